@@ -1,0 +1,245 @@
+"""The job and its life, its pictures, and the runners that draw them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from access.encryption import EncryptedTextField
+from gpu_runner.protocol import GenerationRequest
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    EXPIRED = "expired", _("expired")
+
+
+class Signal(models.TextChoices):
+    """What a client wants done to its running job; the worker that follows the job passes it on to the runner."""
+
+    DISCARD = "discard", _("cancel")
+    INTERRUPT = "interrupt", _("stop and keep what there is")
+    SKIP = "skip", _("skip to the next batch")
+
+
+ACTIVE = frozenset({State.QUEUED, State.RUNNING})
+TERMINAL = frozenset(State) - ACTIVE
+TRANSITIONS: dict[str, frozenset[str]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.EXPIRED, State.FAILED}),
+    # Back to queued when its runner died under it.
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUEUED}),
+}
+
+
+class Lane(models.IntegerChoices):
+    """Smaller goes first."""
+
+    INTERACTIVE = 0, _("interactive")  # someone waits on the connection
+    ASYNC = 1, _("asynchronous")
+    BULK = 2, _("bulk")
+
+
+class Runner(models.Model):
+    """One gpu_runner process, as its generation cluster last saw it."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    url = models.URLField(_("address"), max_length=300)
+    token = EncryptedTextField(_("token"), blank=True, default="", help_text=_("Empty: RUNNER_TOKEN."))
+    backend = models.CharField(
+        _("backend"), max_length=16, default="pipeline", choices=[("pipeline", "pipeline"), ("comfyui", "ComfyUI")]
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    draining = models.BooleanField(_("draining"), default=False, help_text=_("Finishes what it has, takes nothing new."))
+    slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("As the runner reported."))
+    boot_id = models.CharField(max_length=64, blank=True, editable=False)
+    device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
+    loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
+    memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
+    seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("runner")
+        verbose_name_plural = _("runners")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Job(models.Model):
+    """One admitted generation request. Rows change state only through jobs.lifecycle."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(
+        "access.BusinessSource", on_delete=models.PROTECT, related_name="jobs", verbose_name=_("business source")
+    )
+    key = models.ForeignKey(
+        "access.AccessKey", on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("access key")
+    )
+    dialect = models.CharField(_("dialect"), max_length=32)
+    operation = models.CharField(_("operation"), max_length=64, blank=True)  # the dialect's own name of the endpoint
+    external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
+
+    received = models.JSONField(_("request as received"), default=dict)  # pictures replaced by their hashes
+    request = models.JSONField(_("request as understood"))  # a GenerationRequest
+    checkpoint = models.ForeignKey(
+        "models_registry.ModelFile", on_delete=models.PROTECT, related_name="+", verbose_name=_("checkpoint")
+    )
+    checkpoint_sha256 = models.CharField(max_length=64)  # what the file was at admission; the policy's affinity
+
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)  # claims so far
+    runner_deaths = models.PositiveSmallIntegerField(_("runner deaths"), default=0)
+    runner = models.ForeignKey(
+        Runner, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs", verbose_name=_("runner")
+    )
+    runner_boot_id = models.CharField(max_length=64, blank=True)
+    lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
+    signal = models.CharField(_("signal"), max_length=10, choices=Signal, blank=True, default="")  # for the worker
+    interrupted = models.BooleanField(_("interrupted"), default=False)  # succeeded with less than was asked for
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+
+    step = models.PositiveIntegerField(_("step"), default=0)
+    steps = models.PositiveIntegerField(_("steps"), default=0)
+    images_done = models.PositiveIntegerField(default=0)
+    batch = models.PositiveIntegerField(default=0)
+    batch_step = models.PositiveIntegerField(default=0)
+
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_message = models.TextField(_("error"), blank=True)
+
+    cost_estimate = models.DecimalField(_("reserved cost"), max_digits=18, decimal_places=6, default=0)
+    cost = models.DecimalField(_("cost"), max_digits=18, decimal_places=6, default=0)
+    engine_seconds = models.FloatField(_("engine seconds"), default=0)
+    device_seconds = models.FloatField(_("device seconds"), default=0, validators=[MinValueValidator(0)])
+
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)  # of the last attempt
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)  # while still queued
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "dialect", "external_id"],
+                condition=~models.Q(external_id=""),
+                name="one_job_per_callers_id",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["lane", "created_at"], condition=models.Q(state="queued"), name="job_queue"),
+            models.Index(fields=["lease_expires_at"], condition=models.Q(state="running"), name="job_leases"),
+            models.Index(fields=["runner"], condition=models.Q(state="running"), name="job_slots"),
+            models.Index(fields=["source", "-created_at"], name="job_by_source"),
+            models.Index(fields=["-created_at"], name="job_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def generation_request(self) -> GenerationRequest:
+        return GenerationRequest.model_validate(self.request)
+
+
+class Transition(models.Model):
+    """One line of a job's timeline."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="transitions", verbose_name=_("job"))
+    from_state = models.CharField(_("from"), max_length=10, blank=True)
+    to_state = models.CharField(_("to"), max_length=10, choices=State)
+    note = models.CharField(_("note"), max_length=300, blank=True)
+    at = models.DateTimeField(_("at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.from_state or '∅'} → {self.to_state}"
+
+
+class InputPicture(models.Model):
+    """A picture that came with a request, stored once by its content."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    file = models.FileField(_("file"), max_length=300)
+    size_bytes = models.PositiveIntegerField(_("size in bytes"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("input picture")
+        verbose_name_plural = _("input pictures")
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class Preview(models.Model):
+    """The newest preview of a running job; gone when the job ends."""
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="preview")
+    jpeg = models.BinaryField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"preview of {self.job_id}"
+
+
+class Output(models.Model):
+    """One stored picture of a job."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job"))
+    index = models.PositiveIntegerField(_("index"))
+    file = models.FileField(_("file"), max_length=300)
+    sha256 = models.CharField(_("SHA-256"), max_length=64)
+    size_bytes = models.PositiveIntegerField(_("size in bytes"))
+    width = models.PositiveIntegerField(_("width"))
+    height = models.PositiveIntegerField(_("height"))
+    seed = models.BigIntegerField(_("seed"))
+    content_type = models.CharField(_("type"), max_length=32, default="image/png")
+    infotext = models.TextField(_("infotext"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("picture")
+        verbose_name_plural = _("pictures")
+        ordering = ["job", "index"]
+        constraints = [models.UniqueConstraint(fields=["job", "index"], name="one_output_per_index")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} #{self.index}"
+
+
+class Usage(models.Model):
+    """Device-seconds that each source got lately, decayed: what the policy calls 'least served'."""
+
+    source = models.OneToOneField("access.BusinessSource", on_delete=models.CASCADE, primary_key=True, related_name="usage")
+    served = models.FloatField(default=0)  # device-seconds, worth what they were worth at `as_of`
+    as_of = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.source_id}: {self.served:.1f} s"
+
+
+def request_as_json(request: GenerationRequest) -> dict[str, Any]:
+    return request.model_dump(mode="json")

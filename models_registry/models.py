@@ -1,0 +1,188 @@
+"""Which model files exist, what they are, and who may use them.
+
+One table for every kind, because scanning, hashing and access are the same for all; a proxy for each kind, because ops
+think in checkpoints and LoRAs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from access.models import BusinessSource
+
+
+class Kind(models.TextChoices):
+    CHECKPOINT = "checkpoint", _("checkpoint")
+    LORA = "lora", _("LoRA")
+    VAE = "vae", _("VAE")
+    CONTROLNET = "controlnet", _("ControlNet")
+    EMBEDDING = "embedding", _("embedding")
+    UPSCALER = "upscaler", _("upscaler")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class Family(models.TextChoices):
+    SD15 = "sd15", "Stable Diffusion 1.x"
+    SD2 = "sd2", "Stable Diffusion 2.x"
+    SDXL = "sdxl", "Stable Diffusion XL"
+    UNKNOWN = "unknown", _("unknown")
+
+
+class ModelFileQuerySet(models.QuerySet["ModelFile"]):
+    def usable(self) -> ModelFileQuerySet:
+        """Enabled, present on disk, and identified."""
+        return self.filter(enabled=True, missing_since=None).exclude(kind=Kind.UNKNOWN)
+
+    def allowed_for(self, source: BusinessSource) -> ModelFileQuerySet:
+        """A file with no allowed source is open to all."""
+        return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
+
+
+class ModelFile(models.Model):
+    """A model file below MODELS_ROOT, as the last scan found it, and what ops decided about it."""
+
+    KIND: ClassVar[str] = ""
+
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.UNKNOWN)
+    family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
+    name = models.CharField(_("name"), max_length=255, help_text=_("What requests call it; at first the file's stem."))
+    path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
+    size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
+    modified_ns = models.BigIntegerField(default=0, editable=False)
+    sha256 = models.CharField(_("SHA-256"), max_length=64, blank=True, db_index=True)
+    tensors_sha256 = models.CharField(
+        _("SHA-256 of the tensors"),
+        max_length=64,
+        blank=True,
+        help_text=_("Without the safetensors header; the kohya tools and A1111 name LoRAs by it."),
+    )
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    licence = models.CharField(_("licence"), max_length=200, blank=True)
+    trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
+    cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
+    enabled = models.BooleanField(_("enabled"), default=True)
+    is_default = models.BooleanField(_("default"), default=False, help_text=_("Used when a request names none."))
+    allowed_sources = models.ManyToManyField(
+        "access.BusinessSource",
+        blank=True,
+        related_name="+",
+        verbose_name=_("allowed sources"),
+        help_text=_("None: every source."),
+    )
+    missing_since = models.DateTimeField(_("missing since"), null=True, blank=True, editable=False)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
+    created_at = models.DateTimeField(_("registered"), auto_now_add=True)
+    scanned_at = models.DateTimeField(_("scanned"), null=True, blank=True, editable=False)
+
+    objects = ModelFileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("model file")
+        verbose_name_plural = _("model files")
+        ordering = ["kind", "name"]
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="one_model_of_a_kind_per_name")]
+        indexes = [models.Index(fields=["kind", "enabled"], name="model_by_kind")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def short_hash(self) -> str:
+        """Ten hexadecimal digits, as A1111 shows checkpoints; empty before hashing."""
+        return self.sha256[:10]
+
+    @property
+    def lora_hash(self) -> str:
+        """Twelve hexadecimal digits over the tensors alone, as A1111 writes into infotexts."""
+        return self.tensors_sha256[:12]
+
+    @property
+    def title(self) -> str:
+        """The name that A1111's clients see and send back: relative path and short hash."""
+        return f"{self.path_in_kind} [{self.short_hash}]" if self.sha256 else self.path_in_kind
+
+    @property
+    def path_in_kind(self) -> str:
+        """The path without the folder of its kind: ``checkpoints/a/b.safetensors`` -> ``a/b.safetensors``."""
+        folder, _slash, rest = self.path.partition("/")
+        return rest if rest and folder in FOLDERS.values() else self.path
+
+
+FOLDERS: dict[str, str] = {
+    Kind.CHECKPOINT: "checkpoints",
+    Kind.LORA: "loras",
+    Kind.VAE: "vae",
+    Kind.CONTROLNET: "controlnet",
+    Kind.EMBEDDING: "embeddings",
+    Kind.UPSCALER: "upscalers",
+}
+
+
+class OfKind(models.Manager["ModelFile"]):
+    def get_queryset(self) -> models.QuerySet[ModelFile]:
+        return ModelFileQuerySet(self.model, using=self._db).filter(kind=self.model.KIND)
+
+
+class Checkpoint(ModelFile):
+    KIND = Kind.CHECKPOINT
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("checkpoint")
+        verbose_name_plural = _("checkpoints")
+
+
+class Lora(ModelFile):
+    KIND = Kind.LORA
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("LoRA")
+        verbose_name_plural = _("LoRAs")
+
+
+class Vae(ModelFile):
+    KIND = Kind.VAE
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("VAE")
+        verbose_name_plural = _("VAEs")
+
+
+class ControlNet(ModelFile):
+    KIND = Kind.CONTROLNET
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("ControlNet")
+        verbose_name_plural = _("ControlNets")
+
+
+class Embedding(ModelFile):
+    KIND = Kind.EMBEDDING
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("embedding")
+        verbose_name_plural = _("embeddings")
+
+
+class Upscaler(ModelFile):
+    KIND = Kind.UPSCALER
+    objects = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("upscaler")
+        verbose_name_plural = _("upscalers")

@@ -1,0 +1,145 @@
+"""Business sources, their access keys, and the ledger of what they reserved and used."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from access.encryption import EncryptedTextField
+
+
+class BusinessSource(models.Model):
+    """A tenant: the value of ``from``. Owns keys, limits and weight."""
+
+    name = models.CharField(
+        _("name"),
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")],
+        help_text=_("What requests give as their source; letters, digits, dot, dash and underscore."),
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    weight = models.FloatField(
+        _("weight"),
+        default=1.0,
+        validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
+        help_text=_("Share of the runners' time among sources that are waiting."),
+    )
+    max_concurrent_jobs = models.PositiveIntegerField(_("concurrent jobs"), default=8, validators=[MinValueValidator(1)])
+    max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), default=200)
+    max_width = models.PositiveIntegerField(_("largest width"), default=2048, validators=[MaxValueValidator(4096)])
+    max_height = models.PositiveIntegerField(_("largest height"), default=2048, validators=[MaxValueValidator(4096)])
+    max_steps = models.PositiveIntegerField(_("most steps"), default=150, validators=[MaxValueValidator(500)])
+    max_images = models.PositiveIntegerField(_("most pictures per job"), default=16, validators=[MaxValueValidator(256)])
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("business source")
+        verbose_name_plural = _("business sources")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+
+class AccessKey(models.Model):
+    """A key id that names the caller and a secret that proves it."""
+
+    source = models.ForeignKey(
+        BusinessSource, on_delete=models.CASCADE, related_name="keys", verbose_name=_("business source")
+    )
+    key_id = models.CharField(_("key id"), max_length=64, unique=True, editable=False)
+    secret = EncryptedTextField(_("secret"), editable=False)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    dialects = models.JSONField(
+        _("dialects"), default=list, blank=True, help_text=_("Names of the dialects it may use; empty: all.")
+    )
+    networks = models.JSONField(
+        _("networks"), default=list, blank=True, help_text=_("Networks it may call from, as 10.0.0.0/8; empty: all.")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("access key")
+        verbose_name_plural = _("access keys")
+        ordering = ["source__name", "key_id"]
+
+    def __str__(self) -> str:
+        return self.key_id
+
+    @classmethod
+    def issue(cls, source: BusinessSource, **fields: object) -> tuple[AccessKey, str]:
+        """A new key and its secret, which is shown this once."""
+        secret = secrets.token_urlsafe(32)
+        key = cls(source=source, key_id="ak-" + secrets.token_hex(10), secret=secret, **fields)
+        key.full_clean()
+        key.save()
+        return key, secret
+
+    def clean(self) -> None:
+        if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
+            raise ValidationError({"dialects": _("A list of names.")})
+        try:
+            for network in self.networks:
+                ipaddress.ip_network(network)
+        except (TypeError, ValueError) as error:
+            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")}) from error
+
+    def proves(self, secret: str) -> bool:
+        return hmac.compare_digest(self.secret.encode(), secret.encode())
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def allows_dialect(self, dialect: str) -> bool:
+        return not self.dialects or dialect in self.dialects
+
+    def allows_address(self, address: str) -> bool:
+        if not self.networks:
+            return True
+        try:
+            caller = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(caller in ipaddress.ip_network(network) for network in self.networks)
+
+
+class Posting(models.Model):
+    """One line of the ledger, never changed. A source's held or used amount is a sum of postings."""
+
+    class Kind(models.TextChoices):
+        RESERVE = "reserve", _("reserved")  # + held, at admission
+        RELEASE = "release", _("released")  # - held, at the end, whatever the end
+        SETTLE = "settle", _("settled")  # + used, by real work
+
+    source = models.ForeignKey(BusinessSource, on_delete=models.PROTECT, related_name="postings", verbose_name=_("business source"))
+    job_id = models.UUIDField(_("job"))  # by value: the ledger outlives the job's row
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6, default=Decimal(0))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("posting")
+        verbose_name_plural = _("postings")
+        ordering = ["-id"]
+        constraints = [
+            # The database itself refuses to bill a job twice.
+            models.UniqueConstraint(fields=["job_id", "kind"], name="one_posting_of_a_kind_per_job"),
+        ]
+        indexes = [models.Index(fields=["source", "kind", "created_at"], name="posting_by_source")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"

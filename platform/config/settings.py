@@ -1,0 +1,165 @@
+"""The one settings module. Everything comes from the environment; `.env.example` lists every variable."""
+
+from pathlib import Path
+
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+# What `make run` sets. Only demo mode has defaults that would be unsafe in production.
+DEMO = env.bool("ATELIER_DEMO", default=False)
+DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
+MODELS_ROOT = env.path("MODELS_ROOT", default=DATA_DIR / "models").absolute()
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start without one
+# Encrypts the secrets of access keys at rest; falls back to SECRET_KEY. Comma-separated: the first encrypts, all decrypt.
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS_PROXY", default=False)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+    "config",
+    "access",
+    "models_registry",
+    "jobs",
+    "dialects.a1111",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {
+    "default": env.dj_db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'atelier.sqlite3'}", conn_max_age=600)
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE: a transaction that will write takes the lock when it begins, instead of failing when it upgrades.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "platform" / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+MEDIA_ROOT = DATA_DIR / "media"
+STORAGES = {
+    # Pictures: outputs and inputs. Another backend of django-storages (S3...) is a matter of the environment.
+    "default": {
+        "BACKEND": env.str("STORAGE_BACKEND", default="django.core.files.storage.FileSystemStorage"),
+        "OPTIONS": env.json("STORAGE_OPTIONS", default={"location": str(MEDIA_ROOT)}),
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+# One picture in base64 passes Django's default of 2.5 MB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # every dialect names its own
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# The runner that this host's generation cluster drives (a row of jobs.Runner).
+RUNNER_NAME = env.str("RUNNER_NAME", default="local")
+RUNNER_TOKEN = env.str("RUNNER_TOKEN", default="")
+
+JOB_LEASE_S = env.float("JOB_LEASE_S", default=30.0)  # a running job that shows no life for this long is put back
+JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
+JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
+JOB_POLL_S = env.float("JOB_POLL_S", default=0.02)  # where the database cannot wake a waiting process
+JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+
+# Generation workers follow jobs; they do no work of their own, so there may be more of them than cores.
+GENERATION_WORKERS = env.int("GENERATION_WORKERS", default=8)
+Q_CLUSTER = {
+    "name": "background",
+    "orm": "default",
+    "workers": env.int("BACKGROUND_WORKERS", default=2),
+    "timeout": 900,
+    "retry": 1200,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "catch_up": False,
+    "poll": 1.0,
+    "save_limit": 1000,
+    "label": "Background tasks",
+    "broker_class": "jobs.broker.FairBroker",
+    "ALT_CLUSTERS": {
+        "generation": {
+            "workers": GENERATION_WORKERS,
+            "queue_limit": GENERATION_WORKERS,
+            "timeout": JOB_TIMEOUT_S + 60,
+            "retry": JOB_TIMEOUT_S + 120,
+            "max_attempts": 1,
+            "poll": JOB_POLL_S,
+            "save_limit": -1,
+        }
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,9 @@
+"""The whole HTTP surface: the console and one include for each dialect."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("dialects.a1111.urls")),
+]
