@@ -54,19 +54,19 @@ def clip_tokenizer() -> ClipTokenizer:
 
 
 def _byte_pair_model() -> BPE:
-    merges = _merges()
+    pairs = merges()
     letters = list(_letters_of_bytes())
-    entries = [*letters, *(letter + _END_OF_WORD for letter in letters), *map("".join, merges), BOS, EOS]
+    entries = [*letters, *(letter + _END_OF_WORD for letter in letters), *map("".join, pairs), BOS, EOS]
     return BPE(
         vocab={entry: number for number, entry in enumerate(entries)},
-        merges=merges,
+        merges=pairs,
         end_of_word_suffix=_END_OF_WORD,
         unk_token=EOS,
         fuse_unk=False,
     )
 
 
-def _merges() -> list[tuple[str, str]]:
+def merges() -> list[tuple[str, str]]:
     packed = resources.files("gpu_runner").joinpath("assets/clip_merges.txt.gz").read_bytes()
     pairs = (line.split(" ") for line in gzip.decompress(packed).decode().splitlines())
     return [(left, right) for left, right in pairs]
