@@ -35,8 +35,8 @@ class Family(models.TextChoices):
 
 class ModelFileQuerySet(models.QuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
-        """Enabled, present on disk, and identified."""
-        return self.filter(enabled=True, missing_since=None).exclude(kind=Kind.UNKNOWN)
+        """Enabled, present on disk, whole, and identified."""
+        return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
 
     def allowed_for(self, source: BusinessSource) -> ModelFileQuerySet:
         """A file with no allowed source is open to all."""
@@ -50,7 +50,9 @@ class ModelFile(models.Model):
 
     kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.UNKNOWN)
     family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
-    name = models.CharField(_("name"), max_length=255, help_text=_("What requests call it; at first the file's stem."))
+    name = models.CharField(
+        _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
+    )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
     modified_ns = models.BigIntegerField(default=0, editable=False)
@@ -66,7 +68,9 @@ class ModelFile(models.Model):
     trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
     cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
     enabled = models.BooleanField(_("enabled"), default=True)
-    is_default = models.BooleanField(_("default"), default=False, help_text=_("Used when a request names none."))
+    is_default = models.BooleanField(
+        _("default"), default=False, help_text=_("Used when a request names none.")
+    )
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
