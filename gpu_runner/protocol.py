@@ -6,7 +6,7 @@ A worker POSTs a RunOrder to ``/generate`` and reads events, one JSON object a l
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
@@ -170,7 +170,7 @@ class Failed(Message):
     message: str
 
 
-Event = Annotated[Union[Accepted, Progress, Image, Done, Failed], Field(discriminator="type")]
+Event = Annotated[Accepted | Progress | Image | Done | Failed, Field(discriminator="type")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
