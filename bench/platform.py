@@ -25,11 +25,15 @@ print(json.dumps(dict(Job.objects.exclude(external_id="").values_list("external_
 def overheads(installation: Installation) -> list[float]:
     """Milliseconds, one for each request, sorted."""
     for i in range(5):
-        installation.client.post("/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"warm-{i}"}).raise_for_status()
+        installation.client.post(
+            "/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"warm-{i}"}
+        ).raise_for_status()
     totals = {}
     for i in range(REQUESTS):
         begin = time.perf_counter()
-        answer = installation.client.post("/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"bench-{i}"})
+        answer = installation.client.post(
+            "/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"bench-{i}"}
+        )
         totals[f"bench-{i}"] = time.perf_counter() - begin
         answer.raise_for_status()
     engine = installation.python(ENGINE_SECONDS)
@@ -54,7 +58,9 @@ def peak_memory(installation: Installation) -> list[Row]:
 
 
 def one_database(name: str, database_url: str, data_dir: Path, goal_ms: int) -> list[Row]:
-    installation = Installation(data_dir, database_url, GENERATION_WORKERS="4", TORCH_THREADS="2", LOG_LEVEL="WARNING")
+    installation = Installation(
+        data_dir, database_url, GENERATION_WORKERS="4", TORCH_THREADS="2", LOG_LEVEL="WARNING"
+    )
     try:
         installation.start("runner", "web", "generation", "background")
         taken = overheads(installation)

@@ -22,7 +22,10 @@ def table(rows: list[Row]) -> str:
     lines = [("figure", "value", "goal")]
     lines += [(row.what, f"{row.value:,.3g} {row.unit}".strip(), row.goal) for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(3)]
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    shown = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 

@@ -40,7 +40,9 @@ def final_norm(encoder: CLIPTextModel) -> nn.Module:
 class Head(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.parts = nn.ModuleList([nn.Linear(width, n) for n in (len(COLOUR_NAMES), len(SHAPES), len(COLOUR_NAMES))])
+        self.parts = nn.ModuleList(
+            [nn.Linear(width, n) for n in (len(COLOUR_NAMES), len(SHAPES), len(COLOUR_NAMES))]
+        )
 
     def loss(self, states: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, states (n, width), labels (n, 3); unspecified labels do not count."""
@@ -62,7 +64,9 @@ def main() -> None:
     with torch.no_grad():
         encoder.get_input_embeddings().weight.normal_(std=0.3)
     heads = nn.ModuleList([Head(width), Head(width)])
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=2e-3, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        [*encoder.parameters(), *heads.parameters()], lr=2e-3, weight_decay=0.0, fused=True
+    )
     for step, share in checkpointing.steps_from(0, options.steps):
         drawn = []
         for _ in range(64):

@@ -51,7 +51,9 @@ def training_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     noise = torch.randn(shape, generator=generator)
     for cells, strength in COARSE_NOISE:
         coarse = torch.randn(shape[0], shape[1], cells, cells, generator=generator)
-        noise = noise + strength * functional.interpolate(coarse, shape[2:], mode="bilinear", align_corners=False)
+        noise = noise + strength * functional.interpolate(
+            coarse, shape[2:], mode="bilinear", align_corners=False
+        )
     return noise / (1 + sum(strength**2 for _cells, strength in COARSE_NOISE)) ** 0.5
 
 
@@ -76,7 +78,10 @@ def main() -> None:
     schedule = alphas_cumprod()
     unet = new_unet().to(memory_format=torch.channels_last)
     matrices, rest = split_parameters(unet)
-    optimizers = [Muon(matrices, lr=MUON_LR), torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True)]
+    optimizers = [
+        Muon(matrices, lr=MUON_LR),
+        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True),
+    ]
     average = torch.optim.swa_utils.AveragedModel(
         unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
     )

@@ -73,7 +73,12 @@ def judge(picture: Image.Image) -> Verdict:
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float64)
     band = max(2, min(pixels.shape[:2]) // 32)
     border = np.concatenate(
-        [pixels[:band].reshape(-1, 3), pixels[-band:].reshape(-1, 3), pixels[:, :band].reshape(-1, 3), pixels[:, -band:].reshape(-1, 3)]
+        [
+            pixels[:band].reshape(-1, 3),
+            pixels[-band:].reshape(-1, 3),
+            pixels[:, :band].reshape(-1, 3),
+            pixels[:, -band:].reshape(-1, 3),
+        ]
     )
     background = np.median(border, axis=0)
     distance = np.linalg.norm(pixels - background, axis=-1)

@@ -1,7 +1,7 @@
 """What `make run` and `make test` do before there is a virtual environment: the standard library alone, any Python 3.
 
-    python3 platform/launch/preflight.py venv LOCK          make .venv and install the lock
-    python3 platform/launch/preflight.py run LOCK           the same, then hand over to `manage.py up`
+python3 platform/launch/preflight.py venv LOCK          make .venv and install the lock
+python3 platform/launch/preflight.py run LOCK           the same, then hand over to `manage.py up`
 """
 
 import hashlib
@@ -89,7 +89,9 @@ def install(lock):
     check_disk(ROOT, 3 * GIB, "the virtual environment")
     if not os.path.exists(PYTHON):
         print("atelier: making .venv", flush=True)
-        made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False
+        )
         if made.returncode:
             shutil.rmtree(VENV, ignore_errors=True)
             refuse("cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")

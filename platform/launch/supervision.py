@@ -45,7 +45,9 @@ def configuration(programs: list[Program], run_dir: Path, logs: Path, root: Path
         config[f"program:{program.name}"] = {
             "command": " ".join(_quoted(part) for part in program.command),
             "directory": str(root),
-            "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),
+            "environment": ",".join(
+                f"{name}={_quoted(value)}" for name, value in program.environment.items()
+            ),
             "autorestart": "true",
             "startsecs": "1",
             "startretries": "1000000",

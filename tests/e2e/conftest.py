@@ -13,7 +13,9 @@ from tests.postgres import NoPostgres, postgres
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     data_dir = tmp_path_factory.mktemp(f"e2e-{request.param}")
     with ExitStack() as stack:
         database_url = f"sqlite:///{data_dir / 'atelier.sqlite3'}"

@@ -94,7 +94,12 @@ class Installation:
             environment = self.environment | ({"Q_CLUSTER_NAME": name} if name == "generation" else {})
             with (self.data_dir / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
-                    self.command(name), env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                    self.command(name),
+                    env=environment,
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
         if "web" in names:
             eventually(self.is_healthy, "the site is healthy")
@@ -130,7 +135,8 @@ class Installation:
 
     def logs(self) -> str:
         return "\n".join(
-            f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in sorted(self.data_dir.glob("*.log"))
+            f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted(self.data_dir.glob("*.log"))
         )
 
     def job(self, task_id: str) -> dict[str, Any] | None:
