@@ -37,7 +37,9 @@ demo-models: .venv-dev  ## train the demo model again; resumes
 	$(VENV)python -m demo.export
 
 messages: .venv-dev  ## translations (needs gettext)
-	cd platform && ../$(VENV)python ../manage.py makemessages -l zh_Hans --no-location && ../$(VENV)python ../manage.py compilemessages
+	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \
+		--ignore ".venv*" --ignore "var*" --ignore "tests/*" --ignore "demo/*" --ignore "bench/*"
+	msgfmt --check -o platform/locale/zh_Hans/LC_MESSAGES/django.mo platform/locale/zh_Hans/LC_MESSAGES/django.po
 
 COMPILE = $(VENV)pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
