@@ -106,7 +106,13 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
         ]
         for i in (0, 1):
             pairs += _vae_resnet(f"{side}.mid.block_{i + 1}", f"{side}.mid_block.resnets.{i}", False)
-        for ldm, ours in (("norm", "group_norm"), ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")):
+        for ldm, ours in (
+            ("norm", "group_norm"),
+            ("q", "to_q"),
+            ("k", "to_k"),
+            ("v", "to_v"),
+            ("proj_out", "to_out.0"),
+        ):
             pairs.append((f"{side}.mid.attn_1.{ldm}", f"{side}.mid_block.attentions.0.{ours}"))
     width = widths[0]
     for level in range(levels):
@@ -115,7 +121,9 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
             pairs += _vae_resnet(ldm, ours, width != widths[level])
             width = widths[level]
         if level + 1 < levels:
-            pairs.append((f"encoder.down.{level}.downsample.conv", f"encoder.down_blocks.{level}.downsamplers.0.conv"))
+            pairs.append(
+                (f"encoder.down.{level}.downsample.conv", f"encoder.down_blocks.{level}.downsamplers.0.conv")
+            )
     for up, level in enumerate(reversed(range(levels))):
         for layer in range(resnets + 1):
             ldm, ours = f"decoder.up.{level}.block.{layer}", f"decoder.up_blocks.{up}.resnets.{layer}"

@@ -6,7 +6,7 @@ A worker POSTs a RunOrder to ``/generate`` and reads events, one JSON object a l
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
@@ -59,11 +59,15 @@ class GenerationRequest(Message):
     guidance_scale: float = Field(default=7.0, ge=0, le=100, allow_inf_nan=False)
     sampler: str = "Euler"
     scheduler: str = "Automatic"  # a label of schedules.SCHEDULES
-    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)  # None: the sampler's own default
+    eta: float | None = Field(
+        default=None, ge=0, le=10, allow_inf_nan=False
+    )  # None: the sampler's own default
     clip_skip: int = Field(default=1, ge=1, le=12)
     seed: int = Field(default=0, ge=0, le=MAX_SEED)  # picture i is drawn with (seed + i) modulo 2**32
     num_images: int = Field(default=1, ge=1, le=256)
-    batch_size: int = Field(default=1, ge=1, le=256)  # pictures of this job drawn at the same time; then the next batch
+    batch_size: int = Field(
+        default=1, ge=1, le=256
+    )  # pictures of this job drawn at the same time; then the next batch
     init_images: tuple[Picture, ...] = ()  # img2img: one for all pictures, or one each
     resize_mode: Literal["stretch", "crop", "fill"] = "stretch"
     strength: float = Field(default=0.75, ge=0, le=1, allow_inf_nan=False)
@@ -94,7 +98,9 @@ class RunOrder(Message):
 
     @model_validator(mode="after")
     def carries_every_input(self) -> RunOrder:
-        missing = [picture.sha256 for picture in self.request.init_images if picture.sha256 not in self.inputs]
+        missing = [
+            picture.sha256 for picture in self.request.init_images if picture.sha256 not in self.inputs
+        ]
         if missing:
             raise ValueError(f"inputs lack {missing[0]}")
         return self
@@ -148,7 +154,9 @@ class Done(Message):
 
     type: Literal["done"] = "done"
     engine_seconds: float = Field(ge=0)  # wall time from the acceptance to here, in the engine
-    device_seconds: float = Field(ge=0)  # this job's share of the device's time: each batch divided by its rows
+    device_seconds: float = Field(
+        ge=0
+    )  # this job's share of the device's time: each batch divided by its rows
     steps_run: int = Field(ge=0)
 
 
@@ -170,7 +178,7 @@ class Failed(Message):
     message: str
 
 
-Event = Annotated[Union[Accepted, Progress, Image, Done, Failed], Field(discriminator="type")]
+Event = Annotated[Accepted | Progress | Image | Done | Failed, Field(discriminator="type")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -6,7 +6,7 @@ think in checkpoints and LoRAs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -41,6 +41,9 @@ class ModelFileQuerySet(models.QuerySet["ModelFile"]):
     def allowed_for(self, source: BusinessSource) -> ModelFileQuerySet:
         """A file with no allowed source is open to all."""
         return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
+
+
+ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 
 class ModelFile(models.Model):
@@ -83,7 +86,7 @@ class ModelFile(models.Model):
     created_at = models.DateTimeField(_("registered"), auto_now_add=True)
     scanned_at = models.DateTimeField(_("scanned"), null=True, blank=True, editable=False)
 
-    objects = ModelFileQuerySet.as_manager()
+    objects = ModelFileManager()
 
     class Meta:
         verbose_name = _("model file")
@@ -94,6 +97,11 @@ class ModelFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def become_default(self) -> None:
+        """The default of its kind, and the only one."""
+        ModelFile.objects.filter(kind=self.kind, is_default=True).exclude(pk=self.pk).update(is_default=False)
+        ModelFile.objects.filter(pk=self.pk).update(is_default=True)
 
     @property
     def short_hash(self) -> str:
@@ -127,14 +135,14 @@ FOLDERS: dict[str, str] = {
 }
 
 
-class OfKind(models.Manager["ModelFile"]):
-    def get_queryset(self) -> models.QuerySet[ModelFile]:
-        return ModelFileQuerySet(self.model, using=self._db).filter(kind=self.model.KIND)
+class OfKind(ModelFileManager):
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(kind=self.model.KIND)
 
 
 class Checkpoint(ModelFile):
     KIND = Kind.CHECKPOINT
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -144,7 +152,7 @@ class Checkpoint(ModelFile):
 
 class Lora(ModelFile):
     KIND = Kind.LORA
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -154,7 +162,7 @@ class Lora(ModelFile):
 
 class Vae(ModelFile):
     KIND = Kind.VAE
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -164,7 +172,7 @@ class Vae(ModelFile):
 
 class ControlNet(ModelFile):
     KIND = Kind.CONTROLNET
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -174,7 +182,7 @@ class ControlNet(ModelFile):
 
 class Embedding(ModelFile):
     KIND = Kind.EMBEDDING
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -184,7 +192,7 @@ class Embedding(ModelFile):
 
 class Upscaler(ModelFile):
     KIND = Kind.UPSCALER
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True

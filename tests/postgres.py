@@ -26,9 +26,22 @@ def postgres() -> Iterator[str]:
     binaries = _binaries()
     with tempfile.TemporaryDirectory(prefix="atelier-postgres-") as folder:
         _give_to_its_user(Path(folder))
-        _run(binaries / "initdb", "-D", f"{folder}/data", "-U", "atelier", "-A", "trust", "-E", "UTF8", "--no-sync")
+        _run(
+            binaries / "initdb",
+            "-D",
+            f"{folder}/data",
+            "-U",
+            "atelier",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
         port = _free_port()
-        options = f"-p {port} -k {folder} -h 127.0.0.1 " + " ".join(f"-c {name}={value}" for name, value in FAST.items())
+        options = f"-p {port} -k {folder} -h 127.0.0.1 " + " ".join(
+            f"-c {name}={value}" for name, value in FAST.items()
+        )
         _run(binaries / "pg_ctl", "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", options, "start")
         try:
             yield f"postgres://atelier@127.0.0.1:{port}/postgres"

@@ -2,18 +2,7 @@ import hashlib
 
 import pytest
 
-from access.models import BusinessSource
 from models_registry.models import Kind, ModelFile
-
-
-@pytest.fixture
-def source(db):
-    return BusinessSource.objects.create(name="shop")
-
-
-@pytest.fixture
-def other_source(db):
-    return BusinessSource.objects.create(name="bakery")
 
 
 @pytest.fixture
