@@ -36,7 +36,9 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def together(studio: Studio) -> None:
-    for drawing in [studio.begin(seed=i, width=SIZE, height=SIZE, **fields) for i, fields in enumerate(MIXED)]:
+    for drawing in [
+        studio.begin(seed=i, width=SIZE, height=SIZE, **fields) for i, fields in enumerate(MIXED)
+    ]:
         drawing.pictures()
 
 
@@ -102,10 +104,20 @@ def measure() -> list[Row]:
         return [
             Row(f"8 mixed requests at {SIZE}², together against one by one", ratio, "×", "≥ 1.3 ×"),
             *(
-                Row(f"one request at {size}², ours against StableDiffusionPipeline", against_diffusers(studio, size), "×", "≥ 1.0 ×")
+                Row(
+                    f"one request at {size}², ours against StableDiffusionPipeline",
+                    against_diffusers(studio, size),
+                    "×",
+                    "≥ 1.0 ×",
+                )
                 for size in (256, 512)
             ),
-            Row("one picture at 512², 20 steps", seconds(lambda: studio.draw(width=512, height=512, prompt="a star")), "s", "≤ 10 s"),
+            Row(
+                "one picture at 512², 20 steps",
+                seconds(lambda: studio.draw(width=512, height=512, prompt="a star")),
+                "s",
+                "≤ 10 s",
+            ),
         ]
     finally:
         studio.close()

@@ -14,12 +14,22 @@ pytestmark = pytest.mark.demo
 
 CIRCLE = "a red circle on a blue background"
 STRANGERS = [
-    {"prompt": "a green star on a white background", "sampler": "Euler a", "num_inference_steps": 12, "guidance_scale": 5},
+    {
+        "prompt": "a green star on a white background",
+        "sampler": "Euler a",
+        "num_inference_steps": 12,
+        "guidance_scale": 5,
+    },
     {"prompt": "black square, yellow background", "sampler": "DDIM", "num_inference_steps": 25},
     {"prompt": "a purple triangle", "sampler": "UniPC", "num_inference_steps": 9, "guidance_scale": 3},
     {"prompt": "", "negative_prompt": "red", "sampler": "Euler", "num_inference_steps": 16},
     {"prompt": "an orange circle " * 40, "sampler": "DPM++ 2M", "num_inference_steps": 18},
-    {"prompt": "(white:1.3) star on black", "sampler": "DPM++ 2M", "scheduler": "Karras", "num_inference_steps": 14},
+    {
+        "prompt": "(white:1.3) star on black",
+        "sampler": "DPM++ 2M",
+        "scheduler": "Karras",
+        "num_inference_steps": 14,
+    },
     {"prompt": "a blue square", "guidance_scale": 1, "num_inference_steps": 30},
 ]
 
@@ -30,7 +40,9 @@ def shows(picture: Image.Image, wanted: tuple[str, str, str]) -> bool:
 
 
 def largest_difference(one: Image.Image, other: Image.Image) -> int:
-    return max(high for _low, high in ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getextrema())
+    return max(
+        high for _low, high in ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getextrema()
+    )
 
 
 def test_the_checkpoint_is_small() -> None:
@@ -85,7 +97,9 @@ def test_seed_plus_i_is_the_ith_picture_of_a_batch(studio: Studio) -> None:
 
 
 def test_the_negative_prompt_pushes_its_colour_away(studio: Studio) -> None:
-    plain = [judge(studio.draw(prompt="a circle on a white background", seed=s)).colour for s in range(40, 46)]
+    plain = [
+        judge(studio.draw(prompt="a circle on a white background", seed=s)).colour for s in range(40, 46)
+    ]
     usual = max(set(plain), key=plain.count)
     without = [
         judge(studio.draw(prompt="a circle on a white background", negative_prompt=usual, seed=s)).colour
@@ -97,7 +111,11 @@ def test_the_negative_prompt_pushes_its_colour_away(studio: Studio) -> None:
 def test_img2img_at_low_strength_keeps_its_input(studio: Studio) -> None:
     source = studio.draw(prompt="a green square on a yellow background", seed=3)
     result = studio.draw(source, prompt=CIRCLE, strength=0.1, seed=4)
-    assert ImageStat.Stat(ImageChops.difference(source.convert("RGB"), result.convert("RGB"))).mean < [12, 12, 12]
+    assert ImageStat.Stat(ImageChops.difference(source.convert("RGB"), result.convert("RGB"))).mean < [
+        12,
+        12,
+        12,
+    ]
     assert shows(result, ("square", "green", "yellow"))
 
 
