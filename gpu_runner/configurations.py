@@ -145,7 +145,7 @@ def infer_vae(shapes: Shapes, family: str) -> Config:
 
 
 def _vae_widths(shapes: Shapes) -> list[int]:
-    widths = []
+    widths: list[int] = []
     while shape := shapes.get(f"encoder.down.{len(widths)}.block.0.conv1.weight"):
         widths.append(shape[0])
     if not widths:

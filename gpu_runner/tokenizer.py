@@ -33,7 +33,7 @@ class ClipTokenizer:
         """The ids of the words alone, without the start and end tokens, of any length."""
         return self._backend.encode(text, add_special_tokens=False).ids
 
-    def token(self, token_id: int) -> str:
+    def token(self, token_id: int) -> str | None:
         return self._backend.id_to_token(token_id)
 
 
