@@ -184,6 +184,8 @@ def _received(parameters: dict[str, Any], settings: options.Snapshot) -> dict[st
 def _without_pictures(name: str, value: Any) -> Any:
     if name in ("prompt", "negative_prompt"):
         return value
+    if name == "init_images" and value:
+        return [f"sha256:{pictures.sha256(pictures.decode(image))}" for image in value]
     if isinstance(value, str) and len(value) > LONG_TEXT:
         return f"sha256:{pictures.sha256(value.encode())}"
     if isinstance(value, list):

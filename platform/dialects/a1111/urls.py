@@ -19,5 +19,5 @@ urlpatterns: list[URLPattern] = [
     path("internal/ping", Ping.as_view()),
     path("internal/pending-tasks", views.PendingTasks.as_view()),
     path("internal/progress", views.TaskProgress.as_view()),
-    re_path(r"^(?:sdapi|internal)(?:/.*)?$", elsewhere),
+    re_path(r"^(?:sdapi|internal)(?:/(?s:.*))?$", elsewhere),
 ]
