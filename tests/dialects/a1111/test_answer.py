@@ -39,7 +39,10 @@ def test_the_info_has_every_key_of_the_original(alice, draw, info, checkpoint) -
 
 
 def test_the_parameters_are_the_request_as_read_with_every_default(alice, draw, red) -> None:
-    for name, fields, count, extra in (("txt2img", TXT2IMG, 55, {}), ("img2img", IMG2IMG, 57, {"init_images": [red]})):
+    for name, fields, count, extra in (
+        ("txt2img", TXT2IMG, 55, {}),
+        ("img2img", IMG2IMG, 57, {"init_images": [red]}),
+    ):
         job = alice.submit(name, steps="20", unknown=1, **extra)
         draw(job)
         parameters = alice.result(job)["parameters"]
@@ -65,7 +68,9 @@ def test_a_grid_comes_first_when_pictures_are_saved(alice, draw, info, opened) -
     assert len(info(answer)["infotexts"]) == 4
 
 
-@pytest.mark.parametrize("more", [{"batch_size": 1}, {"batch_size": 2, "override_settings": {"return_grid": False}}])
+@pytest.mark.parametrize(
+    "more", [{"batch_size": 1}, {"batch_size": 2, "override_settings": {"return_grid": False}}]
+)
 def test_there_is_no_grid_otherwise(alice, draw, info, more) -> None:
     job = alice.submit(save_images=True, **more)
     draw(job)
@@ -120,7 +125,8 @@ def test_charlie_cannot_tell_alices_job_from_none(alice, charlie) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("out_of_memory", "OutOfMemoryError"), ("bad_request", "ValueError"), ("x", "RuntimeError")]
+    ("code", "error"),
+    [("out_of_memory", "OutOfMemoryError"), ("bad_request", "ValueError"), ("x", "RuntimeError")],
 )
 def test_a_failed_job_is_500_with_its_reason(alice, claim, code, error) -> None:
     job = alice.submit(force_task_id="task-1")
