@@ -26,7 +26,8 @@ from jobs.thumbnails import thumbnail
 
 class TransitionInline(admin.TabularInline):
     model = Transition
-    fields = readonly_fields = ["at", "from_state", "to_state", "note"]
+    fields = ["at", "from_state", "to_state", "note"]
+    readonly_fields = ["at", "from_state", "to_state", "note"]
     can_delete = False
     extra = max_num = 0
     verbose_name_plural = _("timeline")
@@ -36,7 +37,6 @@ class TransitionInline(admin.TabularInline):
 class JobAdmin(admin.ModelAdmin):
     list_display = ["short_id", "state", "source", "dialect", "checkpoint", "lane", "created_at", "duration"]
     list_filter = ["state", "dialect", "lane", "source", "created_at"]
-    list_select_related = ["source", "checkpoint"]
     search_fields = ["external_id__startswith"]
     search_help_text = _("A job's id, or the beginning of the caller's id.")
     show_full_result_count = False
@@ -74,12 +74,10 @@ class JobAdmin(admin.ModelAdmin):
         ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        jobs = super().get_queryset(request)
-        if request.resolver_match.url_name.endswith("_change"):
-            return jobs.select_related("source", "key", "checkpoint", "runner").defer(
-                "key__secret", "runner__token"
-            )
-        return jobs.defer("received", "request")
+        # The long fields are for the job's own page; the secrets of key and runner are for none.
+        jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
+        long = ("received", "request", "error_message", "checkpoint__metadata")
+        return jobs.defer(*long, "key__secret", "runner__token")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str

@@ -53,9 +53,8 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
     change_list_template = "admin/models_registry/change_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelFile]:
-        listed = super().get_queryset(request)
-        # A LoRA's metadata may be a quarter of a megabyte.
-        return listed if request.resolver_match.url_name.endswith("_change") else listed.defer("metadata")
+        # A LoRA's metadata may be a quarter of a megabyte; only its own page reads them.
+        return super().get_queryset(request).defer("metadata")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # files come by the scan

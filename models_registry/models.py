@@ -6,7 +6,7 @@ think in checkpoints and LoRAs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -137,7 +137,7 @@ FOLDERS: dict[str, str] = {
 
 class OfKind(ModelFileManager):
     def get_queryset(self) -> Any:
-        return super().get_queryset().filter(kind=self.model.KIND)
+        return super().get_queryset().filter(kind=cast("type[ModelFile]", self.model).KIND)
 
 
 class Checkpoint(ModelFile):

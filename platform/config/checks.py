@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 
 @register
-def secrets_are_set(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     if not _secret_key():
         hint = _("Set it to a long random text, and keep it: sessions and stored secrets depend on it.")
@@ -35,7 +35,7 @@ def _secret_key() -> str:
 
 
 @register
-def debug_is_for_the_demo(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def debug_is_for_the_demo(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG or settings.DEMO:
         return []
     hint = _("Unset DEBUG; it shows settings and source code to whoever causes an error.")
@@ -43,7 +43,7 @@ def debug_is_for_the_demo(app_configs: list[AppConfig] | None, **kwargs: Any) ->
 
 
 @register
-def queue_is_consistent(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def queue_is_consistent(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     return list(_queue_problems(settings.Q_CLUSTER))
 
 
@@ -64,7 +64,7 @@ def _queue_problems(queue: dict[str, Any]) -> Iterator[CheckMessage]:
 
 
 @register
-def storage_is_writable(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def storage_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Folders only: other storages can tell no sooner than by being written to."""
     if not isinstance(default_storage, FileSystemStorage):
         return []

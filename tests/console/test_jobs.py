@@ -83,3 +83,11 @@ def test_the_token_of_a_runner_is_written_but_never_shown(ops, db):
     assert Runner.objects.get().token == "hush-hush"
     ops.post(page, form | {"new_token": "psst"})
     assert (Runner.objects.get().token, Runner.objects.get().draining) == ("psst", True)
+
+
+def test_the_page_of_a_job_opens_after_the_encryption_key_is_lost(ops, job, settings):
+    Job.objects.update(
+        runner=Runner.objects.create(name="local", url="http://127.0.0.1:9", token="hush-hush")
+    )
+    settings.FIELD_ENCRYPTION_KEYS = ["another"]
+    assert ops.get(f"/admin/jobs/job/{job.pk}/change/").status_code == 200

@@ -1,0 +1,103 @@
+"""``python -m gpu_runner``: one process for one device."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would look for files on the internet
+
+import torch
+import uvicorn
+
+from gpu_runner import devices
+from gpu_runner.engine import Engine
+from gpu_runner.models import ModelStore
+from gpu_runner.server import Door
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
+
+
+class Server(uvicorn.Server):
+    """Ends the event streams before it waits for them to end, and tells where it listens."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            print(f"runner listening on http://{host}:{port}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # A signal may come while this very thread holds the engine's lock.
+        threading.Thread(target=self._engine.stop, daemon=True).start()
+        super().handle_exit(sig, frame)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    env = os.environ.get
+    parser = argparse.ArgumentParser("gpu_runner", description="Draws pictures for one device.")
+    parser.add_argument("--host", default=env("RUNNER_HOST", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=env("RUNNER_PORT", "0"), help="0 takes a free one")
+    parser.add_argument("--models-root", type=Path, default=env("MODELS_ROOT", "var/models"))
+    parser.add_argument(
+        "--slots", type=int, default=env("RUNNER_SLOTS", "4"), help="jobs held at the same time"
+    )
+    parser.add_argument("--device", default=env("RUNNER_DEVICE", "auto"), help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=env("TORCH_THREADS", "0"), help="0 takes every core")
+    parser.add_argument(
+        "--model-cache-mb", type=int, default=env("MODEL_CACHE_MB", "0"), help="0 chooses itself"
+    )
+    options = parser.parse_args(arguments)
+    if options.slots < 1:
+        parser.error("--slots must be at least 1")
+    options.token = env("RUNNER_TOKEN", "")
+    if not options.token:
+        parser.error("set RUNNER_TOKEN: every caller must know it")
+    return options
+
+
+def build_engine(options: argparse.Namespace) -> Engine:
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True
+    device = devices.pick(options.device)
+    budget = options.model_cache_mb * 2**20 or int(devices.capacity_bytes(device) * CACHE_SHARE)
+    return Engine(ModelStore(options.models_root, device, devices.default_dtype(device), budget), device)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    options = parse()
+    listener = socket.create_server((options.host, options.port), backlog=128)
+    engine = build_engine(options)
+    engine.start()
+    application = Door(engine, options.token, options.slots).application()
+    config = uvicorn.Config(
+        application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
+    # uvicorn takes the signals while it serves, and sends them again when it is done: then they have had their effect.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    Server(config, engine).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # the engine's thread may be deep in a call, which nobody waits for any more

@@ -1,0 +1,270 @@
+"""Continuous batching: one thread owns the device, and between two calls pictures join, leave and are cancelled.
+
+Every picture under way is a generator (tasks.py) with an open ask. Each turn serves the asks that can share one call.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+import torch
+
+from gpu_runner import calls, devices, images
+from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
+from gpu_runner.images import BadPicture
+from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.preparation import BadOrder, Prepared, prepare
+from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
+from gpu_runner.runs import OnEvent, Picture, Run
+from gpu_runner.tasks import DenoiseAsk
+from gpu_runner.vae import Projection
+
+log = logging.getLogger(__name__)
+
+LOADERS = 2  # threads that read files, so that a warm checkpoint need not wait for a cold one
+HELPERS = 2  # threads that write PNG files
+SHUTTING_DOWN = "the runner is shutting down"
+
+
+class DeviceLost(RuntimeError):
+    pass
+
+
+class Engine:
+    def __init__(self, store: ModelStore, device: torch.device, limits: Limits | None = None) -> None:
+        self.store = store
+        self.device = device
+        self.limits = limits or (CUDA_LIMITS if device.type == "cuda" else CPU_LIMITS)
+        self.steps_total = 0
+        self._runs: dict[str, Run] = {}
+        self._pictures: list[Picture] = []
+        self._projections: dict[str, Projection] = {}
+        self._turn = 0
+        self._steps_are_due = False
+        self._stopping = False
+        self._lock = threading.RLock()  # over what submit and stop change
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._loaders = ThreadPoolExecutor(LOADERS, "loader")
+        self._helpers = ThreadPoolExecutor(HELPERS, "helper")
+        self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
+
+    # Called from any thread.
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive() and not self._stopping
+
+    def jobs(self) -> tuple[str, ...]:
+        return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
+
+    def submit(self, order: RunOrder, on_event: OnEvent) -> Run:
+        """An earlier order of the same job is discarded: its worker is gone if the job was claimed again."""
+        run = Run(order, on_event)
+        with self._lock:
+            self.cancel(order.job_id, "discard")
+            self._runs[order.job_id] = run
+            if self._stopping:
+                run.emit(Failed(code="internal", message=SHUTTING_DOWN))
+                return run
+            run.emit(Accepted(job_id=order.job_id))
+            preparing = self._loaders.submit(prepare, self.store, order)
+        preparing.add_done_callback(lambda future: self._inbox.put(partial(self._begin, run, future)))
+        return run
+
+    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+        run = self._runs.get(job_id)
+        if run is None or run.closed:
+            return False
+        if mode == "discard":
+            run.discard()
+        else:
+            self._inbox.put(partial(run.stop_batch, and_the_rest=mode == "interrupt"))
+        return True
+
+    def stop(self) -> None:
+        """Ends every job at once. The call that the device is in runs out behind it."""
+        with self._lock:
+            self._stopping = True
+            self._fail_all(SHUTTING_DOWN)
+        self._inbox.put(lambda: None)
+        for pool in (self._loaders, self._helpers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # The engine's thread.
+
+    def _live(self) -> None:
+        try:
+            with torch.inference_mode():
+                while not self._stopping:
+                    self._read_inbox()
+                    self._take_turn()
+        except Exception:
+            if not self._stopping:
+                log.exception("the engine is dead")
+        finally:
+            self._stopping = True
+            self._fail_all("the runner's engine stopped")
+
+    def _fail_all(self, message: str) -> None:
+        for run in list(self._runs.values()):
+            run.emit(Failed(code="internal", message=message))
+
+    def _read_inbox(self) -> None:
+        """Waits for a word where there is nothing else to do."""
+        try:
+            word = self._inbox.get(block=not self._pictures)
+            while True:
+                word()
+                word = self._inbox.get_nowait()
+        except Empty:
+            pass
+
+    def _take_turn(self) -> None:
+        self._drop_the_closed()
+        self._turn += 1
+        group = choose(self._pictures, self.limits, steps_are_due=self._steps_are_due)
+        if group:
+            self._steps_are_due = not isinstance(group[0].ask, DenoiseAsk)
+            self._serve(group)
+
+    def _drop_the_closed(self) -> None:
+        with self._lock:
+            self._runs = {job_id: run for job_id, run in self._runs.items() if not run.closed}
+        self._pictures = [picture for picture in self._pictures if not picture.run.closed]
+
+    def _begin(self, run: Run, preparing: Future[Prepared]) -> None:
+        if run.closed:
+            return
+        try:
+            run.prepared = preparing.result()
+        except Exception as error:
+            self._fail(run, error)
+        else:
+            self._begin_batch(run)
+
+    def _begin_batch(self, run: Run) -> None:
+        try:
+            self._pictures += run.begin_pictures(self._turn)
+        except Exception as error:
+            self._fail(run, error)
+
+    def _serve(self, group: list[Picture]) -> None:
+        """On a failure the group is halved until the picture at fault stands alone; the others go on."""
+        group = [picture for picture in group if not picture.run.closed]
+        if not group:
+            return
+        try:
+            answers = self._call(group)
+        except Exception as error:
+            self._after_failure(group, error)
+        else:
+            self._send(group, answers)
+
+    def _call(self, group: list[Picture]) -> list[Any]:
+        asks = [picture.ask for picture in group]
+        began = time.perf_counter()
+        answers = calls.answer(group[0].run.prepared.checkpoint, asks)
+        devices.synchronize(self.device)
+        second_per_share = (time.perf_counter() - began) / sum(map(calls.share, asks))
+        for picture in group:
+            picture.run.device_seconds += second_per_share * calls.share(picture.ask)
+        return answers
+
+    def _after_failure(self, group: list[Picture], error: Exception) -> None:
+        if devices.is_lost(error):
+            raise DeviceLost from error
+        if devices.is_out_of_memory(error):
+            devices.release_cache(self.device)
+            self.limits = self.limits.below([picture.ask for picture in group])
+        if len(group) == 1:
+            self._fail(group[0].run, error)
+            return
+        middle = len(group) // 2
+        self._serve(group[:middle])
+        self._serve(group[middle:])
+
+    def _send(self, group: list[Picture], answers: list[Any]) -> None:
+        stepped = [
+            (picture, answer) for picture, answer in zip(group, answers, strict=True) if _steps(picture)
+        ]
+        for picture, _ in stepped:
+            picture.run.count_step(picture)
+        self.steps_total += len(stepped)
+        for picture, answer in zip(group, answers, strict=True):
+            self._advance(picture, answer)
+        first_of_run = {picture.run: answer for picture, answer in reversed(stepped)}
+        for run, estimate in first_of_run.items():
+            self._report(run, estimate)
+
+    def _advance(self, picture: Picture, answer: Any) -> None:
+        try:
+            picture.ask, picture.since = picture.task.send(answer), self._turn
+        except StopIteration as end:
+            self._pictures.remove(picture)
+            self._picture_drawn(picture, end.value)
+        except Exception as error:
+            self._fail(picture.run, error)
+
+    def _report(self, run: Run, estimate: torch.Tensor) -> None:
+        try:
+            run.report_progress(self._preview(run, estimate) if run.preview_is_due else None)
+        except Exception as error:
+            self._fail(run, error)
+
+    def _preview(self, run: Run, estimate: torch.Tensor) -> bytes:
+        checkpoint = run.prepared.checkpoint
+        if checkpoint.key not in self._projections:
+            self._projections[checkpoint.key] = Projection(checkpoint)
+        return images.preview(self._projections[checkpoint.key].colours(estimate))
+
+    def _picture_drawn(self, picture: Picture, pixels: torch.Tensor) -> None:
+        """The file is written beside the engine's thread; the next batch need not wait for it."""
+        run, pixels = picture.run, pixels.cpu()
+        writing = self._helpers.submit(lambda: images.png(images.from_tensor(pixels)))
+        writing.add_done_callback(
+            lambda future: self._inbox.put(partial(self._deliver, run, picture.index, future))
+        )
+        assert run.batch is not None
+        run.batch.drawn += 1
+        if run.batch.drawn == len(run.batch.indices):
+            self._begin_batch(run)
+
+    def _deliver(self, run: Run, index: int, writing: Future[bytes]) -> None:
+        try:
+            run.deliver(index, writing.result())
+        except Exception as error:
+            self._fail(run, error)
+        all_begun = run.batch is not None and run.batch.drawn == len(run.batch.indices)
+        if all_begun and run.images_done == run.images_started:
+            run.finish()
+
+    def _fail(self, run: Run, error: Exception) -> None:
+        code, message = explain(error)
+        if code == "internal":
+            log.error("job %s failed", run.order.job_id, exc_info=error)
+        run.emit(Failed(code=code, message=message))
+
+
+def explain(error: Exception) -> tuple[ErrorCode, str]:
+    """What a client may know of an error; the rest is for the log."""
+    if isinstance(error, BadOrder | BadPicture):
+        return "bad_request", str(error)
+    if isinstance(error, ModelUnavailable):
+        return "model_unavailable", str(error)
+    if devices.is_out_of_memory(error):
+        return "out_of_memory", "the picture does not fit in the device's memory"
+    return "internal", f"the runner could not draw the picture ({type(error).__name__})"
+
+
+def _steps(picture: Picture) -> bool:
+    return isinstance(picture.ask, DenoiseAsk)

@@ -1,0 +1,153 @@
+"""A job in the engine's hands, and its pictures."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gpu_runner.preparation import Prepared
+from gpu_runner.protocol import Done, Event, Failed, Image, Progress, RunOrder
+from gpu_runner.tasks import Ask, Brake, Task, draw
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(eq=False)
+class Picture:
+    """A picture under way. ``ask`` is what it waits for."""
+
+    run: Run
+    index: int
+    task: Task
+    ask: Ask
+    since: int  # the engine's turn in which it asked
+    steps: int = 0
+
+    @property
+    def checkpoint_key(self) -> str:
+        return self.run.prepared.checkpoint.key
+
+
+@dataclass
+class Batch:
+    """The pictures of a job that are drawn at the same time."""
+
+    number: int
+    indices: range
+    brake: Brake = field(default_factory=Brake)
+    steps: dict[int, int] = field(default_factory=dict)  # of each picture, by its index
+    drawn: int = 0
+    previewed: int = 0  # the step that the last preview showed
+
+    @property
+    def step(self) -> int:
+        return min(self.steps.get(index, 0) for index in self.indices)
+
+
+class Run:
+    """Its events come in order, and nothing comes after a Done or a Failed, from whatever thread they are sent."""
+
+    prepared: Prepared  # set once, before the first batch
+
+    def __init__(self, order: RunOrder, on_event: OnEvent) -> None:
+        self.order = order
+        self.closed = False
+        self.batch: Batch | None = None
+        self.last_batch = False  # an interrupt leaves no batch after the one under way
+        self.steps_run = self.images_started = self.images_done = 0
+        self.device_seconds = 0.0
+        self._on_event = on_event
+        self._lock = threading.RLock()
+        self._began = time.monotonic()
+
+    def emit(self, event: Event) -> None:
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = isinstance(event, Done | Failed)
+            try:
+                self._on_event(event)
+            except Exception:
+                log.exception("nobody listens to job %s any more", self.order.job_id)
+                self.closed = True
+
+    def discard(self) -> None:
+        self.emit(Failed(code="cancelled", message="the job was cancelled"))
+
+    def stop_batch(self, *, and_the_rest: bool) -> None:
+        """The pictures under way end at their next estimate."""
+        self.last_batch = self.last_batch or and_the_rest
+        if self.batch is not None:
+            self.batch.brake.pulled = True
+
+    def next_batch(self) -> Batch | None:
+        request = self.order.request
+        start = 0 if self.batch is None else self.batch.indices.stop
+        if start >= request.num_images or (self.last_batch and self.batch is not None):
+            return None
+        number = 0 if self.batch is None else self.batch.number + 1
+        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_images)))
+        self.batch.brake.pulled = self.last_batch
+        return self.batch
+
+    def begin_pictures(self, turn: int) -> list[Picture]:
+        """Those of the next batch; none when there is no more to draw."""
+        batch = self.next_batch()
+        if batch is None:
+            return []
+        self.images_started += len(batch.indices)
+        pictures = []
+        for index, pixels in zip(batch.indices, self.prepared.pixels(batch.indices), strict=True):
+            task = draw(self.prepared.plan, self.prepared.checkpoint, index, pixels, batch.brake)
+            pictures.append(Picture(self, index, task, next(task), turn))
+        return pictures
+
+    def count_step(self, picture: Picture) -> None:
+        picture.steps += 1
+        self.steps_run += 1
+        if self.batch is not None:
+            self.batch.steps[picture.index] = picture.steps
+
+    @property
+    def preview_is_due(self) -> bool:
+        every, batch = self.order.request.preview_every, self.batch
+        if not every or batch is None or batch.step == batch.previewed or batch.step % every:
+            return False
+        batch.previewed = batch.step
+        return True
+
+    def report_progress(self, preview: bytes | None) -> None:
+        request, batch = self.order.request, self.batch
+        self.emit(
+            Progress(
+                step=self.steps_run,
+                steps=max(1, self.prepared.plan.steps * request.num_images),
+                images_done=self.images_done,
+                batch=batch.number if batch else 0,
+                batch_step=batch.step if batch else 0,
+                preview=None if preview is None else base64.b64encode(preview).decode(),
+            )
+        )
+
+    def deliver(self, index: int, png: bytes) -> None:
+        request = self.order.request
+        self.images_done += 1
+        self.emit(
+            Image(
+                index=index,
+                seed=request.seed_of(index),
+                width=request.width,
+                height=request.height,
+                data=base64.b64encode(png).decode(),
+            )
+        )
+
+    def finish(self) -> None:
+        elapsed = time.monotonic() - self._began
+        self.emit(Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run))
