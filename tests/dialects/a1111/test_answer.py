@@ -1,16 +1,45 @@
 """What comes back, at once or later."""
 
 import pytest
+
 from dialects.a1111.fields import IMG2IMG, TXT2IMG
 from jobs import lifecycle
 from jobs.models import Job
 
-INFO_KEYS = """
-    prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds subseed_strength width
-    height sampler_name cfg_scale steps batch_size restore_faces face_restoration_model sd_model_name sd_model_hash
-    sd_vae_name sd_vae_hash seed_resize_from_w seed_resize_from_h denoising_strength extra_generation_params
-    index_of_first_image infotexts styles job_timestamp clip_skip is_using_inpainting_conditioning version
-""".split()
+INFO_KEYS = [
+    "prompt",
+    "all_prompts",
+    "negative_prompt",
+    "all_negative_prompts",
+    "seed",
+    "all_seeds",
+    "subseed",
+    "all_subseeds",
+    "subseed_strength",
+    "width",
+    "height",
+    "sampler_name",
+    "cfg_scale",
+    "steps",
+    "batch_size",
+    "restore_faces",
+    "face_restoration_model",
+    "sd_model_name",
+    "sd_model_hash",
+    "sd_vae_name",
+    "sd_vae_hash",
+    "seed_resize_from_w",
+    "seed_resize_from_h",
+    "denoising_strength",
+    "extra_generation_params",
+    "index_of_first_image",
+    "infotexts",
+    "styles",
+    "job_timestamp",
+    "clip_skip",
+    "is_using_inpainting_conditioning",
+    "version",
+]
 
 
 @pytest.mark.django_db(transaction=True)

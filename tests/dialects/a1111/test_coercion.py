@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from dialects.a1111.coercion import (
     Invalid,
     InvalidItems,

@@ -1,4 +1,5 @@
 import pytest
+
 from access.models import AccessKey
 from dialects.a1111.models import KeyOptions
 from models_registry.models import Family, Kind, ModelFile

@@ -1,6 +1,7 @@
 """What a request becomes."""
 
 import pytest
+
 from jobs.models import Job, Lane
 
 
