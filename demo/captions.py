@@ -46,7 +46,9 @@ FILLERS = (
 UNSPECIFIED = -100  # torch's ignore_index
 
 
-def describe(shape: int, colour: int, background: int, rng: random.Random) -> tuple[str, tuple[int, int, int]]:
+def describe(
+    shape: int, colour: int, background: int, rng: random.Random
+) -> tuple[str, tuple[int, int, int]]:
     """A wording and the (colour, shape, background) labels that it fixes, UNSPECIFIED where it does not."""
     kind = rng.random()
     fixed = "csb"

@@ -14,14 +14,23 @@ from torch import Tensor, nn
 
 
 def orthogonalised(update: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix to ``update`` (rows, columns), approximately; quintic Newton-Schulz."""
+    """The nearest semi-orthogonal matrix to ``update`` (rows, columns), approximately; quintic Newton-Schulz.
+
+    Every iterate is a polynomial of the Gram matrix times the update, so the iterations run on the small Gram matrix
+    and the wide update is multiplied only twice.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = update / (update.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
+    gram = x @ x.T
+    identity = torch.eye(gram.shape[0])
+    product = identity
     for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        factor = a * identity + b * gram + c * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    x = product @ x
     return x.T if tall else x
 
 

@@ -49,11 +49,16 @@ def main() -> None:
     torch.manual_seed(options.seed)
     path = checkpointing.RUNS / "vae.pt"
     vae = new_vae().to(memory_format=torch.channels_last)
-    with torch.no_grad():  # a quiet posterior to begin with: noise of the latents' own size hides everything at first
+    with (
+        torch.no_grad()
+    ):  # a quiet posterior to begin with: noise of the latents' own size hides everything at first
         vae.quant_conv.weight[:4].mul_(4)
         vae.quant_conv.bias[4:].fill_(-5)
     matrices, rest = split_parameters(vae)
-    optimizers = [Muon(matrices, lr=MUON_LR), torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True)]
+    optimizers = [
+        Muon(matrices, lr=MUON_LR),
+        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True),
+    ]
     average = torch.optim.swa_utils.AveragedModel(
         vae, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.core.validators import MinValueValidator
@@ -55,10 +56,15 @@ class Runner(models.Model):
     url = models.URLField(_("address"), max_length=300)
     token = EncryptedTextField(_("token"), blank=True, default="", help_text=_("Empty: RUNNER_TOKEN."))
     backend = models.CharField(
-        _("backend"), max_length=16, default="pipeline", choices=[("pipeline", "pipeline"), ("comfyui", "ComfyUI")]
+        _("backend"),
+        max_length=16,
+        default="pipeline",
+        choices=[("pipeline", "pipeline"), ("comfyui", "ComfyUI")],
     )
     enabled = models.BooleanField(_("enabled"), default=True)
-    draining = models.BooleanField(_("draining"), default=False, help_text=_("Finishes what it has, takes nothing new."))
+    draining = models.BooleanField(
+        _("draining"), default=False, help_text=_("Finishes what it has, takes nothing new.")
+    )
     slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("As the runner reported."))
     boot_id = models.CharField(max_length=64, blank=True, editable=False)
     device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
@@ -81,13 +87,22 @@ class Job(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(
-        "access.BusinessSource", on_delete=models.PROTECT, related_name="jobs", verbose_name=_("business source")
+        "access.BusinessSource",
+        on_delete=models.PROTECT,
+        related_name="jobs",
+        verbose_name=_("business source"),
     )
     key = models.ForeignKey(
-        "access.AccessKey", on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("access key")
+        "access.AccessKey",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("access key"),
     )
     dialect = models.CharField(_("dialect"), max_length=32)
-    operation = models.CharField(_("operation"), max_length=64, blank=True)  # the dialect's own name of the endpoint
+    operation = models.CharField(
+        _("operation"), max_length=64, blank=True
+    )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
@@ -97,17 +112,28 @@ class Job(models.Model):
     checkpoint = models.ForeignKey(
         "models_registry.ModelFile", on_delete=models.PROTECT, related_name="+", verbose_name=_("checkpoint")
     )
-    checkpoint_sha256 = models.CharField(max_length=64)  # what the file was at admission; the policy's affinity
+    checkpoint_sha256 = models.CharField(
+        max_length=64
+    )  # what the file was at admission; the policy's affinity
 
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)  # claims so far
     runner_deaths = models.PositiveSmallIntegerField(_("runner deaths"), default=0)
     runner = models.ForeignKey(
-        Runner, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs", verbose_name=_("runner")
+        Runner,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="jobs",
+        verbose_name=_("runner"),
     )
     runner_boot_id = models.CharField(max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
-    signal = models.CharField(_("signal"), max_length=10, choices=Signal, blank=True, default="")  # for the worker
-    interrupted = models.BooleanField(_("interrupted"), default=False)  # succeeded with less than was asked for
+    signal = models.CharField(
+        _("signal"), max_length=10, choices=Signal, blank=True, default=""
+    )  # for the worker
+    interrupted = models.BooleanField(
+        _("interrupted"), default=False
+    )  # succeeded with less than was asked for
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
 
     step = models.PositiveIntegerField(_("step"), default=0)
@@ -141,7 +167,10 @@ class Job(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["lane", "created_at"], condition=models.Q(state="queued"), name="job_queue"),
+            models.Index(
+                fields=["source", "lane", "created_at"], condition=models.Q(state="queued"), name="job_queue"
+            ),
+            models.Index(fields=["expires_at"], condition=models.Q(state="queued"), name="job_expiry"),
             models.Index(fields=["lease_expires_at"], condition=models.Q(state="running"), name="job_leases"),
             models.Index(fields=["runner"], condition=models.Q(state="running"), name="job_slots"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
@@ -233,12 +262,29 @@ class Output(models.Model):
 class Usage(models.Model):
     """Device-seconds that each source got lately, decayed: what the policy calls 'least served'."""
 
-    source = models.OneToOneField("access.BusinessSource", on_delete=models.CASCADE, primary_key=True, related_name="usage")
+    HALF_LIFE_S = 600.0
+
+    source = models.OneToOneField(
+        "access.BusinessSource", on_delete=models.CASCADE, primary_key=True, related_name="usage"
+    )
     served = models.FloatField(default=0)  # device-seconds, worth what they were worth at `as_of`
+    work = models.FloatField(
+        default=0
+    )  # the cost that those seconds paid for, decayed alike: gives seconds per cost
     as_of = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"{self.source_id}: {self.served:.1f} s"
+
+    def decay(self, now: datetime) -> float:
+        """What a second of `as_of` is worth at ``now``."""
+        return 0.5 ** (max(0.0, (now - self.as_of).total_seconds()) / self.HALF_LIFE_S)
+
+    def add(self, device_seconds: float, work: float, now: datetime) -> None:
+        decay = self.decay(now)
+        self.served = self.served * decay + device_seconds
+        self.work = self.work * decay + work
+        self.as_of = max(now, self.as_of)
 
 
 def request_as_json(request: GenerationRequest) -> dict[str, Any]:

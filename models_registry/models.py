@@ -6,7 +6,7 @@ think in checkpoints and LoRAs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -35,12 +35,15 @@ class Family(models.TextChoices):
 
 class ModelFileQuerySet(models.QuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
-        """Enabled, present on disk, and identified."""
-        return self.filter(enabled=True, missing_since=None).exclude(kind=Kind.UNKNOWN)
+        """Enabled, present on disk, whole, and identified."""
+        return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
 
     def allowed_for(self, source: BusinessSource) -> ModelFileQuerySet:
         """A file with no allowed source is open to all."""
         return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
+
+
+ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 
 class ModelFile(models.Model):
@@ -50,7 +53,9 @@ class ModelFile(models.Model):
 
     kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.UNKNOWN)
     family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
-    name = models.CharField(_("name"), max_length=255, help_text=_("What requests call it; at first the file's stem."))
+    name = models.CharField(
+        _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
+    )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
     modified_ns = models.BigIntegerField(default=0, editable=False)
@@ -66,7 +71,9 @@ class ModelFile(models.Model):
     trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
     cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
     enabled = models.BooleanField(_("enabled"), default=True)
-    is_default = models.BooleanField(_("default"), default=False, help_text=_("Used when a request names none."))
+    is_default = models.BooleanField(
+        _("default"), default=False, help_text=_("Used when a request names none.")
+    )
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
@@ -79,7 +86,7 @@ class ModelFile(models.Model):
     created_at = models.DateTimeField(_("registered"), auto_now_add=True)
     scanned_at = models.DateTimeField(_("scanned"), null=True, blank=True, editable=False)
 
-    objects = ModelFileQuerySet.as_manager()
+    objects = ModelFileManager()
 
     class Meta:
         verbose_name = _("model file")
@@ -90,6 +97,11 @@ class ModelFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def become_default(self) -> None:
+        """The default of its kind, and the only one."""
+        ModelFile.objects.filter(kind=self.kind, is_default=True).exclude(pk=self.pk).update(is_default=False)
+        ModelFile.objects.filter(pk=self.pk).update(is_default=True)
 
     @property
     def short_hash(self) -> str:
@@ -123,14 +135,14 @@ FOLDERS: dict[str, str] = {
 }
 
 
-class OfKind(models.Manager["ModelFile"]):
-    def get_queryset(self) -> models.QuerySet[ModelFile]:
-        return ModelFileQuerySet(self.model, using=self._db).filter(kind=self.model.KIND)
+class OfKind(ModelFileManager):
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(kind=cast("type[ModelFile]", self.model).KIND)
 
 
 class Checkpoint(ModelFile):
     KIND = Kind.CHECKPOINT
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -140,7 +152,7 @@ class Checkpoint(ModelFile):
 
 class Lora(ModelFile):
     KIND = Kind.LORA
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -150,7 +162,7 @@ class Lora(ModelFile):
 
 class Vae(ModelFile):
     KIND = Kind.VAE
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -160,7 +172,7 @@ class Vae(ModelFile):
 
 class ControlNet(ModelFile):
     KIND = Kind.CONTROLNET
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -170,7 +182,7 @@ class ControlNet(ModelFile):
 
 class Embedding(ModelFile):
     KIND = Kind.EMBEDDING
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True
@@ -180,7 +192,7 @@ class Embedding(ModelFile):
 
 class Upscaler(ModelFile):
     KIND = Kind.UPSCALER
-    objects = OfKind()
+    objects: ClassVar[OfKind] = OfKind()
 
     class Meta:
         proxy = True

@@ -102,6 +102,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('source', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='usage', serialize=False, to='access.businesssource')),
                 ('served', models.FloatField(default=0)),
+                ('work', models.FloatField(default=0)),
                 ('as_of', models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
@@ -159,7 +160,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['lane', 'created_at'], name='job_queue'),
+            index=models.Index(condition=models.Q(('state', 'queued')), fields=['source', 'lane', 'created_at'], name='job_queue'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('state', 'queued')), fields=['expires_at'], name='job_expiry'),
         ),
         migrations.AddIndex(
             model_name='job',

@@ -16,6 +16,14 @@ from django.utils.translation import gettext_lazy as _
 from access.encryption import EncryptedTextField
 
 
+def _is_network(text: object) -> bool:
+    try:
+        ipaddress.ip_network(text if isinstance(text, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
 class BusinessSource(models.Model):
     """A tenant: the value of ``from``. Owns keys, limits and weight."""
 
@@ -34,12 +42,20 @@ class BusinessSource(models.Model):
         validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
         help_text=_("Share of the runners' time among sources that are waiting."),
     )
-    max_concurrent_jobs = models.PositiveIntegerField(_("concurrent jobs"), default=8, validators=[MinValueValidator(1)])
+    max_concurrent_jobs = models.PositiveIntegerField(
+        _("concurrent jobs"), default=8, validators=[MinValueValidator(1)]
+    )
     max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), default=200)
-    max_width = models.PositiveIntegerField(_("largest width"), default=2048, validators=[MaxValueValidator(4096)])
-    max_height = models.PositiveIntegerField(_("largest height"), default=2048, validators=[MaxValueValidator(4096)])
+    max_width = models.PositiveIntegerField(
+        _("largest width"), default=2048, validators=[MaxValueValidator(4096)]
+    )
+    max_height = models.PositiveIntegerField(
+        _("largest height"), default=2048, validators=[MaxValueValidator(4096)]
+    )
     max_steps = models.PositiveIntegerField(_("most steps"), default=150, validators=[MaxValueValidator(500)])
-    max_images = models.PositiveIntegerField(_("most pictures per job"), default=16, validators=[MaxValueValidator(256)])
+    max_images = models.PositiveIntegerField(
+        _("most pictures per job"), default=16, validators=[MaxValueValidator(256)]
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -66,7 +82,10 @@ class AccessKey(models.Model):
         _("dialects"), default=list, blank=True, help_text=_("Names of the dialects it may use; empty: all.")
     )
     networks = models.JSONField(
-        _("networks"), default=list, blank=True, help_text=_("Networks it may call from, as 10.0.0.0/8; empty: all.")
+        _("networks"),
+        default=list,
+        blank=True,
+        help_text=_("Networks it may call from, as 10.0.0.0/8; empty: all."),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
@@ -91,14 +110,18 @@ class AccessKey(models.Model):
     def clean(self) -> None:
         if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
             raise ValidationError({"dialects": _("A list of names.")})
-        try:
-            for network in self.networks:
-                ipaddress.ip_network(network)
-        except (TypeError, ValueError) as error:
-            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")}) from error
+        if not isinstance(self.networks, list) or not all(map(_is_network, self.networks)):
+            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")})
 
     def proves(self, secret: str) -> bool:
-        return hmac.compare_digest(self.secret.encode(), secret.encode())
+        # surrogatepass: bytes that were no text when they arrived prove nothing, but must not raise either.
+        return hmac.compare_digest(self.secret.encode(), secret.encode(errors="surrogatepass"))
+
+    def rotate(self) -> str:
+        """A new secret in place of the old one, which proves nothing from now on; shown this once."""
+        self.secret = secrets.token_urlsafe(32)
+        self.save(update_fields=["secret"])
+        return self.secret
 
     @property
     def is_expired(self) -> bool:
@@ -114,6 +137,8 @@ class AccessKey(models.Model):
             caller = ipaddress.ip_address(address)
         except ValueError:
             return False
+        # A dual-stack socket reports IPv4 callers as ::ffff:10.0.0.1.
+        caller = getattr(caller, "ipv4_mapped", None) or caller
         return any(caller in ipaddress.ip_network(network) for network in self.networks)
 
 
@@ -125,7 +150,9 @@ class Posting(models.Model):
         RELEASE = "release", _("released")  # - held, at the end, whatever the end
         SETTLE = "settle", _("settled")  # + used, by real work
 
-    source = models.ForeignKey(BusinessSource, on_delete=models.PROTECT, related_name="postings", verbose_name=_("business source"))
+    source = models.ForeignKey(
+        BusinessSource, on_delete=models.PROTECT, related_name="postings", verbose_name=_("business source")
+    )
     job_id = models.UUIDField(_("job"))  # by value: the ledger outlives the job's row
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6, default=Decimal(0))

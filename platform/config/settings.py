@@ -18,7 +18,9 @@ SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS_PROXY", default=False)
 
 INSTALLED_APPS = [
@@ -70,7 +72,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": env.dj_db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'atelier.sqlite3'}", conn_max_age=600)
+    "default": env.dj_db_url(
+        "DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'atelier.sqlite3'}", conn_max_age=600
+    )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that will write takes the lock when it begins, instead of failing when it upgrades.
@@ -122,7 +126,9 @@ REST_FRAMEWORK = {
 RUNNER_NAME = env.str("RUNNER_NAME", default="local")
 RUNNER_TOKEN = env.str("RUNNER_TOKEN", default="")
 
-JOB_LEASE_S = env.float("JOB_LEASE_S", default=30.0)  # a running job that shows no life for this long is put back
+JOB_LEASE_S = env.float(
+    "JOB_LEASE_S", default=30.0
+)  # a running job that shows no life for this long is put back
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
 JOB_POLL_S = env.float("JOB_POLL_S", default=0.02)  # where the database cannot wake a waiting process

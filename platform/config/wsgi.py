@@ -2,7 +2,10 @@
 
 import os
 
+from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
+# A server asks for no system checks by itself; a site that is not safe to run must not start.
+call_command("check")

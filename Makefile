@@ -1,0 +1,47 @@
+PYTHON ?= python3
+VENV = .venv/bin/
+PREFLIGHT = $(PYTHON) platform/launch/preflight.py
+
+.PHONY: run test unit lint format bench demo-models locks messages
+
+run:  ## start everything and show a first picture
+	@$(PREFLIGHT) run locks/runtime.txt
+
+.venv-dev:
+	@$(PREFLIGHT) venv locks/dev.txt
+
+test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
+	$(VENV)python -m pytest
+	TEST_POSTGRES=1 $(VENV)python -m pytest tests/jobs tests/access tests/dialects tests/e2e
+
+unit: .venv-dev  ## the quick part
+	$(VENV)python -m pytest -m "not demo and not processes"
+
+lint: .venv-dev  ## format, lint, types, migrations
+	$(VENV)ruff format --check .
+	$(VENV)ruff check .
+	$(VENV)mypy
+	SECRET_KEY=lint ATELIER_DEMO=1 RUNNER_TOKEN=lint $(VENV)python manage.py makemigrations --check --dry-run
+
+format: .venv-dev
+	$(VENV)ruff format .
+	$(VENV)ruff check --fix .
+
+bench: .venv-dev  ## ratios within one run, as a table and as JSON under bench/results
+	$(VENV)python -m bench
+
+demo-models: .venv-dev  ## train the demo model again; resumes
+	$(VENV)python -m demo.train_vae
+	$(VENV)python -m demo.train_text_encoder
+	$(VENV)python -m demo.train_unet
+	$(VENV)python -m demo.export
+
+messages: .venv-dev  ## translations (needs gettext)
+	cd platform && ../$(VENV)python ../manage.py makemessages -l zh_Hans --no-location && ../$(VENV)python ../manage.py compilemessages
+
+COMPILE = $(VENV)pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-header
+
+locks: .venv-dev  ## exact versions of everything, from pyproject.toml
+	$(COMPILE) --output-file locks/runtime.txt pyproject.toml
+	$(COMPILE) --extra dev --constraint locks/runtime.txt --output-file locks/dev.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' locks/*.txt

@@ -1,0 +1,82 @@
+"""What the platform adds to a generation: from the POST to its answer, minus the time in the engine; and its memory."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.report import Row
+from tests.e2e.installation import Installation
+from tests.postgres import postgres
+
+REQUESTS = 50
+SMALLEST = {"prompt": "a red circle", "width": 64, "height": 64, "steps": 1, "seed": 1}
+ENGINE_SECONDS = """
+import json
+from jobs.models import Job
+print(json.dumps(dict(Job.objects.exclude(external_id="").values_list("external_id", "engine_seconds"))))
+"""
+
+
+def overheads(installation: Installation) -> list[float]:
+    """Milliseconds, one for each request, sorted."""
+    for i in range(5):
+        installation.client.post(
+            "/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"warm-{i}"}
+        ).raise_for_status()
+    totals = {}
+    for i in range(REQUESTS):
+        begin = time.perf_counter()
+        answer = installation.client.post(
+            "/sdapi/v1/txt2img", json={**SMALLEST, "force_task_id": f"bench-{i}"}
+        )
+        totals[f"bench-{i}"] = time.perf_counter() - begin
+        answer.raise_for_status()
+    engine = installation.python(ENGINE_SECONDS)
+    return sorted((total - engine[task]) * 1000 for task, total in totals.items())
+
+
+def peak_memory(installation: Installation) -> list[Row]:
+    rows = []
+    for name, process in installation.processes.items():
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        # Proportional set size: forked workers share most of their pages.
+        total = sum(member.memory_full_info().pss for member in family)
+        peak = max(
+            int(line.split()[1]) * 1024
+            for member in family
+            for line in Path(f"/proc/{member.pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        )
+        rows.append(Row(f"memory of {name}, all its processes (PSS)", total / 2**20, "MiB"))
+        rows.append(Row(f"memory of {name}, its largest process at its peak", peak / 2**20, "MiB"))
+    return rows
+
+
+def one_database(name: str, database_url: str, data_dir: Path, goal_ms: int) -> list[Row]:
+    installation = Installation(
+        data_dir, database_url, GENERATION_WORKERS="4", TORCH_THREADS="2", LOG_LEVEL="WARNING"
+    )
+    try:
+        installation.start("runner", "web", "generation", "background")
+        taken = overheads(installation)
+        rows = [
+            Row(f"overhead p50, {name}", statistics.median(taken), "ms", f"≤ {goal_ms} ms"),
+            Row(f"overhead p95, {name}", taken[int(len(taken) * 0.95)], "ms"),
+        ]
+        return rows + (peak_memory(installation) if name == "SQLite" else [])
+    finally:
+        installation.stop()
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rows = one_database("SQLite", f"sqlite:///{folder / 'atelier.sqlite3'}", folder / "sqlite", 60)
+        with postgres() as url:
+            rows += one_database("PostgreSQL", url, folder / "postgres", 25)
+        return rows

@@ -1,0 +1,99 @@
+"""Latents of the demo world: whitening that is folded into the autoencoder, and cached latents to train on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from demo import checkpointing
+from demo.architecture import VAE_CONFIG, new_vae
+from demo.shapes import Scenes, draw, random_scenes
+
+SCALING = VAE_CONFIG["scaling_factor"]
+WHITE_VAE = checkpointing.RUNS / "vae_white.pt"
+
+
+def averaged_vae() -> AutoencoderKL:
+    state = checkpointing.load(checkpointing.RUNS / "vae.pt")
+    if state is None:
+        raise SystemExit("train the autoencoder first: python -m demo.train_vae")
+    vae = new_vae()
+    average = {key.removeprefix("module."): value for key, value in state["average"].items()}
+    vae.load_state_dict({key: average[key] for key in vae.state_dict()})
+    return vae.eval().requires_grad_(False)
+
+
+def fold_whitening(vae: AutoencoderKL, pictures: Tensor) -> None:
+    """Make scaled latents have mean 0 and covariance 1, by changing the two 1x1 convolutions around them.
+
+    Stable Diffusion 1.x multiplies latents by 0.18215 whatever the autoencoder, so its latents must have the spread
+    that this number expects. The posterior's noise becomes the constant that training ended with.
+    """
+    posterior = vae.encode(pictures).latent_dist
+    flat = posterior.mean.permute(1, 0, 2, 3).flatten(1)
+    mean = flat.mean(1)
+    covariance = torch.cov(flat)
+    values, vectors = torch.linalg.eigh(covariance)
+    whiten = vectors @ torch.diag(values.rsqrt()) @ vectors.T / SCALING
+    restore = torch.linalg.inv(whiten)
+    noise = posterior.std.mean() * whiten.diagonal().mean()
+    with torch.no_grad():
+        quant, post = vae.quant_conv, vae.post_quant_conv
+        quant.weight[:4] = torch.einsum("ij,jkhw->ikhw", whiten, quant.weight[:4])
+        quant.bias[:4] = whiten @ (quant.bias[:4] - mean)
+        quant.weight[4:] = 0
+        quant.bias[4:] = 2 * math.log(noise.item())
+        post.bias += post.weight[:, :, 0, 0] @ mean
+        post.weight[:] = torch.einsum("ijhw,jk->ikhw", post.weight, restore)
+
+
+def white_vae() -> AutoencoderKL:
+    """The finished autoencoder; made and kept the first time."""
+    if state := checkpointing.load(WHITE_VAE):
+        vae = new_vae().eval().requires_grad_(False)
+        vae.load_state_dict(state)
+        return vae
+    vae = averaged_vae()
+    scenes = random_scenes(256, torch.Generator().manual_seed(11))
+    fold_whitening(vae, draw(scenes, 64, 64) * 2 - 1)
+    checkpointing.save(WHITE_VAE, vae.state_dict())
+    return vae
+
+
+@dataclass
+class LatentSet:
+    """Scaled latents (n, 4, h, w) and what each shows."""
+
+    latents: Tensor
+    shape: Tensor
+    colour: Tensor
+    background: Tensor
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+@torch.no_grad()
+def latent_set(vae: AutoencoderKL, count: int, height: int, width: int, seed: int) -> LatentSet:
+    """``count`` scenes of height x width pixels, encoded; cached on disk."""
+    path = checkpointing.RUNS / f"latents-{height}x{width}-{count}-{seed}.pt"
+    if (state := checkpointing.load(path)) is None:
+        scenes: Scenes = random_scenes(count, torch.Generator().manual_seed(seed))
+        chunk = max(1, 64 * 64 * 32 // (height * width))
+        parts = []
+        for start in range(0, count, chunk):
+            rows = slice(start, start + chunk)
+            part = Scenes(**{name: value[rows] for name, value in vars(scenes).items()})
+            parts.append(vae.encode(draw(part, height, width) * 2 - 1).latent_dist.mean * SCALING)
+        state = {
+            "latents": torch.cat(parts),
+            "shape": scenes.shape,
+            "colour": scenes.colour_index,
+            "background": scenes.background_index,
+        }
+        checkpointing.save(path, state)
+    return LatentSet(**state)

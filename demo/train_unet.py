@@ -1,0 +1,141 @@
+"""Train the demo UNet: ``python -m demo.train_unet --steps 9000``. Resumes by itself; --steps may change in between.
+
+Noise prediction with Stable Diffusion 1.x's schedule, first on small latents, where colours and shapes are learned
+cheaply, then on the sizes that the APIs use.
+
+The schedule never reaches pure noise: at its end a large flat picture still shows its colour in the mean of its latent,
+and a model trained on that ignores the prompt when it starts from real noise, whose mean is zero. So the training noise
+has coarse parts as well (the idea of https://www.crosslabs.org/blog/diffusion-with-offset-noise), which hide it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from demo import checkpointing
+from demo.architecture import new_unet
+from demo.captions import describe
+from demo.latents import LatentSet, latent_set, white_vae
+from demo.muon import Muon, split_parameters
+from demo.train_text_encoder import token_ids, trained_text_encoder
+
+PATH = checkpointing.RUNS / "unet.pt"
+MUON_LR, ADAM_LR = 0.01, 1e-3
+EMPTY_PROMPTS = 0.1
+COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
+
+# (height, width) in pixels -> (scenes, rows of a batch, share of the steps early, share late)
+SIZES = {
+    (64, 64): (12000, 64, 0.7, 0.05),
+    (128, 128): (6000, 32, 0.3, 0.25),
+    (256, 256): (3000, 10, 0.0, 0.45),
+    (512, 512): (600, 3, 0.0, 0.15),
+    (256, 192): (500, 12, 0.0, 0.05),
+    (192, 256): (500, 12, 0.0, 0.05),
+}
+EARLY = 0.3  # share of all steps
+
+
+def alphas_cumprod() -> Tensor:
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0).float()
+
+
+def training_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(shape, generator=generator)
+    for cells, strength in COARSE_NOISE:
+        coarse = torch.randn(shape[0], shape[1], cells, cells, generator=generator)
+        noise = noise + strength * functional.interpolate(
+            coarse, shape[2:], mode="bilinear", align_corners=False
+        )
+    return noise / (1 + sum(strength**2 for _cells, strength in COARSE_NOISE)) ** 0.5
+
+
+def draw_batch(data: LatentSet, rows: int, rng: random.Random) -> tuple[Tensor, list[str]]:
+    picked = [rng.randrange(len(data)) for _ in range(rows)]
+    texts = []
+    for i in picked:
+        scene = int(data.shape[i]), int(data.colour[i]), int(data.background[i])
+        texts.append("" if rng.random() < EMPTY_PROMPTS else describe(*scene, rng)[0])
+    return data.latents[picked], texts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--seed", type=int, default=3)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+
+    vae, encoder = white_vae(), trained_text_encoder()
+    sets: dict[tuple[int, int], LatentSet] = {}
+    schedule = alphas_cumprod()
+    unet = new_unet().to(memory_format=torch.channels_last)
+    matrices, rest = split_parameters(unet)
+    optimizers = [
+        Muon(matrices, lr=MUON_LR),
+        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True),
+    ]
+    average = torch.optim.swa_utils.AveragedModel(
+        unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
+    )
+    start = 0
+    if state := checkpointing.load(PATH):
+        unet.load_state_dict(state["unet"])
+        average.load_state_dict(state["average"])
+        for optimizer, saved in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        start = state["step"]
+
+    clock = time.monotonic()
+    losses: dict[tuple[int, int], float] = {}
+    for step, share in checkpointing.steps_from(start, options.steps):
+        rng = random.Random(options.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+        column = 2 if step < EARLY * options.steps else 3
+        size = rng.choices(list(SIZES), [entry[column] for entry in SIZES.values()])[0]
+        if size not in sets:
+            sets[size] = latent_set(vae, SIZES[size][0], *size, seed=size[0] * 1000 + size[1])
+        latents, texts = draw_batch(sets[size], SIZES[size][1], rng)
+        with torch.no_grad():
+            context = encoder(token_ids(texts)).last_hidden_state
+        noise = training_noise(latents.shape, generator)
+        times = torch.randint(1000, (len(latents),), generator=generator)
+        kept = schedule[times][:, None, None, None]
+        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+        guess = unet(noisy.contiguous(memory_format=torch.channels_last), times, context).sample
+        loss = functional.mse_loss(guess, noise)
+        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR)):
+            optimizer.param_groups[0]["lr"] = peak * share
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        if step % 5 == 0:
+            average.update_parameters(unet)
+        losses[size] = 0.98 * losses.get(size, loss.item()) + 0.02 * loss.item()
+        last = step + 1 == options.steps
+        if step % 100 == 0 or last:
+            rate = (time.monotonic() - clock) / (step - start + 1)
+            shown = " ".join(f"{h}x{w} {value:.4f}" for (h, w), value in sorted(losses.items()))
+            print(f"{step} {shown} {rate:.2f} s/step", flush=True)
+        if (step + 1) % 250 == 0 or last:
+            checkpointing.save(
+                PATH,
+                {
+                    "unet": unet.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                    "step": step + 1,
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()

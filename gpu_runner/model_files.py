@@ -1,0 +1,112 @@
+"""Model files on disk: found below the root only, checked against their hash, read without running anything in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gpu_runner.protocol import ModelFile
+from gpu_runner.safetensors_header import Metadata, Shapes, read_safetensors_header
+
+PICKLED = {".ckpt", ".pt", ".pth"}
+
+
+class ModelUnavailable(Exception):
+    """A model file is missing, or is not what it should be. The message is fit for the client's eyes."""
+
+
+def locate(root: Path, file: ModelFile) -> Path:
+    """The real path of the file, links followed; never one outside the root."""
+    try:
+        base = root.resolve(strict=True)
+        path = (base / file.path).resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise ModelUnavailable(f"{file.path} is missing") from error
+    if not path.is_relative_to(base) or not path.is_file():
+        raise ModelUnavailable(f"{file.path} is not a file inside the models folder")
+    return path
+
+
+class HashBook:
+    """Hashes of files, computed once for each state of a file."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[tuple[Path, int, int], str] = {}
+        self._lock = Lock()
+
+    def check(self, path: Path, file: ModelFile) -> None:
+        try:
+            found = self._sha256(path)
+        except OSError as error:
+            raise ModelUnavailable(f"{file.path} cannot be read") from error
+        if found != file.sha256:
+            raise ModelUnavailable(f"{file.path} has changed: its SHA-256 is not the registered one")
+
+    def _sha256(self, path: Path) -> str:
+        stat = path.stat()
+        state = (path, stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            if state not in self._hashes:
+                with path.open("rb") as file:
+                    self._hashes[state] = hashlib.file_digest(file, "sha256").hexdigest()
+            return self._hashes[state]
+
+
+class TensorFile(Mapping[str, Tensor]):
+    """The tensors of a file by name. Those of a safetensors file are read when they are asked for."""
+
+    def __init__(self, shapes: Shapes, metadata: Metadata, source: Any) -> None:
+        self.shapes = shapes
+        self.metadata = metadata
+        self._source = source
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.shapes:
+            raise KeyError(name)
+        return self._source.get_tensor(name) if hasattr(self._source, "get_tensor") else self._source[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+@contextmanager
+def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
+    """Tensors must be copied before the file closes: they are views of it. ``name`` is for messages."""
+    if path.suffix.lower() in PICKLED:
+        yield _unpickled(path, name)
+        return
+    try:
+        shapes, metadata = read_safetensors_header(path)
+        with safe_open(path, framework="pt", device="cpu") as source:
+            yield TensorFile(shapes, metadata, source)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelUnavailable(f"{name} cannot be used: {error}") from error
+
+
+def _unpickled(path: Path, name: str) -> TensorFile:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ModelUnavailable(f"{name} is damaged, or holds more than tensors") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise ModelUnavailable(f"{name} holds no table of tensors")
+    tensors = {
+        key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)
+    }
+    metadata = {
+        key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, str)
+    }
+    return TensorFile({key: tuple(value.shape) for key, value in tensors.items()}, metadata, tensors)

@@ -1,0 +1,55 @@
+"""Why a job was not taken, or not moved. Dialects translate these into their own words."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """A request that will not become a job. ``message`` is fit for the client's eyes; ``field`` is GenerationRequest's."""
+
+    code = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        retry_after: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after  # seconds after which the same request may be taken
+        self.code = code or self.code
+
+
+class UnknownModel(Refused):
+    code = "unknown_model"
+
+
+class OverLimit(Refused):
+    code = "over_limit"
+
+
+class QueueFull(Refused):
+    code = "queue_full"
+
+
+class Unsupported(Refused):
+    code = "unsupported"
+
+
+class BadPicture(Refused):
+    code = "bad_picture"
+
+
+class SourceDisabled(Refused):
+    code = "source_disabled"
+
+
+class ImpossibleTransition(Exception):
+    """A change of state that the state machine does not have."""
+
+
+class LeaseLost(ImpossibleTransition):
+    """The job is not, or no longer, this worker's attempt: whatever it wanted to write must not be written."""

@@ -1,0 +1,248 @@
+"""The state machine of a job. Every change is one conditional UPDATE whose count is checked.
+
+The attempt is the fence: a claim raises it, and whoever writes for a running job names the attempt it holds. A worker
+that lost its lease finds no row to update, and gets LeaseLost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from access.models import BusinessSource
+from gpu_runner.protocol import Done, Progress
+
+from . import cost, ledger, wakeups
+from .errors import ImpossibleTransition, LeaseLost
+from .models import TERMINAL, TRANSITIONS, Job, Output, Preview, Runner, Signal, State, Transition
+
+MAX_RUNNER_DEATHS = 2
+POISONED = "poisoned"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to write for a job: this attempt, and no other."""
+
+    job_id: uuid.UUID
+    attempt: int
+
+
+# Taking -------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
+    """None when somebody was first, or when the job's source runs as many as it may."""
+    job = _lock_queued(job_id)
+    if job is None or not _source_has_room(job.source_id):
+        return None
+    now = timezone.now()
+    taken = _move(
+        job_id,
+        State.QUEUED,
+        State.RUNNING,
+        note=runner.name,
+        attempt=F("attempt") + 1,
+        runner=runner,
+        runner_boot_id=runner.boot_id,
+        started_at=now,
+        lease_expires_at=_lease_end(now),
+        signal="",
+        **_NO_PROGRESS,
+    )
+    return Lease(job_id, job.attempt + 1) if taken else None
+
+
+_NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
+
+
+def _lock_queued(job_id: uuid.UUID) -> Job | None:
+    skips = connection.features.has_select_for_update_skip_locked
+    queued = Job.objects.select_for_update(skip_locked=skips).filter(pk=job_id, state=State.QUEUED)
+    return queued.only("source_id", "attempt").first()
+
+
+def _source_has_room(source_id: int) -> bool:
+    """Under a lock of the source's row, so that two runners cannot both take its last place."""
+    source = (
+        BusinessSource.objects.select_for_update(no_key=True).only("max_concurrent_jobs").get(pk=source_id)
+    )
+    running = Job.objects.filter(source_id=source_id, state=State.RUNNING).count()
+    return running < source.max_concurrent_jobs
+
+
+# While it runs ------------------------------------------------------------------------------------------------------
+
+
+def renew(lease: Lease, **fields: Any) -> Signal | None:
+    """Extends the lease and gives back what a client asked for meanwhile."""
+    if not _held(lease).update(lease_expires_at=_lease_end(timezone.now()), **fields):
+        raise LeaseLost(str(lease.job_id))
+    return pending_signal(lease)
+
+
+def progress(lease: Lease, event: Progress) -> Signal | None:
+    return renew(
+        lease,
+        step=event.step,
+        steps=event.steps,
+        images_done=event.images_done,
+        batch=event.batch,
+        batch_step=event.batch_step,
+    )
+
+
+def pending_signal(lease: Lease) -> Signal | None:
+    signal = _held(lease).values_list("signal", flat=True).first()
+    if signal is None:
+        raise LeaseLost(str(lease.job_id))
+    return Signal(signal) if signal else None
+
+
+def skip_passed_on(lease: Lease) -> None:
+    """A batch was skipped; the client may ask for the next one to be skipped, too."""
+    _held(lease).filter(signal=Signal.SKIP).update(signal="")
+
+
+def signal(job_id: uuid.UUID, wanted: Signal) -> bool:
+    """Asks the worker of a running job; False when it does not run. Nothing takes a cancellation back."""
+    running = Job.objects.filter(pk=job_id, state=State.RUNNING)
+    if wanted == Signal.DISCARD:
+        return bool(running.update(signal=wanted, cancel_requested_at=timezone.now()))
+    return bool(running.exclude(signal=Signal.DISCARD).update(signal=wanted))
+
+
+# Back into the queue ------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def requeue(lease: Lease, *, note: str, runner_died: bool = False) -> State:
+    """Back to the queue, or to its end: cancelled if that was asked for, failed if it saw its second runner die."""
+    job = _held(lease).select_for_update().first()
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
+        _end(job, State.CANCELLED, note=note, attempt=lease.attempt)
+        return State.CANCELLED
+    deaths = job.runner_deaths + runner_died
+    if deaths >= MAX_RUNNER_DEATHS:
+        fields = {"error_code": POISONED, "error_message": f"{deaths} runners died while they ran this job."}
+        _end(job, State.FAILED, note=note, attempt=lease.attempt, runner_deaths=deaths, **fields)
+        return State.FAILED
+    _must_move(
+        lease,
+        State.QUEUED,
+        note=note,
+        runner_deaths=deaths,
+        runner=None,
+        lease_expires_at=None,
+        signal="",
+        **_NO_PROGRESS,
+    )
+    Preview.objects.filter(job_id=lease.job_id).delete()
+    wakeups.ring(wakeups.WORK)
+    return State.QUEUED
+
+
+# The end ------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False) -> None:
+    """Pictures, price and state at once: a job that is not succeeded has no output, one that is has them all."""
+    job = Job.objects.get(pk=lease.job_id)
+    price = cost.settled(job.cost_estimate, job.generation_request, done.steps_run)
+    figures = {"engine_seconds": done.engine_seconds, "device_seconds": done.device_seconds, "cost": price}
+    counts = {"images_done": len(outputs), "interrupted": interrupted}
+    _end(job, State.SUCCEEDED, attempt=lease.attempt, **figures, **counts)
+    Output.objects.bulk_create(outputs)
+    ledger.settle(job, price)
+    ledger.charge(job.source_id, done.device_seconds, float(price), timezone.now())
+
+
+@transaction.atomic
+def fail(lease: Lease, code: str, message: str) -> None:
+    job = Job.objects.get(pk=lease.job_id)
+    _end(job, State.FAILED, note=code, attempt=lease.attempt, error_code=code, error_message=message)
+
+
+@transaction.atomic
+def cancelled(lease: Lease) -> None:
+    """The runner has dropped the job, as its client had asked."""
+    _end(Job.objects.get(pk=lease.job_id), State.CANCELLED, attempt=lease.attempt)
+
+
+@transaction.atomic
+def cancel(job_id: uuid.UUID, note: str = "") -> State:
+    """Ends a queued job at once and asks the worker of a running one. The state in which that left the job."""
+    job = Job.objects.select_for_update().get(pk=job_id)
+    if job.state == State.QUEUED:
+        _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
+        return State.CANCELLED
+    if job.state == State.RUNNING:
+        signal(job_id, Signal.DISCARD)
+    return State(job.state)
+
+
+@transaction.atomic
+def expire(job_id: uuid.UUID) -> bool:
+    """False when it is no longer queued."""
+    job = Job.objects.select_for_update().get(pk=job_id)
+    if job.state != State.QUEUED:
+        return False
+    _end(job, State.EXPIRED, error_code="expired", error_message="The job waited in the queue for too long.")
+    return True
+
+
+def _end(job: Job, to: State, *, note: str = "", attempt: int | None = None, **fields: Any) -> None:
+    """From ``job.state``, as it was read. With an attempt: only if that attempt still holds the job."""
+    if to not in TERMINAL:
+        raise ImpossibleTransition(f"{to} is not an end")
+    fields |= {"finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
+    if attempt is None:
+        if not _move(job.pk, State(job.state), to, note=note, **fields):
+            raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
+    else:
+        _must_move(Lease(job.pk, attempt), to, note=note, **fields)
+    Preview.objects.filter(job_id=job.pk).delete()
+    ledger.release(job)
+    wakeups.ring(wakeups.ENDED, str(job.pk))
+    wakeups.ring(wakeups.WORK)
+
+
+# The one place that changes a state ---------------------------------------------------------------------------------
+
+
+def _move(
+    job_id: uuid.UUID, origin: State, to: State, *, note: str = "", held: int | None = None, **fields: Any
+) -> bool:
+    if to not in TRANSITIONS.get(origin, frozenset()):
+        raise ImpossibleTransition(f"{origin} → {to}")
+    where = Job.objects.filter(pk=job_id, state=origin)
+    if held is not None:
+        where = where.filter(attempt=held)
+    if not where.update(state=to, **fields):
+        return False
+    Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
+    return True
+
+
+def _must_move(lease: Lease, to: State, *, note: str, **fields: Any) -> None:
+    if not _move(lease.job_id, State.RUNNING, to, note=note, held=lease.attempt, **fields):
+        raise LeaseLost(str(lease.job_id))
+
+
+def _held(lease: Lease) -> Any:
+    return Job.objects.filter(pk=lease.job_id, state=State.RUNNING, attempt=lease.attempt)
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.JOB_LEASE_S)

@@ -1,0 +1,115 @@
+"""Waiting for a job to end, from any number of threads of a web process, with one watcher for all of them.
+
+On PostgreSQL the watcher listens, and looks at the table now and then as a safety net; elsewhere it asks the table for
+all awaited jobs in one query, often.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import defaultdict
+
+import psycopg
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from . import wakeups
+from .models import TERMINAL, Job
+
+log = logging.getLogger(__name__)
+
+SAFETY_POLL_S = 1.0
+LINGER_S = 30.0  # how long the watcher outlives its last waiter
+
+
+def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
+    """The job as it is when it ended, or when the time is up."""
+    ended = threading.Event()
+    # Registered before the first look, so that an end between the look and the wait is not missed.
+    _watcher.add(job_id, ended)
+    try:
+        job = Job.objects.get(pk=job_id)
+        if not job.is_terminal:
+            ended.wait(timeout_s)
+            job.refresh_from_db()
+        return job
+    finally:
+        _watcher.remove(job_id, ended)
+
+
+class Watcher:
+    """Its thread starts with the first waiter and ends when nobody has waited for a while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: defaultdict[uuid.UUID, set[threading.Event]] = defaultdict(set)
+        self._thread: threading.Thread | None = None
+        self._someone = threading.Event()
+
+    def add(self, job_id: uuid.UUID, ended: threading.Event) -> None:
+        with self._lock:
+            self._waiters[job_id].add(ended)
+            self._someone.set()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="job-watcher", daemon=True)
+                self._thread.start()
+
+    def remove(self, job_id: uuid.UUID, ended: threading.Event) -> None:
+        with self._lock:
+            self._waiters[job_id].discard(ended)
+            if not self._waiters[job_id]:
+                del self._waiters[job_id]
+            if not self._waiters:
+                self._someone.clear()
+
+    def _run(self) -> None:
+        ear = wakeups.Ear(wakeups.ENDED) if wakeups.database_wakes() else None
+        try:
+            while self._wanted():
+                self._turn(ear)
+        finally:
+            if ear is not None:
+                ear.close()
+            connection.close()
+
+    def _wanted(self) -> bool:
+        """Waits for a waiter; False once nobody came for LINGER_S, and then no thread is running any more."""
+        if self._someone.wait(LINGER_S):
+            return True
+        with self._lock:
+            if self._waiters:
+                return True
+            self._thread = None
+            return False
+
+    def _turn(self, ear: wakeups.Ear | None) -> None:
+        try:
+            if ear is None:
+                self._wake(self._ended())
+                time.sleep(settings.JOB_POLL_S)
+            else:
+                ear.open()
+                self._wake(self._ended())
+                self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
+        except (DatabaseError, psycopg.Error):
+            log.exception("The watcher of jobs lost the database; it tries again.")
+            connection.close()
+            time.sleep(SAFETY_POLL_S)
+
+    def _ended(self) -> set[uuid.UUID]:
+        with self._lock:
+            awaited = list(self._waiters)
+        return set(Job.objects.filter(pk__in=awaited, state__in=TERMINAL).values_list("pk", flat=True))
+
+    def _wake(self, ended: set[uuid.UUID]) -> None:
+        with self._lock:
+            for job_id in ended:
+                for event in self._waiters.get(job_id, ()):
+                    event.set()
+
+
+_watcher = Watcher()

@@ -1,0 +1,93 @@
+"""What one file is: kind and family from its tensors, hashes from its bytes. Nothing in it is run, torch is not needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.utils.translation import gettext as _
+
+from gpu_runner.families import identify, read_safetensors_header
+from models_registry.models import FOLDERS, Family, Kind
+from models_registry.pickles import check_pickle
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 4 * 1024 * 1024
+LARGEST_METADATA = 256 * 1024
+KINDS_OF_FOLDERS = {folder: kind for kind, folder in FOLDERS.items()}
+
+
+@dataclass(frozen=True)
+class Findings:
+    kind: str = Kind.UNKNOWN
+    family: str = Family.UNKNOWN
+    sha256: str = ""
+    tensors_sha256: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def examine(root: Path, path: str) -> Findings:
+    """A broken or suspect file gives findings with a problem; only its vanishing is an error."""
+    try:
+        look = _safetensors if path.lower().endswith(".safetensors") else _pickle
+        return look(root / path, KINDS_OF_FOLDERS.get(path.partition("/")[0], Kind.UNKNOWN))
+    except FileNotFoundError:
+        raise
+    except PermissionError:
+        return Findings(problem=_("The scan may not read it."))
+    except (ValueError, OSError) as error:
+        return Findings(problem=_("Not usable: %(why)s") % {"why": _text(str(error))[:200]})
+    except Exception:
+        # One file, perhaps made to do just this, must not keep the scan from the others.
+        logger.exception("The scan failed on %s.", ascii(path))
+        return Findings(problem=_("The scan failed on it; the log tells why."))
+
+
+def _safetensors(file: Path, folder_kind: str) -> Findings:
+    shapes, metadata = read_safetensors_header(file)
+    identified = identify(shapes, metadata)
+    sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
+    kept = storable(metadata)
+    return Findings(identified.kind, identified.family, sha256, tensors_sha256, kept)
+
+
+def _pickle(file: Path, folder_kind: str) -> Findings:
+    """Shapes lie inside the pickle, so the folder is all there is to tell the kind."""
+    check_pickle(file)
+    return Findings(kind=folder_kind, sha256=_hashes(file, tensors=False)[0])
+
+
+def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:
+    """SHA-256 of the file and, on demand, of what follows its safetensors header: kohya's rule for LoRAs."""
+    whole, data = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        if tensors:
+            length = file.read(8)
+            header = file.read(int.from_bytes(length, "little"))
+            whole.update(length + header)
+        while chunk := file.read(CHUNK):
+            whole.update(chunk)
+            if tensors:
+                data.update(chunk)
+    return whole.hexdigest(), data.hexdigest() if tensors else ""
+
+
+def storable(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata as every database takes it, without the largest values where they are too much to keep."""
+    clean = {_text(name)[:200]: _text(value) for name, value in metadata.items()}
+    for name in sorted(clean, key=lambda name: len(clean[name]), reverse=True):
+        if len(json.dumps(clean)) <= LARGEST_METADATA:
+            break
+        del clean[name]
+    return clean
+
+
+def _text(value: str) -> str:
+    # PostgreSQL's JSON knows no NUL, and no database half a surrogate pair.
+    return str(value).replace("\0", "").encode(errors="replace").decode()

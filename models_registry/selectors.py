@@ -1,0 +1,57 @@
+"""Reading the registry: which files a source may use, and which file a name in its request means."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from models_registry.errors import ModelNotAllowed, ModelNotFound
+from models_registry.models import ModelFile, ModelFileQuerySet
+
+if TYPE_CHECKING:
+    from access.models import BusinessSource
+
+
+def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
+    return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
+
+
+def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
+    """The file that a request of this source means by a name; the default one if it names none."""
+    allowed = list_for(kind, source)
+    found = _named(allowed, name) if name else _default(allowed)
+    if found is not None:
+        return found
+    exists = name and _named(ModelFile.objects.filter(kind=kind).usable(), name)
+    raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
+
+
+def identifiers(file: ModelFile) -> tuple[str, ...]:
+    """Every name that A1111's clients give a file, the surest first. All of them are exact and case-sensitive."""
+    path = PurePosixPath(file.path_in_kind)
+    flat = str(path.with_suffix("")).replace("/", "_")
+    names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
+    with_hash = tuple(f"{name} [{file.short_hash}]" for name in names) if file.sha256 else ()
+    hashes = (file.sha256, file.short_hash, file.tensors_sha256, file.lora_hash)
+    return (file.name, file.title, *hashes, *names, *with_hash)
+
+
+def _default(files: ModelFileQuerySet) -> ModelFile | None:
+    return files.order_by("-is_default", "created_at", "pk").first()
+
+
+def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
+        return None
+    return files.filter(name=name).first() or _with_identifier(files, name)
+
+
+def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
+    light = files.only("name", "path", "sha256", "tensors_sha256", "created_at").order_by("created_at", "pk")
+    ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
+    return files.get(pk=min(ranked)[-1]) if ranked else None
+
+
+def _numbered(files: ModelFileQuerySet) -> list[tuple[int, ModelFile, tuple[str, ...]]]:
+    return [(order, file, identifiers(file)) for order, file in enumerate(files)]

@@ -1,0 +1,113 @@
+"""Tenants, their keys and the ledger. A secret is shown on one page, once, and decrypted nowhere else."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+
+from access.models import AccessKey, BusinessSource, Posting
+
+
+@sensitive_variables("secrets")
+def _show_once(request: HttpRequest, secrets: list[tuple[AccessKey, str]]) -> TemplateResponse:
+    context = {**admin.site.each_context(request), "title": _("New secrets"), "secrets": secrets}
+    # A page and no message: those travel in a cookie. The admin forbids caches to keep its pages.
+    return TemplateResponse(request, "admin/access/secrets.html", context)
+
+
+class KeyInline(admin.TabularInline):
+    model = AccessKey
+    fields = ["key_id", "note", "enabled", "expires_at", "dialects", "networks", "last_used_at"]
+    readonly_fields = ["key_id", "last_used_at"]
+    extra = 0
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # a key is made by the action, which can show its secret
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
+        return super().get_queryset(request).defer("secret")
+
+
+@admin.register(BusinessSource)
+class BusinessSourceAdmin(admin.ModelAdmin):
+    list_display = [
+        "name",
+        "title",
+        "enabled",
+        "weight",
+        "max_concurrent_jobs",
+        "max_queued_jobs",
+        "created_at",
+    ]
+    list_filter = ["enabled"]
+    search_fields = ["name", "title"]
+    show_full_result_count = False
+    inlines = [KeyInline]
+    actions = ["create_key"]
+
+    def has_issue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("access.add_accesskey")
+
+    @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
+    def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
+        issued = [AccessKey.issue(source) for source in sources]
+        for key, _secret in issued:
+            self.log_addition(request, key, "issued")
+        return _show_once(request, issued)
+
+
+@admin.register(AccessKey)
+class AccessKeyAdmin(admin.ModelAdmin):
+    list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
+    list_filter = ["enabled", "source"]
+    list_select_related = ["source"]
+    search_fields = ["key_id", "note", "source__name"]
+    show_full_result_count = False
+    fields = [
+        "key_id",
+        "source",
+        "note",
+        "enabled",
+        "expires_at",
+        "dialects",
+        "networks",
+        "created_at",
+        "last_used_at",
+    ]
+    readonly_fields = ["key_id", "source", "created_at", "last_used_at"]
+    actions = ["rotate"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
+        return super().get_queryset(request).defer("secret")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # from its source's page, which can show the secret
+
+    @admin.action(description=_("Give the selected keys new secrets"), permissions=["change"])
+    def rotate(self, request: HttpRequest, keys: QuerySet[AccessKey]) -> TemplateResponse:
+        rotated = [(key, key.rotate()) for key in keys]
+        for key, _secret in rotated:
+            self.log_change(request, key, "rotated")
+        return _show_once(request, rotated)
+
+
+@admin.register(Posting)
+class PostingAdmin(admin.ModelAdmin):
+    list_display = ["created_at", "source", "kind", "amount", "job_id"]
+    list_filter = ["kind", "source"]
+    list_select_related = ["source"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

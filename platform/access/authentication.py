@@ -1,0 +1,88 @@
+"""Who calls, and may it? The only place that compares secrets."""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import timedelta
+from enum import StrEnum
+
+from django.db.models import Q
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from access.encryption import decrypt, encrypt
+from access.models import AccessKey
+
+KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+class Reason(StrEnum):
+    """For our own logs. A client learns no more than that it was denied."""
+
+    UNKNOWN_KEY = "unknown key"
+    WRONG_SECRET = "wrong secret"
+    DISABLED_KEY = "disabled key"
+    DISABLED_SOURCE = "disabled source"
+    EXPIRED = "expired key"
+    DIALECT = "dialect not allowed"
+    ADDRESS = "address not allowed"
+
+
+class Denied(Exception):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@sensitive_variables("secret")
+def authenticate(key_id: str, secret: str, *, dialect: str, address: str) -> AccessKey:
+    """The key, with its source, that the caller proved to hold and may use here; otherwise Denied."""
+    key = find_key(key_id)
+    if key is None:
+        _spend_the_time_of_a_known_key()
+        raise Denied(Reason.UNKNOWN_KEY)
+    if not key.proves(secret):
+        raise Denied(Reason.WRONG_SECRET)
+    check_use(key, dialect=dialect, address=address)
+    _note_use(key)
+    return key
+
+
+def find_key(key_id: str) -> AccessKey | None:
+    # PostgreSQL refuses text with NUL in it, so whatever cannot be an id does not reach the database.
+    if not KEY_ID.fullmatch(key_id):
+        return None
+    return AccessKey.objects.select_related("source").filter(key_id=key_id).first()
+
+
+def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
+    """Asked only after the secret is proved: a stranger must not learn which keys are disabled."""
+    refusals = (
+        (not key.enabled, Reason.DISABLED_KEY),
+        (not key.source.enabled, Reason.DISABLED_SOURCE),
+        (key.is_expired, Reason.EXPIRED),
+        (not key.allows_dialect(dialect), Reason.DIALECT),
+        (not key.allows_address(address), Reason.ADDRESS),
+    )
+    for refused, reason in refusals:
+        if refused:
+            raise Denied(reason)
+
+
+def _note_use(key: AccessKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)
+        AccessKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+
+
+@functools.cache
+def _decoy() -> str:
+    return encrypt("a secret that nobody holds, as long as one")
+
+
+def _spend_the_time_of_a_known_key() -> None:
+    """A known key's secret is decrypted and compared; without this, the answer's time would tell ids apart."""
+    AccessKey(secret=decrypt(_decoy())).proves("")

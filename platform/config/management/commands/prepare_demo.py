@@ -1,0 +1,23 @@
+"""``manage.py prepare_demo``: the database, the demo models, a source with a key, an admin user; starts nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+from launch import demo_data
+
+
+class Command(BaseCommand):
+    help = "Migrate, copy and register the demo models, and write credentials to DATA_DIR/demo.json."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("base_url", help="where the site will be, e.g. http://127.0.0.1:8000")
+
+    def handle(self, *args: Any, base_url: str, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        demo_data.copy_demo_models()
+        demo_data.credentials(base_url)

@@ -1,0 +1,84 @@
+"""``manage.py up``: everything on this machine, from an empty DATA_DIR to a first picture. `make run` calls it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from launch import demo_data, first_picture
+from launch.supervision import Program, Supervisor, configuration
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def programs(port: str, runner_port: int) -> list[Program]:
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    runner = [sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(runner_port)]
+    return [
+        Program("runner", [*runner, "--models-root", str(settings.MODELS_ROOT)]),
+        Program("web", [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]),
+        Program("generation", [*manage, "qcluster"], {"Q_CLUSTER_NAME": "generation"}),
+        Program("background", [*manage, "qcluster"]),
+    ]
+
+
+class Command(BaseCommand):
+    help = "Migrate, load the demo, start every process, draw a first picture, and stay until Ctrl-C."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        port = os.environ.get("PORT", "8000")
+        base_url = f"http://127.0.0.1:{port}"
+        logs = settings.DATA_DIR / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.stdout.write("atelier: preparing the database and the demo models")
+        call_command("prepare_demo", base_url)
+        known = demo_data.credentials(base_url)
+        runner_port = free_port()
+        call_command("register_runner", settings.RUNNER_NAME, f"http://127.0.0.1:{runner_port}", verbosity=0)
+
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: stopping.set())
+        config = configuration(programs(port, runner_port), settings.DATA_DIR, logs, settings.BASE_DIR)
+        self.stdout.write(f"atelier: starting the processes (logs in {logs})")
+        supervisor = Supervisor(config)
+        try:
+            self.greet(known, supervisor, stopping)
+            while supervisor.is_running and not stopping.wait(0.5):
+                pass
+        except first_picture.NoPicture as reason:
+            raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
+        finally:
+            supervisor.stop()
+        self.stdout.write("atelier: stopped")
+
+    def greet(self, known: dict[str, str], supervisor: Supervisor, stopping: threading.Event) -> None:
+        base_url = known["base_url"]
+        first_picture.wait_until_healthy(base_url, lambda: supervisor.is_running and not stopping.is_set())
+        path = settings.DATA_DIR / "first-picture.png"
+        first_picture.draw(base_url, known["key_id"], known["secret"], path)
+        user = shlex.quote(f"{known['key_id']}:{known['secret']}")
+        self.stdout.write(
+            f"""
+picture  {path}
+console  {base_url}/admin/  (user {known["admin_user"]}, password {known["admin_password"]})
+try      curl -s -u {user} {base_url}/sdapi/v1/txt2img -H 'Content-Type: application/json' \\
+           -d '{{"prompt": "a yellow star on a purple background", "steps": 20}}' \\
+           | python3 -c 'import base64,json,sys; open("star.png","wb").write(base64.b64decode(json.load(sys.stdin)["images"][0]))'
+
+READY {base_url}"""
+        )
+        self.stdout.flush()

@@ -1,0 +1,71 @@
+"""The two bodies in which A1111 answers errors: FastAPI's list for what did not parse, its own object for the rest."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import APIException, MethodNotAllowed
+from rest_framework.response import Response
+
+from .coercion import Invalid, Location
+
+log = logging.getLogger(__name__)
+
+
+class WireError(Exception):
+    """Answers with a status and A1111's object for errors raised inside a handler."""
+
+    def __init__(
+        self,
+        status: int,
+        *,
+        error: str = "HTTPException",
+        detail: str = "",
+        errors: str = "",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail or errors)
+        self.status = status
+        self.headers = headers or {}
+        self.body = {"error": error, "detail": detail, "body": "", "errors": errors, **more}
+
+
+class Unprocessable(Exception):
+    """Answers 422 with FastAPI's list, one entry for each bad value."""
+
+    def __init__(self, entries: list[dict[str, Any]]) -> None:
+        super().__init__(str(entries))
+        self.entries = entries
+
+    @classmethod
+    def at(cls, location: Location, msg: str, type: str, ctx: dict[str, Any] | None = None) -> Unprocessable:
+        return cls([Invalid(msg, type, ctx).at(location)])
+
+    @classmethod
+    def unsupported(cls, location: Location, why: str) -> Unprocessable:
+        return cls.at(location, why, "value_error.unsupported")
+
+
+def model_not_found(name: str) -> WireError:
+    return WireError(500, error="RuntimeError", errors=f"model {name!r} not found")
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response:
+    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    match error:
+        case WireError():
+            return Response(error.body, status=error.status, headers=error.headers)
+        case Unprocessable():
+            return Response({"detail": error.entries}, status=422)
+        case RequestDataTooBig():
+            return answer(WireError(413, detail=_("The request body is too large.")), context)
+        case MethodNotAllowed():
+            return Response({"detail": "Method Not Allowed"}, status=405)
+        case APIException():
+            return answer(WireError(error.status_code, detail=str(error.detail)), context)
+    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    return answer(WireError(500, error="InternalError", errors=_("Internal error.")), context)

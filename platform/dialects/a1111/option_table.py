@@ -1,0 +1,132 @@
+"""The options that clients read and write, with A1111's defaults, and what each one does here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from .coercion import boolean, integer, number, string, strings
+
+
+class Effect(Enum):
+    HONOURED = auto()
+    HARMLESS = auto()  # kept and given back; no picture depends on it
+    FIXED = auto()  # pictures would depend on it: only what is done anyway is accepted
+    READ_ONLY = auto()  # ignored without a word when written, as the original does
+
+
+HONOURED, HARMLESS, FIXED, READ_ONLY = Effect
+
+
+class Option(NamedTuple):
+    default: Any
+    effect: Effect
+    same: tuple[Any, ...] = ()  # other values that mean what is done anyway
+
+    def coerce(self, value: Any) -> Any:
+        """None stands for the default, which is what the original makes of it for the options that take it."""
+        if value is None:
+            return self.default
+        return COERCIONS[type(self.default)](value)
+
+    def rendered(self, value: Any) -> Any:
+        """Options whose default is a whole number other than zero come back as floats."""
+        counts = isinstance(self.default, int) and not isinstance(self.default, bool) and self.default
+        return float(value) if counts else value
+
+
+COERCIONS: dict[type, Callable[[Any], Any]] = {
+    bool: boolean,
+    int: integer,
+    float: number,
+    str: string,
+    list: strings,
+    type(None): string,
+}
+
+OPTIONS: dict[str, Option] = {
+    "sd_model_checkpoint": Option(None, HONOURED),
+    "sd_checkpoint_hash": Option("", READ_ONLY),
+    "sd_vae": Option("Automatic", FIXED, ("None",)),
+    "CLIP_stop_at_last_layers": Option(1, HONOURED),
+    "samples_format": Option("png", HONOURED),
+    "samples_save": Option(True, HARMLESS),
+    "jpeg_quality": Option(80, HARMLESS),
+    "send_seed": Option(True, HARMLESS),
+    "send_size": Option(True, HARMLESS),
+    "enable_pnginfo": Option(True, HONOURED),
+    "return_grid": Option(True, HONOURED),
+    "grid_save": Option(True, HARMLESS),
+    "grid_only_if_multiple": Option(True, FIXED),
+    "n_rows": Option(-1, FIXED),
+    "return_mask": Option(False, FIXED),
+    "return_mask_composite": Option(False, FIXED),
+    "face_restoration": Option(False, FIXED),
+    "face_restoration_model": Option("CodeFormer", HARMLESS),
+    "code_former_weight": Option(0.5, HARMLESS),
+    "upscaler_for_img2img": Option(None, FIXED, ("None", "Lanczos")),
+    "initial_noise_multiplier": Option(1.0, FIXED),
+    "img2img_fix_steps": Option(False, FIXED),
+    "img2img_color_correction": Option(False, FIXED),
+    "img2img_background_color": Option("#ffffff", FIXED),
+    "inpainting_mask_weight": Option(1.0, HARMLESS),
+    "overlay_inpaint": Option(True, HARMLESS),
+    "eta_ddim": Option(0.0, HONOURED),
+    "eta_ancestral": Option(1.0, HONOURED),
+    "eta_noise_seed_delta": Option(0, FIXED),
+    "s_churn": Option(0.0, FIXED),
+    "s_tmin": Option(0.0, FIXED),
+    "s_tmax": Option(0.0, FIXED),
+    "s_noise": Option(1.0, FIXED),
+    "s_min_uncond": Option(0.0, FIXED),
+    "uni_pc_variant": Option("bh1", FIXED),
+    "uni_pc_skip_type": Option("time_uniform", FIXED),
+    "uni_pc_order": Option(3, FIXED),
+    "uni_pc_lower_order_final": Option(True, FIXED),
+    "sigma_min": Option(0.0, FIXED),
+    "sigma_max": Option(0.0, FIXED),
+    "rho": Option(0.0, FIXED),
+    "beta_dist_alpha": Option(0.6, FIXED),
+    "beta_dist_beta": Option(0.6, FIXED),
+    "always_discard_next_to_last_sigma": Option(False, FIXED),
+    "sgm_noise_multiplier": Option(False, FIXED),
+    "randn_source": Option("GPU", FIXED),
+    "emphasis": Option("Original", FIXED),
+    "comma_padding_backtrack": Option(20, FIXED),
+    "enable_prompt_comments": Option(True, HONOURED),
+    "tiling": Option(False, FIXED),
+    "show_progress_every_n_steps": Option(10, HONOURED),
+    "show_progress_type": Option("Approx NN", HARMLESS),
+    "live_previews_enable": Option(True, HONOURED),
+    "live_previews_image_format": Option("png", HARMLESS),
+    "token_merging_ratio": Option(0.0, FIXED),
+    "token_merging_ratio_img2img": Option(0.0, FIXED),
+    "token_merging_ratio_hr": Option(0.0, FIXED),
+    "sd_checkpoints_limit": Option(1, HARMLESS),
+    "sd_checkpoint_cache": Option(0, HARMLESS),
+    "interrogate_clip_num_beams": Option(1, HARMLESS),
+    "interrogate_clip_min_length": Option(24, HARMLESS),
+    "interrogate_clip_max_length": Option(48, HARMLESS),
+    "interrogate_clip_dict_limit": Option(1500, HARMLESS),
+    "interrogate_clip_skip_categories": Option([], HARMLESS),
+    "interrogate_deepbooru_score_threshold": Option(0.5, HARMLESS),
+    "sd_lora": Option("None", FIXED),
+    "lora_preferred_name": Option("Alias from file", HARMLESS),
+    "lora_add_hashes_to_infotext": Option(True, HARMLESS),
+    "control_net_unit_count": Option(3, HARMLESS),
+    "control_net_no_detectmap": Option(False, HARMLESS),
+    "control_net_model_cache_size": Option(2, HARMLESS),
+    "outdir_samples": Option("", READ_ONLY),
+    "outdir_txt2img_samples": Option("", READ_ONLY),
+    "outdir_img2img_samples": Option("", READ_ONLY),
+    "outdir_extras_samples": Option("", READ_ONLY),
+    "outdir_grids": Option("", READ_ONLY),
+    "outdir_txt2img_grids": Option("", READ_ONLY),
+    "outdir_img2img_grids": Option("", READ_ONLY),
+    "outdir_save": Option("", READ_ONLY),
+    "outdir_init_images": Option("", READ_ONLY),
+    "api_enable_requests": Option(False, READ_ONLY),
+    "api_forbid_local_requests": Option(True, READ_ONLY),
+    "api_useragent": Option("", READ_ONLY),
+}

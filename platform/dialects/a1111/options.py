@@ -1,0 +1,150 @@
+"""The options of an access key: reading, writing, and the snapshot that a job takes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from access.models import AccessKey
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind, ModelFile
+from models_registry.selectors import resolve
+
+from .coercion import Invalid, InvalidItems, Location
+from .errors import Unprocessable, WireError, model_not_found
+from .models import KeyOptions
+from .option_table import OPTIONS, Effect
+
+CHECKPOINT = "sd_model_checkpoint"
+OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
+RANGES: dict[str, tuple[float, float]] = {
+    "CLIP_stop_at_last_layers": (1, 12),
+    "eta_ddim": (0, 10),
+    "eta_ancestral": (0, 10),
+    "show_progress_every_n_steps": (-1, 500),
+}
+
+
+def current(key: AccessKey) -> dict[str, Any]:
+    """Every option as this key has it."""
+    stored = KeyOptions.objects.filter(key=key).values_list("values", flat=True).first() or {}
+    return {name: stored.get(name, option.default) for name, option in OPTIONS.items()}
+
+
+def rendered(key: AccessKey) -> dict[str, Any]:
+    """The answer of GET /options; POSTing it back changes nothing."""
+    values = {name: OPTIONS[name].rendered(value) for name, value in current(key).items()}
+    checkpoint = _checkpoint_or_none(values[CHECKPOINT], key)
+    if checkpoint is not None:
+        values |= {CHECKPOINT: checkpoint.title, "sd_checkpoint_hash": checkpoint.sha256}
+    return values
+
+
+def write(key: AccessKey, changes: dict[str, Any]) -> None:
+    """All of the changes, or none."""
+    name = changes.get(CHECKPOINT)
+    if name is not None and _checkpoint_or_none(name, key) is None:
+        raise model_not_found(str(name))
+    store(key, read_changes(changes, ("body",)))
+
+
+@transaction.atomic
+def store(key: AccessKey, values: dict[str, Any]) -> None:
+    row, _created = KeyOptions.objects.select_for_update().get_or_create(key=key)
+    merged = row.values | values
+    row.values = {name: value for name, value in merged.items() if value != OPTIONS[name].default}
+    row.save(update_fields=["values"])
+
+
+def read_changes(changes: dict[str, Any], location: Location) -> dict[str, Any]:
+    """The changes with their types put right. Raises what A1111 answers for a key that it does not know."""
+    read: dict[str, Any] = {}
+    wrong: list[dict[str, Any]] = []
+    for name, value in changes.items():
+        if not _is_writable(name, value):
+            continue
+        try:
+            read[name] = _read(name, value)
+        except Invalid as error:
+            wrong.append(error.at((*location, name)))
+        except InvalidItems as error:
+            wrong.extend(error.at((*location, name)))
+    if wrong:
+        raise Unprocessable(wrong)
+    return read
+
+
+def _is_writable(name: str, value: Any) -> bool:
+    if name in OPTIONS:
+        return OPTIONS[name].effect is not Effect.READ_ONLY
+    if value is not None:  # an unknown key's value is None, and writing the same value does nothing
+        raise WireError(500, error="KeyError", errors=repr(name))
+    return False
+
+
+def _read(name: str, value: Any) -> Any:
+    option = OPTIONS[name]
+    read = option.coerce(value)
+    if option.effect is Effect.FIXED and read not in (option.default, *option.same):
+        raise Invalid(_("not supported yet: only the default is"), "value_error.unsupported")
+    if name in RANGES:
+        _check_range(read, *RANGES[name])
+    if name == "samples_format" and read.lower() not in OUTPUT_FORMATS:
+        raise WireError(500, detail="Invalid image format")
+    return read
+
+
+def _check_range(value: float, least: float, most: float) -> None:
+    if value < least:
+        message = f"ensure this value is greater than or equal to {least}"
+        raise Invalid(message, "value_error.number.not_ge", {"limit_value": least})
+    if value > most:
+        message = f"ensure this value is less than or equal to {most}"
+        raise Invalid(message, "value_error.number.not_le", {"limit_value": most})
+
+
+def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
+    try:
+        return resolve(Kind.CHECKPOINT, str(name or ""), key.source)
+    except ModelNotFound:
+        return None
+
+
+class Snapshot:
+    """The options that one job is drawn with: the key's, with the request's overrides over them."""
+
+    def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
+        self.warnings: list[str] = []
+        self.dropped: set[str] = set()
+        self.overrides = read_changes(
+            self._without_unknown_checkpoint(key, overrides), ("body", "override_settings")
+        )
+        configured = current(key)
+        self.values = configured | self.overrides
+        if restore and self.values["samples_format"] != configured["samples_format"]:
+            # The original encodes after the settings are put back, and clients have got used to it.
+            self.values["samples_format"] = configured["samples_format"]
+            self.warnings.append(
+                _("override_settings.samples_format acts only without restoring the settings")
+            )
+
+    def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
+        name = overrides.get(CHECKPOINT)
+        if name is None or _checkpoint_or_none(name, key) is not None:
+            return overrides
+        self.dropped.add(CHECKPOINT)
+        self.warnings.append(_("override_settings.sd_model_checkpoint is unknown and was dropped: %s") % name)
+        return {option: value for option, value in overrides.items() if option != CHECKPOINT}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def output_format(self) -> str:
+        return OUTPUT_FORMATS[self["samples_format"].lower()]
+
+    @property
+    def preview_every(self) -> int:
+        return max(0, self["show_progress_every_n_steps"]) if self["live_previews_enable"] else 0

@@ -1,0 +1,123 @@
+"""Drawing, watching, stopping, options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.admission import admit
+from jobs.errors import Refused
+from jobs.models import Job, State
+from jobs.selectors import job_get
+from jobs.waiting import wait_for
+
+from . import control, options, progress
+from .authentication import DIALECT
+from .base import WireView
+from .body import read_object
+from .coercion import Coercion, Invalid, boolean, string
+from .errors import Unprocessable, WireError
+from .limits import refusal
+from .request import read_submission
+from .response import JOB_HEADER, outcome
+
+
+class Generation(WireView):
+    """Draws and waits. The same ``force_task_id`` waits for the same job again."""
+
+    operation = ""
+
+    def post(self, request: Request) -> Response:
+        submission = read_submission(self.operation, self.key, read_object(request._request))
+        try:
+            job = admit(submission)
+        except Refused as refused:
+            raise refusal(refused, submission.request.checkpoint) from refused
+        ended = wait_for(job.id, settings.JOB_WAIT_S)
+        return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
+
+
+class JobResult(WireView):
+    """Ours, not the original's: a job's state by its id, and its answer once it has one."""
+
+    def get(self, request: Request, job_id: str) -> Response:
+        job = self._job(job_id)
+        body: dict[str, Any] = {
+            "id": str(job.id),
+            "state": job.state,
+            "progress": progress.fraction_done(job),
+        }
+        if job.state in (State.SUCCEEDED, State.CANCELLED):
+            body |= outcome(job)
+        elif job.is_terminal:
+            body |= {"error_code": job.error_code, "errors": job.error_message}
+        return Response(body, headers={JOB_HEADER: str(job.id)})
+
+    def _job(self, job_id: str) -> Job:
+        try:
+            job = job_get(self.key.source, job_id)
+        except Job.DoesNotExist:
+            job = None
+        if job is None or job.dialect != DIALECT:
+            raise WireError(404, detail="Job not found")
+        return job
+
+
+class Progress(WireView):
+    def get(self, request: Request) -> Response:
+        skip = _query(request, "skip_current_image", boolean, False)
+        return Response(progress.progress(self.key, with_picture=not skip))
+
+
+class Interrupt(WireView):
+    def post(self, request: Request) -> Response:
+        control.interrupt(self.key)
+        return Response({})
+
+
+class Skip(WireView):
+    def post(self, request: Request) -> Response:
+        control.skip(self.key)
+        return Response(None)
+
+
+class Options(WireView):
+    def get(self, request: Request) -> Response:
+        return Response(options.rendered(self.key))
+
+    def post(self, request: Request) -> Response:
+        options.write(self.key, read_object(request._request))
+        return Response(None)
+
+
+class TaskProgress(WireView):
+    def post(self, request: Request) -> Response:
+        body = read_object(request._request)
+        task_id = _member(body, "id_task", string, None)
+        with_picture = _member(body, "live_preview", boolean, True)
+        return Response(progress.task(self.key, task_id, with_picture=bool(with_picture)))
+
+
+class PendingTasks(WireView):
+    def get(self, request: Request) -> Response:
+        names = [job.external_id or str(job.id) for job in progress.active(self.key)]
+        return Response({"size": len(names), "tasks": names})
+
+
+def _query(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
+    return _value(request.query_params, "query", name, coerce, default)
+
+
+def _member(body: dict[str, Any], name: str, coerce: Coercion, default: Any) -> Any:
+    return _value(body, "body", name, coerce, default)
+
+
+def _value(values: Any, place: str, name: str, coerce: Coercion, default: Any) -> Any:
+    value = values.get(name)
+    try:
+        return default if value is None else coerce(value)
+    except Invalid as error:
+        raise Unprocessable([error.at((place, name))]) from None

@@ -1,0 +1,55 @@
+"""What a first start needs: the demo models, a source with a key, an admin user, the runner's row."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from access.models import AccessKey, BusinessSource
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+SOURCE = "demo"
+ADMIN = "admin"
+
+
+def copy_demo_models() -> None:
+    """Into MODELS_ROOT, where ops would put their own."""
+    shipped = settings.BASE_DIR / "demo" / "models"
+    for file in shipped.rglob("*.safetensors"):
+        target = settings.MODELS_ROOT / file.relative_to(shipped)
+        if not target.exists() or target.stat().st_size != file.stat().st_size:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_suffix(".part")
+            shutil.copyfile(file, part)
+            part.replace(target)
+    call_command("scan_models", verbosity=0)
+
+
+def credentials(base_url: str) -> dict[str, str]:
+    """Contents of demo.json: kept from an earlier start where they still work, made where not."""
+    path = settings.DATA_DIR / "demo.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    source, _made = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
+    if not AccessKey.objects.filter(source=source, key_id=known.get("key_id", "")).exists():
+        key, known["secret"] = AccessKey.issue(source, note="make run")
+        known["key_id"] = key.key_id
+    users = get_user_model()
+    if not users.objects.filter(username=ADMIN).exists():
+        known["admin_password"] = secrets.token_urlsafe(12)
+        users.objects.create_superuser(ADMIN, password=known["admin_password"])
+    known.update(base_url=base_url, source=SOURCE, admin_user=ADMIN)
+    _write_private(path, json.dumps(known, indent=2))
+    return known
+
+
+def _write_private(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)

@@ -1,0 +1,123 @@
+"""What `make run` and `make test` do before there is a virtual environment: the standard library alone, any Python 3.
+
+python3 platform/launch/preflight.py venv LOCK          make .venv and install the lock
+python3 platform/launch/preflight.py run LOCK           the same, then hand over to `manage.py up`
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+NEEDED_PYTHON = (3, 11)
+GIB = 1024**3
+
+
+def refuse(reason):
+    sys.exit("atelier: " + reason)
+
+
+def check_python():
+    if sys.version_info < NEEDED_PYTHON:
+        have = "%d.%d" % sys.version_info[:2]  # noqa: UP031 - must run on any Python 3
+        refuse("Python 3.11 or newer is needed, this is " + have + "; try PYTHON=python3.11 make run")
+
+
+def existing_parent(path):
+    path = os.path.abspath(path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def check_disk(path, needed_bytes, what):
+    free = shutil.disk_usage(existing_parent(path)).free
+    if free < needed_bytes:
+        text = f"{what} needs {needed_bytes / GIB:.1f} GiB free at {path}, there is {free / GIB:.1f} GiB"
+        refuse(text)
+
+
+def check_port(port):
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        refuse("PORT must be a number from 1 to 65535, not " + repr(port))
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(port)))
+        except OSError:
+            refuse("port " + port + " is taken; try PORT=8001 make run")
+
+
+def check_data_dir(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+        probe = os.path.join(path, ".writable")
+        with open(probe, "wb") as file:
+            file.write(b"x" * 4096)
+        os.remove(probe)
+    except OSError as error:
+        refuse("cannot write to DATA_DIR " + path + ": " + (error.strerror or str(error)))
+
+
+def demo_secrets(data_dir):
+    """The secrets of this DATA_DIR, made once, readable by its owner alone."""
+    path = os.path.join(data_dir, "secrets.json")
+    if not os.path.exists(path):
+        made = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "RUNNER_TOKEN")}
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+    with open(path) as file:
+        return json.load(file)
+
+
+def install(lock):
+    """Make .venv hold exactly what the lock names; nothing to do when it was made from this very lock."""
+    with open(lock, "rb") as file:
+        wanted = hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
+    stamp = os.path.join(VENV, "." + os.path.basename(lock) + ".sha256")
+    if os.path.exists(stamp):
+        with open(stamp) as file:
+            if file.read() == wanted:
+                return
+    check_disk(ROOT, 3 * GIB, "the virtual environment")
+    if not os.path.exists(PYTHON):
+        print("atelier: making .venv", flush=True)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            shutil.rmtree(VENV, ignore_errors=True)
+            refuse("cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")
+    print("atelier: installing " + os.path.relpath(lock, ROOT) + " (some minutes the first time)", flush=True)
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock]
+    if subprocess.run(pip, check=False).returncode:
+        refuse("could not install " + os.path.relpath(lock, ROOT))
+    with open(stamp, "w") as file:
+        file.write(wanted)
+
+
+def main():
+    verb, lock = sys.argv[1], os.path.abspath(sys.argv[2])
+    check_python()
+    if verb == "run":
+        data_dir = os.path.abspath(os.environ.get("DATA_DIR") or os.path.join(ROOT, "var"))
+        check_port(os.environ.get("PORT") or "8000")
+        check_disk(data_dir, GIB // 4, "DATA_DIR")
+        check_data_dir(data_dir)
+    install(lock)
+    if verb == "run":
+        os.environ.update(demo_secrets(data_dir), DATA_DIR=data_dir, ATELIER_DEMO="1")
+        os.environ.setdefault("PORT", "8000")
+        os.chdir(ROOT)
+        os.execv(PYTHON, [PYTHON, "manage.py", "up"])
+
+
+if __name__ == "__main__":
+    main()

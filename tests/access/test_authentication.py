@@ -1,0 +1,98 @@
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from access.authentication import Denied, Reason, authenticate
+from access.models import AccessKey, BusinessSource
+
+HERE = {"dialect": "a1111", "address": "10.1.2.3"}
+
+
+def reason_for(key: AccessKey, secret: str, **where: str) -> Reason:
+    with pytest.raises(Denied) as denied:
+        authenticate(key.key_id, secret, **HERE | where)
+    return denied.value.reason
+
+
+def test_id_and_secret_give_the_key_with_its_source(source, django_assert_num_queries):
+    key, secret = AccessKey.issue(source)
+    with django_assert_num_queries(2):  # the key, and the note of its use
+        assert authenticate(key.key_id, secret, **HERE).source == source
+
+
+@pytest.mark.parametrize("key_id", ["nobody", "", "a\0b", "x" * 500, "键"])
+def test_unknown_id_is_denied(source, key_id):
+    with pytest.raises(Denied) as denied:
+        authenticate(key_id, "whatever", **HERE)
+    assert denied.value.reason == Reason.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "\udcff", "键\0"])
+def test_wrong_secret_is_denied(source, secret):
+    key, _secret = AccessKey.issue(source)
+    assert reason_for(key, secret) == Reason.WRONG_SECRET
+
+
+def test_wrong_secret_does_not_tell_that_the_key_is_disabled(source):
+    key, _secret = AccessKey.issue(source, enabled=False)
+    assert reason_for(key, "wrong") == Reason.WRONG_SECRET
+
+
+def test_disabled_key_is_denied(source):
+    assert reason_for(*AccessKey.issue(source, enabled=False)) == Reason.DISABLED_KEY
+
+
+def test_key_of_a_disabled_source_is_denied(source):
+    key, secret = AccessKey.issue(source)
+    BusinessSource.objects.update(enabled=False)
+    assert reason_for(key, secret) == Reason.DISABLED_SOURCE
+
+
+def test_expired_key_is_denied(source):
+    assert reason_for(*AccessKey.issue(source, expires_at=timezone.now())) == Reason.EXPIRED
+
+
+def test_key_opens_only_the_dialects_it_names(source):
+    key, secret = AccessKey.issue(source, dialects=["volcengine"])
+    assert reason_for(key, secret) == Reason.DIALECT
+    assert authenticate(key.key_id, secret, dialect="volcengine", address="10.1.2.3") == key
+
+
+@pytest.mark.parametrize("address", ["11.0.0.1", "::1", "", "not an address"])
+def test_key_is_denied_outside_its_networks(source, address):
+    key, secret = AccessKey.issue(source, networks=["10.0.0.0/8"])
+    assert reason_for(key, secret, address=address) == Reason.ADDRESS
+
+
+@pytest.mark.parametrize("address", ["10.9.9.9", "::ffff:10.9.9.9"])
+def test_key_is_good_inside_its_networks(source, address):
+    key, secret = AccessKey.issue(source, networks=["10.0.0.0/8"])
+    assert authenticate(key.key_id, secret, dialect="a1111", address=address) == key
+
+
+def test_use_is_noted_at_most_once_a_minute(source):
+    key, secret = AccessKey.issue(source)
+    authenticate(key.key_id, secret, **HERE)
+    first = AccessKey.objects.get().last_used_at
+    authenticate(key.key_id, secret, **HERE)
+    assert AccessKey.objects.get().last_used_at == first
+    AccessKey.objects.update(last_used_at=first - timedelta(minutes=2))
+    authenticate(key.key_id, secret, **HERE)
+    assert AccessKey.objects.get().last_used_at >= first
+
+
+def test_rotated_key_forgets_its_old_secret(source):
+    key, old = AccessKey.issue(source)
+    new = key.rotate()
+    assert reason_for(key, old) == Reason.WRONG_SECRET
+    assert authenticate(key.key_id, new, **HERE) == key
+
+
+def test_secret_lies_encrypted_in_the_database_and_shows_in_no_repr(source):
+    key, secret = AccessKey.issue(source)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT secret FROM access_accesskey")
+        assert secret not in cursor.fetchone()[0]
+    assert secret not in repr(key)

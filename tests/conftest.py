@@ -1,0 +1,78 @@
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from access.models import AccessKey, BusinessSource
+from django.conf import settings as django_settings
+from django.db import connection
+from gpu_runner.protocol import GenerationRequest
+from jobs.admission import Submission
+from models_registry.models import Family, Kind, ModelFile
+
+SECRET_KEY = "only for tests"
+
+
+def pytest_configure() -> None:
+    """The settings module is loaded before any conftest, so the key goes to both: settings, and child processes."""
+    os.environ.setdefault("SECRET_KEY", SECRET_KEY)
+    django_settings.SECRET_KEY = os.environ["SECRET_KEY"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
+    """SQLite in a file, as in real life: the threads of a test need connections of their own."""
+    if connection.vendor == "sqlite":
+        name = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connection.settings_dict["TEST"]["NAME"] = str(name)
+
+
+@pytest.fixture(autouse=True)
+def storage_folder(settings, tmp_path: Path) -> Path:
+    """Where this test's pictures go."""
+    folder = tmp_path / "storage"
+    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(folder)}}
+    settings.STORAGES = settings.STORAGES | {"default": default}
+    return folder
+
+
+@pytest.fixture
+def source(db) -> BusinessSource:
+    return BusinessSource.objects.create(name="shop")
+
+
+@pytest.fixture
+def other_source(db) -> BusinessSource:
+    return BusinessSource.objects.create(name="blog")
+
+
+@pytest.fixture
+def key(source: BusinessSource) -> AccessKey:
+    key, _secret = AccessKey.issue(source)
+    return key
+
+
+@pytest.fixture
+def checkpoint(db) -> ModelFile:
+    return ModelFile.objects.create(
+        kind=Kind.CHECKPOINT,
+        family=Family.SD15,
+        name="shapes",
+        path="checkpoints/shapes.safetensors",
+        sha256=hashlib.sha256(b"shapes").hexdigest(),
+        is_default=True,
+    )
+
+
+@pytest.fixture
+def submission(key: AccessKey, checkpoint: ModelFile) -> Callable[..., Submission]:
+    """``submission(source=..., lane=..., width=...)``: names of the request's fields go into the request."""
+
+    def make(**fields) -> Submission:
+        asked = {name: fields.pop(name) for name in list(fields) if name in GenerationRequest.model_fields}
+        request = GenerationRequest(**({"prompt": "a red circle", "width": 64, "height": 64} | asked))
+        given = {"source": key.source, "key": key, "dialect": "a1111", "operation": "txt2img"} | fields
+        return Submission(request=request, **given)
+
+    return make

@@ -1,0 +1,68 @@
+"""Lists cost the same number of queries however long they are, and show no secret."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from access.models import AccessKey, BusinessSource, Posting
+from jobs.admission import admit
+from jobs.models import Runner
+from models_registry.models import Kind, ModelFile
+
+LISTS = [
+    "access/businesssource",
+    "access/accesskey",
+    "access/posting",
+    "jobs/job",
+    "jobs/runner",
+    "models_registry/checkpoint",
+    "models_registry/modelfile",
+]
+
+
+@pytest.fixture
+def fill(submission, checkpoint):
+    def fill(tag: str) -> None:
+        source = BusinessSource.objects.create(name=f"source-{tag}")
+        key, _secret = AccessKey.issue(source)
+        admit(submission(source=source, key=key))
+        Runner.objects.create(name=tag, url="http://127.0.0.1:9", token="a-token-of-a-runner")
+        ModelFile.objects.create(kind=Kind.CHECKPOINT, name=tag, path=f"checkpoints/{tag}.safetensors")
+
+    return fill
+
+
+def queries(ops, page: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        assert ops.get(f"/admin/{page}/").status_code == 200
+    return len(captured)
+
+
+@pytest.mark.parametrize("page", LISTS)
+def test_a_list_does_not_ask_more_when_it_grows(ops, fill, page):
+    fill("first")
+    few = queries(ops, page)
+    for number in range(5):
+        fill(f"more-{number}")
+    assert queries(ops, page) == few <= 10
+
+
+@pytest.mark.parametrize("page", LISTS)
+def test_no_list_shows_a_secret(ops, fill, page):
+    fill("first")
+    text = ops.get(f"/admin/{page}/").content.decode()
+    secrets = [key.secret for key in AccessKey.objects.all()] + ["a-token-of-a-runner"]
+    assert not [secret for secret in secrets if secret in text]
+
+
+def test_the_ledger_cannot_be_changed(ops, fill):
+    fill("first")
+    posting = Posting.objects.first()
+    assert ops.get("/admin/access/posting/add/").status_code == 403
+    assert ops.post(f"/admin/access/posting/{posting.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_the_console_has_its_name(ops):
+    assert "Atelier 画坊" in ops.get("/admin/").content.decode()

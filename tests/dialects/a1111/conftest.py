@@ -1,0 +1,132 @@
+import base64
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from access.models import AccessKey
+from django.db import connection
+from django.test import Client
+from gpu_runner.protocol import Done
+from jobs import lifecycle
+from jobs.models import Job, Runner, State
+from jobs.pictures import store_output
+from PIL import Image
+
+PREFIX = "/sdapi/v1/"
+
+
+class Caller:
+    """Somebody with a key, and Django's own client."""
+
+    def __init__(self, key: AccessKey, secret: str) -> None:
+        self.key, self.secret = key, secret
+        token = base64.b64encode(f"{key.key_id}:{secret}".encode()).decode()
+        self.client = Client(headers={"Authorization": f"Basic {token}"})
+
+    def get(self, name: str, **query: Any) -> Any:
+        return self.client.get(PREFIX + name, query)
+
+    def post(self, name: str, body: Any = None) -> Any:
+        return self.client.post(PREFIX + name, body or {}, content_type="application/json")
+
+    def submit(self, name: str = "txt2img", **body: Any) -> Job:
+        """The job that a request became; nobody waits for it."""
+        response = self.post(name, {"width": 64, "height": 64, **body})
+        assert response.status_code == 503, response.content
+        return Job.objects.get(pk=response["X-Job-Id"])
+
+    def result(self, job: Job) -> dict[str, Any]:
+        return self.get(f"jobs/{job.pk}").json()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(settings) -> None:
+    settings.JOB_WAIT_S = 0
+
+
+@pytest.fixture
+def alice(source, checkpoint) -> Caller:
+    return Caller(*AccessKey.issue(source))
+
+
+@pytest.fixture
+def charlie(other_source) -> Caller:
+    """Of another tenant: sees nothing of Alice's."""
+    return Caller(*AccessKey.issue(other_source))
+
+
+@pytest.fixture
+def runner(db) -> Runner:
+    return Runner.objects.create(name="local", url="http://127.0.0.1:1", slots=8)
+
+
+@pytest.fixture
+def claim(runner: Runner) -> Callable[[Job], lifecycle.Lease]:
+    def take(job: Job) -> lifecycle.Lease:
+        lease = lifecycle.claim(job.pk, runner)
+        assert lease is not None
+        return lease
+
+    return take
+
+
+@pytest.fixture
+def draw(claim) -> Callable[[Job], None]:
+    """Plays the worker: each picture is one colour, and knows its seed."""
+
+    def finish(job: Job) -> None:
+        lease, request = claim(job), job.generation_request
+        outputs = []
+        for index in range(request.num_images):
+            seed = request.seed_of(index)
+            buffer = io.BytesIO()
+            Image.new("RGB", (request.width, request.height), (index * 40, 90, 200)).save(buffer, "PNG")
+            outputs.append(store_output(job, request, index, seed, buffer.getvalue(), f"Seed: {seed}"))
+        done = Done(engine_seconds=1, device_seconds=1, steps_run=request.num_inference_steps)
+        lifecycle.succeed(lease, done, outputs)
+
+    return finish
+
+
+@pytest.fixture
+def worker(transactional_db, settings, draw) -> Iterator[None]:
+    """Draws whatever is queued, in a thread, while a client waits on its connection."""
+    settings.JOB_WAIT_S = 60
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.02):
+            for job in Job.objects.filter(state=State.QUEUED):
+                draw(job)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def red(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
+
+
+@pytest.fixture
+def info() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda answer: json.loads(answer["info"])
+
+
+@pytest.fixture
+def opened() -> Callable[[str], Image.Image]:
+    return lambda text: Image.open(io.BytesIO(base64.b64decode(text)))

@@ -1,0 +1,154 @@
+"""The platform's real processes on a database of their own, to be killed and started at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+PATIENCE_S = 240  # until a test gives up; nothing is asserted about speed
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(found: Callable[[], Any], what: str) -> Any:
+    """The first true value of ``found``."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"never: {what}")
+
+
+class Installation:
+    def __init__(self, data_dir: Path, database_url: str, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.port, self.runner_port = free_port(), free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "DATA_DIR": str(data_dir),
+            "MODELS_ROOT": str(data_dir / "models"),
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": "end-to-end",
+            "RUNNER_TOKEN": "end-to-end",
+            "ATELIER_DEMO": "1",
+            "GENERATION_WORKERS": "2",
+            "BACKGROUND_WORKERS": "1",
+            "JOB_LEASE_S": "3",
+            "TORCH_THREADS": "1",
+            **settings,
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.manage("prepare_demo", self.base_url)
+        self.manage("register_runner", "local", f"http://127.0.0.1:{self.runner_port}")
+        self.credentials = json.loads((data_dir / "demo.json").read_text())
+        self.client = httpx.Client(
+            base_url=self.base_url,
+            auth=(self.credentials["key_id"], self.credentials["secret"]),
+            timeout=PATIENCE_S,
+        )
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*MANAGE, *arguments], env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def python(self, code: str) -> Any:
+        """Run code against the installation's own database; what it prints as JSON."""
+        return json.loads(self.manage("shell", "--no-imports", "-v", "0", "-c", code))
+
+    def command(self, name: str) -> list[str]:
+        return {
+            "runner": [
+                *[sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(self.runner_port)],
+                *["--models-root", str(self.data_dir / "models"), "--slots", "4"],
+            ],
+            "web": [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"],
+            "generation": [*MANAGE, "qcluster"],
+            "background": [*MANAGE, "qcluster"],
+        }[name]
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            environment = self.environment | ({"Q_CLUSTER_NAME": name} if name == "generation" else {})
+            with (self.data_dir / f"{name}.log").open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    self.command(name),
+                    env=environment,
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        if "web" in names:
+            eventually(self.is_healthy, "the site is healthy")
+
+    def is_healthy(self) -> bool:
+        try:
+            return self.client.get("/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self, name: str) -> None:
+        """``kill -9`` of the process and all it started, as the kernel's out-of-memory killer or a power cut would."""
+        process = self.processes.pop(name)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            if member.is_running():
+                member.kill()
+        psutil.wait_procs(family, timeout=30)
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+        self.client.close()
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted(self.data_dir.glob("*.log"))
+        )
+
+    def job(self, task_id: str) -> dict[str, Any] | None:
+        """The job of this caller's id as the database has it, with its ledger."""
+        code = f"""
+import json
+from access.models import Posting
+from jobs.models import Job
+job = Job.objects.filter(external_id={task_id!r}).first()
+print(json.dumps(job and {{
+    "id": str(job.id), "state": job.state, "attempt": job.attempt, "step": job.step, "error": job.error_code,
+    "deaths": job.runner_deaths, "outputs": job.outputs.count(),
+    "postings": sorted(Posting.objects.filter(job_id=job.id).values_list("kind", flat=True)),
+}}))"""
+        return self.python(code)

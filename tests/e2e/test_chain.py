@@ -1,0 +1,137 @@
+"""A request's whole way: HTTP, admission, table, policy, worker, runner, storage; and what kills do to it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.e2e.installation import Installation, eventually
+from tests.judge import judge
+
+pytestmark = [pytest.mark.processes, pytest.mark.demo]
+
+QUICK = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 20, "seed": 8}
+LONG = {**QUICK, "steps": 150, "batch_size": 4}
+ENDED_WELL = {"postings": ["release", "reserve", "settle"], "state": "succeeded"}
+
+
+def picture_of(body: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(body["images"][0])))
+
+
+def ask_in_background(installation: Installation, task_id: str, request: dict[str, Any]) -> threading.Thread:
+    def ask() -> None:
+        try:
+            installation.client.post("/sdapi/v1/txt2img", json={**request, "force_task_id": task_id})
+        except Exception:  # noqa: BLE001 - the web process may be killed under it
+            return
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    return thread
+
+
+def running(installation: Installation, task_id: str) -> str:
+    def has_steps() -> str | None:
+        job = installation.job(task_id)
+        return job["id"] if job and job["state"] == "running" and job["step"] > 0 else None
+
+    return eventually(has_steps, f"{task_id} runs")
+
+
+def ended(installation: Installation, task_id: str) -> dict[str, Any]:
+    def terminal() -> dict[str, Any] | None:
+        job = installation.job(task_id)
+        return job if job and job["state"] not in ("queued", "running") else None
+
+    return eventually(terminal, f"{task_id} ends")
+
+
+def assert_ended_once(installation: Installation, task_id: str, pictures: int) -> None:
+    job = ended(installation, task_id)
+    assert {key: job[key] for key in ENDED_WELL} == ENDED_WELL
+    assert job["outputs"] == pictures
+
+
+def test_a_prompt_becomes_its_picture(installation: Installation) -> None:
+    answer = installation.client.post("/sdapi/v1/txt2img", json=QUICK)
+    assert answer.status_code == 200, answer.text
+    picture = picture_of(answer.json())
+    verdict = judge(picture)
+    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+    assert picture.info["parameters"].startswith(QUICK["prompt"])
+
+
+def test_the_same_seed_draws_the_same_picture(installation: Installation) -> None:
+    first, second = (installation.client.post("/sdapi/v1/txt2img", json=QUICK).json() for _ in range(2))
+    assert picture_of(first).tobytes() == picture_of(second).tobytes()
+
+
+def test_killed_runner_puts_the_job_back_and_it_is_drawn_once(installation: Installation) -> None:
+    ask_in_background(installation, "runner-dies", LONG)
+    running(installation, "runner-dies")
+    installation.kill("runner")
+    installation.start("runner")
+    assert_ended_once(installation, "runner-dies", pictures=4)
+    assert installation.job("runner-dies")["deaths"] == 1
+
+
+def test_killed_generation_cluster_puts_the_job_back_and_it_is_drawn_once(installation: Installation) -> None:
+    ask_in_background(installation, "worker-dies", LONG)
+    running(installation, "worker-dies")
+    installation.kill("generation")
+    installation.start("generation")
+    assert_ended_once(installation, "worker-dies", pictures=4)
+
+
+def test_killed_web_process_loses_no_job(installation: Installation) -> None:
+    ask_in_background(installation, "web-dies", LONG)
+    job_id = running(installation, "web-dies")
+    installation.kill("web")
+    installation.start("web")
+    assert_ended_once(installation, "web-dies", pictures=4)
+    found = installation.client.get(f"/sdapi/v1/jobs/{job_id}")
+    assert found.status_code == 200
+    assert len(found.json()["images"]) == 4
+
+
+def test_interrupted_job_answers_with_what_there_is(installation: Installation) -> None:
+    asking = ask_in_background(installation, "interrupted", LONG)
+    running(installation, "interrupted")
+    assert installation.client.post("/sdapi/v1/interrupt").json() == {}
+    asking.join()
+    job = ended(installation, "interrupted")
+    assert job["state"] == "succeeded"
+    assert job["step"] < 150 * 4
+
+
+def test_job_waits_for_a_runner_and_its_result_is_found_later(installation: Installation) -> None:
+    installation.kill("runner")
+    installation.kill("web")
+    patient, installation.environment["JOB_WAIT_S"] = installation.environment.get("JOB_WAIT_S", "300"), "2"
+    installation.start("web")
+    answer = installation.client.post("/sdapi/v1/txt2img", json={**QUICK, "force_task_id": "nobody-home"})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    job_id = answer.headers["X-Job-Id"]
+    assert installation.job("nobody-home")["state"] == "queued"
+
+    installation.environment["JOB_WAIT_S"] = patient
+    installation.start("runner")
+    assert_ended_once(installation, "nobody-home", pictures=1)
+    assert judge(picture_of(installation.client.get(f"/sdapi/v1/jobs/{job_id}").json())).shape == "circle"
+
+
+def test_queued_job_is_cancelled_and_releases_its_reservation(installation: Installation) -> None:
+    installation.kill("runner")
+    ask_in_background(installation, "cancelled", QUICK)
+    eventually(lambda: installation.job("cancelled"), "the job is admitted")
+    installation.client.post("/sdapi/v1/interrupt")
+    job = ended(installation, "cancelled")
+    assert (job["state"], job["postings"]) == ("cancelled", ["release", "reserve"])
+    installation.start("runner")

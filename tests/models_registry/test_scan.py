@@ -1,0 +1,213 @@
+import hashlib
+import json
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from models_registry.models import Kind, ModelFile
+from models_registry.scan import scan
+
+LORA = {
+    "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": [4, 768],
+    "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_up.weight": [320, 4],
+}
+CHECKPOINT = {
+    "model.diffusion_model.input_blocks.0.0.weight": [32, 4, 3, 3],
+    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": [4, 64],
+}
+
+
+@pytest.fixture
+def root(db, settings, tmp_path) -> Path:
+    settings.MODELS_ROOT = tmp_path / "models"
+    settings.MODELS_ROOT.mkdir()
+    return settings.MODELS_ROOT
+
+
+def safetensors(path: Path, shapes: dict[str, list[int]], fill: bytes = b"\0", **metadata: str) -> Path:
+    header, end = {"__metadata__": metadata}, 0
+    for name, shape in shapes.items():
+        start, end = (
+            end,
+            end + 2 * int.__mul__(*[*shape, 1][:2]) * (shape[2] * shape[3] if len(shape) == 4 else 1),
+        )
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + fill * end)
+    return path
+
+
+def test_a_file_is_known_by_its_tensors_and_not_by_its_name(root):
+    path = safetensors(root / "loras" / "not-a-checkpoint.safetensors", CHECKPOINT)
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.family, file.name) == ("checkpoint", "sd15", "not-a-checkpoint")
+    assert file.path == "loras/not-a-checkpoint.safetensors"
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file.size_bytes == path.stat().st_size
+
+
+def test_a_lora_gets_the_hash_of_its_tensors_without_the_header(root):
+    safetensors(root / "a.safetensors", LORA, title="one")
+    safetensors(root / "b.safetensors", LORA, title="another title")
+    scan()
+    one, other = ModelFile.objects.filter(kind="lora", family="sd15").order_by("path")
+    assert (
+        one.tensors_sha256
+        == other.tensors_sha256
+        == hashlib.sha256(b"\0" * 2 * (4 * 768 + 320 * 4)).hexdigest()
+    )
+    assert one.sha256 != other.sha256
+
+
+def test_metadata_licence_and_trigger_words_come_from_the_header(root):
+    told = {"modelspec.license": "MIT", "modelspec.trigger_phrase": "shpe", "ss_note": "a\0b\ud800"}
+    safetensors(root / "a.safetensors", LORA, **told)
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.licence, file.trigger_words, file.metadata["ss_note"]) == ("MIT", "shpe", "ab?")
+
+
+def test_metadata_too_large_to_keep_lose_their_largest_value(root):
+    safetensors(root / "a.safetensors", LORA, ss_tag_frequency="x" * 1_000_000, ss_output_name="shapes")
+    scan()
+    assert ModelFile.objects.get().metadata == {"ss_output_name": "shapes"}
+
+
+def test_an_unchanged_file_is_not_read_again(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    ModelFile.objects.update(sha256="as it was")
+    assert scan().unchanged == ["a.safetensors"]
+    assert ModelFile.objects.get().sha256 == "as it was"
+    os.utime(path, ns=(1, 1))
+    assert scan().changed == ["a.safetensors"]
+    assert ModelFile.objects.get().sha256 != "as it was"
+
+
+def test_a_file_that_vanished_is_marked_and_welcomed_back(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    kept = path.rename(root / "a.hidden")
+    assert scan().missing == ["a.safetensors"]
+    assert ModelFile.objects.get().missing_since
+    assert scan().missing == []
+    kept.rename(path)
+    assert scan().returned == ["a.safetensors"]
+    assert ModelFile.objects.get().missing_since is None
+
+
+def test_a_renamed_file_keeps_its_row_and_what_ops_decided(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    ModelFile.objects.update(name="Shapes", enabled=False)
+    path.rename(root / "b.safetensors")
+    assert scan().renamed == ["b.safetensors"]
+    file = ModelFile.objects.get()
+    assert (file.path, file.name, file.enabled, file.missing_since) == (
+        "b.safetensors",
+        "Shapes",
+        False,
+        None,
+    )
+
+
+def test_files_with_one_stem_get_different_names(root):
+    for folder in "abc":
+        safetensors(root / folder / "style.safetensors", LORA)
+    scan()
+    names = ModelFile.objects.order_by("path").values_list("name", flat=True)
+    assert list(names) == ["style", "style-2", "style-3"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 7, b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"<html>404</html>" * 99],
+    ids=["empty", "short", "huge header", "no object", "a web page"],
+)
+def test_a_broken_file_is_registered_with_its_problem_and_stops_nobody(root, content):
+    (root / "a.safetensors").write_bytes(content)
+    safetensors(root / "b.safetensors", LORA)
+    scan()
+    broken, whole = ModelFile.objects.order_by("path")
+    assert (broken.kind, bool(broken.problem), whole.kind) == (Kind.UNKNOWN, True, Kind.LORA)
+
+
+def test_a_truncated_download_has_a_problem_until_it_is_whole(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    scan()
+    assert ModelFile.objects.get().problem
+    path.write_bytes(whole)
+    scan()
+    assert ModelFile.objects.usable().get().kind == Kind.LORA
+
+
+def test_a_good_file_that_breaks_stays_what_it_was_but_cannot_be_used(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    path.write_bytes(b"gone")
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, bool(file.problem)) == (Kind.LORA, True)
+    assert not ModelFile.objects.usable()
+
+
+def test_hidden_unfinished_and_foreign_files_are_left_alone(root, tmp_path):
+    for name in (".a.safetensors", ".trash/b.safetensors", "c.safetensors.part", "d.txt"):
+        safetensors(root / name, LORA)
+    safetensors(root / "e.safetensors", LORA)
+    (root / "e.safetensors.aria2").touch()
+    outside = safetensors(tmp_path / "outside" / "f.safetensors", LORA)
+    (root / "f.safetensors").symlink_to(outside)
+    (root / "linked").symlink_to(outside.parent)
+    (root / "dangling.safetensors").symlink_to(root / "nowhere")
+    os.mkfifo(root / "pipe.safetensors")
+    scan()
+    assert not ModelFile.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["a\\b.safetensors", "a\nb.safetensors", "a\udcff.safetensors"])
+def test_a_path_that_no_runner_would_take_is_skipped(root, name):
+    safetensors(root / name, LORA)
+    assert len(scan().skipped) == 1
+    assert not ModelFile.objects.exists()
+
+
+def test_a_missing_root_is_an_error_and_marks_nothing(root, settings):
+    safetensors(root / "a.safetensors", LORA)
+    scan()
+    root.rename(root.with_name("unmounted"))
+    with pytest.raises(CommandError, match="no such folder"):
+        call_command("scan_models")
+    assert ModelFile.objects.get().missing_since is None
+
+
+def test_the_command_scans_the_folder_it_is_told(root, tmp_path, capsys):
+    safetensors(tmp_path / "other" / "a.safetensors", LORA)
+    (tmp_path / "other" / "b.safetensors").write_bytes(b"")
+    call_command("scan_models", root=tmp_path / "other")
+    output = capsys.readouterr()
+    assert output.out.strip() == "added 2, problems 1"
+    assert output.err.startswith("b.safetensors: ")
+
+
+def torch_zip(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content, protocol=2))
+
+
+def test_the_folder_of_a_pickled_file_tells_its_kind(root):
+    torch_zip(root / "upscalers" / "4x.pth", {"params": 1})
+    torch_zip(root / "4x.pth", {"params": 2})
+    scan()
+    assert ModelFile.objects.get(path="upscalers/4x.pth").kind == Kind.UPSCALER
+    assert ModelFile.objects.get(path="4x.pth").kind == Kind.UNKNOWN
