@@ -29,7 +29,7 @@ from gpu_runner.vae import Projection
 
 log = logging.getLogger(__name__)
 
-LOADERS = 2  # threads that read files, so that a warm checkpoint need not wait for a cold one
+LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 HELPERS = 2  # threads that write PNG files
 SHUTTING_DOWN = "the runner is shutting down"
 
