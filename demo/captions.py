@@ -68,6 +68,7 @@ def describe(
         parts = [*extra, text] if rng.random() < 0.3 else [text, *extra]
         text = ", ".join(parts)
     labels = tuple(
-        value if key in fixed else UNSPECIFIED for key, value in zip("csb", (colour, shape, background))
+        value if key in fixed else UNSPECIFIED
+        for key, value in zip("csb", (colour, shape, background), strict=True)
     )
     return text, labels  # type: ignore[return-value]

@@ -38,7 +38,10 @@ def _corners(shape: str) -> Tensor:
         angles, radii = [-90, 30, 150], [1.1] * 3
     else:
         angles, radii = [-90 + 36 * i for i in range(10)], [1.1, 1.1 * STAR_WAIST] * 5
-    points = [(r * math.cos(math.radians(a)), r * math.sin(math.radians(a))) for a, r in zip(angles, radii)]
+    points = [
+        (r * math.cos(math.radians(a)), r * math.sin(math.radians(a)))
+        for a, r in zip(angles, radii, strict=True)
+    ]
     points += [points[-1]] * (MAX_CORNERS - len(points))
     return torch.tensor(points)
 

@@ -89,7 +89,7 @@ def main() -> None:
     if state := checkpointing.load(PATH):
         unet.load_state_dict(state["unet"])
         average.load_state_dict(state["average"])
-        for optimizer, saved in zip(optimizers, state["optimizers"]):
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         start = state["step"]
 
@@ -111,7 +111,7 @@ def main() -> None:
         noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
         guess = unet(noisy.contiguous(memory_format=torch.channels_last), times, context).sample
         loss = functional.mse_loss(guess, noise)
-        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR)):
+        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
             optimizer.param_groups[0]["lr"] = peak * share
             optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -66,7 +66,7 @@ def main() -> None:
     if state := checkpointing.load(path):
         vae.load_state_dict(state["vae"])
         average.load_state_dict(state["average"])
-        for optimizer, saved in zip(optimizers, state["optimizers"]):
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         start = state["step"]
 
@@ -79,7 +79,7 @@ def main() -> None:
         pixel_loss = functional.l1_loss(restored, pictures)
         kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
         loss = pixel_loss + KL_WEIGHT * min(1.0, step / 2000) * kl
-        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR)):
+        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
             optimizer.param_groups[0]["lr"] = peak * share
             optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -26,7 +26,7 @@ from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, CLIP_PREFIX, OPEN_CLIP_PREFIX)
 SUPPORTED_FAMILIES = ("sd15", "sd2")
-ENCODINGS_KEPT = 256
+ENCODINGS_KEPT = 64
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from access.models import AccessKey, BusinessSource
 from django.conf import settings as django_settings
 from django.db import connection
+
+from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission import Submission
 from models_registry.models import Family, Kind, ModelFile

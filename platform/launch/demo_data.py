@@ -8,10 +8,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-from access.models import AccessKey, BusinessSource
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+
+from access.models import AccessKey, BusinessSource
 
 SOURCE = "demo"
 ADMIN = "admin"

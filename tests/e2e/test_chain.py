@@ -28,7 +28,7 @@ def ask_in_background(installation: Installation, task_id: str, request: dict[st
     def ask() -> None:
         try:
             installation.client.post("/sdapi/v1/txt2img", json={**request, "force_task_id": task_id})
-        except Exception:  # noqa: BLE001 - the web process may be killed under it
+        except Exception:
             return
 
     thread = threading.Thread(target=ask, daemon=True)

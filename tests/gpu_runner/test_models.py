@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.open_clip import LAYER
 from gpu_runner.protocol import ModelFile
 from tests.gpu_runner.tiny import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
@@ -65,6 +66,34 @@ def test_a_checkpoint_knows_what_the_engine_asks(tiny_checkpoint):
     assert checkpoint.alphas_cumprod.dtype == torch.float64
     assert checkpoint.alphas_cumprod[0] == pytest.approx(0.99915)
     assert checkpoint.alphas_cumprod[-1] == pytest.approx(0.00466, abs=1e-5)
+
+
+def open_clip_tensors(encoder):
+    """A text model in the names of OpenCLIP, with the last layer that Stable Diffusion 2 leaves unused."""
+    state, prefix = encoder.state_dict(), "cond_stage_model.model."
+    tensors = {
+        f"{prefix}token_embedding.weight": state["embeddings.token_embedding.weight"],
+        f"{prefix}positional_embedding": state["embeddings.position_embedding.weight"],
+    }
+    for kind in ("weight", "bias"):
+        tensors[f"{prefix}ln_final.{kind}"] = state[f"final_layer_norm.{kind}"]
+        for layer in (0, 1, 2):
+            theirs, ours = f"{prefix}transformer.resblocks.{layer}", f"encoder.layers.{min(layer, 1)}"
+            tensors |= {f"{theirs}.{old}.{kind}": state[f"{ours}.{new}.{kind}"] for old, new in LAYER.items()}
+            joined = [state[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            tensors[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(joined)
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def test_stable_diffusion_2_reads_the_states_before_the_last_layer(tmp_path, tiny_modules):
+    tensors = {name: t for name, t in single_file_tensors(tiny_modules).items() if "cond_stage" not in name}
+    file = write_checkpoint(tmp_path, "a.safetensors", tensors | open_clip_tensors(tiny_modules.text_encoder))
+    checkpoint = store_of(tmp_path).get(file)
+    original = tiny_modules.text_encoder.state_dict()
+    assert checkpoint.family == "sd2"
+    assert checkpoint.text_encoder.config.hidden_act == "gelu"
+    assert checkpoint.text_encoder.config.pad_token_id == 0
+    assert all(torch.equal(t, original[name]) for name, t in checkpoint.text_encoder.state_dict().items())
 
 
 def test_the_file_may_declare_v_prediction(tiny_checkpoint, tiny_modules):

@@ -1,4 +1,5 @@
 import pytest
+
 from jobs import lifecycle
 from jobs.admission import admit
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from access.models import AccessKey
 from django.db import connection
 from django.test import Client
+from PIL import Image
+
+from access.models import AccessKey
 from gpu_runner.protocol import Done
 from jobs import lifecycle
 from jobs.models import Job, Runner, State
 from jobs.pictures import store_output
-from PIL import Image
 
 PREFIX = "/sdapi/v1/"
 

@@ -1,16 +1,45 @@
 """What comes back, at once or later."""
 
 import pytest
+
 from dialects.a1111.fields import IMG2IMG, TXT2IMG
 from jobs import lifecycle
 from jobs.models import Job
 
-INFO_KEYS = """
-    prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds subseed_strength width
-    height sampler_name cfg_scale steps batch_size restore_faces face_restoration_model sd_model_name sd_model_hash
-    sd_vae_name sd_vae_hash seed_resize_from_w seed_resize_from_h denoising_strength extra_generation_params
-    index_of_first_image infotexts styles job_timestamp clip_skip is_using_inpainting_conditioning version
-""".split()
+INFO_KEYS = [
+    "prompt",
+    "all_prompts",
+    "negative_prompt",
+    "all_negative_prompts",
+    "seed",
+    "all_seeds",
+    "subseed",
+    "all_subseeds",
+    "subseed_strength",
+    "width",
+    "height",
+    "sampler_name",
+    "cfg_scale",
+    "steps",
+    "batch_size",
+    "restore_faces",
+    "face_restoration_model",
+    "sd_model_name",
+    "sd_model_hash",
+    "sd_vae_name",
+    "sd_vae_hash",
+    "seed_resize_from_w",
+    "seed_resize_from_h",
+    "denoising_strength",
+    "extra_generation_params",
+    "index_of_first_image",
+    "infotexts",
+    "styles",
+    "job_timestamp",
+    "clip_skip",
+    "is_using_inpainting_conditioning",
+    "version",
+]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -39,7 +68,10 @@ def test_the_info_has_every_key_of_the_original(alice, draw, info, checkpoint) -
 
 
 def test_the_parameters_are_the_request_as_read_with_every_default(alice, draw, red) -> None:
-    for name, fields, count, extra in (("txt2img", TXT2IMG, 55, {}), ("img2img", IMG2IMG, 57, {"init_images": [red]})):
+    for name, fields, count, extra in (
+        ("txt2img", TXT2IMG, 55, {}),
+        ("img2img", IMG2IMG, 57, {"init_images": [red]}),
+    ):
         job = alice.submit(name, steps="20", unknown=1, **extra)
         draw(job)
         parameters = alice.result(job)["parameters"]
@@ -65,7 +97,9 @@ def test_a_grid_comes_first_when_pictures_are_saved(alice, draw, info, opened) -
     assert len(info(answer)["infotexts"]) == 4
 
 
-@pytest.mark.parametrize("more", [{"batch_size": 1}, {"batch_size": 2, "override_settings": {"return_grid": False}}])
+@pytest.mark.parametrize(
+    "more", [{"batch_size": 1}, {"batch_size": 2, "override_settings": {"return_grid": False}}]
+)
 def test_there_is_no_grid_otherwise(alice, draw, info, more) -> None:
     job = alice.submit(save_images=True, **more)
     draw(job)
@@ -120,7 +154,8 @@ def test_charlie_cannot_tell_alices_job_from_none(alice, charlie) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("out_of_memory", "OutOfMemoryError"), ("bad_request", "ValueError"), ("x", "RuntimeError")]
+    ("code", "error"),
+    [("out_of_memory", "OutOfMemoryError"), ("bad_request", "ValueError"), ("x", "RuntimeError")],
 )
 def test_a_failed_job_is_500_with_its_reason(alice, claim, code, error) -> None:
     job = alice.submit(force_task_id="task-1")

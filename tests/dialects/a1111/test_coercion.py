@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from dialects.a1111.coercion import (
     Invalid,
     InvalidItems,
@@ -19,7 +20,15 @@ from dialects.a1111.coercion import (
 
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 ends with Python 3.13")
 
-COERCIONS = {int: integer, float: number, str: string, bool: boolean, list: array, dict: mapping, list[str]: strings}
+COERCIONS = {
+    int: integer,
+    float: number,
+    str: string,
+    bool: boolean,
+    list: array,
+    dict: mapping,
+    list[str]: strings,
+}
 VALUES: list[Any] = [
     *(20, 20.0, 512.7, -3, True, False, 0, 1, 2, 1.0, 0.5, "5", " 5 ", "20.5", "7", "", "x", "1e3"),
     *("TRUE", "Yes", "off", "N", "t", "maybe", [], {}, ["a"], ["a", None, 5, []], {"a": 1}, [["a", 1]], None),

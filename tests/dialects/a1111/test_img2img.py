@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+
 from jobs.models import InputPicture
 from jobs.pictures import read_input
 

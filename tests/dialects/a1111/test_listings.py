@@ -1,6 +1,7 @@
 import pytest
-from dialects.a1111.listings import READABLE, REFRESHABLE
 from django.test import Client
+
+from dialects.a1111.listings import READABLE, REFRESHABLE
 from models_registry.models import Kind, ModelFile
 
 

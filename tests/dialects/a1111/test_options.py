@@ -1,4 +1,5 @@
 import pytest
+
 from access.models import AccessKey
 from dialects.a1111.models import KeyOptions
 from models_registry.models import Family, Kind, ModelFile
@@ -55,12 +56,20 @@ def test_another_keys_options_are_not_touched(alice, source) -> None:
 def test_an_unknown_model_is_a_runtime_error(alice) -> None:
     response = alice.post("options", {"sd_model_checkpoint": "X"})
     assert response.status_code == 500
-    assert response.json() == {"error": "RuntimeError", "detail": "", "body": "", "errors": "model 'X' not found"}
+    assert response.json() == {
+        "error": "RuntimeError",
+        "detail": "",
+        "body": "",
+        "errors": "model 'X' not found",
+    }
 
 
 def test_a_model_for_others_is_unknown(alice, second, other_source) -> None:
     second.allowed_sources.set([other_source])
-    assert alice.post("options", {"sd_model_checkpoint": "second"}).json()["errors"] == "model 'second' not found"
+    assert (
+        alice.post("options", {"sd_model_checkpoint": "second"}).json()["errors"]
+        == "model 'second' not found"
+    )
 
 
 def test_an_unknown_key_is_a_key_error_and_nothing_is_written(alice) -> None:
@@ -144,7 +153,8 @@ def test_an_override_that_we_do_not_honour_is_422(alice) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "every"), [({}, 10), ({"show_progress_every_n_steps": -1}, 0), ({"live_previews_enable": False}, 0)]
+    ("values", "every"),
+    [({}, 10), ({"show_progress_every_n_steps": -1}, 0), ({"live_previews_enable": False}, 0)],
 )
 def test_previews_come_as_often_as_the_options_say(alice, values, every) -> None:
     alice.post("options", values)

@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+
 from gpu_runner.protocol import Progress
 from jobs import lifecycle
 from jobs.models import Preview, Signal
@@ -19,7 +20,11 @@ def running(alice, claim):
 def test_idle_is_exactly_zero(alice) -> None:
     answer = alice.get("progress").json()
     assert (answer["progress"], answer["eta_relative"], answer["state"]["job_count"]) == (0.0, 0.0, 0)
-    assert (answer["current_image"], answer["textinfo"], answer["state"]["job_timestamp"]) == (None, None, "0")
+    assert (answer["current_image"], answer["textinfo"], answer["state"]["job_timestamp"]) == (
+        None,
+        None,
+        "0",
+    )
 
 
 def test_a_running_job_is_told_by_batch_and_step(alice, running) -> None:

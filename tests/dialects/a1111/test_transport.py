@@ -9,7 +9,12 @@ TXT2IMG = "/sdapi/v1/txt2img"
 def test_a_stranger_is_not_authenticated(db) -> None:
     response = Client().get("/sdapi/v1/options")
     assert response.status_code == 401
-    assert response.json() == {"error": "HTTPException", "detail": "Not authenticated", "body": "", "errors": ""}
+    assert response.json() == {
+        "error": "HTTPException",
+        "detail": "Not authenticated",
+        "body": "",
+        "errors": "",
+    }
 
 
 def test_a_wrong_secret_is_told_so(alice) -> None:
@@ -84,7 +89,9 @@ def test_text_is_not_a_dict(alice) -> None:
 def test_an_empty_body_is_a_missing_field(alice, body) -> None:
     response = alice.client.post(TXT2IMG, body, content_type="application/json")
     assert response.status_code == 422
-    assert response.json()["detail"] == [{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}]
+    assert response.json()["detail"] == [
+        {"loc": ["body"], "msg": "field required", "type": "value_error.missing"}
+    ]
 
 
 def test_broken_json_is_told_where(alice) -> None:
@@ -102,7 +109,8 @@ def test_broken_json_is_told_where(alice) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe\xfa", b'{"seed": NaN}', b'{"a": 1e999}', b"[" * 100_000, b'{"seed": %s}' % (b"9" * 5000)]
+    "body",
+    [b"\xff\xfe\xfa", b'{"seed": NaN}', b'{"a": 1e999}', b"[" * 100_000, b'{"seed": %s}' % (b"9" * 5000)],
 )
 def test_what_is_not_quite_json_is_400(alice, body) -> None:
     response = alice.client.post(TXT2IMG, body, content_type="application/json")
@@ -124,7 +132,14 @@ def test_a_body_too_large_is_413(alice, settings) -> None:
 
 
 def test_every_bad_field_is_named(alice) -> None:
-    body = {"steps": "20.5", "cfg_scale": [], "prompt": [], "tiling": 2, "styles": [[]], "sampler_index": None}
+    body = {
+        "steps": "20.5",
+        "cfg_scale": [],
+        "prompt": [],
+        "tiling": 2,
+        "styles": [[]],
+        "sampler_index": None,
+    }
     detail = alice.post("txt2img", body).json()["detail"]
     assert {tuple(entry["loc"][1:]): entry["type"] for entry in detail} == {
         ("steps",): "type_error.integer",

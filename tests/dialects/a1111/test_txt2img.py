@@ -1,6 +1,7 @@
 """What a request becomes."""
 
 import pytest
+
 from jobs.models import Job, Lane
 
 
@@ -26,7 +27,17 @@ def test_values_are_read_laxly(alice) -> None:
 
 
 def test_null_is_the_default_nearly_everywhere(alice) -> None:
-    names = ["prompt", "negative_prompt", "steps", "cfg_scale", "batch_size", "n_iter", "seed", "scheduler", "eta"]
+    names = [
+        "prompt",
+        "negative_prompt",
+        "steps",
+        "cfg_scale",
+        "batch_size",
+        "n_iter",
+        "seed",
+        "scheduler",
+        "eta",
+    ]
     request = alice.submit(**dict.fromkeys(names)).generation_request
     assert (request.prompt, request.num_inference_steps, request.num_images) == ("", 50, 1)
 

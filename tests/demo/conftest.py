@@ -1,0 +1,16 @@
+"""The demo checkpoint in a real engine, once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.studio import Studio
+
+
+@pytest.fixture(scope="session")
+def studio() -> Iterator[Studio]:
+    made = Studio.of_the_demo()
+    yield made
+    made.close()

@@ -1,0 +1,130 @@
+"""The demo checkpoint draws what it is asked for, judged by pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from tests.demo.prompts import PROMPTS
+from tests.judge import judge
+from tests.studio import DEMO_CHECKPOINT, DEMO_MODELS, Drawing, Studio
+
+pytestmark = pytest.mark.demo
+
+CIRCLE = "a red circle on a blue background"
+STRANGERS = [
+    {
+        "prompt": "a green star on a white background",
+        "sampler": "Euler a",
+        "num_inference_steps": 12,
+        "guidance_scale": 5,
+    },
+    {"prompt": "black square, yellow background", "sampler": "DDIM", "num_inference_steps": 25},
+    {"prompt": "a purple triangle", "sampler": "UniPC", "num_inference_steps": 9, "guidance_scale": 3},
+    {"prompt": "", "negative_prompt": "red", "sampler": "Euler", "num_inference_steps": 16},
+    {"prompt": "an orange circle " * 40, "sampler": "DPM++ 2M", "num_inference_steps": 18},
+    {
+        "prompt": "(white:1.3) star on black",
+        "sampler": "DPM++ 2M",
+        "scheduler": "Karras",
+        "num_inference_steps": 14,
+    },
+    {"prompt": "a blue square", "guidance_scale": 1, "num_inference_steps": 30},
+]
+
+
+def shows(picture: Image.Image, wanted: tuple[str, str, str]) -> bool:
+    verdict = judge(picture)
+    return (verdict.shape, verdict.colour, verdict.background) == wanted
+
+
+def largest_difference(one: Image.Image, other: Image.Image) -> int:
+    return max(
+        high for _low, high in ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getextrema()
+    )
+
+
+def test_the_checkpoint_is_small() -> None:
+    assert (DEMO_MODELS / DEMO_CHECKPOINT).stat().st_size < 16_000_000
+
+
+def test_it_draws_the_64_prompts(studio: Studio) -> None:
+    drawings: list[Drawing] = [
+        studio.begin(prompt=prompt, seed=1000 + i) for i, (prompt, _wanted) in enumerate(PROMPTS)
+    ]
+    wrong = [
+        (prompt, judge(picture))
+        for (prompt, wanted), drawing in zip(PROMPTS, drawings, strict=True)
+        if not shows(picture := drawing.pictures()[0], wanted)
+    ]
+    assert len(wrong) <= 3, wrong  # 95 % of 64
+
+
+def test_it_draws_at_512(studio: Studio) -> None:
+    asked = PROMPTS[:8]
+    drawings = [studio.begin(prompt=prompt, seed=5, width=512, height=512) for prompt, _wanted in asked]
+    right = sum(shows(d.pictures()[0], wanted) for d, (_prompt, wanted) in zip(drawings, asked, strict=True))
+    assert right >= 7
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "DDIM", "UniPC"])
+def test_every_sampler_draws_what_is_asked(studio: Studio, sampler: str) -> None:
+    assert shows(studio.draw(prompt=CIRCLE, sampler=sampler, seed=8), ("circle", "red", "blue"))
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another(studio: Studio) -> None:
+    first, again, other = (studio.draw(prompt=CIRCLE, seed=seed) for seed in (8, 8, 9))
+    assert first.tobytes() == again.tobytes()
+    assert largest_difference(first, other) > 50
+
+
+def test_a_picture_is_the_same_alone_and_among_eight_strangers(studio: Studio) -> None:
+    mine = {"prompt": CIRCLE, "seed": 8, "sampler": "Euler a", "num_inference_steps": 20}
+    alone = studio.draw(**mine)
+    strangers = [studio.begin(seed=100 + i, **fields) for i, fields in enumerate(STRANGERS[:4])]
+    among = studio.begin(**mine)
+    strangers += [studio.begin(seed=200 + i, **fields) for i, fields in enumerate(STRANGERS[4:])]
+    picture = among.pictures()[0]
+    for stranger in strangers:
+        stranger.pictures()
+    assert largest_difference(alone, picture) <= 1
+
+
+def test_seed_plus_i_is_the_ith_picture_of_a_batch(studio: Studio) -> None:
+    batch = studio.begin(prompt=CIRCLE, seed=20, num_images=3, batch_size=3).pictures()
+    assert largest_difference(batch[2], studio.draw(prompt=CIRCLE, seed=22)) <= 1
+
+
+def test_the_negative_prompt_pushes_its_colour_away(studio: Studio) -> None:
+    plain = [
+        judge(studio.draw(prompt="a circle on a white background", seed=s)).colour for s in range(40, 46)
+    ]
+    usual = max(set(plain), key=plain.count)
+    without = [
+        judge(studio.draw(prompt="a circle on a white background", negative_prompt=usual, seed=s)).colour
+        for s in range(40, 46)
+    ]
+    assert without.count(usual) < plain.count(usual)
+
+
+def test_img2img_at_low_strength_keeps_its_input(studio: Studio) -> None:
+    source = studio.draw(prompt="a green square on a yellow background", seed=3)
+    result = studio.draw(source, prompt=CIRCLE, strength=0.1, seed=4)
+    assert ImageStat.Stat(ImageChops.difference(source.convert("RGB"), result.convert("RGB"))).mean < [
+        12,
+        12,
+        12,
+    ]
+    assert shows(result, ("square", "green", "yellow"))
+
+
+def test_img2img_at_high_strength_follows_the_prompt(studio: Studio) -> None:
+    source = studio.draw(prompt="a green square on a yellow background", seed=3)
+    assert shows(studio.draw(source, prompt=CIRCLE, strength=0.95, seed=4), ("circle", "red", "blue"))
+
+
+def test_guidance_strengthens_the_prompt(studio: Studio) -> None:
+    """At scale 1 the picture is the conditional model's own; at 7 it is not the same picture."""
+    weak, strong = (studio.draw(prompt=CIRCLE, guidance_scale=scale, seed=8) for scale in (1, 7))
+    assert np.abs(np.asarray(weak, dtype=int) - np.asarray(strong, dtype=int)).mean() > 1

@@ -1,0 +1,208 @@
+"""Prompts become the states that transformers would give, weighted and cut as A1111 does it."""
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from gpu_runner.checkpoint_loading import ENCODINGS_KEPT
+from gpu_runner.models import ModelStore
+from gpu_runner.prompt_chunks import COMMA_ID, chunks_of
+from gpu_runner.recent import Recent
+from gpu_runner.text_encoder import encode, pad_to_same_length, weighted
+from gpu_runner.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
+
+CAT = 2368
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint):
+    root, file = tiny_checkpoint
+    loaded = ModelStore(root, "cpu", torch.float32, 2**34).get(file)
+    norm = loaded.text_encoder.final_layer_norm  # a trained norm has a bias, so that means are not all zero
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        norm.bias = torch.nn.Parameter(torch.randn_like(norm.bias) + 0.3, requires_grad=False)
+    return loaded
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(checkpoint):
+    forget(checkpoint)
+
+
+def forget(checkpoint):
+    checkpoint.encodings = Recent(ENCODINGS_KEPT)
+
+
+def chunks(prompt):
+    return chunks_of(prompt, clip_tokenizer())
+
+
+def words(chunk):
+    return [token for token in chunk.tokens if token not in (BOS_ID, EOS_ID)]
+
+
+def transformers_states(checkpoint, token_ids, **options):
+    row = [BOS_ID, *token_ids, *[EOS_ID] * (76 - len(token_ids))]
+    return checkpoint.text_encoder(input_ids=torch.tensor([row]), **options)
+
+
+# How a prompt is cut
+
+
+def test_a_short_prompt_fills_one_chunk():
+    (chunk,) = chunks("a photo of a cat")
+    assert chunk.tokens == [BOS_ID, 320, 1125, 539, 320, CAT, *[EOS_ID] * 71]
+    assert chunk.weights == [1.0] * 77
+
+
+def test_an_empty_prompt_is_one_chunk():
+    (chunk,) = chunks("")
+    assert chunk.tokens == [BOS_ID, *[EOS_ID] * 76]
+
+
+def test_a_prompt_of_200_tokens_keeps_them_all():
+    parts = chunks("cat " * 200)
+    assert [len(words(chunk)) for chunk in parts] == [75, 75, 50]
+    assert all(len(chunk.tokens) == len(chunk.weights) == 77 for chunk in parts)
+
+
+def test_what_follows_a_comma_near_the_end_moves_on_whole():
+    first, second = chunks("cat " * 60 + ", " + "dog " * 20)
+    assert len(words(first)) == 61
+    assert words(first)[-1] == COMMA_ID
+    assert len(words(second)) == 20
+
+
+def test_a_comma_far_from_the_end_does_not():
+    first, _second = chunks("cat " * 40 + ", " + "dog " * 40)
+    assert len(words(first)) == 75
+
+
+def test_a_full_chunk_keeps_the_comma_that_comes_next_out():
+    first, second = chunks("cat " * 60 + ", " + "dog " * 14 + ", end")
+    assert len(words(first)) == 75
+    assert words(second)[0] == COMMA_ID
+
+
+def test_break_begins_a_new_chunk():
+    first, second = chunks("cat BREAK dog")
+    assert (words(first), words(second)) == ([CAT], [1929])
+    assert [len(words(chunk)) for chunk in chunks("BREAK cat")] == [0, 1]
+    assert [len(words(chunk)) for chunk in chunks("cat BREAK")] == [1]
+
+
+def test_every_token_of_an_emphasised_text_has_its_weight():
+    (chunk,) = chunks("a (red cat:1.5) here")
+    assert chunk.weights[:6] == [1.0, 1.0, 1.5, 1.5, 1.0, 1.0]
+
+
+def test_padding_follows_the_first_end_token():
+    (chunk,) = chunks_of("cat", clip_tokenizer(), padding=0)
+    assert chunk.tokens[:5] == [BOS_ID, CAT, EOS_ID, 0, 0]
+
+
+# What it becomes
+
+
+def test_a_plain_prompt_is_what_transformers_gives(checkpoint):
+    (states,) = encode(checkpoint, ["a photo of a cat"], clip_skip=1)
+    reference = transformers_states(checkpoint, [320, 1125, 539, 320, CAT])
+    assert torch.allclose(states, reference.last_hidden_state[0], atol=1e-6)
+
+
+def test_clip_skip_takes_an_earlier_layer_and_normalises_it(checkpoint):
+    (states,) = encode(checkpoint, ["cat"], clip_skip=2)
+    reference = transformers_states(checkpoint, [CAT], output_hidden_states=True).hidden_states[-2]
+    assert torch.allclose(states, checkpoint.text_encoder.final_layer_norm(reference)[0], atol=1e-6)
+
+
+def test_clip_skip_beyond_the_first_layer_stops_there(checkpoint):
+    assert torch.equal(*encode(checkpoint, ["cat"], clip_skip=12), *encode(checkpoint, ["cat"], clip_skip=2))
+
+
+def test_long_prompts_are_the_chunks_one_after_another(checkpoint):
+    long, first = encode(checkpoint, ["cat " * 200, "cat " * 75], clip_skip=1)
+    assert long.shape == (3 * 77, 64)
+    assert torch.allclose(long[:77], first, atol=1e-6)
+
+
+def test_a_prompt_does_not_depend_on_its_company(checkpoint):
+    prompts = ["a red circle", "cat " * 200, "(a blue:1.3) square", "", "BREAK"]
+    together = encode(checkpoint, prompts, clip_skip=1)
+    forget(checkpoint)
+    for prompt, states in zip(prompts, together, strict=True):
+        assert torch.allclose(*encode(checkpoint, [prompt], clip_skip=1), states, atol=1e-5)
+        forget(checkpoint)
+
+
+def test_more_chunks_than_one_call_takes(checkpoint):
+    (states,) = encode(checkpoint, ["cat " * 75 * 70], clip_skip=1)
+    assert states.shape == (70 * 77, 64)
+    assert torch.allclose(states[:77], states[-77:], atol=1e-5)
+
+
+def test_weights_scale_their_tokens_and_the_mean_stays(checkpoint):
+    plain, heavy = encode(checkpoint, ["a red cat", "a (red:1.5) cat"], clip_skip=1)
+    assert heavy.mean().item() == pytest.approx(plain.mean().item(), rel=1e-4)
+    ratio = heavy / plain
+    others = [place for place in range(77) if place != 2]
+    scale = ratio[0, 0]
+    assert torch.allclose(ratio[others], scale.expand(76, 64), rtol=1e-4)
+    assert torch.allclose(ratio[2], 1.5 * scale.expand(64), rtol=1e-4)
+
+
+def test_weight_one_changes_nothing(checkpoint):
+    assert torch.equal(
+        *encode(checkpoint, ["(cat:1.0)"], clip_skip=1), *encode(checkpoint, ["cat"], clip_skip=1)
+    )
+
+
+def test_weights_act_on_their_own_chunk_only(checkpoint):
+    plain, heavy = encode(checkpoint, ["cat BREAK dog", "cat BREAK (dog:1.4)"], clip_skip=1)
+    assert torch.equal(plain[:77], heavy[:77])
+    assert not torch.equal(plain[77:], heavy[77:])
+
+
+def test_a_mean_near_zero_is_not_restored():
+    states = torch.tensor([[[1.0, -1.0], [2.0, -2.0]]])
+    assert torch.equal(
+        weighted(states, torch.tensor([[1.0, 1.5]])), torch.tensor([[[1.0, -1.0], [3.0, -3.0]]])
+    )
+
+
+@pytest.mark.parametrize("prompt", ["(cat:0)", "(cat:-2)", "(cat:99999)", "(" * 300 + "cat"])
+def test_extreme_weights_give_finite_states(checkpoint, prompt):
+    assert all(states.isfinite().all() for states in encode(checkpoint, [prompt], clip_skip=1))
+
+
+def test_what_was_encoded_is_remembered_for_each_clip_skip(checkpoint):
+    (first,) = encode(checkpoint, ["cat"], clip_skip=1)
+    again, _other = encode(checkpoint, ["cat", "dog"], clip_skip=1)
+    assert again is first
+    assert not torch.equal(*encode(checkpoint, ["cat"], clip_skip=2), first)
+
+
+def test_what_is_remembered_is_bounded(checkpoint):
+    for number in range(80):
+        encode(checkpoint, [f"cat {number}"], clip_skip=1)
+    encode(checkpoint, ["cat " * 5000], clip_skip=1)
+    assert len(checkpoint.encodings) == ENCODINGS_KEPT
+
+
+# Different lengths
+
+
+def test_a_prompt_repeated_to_another_length_is_attended_to_the_same():
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        query, short, long = torch.randn(1, 9, 16), torch.randn(77, 16), torch.randn(231, 16)
+    padded, unchanged = pad_to_same_length([short, long])
+    assert unchanged.equal(long)
+    attended = (scaled_dot_product_attention(query, keys[None], keys[None]) for keys in (short, padded))
+    assert torch.allclose(*attended, atol=1e-6)
+
+
+def test_prompts_of_awkward_lengths_repeat_the_last_state():
+    lengths = [len(cond) for cond in pad_to_same_length([torch.zeros(77 * 5, 4), torch.zeros(77 * 7, 4)])]
+    assert lengths == [77 * 7] * 2
