@@ -157,7 +157,7 @@ class Engine:
             return
         try:
             answers = self._call(group)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self._after_failure(group, error)
         else:
             self._send(group, answers)
@@ -240,7 +240,7 @@ class Engine:
         """What goes wrong inside is this job's failure, and nobody else's."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self._fail(run, error)
 
     def _fail(self, run: Run, error: Exception) -> None:
