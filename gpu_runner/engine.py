@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from gpu_runner.vae import Projection
 
 log = logging.getLogger(__name__)
 
-LOADERS = 2  # threads that read files, so that a warm checkpoint need not wait for a cold one
+LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 HELPERS = 2  # threads that write PNG files
 SHUTTING_DOWN = "the runner is shutting down"
 
@@ -145,18 +146,9 @@ class Engine:
     def _begin(self, run: Run, preparing: Future[Prepared]) -> None:
         if run.closed:
             return
-        try:
+        with self._blaming(run):
             run.prepared = preparing.result()
-        except Exception as error:
-            self._fail(run, error)
-        else:
-            self._begin_batch(run)
-
-    def _begin_batch(self, run: Run) -> None:
-        try:
             self._pictures += run.begin_pictures(self._turn)
-        except Exception as error:
-            self._fail(run, error)
 
     def _serve(self, group: list[Picture]) -> None:
         """On a failure the group is halved until the picture at fault stands alone; the others go on."""
@@ -201,7 +193,8 @@ class Engine:
             picture.run.count_step(picture)
         self.steps_total += len(stepped)
         for picture, answer in zip(group, answers, strict=True):
-            self._advance(picture, answer)
+            with self._blaming(picture.run):
+                self._advance(picture, answer)
         first_of_run = {picture.run: answer for picture, answer in reversed(stepped)}
         for run, estimate in first_of_run.items():
             self._report(run, estimate)
@@ -212,14 +205,10 @@ class Engine:
         except StopIteration as end:
             self._pictures.remove(picture)
             self._picture_drawn(picture, end.value)
-        except Exception as error:
-            self._fail(picture.run, error)
 
     def _report(self, run: Run, estimate: torch.Tensor) -> None:
-        try:
+        with self._blaming(run):
             run.report_progress(self._preview(run, estimate) if run.preview_is_due else None)
-        except Exception as error:
-            self._fail(run, error)
 
     def _preview(self, run: Run, estimate: torch.Tensor) -> bytes:
         checkpoint = run.prepared.checkpoint
@@ -237,16 +226,22 @@ class Engine:
         assert run.batch is not None
         run.batch.drawn += 1
         if run.batch.drawn == len(run.batch.indices):
-            self._begin_batch(run)
+            self._pictures += run.begin_pictures(self._turn)
 
     def _deliver(self, run: Run, index: int, writing: Future[bytes]) -> None:
-        try:
+        with self._blaming(run):
             run.deliver(index, writing.result())
-        except Exception as error:
-            self._fail(run, error)
         all_begun = run.batch is not None and run.batch.drawn == len(run.batch.indices)
         if all_begun and run.images_done == run.images_started:
             run.finish()
+
+    @contextmanager
+    def _blaming(self, run: Run) -> Iterator[None]:
+        """What goes wrong inside is this job's failure, and nobody else's."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(run, error)
 
     def _fail(self, run: Run, error: Exception) -> None:
         code, message = explain(error)

@@ -83,8 +83,8 @@ def preview(colours: Tensor) -> bytes:
     """A small JPEG of a picture in the latent's resolution."""
     picture = from_tensor(colours)
     scale = PREVIEW_SIDE / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return _encode(picture.resize(size, Image.Resampling.BICUBIC), "JPEG", quality=75)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return _encode(picture.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=75)
 
 
 def _encode(picture: Image.Image, file_format: str, **options: int) -> bytes:

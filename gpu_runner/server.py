@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import metadata
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-import gpu_runner
 from gpu_runner import devices
 from gpu_runner.engine import Engine
 from gpu_runner.protocol import (
@@ -74,7 +74,11 @@ class Door:
             return Response(_line(busy), 503, {"Retry-After": "1"}, NDJSON)
         events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        run = self.engine.submit(order, lambda event: loop.call_soon_threadsafe(events.put_nowait, event))
+
+        def hand_over(event: Event) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        run = self.engine.submit(order, hand_over)
         return StreamingResponse(_stream(run, events), media_type=NDJSON)
 
     async def cancel(self, request: Request) -> Response:
@@ -87,7 +91,7 @@ class Door:
         engine, jobs = self.engine, self.engine.jobs()
         status = RunnerStatus(
             boot_id=self._boot_id,
-            version=gpu_runner.__version__,
+            version=_version(),
             device=devices.describe(engine.device),
             slots=self.slots,
             slots_busy=len(jobs),
@@ -102,6 +106,13 @@ class Door:
     async def health(self, request: Request) -> Response:
         alive = self.engine.alive
         return JSONResponse({"status": "ok" if alive else "dead"}, 200 if alive else 503)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("atelier")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "source"
 
 
 async def _stream(run: Run, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
