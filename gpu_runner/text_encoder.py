@@ -15,7 +15,7 @@ from gpu_runner.prompt_chunks import chunks_of
 CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds
 CHUNKS_WORTH_KEEPING = 8
 MOST_REPETITIONS = 4
-SMALL_MEAN = 1e-3
+SMALL_MEAN = 1e-2  # of the spread; the released text encoders have a tenth
 
 
 @torch.no_grad()
