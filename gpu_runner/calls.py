@@ -23,8 +23,8 @@ def answer(checkpoint: LoadedCheckpoint, asks: Sequence[Ask]) -> list[Any]:
 def texts(checkpoint: LoadedCheckpoint, asks: Sequence[TextAsk]) -> list[tuple[Tensor, Tensor]]:
     prompts = list(dict.fromkeys(chain.from_iterable(ask.prompts for ask in asks)))
     encoded = dict(zip(prompts, text_encoder.encode(checkpoint, prompts, asks[0].clip_skip), strict=True))
-    pairs = ([encoded[prompt] for prompt in ask.prompts] for ask in asks)
-    return [tuple(text_encoder.pad_to_same_length(pair)) for pair in pairs]
+    pairs = (text_encoder.pad_to_same_length([encoded[prompt] for prompt in ask.prompts]) for ask in asks)
+    return [(positive, negative) for positive, negative in pairs]
 
 
 def encodings(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeAsk]) -> list[Tensor]:
