@@ -1,4 +1,4 @@
-"""Train the demo UNet: ``python -m demo.train_unet --steps 9000``. Resumes by itself; --steps may change in between.
+"""Train the demo UNet: ``python -m demo.train_unet --steps 7000``. Resumes by itself; --steps may change in between.
 
 Noise prediction with Stable Diffusion 1.x's schedule, first on small latents, where colours and shapes are learned
 cheaply, then on the sizes that the APIs use.
@@ -32,12 +32,12 @@ COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
 
 # (height, width) in pixels -> (scenes, rows of a batch, share of the steps early, share late)
 SIZES = {
-    (64, 64): (12000, 64, 0.7, 0.05),
-    (128, 128): (6000, 32, 0.3, 0.25),
-    (256, 256): (3000, 10, 0.0, 0.45),
-    (512, 512): (600, 3, 0.0, 0.15),
-    (256, 192): (500, 12, 0.0, 0.05),
-    (192, 256): (500, 12, 0.0, 0.05),
+    (64, 64): (12000, 64, 0.7, 0.0),
+    (128, 128): (6000, 32, 0.3, 0.1),
+    (256, 256): (3000, 10, 0.0, 0.58),
+    (512, 512): (600, 3, 0.0, 0.24),
+    (256, 192): (500, 12, 0.0, 0.04),
+    (192, 256): (500, 12, 0.0, 0.04),
 }
 EARLY = 0.3  # share of all steps
 
@@ -68,7 +68,7 @@ def draw_batch(data: LatentSet, rows: int, rng: random.Random) -> tuple[Tensor, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
