@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
 from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.models import Runner
 
@@ -26,4 +25,5 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         runner.save()
-        self.stdout.write(f"{name}: {url}")
+        if options["verbosity"]:
+            self.stdout.write(f"{name}: {url}")
