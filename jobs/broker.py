@@ -1,7 +1,81 @@
-"""The queue that generation workers take from is the Job table itself."""
+"""The queue that generation workers take from is the Job table itself; every other list is the stock broker's."""
 
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.signing import SignedPackage
+
+from .dispatch import Dispatcher
+from .lifecycle import Lease
+from .models import Job, State
+
+GENERATION = "generation"
 
 
 class FairBroker(ORM):
-    """django-q2's ORM broker; the generation list will be handed out by policy."""
+    def dequeue(self) -> list[tuple[Any, str]] | None:
+        if not self._is_ours:
+            return super().dequeue()
+        return [(str(lease.job_id), _package(lease)) for lease in self._dispatcher.take()]
+
+    def enqueue(self, task: str) -> Any:
+        if self._is_ours:
+            raise ValueError("jobs are admitted, not enqueued: use jobs.admission")
+        return super().enqueue(task)
+
+    # The Job table keeps its own books: a claimed job ends by jobs.lifecycle, or its lease does.
+
+    def acknowledge(self, task_id: Any) -> Any:
+        return None if self._is_ours else super().acknowledge(task_id)
+
+    def fail(self, task_id: Any) -> Any:
+        return None if self._is_ours else super().fail(task_id)
+
+    def delete(self, task_id: Any) -> Any:
+        return None if self._is_ours else super().delete(task_id)
+
+    def purge_queue(self) -> Any:
+        return None if self._is_ours else super().purge_queue()
+
+    def queue_size(self) -> int:
+        return self._count(State.QUEUED) if self._is_ours else super().queue_size()
+
+    def lock_size(self) -> int:
+        return self._count(State.RUNNING) if self._is_ours else super().lock_size()
+
+    def info(self) -> str:
+        return "jobs by policy" if self._is_ours else super().info()
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.list_key == GENERATION
+
+    @cached_property
+    def _dispatcher(self) -> Dispatcher:
+        """Made at the first dequeue: the cluster builds its broker before it forks the process that uses it."""
+        return Dispatcher(settings.RUNNER_NAME, Conf.WORKERS)
+
+    def _count(self, state: State) -> int:
+        return Job.objects.filter(state=state).count()
+
+
+def _package(lease: Lease) -> str:
+    """What django_q.tasks.async_task would have put on the list."""
+    return SignedPackage.dumps(
+        {
+            "id": lease.job_id.hex,
+            "name": str(lease.job_id),
+            "func": "jobs.tasks.run_job",
+            "args": (str(lease.job_id), lease.attempt),
+            "kwargs": {},
+            "started": timezone.now(),
+            "save": False,
+            "ack_failure": True,
+        }
+    )

@@ -124,9 +124,13 @@ def signal(job_id: uuid.UUID, wanted: Signal) -> bool:
 
 
 @transaction.atomic
-def requeue(lease: Lease, *, note: str, runner_died: bool = False) -> State:
-    """Back to the queue, or to its end: cancelled if that was asked for, failed if it saw its second runner die."""
-    job = _held(lease).select_for_update().first()
+def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool = False) -> State:
+    """Back to the queue, or to its end: cancelled if that was asked for, failed if it saw its second runner die.
+
+    ``expired``: only if the lease is over; otherwise LeaseLost, because a worker shows life after all.
+    """
+    held = _held(lease).filter(lease_expires_at__lt=timezone.now()) if expired else _held(lease)
+    job = held.select_for_update().first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
-from PIL.ExifTags import IFD, Base
-from PIL.PngImagePlugin import PngInfo
 
 from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import Image as RunnerImage
 
+from . import picture_files
 from .errors import BadPicture
 from .models import InputPicture, Job, Output
 
@@ -25,7 +26,6 @@ MAX_INPUT_PIXELS = 64_000_000
 INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
-QUALITY = 95
 
 
 def store_input(data: bytes) -> Picture:
@@ -62,57 +62,28 @@ def read_output(output: Output) -> bytes:
         return file.read()
 
 
-def store_output(
-    job: Job, request: GenerationRequest, index: int, seed: int, png: bytes, infotext: str
-) -> Output:
+def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Stores one finished picture. The Output is not saved: that happens when, and only if, the job succeeds."""
-    with Image.open(io.BytesIO(png)) as picture:
-        picture.load()
-    data = encode(picture, request.output_format, infotext)
-    name = f"{job.pk}/{index}-{secrets.token_urlsafe(12)}.{SUFFIXES[request.output_format]}"
+    data = picture_files.with_infotext(base64.b64decode(image.data), request.output_format, infotext)
+    name = f"{job.pk}/{image.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[request.output_format]}"
     path = default_storage.save(f"outputs/{timezone.now():%Y/%m/%d}/{name}", ContentFile(data))
     return Output(
         job=job,
-        index=index,
+        index=image.index,
         file=path,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        width=picture.width,
-        height=picture.height,
-        seed=seed,
+        width=image.width,
+        height=image.height,
+        seed=image.seed,
         content_type=CONTENT_TYPES[request.output_format],
         infotext=infotext,
     )
 
 
-def delete_files(outputs: list[Output]) -> None:
+def delete_files(outputs: Iterable[Output]) -> None:
     for output in outputs:
         default_storage.delete(output.file.name)
-
-
-def encode(picture: Image.Image, output_format: str, infotext: str) -> bytes:
-    """The file's bytes with the infotext where A1111's users look for it."""
-    buffer = io.BytesIO()
-    if output_format == "png":
-        picture.save(buffer, "PNG", pnginfo=_png_text(infotext))
-    else:
-        picture.convert("RGB").save(buffer, output_format.upper(), quality=QUALITY, exif=_exif(infotext))
-    return buffer.getvalue()
-
-
-def _png_text(infotext: str) -> PngInfo:
-    chunks = PngInfo()
-    if infotext:
-        chunks.add_text("parameters", infotext)  # Latin-1 becomes tEXt, anything else iTXt
-    return chunks
-
-
-def _exif(infotext: str) -> Image.Exif:
-    exif = Image.Exif()
-    if infotext:
-        exif[Base.ExifOffset] = {Base.UserComment: b"UNICODE\0" + infotext.encode("utf-16-be")}
-        exif.get_ifd(IFD.Exif)
-    return exif
 
 
 def _must_be_a_picture(data: bytes) -> None:

@@ -24,4 +24,5 @@ class Command(BaseCommand):
             raise CommandError(_("no such folder: %(path)s") % {"path": error.filename}) from error
         for path, why in {**report.problems, **report.skipped}.items():
             self.stderr.write(f"{path}: {why}")
-        self.stdout.write(report.summary())
+        if options["verbosity"]:
+            self.stdout.write(report.summary())

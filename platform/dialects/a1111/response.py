@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs.models import Job, Output, State
-from jobs.pictures import encode as encode_picture
+from jobs.picture_files import encode as encode_picture
 from jobs.pictures import read_input, read_output
 
 from . import pictures

@@ -1,0 +1,122 @@
+"""What the policy sees: the waiting jobs, the sources' loads and the runner, read from the tables."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Exists, OuterRef, Sum
+from django.utils import timezone
+
+from access.models import BusinessSource
+
+from . import policy
+from .models import Job, Lane, Runner, State, Usage
+
+SEEN_WITHIN = timedelta(seconds=15)
+FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
+
+
+@dataclass(frozen=True)
+class Board:
+    waiting: list[policy.Waiting]
+    sources: dict[int, policy.SourceLoad]
+    runner: policy.RunnerView
+    now: datetime
+
+    def choose(self) -> list[uuid.UUID]:
+        return [job.id for job in policy.choose(self.waiting, self.sources, self.runner, self.now)]  # type: ignore[misc]
+
+
+def read(runner: Runner, workers: int) -> Board:
+    """For a runner whose cluster has so many workers: a job without a worker to follow it is better left waiting."""
+    now = timezone.now()
+    view = runner_view(runner, workers, now)
+    usages = {usage.source_id: usage for usage in Usage.objects.all()}
+    rate = _seconds_per_cost(usages.values())
+    if view.free_slots <= 0 or not view.takes_work:
+        return Board([], {}, view, now)
+    return Board(list(_waiting(rate)), _loads(usages, rate, now), view, now)
+
+
+def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
+    """Why this queued job does not run on this runner yet."""
+    now = timezone.now()
+    usages = {usage.source_id: usage for usage in Usage.objects.all()}
+    rate = _seconds_per_cost(usages.values())
+    waiting = list(_waiting(rate))
+    asked = _as_waiting(job, rate)
+    if all(other.id != job.pk for other in waiting):
+        waiting.append(asked)
+    return policy.explain(asked, waiting, _loads(usages, rate, now), runner_view(runner, workers, now), now)
+
+
+def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
+    running = list(
+        Job.objects.filter(runner=runner, state=State.RUNNING).values_list("runner_deaths", flat=True)
+    )
+    seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
+    return policy.RunnerView(
+        free_slots=min(runner.slots, workers) - len(running),
+        loaded=frozenset(runner.loaded),
+        runs_suspect=any(running),
+        takes_work=runner.enabled and not runner.draining and not runner.problem and seen,
+    )
+
+
+def _waiting(rate: float) -> Iterator[policy.Waiting]:
+    """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
+    queued = Job.objects.filter(state=State.QUEUED)
+    has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
+    for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
+        for lane in Lane.values:
+            if getattr(source, f"has_{lane}"):
+                for job in _oldest(source.pk, lane):
+                    yield _as_waiting(job, rate)
+
+
+def _oldest(source_id: int, lane: int) -> Iterator[Job]:
+    columns = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
+    jobs = Job.objects.filter(state=State.QUEUED, source_id=source_id, lane=lane)
+    return jobs.only(*columns).order_by("created_at")[: policy.WINDOW].iterator()
+
+
+def _as_waiting(job: Job, rate: float) -> policy.Waiting:
+    return policy.Waiting(
+        id=job.pk,
+        source_id=job.source_id,
+        lane=job.lane,
+        created_at=job.created_at,
+        checkpoint=job.checkpoint_sha256,
+        expected_s=float(job.cost_estimate) * rate,
+        suspect=job.runner_deaths > 0,
+    )
+
+
+def _loads(usages: dict[int, Usage], rate: float, now: datetime) -> dict[int, policy.SourceLoad]:
+    running = Job.objects.filter(state=State.RUNNING)
+    counts = Counter(running.values_list("source_id", flat=True))
+    costs = dict(running.values_list("source_id").order_by().annotate(Sum("cost_estimate")))
+    return {
+        source.pk: policy.SourceLoad(
+            weight=source.weight,
+            served_s=_served_s(usages.get(source.pk), now) + float(costs.get(source.pk, Decimal(0))) * rate,
+            running=counts[source.pk],
+            cap=source.max_concurrent_jobs,
+        )
+        for source in BusinessSource.objects.all()
+    }
+
+
+def _served_s(usage: Usage | None, now: datetime) -> float:
+    return usage.served * usage.decay(now) if usage else 0.0
+
+
+def _seconds_per_cost(usages) -> float:
+    usages = list(usages)
+    work = sum(usage.work for usage in usages)
+    return sum(usage.served for usage in usages) / work if work > 0 else FIRST_GUESS_S_PER_COST

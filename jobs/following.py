@@ -1,0 +1,196 @@
+"""Following one running job: the runner's events in, the lease kept, the client's signals out.
+
+A thread reads the stream; everything else happens in a loop with a beat, so that the lease is renewed and signals pass
+on while the runner is silent. No transaction is open around HTTP or storage.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import queue
+import threading
+import time
+
+from django.conf import settings
+
+from gpu_runner.protocol import Accepted, Done, Event, Failed, Image, ModelFile, Progress, RunOrder
+
+from . import lifecycle, pictures
+from .errors import LeaseLost
+from .infotext import infotext
+from .lifecycle import Lease
+from .models import Job, Output, Preview, Signal
+from .runner_client import RunnerClient, RunnerError
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.25  # at most so old is what the table says; at most so late is a signal
+GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
+
+
+class Following:
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.job = Job.objects.select_related("runner", "checkpoint").get(pk=lease.job_id)
+        self.request = self.job.generation_request
+        self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may still be on the runner
+        self.outputs: list[Output] = []
+        self.progress: Progress | None = None  # not yet written
+        self.accepted = False
+        self.passed_on: set[Signal] = set()
+        self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
+        self.timed_out = False
+        self.succeeded = False
+        self.next_renewal = 0.0
+
+    def run(self) -> None:
+        """To the end of the job. Raises LeaseLost or a RunnerError where the job did not come to its end here."""
+        if self.job.runner is None:
+            raise LeaseLost(str(self.lease.job_id))
+        self.client = RunnerClient.of(self.job.runner)
+        try:
+            self._follow(Stream(self.client, self._order()))
+        finally:
+            self.client.close()
+            if not self.succeeded:  # no row knows these files
+                pictures.delete_files(self.outputs)
+
+    def _order(self) -> RunOrder:
+        wanted = {picture.sha256 for picture in self.request.init_images}
+        return RunOrder(
+            job_id=self.order_id,
+            request=self.request,
+            checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
+            inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
+        )
+
+    def _follow(self, stream: Stream) -> None:
+        next_beat = time.monotonic()
+        while True:
+            event = stream.next(max(0.0, next_beat - time.monotonic()))
+            if event is not None and self._take(event):
+                return
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + BEAT_S
+                if self._beat():
+                    return
+
+    # Events ---------------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> bool:
+        """True when that was the last word, and the job has its end."""
+        match event:
+            case Accepted():
+                self.accepted = True
+            case Progress():
+                self.progress = event
+            case Image():
+                self._store(event)
+            case Failed():
+                self._failed(event)
+                return True
+            case Done():
+                self._done(event)
+                return True
+        return False
+
+    def _store(self, image: Image) -> None:
+        text = infotext(self.job, self.request, image.seed)
+        self.outputs.append(pictures.store_output(self.job, self.request, image, text))
+
+    def _done(self, done: Done) -> None:
+        interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
+        if len(self.outputs) < self.request.num_images and not interrupted:
+            raise RuntimeError("the runner sent fewer pictures than were asked for")
+        lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
+        self.succeeded = True
+
+    def _failed(self, failed: Failed) -> None:
+        if self.timed_out:
+            lifecycle.fail(self.lease, "timeout", "The job took too long.")
+        elif failed.code != "cancelled":
+            lifecycle.fail(self.lease, failed.code, failed.message)
+        elif Signal.DISCARD in self.passed_on:
+            lifecycle.cancelled(self.lease)
+        else:
+            lifecycle.requeue(self.lease, note="the runner dropped it")
+
+    # The beat -------------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> bool:
+        """True when the runner is not waited for any longer, and the job has its end."""
+        signal = self._show_life()
+        if signal is not None:
+            self._pass_on(signal)
+        if time.monotonic() < self.give_up_at:
+            return False
+        return self._give_up()
+
+    def _show_life(self) -> Signal | None:
+        now = time.monotonic()
+        if self.progress is None and now < self.next_renewal:
+            return lifecycle.pending_signal(self.lease)
+        self.next_renewal = now + settings.JOB_LEASE_S / 3
+        if self.progress is None:
+            return lifecycle.renew(self.lease)
+        newest, self.progress = self.progress, None
+        if newest.preview is not None:
+            jpeg = base64.b64decode(newest.preview)
+            Preview.objects.update_or_create(job_id=self.lease.job_id, defaults={"jpeg": jpeg})
+        return lifecycle.progress(self.lease, newest)
+
+    def _pass_on(self, signal: Signal) -> None:
+        """Before the order is accepted, the runner does not know the job yet: then the next beat tries again."""
+        if not self.accepted or signal in self.passed_on - {Signal.SKIP}:
+            return
+        try:
+            self.client.cancel(self.order_id, signal.value)
+        except RunnerError as error:
+            log.warning("job %s: the runner did not take the signal %s: %s", self.lease.job_id, signal, error)
+            return
+        self.passed_on.add(signal)
+        if signal == Signal.SKIP:
+            lifecycle.skip_passed_on(self.lease)
+        elif signal == Signal.DISCARD:
+            self.give_up_at = min(self.give_up_at, time.monotonic() + GRACE_S)
+
+    def _give_up(self) -> bool:
+        """First asks the runner to drop the job; after another while, ends it without the runner's word."""
+        if Signal.DISCARD in self.passed_on:
+            lifecycle.cancelled(self.lease)
+            return True
+        if self.timed_out:
+            raise TimeoutError("the runner did not drop a job that took too long")
+        self.timed_out = True
+        self.give_up_at = time.monotonic() + GRACE_S
+        try:
+            self.client.cancel(self.order_id, "discard")
+        except RunnerError as error:
+            log.warning("job %s: the runner did not take the time-out: %s", self.lease.job_id, error)
+        return False
+
+
+class Stream:
+    """The runner's events, read by a thread of its own. It ends with the last word, an error, or the client's end."""
+
+    def __init__(self, client: RunnerClient, order: RunOrder) -> None:
+        self._arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(client, order), name="events", daemon=True).start()
+
+    def next(self, timeout_s: float) -> Event | None:
+        """None when none came in time. Raises what ended the stream."""
+        try:
+            arrived = self._arrived.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(arrived, Exception):
+            raise arrived
+        return arrived
+
+    def _read(self, client: RunnerClient, order: RunOrder) -> None:
+        try:
+            for event in client.generate(order):
+                self._arrived.put(event)
+        except Exception as error:  # raised again where it is waited for
+            self._arrived.put(error)

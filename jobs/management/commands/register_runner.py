@@ -1,0 +1,29 @@
+"""``manage.py register_runner NAME URL``: adds a runner, or tells where it is now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jobs.models import Runner
+
+
+class Command(BaseCommand):
+    help = "Add a runner, or change the address of a known one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("url", help="e.g. http://127.0.0.1:9000")
+
+    def handle(self, *args: Any, name: str, url: str, **options: Any) -> None:
+        runner = Runner.objects.filter(name=name).first() or Runner(name=name)
+        runner.url = url
+        try:
+            runner.full_clean()
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
+        runner.save()
+        if options["verbosity"]:
+            self.stdout.write(f"{name}: {url}")

@@ -1,0 +1,51 @@
+"""Picture files with the infotext where A1111's users look for it: a PNG's text chunk, EXIF in JPEG and WebP. Pure."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+QUALITY = 95
+PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
+
+
+def with_infotext(png: bytes, output_format: str, infotext: str) -> bytes:
+    """From the runner's PNG to the file that the client asked for."""
+    if output_format == "png":
+        return _png(png, infotext)
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, output_format.upper(), quality=QUALITY, exif=_exif(infotext))
+    return buffer.getvalue()
+
+
+def encode(picture: Image.Image, output_format: str, infotext: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return with_infotext(buffer.getvalue(), output_format, infotext)
+
+
+def _png(png: bytes, infotext: str) -> bytes:
+    """The chunk goes in as it is: to compress the picture again would cost more than all the rest."""
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError("not a PNG file")
+    return png[:PNG_HEAD] + _text_chunk("parameters", infotext) + png[PNG_HEAD:] if infotext else png
+
+
+def _text_chunk(key: str, text: str) -> bytes:
+    try:
+        kind, body = b"tEXt", key.encode() + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        kind, body = b"iTXt", key.encode() + b"\0\0\0\0\0" + text.encode()
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _exif(infotext: str) -> bytes:
+    exif = Image.Exif()
+    if infotext:
+        exif.get_ifd(IFD.Exif)[Base.UserComment] = b"UNICODE\0" + infotext.encode("utf-16-be")
+    return exif.tobytes()

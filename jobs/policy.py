@@ -1,0 +1,158 @@
+"""Which waiting jobs start next. One pure function decides, and another says why a job does not start yet."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+AGEING_S = 60.0  # a job rises by one lane for every minute that it waits
+WINDOW = 32  # among so many of a source's oldest jobs, one whose checkpoint is loaded may go first...
+PATIENCE_S = 30.0  # ...unless the oldest has waited for longer than this
+
+
+@dataclass(frozen=True)
+class Waiting:
+    id: Hashable
+    source_id: int
+    lane: int
+    created_at: datetime
+    checkpoint: str  # sha256
+    expected_s: float = 1.0  # device-seconds
+    suspect: bool = False  # a runner died under it
+
+
+@dataclass(frozen=True)
+class SourceLoad:
+    weight: float
+    served_s: float  # device-seconds, decayed; with those that its running jobs are expected to take
+    running: int
+    cap: int
+
+    @property
+    def has_room(self) -> bool:
+        return self.running < self.cap
+
+    @property
+    def share(self) -> float:
+        return self.served_s / self.weight
+
+    def with_one_more(self, job: Waiting) -> SourceLoad:
+        return replace(self, running=self.running + 1, served_s=self.served_s + job.expected_s)
+
+
+@dataclass(frozen=True)
+class RunnerView:
+    free_slots: int
+    loaded: frozenset[str] = frozenset()
+    runs_suspect: bool = False
+    takes_work: bool = True  # enabled, not draining, and seen lately
+
+    def with_one_more(self, job: Waiting) -> RunnerView:
+        return replace(
+            self,
+            free_slots=self.free_slots - 1,
+            loaded=self.loaded | {job.checkpoint},
+            runs_suspect=self.runs_suspect or job.suspect,
+        )
+
+
+class Reason(StrEnum):
+    NEXT = "next"  # it starts now
+    NO_RUNNER = "no_runner"
+    NO_FREE_SLOT = "no_free_slot"
+    SOURCE_AT_CAP = "source_at_cap"
+    SUSPECT_WAITS = "suspect_waits"
+    BEHIND_OTHERS = "behind_others"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    reason: Reason
+    ahead: int = 0  # jobs that would start before it
+
+
+def choose(
+    waiting: Sequence[Waiting], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
+) -> list[Waiting]:
+    """The jobs to start now, the most urgent first; at most as many as the runner has free slots.
+
+    In this order: lane, with ageing; the least-served source; a loaded checkpoint, within bounds; the oldest.
+    """
+    left, loads, chosen = list(waiting), dict(sources), []
+    while runner.takes_work and runner.free_slots > 0:
+        job = _next(left, loads, runner, now)
+        if job is None:
+            break
+        chosen.append(job)
+        left.remove(job)
+        loads[job.source_id] = loads[job.source_id].with_one_more(job)
+        runner = runner.with_one_more(job)
+    return chosen
+
+
+def explain(
+    job: Waiting,
+    waiting: Sequence[Waiting],
+    sources: Mapping[int, SourceLoad],
+    runner: RunnerView,
+    now: datetime,
+) -> Explanation:
+    """Why this job is not running yet, with the same eyes as ``choose``."""
+    if not runner.takes_work:
+        return Explanation(Reason.NO_RUNNER)
+    if not sources[job.source_id].has_room:
+        return Explanation(Reason.SOURCE_AT_CAP)
+    if job.suspect and runner.runs_suspect:
+        return Explanation(Reason.SUSPECT_WAITS)
+    started = [chosen.id for chosen in choose(waiting, sources, runner, now)]
+    if job.id in started:
+        return Explanation(Reason.NEXT, started.index(job.id))
+    reason = Reason.BEHIND_OTHERS if runner.free_slots > 0 else Reason.NO_FREE_SLOT
+    return Explanation(reason, _ahead(job, waiting, sources, runner, now))
+
+
+def _ahead(
+    job: Waiting,
+    waiting: Sequence[Waiting],
+    sources: Mapping[int, SourceLoad],
+    runner: RunnerView,
+    now: datetime,
+) -> int:
+    """Its place if every slot were free and nothing were capped."""
+    endless = {key: replace(load, cap=load.cap + len(waiting)) for key, load in sources.items()}
+    order = choose(waiting, endless, replace(runner, free_slots=len(waiting)), now)
+    return next((place for place, other in enumerate(order) if other.id == job.id), len(order))
+
+
+def _next(
+    waiting: Iterable[Waiting], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
+) -> Waiting | None:
+    able = [
+        job
+        for job in waiting
+        if sources[job.source_id].has_room and not (job.suspect and runner.runs_suspect)
+    ]
+    if not able:
+        return None
+    lane = min(_aged_lane(job, now) for job in able)
+    able = [job for job in able if _aged_lane(job, now) == lane]
+    source_id = min((job.source_id for job in able), key=lambda key: (sources[key].share, key))
+    return _oldest_or_loaded([job for job in able if job.source_id == source_id], runner, now)
+
+
+def _aged_lane(job: Waiting, now: datetime) -> int:
+    return max(0, job.lane - int(_age_s(job, now) / AGEING_S))
+
+
+def _oldest_or_loaded(jobs: list[Waiting], runner: RunnerView, now: datetime) -> Waiting:
+    window = sorted(jobs, key=lambda job: job.created_at)[:WINDOW]
+    oldest = window[0]
+    if _age_s(oldest, now) > PATIENCE_S:
+        return oldest
+    return next((job for job in window if job.checkpoint in runner.loaded), oldest)
+
+
+def _age_s(job: Waiting, now: datetime) -> float:
+    return (now - job.created_at).total_seconds()

@@ -1,0 +1,95 @@
+"""Keeping a runner's row up to date, and the jobs of a runner that died."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from gpu_runner.protocol import RunnerStatus
+
+from . import wakeups
+from .models import Job, Runner, State
+from .runner_client import RunnerClient, RunnerError
+from .sweep import died_with, sweep
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 2.0
+
+
+class RunnerWatch:
+    """Looks at one runner again and again. ``look`` is one turn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="runner-watch", daemon=True).start()
+
+    def look(self) -> None:
+        runner = Runner.objects.filter(name=self.name).first()
+        if runner is not None:
+            self._look_at(runner)
+        sweep()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                close_old_connections()
+                self.look()
+            except Exception:
+                log.exception("looking at runner %s failed", self.name)
+                connection.close()
+            time.sleep(LOOK_EVERY_S)
+
+    def _look_at(self, runner: Runner) -> None:
+        client = RunnerClient.of(runner)
+        try:
+            status = client.status()
+            _seen(runner, status)
+            _drop_orphans(runner, status, client)
+        except RunnerError as error:
+            _not_seen(runner, str(error))
+        finally:
+            client.close()
+
+
+def _seen(runner: Runner, status: RunnerStatus) -> None:
+    now = timezone.now()
+    if runner.boot_id != status.boot_id:
+        booted_at = now - timedelta(seconds=status.uptime_s)
+        died_with(runner, booted_at, new_boot_id=status.boot_id)
+    Runner.objects.filter(pk=runner.pk).update(
+        boot_id=status.boot_id,
+        backend=status.backend,
+        device=status.device[:200],
+        slots=status.slots,
+        loaded=[model.sha256 for model in status.loaded],
+        memory_bytes=status.memory_bytes,
+        seen_at=now,
+        problem="",
+    )
+    if runner.problem or not runner.slots:
+        wakeups.ring(wakeups.WORK)
+
+
+def _not_seen(runner: Runner, problem: str) -> None:
+    """Jobs of a runner that stays silent for longer than a lease are taken from it."""
+    Runner.objects.filter(pk=runner.pk).update(problem=problem[:300])
+    silent_since = timezone.now() - timedelta(seconds=settings.JOB_LEASE_S)
+    if runner.seen_at is not None and runner.seen_at < silent_since:
+        died_with(runner, silent_since)
+
+
+def _drop_orphans(runner: Runner, status: RunnerStatus, client: RunnerClient) -> None:
+    """What the runner still draws for attempts that are over, because their worker died, is not worth its time."""
+    running = Job.objects.filter(runner=runner, state=State.RUNNING).values_list("pk", "attempt")
+    wanted = {f"{job_id}-{attempt}" for job_id, attempt in running}
+    for order_id in set(status.jobs) - wanted:
+        client.cancel(order_id, "discard")

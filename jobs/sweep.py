@@ -1,0 +1,50 @@
+"""Putting right what nobody else will: leases whose worker is gone, and jobs that waited for too long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from . import lifecycle
+from .errors import LeaseLost
+from .lifecycle import Lease
+from .models import Job, Runner, State
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Swept:
+    put_back: int
+    expired: int
+
+
+def sweep() -> Swept:
+    return Swept(put_back=_put_back(), expired=_expire())
+
+
+def died_with(runner: Runner, before: object, *, new_boot_id: str = "") -> int:
+    """Puts back what the runner ran before it died: everything that started ``before``, and not on the new process."""
+    jobs = Job.objects.filter(runner=runner, state=State.RUNNING, started_at__lt=before)
+    lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt")
+    return sum(_requeued(Lease(*row), note="the runner died", runner_died=True) for row in lost)
+
+
+def _put_back() -> int:
+    over = Job.objects.filter(state=State.RUNNING, lease_expires_at__lt=timezone.now())
+    leases = [Lease(*row) for row in over.values_list("pk", "attempt")[:AT_ONCE]]
+    return sum(_requeued(lease, note="the lease expired", expired=True) for lease in leases)
+
+
+def _expire() -> int:
+    over = Job.objects.filter(state=State.QUEUED, expires_at__lt=timezone.now())
+    return sum(lifecycle.expire(job_id) for job_id in over.values_list("pk", flat=True)[:AT_ONCE])
+
+
+def _requeued(lease: Lease, **how: object) -> bool:
+    try:
+        lifecycle.requeue(lease, **how)  # type: ignore[arg-type]
+    except LeaseLost:  # its worker ended it, or showed life, in this very moment
+        return False
+    return True
