@@ -82,7 +82,13 @@ def build_engine(options: argparse.Namespace) -> Engine:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     options = parse()
-    listener = socket.create_server((options.host, options.port), backlog=128)
+    try:
+        listener = socket.create_server((options.host, options.port), backlog=128)
+    except OSError as error:
+        print(
+            f"gpu_runner: cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr
+        )
+        return 1
     engine = build_engine(options)
     engine.start()
     application = Door(engine, options.token, options.slots).application()

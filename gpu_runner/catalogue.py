@@ -46,6 +46,22 @@ SAMPLERS = (
     Sampler("UniPC", ("unipc",), ignores_schedule=True),
 )
 
+# What A1111 draws with and this runner does not: to draw with the fallback instead would be a silent lie.
+NOT_YET = frozenset(
+    {
+        "DPM++ SDE",
+        "DPM++ 2M SDE",
+        "DPM++ 2M SDE Heun",
+        "DPM++ 3M SDE",
+        "DPM fast",
+        "DPM adaptive",
+        "Restart",
+        "DDIM CFG++",
+        "PLMS",
+        "LCM",
+    }
+)
+
 SCHEDULERS = (
     Scheduler("automatic", AUTOMATIC),
     Scheduler("uniform", "Uniform", need_inner_model=True),
@@ -92,6 +108,11 @@ def resolve(name: str, scheduler: str = "") -> tuple[str, str]:
         return chosen.name, found.label if found else AUTOMATIC
     own_choice = suffix == chosen.automatic and suffix != "Uniform"
     return chosen.name, AUTOMATIC if own_choice else suffix
+
+
+def is_not_yet(name: str) -> bool:
+    """Whether A1111 would draw with a sampler that is missing here, with or without a scheduler as its suffix."""
+    return _split(name, SCHEDULERS)[0] in NOT_YET
 
 
 def _split(name: str, schedulers: Iterable[Scheduler]) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from gpu_runner import catalogue
+
 from .coercion import Invalid
 from .errors import Unprocessable, WireError
 
@@ -56,6 +58,9 @@ NOT_YET = frozenset({"controlnet", "adetailer", "animatediff"})
 
 def refuse_unsupported(parameters: dict[str, Any]) -> None:
     wrong = [name for name, harmless in ASKS_FOR_NOTHING.items() if not harmless(parameters.get(name))]
+    sampler = "sampler_name" if parameters["sampler_name"] else "sampler_index"
+    if catalogue.is_not_yet(parameters[sampler] or ""):
+        wrong.append(sampler)
     if wrong:
         raise Unprocessable([_not_supported().at(("body", name)) for name in wrong])
     if parameters["script_name"]:

@@ -14,6 +14,8 @@ import pytest
         ("tiling", True),
         ("s_churn", 1),
         ("s_noise", 1.1),
+        ("sampler_name", "DPM++ SDE Karras"),
+        ("sampler_index", "LCM"),
         ("refiner_checkpoint", "xl"),
         ("infotext", "Steps: 20"),
     ],
