@@ -1,0 +1,102 @@
+"""`make run` as a newcomer meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.installation import ROOT, eventually, free_port
+
+pytestmark = [pytest.mark.processes, pytest.mark.demo]
+
+
+def make_run(data_dir: Path, port: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["make", "run", f"PYTHON={sys.executable}"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(data_dir), "PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_until_ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("READY "):
+            return "".join(lines)
+    raise AssertionError("never READY:\n" + "".join(lines))
+
+
+def left_behind(data_dir: Path) -> list[psutil.Process]:
+    """Processes that were started for this DATA_DIR."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("DATA_DIR") == str(data_dir) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@contextmanager
+def running(data_dir: Path, port: int) -> Iterator[str]:
+    process = make_run(data_dir, port)
+    try:
+        yield read_until_ready(process)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends
+        process.communicate()
+
+
+def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with running(tmp_path, port) as said:
+        known = json.loads((tmp_path / "demo.json").read_text())
+        assert set(known) == {"base_url", "key_id", "secret", "source", "admin_user", "admin_password"}
+        assert said.splitlines()[-1] == f"READY {known['base_url']}"
+        for shown in (str(tmp_path / "first-picture.png"), known["admin_password"], known["secret"], "curl "):
+            assert shown in said
+        assert httpx.get(f"{known['base_url']}/healthz").status_code == 200
+        assert (tmp_path / "first-picture.png").stat().st_size > 0
+
+        refused = make_run(tmp_path / "other", port).communicate()[0]
+        assert f"port {port} is taken" in refused
+        assert "Traceback" not in refused
+    eventually(lambda: not left_behind(tmp_path), "every process has ended")
+
+    with running(tmp_path, port):
+        assert json.loads((tmp_path / "demo.json").read_text()) == known
+        login = (known["key_id"], known["secret"])
+        assert httpx.get(f"{known['base_url']}/sdapi/v1/samplers", auth=login).status_code == 200
+    eventually(lambda: not left_behind(tmp_path), "every process has ended")
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http"])
+def test_an_impossible_port_is_refused_in_one_line(tmp_path: Path, port: str) -> None:
+    said = make_run(tmp_path, 1, PORT=port).communicate()[0]
+    assert [line for line in said.splitlines() if line.startswith("atelier: ")] == [
+        f"atelier: PORT must be a number from 1 to 65535, not {port!r}"
+    ]
+
+
+def test_a_data_dir_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = make_run(tmp_path / "file" / "below", free_port()).communicate()[0]
+    assert "atelier: cannot write to DATA_DIR" in said
+    assert "Traceback" not in said
