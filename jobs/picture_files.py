@@ -23,12 +23,6 @@ def with_infotext(png: bytes, output_format: str, infotext: str) -> bytes:
     return buffer.getvalue()
 
 
-def encode(picture: Image.Image, output_format: str, infotext: str) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return with_infotext(buffer.getvalue(), output_format, infotext)
-
-
 def _png(png: bytes, infotext: str) -> bytes:
     """The chunk goes in as it is: to compress the picture again would cost more than all the rest."""
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -60,8 +60,8 @@ def without_infotext(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def grid(files: list[bytes]) -> Image.Image:
-    """All pictures in one, in about as many rows as columns."""
+def grid(files: list[bytes]) -> bytes:
+    """All pictures in one PNG, in about as many rows as columns."""
     pictures = [Image.open(io.BytesIO(data)) for data in files]
     rows = round(math.sqrt(len(pictures)))
     columns = math.ceil(len(pictures) / rows)
@@ -69,4 +69,6 @@ def grid(files: list[bytes]) -> Image.Image:
     sheet = Image.new("RGB", (columns * width, rows * height), "black")
     for index, picture in enumerate(pictures):
         sheet.paste(picture, (index % columns * width, index // columns * height))
-    return sheet
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()

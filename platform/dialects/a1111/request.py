@@ -182,7 +182,7 @@ def _received(parameters: dict[str, Any], settings: options.Snapshot) -> dict[st
 
 
 def _without_pictures(name: str, value: Any) -> Any:
-    if name in ("prompt", "negative_prompt"):
+    if name.endswith("prompt"):
         return value
     if name == "init_images" and value:
         return [f"sha256:{pictures.sha256(pictures.decode(image))}" for image in value]

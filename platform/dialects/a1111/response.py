@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs.models import Job, Output, State
-from jobs.picture_files import encode as encode_picture
+from jobs.picture_files import with_infotext
 from jobs.pictures import read_input, read_output
 
 from . import pictures
@@ -63,7 +63,7 @@ def _has_grid(job: Job, outputs: list[Output]) -> bool:
 
 def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
     infotext = outputs[0].infotext if job.received["enable_pnginfo"] else ""
-    return encode_picture(pictures.grid(files), job.generation_request.output_format, infotext)
+    return with_infotext(pictures.grid(files), job.generation_request.output_format, infotext)
 
 
 def _echo(job: Job) -> dict[str, Any]:

@@ -12,11 +12,18 @@ from PIL import Image
 
 from access.models import AccessKey
 from gpu_runner.protocol import Done
+from gpu_runner.protocol import Image as RunnerImage
 from jobs import lifecycle
 from jobs.models import Job, Runner, State
 from jobs.pictures import store_output
 
 PREFIX = "/sdapi/v1/"
+
+
+def one_colour(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class Caller:
@@ -82,10 +89,10 @@ def draw(claim) -> Callable[[Job], None]:
         lease, request = claim(job), job.generation_request
         outputs = []
         for index in range(request.num_images):
-            seed = request.seed_of(index)
-            buffer = io.BytesIO()
-            Image.new("RGB", (request.width, request.height), (index * 40, 90, 200)).save(buffer, "PNG")
-            outputs.append(store_output(job, request, index, seed, buffer.getvalue(), f"Seed: {seed}"))
+            data = one_colour(request.width, request.height, (index * 40, 90, 200))
+            seed, size = request.seed_of(index), {"width": request.width, "height": request.height}
+            image = RunnerImage(index=index, seed=seed, data=base64.b64encode(data).decode(), **size)
+            outputs.append(store_output(job, request, image, f"Seed: {seed}"))
         done = Done(engine_seconds=1, device_seconds=1, steps_run=request.num_inference_steps)
         lifecycle.succeed(lease, done, outputs)
 
@@ -113,9 +120,7 @@ def worker(transactional_db, settings, draw) -> Iterator[None]:
 
 @pytest.fixture
 def picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
-    return buffer.getvalue()
+    return one_colour(64, 64, (255, 0, 0))
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""Whatever JSON comes, the answer is one of the two shapes and never our own error."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dialects.a1111.fields import IMG2IMG, TXT2IMG
+from dialects.a1111.option_table import OPTIONS
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
+)
+FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def answered(response) -> None:
+    body = response.json()
+    assert response.status_code in (200, 400, 404, 422, 500, 503)
+    assert body is None or "detail" in body
+    assert body is None or body.get("error") != "InternalError"
+
+
+@FUZZ
+@given(body=st.dictionaries(st.sampled_from([*TXT2IMG]), VALUES))
+def test_txt2img_answers_anything(alice, body) -> None:
+    answered(alice.post("txt2img", body))
+
+
+@FUZZ
+@given(body=st.dictionaries(st.sampled_from([*IMG2IMG]), VALUES))
+def test_img2img_answers_anything(alice, body) -> None:
+    answered(alice.post("img2img", body))
+
+
+@FUZZ
+@given(body=st.dictionaries(st.sampled_from([*OPTIONS]), VALUES), overriding=st.booleans())
+def test_options_answer_anything(alice, body, overriding) -> None:
+    answered(
+        alice.post("txt2img", {"override_settings": body}) if overriding else alice.post("options", body)
+    )
+    assert alice.get("options").status_code == 200
