@@ -12,7 +12,7 @@ run:  ## start everything and show a first picture
 
 test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
 	$(VENV)python -m pytest
-	TEST_POSTGRES=1 $(VENV)python -m pytest tests/jobs tests/access tests/dialects tests/e2e
+	$(VENV)python tests/postgres.py $(VENV)python -m pytest tests/jobs tests/access tests/dialects
 
 unit: .venv-dev  ## the quick part
 	$(VENV)python -m pytest -m "not demo and not processes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -116,7 +116,6 @@ def _served_s(usage: Usage | None, now: datetime) -> float:
     return usage.served * usage.decay(now) if usage else 0.0
 
 
-def _seconds_per_cost(usages) -> float:
-    usages = list(usages)
+def _seconds_per_cost(usages: Collection[Usage]) -> float:
     work = sum(usage.work for usage in usages)
     return sum(usage.served for usage in usages) / work if work > 0 else FIRST_GUESS_S_PER_COST

@@ -20,12 +20,17 @@ from . import lifecycle, pictures
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
-from .models import Job, Output, Preview, Signal
-from .runner_client import RunnerClient, RunnerError
+from .models import Job, Output, Preview, Runner, Signal
+from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
 
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.25  # at most so old is what the table says; at most so late is a signal
+MODES: dict[Signal, CancelMode] = {
+    Signal.DISCARD: "discard",
+    Signal.INTERRUPT: "interrupt",
+    Signal.SKIP: "skip",
+}
 GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
 
 
@@ -34,7 +39,7 @@ class Following:
         self.lease = lease
         self.job = Job.objects.select_related("runner", "checkpoint").get(pk=lease.job_id)
         self.request = self.job.generation_request
-        self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may still be on the runner
+        self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
         self.progress: Progress | None = None  # not yet written
         self.accepted = False
@@ -51,6 +56,10 @@ class Following:
         self.client = RunnerClient.of(self.job.runner)
         try:
             self._follow(Stream(self.client, self._order()))
+        except RunnerUnreachable as error:
+            # Nothing more is handed out until the watch has seen the runner again.
+            Runner.objects.filter(jobs=self.job).update(problem=str(error)[:300])
+            raise
         finally:
             self.client.close()
             if not self.succeeded:  # no row knows these files
@@ -145,7 +154,7 @@ class Following:
         if not self.accepted or signal in self.passed_on - {Signal.SKIP}:
             return
         try:
-            self.client.cancel(self.order_id, signal.value)
+            self.client.cancel(self.order_id, MODES[signal])
         except RunnerError as error:
             log.warning("job %s: the runner did not take the signal %s: %s", self.lease.job_id, signal, error)
             return
@@ -165,7 +174,7 @@ class Following:
         self.timed_out = True
         self.give_up_at = time.monotonic() + GRACE_S
         try:
-            self.client.cancel(self.order_id, "discard")
+            self.client.cancel(self.order_id)
         except RunnerError as error:
             log.warning("job %s: the runner did not take the time-out: %s", self.lease.job_id, error)
         return False
@@ -192,5 +201,5 @@ class Stream:
         try:
             for event in client.generate(order):
                 self._arrived.put(event)
-        except Exception as error:  # raised again where it is waited for
+        except Exception as error:
             self._arrived.put(error)

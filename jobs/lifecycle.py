@@ -134,12 +134,13 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
     if job is None:
         raise LeaseLost(str(lease.job_id))
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
-        _end(job, State.CANCELLED, note=note, attempt=lease.attempt)
+        _end(job, State.CANCELLED, note=note, held=lease.attempt)
         return State.CANCELLED
     deaths = job.runner_deaths + runner_died
     if deaths >= MAX_RUNNER_DEATHS:
-        fields = {"error_code": POISONED, "error_message": f"{deaths} runners died while they ran this job."}
-        _end(job, State.FAILED, note=note, attempt=lease.attempt, runner_deaths=deaths, **fields)
+        message = f"{deaths} runners died while they ran this job."
+        fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
+        _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
         return State.FAILED
     _must_move(
         lease,
@@ -164,9 +165,13 @@ def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: boo
     """Pictures, price and state at once: a job that is not succeeded has no output, one that is has them all."""
     job = Job.objects.get(pk=lease.job_id)
     price = cost.settled(job.cost_estimate, job.generation_request, done.steps_run)
-    figures = {"engine_seconds": done.engine_seconds, "device_seconds": done.device_seconds, "cost": price}
-    counts = {"images_done": len(outputs), "interrupted": interrupted}
-    _end(job, State.SUCCEEDED, attempt=lease.attempt, **figures, **counts)
+    figures: dict[str, Any] = {
+        "engine_seconds": done.engine_seconds,
+        "device_seconds": done.device_seconds,
+        "cost": price,
+    }
+    counts: dict[str, Any] = {"images_done": len(outputs), "interrupted": interrupted}
+    _end(job, State.SUCCEEDED, held=lease.attempt, **figures, **counts)
     Output.objects.bulk_create(outputs)
     ledger.settle(job, price)
     ledger.charge(job.source_id, done.device_seconds, float(price), timezone.now())
@@ -175,13 +180,13 @@ def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: boo
 @transaction.atomic
 def fail(lease: Lease, code: str, message: str) -> None:
     job = Job.objects.get(pk=lease.job_id)
-    _end(job, State.FAILED, note=code, attempt=lease.attempt, error_code=code, error_message=message)
+    _end(job, State.FAILED, note=code, held=lease.attempt, error_code=code, error_message=message)
 
 
 @transaction.atomic
 def cancelled(lease: Lease) -> None:
     """The runner has dropped the job, as its client had asked."""
-    _end(Job.objects.get(pk=lease.job_id), State.CANCELLED, attempt=lease.attempt)
+    _end(Job.objects.get(pk=lease.job_id), State.CANCELLED, held=lease.attempt)
 
 
 @transaction.atomic
@@ -206,16 +211,16 @@ def expire(job_id: uuid.UUID) -> bool:
     return True
 
 
-def _end(job: Job, to: State, *, note: str = "", attempt: int | None = None, **fields: Any) -> None:
-    """From ``job.state``, as it was read. With an attempt: only if that attempt still holds the job."""
+def _end(job: Job, to: State, *, note: str = "", held: int | None = None, **fields: Any) -> None:
+    """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job."""
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
     fields |= {"finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
-    if attempt is None:
+    if held is None:
         if not _move(job.pk, State(job.state), to, note=note, **fields):
             raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
     else:
-        _must_move(Lease(job.pk, attempt), to, note=note, **fields)
+        _must_move(Lease(job.pk, held), to, note=note, **fields)
     Preview.objects.filter(job_id=job.pk).delete()
     ledger.release(job)
     wakeups.ring(wakeups.ENDED, str(job.pk))

@@ -83,7 +83,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
 
 def delete_files(outputs: Iterable[Output]) -> None:
     for output in outputs:
-        default_storage.delete(output.file.name)
+        output.file.delete(save=False)
 
 
 def _must_be_a_picture(data: bytes) -> None:

@@ -13,6 +13,8 @@ from gpu_runner.protocol import EVENT, CancelOrder, Done, Event, Failed, RunnerS
 
 from .models import Runner
 
+CancelMode = Literal["discard", "interrupt", "skip"]
+
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # of the short calls
 BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
@@ -59,7 +61,7 @@ class RunnerClient:
         except ValidationError as error:
             raise RunnerRefused("its status is not one that this version understands") from error
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> None:
+    def cancel(self, job_id: str, mode: CancelMode = "discard") -> None:
         self._answer("POST", f"/jobs/{job_id}/cancel", CancelOrder(mode=mode).model_dump_json())
 
     def generate(self, order: RunOrder) -> Iterator[Event]:

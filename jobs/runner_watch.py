@@ -14,7 +14,7 @@ from django.utils import timezone
 from gpu_runner.protocol import RunnerStatus
 
 from . import wakeups
-from .models import Job, Runner, State
+from .models import Runner
 from .runner_client import RunnerClient, RunnerError
 from .sweep import died_with, sweep
 
@@ -51,9 +51,7 @@ class RunnerWatch:
     def _look_at(self, runner: Runner) -> None:
         client = RunnerClient.of(runner)
         try:
-            status = client.status()
-            _seen(runner, status)
-            _drop_orphans(runner, status, client)
+            _seen(runner, client.status())
         except RunnerError as error:
             _not_seen(runner, str(error))
         finally:
@@ -85,11 +83,3 @@ def _not_seen(runner: Runner, problem: str) -> None:
     silent_since = timezone.now() - timedelta(seconds=settings.JOB_LEASE_S)
     if runner.seen_at is not None and runner.seen_at < silent_since:
         died_with(runner, silent_since)
-
-
-def _drop_orphans(runner: Runner, status: RunnerStatus, client: RunnerClient) -> None:
-    """What the runner still draws for attempts that are over, because their worker died, is not worth its time."""
-    running = Job.objects.filter(runner=runner, state=State.RUNNING).values_list("pk", "attempt")
-    wanted = {f"{job_id}-{attempt}" for job_id, attempt in running}
-    for order_id in set(status.jobs) - wanted:
-        client.cancel(order_id, "discard")
