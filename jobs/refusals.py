@@ -56,7 +56,7 @@ def _sampler_is_known(request: GenerationRequest) -> None:
 
 def _prompts_are_understood(request: GenerationRequest) -> None:
     for field in ("prompt", "negative_prompt"):
-        syntax = unsupported_syntax(getattr(request, field))
+        syntax = unsupported_syntax(getattr(request, field), negative=field == "negative_prompt")
         if syntax:
             raise Unsupported(
                 _("The prompt uses %(syntax)s, which is not supported.") % {"syntax": syntax}, field=field
