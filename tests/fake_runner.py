@@ -161,9 +161,12 @@ class FakeRunner:
     def restart(self, boot_id: str) -> None:
         self.status = self.status.model_copy(update={"boot_id": boot_id, "jobs": ()})
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         for talk in self.talks.values():
             talk.tell("close")
+
+    def close(self) -> None:
+        self.hang_up()
         self._server.shutdown()
         self._server.server_close()
 

@@ -162,7 +162,8 @@ def test_no_job_of_a_full_queue_is_half_written(submission, source):
     source.save()
     with pytest.raises(errors.QueueFull):
         admit(submission())
-    assert not (Job.objects.exists() or Transition.objects.exists() or Posting.objects.exists())
+    for table in (Job, Transition, Posting):
+        assert not table.objects.exists()
 
 
 # The caller's id
