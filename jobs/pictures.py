@@ -88,9 +88,8 @@ def delete_files(outputs: Iterable[Output]) -> None:
 
 def _must_be_a_picture(data: bytes) -> None:
     if len(data) > MAX_INPUT_BYTES:
-        raise BadPicture(
-            _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
-        )
+        message = _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
+        raise BadPicture(message, field="init_images")
     try:
         with Image.open(io.BytesIO(data), formats=INPUT_FORMATS) as picture:
             pixels = picture.width * picture.height
@@ -98,4 +97,5 @@ def _must_be_a_picture(data: bytes) -> None:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadPicture(_("An input picture cannot be read."), field="init_images") from error
     if pixels > MAX_INPUT_PIXELS:
-        raise BadPicture(_("An input picture has more than %(limit)d pixels.") % {"limit": MAX_INPUT_PIXELS})
+        message = _("An input picture has more than %(limit)d pixels.") % {"limit": MAX_INPUT_PIXELS}
+        raise BadPicture(message, field="init_images")

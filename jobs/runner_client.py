@@ -17,6 +17,7 @@ CancelMode = Literal["discard", "interrupt", "skip"]
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # of the short calls
+LINGER_S = 60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
 BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
 
 
@@ -66,7 +67,7 @@ class RunnerClient:
 
     def generate(self, order: RunOrder) -> Iterator[Event]:
         """Events until the last word, which is a Done or a Failed."""
-        timeout = httpx.Timeout(settings.JOB_TIMEOUT_S, connect=CONNECT_S)
+        timeout = httpx.Timeout(settings.JOB_TIMEOUT_S + LINGER_S, connect=CONNECT_S)
         body = order.model_dump_json()
         try:
             with self._http.stream(

@@ -1,0 +1,84 @@
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.db.models import Sum
+from django.utils import timezone
+
+from access.models import BusinessSource, Posting
+from jobs import lifecycle
+from jobs.admission import admit
+from jobs.lifecycle import Lease
+from jobs.models import Job, Runner
+from tests.fake_runner import TOKEN, FakeRunner
+
+
+@pytest.fixture
+def fake_runner(settings) -> Iterator[FakeRunner]:
+    settings.RUNNER_TOKEN = TOKEN
+    fake = FakeRunner()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def runner(db) -> Runner:
+    """As it was when its cluster saw it a moment ago; nobody answers at its address."""
+    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now()}
+    return Runner.objects.create(name=django_settings.RUNNER_NAME, url="http://127.0.0.1:9", **seen)
+
+
+@pytest.fixture
+def live_runner(runner: Runner, fake_runner: FakeRunner) -> Runner:
+    runner.url = fake_runner.url
+    runner.save()
+    return runner
+
+
+@pytest.fixture
+def job(submission) -> Job:
+    return admit(submission())
+
+
+@pytest.fixture
+def lease(job: Job, runner: Runner) -> Lease:
+    return lifecycle.claim(job.pk, runner)
+
+
+@pytest.fixture
+def held(source: BusinessSource) -> Callable[[], Decimal]:
+    """What the source has reserved and not yet been given back."""
+    kinds = [Posting.Kind.RESERVE, Posting.Kind.RELEASE]
+    return lambda: source.postings.filter(kind__in=kinds).aggregate(sum=Sum("amount"))["sum"]
+
+
+@pytest.fixture
+def postings() -> Callable[[Job], list[str]]:
+    def postings(job: Job) -> list[str]:
+        return list(Posting.objects.filter(job_id=job.pk).order_by("id").values_list("kind", flat=True))
+
+    return postings
+
+
+@pytest.fixture
+def together(transactional_db) -> Callable[..., list]:
+    """Makes all calls at the same time, each in a thread with a connection of its own. Their answers, in order."""
+
+    def together(*calls: Callable) -> list:
+        ready = threading.Barrier(len(calls))
+
+        def make(call: Callable):
+            ready.wait()
+            try:
+                return call()
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return [answer.result() for answer in [pool.submit(make, call) for call in calls]]
+
+    return together
