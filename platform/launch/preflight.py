@@ -20,31 +20,31 @@ NEEDED_PYTHON = (3, 11)
 GIB = 1024**3
 
 
-def refuse(reason):
+def refuse(reason: str) -> None:
     sys.exit("atelier: " + reason)
 
 
-def check_python():
+def check_python() -> None:
     if sys.version_info < NEEDED_PYTHON:
         have = "%d.%d" % sys.version_info[:2]  # noqa: UP031 - must run on any Python 3
         refuse("Python 3.11 or newer is needed, this is " + have + "; try PYTHON=python3.11 make run")
 
 
-def existing_parent(path):
+def existing_parent(path: str) -> str:
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path
 
 
-def check_disk(path, needed_bytes, what):
+def check_disk(path: str, needed_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing_parent(path)).free
     if free < needed_bytes:
         text = f"{what} needs {needed_bytes / GIB:.1f} GiB free at {path}, there is {free / GIB:.1f} GiB"
         refuse(text)
 
 
-def check_port(port):
+def check_port(port: str) -> None:
     if not port.isdigit() or not 0 < int(port) < 65536:
         refuse("PORT must be a number from 1 to 65535, not " + repr(port))
     with socket.socket() as probe:
@@ -55,7 +55,7 @@ def check_port(port):
             refuse("port " + port + " is taken; try PORT=8001 make run")
 
 
-def check_data_dir(path):
+def check_data_dir(path: str) -> None:
     try:
         os.makedirs(path, exist_ok=True)
         probe = os.path.join(path, ".writable")
@@ -66,7 +66,7 @@ def check_data_dir(path):
         refuse("cannot write to DATA_DIR " + path + ": " + (error.strerror or str(error)))
 
 
-def demo_secrets(data_dir):
+def demo_secrets(data_dir: str) -> dict:
     """The secrets of this DATA_DIR, made once, readable by its owner alone."""
     path = os.path.join(data_dir, "secrets.json")
     if not os.path.exists(path):
@@ -77,7 +77,7 @@ def demo_secrets(data_dir):
         return json.load(file)
 
 
-def install(lock):
+def install(lock: str) -> None:
     """Make .venv hold exactly what the lock names; nothing to do when it was made from this very lock."""
     with open(lock, "rb") as file:
         wanted = hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
@@ -103,7 +103,7 @@ def install(lock):
         file.write(wanted)
 
 
-def main():
+def main() -> None:
     verb, lock = sys.argv[1], os.path.abspath(sys.argv[2])
     check_python()
     if verb == "run":
