@@ -15,7 +15,9 @@ from .models import Runner
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # of the short calls
-LINGER_S = 60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
+LINGER_S = (
+    60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
+)
 BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from gpu_runner.protocol import RunnerStatus
 
 from . import wakeups
 from .models import Job, Runner, State
-from .runner_client import RunnerClient, RunnerError
+from .runner_client import RunnerClient, RunnerError, RunnerRefused
 from .sweep import died_with, sweep
 
 log = logging.getLogger(__name__)
@@ -92,4 +93,5 @@ def _drop_orphans(runner: Runner, status: RunnerStatus, client: RunnerClient) ->
     running = Job.objects.filter(runner=runner, state=State.RUNNING).values_list("pk", "attempt")
     wanted = {f"{job_id}-{attempt}" for job_id, attempt in running}
     for order_id in set(status.jobs) - wanted:
-        client.cancel(order_id, "discard")
+        with suppress(RunnerRefused):  # it has ended meanwhile
+            client.cancel(order_id, "discard")
