@@ -64,7 +64,10 @@ def _admitted_before(submission: Submission) -> Job | None:
     if not submission.external_id:
         return None
     same = {"source": submission.source, "dialect": submission.dialect, "external_id": submission.external_id}
-    return Job.objects.filter(**same).first()
+    try:
+        return Job.objects.get(**same)
+    except Job.DoesNotExist:
+        return None
 
 
 @transaction.atomic

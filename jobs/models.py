@@ -166,13 +166,13 @@ class Job(models.Model):
                 name="one_job_per_callers_id",
             ),
         ]
+        # Led by the state, not partial: SQLite does not see that a bound parameter implies an index's condition.
         indexes = [
-            models.Index(
-                fields=["source", "lane", "created_at"], condition=models.Q(state="queued"), name="job_queue"
-            ),
-            models.Index(fields=["expires_at"], condition=models.Q(state="queued"), name="job_expiry"),
-            models.Index(fields=["lease_expires_at"], condition=models.Q(state="running"), name="job_leases"),
-            models.Index(fields=["runner"], condition=models.Q(state="running"), name="job_slots"),
+            models.Index(fields=["state", "source", "lane", "created_at"], name="job_queue"),
+            models.Index(fields=["state", "expires_at"], name="job_expiry"),
+            models.Index(fields=["state", "lease_expires_at"], name="job_leases"),
+            models.Index(fields=["runner", "state"], name="job_slots"),
+            models.Index(fields=["source", "external_id"], name="job_by_callers_id"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
             models.Index(fields=["-created_at"], name="job_newest"),
         ]

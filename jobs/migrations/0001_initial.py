@@ -160,19 +160,23 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['source', 'lane', 'created_at'], name='job_queue'),
+            index=models.Index(fields=['state', 'source', 'lane', 'created_at'], name='job_queue'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['expires_at'], name='job_expiry'),
+            index=models.Index(fields=['state', 'expires_at'], name='job_expiry'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_expires_at'], name='job_leases'),
+            index=models.Index(fields=['state', 'lease_expires_at'], name='job_leases'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['runner'], name='job_slots'),
+            index=models.Index(fields=['runner', 'state'], name='job_slots'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(fields=['source', 'external_id'], name='job_by_callers_id'),
         ),
         migrations.AddIndex(
             model_name='job',
