@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -27,8 +28,8 @@ def fake_runner(settings) -> Iterator[FakeRunner]:
 
 @pytest.fixture
 def runner(db) -> Runner:
-    """As it was when its cluster saw it a moment ago; nobody answers at its address."""
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now()}
+    """As its cluster sees it, for as long as a slow machine may need; nobody answers at its address."""
+    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
     return Runner.objects.create(name=django_settings.RUNNER_NAME, url="http://127.0.0.1:9", **seen)
 
 
