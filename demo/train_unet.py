@@ -15,8 +15,10 @@ import random
 import time
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from demo import checkpointing
 from demo.architecture import new_unet
@@ -40,6 +42,7 @@ SIZES = {
     (192, 256): (500, 12, 0.0, 0.03),
 }
 EARLY = 0.3  # share of all steps
+STEPS = 10000
 
 
 def alphas_cumprod() -> Tensor:
@@ -66,9 +69,18 @@ def draw_batch(data: LatentSet, rows: int, rng: random.Random) -> tuple[Tensor, 
     return data.latents[picked], texts
 
 
+def new_optimizers(unet: UNet2DConditionModel) -> list[torch.optim.Optimizer]:
+    matrices, rest = split_parameters(unet)
+    return [Muon(matrices, lr=MUON_LR), torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True)]
+
+
+def new_average(unet: UNet2DConditionModel) -> AveragedModel:
+    return AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(0.99))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -77,14 +89,8 @@ def main() -> None:
     sets: dict[tuple[int, int], LatentSet] = {}
     schedule = alphas_cumprod()
     unet = new_unet().to(memory_format=torch.channels_last)
-    matrices, rest = split_parameters(unet)
-    optimizers = [
-        Muon(matrices, lr=MUON_LR),
-        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True),
-    ]
-    average = torch.optim.swa_utils.AveragedModel(
-        unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
-    )
+    optimizers = new_optimizers(unet)
+    average = new_average(unet)
     start = 0
     if state := checkpointing.load(PATH):
         unet.load_state_dict(state["unet"])

@@ -19,8 +19,10 @@ COLOURS = {
     "black": (15, 15, 15),
 }
 NOTHING = 45  # RGB distance below which a pixel counts as background
-# Area over the circumscribed circle's and over the convex hull's, of the ideal outlines.
-OUTLINES = {"circle": (1.0, 1.0), "square": (0.637, 1.0), "triangle": (0.413, 1.0), "star": (0.42, 0.556)}
+SHAPES = ("circle", "square", "triangle", "star")
+STAR_WAIST = 0.45
+DIRECTIONS = 360
+HARMONICS = slice(3, 9)  # 0 is the size, 1 the place, 2 an even squeeze: none of them makes another shape
 
 
 @dataclass(frozen=True)
@@ -35,38 +37,43 @@ def nearest_colour(rgb: NDArray[np.float64]) -> str:
     return min(COLOURS, key=lambda name: float(np.linalg.norm(rgb - np.array(COLOURS[name]))))
 
 
-def _hull_area(points: NDArray[np.float64]) -> float:
-    """Andrew's monotone chain, then the shoelace formula."""
-    points = points[np.lexsort((points[:, 1], points[:, 0]))]
+def _descriptor(radii: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strengths of an outline's harmonics, whatever its size and turn: its Fourier descriptor."""
+    spectrum = np.abs(np.fft.rfft(radii)) / len(radii)
+    return 2 * spectrum[HARMONICS] / spectrum[0]
 
-    def chain(ordered: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        hull: list[NDArray[np.float64]] = []
-        for point in ordered:
-            while len(hull) > 1:
-                (ax, ay), (bx, by) = hull[-1] - hull[-2], point - hull[-2]
-                if ax * by - ay * bx > 0:
-                    break
-                hull.pop()
-            hull.append(point)
-        return hull[:-1]
 
-    corners = np.array(chain(points) + chain(points[::-1]))
-    x, y = corners[:, 0], corners[:, 1]
-    return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+def _polygon_radii(corners: int, waist: float = 1.0) -> NDArray[np.float64]:
+    """Distance from the centre to the edge of a regular polygon; with a waist, of a star of twice as many corners."""
+    turn = 2 * np.pi / corners
+    angle = np.mod(np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS, turn)
+    if waist == 1:
+        return np.cos(turn / 2) / np.cos(angle - turn / 2)
+    angle = np.minimum(angle, turn - angle)  # from a tip to the waist beside it
+    return waist * np.sin(turn / 2) / (np.sin(angle) + waist * np.sin(turn / 2 - angle))
+
+
+IDEAL = {
+    "circle": _descriptor(np.ones(DIRECTIONS)),
+    "square": _descriptor(_polygon_radii(4)),
+    "triangle": _descriptor(_polygon_radii(3)),
+    "star": _descriptor(_polygon_radii(5, STAR_WAIST)),
+}
 
 
 def outline_of(mask: NDArray[np.bool_]) -> str:
+    """The shape whose ideal outline is nearest. Outer radius in every direction from the centre of the area."""
     ys, xs = np.nonzero(mask)
     if len(xs) < 0.01 * mask.size or len(xs) > 0.8 * mask.size:
         return "nothing"
-    centre = np.array([xs.mean(), ys.mean()])
-    radii = np.hypot(xs - centre[0], ys - centre[1])
-    round_ = len(xs) / (np.pi * np.quantile(radii, 0.998) ** 2)
-    edge = mask & ~(np.roll(mask, 1, 0) & np.roll(mask, -1, 0) & np.roll(mask, 1, 1) & np.roll(mask, -1, 1))
-    ey, ex = np.nonzero(edge)
-    solid = len(xs) / max(1.0, _hull_area(np.stack([ex, ey], 1).astype(float)))
-    found = np.array([round_, min(solid, 1.0)])
-    return min(OUTLINES, key=lambda name: float(np.linalg.norm(found - np.array(OUTLINES[name]))))
+    dx, dy = xs - xs.mean(), ys - ys.mean()
+    direction = (np.degrees(np.arctan2(dy, dx)) % 360).astype(int) % DIRECTIONS
+    radii = np.zeros(DIRECTIONS)
+    np.maximum.at(radii, direction, np.hypot(dx, dy))
+    seen = np.flatnonzero(radii)
+    radii = np.interp(np.arange(DIRECTIONS), seen, radii[seen], period=DIRECTIONS)
+    found = _descriptor(radii)
+    return min(IDEAL, key=lambda name: float(np.linalg.norm(found - IDEAL[name])))
 
 
 def judge(picture: Image.Image) -> Verdict:

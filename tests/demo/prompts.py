@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.judge import COLOURS, OUTLINES
+from tests.judge import COLOURS, SHAPES
 
 WORDINGS = (
     "a {colour} {shape} on a {background} background",
@@ -16,7 +16,7 @@ def _prompts() -> list[tuple[str, tuple[str, str, str]]]:
     names = list(COLOURS)
     listed = []
     for i in range(64):
-        shape = list(OUTLINES)[i % 4]
+        shape = SHAPES[i % 4]
         colour = names[i // 4 % 8]
         background = names[(i // 4 + 1 + i % 7) % 8]
         words = WORDINGS[(i // 4 + i) % 4]
