@@ -69,7 +69,7 @@ def plain_pipeline(studio: Studio) -> StableDiffusionPipeline:
 
 
 def against_diffusers(studio: Studio, size: int) -> float:
-    """The plain pipeline's time divided by ours: above 1 we are faster.
+    """The plain pipeline's time divided by ours: above 1 we are faster."""
     pipeline, loaded = plain_pipeline(studio), studio.store.get(studio.checkpoint)
     ids = torch.full((2, 77), 49407)
     ids[:, 0] = 49406
