@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from functools import cache
 from typing import Literal
 
 import httpx
@@ -43,12 +45,22 @@ class RunnerRefused(RunnerError):
     """It answered, and will not do it: a wrong token, or an order that it does not understand."""
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Once in a process: to read the certificates takes longer than all the rest of following a small job."""
+    return ssl.create_default_context()
+
+
 class RunnerClient:
     def __init__(self, url: str, token: str) -> None:
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         # A proxy of the environment is for the way out of the house, not for the way to a runner.
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout,
+            trust_env=False,
+            verify=_tls(),
         )
 
     @classmethod
