@@ -1,7 +1,6 @@
 """Muon (https://kellerjordan.github.io/posts/muon/): momentum, made orthogonal by five Newton-Schulz iterations.
 
-Several times fewer steps than AdamW on these small convolutional networks, which is what makes training on two CPU
-cores bearable. Matrices and convolutions go to Muon, the rest (norms, biases, embeddings) to AdamW.
+Fewer steps than AdamW in a short trial on these small convolutional networks (docs/decisions/0003-demo-model.md). Matrices and convolutions go to Muon, the rest (norms, biases, embeddings) to AdamW.
 """
 
 from __future__ import annotations
