@@ -61,6 +61,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model-cache-mb", type=int, default=env("MODEL_CACHE_MB", "0"), help="0 chooses itself"
     )
+    parser.add_argument(
+        "--model-ram-mb",
+        type=int,
+        default=env("MODEL_RAM_MB", "0"),
+        help="for models that the device's memory has no room for; 0 chooses itself",
+    )
     options = parser.parse_args(arguments)
     if options.slots < 1:
         parser.error("--slots must be at least 1")
@@ -76,7 +82,9 @@ def build_engine(options: argparse.Namespace) -> Engine:
     torch.backends.cudnn.benchmark = True
     device = devices.pick(options.device)
     budget = options.model_cache_mb * 2**20 or int(devices.capacity_bytes(device) * CACHE_SHARE)
-    return Engine(ModelStore(options.models_root, device, devices.default_dtype(device), budget), device)
+    ram = options.model_ram_mb * 2**20 or devices.ram_for_models(device)
+    dtype = devices.default_dtype(device)
+    return Engine(ModelStore(options.models_root, device, dtype, budget, ram), device)
 
 
 def main() -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from math import lcm
 from typing import Protocol, TypeVar
 
-from gpu_runner.tasks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, TextAsk
+from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, HintAsk, TextAsk, UpscaleAsk
 
-MOST_ROWS = 2  # that one picture adds to a UNet call: with its text, and with its negative text
+MOST_STRETCHING = 3
 
 
 class Waiting(Protocol):
@@ -16,9 +17,6 @@ class Waiting(Protocol):
 
     ask: Ask
     since: int  # the turn in which it asked
-
-    @property
-    def checkpoint_key(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -30,43 +28,74 @@ class Limits:
     vae_area: int
     texts: int = 64
 
-    def room(self, ask: Ask) -> int:
-        """How many asks like this one fit in a call; at least one does."""
-        match ask:
-            case DenoiseAsk(question):
+    def admit(self, company: Sequence[Ask], ask: Ask) -> bool:
+        """Whether one more fits into a call. The first always does."""
+        return not company or (self._have_room([*company, ask]) and _reach_one_length([*company, ask]))
+
+    def _have_room(self, asks: Sequence[Ask]) -> bool:
+        match asks[0]:
+            case DenoiseAsk(question=question):
                 height, width = question.x.shape[-2:]
-                return max(1, min(self.rows, self.row_area // (height * width)) // MOST_ROWS)
-            case EncodeAsk(pixels):
-                return max(1, self.vae_area * 64 // (pixels.shape[-2] * pixels.shape[-1]))
-            case DecodeAsk(latent):
-                return max(1, self.vae_area // (latent.shape[-2] * latent.shape[-1]))
+                return row_count(asks) <= min(self.rows, self.row_area // (height * width))
+            case EncodeAsk(pixels=pixels) | UpscaleAsk(pixels=pixels) | HintAsk(pixels=pixels):
+                return len(asks) * pixels.shape[-2] * pixels.shape[-1] <= self.vae_area * 64
+            case DecodeAsk(latent=latent):
+                return len(asks) * latent.shape[-2] * latent.shape[-1] <= self.vae_area
             case TextAsk():
-                return self.texts
+                return len(asks) <= self.texts
 
     def below(self, asks: Sequence[Ask]) -> Limits:
         """What to try after a call with these asks found too little memory."""
         areas = [
-            ask.question.x.shape[-2] * ask.question.x.shape[-1] for ask in asks if isinstance(ask, DenoiseAsk)
+            ask.question.x.shape[-2] * ask.question.x.shape[-1] * ask.question.seats
+            for ask in asks
+            if isinstance(ask, DenoiseAsk)
         ]
-        return replace(self, row_area=min(self.row_area, sum(areas) * MOST_ROWS // 2)) if areas else self
+        return replace(self, row_area=min(self.row_area, sum(areas) // 2)) if areas else self
+
+
+def row_count(asks: Sequence[Ask]) -> int:
+    return sum(ask.question.seats for ask in asks if isinstance(ask, DenoiseAsk))
+
+
+def _reach_one_length(asks: Sequence[Ask]) -> bool:
+    """Repeated to their common multiple, contexts of different lengths mean what they meant; but no call for the sake of it
+    may become much longer than its longest one."""
+    lengths = [ask.question.guidance.length for ask in asks if isinstance(ask, DenoiseAsk)]
+    return not lengths or lcm(*lengths) <= MOST_STRETCHING * max(lengths)
 
 
 CPU_LIMITS = Limits(rows=16, row_area=16 * 64 * 64, vae_area=64 * 64)
 CUDA_LIMITS = Limits(rows=64, row_area=64 * 64 * 64, vae_area=4 * 64 * 64)
 
 
-def company(picture: Waiting) -> Hashable:
-    """Pictures of the same company can share a call. What is in here can never be changed by a neighbour."""
-    match picture.ask:
-        case DenoiseAsk(question):
-            texts = question.guidance.positive.shape[0]
-            return DenoiseAsk, picture.checkpoint_key, tuple(question.x.shape), texts
-        case EncodeAsk(pixels):
-            return EncodeAsk, picture.checkpoint_key, tuple(pixels.shape)
-        case DecodeAsk(latent):
-            return DecodeAsk, picture.checkpoint_key, tuple(latent.shape)
-        case TextAsk(clip_skip=clip_skip):
-            return TextAsk, picture.checkpoint_key, clip_skip
+def company(ask: Ask) -> Hashable:
+    """Asks of the same company can share a call. What is in here can never be changed by a neighbour."""
+    kind = type(ask), _part_key(ask)
+    match ask:
+        case DenoiseAsk(question=question):
+            return kind, tuple(question.x.shape)
+        case EncodeAsk(pixels=pixels) | UpscaleAsk(pixels=pixels) | HintAsk(pixels=pixels):
+            return kind, tuple(pixels.shape)
+        case DecodeAsk(latent=latent):
+            return kind, tuple(latent.shape)
+        case TextAsk(wording=wording):
+            return kind, wording
+
+
+def _part_key(ask: Ask) -> str:
+    """Of the part that answers: variations of a checkpoint share the calls of what they have in common."""
+    match ask:
+        case DenoiseAsk(model=model):
+            return model.unet_key
+        case EncodeAsk(model=model) | DecodeAsk(model=model):
+            return model.vae_key
+        case TextAsk(model=model):
+            return model.text_key
+        case UpscaleAsk(model=upscaler):
+            return upscaler.key
+        case HintAsk(model=controlnet):
+            return controlnet.key
 
 
 P = TypeVar("P", bound=Waiting)
@@ -83,11 +112,20 @@ def choose(pictures: Sequence[P], limits: Limits, *, steps_are_due: bool) -> lis
     if not candidates:
         return []
     group = min(_companies(candidates), key=lambda group: (group[0].since, -len(group)))
-    return group[: limits.room(group[0].ask)]
+    return _crew(group, limits)
+
+
+def _crew(group: Sequence[P], limits: Limits) -> list[P]:
+    """As many as one call takes, the oldest first."""
+    crew: list[P] = []
+    for picture in group:
+        if limits.admit([one.ask for one in crew], picture.ask):
+            crew.append(picture)
+    return crew
 
 
 def _companies(pictures: Sequence[P]) -> list[list[P]]:
     groups: dict[Hashable, list[P]] = {}
     for picture in sorted(pictures, key=lambda picture: picture.since):
-        groups.setdefault(company(picture), []).append(picture)
+        groups.setdefault(company(picture.ask), []).append(picture)
     return list(groups.values())

@@ -6,25 +6,28 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from gpu_runner import denoiser, text_encoder, vae
-from gpu_runner.tasks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, TextAsk
+from gpu_runner import controlnet, denoiser, text_encoder, vae
+from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, HintAsk, TextAsk, UpscaleAsk
+from gpu_runner.conditioning import Conditioning
+from gpu_runner.denoiser import Apart
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+    from gpu_runner.upscaler_loading import LoadedUpscaler
 
 
-def answer(checkpoint: LoadedCheckpoint, asks: Sequence[Ask]) -> list[Any]:
-    """In the order of the asks. They must be of one kind, and alike enough to share a call."""
-    return CALLS[type(asks[0])](checkpoint, asks)
+def answer(asks: Sequence[Ask]) -> list[Any]:
+    """In the order of the asks. They must be of one kind and model, and alike enough to share a call."""
+    return CALLS[type(asks[0])](asks[0].model, asks)
 
 
-def texts(checkpoint: LoadedCheckpoint, asks: Sequence[TextAsk]) -> list[tuple[Tensor, Tensor]]:
+def texts(checkpoint: LoadedCheckpoint, asks: Sequence[TextAsk]) -> list[tuple[Conditioning, ...]]:
     prompts = list(dict.fromkeys(chain.from_iterable(ask.prompts for ask in asks)))
-    encoded = dict(zip(prompts, text_encoder.encode(checkpoint, prompts, asks[0].clip_skip), strict=True))
-    pairs = (text_encoder.pad_to_same_length([encoded[prompt] for prompt in ask.prompts]) for ask in asks)
-    return [(positive, negative) for positive, negative in pairs]
+    encoded = dict(zip(prompts, text_encoder.encode(checkpoint, prompts, asks[0].wording), strict=True))
+    return [tuple(encoded[prompt] for prompt in ask.prompts) for ask in asks]
 
 
 def encodings(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeAsk]) -> list[Tensor]:
@@ -33,7 +36,7 @@ def encodings(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeAsk]) -> list[T
     return [latents[id(ask.pixels)] for ask in asks]
 
 
-def estimates(checkpoint: LoadedCheckpoint, asks: Sequence[DenoiseAsk]) -> list[Tensor]:
+def estimates(checkpoint: LoadedCheckpoint, asks: Sequence[DenoiseAsk]) -> list[Tensor | Apart]:
     return denoiser.denoise(checkpoint, [ask.question for ask in asks])
 
 
@@ -41,14 +44,27 @@ def decodings(checkpoint: LoadedCheckpoint, asks: Sequence[DecodeAsk]) -> list[T
     return vae.decode(checkpoint, [ask.latent for ask in asks])
 
 
-CALLS: dict[type[Ask], Callable[[LoadedCheckpoint, Sequence[Any]], list[Any]]] = {
+@torch.inference_mode()
+def enlargements(upscaler: LoadedUpscaler, asks: Sequence[UpscaleAsk]) -> list[Tensor]:
+    return upscaler([ask.pixels for ask in asks])
+
+
+def hints(model: LoadedControlNet, asks: Sequence[HintAsk]) -> list[Tensor]:
+    pictures = {id(ask.pixels): ask.pixels for ask in asks}
+    read = dict(zip(pictures, controlnet.read_hints(model, list(pictures.values())), strict=True))
+    return [read[id(ask.pixels)] for ask in asks]
+
+
+CALLS: dict[type[Ask], Callable[[Any, Sequence[Any]], list[Any]]] = {
     TextAsk: texts,
     EncodeAsk: encodings,
     DenoiseAsk: estimates,
     DecodeAsk: decodings,
+    UpscaleAsk: enlargements,
+    HintAsk: hints,
 }
 
 
-def share(ask: Ask) -> int:
+def share(ask: Ask) -> float:
     """How much of a call's time is this ask's, in proportion to its neighbours'."""
-    return ask.question.rows if isinstance(ask, DenoiseAsk) else 1
+    return ask.question.work if isinstance(ask, DenoiseAsk) else 1

@@ -5,47 +5,99 @@ Modules are built without weights, and the tensors of the file become the weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
-from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from gpu_runner import configurations
+from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
+from gpu_runner.conditioning import Conditioning, Embedding, Wording
 from gpu_runner.configurations import Config
 from gpu_runner.families import identify, prediction_type
-from gpu_runner.ldm_layout import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
+from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
+from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
-from gpu_runner.open_clip import OPEN_CLIP_PREFIX, open_clip_to_transformers
+from gpu_runner.module_copies import moved, size_bytes
+from gpu_runner.prediction import probed
 from gpu_runner.recent import Recent
+from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
 from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
 
-PREFIXES = (UNET_PREFIX, VAE_PREFIX, CLIP_PREFIX, OPEN_CLIP_PREFIX)
-SUPPORTED_FAMILIES = ("sd15", "sd2")
+PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
+SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
 ENCODINGS_KEPT = 64
-
-M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(eq=False)
 class LoadedCheckpoint:
     """A checkpoint ready to draw. Whoever holds it keeps it in memory: hold it no longer than a job."""
 
-    key: str  # the file's SHA-256
+    key: str  # the file's SHA-256; of a variation, more
     family: str
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    text_encoder: CLIPTextModel
+    text_encoder: TextModel
     tokenizer: ClipTokenizer
     alphas_cumprod: Tensor
     prediction_type: str
     vae_scaling: float
     size_bytes: int
-    encodings: Recent[tuple[int, str], Tensor] = field(default_factory=lambda: Recent(ENCODINGS_KEPT))
+    text_encoder_2: TextModel | None = None
+    embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
+    encodings: Recent[tuple[Wording, str], Conditioning] = field(
+        default_factory=lambda: Recent(ENCODINGS_KEPT)
+    )
+    # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
+    unet_key: str = ""
+    text_key: str = ""
+    vae_key: str = ""
+
+    def __post_init__(self) -> None:
+        self.unet_key = self.unet_key or self.key
+        self.text_key = self.text_key or self.key
+        self.vae_key = self.vae_key or self.key
+
+    @property
+    def text_encoders(self) -> list[TextModel]:
+        return (
+            [self.text_encoder] if self.text_encoder_2 is None else [self.text_encoder, self.text_encoder_2]
+        )
+
+    @property
+    def is_sdxl(self) -> bool:
+        """Whether it is told sizes and the pooled text, as SDXL and its refiner are."""
+        return self.unet.config.addition_embed_type == "text_time"
+
+    def is_built_like(self, other: LoadedCheckpoint) -> bool:
+        """Whether what was made for the one fits the other."""
+        return self.unet.config.cross_attention_dim == other.unet.config.cross_attention_dim
+
+    def moved(self, device: torch.device) -> LoadedCheckpoint:
+        modules = {name: moved(module, device) for name, module in self.modules().items()}
+        return replace(self, **modules)  # type: ignore[arg-type]
+
+    def modules(self) -> dict[str, nn.Module]:
+        names = ("unet", "vae", "text_encoder", "text_encoder_2")
+        return {name: module for name in names if (module := getattr(self, name)) is not None}
+
+    @cached_property
+    def lora_targets(self) -> dict[str, Target]:
+        return targets(self)
+
+    # The modules' own properties of these names look at every parameter, which takes a millisecond.
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unet.conv_in.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.unet.conv_in.weight.device
 
 
 def load_checkpoint(
@@ -55,29 +107,38 @@ def load_checkpoint(
     try:
         configs = configurations.infer(file.shapes, family, file.metadata)
         unet = _unet(file, configs.unet, device, dtype)
-        vae = _vae(file, configs.vae, device, dtype)
-        text_encoder = _text_encoder(file, family, configs.text_encoder, device, dtype)
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ModelUnavailable(f"{name} cannot be used: {_reason(error)}") from error
+        vae = _vae(file, configs.vae, device, vae_dtype(family, dtype))
+        text_encoders = load_text_encoders(file, configs.text_encoders, device, dtype)
+    except BUILDING_ERRORS as error:
+        raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     return LoadedCheckpoint(
         key=key,
         family=family,
         unet=unet,
         vae=vae,
-        text_encoder=text_encoder,
+        text_encoder=text_encoders.first,
+        text_encoder_2=text_encoders.second,
         tokenizer=clip_tokenizer(),
         alphas_cumprod=alphas_cumprod(),
-        prediction_type=prediction_type(file.shapes, file.metadata) or "epsilon",
+        prediction_type=prediction_type(file.shapes, file.metadata) or _undeclared(family, unet),
         vae_scaling=float(configs.vae["scaling_factor"]),
-        size_bytes=sum(_size(module) for module in (unet, vae, text_encoder)),
+        size_bytes=sum(size_bytes(module) for module in (unet, vae, *text_encoders.all)),
     )
+
+
+def _undeclared(family: str, unet: UNet2DConditionModel) -> str:
+    return probed(unet) if family == "sd2" else "epsilon"
+
+
+def vae_dtype(family: str, dtype: torch.dtype) -> torch.dtype:
+    """SDXL's VAE overflows in half precision."""
+    return torch.float32 if family == "sdxl" and dtype == torch.float16 else dtype
 
 
 def expected_size(file: TensorFile, dtype: torch.dtype) -> int:
-    """Bytes that the checkpoint will take in memory, from its shapes; averaged copies of the weights stay on disk."""
-    return (
-        sum(prod(shape) for name, shape in file.shapes.items() if name.startswith(PREFIXES)) * dtype.itemsize
-    )
+    """Bytes that a file will take in memory, from its shapes; averaged copies of a checkpoint's weights stay on disk."""
+    drawn_with = [shape for name, shape in file.shapes.items() if name.startswith(PREFIXES)]
+    return sum(map(prod, drawn_with or file.shapes.values())) * dtype.itemsize
 
 
 def alphas_cumprod() -> Tensor:
@@ -96,59 +157,12 @@ def _drawable_family(file: TensorFile, name: str) -> str:
 
 
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
-    unet = _without_weights(lambda: UNet2DConditionModel(**config))
+    unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
-    return _with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
+    return with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
 
 
 def _vae(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
-    vae = _without_weights(lambda: AutoencoderKL(**config))
+    vae = without_weights(lambda: AutoencoderKL(**config))
     state = to_diffusers(file, VAE_PREFIX, vae_pairs(config), vae.state_dict())
-    return _with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
-
-
-def _text_encoder(
-    file: TensorFile, family: str, config: Config, device: torch.device, dtype: torch.dtype
-) -> CLIPTextModel:
-    encoder = _without_weights(lambda: CLIPTextModel(CLIPTextConfig(**config)))
-    own = encoder.state_dict()
-    if family == "sd2":
-        found: Mapping[str, Tensor] = open_clip_to_transformers(file, config["num_hidden_layers"])
-    else:
-        found = {
-            _bare(name.removeprefix(CLIP_PREFIX)): file[name] for name in file if name.startswith(CLIP_PREFIX)
-        }
-    state = {name: found[_bare(name)] for name in own}
-    # The only buffer that no file holds.
-    for module in encoder.modules():
-        if hasattr(module, "position_ids"):
-            module.position_ids = torch.arange(config["max_position_embeddings"], device=device).expand(1, -1)
-    return _with_weights(encoder, state, device, dtype)
-
-
-def _bare(name: str) -> str:
-    """Versions of transformers, and old checkpoints, differ in whether the text model's names have this prefix."""
-    return name.removeprefix("text_model.")
-
-
-def _without_weights(build: Callable[[], M]) -> M:
-    with torch.device("meta"):
-        return build()
-
-
-def _with_weights(module: M, state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> M:
-    """Copies, so that neither a file changed on disk nor its handle has a say in what is drawn."""
-    for name, empty in module.state_dict().items():
-        if state[name].shape != empty.shape:
-            raise ValueError(f"{name} is {tuple(state[name].shape)}, not {tuple(empty.shape)}")
-    weights = {name: tensor.to(device=device, dtype=dtype, copy=True) for name, tensor in state.items()}
-    module.load_state_dict(weights, assign=True)
-    return module.eval().requires_grad_(False)
-
-
-def _size(module: nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
-
-
-def _reason(error: Exception) -> Any:
-    return f"it lacks the tensor {error.args[0]}" if isinstance(error, KeyError) and error.args else error
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ No torch here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -20,9 +20,11 @@ VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
 OVERRIDABLE = {
+    "controlnet": {"attention_head_dim", "norm_num_groups", "global_pool_conditions"},
     "unet": {"attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"},
     "vae": {"norm_num_groups", "sample_size", "scaling_factor"},
     "text_encoder": {"num_attention_heads", "hidden_act", "projection_dim"},
+    "text_encoder_2": {"num_attention_heads", "hidden_act"},
 }
 SCALING_FACTORS = {"sd15": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 
@@ -33,7 +35,7 @@ Config = dict[str, Any]
 class Configurations:
     unet: Config
     vae: Config
-    text_encoder: Config
+    text_encoders: list[TextEncoder]
 
 
 def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
@@ -42,7 +44,12 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
     return Configurations(
         unet=infer_unet(name_shapes_below(shapes, UNET), family) | overrides["unet"],
         vae=infer_vae(name_shapes_below(shapes, VAE), family) | overrides["vae"],
-        text_encoder=infer_text_encoder(shapes, family) | overrides["text_encoder"],
+        text_encoders=[
+            replace(encoder, config=encoder.config | overrides[part])
+            for encoder, part in zip(
+                infer_text_encoders(shapes, family), ("text_encoder", "text_encoder_2"), strict=False
+            )
+        ],
     )
 
 
@@ -127,8 +134,30 @@ def _depth(shapes: Shapes, attention: str) -> int:
     return next(n for n in count() if f"{attention}.transformer_blocks.{n}.norm1.weight" not in shapes)
 
 
+@dataclass(frozen=True)
+class VaeNames:
+    """Where a layout keeps the first convolution of a level's layers."""
+
+    first_conv: str
+
+    def at(self, level: int, layer: int) -> str:
+        return f"encoder.{self.first_conv.format(level=level, layer=layer)}.conv1.weight"
+
+
+LDM_VAE = VaeNames("down.{level}.block.{layer}")
+DIFFUSERS_VAE = VaeNames("down_blocks.{level}.resnets.{layer}")
+
+
 def infer_vae(shapes: Shapes, family: str) -> Config:
-    widths = _vae_widths(shapes)
+    return _vae(shapes, family, LDM_VAE)
+
+
+def infer_diffusers_vae(shapes: Shapes, family: str) -> Config:
+    return _vae(shapes, family, DIFFUSERS_VAE)
+
+
+def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
+    widths = _vae_widths(shapes, names)
     return {
         "in_channels": _shape_of(shapes, "encoder.conv_in.weight")[1],
         "out_channels": _shape_of(shapes, "decoder.conv_out.weight")[0],
@@ -136,27 +165,54 @@ def infer_vae(shapes: Shapes, family: str) -> Config:
         "block_out_channels": widths,
         "down_block_types": ["DownEncoderBlock2D"] * len(widths),
         "up_block_types": ["UpDecoderBlock2D"] * len(widths),
-        "layers_per_block": next(
-            n for n in count() if f"encoder.down.0.block.{n}.conv1.weight" not in shapes
-        ),
+        "layers_per_block": next(n for n in count() if names.at(0, n) not in shapes),
         "norm_num_groups": 32,
         "scaling_factor": SCALING_FACTORS.get(family, 0.18215),
     }
 
 
-def _vae_widths(shapes: Shapes) -> list[int]:
+def _vae_widths(shapes: Shapes, names: VaeNames) -> list[int]:
     widths: list[int] = []
-    while shape := shapes.get(f"encoder.down.{len(widths)}.block.0.conv1.weight"):
+    while shape := shapes.get(names.at(len(widths), 0)):
         widths.append(shape[0])
     if not widths:
         raise ValueError("it holds no VAE")
     return widths
 
 
-def infer_text_encoder(shapes: Shapes, family: str) -> Config:
+@dataclass(frozen=True)
+class TextEncoder:
+    """Where a file holds it, and how it is built."""
+
+    prefix: str
+    config: Config
+    is_open_clip: bool = False
+    projects: bool = False  # gives the whole text in one state, too
+
+
+def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
     if family == "sd2":
-        return _open_clip(name_shapes_below(shapes, OPEN_CLIP))
-    inner = name_shapes_below(shapes, CLIP)
+        return [TextEncoder(OPEN_CLIP, _before_the_last(name_shapes_below(shapes, OPEN_CLIP)), True)]
+    if family == "sdxl":
+        return [_sdxl_encoder(shapes, f"conditioner.embedders.{place}.") for place in _sdxl_places(shapes)]
+    return [TextEncoder(CLIP, _openai_clip(name_shapes_below(shapes, CLIP)))]
+
+
+def _sdxl_places(shapes: Shapes) -> list[int]:
+    """The refiner has the larger text encoder only, in the first place."""
+    return [0, 1] if any(name.startswith("conditioner.embedders.0.transformer.") for name in shapes) else [0]
+
+
+def _sdxl_encoder(shapes: Shapes, embedder: str) -> TextEncoder:
+    openai = name_shapes_below(shapes, f"{embedder}transformer.")
+    if openai:
+        return TextEncoder(f"{embedder}transformer.", _openai_clip(openai))
+    config = _open_clip(name_shapes_below(shapes, f"{embedder}model."))
+    projection = _shape_of(shapes, f"{embedder}model.text_projection")
+    return TextEncoder(f"{embedder}model.", config | {"projection_dim": projection[1]}, True, True)
+
+
+def _openai_clip(inner: Shapes) -> Config:
     shapes = name_shapes_below(inner, "text_model.") or inner
     layers = next(n for n in count() if f"encoder.layers.{n}.mlp.fc1.weight" not in shapes)
     words, width = _shape_of(shapes, "embeddings.token_embedding.weight")
@@ -167,13 +223,16 @@ def infer_text_encoder(shapes: Shapes, family: str) -> Config:
     }
 
 
-def _open_clip(shapes: Shapes) -> Config:
+def _before_the_last(shapes: Shapes) -> Config:
     """SD 2 takes the states before the last layer, which is why its last layer is not even built."""
+    config = _open_clip(shapes)
+    return config | {"num_hidden_layers": max(1, config["num_hidden_layers"] - 1)}
+
+
+def _open_clip(shapes: Shapes) -> Config:
     layers = next(n for n in count() if f"transformer.resblocks.{n}.mlp.c_fc.weight" not in shapes)
     words, width = _shape_of(shapes, "token_embedding.weight")
-    return _clip(
-        words, width, max(1, layers - 1), _shape_of(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0]
-    ) | {
+    return _clip(words, width, layers, _shape_of(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0]) | {
         "max_position_embeddings": _shape_of(shapes, "positional_embedding")[0],
         "hidden_act": "gelu",
         "pad_token_id": 0,

@@ -43,6 +43,11 @@ def capacity_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().total
 
 
+def ram_for_models(device: torch.device) -> int:
+    """Half of the machine's, where the device has its own memory; none where that is the same."""
+    return psutil.virtual_memory().total // 2 if device.type == "cuda" else 0
+
+
 def is_out_of_memory(error: Exception) -> bool:
     # The CPU's allocator has no exception class of its own.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

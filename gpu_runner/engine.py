@@ -18,18 +18,25 @@ from typing import Any, Literal
 import torch
 
 from gpu_runner import calls, devices, images
+from gpu_runner.asks import DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
+from gpu_runner.denoiser import Apart
+from gpu_runner.errors import BadOrder
+from gpu_runner.finishing import Finished, finish
 from gpu_runner.images import BadPicture
-from gpu_runner.models import ModelStore, ModelUnavailable
-from gpu_runner.preparation import BadOrder, Prepared, prepare
+from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
+from gpu_runner.nsfw import Unfit
+from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
+from gpu_runner.recent import Recent
 from gpu_runner.runs import OnEvent, Picture, Run
-from gpu_runner.tasks import DenoiseAsk
-from gpu_runner.vae import Projection
+from gpu_runner.tasks import Drawn
+from gpu_runner.vae import NotANumber, Projection
 
 log = logging.getLogger(__name__)
 
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
+PROJECTIONS_KEPT = 16
 HELPERS = 2  # threads that write PNG files
 SHUTTING_DOWN = "the runner is shutting down"
 
@@ -46,7 +53,7 @@ class Engine:
         self.steps_total = 0
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
-        self._projections: dict[str, Projection] = {}
+        self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
@@ -148,7 +155,20 @@ class Engine:
             return
         with self._blaming(run):
             run.prepared = preparing.result()
-            self._pictures += run.begin_pictures(self._turn)
+            run.show_maps()
+            self._begin_pictures(run)
+
+    def _begin_pictures(self, run: Run) -> None:
+        """Batch after batch while they ask nothing of the device, and are drawn as soon as they are begun."""
+        run.beginning = True
+        while not run.closed and (run.batch is None or run.batch.is_drawn):
+            pictures = run.begin_pictures(self._turn)
+            if not pictures:
+                break
+            for picture in pictures:
+                self._pictures.append(picture)
+                self._advance(picture, None)
+        run.beginning = False
 
     def _serve(self, group: list[Picture]) -> None:
         """On a failure the group is halved until the picture at fault stands alone; the others go on."""
@@ -165,7 +185,7 @@ class Engine:
     def _call(self, group: list[Picture]) -> list[Any]:
         asks = [picture.ask for picture in group]
         began = time.perf_counter()
-        answers = calls.answer(group[0].run.prepared.checkpoint, asks)
+        answers = calls.answer(asks)
         devices.synchronize(self.device)
         second_per_share = (time.perf_counter() - began) / sum(map(calls.share, asks))
         for picture in group:
@@ -191,13 +211,13 @@ class Engine:
         ]
         for picture, _ in stepped:
             picture.run.count_step(picture)
+        first_of_run = {picture.run: (picture.ask.model, answer) for picture, answer in reversed(stepped)}
         self.steps_total += len(stepped)
         for picture, answer in zip(group, answers, strict=True):
             with self._blaming(picture.run):
                 self._advance(picture, answer)
-        first_of_run = {picture.run: answer for picture, answer in reversed(stepped)}
-        for run, estimate in first_of_run.items():
-            self._report(run, estimate)
+        for run, (model, estimate) in first_of_run.items():
+            self._report(run, model, estimate)
 
     def _advance(self, picture: Picture, answer: Any) -> None:
         try:
@@ -206,32 +226,35 @@ class Engine:
             self._pictures.remove(picture)
             self._picture_drawn(picture, end.value)
 
-    def _report(self, run: Run, estimate: torch.Tensor) -> None:
+    def _report(self, run: Run, model: Any, answer: torch.Tensor | Apart) -> None:
         with self._blaming(run):
-            run.report_progress(self._preview(run, estimate) if run.preview_is_due else None)
+            estimate = answer.denoised if isinstance(answer, Apart) else answer
+            run.report_progress(self._preview(model, estimate) if run.preview_is_due else None)
 
-    def _preview(self, run: Run, estimate: torch.Tensor) -> bytes:
-        checkpoint = run.prepared.checkpoint
-        if checkpoint.key not in self._projections:
-            self._projections[checkpoint.key] = Projection(checkpoint)
-        return images.preview(self._projections[checkpoint.key].colours(estimate))
+    def _preview(self, checkpoint: LoadedCheckpoint, estimate: torch.Tensor) -> bytes:
+        projection = self._projections.get(checkpoint.vae_key)
+        if projection is None:
+            projection = Projection(checkpoint)
+            self._projections.put(checkpoint.vae_key, projection)
+        return images.preview(projection.colours(estimate))
 
-    def _picture_drawn(self, picture: Picture, pixels: torch.Tensor) -> None:
+    def _picture_drawn(self, picture: Picture, drawn: Drawn) -> None:
         """The file is written beside the engine's thread; the next batch need not wait for it."""
-        run, pixels = picture.run, pixels.cpu()
-        writing = self._helpers.submit(lambda: images.png(images.from_tensor(pixels)))
+        run = picture.run
+        run.count_drawn(picture)
+        writing = self._helpers.submit(finish, drawn.off_the_device(), run.prepared.check)
         writing.add_done_callback(
             lambda future: self._inbox.put(partial(self._deliver, run, picture.index, future))
         )
         assert run.batch is not None
         run.batch.drawn += 1
-        if run.batch.drawn == len(run.batch.indices):
-            self._pictures += run.begin_pictures(self._turn)
+        if run.batch.is_drawn and not run.beginning:
+            self._begin_pictures(run)
 
-    def _deliver(self, run: Run, index: int, writing: Future[bytes]) -> None:
+    def _deliver(self, run: Run, index: int, writing: Future[Finished]) -> None:
         with self._blaming(run):
             run.deliver(index, writing.result())
-        all_begun = run.batch is not None and run.batch.drawn == len(run.batch.indices)
+        all_begun = run.batch is not None and run.batch.is_drawn
         if all_begun and run.images_done == run.images_started:
             run.finish()
 
@@ -247,7 +270,7 @@ class Engine:
         code, message = explain(error)
         if code == "internal":
             log.error("job %s failed", run.order.job_id, exc_info=error)
-        run.emit(Failed(code=code, message=message))
+        run.emit(Failed(code=code, message=message, work=run.work() if code == "nsfw" else None))
 
 
 def explain(error: Exception) -> tuple[ErrorCode, str]:
@@ -256,6 +279,10 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
         return "bad_request", str(error)
     if isinstance(error, ModelUnavailable):
         return "model_unavailable", str(error)
+    if isinstance(error, Unfit):
+        return "nsfw", "a picture was found unfit to be shown"
+    if isinstance(error, NotANumber):
+        return "internal", str(error)
     if devices.is_out_of_memory(error):
         return "out_of_memory", "the picture does not fit in the device's memory"
     return "internal", f"the runner could not draw the picture ({type(error).__name__})"

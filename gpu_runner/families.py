@@ -136,7 +136,9 @@ def _family_of_adapter(shapes: Shapes, names: list[str], metadata: Metadata) -> 
 
 def _embedding(shapes: Shapes, metadata: Metadata) -> Identified | None:
     if "clip_l" in shapes and "clip_g" in shapes:
-        return Identified("embedding", "sdxl", {"vectors": shapes["clip_l"][0]})
+        return Identified(
+            "embedding", "sdxl", {"vectors": shapes["clip_l"][0], "width": shapes["clip_g"][-1]}
+        )
     names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
     if not names and len(shapes) == 1:
         names = [name for name in shapes if re.fullmatch(r"<[^<>]+>", name)]  # diffusers: the token itself
@@ -155,6 +157,20 @@ def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
             detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
             return Identified("vae", _declared_family(metadata), detail)
     return None
+
+
+def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    found = next(
+        (name for name, marks in PREPROCESSORS.items() if all(mark in shapes for mark in marks)), None
+    )
+    return Identified("preprocessor", UNKNOWN, {"architecture": found}) if found else None
+
+
+PREPROCESSORS: dict[str, tuple[str, ...]] = {
+    "Depth Anything": ("neck.reassemble_stage.layers.0.projection.weight", "head.conv3.weight"),
+    "HED": ("norm", "block1.convs.0.weight", "block5.projection.weight"),
+    "informative drawings": ("model0.1.weight", "model3.0.weight", "model4.1.weight"),
+}
 
 
 def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
@@ -179,6 +195,7 @@ RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
     _adapter,
     _embedding,
     _vae,
+    _preprocessor,
     _upscaler,
 )
 

@@ -7,42 +7,54 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 
 MAX_PIXELS = 64 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PREVIEW_SIDE = 256
+TEXTURE_SHARE = 1 / 64  # of the longer side: what is finer counts as texture
 
 ResizeMode = Literal["stretch", "crop", "fill"]
+Size = tuple[int, int]  # width, height
 
 
 class BadPicture(ValueError):
     """The message is fit for the client's eyes."""
 
 
-def read(data: bytes) -> Image.Image:
-    """The first frame, upright, in RGB, with white behind what is transparent."""
+def read(data: bytes, background: str = "white") -> Image.Image:
+    """The first frame, upright, in RGB, with the background behind what is transparent."""
+    return flatten(open_picture(data), background)
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """The first frame, upright, in RGBA where any of it is transparent, else in RGB or grey."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise BadPicture(
                     f"a picture has {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}"
                 )
-            return _flatten(ImageOps.exif_transpose(picture))
+            return _plain(ImageOps.exif_transpose(picture))
     except BadPicture:
         raise
     except Exception as error:  # decoders raise anything on broken files
         raise BadPicture(f"a picture cannot be read; accepted are {', '.join(FORMATS)}") from error
 
 
-def _flatten(picture: Image.Image) -> Image.Image:
+def _plain(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
         picture = Image.fromarray((np.asarray(picture) / 257).clip(0, 255).astype(np.uint8))
-    if not picture.has_transparency_data:
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+def flatten(picture: Image.Image, background: str) -> Image.Image:
+    if picture.mode != "RGBA":
         return picture.convert("RGB")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture).convert("RGB")
 
 
 def resize(picture: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
@@ -59,8 +71,36 @@ def resize(picture: Image.Image, width: int, height: int, mode: ResizeMode) -> I
 def _fill(picture: Image.Image, width: int, height: int) -> Image.Image:
     """Stretches the edge rows and columns into the bars."""
     left, top = (width - picture.width) // 2, (height - picture.height) // 2
-    bars = ((top, height - picture.height - top), (left, width - picture.width - left), (0, 0))
-    return Image.fromarray(np.pad(np.asarray(picture), bars, mode="edge"))
+    pixels = np.asarray(picture)
+    bars = [(top, height - picture.height - top), (left, width - picture.width - left), (0, 0)]
+    return Image.fromarray(np.pad(pixels, bars[: pixels.ndim], mode="edge"))
+
+
+def without_texture(picture: Image.Image) -> Image.Image:
+    """Its colours and large forms alone."""
+    return picture.filter(ImageFilter.GaussianBlur(max(picture.size) * TEXTURE_SHARE))
+
+
+def covering(size: Size, width: int, height: int) -> Size:
+    """The least size of the same shape that hides a frame."""
+    if size[0] * height < size[1] * width:
+        return width, max(height, width * size[1] // size[0])
+    return max(width, height * size[0] // size[1]), height
+
+
+def centre(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Cuts the middle out."""
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
+
+
+def within(picture: Image.Image, pixels: int) -> Image.Image:
+    """Shrunk, if it must be, to an area."""
+    share = (pixels / (picture.width * picture.height)) ** 0.5
+    if share >= 1:
+        return picture
+    size = max(1, int(picture.width * share)), max(1, int(picture.height * share))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

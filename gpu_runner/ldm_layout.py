@@ -42,8 +42,8 @@ def _per_level(value: int | Sequence[int], levels: int) -> list[int]:
     return [value] * levels if isinstance(value, int) else list(value)
 
 
-def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
-    """Pairs for a UNet2DConditionModel's config."""
+def _unet_encoder_pairs(config: Mapping[str, Any]) -> list[Pair]:
+    """The UNet's inward half and its middle, which a ControlNet has too."""
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
@@ -52,12 +52,9 @@ def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
         ("time_embed.0", "time_embedding.linear_1"),
         ("time_embed.2", "time_embedding.linear_2"),
         ("input_blocks.0.0", "conv_in"),
-        ("out.0", "conv_norm_out"),
-        ("out.2", "conv_out"),
     ]
     if config.get("addition_embed_type"):
         pairs += [("label_emb.0.0", "add_embedding.linear_1"), ("label_emb.0.2", "add_embedding.linear_2")]
-    skips = [widths[0]]
     block, width = 1, widths[0]
     for level in range(levels):
         attends = config["down_block_types"][level] == "CrossAttnDownBlock2D"
@@ -67,21 +64,27 @@ def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
             width = widths[level]
             if attends:
                 pairs += _attention(f"{ldm}.1", f"{ours}.attentions.{layer}", depths[level])
-            skips.append(width)
             block += 1
         if level + 1 < levels:
             pairs.append((f"input_blocks.{block}.0.op", f"down_blocks.{level}.downsamplers.0.conv"))
-            skips.append(width)
             block += 1
     pairs += _resnet("middle_block.0", "mid_block.resnets.0", False)
     pairs += _attention("middle_block.1", "mid_block.attentions.0", depths[-1])
     pairs += _resnet("middle_block.2", "mid_block.resnets.1", False)
+    return pairs
+
+
+def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
+    """Pairs for a UNet2DConditionModel's config."""
+    levels = len(config["block_out_channels"])
+    resnets = config["layers_per_block"]
+    depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
+    pairs = [*_unet_encoder_pairs(config), ("out.0", "conv_norm_out"), ("out.2", "conv_out")]
     block = 0
     for up, level in enumerate(reversed(range(levels))):
         attends = config["up_block_types"][up] == "CrossAttnUpBlock2D"
         for layer in range(resnets + 1):
             ldm, ours = f"output_blocks.{block}", f"up_blocks.{up}"
-            skips.pop()
             pairs += _resnet(f"{ldm}.0", f"{ours}.resnets.{layer}", True)
             if attends:
                 pairs += _attention(f"{ldm}.1", f"{ours}.attentions.{layer}", depths[level])
@@ -90,6 +93,22 @@ def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
                 pairs.append((f"{ldm}.{place}.conv", f"{ours}.upsamplers.0.conv"))
             block += 1
     return pairs
+
+
+def controlnet_pairs(config: Mapping[str, Any]) -> list[Pair]:
+    """Pairs for a ControlNetModel's config."""
+    levels, hints = len(config["block_out_channels"]), len(config["conditioning_embedding_out_channels"])
+    embedding = ["conv_in", *(f"blocks.{i}" for i in range(2 * (hints - 1))), "conv_out"]
+    residuals = 1 + levels * config["layers_per_block"] + levels - 1
+    return [
+        *_unet_encoder_pairs(config),
+        *(
+            (f"input_hint_block.{2 * i}", f"controlnet_cond_embedding.{name}")
+            for i, name in enumerate(embedding)
+        ),
+        *((f"zero_convs.{i}.0", f"controlnet_down_blocks.{i}") for i in range(residuals)),
+        ("middle_block_out.0", "controlnet_mid_block"),
+    ]
 
 
 def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
@@ -139,9 +158,9 @@ def _vae_resnet(ldm: str, ours: str, shortcut: bool) -> list[Pair]:
     return [*pairs, (f"{ldm}.nin_shortcut", f"{ours}.conv_shortcut")] if shortcut else pairs
 
 
-def _reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
+def reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
     """1x1 convolutions and linear layers are the same numbers; which of the two a file uses differs."""
-    return tensor if like is None or tensor.shape == like.shape else tensor.reshape(like.shape)
+    return tensor if like is None or tensor.numel() != like.numel() else tensor.reshape(like.shape)
 
 
 def to_diffusers(
@@ -153,7 +172,7 @@ def to_diffusers(
         for kind in ("weight", "bias"):
             if f"{ours}.{kind}" in like:
                 tensor = state[f"{prefix}{ldm}.{kind}"]
-                result[f"{ours}.{kind}"] = _reshaped(tensor, like[f"{ours}.{kind}"])
+                result[f"{ours}.{kind}"] = reshaped(tensor, like[f"{ours}.{kind}"])
     return result
 
 

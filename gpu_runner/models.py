@@ -1,74 +1,181 @@
-"""Checkpoints in memory: loaded when asked for, dropped when others need the room."""
+"""Models in memory: loaded when asked for, varied without being changed, dropped when others need the room."""
 
 from __future__ import annotations
 
 import gc
-from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
 
 from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, load_checkpoint
-from gpu_runner.model_files import HashBook, ModelUnavailable, locate, open_tensors
+from gpu_runner.controlnet_loading import LoadedControlNet, load_controlnet
+from gpu_runner.embeddings import read_vectors
+from gpu_runner.lora import Lora, read_lora
+from gpu_runner.model_files import HashBook, ModelUnavailable, TensorFile, locate, open_tensors
+from gpu_runner.module_copies import size_bytes
+from gpu_runner.onnx_models import OnnxShelf
+from gpu_runner.preprocessors import networks
 from gpu_runner.protocol import LoadedModel, ModelFile
+from gpu_runner.shelf import Item, Shelf
+from gpu_runner.upscaler_loading import LoadedUpscaler, load_upscaler
+from gpu_runner.vae_loading import load_vae
+from gpu_runner.variations import PLAIN, Variation, vae_key
+from gpu_runner.varying import Varying
 
-__all__ = ["LoadedCheckpoint", "ModelStore", "ModelUnavailable"]
+__all__ = ["LoadedCheckpoint", "LoadedControlNet", "ModelStore", "ModelUnavailable"]
 
 
 class ModelStore:
-    """The least recently used checkpoints go first. One that alone exceeds the budget is still loaded, by itself."""
+    """What the device's memory cannot hold any more stays in RAM, where there is a budget for that.
 
-    def __init__(self, root: Path, device: torch.device | str, dtype: torch.dtype, budget_bytes: int) -> None:
+    The least recently used go first. One that alone exceeds the budget is still loaded, by itself.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        budget_bytes: int,
+        ram_budget_bytes: int = 0,
+    ) -> None:
         self._root = root
         self._device = torch.device(device)
         self._dtype = dtype
-        self._budget = budget_bytes
         self._hashes = HashBook()
-        self._held: OrderedDict[str, tuple[LoadedModel, LoadedCheckpoint]] = OrderedDict()
-        self._table = Lock()
-        self._loading = Lock()  # one load at a time: two at once would overrun the budget
+        self.onnx = OnnxShelf(root, self._hashes)
+        self._shelf = Shelf(budget_bytes, self._collect)
+        self._ram = Shelf(ram_budget_bytes, self._collect) if ram_budget_bytes else self._shelf
+        self._loading = Lock()  # one load at a time: two at once would make each other slow
+        self._varying = Lock()  # of what is loaded: need not wait for a load
 
-    def get(self, file: ModelFile) -> LoadedCheckpoint:
-        """Raises ModelUnavailable."""
-        if held := self._find(file):
-            return held
-        with self._loading:
-            return self._find(file) or self._load(file)
+    def get(self, file: ModelFile, variation: Variation = PLAIN) -> LoadedCheckpoint:
+        """Raises ModelUnavailable. The same for the same variation, as long as it is in memory."""
+        base = self.checkpoint(file)
+        if variation == PLAIN:
+            return base
+        return Varying(self, base, variation).made()
+
+    def checkpoint(self, file: ModelFile) -> LoadedCheckpoint:
+        if self._ram is self._shelf:
+            return self._from_file(self._shelf, file.sha256, file, self._load_checkpoint(file, self._device))
+        found: LoadedCheckpoint | None = self._shelf.find(file.sha256)
+        return found if found is not None else self._brought(file)
+
+    def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL:
+        def load(tensors: TensorFile) -> Item:
+            vae = load_vae(tensors, file.path, self._device, dtype)
+            return Item(vae, size_bytes(vae), file=_described(file, size_bytes(vae)))
+
+        return self._from_file(self._shelf, vae_key(file, dtype), file, load)
+
+    def controlnet(self, file: ModelFile) -> LoadedControlNet:
+        def load(tensors: TensorFile) -> Item:
+            net = load_controlnet(tensors, file.path, file.sha256, self._device, self._dtype)
+            return Item(net, net.size_bytes, file=_described(file, net.size_bytes))
+
+        found: LoadedControlNet = self._from_file(self._shelf, f"controlnet:{file.sha256}", file, load)
+        return found
+
+    def preprocessor(self, file: ModelFile, module: str) -> nn.Module:
+        def load(tensors: TensorFile) -> Item:
+            network = networks.load(module, tensors, file.path).to(self._device)
+            return Item(network, size_bytes(network), file=_described(file, size_bytes(network)))
+
+        found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load)
+        return found
+
+    def lora(self, file: ModelFile) -> Lora:
+        def load(tensors: TensorFile) -> Item:
+            lora = read_lora(tensors, file.path)
+            return Item(lora, lora.size_bytes)
+
+        return self._from_file(self._ram, f"lora:{file.sha256}", file, load)
+
+    def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]:
+        """Of an embedding, for text encoders of these widths."""
+
+        def load(tensors: TensorFile) -> Item:
+            vectors = read_vectors(tensors, file.path, widths)
+            return Item(vectors, sum(tensor.numel() * tensor.element_size() for tensor in vectors))
+
+        return self._from_file(self._ram, f"embedding:{file.sha256} {widths}", file, load)
+
+    def upscaler(self, file: ModelFile) -> LoadedUpscaler:
+        def load(tensors: TensorFile) -> Item:
+            upscaler = load_upscaler(tensors, file.path, file.sha256, self._device, self._dtype)
+            return Item(upscaler, upscaler.size_bytes, file=_described(file, upscaler.size_bytes))
+
+        return self._from_file(self._shelf, f"upscaler:{file.sha256}", file, load)
+
+    def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any:
+        """A part of a variation; ``base`` is the key of the model that it shares memory with."""
+        found = self._shelf.find(key)
+        if found is not None:
+            return found
+        with self._varying:
+            found = self._shelf.find(key)
+            if found is None:
+                found = self._made(self._shelf, key, needed, make)
+            self._shelf.find(base)
+            return found
 
     def loaded(self) -> list[LoadedModel]:
-        """What is in memory, the most recently used last."""
-        with self._table:
-            return [model for model, _checkpoint in self._held.values()]
+        """What is in the device's memory, the most recently used last."""
+        return self._shelf.files()
 
-    def _find(self, file: ModelFile) -> LoadedCheckpoint | None:
-        with self._table:
-            if file.sha256 not in self._held:
-                return None
-            self._held.move_to_end(file.sha256)
-            return self._held[file.sha256][1]
+    def _brought(self, file: ModelFile) -> LoadedCheckpoint:
+        """From RAM to the device, and to RAM first where it is not there."""
+        master = self._from_file(
+            self._ram, file.sha256, file, self._load_checkpoint(file, torch.device("cpu"))
+        )
+        with self._varying:
+            found: LoadedCheckpoint | None = self._shelf.find(file.sha256)
+            if found is not None:
+                return found
 
-    def _load(self, file: ModelFile) -> LoadedCheckpoint:
-        path = locate(self._root, file)
-        self._hashes.check(path, file)
-        with open_tensors(path, file.path) as tensors:
-            self._make_room(expected_size(tensors, self._dtype))
-            checkpoint = load_checkpoint(tensors, file.path, file.sha256, self._device, self._dtype)
-        described = LoadedModel(path=file.path, sha256=file.sha256, size_bytes=checkpoint.size_bytes)
-        with self._table:
-            self._held[file.sha256] = (described, checkpoint)
-        return checkpoint
+            def move() -> Item:
+                described = _described(file, master.size_bytes)
+                return Item(master.moved(self._device), master.size_bytes, file=described)
 
-    def _make_room(self, needed: int) -> None:
-        with self._table:
-            before = len(self._held)
-            while (
-                self._held
-                and needed + sum(model.size_bytes for model, _ in self._held.values()) > self._budget
-            ):
-                self._held.popitem(last=False)
-            evicted = before - len(self._held)
-        if evicted:
-            gc.collect()  # modules and their hooks refer to each other in circles
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
+            return self._made(self._shelf, file.sha256, master.size_bytes, move)
+
+    def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], Item]:
+        def load(tensors: TensorFile) -> Item:
+            checkpoint = load_checkpoint(tensors, file.path, file.sha256, device, self._dtype)
+            return Item(checkpoint, checkpoint.size_bytes, file=_described(file, checkpoint.size_bytes))
+
+        return load
+
+    def _from_file(self, shelf: Shelf, key: str, file: ModelFile, load: Callable[[TensorFile], Item]) -> Any:
+        found = shelf.find(key)
+        if found is not None:
+            return found
+        with self._loading:
+            found = shelf.find(key)
+            if found is not None:
+                return found
+            path = locate(self._root, file)
+            self._hashes.check(path, file)
+            with open_tensors(path, file.path) as tensors:
+                return self._made(shelf, key, expected_size(tensors, self._dtype), lambda: load(tensors))
+
+    def _made(self, shelf: Shelf, key: str, needed: int, make: Callable[[], Item]) -> Any:
+        with shelf.room(needed):
+            item = make()
+            shelf.put(key, item)
+        return item.value
+
+    def _collect(self) -> None:
+        gc.collect()  # modules and their hooks refer to each other in circles
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _described(file: ModelFile, size: int) -> LoadedModel:
+    return LoadedModel(path=file.path, sha256=file.sha256, size_bytes=size)

@@ -4,61 +4,133 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from PIL import Image
-from torch import Tensor
 
-from gpu_runner import catalogue, images
+from gpu_runner import background, catalogue, images, upscalers
+from gpu_runner.canvas import Canvas, Source, compose
+from gpu_runner.control_room import Beginning, ControlRoom
+from gpu_runner.enlarging import EnlargingPlan
+from gpu_runner.errors import BadOrder
+from gpu_runner.model_sets import Models
+from gpu_runner.nsfw import Check
 from gpu_runner.protocol import GenerationRequest, RunOrder
-from gpu_runner.schedules import NoiseLevels
+from gpu_runner.request import ChangeBackground, Picture
 from gpu_runner.tasks import Plan
+from gpu_runner.upscaling import resize_by_itself, run_by_itself
+from gpu_runner.words import TooManyWords
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint, ModelStore
-
-
-class BadOrder(ValueError):
-    """The message is fit for the client's eyes."""
+    from gpu_runner.models import ModelStore
+    from gpu_runner.upscaler_loading import LoadedUpscaler
 
 
 @dataclass(frozen=True)
 class Prepared:
-    checkpoint: LoadedCheckpoint
-    plan: Plan
-    pictures: tuple[Image.Image, ...]
-
-    def pixels(self, indices: range) -> list[Tensor | None]:
-        """What each picture of a batch begins with. One picture for all is one tensor for all."""
-        if not self.pictures:
-            return [None for _ in indices]
-        if len(self.pictures) == 1:
-            return [images.to_tensor(self.pictures[0])] * len(indices)
-        return [images.to_tensor(self.pictures[index]) for index in indices]
+    plan: Plan | EnlargingPlan
+    check: Check | None = None  # what finished pictures go through
+    maps: tuple[bytes, ...] = ()  # PNG files of what ControlNets are shown
 
 
 def prepare(store: ModelStore, order: RunOrder) -> Prepared:
     check(order.request)
-    pictures = tuple(read_pictures(order))
-    checkpoint = store.get(order.checkpoint)
-    return Prepared(checkpoint, Plan.of(order.request, NoiseLevels(checkpoint.alphas_cumprod)), pictures)
+    sources = tuple(read_sources(order))
+    try:
+        plan = _plan(store, order, sources)
+    except TooManyWords as error:
+        raise BadOrder(str(error)) from error
+    plan, maps = _controlled(store, order, sources, plan)
+    return Prepared(plan, nsfw_check(store, order), maps)
+
+
+def _controlled(
+    store: ModelStore, order: RunOrder, sources: tuple[Source, ...], plan: Plan | EnlargingPlan
+) -> tuple[Plan | EnlargingPlan, tuple[bytes, ...]]:
+    if not order.request.controls or isinstance(plan, EnlargingPlan):
+        return plan, ()
+    beginnings = Beginning.of(sources, plan.canvases)
+    room = ControlRoom(store, order, plan, beginnings, lambda picture: _opened(order, picture))
+    controls = room.controls()
+    return plan.controlled_by(controls), tuple(images.png(picture) for picture in controls.maps())
+
+
+def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> Plan | EnlargingPlan:
+    request = background.drawing_request(order.request)
+    if request.upscale is not None:
+        first, second = (
+            _upscaler(store, order, name) for name in (request.upscale.upscaler, request.upscale.upscaler_2)
+        )
+        return EnlargingPlan.of(request, request.upscale, sources, first, second)
+    upscaler = _upscaler(store, order, request.hires.upscaler if request.hires else request.upscaler)
+    plan = Plan.of(request, Models.of(store, order), upscaler)
+    if order.request.change_background is not None:
+        return replace(plan, canvases=_backdrops(store, order, order.request.change_background))
+    if isinstance(upscaler, str):
+        return replace(plan, canvases=_canvases(request, sources, upscaler))
+    return replace(plan, sources=sources)
+
+
+def _upscaler(store: ModelStore, order: RunOrder, name: str) -> LoadedUpscaler | str:
+    """A model where the name means a file."""
+    file = upscalers.file_of(name)
+    return store.upscaler(order.file("upscaler", file)) if file else name or upscalers.LANCZOS
+
+
+def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler: str) -> tuple[Canvas, ...]:
+    made = {
+        id(source): run_by_itself(compose(request, source, resize_by_itself(upscaler))) for source in sources
+    }
+    return tuple(made[id(source)] for source in sources)
+
+
+def _backdrops(store: ModelStore, order: RunOrder, part: ChangeBackground) -> tuple[Canvas, ...]:
+    """One for each init image. Matting takes longer than a step, and here it keeps nobody from his steps."""
+    request = order.request
+    mask = _opened(order, part.mask) if part.mask else None
+    matting = None
+    if mask is None and part.cut_out_by == "matting":
+        matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
+    made = {}
+    for picture in set(request.init_images):
+        product = background.cut_out(_opened(order, picture), mask, part, request.background, matting)
+        made[picture] = background.canvas(request, part, product)
+    return tuple(made[picture] for picture in request.init_images)
+
+
+def nsfw_check(store: ModelStore, order: RunOrder) -> Check | None:
+    wanted = order.request.nsfw
+    if wanted.policy == "off":
+        return None
+    detector = store.onnx.get(order.file("nsfw", wanted.model), "nsfw")
+    return Check.of(detector, wanted.policy, wanted.threshold)
 
 
 def check(request: GenerationRequest) -> None:
-    if request.sampler not in {sampler.name for sampler in catalogue.SAMPLERS}:
-        raise BadOrder(f"there is no sampler {request.sampler!r}")
-    if not catalogue.is_scheduler(request.scheduler):
-        raise BadOrder(f"there is no scheduler {request.scheduler!r}")
+    for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
+        if sampler and sampler not in {known.name for known in catalogue.SAMPLERS}:
+            raise BadOrder(f"there is no sampler {sampler!r}")
+    for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
+        if scheduler and not catalogue.is_scheduler(scheduler):
+            raise BadOrder(f"there is no scheduler {scheduler!r}")
 
 
-def read_pictures(order: RunOrder) -> list[Image.Image]:
+def read_sources(order: RunOrder) -> list[Source]:
+    """One for each init image; a picture that is named more than once is decoded once."""
     request = order.request
-    read: dict[str, Image.Image] = {}
-    for sha256 in {picture.sha256 for picture in request.init_images}:
-        picture = images.read(_decoded(order.inputs[sha256]))
-        read[sha256] = images.resize(picture, request.width, request.height, request.resize_mode)
-    return [read[picture.sha256] for picture in request.init_images]
+    mask = _opened(order, request.inpaint.mask) if request.inpaint else None
+    read = {picture: Source(_init_image(order, picture), mask) for picture in set(request.init_images)}
+    return [read[picture] for picture in request.init_images]
+
+
+def _init_image(order: RunOrder, picture: Picture) -> Image.Image:
+    flat = images.flatten(_opened(order, picture), order.request.background)
+    return flat if order.request.keep_texture else images.without_texture(flat)
+
+
+def _opened(order: RunOrder, picture: Picture) -> Image.Image:
+    return images.open_picture(_decoded(order.inputs[picture.sha256]))
 
 
 def _decoded(data: str) -> bytes:

@@ -7,8 +7,6 @@ bracket keeps its own stack. No torch here: admission looks at prompts too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from lark import Lark, Token
 
@@ -92,63 +90,3 @@ def _extend(section: Section, text: str, weight: float) -> None:
         section[-1] = (section[-1][0] + text, weight)
     elif text:
         section.append((text, weight))
-
-
-EDITING = "prompt editing [from:to:when]"
-ALTERNATION = "alternating words [a|b]"
-COMPOSITION = "composition with AND"
-EXTRA_NETWORK = re.compile(r"<(lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
-AND = re.compile(r"\bAND\b")
-NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-
-
-def unsupported_syntax(text: str, *, negative: bool = False) -> str | None:
-    """The first construct that would be drawn wrongly, because it is not supported yet; None when there is none.
-
-    AND and extra networks mean nothing in a negative prompt: there they are plain words.
-    """
-    found = list(_square_constructs(LEXER.lex(text)))
-    if not negative:
-        found += [(match.start(), f"extra network {match[0][:80]}") for match in EXTRA_NETWORK.finditer(text)]
-        found += [(match.start(), COMPOSITION) for match in AND.finditer(text)]
-    return min(found)[1] if found else None
-
-
-@dataclass
-class _Bracket:
-    """An open bracket: where it stands, and what has been seen directly inside it."""
-
-    kind: str
-    place: int
-    alternates: bool = False
-    colons: int = 0
-    after_colon: list[str] = field(default_factory=list)
-
-    def see(self, token: Token) -> None:
-        self.alternates |= token.type == "BAR"
-        self.colons += token.type == "COLON"
-        if token.type == "COLON":
-            self.after_colon.clear()
-        else:
-            self.after_colon.append(token.value)
-
-    def construct(self) -> str | None:
-        if self.alternates:
-            return ALTERNATION
-        return EDITING if self.colons and NUMBER.fullmatch("".join(self.after_colon)) else None
-
-
-def _square_constructs(tokens: Iterable[Token]) -> Iterator[tuple[int, str]]:
-    """Editing and alternation with the places of their brackets. Here brackets nest: this part of the language is a tree."""
-    open_brackets: list[_Bracket] = []
-    for token in tokens:
-        if token.type in FACTORS:
-            open_brackets.append(_Bracket(token.type, token.start_pos or 0))
-        elif OPENINGS.get(token.type) and open_brackets and open_brackets[-1].kind == OPENINGS[token.type]:
-            closed = open_brackets.pop()
-            if closed.kind == "SQUARE" and (construct := closed.construct()):
-                yield closed.place, construct
-            if open_brackets:
-                open_brackets[-1].after_colon.append("()")  # something stood there, and it was no number
-        elif open_brackets:
-            open_brackets[-1].see(token)

@@ -5,21 +5,53 @@ A worker POSTs a RunOrder to ``/generate`` and reads events, one JSON object a l
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
+
+from gpu_runner.request import (
+    MAX_SEED,
+    NSFW_POLICIES,
+    Emphasis,
+    GenerationRequest,
+    Hires,
+    Inpaint,
+    Message,
+    ModelName,
+    NsfwPolicy,
+    Picture,
+    Upscale,
+)
+
+__all__ = [
+    "EVENT",
+    "MAX_SEED",
+    "NSFW_POLICIES",
+    "PROTOCOL_VERSION",
+    "Accepted",
+    "CancelOrder",
+    "ControlMap",
+    "Done",
+    "Emphasis",
+    "Event",
+    "Failed",
+    "GenerationRequest",
+    "Hires",
+    "Image",
+    "Inpaint",
+    "LoadedModel",
+    "Message",
+    "ModelFile",
+    "ModelName",
+    "NsfwPolicy",
+    "Picture",
+    "Progress",
+    "RunOrder",
+    "RunnerStatus",
+    "Upscale",
+]
 
 PROTOCOL_VERSION = 1
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-MAX_SEED = 2**32 - 1
-
-
-class Message(BaseModel):
-    """Frozen and strict about unknown fields: a word that one side does not know must not be dropped in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelFile(Message):
@@ -37,56 +69,6 @@ class ModelFile(Message):
         return path
 
 
-class Picture(Message):
-    """An input picture, named by the SHA-256 of its bytes. The bytes travel beside the request, never in it."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class GenerationRequest(Message):
-    """The canonical request: what every dialect is translated to, and what a job keeps.
-
-    Names are diffusers'. Sizes are pixels. Seeds are resolved at admission, so that a retry draws the same pictures.
-    """
-
-    task: Literal["txt2img", "img2img"] = "txt2img"
-    checkpoint: str = ""  # the registry's name; empty asks for the default checkpoint
-    prompt: str = Field(default="", max_length=20_000)
-    negative_prompt: str = Field(default="", max_length=20_000)
-    width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
-    height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
-    num_inference_steps: int = Field(default=20, ge=1, le=500)
-    guidance_scale: float = Field(default=7.0, ge=0, le=100, allow_inf_nan=False)
-    sampler: str = "Euler"
-    scheduler: str = "Automatic"  # a label of schedules.SCHEDULES
-    eta: float | None = Field(
-        default=None, ge=0, le=10, allow_inf_nan=False
-    )  # None: the sampler's own default
-    clip_skip: int = Field(default=1, ge=1, le=12)
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # picture i is drawn with (seed + i) modulo 2**32
-    num_images: int = Field(default=1, ge=1, le=256)
-    batch_size: int = Field(
-        default=1, ge=1, le=256
-    )  # pictures of this job drawn at the same time; then the next batch
-    init_images: tuple[Picture, ...] = ()  # img2img: one for all pictures, or one each
-    resize_mode: Literal["stretch", "crop", "fill"] = "stretch"
-    strength: float = Field(default=0.75, ge=0, le=1, allow_inf_nan=False)
-    output_format: Literal["png", "jpeg", "webp"] = "png"
-    preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
-
-    @model_validator(mode="after")
-    def has_the_pictures_its_task_needs(self) -> GenerationRequest:
-        if self.task == "img2img":
-            if len(self.init_images) not in (1, self.num_images):
-                raise ValueError("img2img needs one init image, or one for each picture")
-        elif self.init_images:
-            raise ValueError("txt2img takes no init image")
-        return self
-
-    def seed_of(self, index: int) -> int:
-        return (self.seed + index) % (MAX_SEED + 1)
-
-
 class RunOrder(Message):
     """One job for a runner: the request, the files that its names stand for, and the bytes of its input pictures."""
 
@@ -94,16 +76,19 @@ class RunOrder(Message):
     job_id: str = Field(min_length=1, max_length=64)
     request: GenerationRequest
     checkpoint: ModelFile
+    files: dict[str, ModelFile] = {}  # ModelName.key of all others that the request names -> file
     inputs: dict[str, str] = {}  # sha256 -> base64 of the picture file's bytes
 
     @model_validator(mode="after")
-    def carries_every_input(self) -> RunOrder:
-        missing = [
-            picture.sha256 for picture in self.request.init_images if picture.sha256 not in self.inputs
-        ]
-        if missing:
-            raise ValueError(f"inputs lack {missing[0]}")
+    def carries_all_that_the_request_names(self) -> RunOrder:
+        if missing := self.request.pictures() - self.inputs.keys():
+            raise ValueError(f"inputs lack {min(missing)}")
+        if missing := {name.key for name in self.request.model_names()} - self.files.keys():
+            raise ValueError(f"files lack {min(missing)}")
         return self
+
+    def file(self, kind: str, name: str) -> ModelFile:
+        return self.files[ModelName(kind, name).key]
 
 
 class CancelOrder(Message):
@@ -147,6 +132,16 @@ class Image(Message):
     width: int
     height: int
     data: str  # base64 of a PNG file without text chunks
+    nsfw: bool | None = None  # None: it was not looked at
+    nsfw_score: float | None = None
+
+
+class ControlMap(Message):
+    """What a ControlNet is shown; sent before the first step. ``index`` counts the job's maps."""
+
+    type: Literal["control_map"] = "control_map"
+    index: int = Field(ge=0)
+    data: str  # base64 of a PNG file
 
 
 class Done(Message):
@@ -166,6 +161,7 @@ ErrorCode = Literal[
     "model_unavailable",  # the file is missing, or is not what the registry says
     "out_of_memory",
     "busy",  # no free slot: the order was not taken
+    "nsfw",  # a picture was drawn that may not be shown
     "internal",
 ]
 
@@ -176,9 +172,10 @@ class Failed(Message):
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
+    work: Done | None = None  # what was done all the same; only of a job whose work is paid for
 
 
-Event = Annotated[Accepted | Progress | Image | Done | Failed, Field(discriminator="type")]
+Event = Annotated[Accepted | Progress | ControlMap | Image | Done | Failed, Field(discriminator="type")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

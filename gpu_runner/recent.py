@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 class Recent(Generic[K, V]):
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._lock = Lock()
 
@@ -26,7 +26,7 @@ class Recent(Generic[K, V]):
         with self._lock:
             self._entries[key] = value
             self._entries.move_to_end(key)
-            while len(self._entries) > self._limit:
+            while len(self._entries) > self.limit:
                 self._entries.popitem(last=False)
 
     def __len__(self) -> int:

@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gpu_runner.asks import Ask
+from gpu_runner.finishing import Finished
 from gpu_runner.preparation import Prepared
-from gpu_runner.protocol import Done, Event, Failed, Image, Progress, RunOrder
-from gpu_runner.tasks import Ask, Brake, Task, draw
+from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunOrder
+from gpu_runner.tasks import Task
+from gpu_runner.walking import Brake
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,9 @@ class Picture:
     run: Run
     index: int
     task: Task
-    ask: Ask
     since: int  # the engine's turn in which it asked
+    ask: Ask = field(init=False)
     steps: int = 0
-
-    @property
-    def checkpoint_key(self) -> str:
-        return self.run.prepared.checkpoint.key
 
 
 @dataclass
@@ -44,6 +43,10 @@ class Batch:
     steps: dict[int, int] = field(default_factory=dict)  # of each picture, by its index
     drawn: int = 0
     previewed: int = 0  # the step that the last preview showed
+
+    @property
+    def is_drawn(self) -> bool:
+        return self.drawn == len(self.indices)
 
     @property
     def step(self) -> int:
@@ -59,8 +62,9 @@ class Run:
         self.order = order
         self.closed = False
         self.batch: Batch | None = None
+        self.beginning = False  # its next pictures are being begun right now
         self.last_batch = False  # an interrupt leaves no batch after the one under way
-        self.steps_run = self.images_started = self.images_done = 0
+        self.steps_run = self.steps_shown = self.images_started = self.images_done = 0
         self.device_seconds = 0.0
         self._on_event = on_event
         self._lock = threading.RLock()
@@ -97,26 +101,34 @@ class Run:
         return self.batch
 
     def begin_pictures(self, turn: int) -> list[Picture]:
-        """Those of the next batch; none when there is no more to draw."""
+        """Those of the next batch, before their first ask; none when there is no more to draw."""
         batch = self.next_batch()
         if batch is None:
             return []
         self.images_started += len(batch.indices)
-        pictures = []
-        for index, pixels in zip(batch.indices, self.prepared.pixels(batch.indices), strict=True):
-            task = draw(self.prepared.plan, self.prepared.checkpoint, index, pixels, batch.brake)
-            pictures.append(Picture(self, index, task, next(task), turn))
-        return pictures
+        plan = self.prepared.plan
+        return [Picture(self, index, plan.begin(index, batch.brake), turn) for index in batch.indices]
+
+    def show_maps(self) -> None:
+        for index, png in enumerate(self.prepared.maps):
+            self.emit(ControlMap(index=index, data=base64.b64encode(png).decode()))
 
     def count_step(self, picture: Picture) -> None:
         picture.steps += 1
         self.steps_run += 1
+        self.steps_shown += picture.steps <= self.prepared.plan.steps
         if self.batch is not None:
             self.batch.steps[picture.index] = picture.steps
+
+    def count_drawn(self, picture: Picture) -> None:
+        """A sampler that finds out its steps on the way may have taken fewer than were announced, or more."""
+        self.steps_shown += max(0, self.prepared.plan.steps - picture.steps)
 
     @property
     def preview_is_due(self) -> bool:
         every, batch = self.order.request.preview_every, self.batch
+        if self.order.request.nsfw.hides:  # nobody has looked at the picture yet
+            return False
         if not every or batch is None or batch.step == batch.previewed or batch.step % every:
             return False
         batch.previewed = batch.step
@@ -126,7 +138,7 @@ class Run:
         request, batch = self.order.request, self.batch
         self.emit(
             Progress(
-                step=self.steps_run,
+                step=self.steps_shown,
                 steps=max(1, self.prepared.plan.steps * request.num_images),
                 images_done=self.images_done,
                 batch=batch.number if batch else 0,
@@ -135,19 +147,28 @@ class Run:
             )
         )
 
-    def deliver(self, index: int, png: bytes) -> None:
-        request = self.order.request
+    def deliver(self, index: int, finished: Finished) -> None:
+        verdict = finished.verdict
         self.images_done += 1
+        if self.order.request.task == "upscale":  # which asks no UNet: a picture is its step
+            self.steps_run += 1
+            self.report_progress(None)
         self.emit(
             Image(
                 index=index,
-                seed=request.seed_of(index),
-                width=request.width,
-                height=request.height,
-                data=base64.b64encode(png).decode(),
+                seed=self.order.request.seed_of(index),
+                width=finished.width,
+                height=finished.height,
+                data=base64.b64encode(finished.png).decode(),
+                nsfw=None if verdict is None else verdict.unfit,
+                nsfw_score=None if verdict is None else verdict.score,
             )
         )
 
-    def finish(self) -> None:
+    def work(self) -> Done:
+        """What was done up to now."""
         elapsed = time.monotonic() - self._began
-        self.emit(Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run))
+        return Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run)
+
+    def finish(self) -> None:
+        self.emit(self.work())

@@ -2,62 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
 from torch import Tensor
 
-from gpu_runner import catalogue
-from gpu_runner.denoiser import Guidance, Question
+from gpu_runner import catalogue, control_finishing, hires, images, inpainting, upscaling
+from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
+from gpu_runner.canvas import Canvas, Source, compose
+from gpu_runner.conditioning import Wording
+from gpu_runner.controls import Controls, Unit, Units
+from gpu_runner.direction import Direction, directed, wording_of
+from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.samplers import SAMPLERS, evaluations
-from gpu_runner.schedules import NoiseLevels, img2img_part, sigmas_for
+from gpu_runner.refining import Handover
+from gpu_runner.schedules import NoiseLevels
+from gpu_runner.steering import Steering, steer
+from gpu_runner.upscalers import LANCZOS, latent_mode
+from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
+from gpu_runner.words import Words
 
 if TYPE_CHECKING:
+    from gpu_runner.model_sets import Models
     from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.upscaler_loading import LoadedUpscaler
 
-LATENT_SCALE = 8  # pixels a latent pixel, each way
 
-
-@dataclass(frozen=True, eq=False)
-class TextAsk:
-    """Answered with (positive, negative) of the same length."""
-
-    prompts: tuple[str, str]
-    clip_skip: int
+def _as_it_is(picture: Image.Image) -> Image.Image:
+    return picture
 
 
 @dataclass(frozen=True, eq=False)
-class EncodeAsk:
-    """Answered with the latent of (3, height, width) pixels."""
+class Drawn:
+    """Pixels as the device left them, and what is still to be done to them, beside the engine's thread."""
 
-    pixels: Tensor
+    pixels: Tensor | Image.Image
+    finish: Callable[[Image.Image], Image.Image] = _as_it_is
 
+    def off_the_device(self) -> Drawn:
+        return replace(self, pixels=self.pixels.cpu()) if isinstance(self.pixels, Tensor) else self
 
-@dataclass(frozen=True, eq=False)
-class DenoiseAsk:
-    """Answered with the denoised estimate."""
-
-    question: Question
-
-
-@dataclass(frozen=True, eq=False)
-class DecodeAsk:
-    """Answered with (3, height, width) pixels."""
-
-    latent: Tensor
+    def picture(self) -> Image.Image:
+        pixels = self.pixels
+        return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk
-Task = Generator[Ask, Any, Tensor]
+Task = Generator[Ask, Any, Drawn]
 
 
-class Brake:
-    """Pulled from outside, it ends the walk at the next estimate, which then is the picture."""
+@dataclass(frozen=True)
+class Pass:
+    """One walk: its request says in whose words, its model estimates."""
 
-    pulled = False
+    request: GenerationRequest
+    model: LoadedCheckpoint
+    way: Way
+    words: Words
+    wording: Wording
+    refiner: Pass | None = None  # which takes over on the way
+    units: Units = ((),)
+
+    @classmethod
+    def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
+        way = Way.of(request, NoiseLevels(model.alphas_cumprod))
+        earlier = _calls(before.request) if before else None
+        words = Words.of(request.prompt, request.negative_prompt, _calls(request), first_pass=earlier)
+        return cls(request, model, way, words, wording_of(request, model))
+
+    def refined_by(self, model: LoadedCheckpoint | None) -> Pass:
+        if model is None:
+            return self
+        return replace(self, refiner=replace(self, model=model, wording=wording_of(self.request, model)))
+
+    def direction(self) -> Generator[Ask, Any, Direction]:
+        return (yield from directed(self.model, self.words, self.wording, self.request.guidance_scale))
+
+    def units_of(self, index: int) -> tuple[Unit, ...]:
+        return self.units[index if len(self.units) > 1 else 0]
+
+    def steer(self, index: int) -> Generator[Ask, Any, tuple[Steering, ...]]:
+        return (yield from steer(self.units_of(index), self.model, self.request.seed_of(index)))
+
+    def noise(self, index: int) -> NoiseStream:
+        return NoiseStream.of(self.request, index, self.way.latent_shape, self.model.device)
+
+
+def _calls(request: GenerationRequest) -> int:
+    return catalogue.sampler(request.sampler).nominal_calls(request.num_inference_steps)
 
 
 @dataclass(frozen=True)
@@ -65,61 +100,147 @@ class Plan:
     """What the pictures of one request have in common."""
 
     request: GenerationRequest
-    levels: NoiseLevels
-    sigmas: list[float]
-    eta: float
+    first: Pass
+    second: Pass | None = None
+    upscaler: LoadedUpscaler | str = LANCZOS  # of the init images, or between the passes
+    canvases: tuple[Canvas, ...] = ()  # one for all pictures, or one each
+    sources: tuple[Source, ...] = ()  # likewise, where only the device can make canvases of them
 
     @classmethod
-    def of(cls, request: GenerationRequest, levels: NoiseLevels) -> Plan:
-        sigmas = sigmas_for(levels, request.sampler, request.scheduler, request.num_inference_steps)
-        if request.task == "img2img":
-            sigmas = img2img_part(request.sampler, sigmas, request.num_inference_steps, request.strength)
-        default = catalogue.sampler(request.sampler).default_eta or 0.0
-        return cls(request, levels, sigmas, default if request.eta is None else request.eta)
+    def of(
+        cls,
+        request: GenerationRequest,
+        models: Models,
+        upscaler: LoadedUpscaler | str = LANCZOS,
+    ) -> Plan:
+        """The refiner refines the last pass, as A1111 does by default."""
+        first = Pass.of(request, models.checkpoint)
+        if request.hires is None:
+            return cls(request, first.refined_by(models.refiner), None, upscaler)
+        wanted = hires.second_request(request, request.hires)
+        second = Pass.of(wanted, models.hires or models.checkpoint, first)
+        return cls(request, first, second.refined_by(models.refiner), upscaler)
+
+    @property
+    def checkpoint(self) -> LoadedCheckpoint:
+        return self.first.model
 
     @property
     def steps(self) -> int:
-        """How often each picture will ask the UNet."""
-        return evaluations(self.request.sampler, self.sigmas, self.eta)
+        """How often each picture will ask a UNet."""
+        return self.first.way.steps + (self.second.way.steps if self.second else 0)
 
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        return 4, self.request.height // LATENT_SCALE, self.request.width // LATENT_SCALE
+    def controlled_by(self, controls: Controls) -> Plan:
+        second = replace(self.second, units=controls.second) if self.second else None
+        return replace(self, first=replace(self.first, units=controls.first), second=second)
 
-    @property
-    def variance_preserving(self) -> bool:
-        """The samplers that walk their own timesteps begin and end in the variance-preserving space."""
-        return catalogue.sampler(self.request.sampler).ignores_schedule
+    def begin(self, index: int, brake: Brake) -> Task:
+        return draw(self, index, brake)
 
 
-def draw(plan: Plan, checkpoint: LoadedCheckpoint, index: int, pixels: Tensor | None, brake: Brake) -> Task:
-    """``pixels`` is what img2img begins with; txt2img has none."""
-    request = plan.request
-    positive, negative = yield TextAsk((request.prompt, request.negative_prompt), request.clip_skip)
-    guidance = Guidance(positive, negative, request.guidance_scale)
-    latent = None if pixels is None else (yield EncodeAsk(pixels))
-    noise = NoiseStream(request.seed_of(index), plan.latent_shape, checkpoint.unet.device)
-    walked = yield from _walk(plan, _start(plan, latent, noise), guidance, noise, brake)
-    return (yield DecodeAsk(walked))
+def draw(plan: Plan, index: int, brake: Brake) -> Task:
+    canvas = yield from _canvas(plan, index)
+    latent = yield from _first_pass(plan.first, canvas, index, brake)
+    last = plan.first
+    if plan.second is not None and not brake.pulled:
+        latent = yield from _second_pass(plan, plan.second, latent, index, brake)
+        last = plan.second
+    pixels = yield DecodeAsk((last.refiner or last).model, latent)
+    return Drawn(pixels, partial(_finish, last.units_of(index), canvas))
 
 
-def _start(plan: Plan, latent: Tensor | None, noise: NoiseStream) -> Tensor:
-    sigma = plan.sigmas[0]
-    if latent is not None:
-        return latent + noise.draw() * sigma
-    return noise.draw() * ((1 + sigma**2) ** 0.5 if plan.variance_preserving else sigma)
+def _finish(units: tuple[Unit, ...], canvas: Canvas | None, drawn: Image.Image) -> Image.Image:
+    drawn = control_finishing.finished(units, drawn)
+    return canvas.finish(drawn) if canvas else drawn
+
+
+def _canvas(plan: Plan, index: int) -> Generator[Ask, Any, Canvas | None]:
+    """What img2img begins with; txt2img has none."""
+    if len(plan.canvases) == 1:
+        return plan.canvases[0]
+    if plan.canvases:
+        return replace(plan.canvases[index])  # whose pixels are forgotten with this picture
+    if not plan.sources:
+        return None
+    source = plan.sources[index if len(plan.sources) > 1 else 0]
+    return (yield from compose(plan.request, source, partial(upscaling.resize, plan.upscaler)))
+
+
+def _first_pass(walked: Pass, canvas: Canvas | None, index: int, brake: Brake) -> Generator[Ask, Any, Tensor]:
+    direction = yield from walked.direction()
+    noise = walked.noise(index)
+    latent, keeping = None, None
+    if canvas is not None:
+        latent = yield from _encoded(walked, canvas)
+        if canvas.mask is not None and walked.request.inpaint is not None:
+            keeping = inpainting.keeping(canvas, walked.request.inpaint, latent, walked.noise(index))
+            latent = keeping.original
+    x = walked.way.start(latent, noise)
+    if keeping is not None:
+        keeping = keeping.began_at(x, walked.way.sigmas[0])
+    steerings = yield from walked.steer(index)
+    return (yield from _walk(walked, direction, x, noise, brake, canvas, keeping, steerings))
+
+
+def _second_pass(
+    plan: Plan, walked: Pass, latent: Tensor, index: int, brake: Brake
+) -> Generator[Ask, Any, Tensor]:
+    """Its noise is fresh, from the same seed, at the new size."""
+    direction = yield from walked.direction()
+    width, height = walked.request.width, walked.request.height
+    assert plan.request.hires is not None
+    mode = latent_mode(plan.request.hires.upscaler)
+    if mode is not None:
+        latent = hires.enlarged_latent(latent, mode, width, height)
+    else:
+        latent = yield from hires.enlarged_picture(
+            plan.first.model, walked.model, latent, plan.upscaler, (width, height)
+        )
+    noise = walked.noise(index)
+    x, steerings = walked.way.start(latent, noise), (yield from walked.steer(index))
+    return (yield from _walk(walked, direction, x, noise, brake, steerings=steerings))
+
+
+def _encoded(walked: Pass, canvas: Canvas) -> Generator[Ask, Any, Tensor]:
+    latent = yield EncodeAsk(walked.model, canvas.pixels)
+    if tuple(latent.shape[-2:]) != walked.way.latent_shape[-2:]:  # resize mode "latent"
+        width, height = walked.request.width, walked.request.height
+        mode = latent_mode("Latent")
+        assert mode is not None
+        latent = upscaling.interpolate(latent, mode, width // LATENT_SCALE, height // LATENT_SCALE)
+    return latent
 
 
 def _walk(
-    plan: Plan, x: Tensor, guidance: Guidance, noise: NoiseStream, brake: Brake
-) -> Generator[Ask, Tensor, Tensor]:
-    sampler = SAMPLERS[plan.request.sampler](x, plan.sigmas, noise, plan.eta)
-    denoised: Tensor | None = None
-    try:
-        while True:
-            x, sigma = sampler.send(denoised) if denoised is not None else next(sampler)
-            denoised = yield DenoiseAsk(Question(x, sigma, plan.levels.timestep_at(sigma), guidance))
-            if brake.pulled:
-                return denoised
-    except StopIteration as end:
-        return end.value / (1 + plan.sigmas[-1] ** 2) ** 0.5 if plan.variance_preserving else end.value
+    walked: Pass,
+    direction: Direction,
+    x: Tensor,
+    noise: NoiseStream,
+    brake: Brake,
+    canvas: Canvas | None = None,
+    keeping: Keeping | None = None,
+    steerings: tuple[Steering, ...] = (),
+) -> Generator[Ask, Any, Tensor]:
+    first = yield from _script(walked, direction, canvas, keeping, steerings)
+    script: Script | Handover = first
+    if walked.refiner is not None and walked.request.refiner is not None:
+        words = yield from walked.refiner.direction()
+        alike = walked.refiner.model.is_built_like(walked.model)
+        second = yield from _script(walked.refiner, words, canvas, keeping, steerings if alike else ())
+        script = Handover(first, second, walked.request.refiner.switch_at)
+    latent = yield from walk(walked.way, script, x, noise, brake)
+    return latent if keeping is None else keeping.blend(latent)
+
+
+def _script(
+    walked: Pass,
+    direction: Direction,
+    canvas: Canvas | None,
+    keeping: Keeping | None,
+    steerings: tuple[Steering, ...],
+) -> Generator[Ask, Any, Script]:
+    extra = None
+    if inpainting.is_made_for_inpainting(walked.model):
+        size = walked.request.width, walked.request.height
+        extra = yield from inpainting.conditioning(walked.model, *size, canvas, walked.request.inpaint)
+    return Script(walked.model, direction, keeping, extra, steerings)

@@ -61,12 +61,12 @@ def picture_file(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
     return file.getvalue()
 
 
-def order_of(job_id: str, checkpoint, *files: bytes, **fields) -> RunOrder:
-    """``files`` are the init images of an img2img."""
-    inputs = {hashlib.sha256(data).hexdigest(): base64.b64encode(data).decode() for data in files}
+def order_of(job_id: str, checkpoint, *files: bytes, more=(), models=None, **fields) -> RunOrder:
+    """``files`` are the init images of an img2img; ``more`` other pictures, and ``models`` files, that it names."""
+    inputs = {hashlib.sha256(data).hexdigest(): base64.b64encode(data).decode() for data in [*files, *more]}
     if files:
         pictures = tuple(Picture(sha256=hashlib.sha256(data).hexdigest()) for data in files)
         fields = {"task": "img2img", "init_images": pictures} | fields
     defaults = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 6}
     request = GenerationRequest(**(defaults | fields))
-    return RunOrder(job_id=job_id, request=request, checkpoint=checkpoint, inputs=inputs)
+    return RunOrder(job_id=job_id, request=request, checkpoint=checkpoint, inputs=inputs, files=models or {})

@@ -4,25 +4,36 @@ from dataclasses import dataclass
 
 import torch
 
+from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, TextAsk
 from gpu_runner.batching import CPU_LIMITS, Limits, choose
+from gpu_runner.conditioning import Conditioning, Wording
 from gpu_runner.denoiser import Guidance, Question
-from gpu_runner.tasks import Ask, DecodeAsk, DenoiseAsk, TextAsk
 
 
 @dataclass(eq=False)
 class Waiting:
     ask: Ask
     since: int = 0
-    checkpoint_key: str = "a"
 
 
-def step(side=8, tokens=77, scale=7.0):
-    texts = torch.zeros(tokens, 4)
-    return DenoiseAsk(Question(torch.zeros(4, side, side), 1.0, 100.0, Guidance(texts, texts, scale)))
+@dataclass
+class Model:
+    unet_key: str
+    vae_key: str = "a"
+    text_key: str = "a"
+
+
+MODEL = Model("a")
+
+
+def step(side=8, tokens=77, scale=7.0, parts=1, model=MODEL):
+    text = Conditioning(torch.zeros(tokens, 4))
+    guidance = Guidance(((text, 1.0),) * parts, text, scale)
+    return DenoiseAsk(model, Question(torch.zeros(4, side, side), 1.0, 100.0, guidance))
 
 
 def decode():
-    return DecodeAsk(torch.zeros(4, 8, 8))
+    return DecodeAsk(MODEL, torch.zeros(4, 8, 8))
 
 
 def chosen(*pictures, limits=CPU_LIMITS, steps_are_due=False):
@@ -34,12 +45,11 @@ def test_different_scales_share_a_call():
     assert chosen(one, other) == [one, other]
 
 
-def test_other_sizes_texts_and_checkpoints_do_not():
+def test_other_sizes_and_checkpoints_do_not():
     pictures = [
         Waiting(step()),
         Waiting(step(side=16)),
-        Waiting(step(tokens=154)),
-        Waiting(step(), checkpoint_key="b"),
+        Waiting(step(model=Model("b"))),
     ]
     assert len(chosen(*pictures)) == 1
 
@@ -63,11 +73,23 @@ def test_what_joins_or_leaves_goes_before_steps_but_not_twice_in_a_row():
 
 def test_texts_are_encoded_together():
     pictures = [
-        Waiting(TextAsk(("a", ""), 1)),
-        Waiting(TextAsk(("b", ""), 1)),
-        Waiting(TextAsk(("b", ""), 2)),
+        Waiting(TextAsk(MODEL, ("a", ""), Wording())),
+        Waiting(TextAsk(MODEL, ("b", ""), Wording())),
+        Waiting(TextAsk(MODEL, ("b", ""), Wording(clip_skip=2))),
     ]
     assert chosen(*pictures) == pictures[:2]
+
+
+def test_texts_of_different_lengths_share_a_call_while_their_common_length_is_short():
+    short, double, triple, five = (Waiting(step(tokens=77 * chunks)) for chunks in (1, 2, 3, 5))
+    assert chosen(short, double, triple) == [short, double, triple]
+    assert chosen(double, triple, five) == [double, triple]
+    assert chosen(short, five, double) == [short, five, double]
+
+
+def test_every_row_of_a_composed_prompt_counts():
+    pictures = [Waiting(step(parts=3)) for _ in range(3)]
+    assert len(chosen(*pictures, limits=Limits(rows=8, row_area=10**6, vae_area=64))) == 2
 
 
 def test_a_call_has_room_for_so_many_rows_the_oldest_first():
@@ -89,4 +111,5 @@ def test_even_the_largest_picture_has_room():
 
 def test_less_is_tried_after_memory_ran_out():
     asks = [step() for _ in range(4)]
-    assert CPU_LIMITS.below(asks).room(asks[0]) == 2
+    pictures = [Waiting(ask) for ask in asks]
+    assert len(chosen(*pictures, limits=CPU_LIMITS.below(asks))) == 2

@@ -28,13 +28,3 @@ def test_every_sampler_and_scheduler_named_is_one_that_can_draw():
     assert {sampler.name for sampler in catalogue.SAMPLERS} == set(samplers.SAMPLERS)
     assert {one.label for one in catalogue.SCHEDULERS} == {catalogue.AUTOMATIC, *schedules.SCHEDULES}
     assert {sampler.automatic for sampler in catalogue.SAMPLERS} <= set(schedules.SCHEDULES)
-
-
-@pytest.mark.parametrize("name", ["DPM++ SDE", "DPM++ 2M SDE Karras", "LCM"])
-def test_samplers_of_a1111_that_are_missing_here_are_known(name):
-    assert catalogue.is_not_yet(name)
-
-
-@pytest.mark.parametrize("name", ["Euler", "DPM++ 2M Karras", "bogus", ""])
-def test_the_others_are_not(name):
-    assert not catalogue.is_not_yet(name)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_runner import calls
+from gpu_runner import calls, catalogue
+from gpu_runner.asks import DecodeAsk, DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress
-from gpu_runner.tasks import DecodeAsk, DenoiseAsk
 from tests.gpu_runner.listening import Listener, order_of, picture_file
 
 STRANGERS = [
     {
-        "prompt": "a blue star",
+        "prompt": "a blue star AND (a cat:1.2) BREAK on a mat",
         "sampler": "Euler a",
         "num_inference_steps": 9,
         "guidance_scale": 3.0,
@@ -84,11 +84,11 @@ def gate(monkeypatch):
         def __init__(self):
             self.reached, self.open = threading.Event(), threading.Event()
 
-        def __call__(self, checkpoint, asks):
+        def __call__(self, asks):
             if any(isinstance(ask, DenoiseAsk) for ask in asks):
                 self.reached.set()
                 assert self.open.wait(60)
-            return answer(checkpoint, asks)
+            return answer(asks)
 
     answer, gate = calls.answer, Gate()
     monkeypatch.setattr(calls, "answer", gate)
@@ -109,7 +109,8 @@ def test_a_job_is_accepted_makes_progress_gives_its_picture_and_is_done(submit):
 
 def test_a_picture_alone_and_among_eight_strangers_is_the_same(submit, gate):
     """The device is held until all nine have arrived, so that they really share their calls."""
-    mine = {"prompt": "a red circle", "sampler": "Euler a", "num_inference_steps": 10, "seed": 99}
+    prompt = "a [red:green:0.5] [circle|square] AND a dog:0.4"
+    mine = {"prompt": prompt, "sampler": "Euler a", "num_inference_steps": 10, "seed": 99}
     gate.open.set()
     alone = submit(**mine)
     alone.end()
@@ -135,12 +136,54 @@ def test_each_stranger_too_is_the_same_in_company(submit, fields):
         assert np.abs(one - other).max() <= 1
 
 
+SAMPLERS = [sampler.name for sampler in catalogue.SAMPLERS]
+UNUSUAL = [
+    {},
+    {"subseed": 5, "subseed_strength": 0.4, "s_churn": 3.0},
+    {"noise_source": "nv", "eta_noise_seed_delta": 3, "s_min_uncond": 3.0},
+    {"seed_resize_from_width": 64, "seed_resize_from_height": 128, "eta": 0.5},
+]
+
+
+@pytest.fixture(scope="module")
+def crowd(store, tiny_checkpoint):
+    """A picture of every sampler, all begun together."""
+    engine, jobs = Engine(store, torch.device("cpu")), {}
+    engine.start()
+    for number, name in enumerate(SAMPLERS):
+        jobs[name] = Listener()
+        engine.submit(order_of(name, tiny_checkpoint[1], **sampled(number)), jobs[name])
+    for job in jobs.values():
+        job.end()
+    yield jobs
+    engine.stop()
+
+
+def sampled(number):
+    fields = {"sampler": SAMPLERS[number], "num_inference_steps": 4, "seed": number}
+    return fields | UNUSUAL[number % len(UNUSUAL)]
+
+
+@pytest.mark.parametrize("number", range(len(SAMPLERS)), ids=SAMPLERS)
+def test_every_sampler_draws_the_same_alone_and_in_company(submit, crowd, number):
+    alone = submit(**sampled(number))
+    assert isinstance(alone.end(), Done)
+    assert np.abs(alone.pixels[0] - crowd[SAMPLERS[number]].pixels[0]).max() <= 1
+
+
+def test_progress_of_a_walk_of_unknown_length_never_goes_back_or_beyond_its_end(submit):
+    job = submit(sampler="DPM adaptive", num_images=2)
+    done = job.end()
+    shares = [progress.step / progress.steps for progress in job.progress]
+    assert shares == sorted(shares)
+    assert shares[-1] <= 1
+    assert done.steps_run == len(job.progress)
+
+
 def test_strangers_really_share_calls(submit, gate, monkeypatch):
     sizes = []
     held = calls.answer
-    monkeypatch.setattr(
-        calls, "answer", lambda checkpoint, asks: sizes.append(len(asks)) or held(checkpoint, asks)
-    )
+    monkeypatch.setattr(calls, "answer", lambda asks: sizes.append(len(asks)) or held(asks))
     jobs = [submit(seed=0)]
     assert gate.reached.wait(60)
     jobs += [submit(seed=seed) for seed in (1, 2, 3)]
@@ -220,7 +263,7 @@ def test_a_job_can_be_cancelled_while_its_model_loads(engine, tiny_checkpoint, f
     loading, loaded = threading.Event(), threading.Event()
     get = engine.store.get
     monkeypatch.setattr(
-        engine.store, "get", lambda wanted: loading.set() or (loaded.wait(60) and get(wanted))
+        engine.store, "get", lambda *wanted: loading.set() or (loaded.wait(60) and get(*wanted))
     )
     job = Listener()
     engine.submit(order_of("early", file), job)
@@ -272,10 +315,10 @@ def break_calls(monkeypatch, kind, error, guilty):
     """Calls with a guilty ask of this kind fail as a whole, as they do on a real device."""
     answer = calls.answer
 
-    def broken(checkpoint, asks):
+    def broken(asks):
         if any(isinstance(ask, kind) and guilty(ask) for ask in asks):
             raise error
-        return answer(checkpoint, asks)
+        return answer(asks)
 
     monkeypatch.setattr(calls, "answer", broken)
 
@@ -304,10 +347,10 @@ def test_a_failing_step_fails_its_own_job_only(submit, monkeypatch, error, code)
 def test_a_call_too_large_for_the_memory_is_made_in_parts(submit, monkeypatch):
     answer = calls.answer
 
-    def small_device(checkpoint, asks):
+    def small_device(asks):
         if len(asks) > 1 and isinstance(asks[0], DenoiseAsk):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return answer(checkpoint, asks)
+        return answer(asks)
 
     monkeypatch.setattr(calls, "answer", small_device)
     job = submit(num_images=4, batch_size=4)

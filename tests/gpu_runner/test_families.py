@@ -92,7 +92,7 @@ def test_what_shapes_cannot_tell_comes_from_the_metadata(tiny_checkpoint):
     inferred = configurations.infer(shapes, "sd15", metadata)
     assert inferred.unet.items() >= architecture.UNET_CONFIG.items()
     assert inferred.vae.items() >= architecture.VAE_CONFIG.items()
-    assert inferred.text_encoder.items() >= architecture.TEXT_ENCODER_CONFIG.items()
+    assert inferred.text_encoders[0].config.items() >= architecture.TEXT_ENCODER_CONFIG.items()
     assert configurations.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
 
 

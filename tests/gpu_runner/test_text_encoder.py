@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from gpu_runner import emphasis
 from gpu_runner.checkpoint_loading import ENCODINGS_KEPT
+from gpu_runner.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.models import ModelStore
 from gpu_runner.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.recent import Recent
-from gpu_runner.text_encoder import encode, pad_to_same_length, weighted
+from gpu_runner.text_encoder import encode
 from gpu_runner.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
 
 CAT = 2368
@@ -34,8 +36,12 @@ def forget(checkpoint):
     checkpoint.encodings = Recent(ENCODINGS_KEPT)
 
 
-def chunks(prompt):
-    return chunks_of(prompt, clip_tokenizer())
+def chunks(prompt, **wording):
+    return chunks_of(prompt, clip_tokenizer(), Wording(**wording))
+
+
+def contexts(checkpoint, prompts, **wording):
+    return [one.context for one in encode(checkpoint, prompts, Wording(**wording))]
 
 
 def words(chunk):
@@ -102,48 +108,105 @@ def test_padding_follows_the_first_end_token():
     assert chunk.tokens[:5] == [BOS_ID, CAT, EOS_ID, 0, 0]
 
 
+def test_how_far_a_comma_reaches_back_can_be_chosen():
+    prompt = "cat " * 60 + ", " + "dog " * 20
+    assert [len(words(chunk)) for chunk in chunks(prompt, comma_backtrack=0)] == [75, 6]
+    assert [len(words(chunk)) for chunk in chunks(prompt, comma_backtrack=14)] == [75, 6]
+    assert [len(words(chunk)) for chunk in chunks(prompt, comma_backtrack=15)] == [61, 20]
+
+
+def test_without_emphasis_brackets_and_breaks_are_letters():
+    (chunk,) = chunks("(cat:1.5) BREAK [dog]", emphasis="None")
+    assert set(chunk.weights) == {1.0}
+    assert words(chunk) == clip_tokenizer().encode("(cat:1.5) BREAK [dog]")
+
+
+# Embeddings
+
+
+def embedding(name, vectors):
+    return Embedding(name, f"key of {name} {vectors}", (torch.full((vectors, 64), 0.5),))
+
+
+def test_an_embeddings_name_gives_its_places_to_its_vectors():
+    (chunk,) = chunks("a (Ugly-Hands:1.5) cat", embeddings=(embedding("ugly-hands", 3),))
+    assert {place: found.name for place, found in chunk.embeddings.items()} == {2: "ugly-hands"}
+    assert chunk.weights[1:6] == [1.0, 1.5, 1.5, 1.5, 1.0]
+    assert chunk.tokens[5] == CAT
+
+
+def test_the_longest_name_wins_and_a_part_of_a_word_is_no_name():
+    known = (embedding("ugly", 1), embedding("ugly hands", 2), embedding("cat", 4))
+    (chunk,) = chunks("ugly hands, ugly, category", embeddings=known)
+    assert [found.name for found in chunk.embeddings.values()] == ["ugly hands", "ugly"]
+
+
+def test_no_chunk_divides_an_embedding():
+    first, second = chunks("dog " * 70 + "blur", embeddings=(embedding("blur", 10),))
+    assert len(words(first)) == 70
+    assert list(second.embeddings) == [1]
+
+
+def test_an_embedding_moves_on_with_what_follows_a_comma():
+    first, second = chunks(
+        "dog " * 60 + ", " + "blur " + "dog " * 10 + "cat", embeddings=(embedding("blur", 5),)
+    )
+    assert (len(words(first)), first.embeddings) == (61, {})
+    assert list(second.embeddings) == [1]
+
+
+def test_vectors_that_are_a_words_own_mean_that_word(checkpoint):
+    own = checkpoint.text_encoder.get_input_embeddings().weight[[320, CAT]].detach()
+    inversion = Embedding("zyx", "k", (own,))
+    (said,) = contexts(checkpoint, ["zyx runs"], embeddings=(inversion,))
+    assert torch.allclose(said, *contexts(checkpoint, ["a cat runs"]), atol=1e-6)
+    assert not torch.allclose(said, *contexts(checkpoint, ["zyx runs"]), atol=1e-2)
+
+
 # What it becomes
 
 
 def test_a_plain_prompt_is_what_transformers_gives(checkpoint):
-    (states,) = encode(checkpoint, ["a photo of a cat"], clip_skip=1)
+    (states,) = contexts(checkpoint, ["a photo of a cat"], clip_skip=1)
     reference = transformers_states(checkpoint, [320, 1125, 539, 320, CAT])
     assert torch.allclose(states, reference.last_hidden_state[0], atol=1e-6)
 
 
 def test_clip_skip_takes_an_earlier_layer_and_normalises_it(checkpoint):
-    (states,) = encode(checkpoint, ["cat"], clip_skip=2)
+    (states,) = contexts(checkpoint, ["cat"], clip_skip=2)
     reference = transformers_states(checkpoint, [CAT], output_hidden_states=True).hidden_states[-2]
     assert torch.allclose(states, checkpoint.text_encoder.final_layer_norm(reference)[0], atol=1e-6)
 
 
 def test_clip_skip_beyond_the_first_layer_stops_there(checkpoint):
-    assert torch.equal(*encode(checkpoint, ["cat"], clip_skip=12), *encode(checkpoint, ["cat"], clip_skip=2))
+    assert torch.equal(
+        *contexts(checkpoint, ["cat"], clip_skip=12), *contexts(checkpoint, ["cat"], clip_skip=2)
+    )
 
 
 def test_long_prompts_are_the_chunks_one_after_another(checkpoint):
-    long, first = encode(checkpoint, ["cat " * 200, "cat " * 75], clip_skip=1)
+    long, first = contexts(checkpoint, ["cat " * 200, "cat " * 75], clip_skip=1)
     assert long.shape == (3 * 77, 64)
     assert torch.allclose(long[:77], first, atol=1e-6)
 
 
 def test_a_prompt_does_not_depend_on_its_company(checkpoint):
     prompts = ["a red circle", "cat " * 200, "(a blue:1.3) square", "", "BREAK"]
-    together = encode(checkpoint, prompts, clip_skip=1)
+    together = contexts(checkpoint, prompts, clip_skip=1)
     forget(checkpoint)
     for prompt, states in zip(prompts, together, strict=True):
-        assert torch.allclose(*encode(checkpoint, [prompt], clip_skip=1), states, atol=1e-5)
+        assert torch.allclose(*contexts(checkpoint, [prompt], clip_skip=1), states, atol=1e-5)
         forget(checkpoint)
 
 
 def test_more_chunks_than_one_call_takes(checkpoint):
-    (states,) = encode(checkpoint, ["cat " * 75 * 70], clip_skip=1)
+    (states,) = contexts(checkpoint, ["cat " * 75 * 70], clip_skip=1)
     assert states.shape == (70 * 77, 64)
     assert torch.allclose(states[:77], states[-77:], atol=1e-5)
 
 
 def test_weights_scale_their_tokens_and_the_mean_stays(checkpoint):
-    plain, heavy = encode(checkpoint, ["a red cat", "a (red:1.5) cat"], clip_skip=1)
+    plain, heavy = contexts(checkpoint, ["a red cat", "a (red:1.5) cat"], clip_skip=1)
     assert heavy.mean().item() == pytest.approx(plain.mean().item(), rel=1e-4)
     ratio = heavy / plain
     others = [place for place in range(77) if place != 2]
@@ -152,14 +215,28 @@ def test_weights_scale_their_tokens_and_the_mean_stays(checkpoint):
     assert torch.allclose(ratio[2], 1.5 * scale.expand(64), rtol=1e-4)
 
 
+def test_the_other_emphases_multiply_without_the_mean_or_do_nothing(checkpoint):
+    plain, weighted, ignored = (
+        contexts(checkpoint, [prompt], emphasis=emphasis)[0]
+        for prompt, emphasis in [
+            ("a red cat", "Original"),
+            ("a (red:1.5) cat", "No norm"),
+            ("a (red:1.5) cat", "Ignore"),
+        ]
+    )
+    assert torch.allclose(weighted[2], 1.5 * plain[2], rtol=1e-4)
+    assert torch.equal(weighted[3:], plain[3:])
+    assert torch.equal(ignored, plain)
+
+
 def test_weight_one_changes_nothing(checkpoint):
     assert torch.equal(
-        *encode(checkpoint, ["(cat:1.0)"], clip_skip=1), *encode(checkpoint, ["cat"], clip_skip=1)
+        *contexts(checkpoint, ["(cat:1.0)"], clip_skip=1), *contexts(checkpoint, ["cat"], clip_skip=1)
     )
 
 
 def test_weights_act_on_their_own_chunk_only(checkpoint):
-    plain, heavy = encode(checkpoint, ["cat BREAK dog", "cat BREAK (dog:1.4)"], clip_skip=1)
+    plain, heavy = contexts(checkpoint, ["cat BREAK dog", "cat BREAK (dog:1.4)"], clip_skip=1)
     assert torch.equal(plain[:77], heavy[:77])
     assert not torch.equal(plain[77:], heavy[77:])
 
@@ -167,26 +244,26 @@ def test_weights_act_on_their_own_chunk_only(checkpoint):
 def test_a_mean_near_zero_is_not_restored():
     states = torch.tensor([[[1.0, -1.0], [2.0, -2.0]]])
     assert torch.equal(
-        weighted(states, torch.tensor([[1.0, 1.5]])), torch.tensor([[[1.0, -1.0], [3.0, -3.0]]])
+        emphasis.original(states, torch.tensor([[1.0, 1.5]])), torch.tensor([[[1.0, -1.0], [3.0, -3.0]]])
     )
 
 
 @pytest.mark.parametrize("prompt", ["(cat:0)", "(cat:-2)", "(cat:99999)", "(" * 300 + "cat"])
 def test_extreme_weights_give_finite_states(checkpoint, prompt):
-    assert all(states.isfinite().all() for states in encode(checkpoint, [prompt], clip_skip=1))
+    assert all(states.isfinite().all() for states in contexts(checkpoint, [prompt], clip_skip=1))
 
 
 def test_what_was_encoded_is_remembered_for_each_clip_skip(checkpoint):
-    (first,) = encode(checkpoint, ["cat"], clip_skip=1)
-    again, _other = encode(checkpoint, ["cat", "dog"], clip_skip=1)
+    (first,) = contexts(checkpoint, ["cat"], clip_skip=1)
+    again, _other = contexts(checkpoint, ["cat", "dog"], clip_skip=1)
     assert again is first
-    assert not torch.equal(*encode(checkpoint, ["cat"], clip_skip=2), first)
+    assert not torch.equal(*contexts(checkpoint, ["cat"], clip_skip=2), first)
 
 
 def test_what_is_remembered_is_bounded(checkpoint):
     for number in range(80):
-        encode(checkpoint, [f"cat {number}"], clip_skip=1)
-    encode(checkpoint, ["cat " * 5000], clip_skip=1)
+        contexts(checkpoint, [f"cat {number}"], clip_skip=1)
+    contexts(checkpoint, ["cat " * 5000], clip_skip=1)
     assert len(checkpoint.encodings) == ENCODINGS_KEPT
 
 

@@ -1,0 +1,67 @@
+"""What a picture under way can ask of the device. Each ask names the model that is to answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from gpu_runner.conditioning import Wording
+from gpu_runner.denoiser import Question
+
+if TYPE_CHECKING:
+    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+    from gpu_runner.upscaler_loading import LoadedUpscaler
+
+
+@dataclass(frozen=True, eq=False)
+class TextAsk:
+    """Answered with a Conditioning for each of the prompts."""
+
+    model: LoadedCheckpoint
+    prompts: tuple[str, ...]
+    wording: Wording
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeAsk:
+    """Answered with the latent of (3, height, width) pixels."""
+
+    model: LoadedCheckpoint
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DenoiseAsk:
+    """Answered with the denoised estimate; with an Apart where its guidance says so."""
+
+    model: LoadedCheckpoint
+    question: Question
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeAsk:
+    """Answered with (3, height, width) pixels."""
+
+    model: LoadedCheckpoint
+    latent: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class UpscaleAsk:
+    """Answered with (3, height, width) pixels, larger by the model's scale."""
+
+    model: LoadedUpscaler
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class HintAsk:
+    """Answered with what a ControlNet reads of (3, height, width) pixels, from 0 to 1."""
+
+    model: LoadedControlNet
+    pixels: Tensor
+
+
+Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | HintAsk

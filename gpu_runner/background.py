@@ -1,0 +1,120 @@
+"""A new background: the product is cut out, everything else is drawn anew around it, and the product's own pixels come back.
+
+All of it but the drawing happens before the first step and after the last, beside the engine's thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter, ImageOps
+from torch.nn import functional
+
+from gpu_runner import images, masks
+from gpu_runner.canvas import Canvas, Overlay
+from gpu_runner.images import BadPicture, ResizeMode, Size
+from gpu_runner.matting import matte
+from gpu_runner.request import ChangeBackground, GenerationRequest, Inpaint
+
+if TYPE_CHECKING:
+    from gpu_runner.onnx_models import OnnxModel
+
+HALF = 128
+
+
+@dataclass(frozen=True)
+class Product:
+    """A picture, and where in it the product is: white in the mask, which has the picture's size."""
+
+    picture: Image.Image
+    mask: Image.Image
+
+
+def drawing_request(request: GenerationRequest) -> GenerationRequest:
+    """The inpainting that draws what is behind the product; any other task is its own."""
+    part = request.change_background
+    if part is None:
+        return request
+    inpaint = Inpaint(mask=part.mask or request.init_images[0], content=part.content)
+    changes = {"task": "img2img", "change_background": None, "inpaint": inpaint}
+    return request.model_copy(update=changes)
+
+
+def cut_out(
+    picture: Image.Image,
+    mask: Image.Image | None,
+    part: ChangeBackground,
+    background: str,
+    matting: OnnxModel | None,
+) -> Product:
+    """From the client's files. Without a mask, a matting model or the picture's transparency tells what the product is."""
+    flat = images.flatten(picture, background)
+    if mask is not None:
+        said = masks.said_by(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
+        return Product(flat, ImageOps.invert(said) if part.mask_invert else said)
+    if matting is not None:
+        return Product(flat, matte(matting, flat))
+    if picture.mode != "RGBA":
+        raise BadPicture("without a mask or matting, the product's picture must be transparent around it")
+    return Product(flat, picture.getchannel("A"))
+
+
+def canvas(request: GenerationRequest, part: ChangeBackground, product: Product) -> Canvas:
+    """What the background is drawn upon, and how the product gets back into it."""
+    placed = _placed(product, _output_size(request, part), request.resize_mode)
+    rim = expanded(placed.mask, part.mask_expansion)
+    _must_leave_both(rim)
+    size = request.width, request.height
+    behind = ImageOps.invert(rim.resize(size, Image.Resampling.BILINEAR))
+    frame = placed.picture.resize(size, Image.Resampling.LANCZOS)
+    if part.content != "original":
+        frame = masks.filled(frame, behind)
+    shows_drawn = ImageOps.invert(rim.filter(ImageFilter.BoxBlur(part.feather)))
+    return Canvas(frame, behind, Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size)))
+
+
+def expanded(mask: Image.Image, pixels: int) -> Image.Image:
+    """Black and white, grown by so many pixels to every side, or shrunk where they are below 0."""
+    levels = torch.from_numpy(np.array(mask)) >= HALF
+    if pixels < 0:
+        return _as_mask(~_grown(~levels, -pixels))
+    return _as_mask(_grown(levels, pixels))
+
+
+def _grown(levels: torch.Tensor, pixels: int) -> torch.Tensor:
+    """By a square, which is as good one axis after the other. Beyond the picture's edge there is nothing that could grow."""
+    grow = partial(functional.max_pool2d, stride=1)
+    wide = grow(levels[None].float(), kernel_size=(1, 2 * pixels + 1), padding=(0, pixels))
+    return grow(wide, kernel_size=(2 * pixels + 1, 1), padding=(pixels, 0))[0] > 0
+
+
+def _as_mask(levels: torch.Tensor) -> Image.Image:
+    return Image.fromarray(levels.numpy().astype(np.uint8) * 255)
+
+
+def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:
+    return part.output_width or request.width, part.output_height or request.height
+
+
+def _placed(product: Product, size: Size, mode: str) -> Product:
+    """In a frame of this size. Where the frame is larger than the picture there is only background."""
+    if mode == "fill":
+        inner = ImageOps.contain(product.picture, size, Image.Resampling.LANCZOS).size
+        mask = Image.new("L", size)
+        corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        mask.paste(product.mask.resize(inner, Image.Resampling.LANCZOS), corner)
+        return Product(images.resize(product.picture, *size, "fill"), mask)
+    kind: ResizeMode = "crop" if mode == "crop" else "stretch"
+    return Product(images.resize(product.picture, *size, kind), images.resize(product.mask, *size, kind))
+
+
+def _must_leave_both(mask: Image.Image) -> None:
+    darkest, brightest = mask.getextrema()
+    if brightest == 0:
+        raise BadPicture("the mask shows no product, or shrinks it to nothing")
+    if darkest == 255:
+        raise BadPicture("the mask leaves no background to draw")

@@ -1,0 +1,51 @@
+"""The words of a pass, encoded: what its picture is pulled towards at each call."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpu_runner.asks import Ask, TextAsk
+from gpu_runner.conditioning import Conditioning, Wording
+from gpu_runner.denoiser import Guidance
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.sdxl import blank
+from gpu_runner.words import Words
+
+if TYPE_CHECKING:
+    from gpu_runner.models import LoadedCheckpoint
+
+TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    words: Words
+    conditionings: Mapping[str, Conditioning]
+    scale: float
+    silence_is_blank: bool = False  # to SDXL no negative prompt is none, not an empty one
+
+    def at(self, call: int) -> Guidance:
+        positives, negative = self.words.at(call)
+        told = tuple((self.conditionings[text], weight) for text, weight in positives)
+        against = self.conditionings[negative]
+        is_blank = self.silence_is_blank and not negative
+        return Guidance(told, blank(against) if is_blank else against, self.scale)
+
+
+def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> Wording:
+    """The embeddings are those that the request may say, of all that are loaded for the model."""
+    embeddings = tuple(model.embeddings[name] for name in request.embeddings)
+    return Wording(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
+
+
+def directed(
+    model: LoadedCheckpoint, words: Words, wording: Wording, scale: float
+) -> Generator[Ask, tuple[Conditioning, ...], Direction]:
+    conditionings: dict[str, Conditioning] = {}
+    for begin in range(0, len(words.texts), TEXTS_AN_ASK):
+        texts = words.texts[begin : begin + TEXTS_AN_ASK]
+        answers = yield TextAsk(model, texts, wording)
+        conditionings |= zip(texts, answers, strict=True)
+    return Direction(words, conditionings, scale, silence_is_blank=model.is_sdxl)

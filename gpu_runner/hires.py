@@ -1,0 +1,63 @@
+"""The second pass: the first one's result, enlarged as a latent or as a picture, and drawn over."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from gpu_runner import images
+from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
+from gpu_runner.request import GenerationRequest, Hires
+from gpu_runner.upscalers import LatentMode
+from gpu_runner.upscaling import enlarge, interpolate
+from gpu_runner.walking import LATENT_SCALE
+
+if TYPE_CHECKING:
+    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.upscaler_loading import LoadedUpscaler
+
+Size = tuple[int, int]
+
+
+def second_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
+    """The second pass as a request of its own: an img2img in the first one's words, but for what it changes."""
+    changes = {
+        "task": "img2img",
+        "width": hires.width,
+        "height": hires.height,
+        "strength": hires.strength,
+        "exact_steps": True,
+        "num_inference_steps": hires.num_inference_steps or request.num_inference_steps,
+        "sampler": hires.sampler or request.sampler,
+        "scheduler": hires.scheduler or request.scheduler,
+        "prompt": hires.prompt or request.prompt,
+        "negative_prompt": hires.negative_prompt or request.negative_prompt,
+        "loras": request.loras if hires.loras is None else hires.loras,
+        "hires": None,
+    }
+    return request.model_copy(update=changes)
+
+
+def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:
+    """Covers the size in pixels, and is cut to it on both sides alike."""
+    across, down = width // LATENT_SCALE, height // LATENT_SCALE
+    first = latent.shape[-1] * LATENT_SCALE, latent.shape[-2] * LATENT_SCALE
+    wide, high = (side // LATENT_SCALE for side in images.covering(first, width, height))
+    large = interpolate(latent, mode, wide, high)
+    left, top = (wide - across) // 2, (high - down) // 2
+    return large[:, top : top + down, left : left + across]
+
+
+def enlarged_picture(
+    first: LoadedCheckpoint,
+    second: LoadedCheckpoint,
+    latent: Tensor,
+    upscaler: LoadedUpscaler | str,
+    size: Size,
+) -> Generator[Ask, Any, Tensor]:
+    """By way of pixels: one checkpoint's VAE opens what the other's closes again."""
+    small = images.from_tensor((yield DecodeAsk(first, latent)))
+    large = yield from enlarge(upscaler, small, *images.covering(small.size, *size))
+    return (yield EncodeAsk(second, images.to_tensor(images.centre(large, *size))))

@@ -1,0 +1,105 @@
+"""LoRAs: read from their files, and added to the weights of a checkpoint's twin. The checkpoint itself is never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from gpu_runner.lora_deltas import UNSUPPORTED, Parts, is_whole, weight_delta
+from gpu_runner.lora_names import Target, split
+from gpu_runner.model_files import ModelUnavailable, TensorFile
+
+if TYPE_CHECKING:
+    from gpu_runner.checkpoint_loading import LoadedCheckpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """A LoRA's tensors by the names of the modules that they change."""
+
+    name: str
+    modules: Mapping[str, Parts]
+
+    @property
+    def size_bytes(self) -> int:
+        tensors = (tensor for parts in self.modules.values() for tensor in parts.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def parts(self, checkpoint: LoadedCheckpoint) -> set[str]:
+        """Which of the checkpoint's parts it changes.
+
+        Modules that the checkpoint does not have are passed over, as A1111 does; but something must fit.
+        """
+        found = {target.part for target, _parts in _fitting(checkpoint, self)}
+        if not found:
+            raise ModelUnavailable(f"{self.name} has nothing to change in this checkpoint")
+        return found
+
+
+def read_lora(file: TensorFile, name: str) -> Lora:
+    """Raises ModelUnavailable for what is no LoRA, or one of a kind that is not read here."""
+    modules: dict[str, dict[str, Tensor]] = {}
+    for tensor_name in file:
+        if found := split(tensor_name):
+            module, part = found
+            modules.setdefault(module, {})[part] = file[tensor_name].clone()
+    for part, kind in UNSUPPORTED.items():
+        if any(part in parts for parts in modules.values()):
+            raise ModelUnavailable(f"{name} is a {kind}, which is not supported")
+    whole = {module: parts for module, parts in modules.items() if is_whole(parts)}
+    if not whole:
+        raise ModelUnavailable(f"{name} is not a LoRA")
+    return Lora(name, whole)
+
+
+def adapted(
+    checkpoint: LoadedCheckpoint, part: str, loras: Sequence[tuple[Lora, float]]
+) -> dict[str, Tensor]:
+    """The tensors of one part (unet, text_encoder...) that differ with these LoRAs at these weights, by name."""
+    module: nn.Module = getattr(checkpoint, part)
+    changes: dict[str, list[tuple[Lora, Parts, float]]] = {}
+    for lora, weight in loras:
+        for target, parts in _fitting(checkpoint, lora):
+            if target.part == part:
+                changes.setdefault(target.path, []).append((lora, parts, weight))
+    tensors: dict[str, Tensor] = {}
+    for path, additions in changes.items():
+        tensors |= _changed(module.get_submodule(path), path, additions)
+    return tensors
+
+
+def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target, Parts]]:
+    known = checkpoint.lora_targets
+    return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
+
+
+def _changed(
+    module: nn.Module, path: str, additions: Sequence[tuple[Lora, Parts, float]]
+) -> dict[str, Tensor]:
+    """Computed in float32 and rounded once, so that several LoRAs lose no more than one."""
+    sums: dict[str, Tensor] = {}
+    for lora, parts, strength in additions:
+        try:
+            for kind, delta in _deltas(module, parts):
+                base = getattr(module, kind)
+                before = sums.get(kind)
+                sums[kind] = (base.float() if before is None else before) + delta * strength
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError) as error:
+            raise ModelUnavailable(f"{lora.name} does not fit this checkpoint at {path}: {error}") from error
+    return {f"{path}.{kind}": total.to(getattr(module, kind).dtype) for kind, total in sums.items()}
+
+
+def _deltas(module: nn.Module, parts: Parts) -> Iterator[tuple[str, Tensor]]:
+    weight, bias = module._parameters["weight"], module._parameters["bias"]
+    assert weight is not None
+    delta = weight_delta(parts, weight.shape, weight.device)
+    if delta is not None:
+        yield "weight", delta
+    if "diff_b" in parts and bias is not None:
+        yield "bias", parts["diff_b"].to(weight.device, torch.float32).reshape(bias.shape)

@@ -1,0 +1,191 @@
+"""Every module that A1111's ControlNet extension names: its label, its sliders, and whether it works here.
+No more than a table: drawing.py and networks.py do the work.
+
+The order is the extension's: "none", then by priority, then by label, both descending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_RESOLUTION = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The module's sliders, each within its range."""
+
+    resolution: int
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class Slider:
+    name: str
+    value: float
+    minimum: float
+    maximum: float
+    step: float = 0.01
+
+    def read(self, value: float | None) -> float:
+        """The default for what is out of its range."""
+        return self.value if value is None or not self.minimum <= value <= self.maximum else value
+
+
+RESOLUTION = Slider("Resolution", DEFAULT_RESOLUTION, 64, 2048, 8)
+
+
+@dataclass(frozen=True)
+class Module:
+    """Some need the ``weights`` of a network; those that do not work say why they are ``refused``."""
+
+    name: str
+    label: str = ""
+    types: tuple[str, ...] = ()
+    sliders: tuple[Slider, ...] = ()  # threshold_a, threshold_b
+    resolution: Slider | None = RESOLUTION
+    priority: int = 0
+    weights: str = ""  # the name in the registry of the file that it needs
+    model_free: bool = False  # acts without a ControlNet
+    refused: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+    @property
+    def all_sliders(self) -> tuple[Slider, ...]:
+        return (*([self.resolution] if self.resolution else []), *self.sliders)
+
+    def settings(self, resolution: int | None, a: float | None, b: float | None) -> Settings:
+        """Sliders at their defaults where nothing usable is said."""
+        wanted = (self.resolution or RESOLUTION).read(resolution)
+        values = [slider.read(value) for slider, value in zip(self.sliders, (a, b), strict=False)]
+        first, second, *_ = [*values, 0.0, 0.0]
+        return Settings(int(wanted), first, second)
+
+
+NEEDS_LIBRARY = "it needs a network that no maintained library without torchvision offers"
+NEEDS_ENCODER = "it needs an image encoder and an adapter, which are not supported"
+NEEDS_VISION = "it needs MediaPipe's or facexlib's face models, which are not supported"
+FIDELITY = Slider('Style Fidelity (only for "Balanced" mode)', 0.5, 0, 1)
+GAMMA = Slider("Gamma Correction", 1, 0.1, 2, 0.001)
+VARIATION = Slider("Variation", 8, 3, 32, 1)
+SAFE_STEPS = Slider("Safe Steps", 2, 0, 10, 1)
+REMOVALS = (Slider("Remove Near %", 0, 0, 100, 0.1), Slider("Remove Background %", 0, 0, 100, 0.1))
+SKETCHES = ("Scribble", "SparseCtrl")
+SOFT = ("SoftEdge",)
+LINES = ("Lineart",)
+HED = "ControlNetHED"
+
+
+def _lacking(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NEEDS_LIBRARY,
+             priority: int = 0) -> Module:  # fmt: skip
+    return Module(name, label, types, sliders, priority=priority, refused=why)
+
+
+_ALL = (
+    Module("none", types=("InstructP2P",), resolution=None, priority=10),
+    Module(
+        "canny",
+        types=("Canny",),
+        sliders=(Slider("Low Threshold", 100, 1, 255, 1), Slider("High Threshold", 200, 1, 255, 1)),
+        priority=100,
+    ),
+    Module("invert", "invert (from white bg & black line)", ("Canny", "Lineart", "Scribble", "MLSD"),
+           resolution=None, priority=20),
+    Module("blur_gaussian", types=("Tile",), sliders=(Slider("Sigma", 9, 0.01, 64),)),
+    Module("shuffle", types=("Shuffle",), resolution=None, priority=100),
+    Module("threshold", sliders=(Slider("Binarization Threshold", 127, 0, 255, 1),)),
+    Module("scribble_xdog", types=SKETCHES, sliders=(Slider("XDoG Threshold", 32, 1, 64, 1),)),
+    Module("scribble_hed", types=SKETCHES, weights=HED),
+    _lacking("pidinet_scribble", "scribble_pidinet", SKETCHES, priority=100),
+    Module("hed", "softedge_hed", SOFT, weights=HED),
+    Module("hed_safe", "softedge_hedsafe", SOFT, weights=HED),
+    _lacking("pidinet", "softedge_pidinet", SOFT, priority=100),
+    _lacking("pidinet_safe", "softedge_pidisafe", SOFT),
+    _lacking("softedge_teed", "", SOFT, SAFE_STEPS),
+    Module("softedge_anyline", types=SOFT, sliders=(SAFE_STEPS,),
+           resolution=Slider("Resolution", 1280, 64, 2048, 8), refused=NEEDS_LIBRARY),
+    Module("lineart", "lineart_realistic", LINES, weights="sk_model"),
+    Module("lineart_coarse", types=LINES, weights="sk_model2"),
+    Module("lineart_standard", "lineart_standard (from white bg & black line)", LINES, priority=100),
+    _lacking("lineart_anime", "", LINES),
+    _lacking("lineart_anime_denoise", "", LINES),
+    _lacking("mlsd", "", ("MLSD",), Slider("MLSD Value Threshold", 0.1, 0.01, 2),
+             Slider("MLSD Distance Threshold", 0.1, 0.01, 20), priority=100),
+    _lacking("depth", "depth_midas", ("Depth",), priority=100),
+    _lacking("depth_leres", "", ("Depth",), *REMOVALS),
+    _lacking("depth_leres++", "", ("Depth",), *REMOVALS),
+    _lacking("depth_zoe", "", ("Depth",)),
+    Module("depth_anything", types=("Depth",), weights="depth_anything"),
+    Module("depth_anything_v2", types=("Depth",), weights="depth_anything_v2"),
+    _lacking("depth_hand_refiner", "", ("Depth",)),
+    _lacking("normal_bae", "", ("NormalMap",), priority=100),
+    _lacking("normal_map", "normal_midas", ("NormalMap",), Slider("Normal Background Threshold", 0.4, 0, 1)),
+    _lacking("normal_dsine", "", ("NormalMap",), Slider("Fov", 60, 0, 360), Slider("Iterations", 5, 1, 20, 1)),
+    _lacking("openpose", "", ("OpenPose",)),
+    _lacking("openpose_face", "", ("OpenPose",)),
+    _lacking("openpose_faceonly", "", ("OpenPose",)),
+    _lacking("openpose_full", "", ("OpenPose",), priority=100),
+    _lacking("openpose_hand", "", ("OpenPose",)),
+    _lacking("dw_openpose_full", "", ("OpenPose",)),
+    _lacking("animal_openpose", "", ("OpenPose",)),
+    _lacking("densepose", "densepose (pruple bg & purple torso)", ("OpenPose",)),
+    _lacking("densepose_parula", "densepose_parula (black bg & blue torso)", ("OpenPose",)),
+    _lacking("segmentation", "seg_ufade20k", ("Segmentation",)),
+    _lacking("oneformer_ade20k", "seg_ofade20k", ("Segmentation",), priority=100),
+    _lacking("oneformer_coco", "seg_ofcoco", ("Segmentation",)),
+    _lacking("anime_face_segment", "seg_anime_face", ("Segmentation",)),
+    _lacking("mobile_sam", "", ("Segmentation",)),
+    Module("inpaint", "inpaint_global_harmonious", ("Inpaint",), resolution=None),
+    Module("inpaint_only", types=("Inpaint",), resolution=None, priority=100),
+    Module("inpaint_only+lama", types=("Inpaint",), resolution=None, refused=NEEDS_LIBRARY),
+    Module("tile_resample", types=("Tile",), sliders=(Slider("Down Sampling Rate", 1, 1, 8),),
+           resolution=None, priority=100),
+    Module("tile_colorfix", types=("Tile",), sliders=(VARIATION,), resolution=None),
+    Module("tile_colorfix+sharp", types=("Tile",), sliders=(VARIATION, Slider("Sharpness", 1, 0, 2)),
+           resolution=None),
+    Module("reference_only", types=("Reference",), sliders=(FIDELITY,), resolution=None, priority=100, model_free=True),
+    Module("reference_adain", types=("Reference",), sliders=(FIDELITY,), resolution=None, model_free=True),
+    Module("reference_adain+attn", types=("Reference",), sliders=(FIDELITY,), resolution=None, model_free=True),
+    Module("recolor_luminance", types=("Recolor",), sliders=(GAMMA,), resolution=None, priority=100),
+    Module("recolor_intensity", types=("Recolor",), sliders=(GAMMA,), resolution=None),
+    Module("color", "t2ia_color_grid", ("T2I-Adapter",)),
+    _lacking("pidinet_sketch", "t2ia_sketch_pidi", ("T2I-Adapter",), priority=100),
+    _lacking("clip_vision", "t2ia_style_clipvision", ("T2I-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter-auto", "", ("IP-Adapter",), why=NEEDS_ENCODER, priority=1000),
+    _lacking("ip-adapter_clip_sd15", "ip-adapter_clip_h", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter_clip_sdxl", "ip-adapter_clip_g", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter_clip_sdxl_plus_vith", "", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter_face_id", "", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter_face_id_plus", "", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("ip-adapter_pulid", "", ("IP-Adapter",), why=NEEDS_ENCODER),
+    _lacking("instant_id_face_embedding", "", ("Instant-ID",), why=NEEDS_ENCODER, priority=100),
+    _lacking("instant_id_face_keypoints", "", ("Instant-ID",), why=NEEDS_ENCODER),
+    Module("revision_clipvision", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
+           resolution=None, priority=100, model_free=True, refused=NEEDS_ENCODER),
+    Module("revision_ignore_prompt", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
+           resolution=None, model_free=True, refused=NEEDS_ENCODER),
+    _lacking("mediapipe_face", "", (), Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1),
+             why=NEEDS_VISION),
+    _lacking("facexlib", "", (), why=NEEDS_VISION),
+)  # fmt: skip
+
+_ORDER = sorted(_ALL, key=lambda module: f"{module.priority:05}{module.title}", reverse=True)
+MODULES: dict[str, Module] = {
+    module.name: module for module in sorted(_ORDER, key=lambda module: module.name != "none")
+}
+_BY_LABEL = {module.title: module for module in _ALL}
+
+
+def find(name: str) -> Module | None:
+    """By name or label."""
+    return MODULES.get(name) or _BY_LABEL.get(name)
+
+
+def weights_of(name: str) -> str:
+    """The name in the registry of the file that a module needs; empty for those that need none."""
+    module = find(name)
+    return module.weights if module else ""

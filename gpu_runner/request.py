@@ -1,0 +1,326 @@
+"""The canonical request: what every dialect is translated to, what a job keeps, and what a runner draws.
+
+Names are diffusers' where it has one. Sizes are pixels. No torch, no Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gpu_runner import upscalers
+from gpu_runner.preprocessors.catalogue import weights_of
+
+MAX_SEED = 2**32 - 1
+LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
+
+Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=64, le=4096, multiple_of=8)]
+Name = Annotated[str, Field(max_length=255)]
+Prompt = Annotated[str, Field(max_length=20_000)]
+Steps = Annotated[int, Field(ge=1, le=500)]
+Emphasis = Literal["Original", "No norm", "Ignore", "None"]
+ResizeMode = Literal["stretch", "crop", "fill", "latent"]
+NsfwPolicy = Literal["off", "flag", "blur", "blank", "refuse"]  # from the mildest to the strictest
+NSFW_POLICIES: tuple[NsfwPolicy, ...] = get_args(NsfwPolicy)
+
+
+class Message(BaseModel):
+    """Frozen and strict about unknown fields: a word that one side does not know must not be dropped in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Picture(Message):
+    """An input picture, named by the SHA-256 of its bytes. The bytes travel beside the request, never in it."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ModelName(NamedTuple):
+    """A model file that a request names: the registry's kind and name."""
+
+    kind: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+class LoraUse(Message):
+    """A LoRA and how strongly it acts; 0 not at all, 1 as it was trained."""
+
+    name: Name
+    unet: Factor = 1.0
+    text_encoder: Factor = 1.0
+
+
+class Inpaint(Message):
+    """Which part of the init image is drawn anew: white in the mask, unless ``invert``."""
+
+    mask: Picture
+    invert: bool = False
+    blur_x: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)  # standard deviation in pixels
+    blur_y: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
+    rounded: bool = True  # on the latent grid a pixel is masked or not; else as much as the mask says
+    content: Literal["fill", "original", "noise", "nothing"] = "original"  # under the mask, at the start
+    only_masked: bool = False  # draw the mask's surroundings at full size, and paste them back
+    padding: int = Field(default=0, ge=0, le=4096)  # around the mask with only_masked
+    overlay: bool = True  # the original's own pixels outside of the mask
+    conditioning_weight: Fraction = 1.0  # of checkpoints made for inpainting
+
+
+class Hires(Message):
+    """A second pass over the upscaled first one."""
+
+    width: Side
+    height: Side
+    scale: float | None = None  # by which the size was asked for, where it was
+    upscaler: Name = "Latent"
+    num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as many as the first pass
+    strength: Fraction = 0.7
+    sampler: str = ""  # empty: the first pass's; so in all of the following
+    scheduler: str = ""
+    checkpoint: Name = ""
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
+    loras: tuple[LoraUse, ...] | None = None  # None: the first pass's
+
+
+class Upscale(Message):
+    """Enlarging and nothing else: by a factor, or to a size that is covered and, with ``crop``, cut to."""
+
+    scale: float = Field(default=2.0, gt=0, le=16, allow_inf_nan=False)
+    width: int = Field(default=0, ge=0, le=16_384)  # 0: by the factor
+    height: int = Field(default=0, ge=0, le=16_384)
+    crop: bool = True
+    upscaler: Name = upscalers.NONE  # None leaves the picture as it is
+    upscaler_2: Name = upscalers.NONE
+    upscaler_2_visibility: Fraction = 0.0  # how much of the second one's picture is laid over the first one's
+
+
+class Refiner(Message):
+    """Another checkpoint, which takes over at a share of the steps."""
+
+    checkpoint: Name
+    switch_at: Fraction = 0.8
+
+
+class ControlUnit(Message):
+    """One ControlNet with its picture. Without a model the module alone acts (reference_only), or only shows its map."""
+
+    model: Name = ""
+    module: Name = "none"
+    image: Picture | None = None  # None: the init image
+    mask: Picture | None = None  # inpainting modules: what is drawn anew; others: a sketch to use as the map
+    region: Picture | None = None  # white where the unit acts
+    weight: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
+    guidance_start: Fraction = 0.0
+    guidance_end: Fraction = 1.0
+    control_mode: Literal["balanced", "prompt", "control"] = "balanced"  # which of the two matters more
+    layer_weights: tuple[Factor, ...] = Field(default=(), max_length=64)  # of its residuals, middle last
+    resize_mode: Literal["stretch", "crop", "fill"] = "crop"
+    processor_res: int | None = Field(default=None, ge=1, le=4096)  # None: the module's own default; so below
+    threshold_a: float | None = Field(default=None, allow_inf_nan=False)
+    threshold_b: float | None = Field(default=None, allow_inf_nan=False)
+    pixel_perfect: bool = False
+    hr_option: Literal["both", "low", "high"] = "both"
+    crop_with_mask: bool = True  # with an inpainting that draws only the masked part
+    return_map: bool = True
+
+
+class ScheduleBend(Message):
+    """Other ends and other curves than a schedule has by itself, where it has them. 0 leaves it as it is."""
+
+    sigma_min: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+    sigma_max: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
+    rho: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    beta_alpha: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
+    beta_beta: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def falls(self) -> ScheduleBend:
+        if self.sigma_max and self.sigma_max <= max(self.sigma_min, LOWEST_SIGMA_MAX):
+            raise ValueError(f"sigma_max must be greater than sigma_min and than {LOWEST_SIGMA_MAX}")
+        return self
+
+
+class UniPC(Message):
+    """How the sampler of that name corrects itself, and where it looks."""
+
+    variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
+    skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
+    order: int = Field(default=3, ge=1, le=9)
+    lower_order_final: bool = True
+
+
+class ChangeBackground(Message):
+    """A new background behind the product that the init image shows. The request's sizes are what is drawn."""
+
+    mask: Picture | None = None  # white where the product is, unless ``mask_invert``
+    mask_invert: bool = False
+    cut_out_by: Literal["matting", "transparency"] = "matting"  # where there is no mask
+    matting_model: Name = ""  # empty: the default one
+    mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; below 0 the product loses its rim
+    feather: int = Field(default=2, ge=0, le=64)  # pixels to each side of the rim where the two are blended
+    content: Literal["fill", "original", "noise", "nothing"] = "fill"  # behind the product, at the start
+    output_width: int = Field(default=0, ge=0, le=4096)  # of the finished picture; 0: what is drawn
+    output_height: int = Field(default=0, ge=0, le=4096)
+
+
+class Nsfw(Message):
+    """What happens to a finished picture that the detector finds unfit to be shown."""
+
+    policy: NsfwPolicy = "off"
+    model: Name = ""  # empty: the default detector
+    threshold: Fraction | None = None  # from which score on; None: the detector's own
+
+    @property
+    def hides(self) -> bool:
+        """Nothing of an unfit picture may be seen."""
+        return self.policy in ("blur", "blank", "refuse")
+
+
+class GenerationRequest(Message):
+    """Seeds are resolved at admission, so that a retry draws the same pictures."""
+
+    task: Literal["txt2img", "img2img", "upscale", "change_background"] = "txt2img"
+    output_format: Literal["png", "jpeg", "webp"] = "png"
+    preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
+
+    # Models, by the registry's names.
+    checkpoint: str = ""  # empty asks for the default checkpoint
+    vae: Name = ""  # empty: the checkpoint's own
+    loras: tuple[LoraUse, ...] = Field(default=(), max_length=32)
+    embeddings: tuple[Name, ...] = Field(default=(), max_length=64)  # those whose names the prompts may say
+    refiner: Refiner | None = None
+    clip_skip: int = Field(default=1, ge=1, le=12)
+    tiling: bool = False
+
+    # Words.
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
+    guidance_scale: float = Field(default=7.0, ge=0, le=100, allow_inf_nan=False)
+    emphasis: Emphasis = "Original"
+    comma_backtrack: int = Field(default=20, ge=0, le=75)
+
+    # Sizes and counts.
+    width: Side = 512
+    height: Side = 512
+    num_images: int = Field(default=1, ge=1, le=256)
+    batch_size: int = Field(default=1, ge=1, le=256)  # pictures of this job drawn at the same time
+
+    # The walk.
+    num_inference_steps: Steps = 20
+    sampler: str = "Euler"
+    scheduler: str = "Automatic"  # a label of schedules.SCHEDULES
+    eta: float | None = Field(
+        default=None, ge=0, le=10, allow_inf_nan=False
+    )  # None: the sampler's own default
+    s_churn: float = Field(default=0.0, ge=0, le=1000, allow_inf_nan=False)
+    s_tmin: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
+    s_tmax: float | None = Field(default=None, ge=0, allow_inf_nan=False)  # None: infinite
+    s_noise: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
+    s_min_uncond: float = Field(
+        default=0.0, ge=0, le=15, allow_inf_nan=False
+    )  # below it every second step is unguided
+    discard_penultimate: bool = False  # beyond the samplers that always do
+    schedule_bend: ScheduleBend = ScheduleBend()
+    unipc: UniPC = UniPC()
+    sgm_noise_multiplier: bool = False  # txt2img starts from a variance of 1 + sigma², not of sigma²
+
+    # Noise.
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # picture i is drawn with (seed + i) modulo 2**32
+    subseed: int = Field(default=0, ge=0, le=MAX_SEED)
+    subseed_strength: Fraction = 0.0  # above 0 all pictures have one seed, and subseed + i
+    seed_resize_from_width: int = Field(default=0, ge=0, le=4096)  # 0: off
+    seed_resize_from_height: int = Field(default=0, ge=0, le=4096)
+    noise_source: Literal["cpu", "nv"] = "cpu"
+    eta_noise_seed_delta: int = Field(default=0, ge=0, le=MAX_SEED)
+
+    # From a picture.
+    init_images: tuple[Picture, ...] = ()  # img2img: one for all pictures, or one each
+    background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # behind transparent parts
+    resize_mode: ResizeMode = "stretch"
+    upscaler: Name = ""  # where init images are enlarged; empty: Lanczos
+    strength: Fraction = 0.75
+    exact_steps: bool = False  # img2img runs num_inference_steps, not its share of them
+    initial_noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
+    colour_correction: bool = False
+    keep_texture: bool = True  # False: img2img begins with the init image's colours and forms alone
+    inpaint: Inpaint | None = None
+    change_background: ChangeBackground | None = None
+
+    # Beside and behind it.
+    controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
+    hires: Hires | None = None
+    upscale: Upscale | None = None
+    face_restorer: Name = ""
+    face_restorer_weight: Fraction = 0.5
+    face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
+    nsfw: Nsfw = Nsfw()
+
+    @model_validator(mode="after")
+    def has_the_pictures_its_task_needs(self) -> GenerationRequest:
+        if (self.task == "change_background") != (self.change_background is not None):
+            raise ValueError("change_background needs its part of the request, and no other task has one")
+        if self.change_background and self.inpaint:
+            raise ValueError("change_background makes its own mask")
+        if self.task != "txt2img":
+            if len(self.init_images) not in (1, self.num_images):
+                raise ValueError(f"{self.task} needs one init image, or one for each picture")
+        elif self.init_images or self.inpaint:
+            raise ValueError("txt2img takes no init image and no mask")
+        if self.hires and self.task != "txt2img":
+            raise ValueError("only txt2img has a second pass")
+        if (self.task == "upscale") != (self.upscale is not None):
+            raise ValueError("upscale says how, and is its own task")
+        return self
+
+    def seed_of(self, index: int) -> int:
+        """Variations are of one seed."""
+        return self.seed if self.subseed_strength else (self.seed + index) % (MAX_SEED + 1)
+
+    def subseed_of(self, index: int) -> int:
+        return (self.subseed + index) % (MAX_SEED + 1)
+
+    def pictures(self) -> set[str]:
+        """SHA-256 of every input picture, wherever in the request it is named."""
+        return {picture.sha256 for picture in _pictures(self)}
+
+    def model_names(self) -> list[ModelName]:
+        """Every model file that it names, but for the checkpoint, each once."""
+        hires_loras = (self.hires.loras if self.hires else None) or ()
+        names = [
+            ModelName("vae", self.vae),
+            *(ModelName("lora", lora.name) for lora in (*self.loras, *hires_loras)),
+            *(ModelName("embedding", name) for name in self.embeddings),
+            *(ModelName("controlnet", unit.model) for unit in self.controls),
+            *(ModelName("preprocessor", weights_of(unit.module)) for unit in self.controls),
+            ModelName("checkpoint", self.refiner.checkpoint if self.refiner else ""),
+            ModelName("checkpoint", self.hires.checkpoint if self.hires else ""),
+            *(ModelName("upscaler", upscalers.file_of(name)) for name in self._upscalers()),
+            ModelName("matting", self.change_background.matting_model if self.change_background else ""),
+            ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
+        ]
+        return [name for name in dict.fromkeys(names) if name.name]
+
+    def _upscalers(self) -> list[str]:
+        hires = self.hires.upscaler if self.hires else ""
+        second = [self.upscale.upscaler, self.upscale.upscaler_2] if self.upscale else []
+        return [self.upscaler, hires, *second]
+
+
+def _pictures(value: Any) -> Iterator[Picture]:
+    if isinstance(value, Picture):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _name, part in value:
+            yield from _pictures(part)
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _pictures(part)

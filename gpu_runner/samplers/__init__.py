@@ -1,0 +1,73 @@
+"""The samplers, each a generator for ONE picture in sigma space.
+
+It yields (x, sigma), is sent the denoised estimate of x, and returns the last x. The formulas are the papers' and
+k-diffusion's. In sigma space a noisy latent is ``clean + sigma * noise``.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from gpu_runner import catalogue
+from gpu_runner.samplers.dpm_solver import TYPICAL_CALLS, dpm_adaptive, dpm_fast
+from gpu_runner.samplers.dpmpp import (
+    dpmpp_2m,
+    dpmpp_2m_sde,
+    dpmpp_2m_sde_heun,
+    dpmpp_2s_ancestral,
+    dpmpp_3m_sde,
+    dpmpp_sde,
+)
+from gpu_runner.samplers.euler import dpm_2, dpm_2_ancestral, euler, euler_ancestral, heun, lms
+from gpu_runner.samplers.restart import restart, stretches
+from gpu_runner.samplers.steps import Sampler, SamplerOptions, Walk, ancestral_split
+from gpu_runner.samplers.timestep import ddim, ddim_cfgpp, lcm, plms
+from gpu_runner.samplers.unipc import unipc
+
+__all__ = ["SAMPLERS", "SamplerOptions", "Walk", "evaluations"]
+
+SAMPLERS: dict[str, Sampler] = {
+    "DPM++ 2M": dpmpp_2m,
+    "DPM++ SDE": dpmpp_sde,
+    "DPM++ 2M SDE": dpmpp_2m_sde,
+    "DPM++ 2M SDE Heun": dpmpp_2m_sde_heun,
+    "DPM++ 2S a": dpmpp_2s_ancestral,
+    "DPM++ 3M SDE": dpmpp_3m_sde,
+    "Euler a": euler_ancestral,
+    "Euler": euler,
+    "LMS": lms,
+    "Heun": heun,
+    "DPM2": dpm_2,
+    "DPM2 a": dpm_2_ancestral,
+    "DPM fast": dpm_fast,
+    "DPM adaptive": dpm_adaptive,
+    "Restart": restart,
+    "DDIM": ddim,
+    "DDIM CFG++": ddim_cfgpp,
+    "PLMS": plms,
+    "UniPC": unipc,
+    "LCM": lcm,
+}
+SPLITS = frozenset(
+    {"DPM2 a", "DPM++ 2S a"}
+)  # whose second call is at the sigma that eta leaves to denoise to
+
+
+def evaluations(name: str, sigmas: list[float], eta: float) -> int:
+    """How often the walk will ask the model. A second-order step asks twice, but once where it ends at zero."""
+    steps = list(pairwise(sigmas))
+    if not steps:
+        return 0
+    if name == "DPM adaptive":
+        return TYPICAL_CALLS
+    if name == "PLMS":
+        return len(steps) + 1
+    if not catalogue.sampler(name).second_order:
+        return len(steps)
+    if name == "Restart":
+        steps = stretches(sigmas)
+    return sum(2 if _end(name, *step, eta) > 0 else 1 for step in steps)
+
+
+def _end(name: str, sigma: float, following: float, eta: float) -> float:
+    return ancestral_split(sigma, following, eta)[0] if name in SPLITS else following

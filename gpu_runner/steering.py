@@ -1,0 +1,96 @@
+"""How the control units of a picture act along its walk."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, from_numpy
+from torch.nn import functional
+
+from gpu_runner.asks import Ask, EncodeAsk, HintAsk
+from gpu_runner.controlnet import Push
+from gpu_runner.controls import Unit
+from gpu_runner.errors import BadOrder
+from gpu_runner.noise import NoiseStream
+from gpu_runner.reference import Reference
+from gpu_runner.request import MAX_SEED
+
+if TYPE_CHECKING:
+    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+
+SOFT = 0.825  # each layer further from the middle has this share of the next one's weight
+OTHER_NOISE = 0x5EED  # a reference under the picture's own noise would be taken for the picture
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """What acts, and the window of the walk in which it does, as shares of the steps."""
+
+    acts_by: Push | Reference
+    start: float
+    end: float
+
+    def acts(self, share: float) -> bool:
+        return self.start <= share <= self.end
+
+
+def acting_at(steerings: Iterable[Steering], share: float) -> tuple[tuple[Push, ...], Reference | None]:
+    """Of several references the last one acts."""
+    acting = [steering.acts_by for steering in steerings if steering.acts(share)]
+    references = [one for one in acting if isinstance(one, Reference)]
+    return tuple(one for one in acting if isinstance(one, Push)), references[-1] if references else None
+
+
+def steer(
+    units: Iterable[Unit], checkpoint: LoadedCheckpoint, seed: int
+) -> Generator[Ask, Tensor, tuple[Steering, ...]]:
+    """The steering of a pass. A unit with neither a model nor a reference only shows its map."""
+    steerings = []
+    for unit in units:
+        if unit.acts:
+            acts_by = yield from _acting(unit, checkpoint, seed)
+            if acts_by is not None:
+                steerings.append(Steering(acts_by, unit.asked.guidance_start, unit.asked.guidance_end))
+    return tuple(steerings)
+
+
+def _acting(
+    unit: Unit, checkpoint: LoadedCheckpoint, seed: int
+) -> Generator[Ask, Tensor, Push | Reference | None]:
+    if unit.module.name.startswith("reference"):
+        latent = yield EncodeAsk(checkpoint, unit.pixels)
+        return _reference(unit, latent, seed)
+    if unit.model is None:
+        return None
+    hint = yield HintAsk(unit.model, unit.hint)
+    both = unit.asked.control_mode != "control"
+    return Push(unit.model, hint, scales(unit, unit.model), _region(unit, hint), unconditioned=both)
+
+
+def _reference(unit: Unit, latent: Tensor, seed: int) -> Reference:
+    noise = NoiseStream((seed + OTHER_NOISE) % (MAX_SEED + 1), tuple(latent.shape), latent.device).draw()
+    slider = unit.module.settings(None, unit.asked.threshold_a, None).a
+    fidelity = {"balanced": slider, "prompt": 0.0, "control": 1.0}[unit.asked.control_mode]
+    attention, adain = unit.module.name != "reference_adain", "adain" in unit.module.name
+    return Reference(latent, noise, unit.asked.weight, fidelity, attention, adain)
+
+
+def scales(unit: Unit, model: LoadedControlNet) -> tuple[float, ...]:
+    """The weight of each residual, from the first to the middle's."""
+    asked, layers = unit.asked, len(model.net.controlnet_down_blocks) + 1
+    if asked.layer_weights:
+        if len(asked.layer_weights) != layers:
+            raise BadOrder(f"advanced_weighting of {asked.model} needs {layers} weights")
+        return tuple(asked.weight * weight for weight in asked.layer_weights)
+    if asked.control_mode == "balanced":
+        return (asked.weight,) * layers
+    return tuple(asked.weight * SOFT ** (layers - 1 - layer) for layer in range(layers))
+
+
+def _region(unit: Unit, hint: Tensor) -> Tensor | None:
+    if unit.region is None:
+        return None
+    pixels = from_numpy(unit.region.astype("float32") / 255)[None, None].to(hint.device)
+    return functional.interpolate(pixels, hint.shape[-2:], mode="area")[0]

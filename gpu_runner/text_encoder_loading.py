@@ -1,0 +1,61 @@
+"""A checkpoint's text encoders: CLIP as OpenAI made it, OpenCLIP, or in SDXL both of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from gpu_runner.building import with_weights, without_weights
+from gpu_runner.configurations import TextEncoder
+from gpu_runner.model_files import TensorFile
+from gpu_runner.open_clip import open_clip_to_transformers
+
+TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
+
+
+@dataclass(frozen=True)
+class TextEncoders:
+    first: TextModel
+    second: TextModel | None
+
+    @property
+    def all(self) -> list[TextModel]:
+        return [self.first] if self.second is None else [self.first, self.second]
+
+
+def load_text_encoders(
+    file: TensorFile, configs: list[TextEncoder], device: torch.device, dtype: torch.dtype
+) -> TextEncoders:
+    loaded = [_loaded(file, config, device, dtype) for config in configs]
+    return TextEncoders(loaded[0], loaded[1] if len(loaded) > 1 else None)
+
+
+def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: torch.dtype) -> TextModel:
+    config = CLIPTextConfig(**wanted.config)
+    model = CLIPTextModelWithProjection if wanted.projects else CLIPTextModel
+    encoder: TextModel = without_weights(lambda: model(config))
+    found = _found(file, wanted)
+    state = {name: found[bare(name)] for name in encoder.state_dict()}
+    # The only buffer that no file holds.
+    for module in encoder.modules():
+        if hasattr(module, "position_ids"):
+            module.position_ids = torch.arange(config.max_position_embeddings, device=device).expand(1, -1)
+    return with_weights(encoder, state, device, dtype)
+
+
+def _found(file: TensorFile, wanted: TextEncoder) -> Mapping[str, Tensor]:
+    if wanted.is_open_clip:
+        return open_clip_to_transformers(file, wanted.prefix, wanted.config["num_hidden_layers"])
+    return {
+        bare(name.removeprefix(wanted.prefix)): file[name] for name in file if name.startswith(wanted.prefix)
+    }
+
+
+def bare(name: str) -> str:
+    """Versions of transformers, and old checkpoints, differ in whether the text model's names have this prefix."""
+    return name.removeprefix("text_model.")

@@ -1,0 +1,36 @@
+"""The ways of enlarging that need no model file, under A1111's names. No torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class LatentMode(NamedTuple):
+    """How a latent is interpolated."""
+
+    name: str
+    interpolation: str
+    antialias: bool = False
+
+
+LATENT_MODES = (
+    LatentMode("Latent", "bilinear"),
+    LatentMode("Latent (antialiased)", "bilinear", antialias=True),
+    LatentMode("Latent (bicubic)", "bicubic"),
+    LatentMode("Latent (bicubic antialiased)", "bicubic", antialias=True),
+    LatentMode("Latent (nearest)", "nearest"),
+    LatentMode("Latent (nearest-exact)", "nearest-exact"),
+)
+NONE, LANCZOS, NEAREST = "None", "Lanczos", "Nearest"
+BUILT_IN = (NONE, LANCZOS, NEAREST)
+
+_LATENT_MODES = {mode.name: mode for mode in LATENT_MODES}
+
+
+def latent_mode(name: str) -> LatentMode | None:
+    return _LATENT_MODES.get(name)
+
+
+def file_of(name: str) -> str:
+    """The name, where it means a model file; empty for what needs none."""
+    return "" if name in BUILT_IN or name in _LATENT_MODES else name

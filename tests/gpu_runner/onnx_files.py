@@ -1,0 +1,58 @@
+"""ONNX files for tests, written by hand: protobuf needs no library to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def varint(number: int) -> bytes:
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*digits, number])
+
+
+def message(field: int, content: bytes | str) -> bytes:
+    data = content.encode() if isinstance(content, str) else content
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def number(field: int, value: int) -> bytes:
+    return varint(field << 3) + varint(value)
+
+
+def value(name: str, sides: Sequence[int | str]) -> bytes:
+    """A ValueInfoProto of floats; a side that is a word can be anything."""
+    shape = b"".join(
+        message(1, number(1, side) if isinstance(side, int) else message(2, side)) for side in sides
+    )
+    return message(1, name) + message(2, message(1, number(1, 1) + message(2, shape)))
+
+
+def sigmoid_of_the_first_channel(side: int, output: str = "matte") -> bytes:
+    """A graph that can really be run: Conv with one weight a channel, and a Sigmoid behind it."""
+    weights = b"".join(number(1, size) for size in (1, 3, 1, 1)) + number(2, 1) + message(8, "weights")
+    weights += message(9, b"\0\0\x80?" + b"\0" * 8)  # 1.0, 0.0, 0.0
+    conv = message(1, "picture") + message(1, "weights") + message(2, "inner") + message(4, "Conv")
+    end = message(1, "inner") + message(2, output) + message(4, "Sigmoid")
+    return model(
+        inputs={"picture": (1, 3, side, side)},
+        outputs={output: (1, 1, side, side)},
+        graph=message(1, conv) + message(1, end) + message(5, weights),
+    )
+
+
+def model(
+    inputs: dict[str, Sequence[int | str]],
+    outputs: dict[str, Sequence[int | str]],
+    graph: bytes = b"",
+    **metadata: str,
+) -> bytes:
+    """A ModelProto."""
+    graph += message(2, "graph")
+    graph += b"".join(message(11, value(name, sides)) for name, sides in inputs.items())
+    graph += b"".join(message(12, value(name, sides)) for name, sides in outputs.items())
+    entries = (message(14, message(1, key) + message(2, text)) for key, text in metadata.items())
+    opset = message(8, number(2, 13))
+    return number(1, 7) + message(7, graph) + opset + b"".join(entries)
