@@ -19,7 +19,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from jobs import lifecycle
-from jobs.models import Job, Output, Runner, Transition
+from jobs.callbacks import admin as callbacks_admin  # noqa: F401
+from jobs.models import Job, Output, OutputKind, Runner, Transition
 from jobs.pictures import read_output
 from jobs.thumbnails import thumbnail
 
@@ -120,7 +121,7 @@ class JobAdmin(admin.ModelAdmin):
                 reverse("admin:jobs_job_thumbnail", args=[job.pk, output.index]),
                 output.infotext,
             )
-            for output in job.outputs.all()
+            for output in job.pictures
         ]
         picture = (
             '<a href="{}"><img src="{}" title="{}" alt="" loading="lazy" style="max-height: 192px"></a> '
@@ -138,7 +139,7 @@ class JobAdmin(admin.ModelAdmin):
     def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return get_object_or_404(Output, job_id=job_id, index=index)
+        return get_object_or_404(Output, job_id=job_id, kind=OutputKind.PICTURE, index=index)
 
 
 def _pretty(value: Any) -> SafeString:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,15 @@ from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from models_registry.models import ModelFile
 
 from . import cost, ledger, pictures, refusals, wakeups
+from . import idempotency as idempotency_keys
+from .callbacks import outbox
+from .callbacks.outbox import CallbackRequest
+from .completion import completed
 from .errors import QueueFull
+from .idempotency import Idempotency
+from .model_files import Resolution, resolve_all
 from .models import Job, Lane, State, Transition, request_as_json
 
 RETRY_WHEN_FULL_S = 10
@@ -37,6 +42,8 @@ class Submission:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     lane: Lane = Lane.ASYNC
     external_id: str = ""
+    idempotency: Idempotency | None = None
+    callback: CallbackRequest | None = None
 
 
 def random_seed() -> int:
@@ -45,24 +52,40 @@ def random_seed() -> int:
 
 def admit(submission: Submission) -> Job:
     """The new job, or the one that this caller's id already named. Raises Refused."""
+    return admit_or_find(submission)[0]
+
+
+def admit_or_find(submission: Submission) -> tuple[Job, bool]:
+    """As ``admit``, and whether the job is new."""
     known = _admitted_before(submission)
     if known is not None:
-        return known
-    checkpoint = refusals.check(submission.source, submission.request)
+        return known, False
+    refusals.check(submission.source, submission.request)
+    if submission.callback:
+        outbox.check(submission.source, submission.dialect, submission.callback)
+    submission = replace(submission, request=completed(submission.source, submission.request))
+    files = resolve_all(submission.source, submission.request)
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        return _insert(submission, checkpoint)
+        return _insert(submission, files), True
     except IntegrityError:
         # Two requests with one caller's id at the same time: the other one was first.
         known = _admitted_before(submission)
         if known is None:
             raise
-        return known
+        return known, False
+
+
+def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
+    """The job that the key has become. Raises IdempotencyConflict."""
+    known = idempotency and idempotency_keys.job_of(source, dialect, idempotency)
+    return Job.objects.get(pk=known) if known else None
 
 
 def _admitted_before(submission: Submission) -> Job | None:
-    if not submission.external_id:
-        return None
+    known = admitted_with(submission.source, submission.dialect, submission.idempotency)
+    if known is not None or not submission.external_id:
+        return known
     same = {"source": submission.source, "dialect": submission.dialect, "external_id": submission.external_id}
     try:
         return Job.objects.get(**same)
@@ -71,14 +94,23 @@ def _admitted_before(submission: Submission) -> Job | None:
 
 
 @transaction.atomic
-def _insert(submission: Submission, checkpoint: ModelFile) -> Job:
+def _insert(submission: Submission, files: Resolution) -> Job:
     _take_a_place_in_the_queue(submission.source)
-    job = _job(submission, checkpoint)
+    job = planned_job(submission, files)
     job.save(force_insert=True)
     Transition.objects.create(job=job, to_state=State.QUEUED)
     ledger.reserve(job)
-    wakeups.ring(wakeups.WORK)
+    _promise(submission, job)
+    wakeups.ring({wakeups.WORK: ""})
     return job
+
+
+def _promise(submission: Submission, job: Job) -> None:
+    """What is to be remembered beside the job."""
+    if submission.callback:
+        outbox.add(job.pk, submission.dialect, submission.callback)
+    if submission.idempotency:
+        idempotency_keys.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
 
 
 def _take_a_place_in_the_queue(source: BusinessSource) -> None:
@@ -89,15 +121,21 @@ def _take_a_place_in_the_queue(source: BusinessSource) -> None:
         .get(pk=source.pk)
         .max_queued_jobs
     )
-    if Job.objects.filter(source=source, state=State.QUEUED).count() >= limit:
-        message = _("%(source)s already has %(limit)d jobs in the queue.") % {
-            "source": source.name,
-            "limit": limit,
-        }
-        raise QueueFull(message, retry_after=RETRY_WHEN_FULL_S)
+    if full := queue_full(source, limit):
+        raise full
 
 
-def _job(submission: Submission, checkpoint: ModelFile) -> Job:
+def queue_full(source: BusinessSource, limit: int) -> QueueFull | None:
+    if Job.objects.filter(source=source, state=State.QUEUED).count() < limit:
+        return None
+    message = _("%(source)s already has %(limit)d jobs in the queue.")
+    words = {"source": source.name, "limit": limit}
+    return QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
+
+
+def planned_job(submission: Submission, files: Resolution) -> Job:
+    """Not saved."""
+    checkpoint = files.checkpoint
     request = submission.request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
     return Job(
@@ -106,11 +144,13 @@ def _job(submission: Submission, checkpoint: ModelFile) -> Job:
         dialect=submission.dialect,
         operation=submission.operation,
         external_id=submission.external_id,
+        has_callback=submission.callback is not None,
         lane=submission.lane,
         received=submission.received,
         request=request_as_json(request),
         checkpoint=checkpoint,
         checkpoint_sha256=checkpoint.sha256,
+        files=files.as_json(),
         steps=cost.planned_steps(request),
         cost_estimate=cost.estimate(request, checkpoint.cost_multiplier),
         created_at=now,

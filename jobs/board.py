@@ -19,6 +19,8 @@ from .models import Job, Lane, Runner, State, Usage
 
 SEEN_WITHIN = timedelta(seconds=15)
 FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
+COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
+NO_LOAD = policy.SourceLoad(weight=1, served_s=0, running=0, cap=1)  # the claim itself minds the cap
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,19 @@ def read(runner: Runner, workers: int) -> Board:
     """For a runner whose cluster has so many workers: a job without a worker to follow it is better left waiting."""
     now = timezone.now()
     view = runner_view(runner, workers, now)
-    usages = {usage.source_id: usage for usage in Usage.objects.all()}
-    rate = _seconds_per_cost(usages.values())
     if view.free_slots <= 0 or not view.takes_work:
         return Board([], {}, view, now)
+    if lone := _lone_job():
+        return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
+    usages = {usage.source_id: usage for usage in Usage.objects.all()}
+    rate = _seconds_per_cost(usages.values())
     return Board(list(_waiting(rate)), _loads(usages, rate, now), view, now)
+
+
+def _lone_job() -> Job | None:
+    """The only one that waits, if there is only one: then nothing has to be weighed against it."""
+    queued = Job.objects.filter(state=State.QUEUED, source__enabled=True).only(*COLUMNS).order_by()[:2]
+    return queued[0] if len(queued) == 1 else None
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
@@ -53,6 +63,11 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
     return policy.explain(asked, waiting, _loads(usages, rate, now), runner_view(runner, workers, now), now)
+
+
+def seconds_per_cost() -> float:
+    """Device-seconds, as lately measured."""
+    return _seconds_per_cost(list(Usage.objects.all()))
 
 
 def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
@@ -80,9 +95,8 @@ def _waiting(rate: float) -> Iterator[policy.Waiting]:
 
 
 def _oldest(source_id: int, lane: int) -> Iterator[Job]:
-    columns = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
     jobs = Job.objects.filter(state=State.QUEUED, source_id=source_id, lane=lane)
-    return jobs.only(*columns).order_by("created_at")[: policy.WINDOW].iterator()
+    return jobs.only(*COLUMNS).order_by("created_at")[: policy.WINDOW].iterator()
 
 
 def _as_waiting(job: Job, rate: float) -> policy.Waiting:

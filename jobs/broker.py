@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.signing import SignedPackage
 
 from .dispatch import Dispatcher
 from .lifecycle import Lease
 from .models import Job, State
+from .packages import package
 
 GENERATION = "generation"
 
@@ -66,16 +65,4 @@ class FairBroker(ORM):
 
 
 def _package(lease: Lease) -> str:
-    """What django_q.tasks.async_task would have put on the list."""
-    return SignedPackage.dumps(
-        {
-            "id": lease.job_id.hex,
-            "name": str(lease.job_id),
-            "func": "jobs.tasks.run_job",
-            "args": (str(lease.job_id), lease.attempt),
-            "kwargs": {},
-            "started": timezone.now(),
-            "save": False,
-            "ack_failure": True,
-        }
-    )
+    return package(lease.job_id, "jobs.tasks.run_job", str(lease.job_id), lease.attempt)

@@ -10,16 +10,32 @@ UNIT = Decimal("0.000001")
 
 
 def planned_steps(request: GenerationRequest) -> int:
-    """Steps over all pictures. img2img walks only the last part of its schedule, as its strength says."""
+    """Steps over all pictures and passes."""
+    return (_first_steps(request) + _second_steps(request)) * request.num_images
+
+
+def _first_steps(request: GenerationRequest) -> int:
+    """From a picture one walks only the last part of a schedule, as the strength says."""
     steps = request.num_inference_steps
-    if request.task == "img2img":
-        steps = min(steps, int(min(request.strength, 0.999) * steps) + 1)
-    return steps * request.num_images
+    if request.task == "upscale":
+        return 1
+    if not request.init_images or request.exact_steps:
+        return steps
+    return min(steps, int(min(request.strength, 0.999) * steps) + 1)
+
+
+def _second_steps(request: GenerationRequest) -> int:
+    if request.hires is None or request.hires.strength == 0:
+        return 0
+    return request.hires.num_inference_steps or request.num_inference_steps
 
 
 def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
-    megapixels = Decimal(request.width * request.height) / 1_000_000
-    return _rounded(megapixels * planned_steps(request) * Decimal(str(multiplier)))
+    """Each pass at its own size."""
+    work = Decimal(request.width * request.height * _first_steps(request))
+    if request.hires is not None:
+        work += request.hires.width * request.hires.height * _second_steps(request)
+    return _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier)))
 
 
 def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> Decimal:

@@ -6,7 +6,6 @@ import logging
 import time
 import uuid
 
-from django.conf import settings
 from django.db import close_old_connections, connection
 
 from . import board, lifecycle, wakeups
@@ -28,30 +27,23 @@ class Dispatcher:
     def __init__(self, runner_name: str, workers: int) -> None:
         self.runner_name = runner_name
         self.workers = workers
-        self._ear = wakeups.Ear(wakeups.WORK) if wakeups.database_wakes() else None
+        self._ear = wakeups.ear(wakeups.WORK)
         RunnerWatch(runner_name).start()
 
     def take(self) -> list[Lease]:
         """Leases on the jobs to start now; empty after a short wait without any. Never raises."""
         try:
             close_old_connections()
-            if self._ear is not None:
-                self._ear.open()  # before looking, so that a bell between the look and the wait is heard
+            self._ear.open()  # before looking, so that a bell between the look and the wait is heard
             leases = claim_next(self.runner_name, self.workers)
             if not leases:
-                self._wait()
+                self._ear.hear(LISTEN_S)
             return leases
         except Exception:
             log.exception("handing out jobs failed; trying again")
             connection.close()
             time.sleep(BACK_OFF_S)
             return []
-
-    def _wait(self) -> None:
-        if self._ear is None:
-            time.sleep(settings.JOB_POLL_S)
-        else:
-            self._ear.hear(LISTEN_S)
 
 
 def claim_next(runner_name: str, workers: int) -> list[Lease]:

@@ -43,6 +43,30 @@ class BadPicture(Refused):
     code = "bad_picture"
 
 
+class BadURL(Refused):
+    code = "bad_url"
+
+
+class ForbiddenAddress(Refused):
+    """A URL whose host is, or resolves to, an address that the platform does not call for strangers."""
+
+    code = "forbidden_address"
+
+
+class FetchFailed(Refused):
+    code = "fetch_failed"
+
+
+class BadIdempotencyKey(Refused):
+    code = "bad_idempotency_key"
+
+
+class IdempotencyConflict(Refused):
+    """The key was used for another request. HTTP has 409 or 422 for it."""
+
+    code = "idempotency_conflict"
+
+
 class SourceDisabled(Refused):
     code = "source_disabled"
 

@@ -14,7 +14,17 @@ import time
 
 from django.conf import settings
 
-from gpu_runner.protocol import Accepted, Done, Event, Failed, Image, ModelFile, Progress, RunOrder
+from gpu_runner.protocol import (
+    Accepted,
+    ControlMap,
+    Done,
+    Event,
+    Failed,
+    Image,
+    ModelFile,
+    Progress,
+    RunOrder,
+)
 
 from . import lifecycle, pictures
 from .errors import LeaseLost
@@ -41,6 +51,7 @@ class Following:
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
+        self.drawn = 0
         self.progress: Progress | None = None  # not yet written
         self.accepted = False
         self.passed_on: set[Signal] = set()
@@ -61,16 +72,16 @@ class Following:
             Runner.objects.filter(jobs=self.job).update(problem=str(error)[:300])
             raise
         finally:
-            self.client.close()
             if not self.succeeded:  # no row knows these files
                 pictures.delete_files(self.outputs)
 
     def _order(self) -> RunOrder:
-        wanted = {picture.sha256 for picture in self.request.init_images}
+        wanted = self.request.pictures()
         return RunOrder(
             job_id=self.order_id,
             request=self.request,
             checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
+            files={key: _file(kept) for key, kept in self.job.files.items()},
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
 
@@ -94,8 +105,11 @@ class Following:
                 self.accepted = True
             case Progress():
                 self.progress = event
+            case ControlMap():
+                self.outputs.append(pictures.store_map(self.job, event))
             case Image():
                 self._store(event)
+                self.drawn += 1
             case Failed():
                 self._failed(event)
                 return True
@@ -105,12 +119,12 @@ class Following:
         return False
 
     def _store(self, image: Image) -> None:
-        text = infotext(self.job, self.request, image.seed)
+        text = infotext(self.job, self.request, image.index)
         self.outputs.append(pictures.store_output(self.job, self.request, image, text))
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
-        if len(self.outputs) < self.request.num_images and not interrupted:
+        if self.drawn < self.request.num_images and not interrupted:
             raise RuntimeError("the runner sent fewer pictures than were asked for")
         lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
         self.succeeded = True
@@ -119,7 +133,7 @@ class Following:
         if self.timed_out:
             lifecycle.fail(self.lease, "timeout", "The job took too long.")
         elif failed.code != "cancelled":
-            lifecycle.fail(self.lease, failed.code, failed.message)
+            lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
             lifecycle.cancelled(self.lease)
         else:
@@ -203,3 +217,7 @@ class Stream:
                 self._arrived.put(event)
         except Exception as error:
             self._arrived.put(error)
+
+
+def _file(kept: dict[str, str]) -> ModelFile:
+    return ModelFile(path=kept["path"], sha256=kept["sha256"])

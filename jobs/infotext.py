@@ -5,36 +5,68 @@ from __future__ import annotations
 import json
 
 from gpu_runner import catalogue
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, ModelName
 
+from . import infotext_models, infotext_pictures, sampling_infotext
+from .control_infotext import control_parameters
 from .models import Job
 
 VERSION = "Atelier"
 
 
-def infotext(job: Job, request: GenerationRequest, seed: int) -> str:
+def infotext(job: Job, request: GenerationRequest, index: int) -> str:
+    """Of the picture with this index."""
+    if request.upscale is not None:
+        return postprocessing(request)
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
-    parameters = _parameters(job, request, seed)
+    parameters = _parameters(job, request, index)
     lines.append(", ".join(_pair(key, value) for key, value in parameters.items() if value is not None))
     return "\n".join(lines)
 
 
-def _parameters(job: Job, request: GenerationRequest, seed: int) -> dict[str, object]:
+def postprocessing(request: GenerationRequest) -> str:
+    """What A1111 writes about a picture that was only enlarged."""
+    pairs = infotext_pictures.enlarging(request.upscale) if request.upscale else {}
+    return ", ".join(_pair(key, value) for key, value in pairs.items() if value is not None)
+
+
+def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
+    """Those that A1111 keeps apart from its own fields, as ``extra_generation_params``."""
+    pairs = {
+        "Denoising strength": infotext_pictures.strength(request),
+        **infotext_pictures.pairs(request),
+        **sampling_infotext.walk(request),
+        **infotext_models.pairs(request, job.files),
+        **control_parameters(job, request),
+    }
+    return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, object]:
     """In A1111's order."""
     return {
         "Steps": request.num_inference_steps,
         "Sampler": request.sampler,
         "Schedule type": _schedule_type(request),
         "CFG scale": request.guidance_scale,
-        "Seed": seed,
+        "Seed": request.seed_of(index),
         "Size": f"{request.width}x{request.height}",
         "Model hash": job.checkpoint_sha256[:10] or None,
         "Model": job.checkpoint.name,
-        "Denoising strength": request.strength if request.task == "img2img" else None,
+        **infotext_models.vae_pairs(request, job.files),
+        **sampling_infotext.variation(request, index),
+        "Denoising strength": infotext_pictures.strength(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
-        _eta_name(request): _eta(request),
+        **sampling_infotext.noise_source(request),
+        "Tiling": True if request.tiling else None,
+        **infotext_pictures.pairs(request),
+        **sampling_infotext.walk(request),
+        **infotext_models.pairs(request, job.files),
+        "TI hashes": _embedding_hashes(job, request),
+        "Emphasis": _emphasis(request),
+        **control_parameters(job, request),
         "Version": VERSION,
     }
 
@@ -46,14 +78,15 @@ def _schedule_type(request: GenerationRequest) -> str:
     return catalogue.AUTOMATIC if plain else label
 
 
-def _eta_name(request: GenerationRequest) -> str:
-    return "Eta DDIM" if request.sampler == "DDIM" else "Eta"
+def _embedding_hashes(job: Job, request: GenerationRequest) -> str | None:
+    files = {name: job.files[ModelName("embedding", name).key] for name in request.embeddings}
+    return ", ".join(f"{name}: {file['sha256'][:12]}" for name, file in files.items()) or None
 
 
-def _eta(request: GenerationRequest) -> float | None:
-    """Only where it acts, and is not what the sampler does by itself."""
-    usual = catalogue.sampler(request.sampler).default_eta
-    return request.eta if usual is not None and request.eta != usual else None
+def _emphasis(request: GenerationRequest) -> str | None:
+    """Only where there is something to emphasise."""
+    brackets = any(mark in request.prompt + request.negative_prompt for mark in "([")
+    return request.emphasis if brackets and request.emphasis != "Original" else None
 
 
 def _pair(key: str, value: object) -> str:

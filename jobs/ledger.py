@@ -1,9 +1,11 @@
-"""What a job holds and costs, and what its source was served. Called only inside the transaction that moves the job."""
+"""What a job holds and costs, and what its source was served."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+
+from django.db import transaction
 
 from access.models import Posting
 
@@ -11,24 +13,28 @@ from .models import Job, Usage
 
 
 def reserve(job: Job) -> None:
-    _post(job, Posting.Kind.RESERVE, job.cost_estimate)
+    """In the transaction that inserts the job."""
+    _posting(job, Posting.Kind.RESERVE, job.cost_estimate).save(force_insert=True)
 
 
-def release(job: Job) -> None:
-    _post(job, Posting.Kind.RELEASE, -job.cost_estimate)
+def close(job: Job, price: Decimal | None) -> None:
+    """In the transaction that ends the job: what was reserved goes back, and the price is booked if there is one."""
+    postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate)]
+    if price is not None:
+        postings.append(_posting(job, Posting.Kind.SETTLE, price))
+    Posting.objects.bulk_create(postings)
 
 
-def settle(job: Job, cost: Decimal) -> None:
-    _post(job, Posting.Kind.SETTLE, cost)
-
-
+@transaction.atomic
 def charge(source_id: int, device_seconds: float, work: float, now: datetime) -> None:
     """Adds to the source's decayed usage, which the policy reads."""
-    Usage.objects.get_or_create(source_id=source_id)
-    usage = Usage.objects.select_for_update().get(source_id=source_id)
+    usage = Usage.objects.select_for_update().filter(source_id=source_id).first()
+    if usage is None:
+        Usage.objects.get_or_create(source_id=source_id)
+        usage = Usage.objects.select_for_update().get(source_id=source_id)
     usage.add(device_seconds, work, now)
     usage.save(update_fields=["served", "work", "as_of"])
 
 
-def _post(job: Job, kind: Posting.Kind, amount: Decimal) -> None:
-    Posting.objects.create(source_id=job.source_id, job_id=job.pk, kind=kind, amount=amount)
+def _posting(job: Job, kind: Posting.Kind, amount: Decimal) -> Posting:
+    return Posting(source_id=job.source_id, job_id=job.pk, kind=kind, amount=amount)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -20,8 +21,9 @@ from access.models import BusinessSource
 from gpu_runner.protocol import Done, Progress
 
 from . import cost, ledger, wakeups
+from .callbacks import outbox
 from .errors import ImpossibleTransition, LeaseLost
-from .models import TERMINAL, TRANSITIONS, Job, Output, Preview, Runner, Signal, State, Transition
+from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
 
 MAX_RUNNER_DEATHS = 2
 POISONED = "poisoned"
@@ -153,34 +155,52 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
         **_NO_PROGRESS,
     )
     Preview.objects.filter(job_id=lease.job_id).delete()
-    wakeups.ring(wakeups.WORK)
+    wakeups.ring({wakeups.WORK: ""})
     return State.QUEUED
 
 
 # The end ------------------------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False) -> None:
-    """Pictures, price and state at once: a job that is not succeeded has no output, one that is has them all."""
     job = Job.objects.get(pk=lease.job_id)
     price = cost.settled(job.cost_estimate, job.generation_request, done.steps_run)
+    _succeed(job, lease, done, price, outputs, interrupted=interrupted)
+    # Afterwards, so that the client does not wait for it: it weighs who is served next, it is nobody's bill.
+    ledger.charge(job.source_id, done.device_seconds, float(price), timezone.now())
+
+
+@transaction.atomic
+def _succeed(
+    job: Job, lease: Lease, done: Done, price: Decimal, outputs: list[Output], *, interrupted: bool
+) -> None:
+    """Pictures, price and state at once: a job that is not succeeded has no output, one that is has them all."""
     figures: dict[str, Any] = {
         "engine_seconds": done.engine_seconds,
         "device_seconds": done.device_seconds,
         "cost": price,
     }
-    counts: dict[str, Any] = {"images_done": len(outputs), "interrupted": interrupted}
-    _end(job, State.SUCCEEDED, held=lease.attempt, **figures, **counts)
+    drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
+    counts: dict[str, Any] = {"images_done": drawn, "interrupted": interrupted}
+    _end(job, State.SUCCEEDED, held=lease.attempt, settled=price, **figures, **counts)
     Output.objects.bulk_create(outputs)
-    ledger.settle(job, price)
-    ledger.charge(job.source_id, done.device_seconds, float(price), timezone.now())
 
 
 @transaction.atomic
-def fail(lease: Lease, code: str, message: str) -> None:
+def fail(lease: Lease, code: str, message: str, work: Done | None = None) -> None:
+    """With ``work``, that is paid for: its pictures were drawn, and only may not be shown."""
     job = Job.objects.get(pk=lease.job_id)
-    _end(job, State.FAILED, note=code, held=lease.attempt, error_code=code, error_message=message)
+    fields: dict[str, Any] = {"error_code": code, "error_message": message}
+    if work is not None:
+        fields |= _paid(job, work)
+    _end(job, State.FAILED, note=code, held=lease.attempt, **fields)
+
+
+def _paid(job: Job, work: Done) -> dict[str, Any]:
+    price = cost.settled(job.cost_estimate, job.generation_request, work.steps_run)
+    ledger.charge(job.source_id, work.device_seconds, float(price), timezone.now())
+    seconds = {"engine_seconds": work.engine_seconds, "device_seconds": work.device_seconds}
+    return {"settled": price, "cost": price, **seconds}
 
 
 @transaction.atomic
@@ -211,8 +231,19 @@ def expire(job_id: uuid.UUID) -> bool:
     return True
 
 
-def _end(job: Job, to: State, *, note: str = "", held: int | None = None, **fields: Any) -> None:
-    """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job."""
+def _end(
+    job: Job,
+    to: State,
+    *,
+    note: str = "",
+    held: int | None = None,
+    settled: Decimal | None = None,
+    **fields: Any,
+) -> None:
+    """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job.
+
+    What was reserved is released, and ``settled``, the price, is booked.
+    """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
     fields |= {"finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
@@ -222,9 +253,10 @@ def _end(job: Job, to: State, *, note: str = "", held: int | None = None, **fiel
     else:
         _must_move(Lease(job.pk, held), to, note=note, **fields)
     Preview.objects.filter(job_id=job.pk).delete()
-    ledger.release(job)
-    wakeups.ring(wakeups.ENDED, str(job.pk))
-    wakeups.ring(wakeups.WORK)
+    ledger.close(job, settled)
+    if job.has_callback:
+        outbox.job_ended(job.pk)
+    wakeups.ring({wakeups.ENDED: str(job.pk), wakeups.WORK: ""})
 
 
 # The one place that changes a state ---------------------------------------------------------------------------------

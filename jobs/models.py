@@ -14,6 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from access.encryption import EncryptedTextField
 from gpu_runner.protocol import GenerationRequest
 
+from .callbacks.models import Callback, CallbackAttempt
+from .idempotency import IdempotencyKey
+
+__all__ = ["Callback", "CallbackAttempt", "IdempotencyKey"]  # Django looks for an app's models here
+
 
 class State(models.TextChoices):
     QUEUED = "queued", _("queued")
@@ -104,6 +109,7 @@ class Job(models.Model):
         _("operation"), max_length=64, blank=True
     )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    has_callback = models.BooleanField(_("callback"), default=False)
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
 
@@ -115,6 +121,10 @@ class Job(models.Model):
     checkpoint_sha256 = models.CharField(
         max_length=64
     )  # what the file was at admission; the policy's affinity
+
+    files = models.JSONField(
+        _("other model files"), default=dict
+    )  # ModelName.key -> {"path", "sha256"}, as they were at admission
 
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)  # claims so far
     runner_deaths = models.PositiveSmallIntegerField(_("runner deaths"), default=0)
@@ -188,6 +198,14 @@ class Job(models.Model):
     def generation_request(self) -> GenerationRequest:
         return GenerationRequest.model_validate(self.request)
 
+    @property
+    def pictures(self) -> models.QuerySet[Output]:
+        return self.outputs.filter(kind=OutputKind.PICTURE)
+
+    @property
+    def control_maps(self) -> models.QuerySet[Output]:
+        return self.outputs.filter(kind=OutputKind.CONTROL_MAP)
+
 
 class Transition(models.Model):
     """One line of a job's timeline."""
@@ -234,10 +252,16 @@ class Preview(models.Model):
         return f"preview of {self.job_id}"
 
 
+class OutputKind(models.TextChoices):
+    PICTURE = "picture", _("picture")
+    CONTROL_MAP = "control_map", _("control map")
+
+
 class Output(models.Model):
-    """One stored picture of a job."""
+    """One stored picture of a job: what it drew, or what it shows of its work. Each kind counts from 0."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job"))
+    kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.PICTURE)
     index = models.PositiveIntegerField(_("index"))
     file = models.FileField(_("file"), max_length=300)
     sha256 = models.CharField(_("SHA-256"), max_length=64)
@@ -247,13 +271,17 @@ class Output(models.Model):
     seed = models.BigIntegerField(_("seed"))
     content_type = models.CharField(_("type"), max_length=32, default="image/png")
     infotext = models.TextField(_("infotext"), blank=True)
+    nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: it was not checked
+    nsfw_score = models.FloatField(_("NSFW score"), null=True, default=None)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("picture")
         verbose_name_plural = _("pictures")
         ordering = ["job", "index"]
-        constraints = [models.UniqueConstraint(fields=["job", "index"], name="one_output_per_index")]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "kind", "index"], name="one_output_per_kind_and_index")
+        ]
 
     def __str__(self) -> str:
         return f"{self.job_id} #{self.index}"

@@ -13,21 +13,28 @@ QUALITY = 95
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
 
 
-def with_infotext(png: bytes, output_format: str, infotext: str) -> bytes:
+def with_infotext(png: bytes, output_format: str, infotext: str, key: str = "parameters") -> bytes:
     """From the runner's PNG to the file that the client asked for."""
     if output_format == "png":
-        return _png(png, infotext)
+        return _png(png, infotext, key)
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         buffer = io.BytesIO()
         picture.convert("RGB").save(buffer, output_format.upper(), quality=QUALITY, exif=_exif(infotext))
     return buffer.getvalue()
 
 
-def _png(png: bytes, infotext: str) -> bytes:
+def infotext_of(data: bytes) -> str:
+    """What a PNG says about how it was drawn; empty for any other file."""
+    with Image.open(io.BytesIO(data)) as picture:
+        text = picture.info.get("parameters", "")
+    return text if isinstance(text, str) else ""
+
+
+def _png(png: bytes, infotext: str, key: str) -> bytes:
     """The chunk goes in as it is: to compress the picture again would cost more than all the rest."""
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("not a PNG file")
-    return png[:PNG_HEAD] + _text_chunk("parameters", infotext) + png[PNG_HEAD:] if infotext else png
+    return png[:PNG_HEAD] + _text_chunk(key, infotext) + png[PNG_HEAD:] if infotext else png
 
 
 def _text_chunk(key: str, text: str) -> bytes:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import ControlMap, GenerationRequest, Picture
 from gpu_runner.protocol import Image as RunnerImage
 
 from . import picture_files
 from .errors import BadPicture
-from .models import InputPicture, Job, Output
+from .models import InputPicture, Job, Output, OutputKind
 
 MAX_INPUT_BYTES = 32 * 1024 * 1024
 MAX_INPUT_PIXELS = 64_000_000
@@ -30,7 +30,7 @@ SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 def store_input(data: bytes) -> Picture:
     """Stores a picture once, by its content. Raises BadPicture."""
-    _must_be_a_picture(data)
+    check_picture(data)
     digest = hashlib.sha256(data).hexdigest()
     if not InputPicture.objects.filter(pk=digest).exists():
         path = default_storage.save(f"inputs/{digest[:2]}/{digest}-{secrets.token_hex(4)}", ContentFile(data))
@@ -44,12 +44,24 @@ def store_input(data: bytes) -> Picture:
 
 def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> None:
     """Stores what the request names; afterwards every picture it names is there. Raises BadPicture."""
-    for wanted in {picture.sha256 for picture in request.init_images}:
+    for wanted in request.pictures():
         if wanted in pictures:
             if store_input(pictures[wanted]).sha256 != wanted:
                 raise BadPicture(_("An input picture is not what its hash says."), field="init_images")
         elif not InputPicture.objects.filter(pk=wanted).exists():
             raise BadPicture(_("An input picture is missing."), field="init_images")
+
+
+def problems(request: GenerationRequest, pictures: Mapping[str, bytes]) -> Iterator[BadPicture]:
+    """All that ``store_inputs`` could refuse, without storing anything."""
+    for wanted in request.pictures():
+        try:
+            if wanted in pictures:
+                check_picture(pictures[wanted])
+            elif not InputPicture.objects.filter(pk=wanted).exists():
+                yield BadPicture(_("An input picture is missing."), field="init_images")
+        except BadPicture as refused:
+            yield refused
 
 
 def read_input(sha256: str) -> bytes:
@@ -64,21 +76,50 @@ def read_output(output: Output) -> bytes:
 
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Stores one finished picture. The Output is not saved: that happens when, and only if, the job succeeds."""
-    data = picture_files.with_infotext(base64.b64decode(image.data), request.output_format, infotext)
-    name = f"{job.pk}/{image.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[request.output_format]}"
-    path = default_storage.save(f"outputs/{timezone.now():%Y/%m/%d}/{name}", ContentFile(data))
-    return Output(
-        job=job,
+    data = _as_file(request, image, infotext)
+    output = Output(
         index=image.index,
-        file=path,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size_bytes=len(data),
         width=image.width,
         height=image.height,
         seed=image.seed,
-        content_type=CONTENT_TYPES[request.output_format],
         infotext=infotext,
+        nsfw=image.nsfw,
+        nsfw_score=image.nsfw_score,
     )
+    return _stored(output, job, data, request.output_format)
+
+
+def store_map(job: Job, control_map: ControlMap) -> Output:
+    """Stores what a ControlNet was shown, without loss and without a text."""
+    data = base64.b64decode(control_map.data)
+    with Image.open(io.BytesIO(data)) as picture:
+        width, height = picture.size
+    kind, seed = OutputKind.CONTROL_MAP, job.generation_request.seed
+    output = Output(kind=kind, index=control_map.index, width=width, height=height, seed=seed)
+    return _stored(output, job, data, "png")
+
+
+def _stored(output: Output, job: Job, data: bytes, file_format: str) -> Output:
+    prefix = "" if output.kind == OutputKind.PICTURE else f"{output.kind}-"
+    name = f"{job.pk}/{prefix}{output.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[file_format]}"
+    output.job = job
+    output.file.name = default_storage.save(f"outputs/{timezone.now():%Y/%m/%d}/{name}", ContentFile(data))
+    output.sha256, output.size_bytes = hashlib.sha256(data).hexdigest(), len(data)
+    output.content_type = CONTENT_TYPES[file_format]
+    return output
+
+
+def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> bytes:
+    """A picture that was only enlarged keeps what is known of how it was drawn, and says the rest under another key."""
+    data = base64.b64decode(image.data)
+    if request.task != "upscale":
+        return picture_files.with_infotext(data, request.output_format, infotext)
+    sources = request.init_images
+    kept = picture_files.infotext_of(read_input(sources[image.index if len(sources) > 1 else 0].sha256))
+    if request.output_format != "png":
+        return picture_files.with_infotext(data, request.output_format, kept or infotext)
+    with_kept = picture_files.with_infotext(data, "png", kept)
+    return picture_files.with_infotext(with_kept, "png", infotext, key="postprocessing")
 
 
 def delete_files(outputs: Iterable[Output]) -> None:
@@ -86,7 +127,8 @@ def delete_files(outputs: Iterable[Output]) -> None:
         output.file.delete(save=False)
 
 
-def _must_be_a_picture(data: bytes) -> None:
+def check_picture(data: bytes) -> None:
+    """Raises BadPicture."""
     if len(data) > MAX_INPUT_BYTES:
         message = _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
         raise BadPicture(message, field="init_images")

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 
 AGEING_S = 60.0  # a job rises by one lane for every minute that it waits
 WINDOW = 32  # among so many of a source's oldest jobs, one whose checkpoint is loaded may go first...
@@ -71,6 +72,7 @@ class Reason(StrEnum):
 class Explanation:
     reason: Reason
     ahead: int = 0  # jobs that would start before it
+    ahead_s: float = 0.0  # device-seconds that those are expected to take
 
 
 def choose(
@@ -110,7 +112,8 @@ def explain(
     if job.id in started:
         return Explanation(Reason.NEXT, started.index(job.id))
     reason = Reason.BEHIND_OTHERS if runner.free_slots > 0 else Reason.NO_FREE_SLOT
-    return Explanation(reason, _ahead(job, waiting, sources, runner, now))
+    before = _ahead(job, waiting, sources, runner, now)
+    return Explanation(reason, len(before), sum(other.expected_s for other in before))
 
 
 def _ahead(
@@ -119,11 +122,11 @@ def _ahead(
     sources: Mapping[int, SourceLoad],
     runner: RunnerView,
     now: datetime,
-) -> int:
-    """Its place if every slot were free and nothing were capped."""
+) -> list[Waiting]:
+    """Those before it if every slot were free and nothing were capped."""
     endless = {key: replace(load, cap=load.cap + len(waiting)) for key, load in sources.items()}
     order = choose(waiting, endless, replace(runner, free_slots=len(waiting)), now)
-    return next((place for place, other in enumerate(order) if other.id == job.id), len(order))
+    return list(takewhile(lambda other: other.id != job.id, order))
 
 
 def _next(

@@ -2,75 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner import catalogue
-from gpu_runner.prompt import unsupported_syntax
-from gpu_runner.protocol import GenerationRequest
-from models_registry.errors import ModelNotFound
-from models_registry.models import Family, Kind, ModelFile
-from models_registry.selectors import resolve
+from gpu_runner.protocol import GenerationRequest, Hires
+from gpu_runner.words import TooManyWords, Words
 
-from .errors import OverLimit, SourceDisabled, UnknownModel, Unsupported
+from . import control_refusals
+from .errors import OverLimit, Refused, SourceDisabled, Unsupported
 
-SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2})
+SIZES = ("width", "height", "num_inference_steps")
 
 
-def check(source: BusinessSource, request: GenerationRequest) -> ModelFile:
-    """The checkpoint that will draw it. Raises Refused."""
+def check(source: BusinessSource, request: GenerationRequest) -> None:
+    """Raises Refused."""
+    for refused in every(source, request):
+        raise refused
+
+
+def every(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+    """All that speaks against it, not only the first."""
     if not source.enabled:
-        raise SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
-    _within_limits(source, request)
-    _sampler_is_known(request)
-    _prompts_are_understood(request)
-    return _checkpoint(source, request)
+        yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
+    yield from _over_limits(source, request)
+    # How a prompt's steps are counted depends on the sampler.
+    yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
+    yield from control_refusals.every(source, request)
+    yield from _faces_to_keep(request)
 
 
-def _within_limits(source: BusinessSource, request: GenerationRequest) -> None:
+def _over_limits(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+    yield from _each_over(
+        source, {field: getattr(request, field) for field in SIZES} | {"num_images": request.num_images}
+    )
+    if request.hires is not None:
+        yield from _each_over(source, {field: getattr(request.hires, field) for field in SIZES}, "hires.")
+    if request.change_background is not None:
+        part = request.change_background
+        yield from _each_over(source, {"width": part.output_width, "height": part.output_height}, "output_")
+
+
+def _each_over(source: BusinessSource, asked: dict[str, int], part: str = "") -> Iterator[Refused]:
     limits = {
         "width": source.max_width,
         "height": source.max_height,
         "num_inference_steps": source.max_steps,
         "num_images": source.max_images,
     }
-    for field, limit in limits.items():
-        asked = getattr(request, field)
-        if asked > limit:
+    for field, number in asked.items():
+        if number > limits[field]:
             message = _("%(field)s is %(asked)d; the most that %(source)s may ask for is %(limit)d.")
-            raise OverLimit(
-                message % {"field": field, "asked": asked, "source": source.name, "limit": limit}, field=field
+            words = {"field": part + field, "asked": number, "source": source.name, "limit": limits[field]}
+            yield OverLimit(message % words, field=part + field)
+
+
+def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:
+    if request.face_identity:
+        message = _("The identity of a face can only be kept by an IP-Adapter face model, and there is none.")
+        yield Unsupported(message, field="face_identity")
+
+
+def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
+    passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
+    for walked in passes:
+        if walked.sampler and not catalogue.is_sampler(walked.sampler):
+            yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
+        if walked.scheduler and not catalogue.is_scheduler(walked.scheduler):
+            yield Unsupported(
+                _("Unknown scheduler: %(name)s") % {"name": walked.scheduler}, field="scheduler"
             )
 
 
-def _sampler_is_known(request: GenerationRequest) -> None:
+def _prompts_not_understood(request: GenerationRequest) -> Iterator[Refused]:
     try:
-        catalogue.sampler(request.sampler)
-    except KeyError:
-        raise Unsupported(
-            _("Unknown sampler: %(name)s") % {"name": request.sampler}, field="sampler"
-        ) from None
-    if not catalogue.is_scheduler(request.scheduler):
-        raise Unsupported(_("Unknown scheduler: %(name)s") % {"name": request.scheduler}, field="scheduler")
-
-
-def _prompts_are_understood(request: GenerationRequest) -> None:
-    for field in ("prompt", "negative_prompt"):
-        syntax = unsupported_syntax(getattr(request, field), negative=field == "negative_prompt")
-        if syntax:
-            raise Unsupported(
-                _("The prompt uses %(syntax)s, which is not supported.") % {"syntax": syntax}, field=field
-            )
-
-
-def _checkpoint(source: BusinessSource, request: GenerationRequest) -> ModelFile:
-    try:
-        checkpoint = resolve(Kind.CHECKPOINT, request.checkpoint, source)
-    except ModelNotFound as error:
-        raise UnknownModel(str(error), field="checkpoint") from error
-    if checkpoint.family not in SUPPORTED_FAMILIES:
-        message = _("%(name)s is a checkpoint of a family that cannot be drawn with here: %(family)s.")
-        raise Unsupported(
-            message % {"name": checkpoint.name, "family": checkpoint.get_family_display()}, field="checkpoint"
-        )
-    return checkpoint
+        Words.of_request(request)
+    except TooManyWords as error:
+        yield Unsupported(str(error), field="prompt")

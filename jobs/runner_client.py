@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import httpx
@@ -14,11 +13,13 @@ from pydantic import ValidationError
 from gpu_runner.protocol import EVENT, CancelOrder, Done, Event, Failed, RunnerStatus, RunOrder
 
 from .models import Runner
+from .tls import trusted
 
 CancelMode = Literal["discard", "interrupt", "skip"]
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # of the short calls
+KEPT_OPEN_S = 2.0  # less than the runner's server waits: a connection is never used while that closes it
 LINGER_S = (
     60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
 )
@@ -45,12 +46,6 @@ class RunnerRefused(RunnerError):
     """It answered, and will not do it: a wrong token, or an order that it does not understand."""
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """Once in a process: to read the certificates takes longer than all the rest of following a small job."""
-    return ssl.create_default_context()
-
-
 class RunnerClient:
     def __init__(self, url: str, token: str) -> None:
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
@@ -60,15 +55,14 @@ class RunnerClient:
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout,
             trust_env=False,
-            verify=_tls(),
+            verify=trusted(),
+            limits=httpx.Limits(keepalive_expiry=KEPT_OPEN_S),
         )
 
     @classmethod
     def of(cls, runner: Runner) -> RunnerClient:
-        return cls(runner.url, runner.token or settings.RUNNER_TOKEN)
-
-    def close(self) -> None:
-        self._http.close()
+        """One for a runner in a process: a worker follows job after job on the same connection."""
+        return _kept(runner.url, runner.token or settings.RUNNER_TOKEN)
 
     def status(self) -> RunnerStatus:
         try:
@@ -103,6 +97,11 @@ class RunnerClient:
             raise RunnerUnreachable(str(error) or type(error).__name__) from error
         _raise_for(response)
         return response
+
+
+@lru_cache(maxsize=8)
+def _kept(url: str, token: str) -> RunnerClient:
+    return RunnerClient(url, token)
 
 
 _JSON = {"Content-Type": "application/json"}

@@ -49,13 +49,10 @@ class RunnerWatch:
             time.sleep(LOOK_EVERY_S)
 
     def _look_at(self, runner: Runner) -> None:
-        client = RunnerClient.of(runner)
         try:
-            _seen(runner, client.status())
+            _seen(runner, RunnerClient.of(runner).status())
         except RunnerError as error:
             _not_seen(runner, str(error))
-        finally:
-            client.close()
 
 
 def _seen(runner: Runner, status: RunnerStatus) -> None:
@@ -74,7 +71,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         problem="",
     )
     if runner.problem or not runner.slots:
-        wakeups.ring(wakeups.WORK)
+        wakeups.ring({wakeups.WORK: ""})
 
 
 def _not_seen(runner: Runner, problem: str) -> None:

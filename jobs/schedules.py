@@ -12,3 +12,7 @@ def create_schedules(**_: Any) -> None:
         name="sweep of leases and expired jobs",
         defaults={"func": "jobs.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
     )
+    Schedule.objects.update_or_create(
+        name="sweep of callbacks",
+        defaults={"func": "jobs.callbacks.outbox.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
+    )

@@ -1,7 +1,6 @@
 """Waiting for a job to end, from any number of threads of a web process, with one watcher for all of them.
 
-On PostgreSQL the watcher listens, and looks at the table now and then as a safety net; elsewhere it asks the table for
-all awaited jobs in one query, often.
+The watcher listens, and looks at the table now and then as a safety net.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import uuid
 from collections import defaultdict
 
 import psycopg
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
@@ -32,11 +30,9 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
     # Registered before the first look, so that an end between the look and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        job = Job.objects.get(pk=job_id)
-        if not job.is_terminal:
+        if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
             ended.wait(timeout_s)
-            job.refresh_from_db()
-        return job
+        return Job.objects.select_related("checkpoint").get(pk=job_id)
     finally:
         _watcher.remove(job_id, ended)
 
@@ -67,13 +63,12 @@ class Watcher:
                 self._someone.clear()
 
     def _run(self) -> None:
-        ear = wakeups.Ear(wakeups.ENDED) if wakeups.database_wakes() else None
+        ear = wakeups.ear(wakeups.ENDED)
         try:
             while self._wanted():
                 self._turn(ear)
         finally:
-            if ear is not None:
-                ear.close()
+            ear.close()
             connection.close()
 
     def _wanted(self) -> bool:
@@ -86,16 +81,12 @@ class Watcher:
             self._thread = None
             return False
 
-    def _turn(self, ear: wakeups.Ear | None) -> None:
+    def _turn(self, ear: wakeups.Ear) -> None:
         try:
-            if ear is None:
-                self._wake(self._ended())
-                time.sleep(settings.JOB_POLL_S)
-            else:
-                ear.open()
-                self._wake(self._ended())
-                self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
-        except (DatabaseError, psycopg.Error):
+            ear.open()
+            self._wake(self._ended())
+            self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
+        except (DatabaseError, psycopg.Error, OSError):
             log.exception("The watcher of jobs lost the database; it tries again.")
             connection.close()
             time.sleep(SAFETY_POLL_S)

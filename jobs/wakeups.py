@@ -1,27 +1,64 @@
-"""Waking other processes: LISTEN/NOTIFY where the database has it. Elsewhere they poll."""
+"""Waking other processes: LISTEN/NOTIFY on PostgreSQL; with SQLite, where all are on one host, the host's own means.
+
+A bell is a hint. Who waits for one also looks at the tables now and then.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
 import psycopg
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
+
+from . import local_bells
 
 WORK = "atelier_work"  # a job was queued, or a slot became free
 ENDED = "atelier_ended"  # a job ended; the payload is its id
+BELLS = "bells"  # the folder below DATA_DIR
 
 
-def database_wakes() -> bool:
+def ring(payloads: Mapping[str, str]) -> None:
+    """The payload for each channel. Heard when, and only when, the transaction around it commits."""
+    if _database_rings():
+        calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}", [word for bell in payloads.items() for word in bell])
+    else:
+        transaction.on_commit(partial(_ring_locally, payloads))
+
+
+def _ring_locally(payloads: Mapping[str, str]) -> None:
+    for channel, payload in payloads.items():
+        local_bells.ring(settings.DATA_DIR / BELLS, channel, payload)
+
+
+class Ear(Protocol):
+    """Listens to one channel. Opened when first used, and again after it broke."""
+
+    def open(self) -> None: ...
+
+    def hear(self, timeout_s: float) -> list[str]:
+        """Payloads rung since the last call; waits for one, at most ``timeout_s``."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def ear(channel: str) -> Ear:
+    if _database_rings():
+        return DatabaseEar(channel)
+    return local_bells.LocalEar(settings.DATA_DIR / BELLS, channel)
+
+
+def _database_rings() -> bool:
     return connection.vendor == "postgresql"
 
 
-def ring(channel: str, payload: str = "") -> None:
-    """Heard when, and only when, the transaction around it commits."""
-    if database_wakes():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [channel, payload])
-
-
-class Ear:
-    """A connection of its own that listens to one channel. Opened when first used, and again after it broke."""
+class DatabaseEar:
+    """On a connection of its own."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel

@@ -14,7 +14,19 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django_q.tasks import async_task
 
-from models_registry.models import Checkpoint, ControlNet, Embedding, Lora, ModelFile, Upscaler, Vae
+from models_registry.models import (
+    Checkpoint,
+    ControlNet,
+    Embedding,
+    Lora,
+    Matting,
+    ModelFile,
+    NsfwDetector,
+    Preprocessor,
+    StylePreset,
+    Upscaler,
+    Vae,
+)
 
 DECIDED = ["name", "enabled", "is_default", "licence", "trigger_words", "cost_multiplier", "allowed_sources"]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "metadata"]
@@ -30,7 +42,7 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-@admin.register(Checkpoint, Lora, Vae, ControlNet, Embedding, Upscaler)
+@admin.register(Checkpoint, Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
 class ModelOfAKindAdmin(admin.ModelAdmin):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
@@ -112,3 +124,12 @@ class ModelFileAdmin(ModelOfAKindAdmin):
 
     list_display = ["name", "kind", *ModelOfAKindAdmin.list_display[1:]]
     list_filter = ["kind", *ModelOfAKindAdmin.list_filter]
+
+
+@admin.register(StylePreset)
+class StylePresetAdmin(admin.ModelAdmin):
+    list_display = ["name", "prompt", "negative_prompt"]
+    list_filter = ["allowed_sources"]
+    search_fields = ["name", "prompt", "negative_prompt"]
+    filter_horizontal = ["allowed_sources"]
+    show_full_result_count = False

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from django.utils.translation import gettext as _
 
-from gpu_runner.families import identify, read_safetensors_header
+from gpu_runner.families import Identified, identify, read_safetensors_header
+from gpu_runner.onnx_families import identify_onnx_file
 from models_registry.models import FOLDERS, Family, Kind
 from models_registry.pickles import check_pickle
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 4 * 1024 * 1024
 LARGEST_METADATA = 256 * 1024
+EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 KINDS_OF_FOLDERS = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -35,7 +37,7 @@ class Findings:
 def examine(root: Path, path: str) -> Findings:
     """A broken or suspect file gives findings with a problem; only its vanishing is an error."""
     try:
-        look = _safetensors if path.lower().endswith(".safetensors") else _pickle
+        look = LOOKS.get(Path(path).suffix.lower(), _pickle)
         return look(root / path, KINDS_OF_FOLDERS.get(path.partition("/")[0], Kind.UNKNOWN))
     except FileNotFoundError:
         raise
@@ -53,14 +55,29 @@ def _safetensors(file: Path, folder_kind: str) -> Findings:
     shapes, metadata = read_safetensors_header(file)
     identified = identify(shapes, metadata)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    kept = storable(metadata)
+    kept = storable(metadata) | _what_lists_tell(identified)
     return Findings(identified.kind, identified.family, sha256, tensors_sha256, kept)
+
+
+def _what_lists_tell(identified: Identified) -> dict[str, str]:
+    """Of embeddings, which A1111's clients are told how long they are."""
+    if identified.kind != Kind.EMBEDDING:
+        return {}
+    return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
 
 
 def _pickle(file: Path, folder_kind: str) -> Findings:
     """Shapes lie inside the pickle, so the folder is all there is to tell the kind."""
     check_pickle(file)
     return Findings(kind=folder_kind, sha256=_hashes(file, tensors=False)[0])
+
+
+def _onnx(file: Path, folder_kind: str) -> Findings:
+    identified = identify_onnx_file(file)
+    return Findings(identified.kind, identified.family, _hashes(file, tensors=False)[0])
+
+
+LOOKS = {".safetensors": _safetensors, ".onnx": _onnx}
 
 
 def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:

@@ -6,7 +6,8 @@ think in checkpoints and LoRAs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -23,6 +24,9 @@ class Kind(models.TextChoices):
     CONTROLNET = "controlnet", _("ControlNet")
     EMBEDDING = "embedding", _("embedding")
     UPSCALER = "upscaler", _("upscaler")
+    PREPROCESSOR = "preprocessor", _("preprocessor")
+    MATTING = "matting", _("matting model")
+    NSFW = "nsfw", _("NSFW detector")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -33,14 +37,20 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
-class ModelFileQuerySet(models.QuerySet["ModelFile"]):
+M = TypeVar("M", bound=models.Model)
+
+
+class SharedQuerySet(models.QuerySet[M]):
+    """Rows with ``allowed_sources``; one without any is open to all."""
+
+    def allowed_for(self, source: BusinessSource) -> Self:
+        return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
+
+
+class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
         """Enabled, present on disk, whole, and identified."""
         return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
-
-    def allowed_for(self, source: BusinessSource) -> ModelFileQuerySet:
-        """A file with no allowed source is open to all."""
-        return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
 
 
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
@@ -109,6 +119,11 @@ class ModelFile(models.Model):
         return self.sha256[:10]
 
     @property
+    def control_title(self) -> str:
+        """As A1111's ControlNet extension shows models: the file's stem and eight digits."""
+        return f"{PurePosixPath(self.path).stem} [{self.sha256[:8]}]"
+
+    @property
     def lora_hash(self) -> str:
         """Twelve hexadecimal digits over the tensors alone, as A1111 writes into infotexts."""
         return self.tensors_sha256[:12]
@@ -132,6 +147,9 @@ FOLDERS: dict[str, str] = {
     Kind.CONTROLNET: "controlnet",
     Kind.EMBEDDING: "embeddings",
     Kind.UPSCALER: "upscalers",
+    Kind.PREPROCESSOR: "preprocessors",
+    Kind.MATTING: "matting",
+    Kind.NSFW: "nsfw",
 }
 
 
@@ -198,3 +216,66 @@ class Upscaler(ModelFile):
         proxy = True
         verbose_name = _("upscaler")
         verbose_name_plural = _("upscalers")
+
+
+class Preprocessor(ModelFile):
+    KIND = Kind.PREPROCESSOR
+    objects: ClassVar[OfKind] = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("preprocessor")
+        verbose_name_plural = _("preprocessors")
+
+
+class Matting(ModelFile):
+    KIND = Kind.MATTING
+    objects: ClassVar[OfKind] = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("matting model")
+        verbose_name_plural = _("matting models")
+
+
+class NsfwDetector(ModelFile):
+    KIND = Kind.NSFW
+    objects: ClassVar[OfKind] = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("NSFW detector")
+        verbose_name_plural = _("NSFW detectors")
+
+
+StylePresetManager = models.Manager.from_queryset(SharedQuerySet)
+
+
+class StylePreset(models.Model):
+    """Words that a request asks for by a name. ``{prompt}`` in them is where the request's own words go."""
+
+    name = models.CharField(_("name"), max_length=255, unique=True)
+    prompt = models.TextField(
+        _("prompt"),
+        blank=True,
+        max_length=10_000,
+        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
+    )
+    negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
+    allowed_sources = models.ManyToManyField(
+        "access.BusinessSource",
+        blank=True,
+        related_name="+",
+        verbose_name=_("allowed sources"),
+        help_text=_("None: every source."),
+    )
+
+    objects = StylePresetManager()
+
+    class Meta:
+        verbose_name = _("style preset")
+        verbose_name_plural = _("style presets")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

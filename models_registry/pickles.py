@@ -27,6 +27,9 @@ HARMLESS = {
     "torch.storage UntypedStorage",
     "torch.storage TypedStorage",
     "torch.serialization _get_layout",
+    # Not called but only named, in released files; the runner puts a table in their place.
+    "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
+    "torch.nn.modules.container ParameterDict",
 }
 HARMLESS_KIND = re.compile(r"torch(\.cuda)? (\w+Storage|b?float\d+\w*|u?int\d+|bool|half|float|double|long)")
 

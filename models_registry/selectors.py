@@ -6,14 +6,20 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import ModelFile, ModelFileQuerySet
+from models_registry.models import ModelFile, ModelFileQuerySet, StylePreset
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from access.models import BusinessSource
 
 
 def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
+
+
+def styles_for(source: BusinessSource) -> QuerySet[StylePreset]:
+    return StylePreset.objects.allowed_for(source)
 
 
 def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
@@ -43,7 +49,13 @@ def _default(files: ModelFileQuerySet) -> ModelFile | None:
 def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
         return None
-    return files.filter(name=name).first() or _with_identifier(files, name)
+    return files.filter(name=name).first() or _with_identifier(files, name) or _with_alias(files, name)
+
+
+def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    """The name that a LoRA's training gave it, where one file alone has it."""
+    found = list(files.filter(metadata__ss_output_name=name)[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth"}
+SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth", ".onnx"}
 LONGEST_PATH = 500  # what models.ModelFile.path holds
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import queue
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,11 +59,11 @@ class Talk:
         preview = base64.b64encode(b"a small jpeg").decode()
         self.say(Progress(step=step, steps=self.order.request.num_inference_steps, preview=preview))
 
-    def draw(self, index: int = 0) -> None:
+    def draw(self, index: int = 0, **verdict: bool | float) -> None:
         request = self.order.request
         size = {"width": request.width, "height": request.height}
         data = base64.b64encode(png(request.width, request.height)).decode()
-        self.say(Image(index=index, seed=request.seed_of(index), data=data, **size))
+        self.say(Image(index=index, seed=request.seed_of(index), data=data, **size, **verdict))
 
     def finish(self, steps: int | None = None) -> None:
         request = self.order.request
@@ -119,6 +121,20 @@ def is_silent(talk: Talk) -> None:
         talk.told()
 
 
+def draws_unfit_pictures(talk: Talk) -> None:
+    talk.accept()
+    talk.draw(nsfw=True, nsfw_score=0.97)
+    talk.finish()
+
+
+def refuses_its_picture(talk: Talk) -> None:
+    talk.accept()
+    talk.draw()
+    steps = talk.order.request.num_inference_steps
+    work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=steps)
+    talk.say(Failed(code="nsfw", message="a picture was found unfit to be shown", work=work))
+
+
 def forgets_a_picture(talk: Talk) -> None:
     talk.accept()
     talk.finish()
@@ -145,6 +161,7 @@ class FakeRunner:
             boot_id="first boot", version="fake", device="nothing", slots=4, slots_busy=0
         )
         self.talks: dict[str, Talk] = {}
+        self.connections: list[socket.socket] = []
         self.told: list[tuple[str, str]] = []  # (order, mode), also for orders that it never had
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"fake": self}))
         self._server.daemon_threads = True
@@ -166,14 +183,22 @@ class FakeRunner:
             talk.tell("close")
 
     def close(self) -> None:
+        """Like a process that ends: the connections that clients keep open end as well."""
         self.hang_up()
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # it has ended already
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     fake: FakeRunner
+
+    def setup(self) -> None:
+        super().setup()
+        self.fake.connections.append(self.connection)
 
     def do_GET(self) -> None:
         if self._is_allowed():

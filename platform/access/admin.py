@@ -9,11 +9,12 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from access.models import AccessKey, BusinessSource, Posting
+from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 
 
 @sensitive_variables("secrets")
-def _show_once(request: HttpRequest, secrets: list[tuple[AccessKey, str]]) -> TemplateResponse:
+def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, str]]) -> TemplateResponse:
+    """Rows of a source, what the secret is for, and the secret."""
     context = {**admin.site.each_context(request), "title": _("New secrets"), "secrets": secrets}
     # A page and no message: those travel in a cookie. The admin forbids caches to keep its pages.
     return TemplateResponse(request, "admin/access/secrets.html", context)
@@ -42,13 +43,14 @@ class BusinessSourceAdmin(admin.ModelAdmin):
         "weight",
         "max_concurrent_jobs",
         "max_queued_jobs",
+        "nsfw_policy",
         "created_at",
     ]
-    list_filter = ["enabled"]
+    list_filter = ["enabled", "nsfw_policy"]
     search_fields = ["name", "title"]
     show_full_result_count = False
     inlines = [KeyInline]
-    actions = ["create_key"]
+    actions = ["create_key", "create_callback_secret"]
 
     def has_issue_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("access.add_accesskey")
@@ -58,6 +60,15 @@ class BusinessSourceAdmin(admin.ModelAdmin):
         issued = [AccessKey.issue(source) for source in sources]
         for key, _secret in issued:
             self.log_addition(request, key, "issued")
+        return _show_once(request, [(key.source, key.key_id, secret) for key, secret in issued])
+
+    @admin.action(description=_("Give the selected sources new callback secrets"), permissions=["issue"])
+    def create_callback_secret(
+        self, request: HttpRequest, sources: QuerySet[BusinessSource]
+    ) -> TemplateResponse:
+        issued = [(source, "X-Atelier-Signature", CallbackSecret.issue(source)) for source in sources]
+        for source, _purpose, _secret in issued:
+            self.log_change(request, source, "callback secret issued")
         return _show_once(request, issued)
 
 
@@ -93,7 +104,7 @@ class AccessKeyAdmin(admin.ModelAdmin):
         rotated = [(key, key.rotate()) for key in keys]
         for key, _secret in rotated:
             self.log_change(request, key, "rotated")
-        return _show_once(request, rotated)
+        return _show_once(request, [(key.source, key.key_id, secret) for key, secret in rotated])
 
 
 @admin.register(Posting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 from decimal import Decimal
 
@@ -22,6 +23,23 @@ def _is_network(text: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+PLACE = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
+
+
+def _is_place(text: object) -> bool:
+    return isinstance(text, str) and (_is_network(text) or PLACE.fullmatch(text) is not None)
+
+
+class NsfwPolicy(models.TextChoices):
+    """What becomes of pictures that are unfit to be shown, from the mildest to the strictest."""
+
+    OFF = "off", _("not checked")
+    FLAG = "flag", _("marked")
+    BLUR = "blur", _("blurred")
+    BLANK = "blank", _("blanked out")
+    REFUSE = "refuse", _("refused: the job fails")
 
 
 class BusinessSource(models.Model):
@@ -56,6 +74,29 @@ class BusinessSource(models.Model):
     max_images = models.PositiveIntegerField(
         _("most pictures per job"), default=16, validators=[MaxValueValidator(256)]
     )
+    reachable = models.JSONField(
+        _("reachable places"),
+        default=list,
+        blank=True,
+        help_text=_(
+            "Hosts and networks outside of the public internet that its pictures may come from and its "
+            'callbacks may go to: ["images.example.lan", ".example.lan", "10.1.0.0/16"].'
+        ),
+    )
+    public_pictures = models.BooleanField(
+        _("public pictures"),
+        default=False,
+        help_text=_("The URLs of its pictures do not expire. Unset, they all end as such."),
+    )
+    nsfw_policy = models.CharField(
+        _("NSFW pictures"),
+        max_length=8,
+        choices=NsfwPolicy,
+        default=NsfwPolicy.OFF,
+        help_text=_(
+            "The least that is done with them; a request may ask for more. Needs a detector in the registry."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -65,6 +106,38 @@ class BusinessSource(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.name
+
+    def clean(self) -> None:
+        if not isinstance(self.reachable, list) or not all(map(_is_place, self.reachable)):
+            raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
+
+
+class CallbackSecret(models.Model):
+    """Signs a source's callbacks. Apart from the source, which is read at every request."""
+
+    source = models.OneToOneField(
+        BusinessSource,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="callback_secret",
+        verbose_name=_("business source"),
+    )
+    secret = EncryptedTextField(_("secret"), editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("callback secret")
+        verbose_name_plural = _("callback secrets")
+
+    def __str__(self) -> str:
+        return str(self.source_id)
+
+    @classmethod
+    def issue(cls, source: BusinessSource) -> str:
+        """A new secret in place of any before it; shown this once."""
+        secret = secrets.token_urlsafe(32)
+        cls.objects.update_or_create(source=source, defaults={"secret": secret, "created_at": timezone.now()})
+        return secret
 
 
 class AccessKey(models.Model):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.utils.translation import gettext_lazy as _
 from environs import Env
 
 env = Env()
@@ -31,12 +32,15 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_q",
     "config",
     "access",
     "models_registry",
     "jobs",
     "dialects.a1111",
+    "dialects.native",
     "console",
 ]
 
@@ -119,8 +123,26 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Atelier API",
+    "DESCRIPTION": "Generation requests become jobs; jobs become pictures.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["dialects.native.openapi.only_ours"],
+    "POSTPROCESSING_HOOKS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",  # the page works without the internet
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Every open event stream holds a thread of the web server: half of them at most, and of those so many for each source.
+EVENT_STREAMS = env.int("WEB_THREADS", default=64) // 2
+EVENT_STREAMS_PER_SOURCE = env.int("EVENT_STREAMS_PER_SOURCE", default=8)
+EVENT_HEARTBEAT_S = env.float("EVENT_HEARTBEAT_S", default=15.0)
 
 # The runner that this host's generation cluster drives (a row of jobs.Runner).
 RUNNER_NAME = env.str("RUNNER_NAME", default="local")
@@ -131,8 +153,21 @@ JOB_LEASE_S = env.float(
 )  # a running job that shows no life for this long is put back
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
-JOB_POLL_S = env.float("JOB_POLL_S", default=0.02)  # where the database cannot wake a waiting process
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+
+# Input pictures by URL, and callbacks: into the public internet, and to these hosts and networks beside it.
+INPUT_URLS = env.bool("INPUT_URLS", default=True)
+OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
+FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
+FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
+
+# Where clients find this platform; empty: the host that they called.
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+PICTURE_URL_KEY = env.str("PICTURE_URL_KEY", default="")  # signs pictures' URLs; falls back to SECRET_KEY
+PICTURE_URL_AGE_S = env.int("PICTURE_URL_AGE_S", default=7 * 24 * 3600)
+PICTURE_REDIRECTS = env.bool(
+    "PICTURE_REDIRECTS", default=False
+)  # to the storage, where it has URLs of its own
 
 # Generation workers follow jobs; they do no work of their own, so there may be more of them than cores.
 GENERATION_WORKERS = env.int("GENERATION_WORKERS", default=8)
@@ -147,7 +182,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "poll": 1.0,
     "save_limit": 1000,
-    "label": "Background tasks",
+    "label": _("Background tasks"),  # the heading in the admin
     "broker_class": "jobs.broker.FairBroker",
     "ALT_CLUSTERS": {
         "generation": {
@@ -156,7 +191,6 @@ Q_CLUSTER = {
             "timeout": JOB_TIMEOUT_S + 60,
             "retry": JOB_TIMEOUT_S + 120,
             "max_attempts": 1,
-            "poll": JOB_POLL_S,
             "save_limit": -1,
         }
     },

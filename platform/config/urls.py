@@ -1,4 +1,4 @@
-"""The whole HTTP surface: the console and one include for each dialect."""
+"""The whole HTTP surface: the console, the pictures, and one include for each dialect."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -8,5 +8,7 @@ from config.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("dialects.native.urls")),
+    path("", include("jobs.picture_views")),
     path("", include("dialects.a1111.urls")),
 ]

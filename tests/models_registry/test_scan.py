@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from models_registry.models import Kind, ModelFile
 from models_registry.scan import scan
+from tests.gpu_runner.onnx_files import sigmoid_of_the_first_channel
 
 LORA = {
     "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": [4, 768],
@@ -51,6 +52,24 @@ def test_a_file_is_known_by_its_tensors_and_not_by_its_name(root):
     assert file.path == "loras/not-a-checkpoint.safetensors"
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file.size_bytes == path.stat().st_size
+
+
+def test_an_onnx_file_is_known_by_its_graph(root):
+    (root / "misplaced").mkdir()
+    path = root / "misplaced" / "reddest.onnx"
+    path.write_bytes(sigmoid_of_the_first_channel(32))
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.family, file.name, file.problem) == ("matting", "unknown", "reddest", "")
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):
+    (root / "matting").mkdir()
+    (root / "matting" / "half.onnx").write_bytes(sigmoid_of_the_first_channel(32)[:-9])
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, "ONNX" in file.problem) == ("unknown", True)
 
 
 def test_a_lora_gets_the_hash_of_its_tensors_without_the_header(root):

@@ -1,0 +1,50 @@
+"""Control units that no runner could do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from gpu_runner.preprocessors import catalogue
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.request import ControlUnit
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind
+from models_registry.selectors import resolve
+
+from .errors import Refused, Unsupported
+
+FIELD = "controls"
+
+
+def every(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+    for unit in request.controls:
+        try:
+            module = _module(unit)
+            if module.weights:
+                _must_have(source, module)
+        except Refused as refused:
+            yield refused
+        if unit.image is None and not request.init_images:
+            yield Unsupported(_("A control unit has no picture."), field=FIELD)
+
+
+def _module(unit: ControlUnit) -> catalogue.Module:
+    module = catalogue.find(unit.module)
+    if module is None:
+        raise Unsupported(_("Unknown preprocessor: %(name)s") % {"name": unit.module}, field=FIELD)
+    if module.refused:
+        words = {"name": module.name, "reason": module.refused}
+        raise Unsupported(_("The preprocessor %(name)s is not supported: %(reason)s.") % words, field=FIELD)
+    return module
+
+
+def _must_have(source: BusinessSource, module: catalogue.Module) -> None:
+    try:
+        resolve(Kind.PREPROCESSOR, module.weights, source)
+    except ModelNotFound:
+        message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
+        words = {"name": module.name, "file": f"preprocessors/{module.weights}"}
+        raise Unsupported(message % words, field=FIELD) from None

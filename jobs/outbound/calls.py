@@ -1,0 +1,89 @@
+"""One call to a stranger's server: a GET that follows redirects, or a POST that does not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import httpx
+from django.utils.translation import gettext as _
+
+from jobs.errors import FetchFailed
+
+from .connections import Resolve, client, resolve
+from .policy import Policy, check_url
+
+ANSWER_BYTES = 64 * 1024  # nobody acknowledges at greater length
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+def fetch(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
+    """Raises BadURL, ForbiddenAddress or FetchFailed."""
+    with _failures_told(check_url(url).host), client(policy, resolve) as http:
+        return _follow(http, http.build_request("GET", url, headers={"Accept": "image/*"}), policy)
+
+
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], policy: Policy, resolve: Resolve = resolve
+) -> Answer:
+    """Whatever the status. Raises BadURL, ForbiddenAddress or FetchFailed."""
+    with (
+        _failures_told(check_url(url).host),
+        client(policy, resolve) as http,
+        http.stream("POST", url, content=body, headers=dict(headers)) as response,
+    ):
+        return Answer(response.status_code, _beginning(response))
+
+
+@contextlib.contextmanager
+def _failures_told(host: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise FetchFailed(_("%(host)s took too long.") % {"host": host}) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FetchFailed(_("%(host)s cannot be reached.") % {"host": host}) from error
+
+
+def _follow(http: httpx.Client, request: httpx.Request, policy: Policy) -> bytes:
+    for _hop in range(policy.max_redirects + 1):
+        check_url(request.url)
+        with contextlib.closing(http.send(request, stream=True)) as response:
+            if response.next_request is None:
+                return _body(response, policy.max_bytes)
+        request = response.next_request
+    raise FetchFailed(_("%(host)s redirects too often.") % {"host": request.url.host})
+
+
+def _body(response: httpx.Response, limit: int) -> bytes:
+    if not response.is_success:
+        words = {"host": response.url.host, "status": response.status_code}
+        raise FetchFailed(_("%(host)s answered with status %(status)d.") % words)
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
+    data = bytearray()
+    for chunk in response.iter_raw():
+        data += chunk
+        if len(data) > limit:
+            raise _too_large(limit)
+    return bytes(data)
+
+
+def _too_large(limit: int) -> FetchFailed:
+    return FetchFailed(_("What the URL names is larger than %(limit)d MB.") % {"limit": limit >> 20})
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    data = bytearray()
+    for chunk in response.iter_raw():
+        data += chunk
+        if len(data) >= ANSWER_BYTES:
+            break
+    return bytes(data[:ANSWER_BYTES])

@@ -1,0 +1,137 @@
+"""Connections to addresses that were checked. The name is resolved here, once, and that very address is connected to,
+
+so that a second answer of a name server (DNS rebinding) is never asked for. TLS and Host keep the name.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore
+import httpx
+from django.utils.translation import gettext as _
+
+from jobs.errors import ForbiddenAddress
+from jobs.tls import trusted
+
+from .addresses import Address
+from .policy import Policy, check_url
+
+Resolve = Callable[[str, int], list[Address]]
+USER_AGENT = "Atelier"
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """Raises OSError for a name that nobody knows."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(ip_address(answer[4][0]) for answer in found))
+
+
+def check_target(url: str, policy: Policy, resolve: Resolve = resolve) -> None:
+    """Raises BadURL or ForbiddenAddress for what would never be called. A name that is unknown now may be known later."""
+    target = check_url(url)
+    host = target.raw_host.decode("ascii")
+    try:
+        addresses = resolve(host, target.port or 0)
+    except (OSError, UnicodeError):
+        return
+    _check(host, addresses, policy)
+
+
+def _check(host: str, addresses: Iterable[Address], policy: Policy) -> None:
+    """One private address is enough: a name that has both kinds is a trap, or a mistake."""
+    if not all(policy.allows(host, address) for address in addresses):
+        raise ForbiddenAddress(_("%(host)s is not in the public internet.") % {"host": host})
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A stream whose every read and write ends by one moment, however few bytes at a time the other side sends."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(self._deadline, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(self._deadline, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _left(self._deadline, httpcore.ConnectTimeout)
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float, error: type[Exception]) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise error("the time is up")
+    return left
+
+
+class GuardedNetwork(httpcore.NetworkBackend):
+    def __init__(self, policy: Policy, deadline: float, resolve: Resolve) -> None:
+        self._policy, self._deadline, self._resolve = policy, deadline, resolve
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        addresses = self._addresses(host, port)
+        _check(host, addresses, self._policy)
+        return DeadlineStream(self._connect(addresses, port), self._deadline)
+
+    def _addresses(self, host: str, port: int) -> list[Address]:
+        try:
+            return self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+    def _connect(self, addresses: list[Address], port: int) -> httpcore.NetworkStream:
+        problem: Exception = httpcore.ConnectError("the name has no address")
+        for address in addresses:
+            left = _left(self._deadline, httpcore.ConnectTimeout)
+            try:
+                return self._network.connect_tcp(str(address), port, timeout=left)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem = error
+        raise problem
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """httpx has no way to name the network below it; httpcore, whose pool this replaces, has."""
+
+    def __init__(self, network: httpcore.NetworkBackend) -> None:
+        super().__init__(verify=trusted(), trust_env=False)
+        self._pool = httpcore.ConnectionPool(ssl_context=trusted(), network_backend=network)
+
+
+def client(policy: Policy, resolve: Resolve = resolve) -> httpx.Client:
+    """For one call, redirects included: its time begins to run now. No proxy, because that would resolve the names.
+
+    Redirects are the caller's: httpx would read their bodies to the end, however long.
+    """
+    network = GuardedNetwork(policy, time.monotonic() + policy.total_s, resolve)
+    return httpx.Client(
+        transport=GuardedTransport(network),
+        trust_env=False,
+        timeout=policy.total_s,
+        # Nothing that unpacks into more than was sent.
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+    )

@@ -1,0 +1,70 @@
+"""Whom the platform calls for a source, and how much it takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import httpx
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from jobs.errors import BadURL
+
+from .addresses import Address, Network, as_network, is_public
+
+MAX_URL = 2000
+MAX_PORT = 65535
+SCHEMES = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everybody in public may be called; beyond that the named hosts, and addresses of the named networks."""
+
+    hosts: frozenset[str] = frozenset()  # ".example.com" stands for every name below it
+    networks: tuple[Network, ...] = ()
+    max_bytes: int = 32 * 1024 * 1024
+    total_s: float = 30.0  # from the first name's resolving to the last byte, over all redirects
+    max_redirects: int = 3
+
+    @classmethod
+    def of(cls, source: BusinessSource) -> Policy:
+        limits = replace(cls(), max_bytes=settings.FETCH_MAX_BYTES, total_s=settings.FETCH_TIMEOUT_S)
+        return limits.allowing([*settings.OUTBOUND_ALLOWED, *source.reachable])
+
+    def allowing(self, places: Iterable[str]) -> Policy:
+        """``places``: names of hosts, and networks."""
+        found = {place.lower(): as_network(place) for place in places}
+        hosts = frozenset(place for place, network in found.items() if network is None)
+        networks = tuple(network for network in found.values() if network is not None)
+        return replace(self, hosts=self.hosts | hosts, networks=self.networks + networks)
+
+    def allows(self, host: str, address: Address) -> bool:
+        return (
+            is_public(address)
+            or self._names(host.lower().rstrip("."))
+            or any(address in network for network in self.networks)
+        )
+
+    def _names(self, host: str) -> bool:
+        parents = {host[index:] for index, letter in enumerate(host) if letter == "."}
+        return not self.hosts.isdisjoint({host, *parents})
+
+
+def check_url(url: str | httpx.URL) -> httpx.URL:
+    """The URL, if it is one that may be called as far as its text tells. Raises BadURL."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise BadURL(_("This is not a URL.")) from None
+    if parsed.scheme not in SCHEMES or not parsed.host:
+        raise BadURL(_("Only http and https URLs are called."))
+    if "%" in parsed.host or not 0 < (parsed.port or 80) <= MAX_PORT:
+        raise BadURL(_("This is not a URL."))
+    if parsed.userinfo:
+        raise BadURL(_("A URL may not contain a user name or a password."))
+    if len(str(url)) > MAX_URL:
+        raise BadURL(_("A URL may have at most %(limit)d characters.") % {"limit": MAX_URL})
+    return parsed

@@ -1,0 +1,57 @@
+import pytest
+from django.contrib.auth.models import User
+
+from access.models import CallbackSecret
+from jobs.admission import admit
+from jobs.callbacks import registry
+from jobs.callbacks.models import Callback, CallbackAttempt, CallbackState
+from jobs.callbacks.outbox import CallbackRequest
+from jobs.callbacks.registry import CallbackPolicy, by_status
+
+
+@pytest.fixture
+def callback(submission) -> Callback:
+    policy = CallbackPolicy(body=lambda callback: {}, acknowledged=by_status, waits_s=(1,), max_attempts=1)
+    registry.register("calling", policy)
+    admit(submission(dialect="calling", callback=CallbackRequest("http://8.8.8.8/done")))
+    callback = Callback.objects.get()
+    CallbackAttempt.objects.create(callback=callback, number=1, status=500, excerpt="It <b>broke</b>.")
+    return callback
+
+
+def test_dead_callback_is_sent_again(act, callback):
+    Callback.objects.update(state=CallbackState.DEAD)
+    assert "will be sent again: 1" in act("jobs/callback", "replay", callback).content.decode()
+    callback.refresh_from_db()
+    assert callback.state == CallbackState.PENDING
+
+
+def test_what_still_waits_is_not(act, callback):
+    assert "will be sent again: 0" in act("jobs/callback", "replay", callback).content.decode()
+
+
+def test_page_shows_every_attempt_and_runs_nothing_of_it(ops, callback):
+    page = ops.get(f"/admin/jobs/callback/{callback.pk}/change/").content.decode()
+    assert "It &lt;b&gt;broke&lt;/b&gt;." in page
+    assert "http://8.8.8.8/done" in page
+
+
+def test_who_may_only_look_sends_nothing(client, callback):
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    client.force_login(viewer)
+    assert client.get("/admin/jobs/callback/").status_code == 403
+
+
+def test_callback_secret_is_shown_once(act, ops, source, secrets_in):
+    page = act("access/businesssource", "create_callback_secret", source)
+    secret = CallbackSecret.objects.get().secret
+    assert secret in secrets_in(page)
+    assert secret not in secrets_in(ops.get(f"/admin/access/businesssource/{source.pk}/change/"))
+
+
+def test_new_callback_secret_replaces_the_old(act, source, secrets_in):
+    act("access/businesssource", "create_callback_secret", source)
+    old = CallbackSecret.objects.get().secret
+    page = act("access/businesssource", "create_callback_secret", source)
+    assert CallbackSecret.objects.get().secret in secrets_in(page)
+    assert old not in secrets_in(page)

@@ -1,0 +1,34 @@
+import pytest
+
+from jobs.admission import admit
+from jobs.callbacks import registry
+from jobs.callbacks.outbox import CallbackRequest
+from jobs.models import Job
+from tests.receiving import POLICY, YES
+from tests.web_server import WebServer
+
+
+@pytest.fixture(autouse=True)
+def calling_dialect() -> None:
+    registry.register("calling", POLICY)
+
+
+@pytest.fixture
+def receiver(source):
+    server = WebServer()
+    server.answers["/done"] = YES
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def calling(submission, receiver):
+    """An admitted job that wants to be called back."""
+
+    def admitted(path="/done", **fields) -> Job:
+        wanted = CallbackRequest(receiver.url(path), extra={"task": 7})
+        return admit(submission(dialect="calling", callback=wanted, **fields))
+
+    return admitted
