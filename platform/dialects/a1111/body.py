@@ -18,16 +18,21 @@ BODY: Location = ("body",)
 
 def read_object(request: HttpRequest) -> dict[str, Any]:
     """The body's JSON object. Without a content type it is taken for JSON; with any other it is no object."""
+    value = read_json(request)
+    try:
+        return _storable(mapping(value))
+    except Invalid as error:
+        raise Unprocessable([error.at(BODY)]) from None
+
+
+def read_json(request: HttpRequest) -> Any:
     data = request.body
     if not data:
         raise Unprocessable.at(BODY, "field required", "value_error.missing")
     value = _decode(data) if _is_json(request.content_type or "") else data
     if value is None:
         raise Unprocessable.at(BODY, "field required", "value_error.missing")
-    try:
-        return _storable(mapping(value))
-    except Invalid as error:
-        raise Unprocessable([error.at(BODY)]) from None
+    return value
 
 
 def _is_json(content_type: str) -> bool:

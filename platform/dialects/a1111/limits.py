@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.errors import BadPicture, QueueFull, Refused, SourceDisabled, UnknownModel
+from jobs.errors import (
+    BadIdempotencyKey,
+    BadPicture,
+    IdempotencyConflict,
+    QueueFull,
+    Refused,
+    SourceDisabled,
+    UnknownModel,
+)
 
 from .errors import Unprocessable, WireError, model_not_found
 from .pictures import invalid_picture
@@ -19,6 +27,24 @@ WIRE_NAMES: dict[str, str] = {
     "sampler": "sampler_name",
     "checkpoint": "override_settings",
     "clip_skip": "override_settings",
+    "schedule_bend": "override_settings",
+    "unipc": "override_settings",
+    "eta_noise_seed_delta": "override_settings",
+    "seed_resize_from_width": "seed_resize_from_w",
+    "seed_resize_from_height": "seed_resize_from_h",
+    "inpaint.blur_x": "mask_blur_x",
+    "inpaint.blur_y": "mask_blur_y",
+    "inpaint.padding": "inpaint_full_res_padding",
+    "hires.width": "hr_resize_x",
+    "hires.height": "hr_resize_y",
+    "hires.num_inference_steps": "hr_second_pass_steps",
+    "hires.strength": "denoising_strength",
+    "hires.prompt": "hr_prompt",
+    "hires.negative_prompt": "hr_negative_prompt",
+    "refiner": "refiner_checkpoint",
+    "refiner.switch_at": "refiner_switch_at",
+    "upscaler": "override_settings",
+    "loras": "prompt",
 }
 BOUNDS: dict[str, tuple[str, str, str]] = {
     "greater_than_equal": ("ge", "greater than or equal to", "value_error.number.not_ge"),
@@ -35,9 +61,14 @@ def bounds_as_on_the_wire(error: ValidationError) -> list[dict[str, Any]]:
     return [_entry(complaint) for complaint in error.errors(include_url=False)]
 
 
+def _wire_place(place: tuple[str | int, ...]) -> list[str]:
+    """By the whole path where the wire has a field of its own for it, else by its first part."""
+    dotted = ".".join(str(part) for part in place[:2])
+    return [WIRE_NAMES.get(dotted) or wire_name(str(place[0]))] if place else []
+
+
 def _entry(complaint: Any) -> dict[str, Any]:
-    place = [*complaint["loc"][:1]]
-    location = ["body", *(wire_name(str(name)) for name in place)] if place else ["body"]
+    location = ["body", *_wire_place(complaint["loc"])]
     context = complaint.get("ctx", {})
     if complaint["type"] in BOUNDS:
         bound, words, kind = BOUNDS[complaint["type"]]
@@ -55,6 +86,8 @@ def _entry(complaint: Any) -> dict[str, Any]:
 def refusal(refused: Refused, checkpoint: str) -> Exception:
     """What A1111's client is told when the platform does not take the job."""
     match refused:
+        case UnknownModel(field="upscaler"):
+            return WireError(500, error="Exception", errors=refused.message)
         case UnknownModel():
             return model_not_found(checkpoint)
         case BadPicture():
@@ -62,6 +95,10 @@ def refusal(refused: Refused, checkpoint: str) -> Exception:
         case QueueFull():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
+        case BadIdempotencyKey():
+            return WireError(400, detail=refused.message)
+        case IdempotencyConflict():
+            return WireError(409, detail=refused.message)
         case SourceDisabled():
             return WireError(403, detail=refused.message)
     name = wire_name(refused.field)

@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from gpu_runner.upscalers import BUILT_IN, LATENT_MODES
 from models_registry.models import Kind, ModelFile
-from models_registry.selectors import list_for
+from models_registry.selectors import list_for, styles_for
 
 from .base import WireView
 from .samplers import samplers, schedulers
@@ -51,6 +52,46 @@ def _checkpoint(file: ModelFile) -> dict[str, Any]:
     }
 
 
+def vaes(key: AccessKey) -> list[dict[str, Any]]:
+    files = list_for(Kind.VAE, key.source)
+    return [{"model_name": PurePosixPath(file.path).name, "filename": file.path} for file in files]
+
+
+def loras(key: AccessKey) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": file.name,
+            "alias": file.metadata.get("ss_output_name") or file.name,
+            "path": file.path,
+            "metadata": file.metadata,
+        }
+        for file in list_for(Kind.LORA, key.source)
+    ]
+
+
+def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
+    """How many vectors a pickled one has, and how long they are, nobody knows before it is loaded."""
+    loaded = {file.name: _embedding(file) for file in list_for(Kind.EMBEDDING, key.source)}
+    return {"loaded": loaded, "skipped": {}}
+
+
+def _embedding(file: ModelFile) -> dict[str, Any]:
+    return {
+        "step": None,
+        "sd_checkpoint": None,
+        "sd_checkpoint_name": None,
+        "shape": int(file.metadata.get("atelier.width", 0)),
+        "vectors": int(file.metadata.get("atelier.vectors", 0)),
+    }
+
+
+def prompt_styles(key: AccessKey) -> list[dict[str, Any]]:
+    return [
+        {"name": style.name, "prompt": style.prompt or None, "negative_prompt": style.negative_prompt or None}
+        for style in styles_for(key.source)
+    ]
+
+
 def memory(key: AccessKey) -> dict[str, Any]:
     """Of this web process. The GPUs are other machines' or other processes' matter."""
     used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
@@ -58,23 +99,41 @@ def memory(key: AccessKey) -> dict[str, Any]:
     return {"ram": ram, "cuda": {"error": "unavailable"}}
 
 
-NO_UPSCALER = {"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 4.0}
+def upscalers(key: AccessKey) -> list[dict[str, Any]]:
+    """``None`` has to be the first: a client replaces what stands there."""
+    files = sorted(list_for(Kind.UPSCALER, key.source), key=lambda file: file.name.lower())
+    built_in = [_upscaler(name, None) for name in BUILT_IN]
+    return built_in + [_upscaler(file.name, file) for file in files]
+
+
+def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model_name": file and PurePosixPath(file.path).stem,
+        "model_path": file and file.path,
+        "model_url": None,
+        "scale": 4.0,
+    }
+
+
+# The second is how clients find out that there is ControlNet; nobody calls it.
+SCRIPTS = ["controlnet", "controlnet m2m"]
 
 READABLE: dict[str, Answer] = {
     "sd-models": sd_models,
     "samplers": lambda key: samplers(),
     "schedulers": lambda key: schedulers(),
     "cmd-flags": lambda key: {"api": True, "api_auth": None, "nowebui": True},
-    "upscalers": lambda key: [NO_UPSCALER],
-    "latent-upscale-modes": lambda key: [],
-    "sd-vae": lambda key: [],
+    "upscalers": upscalers,
+    "latent-upscale-modes": lambda key: [{"name": mode.name} for mode in LATENT_MODES],
+    "sd-vae": vaes,
     "hypernetworks": lambda key: [],
     "face-restorers": lambda key: [],
     "realesrgan-models": lambda key: [],
-    "prompt-styles": lambda key: [],
-    "embeddings": lambda key: {"loaded": {}, "skipped": {}},
-    "loras": lambda key: [],
-    "scripts": lambda key: {"txt2img": [], "img2img": []},
+    "prompt-styles": prompt_styles,
+    "embeddings": embeddings,
+    "loras": loras,
+    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": SCRIPTS},
     "script-info": lambda key: [],
     "extensions": lambda key: [],
     "memory": memory,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+from django.conf import settings as django_settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey
+from gpu_runner.protocol import Emphasis
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
@@ -23,14 +25,36 @@ RANGES: dict[str, tuple[float, float]] = {
     "CLIP_stop_at_last_layers": (1, 12),
     "eta_ddim": (0, 10),
     "eta_ancestral": (0, 10),
+    "initial_noise_multiplier": (0, 10),
+    "inpainting_mask_weight": (0, 1),
     "show_progress_every_n_steps": (-1, 500),
+    "control_net_unit_count": (1, 10),
+    "comma_padding_backtrack": (0, 75),
+    "eta_noise_seed_delta": (0, 2**32 - 1),
+    "s_churn": (0, 1000),
+    "s_tmin": (0, 10_000),
+    "s_tmax": (0, 10_000),
+    "s_noise": (0, 10),
+    "s_min_uncond": (0, 15),
+    "sigma_min": (0, 10),
+    "sigma_max": (0, 10_000),
+    "rho": (0, 100),
+    "beta_dist_alpha": (0.01, 10),
+    "beta_dist_beta": (0.01, 10),
+    "uni_pc_order": (1, 9),
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "randn_source": ("GPU", "CPU", "NV"),
+    "uni_pc_variant": ("bh1", "bh2", "vary_coeff"),
+    "uni_pc_skip_type": ("time_uniform", "time_quadratic", "logSNR"),
 }
 
 
 def current(key: AccessKey) -> dict[str, Any]:
     """Every option as this key has it."""
     stored = KeyOptions.objects.filter(key=key).values_list("values", flat=True).first() or {}
-    return {name: stored.get(name, option.default) for name, option in OPTIONS.items()}
+    values = {name: stored.get(name, option.default) for name, option in OPTIONS.items()}
+    return values | {"api_enable_requests": django_settings.INPUT_URLS}
 
 
 def rendered(key: AccessKey) -> dict[str, Any]:
@@ -91,9 +115,18 @@ def _read(name: str, value: Any) -> Any:
         raise Invalid(_("not supported yet: only the default is"), "value_error.unsupported")
     if name in RANGES:
         _check_range(read, *RANGES[name])
+    if name in CHOICES and read not in CHOICES[name]:
+        raise Invalid(f"unexpected value; permitted: {', '.join(CHOICES[name])}", "value_error.const")
+    if name == "emphasis":
+        read = _emphasis(read)
     if name == "samples_format" and read.lower() not in OUTPUT_FORMATS:
         raise WireError(500, detail="Invalid image format")
     return read
+
+
+def _emphasis(name: str) -> str:
+    """The original does as usual for a name that it does not know."""
+    return name if name in get_args(Emphasis) else "Original"
 
 
 def _check_range(value: float, least: float, most: float) -> None:

@@ -1,4 +1,4 @@
-"""Pictures as A1111's clients write them: base64, bare or in a data URI."""
+"""Pictures as A1111's clients write them: base64, bare or in a data URI. URLs are the module links'."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def decode(text: Any) -> bytes:
     """The bytes of a picture file; whether they are one is asked when they are stored."""
     if not isinstance(text, str):
         raise invalid_picture()
-    if text.startswith(("http://", "https://")):
+    if is_url(text):
         raise WireError(500, detail="Requests not allowed")
     if text.startswith("data:image/"):
         text = text.partition(";")[2].partition(",")[2]
@@ -29,6 +29,10 @@ def decode(text: Any) -> bytes:
     if not data:
         raise invalid_picture()
     return data
+
+
+def is_url(text: Any) -> bool:
+    return isinstance(text, str) and text.startswith(("http://", "https://"))
 
 
 def invalid_picture() -> WireError:

@@ -65,9 +65,9 @@ def state(job: Job) -> dict[str, Any]:
         "interrupted": job.signal in asked,
         "stopping_generation": job.signal in asked,
         "job": _title(job),
-        "job_count": batches(job) if job.state == State.RUNNING else -1,
+        "job_count": batches(job) * passes(job) if job.state == State.RUNNING else -1,
         "job_timestamp": timestamp(job),
-        "job_no": job.batch,
+        "job_no": job.batch * passes(job) + _pass_under_way(job),
         "sampling_step": max(0, job.batch_step - 1),
         "sampling_steps": batch_steps(job),
     }
@@ -75,11 +75,26 @@ def state(job: Job) -> dict[str, Any]:
 
 def _title(job: Job) -> str:
     count = batches(job)
+    if job.request["task"] == "upscale":
+        return "extras"
     return f"Batch {job.batch + 1} out of {count}" if count > 1 else f"scripts_{job.operation}"
 
 
 def batches(job: Job) -> int:
     return max(1, job.request["num_images"] // job.request["batch_size"])
+
+
+def passes(job: Job) -> int:
+    """The original counts each pass of a batch as a job."""
+    return 2 if job.request.get("hires") else 1
+
+
+def _pass_under_way(job: Job) -> int:
+    if passes(job) == 1:
+        return 0
+    first = job.request["num_inference_steps"]
+    second = job.request["hires"]["num_inference_steps"] or first
+    return int(job.batch_step * (first + second) > batch_steps(job) * first)
 
 
 def batch_steps(job: Job) -> int:

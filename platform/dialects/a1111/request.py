@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from access.models import AccessKey
+from access.models import AccessKey, BusinessSource
 from gpu_runner import catalogue
-from gpu_runner.protocol import GenerationRequest, Picture
-from jobs.admission import Submission, random_seed
+from gpu_runner.protocol import GenerationRequest
+from jobs.admission import Submission
 from jobs.models import Lane
 
 from . import options, pictures
 from .authentication import DIALECT
-from .errors import Unprocessable, WireError
+from .controlnet_units import read_controls
+from .errors import Unprocessable
 from .fields import IMG2IMG, TXT2IMG, Field, parse
+from .hires import hires
+from .img2img import img2img, init_files, mask_file
 from .limits import bounds_as_on_the_wire
+from .links import followed
+from .model_choice import model_choice
+from .prompts import prompts
+from .sampling import noise, sampling
 from .unsupported import refuse_unsupported
 
 FIELDS: dict[str, dict[str, Field]] = {"txt2img": TXT2IMG, "img2img": IMG2IMG}
-RESIZE_MODES = ("stretch", "crop", "fill")
 MULTIPLE = 8
 MAX_ID = 200
+MASKS = ("mask", "latent_mask")
 LONG_TEXT = 2000  # no setting is longer; a picture always is
-COMMENT_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
-COMMENT = re.compile(r"#[^\n]*(\n|$)")
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Raises Unprocessable or WireError for whatever cannot become one."""
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
+    parameters = followed(parameters, key.source)
     settings = _snapshot(key, parameters)
-    files = _init_files(parameters) if operation == "img2img" else []
-    request = _generation_request(operation, parameters, settings, files)
+    begin: dict[str, Any] = {}
+    files: list[bytes] = []
+    mask: bytes | None = None
+    if operation == "img2img":
+        files, mask = init_files(parameters), mask_file(parameters)
+        begin = img2img(parameters, settings, files, mask)
+    controls = read_controls(parameters, settings, key.source, operation)
+    begin |= {"controls": controls.units, **_counts(parameters, files)}
+    request = _generation_request(operation, key.source, parameters, settings, begin)
     if not parameters["override_settings_restore_afterwards"]:
         options.store(key, settings.overrides)
     return Submission(
@@ -45,7 +57,9 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         operation=operation,
         request=request,
         received=_received(parameters, settings),
-        pictures={pictures.sha256(data): data for data in files},
+        pictures={
+            pictures.sha256(data): data for data in [*files, *([mask] if mask else []), *controls.files]
+        },
         lane=Lane.INTERACTIVE,
         external_id=_external_id(parameters),
     )
@@ -63,7 +77,11 @@ def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.Snapshot:
 
 
 def _generation_request(
-    operation: str, parameters: dict[str, Any], settings: options.Snapshot, files: list[bytes]
+    operation: str,
+    source: BusinessSource,
+    parameters: dict[str, Any],
+    settings: options.Snapshot,
+    begin: dict[str, Any],
 ) -> GenerationRequest:
     sampler, scheduler = catalogue.resolve(
         parameters["sampler_name"] or parameters["sampler_index"], parameters["scheduler"] or ""
@@ -73,27 +91,21 @@ def _generation_request(
         "checkpoint": settings["sd_model_checkpoint"] or "",
         "sampler": sampler,
         "scheduler": scheduler,
-        "eta": _eta(sampler, parameters["eta"], settings),
-        "seed": _seed(parameters["seed"]),
         "clip_skip": settings["CLIP_stop_at_last_layers"],
         "output_format": settings.output_format,
         "preview_every": settings.preview_every,
-        **_prompts(parameters, settings),
+        **prompts(parameters, settings, source),
+        **sampling(sampler, parameters, settings),
+        **noise(parameters, settings),
+        **model_choice(parameters, settings, source),
         **_numbers(parameters),
-        **_counts(parameters, files),
-        **_img2img(parameters, files),
+        **begin,
     }
+    wanted["hires"] = hires(parameters, settings, source, wanted["width"], wanted["height"])
     try:
         return GenerationRequest.model_validate(wanted)
     except ValidationError as error:
         raise Unprocessable(bounds_as_on_the_wire(error)) from None
-
-
-def _prompts(parameters: dict[str, Any], settings: options.Snapshot) -> dict[str, str]:
-    prompts = {name: parameters[name] or "" for name in ("prompt", "negative_prompt")}
-    if settings["enable_prompt_comments"]:
-        return {name: COMMENT.sub("\n", COMMENT_LINE.sub("\n", text)) for name, text in prompts.items()}
-    return prompts
 
 
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -125,42 +137,6 @@ def _counts(parameters: dict[str, Any], files: list[bytes]) -> dict[str, int]:
     return {"num_images": size * batches, "batch_size": size}
 
 
-def _img2img(parameters: dict[str, Any], files: list[bytes]) -> dict[str, Any]:
-    if not files:
-        return {}
-    shown = tuple(Picture(sha256=pictures.sha256(data)) for data in files)
-    return {
-        "init_images": shown * _given(parameters["n_iter"], 1) if len(shown) > 1 else shown,
-        "strength": parameters["denoising_strength"],
-        "resize_mode": RESIZE_MODES[parameters["resize_mode"] or 0],
-    }
-
-
-def _init_files(parameters: dict[str, Any]) -> list[bytes]:
-    images = parameters["init_images"]
-    most = _given(parameters["batch_size"], 1)
-    if images is None:
-        raise WireError(404, detail="Init image not found")
-    if not images:
-        raise WireError(500, error="IndexError", errors="list index out of range")
-    if len(images) > max(1, most):
-        message = f"bad number of images passed: {len(images)}; expecting {most} or less"
-        raise WireError(500, error="RuntimeError", errors=message)
-    return [pictures.decode(image) for image in images]
-
-
-def _eta(sampler: str, asked: float | None, settings: options.Snapshot) -> float | None:
-    default = catalogue.sampler(sampler).default_eta
-    if default is None:  # eta means nothing to it
-        return None
-    option = "eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"
-    return _given(asked, settings[option])
-
-
-def _seed(seed: int | None) -> int:
-    return random_seed() if seed in (None, -1) else int(seed or 0)
-
-
 def _external_id(parameters: dict[str, Any]) -> str:
     name = parameters["force_task_id"] or ""
     if len(name) > MAX_ID:
@@ -174,7 +150,6 @@ def _received(parameters: dict[str, Any], settings: options.Snapshot) -> dict[st
     """What the answer is written from, whenever it is asked for. Pictures are in storage, never in here."""
     return {
         "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},
-        "subseed": _seed(parameters["subseed"]),
         "enable_pnginfo": settings["enable_pnginfo"],
         "return_grid": settings["return_grid"],
         "warnings": settings.warnings,
@@ -186,6 +161,8 @@ def _without_pictures(name: str, value: Any) -> Any:
         return value
     if name == "init_images" and value:
         return [f"sha256:{pictures.sha256(pictures.decode(image))}" for image in value]
+    if name in MASKS and value:
+        return f"sha256:{pictures.sha256(pictures.decode(value))}"
     if isinstance(value, str) and len(value) > LONG_TEXT:
         return f"sha256:{pictures.sha256(value.encode())}"
     if isinstance(value, list):

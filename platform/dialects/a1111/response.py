@@ -8,11 +8,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from jobs import infotext_models
+from jobs.infotext import extra_pairs
 from jobs.models import Job, Output, State
 from jobs.picture_files import with_infotext
 from jobs.pictures import read_input, read_output
 
-from . import pictures
+from . import extras, pictures
 from .errors import WireError
 
 IN_PROGRESS_RETRY_S = 5
@@ -33,16 +35,18 @@ def outcome(job: Job) -> dict[str, Any]:
     if job.state in (State.FAILED, State.EXPIRED):
         error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
         raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
-    return generation(job)
+    return extras.answer(job) if job.operation in (extras.SINGLE, extras.BATCH) else generation(job)
 
 
 def generation(job: Job) -> dict[str, Any]:
-    outputs = list(job.outputs.all())
+    outputs = list(job.pictures)
     parameters = job.received["parameters"]
     files = _files(job, outputs) if parameters["send_images"] else []
     has_grid = _has_grid(job, outputs)
     if has_grid and files:
         files.insert(0, _grid(job, files, outputs))
+    if parameters["send_images"]:
+        files += [read_output(output) for output in job.control_maps]
     return {
         "images": [pictures.encode(data) for data in files],
         "parameters": _echo(job),
@@ -72,7 +76,7 @@ def _echo(job: Job) -> dict[str, Any]:
     if "init_images" in parameters:
         wanted = parameters["include_init_images"]
         parameters["init_images"] = _init_images(job) if wanted else None
-        parameters["mask"] = parameters["mask"] if wanted else None
+        parameters["mask"] = _mask(job) if wanted else None
     return parameters
 
 
@@ -81,10 +85,16 @@ def _init_images(job: Job) -> list[str]:
     return [pictures.encode(read_input(name)) for name in names]
 
 
+def _mask(job: Job) -> str | None:
+    inpaint = job.generation_request.inpaint
+    return pictures.encode(read_input(inpaint.mask.sha256)) if inpaint else None
+
+
 def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
     request = job.generation_request
-    parameters, subseed = job.received["parameters"], job.received["subseed"]
+    parameters = job.received["parameters"]
     indices = range(request.num_images)
+    vae_name, vae_hash = infotext_models.vae(request, job.files)
     infotexts = [output.infotext for output in outputs]
     return {
         "prompt": request.prompt,
@@ -93,9 +103,9 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "all_negative_prompts": [request.negative_prompt] * request.num_images,
         "seed": request.seed,
         "all_seeds": [request.seed_of(index) for index in indices],
-        "subseed": subseed,
-        "all_subseeds": [subseed + index for index in indices],
-        "subseed_strength": float(parameters["subseed_strength"] or 0),
+        "subseed": request.subseed,
+        "all_subseeds": [request.subseed_of(index) for index in indices],
+        "subseed_strength": request.subseed_strength,
         "width": request.width,
         "height": request.height,
         "sampler_name": request.sampler,
@@ -106,12 +116,12 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "face_restoration_model": None,
         "sd_model_name": PurePosixPath(job.checkpoint.path).stem,
         "sd_model_hash": job.checkpoint_sha256[:10],
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
+        "sd_vae_name": vae_name,
+        "sd_vae_hash": vae_hash,
         "seed_resize_from_w": parameters["seed_resize_from_w"],
         "seed_resize_from_h": parameters["seed_resize_from_h"],
         "denoising_strength": parameters["denoising_strength"],
-        "extra_generation_params": {},
+        "extra_generation_params": extra_pairs(job, request),
         "index_of_first_image": int(has_grid),
         "infotexts": infotexts[:1] * has_grid + infotexts,
         "styles": parameters["styles"] or [],

@@ -20,7 +20,11 @@ def _options(sampler: catalogue.Sampler) -> dict[str, str]:
     flags = {
         "discard_next_to_last_sigma": sampler.discard_penultimate,
         "second_order": sampler.second_order,
+        "brownian_noise": sampler.brownian,
+        "uses_ensd": sampler.ancestral,
     }
+    if sampler.name.endswith("Heun") and sampler.brownian:
+        options["solver_type"] = "heun"
     return options | {name: "True" for name, is_set in flags.items() if is_set}
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from gpu_runner import catalogue
-
 from .coercion import Invalid
 from .errors import Unprocessable, WireError
 
@@ -17,50 +15,25 @@ def _off(value: Any) -> bool:
     return not value
 
 
-def _not_positive(value: Any) -> bool:
-    return value is None or value <= 0
-
-
 def _one(value: Any) -> bool:
     return value in (None, 1.0)
 
 
-def _no_model(value: Any) -> bool:
-    return value in (None, "", "None")
-
-
 ASKS_FOR_NOTHING: dict[str, Callable[[Any], bool]] = {
-    "styles": _off,
-    "subseed_strength": _off,
-    "seed_resize_from_h": _not_positive,
-    "seed_resize_from_w": _not_positive,
     "restore_faces": _off,
-    "tiling": _off,
-    "s_min_uncond": _off,
-    "s_churn": _off,
-    "s_tmax": _off,
-    "s_tmin": _off,
-    "s_noise": _one,
-    "refiner_checkpoint": _no_model,
     "infotext": _off,
-    "enable_hr": _off,
-    "mask": _off,
     "latent_mask": _off,
-    "initial_noise_multiplier": _one,
-    "resize_mode": lambda mode: mode in (None, 0, 1, 2),
 }
 
 # Scripts that clients name in every request because they once saw them listed. The first three carry no effect even
 # in the original; the others only with arguments.
 WITHOUT_EFFECT = frozenset({"refiner", "sampler", "seed"})
-NOT_YET = frozenset({"controlnet", "adetailer", "animatediff"})
+READ_ELSEWHERE = frozenset({"controlnet"})
+NOT_YET = frozenset({"adetailer", "animatediff"})
 
 
 def refuse_unsupported(parameters: dict[str, Any]) -> None:
     wrong = [name for name, harmless in ASKS_FOR_NOTHING.items() if not harmless(parameters.get(name))]
-    sampler = "sampler_name" if parameters["sampler_name"] else "sampler_index"
-    if catalogue.is_not_yet(parameters[sampler] or ""):
-        wrong.append(sampler)
     if wrong:
         raise Unprocessable([_not_supported().at(("body", name)) for name in wrong])
     if parameters["script_name"]:
@@ -71,7 +44,7 @@ def refuse_unsupported(parameters: dict[str, Any]) -> None:
 
 def _refuse_script(name: str, script: Any) -> None:
     known = str(name).lower()
-    if known not in WITHOUT_EFFECT | NOT_YET:
+    if known not in WITHOUT_EFFECT | READ_ELSEWHERE | NOT_YET:
         raise _no_script(name)
     arguments = script.get("args") if isinstance(script, dict) else script
     if known in NOT_YET and not _are_empty(arguments):

@@ -1,14 +1,16 @@
-"""Routes of the A1111 dialect: /sdapi/v1 and /internal at the host's root."""
+"""Routes of the A1111 dialect: /sdapi/v1, /controlnet and /internal at the host's root."""
 
 from django.urls import URLPattern, path, re_path
 
-from . import views
+from . import controlnet_views, extras, views
 from .fallback import elsewhere
 from .listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
 
 urlpatterns: list[URLPattern] = [
     path("sdapi/v1/txt2img", views.Generation.as_view(operation="txt2img")),
     path("sdapi/v1/img2img", views.Generation.as_view(operation="img2img")),
+    path(f"sdapi/v1/{extras.SINGLE}", views.Extras.as_view(operation=extras.SINGLE)),
+    path(f"sdapi/v1/{extras.BATCH}", views.Extras.as_view(operation=extras.BATCH)),
     path("sdapi/v1/jobs/<str:job_id>", views.JobResult.as_view()),
     path("sdapi/v1/progress", views.Progress.as_view()),
     path("sdapi/v1/interrupt", views.Interrupt.as_view()),
@@ -16,8 +18,15 @@ urlpatterns: list[URLPattern] = [
     path("sdapi/v1/options", views.Options.as_view()),
     *(path(f"sdapi/v1/{name}", Listing.as_view(answer=answer)) for name, answer in READABLE.items()),
     *(path(f"sdapi/v1/{name}", Refresh.as_view()) for name in REFRESHABLE),
+    path("controlnet/version", controlnet_views.Version.as_view()),
+    path("controlnet/model_list", controlnet_views.Models.as_view()),
+    path("controlnet/module_list", controlnet_views.Modules.as_view()),
+    path("controlnet/control_types", controlnet_views.Types.as_view()),
+    path("controlnet/settings", controlnet_views.Settings.as_view()),
+    path("controlnet/detect", controlnet_views.Detect.as_view()),
+    path("controlnet/render_openpose_json", controlnet_views.RenderPoses.as_view()),
     path("internal/ping", Ping.as_view()),
     path("internal/pending-tasks", views.PendingTasks.as_view()),
     path("internal/progress", views.TaskProgress.as_view()),
-    re_path(r"^(?:sdapi|internal)(?:/(?s:.*))?$", elsewhere),
+    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", elsewhere),
 ]

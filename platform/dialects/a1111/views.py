@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.admission import admit
+from access.models import AccessKey
+from jobs import idempotency
+from jobs.admission import Submission, admit, admitted_with
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.selectors import job_get
 from jobs.waiting import wait_for
 
-from . import control, options, progress
+from . import control, extras, options, progress
 from .authentication import DIALECT
 from .base import WireView
 from .body import read_object
@@ -26,18 +30,36 @@ from .response import JOB_HEADER, outcome
 
 
 class Generation(WireView):
-    """Draws and waits. The same ``force_task_id`` waits for the same job again."""
+    """Draws and waits. The same ``force_task_id`` or ``Idempotency-Key`` waits for the same job again."""
 
     operation = ""
+    read: Callable[[str, AccessKey, dict[str, Any]], Submission] = staticmethod(read_submission)
 
     def post(self, request: Request) -> Response:
-        submission = read_submission(self.operation, self.key, read_object(request._request))
-        try:
-            job = admit(submission)
-        except Refused as refused:
-            raise refusal(refused, submission.request.checkpoint) from refused
+        job = self._known(request) or self._admit(request)
         ended = wait_for(job.id, settings.JOB_WAIT_S)
         return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
+
+    def _known(self, request: Request) -> Job | None:
+        """Before the body is read, so that no picture is fetched for it twice."""
+        try:
+            self.idempotency = idempotency.read(request._request)
+            return admitted_with(self.key.source, DIALECT, self.idempotency)
+        except Refused as refused:
+            raise refusal(refused, "") from refused
+
+    def _admit(self, request: Request) -> Job:
+        submission = self.read(self.operation, self.key, read_object(request._request))
+        try:
+            return admit(replace(submission, idempotency=self.idempotency))
+        except Refused as refused:
+            raise refusal(refused, submission.request.checkpoint) from refused
+
+
+class Extras(Generation):
+    """Enlarges and waits."""
+
+    read = staticmethod(extras.read_submission)
 
 
 class JobResult(WireView):
@@ -68,7 +90,7 @@ class JobResult(WireView):
 
 class Progress(WireView):
     def get(self, request: Request) -> Response:
-        skip = _query(request, "skip_current_image", boolean, False)
+        skip = query_value(request, "skip_current_image", boolean, False)
         return Response(progress.progress(self.key, with_picture=not skip))
 
 
@@ -107,7 +129,7 @@ class PendingTasks(WireView):
         return Response({"size": len(names), "tasks": names})
 
 
-def _query(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
+def query_value(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
     return _value(request.query_params, "query", name, coerce, default)
 
 

@@ -40,8 +40,6 @@ def test_several_images_are_one_each_and_set_the_size_of_the_batch(alice, red) -
         ("data:image/png;base64", "Invalid encoded image"),
         (5, "Invalid encoded image"),
         (None, "Invalid encoded image"),
-        ("http://127.0.0.1/a.png", "Requests not allowed"),
-        ("https://example.com/a.png", "Requests not allowed"),
     ],
 )
 def test_what_is_no_picture_is_500_as_in_the_original(alice, image, detail) -> None:
@@ -71,7 +69,7 @@ def test_more_images_than_the_batch_are_refused(alice, red) -> None:
     assert response.json()["errors"] == "bad number of images passed: 3; expecting 2 or less"
 
 
-@pytest.mark.parametrize("mode", [3, -1, 9])
+@pytest.mark.parametrize("mode", [4, -1, 9])
 def test_a_resize_mode_that_is_not_there_is_422(alice, red, mode) -> None:
     response = alice.post("img2img", {"init_images": [red], "resize_mode": mode})
     assert response.json()["detail"][0]["loc"] == ["body", "resize_mode"]

@@ -1,0 +1,56 @@
+"""``/controlnet/*``: what its clients ask the extension beside drawing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from . import controlnet_types, options
+from .base import WireView
+from .body import read_json, read_object
+from .coercion import boolean
+from .controlnet_detect import detect
+from .controlnet_poses import render
+from .views import query_value
+
+
+class Version(WireView):
+    def get(self, request: Request) -> Response:
+        return Response({"version": 3})
+
+
+class Models(WireView):
+    """``update`` changes nothing: the list is always read afresh."""
+
+    def get(self, request: Request) -> Response:
+        query_value(request, "update", boolean, True)
+        return Response({"model_list": controlnet_types.model_titles(self.key)})
+
+
+class Modules(WireView):
+    def get(self, request: Request) -> Response:
+        labels = query_value(request, "alias_names", boolean, False)
+        return Response(controlnet_types.module_list(labels=bool(labels)))
+
+
+class Types(WireView):
+    def get(self, request: Request) -> Response:
+        return Response(controlnet_types.control_types(self.key))
+
+
+class Settings(WireView):
+    def get(self, request: Request) -> Response:
+        count: Any = options.current(self.key)["control_net_unit_count"]
+        return Response({"control_net_unit_count": int(count)})
+
+
+class Detect(WireView):
+    def post(self, request: Request) -> Response:
+        return Response(detect(read_object(request._request)))
+
+
+class RenderPoses(WireView):
+    def post(self, request: Request) -> Response:
+        return Response(render(read_json(request._request)))

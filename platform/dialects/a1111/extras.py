@@ -1,0 +1,179 @@
+"""The extras routes: enlarging pictures, one or many, as a job like any other."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+
+from access.models import AccessKey, BusinessSource
+from gpu_runner import upscalers
+from gpu_runner.protocol import GenerationRequest, Picture
+from jobs.admission import Submission
+from jobs.infotext import postprocessing
+from jobs.models import Job, Lane
+from jobs.pictures import read_output
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind
+from models_registry.selectors import resolve
+
+from . import options, pictures
+from .authentication import DIALECT
+from .coercion import Coercion, Invalid, array, boolean, integer, mapping, not_null, number, string
+from .errors import Unprocessable, WireError
+from .fields import Field, parse
+from .limits import bounds_as_on_the_wire
+from .links import followed
+
+SINGLE, BATCH = "extra-single-image", "extra-batch-images"
+
+
+def _at_least(least: int) -> Coercion:
+    def read(value: Any) -> int:
+        found = integer(value)
+        if found < least:
+            message = f"ensure this value is greater than or equal to {least}"
+            raise Invalid(message, "value_error.number.not_ge", {"limit_value": least})
+        return found
+
+    return read
+
+
+def _share(value: Any) -> float:
+    found = number(value)
+    for limit, is_passed, words, kind in (
+        (0, found < 0, "greater than or equal to", "ge"),
+        (1, found > 1, "less than or equal to", "le"),
+    ):
+        if is_passed:
+            message, context = f"ensure this value is {words} {limit}", {"limit_value": limit}
+            raise Invalid(message, f"value_error.number.not_{kind}", context)
+    return found
+
+
+def _factor(value: Any) -> float:
+    found = number(value)
+    if found <= 0:
+        raise Invalid("ensure this value is greater than 0", "value_error.number.not_gt", {"limit_value": 0})
+    return found
+
+
+def _mode(value: Any) -> int:
+    if value not in (0, 1):
+        context = {"given": value, "permitted": [0, 1]}
+        raise Invalid("unexpected value; permitted: 0, 1", "value_error.const", context)
+    return int(value)
+
+
+def _field(coerce: Callable[[Any], Any], default: Any) -> Field:
+    return Field(coerce, default, nullable=False)
+
+
+FIELDS: dict[str, Field] = {
+    "resize_mode": _field(_mode, 0),
+    "show_extras_results": _field(boolean, True),
+    "gfpgan_visibility": _field(_share, 0.0),
+    "codeformer_visibility": _field(_share, 0.0),
+    "codeformer_weight": _field(_share, 0.0),
+    "upscaling_resize": _field(_factor, 2.0),
+    "upscaling_resize_w": _field(_at_least(1), 512),
+    "upscaling_resize_h": _field(_at_least(1), 512),
+    "upscaling_crop": _field(boolean, True),
+    "upscaler_1": _field(string, upscalers.NONE),
+    "upscaler_2": _field(string, upscalers.NONE),
+    "extras_upscaler_2_visibility": _field(_share, 0.0),
+    "upscale_first": _field(boolean, False),  # without effect in the original too
+}
+
+
+def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
+    """Raises Unprocessable or WireError."""
+    parameters = parse(FIELDS, body)
+    _refuse_faces(parameters)
+    files = [pictures.decode(image) for image in _images(operation, followed(body, key.source))]
+    settings = options.Snapshot(key, {}, restore=True)
+    return Submission(
+        source=key.source,
+        key=key,
+        dialect=DIALECT,
+        operation=operation,
+        request=_request(parameters, files, settings, key.source),
+        received={"parameters": parameters},
+        pictures={pictures.sha256(data): data for data in files},
+        lane=Lane.INTERACTIVE,
+    )
+
+
+def _refuse_faces(parameters: dict[str, Any]) -> None:
+    for name in ("gfpgan_visibility", "codeformer_visibility"):
+        if parameters[name]:
+            why = _("faces cannot be restored here: there is no face detection model to find them with")
+            raise Unprocessable.unsupported(("body", name), why)
+
+
+def _images(operation: str, body: dict[str, Any]) -> list[Any]:
+    if operation == SINGLE:
+        return [body.get("image") or ""]
+    if "imageList" not in body:
+        raise Unprocessable.at(("body", "imageList"), "field required", "value_error.missing")
+    try:
+        listed = [mapping(item) for item in array(not_null(body["imageList"]))]
+    except Invalid as error:
+        raise Unprocessable([error.at(("body", "imageList"))]) from None
+    for index, item in enumerate(listed):
+        for name in ("data", "name"):
+            if name not in item:
+                location = ("body", "imageList", index, name)
+                raise Unprocessable.at(location, "field required", "value_error.missing")
+    return [item["data"] for item in listed]
+
+
+def _request(
+    parameters: dict[str, Any], files: list[bytes], settings: options.Snapshot, source: BusinessSource
+) -> GenerationRequest:
+    wanted = {
+        "task": "upscale",
+        "init_images": tuple(Picture(sha256=pictures.sha256(data)) for data in files),
+        "num_images": len(files),
+        "checkpoint": settings["sd_model_checkpoint"] or "",
+        "output_format": settings.output_format,
+        "upscale": _upscale(parameters, source),
+    }
+    try:
+        return GenerationRequest.model_validate(wanted)
+    except ValidationError as error:
+        raise Unprocessable(bounds_as_on_the_wire(error)) from None
+
+
+def _upscale(parameters: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
+    to_size = parameters["resize_mode"] == 1
+    size = {side: parameters[f"upscaling_resize_{side[0]}"] for side in ("width", "height")}
+    return {
+        **(size if to_size else {"scale": parameters["upscaling_resize"]}),
+        "crop": parameters["upscaling_crop"],
+        "upscaler": _upscaler(parameters["upscaler_1"], source),
+        "upscaler_2": _upscaler(parameters["upscaler_2"], source),
+        "upscaler_2_visibility": parameters["extras_upscaler_2_visibility"],
+    }
+
+
+def _upscaler(name: str, source: BusinessSource) -> str:
+    if name in upscalers.BUILT_IN:
+        return name
+    try:
+        return resolve(Kind.UPSCALER, name or "\0", source).name
+    except ModelNotFound:
+        message = f"could not find upscaler named {name}"
+        raise WireError(500, error="AssertionError", errors=message) from None
+
+
+def answer(job: Job) -> dict[str, Any]:
+    shown = job.received["parameters"]["show_extras_results"]
+    images = [pictures.encode(read_output(output)) for output in job.outputs.all()] if shown else []
+    told = {"html_info": f"<p>{html.escape(postprocessing(job.generation_request))}</p>"}
+    if job.operation == BATCH:
+        return told | {"images": images}
+    return told | {"image": images[0] if images else ""}

@@ -1,0 +1,56 @@
+"""Pictures that a request names by URL, fetched and put in their place as base64, which is what the rest reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from jobs.errors import ForbiddenAddress, Refused
+from jobs.outbound.pictures import fetch_picture
+from jobs.outbound.policy import Policy
+
+from . import pictures
+from .errors import WireError
+
+# Wherever they are: also in ControlNet's units, and in the list of the extras.
+NAMES = frozenset({"init_images", "mask", "latent_mask", "image", "input_image", "mask_image", "data"})
+SHORTEST_S = 0.001
+
+
+def followed(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
+    """The body with no URL in it. All its pictures together may take the time of one."""
+    return _walked(body, "", _Fetcher(source)) if settings.INPUT_URLS else body
+
+
+def _walked(value: Any, name: str, fetched: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _walked(item, key, fetched) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_walked(item, name, fetched) for item in value]
+    return fetched(value) if name in NAMES and pictures.is_url(value) else value
+
+
+class _Fetcher:
+    def __init__(self, source: BusinessSource) -> None:
+        self.policy = Policy.of(source)
+        self.deadline = time.monotonic() + self.policy.total_s
+        self.left = source.max_images
+
+    def __call__(self, url: str) -> str:
+        self.left -= 1
+        if self.left < 0:
+            raise WireError(422, detail=_("The request names more pictures by URL than its source may draw."))
+        limits = replace(self.policy, total_s=max(SHORTEST_S, self.deadline - time.monotonic()))
+        try:
+            return pictures.encode(fetch_picture(url, limits))
+        except ForbiddenAddress as refused:
+            message = "Request to local resource not allowed"
+            raise WireError(500, detail=message, errors=refused.message) from None
+        except Refused as refused:
+            raise WireError(500, detail="Invalid image url", errors=refused.message) from refused

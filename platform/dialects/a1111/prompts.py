@@ -1,0 +1,94 @@
+"""The words of a request: styles put in, comments taken out, and the LoRAs that their tags name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from gpu_runner.extra_networks import BadTag, Tag, extra_networks
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind, StylePreset
+from models_registry.selectors import resolve, styles_for
+
+from .options import Snapshot
+
+COMMENT_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
+COMMENT = re.compile(r"#[^\n]*(\n|$)")
+PLACE = "{prompt}"
+
+
+class Prompts:
+    """How this request writes its prompts, those of a second pass too."""
+
+    def __init__(self, parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> None:
+        self._settings = settings
+        self._source = source
+        self._styles = _chosen_styles(parameters["styles"] or [], source)
+        self._tags_act = not parameters["disable_extra_networks"]
+
+    def positive(self, text: str) -> str:
+        return self._written(text, (style.prompt for style in self._styles))
+
+    def negative(self, text: str) -> str:
+        return self._written(text, (style.negative_prompt for style in self._styles))
+
+    def _written(self, text: str, styles: Iterable[str]) -> str:
+        for style in styles:
+            text = _with_style(text, style)
+        if self._settings["enable_prompt_comments"]:
+            return COMMENT.sub("\n", COMMENT_LINE.sub("\n", text))
+        return text
+
+    def loras(self, prompt: str) -> list[dict[str, Any]]:
+        """LoraUses, as many as can be had. The original draws without the others too; here a warning says so."""
+        tags = extra_networks(prompt)[1] if self._tags_act else []
+        return list(self._uses(tags))
+
+    def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
+        for tag in tags:
+            try:
+                yield _use(tag, self._source)
+            except (BadTag, ModelNotFound) as error:
+                message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
+                words = {"kind": tag.kind, "name": tag.name, "reason": error}
+                self._settings.warnings.append(message % words)
+
+
+def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
+    """The fields of the canonical request that are made of words."""
+    writer = Prompts(parameters, settings, source)
+    prompt = writer.positive(parameters["prompt"] or "")
+    return {
+        "prompt": prompt,
+        "negative_prompt": writer.negative(parameters["negative_prompt"] or ""),
+        "loras": writer.loras(prompt),
+        "emphasis": settings["emphasis"],
+        "comma_backtrack": settings["comma_padding_backtrack"],
+    }
+
+
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[StylePreset]:
+    """In the request's order. Unknown names are ignored, as in the original."""
+    known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
+    return [known[name] for name in names if name in known]
+
+
+def _with_style(text: str, style: str) -> str:
+    if PLACE in style:
+        return style.replace(PLACE, text)
+    return ", ".join(part for part in (text.strip(), style.strip()) if part)
+
+
+def _use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
+    if not tag.is_lora:
+        raise BadTag(_("there are no models of this kind here"))
+    if tag.rank is not None:
+        raise BadTag(_("a share of its ranks cannot be had"))
+    file = resolve(Kind.LORA, tag.name, source) if tag.name else None
+    if file is None:
+        raise BadTag(_("it has no name"))
+    return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder}

@@ -1,0 +1,43 @@
+from jobs.models import Job
+from tests.web_server import WebServer, answer
+
+KEY = {"Idempotency-Key": "order-4711"}
+
+
+def post(caller, body, name="txt2img", headers=KEY):
+    url = f"/sdapi/v1/{name}"
+    return caller.client.post(url, body, content_type="application/json", headers=headers)
+
+
+def test_a_request_that_is_sent_again_waits_for_its_job(alice) -> None:
+    first, again = (post(alice, {"prompt": "a cat", "width": 64, "height": 64}) for _time in range(2))
+    assert (first.status_code, first["X-Job-Id"]) == (503, again["X-Job-Id"])
+    assert Job.objects.count() == 1
+
+
+def test_another_request_with_the_key_is_409(alice) -> None:
+    post(alice, {"prompt": "a cat", "width": 64, "height": 64})
+    response = post(alice, {"prompt": "a dog", "width": 64, "height": 64})
+    assert (response.status_code, response.json()["error"]) == (409, "HTTPException")
+    assert "another request" in response.json()["detail"]
+    assert Job.objects.count() == 1
+
+
+def test_a_stranger_with_the_same_key_has_a_job_of_his_own(alice, charlie) -> None:
+    body = {"prompt": "a cat", "width": 64, "height": 64}
+    assert post(alice, body)["X-Job-Id"] != post(charlie, body)["X-Job-Id"]
+
+
+def test_a_key_that_is_none_is_400(alice) -> None:
+    assert post(alice, {}, headers={"Idempotency-Key": "a b"}).status_code == 400
+
+
+def test_a_picture_is_not_fetched_again(alice, source, picture) -> None:
+    web = WebServer()
+    web.answers["/a.png"] = answer(200, picture)
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    body = {"init_images": [web.url("/a.png")], "width": 64, "height": 64}
+    first = post(alice, body, "img2img")
+    web.close()
+    assert post(alice, body, "img2img")["X-Job-Id"] == first["X-Job-Id"]

@@ -1,0 +1,90 @@
+"""What the words of a request become."""
+
+import pytest
+
+from models_registry.models import Family, Kind, ModelFile, StylePreset
+
+
+@pytest.fixture
+def styles(db) -> None:
+    StylePreset.objects.create(name="ink", prompt="ink drawing", negative_prompt="colour")
+    StylePreset.objects.create(name="framed", prompt="a frame around {prompt}, {prompt} again")
+
+
+@pytest.fixture
+def ink(db) -> ModelFile:
+    fields = {
+        "path": "loras/inks/ink-v2.safetensors",
+        "sha256": "a" * 64,
+        "metadata": {"ss_output_name": "ink"},
+    }
+    return ModelFile.objects.create(kind=Kind.LORA, family=Family.SD15, name="ink-v2", **fields)
+
+
+def prompts(job) -> tuple[str, str]:
+    return job.generation_request.prompt, job.generation_request.negative_prompt
+
+
+def loras(job) -> list[tuple[str, float, float]]:
+    return [(use.name, use.text_encoder, use.unet) for use in job.generation_request.loras]
+
+
+def test_a_style_is_put_behind_the_prompt_or_around_it_in_order(alice, styles) -> None:
+    assert prompts(alice.submit(prompt="a cat ", styles=["ink"])) == ("a cat, ink drawing", "colour")
+    job = alice.submit(prompt="a cat", negative_prompt="grey", styles=["framed", "nobody's", "ink"])
+    assert prompts(job) == ("a frame around a cat, a cat again, ink drawing", "grey, colour")
+
+
+def test_a_style_alone_is_a_prompt(alice, styles) -> None:
+    assert prompts(alice.submit(styles=["ink"])) == ("ink drawing", "colour")
+
+
+def test_anothers_style_is_an_unknown_one(alice, styles, other_source) -> None:
+    StylePreset.objects.get(name="ink").allowed_sources.add(other_source)
+    assert prompts(alice.submit(prompt="a cat", styles=["ink"])) == ("a cat", "")
+    assert [style["name"] for style in alice.get("prompt-styles").json()] == ["framed"]
+
+
+def test_styles_are_listed_for_those_who_may_use_them(charlie, styles) -> None:
+    ink = {"name": "ink", "prompt": "ink drawing", "negative_prompt": "colour"}
+    assert ink in charlie.get("prompt-styles").json()
+    assert charlie.get("prompt-styles").json()[0]["negative_prompt"] is None
+
+
+def test_a_tag_becomes_a_lora_and_stays_in_the_text(alice, ink) -> None:
+    job = alice.submit(prompt="a cat <lora:ink-v2:0.8:0.2>")
+    assert loras(job) == [("ink-v2", 0.8, 0.2)]
+    assert job.generation_request.prompt == "a cat <lora:ink-v2:0.8:0.2>"
+    assert loras(alice.submit(prompt="<lyco:ink>")) == [("ink-v2", 1.0, 1.0)]  # by its alias
+
+
+def test_tags_do_not_act_where_they_are_disabled_or_in_a_negative_prompt(alice, ink) -> None:
+    assert loras(alice.submit(prompt="<lora:ink-v2:1>", disable_extra_networks=True)) == []
+    assert loras(alice.submit(negative_prompt="<lora:ink-v2:1>")) == []
+
+
+@pytest.mark.parametrize("tag", ["<lora:none:1>", "<hypernet:ink-v2:1>", "<lora:ink-v2:much>", "<lora::1>"])
+def test_a_tag_without_effect_is_a_warning_not_an_error(alice, draw, ink, info, tag) -> None:
+    job = alice.submit(prompt=f"a cat {tag}")
+    assert loras(job) == []
+    draw(job)
+    (warning,) = info(alice.result(job))["warnings"]
+    assert tag.split(":")[1] in warning
+
+
+def test_anothers_lora_is_an_unknown_one(alice, ink, other_source) -> None:
+    ink.allowed_sources.add(other_source)
+    assert loras(alice.submit(prompt="<lora:ink-v2:1>")) == []
+
+
+def test_a_weight_beyond_reason_is_422(alice, ink) -> None:
+    response = alice.post("txt2img", {"prompt": "<lora:ink-v2:1000>"})
+    assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["body", "prompt"])
+
+
+def test_the_options_of_the_language_are_taken_along(alice) -> None:
+    job = alice.submit(override_settings={"emphasis": "No norm", "comma_padding_backtrack": 0})
+    assert (job.generation_request.emphasis, job.generation_request.comma_backtrack) == ("No norm", 0)
+    assert alice.submit(override_settings={"emphasis": "Odd"}).generation_request.emphasis == "Original"
+    response = alice.post("txt2img", {"override_settings": {"comma_padding_backtrack": 76}})
+    assert response.status_code == 422
