@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class NativeConfig(AppConfig):
+    name = "dialects.native"
+    label = "native"
+    verbose_name = _("own API")
+
+    def ready(self) -> None:
+        from jobs.callbacks.registry import register
+
+        from .authentication import DIALECT
+        from .callbacks import POLICY
+
+        register(DIALECT, POLICY)
+        from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

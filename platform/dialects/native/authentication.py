@@ -1,0 +1,63 @@
+"""``Authorization: Bearer <key id>:<secret>``, or HTTP Basic with the same two."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from access.authentication import Denied, Reason, authenticate
+from access.models import AccessKey
+
+from .errors import Problem
+
+DIALECT = "native"
+UNPROVED = frozenset({Reason.UNKNOWN_KEY, Reason.WRONG_SECRET})
+
+
+class KeyAndSecret(BaseAuthentication):
+    """Gives ``request.auth`` the access key."""
+
+    def authenticate(self, request: Request) -> tuple[None, AccessKey]:
+        key_id, secret = _credentials(request.headers.get("Authorization", ""))
+        try:
+            address = request.META.get("REMOTE_ADDR", "")
+            return None, authenticate(key_id, secret, dialect=DIALECT, address=address)
+        except Denied as denied:
+            raise _denial(denied.reason) from None
+
+
+def _denial(reason: Reason) -> Problem:
+    """Who proved to hold the key learns that it may not be used here, and no more."""
+    if reason in UNPROVED:
+        return _unauthorized(_("Unknown key or wrong secret."))
+    return Problem(403, "forbidden", _("This key may not be used here."))
+
+
+def _unauthorized(detail: str) -> Problem:
+    headers = {"WWW-Authenticate": 'Bearer realm="atelier", Basic realm="atelier"'}
+    return Problem(401, "unauthorized", detail, headers=headers)
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    scheme, _space, parameter = header.partition(" ")
+    text = parameter.strip()
+    match scheme.lower():
+        case "bearer":
+            pass
+        case "basic":
+            text = _decoded(text)
+        case _:
+            raise _unauthorized(_("Send a key: Authorization: Bearer <key id>:<secret>."))
+    key_id, _colon, secret = text.partition(":")
+    return key_id, secret
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise _unauthorized(_("The credentials cannot be read.")) from None

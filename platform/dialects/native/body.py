@@ -1,0 +1,72 @@
+"""What a client sent, as one of our pydantic models; a problem for whatever does not fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from django.utils.translation import gettext as _
+from pydantic import AfterValidator, BaseModel
+from pydantic_core import PydanticCustomError, from_json
+from rest_framework.request import Request
+
+from .errors import Complaint, Problem
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+def read_json(request: Request) -> dict[str, Any]:
+    """The body's JSON object."""
+    data = request._request.body
+    if not _is_json(request._request.content_type or ""):
+        raise Problem(415, "unsupported_media_type", _("Send application/json."))
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(400, "malformed_json", _("The body is not JSON: %s") % error) from None
+    if not isinstance(value, dict):
+        raise Problem.unprocessable([Complaint(loc=[], msg=_("Send a JSON object."), type="dict_type")])
+    _check_text(value, [])
+    return value
+
+
+def read_query(model: type[AnyModel], request: Request) -> AnyModel:
+    """The query's parameters. Those that are lists in the model may be given more than once."""
+    given = request.query_params
+    fields = model.model_fields
+    many = {name for name in given if name in fields and get_origin(fields[name].annotation) is tuple}
+    return model.model_validate(
+        {name: given.getlist(name) if name in many else given[name] for name in given}
+    )
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or content_type.endswith("+json")
+
+
+def _check_text(value: Any, loc: list[str | int]) -> None:
+    """NUL is in no name and no prompt, and PostgreSQL does not hold it."""
+    if isinstance(value, str) and "\0" in value:
+        raise Problem.unprocessable([Complaint(loc=loc, msg=_("Text may not contain NUL."), type="nul")])
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_text(item, [*loc, index])
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name, loc)
+            _check_text(item, [*loc, name])
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "Text may not contain NUL.")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_without_nul)]
+
+
+def models_in(annotation: Any) -> set[type[BaseModel]]:
+    """The pydantic models that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {model for part in get_args(annotation) for model in models_in(part)}

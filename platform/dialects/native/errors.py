@@ -1,0 +1,133 @@
+"""Every error is a problem document, RFC 9457."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, Field, ValidationError
+from rest_framework.exceptions import APIException, MethodNotAllowed
+from rest_framework.response import Response
+
+from jobs.errors import Refused
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+REFUSED = {
+    "queue_full": 429,
+    "source_disabled": 403,
+    "idempotency_conflict": 409,
+}  # by code; 422 for all others
+
+FIELDS = {"callback": "callback_url"}  # what the jobs call otherwise
+
+
+class Complaint(BaseModel):
+    """One thing that is wrong with what was sent, and where."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457. Members without a value are left out."""
+
+    type: str = Field(examples=["urn:atelier:problem:queue_full"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="For programs: it stays, whatever the words are.")
+    field: str | None = Field(default=None, description="The request's field that is to blame.")
+    retry_after: int | None = Field(default=None, description="Seconds; the header Retry-After as well.")
+    job_id: str | None = None
+    errors: list[Complaint] | None = None
+
+
+class Problem(Exception):
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Complaint] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.document = ProblemDocument(
+            type=f"urn:atelier:problem:{code}",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            detail=detail,
+            code=code,
+            errors=list(errors) if errors else None,
+            **more,
+        )
+
+    @classmethod
+    def of(cls, refused: Refused) -> Problem:
+        status = REFUSED.get(refused.code, 429 if refused.retry_after else 422)
+        headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+        told: dict[str, Any] = {
+            "field": FIELDS.get(refused.field or "", refused.field),
+            "retry_after": refused.retry_after,
+        }
+        return cls(status, refused.code, refused.message, headers=headers, **told)
+
+    @classmethod
+    def invalid(cls, error: ValidationError) -> Problem:
+        """What was sent is not given back: it may be large, or a secret."""
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        complaints = [Complaint(loc=list(each["loc"]), msg=each["msg"], type=each["type"]) for each in told]
+        return cls.unprocessable(complaints)
+
+    @classmethod
+    def unprocessable(cls, complaints: Sequence[Complaint]) -> Problem:
+        first = complaints[0].loc
+        detail = _("What was sent does not fit the API.")
+        return cls(
+            422, "invalid", detail, errors=complaints, field=".".join(str(part) for part in first) or None
+        )
+
+    @classmethod
+    def not_found(cls) -> Problem:
+        return cls(404, "not_found", _("There is nothing here, or it is not yours."))
+
+    def response(self) -> Response:
+        body = self.document.model_dump(mode="json", exclude_none=True)
+        return Response(body, status=self.status, headers=self.headers, content_type=MEDIA_TYPE)
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response:
+    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    match error:
+        case Problem():
+            return error.response()
+        case Refused():
+            return Problem.of(error).response()
+        case ValidationError():
+            return Problem.invalid(error).response()
+        case RequestDataTooBig():
+            return too_large().response()
+        case SuspiciousOperation() | UnreadablePostError():
+            return Problem(400, "malformed_body", _("The request body cannot be read.")).response()
+        case MethodNotAllowed():
+            return Problem(405, "method_not_allowed", _("This address has other methods.")).response()
+        case APIException():
+            return Problem(error.status_code, str(error.default_code), str(error.detail)).response()
+    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    return Problem(500, "internal", _("Internal error.")).response()
+
+
+def too_large() -> Problem:
+    return Problem(413, "too_large", _("The request body is too large."))

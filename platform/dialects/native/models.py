@@ -1,0 +1,24 @@
+"""What this dialect keeps: which source has uploaded which picture."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Upload(models.Model):
+    """Pictures are stored once for all sources. Only who has sent one may name it by its hash."""
+
+    source = models.ForeignKey(
+        "access.BusinessSource", on_delete=models.CASCADE, related_name="+", verbose_name=_("business source")
+    )
+    picture = models.ForeignKey(
+        "jobs.InputPicture", on_delete=models.CASCADE, related_name="+", verbose_name=_("input picture")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("uploaded picture")
+        verbose_name_plural = _("uploaded pictures")
+        constraints = [models.UniqueConstraint(fields=["source", "picture"], name="one_upload_per_source")]
+
+    def __str__(self) -> str:
+        return self.picture_id[:12]

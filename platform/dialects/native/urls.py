@@ -1,0 +1,37 @@
+"""Routes of our own API, below /api/v1/."""
+
+from django.urls import URLPattern, path, re_path
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from . import views
+from .base import Elsewhere
+
+app_name = "native"
+
+urlpatterns: list[URLPattern] = [
+    path("jobs", views.Jobs.as_view(), name="jobs"),
+    path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
+    path("jobs/<uuid:job_id>/cancel", views.Cancel.as_view(), name="cancel"),
+    path("jobs/<uuid:job_id>/interrupt", views.Interrupt.as_view(), name="interrupt"),
+    path("jobs/<uuid:job_id>/skip", views.Skip.as_view(), name="skip"),
+    path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="events"),
+    path("jobs/<uuid:job_id>/outputs/<int:index>", views.OneOutput.as_view(), name="output"),
+    path("pictures", views.Pictures.as_view(), name="pictures"),
+    path("quote", views.Quotes.as_view(), name="quote"),
+    path("models", views.Models.as_view(), name="models"),
+    path("samplers", views.Samplers.as_view(), name="samplers"),
+    path("schedulers", views.Schedulers.as_view(), name="schedulers"),
+    path("usage", views.Usage.as_view(), name="usage"),
+    path(
+        "openapi.json",
+        SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer], authentication_classes=[]),
+        name="openapi",
+    ),
+    path(
+        "docs",
+        SpectacularSwaggerView.as_view(url_name="native:openapi", authentication_classes=[]),
+        name="docs",
+    ),
+    re_path(r"^[\s\S]*$", Elsewhere.as_view()),
+]

@@ -1,0 +1,133 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.models import Job, State
+from models_registry.models import Family, Kind, ModelFile
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pages(caller, path: str, **query) -> list[list[dict]]:
+    found = []
+    while True:
+        body = caller.get(path, query).json()
+        found.append(body["items"])
+        if body["next"] is None:
+            return found
+        query["cursor"] = body["next"]
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(minutes=st.lists(st.integers(0, 3), max_size=7), limit=st.integers(1, 8))
+def test_every_job_is_on_exactly_one_page(alice, minutes, limit):
+    """Also those that were created at the very same moment."""
+    Job.objects.all().delete()
+    jobs = [rooted(alice, at=START + timedelta(minutes=minute)) for minute in minutes]
+    listed = pages(alice, "jobs", limit=limit)
+    ids = [item["id"] for page in listed for item in page]
+    assert sorted(ids) == sorted(str(job.pk) for job in jobs)
+    assert all(len(page) == limit for page in listed[:-1])
+    times = [item["created_at"] for page in listed for item in page]
+    assert times == sorted(times, reverse=True)
+
+
+def rooted(caller, at: datetime, **fields) -> Job:
+    """A row without its admission, which is another test's matter."""
+    checkpoint = ModelFile.objects.get(kind=Kind.CHECKPOINT)
+    given = {
+        "dialect": "native",
+        "created_at": at,
+        "checkpoint": checkpoint,
+        "checkpoint_sha256": checkpoint.sha256,
+    }
+    return Job.objects.create(source=caller.key.source, request={"num_images": 1}, **given | fields)
+
+
+def test_a_job_that_comes_while_one_turns_pages_repeats_none(alice):
+    for minute in range(4):
+        rooted(alice, at=START + timedelta(minutes=minute))
+    first = alice.get("jobs", {"limit": 2}).json()
+    rooted(alice, at=START + timedelta(hours=1))
+    second = alice.get("jobs", {"limit": 2, "cursor": first["next"]}).json()
+    assert len({item["id"] for item in first["items"] + second["items"]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"state": "queued"}, 2),
+        ({"state": ["failed", "queued"]}, 3),
+        ({"external_id": "7"}, 1),
+        ({"dialect": "a1111"}, 1),
+        ({"since": "2026-01-01T00:01:00Z"}, 2),
+        ({"until": "2026-01-01T00:01:00Z"}, 1),
+    ],
+)
+def test_jobs_are_filtered(alice, query, count):
+    rooted(alice, START, external_id="7")
+    rooted(alice, START + timedelta(minutes=1), state=State.FAILED, dialect="a1111")
+    rooted(alice, START + timedelta(minutes=2))
+    assert len(alice.get("jobs", query).json()["items"]) == count
+
+
+def test_nobody_lists_another_tenants_jobs(alice, charlie):
+    rooted(alice, START)
+    assert charlie.get("jobs").json() == {"items": [], "next": None}
+
+
+def test_usage_is_told_day_by_day(alice, charlie):
+    ended = {"state": State.SUCCEEDED, "cost": 2, "device_seconds": 1.5, "images_done": 2}
+    for hours in (1, 2, 30):
+        rooted(alice, START, finished_at=START + timedelta(hours=hours), **ended)
+    rooted(alice, START, finished_at=START, state=State.FAILED)
+    first, second = pages(alice, "usage", limit=1)
+    assert (first[0]["day"], first[0]["jobs"]) == ("2026-01-02", 1)
+    expected = {"day": "2026-01-01", "jobs": 3, "succeeded": 2, "failed": 1, "pictures": 4, "cost": 4.0}
+    assert second[0].items() >= expected.items()
+    assert second[0]["device_seconds"] == 3.0
+    assert charlie.get("usage").json()["items"] == []
+
+
+def test_usage_is_of_the_days_that_were_asked_for(alice):
+    for day in range(4):
+        rooted(alice, START, finished_at=START + timedelta(days=day), state=State.CANCELLED)
+    listed = alice.get("usage", {"since": "2026-01-02", "until": "2026-01-03"}).json()["items"]
+    assert [item["day"] for item in listed] == ["2026-01-03", "2026-01-02"]
+
+
+def test_models_are_those_that_the_source_may_use(alice, other_source):
+    ModelFile.objects.create(
+        kind=Kind.LORA,
+        family=Family.SD15,
+        name="ink",
+        path="loras/ink.safetensors",
+        trigger_words="ink, sketch",
+        metadata={"ss_tags": {"a": 1}},
+    )
+    secret = ModelFile.objects.create(kind=Kind.LORA, name="theirs", path="loras/theirs.safetensors")
+    secret.allowed_sources.add(other_source)
+    items = alice.get("models").json()["items"]
+    assert [(item["kind"], item["name"]) for item in items] == [("checkpoint", "shapes"), ("lora", "ink")]
+    assert items[1]["trigger_words"] == ["ink", "sketch"]
+    assert items[1]["metadata"] == {"ss_tags": '{"a": 1}'}
+    assert "path" not in items[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [({"kind": "lora"}, 0), ({"family": "sd15"}, 1), ({"name": "SHA"}, 1)]
+)
+def test_models_are_filtered(alice, query, count):
+    assert len(alice.get("models", query).json()["items"]) == count
+
+
+def test_samplers_and_schedulers_are_the_engines(alice):
+    assert "Euler a" in [item["name"] for item in alice.get("samplers").json()["items"]]
+    assert "Karras" in [item["name"] for item in alice.get("schedulers").json()["items"]]

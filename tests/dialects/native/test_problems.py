@@ -1,0 +1,114 @@
+"""Every error is a problem document, whatever went wrong; nothing that was sent is given back."""
+
+import base64
+
+import pytest
+
+from gpu_runner.protocol import MAX_SEED
+from jobs.models import Job
+
+
+def problem(response, status: int) -> dict:
+    assert response["Content-Type"] == "application/problem+json", response.content
+    body = response.json()
+    assert response.status_code == body["status"] == status
+    assert body["type"] == f"urn:atelier:problem:{body['code']}"
+    assert body["detail"]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "kind"),
+    [
+        ({"width": 65}, "width", "multiple_of"),
+        ({"seed": MAX_SEED + 1}, "seed", "less_than_equal"),
+        ({"prompt": "a\0b"}, "prompt", "nul"),
+        ({"wdith": 64}, "wdith", "extra_forbidden"),
+        ({"lane": "first"}, "lane", "literal_error"),
+        ({"external_id": "x" * 201}, "external_id", "string_too_long"),
+        ({"loras": [{"name": "a", "unet": 99}]}, "loras.0.unet", "less_than_equal"),
+        ({"task": "img2img", "init_images": ["data:image/png;base64,!!"]}, "init_images.0", "picture"),
+        ({"task": "img2img", "init_images": ["http://10.0.0.1/a.png"]}, "init_images.0", "picture"),
+    ],
+)
+def test_what_does_not_fit_is_named(alice, body, field, kind):
+    told = problem(alice.post("jobs", body), 422)
+    assert (told["code"], told["field"], told["errors"][0]["type"]) == ("invalid", field, kind)
+
+
+def test_what_was_sent_is_not_given_back(alice):
+    response = alice.post("jobs", {"width": "my password"})
+    assert "my password" not in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"checkpoint": "nowhere"}, "unknown_model", "checkpoint"),
+        ({"num_inference_steps": 151}, "over_limit", "num_inference_steps"),
+        ({"sampler": "Nothing"}, "unsupported", "sampler"),
+        ({"callback_url": "http://127.0.0.1/"}, "forbidden_address", "callback_url"),
+        ({"callback_url": "ftp://example.com/"}, "bad_url", "callback_url"),
+        ({"task": "img2img", "init_images": ["0" * 64]}, "bad_picture", "init_images"),
+    ],
+)
+def test_what_the_platform_refuses_has_its_code(alice, body, code, field):
+    told = problem(alice.post("jobs", body), 422)
+    assert (told["code"], told["field"]) == (code, field)
+    assert not Job.objects.exists()
+
+
+def test_a_full_queue_says_when_to_come_back(alice, source):
+    source.max_queued_jobs = 0
+    source.save()
+    response = alice.post("jobs", {})
+    assert problem(response, 429)["retry_after"] == int(response["Retry-After"])
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 10_000, b'{"seed": NaN}', b'{"prompt": "\\ud800"}'])
+def test_a_body_that_is_no_json_is_refused(alice, data):
+    response = alice.client.post("/api/v1/jobs", data, content_type="application/json")
+    assert problem(response, 400)["code"] == "malformed_json"
+
+
+def test_a_body_that_is_no_object_is_refused(alice):
+    problem(alice.client.post("/api/v1/jobs", b"[]", content_type="application/json"), 422)
+
+
+def test_a_body_of_another_type_is_refused(alice):
+    problem(alice.client.post("/api/v1/jobs", b"{}", content_type="text/plain"), 415)
+
+
+def test_a_body_that_is_too_large_is_refused(alice, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    problem(alice.post("jobs", {"prompt": "a red circle"}), 413)
+
+
+@pytest.mark.parametrize("path", ["", "nothing", "jobs/", "jobs/7", "jobs/a%0Ab"])
+def test_an_unknown_address_is_a_problem_too(client, path):
+    assert problem(client.get(f"/api/v1/{path}"), 404)["code"] == "not_found"
+
+
+def test_a_wrong_method_is_a_problem_too(alice):
+    assert alice.client.put("/api/v1/jobs").status_code == 405
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", base64.urlsafe_b64encode(b"2020-01-01 7").decode(), "A" * 99])
+@pytest.mark.parametrize("path", ["jobs", "usage"])
+def test_a_made_up_cursor_is_refused(alice, path, cursor):
+    assert problem(alice.get(path, {"cursor": cursor}), 422)["field"] == "cursor"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 0},
+        {"limit": "many"},
+        {"state": "done"},
+        {"since": "2020-01-01"},
+        {"page": 2},
+        {"external_id": "\0"},
+    ],
+)
+def test_a_wrong_filter_is_refused(alice, query):
+    problem(alice.get("jobs", query), 422)
