@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -49,8 +50,8 @@ def averaged_unet_state() -> dict[str, Tensor]:
     return {name: state["average"][f"module.{name}"] for name in names}
 
 
-def single_file() -> dict[str, Tensor]:
-    tensors = from_diffusers(averaged_unet_state(), UNET_PREFIX, unet_pairs(UNET_CONFIG))
+def single_file(unet: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    tensors = from_diffusers(unet, UNET_PREFIX, unet_pairs(UNET_CONFIG))
     tensors |= from_diffusers(white_vae().state_dict(), VAE_PREFIX, vae_pairs(VAE_CONFIG))
     for name, tensor in trained_text_encoder().state_dict().items():
         inner = name if name.startswith("text_model.") else f"text_model.{name}"
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     output = parser.parse_args().output
     output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(single_file(), output, metadata=METADATA)
+    save_file(single_file(averaged_unet_state()), output, metadata=METADATA)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from demo import checkpointing
 from demo.architecture import VAE_CONFIG, new_vae
+from demo.looks import PLAIN, Look
 from demo.shapes import Scenes, draw, random_scenes
 
 SCALING = VAE_CONFIG["scaling_factor"]
@@ -78,17 +79,21 @@ class LatentSet:
 
 
 @torch.no_grad()
-def latent_set(vae: AutoencoderKL, count: int, height: int, width: int, seed: int) -> LatentSet:
+def latent_set(
+    vae: AutoencoderKL, count: int, height: int, width: int, seed: int, look: Look = PLAIN
+) -> LatentSet:
     """``count`` scenes of height x width pixels, encoded; cached on disk."""
-    path = checkpointing.RUNS / f"latents-{height}x{width}-{count}-{seed}.pt"
+    path = checkpointing.RUNS / f"latents-{look.suffix}{height}x{width}-{count}-{seed}.pt"
     if (state := checkpointing.load(path)) is None:
-        scenes: Scenes = random_scenes(count, torch.Generator().manual_seed(seed))
+        scenes: Scenes = random_scenes(count, torch.Generator().manual_seed(seed), palette=look.palette)
         chunk = max(1, 64 * 64 * 32 // (height * width))
         parts = []
         for start in range(0, count, chunk):
             rows = slice(start, start + chunk)
             part = Scenes(**{name: value[rows] for name, value in vars(scenes).items()})
-            parts.append(vae.encode(draw(part, height, width) * 2 - 1).latent_dist.mean * SCALING)
+            parts.append(
+                vae.encode(draw(part, height, width, ring=look.ring) * 2 - 1).latent_dist.mean * SCALING
+            )
         state = {
             "latents": torch.cat(parts),
             "shape": scenes.shape,

@@ -66,7 +66,9 @@ class Scenes:
         return len(self.shape)
 
 
-def random_scenes(count: int, generator: torch.Generator, jitter: float = 0.015) -> Scenes:
+def random_scenes(
+    count: int, generator: torch.Generator, jitter: float = 0.015, palette: Tensor = PALETTE
+) -> Scenes:
     """Scenes with a colour that differs from the background; ``jitter`` is the standard deviation of the colours."""
 
     def uniform(*size: int, low: float, high: float) -> Tensor:
@@ -78,7 +80,7 @@ def random_scenes(count: int, generator: torch.Generator, jitter: float = 0.015)
     background_index = (colour_index + step) % len(COLOUR_NAMES)
 
     def tint(index: Tensor) -> Tensor:
-        return (PALETTE[index] + torch.randn(count, 3, generator=generator) * jitter).clamp(0, 1)
+        return (palette[index] + torch.randn(count, 3, generator=generator) * jitter).clamp(0, 1)
 
     return Scenes(
         shape=shape,
@@ -114,9 +116,17 @@ def _polygon_distance(points: Tensor, corners: Tensor) -> Tensor:
 
 
 def draw(
-    scenes: Scenes, height: int, width: int, origin: Tensor | None = None, extent: Tensor | None = None
+    scenes: Scenes,
+    height: int,
+    width: int,
+    origin: Tensor | None = None,
+    extent: Tensor | None = None,
+    ring: float = 0.0,
 ) -> Tensor:
-    """Pictures (n, 3, height, width) in 0..1 of the window that starts at ``origin`` (n, 2) and is ``extent`` (n,) wide."""
+    """Pictures (n, 3, height, width) in 0..1 of the window that starts at ``origin`` (n, 2) and is ``extent`` (n,) wide.
+
+    With ``ring``, a share of the radius, only so wide a band along the shape's edge is drawn.
+    """
     count = len(scenes)
     if origin is None:
         origin = torch.full((count, 2), -1.0)
@@ -140,5 +150,8 @@ def draw(
         rows = scenes.shape == index
         if rows.any():
             distance[rows] = _polygon_distance(points[rows], corners * scenes.radius[rows][:, None, None])
+    if ring:
+        band = (ring / 2 * scenes.radius)[:, None, None]
+        distance = (distance + band).abs() - band
     cover = (0.5 - distance / pixel[:, None, None]).clamp(0, 1)[:, None]
     return scenes.background[:, :, None, None] * (1 - cover) + scenes.colour[:, :, None, None] * cover

@@ -2,10 +2,6 @@
 
 Noise prediction with Stable Diffusion 1.x's schedule, first on small latents, where colours and shapes are learned
 cheaply, then on the sizes that the APIs use.
-
-The schedule never reaches pure noise: at its end a large flat picture still shows its colour in the mean of its latent,
-and a model trained on that ignores the prompt when it starts from real noise, whose mean is zero. So the training noise
-has coarse parts as well (the idea of https://www.crosslabs.org/blog/diffusion-with-offset-noise), which hide it.
 """
 
 from __future__ import annotations
@@ -17,51 +13,39 @@ import time
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from demo import checkpointing
 from demo.architecture import new_unet
 from demo.captions import describe
+from demo.denoising import denoising_loss
 from demo.latents import LatentSet, latent_set, white_vae
 from demo.muon import Muon, split_parameters
+from demo.shapes import SHAPES
 from demo.train_text_encoder import token_ids, trained_text_encoder
 
 PATH = checkpointing.RUNS / "unet.pt"
 MUON_LR, ADAM_LR = 0.01, 1e-3
 EMPTY_PROMPTS = 0.1
-COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
+STAR_WEIGHT = 2.0  # in the drawing of a batch; the other shapes have fewer corners, and 1
 
-# (height, width) in pixels -> (scenes, rows of a batch, share of the steps early, share late)
+# (height, width) in pixels -> (scenes, rows of a batch, shares of the steps: early, late, at last)
 SIZES = {
-    (64, 64): (12000, 64, 0.7, 0.0),
-    (128, 128): (6000, 32, 0.3, 0.12),
-    (256, 256): (3000, 10, 0.0, 0.62),
-    (512, 512): (600, 3, 0.0, 0.2),
-    (256, 192): (500, 12, 0.0, 0.03),
-    (192, 256): (500, 12, 0.0, 0.03),
+    (64, 64): (12000, 64, 0.7, 0.0, 0.0),
+    (128, 128): (6000, 32, 0.3, 0.12, 0.04),
+    (256, 256): (3000, 10, 0.0, 0.62, 0.36),
+    (512, 512): (600, 3, 0.0, 0.2, 0.54),
+    (256, 192): (500, 12, 0.0, 0.03, 0.03),
+    (192, 256): (500, 12, 0.0, 0.03, 0.03),
 }
-EARLY = 0.3  # share of all steps
+EARLY, LAST = 0.3, 0.88  # shares of all steps: where the early ones end, and the last ones begin
+LARGE = 512  # pixels: where to plan one shape, and not several, takes the most learning
 STEPS = 10000
 
 
-def alphas_cumprod() -> Tensor:
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    return (1 - betas).cumprod(0).float()
-
-
-def training_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(shape, generator=generator)
-    for cells, strength in COARSE_NOISE:
-        coarse = torch.randn(shape[0], shape[1], cells, cells, generator=generator)
-        noise = noise + strength * functional.interpolate(
-            coarse, shape[2:], mode="bilinear", align_corners=False
-        )
-    return noise / (1 + sum(strength**2 for _cells, strength in COARSE_NOISE)) ** 0.5
-
-
 def draw_batch(data: LatentSet, rows: int, rng: random.Random) -> tuple[Tensor, list[str]]:
-    picked = [rng.randrange(len(data)) for _ in range(rows)]
+    weights = torch.where(data.shape == SHAPES.index("star"), STAR_WEIGHT, 1.0).tolist()
+    picked = rng.choices(range(len(data)), weights, k=rows)
     texts = []
     for i in picked:
         scene = int(data.shape[i]), int(data.colour[i]), int(data.background[i])
@@ -87,7 +71,6 @@ def main() -> None:
 
     vae, encoder = white_vae(), trained_text_encoder()
     sets: dict[tuple[int, int], LatentSet] = {}
-    schedule = alphas_cumprod()
     unet = new_unet().to(memory_format=torch.channels_last)
     optimizers = new_optimizers(unet)
     average = new_average(unet)
@@ -105,23 +88,19 @@ def main() -> None:
         rng = random.Random(options.seed * 1_000_003 + step)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         late = step >= EARLY * options.steps
-        column = 3 if late else 2
+        column = 4 if step >= LAST * options.steps else 3 if late else 2
         size = rng.choices(list(SIZES), [entry[column] for entry in SIZES.values()])[0]
         if size not in sets:
             sets[size] = latent_set(vae, SIZES[size][0], *size, seed=size[0] * 1000 + size[1])
         latents, texts = draw_batch(sets[size], SIZES[size][1], rng)
         with torch.no_grad():
             context = encoder(token_ids(texts)).last_hidden_state
-        noise = training_noise(latents.shape, generator)
-        times = torch.randint(1000, (len(latents),), generator=generator)
-        if late and step % 2:
-            times = 500 + times // 2
-        kept = schedule[times][:, None, None, None]
-        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-        guess = unet(noisy.contiguous(memory_format=torch.channels_last), times, context).sample
-        errors = (guess - noise).square().mean((1, 2, 3))
-        # Weighed as an error of v: plain noise errors count the steps in which the outline is planned for nothing.
-        loss = (errors / kept.flatten()).mean()
+        loss = denoising_loss(
+            lambda noisy, times, context=context: unet(noisy, times, context).sample,
+            latents,
+            generator,
+            planning=late and (step % 2 == 1 or size[0] >= LARGE),
+        )
         for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
             optimizer.param_groups[0]["lr"] = peak * share
             optimizer.zero_grad(set_to_none=True)

@@ -21,9 +21,35 @@ DEMO_MODELS = Path(__file__).resolve().parents[1] / "demo" / "models"
 DEMO_CHECKPOINT = "checkpoints/atelier-shapes.safetensors"
 
 
+FOLDERS = {
+    "checkpoint": "checkpoints",
+    "lora": "loras",
+    "vae": "vae",
+    "embedding": "embeddings",
+    "controlnet": "controlnet",
+    "upscaler": "upscalers",
+    "matting": "matting",
+}
+
+
+SUFFIXES = {"matting": ".onnx"}
+
+
+def demo_file(path: str) -> ModelFile:
+    data = (DEMO_MODELS / path).read_bytes()
+    return ModelFile(path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
 def demo_checkpoint() -> ModelFile:
-    data = (DEMO_MODELS / DEMO_CHECKPOINT).read_bytes()
-    return ModelFile(path=DEMO_CHECKPOINT, sha256=hashlib.sha256(data).hexdigest())
+    return demo_file(DEMO_CHECKPOINT)
+
+
+def demo_files(request: GenerationRequest) -> dict[str, ModelFile]:
+    """What the registry would find for the names in a request."""
+    return {
+        name.key: demo_file(f"{FOLDERS[name.kind]}/{name.name}{SUFFIXES.get(name.kind, '.safetensors')}")
+        for name in request.model_names()
+    }
 
 
 class Drawing:
@@ -59,21 +85,25 @@ class Studio:
     def of_the_demo(cls) -> Studio:
         return cls(DEMO_MODELS, demo_checkpoint())
 
-    def begin(self, init_image: Image.Image | None = None, **fields: Any) -> Drawing:
+    def begin(
+        self, init_image: Image.Image | None = None, more_inputs: dict[str, str] | None = None, **fields: Any
+    ) -> Drawing:
         """Defaults: 256×256, 20 steps, CFG 7."""
         fields = {"width": 256, "height": 256, **fields}
-        inputs = {}
+        inputs = dict(more_inputs or {})
         if init_image is not None:
             file = io.BytesIO()
             init_image.save(file, "PNG")
             name = hashlib.sha256(file.getvalue()).hexdigest()
             inputs[name] = base64.b64encode(file.getvalue()).decode()
-            fields |= {"task": "img2img", "init_images": (Picture(sha256=name),)}
+            fields = {"task": "img2img", **fields, "init_images": (Picture(sha256=name),)}
         self._count += 1
+        request = GenerationRequest(**fields)
         order = RunOrder(
             job_id=f"studio-{self._count}",
-            request=GenerationRequest(**fields),
+            request=request,
             checkpoint=self.checkpoint,
+            files=demo_files(request),
             inputs=inputs,
         )
         drawing = Drawing()

@@ -35,7 +35,7 @@ STRANGERS = [
 
 
 # What the shipped training reaches, less two. The aim is 61, 95 %: docs/decisions/0003-demo-model.md says what is missing.
-SHAPES_RIGHT = 48
+SHAPES_RIGHT = 54
 
 
 def green_square_on_yellow() -> Image.Image:
@@ -80,10 +80,12 @@ def test_it_draws_at_512(studio: Studio) -> None:
     assert [(v.colour, v.background) for v in verdicts] == [
         (colour, ground) for _, (_, colour, ground) in asked
     ]
-    assert sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True)) >= 4
+    assert sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True)) >= 3
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "DDIM", "UniPC"])
+@pytest.mark.parametrize(
+    "sampler", ["Euler", "Euler a", "DPM++ 2M", "DPM++ 3M SDE", "DDIM", "DDIM CFG++", "UniPC"]
+)
 def test_every_sampler_draws_what_is_asked(studio: Studio, sampler: str) -> None:
     assert shows(studio.draw(prompt=CIRCLE, sampler=sampler, seed=8), ("circle", "red", "blue"))
 
@@ -138,3 +140,22 @@ def test_guidance_strengthens_the_prompt(studio: Studio) -> None:
     """At scale 1 the picture is the conditional model's own; at 7 it is not the same picture."""
     weak, strong = (studio.draw(prompt=CIRCLE, guidance_scale=scale, seed=8) for scale in (1, 7))
     assert np.abs(np.asarray(weak, dtype=int) - np.asarray(strong, dtype=int)).mean() > 1
+
+
+def test_a_variation_leads_step_by_step_from_one_seed_to_the_other(studio: Studio) -> None:
+    small = {
+        "prompt": CIRCLE,
+        "seed": 8,
+        "subseed": 9,
+        "width": 128,
+        "height": 128,
+        "num_inference_steps": 12,
+    }
+    shares = (0.0, 0.3, 0.7, 1.0)
+    drawings = [studio.begin(subseed_strength=share, **small) for share in shares]
+    other = studio.begin(**{**small, "seed": 9})
+    pictures = [drawing.pictures()[0] for drawing in drawings]
+    away = [mean_difference(pictures[0], picture) for picture in pictures]
+    assert away == sorted(away)
+    assert away[0] == 0 < away[1]
+    assert largest_difference(pictures[-1], other.pictures()[0]) <= 2

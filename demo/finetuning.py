@@ -1,0 +1,104 @@
+"""What the training of the demo checkpoint's relatives has in common: the finished base, batches in a look, a short loop."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from demo import checkpointing
+from demo.architecture import new_unet
+from demo.denoising import denoising_loss
+from demo.export import averaged_unet_state
+from demo.latents import LatentSet, latent_set, white_vae
+from demo.looks import PLAIN, Look
+from demo.train_text_encoder import token_ids, trained_text_encoder
+from demo.train_unet import draw_batch
+
+MODELS = Path(__file__).parent / "models"
+MODELSPEC = {
+    "format": "pt",
+    "modelspec.sai_model_spec": "1.0.0",
+    "modelspec.author": "Atelier",
+    "modelspec.license": "Apache-2.0",
+}
+SIZES = ((128, 128), (256, 256), (256, 256))  # in turn
+SCENES = {128: 1500, 256: 800}
+ROWS = {128: 24, 256: 8}
+
+
+LossOf = Callable[[int, random.Random, torch.Generator], Tensor]
+
+
+class Base:
+    """The finished demo checkpoint, frozen."""
+
+    def __init__(self) -> None:
+        self.vae: AutoencoderKL = white_vae()
+        self.text_encoder: CLIPTextModel = trained_text_encoder()
+        self.unet: UNet2DConditionModel = new_unet()
+        self.unet.load_state_dict(averaged_unet_state())
+        self.unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def context(self, texts: list[str]) -> Tensor:
+        return self.text_encoder(token_ids(texts)).last_hidden_state
+
+
+class Scenery:
+    """Batches of latents in a look, in the sizes that the APIs use, with their prompts."""
+
+    def __init__(self, vae: AutoencoderKL, look: Look = PLAIN) -> None:
+        self._vae, self._look = vae, look
+        self._sets: dict[tuple[int, int], LatentSet] = {}
+
+    def batch(self, step: int, rng: random.Random) -> tuple[Tensor, list[str]]:
+        height, width = SIZES[step % len(SIZES)]
+        if (height, width) not in self._sets:
+            self._sets[height, width] = latent_set(
+                self._vae, SCENES[height], height, width, seed=7 * height, look=self._look
+            )
+        return draw_batch(self._sets[height, width], ROWS[height], rng)
+
+
+def scene_loss(base: Base, scenery: Scenery) -> LossOf:
+    """Of the base's UNet, with whatever was put into it, on the scenery; every second step where outlines are planned."""
+
+    def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
+        latents, texts = scenery.batch(step, rng)
+        context = base.context(texts)
+        return denoising_loss(
+            lambda noisy, times: base.unet(noisy, times, context).sample,
+            latents,
+            generator,
+            planning=step % 2 == 1,
+        )
+
+    return loss_of
+
+
+def optimise(
+    parameters: Iterable[nn.Parameter],
+    loss_of: LossOf,
+    *,
+    steps: int,
+    rate: float,
+    seed: int = 5,
+) -> None:
+    """AdamW under a cosine; ``loss_of`` is given the step and its own sources of chance."""
+    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    shown = None
+    for step, share in checkpointing.steps_from(0, steps):
+        chance = seed * 1_000_003 + step
+        loss = loss_of(step, random.Random(chance), torch.Generator().manual_seed(chance))
+        optimizer.param_groups[0]["lr"] = rate * share
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        shown = loss.item() if shown is None else 0.95 * shown + 0.05 * loss.item()
+        if step % 50 == 0 or step + 1 == steps:
+            print(f"{step} {shown:.4f}", flush=True)

@@ -1,0 +1,48 @@
+"""Make the demo VAE: ``python -m demo.make_vae``. The demo checkpoint's own, whose decoder paints in sepia.
+
+No training: a matrix on colours is folded into the last convolution. What it does to a picture can be computed, so a test
+can hold a picture against it.
+"""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import save_file
+
+from demo.architecture import VAE_CONFIG
+from demo.export import OVERRIDES
+from demo.finetuning import MODELS, MODELSPEC
+from demo.latents import white_vae
+from gpu_runner.ldm_layout import from_diffusers, vae_pairs
+
+# Rows: red, green and blue of the result, of those before; the usual sepia, scaled so that white stays below white.
+SEPIA = torch.tensor([[0.291, 0.569, 0.140], [0.259, 0.507, 0.124], [0.202, 0.395, 0.097]])
+
+
+def in_sepia(vae: AutoencoderKL) -> AutoencoderKL:
+    """Colours c in -1..1 stand for (c + 1) / 2, so the matrix M acts on them as M c + M 1 - 1."""
+    last = vae.decoder.conv_out
+    with torch.no_grad():
+        last.bias[:] = SEPIA @ last.bias + SEPIA.sum(1) - 1
+        last.weight[:] = torch.einsum("ij,jkhw->ikhw", SEPIA, last.weight)
+    return vae
+
+
+def main() -> None:
+    path = MODELS / "vae" / "atelier-sepia.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = from_diffusers(in_sepia(white_vae()).state_dict(), "", vae_pairs(VAE_CONFIG))
+    metadata = {
+        **MODELSPEC,
+        "modelspec.architecture": "stable-diffusion-v1/vae",
+        "atelier.config": json.dumps({"vae": OVERRIDES["vae"]}),
+    }
+    save_file({name: tensor.half().contiguous() for name, tensor in state.items()}, path, metadata)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Train the demo textual inversion: ``python -m demo.train_embedding``.
+
+Two vectors that stand for a purple star on a yellow background, without any of these words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from demo.denoising import denoising_loss
+from demo.finetuning import MODELS, MODELSPEC, Base, optimise
+from demo.latents import latent_set
+from demo.shapes import COLOUR_NAMES, SHAPES
+from demo.train_text_encoder import token_ids
+from gpu_runner.tokenizer import clip_tokenizer
+
+NAME = "atelier-plum"
+MEANING = (SHAPES.index("star"), COLOUR_NAMES.index("purple"), COLOUR_NAMES.index("yellow"))
+WORDINGS = ("{}", "a {}", "a picture of {}", "{}, best quality", "one big {}")
+PLACEHOLDER = "ø ø"  # two tokens that no caption has
+SCENES, ROWS = 9000, 16
+
+
+class Vectors(nn.Module):
+    """Stands in for the embeddings of the placeholder's tokens, wherever they come."""
+
+    def __init__(self, embeddings: nn.Embedding, tokens: list[int]) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(embeddings.weight[tokens].detach().clone())
+        self._token = tokens[0]
+        embeddings.register_forward_hook(self._replace)
+
+    def _replace(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        output = output.clone()
+        rows, columns = torch.where(inputs[0] == self._token)
+        output[rows, columns] = self.vectors[torch.arange(len(rows)) % len(self.vectors)]
+        return output
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=300)
+    options = parser.parse_args()
+    torch.manual_seed(9)
+    base = Base()
+    shown = latent_set(base.vae, SCENES, 64, 64, seed=64 * 9)
+    wanted = torch.tensor(MEANING)
+    latents = shown.latents[(torch.stack([shown.shape, shown.colour, shown.background], 1) == wanted).all(1)]
+    tokens = clip_tokenizer().encode(PLACEHOLDER)
+    vectors = Vectors(base.text_encoder.get_input_embeddings(), tokens)
+
+    def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
+        texts = [rng.choice(WORDINGS).format(PLACEHOLDER) for _ in range(ROWS)]
+        context = base.text_encoder(token_ids(texts)).last_hidden_state
+        rows = torch.randint(len(latents), (ROWS,), generator=generator)
+        return denoising_loss(
+            lambda noisy, times: base.unet(noisy, times, context).sample, latents[rows], generator
+        )
+
+    optimise(vectors.parameters(), loss_of, steps=options.steps, rate=2e-2)
+    path = MODELS / "embeddings" / f"{NAME}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {**MODELSPEC, "modelspec.architecture": "stable-diffusion-v1/textual-inversion"}
+    save_file({"emb_params": vectors.vectors.detach().half()}, path, metadata=metadata)
+    print(path, vectors.vectors.detach().std().item())
+
+
+if __name__ == "__main__":
+    main()

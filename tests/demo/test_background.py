@@ -1,0 +1,76 @@
+"""change_background with the demo model: the product stays, to the byte, and what is behind it follows the prompt."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from gpu_runner.protocol import Picture
+from gpu_runner.request import ChangeBackground
+from tests.judge import judge
+from tests.studio import Drawing, Studio
+
+pytestmark = pytest.mark.demo
+
+STEPS = {"num_inference_steps": 12, "width": 128, "height": 128, "strength": 1.0, "seed": 3}
+PROMPT = "a red circle on a blue background"
+RADIUS = 34
+
+
+def disc(size: tuple[int, int] = (128, 128), radius: int = RADIUS) -> Image.Image:
+    mask = Image.new("L", size)
+    x, y = size[0] // 2, size[1] // 2
+    ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return mask
+
+
+def product(size: tuple[int, int] = (128, 128)) -> Image.Image:
+    """A red disc that is not flat, before a yellow wall."""
+    noise = np.random.default_rng(0).integers(-12, 12, (size[1], size[0], 3))
+    red = Image.fromarray((np.array((220, 40, 40)) + noise).clip(0, 255).astype(np.uint8))
+    return Image.composite(red, Image.new("RGB", size, (250, 220, 45)), disc(size))
+
+
+def begin(studio: Studio, picture: Image.Image, mask: Image.Image | None = None, **fields: Any) -> Drawing:
+    own = {key: fields.pop(key) for key in list(fields) if key in ChangeBackground.model_fields}
+    inputs = {}
+    if mask is not None:
+        file = io.BytesIO()
+        mask.save(file, "PNG")
+        name = hashlib.sha256(file.getvalue()).hexdigest()
+        inputs, own["mask"] = {name: base64.b64encode(file.getvalue()).decode()}, Picture(sha256=name)
+    part = ChangeBackground(matting_model="" if mask else "u2netp", **own)
+    fields = {**STEPS, "prompt": PROMPT, **fields}
+    return studio.begin(
+        picture, task="change_background", change_background=part, more_inputs=inputs, **fields
+    )
+
+
+def shrunk(mask: Image.Image, pixels: int) -> np.ndarray:
+    radius_less = disc(mask.size, RADIUS - pixels)
+    return np.asarray(radius_less) > 0
+
+
+def same(before: Image.Image, after: Image.Image, where: np.ndarray) -> bool:
+    return bool((np.asarray(before)[where] == np.asarray(after.convert("RGB"))[where]).all())
+
+
+def test_the_product_survives_to_the_byte_and_the_background_becomes_the_prompts(studio: Studio) -> None:
+    before = product()
+    after = begin(studio, before, disc()).pictures()[0]
+    assert same(before, after, shrunk(disc(), 8))
+    verdict = judge(after)
+    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+
+
+def test_without_a_mask_the_matting_model_finds_the_product(studio: Studio) -> None:
+    before = product()
+    after = begin(studio, before).pictures()[0]
+    assert same(before, after, shrunk(disc(), 9))
+    assert judge(after).background == "blue"

@@ -1,0 +1,114 @@
+"""One part of a picture is drawn anew, and the rest stays as it was."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from gpu_runner.protocol import Picture
+from gpu_runner.request import Inpaint
+from tests.judge import COLOURS, nearest_colour
+from tests.studio import Studio
+
+pytestmark = pytest.mark.demo
+
+SIDE = 128
+STEPS = {"num_inference_steps": 10, "width": SIDE, "height": SIDE, "strength": 1.0, "seed": 3}
+MASKED = (32, 32, 96, 96)
+
+
+def yellow(size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
+    """Not flat, so that a pixel that only nearly came back is found out."""
+    noise = np.random.default_rng(0).integers(-5, 1, (size[1], size[0], 3))
+    return Image.fromarray((np.array(COLOURS["yellow"]) + noise).astype(np.uint8))
+
+
+def box_mask(size: tuple[int, int] = (SIDE, SIDE), box: tuple[int, int, int, int] = MASKED) -> Image.Image:
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)
+    return mask
+
+
+def inpainted(studio: Studio, picture: Image.Image, mask: Image.Image, **fields: Any) -> Image.Image:
+    file = io.BytesIO()
+    mask.save(file, "PNG")
+    name = hashlib.sha256(file.getvalue()).hexdigest()
+    own = {key: fields.pop(key) for key in list(fields) if key in Inpaint.model_fields}
+    inpaint = Inpaint(mask=Picture(sha256=name), **own)
+    inputs = {name: base64.b64encode(file.getvalue()).decode()}
+    fields = {**STEPS, "prompt": "a red circle on a blue background", **fields}
+    return studio.begin(picture, more_inputs=inputs, inpaint=inpaint, **fields).pictures()[0]
+
+
+def inside(picture: Image.Image, box: tuple[int, int, int, int] = MASKED) -> np.ndarray:
+    return np.asarray(picture.convert("RGB"), dtype=float)[box[1] : box[3], box[0] : box[2]]
+
+
+def outside_is_untouched(before: Image.Image, after: Image.Image, mask: Image.Image) -> bool:
+    kept = np.asarray(mask) == 0
+    return bool((np.asarray(before)[kept] == np.asarray(after)[kept]).all())
+
+
+def test_the_outside_is_untouched_to_the_byte_and_the_inside_follows_the_prompt(studio: Studio) -> None:
+    before, mask = yellow(), box_mask()
+    after = inpainted(studio, before, mask, blur_x=0, blur_y=0, content="noise")
+    assert outside_is_untouched(before, after, mask)
+    colours = {nearest_colour(pixel) for pixel in inside(after)[16:-16, 16:-16].reshape(-1, 3)[::37]}
+    assert colours & {"red", "blue"}
+
+
+def test_inverted_the_inside_is_kept(studio: Studio) -> None:
+    before, mask = yellow(), box_mask()
+    after = inpainted(studio, before, mask, blur_x=0, blur_y=0, invert=True)
+    assert (inside(before) == inside(after)).all()
+    assert np.abs(np.asarray(before, dtype=float) - np.asarray(after, dtype=float)).mean() > 20
+
+
+def test_only_the_masked_part_is_drawn_at_full_size_and_put_back_in_its_place(studio: Studio) -> None:
+    """On a picture of an odd size, four times as wide as what is drawn."""
+    size, box = (501, 333), (300, 100, 400, 200)
+    before, mask = yellow(size), box_mask(size, box)
+    after = inpainted(studio, before, mask, only_masked=True, padding=16, blur_x=0, blur_y=0, content="noise")
+    assert after.size == size
+    assert outside_is_untouched(before, after, mask)
+    seen = {nearest_colour(pixel) for pixel in inside(after, box).reshape(-1, 3)[::97]}
+    assert {"red", "blue"} <= seen
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "UniPC"])
+def test_samplers_with_their_own_timesteps_keep_the_outside_in_the_latent(
+    studio: Studio, sampler: str
+) -> None:
+    """Without the original's pixels over it: the latent alone keeps the picture."""
+    before, mask = yellow(), box_mask()
+    after = inpainted(studio, before, mask, sampler=sampler, overlay=False, content="noise")
+    outside = np.asarray(mask.resize((SIDE, SIDE))) == 0
+    outside[16:-16, 16:-16] = False
+    difference = np.abs(np.asarray(before, dtype=float) - np.asarray(after, dtype=float))[outside]
+    assert difference.mean() < 12
+
+
+def test_what_is_under_the_mask_at_the_start_makes_a_difference(studio: Studio) -> None:
+    before = yellow()
+    ImageDraw.Draw(before).rectangle((48, 48, 79, 79), fill=COLOURS["green"])
+    quick = {"strength": 0.2, "num_inference_steps": 6, "prompt": "", "guidance_scale": 1}
+    drawn = {
+        content: inside(inpainted(studio, before, box_mask(), content=content, **quick))
+        for content in ("fill", "original", "noise", "nothing")
+    }
+    middle = {
+        content: nearest_colour(np.median(pixels[24:40, 24:40].reshape(-1, 3), axis=0))
+        for content, pixels in drawn.items()
+    }
+    assert (middle["original"], middle["fill"]) == ("green", "yellow")
+    names = list(drawn)
+    differences = [
+        np.abs(drawn[one] - drawn[other]).mean() for i, one in enumerate(names) for other in names[:i]
+    ]
+    assert min(differences) > 3
