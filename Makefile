@@ -30,11 +30,17 @@ format: .venv-dev
 bench: .venv-dev  ## ratios within one run, as a table and as JSON under bench/results
 	$(VENV)python -m bench
 
-demo-models: .venv-dev  ## train the demo model again; resumes
+demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_vae
 	$(VENV)python -m demo.train_text_encoder
 	$(VENV)python -m demo.train_unet
+	$(VENV)python -m demo.polish_unet
 	$(VENV)python -m demo.export
+	$(VENV)python -m demo.make_vae
+	$(VENV)python -m demo.train_lora night
+	$(VENV)python -m demo.train_embedding
+	$(VENV)python -m demo.train_checkpoint
+	$(VENV)python -m demo.train_upscaler
 
 messages: .venv-dev  ## translations (needs gettext)
 	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \

@@ -21,7 +21,19 @@ MAY_IMPORT = {
     "dialects": {"access", "gpu_runner", "jobs", "models_registry"},
 }
 # What the platform may take from the runner's package: no torch, no django.
-SHARED = ["protocol", "catalogue", "prompt", "families"]
+SHARED = [
+    "protocol",
+    "catalogue",
+    "extra_networks",
+    "families",
+    "onnx_families",
+    "preprocessors",
+    "prompt_schedule",
+    "request",
+    "sizes",
+    "upscalers",
+    "words",
+]
 FIRST_PARTY = {*FOLDERS, "config", "launch", "demo", "bench", "tests"}
 
 

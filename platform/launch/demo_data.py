@@ -13,15 +13,17 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from access.models import AccessKey, BusinessSource
+from models_registry.models import Kind, ModelFile
 
 SOURCE = "demo"
+DEFAULT_CHECKPOINT = "atelier-shapes"
 ADMIN = "admin"
 
 
 def copy_demo_models() -> None:
     """Into MODELS_ROOT, where ops would put their own."""
     shipped = settings.BASE_DIR / "demo" / "models"
-    for file in shipped.rglob("*.safetensors"):
+    for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
         if not target.exists() or target.stat().st_size != file.stat().st_size:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +31,10 @@ def copy_demo_models() -> None:
             shutil.copyfile(file, part)
             part.replace(target)
     call_command("scan_models", verbosity=0)
+    checkpoints = ModelFile.objects.filter(kind=Kind.CHECKPOINT)
+    first = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
+    if first is not None and not checkpoints.filter(is_default=True).exists():
+        first.become_default()
 
 
 def credentials(base_url: str) -> dict[str, str]:

@@ -79,8 +79,9 @@ def demo_secrets(data_dir: str) -> dict:
 
 def install(lock: str) -> None:
     """Make .venv hold exactly what the lock names; nothing to do when it was made from this very lock."""
-    with open(lock, "rb") as file:
-        wanted = hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
+    alone = os.path.join(os.path.dirname(lock), "without-dependencies.txt")
+    with open(lock, "rb") as file, open(alone, "rb") as more:
+        wanted = hashlib.sha256(file.read() + more.read() + sys.version.encode()).hexdigest()
     stamp = os.path.join(VENV, "." + os.path.basename(lock) + ".sha256")
     if os.path.exists(stamp):
         with open(stamp) as file:
@@ -96,9 +97,10 @@ def install(lock: str) -> None:
             shutil.rmtree(VENV, ignore_errors=True)
             refuse("cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")
     print("atelier: installing " + os.path.relpath(lock, ROOT) + " (some minutes the first time)", flush=True)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock]
-    if subprocess.run(pip, check=False).returncode:
-        refuse("could not install " + os.path.relpath(lock, ROOT))
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for arguments in (["-r", lock], ["--no-deps", "-r", alone]):
+        if subprocess.run(pip + arguments, check=False).returncode:
+            refuse("could not install " + os.path.relpath(arguments[-1], ROOT))
     with open(stamp, "w") as file:
         file.write(wanted)
 
