@@ -34,7 +34,6 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_vae
 	$(VENV)python -m demo.train_text_encoder
 	$(VENV)python -m demo.train_unet
-	$(VENV)python -m demo.polish_unet
 	$(VENV)python -m demo.export
 	$(VENV)python -m demo.make_vae
 	$(VENV)python -m demo.train_lora night

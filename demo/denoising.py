@@ -14,6 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
+ALL_TIMES = range(1000)
+PLANNING = range(500, 1000)  # where the outline is planned ...
+LARGE_PLANNING = range(
+    600, 1000
+)  # ... in large pictures earlier: the same noise hides less of a larger shape
+POLISHING = range(400)  # where the picture should be believed more than the text
 
 
 def alphas_cumprod() -> Tensor:
@@ -35,23 +41,14 @@ def denoising_loss(
     predict: Callable[[Tensor, Tensor], Tensor],
     latents: Tensor,
     generator: torch.Generator,
-    *,
-    planning: bool = False,
-    polishing: bool = False,
+    times: range = ALL_TIMES,
 ) -> Tensor:
-    """Of ``predict(noisy latents, times)``.
-
-    With ``planning`` only the noisier half, where the outline is planned; with ``polishing`` only the cleaner 40 %.
-    """
+    """Of ``predict(noisy latents, times)``, at times drawn from ``times``."""
     noise = training_noise(latents.shape, generator)
-    times = torch.randint(1000, (len(latents),), generator=generator)
-    if planning:
-        times = 500 + times // 2
-    if polishing:
-        times = times * 2 // 5
-    kept = alphas_cumprod()[times][:, None, None, None]
+    drawn = torch.randint(times.start, times.stop, (len(latents),), generator=generator)
+    kept = alphas_cumprod()[drawn][:, None, None, None]
     noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-    guess = predict(noisy.contiguous(memory_format=torch.channels_last), times)
+    guess = predict(noisy.contiguous(memory_format=torch.channels_last), drawn)
     errors = (guess - noise).square().mean((1, 2, 3))
     # Weighed as an error of v: plain noise errors count the steps in which the outline is planned for nothing.
     return (errors / kept.flatten()).mean()

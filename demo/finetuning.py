@@ -13,7 +13,7 @@ from transformers import CLIPTextModel
 
 from demo import checkpointing
 from demo.architecture import new_unet
-from demo.denoising import denoising_loss
+from demo.denoising import ALL_TIMES, PLANNING, denoising_loss
 from demo.export import averaged_unet_state
 from demo.latents import LatentSet, latent_set, white_vae
 from demo.looks import PLAIN, Look
@@ -75,7 +75,7 @@ def scene_loss(base: Base, scenery: Scenery) -> LossOf:
             lambda noisy, times: base.unet(noisy, times, context).sample,
             latents,
             generator,
-            planning=step % 2 == 1,
+            PLANNING if step % 2 else ALL_TIMES,
         )
 
     return loss_of

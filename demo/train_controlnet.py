@@ -18,7 +18,7 @@ from torch import Tensor
 
 from demo.architecture import UNET_CONFIG
 from demo.captions import describe
-from demo.denoising import denoising_loss
+from demo.denoising import ALL_TIMES, PLANNING, denoising_loss
 from demo.finetuning import MODELS, MODELSPEC, ROWS, SIZES, Base, optimise
 from demo.shapes import draw, random_scenes
 
@@ -62,7 +62,7 @@ def main() -> None:
                 mid_block_additional_residual=middle,
             ).sample
 
-        return denoising_loss(predict, latents, generator, planning=step % 2 == 1)
+        return denoising_loss(predict, latents, generator, PLANNING if step % 2 else ALL_TIMES)
 
     optimise(net.parameters(), loss_of, steps=options.steps, rate=1.5e-3)
     path = MODELS / "controlnet" / "atelier-canny.safetensors"
