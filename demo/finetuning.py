@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,9 +27,17 @@ MODELSPEC = {
     "modelspec.author": "Atelier",
     "modelspec.license": "Apache-2.0",
 }
-SIZES = ((128, 128), (256, 256), (256, 256))  # in turn
+SIZES = (128, 256, 256)  # pixels a side, in turn
 SCENES = {128: 1500, 256: 800}
 ROWS = {128: 24, 256: 8}
+
+
+def size_of(step: int) -> int:
+    return SIZES[step % len(SIZES)]
+
+
+def scene_seed(size: int) -> int:
+    return 7 * size
 
 
 LossOf = Callable[[int, random.Random, torch.Generator], Tensor]
@@ -54,15 +62,18 @@ class Scenery:
 
     def __init__(self, vae: AutoencoderKL, look: Look = PLAIN) -> None:
         self._vae, self._look = vae, look
-        self._sets: dict[tuple[int, int], LatentSet] = {}
+        self._sets: dict[int, LatentSet] = {}
+
+    def latents(self, size: int) -> LatentSet:
+        if size not in self._sets:
+            self._sets[size] = latent_set(
+                self._vae, SCENES[size], size, size, seed=scene_seed(size), look=self._look
+            )
+        return self._sets[size]
 
     def batch(self, step: int, rng: random.Random) -> tuple[Tensor, list[str]]:
-        height, width = SIZES[step % len(SIZES)]
-        if (height, width) not in self._sets:
-            self._sets[height, width] = latent_set(
-                self._vae, SCENES[height], height, width, seed=7 * height, look=self._look
-            )
-        return draw_batch(self._sets[height, width], ROWS[height], rng)
+        size = size_of(step)
+        return draw_batch(self.latents(size), ROWS[size], rng)
 
 
 def scene_loss(base: Base, scenery: Scenery) -> LossOf:
@@ -82,23 +93,26 @@ def scene_loss(base: Base, scenery: Scenery) -> LossOf:
 
 
 def optimise(
-    parameters: Iterable[nn.Parameter],
-    loss_of: LossOf,
-    *,
-    steps: int,
-    rate: float,
-    seed: int = 5,
+    optimizers: Sequence[torch.optim.Optimizer], loss_of: LossOf, *, steps: int, seed: int = 5
 ) -> None:
-    """AdamW under a cosine; ``loss_of`` is given the step and its own sources of chance."""
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    """Each under a cosine from its own rate; ``loss_of`` is given the step and its own sources of chance."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    peaks = [group["lr"] for group in groups]
     shown = None
     for step, share in checkpointing.steps_from(0, steps):
         chance = seed * 1_000_003 + step
         loss = loss_of(step, random.Random(chance), torch.Generator().manual_seed(chance))
-        optimizer.param_groups[0]["lr"] = rate * share
-        optimizer.zero_grad(set_to_none=True)
+        for group, peak in zip(groups, peaks, strict=True):
+            group["lr"] = peak * share
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         shown = loss.item() if shown is None else 0.95 * shown + 0.05 * loss.item()
         if step % 50 == 0 or step + 1 == steps:
             print(f"{step} {shown:.4f}", flush=True)
+
+
+def adam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)

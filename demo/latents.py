@@ -78,6 +78,11 @@ class LatentSet:
         return len(self.latents)
 
 
+def scenes_of(count: int, seed: int, look: Look = PLAIN) -> Scenes:
+    """The scenes of which ``latent_set`` has the latents, row by row."""
+    return random_scenes(count, torch.Generator().manual_seed(seed), palette=look.palette)
+
+
 @torch.no_grad()
 def latent_set(
     vae: AutoencoderKL, count: int, height: int, width: int, seed: int, look: Look = PLAIN
@@ -85,12 +90,11 @@ def latent_set(
     """``count`` scenes of height x width pixels, encoded; cached on disk."""
     path = checkpointing.RUNS / f"latents-{look.suffix}{height}x{width}-{count}-{seed}.pt"
     if (state := checkpointing.load(path)) is None:
-        scenes: Scenes = random_scenes(count, torch.Generator().manual_seed(seed), palette=look.palette)
+        scenes = scenes_of(count, seed, look)
         chunk = max(1, 64 * 64 * 32 // (height * width))
         parts = []
         for start in range(0, count, chunk):
-            rows = slice(start, start + chunk)
-            part = Scenes(**{name: value[rows] for name, value in vars(scenes).items()})
+            part = scenes.rows(slice(start, start + chunk))
             parts.append(
                 vae.encode(draw(part, height, width, ring=look.ring) * 2 - 1).latent_dist.mean * SCALING
             )

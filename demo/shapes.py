@@ -65,6 +65,9 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.shape)
 
+    def rows(self, picked: slice | list[int]) -> Scenes:
+        return Scenes(**{name: value[picked] for name, value in vars(self).items()})
+
 
 def random_scenes(
     count: int, generator: torch.Generator, jitter: float = 0.015, palette: Tensor = PALETTE

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from demo.export import METADATA, single_file
-from demo.finetuning import MODELS, Base, Scenery, optimise, scene_loss
+from demo.finetuning import MODELS, Base, Scenery, adam, optimise, scene_loss
 from demo.looks import PASTEL
-from demo.muon import split_parameters
 
 TOKENS = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
 
@@ -28,8 +27,7 @@ def main() -> None:
     base.unet.requires_grad_(True)
     scenery = Scenery(base.vae, PASTEL)
 
-    matrices, rest = split_parameters(base.unet)
-    optimise([*matrices, *rest], scene_loss(base, scenery), steps=options.steps, rate=5e-4)
+    optimise([adam(base.unet.parameters(), 5e-4)], scene_loss(base, scenery), steps=options.steps)
     tensors = single_file(base.unet.state_dict())
     tensors[TOKENS] = tensors[TOKENS].to(torch.float8_e4m3fn)
     path = MODELS / "checkpoints" / "atelier-pastel.safetensors"

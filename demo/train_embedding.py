@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from demo.denoising import denoising_loss
-from demo.finetuning import MODELS, MODELSPEC, Base, optimise
+from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimise
 from demo.latents import latent_set
 from demo.shapes import COLOUR_NAMES, SHAPES
 from demo.train_text_encoder import token_ids
@@ -62,7 +62,7 @@ def main() -> None:
             lambda noisy, times: base.unet(noisy, times, context).sample, latents[rows], generator
         )
 
-    optimise(vectors.parameters(), loss_of, steps=options.steps, rate=2e-2)
+    optimise([adam(vectors.parameters(), 2e-2)], loss_of, steps=options.steps)
     path = MODELS / "embeddings" / f"{NAME}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**MODELSPEC, "modelspec.architecture": "stable-diffusion-v1/textual-inversion"}

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from demo.finetuning import MODELS, MODELSPEC, Base, Scenery, optimise, scene_loss
+from demo.finetuning import MODELS, MODELSPEC, Base, Scenery, adam, optimise, scene_loss
 from demo.looks import LOOKS
 
 RANK, ALPHA = 8, 8.0
@@ -67,7 +67,7 @@ def main() -> None:
         parametrize.register_parametrization(module, "weight", layers[name])
 
     parameters = [parameter for layer in layers.values() for parameter in layer.parameters()]
-    optimise(parameters, scene_loss(base, scenery), steps=options.steps or STEPS[options.look], rate=4e-3)
+    optimise([adam(parameters, 4e-3)], scene_loss(base, scenery), steps=options.steps or STEPS[options.look])
     path = MODELS / "loras" / f"atelier-{options.look}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {

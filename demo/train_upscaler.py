@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.finetuning import MODELS, MODELSPEC, optimise
+from demo.finetuning import MODELS, MODELSPEC, adam, optimise
 from demo.train_vae import crops
 
 SCALE, FEATURES, CONVOLUTIONS = 2, 16, 4
@@ -46,7 +46,7 @@ def main() -> None:
         small = functional.interpolate(large, scale_factor=1 / SCALE, mode="bicubic", antialias=True)
         return functional.l1_loss(net(small.clamp(0, 1)), large)
 
-    optimise(net.parameters(), loss_of, steps=options.steps, rate=2e-3)
+    optimise([adam(net.parameters(), 2e-3)], loss_of, steps=options.steps)
     path = MODELS / "upscalers" / "atelier-2x.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**MODELSPEC, "modelspec.title": "Atelier 2x"}
