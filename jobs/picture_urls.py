@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from .models import Job, Output
+from .models import Job, Output, OutputKind
 
 Form = Literal["picture", "base64"]
 
@@ -40,8 +40,12 @@ def base_url(request: HttpRequest | None = None) -> str:
 
 def output_urls(job: Job, base: str, form: Form = "picture") -> list[str]:
     """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url()."""
-    expiry = NEVER if job.source.public_pictures else _expiry()
-    return [_output_url(output, base, expiry, form) for output in job.outputs.all()]
+    return [_output_url(output, base, _expiry_for(job), form) for output in job.pictures]
+
+
+def output_url(output: Output, base: str) -> str:
+    """Of a picture, or of a marked copy of one."""
+    return _output_url(output, base, _expiry_for(output.job), "picture")
 
 
 def preview_url(job: Job, base: str) -> str:
@@ -59,8 +63,18 @@ def allowed_until(job_id: uuid.UUID, what: int | str, token: str) -> int | None:
 
 def _output_url(output: Output, base: str, expiry: int, form: Form) -> str:
     suffix = "base64" if form == "base64" else SUFFIXES[output.content_type]
-    token = _token(output.job_id, output.index, expiry)
-    return base + reverse("picture-output", args=[output.job_id, token, output.index, suffix])
+    token = _token(output.job_id, name_of(output.kind, output.index), expiry)
+    route = "picture-marked" if output.kind == OutputKind.MARKED else "picture-output"
+    return base + reverse(route, args=[output.job_id, token, output.index, suffix])
+
+
+def name_of(kind: str, index: int) -> int | str:
+    """What a token is for. Each kind counts from 0."""
+    return index if kind == OutputKind.PICTURE else f"{kind}-{index}"
+
+
+def _expiry_for(job: Job) -> int:
+    return NEVER if job.source.public_pictures else _expiry()
 
 
 def _expiry() -> int:

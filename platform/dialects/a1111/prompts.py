@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.extra_networks import BadTag, Tag, extra_networks
 from models_registry.errors import ModelNotFound
-from models_registry.models import Kind, StylePreset
+from models_registry.models import Kind, PromptStyle
 from models_registry.selectors import resolve, styles_for
 
 from .options import Snapshot
@@ -71,7 +71,7 @@ def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSour
     }
 
 
-def _chosen_styles(names: list[str], source: BusinessSource) -> list[StylePreset]:
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
     """In the request's order. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]
