@@ -16,7 +16,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from .models import Output, OutputKind, Preview
-from .picture_urls import NEVER, PREVIEW, SUFFIXES, allowed_until, name_of
+from .picture_urls import NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
 from .pictures import read_output
 
 A_YEAR_S = 365 * 24 * 3600
@@ -31,7 +31,7 @@ def output(
     suffix: str,
     kind: OutputKind = OutputKind.PICTURE,
 ) -> HttpResponseBase:
-    until = _until(job_id, name_of(kind, index), token)
+    until = _until(job_id, ROUTES[kind][1].format(index), token)
     outputs = Output.objects.select_related("job__source")
     found = get_object_or_404(outputs, job_id=job_id, kind=kind, index=index)
     if until == NEVER and not found.job.source.public_pictures:
@@ -82,6 +82,12 @@ def _caching(until: int) -> str:
 
 urlpatterns = [
     path("outputs/<uuid:job_id>/<str:token>/<int:index>.<slug:suffix>", output, name="picture-output"),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/map-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.CONTROL_MAP},
+        name="picture-map",
+    ),
     path(
         "outputs/<uuid:job_id>/<str:token>/marked-<int:index>.<slug:suffix>",
         output,

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0005_output_kind'),
+        ('jobs', '0006_id_may_repeat'),
     ]
 
     operations = [
