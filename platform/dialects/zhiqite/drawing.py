@@ -73,9 +73,7 @@ def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
     return found
 
 
-def styled(
-    prompt: str, negative: str, names: Sequence[str], source: BusinessSource
-) -> tuple[str, str]:
+def styled(prompt: str, negative: str, names: Sequence[str], source: BusinessSource) -> tuple[str, str]:
     """With the words of the named styles. Raises WireError for a name that is unknown."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
 from PIL import Image
@@ -20,7 +20,7 @@ from models_registry.selectors import list_for
 
 from . import drawing, outpainting
 from .authentication import DIALECT
-from .body import Count, Id, Link, Name, Prompt, Seed, Wire
+from .body import Count, Fraction, Id, Link, Name, Prompt, Seed, Wire
 from .errors import WireError
 from .fields_v2 import OutputFormat
 from .inputs import Inputs
@@ -135,11 +135,29 @@ class SuperResolution(Enlarge):
         return first.name if first else upscalers.LANCZOS
 
 
+class Watermark(Tool):
+    """Words in a corner; the picture itself stays as it is."""
+
+    watermarkText: Annotated[str, Field(min_length=1, max_length=200)]
+    position: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
+    opacity: Fraction = 0.3
+
+    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+        label = {"text": self.watermarkText, "corner": self.position, "opacity": self.opacity}
+        return {
+            "task": "upscale",
+            "init_images": (inputs.fetched(self.sourceImage),),
+            "upscale": {"scale": 1, "upscaler": upscalers.NONE},
+            "labels": (label,),
+        }
+
+
 TOOLS: dict[str, type[Tool]] = {
     "imgExpand": ImgExpand,
     "erase": Erase,
     "enlarge": Enlarge,
     "superResolution": SuperResolution,
+    "watermark/add": Watermark,
 }
 
 

@@ -14,7 +14,7 @@ from access.models import AccessKey
 from jobs.models import Job
 from jobs.picture_urls import base_url
 
-from . import request_v2, request_v3, tasks, tools
+from . import request_v2, request_v3, tasks, tools, words
 from .base import ZhiqiteView
 from .body import Id, Wire, read
 from .errors import WireError, success
@@ -35,6 +35,7 @@ class DrawV2(ZhiqiteView):
 
 
 class DrawV3(ZhiqiteView):
+    wire_names = words.V3
     operation = ""
 
     def post(self, request: Request) -> Response:
@@ -46,6 +47,8 @@ class DrawV3(ZhiqiteView):
 
 
 class UseTool(ZhiqiteView):
+    wire_names = words.TOOLS
+
     def post(self, request: Request, code: str) -> Response:
         if code in REFUSED:
             raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
