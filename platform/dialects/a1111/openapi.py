@@ -25,9 +25,9 @@ TYPES: dict[Any, Schema] = {
     mapping: {"type": "object"},
     array: {"type": "array", "items": {}},
     strings: {"type": "array", "items": {"type": "string"}},
-    extras._share: {"type": "number", "minimum": 0, "maximum": 1},
-    extras._factor: {"type": "number", "exclusiveMinimum": 0},
-    extras._mode: {"enum": [0, 1]},
+    extras.share: {"type": "number", "minimum": 0, "maximum": 1},
+    extras.factor: {"type": "number", "exclusiveMinimum": 0},
+    extras.mode: {"enum": [0, 1]},
 }
 ERROR: Schema = {
     "type": "object",
@@ -93,7 +93,7 @@ STATUSES = {
     "500": "Error",
     "503": "Error",
 }
-NOTHING: Schema = {}
+ANYTHING: Schema = {}
 
 
 def _of(fields: Mapping[str, Field]) -> Schema:
@@ -115,7 +115,7 @@ def _object(properties: Mapping[str, Any]) -> Schema:
 def _operation(name: str, answer: Schema, body: Schema | None = None, **more: Any) -> Schema:
     answers: Schema = {"200": {"description": "Success", "content": {"application/json": {"schema": answer}}}}
     for status, shape in STATUSES.items():
-        schema = {"$ref": f"#/components/schemas/{shape}"}
+        schema: Schema = {"$ref": f"#/components/schemas/{shape}"}
         if status == "422":
             schema = {"anyOf": [schema, {"$ref": "#/components/schemas/Error"}]}
         answers[status] = {"description": shape, "content": {"application/json": {"schema": schema}}}
@@ -162,7 +162,7 @@ def _paths() -> dict[str, Schema]:
         ),
         "unload-checkpoint": _post("unload_checkpoint", {"type": "object"}),
         "reload-checkpoint": _post("reload_checkpoint", {"type": "object"}),
-        **{name: _get(name.replace("-", "_"), NOTHING) for name in READABLE},
+        **{name: _get(name.replace("-", "_"), ANYTHING) for name in READABLE},
         **{name: _post(name.replace("-", "_"), {"type": "null"}) for name in REFRESHABLE},
     }
     return {f"/sdapi/v1/{name}": path for name, path in paths.items()} | _at_the_root()

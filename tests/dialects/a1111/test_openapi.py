@@ -11,7 +11,9 @@ from dialects.a1111.openapi import document
 from dialects.a1111.urls import urlpatterns
 
 UNDOCUMENTED = {"docs", "openapi.json", "^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$"}
-NOT_DONE = {f"sdapi/v1/{deed}/{kind}" for deed in ("create", "train") for kind in ("embedding", "hypernetwork")}
+NOT_DONE = {
+    f"sdapi/v1/{deed}/{kind}" for deed in ("create", "train") for kind in ("embedding", "hypernetwork")
+}
 
 
 def test_every_route_is_in_it() -> None:
