@@ -13,7 +13,7 @@ from PIL.ExifTags import IFD, Base
 from access.models import AccessKey, BusinessSource
 from jobs.errors import BadPicture
 from jobs.pictures import check_picture
-from models_registry.models import StylePreset
+from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
 from . import pictures
@@ -135,7 +135,7 @@ def without_styles(prompt: str, negative: str, source: BusinessSource) -> tuple[
     return prompt, negative, found[::-1]
 
 
-def _fits(style: StylePreset, prompt: str, negative: str) -> bool:
+def _fits(style: PromptStyle, prompt: str, negative: str) -> bool:
     if not style.prompt and not style.negative_prompt:
         return False
     both = ((style.prompt, prompt), (style.negative_prompt, negative))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 
-from models_registry.models import StylePreset
+from models_registry.models import PromptStyle
 
 INFOTEXT = (
     "a cat, <lora:add_detail:0.8>\non a mat\nNegative prompt: blurry\nand dull\n"
@@ -116,9 +116,9 @@ def test_what_only_says_it_is_novelais_does_no_harm(alice, comment) -> None:
 
 
 def test_known_styles_are_found_in_the_prompt(alice, other_source) -> None:
-    StylePreset.objects.create(name="film", prompt="film still", negative_prompt="cartoon")
-    StylePreset.objects.create(name="frame", prompt="photo of {prompt}, 35mm")
-    secret = StylePreset.objects.create(name="secret", prompt="35mm, film still")
+    PromptStyle.objects.create(name="film", prompt="film still", negative_prompt="cartoon")
+    PromptStyle.objects.create(name="frame", prompt="photo of {prompt}, 35mm")
+    secret = PromptStyle.objects.create(name="secret", prompt="35mm, film still")
     secret.allowed_sources.add(other_source)
     text = "photo of a cat, 35mm, film still\nNegative prompt: dull, cartoon\nSteps: 1, Seed: 2, Size: 8x8"
     found = alice.post("png-info", {"image": png(text)}).json()["parameters"]
