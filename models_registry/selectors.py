@@ -32,6 +32,18 @@ def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
+def closest(kind: str, name: str, source: BusinessSource) -> ModelFile:
+    """The file of that name, or else the one with the shortest name that contains it, in any case of letters."""
+    try:
+        return resolve(kind, name, source)
+    except ModelNotFound:
+        files = list_for(kind, source).exclude(name="")
+        containing = [file for file in files if name and name.lower() in file.name.lower()]
+        if not containing:
+            raise
+    return min(containing, key=lambda file: (len(file.name), file.name))
+
+
 def identifiers(file: ModelFile) -> tuple[str, ...]:
     """Every name that A1111's clients give a file, the surest first. All of them are exact and case-sensitive."""
     path = PurePosixPath(file.path_in_kind)
