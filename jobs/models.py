@@ -109,6 +109,7 @@ class Job(models.Model):
         _("operation"), max_length=64, blank=True
     )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same caller's id
     has_callback = models.BooleanField(_("callback"), default=False)
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
@@ -172,7 +173,7 @@ class Job(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "dialect", "external_id"],
-                condition=~models.Q(external_id=""),
+                condition=~models.Q(external_id="") & models.Q(id_may_repeat=False),
                 name="one_job_per_callers_id",
             ),
         ]
@@ -255,6 +256,7 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     PICTURE = "picture", _("picture")
     CONTROL_MAP = "control_map", _("control map")
+    MARKED = "marked", _("copy with a label")  # made after the job, for who asked for the label then
 
 
 class Output(models.Model):

@@ -7,8 +7,11 @@ from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
 
 from .errors import BadURL
+from .picture_urls import ROUTES
 from .picture_views import found_input, found_output
 from .pictures import read_output
+
+OUTPUTS = frozenset(name for name, _what in ROUTES.values())
 
 
 def own_picture(url: str, base_url: str) -> bytes | None:
@@ -18,7 +21,7 @@ def own_picture(url: str, base_url: str) -> bytes | None:
         return None
     try:
         match = resolve(bare.removeprefix(base_url))
-        if match.url_name == "picture-output":
+        if match.url_name in OUTPUTS:
             return read_output(found_output(**match.kwargs)[0])
         if match.url_name == "picture-input":
             with found_input(**match.kwargs)[0].file.open("rb") as file:

@@ -17,8 +17,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from .models import Job
-from .pictures import SUFFIXES as FORMAT_SUFFIXES
+from .models import Job, Output, OutputKind
+from .pictures import CONTENT_TYPES
 
 Form = Literal["picture", "base64"]
 
@@ -28,6 +28,12 @@ LONGEST_EXPIRY = 12
 ROUNDED_TO_S = 3600  # so that a picture asked for twice has one URL, which caches know
 PREVIEW = "preview"
 INPUT = "input"
+# What a token speaks of: each kind of output counts from 0.
+ROUTES = {
+    OutputKind.PICTURE: ("picture-output", "{}"),
+    OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
+    OutputKind.MARKED: ("picture-marked", "marked-{}"),
+}
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
@@ -42,23 +48,34 @@ def base_url(request: HttpRequest | None = None) -> str:
 
 def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
     """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url(); with ``age_s`` they end sooner."""
-    expiry = _expiry_for(job, age_s)
-    return [
-        _output_url(job, output.index, SUFFIXES[output.content_type], base, expiry, form)
-        for output in job.outputs.all()
-    ]
+    return [_output_url(output, base, _expiry_for(job, age_s), form) for output in job.pictures]
 
 
 def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
     """Where the pictures of a job will be that has not ended."""
-    request, expiry = job.generation_request, _expiry_for(job, age_s)
-    suffix = FORMAT_SUFFIXES[request.output_format]
-    return [_output_url(job, index, suffix, base, expiry, form) for index in range(request.num_images)]
+    request = job.generation_request
+    pictures = [
+        Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
+        for index in range(request.num_images)
+    ]
+    return [_output_url(picture, base, _expiry_for(job, age_s), form) for picture in pictures]
 
 
 def input_url(sha256: str, base: str) -> str:
     """Of a PNG file that was sent to us, for whoever sent it."""
     return base + reverse("picture-input", args=[_token(INPUT, sha256, _expiry()), sha256])
+
+
+def control_map_urls(job: Job, base: str) -> list[str]:
+    """Of what its ControlNets were shown."""
+    expiry = NEVER if job.source.public_pictures else _expiry()
+    return [_output_url(output, base, expiry, "picture") for output in job.control_maps]
+
+
+def output_url(output: Output, base: str) -> str:
+    """Of one picture, or of a marked copy of it."""
+    expiry = NEVER if output.job.source.public_pictures else _expiry()
+    return _output_url(output, base, expiry, "picture")
 
 
 def preview_url(job: Job, base: str) -> str:
@@ -74,9 +91,11 @@ def allowed_until(job_id: uuid.UUID | str, what: int | str, token: str) -> int |
     return expiry if expiry == NEVER or expiry > time.time() else None
 
 
-def _output_url(job: Job, index: int, suffix: str, base: str, expiry: int, form: Form) -> str:
-    suffix = "base64" if form == "base64" else suffix
-    return base + reverse("picture-output", args=[job.pk, _token(job.pk, index, expiry), index, suffix])
+def _output_url(output: Output, base: str, expiry: int, form: Form) -> str:
+    suffix = "base64" if form == "base64" else SUFFIXES[output.content_type]
+    route, what = ROUTES[OutputKind(output.kind)]
+    token = _token(output.job_id, what.format(output.index), expiry)
+    return base + reverse(route, args=[output.job_id, token, output.index, suffix])
 
 
 def _expiry_for(job: Job, age_s: int | None) -> int:

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import ModelFile, ModelFileQuerySet, StylePreset
+from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from access.models import BusinessSource
 
+CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
+
 
 def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
 
 
-def styles_for(source: BusinessSource) -> QuerySet[StylePreset]:
-    return StylePreset.objects.allowed_for(source)
+def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
+    return PromptStyle.objects.allowed_for(source)
+
+
+def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | None:
+    """None as well for one that is disabled or for others: a caller must not learn what others have."""
+    if "\0" in key + variant:
+        return None
+    allowed = StylePreset.objects.usable().allowed_for(source)
+    return (
+        allowed.filter(key=key, variant=variant)
+        .select_related("checkpoint", "vae", "control_model")
+        .prefetch_related("loras__lora")
+        .first()
+    )
+
+
+def is_usable(file: ModelFile, source: BusinessSource) -> bool:
+    return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
 def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
@@ -32,16 +52,17 @@ def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
-def closest(kind: str, name: str, source: BusinessSource) -> ModelFile:
-    """The file of that name, or else the one with the shortest name that contains it, in any case of letters."""
-    try:
-        return resolve(kind, name, source)
-    except ModelNotFound:
-        files = list_for(kind, source).exclude(name="")
-        containing = [file for file in files if name and name.lower() in file.name.lower()]
-        if not containing:
-            raise
-    return min(containing, key=lambda file: (len(file.name), file.name))
+def control_model(name: str, source: BusinessSource) -> ModelFile | None:
+    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it."""
+    files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
+    if name in files:
+        return files[name]
+    wanted = CONTROL_HASH.sub("", name).strip().lower()
+    stems = {CONTROL_HASH.sub("", title).lower(): file for title, file in files.items()}
+    if wanted in stems:
+        return stems[wanted]
+    containing = sorted((stem for stem in stems if wanted in stem), key=lambda stem: (len(stem), stem))
+    return stems[containing[0]] if containing else None
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:

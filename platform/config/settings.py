@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "dialects.a1111",
     "dialects.native",
     "dialects.stablediffusionapi",
+    "dialects.zhiqite",
     "console",
 ]
 
@@ -157,7 +158,7 @@ JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous di
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
 
 # stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
-# have HTTP codes of their own, and the style preset that "enhance_prompt" means.
+# have HTTP codes of their own, and the prompt style that "enhance_prompt" means.
 STABLEDIFFUSIONAPI_WAIT_S = env.float("STABLEDIFFUSIONAPI_WAIT_S", default=25.0)
 STABLEDIFFUSIONAPI_REAL_STATUS = env.bool("STABLEDIFFUSIONAPI_REAL_STATUS", default=False)
 STABLEDIFFUSIONAPI_ENHANCE_STYLE = env.str("STABLEDIFFUSIONAPI_ENHANCE_STYLE", default="enhance_prompt")
@@ -167,6 +168,9 @@ INPUT_URLS = env.bool("INPUT_URLS", default=True)
 OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
+
+# Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
+ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 
 # Where clients find this platform; empty: the host that they called.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")

@@ -10,6 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("dialects.stablediffusionapi.urls")),
     path("api/v1/", include("dialects.native.urls")),
+    path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
     path("", include("dialects.a1111.urls")),
 ]

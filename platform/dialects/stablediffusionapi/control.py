@@ -8,9 +8,7 @@ from access.models import BusinessSource
 from gpu_runner.preprocessors import catalogue
 from gpu_runner.protocol import Picture
 from gpu_runner.request import ControlUnit
-from models_registry.errors import ModelNotFound
-from models_registry.models import Kind
-from models_registry.selectors import closest
+from models_registry.selectors import control_model
 
 from .errors import WireError
 from .fields import not_offered, required
@@ -101,8 +99,6 @@ def _model(name: str, kind: str, source: BusinessSource) -> str:
     if not name or name in TYPES:
         wanted.append(TYPES[name or kind][1])
     for word in wanted:
-        try:
-            return closest(Kind.CONTROLNET, word, source).name
-        except ModelNotFound:
-            continue
+        if found := control_model(word, source):
+            return found.name
     raise WireError.invalid({"controlnet_model": [f"Model not found: {name or kind}"]})

@@ -7,8 +7,6 @@ import binascii
 import hashlib
 import io
 import re
-import time
-from dataclasses import replace
 
 from django.conf import settings
 from PIL import Image
@@ -16,8 +14,7 @@ from PIL import Image
 from access.models import BusinessSource
 from gpu_runner.protocol import Picture
 from jobs.errors import BadPicture, Refused
-from jobs.outbound.pictures import fetch_picture
-from jobs.outbound.policy import Policy
+from jobs.outbound.pictures import PictureFetcher
 from jobs.own_pictures import own_picture
 from jobs.pictures import check_picture
 
@@ -25,18 +22,16 @@ from .errors import WireError
 
 UNREACHABLE = "Unable to fetch image from provided URL"
 DATA_URI = re.compile(r"data:[\w.+/-]*(;[\w=.-]+)*;base64,", re.IGNORECASE)
-SHORTEST_S = 0.001
 
 
 class Pictures:
-    """Reads them; ``files`` has all of them by their SHA-256. Together they may take the time of one to be fetched."""
+    """Reads them; ``files`` has all of them by their SHA-256."""
 
     def __init__(self, source: BusinessSource, base_url: str, *, bare: bool) -> None:
         self.files: dict[str, bytes] = {}
         self._base_url = base_url
         self._bare = bare
-        self._policy = Policy.of(source)
-        self._deadline = time.monotonic() + self._policy.total_s
+        self._from_outside = PictureFetcher(source)
 
     def take(self, name: str, text: str) -> Picture:
         """``name`` is the field's, for the message. Raises WireError."""
@@ -52,15 +47,13 @@ class Pictures:
     def _fetched(self, url: str) -> bytes:
         try:
             own = own_picture(url, self._base_url)
-            return own if own is not None else self._from_outside(url)
+            if own is not None:
+                return own
+            if settings.INPUT_URLS:
+                return self._from_outside(url)
         except Refused:
-            raise WireError(400, UNREACHABLE) from None
-
-    def _from_outside(self, url: str) -> bytes:
-        if not settings.INPUT_URLS:
-            raise WireError(400, UNREACHABLE)
-        left = max(SHORTEST_S, self._deadline - time.monotonic())
-        return fetch_picture(url, replace(self._policy, total_s=left))
+            pass
+        raise WireError(400, UNREACHABLE)
 
 
 def is_url(text: str) -> bool:

@@ -35,9 +35,9 @@ def words(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
 
 
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:
-    """By the style preset that ops keep for this; without one the words stay as they are."""
-    preset = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
-    return preset.applied(prompt, negative) if preset else (prompt, negative)
+    """By the prompt style that ops keep for this; without one the words stay as they are."""
+    style = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
+    return style.applied(prompt, negative) if style else (prompt, negative)
 
 
 def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:

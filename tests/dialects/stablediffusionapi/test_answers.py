@@ -197,9 +197,9 @@ def test_community_models_tell_more(alice, red):
 
 
 def test_the_enhanced_prompt_is_in_the_answer(alice):
-    from models_registry.models import StylePreset
+    from models_registry.models import PromptStyle
 
-    StylePreset.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
+    PromptStyle.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
     assert alice.draw()[0]["meta"]["prompt"] == "a red circle, masterpiece"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jobs.models import Job
 from jobs.pictures import read_input
-from models_registry.models import Kind, StylePreset
+from models_registry.models import Kind, PromptStyle
 from tests.receiving import work as call_back
 
 from .conftest import data_uri, png
@@ -144,8 +144,8 @@ def test_an_unfit_picture_is_told(alice, detector, work, fake_runner):
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "enhance_prompt")
-def test_enhancing_puts_the_style_preset_of_that_name_around_the_prompt(alice, red):
-    StylePreset.objects.create(
+def test_enhancing_puts_the_prompt_style_of_that_name_around_the_prompt(alice, red):
+    PromptStyle.objects.create(
         name="enhance_prompt", prompt="{prompt}, masterpiece", negative_prompt="blurry"
     )
     enhanced = alice.request("v3/img2img", init_image=red, enhance_prompt="yes")
