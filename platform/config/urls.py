@@ -10,5 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("dialects.native.urls")),
     path("", include("jobs.picture_views")),
+    path("", include("jobs.storage_targets.views")),
+    path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
 ]
