@@ -43,6 +43,7 @@ class Submission:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     lane: Lane = Lane.ASYNC
     external_id: str = ""
+    id_may_repeat: bool = False  # the caller's id names the newest of its jobs, not the one and only
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
@@ -88,7 +89,7 @@ def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency
 
 def _admitted_before(submission: Submission) -> Job | None:
     known = admitted_with(submission.source, submission.dialect, submission.idempotency)
-    if known is not None or not submission.external_id:
+    if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
     same = {"source": submission.source, "dialect": submission.dialect, "external_id": submission.external_id}
     try:
@@ -148,6 +149,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         dialect=submission.dialect,
         operation=submission.operation,
         external_id=submission.external_id,
+        id_may_repeat=submission.id_may_repeat,
         has_callback=submission.callback is not None,
         backend=submission.backend,
         storage_target=submission.storage_target,

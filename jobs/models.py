@@ -122,6 +122,7 @@ class Job(models.Model):
         _("operation"), max_length=64, blank=True
     )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same caller's id
     has_callback = models.BooleanField(_("callback"), default=False)
     backend = models.CharField(_("backend"), max_length=16, choices=Backend, default=Backend.PIPELINE)
     storage_target = models.ForeignKey(
@@ -194,7 +195,7 @@ class Job(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "dialect", "external_id"],
-                condition=~models.Q(external_id=""),
+                condition=~models.Q(external_id="") & models.Q(id_may_repeat=False),
                 name="one_job_per_callers_id",
             ),
         ]

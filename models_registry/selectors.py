@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import ModelFile, ModelFileQuerySet, StylePreset
+from models_registry.models import Kind, ModelFile, ModelFileQuerySet, StylePreset
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from access.models import BusinessSource
+
+CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
 def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
@@ -30,6 +33,19 @@ def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
         return found
     exists = name and _named(ModelFile.objects.filter(kind=kind).usable(), name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
+
+
+def control_model(name: str, source: BusinessSource) -> ModelFile | None:
+    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it."""
+    files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
+    if name in files:
+        return files[name]
+    wanted = CONTROL_HASH.sub("", name).strip().lower()
+    stems = {CONTROL_HASH.sub("", title).lower(): file for title, file in files.items()}
+    if wanted in stems:
+        return stems[wanted]
+    containing = sorted((stem for stem in stems if wanted in stem), key=lambda stem: (len(stem), stem))
+    return stems[containing[0]] if containing else None
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:
