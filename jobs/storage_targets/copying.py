@@ -58,6 +58,5 @@ def _url(target: StorageTarget, output: Output, base: str, by_host: bool) -> str
     if by_host:
         return f"{target.public_host.rstrip('/')}/{output.target_name}"
     if target.is_local:
-        name = PurePosixPath(output.target_name).name
-        return base + reverse("target-picture", args=[output.job_id, name])
+        return base + reverse("target-picture", args=[output.target_name])
     return target.files.url(output.target_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import PurePosixPath
 
 from django.http import FileResponse, Http404, HttpRequest
 from django.urls import path
@@ -16,11 +17,11 @@ A_YEAR_S = 365 * 24 * 3600
 
 
 @require_safe
-def picture(request: HttpRequest, job_id: uuid.UUID, name: str) -> FileResponse:
-    """The name is looked up among the job's, never on the disk."""
+def picture(request: HttpRequest, name: str) -> FileResponse:
+    """The name is looked up among those that the job's pictures have, never on the disk."""
     public = {"job__storage_target__storage": LOCAL, "job__storage_target__visibility": Visibility.PUBLIC}
-    outputs = Output.objects.select_related("job__storage_target").filter(job=job_id, **public)
-    found = next((output for output in outputs if output.target_name.endswith(f"/{name}")), None)
+    outputs = Output.objects.select_related("job__storage_target").filter(**public)
+    found = outputs.filter(job=_job_in(name), target_name=name).first()
     if found is None or found.job.storage_target is None:
         raise Http404
     try:
@@ -31,4 +32,12 @@ def picture(request: HttpRequest, job_id: uuid.UUID, name: str) -> FileResponse:
     return FileResponse(file, content_type=found.content_type, headers=headers)
 
 
-urlpatterns = [path("targets/<uuid:job_id>/<str:name>", picture, name="target-picture")]
+def _job_in(name: str) -> uuid.UUID:
+    """Pictures lie in a folder of their job's."""
+    try:
+        return uuid.UUID(PurePosixPath(name).parent.name)
+    except ValueError:
+        raise Http404 from None
+
+
+urlpatterns = [path("targets/<path:name>", picture, name="target-picture")]

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0004_keyless_and_comfyui'),
-        ('jobs', '0005_output_kind'),
+        ('jobs', '0006_id_may_repeat'),
     ]
 
     operations = [
