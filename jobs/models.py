@@ -278,6 +278,7 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     PICTURE = "picture", _("picture")
     CONTROL_MAP = "control_map", _("control map")
+    MARKED = "marked", _("copy with a label")  # made after the job, for who asked for the label then
 
 
 class Output(models.Model):

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import Kind, ModelFile, ModelFileQuerySet, StylePreset
+from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -21,8 +21,25 @@ def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
 
 
-def styles_for(source: BusinessSource) -> QuerySet[StylePreset]:
-    return StylePreset.objects.allowed_for(source)
+def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
+    return PromptStyle.objects.allowed_for(source)
+
+
+def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | None:
+    """None as well for one that is disabled or for others: a caller must not learn what others have."""
+    if "\0" in key + variant:
+        return None
+    allowed = StylePreset.objects.usable().allowed_for(source)
+    return (
+        allowed.filter(key=key, variant=variant)
+        .select_related("checkpoint", "vae", "control_model")
+        .prefetch_related("loras__lora")
+        .first()
+    )
+
+
+def is_usable(file: ModelFile, source: BusinessSource) -> bool:
+    return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
 def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "dialects.a1111",
     "dialects.native",
     "dialects.smzdm",
+    "dialects.zhiqite",
     "console",
 ]
 
@@ -168,6 +169,9 @@ INPUT_URLS = env.bool("INPUT_URLS", default=True)
 OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
+
+# Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
+ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 
 # Where clients find this platform; empty: the host that they called.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")

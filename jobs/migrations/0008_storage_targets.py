@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0004_keyless_and_comfyui'),
-        ('jobs', '0006_id_may_repeat'),
+        ('jobs', '0007_marked_copies'),
     ]
 
     operations = [
