@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0004_keyless_and_comfyui'),
+        ('access', '0005_keyless_and_comfyui'),
         ('jobs', '0007_marked_copies'),
     ]
 

@@ -116,6 +116,14 @@ class BusinessSource(models.Model):
         default=False,
         help_text=_("The URLs of its pictures do not expire. Unset, they all end as such."),
     )
+    strict = models.BooleanField(
+        _("strict"),
+        default=False,
+        help_text=_(
+            "What A1111 would pass over in silence, as an unknown sampler, style or LoRA, is refused "
+            "instead of noted among the warnings."
+        ),
+    )
     nsfw_policy = models.CharField(
         _("NSFW pictures"),
         max_length=8,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0003_source_to_the_outside'),
+        ('access', '0004_strict'),
     ]
 
     operations = [
