@@ -30,7 +30,16 @@ from models_registry.models import (
     Vae,
 )
 
-DECIDED = ["name", "enabled", "is_default", "licence", "trigger_words", "cost_multiplier", "allowed_sources"]
+DECIDED = [
+    "name",
+    "aliases",
+    "enabled",
+    "is_default",
+    "licence",
+    "trigger_words",
+    "cost_multiplier",
+    "allowed_sources",
+]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
 SIZES = ["long_side", "width", "height"]

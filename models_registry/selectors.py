@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from access.models import BusinessSource
 
-NAMED_BY = ("name", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
+NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
@@ -68,14 +68,14 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:
-    """Every name that A1111's clients give a file, the surest first. All of them are exact and case-sensitive."""
+    """Every name that clients give a file, the surest first. All of them are exact and case-sensitive."""
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
     shown = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
     with_hash = tuple(f"{name} [{digits}]" for digits in shown for name in names)
     hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
-    return (file.name, file.title, *hashes, *names, *with_hash)
+    return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:

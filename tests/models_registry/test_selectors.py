@@ -1,4 +1,5 @@
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
@@ -114,3 +115,16 @@ def test_a_file_without_them_is_not_found_by_nothing(source, register):
     register("checkpoints/dream.safetensors")
     with pytest.raises(ModelNotFound):
         resolve(Kind.CHECKPOINT, "dream []", source)
+
+
+def test_a_file_stands_in_for_others_under_their_names(source, register):
+    file = register("checkpoints/ours.safetensors", aliases=["majicmix.safetensors", "dream"])
+    assert resolve(Kind.CHECKPOINT, "majicmix.safetensors", source) == file
+    theirs = register("checkpoints/dream.safetensors", name="dream")
+    assert resolve(Kind.CHECKPOINT, "dream", source) == theirs
+
+
+def test_other_names_are_a_list_of_names(register):
+    file = register("checkpoints/ours.safetensors", aliases="majicmix")
+    with pytest.raises(ValidationError):
+        file.full_clean()

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0006_style_presets_of_pipelines'),
+        ('models_registry', '0007_aliases'),
     ]
 
     operations = [
