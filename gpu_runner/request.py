@@ -14,6 +14,7 @@ from gpu_runner import upscalers
 from gpu_runner.preprocessors.catalogue import weights_of
 
 MAX_SEED = 2**32 - 1
+MOST_RANKS = 4096  # of a LoRA; no file has as many
 LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
@@ -57,6 +58,7 @@ class LoraUse(Message):
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
+    rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
 
 
 class Inpaint(Message):
@@ -83,8 +85,9 @@ class Hires(Message):
     upscaler: Name = "Latent"
     num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as many as the first pass
     strength: Fraction = 0.7
-    sampler: str = ""  # empty: the first pass's; so in all of the following
+    sampler: str = ""  # empty or None: the first pass's; so in all of the following
     scheduler: str = ""
+    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
@@ -118,7 +121,7 @@ class ControlUnit(Message):
     image: Picture | None = None  # None: the init image
     mask: Picture | None = None  # inpainting modules: what is drawn anew; others: a sketch to use as the map
     region: Picture | None = None  # white where the unit acts
-    weight: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
+    weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
     control_mode: Literal["balanced", "prompt", "control"] = "balanced"  # which of the two matters more
@@ -183,6 +186,21 @@ class Nsfw(Message):
     def hides(self) -> bool:
         """Nothing of an unfit picture may be seen."""
         return self.policy in ("blur", "blank", "refuse")
+
+
+class Label(Message):
+    """Words in a corner of every finished picture. The platform draws them, not the runner."""
+
+    text: str = Field(min_length=1, max_length=200)
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
+    opacity: Fraction = 0.3
+
+
+class Mark(Message):
+    """A hidden text of the finished file: a PNG's text chunk."""
+
+    key: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,79}$")
+    text: str = Field(max_length=8000)
 
 
 class GenerationRequest(Message):
@@ -263,6 +281,8 @@ class GenerationRequest(Message):
     face_restorer_weight: Fraction = 0.5
     face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
     nsfw: Nsfw = Nsfw()
+    labels: tuple[Label, ...] = Field(default=(), max_length=4)
+    marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # of PNG files only
 
     @model_validator(mode="after")
     def has_the_pictures_its_task_needs(self) -> GenerationRequest:
@@ -279,6 +299,12 @@ class GenerationRequest(Message):
             raise ValueError("only txt2img has a second pass")
         if (self.task == "upscale") != (self.upscale is not None):
             raise ValueError("upscale says how, and is its own task")
+        return self
+
+    @model_validator(mode="after")
+    def can_be_marked(self) -> GenerationRequest:
+        if self.marks and self.output_format != "png":
+            raise ValueError("marks are a PNG file's")
         return self
 
     def seed_of(self, index: int) -> int:

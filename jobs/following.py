@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from typing import Any
 
 from django.conf import settings
 
@@ -30,8 +31,11 @@ from . import lifecycle, pictures
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
-from .models import Job, Output, Preview, Runner, Signal
+from .model_files import training
+from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
+from .storage_targets import copying
+from .storage_targets.copying import CopyFailed
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +45,14 @@ MODES: dict[Signal, CancelMode] = {
     Signal.INTERRUPT: "interrupt",
     Signal.SKIP: "skip",
 }
+COPY_FAILED = "copy_failed"
 GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
 
 
 class Following:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.job = Job.objects.select_related("runner", "checkpoint").get(pk=lease.job_id)
+        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target").get(pk=lease.job_id)
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
@@ -73,14 +78,21 @@ class Following:
             raise
         finally:
             if not self.succeeded:  # no row knows these files
-                pictures.delete_files(self.outputs)
+                self._forget_pictures()
+
+    def _forget_pictures(self) -> None:
+        pictures.delete_files(self.outputs)
+        if self.job.storage_target is not None:
+            copying.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunOrder:
-        wanted = self.request.pictures()
+        wanted, checkpoint = self.request.pictures(), self.job.checkpoint
         return RunOrder(
             job_id=self.order_id,
             request=self.request,
-            checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
+            checkpoint=ModelFile(
+                path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
+            ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
@@ -126,8 +138,23 @@ class Following:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
         if self.drawn < self.request.num_images and not interrupted:
             raise RuntimeError("the runner sent fewer pictures than were asked for")
+        try:
+            self._copy_to_target()
+        except CopyFailed:
+            message = "The pictures could not be copied to where they were asked for."
+            lifecycle.fail(self.lease, COPY_FAILED, message)
+            return
         lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
         self.succeeded = True
+
+    def _copy_to_target(self) -> None:
+        """Before the job succeeds, so that whoever hears of that finds them there."""
+        if self.job.storage_target is None:
+            return
+        for output in self.outputs:
+            if output.kind == OutputKind.PICTURE:
+                lifecycle.renew(self.lease)
+                copying.copy(self.job.storage_target, output)
 
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:
@@ -219,5 +246,5 @@ class Stream:
             self._arrived.put(error)
 
 
-def _file(kept: dict[str, str]) -> ModelFile:
-    return ModelFile(path=kept["path"], sha256=kept["sha256"])
+def _file(kept: dict[str, Any]) -> ModelFile:
+    return ModelFile(**{name: kept[name] for name in ModelFile.model_fields if name in kept})

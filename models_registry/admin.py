@@ -23,13 +23,26 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    PromptStyle,
     StylePreset,
+    StylePresetLora,
     Upscaler,
     Vae,
 )
 
-DECIDED = ["name", "enabled", "is_default", "licence", "trigger_words", "cost_multiplier", "allowed_sources"]
-FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "metadata"]
+DECIDED = [
+    "name",
+    "aliases",
+    "enabled",
+    "is_default",
+    "licence",
+    "trigger_words",
+    "cost_multiplier",
+    "allowed_sources",
+]
+TRAINING = ["prediction_type", "zero_terminal_snr"]
+FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
+SIZES = ["long_side", "width", "height"]
 STATE = ["missing_since", "problem", "created_at", "scanned_at"]
 
 
@@ -42,7 +55,7 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-@admin.register(Checkpoint, Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
+@admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
 class ModelOfAKindAdmin(admin.ModelAdmin):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
@@ -118,6 +131,11 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
         files[0].become_default()
 
 
+@admin.register(Checkpoint)
+class CheckpointAdmin(ModelOfAKindAdmin):
+    fields = [*DECIDED, *TRAINING, *FOUND, *STATE]
+
+
 @admin.register(ModelFile)
 class ModelFileAdmin(ModelOfAKindAdmin):
     """All kinds, and the only place that shows those of no kind."""
@@ -126,10 +144,41 @@ class ModelFileAdmin(ModelOfAKindAdmin):
     list_filter = ["kind", *ModelOfAKindAdmin.list_filter]
 
 
-@admin.register(StylePreset)
-class StylePresetAdmin(admin.ModelAdmin):
+@admin.register(PromptStyle)
+class PromptStyleAdmin(admin.ModelAdmin):
     list_display = ["name", "prompt", "negative_prompt"]
     list_filter = ["allowed_sources"]
     search_fields = ["name", "prompt", "negative_prompt"]
     filter_horizontal = ["allowed_sources"]
     show_full_result_count = False
+
+
+class StylePresetLoraInline(admin.TabularInline):
+    model = StylePresetLora
+    extra = 0
+
+
+@admin.register(StylePreset)
+class StylePresetAdmin(admin.ModelAdmin):
+    inlines = [StylePresetLoraInline]
+    list_display = ["key", "variant", "title", "task", "checkpoint", "control_model", "enabled"]
+    list_filter = ["enabled", "task", "allowed_sources"]
+    list_select_related = ["checkpoint", "control_model"]
+    search_fields = ["key", "variant", "title"]
+    filter_horizontal = ["allowed_sources"]
+    show_full_result_count = False
+    save_as = True
+    fieldsets = [
+        (None, {"fields": ["key", "variant", "title", "enabled", "allowed_sources"]}),
+        (_("Pipeline"), {"fields": ["task", "checkpoint", "vae", "sampler", "scheduler"]}),
+        (_("Words"), {"fields": ["prompt", "negative_prompt", "prompt_required"]}),
+        (
+            _("Defaults"),
+            {"fields": ["steps", "guidance_scale", "strength", "clip_skip", "keep_texture", *SIZES]},
+        ),
+        (
+            _("ControlNet"),
+            {"fields": ["control_module", "control_model", "control_weight", "control_optional"]},
+        ),
+        (_("Limits"), {"fields": ["max_steps", "max_long_side"]}),
+    ]

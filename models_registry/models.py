@@ -7,14 +7,18 @@ think in checkpoints and LoRAs.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, cast
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-if TYPE_CHECKING:
-    from access.models import BusinessSource
+from models_registry.prompt_styles import PromptStyle
+from models_registry.querysets import SharedQuerySet
+from models_registry.style_presets import StylePreset, StylePresetLora
+
+__all__ = ["PromptStyle", "StylePreset", "StylePresetLora"]  # Django looks for an app's models here
 
 
 class Kind(models.TextChoices):
@@ -37,14 +41,9 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
-M = TypeVar("M", bound=models.Model)
-
-
-class SharedQuerySet(models.QuerySet[M]):
-    """Rows with ``allowed_sources``; one without any is open to all."""
-
-    def allowed_for(self, source: BusinessSource) -> Self:
-        return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
+class Prediction(models.TextChoices):
+    EPSILON = "epsilon", _("the noise (epsilon)")
+    VELOCITY = "v_prediction", _("the velocity (v)")
 
 
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
@@ -66,6 +65,12 @@ class ModelFile(models.Model):
     name = models.CharField(
         _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
     )
+    aliases = models.JSONField(
+        _("other names"),
+        default=list,
+        blank=True,
+        help_text=_("Names that clients use for files that this one stands in for."),
+    )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
     modified_ns = models.BigIntegerField(default=0, editable=False)
@@ -75,6 +80,25 @@ class ModelFile(models.Model):
         max_length=64,
         blank=True,
         help_text=_("Without the safetensors header; the kohya tools and A1111 name LoRAs by it."),
+    )
+    legacy_hash = models.CharField(
+        _("old hash"),
+        max_length=8,
+        blank=True,
+        help_text=_("Eight digits over a part of the file: what old A1111 versions and its ControlNet show."),
+    )
+    prediction_type = models.CharField(
+        _("prediction type"),
+        max_length=12,
+        blank=True,
+        choices=Prediction,
+        help_text=_("What a checkpoint was trained to predict, where its file does not say so or is wrong."),
+    )
+    zero_terminal_snr = models.BooleanField(
+        _("zero terminal SNR"),
+        null=True,
+        blank=True,
+        help_text=_("Whether a checkpoint was trained down to noise alone. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     licence = models.CharField(_("licence"), max_length=200, blank=True)
@@ -108,6 +132,10 @@ class ModelFile(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
+            raise ValidationError({"aliases": _("A list of names.")})
+
     def become_default(self) -> None:
         """The default of its kind, and the only one."""
         ModelFile.objects.filter(kind=self.kind, is_default=True).exclude(pk=self.pk).update(is_default=False)
@@ -121,7 +149,7 @@ class ModelFile(models.Model):
     @property
     def control_title(self) -> str:
         """As A1111's ControlNet extension shows models: the file's stem and eight digits."""
-        return f"{PurePosixPath(self.path).stem} [{self.sha256[:8]}]"
+        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
 
     @property
     def lora_hash(self) -> str:
@@ -246,36 +274,3 @@ class NsfwDetector(ModelFile):
         proxy = True
         verbose_name = _("NSFW detector")
         verbose_name_plural = _("NSFW detectors")
-
-
-StylePresetManager = models.Manager.from_queryset(SharedQuerySet)
-
-
-class StylePreset(models.Model):
-    """Words that a request asks for by a name. ``{prompt}`` in them is where the request's own words go."""
-
-    name = models.CharField(_("name"), max_length=255, unique=True)
-    prompt = models.TextField(
-        _("prompt"),
-        blank=True,
-        max_length=10_000,
-        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
-    )
-    negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
-    allowed_sources = models.ManyToManyField(
-        "access.BusinessSource",
-        blank=True,
-        related_name="+",
-        verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
-    )
-
-    objects = StylePresetManager()
-
-    class Meta:
-        verbose_name = _("style preset")
-        verbose_name_plural = _("style presets")
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name

@@ -10,15 +10,15 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.extra_networks import BadTag, Tag, extra_networks
+from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
-from models_registry.models import Kind, StylePreset
-from models_registry.selectors import resolve, styles_for
+from models_registry.models import PromptStyle
+from models_registry.selectors import styles_for
 
 from .options import Snapshot
 
 COMMENT_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
 COMMENT = re.compile(r"#[^\n]*(\n|$)")
-PLACE = "{prompt}"
 
 
 class Prompts:
@@ -31,14 +31,16 @@ class Prompts:
         self._tags_act = not parameters["disable_extra_networks"]
 
     def positive(self, text: str) -> str:
-        return self._written(text, (style.prompt for style in self._styles))
+        for style in self._styles:
+            text, _negative = style.applied(text, "")
+        return self._without_comments(text)
 
     def negative(self, text: str) -> str:
-        return self._written(text, (style.negative_prompt for style in self._styles))
+        for style in self._styles:
+            _positive, text = style.applied("", text)
+        return self._without_comments(text)
 
-    def _written(self, text: str, styles: Iterable[str]) -> str:
-        for style in styles:
-            text = _with_style(text, style)
+    def _without_comments(self, text: str) -> str:
         if self._settings["enable_prompt_comments"]:
             return COMMENT.sub("\n", COMMENT_LINE.sub("\n", text))
         return text
@@ -51,11 +53,11 @@ class Prompts:
     def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
         for tag in tags:
             try:
-                yield _use(tag, self._source)
+                yield lora_use(tag, self._source)
             except (BadTag, ModelNotFound) as error:
                 message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
                 words = {"kind": tag.kind, "name": tag.name, "reason": error}
-                self._settings.warnings.append(message % words)
+                self._settings.fallbacks.add(("body", "prompt"), message % words)
 
 
 def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
@@ -71,24 +73,7 @@ def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSour
     }
 
 
-def _chosen_styles(names: list[str], source: BusinessSource) -> list[StylePreset]:
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
     """In the request's order. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]
-
-
-def _with_style(text: str, style: str) -> str:
-    if PLACE in style:
-        return style.replace(PLACE, text)
-    return ", ".join(part for part in (text.strip(), style.strip()) if part)
-
-
-def _use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
-    if not tag.is_lora:
-        raise BadTag(_("there are no models of this kind here"))
-    if tag.rank is not None:
-        raise BadTag(_("a share of its ranks cannot be had"))
-    file = resolve(Kind.LORA, tag.name, source) if tag.name else None
-    if file is None:
-        raise BadTag(_("it has no name"))
-    return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder}

@@ -2,13 +2,13 @@
 
 import pytest
 
-from models_registry.models import Family, Kind, ModelFile, StylePreset
+from models_registry.models import Family, Kind, ModelFile, PromptStyle
 
 
 @pytest.fixture
 def styles(db) -> None:
-    StylePreset.objects.create(name="ink", prompt="ink drawing", negative_prompt="colour")
-    StylePreset.objects.create(name="framed", prompt="a frame around {prompt}, {prompt} again")
+    PromptStyle.objects.create(name="ink", prompt="ink drawing", negative_prompt="colour")
+    PromptStyle.objects.create(name="framed", prompt="a frame around {prompt}, {prompt} again")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_style_alone_is_a_prompt(alice, styles) -> None:
 
 
 def test_anothers_style_is_an_unknown_one(alice, styles, other_source) -> None:
-    StylePreset.objects.get(name="ink").allowed_sources.add(other_source)
+    PromptStyle.objects.get(name="ink").allowed_sources.add(other_source)
     assert prompts(alice.submit(prompt="a cat", styles=["ink"])) == ("a cat", "")
     assert [style["name"] for style in alice.get("prompt-styles").json()] == ["framed"]
 
@@ -88,3 +88,9 @@ def test_the_options_of_the_language_are_taken_along(alice) -> None:
     assert alice.submit(override_settings={"emphasis": "Odd"}).generation_request.emphasis == "Original"
     response = alice.post("txt2img", {"override_settings": {"comma_padding_backtrack": 76}})
     assert response.status_code == 422
+
+
+def test_so_many_ranks_of_a_lora_can_be_asked_for(alice, ink) -> None:
+    for tag, rank in (("dyn=4", 4), ("0.5:0.5:8", 8), ("0.5", None), ("dyn=1e9", 4096)):
+        (use,) = alice.submit(prompt=f"<lora:ink:{tag}>").generation_request.loras
+        assert use.rank == rank, tag
