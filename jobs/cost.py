@@ -17,7 +17,7 @@ def planned_steps(request: GenerationRequest) -> int:
 def _first_steps(request: GenerationRequest) -> int:
     """From a picture one walks only the last part of a schedule, as the strength says."""
     steps = request.num_inference_steps
-    if request.task == "upscale":
+    if not request.walks:
         return 1
     if not request.init_images or request.exact_steps:
         return steps
