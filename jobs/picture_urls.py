@@ -27,7 +27,11 @@ LONGEST_EXPIRY = 12
 ROUNDED_TO_S = 3600  # so that a picture asked for twice has one URL, which caches know
 PREVIEW = "preview"
 # What a token speaks of: each kind of output counts from 0.
-ROUTES = {OutputKind.PICTURE: ("picture-output", "{}"), OutputKind.CONTROL_MAP: ("picture-map", "map-{}")}
+ROUTES = {
+    OutputKind.PICTURE: ("picture-output", "{}"),
+    OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
+    OutputKind.MARKED: ("picture-marked", "marked-{}"),
+}
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
@@ -50,6 +54,12 @@ def control_map_urls(job: Job, base: str) -> list[str]:
     """Of what its ControlNets were shown."""
     expiry = NEVER if job.source.public_pictures else _expiry()
     return [_output_url(output, base, expiry, "picture") for output in job.control_maps]
+
+
+def output_url(output: Output, base: str) -> str:
+    """Of one picture, or of a marked copy of it."""
+    expiry = NEVER if output.job.source.public_pictures else _expiry()
+    return _output_url(output, base, expiry, "picture")
 
 
 def preview_url(job: Job, base: str) -> str:

@@ -88,5 +88,11 @@ urlpatterns = [
         {"kind": OutputKind.CONTROL_MAP},
         name="picture-map",
     ),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/marked-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.MARKED},
+        name="picture-marked",
+    ),
     path("outputs/<uuid:job_id>/<str:token>/preview.jpg", preview, name="picture-preview"),
 ]

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from access.models import AccessKey, BusinessSource
 from statements import Statement, given
 
-from .models import ACTIVE, Job, Output
+from .models import ACTIVE, Backend, Job, Output, Runner
 
 
 def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
@@ -32,3 +32,8 @@ _OUTPUTS = Statement(lambda: Output.objects.filter(job=given("job")).order_by("i
 def running_and_queued(key: AccessKey) -> QuerySet[Job]:
     """The key's jobs that have not ended, oldest first."""
     return Job.objects.filter(key=key, state__in=ACTIVE).order_by("created_at")
+
+
+def is_offered(backend: Backend) -> bool:
+    """Whether any runner draws with it, be it busy or not seen just now."""
+    return Runner.objects.filter(enabled=True, backend=backend).exists()

@@ -12,7 +12,7 @@ from access.models import BusinessSource
 from gpu_runner.extra_networks import BadTag, Tag, extra_networks
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
-from models_registry.models import StylePreset
+from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
 from .options import Snapshot
@@ -56,7 +56,7 @@ class Prompts:
             except (BadTag, ModelNotFound) as error:
                 message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
                 words = {"kind": tag.kind, "name": tag.name, "reason": error}
-                self._settings.warnings.append(message % words)
+                self._settings.fallbacks.add(("body", "prompt"), message % words)
 
 
 def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSour
     }
 
 
-def _chosen_styles(names: list[str], source: BusinessSource) -> list[StylePreset]:
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
     """In the request's order. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]
