@@ -28,6 +28,7 @@ SHARED = [
     "extra_networks",
     "families",
     "onnx_families",
+    "passes",
     "preprocessors",
     "prompt_schedule",
     "request",
