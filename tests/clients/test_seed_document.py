@@ -10,9 +10,9 @@ pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 
 COMMON = {
     "prompt": "a red circle on a blue background", "styles": [], "seed": 8, "subseed": -1, "subseed_strength": 0,
-    "seed_resize_from_h": -1, "seed_resize_from_w": -1, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1, "steps": 12,
-    "cfg_scale": 7, "width": 128, "height": 128, "restore_faces": False, "tiling": False, "do_not_save_samples": False,
-    "do_not_save_grid": False, "negative_prompt": "string", "eta": 0, "s_min_uncond": 0, "s_churn": 0, "s_tmax": 0,
+    "seed_resize_from_h": -1, "seed_resize_from_w": -1, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1, "steps": 20,
+    "cfg_scale": 7, "width": 256, "height": 256, "restore_faces": False, "tiling": False, "do_not_save_samples": False,
+    "do_not_save_grid": False, "negative_prompt": "", "eta": 0, "s_min_uncond": 0, "s_churn": 0, "s_tmax": 0,
     "s_tmin": 0, "s_noise": 1, "override_settings": {}, "override_settings_restore_afterwards": True, "script_args": [],
     "sampler_index": "Euler", "script_name": None, "send_images": True, "save_images": False, "alwayson_scripts": {},
 }  # fmt: skip
