@@ -118,7 +118,7 @@ class ControlUnit(Message):
     image: Picture | None = None  # None: the init image
     mask: Picture | None = None  # inpainting modules: what is drawn anew; others: a sketch to use as the map
     region: Picture | None = None  # white where the unit acts
-    weight: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
+    weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
     control_mode: Literal["balanced", "prompt", "control"] = "balanced"  # which of the two matters more
