@@ -62,7 +62,7 @@ def test_without_a_mask_there_is_none(alice, draw) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "batch_size", "settings", "rows"),
+    ("count", "batch_size", "options", "rows"),
     [
         (5, 1, {}, 2),
         (6, 1, {"n_rows": 6}, 6),
@@ -73,8 +73,8 @@ def test_without_a_mask_there_is_none(alice, draw) -> None:
         (7, 1, {"grid_prevent_empty_spots": True}, 1),
     ],
 )
-def test_a_grid_has_the_rows_that_the_options_say(count, batch_size, settings, rows) -> None:
-    assert grid_rows(count, batch_size, SETTINGS | settings) == rows
+def test_a_grid_has_the_rows_that_the_options_say(count, batch_size, options, rows) -> None:
+    assert grid_rows(count, batch_size, SETTINGS | options) == rows
 
 
 def test_a_grid_of_one_where_it_is_wanted(alice, draw, info) -> None:
