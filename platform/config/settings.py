@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "dialects.a1111",
     "dialects.native",
     "dialects.zhiqite",
+    "dialects.volcengine",
     "console",
 ]
 
@@ -155,6 +156,11 @@ JOB_LEASE_S = env.float(
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+
+# Volcengine's dialect: how far a client's clock may be off, what HTTP says then, how long tasks can be asked for.
+VOLCENGINE_CLOCK_WINDOW_S = env.float("VOLCENGINE_CLOCK_WINDOW_S", default=900.0)
+VOLCENGINE_EXPIRED_STATUS = env.int("VOLCENGINE_EXPIRED_STATUS", default=400)
+VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 
 # Input pictures by URL, and callbacks: into the public internet, and to these hosts and networks beside it.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)

@@ -12,4 +12,5 @@ urlpatterns = [
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
     path("", include("dialects.a1111.urls")),
+    path("", include("dialects.volcengine.urls")),
 ]
