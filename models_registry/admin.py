@@ -30,7 +30,16 @@ from models_registry.models import (
     Vae,
 )
 
-DECIDED = ["name", "enabled", "is_default", "licence", "trigger_words", "cost_multiplier", "allowed_sources"]
+DECIDED = [
+    "name",
+    "aliases",
+    "enabled",
+    "is_default",
+    "licence",
+    "trigger_words",
+    "cost_multiplier",
+    "allowed_sources",
+]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "metadata"]
 SIZES = ["long_side", "width", "height"]
 STATE = ["missing_since", "problem", "created_at", "scanned_at"]

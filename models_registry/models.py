@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, cast
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -59,6 +60,12 @@ class ModelFile(models.Model):
     name = models.CharField(
         _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
     )
+    aliases = models.JSONField(
+        _("other names"),
+        default=list,
+        blank=True,
+        help_text=_("Names that clients use for files that this one stands in for."),
+    )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
     modified_ns = models.BigIntegerField(default=0, editable=False)
@@ -100,6 +107,10 @@ class ModelFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
+            raise ValidationError({"aliases": _("A list of names.")})
 
     def become_default(self) -> None:
         """The default of its kind, and the only one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +14,8 @@ PromptStyleManager = models.Manager.from_queryset(SharedQuerySet)
 
 class PromptStyle(models.Model):
     """Words that a request asks for by a name. ``{prompt}`` in them is where the request's own words go."""
+
+    PLACE: ClassVar[str] = "{prompt}"
 
     name = models.CharField(_("name"), max_length=255, unique=True)
     prompt = models.TextField(
@@ -38,3 +42,12 @@ class PromptStyle(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def applied(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
+        """The request's words with this style's."""
+        return self._around(prompt, self.prompt), self._around(negative_prompt, self.negative_prompt)
+
+    def _around(self, text: str, style: str) -> str:
+        if self.PLACE in style:
+            return style.replace(self.PLACE, text)
+        return ", ".join(part for part in (text.strip(), style.strip()) if part)

@@ -66,13 +66,13 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:
-    """Every name that A1111's clients give a file, the surest first. All of them are exact and case-sensitive."""
+    """Every name that clients give a file, the surest first. All of them are exact and case-sensitive."""
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
     with_hash = tuple(f"{name} [{file.short_hash}]" for name in names) if file.sha256 else ()
     hashes = (file.sha256, file.short_hash, file.tensors_sha256, file.lora_hash)
-    return (file.name, file.title, *hashes, *names, *with_hash)
+    return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:
@@ -93,7 +93,9 @@ def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
-    light = files.only("name", "path", "sha256", "tensors_sha256", "created_at").order_by("created_at", "pk")
+    light = files.only("name", "aliases", "path", "sha256", "tensors_sha256", "created_at").order_by(
+        "created_at", "pk"
+    )
     ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
     return files.get(pk=min(ranked)[-1]) if ranked else None
 

@@ -47,7 +47,8 @@ def read_controls(
         arguments = _arguments(script, location)
         most = int(settings["control_net_unit_count"])
         if len(arguments) > most:
-            settings.warnings.append(_("only the first %d ControlNet units are used") % most)
+            message = _("only the first %d ControlNet units are used") % most
+            settings.fallbacks.add(location, message)
         for index, given in enumerate(arguments[:most]):
             _add(controls, given, source, (*location, index), needs_picture=operation == "txt2img")
     if settings["control_net_no_detectmap"]:

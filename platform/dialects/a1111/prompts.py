@@ -56,7 +56,7 @@ class Prompts:
             except (BadTag, ModelNotFound) as error:
                 message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
                 words = {"kind": tag.kind, "name": tag.name, "reason": error}
-                self._settings.warnings.append(message % words)
+                self._settings.fallbacks.add(("body", "prompt"), message % words)
 
 
 def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:

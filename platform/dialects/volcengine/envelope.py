@@ -37,9 +37,8 @@ class Envelope:
 
     def gateway(self, error: GatewayError) -> JsonResponse:
         """What was not said in the request is left out."""
-        return JsonResponse(
-            {"ResponseMetadata": {**self._metadata(), "Error": error.as_json()}}, status=error.status
-        )
+        told = {"ResponseMetadata": {**self._metadata(), "Error": error.as_json()}}
+        return JsonResponse(told, status=error.status, headers=error.headers)
 
     def _answer(
         self, status: int, code: int, message: str, data: Any, headers: Mapping[str, str] | None

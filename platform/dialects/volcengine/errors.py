@@ -86,12 +86,13 @@ class ServiceError(Exception):
 class GatewayError(Exception):
     """What the vendor's gateway says before the service is asked."""
 
-    def __init__(self, code: str, *words: str) -> None:
+    def __init__(self, code: str, *words: str, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
         self.status, self.number, message = GATEWAY[code]
         if code == "InvalidTimestamp":
             self.status = settings.VOLCENGINE_EXPIRED_STATUS
         self.message = plain(message % tuple(word[:QUOTED] for word in words))
+        self.headers = dict(headers or {})
         super().__init__(self.message)
 
     def as_json(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def process(call: Call) -> Any:
     ended = wait_for(job.pk, settings.JOB_WAIT_S)
     headers = {JOB_HEADER: str(job.pk)}
     if not ended.is_terminal:
-        raise GatewayError("InternalServiceTimeout")
+        raise GatewayError("InternalServiceTimeout", headers=headers)
     if failure := failure_of(ended):
         raise failure
     data = picture_data(ended, call.http, list(ended.pictures), as_url=call.body.flag("return_url"))

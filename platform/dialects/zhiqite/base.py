@@ -19,6 +19,7 @@ from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders
 from .errors import WireError, answer
+from .words import V2, Names
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -37,6 +38,7 @@ class ZhiqiteView(APIView):
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
     schema = None
+    wire_names: Names = V2
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         return answer

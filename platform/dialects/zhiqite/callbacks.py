@@ -8,11 +8,11 @@ from jobs.callbacks.models import Callback
 from jobs.callbacks.registry import CallbackPolicy, by_code
 
 from .errors import enveloped
-from .tasks import realtime
+from .tasks import told
 
 
 def body(callback: Callback) -> dict[str, Any]:
-    return enveloped(realtime(callback.job, callback.base_url))
+    return enveloped(told(callback.job, callback.base_url))
 
 
 POLICY = CallbackPolicy(

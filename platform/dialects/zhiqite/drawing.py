@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from jobs.admission import random_seed
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
-from models_registry.selectors import resolve
+from models_registry.selectors import resolve, styles_for
 
 from .errors import WireError
 
@@ -70,6 +71,16 @@ def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
             words = {"kind": tag.kind, "name": tag.name, "reason": error}
             raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % words) from None
     return found
+
+
+def styled(prompt: str, negative: str, names: Sequence[str], source: BusinessSource) -> tuple[str, str]:
+    """With the words of the named styles. Raises WireError for a name that is unknown."""
+    known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
+    for name in names:
+        if name not in known:
+            raise WireError(_("styles: there is no %(name)s") % {"name": name})
+        prompt, negative = known[name].applied(prompt, negative)
+    return prompt, negative
 
 
 def hires(

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from jobs.errors import BadIdempotencyKey, IdempotencyConflict, Refused
 
-from .words import wire_words
+from .words import Names, in_wire_words
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ class WireError(Exception):
         return cls("; ".join(complaints))
 
     @classmethod
-    def of(cls, refused: Refused) -> WireError:
+    def of(cls, refused: Refused, names: Names) -> WireError:
         """In the words of the vendor's fields."""
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
-        return cls(wire_words(refused.message, refused.field), status=status, headers=headers)
+        return cls(in_wire_words(refused.message, refused.field, names), status=status, headers=headers)
 
     def response(self) -> Response:
         status = self.status if settings.ZHIQITE_HTTP_ERRORS else 200
@@ -79,7 +79,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
         case WireError():
             return error.response()
         case Refused():
-            return WireError.of(error).response()
+            return WireError.of(error, context["view"].wire_names).response()
         case ValidationError():
             return WireError.invalid(error).response()
         case RequestDataTooBig():

@@ -91,6 +91,24 @@ def archived(job: Job, base_url: str) -> dict[str, Any]:
     }
 
 
+def tool(job: Job, base_url: str) -> dict[str, Any]:
+    """Where a tool has drawn more than one picture, all of them too."""
+    urls = output_urls(job, base_url)
+    return {
+        "taskId": str(job.pk),
+        "businessTaskId": job.external_id,
+        "status": status(job),
+        "desc": description(job),
+        "outputImageUrl": urls[0] if urls else None,
+        "outputImageUrls": urls,
+    }
+
+
+def told(job: Job, base_url: str) -> dict[str, Any]:
+    """As the query that belongs to its operation tells of it."""
+    return (tool if job.operation.startswith(TOOL) else realtime)(job, base_url)
+
+
 def description(job: Job) -> str:
     said = WORDS[status(job)]
     return f"{said}: {job.error_message}" if job.error_message else said

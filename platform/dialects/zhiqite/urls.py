@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from . import request_v2, tasks, views
+from . import request_v2, request_v3, tasks, views
 from .base import Elsewhere
 from .listings import LISTS
 
@@ -18,5 +18,12 @@ urlpatterns: list[URLPattern] = [
     *(path(f"saas/sd/v2/{name}", views.List.as_view(query=query)) for name, query in LISTS.items()),
     path("saas/sd/v2/queryTaskInfo", views.TaskState.as_view()),
     path("saas/sd/queryTaskInfo", views.TaskState.as_view(find=tasks.drawing_of, render=tasks.archived)),
+    *(
+        path(f"saas/sd/{operation}", views.DrawV3.as_view(operation=operation))
+        for operation in request_v3.BODIES
+    ),
+    path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
+    path("saas/tool/<path:code>", views.UseTool.as_view()),
+    path("saas/modelTraining/submitTraining/Job", views.Training.as_view()),
     re_path(r"^[\s\S]*$", Elsewhere.as_view()),
 ]

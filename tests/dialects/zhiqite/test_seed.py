@@ -40,10 +40,23 @@ def test_the_example_is_answered_as_its_page_says(alice, example):
 
 
 @pytest.mark.field(
-    "zhiqite_controlnet", "prompt", "n_iter", "steps", "seed", "width", "height", "negative_prompt", "cfg_scale", "sampler_index",
-    "denoising_strength", "alwayson_scripts", "alwayson_scripts.sd_model_checkpoint", "alwayson_scripts.sd_vae",
-    "alwayson_scripts.image_link", "alwayson_scripts.controlnet",
-)  # fmt: skip
+    "zhiqite_controlnet",
+    "prompt",
+    "n_iter",
+    "steps",
+    "seed",
+    "width",
+    "height",
+    "negative_prompt",
+    "cfg_scale",
+    "sampler_index",
+    "denoising_strength",
+    "alwayson_scripts",
+    "alwayson_scripts.sd_model_checkpoint",
+    "alwayson_scripts.sd_vae",
+    "alwayson_scripts.image_link",
+    "alwayson_scripts.controlnet",
+)
 def test_the_example_is_drawn_as_it_says(alice, example):
     request = alice.submit("sd/v2/controlnet", example).generation_request
     assert (request.prompt, request.negative_prompt) == (example["prompt"], example["negative_prompt"])
@@ -57,10 +70,20 @@ def test_the_example_is_drawn_as_it_says(alice, example):
 
 
 @pytest.mark.field(
-    "zhiqite_controlnet", "alwayson_scripts.controlnet.args.image_link", "alwayson_scripts.controlnet.args.module", "alwayson_scripts.controlnet.args.model", "alwayson_scripts.controlnet.args.weight", "alwayson_scripts.controlnet.args.resize_mode",
-    "alwayson_scripts.controlnet.args.processor_res", "alwayson_scripts.controlnet.args.threshold_a", "alwayson_scripts.controlnet.args.threshold_b", "alwayson_scripts.controlnet.args.guidance_start",
-    "alwayson_scripts.controlnet.args.guidance_end", "alwayson_scripts.controlnet.args.pixel_perfect", "alwayson_scripts.controlnet.args.control_mode",
-)  # fmt: skip
+    "zhiqite_controlnet",
+    "alwayson_scripts.controlnet.args.image_link",
+    "alwayson_scripts.controlnet.args.module",
+    "alwayson_scripts.controlnet.args.model",
+    "alwayson_scripts.controlnet.args.weight",
+    "alwayson_scripts.controlnet.args.resize_mode",
+    "alwayson_scripts.controlnet.args.processor_res",
+    "alwayson_scripts.controlnet.args.threshold_a",
+    "alwayson_scripts.controlnet.args.threshold_b",
+    "alwayson_scripts.controlnet.args.guidance_start",
+    "alwayson_scripts.controlnet.args.guidance_end",
+    "alwayson_scripts.controlnet.args.pixel_perfect",
+    "alwayson_scripts.controlnet.args.control_mode",
+)
 def test_the_examples_unit_is_drawn_as_it_says(alice, example):
     (unit,) = alice.submit("sd/v2/controlnet", example).generation_request.controls
     assert (unit.module, unit.model) == ("inpaint", "control_v1p_sd15_brightness")

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0003_source_to_the_outside'),
+        ('access', '0005_keyless_and_comfyui'),
     ]
 
     operations = [
