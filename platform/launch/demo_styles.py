@@ -85,10 +85,9 @@ def make_styles() -> None:
 
 
 def _defaults(key: str, title: str) -> dict[str, Any]:
+    kind: dict[str, Any] = {"control_module": "canny", "control_optional": True}
     if key.startswith(FROM_WORDS):
         kind = {"task": StylePreset.Task.TXT2IMG}
-    else:
-        kind = {"control_module": "canny", "control_optional": True}
     return {"title": title, **COMMON, **kind, **OWN.get(key, {})}
 
 

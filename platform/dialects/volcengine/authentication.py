@@ -45,7 +45,7 @@ def _signed(request: HttpRequest) -> Signed:
         raise GatewayError("MissingAuthenticationToken")
     try:
         if not header:
-            return signature.of_query(dict(request.GET.items()))
+            return signature.of_query({name: str(value) for name, value in request.GET.items()})
         signed = signature.of_header(header, request.headers.get("X-Date", ""))
     except signature.NoSignature:
         raise GatewayError("MissingSignature") from None
