@@ -8,6 +8,7 @@ from config.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("admin/", admin.site.urls),
+    path("api/", include("dialects.stablediffusionapi.urls")),
     path("api/v1/", include("dialects.native.urls")),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
