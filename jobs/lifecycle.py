@@ -26,7 +26,7 @@ from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
 
 MAX_RUNNER_DEATHS = 2
-MAX_LOST_LEASES = 3  # each may be the end of a worker, which the job may have been the cause of
+MAX_LOST_LEASES = 5  # one is a restart or a slow disk; so many may be what the job does to its workers
 LEASE_LOST = "the lease expired"
 POISONED = "poisoned"
 
