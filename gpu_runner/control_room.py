@@ -183,7 +183,9 @@ def _module(name: str) -> Module:
 
 
 def _covering(mask: Plane | None, pixels: Pixels, module: str) -> Plane:
-    """The mask at the size of the picture that it masks."""
+    """The mask at the size of the picture that it masks. Without one, harmonious inpainting is shown the whole picture."""
+    if mask is None and module == "inpaint":
+        return np.zeros(pixels.shape[:2], np.uint8)
     if mask is None:
         raise BadOrder(f"the preprocessor {module!r} needs a mask")
     return fit_mask(mask, pixels.shape[1], pixels.shape[0], "stretch")
