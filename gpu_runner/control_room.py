@@ -111,7 +111,7 @@ class ControlRoom:
 
     def _module(self, asked: ControlUnit) -> Module:
         """Where the job itself inpaints, it also keeps what is outside of the mask."""
-        masked = self.request.inpaint is not None
+        masked = self.request.inpaint is not None or self.request.change_background is not None
         return _module("inpaint" if asked.module == "inpaint_only" and masked else asked.module)
 
     def _map(self, module: Module, asked: ControlUnit, pixels: Pixels) -> Pixels:
