@@ -1,4 +1,4 @@
-"""``python -m bench [engine] [platform] [switching] [gpu]``: without names, all that this machine can run."""
+"""``python -m bench [engine] [company] [platform] [switching] [gpu]``: without names, all that this machine can run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from bench.report import keep, table
 
-BENCHES = ("engine", "platform", "switching", "gpu")
+BENCHES = ("engine", "company", "platform", "switching", "gpu")
 
 
 def main() -> None:

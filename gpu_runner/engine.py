@@ -6,6 +6,7 @@ Every picture under way is a generator (tasks.py) with an open ask. Each turn se
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
 HELPERS = 2  # threads that write PNG files
+# A step is a thousand short calls from Python, and after each of them it may have to wait this long for a thread that loads
+# a file and builds its modules. Python's own 5 ms would make the step of a picture under way several times as long.
+SWITCH_S = 0.0005
 SHUTTING_DOWN = "the runner is shutting down"
 
 
@@ -66,6 +70,7 @@ class Engine:
     # Called from any thread.
 
     def start(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     @property
