@@ -14,6 +14,7 @@ from gpu_runner import upscalers
 from gpu_runner.preprocessors.catalogue import weights_of
 
 MAX_SEED = 2**32 - 1
+MOST_RANKS = 4096  # of a LoRA; no file has as many
 LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
@@ -57,6 +58,7 @@ class LoraUse(Message):
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
+    rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
 
 
 class Inpaint(Message):
@@ -83,8 +85,9 @@ class Hires(Message):
     upscaler: Name = "Latent"
     num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as many as the first pass
     strength: Fraction = 0.7
-    sampler: str = ""  # empty: the first pass's; so in all of the following
+    sampler: str = ""  # empty or None: the first pass's; so in all of the following
     scheduler: str = ""
+    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from typing import Any
 
 from django.conf import settings
 
@@ -30,6 +31,7 @@ from . import lifecycle, pictures
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
+from .model_files import training
 from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
 from .storage_targets import copying
@@ -84,11 +86,13 @@ class Following:
             copying.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunOrder:
-        wanted = self.request.pictures()
+        wanted, checkpoint = self.request.pictures(), self.job.checkpoint
         return RunOrder(
             job_id=self.order_id,
             request=self.request,
-            checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
+            checkpoint=ModelFile(
+                path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
+            ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
@@ -242,5 +246,5 @@ class Stream:
             self._arrived.put(error)
 
 
-def _file(kept: dict[str, str]) -> ModelFile:
-    return ModelFile(path=kept["path"], sha256=kept["sha256"])
+def _file(kept: dict[str, Any]) -> ModelFile:
+    return ModelFile(**{name: kept[name] for name in ModelFile.model_fields if name in kept})

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from access.models import BusinessSource
 
+NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
+
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
@@ -70,8 +72,9 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
-    with_hash = tuple(f"{name} [{file.short_hash}]" for name in names) if file.sha256 else ()
-    hashes = (file.sha256, file.short_hash, file.tensors_sha256, file.lora_hash)
+    shown = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
+    with_hash = tuple(f"{name} [{digits}]" for digits in shown for name in names)
+    hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
@@ -93,9 +96,7 @@ def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
-    light = files.only("name", "aliases", "path", "sha256", "tensors_sha256", "created_at").order_by(
-        "created_at", "pk"
-    )
+    light = files.only(*NAMED_BY).order_by("created_at", "pk")
     ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
     return files.get(pk=min(ranked)[-1]) if ranked else None
 

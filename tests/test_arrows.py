@@ -27,6 +27,7 @@ SHARED = [
     "extra_networks",
     "families",
     "onnx_families",
+    "passes",
     "preprocessors",
     "prompt_schedule",
     "request",
