@@ -15,4 +15,5 @@ urlpatterns = [
     path("", include("jobs.storage_targets.views")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
+    path("", include("dialects.volcengine.urls")),
 ]
