@@ -61,6 +61,7 @@ class Engine:
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
+        self._died = False
         self._lock = threading.RLock()  # over what submit and stop change
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._loaders = ThreadPoolExecutor(LOADERS, "loader")
@@ -76,6 +77,11 @@ class Engine:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive() and not self._stopping
+
+    def wait_for_death(self) -> bool:
+        """Returns when its thread has ended; True if nobody had asked for that."""
+        self._thread.join()
+        return self._died
 
     def jobs(self) -> tuple[str, ...]:
         return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
@@ -123,6 +129,7 @@ class Engine:
                     self._take_turn()
         except Exception:
             if not self._stopping:
+                self._died = True
                 log.exception("the engine is dead")
         finally:
             self._stopping = True
