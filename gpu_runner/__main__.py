@@ -34,12 +34,19 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config)
         self._engine = engine
+        self.engine_died = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             print(f"runner listening on http://{host}:{port}", flush=True)
+
+    def _end_with_the_engine(self) -> None:
+        """A lost device comes back in a new process only; whoever supervises this one starts it again."""
+        self.engine_died = self._engine.wait_for_death()
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # A signal may come while this very thread holds the engine's lock.
@@ -106,8 +113,9 @@ def main() -> int:
     # uvicorn takes the signals while it serves, and sends them again when it is done: then they have had their effect.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    Server(config, engine).run(sockets=[listener])
-    return 0
+    server = Server(config, engine)
+    server.run(sockets=[listener])
+    return int(server.engine_died)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class PassCount(NamedTuple):
 
 
 def counted(request: GenerationRequest) -> list[PassCount]:
-    """An enlarging asks no UNet: a picture is its step."""
-    if request.upscale is not None:
+    """Where no UNet is asked, a picture is its step."""
+    if not request.walks:
         return [PassCount(1, request.width * request.height)]
     passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
     return [PassCount(_planned(walked), walked.width * walked.height) for walked in passes]

@@ -26,6 +26,7 @@ from gpu_runner.protocol import (
     Progress,
     RunOrder,
 )
+from statements import Statement, given
 
 from . import lifecycle, pictures
 from .errors import LeaseLost
@@ -52,7 +53,7 @@ GRACE_S = 15.0  # a runner that does not drop a job in this time after it was as
 class Following:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target").get(pk=lease.job_id)
+        self.job = _job(lease)
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
@@ -63,7 +64,7 @@ class Following:
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
         self.succeeded = False
-        self.next_renewal = 0.0
+        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just given it one
 
     def run(self) -> None:
         """To the end of the job. Raises LeaseLost or a RunnerError where the job did not come to its end here."""
@@ -98,7 +99,7 @@ class Following:
         )
 
     def _follow(self, stream: Stream) -> None:
-        next_beat = time.monotonic()
+        next_beat = time.monotonic() + BEAT_S
         while True:
             event = stream.next(max(0.0, next_beat - time.monotonic()))
             if event is not None and self._take(event):
@@ -219,6 +220,23 @@ class Following:
         except RunnerError as error:
             log.warning("job %s: the runner did not take the time-out: %s", self.lease.job_id, error)
         return False
+
+
+def _job(lease: Lease) -> Job:
+    job = _JOB.first(job_id=lease.job_id)
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    return job
+
+
+_JOB = Statement(
+    lambda: (
+        Job.objects.filter(pk=given("job_id"))
+        .select_related("runner", "checkpoint", "storage_target")
+        .defer("checkpoint__metadata")
+        .order_by()
+    )
+)
 
 
 class Stream:

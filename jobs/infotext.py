@@ -16,7 +16,7 @@ VERSION = "Atelier"
 
 def infotext(job: Job, request: GenerationRequest, index: int) -> str:
     """Of the picture with this index."""
-    if request.upscale is not None:
+    if not request.walks:
         return postprocessing(request)
     lines = [request.prompt]
     if request.negative_prompt:
@@ -39,6 +39,8 @@ def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
         **infotext_pictures.pairs(request),
         **sampling_infotext.walk(request),
         **infotext_models.pairs(request, job.files),
+        "TI hashes": _embedding_hashes(job, request),
+        "Emphasis": _emphasis(request),
         **control_parameters(job, request),
     }
     return {key: value for key, value in pairs.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
+from statements import Statement, given
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -46,8 +47,7 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
 
 def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
     """The file that a request of this source means by a name; the default one if it names none."""
-    allowed = list_for(kind, source)
-    found = _named(allowed, name) if name else _default(allowed)
+    found = _named_for(kind, name, source) if name else _DEFAULT.first(kind=kind, source=source.pk)
     if found is not None:
         return found
     exists = name and _named(ModelFile.objects.filter(kind=kind).usable(), name)
@@ -78,14 +78,36 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
-def _default(files: ModelFileQuerySet) -> ModelFile | None:
-    return files.order_by("-is_default", "created_at", "pk").first()
+def names_for(kind: str, source: BusinessSource) -> list[str]:
+    return _NAMES.all(kind=kind, source=source.pk)
+
+
+def _allowed() -> ModelFileQuerySet:
+    """Without what the files say of themselves, which may be long and is seldom asked for."""
+    files = ModelFile.objects.filter(kind=given("kind")).usable().allowed_for(given("source"))
+    return files.defer("metadata")
+
+
+_DEFAULT = Statement(lambda: _allowed().order_by("-is_default", "created_at", "pk")[:1])
+_BY_NAME = Statement(lambda: _allowed().filter(name=given("name")).order_by()[:1])
+_NAMES = Statement(lambda: _allowed().values_list("name", flat=True).order_by("name"))
+
+
+def _named_for(kind: str, name: str, source: BusinessSource) -> ModelFile | None:
+    if "\0" in name:
+        return None
+    known = _BY_NAME.first(kind=kind, name=name, source=source.pk)
+    return known or _named_otherwise(list_for(kind, source), name)
 
 
 def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
         return None
-    return files.filter(name=name).first() or _with_identifier(files, name) or _with_alias(files, name)
+    return files.filter(name=name).first() or _named_otherwise(files, name)
+
+
+def _named_otherwise(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    return _with_identifier(files, name) or _with_alias(files, name)
 
 
 def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "dialects.stablediffusionapi",
     "dialects.smzdm",
     "dialects.zhiqite",
+    "dialects.volcengine",
     "console",
 ]
 
@@ -170,6 +171,10 @@ JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for 
 STABLEDIFFUSIONAPI_WAIT_S = env.float("STABLEDIFFUSIONAPI_WAIT_S", default=25.0)
 STABLEDIFFUSIONAPI_REAL_STATUS = env.bool("STABLEDIFFUSIONAPI_REAL_STATUS", default=False)
 STABLEDIFFUSIONAPI_ENHANCE_STYLE = env.str("STABLEDIFFUSIONAPI_ENHANCE_STYLE", default="enhance_prompt")
+# Volcengine's dialect: how far a client's clock may be off, what HTTP says then, how long tasks can be asked for.
+VOLCENGINE_CLOCK_WINDOW_S = env.float("VOLCENGINE_CLOCK_WINDOW_S", default=900.0)
+VOLCENGINE_EXPIRED_STATUS = env.int("VOLCENGINE_EXPIRED_STATUS", default=400)
+VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 
 # Input pictures by URL, and callbacks: into the public internet, and to these hosts and networks beside it.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)

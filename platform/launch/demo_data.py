@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from access.models import AccessKey, BusinessSource
+from launch.demo_styles import make_styles
 from models_registry.models import Kind, ModelFile
 
 SOURCE = "demo"
@@ -25,7 +27,7 @@ def copy_demo_models() -> None:
     shipped = settings.BASE_DIR / "demo" / "models"
     for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
-        if not target.exists() or target.stat().st_size != file.stat().st_size:
+        if not target.exists() or not filecmp.cmp(file, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_suffix(".part")
             shutil.copyfile(file, part)
@@ -35,6 +37,7 @@ def copy_demo_models() -> None:
     first = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
     if first is not None and not checkpoints.filter(is_default=True).exists():
         first.become_default()
+    make_styles()
 
 
 def credentials(base_url: str) -> dict[str, str]:

@@ -229,6 +229,15 @@ def test_there_is_no_midjourney_here(alice):
     assert (code, Job.objects.count()) == (1007, 0)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"img_url": ""}, 1001), ({"model": "nobody"}, 1003), ({"is_mask": 7}, 1001), ({"from": "x"}, 1006)],
+)
+def test_a_bad_cut_out_is_refused(alice, wrong, code):
+    assert alice.post(alice.body | wrong, "rembg_img")["error_code"] == code
+    assert Job.objects.count() == 0
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
