@@ -15,10 +15,8 @@ from torch.nn import functional
 
 COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
 ALL_TIMES = range(1000)
-PLANNING = range(500, 1000)  # where the outline is planned ...
-LARGE_PLANNING = range(
-    600, 1000
-)  # ... in large pictures earlier: the same noise hides less of a larger shape
+PLANNING = range(450, 850)  # where the outline is planned; before, only colours and the place can be told
+LARGE_PLANNING = range(550, 950)  # in large pictures: the same noise hides less of a larger shape
 POLISHING = range(400)  # where the picture should be believed more than the text
 
 

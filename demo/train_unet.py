@@ -31,14 +31,14 @@ from demo.train_text_encoder import token_ids, trained_text_encoder
 PATH = checkpointing.RUNS / "unet.pt"
 MUON_LR, ADAM_LR = 0.01, 1e-3
 EMPTY_PROMPTS = 0.1
-STAR_WEIGHT = 2.5  # in the drawing of a batch; the other shapes have fewer corners, and 1
+STAR_WEIGHT = 3.5  # in the drawing of a batch; the other shapes have fewer corners, and 1
 
 # (height, width) in pixels -> (scenes, rows of a batch, shares of the steps: early, late)
 SIZES = {
     (64, 64): (12000, 64, 0.7, 0.0),
     (128, 128): (6000, 32, 0.3, 0.08),
-    (256, 256): (3000, 10, 0.0, 0.46),
-    (512, 512): (900, 3, 0.0, 0.38),
+    (256, 256): (3000, 10, 0.0, 0.64),
+    (512, 512): (900, 3, 0.0, 0.2),
     (256, 192): (500, 12, 0.0, 0.04),
     (192, 256): (500, 12, 0.0, 0.04),
 }
@@ -63,7 +63,7 @@ def draw_times(late: bool, large: bool, rng: random.Random) -> range:
         return ALL_TIMES
     if large:
         return LARGE_PLANNING if rng.random() < 0.75 else ALL_TIMES
-    return rng.choice((ALL_TIMES, ALL_TIMES, PLANNING, PLANNING, POLISHING))
+    return rng.choice((ALL_TIMES, ALL_TIMES, PLANNING, PLANNING, PLANNING, POLISHING))
 
 
 def new_optimizers(unet: UNet2DConditionModel) -> list[torch.optim.Optimizer]:

@@ -34,8 +34,10 @@ STRANGERS = [
 ]
 
 
-# What the shipped training reaches, less two. The aim is 61, 95 %: docs/decisions/0003-demo-model.md says what is missing.
+# What the shipped training reaches, less two of 64 and one of 8. The aims are 61 and 7: docs/decisions/0003-demo-model.md
+# says what is missing.
 SHAPES_RIGHT = 54
+LARGE_SHAPES_RIGHT = 2
 
 
 def green_square_on_yellow() -> Image.Image:
@@ -80,7 +82,7 @@ def test_it_draws_at_512(studio: Studio) -> None:
     assert [(v.colour, v.background) for v in verdicts] == [
         (colour, ground) for _, (_, colour, ground) in asked
     ]
-    assert sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True)) >= 3
+    assert sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True)) >= LARGE_SHAPES_RIGHT
 
 
 @pytest.mark.parametrize(
