@@ -120,6 +120,15 @@ def is_scheduler(label: str) -> bool:
     return label in _LABELS
 
 
+def understands_sampler(name: str) -> bool:
+    """Whether ``resolve`` finds the sampler that is named, with or without a scheduler as its suffix."""
+    return _split(name, SCHEDULERS)[0] in _SAMPLERS
+
+
+def understands_scheduler(word: str) -> bool:
+    return word in _SCHEDULERS
+
+
 def effective_scheduler(sampler_name: str, label: str) -> str:
     """The label of the schedule that is really walked."""
     return _SAMPLERS[sampler_name].automatic if label == AUTOMATIC else label

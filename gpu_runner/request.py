@@ -185,6 +185,21 @@ class Nsfw(Message):
         return self.policy in ("blur", "blank", "refuse")
 
 
+class Label(Message):
+    """Words in a corner of every finished picture. The platform draws them, not the runner."""
+
+    text: str = Field(min_length=1, max_length=200)
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
+    opacity: Fraction = 0.3
+
+
+class Mark(Message):
+    """A hidden text of the finished file: a PNG's text chunk."""
+
+    key: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,79}$")
+    text: str = Field(max_length=8000)
+
+
 class GenerationRequest(Message):
     """Seeds are resolved at admission, so that a retry draws the same pictures."""
 
@@ -263,6 +278,8 @@ class GenerationRequest(Message):
     face_restorer_weight: Fraction = 0.5
     face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
     nsfw: Nsfw = Nsfw()
+    labels: tuple[Label, ...] = Field(default=(), max_length=4)
+    marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # of PNG files only
 
     @model_validator(mode="after")
     def has_the_pictures_its_task_needs(self) -> GenerationRequest:
@@ -279,6 +296,12 @@ class GenerationRequest(Message):
             raise ValueError("only txt2img has a second pass")
         if (self.task == "upscale") != (self.upscale is not None):
             raise ValueError("upscale says how, and is its own task")
+        return self
+
+    @model_validator(mode="after")
+    def can_be_marked(self) -> GenerationRequest:
+        if self.marks and self.output_format != "png":
+            raise ValueError("marks are a PNG file's")
         return self
 
     def seed_of(self, index: int) -> int:

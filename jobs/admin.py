@@ -22,6 +22,7 @@ from jobs import lifecycle
 from jobs.callbacks import admin as callbacks_admin  # noqa: F401
 from jobs.models import Job, Output, OutputKind, Runner, Transition
 from jobs.pictures import read_output
+from jobs.storage_targets import admin as storage_targets_admin  # noqa: F401
 from jobs.thumbnails import thumbnail
 
 
@@ -45,10 +46,13 @@ class JobAdmin(admin.ModelAdmin):
     inlines = [TransitionInline]
     fieldsets = [
         (None, {"fields": ["id", "state", "source", "key", "dialect", "operation", "external_id", "lane"]}),
-        (_("pictures"), {"fields": ["thumbnails"]}),
+        (_("pictures"), {"fields": ["thumbnails", "storage_target"]}),
         (_("progress"), {"fields": ["step", "steps", "created_at", "started_at", "finished_at", "duration"]}),
         (_("error"), {"fields": ["error_code", "error_message"]}),
-        (_("runner"), {"fields": ["runner", "attempt", "runner_deaths", "lease_expires_at", "signal"]}),
+        (
+            _("runner"),
+            {"fields": ["backend", "runner", "attempt", "runner_deaths", "lease_expires_at", "signal"]},
+        ),
         (_("cost"), {"fields": ["cost_estimate", "cost", "engine_seconds", "device_seconds"]}),
         (_("request"), {"fields": ["checkpoint", "received_json", "request_json"]}),
     ]

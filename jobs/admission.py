@@ -24,7 +24,8 @@ from .completion import completed
 from .errors import QueueFull
 from .idempotency import Idempotency
 from .model_files import Resolution, resolve_all
-from .models import Job, Lane, State, Transition, request_as_json
+from .models import Backend, Job, Lane, State, Transition, request_as_json
+from .storage_targets.models import StorageTarget
 
 RETRY_WHEN_FULL_S = 10
 
@@ -42,8 +43,12 @@ class Submission:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     lane: Lane = Lane.ASYNC
     external_id: str = ""
+    id_may_repeat: bool = False  # the caller's id names the newest of its jobs, not the one and only
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
+    backend: Backend = Backend.PIPELINE
+    storage_target: StorageTarget | None = None
+    note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
 
 
 def random_seed() -> int:
@@ -84,7 +89,7 @@ def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency
 
 def _admitted_before(submission: Submission) -> Job | None:
     known = admitted_with(submission.source, submission.dialect, submission.idempotency)
-    if known is not None or not submission.external_id:
+    if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
     same = {"source": submission.source, "dialect": submission.dialect, "external_id": submission.external_id}
     try:
@@ -98,7 +103,7 @@ def _insert(submission: Submission, files: Resolution) -> Job:
     _take_a_place_in_the_queue(submission.source)
     job = planned_job(submission, files)
     job.save(force_insert=True)
-    Transition.objects.create(job=job, to_state=State.QUEUED)
+    Transition.objects.create(job=job, to_state=State.QUEUED, note=submission.note[:300])
     ledger.reserve(job)
     _promise(submission, job)
     wakeups.ring({wakeups.WORK: ""})
@@ -144,7 +149,10 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         dialect=submission.dialect,
         operation=submission.operation,
         external_id=submission.external_id,
+        id_may_repeat=submission.id_may_repeat,
         has_callback=submission.callback is not None,
+        backend=submission.backend,
+        storage_target=submission.storage_target,
         lane=submission.lane,
         received=submission.received,
         request=request_as_json(request),

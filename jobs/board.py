@@ -40,17 +40,18 @@ def read(runner: Runner, workers: int) -> Board:
     view = runner_view(runner, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
         return Board([], {}, view, now)
-    if lone := _lone_job():
+    if lone := _lone_job(runner.backend):
         return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
-    return Board(list(_waiting(rate)), _loads(usages, rate, now), view, now)
+    return Board(list(_waiting(rate, runner.backend)), _loads(usages, rate, now), view, now)
 
 
-def _lone_job() -> Job | None:
-    """The only one that waits, if there is only one: then nothing has to be weighed against it."""
-    queued = Job.objects.filter(state=State.QUEUED, source__enabled=True).only(*COLUMNS).order_by()[:2]
-    return queued[0] if len(queued) == 1 else None
+def _lone_job(backend: str) -> Job | None:
+    """The only one that waits for it, if there is only one: then nothing has to be weighed against it."""
+    queued = Job.objects.filter(state=State.QUEUED, backend=backend, source__enabled=True)
+    first = queued.only(*COLUMNS).order_by()[:2]
+    return first[0] if len(first) == 1 else None
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
@@ -58,7 +59,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     now = timezone.now()
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
-    waiting = list(_waiting(rate))
+    waiting = list(_waiting(rate, runner.backend))
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
@@ -83,19 +84,19 @@ def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerVie
     )
 
 
-def _waiting(rate: float) -> Iterator[policy.Waiting]:
+def _waiting(rate: float, backend: str) -> Iterator[policy.Waiting]:
     """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
-    queued = Job.objects.filter(state=State.QUEUED)
+    queued = Job.objects.filter(state=State.QUEUED, backend=backend)
     has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
         for lane in Lane.values:
             if getattr(source, f"has_{lane}"):
-                for job in _oldest(source.pk, lane):
+                for job in _oldest(source.pk, lane, backend):
                     yield _as_waiting(job, rate)
 
 
-def _oldest(source_id: int, lane: int) -> Iterator[Job]:
-    jobs = Job.objects.filter(state=State.QUEUED, source_id=source_id, lane=lane)
+def _oldest(source_id: int, lane: int, backend: str) -> Iterator[Job]:
+    jobs = Job.objects.filter(state=State.QUEUED, backend=backend, source_id=source_id, lane=lane)
     return jobs.only(*COLUMNS).order_by("created_at")[: policy.WINDOW].iterator()
 
 

@@ -30,8 +30,10 @@ from . import lifecycle, pictures
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
-from .models import Job, Output, Preview, Runner, Signal
+from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
+from .storage_targets import copying
+from .storage_targets.copying import CopyFailed
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +43,14 @@ MODES: dict[Signal, CancelMode] = {
     Signal.INTERRUPT: "interrupt",
     Signal.SKIP: "skip",
 }
+COPY_FAILED = "copy_failed"
 GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
 
 
 class Following:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.job = Job.objects.select_related("runner", "checkpoint").get(pk=lease.job_id)
+        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target").get(pk=lease.job_id)
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
@@ -73,7 +76,12 @@ class Following:
             raise
         finally:
             if not self.succeeded:  # no row knows these files
-                pictures.delete_files(self.outputs)
+                self._forget_pictures()
+
+    def _forget_pictures(self) -> None:
+        pictures.delete_files(self.outputs)
+        if self.job.storage_target is not None:
+            copying.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunOrder:
         wanted = self.request.pictures()
@@ -126,8 +134,23 @@ class Following:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
         if self.drawn < self.request.num_images and not interrupted:
             raise RuntimeError("the runner sent fewer pictures than were asked for")
+        try:
+            self._copy_to_target()
+        except CopyFailed:
+            message = "The pictures could not be copied to where they were asked for."
+            lifecycle.fail(self.lease, COPY_FAILED, message)
+            return
         lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
         self.succeeded = True
+
+    def _copy_to_target(self) -> None:
+        """Before the job succeeds, so that whoever hears of that finds them there."""
+        if self.job.storage_target is None:
+            return
+        for output in self.outputs:
+            if output.kind == OutputKind.PICTURE:
+                lifecycle.renew(self.lease)
+                copying.copy(self.job.storage_target, output)
 
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:

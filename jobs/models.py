@@ -16,8 +16,14 @@ from gpu_runner.protocol import GenerationRequest
 
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
+from .storage_targets.models import StorageTarget
 
-__all__ = ["Callback", "CallbackAttempt", "IdempotencyKey"]  # Django looks for an app's models here
+__all__ = [
+    "Callback",
+    "CallbackAttempt",
+    "IdempotencyKey",
+    "StorageTarget",
+]  # Django looks for an app's models here
 
 
 class State(models.TextChoices):
@@ -54,6 +60,13 @@ class Lane(models.IntegerChoices):
     BULK = 2, _("bulk")
 
 
+class Backend(models.TextChoices):
+    """What draws."""
+
+    PIPELINE = "pipeline", "pipeline"
+    COMFYUI = "comfyui", "ComfyUI"
+
+
 class Runner(models.Model):
     """One gpu_runner process, as its generation cluster last saw it."""
 
@@ -63,8 +76,8 @@ class Runner(models.Model):
     backend = models.CharField(
         _("backend"),
         max_length=16,
-        default="pipeline",
-        choices=[("pipeline", "pipeline"), ("comfyui", "ComfyUI")],
+        default=Backend.PIPELINE,
+        choices=Backend,
     )
     enabled = models.BooleanField(_("enabled"), default=True)
     draining = models.BooleanField(
@@ -109,7 +122,17 @@ class Job(models.Model):
         _("operation"), max_length=64, blank=True
     )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same caller's id
     has_callback = models.BooleanField(_("callback"), default=False)
+    backend = models.CharField(_("backend"), max_length=16, choices=Backend, default=Backend.PIPELINE)
+    storage_target = models.ForeignKey(
+        StorageTarget,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("storage target"),
+    )
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
 
@@ -172,7 +195,7 @@ class Job(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "dialect", "external_id"],
-                condition=~models.Q(external_id=""),
+                condition=~models.Q(external_id="") & models.Q(id_may_repeat=False),
                 name="one_job_per_callers_id",
             ),
         ]
@@ -255,6 +278,7 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     PICTURE = "picture", _("picture")
     CONTROL_MAP = "control_map", _("control map")
+    MARKED = "marked", _("copy with a label")  # made after the job, for who asked for the label then
 
 
 class Output(models.Model):
@@ -264,6 +288,7 @@ class Output(models.Model):
     kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.PICTURE)
     index = models.PositiveIntegerField(_("index"))
     file = models.FileField(_("file"), max_length=300)
+    target_name = models.CharField(max_length=500, blank=True, default="")  # of its copy at the job's target
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     width = models.PositiveIntegerField(_("width"))

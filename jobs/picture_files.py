@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+
+from gpu_runner.request import Mark
 
 QUALITY = 95
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
@@ -21,6 +24,12 @@ def with_infotext(png: bytes, output_format: str, infotext: str, key: str = "par
         buffer = io.BytesIO()
         picture.convert("RGB").save(buffer, output_format.upper(), quality=QUALITY, exif=_exif(infotext))
     return buffer.getvalue()
+
+
+def with_marks(data: bytes, marks: Iterable[Mark]) -> bytes:
+    for mark in marks:
+        data = _png(data, mark.text, mark.key)
+    return data
 
 
 def infotext_of(data: bytes) -> str:

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from .models import Job, Output
+from .models import Job, Output, OutputKind
 
 Form = Literal["picture", "base64"]
 
@@ -26,6 +26,12 @@ SIGNATURE_BYTES = 16
 LONGEST_EXPIRY = 12
 ROUNDED_TO_S = 3600  # so that a picture asked for twice has one URL, which caches know
 PREVIEW = "preview"
+# What a token speaks of: each kind of output counts from 0.
+ROUTES = {
+    OutputKind.PICTURE: ("picture-output", "{}"),
+    OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
+    OutputKind.MARKED: ("picture-marked", "marked-{}"),
+}
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
@@ -41,7 +47,19 @@ def base_url(request: HttpRequest | None = None) -> str:
 def output_urls(job: Job, base: str, form: Form = "picture") -> list[str]:
     """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url()."""
     expiry = NEVER if job.source.public_pictures else _expiry()
-    return [_output_url(output, base, expiry, form) for output in job.outputs.all()]
+    return [_output_url(output, base, expiry, form) for output in job.pictures]
+
+
+def control_map_urls(job: Job, base: str) -> list[str]:
+    """Of what its ControlNets were shown."""
+    expiry = NEVER if job.source.public_pictures else _expiry()
+    return [_output_url(output, base, expiry, "picture") for output in job.control_maps]
+
+
+def output_url(output: Output, base: str) -> str:
+    """Of one picture, or of a marked copy of it."""
+    expiry = NEVER if output.job.source.public_pictures else _expiry()
+    return _output_url(output, base, expiry, "picture")
 
 
 def preview_url(job: Job, base: str) -> str:
@@ -59,8 +77,9 @@ def allowed_until(job_id: uuid.UUID, what: int | str, token: str) -> int | None:
 
 def _output_url(output: Output, base: str, expiry: int, form: Form) -> str:
     suffix = "base64" if form == "base64" else SUFFIXES[output.content_type]
-    token = _token(output.job_id, output.index, expiry)
-    return base + reverse("picture-output", args=[output.job_id, token, output.index, suffix])
+    route, what = ROUTES[OutputKind(output.kind)]
+    token = _token(output.job_id, what.format(output.index), expiry)
+    return base + reverse(route, args=[output.job_id, token, output.index, suffix])
 
 
 def _expiry() -> int:

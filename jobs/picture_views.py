@@ -15,17 +15,25 @@ from django.urls import path
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from .models import Output, Preview
-from .picture_urls import NEVER, PREVIEW, SUFFIXES, allowed_until
+from .models import Output, OutputKind, Preview
+from .picture_urls import NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
 from .pictures import read_output
 
 A_YEAR_S = 365 * 24 * 3600
 
 
 @require_safe
-def output(request: HttpRequest, job_id: uuid.UUID, token: str, index: int, suffix: str) -> HttpResponseBase:
-    until = _until(job_id, index, token)
-    found = get_object_or_404(Output.objects.select_related("job__source"), job_id=job_id, index=index)
+def output(
+    request: HttpRequest,
+    job_id: uuid.UUID,
+    token: str,
+    index: int,
+    suffix: str,
+    kind: OutputKind = OutputKind.PICTURE,
+) -> HttpResponseBase:
+    until = _until(job_id, ROUTES[kind][1].format(index), token)
+    outputs = Output.objects.select_related("job__source")
+    found = get_object_or_404(outputs, job_id=job_id, kind=kind, index=index)
     if until == NEVER and not found.job.source.public_pictures:
         raise Http404
     if suffix not in (SUFFIXES[found.content_type], "base64"):
@@ -74,5 +82,17 @@ def _caching(until: int) -> str:
 
 urlpatterns = [
     path("outputs/<uuid:job_id>/<str:token>/<int:index>.<slug:suffix>", output, name="picture-output"),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/map-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.CONTROL_MAP},
+        name="picture-map",
+    ),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/marked-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.MARKED},
+        name="picture-marked",
+    ),
     path("outputs/<uuid:job_id>/<str:token>/preview.jpg", preview, name="picture-preview"),
 ]

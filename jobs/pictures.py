@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from gpu_runner.protocol import ControlMap, GenerationRequest, Picture
 from gpu_runner.protocol import Image as RunnerImage
 
-from . import picture_files
+from . import labels, picture_files
 from .errors import BadPicture
 from .models import InputPicture, Job, Output, OutputKind
 
@@ -86,7 +86,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
         nsfw=image.nsfw,
         nsfw_score=image.nsfw_score,
     )
-    return _stored(output, job, data, request.output_format)
+    return keep(output, job, data, request.output_format)
 
 
 def store_map(job: Job, control_map: ControlMap) -> Output:
@@ -96,10 +96,11 @@ def store_map(job: Job, control_map: ControlMap) -> Output:
         width, height = picture.size
     kind, seed = OutputKind.CONTROL_MAP, job.generation_request.seed
     output = Output(kind=kind, index=control_map.index, width=width, height=height, seed=seed)
-    return _stored(output, job, data, "png")
+    return keep(output, job, data, "png")
 
 
-def _stored(output: Output, job: Job, data: bytes, file_format: str) -> Output:
+def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
+    """Stores the file; the row is the caller's to save."""
     prefix = "" if output.kind == OutputKind.PICTURE else f"{output.kind}-"
     name = f"{job.pk}/{prefix}{output.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[file_format]}"
     output.job = job
@@ -110,12 +111,16 @@ def _stored(output: Output, job: Job, data: bytes, file_format: str) -> Output:
 
 
 def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> bytes:
+    data = labels.drawn(base64.b64decode(image.data), request.labels)
+    return picture_files.with_marks(_with_infotext(data, request, image.index, infotext), request.marks)
+
+
+def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext: str) -> bytes:
     """A picture that was only enlarged keeps what is known of how it was drawn, and says the rest under another key."""
-    data = base64.b64decode(image.data)
     if request.task != "upscale":
         return picture_files.with_infotext(data, request.output_format, infotext)
     sources = request.init_images
-    kept = picture_files.infotext_of(read_input(sources[image.index if len(sources) > 1 else 0].sha256))
+    kept = picture_files.infotext_of(read_input(sources[index if len(sources) > 1 else 0].sha256))
     if request.output_format != "png":
         return picture_files.with_infotext(data, request.output_format, kept or infotext)
     with_kept = picture_files.with_infotext(data, "png", kept)

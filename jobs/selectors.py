@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from access.models import AccessKey, BusinessSource
 
-from .models import ACTIVE, Job
+from .models import ACTIVE, Backend, Job, Runner
 
 
 def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
@@ -23,3 +23,8 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
 def running_and_queued(key: AccessKey) -> QuerySet[Job]:
     """The key's jobs that have not ended, oldest first."""
     return Job.objects.filter(key=key, state__in=ACTIVE).order_by("created_at")
+
+
+def is_offered(backend: Backend) -> bool:
+    """Whether any runner draws with it, be it busy or not seen just now."""
+    return Runner.objects.filter(enabled=True, backend=backend).exists()

@@ -23,13 +23,25 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    PromptStyle,
     StylePreset,
+    StylePresetLora,
     Upscaler,
     Vae,
 )
 
-DECIDED = ["name", "enabled", "is_default", "licence", "trigger_words", "cost_multiplier", "allowed_sources"]
+DECIDED = [
+    "name",
+    "aliases",
+    "enabled",
+    "is_default",
+    "licence",
+    "trigger_words",
+    "cost_multiplier",
+    "allowed_sources",
+]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "metadata"]
+SIZES = ["long_side", "width", "height"]
 STATE = ["missing_since", "problem", "created_at", "scanned_at"]
 
 
@@ -126,10 +138,41 @@ class ModelFileAdmin(ModelOfAKindAdmin):
     list_filter = ["kind", *ModelOfAKindAdmin.list_filter]
 
 
-@admin.register(StylePreset)
-class StylePresetAdmin(admin.ModelAdmin):
+@admin.register(PromptStyle)
+class PromptStyleAdmin(admin.ModelAdmin):
     list_display = ["name", "prompt", "negative_prompt"]
     list_filter = ["allowed_sources"]
     search_fields = ["name", "prompt", "negative_prompt"]
     filter_horizontal = ["allowed_sources"]
     show_full_result_count = False
+
+
+class StylePresetLoraInline(admin.TabularInline):
+    model = StylePresetLora
+    extra = 0
+
+
+@admin.register(StylePreset)
+class StylePresetAdmin(admin.ModelAdmin):
+    inlines = [StylePresetLoraInline]
+    list_display = ["key", "variant", "title", "task", "checkpoint", "control_model", "enabled"]
+    list_filter = ["enabled", "task", "allowed_sources"]
+    list_select_related = ["checkpoint", "control_model"]
+    search_fields = ["key", "variant", "title"]
+    filter_horizontal = ["allowed_sources"]
+    show_full_result_count = False
+    save_as = True
+    fieldsets = [
+        (None, {"fields": ["key", "variant", "title", "enabled", "allowed_sources"]}),
+        (_("Pipeline"), {"fields": ["task", "checkpoint", "vae", "sampler", "scheduler"]}),
+        (_("Words"), {"fields": ["prompt", "negative_prompt", "prompt_required"]}),
+        (
+            _("Defaults"),
+            {"fields": ["steps", "guidance_scale", "strength", "clip_skip", "keep_texture", *SIZES]},
+        ),
+        (
+            _("ControlNet"),
+            {"fields": ["control_module", "control_model", "control_weight", "control_optional"]},
+        ),
+        (_("Limits"), {"fields": ["max_steps", "max_long_side"]}),
+    ]

@@ -60,7 +60,9 @@ def _safetensors(file: Path, folder_kind: str) -> Findings:
 
 
 def _what_lists_tell(identified: Identified) -> dict[str, str]:
-    """Of embeddings, which A1111's clients are told how long they are."""
+    """A1111's clients are told how long embeddings are, and whether a checkpoint was made for inpainting."""
+    if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
+        return {"atelier.inpainting": "yes"}
     if identified.kind != Kind.EMBEDDING:
         return {}
     return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}

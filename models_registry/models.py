@@ -7,14 +7,18 @@ think in checkpoints and LoRAs.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, cast
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-if TYPE_CHECKING:
-    from access.models import BusinessSource
+from models_registry.prompt_styles import PromptStyle
+from models_registry.querysets import SharedQuerySet
+from models_registry.style_presets import StylePreset, StylePresetLora
+
+__all__ = ["PromptStyle", "StylePreset", "StylePresetLora"]  # Django looks for an app's models here
 
 
 class Kind(models.TextChoices):
@@ -37,16 +41,6 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
-M = TypeVar("M", bound=models.Model)
-
-
-class SharedQuerySet(models.QuerySet[M]):
-    """Rows with ``allowed_sources``; one without any is open to all."""
-
-    def allowed_for(self, source: BusinessSource) -> Self:
-        return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source)).distinct()
-
-
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
         """Enabled, present on disk, whole, and identified."""
@@ -65,6 +59,12 @@ class ModelFile(models.Model):
     family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
     name = models.CharField(
         _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
+    )
+    aliases = models.JSONField(
+        _("other names"),
+        default=list,
+        blank=True,
+        help_text=_("Names that clients use for files that this one stands in for."),
     )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
@@ -107,6 +107,10 @@ class ModelFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
+            raise ValidationError({"aliases": _("A list of names.")})
 
     def become_default(self) -> None:
         """The default of its kind, and the only one."""
@@ -246,36 +250,3 @@ class NsfwDetector(ModelFile):
         proxy = True
         verbose_name = _("NSFW detector")
         verbose_name_plural = _("NSFW detectors")
-
-
-StylePresetManager = models.Manager.from_queryset(SharedQuerySet)
-
-
-class StylePreset(models.Model):
-    """Words that a request asks for by a name. ``{prompt}`` in them is where the request's own words go."""
-
-    name = models.CharField(_("name"), max_length=255, unique=True)
-    prompt = models.TextField(
-        _("prompt"),
-        blank=True,
-        max_length=10_000,
-        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
-    )
-    negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
-    allowed_sources = models.ManyToManyField(
-        "access.BusinessSource",
-        blank=True,
-        related_name="+",
-        verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
-    )
-
-    objects = StylePresetManager()
-
-    class Meta:
-        verbose_name = _("style preset")
-        verbose_name_plural = _("style presets")
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name

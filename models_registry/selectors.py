@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import ModelFile, ModelFileQuerySet, StylePreset
+from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from access.models import BusinessSource
 
+CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
+
 
 def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
 
 
-def styles_for(source: BusinessSource) -> QuerySet[StylePreset]:
-    return StylePreset.objects.allowed_for(source)
+def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
+    return PromptStyle.objects.allowed_for(source)
+
+
+def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | None:
+    """None as well for one that is disabled or for others: a caller must not learn what others have."""
+    if "\0" in key + variant:
+        return None
+    allowed = StylePreset.objects.usable().allowed_for(source)
+    return (
+        allowed.filter(key=key, variant=variant)
+        .select_related("checkpoint", "vae", "control_model")
+        .prefetch_related("loras__lora")
+        .first()
+    )
+
+
+def is_usable(file: ModelFile, source: BusinessSource) -> bool:
+    return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
 def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
@@ -32,14 +52,27 @@ def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
+def control_model(name: str, source: BusinessSource) -> ModelFile | None:
+    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it."""
+    files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
+    if name in files:
+        return files[name]
+    wanted = CONTROL_HASH.sub("", name).strip().lower()
+    stems = {CONTROL_HASH.sub("", title).lower(): file for title, file in files.items()}
+    if wanted in stems:
+        return stems[wanted]
+    containing = sorted((stem for stem in stems if wanted in stem), key=lambda stem: (len(stem), stem))
+    return stems[containing[0]] if containing else None
+
+
 def identifiers(file: ModelFile) -> tuple[str, ...]:
-    """Every name that A1111's clients give a file, the surest first. All of them are exact and case-sensitive."""
+    """Every name that clients give a file, the surest first. All of them are exact and case-sensitive."""
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
     with_hash = tuple(f"{name} [{file.short_hash}]" for name in names) if file.sha256 else ()
     hashes = (file.sha256, file.short_hash, file.tensors_sha256, file.lora_hash)
-    return (file.name, file.title, *hashes, *names, *with_hash)
+    return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:
@@ -60,7 +93,9 @@ def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
-    light = files.only("name", "path", "sha256", "tensors_sha256", "created_at").order_by("created_at", "pk")
+    light = files.only("name", "aliases", "path", "sha256", "tensors_sha256", "created_at").order_by(
+        "created_at", "pk"
+    )
     ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
     return files.get(pk=min(ranked)[-1]) if ranked else None
 

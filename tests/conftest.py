@@ -33,9 +33,15 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
 def storage_folder(settings, tmp_path: Path) -> Path:
     """Where this test's pictures go."""
     folder = tmp_path / "storage"
-    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(folder)}}
-    settings.STORAGES = settings.STORAGES | {"default": default}
+    settings.STORAGES = settings.STORAGES | {
+        "default": _files(folder),
+        "targets": _files(tmp_path / "targets"),
+    }
     return folder
+
+
+def _files(folder: Path) -> dict[str, object]:
+    return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(folder)}}
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class BusinessSourceAdmin(admin.ModelAdmin):
         "nsfw_policy",
         "created_at",
     ]
-    list_filter = ["enabled", "nsfw_policy"]
+    list_filter = ["enabled", "nsfw_policy", "strict"]
     search_fields = ["name", "title"]
     show_full_result_count = False
     inlines = [KeyInline]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from access.encryption import decrypt, encrypt
-from access.models import AccessKey
+from access.models import AccessKey, BusinessSource, in_networks
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -22,6 +22,7 @@ class Reason(StrEnum):
     """For our own logs. A client learns no more than that it was denied."""
 
     UNKNOWN_KEY = "unknown key"
+    UNKNOWN_SOURCE = "unknown source"
     WRONG_SECRET = "wrong secret"
     DISABLED_KEY = "disabled key"
     DISABLED_SOURCE = "disabled source"
@@ -48,6 +49,18 @@ def authenticate(key_id: str, secret: str, *, dialect: str, address: str) -> Acc
     check_use(key, dialect=dialect, address=address)
     _note_use(key)
     return key
+
+
+def trusted_source(name: str, *, address: str) -> BusinessSource:
+    """The source that a caller without a key names, if it trusts the caller's network; otherwise Denied."""
+    known = KEY_ID.fullmatch(name) and BusinessSource.objects.filter(name=name).first()
+    if not known:
+        raise Denied(Reason.UNKNOWN_SOURCE)
+    if not in_networks(address, known.keyless_networks):
+        raise Denied(Reason.ADDRESS)
+    if not known.enabled:
+        raise Denied(Reason.DISABLED_SOURCE)
+    return known
 
 
 def find_key(key_id: str) -> AccessKey | None:

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import re
 import secrets
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
@@ -23,6 +24,16 @@ def _is_network(text: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def in_networks(address: str, networks: Iterable[str]) -> bool:
+    try:
+        caller = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    # A dual-stack socket reports IPv4 callers as ::ffff:10.0.0.1.
+    caller = getattr(caller, "ipv4_mapped", None) or caller
+    return any(caller in ipaddress.ip_network(network) for network in networks)
 
 
 PLACE = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
@@ -83,10 +94,35 @@ class BusinessSource(models.Model):
             'callbacks may go to: ["images.example.lan", ".example.lan", "10.1.0.0/16"].'
         ),
     )
+    keyless_networks = models.JSONField(
+        _("networks without a key"),
+        default=list,
+        blank=True,
+        help_text=_(
+            "Who calls from there needs no key where a dialect has none, as the SMZDM API: "
+            '["10.1.0.0/16"]. Empty: nobody. Behind a proxy every caller has the proxy\'s address.'
+        ),
+    )
+    comfyui_by_pipeline = models.BooleanField(
+        _("pipeline for ComfyUI"),
+        default=False,
+        help_text=_(
+            "While no ComfyUI runner is registered, requests for that backend are drawn by the pipeline "
+            "instead of being refused."
+        ),
+    )
     public_pictures = models.BooleanField(
         _("public pictures"),
         default=False,
         help_text=_("The URLs of its pictures do not expire. Unset, they all end as such."),
+    )
+    strict = models.BooleanField(
+        _("strict"),
+        default=False,
+        help_text=_(
+            "What A1111 would pass over in silence, as an unknown sampler, style or LoRA, is refused "
+            "instead of noted among the warnings."
+        ),
     )
     nsfw_policy = models.CharField(
         _("NSFW pictures"),
@@ -110,6 +146,8 @@ class BusinessSource(models.Model):
     def clean(self) -> None:
         if not isinstance(self.reachable, list) or not all(map(_is_place, self.reachable)):
             raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
+        if not isinstance(self.keyless_networks, list) or not all(map(_is_network, self.keyless_networks)):
+            raise ValidationError({"keyless_networks": _("A list of networks, as 10.0.0.0/8.")})
 
 
 class CallbackSecret(models.Model):
@@ -204,15 +242,7 @@ class AccessKey(models.Model):
         return not self.dialects or dialect in self.dialects
 
     def allows_address(self, address: str) -> bool:
-        if not self.networks:
-            return True
-        try:
-            caller = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        # A dual-stack socket reports IPv4 callers as ::ffff:10.0.0.1.
-        caller = getattr(caller, "ipv4_mapped", None) or caller
-        return any(caller in ipaddress.ip_network(network) for network in self.networks)
+        return not self.networks or in_networks(address, self.networks)
 
 
 class Posting(models.Model):

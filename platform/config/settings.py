@@ -1,6 +1,7 @@
 """The one settings module. Everything comes from the environment; `.env.example` lists every variable."""
 
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from environs import Env
@@ -41,6 +42,8 @@ INSTALLED_APPS = [
     "jobs",
     "dialects.a1111",
     "dialects.native",
+    "dialects.smzdm",
+    "dialects.zhiqite",
     "console",
 ]
 
@@ -106,14 +109,20 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 MEDIA_ROOT = DATA_DIR / "media"
-STORAGES = {
+STORAGES: dict[str, Any] = {
     # Pictures: outputs and inputs. Another backend of django-storages (S3...) is a matter of the environment.
     "default": {
         "BACKEND": env.str("STORAGE_BACKEND", default="django.core.files.storage.FileSystemStorage"),
         "OPTIONS": env.json("STORAGE_OPTIONS", default={"location": str(MEDIA_ROOT)}),
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    # Where clients may have their pictures copied to (rows of jobs.StorageTarget name these).
+    "targets": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(DATA_DIR / "targets")},
+    },
 }
+STORAGES |= env.json("STORAGE_TARGETS", default={})
 
 # One picture in base64 passes Django's default of 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
@@ -161,6 +170,9 @@ OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 
+# Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
+ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
+
 # Where clients find this platform; empty: the host that they called.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")
 PICTURE_URL_KEY = env.str("PICTURE_URL_KEY", default="")  # signs pictures' URLs; falls back to SECRET_KEY
@@ -168,6 +180,10 @@ PICTURE_URL_AGE_S = env.int("PICTURE_URL_AGE_S", default=7 * 24 * 3600)
 PICTURE_REDIRECTS = env.bool(
     "PICTURE_REDIRECTS", default=False
 )  # to the storage, where it has URLs of its own
+
+# The SMZDM dialect: whether every request must name its source in `from`, and whom one without it belongs to.
+SMZDM_FROM_REQUIRED = env.bool("SMZDM_FROM_REQUIRED", default=False)
+SMZDM_DEFAULT_SOURCE = env.str("SMZDM_DEFAULT_SOURCE", default="demo" if DEMO else "")
 
 # Generation workers follow jobs; they do no work of their own, so there may be more of them than cores.
 GENERATION_WORKERS = env.int("GENERATION_WORKERS", default=8)

@@ -9,6 +9,9 @@ urlpatterns = [
     path("healthz", healthz),
     path("admin/", admin.site.urls),
     path("api/v1/", include("dialects.native.urls")),
+    path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
+    path("", include("jobs.storage_targets.views")),
+    path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
 ]

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from access.models import AccessKey, BusinessSource, Posting
 from jobs.admission import admit
 from jobs.models import Runner
+from jobs.storage_targets.models import StorageTarget
 from models_registry.models import Kind, ModelFile
 
 LISTS = [
@@ -15,6 +16,7 @@ LISTS = [
     "access/posting",
     "jobs/job",
     "jobs/runner",
+    "jobs/storagetarget",
     "models_registry/checkpoint",
     "models_registry/modelfile",
 ]
@@ -26,6 +28,7 @@ def fill(submission, checkpoint):
         source = BusinessSource.objects.create(name=f"source-{tag}")
         key, _secret = AccessKey.issue(source)
         admit(submission(source=source, key=key))
+        StorageTarget.objects.create(channel=tag)
         Runner.objects.create(name=tag, url="http://127.0.0.1:9", token="a-token-of-a-runner")
         ModelFile.objects.create(kind=Kind.CHECKPOINT, name=tag, path=f"checkpoints/{tag}.safetensors")
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobs import picture_urls
 from jobs.models import Job, Output, Preview
-from jobs.picture_urls import base_url, output_urls, preview_url
+from jobs.picture_urls import base_url, control_map_urls, output_urls, preview_url
 from tests.fake_runner import png
 
 PICTURE = png(colour="red")
@@ -20,12 +20,12 @@ HOST = "http://testserver"
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 
-def stored(job: Job, index: int = 0, content_type: str = "image/png") -> Output:
+def stored(job: Job, index: int = 0, content_type: str = "image/png", kind: str = "picture") -> Output:
     path = default_storage.save(f"outputs/{job.pk}-{index}", ContentFile(PICTURE))
     sizes = {"size_bytes": len(PICTURE), "width": 64, "height": 64}
     sha256 = f"{index:064}"
     return Output.objects.create(
-        job=job, index=index, file=path, sha256=sha256, seed=1, content_type=content_type, **sizes
+        job=job, kind=kind, index=index, file=path, sha256=sha256, seed=1, content_type=content_type, **sizes
     )
 
 
@@ -52,6 +52,17 @@ def test_url_gives_the_picture_to_everybody_who_has_it(client, job, suffix):
     assert response.getvalue() == PICTURE
     assert (response["Content-Type"], response["Content-Length"]) == (TYPES[suffix], str(len(PICTURE)))
     assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def test_control_maps_have_urls_of_their_own(client, job):
+    stored(job)
+    stored(job, kind="control_map")
+    (picture,), (control_map,) = output_urls(job, HOST), control_map_urls(job, HOST)
+    assert [client.get(url).status_code for url in (picture, control_map)] == [200, 200]
+    assert control_map.endswith("/map-0.png")
+    assert (
+        client.get(picture.replace("/0.png", "/map-0.png")).status_code == 404
+    )  # its token is not the map's
 
 
 def test_url_needs_no_query_string_and_keeps_the_order(job):

@@ -1,4 +1,5 @@
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
@@ -101,3 +102,16 @@ def test_resolving_costs_one_query_by_name_and_three_otherwise(source, register,
         resolve(Kind.CHECKPOINT, "model 3", source)
     with django_assert_num_queries(3):
         resolve(Kind.CHECKPOINT, "3.safetensors", source)
+
+
+def test_a_file_stands_in_for_others_under_their_names(source, register):
+    file = register("checkpoints/ours.safetensors", aliases=["majicmix.safetensors", "dream"])
+    assert resolve(Kind.CHECKPOINT, "majicmix.safetensors", source) == file
+    theirs = register("checkpoints/dream.safetensors", name="dream")
+    assert resolve(Kind.CHECKPOINT, "dream", source) == theirs
+
+
+def test_other_names_are_a_list_of_names(register):
+    file = register("checkpoints/ours.safetensors", aliases="majicmix")
+    with pytest.raises(ValidationError):
+        file.full_clean()

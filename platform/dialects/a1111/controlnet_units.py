@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +11,7 @@ from access.models import BusinessSource
 from gpu_runner.preprocessors import catalogue
 from gpu_runner.protocol import Picture
 from gpu_runner.request import ControlUnit
-from models_registry.models import Kind, ModelFile
-from models_registry.selectors import list_for
+from models_registry.selectors import control_model
 
 from . import pictures
 from .coercion import Location
@@ -22,7 +20,6 @@ from .errors import Unprocessable
 from .options import Snapshot
 
 SCRIPT = "controlnet"
-HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 NO_MODEL = ("", "none")
 
 
@@ -50,7 +47,8 @@ def read_controls(
         arguments = _arguments(script, location)
         most = int(settings["control_net_unit_count"])
         if len(arguments) > most:
-            settings.warnings.append(_("only the first %d ControlNet units are used") % most)
+            message = _("only the first %d ControlNet units are used") % most
+            settings.fallbacks.add(location, message)
         for index, given in enumerate(arguments[:most]):
             _add(controls, given, source, (*location, index), needs_picture=operation == "txt2img")
     if settings["control_net_no_detectmap"]:
@@ -137,20 +135,7 @@ def _model(name: str, source: BusinessSource, location: Location) -> str:
     place = (*location, "model")
     if name.strip().lower() in NO_MODEL:
         raise Unprocessable.at(place, _("the unit has no ControlNet model"), "value_error.missing")
-    file = find_model(name, source)
+    file = control_model(name, source)
     if file is None:
         raise Unprocessable.at(place, _("ControlNet model not found: %s") % name, "value_error.unknown_model")
     return file.name
-
-
-def find_model(name: str, source: BusinessSource) -> ModelFile | None:
-    """By "stem [hash]", by the stem in any case, or else the shortest that contains the name."""
-    files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
-    if name in files:
-        return files[name]
-    wanted = HASH.sub("", name).strip().lower()
-    stems = {HASH.sub("", title).lower(): file for title, file in files.items()}
-    if wanted in stems:
-        return stems[wanted]
-    containing = sorted((stem for stem in stems if wanted in stem), key=lambda stem: (len(stem), stem))
-    return stems[containing[0]] if containing else None

@@ -42,7 +42,7 @@ def _at_least(least: int) -> Coercion:
     return read
 
 
-def _share(value: Any) -> float:
+def share(value: Any) -> float:
     found = number(value)
     for limit, is_passed, words, kind in (
         (0, found < 0, "greater than or equal to", "ge"),
@@ -54,14 +54,14 @@ def _share(value: Any) -> float:
     return found
 
 
-def _factor(value: Any) -> float:
+def factor(value: Any) -> float:
     found = number(value)
     if found <= 0:
         raise Invalid("ensure this value is greater than 0", "value_error.number.not_gt", {"limit_value": 0})
     return found
 
 
-def _mode(value: Any) -> int:
+def mode(value: Any) -> int:
     if value not in (0, 1):
         context = {"given": value, "permitted": [0, 1]}
         raise Invalid("unexpected value; permitted: 0, 1", "value_error.const", context)
@@ -73,18 +73,18 @@ def _field(coerce: Callable[[Any], Any], default: Any) -> Field:
 
 
 FIELDS: dict[str, Field] = {
-    "resize_mode": _field(_mode, 0),
+    "resize_mode": _field(mode, 0),
     "show_extras_results": _field(boolean, True),
-    "gfpgan_visibility": _field(_share, 0.0),
-    "codeformer_visibility": _field(_share, 0.0),
-    "codeformer_weight": _field(_share, 0.0),
-    "upscaling_resize": _field(_factor, 2.0),
+    "gfpgan_visibility": _field(share, 0.0),
+    "codeformer_visibility": _field(share, 0.0),
+    "codeformer_weight": _field(share, 0.0),
+    "upscaling_resize": _field(factor, 2.0),
     "upscaling_resize_w": _field(_at_least(1), 512),
     "upscaling_resize_h": _field(_at_least(1), 512),
     "upscaling_crop": _field(boolean, True),
     "upscaler_1": _field(string, upscalers.NONE),
     "upscaler_2": _field(string, upscalers.NONE),
-    "extras_upscaler_2_visibility": _field(_share, 0.0),
+    "extras_upscaler_2_visibility": _field(share, 0.0),
     "upscale_first": _field(boolean, False),  # without effect in the original too
 }
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from jobs.errors import ForbiddenAddress, Refused
-from jobs.outbound.pictures import fetch_picture
-from jobs.outbound.policy import Policy
+from jobs.errors import ForbiddenAddress, OverLimit, Refused
+from jobs.outbound.pictures import PictureFetcher
 
 from . import pictures
 from .errors import WireError
 
 # Wherever they are: also in ControlNet's units, and in the list of the extras.
 NAMES = frozenset({"init_images", "mask", "latent_mask", "image", "input_image", "mask_image", "data"})
-SHORTEST_S = 0.001
 
 
 def followed(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
@@ -38,17 +33,13 @@ def _walked(value: Any, name: str, fetched: Callable[[str], str]) -> Any:
 
 class _Fetcher:
     def __init__(self, source: BusinessSource) -> None:
-        self.policy = Policy.of(source)
-        self.deadline = time.monotonic() + self.policy.total_s
-        self.left = source.max_images
+        self.fetch = PictureFetcher(source)
 
     def __call__(self, url: str) -> str:
-        self.left -= 1
-        if self.left < 0:
-            raise WireError(422, detail=_("The request names more pictures by URL than its source may draw."))
-        limits = replace(self.policy, total_s=max(SHORTEST_S, self.deadline - time.monotonic()))
         try:
-            return pictures.encode(fetch_picture(url, limits))
+            return pictures.encode(self.fetch(url))
+        except OverLimit as refused:
+            raise WireError(422, detail=refused.message) from None
         except ForbiddenAddress as refused:
             message = "Request to local resource not allowed"
             raise WireError(500, detail=message, errors=refused.message) from None

@@ -16,6 +16,7 @@ from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for, styles_for
 
 from .base import WireView
+from .command_flags import FLAGS
 from .samplers import samplers, schedulers
 
 Answer = Callable[[AccessKey], Any]
@@ -112,18 +113,24 @@ def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
         "model_name": file and PurePosixPath(file.path).stem,
         "model_path": file and file.path,
         "model_url": None,
-        "scale": 4.0,
+        "scale": 4.0,  # what the original says of those whose files do not tell
     }
 
 
 # The second is how clients find out that there is ControlNet; nobody calls it.
-SCRIPTS = ["controlnet", "controlnet m2m"]
+ALWAYS_ON = "controlnet"
+SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
+
+
+def _script(name: str, is_img2img: bool) -> dict[str, Any]:
+    return {"name": name, "is_alwayson": name == ALWAYS_ON, "is_img2img": is_img2img, "args": []}
+
 
 READABLE: dict[str, Answer] = {
     "sd-models": sd_models,
     "samplers": lambda key: samplers(),
     "schedulers": lambda key: schedulers(),
-    "cmd-flags": lambda key: {"api": True, "api_auth": None, "nowebui": True},
+    "cmd-flags": lambda key: FLAGS,
     "upscalers": upscalers,
     "latent-upscale-modes": lambda key: [{"name": mode.name} for mode in LATENT_MODES],
     "sd-vae": vaes,
@@ -134,7 +141,9 @@ READABLE: dict[str, Answer] = {
     "embeddings": embeddings,
     "loras": loras,
     "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": SCRIPTS},
-    "script-info": lambda key: [],
+    "script-info": lambda key: [
+        _script(name, is_img2img) for is_img2img in (False, True) for name in SCRIPTS
+    ],
     "extensions": lambda key: [],
     "memory": memory,
 }

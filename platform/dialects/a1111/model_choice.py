@@ -12,7 +12,7 @@ from models_registry.models import Kind
 from models_registry.selectors import list_for, resolve
 
 from .errors import WireError
-from .options import Snapshot
+from .options import OVERRIDES, Snapshot
 
 OWN_VAE = (None, "", "Automatic", "None")
 NO_REFINER = (None, "", "None", "none")
@@ -36,7 +36,8 @@ def _vae(settings: Snapshot, source: BusinessSource) -> str:
     try:
         return resolve(Kind.VAE, name, source).name
     except ModelNotFound:
-        settings.warnings.append(_("sd_vae is unknown, and the checkpoint's own VAE is used: %s") % name)
+        message = _("sd_vae is unknown, and the checkpoint's own VAE is used: %s") % name
+        settings.fallbacks.add((*OVERRIDES, "sd_vae"), message)
         return ""
 
 

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from .coercion import boolean, integer, number, string, strings
+from .option_table_stock import NOT_TAKEN, UNUSED
 
 
 class Effect(Enum):
@@ -58,10 +59,11 @@ OPTIONS: dict[str, Option] = {
     "enable_pnginfo": Option(True, HONOURED),
     "return_grid": Option(True, HONOURED),
     "grid_save": Option(True, HARMLESS),
-    "grid_only_if_multiple": Option(True, FIXED),
-    "n_rows": Option(-1, FIXED),
-    "return_mask": Option(False, FIXED),
-    "return_mask_composite": Option(False, FIXED),
+    "grid_only_if_multiple": Option(True, HONOURED),
+    "grid_prevent_empty_spots": Option(False, HONOURED),
+    "n_rows": Option(-1, HONOURED),
+    "return_mask": Option(False, HONOURED),
+    "return_mask_composite": Option(False, HONOURED),
     "face_restoration": Option(False, FIXED),
     "face_restoration_model": Option("CodeFormer", HARMLESS),
     "code_former_weight": Option(0.5, HARMLESS),
@@ -114,6 +116,7 @@ OPTIONS: dict[str, Option] = {
     "sd_lora": Option("None", FIXED),
     "lora_preferred_name": Option("Alias from file", HARMLESS),
     "lora_add_hashes_to_infotext": Option(True, HARMLESS),
+    "disable_weights_auto_swap": Option(True, HONOURED),
     "control_net_unit_count": Option(3, HONOURED),
     "control_net_no_detectmap": Option(False, HONOURED),
     "control_net_model_cache_size": Option(2, HARMLESS),
@@ -130,3 +133,6 @@ OPTIONS: dict[str, Option] = {
     "api_forbid_local_requests": Option(True, READ_ONLY),
     "api_useragent": Option("", READ_ONLY),
 }
+
+OPTIONS |= {name: Option(default, HARMLESS) for name, default in UNUSED.items()}
+OPTIONS |= {name: Option(default, FIXED) for name, default in NOT_TAKEN.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 from django.conf import settings as django_settings
@@ -18,8 +19,11 @@ from .coercion import Invalid, InvalidItems, Location
 from .errors import Unprocessable, WireError, model_not_found
 from .models import KeyOptions
 from .option_table import OPTIONS, Effect
+from .silent_fallbacks import SilentFallbacks
 
 CHECKPOINT = "sd_model_checkpoint"
+OVERRIDES: Location = ("body", "override_settings")
+LONGEST = 4000  # characters of a value as JSON
 OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
 RANGES: dict[str, tuple[float, float]] = {
     "CLIP_stop_at_last_layers": (1, 12),
@@ -42,6 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "beta_dist_alpha": (0.01, 10),
     "beta_dist_beta": (0.01, 10),
     "uni_pc_order": (1, 9),
+    "n_rows": (-1, 16),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "randn_source": ("GPU", "CPU", "NV"),
@@ -111,6 +116,7 @@ def _is_writable(name: str, value: Any) -> bool:
 def _read(name: str, value: Any) -> Any:
     option = OPTIONS[name]
     read = option.coerce(value)
+    _check_length(read)
     if option.effect is Effect.FIXED and read not in (option.default, *option.same):
         raise Invalid(_("not supported yet: only the default is"), "value_error.unsupported")
     if name in RANGES:
@@ -127,6 +133,12 @@ def _read(name: str, value: Any) -> Any:
 def _emphasis(name: str) -> str:
     """The original does as usual for a name that it does not know."""
     return name if name in get_args(Emphasis) else "Original"
+
+
+def _check_length(value: Any) -> None:
+    if len(json.dumps(value)) > LONGEST:
+        message = f"ensure this value has at most {LONGEST} characters"
+        raise Invalid(message, "value_error.any_str.max_length", {"limit_value": LONGEST})
 
 
 def _check_range(value: float, least: float, most: float) -> None:
@@ -149,26 +161,24 @@ class Snapshot:
     """The options that one job is drawn with: the key's, with the request's overrides over them."""
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
-        self.warnings: list[str] = []
+        self.fallbacks = SilentFallbacks()
         self.dropped: set[str] = set()
-        self.overrides = read_changes(
-            self._without_unknown_checkpoint(key, overrides), ("body", "override_settings")
-        )
+        self.overrides = read_changes(self._without_unknown_checkpoint(key, overrides), OVERRIDES)
         configured = current(key)
         self.values = configured | self.overrides
         if restore and self.values["samples_format"] != configured["samples_format"]:
             # The original encodes after the settings are put back, and clients have got used to it.
             self.values["samples_format"] = configured["samples_format"]
-            self.warnings.append(
-                _("override_settings.samples_format acts only without restoring the settings")
-            )
+            message = _("override_settings.samples_format acts only without restoring the settings")
+            self.fallbacks.add((*OVERRIDES, "samples_format"), message)
 
     def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
         name = overrides.get(CHECKPOINT)
         if name is None or _checkpoint_or_none(name, key) is not None:
             return overrides
         self.dropped.add(CHECKPOINT)
-        self.warnings.append(_("override_settings.sd_model_checkpoint is unknown and was dropped: %s") % name)
+        message = _("override_settings.sd_model_checkpoint is unknown and was dropped: %s") % name
+        self.fallbacks.add((*OVERRIDES, CHECKPOINT), message)
         return {option: value for option, value in overrides.items() if option != CHECKPOINT}
 
     def __getitem__(self, name: str) -> Any:

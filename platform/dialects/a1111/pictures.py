@@ -64,10 +64,21 @@ def without_infotext(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def grid(files: list[bytes]) -> bytes:
-    """All pictures in one PNG, in about as many rows as columns."""
+def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
+    """By the option ``n_rows``: -1 is about as many rows as columns, 0 a row for each picture of a batch."""
+    rows = settings["n_rows"]
+    if rows == 0:
+        rows = batch_size
+    elif rows < 0 and settings["grid_prevent_empty_spots"]:
+        rows = next(rows for rows in range(math.isqrt(count), 0, -1) if count % rows == 0)
+    elif rows < 0:
+        rows = round(math.sqrt(count))
+    return min(rows, count)
+
+
+def grid(files: list[bytes], rows: int) -> bytes:
+    """All pictures in one PNG."""
     pictures = [Image.open(io.BytesIO(data)) for data in files]
-    rows = round(math.sqrt(len(pictures)))
     columns = math.ceil(len(pictures) / rows)
     width, height = pictures[0].size
     sheet = Image.new("RGB", (columns * width, rows * height), "black")

@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.extra_networks import BadTag, Tag, extra_networks
+from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
-from models_registry.models import Kind, StylePreset
-from models_registry.selectors import resolve, styles_for
+from models_registry.models import PromptStyle
+from models_registry.selectors import styles_for
 
 from .options import Snapshot
 
@@ -51,11 +52,11 @@ class Prompts:
     def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
         for tag in tags:
             try:
-                yield _use(tag, self._source)
+                yield lora_use(tag, self._source)
             except (BadTag, ModelNotFound) as error:
                 message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
                 words = {"kind": tag.kind, "name": tag.name, "reason": error}
-                self._settings.warnings.append(message % words)
+                self._settings.fallbacks.add(("body", "prompt"), message % words)
 
 
 def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSour
     }
 
 
-def _chosen_styles(names: list[str], source: BusinessSource) -> list[StylePreset]:
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
     """In the request's order. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]
@@ -81,14 +82,3 @@ def _with_style(text: str, style: str) -> str:
     if PLACE in style:
         return style.replace(PLACE, text)
     return ", ".join(part for part in (text.strip(), style.strip()) if part)
-
-
-def _use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
-    if not tag.is_lora:
-        raise BadTag(_("there are no models of this kind here"))
-    if tag.rank is not None:
-        raise BadTag(_("a share of its ranks cannot be had"))
-    file = resolve(Kind.LORA, tag.name, source) if tag.name else None
-    if file is None:
-        raise BadTag(_("it has no name"))
-    return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder}

@@ -22,23 +22,29 @@ from .img2img import img2img, init_files, mask_file
 from .limits import bounds_as_on_the_wire
 from .links import followed
 from .model_choice import model_choice
+from .pasted_infotext import pasted
 from .prompts import prompts
 from .sampling import noise, sampling
+from .unheeded import unheeded
 from .unsupported import refuse_unsupported
 
 FIELDS: dict[str, dict[str, Field]] = {"txt2img": TXT2IMG, "img2img": IMG2IMG}
 MULTIPLE = 8
 MAX_ID = 200
 MASKS = ("mask", "latent_mask")
+GRID = ("return_grid", "n_rows", "grid_only_if_multiple", "grid_prevent_empty_spots")
+MASK_PICTURES = ("return_mask", "return_mask_composite")
 LONG_TEXT = 2000  # no setting is longer; a picture always is
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Raises Unprocessable or WireError for whatever cannot become one."""
+    body, left_out = pasted(operation, body, key)
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
     parameters = followed(parameters, key.source)
     settings = _snapshot(key, parameters)
+    unheeded(body, left_out, parameters, settings, key.source)
     begin: dict[str, Any] = {}
     files: list[bytes] = []
     mask: bytes | None = None
@@ -48,6 +54,8 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     controls = read_controls(parameters, settings, key.source, operation)
     begin |= {"controls": controls.units, **_counts(parameters, files)}
     request = _generation_request(operation, key.source, parameters, settings, begin)
+    if key.source.strict:
+        settings.fallbacks.refuse()
     if not parameters["override_settings_restore_afterwards"]:
         options.store(key, settings.overrides)
     return Submission(
@@ -151,8 +159,9 @@ def _received(parameters: dict[str, Any], settings: options.Snapshot) -> dict[st
     return {
         "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},
         "enable_pnginfo": settings["enable_pnginfo"],
-        "return_grid": settings["return_grid"],
-        "warnings": settings.warnings,
+        "grid": {name: settings[name] for name in GRID},
+        "masks": {name: settings[name] for name in MASK_PICTURES},
+        "warnings": settings.fallbacks.messages,
     }
 
 

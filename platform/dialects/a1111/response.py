@@ -9,12 +9,12 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import infotext_models
-from jobs.infotext import extra_pairs
+from jobs.infotext import VERSION, extra_pairs
 from jobs.models import Job, Output, State
 from jobs.picture_files import with_infotext
 from jobs.pictures import read_input, read_output
 
-from . import extras, pictures
+from . import extras, mask_pictures, pictures
 from .errors import WireError
 
 IN_PROGRESS_RETRY_S = 5
@@ -43,8 +43,10 @@ def generation(job: Job) -> dict[str, Any]:
     parameters = job.received["parameters"]
     files = _files(job, outputs) if parameters["send_images"] else []
     has_grid = _has_grid(job, outputs)
+    pictured = mask_pictures.interleaved(job, files) if files else []
     if has_grid and files:
-        files.insert(0, _grid(job, files, outputs))
+        pictured.insert(0, _grid(job, files, outputs))
+    files = pictured
     if parameters["send_images"]:
         files += [read_output(output) for output in job.control_maps]
     return {
@@ -60,14 +62,15 @@ def _files(job: Job, outputs: list[Output]) -> list[bytes]:
 
 
 def _has_grid(job: Job, outputs: list[Output]) -> bool:
-    return bool(
-        job.received["parameters"]["save_images"] and job.received["return_grid"] and len(outputs) > 1
-    )
+    wanted = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
+    fewest = 2 if job.received["grid"]["grid_only_if_multiple"] else 1
+    return bool(wanted and len(outputs) >= fewest)
 
 
 def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
     infotext = outputs[0].infotext if job.received["enable_pnginfo"] else ""
-    return with_infotext(pictures.grid(files), job.generation_request.output_format, infotext)
+    rows = pictures.grid_rows(len(files), job.generation_request.batch_size, job.received["grid"])
+    return with_infotext(pictures.grid(files, rows), job.generation_request.output_format, infotext)
 
 
 def _echo(job: Job) -> dict[str, Any]:
@@ -127,8 +130,8 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "styles": parameters["styles"] or [],
         "job_timestamp": timestamp(job),
         "clip_skip": request.clip_skip,
-        "is_using_inpainting_conditioning": False,
-        "version": None,
+        "is_using_inpainting_conditioning": "atelier.inpainting" in job.checkpoint.metadata,
+        "version": VERSION,
         "warnings": job.received["warnings"],
     }
 

@@ -25,6 +25,7 @@ from .body import read_object
 from .coercion import Coercion, Invalid, boolean, string
 from .errors import Unprocessable, WireError
 from .limits import refusal
+from .png_info import png_info
 from .request import read_submission
 from .response import JOB_HEADER, outcome
 
@@ -113,6 +114,11 @@ class Options(WireView):
     def post(self, request: Request) -> Response:
         options.write(self.key, read_object(request._request))
         return Response(None)
+
+
+class PngInfo(WireView):
+    def post(self, request: Request) -> Response:
+        return Response(png_info(self.key, read_object(request._request)))
 
 
 class TaskProgress(WireView):

@@ -203,7 +203,7 @@ def job_detail(job: Job) -> JobDetail:
         ends_in_s=None if job.is_terminal else expected.ends_in_s,
         device_seconds=job.device_seconds,
         request=job.generation_request,
-        outputs=[_output(output) for output in job.outputs.all()],
+        outputs=[_output(output) for output in job.pictures],
         timeline=[step(transition) for transition in job.transitions.all()],
     )
 

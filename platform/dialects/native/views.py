@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from access.models import BusinessSource
 from jobs import idempotency
 from jobs.admission import Submission, admit_or_find
-from jobs.models import Job, Output
+from jobs.models import Job
 from jobs.quoting import quote
 from jobs.selectors import job_get
 
@@ -194,7 +194,7 @@ class OneOutput(OneJob):
     )
     def get(self, request: Request, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         """The bytes of one picture. It never changes."""
-        output = Output.objects.filter(job=self.job(job_id), index=index).first()
+        output = self.job(job_id).pictures.filter(index=index).first()
         if output is None:
             raise Problem.not_found()
         return output_file(output, request)

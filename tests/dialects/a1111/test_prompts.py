@@ -2,13 +2,13 @@
 
 import pytest
 
-from models_registry.models import Family, Kind, ModelFile, StylePreset
+from models_registry.models import Family, Kind, ModelFile, PromptStyle
 
 
 @pytest.fixture
 def styles(db) -> None:
-    StylePreset.objects.create(name="ink", prompt="ink drawing", negative_prompt="colour")
-    StylePreset.objects.create(name="framed", prompt="a frame around {prompt}, {prompt} again")
+    PromptStyle.objects.create(name="ink", prompt="ink drawing", negative_prompt="colour")
+    PromptStyle.objects.create(name="framed", prompt="a frame around {prompt}, {prompt} again")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_style_alone_is_a_prompt(alice, styles) -> None:
 
 
 def test_anothers_style_is_an_unknown_one(alice, styles, other_source) -> None:
-    StylePreset.objects.get(name="ink").allowed_sources.add(other_source)
+    PromptStyle.objects.get(name="ink").allowed_sources.add(other_source)
     assert prompts(alice.submit(prompt="a cat", styles=["ink"])) == ("a cat", "")
     assert [style["name"] for style in alice.get("prompt-styles").json()] == ["framed"]
 

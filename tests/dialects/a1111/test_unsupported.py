@@ -7,7 +7,6 @@ import pytest
     ("field", "value"),
     [
         ("restore_faces", True),
-        ("infotext", "Steps: 20"),
     ],
 )
 def test_a_field_without_its_feature_is_422(alice, field, value) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from launch import demo_data
+from launch import demo_clients, demo_data
 
 
 class Command(BaseCommand):
@@ -21,3 +21,4 @@ class Command(BaseCommand):
         call_command("collectstatic", verbosity=0, interactive=False)
         demo_data.copy_demo_models()
         demo_data.credentials(base_url)
+        demo_clients.prepare(base_url)

@@ -1,0 +1,177 @@
+"""Whole pipelines under a name: what a vendor's style key draws with.
+
+A prompt style is words alone; a style preset is the checkpoint, the words, the LoRAs, the ControlNet and the numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from gpu_runner import catalogue
+from gpu_runner.preprocessors import catalogue as modules
+from models_registry.querysets import SharedQuerySet
+
+
+def _between(lowest: float, highest: float) -> list[Any]:
+    return [MinValueValidator(lowest), MaxValueValidator(highest)]
+
+
+class StylePresetQuerySet(SharedQuerySet["StylePreset"]):
+    def usable(self) -> StylePresetQuerySet:
+        return self.filter(enabled=True)
+
+
+StylePresetManager = models.Manager.from_queryset(StylePresetQuerySet)
+
+
+class StylePreset(models.Model):
+    """One style that clients ask for by its key, and by a variant where the key has several."""
+
+    class Task(models.TextChoices):
+        IMG2IMG = "img2img", _("from a picture")
+        TXT2IMG = "txt2img", _("from words alone")
+
+    key = models.CharField(_("key"), max_length=100, help_text=_("As clients write it."))
+    variant = models.CharField(
+        _("variant"),
+        max_length=100,
+        blank=True,
+        help_text=_("Of keys that have several; empty: the key's own."),
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    task = models.CharField(_("task"), max_length=8, choices=Task, default=Task.IMG2IMG)
+
+    checkpoint = models.ForeignKey(
+        "models_registry.ModelFile",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        limit_choices_to={"kind": "checkpoint"},
+        related_name="+",
+        verbose_name=_("checkpoint"),
+        help_text=_("None: the default one."),
+    )
+    vae = models.ForeignKey(
+        "models_registry.ModelFile",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        limit_choices_to={"kind": "vae"},
+        related_name="+",
+        verbose_name=_("VAE"),
+        help_text=_("None: the checkpoint's own."),
+    )
+    prompt = models.TextField(
+        _("prompt"),
+        blank=True,
+        max_length=10_000,
+        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
+    )
+    negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
+    prompt_required = models.BooleanField(_("needs a prompt"), default=False)
+
+    sampler = models.CharField(_("sampler"), max_length=64, default="DPM++ 2M")
+    scheduler = models.CharField(_("scheduler"), max_length=64, default="Karras")
+    steps = models.PositiveIntegerField(_("steps"), default=20, validators=_between(1, 500))
+    guidance_scale = models.FloatField(_("guidance scale"), default=7.0, validators=_between(0, 100))
+    strength = models.FloatField(_("strength"), default=0.6, validators=_between(0, 1))
+    clip_skip = models.PositiveIntegerField(_("CLIP skip"), default=1, validators=_between(1, 12))
+    keep_texture = models.BooleanField(_("keep the picture's texture"), default=True)
+    long_side = models.PositiveIntegerField(
+        _("long side"),
+        default=704,
+        validators=[MaxValueValidator(4096)],
+        help_text=_("Pixels; the short side follows the picture. 0: the picture's own size."),
+    )
+    width = models.PositiveIntegerField(_("width"), default=512, validators=_between(64, 4096))
+    height = models.PositiveIntegerField(_("height"), default=512, validators=_between(64, 4096))
+
+    control_module = models.CharField(
+        _("preprocessor"), max_length=64, blank=True, help_text=_("Empty: no ControlNet.")
+    )
+    control_model = models.ForeignKey(
+        "models_registry.ModelFile",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        limit_choices_to={"kind": "controlnet"},
+        related_name="+",
+        verbose_name=_("ControlNet"),
+    )
+    control_weight = models.FloatField(_("ControlNet weight"), default=1.0, validators=_between(0, 2))
+    control_optional = models.BooleanField(
+        _("draw without the ControlNet"),
+        default=False,
+        help_text=_("Where its file is missing. Otherwise such a request is refused."),
+    )
+
+    max_steps = models.PositiveIntegerField(_("most steps"), default=100, validators=_between(1, 500))
+    max_long_side = models.PositiveIntegerField(
+        _("longest side"), default=2048, validators=_between(64, 4096)
+    )
+    allowed_sources = models.ManyToManyField(
+        "access.BusinessSource",
+        blank=True,
+        related_name="+",
+        verbose_name=_("allowed sources"),
+        help_text=_("None: every source."),
+    )
+
+    objects = StylePresetManager()
+
+    class Meta:
+        verbose_name = _("style preset")
+        verbose_name_plural = _("style presets")
+        ordering = ["key", "variant"]
+        constraints = [models.UniqueConstraint(fields=["key", "variant"], name="one_style_preset_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.key} / {self.variant}" if self.variant else self.key
+
+    def clean(self) -> None:
+        if not catalogue.is_sampler(self.sampler):
+            raise ValidationError({"sampler": _("There is no such sampler.")})
+        if not catalogue.is_scheduler(self.scheduler):
+            raise ValidationError({"scheduler": _("There is no such scheduler.")})
+        if self.control_module and modules.find(self.control_module) is None:
+            raise ValidationError({"control_module": _("There is no such preprocessor.")})
+
+    def words(self, prompt: str) -> str:
+        """The prompt to draw from, for the request's own one."""
+        if "{prompt}" in self.prompt:
+            return self.prompt.replace("{prompt}", prompt)
+        return ", ".join(part for part in (prompt.strip(), self.prompt) if part)
+
+
+class StylePresetLora(models.Model):
+    """A LoRA of a preset, under the name by which clients weigh it."""
+
+    preset = models.ForeignKey(StylePreset, on_delete=models.CASCADE, related_name="loras")
+    name = models.CharField(_("name"), max_length=255, help_text=_("As clients write it."))
+    lora = models.ForeignKey(
+        "models_registry.ModelFile",
+        on_delete=models.PROTECT,
+        limit_choices_to={"kind": "lora"},
+        related_name="+",
+        verbose_name=_("LoRA"),
+    )
+    weight = models.FloatField(
+        _("weight"), default=0.0, validators=_between(-10, 10), help_text=_("Where the request names none.")
+    )
+
+    class Meta:
+        verbose_name = _("LoRA of a style preset")
+        verbose_name_plural = _("LoRAs of a style preset")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["preset", "name"], name="one_lora_per_name_and_preset")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,69 @@
+"""A key proves its source; without one, ``from`` names a source that trusts the caller's network."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from access.authentication import Denied, authenticate, trusted_source
+from access.models import AccessKey, BusinessSource
+
+from .errors import Code, WireError
+
+DIALECT = "smzdm"
+
+
+@dataclass(frozen=True)
+class Caller:
+    source: BusinessSource
+    key: AccessKey | None
+
+
+def caller(request: HttpRequest, sender: str) -> Caller:
+    """``sender`` is what the body says in ``from``. Strangers learn nothing of which sources there are."""
+    if not sender and settings.SMZDM_FROM_REQUIRED:
+        raise WireError(Code.PARAMETER, _("%(field)s is missing.") % {"field": "from"})
+    address = request.META.get("REMOTE_ADDR", "")
+    try:
+        credentials = _credentials(request.headers.get("Authorization", ""))
+        if credentials is None:
+            name = sender or settings.SMZDM_DEFAULT_SOURCE
+            return Caller(trusted_source(name, address=address), None)
+        key = authenticate(*credentials, dialect=DIALECT, address=address)
+    except (Denied, ValueError):
+        raise _denied() from None
+    if sender not in ("", key.source.name):
+        raise _denied()
+    return Caller(key.source, key)
+
+
+def _denied() -> WireError:
+    return WireError(Code.CALLER, _("from: this caller is not registered, or may not call from here."))
+
+
+def _credentials(header: str) -> tuple[str, str] | None:
+    """Of ``Bearer <key id>:<secret>``, or Basic with the same two. ValueError where there is neither."""
+    if not header:
+        return None
+    scheme, _space, text = header.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            pass
+        case "basic":
+            text = _decoded(text.strip())
+        case _:
+            raise ValueError("unknown scheme")
+    key_id, _colon, secret = text.strip().partition(":")
+    return key_id, secret
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except binascii.Error as error:
+        raise ValueError("not base64") from error

@@ -1,0 +1,80 @@
+"""One envelope for everything: ``{"error_code", "error_msg", "data"}``, with HTTP 200 whatever it says."""
+
+from __future__ import annotations
+
+import logging
+from enum import IntEnum
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+
+from jobs.errors import Refused
+
+log = logging.getLogger(__name__)
+
+
+class Code(IntEnum):
+    OK = 0
+    PARAMETER = 1001
+    PICTURE = 1002
+    MODEL = 1003
+    GENERATION = 1004
+    BUSY = 1005
+    CALLER = 1006
+    UNSUPPORTED = 1007
+
+
+REFUSED = {
+    "unknown_model": Code.MODEL,
+    "bad_picture": Code.PICTURE,
+    "queue_full": Code.BUSY,
+    "source_disabled": Code.CALLER,
+    "unsupported": Code.UNSUPPORTED,
+}  # by code; PARAMETER for all others
+FIELDS = {"callback": "callback_url"}  # what the jobs call otherwise
+
+
+class WireError(Exception):
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+    @classmethod
+    def of(cls, refused: Refused) -> WireError:
+        field = FIELDS.get(refused.field or "")
+        message = f"{field}: {refused.message}" if field else refused.message
+        return cls(REFUSED.get(refused.code, Code.PARAMETER), message)
+
+    @classmethod
+    def invalid(cls, error: ValidationError) -> WireError:
+        """The first thing that is wrong. What was sent is not given back."""
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            return cls(Code.PARAMETER, _("%(field)s is missing.") % {"field": name})
+        return cls(Code.PARAMETER, f"{name}: {first['msg']}")
+
+
+def envelope(data: Any, code: Code = Code.OK, message: str = "") -> dict[str, Any]:
+    return {"error_code": int(code), "error_msg": message, "data": data}
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response:
+    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    match error:
+        case WireError():
+            return Response(envelope([], error.code, error.message))
+        case Refused():
+            return answer(WireError.of(error), context)
+        case ValidationError():
+            return answer(WireError.invalid(error), context)
+        case RequestDataTooBig():
+            return answer(WireError(Code.PARAMETER, _("The request body is too large.")), context)
+        case APIException():
+            return answer(WireError(Code.PARAMETER, str(error.detail)), context)
+    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    return answer(WireError(Code.GENERATION, _("Internal error.")), context)

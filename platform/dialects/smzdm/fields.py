@@ -1,0 +1,79 @@
+"""What clients send to each route, field by field, in the vendor's own spelling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from .coercion import Channel, Flag, Integer, List, Number, Object, Text
+
+URL = Annotated[Text, Field(min_length=1, max_length=2000)]
+Words = Annotated[Text, Field(max_length=20_000)]
+Name = Annotated[Text, Field(min_length=1, max_length=255)]
+NO_CALLBACK = -1
+MOST = 2**63 - 1
+DEFAULT_NEGATIVE_PROMPT = (
+    "worst quality, low quality, blurry, watermark, signature, text, nsfw, people, hands, "
+    "deformed, folds, wrinkles, white border, grayscale, monochrome"
+)
+
+
+class UploadConfig(BaseModel):
+    """Which storage target the pictures are copied to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    channel: Channel
+    type: Literal["public", "private"] = "public"
+    oper: Annotated[Text, Field(max_length=200)] = ""  # who asked; kept with the job
+    public_host: Flag = False  # give out the target's public host instead of the storage's own
+
+
+class Fields(BaseModel):
+    """What every route takes. Unknown fields are ignored, as the vendor does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sender: Annotated[Text, Field(alias="from", max_length=64)] = ""
+    upload_img_config: Annotated[UploadConfig | None, Object] = None
+
+
+class ChangeBackgroundFields(Fields):
+    img_url: URL
+    prompt: Annotated[Words, Field(min_length=1)]
+    mask_url: URL | None = None
+    negative_prompt: Words = DEFAULT_NEGATIVE_PROMPT
+    is_remove_bg: Flag = True
+    width: Annotated[Integer, Field(ge=0, le=4096)] = 0
+    height: Annotated[Integer, Field(ge=0, le=4096)] = 0
+    is_controlnet: Flag = True
+    control_model: Annotated[Text, Field(max_length=255)] = ""
+    batch_size: Annotated[Integer, Field(ge=1, le=256)] = 1
+    mast_expend_num: Annotated[Integer, Field(ge=-256, le=256)] = -2
+    sd_model_checkpoint: Annotated[Text, Field(max_length=255)] = ""
+    sd_lora_name: Annotated[tuple[Name, ...], List, Field(max_length=32)] = ()
+    sd_lora_weight: Annotated[
+        tuple[Annotated[Number, Field(ge=-10, le=10)], ...], List, Field(max_length=32)
+    ] = ()
+    api_type: Literal["pipeline", "comfyui"] = "pipeline"
+    callback_url: URL | None = None
+    taskid: Annotated[Integer, Field(ge=-MOST, le=MOST)] = NO_CALLBACK
+    steps: Annotated[Integer, Field(ge=1, le=500)] = 25
+    seed: Annotated[Integer, Field(ge=-1, le=2**32 - 1)] = -1  # ours: the vendor has none
+
+    @model_validator(mode="after")
+    def has_a_weight_for_each_lora(self) -> ChangeBackgroundFields:
+        if len(self.sd_lora_name) != len(self.sd_lora_weight):
+            raise PydanticCustomError("lengths", "sd_lora_name and sd_lora_weight differ in length")
+        return self
+
+    @property
+    def asks_for_control(self) -> bool:
+        """By a word of its own, not only by leaving the default as it is."""
+        return self.is_controlnet and bool(self.control_model or "is_controlnet" in self.model_fields_set)
+
+    @property
+    def calls_back(self) -> bool:
+        return bool(self.callback_url) and self.taskid != NO_CALLBACK

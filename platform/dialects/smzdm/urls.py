@@ -1,0 +1,10 @@
+"""Routes of the SMZDM picture API, below /pictures/."""
+
+from django.urls import URLPattern, path
+
+from . import views
+
+urlpatterns: list[URLPattern] = [
+    path("change_background", views.ChangeBackground.as_view()),
+    path("create_img_by_mj", views.Midjourney.as_view()),
+]

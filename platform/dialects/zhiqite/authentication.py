@@ -1,0 +1,31 @@
+"""Two headers with plain values, or the same two in the query."""
+
+from __future__ import annotations
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from access.authentication import Denied, authenticate
+from access.models import AccessKey
+
+from .errors import WireError
+
+DIALECT = "zhiqite"
+KEY_ID = "X-Request-req-accessKeyId"
+SECRET = "X-Request-req-accessKeySecret"
+
+
+class KeyHeaders(BaseAuthentication):
+    """Gives ``request.auth`` the access key."""
+
+    def authenticate(self, request: Request) -> tuple[None, AccessKey]:
+        key_id, secret = (_credential(request, name) for name in (KEY_ID, SECRET))
+        try:
+            address = request.META.get("REMOTE_ADDR", "")
+            return None, authenticate(key_id, secret, dialect=DIALECT, address=address)
+        except Denied:
+            raise WireError("accessKey invalid", status=401, told=False) from None
+
+
+def _credential(request: Request, name: str) -> str:
+    return request.headers.get(name) or request.query_params.get(name) or ""

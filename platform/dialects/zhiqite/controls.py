@@ -1,0 +1,68 @@
+"""From the units of ``alwayson_scripts.controlnet`` to the canonical request's control units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from gpu_runner.preprocessors import catalogue
+from gpu_runner.request import ControlUnit
+from models_registry.selectors import control_model
+
+from .errors import WireError
+from .fields_v2 import Unit
+from .inputs import Inputs
+
+SAME = (
+    "weight",
+    "guidance_start",
+    "guidance_end",
+    "control_mode",
+    "resize_mode",
+    "pixel_perfect",
+)
+PLACE = "alwayson_scripts.controlnet.args"
+
+
+def control_units(units: Sequence[Unit], source: BusinessSource, inputs: Inputs) -> list[ControlUnit]:
+    """Raises WireError, or Refused for a picture that cannot be had."""
+    return [
+        _control_unit(unit, source, inputs, f"{PLACE}.{index}")
+        for index, unit in enumerate(units)
+        if unit.enabled
+    ]
+
+
+def _control_unit(unit: Unit, source: BusinessSource, inputs: Inputs, place: str) -> ControlUnit:
+    module = _module(unit.module, place)
+    return ControlUnit(
+        model="" if module.model_free else _model(unit.model, source, place),
+        module=module.name,
+        image=inputs.fetched(unit.image_link) if unit.image_link else None,
+        processor_res=unit.processor_res if unit.processor_res > 0 else None,
+        threshold_a=None if unit.threshold_a == -1 else unit.threshold_a,
+        threshold_b=None if unit.threshold_b == -1 else unit.threshold_b,
+        return_map=False,
+        **{name: getattr(unit, name) for name in SAME},
+    )
+
+
+def _module(name: str, place: str) -> catalogue.Module:
+    module = catalogue.find(name)
+    if module is None:
+        raise WireError(_("%(place)s.module: there is no %(name)s") % {"place": place, "name": name})
+    if module.refused:
+        words = {"place": place, "name": name, "reason": module.refused}
+        raise WireError(_("%(place)s.module: %(name)s is not supported: %(reason)s") % words)
+    return module
+
+
+def _model(name: str, source: BusinessSource, place: str) -> str:
+    if name.lower() in ("", "none"):
+        raise WireError(_("%(place)s.model: the unit has no ControlNet model") % {"place": place})
+    file = control_model(name, source)
+    if file is None:
+        raise WireError(_("%(place)s.model: there is no %(name)s") % {"place": place, "name": name})
+    return file.name

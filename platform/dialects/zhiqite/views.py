@@ -1,0 +1,90 @@
+"""Drawing, asking for tasks, lists: each parses, calls one function, renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import AccessKey
+from jobs.models import Job
+from jobs.picture_urls import base_url
+
+from . import request_v2, request_v3, tasks, tools, words
+from .base import ZhiqiteView
+from .body import Id, Wire, read
+from .errors import WireError, success
+from .fields_v2 import Drawing
+from .listings import Query
+from .refusals import REFUSED, TRAINING
+
+
+class DrawV2(ZhiqiteView):
+    operation = ""
+
+    def post(self, request: Request) -> Response:
+        asked, base = read(Drawing, request), base_url(request._request)
+        job = self.admitted(
+            request, partial(request_v2.read_submission, self.operation, self.key, asked, base)
+        )
+        return success({"task_id": job.external_id})
+
+
+class DrawV3(ZhiqiteView):
+    wire_names = words.V3
+    operation = ""
+
+    def post(self, request: Request) -> Response:
+        asked, base = read(request_v3.BODIES[self.operation], request), base_url(request._request)
+        job = self.admitted(
+            request, partial(request_v3.read_submission, self.operation, self.key, asked, base)
+        )
+        return success({"task_id": job.external_id})
+
+
+class UseTool(ZhiqiteView):
+    wire_names = words.TOOLS
+
+    def post(self, request: Request, code: str) -> Response:
+        if code in REFUSED:
+            raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
+        if code not in tools.TOOLS:
+            raise WireError("Not Found", status=404)
+        asked, base = read(tools.TOOLS[code], request), base_url(request._request)
+        job = self.admitted(request, partial(tools.read_submission, code, self.key, asked, base))
+        return success({"task_id": job.external_id})
+
+
+class Training(ZhiqiteView):
+    def post(self, request: Request) -> Response:
+        raise WireError(str(TRAINING), status=501)
+
+
+class TaskQuery(Wire):
+    businessTaskId: Id
+
+
+class TaskState(ZhiqiteView):
+    find: Callable[[AccessKey, str], Job] = staticmethod(tasks.recent_drawing_of)
+    render: Callable[[Job, str], dict[str, Any]] = staticmethod(tasks.realtime)
+
+    def post(self, request: Request) -> Response:
+        job = self.find(self.key, read(TaskQuery, request).businessTaskId)
+        return success(self.render(job, base_url(request._request)))
+
+
+class ToolState(ZhiqiteView):
+    def post(self, request: Request, code: str) -> Response:
+        job = tasks.tool_of(self.key, read(TaskQuery, request).businessTaskId, code)
+        return success(tasks.tool(job, base_url(request._request)))
+
+
+class List(ZhiqiteView):
+    query: type[Query] = Query
+
+    def post(self, request: Request) -> Response:
+        return success(read(self.query, request).page(self.key.source))

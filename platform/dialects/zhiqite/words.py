@@ -1,0 +1,35 @@
+"""Our refusals in the vendor's words: which of its fields a field of the canonical request comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Names = Mapping[str, str]
+
+V2: Names = {
+    "num_inference_steps": "steps",
+    "num_images": "n_iter * batch_size",
+    "hires.num_inference_steps": "hr_second_pass_steps",
+    "hires.width": "hr_resize_x",
+    "hires.height": "hr_resize_y",
+    "callback": "callbackUrl",
+}
+V3: Names = {
+    "num_inference_steps": "steps",
+    "num_images": "iterationCount * singleBatchImageCount",
+    "hires.num_inference_steps": "highDefinitionRepairPostSteps",
+    "hires.width": "width * highDefinitionRepairScale",
+    "hires.height": "height * highDefinitionRepairScale",
+    "callback": "callbackUrl",
+}
+TOOLS: Names = {
+    "num_inference_steps": "sampleStep",
+    "num_images": "imageCount",
+    "output_width": "horizontalExpansionRatio",
+    "output_height": "verticalExpansionRatio",
+    "callback": "callbackUrl",
+}
+
+
+def in_wire_words(message: str, field: str | None, names: Names) -> str:
+    return message.replace(field, names.get(field, field)) if field else message

@@ -1,0 +1,58 @@
+"""What the original passes over in silence is a warning; for a strict source it is refused."""
+
+import pytest
+
+SILENT = [
+    ({"sampler_name": "bogus"}, ["sampler_name"]),
+    ({"sampler_index": "k_euler_a"}, ["sampler_index"]),
+    ({"scheduler": "bogus"}, ["scheduler"]),
+    ({"enable_hr": True, "denoising_strength": 0.5, "hr_sampler_name": "bogus"}, ["hr_sampler_name"]),
+    ({"enable_hr": True, "denoising_strength": 0.5, "hr_scheduler": "bogus"}, ["hr_scheduler"]),
+    ({"styles": ["nobody's"]}, ["styles", 0]),
+    ({"prompt": "a <lora:nobody:1>"}, ["prompt"]),
+    ({"prompt": "a <hypernet:x:1>"}, ["prompt"]),
+    ({"no_such_field": 1}, ["no_such_field"]),
+    ({"firstpass_image": "x"}, ["firstpass_image"]),
+    ({"infotext": "x\nSteps: 5, Seed: 1, Sampler: Euler, Hypernet: y"}, ["infotext"]),
+    ({"override_settings": {"sd_model_checkpoint": "X"}}, ["override_settings", "sd_model_checkpoint"]),
+    ({"override_settings": {"sd_vae": "X"}}, ["override_settings", "sd_vae"]),
+    ({"override_settings": {"samples_format": "jpg"}}, ["override_settings", "samples_format"]),
+    (
+        {"alwayson_scripts": {"ControlNet": {"args": [{"enabled": False}] * 4}}},
+        ["alwayson_scripts", "ControlNet", "args"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "place"), SILENT)
+def test_it_is_told_among_the_warnings(alice, draw, info, body, place) -> None:
+    job = alice.submit(**body)
+    draw(job)
+    assert len(info(alice.result(job))["warnings"]) == 1
+
+
+@pytest.mark.parametrize(("body", "place"), SILENT)
+def test_a_strict_source_is_refused_by_field(alice, source, body, place) -> None:
+    source.strict = True
+    source.save()
+    response = alice.post("txt2img", {"width": 64, "height": 64, **body})
+    assert response.status_code == 422
+    (entry,) = response.json()["detail"]
+    assert (entry["loc"], entry["type"]) == (["body", *place], "value_error.strict")
+
+
+def test_a_strict_source_draws_what_is_right(alice, source) -> None:
+    source.strict = True
+    source.save()
+    alice.submit(
+        sampler_name="DPM++ 2M Karras", scheduler="karras", hr_sampler_name="Use same sampler", seed=1
+    )
+
+
+def test_a_refused_request_leaves_the_options_alone(alice, source) -> None:
+    source.strict = True
+    source.save()
+    overrides = {"CLIP_stop_at_last_layers": 2}
+    body = {"bogus": 1, "override_settings": overrides, "override_settings_restore_afterwards": False}
+    assert alice.post("txt2img", body).status_code == 422
+    assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0

@@ -1,0 +1,207 @@
+"""Waiting for the pictures, or being called back."""
+
+import json
+
+import pytest
+
+from jobs.models import Job
+from jobs.storage_targets.models import StorageTarget
+from models_registry.models import Kind
+from tests import fake_runner as behaviours
+from tests.dialects.smzdm import seed
+from tests.dialects.smzdm.conftest import png, product, register
+from tests.receiving import work as call_back
+from tests.web_server import answer
+
+
+def names(urls):
+    return [url.rsplit("/", 1)[-1] for url in urls]
+
+
+def test_without_a_callback_the_answer_has_the_urls(alice, worker, client):
+    told = alice.send(batch_size=2)
+    assert (told["error_code"], told["error_msg"]) == (0, "")
+    assert names(told["data"]) == ["0.png", "1.png"]
+    for url in told["data"]:
+        assert client.get(url)["Content-Type"] == "image/png"
+    assert Job.objects.get().lane == 0
+
+
+@pytest.mark.field("smzdm_change_background", "taskid")
+@pytest.mark.parametrize("said", [{"taskid": -1}, {"taskid": "-1"}, {}])
+def test_a_callback_url_without_a_number_is_not_called(alice, worker, pictures, said):
+    told = alice.send(callback_url=pictures.url("/done"), **said)
+    assert len(told["data"]) == 1
+    assert not Job.objects.get().has_callback
+
+
+@pytest.mark.field("smzdm_change_background", "callback_url", "taskid")
+def test_with_a_callback_the_answer_comes_at_once_and_the_urls_later(alice, pictures, work, client):
+    pictures.answers["/done"] = answer(200)
+    told = alice.send(callback_url=pictures.url("/done"), taskid="91")
+    assert told == {"error_code": 0, "error_msg": "", "data": []}
+    work()
+    call_back()
+    body = json.loads(pictures.asked[-1].body)
+    assert {name: body[name] for name in ("taskid", "error_code", "error_msg")} == {
+        "taskid": 91,
+        "error_code": 0,
+        "error_msg": "",
+    }
+    assert client.get(body["data"][0])["Content-Type"] == "image/png"
+
+
+def test_a_failure_is_called_back_too(alice, pictures, work, fake_runner):
+    fake_runner.behaviour = behaviours.fails_with_oom
+    pictures.answers["/done"] = answer(200)
+    alice.send(callback_url=pictures.url("/done"), taskid=91)
+    work()
+    call_back()
+    body = json.loads(pictures.asked[-1].body)
+    assert body == {
+        "taskid": 91,
+        "error_code": 1004,
+        "error_msg": "The picture is too large for this runner.",
+        "data": [],
+    }
+
+
+def test_a_receiver_that_never_answers_is_tried_again(alice, pictures, work):
+    alice.send(callback_url=pictures.url("/nobody"), taskid=91)  # answers 404
+    work()
+    call_back()
+    callback = Job.objects.get().callback
+    assert (callback.state, callback.attempts) == ("pending", 1)
+
+
+def test_a_failed_job_is_told_with_its_reason(alice, worker):
+    worker.behaviour = behaviours.fails_with_oom
+    told = alice.send()
+    assert told == {
+        "error_code": 1004,
+        "error_msg": "The picture is too large for this runner.",
+        "data": [],
+    }
+
+
+def test_a_job_that_takes_too_long_is_cancelled_because_nobody_could_ask_for_it_later(alice, settings):
+    settings.JOB_WAIT_S = 0
+    assert alice.send()["error_code"] == 1005
+    assert Job.objects.get().state == "cancelled"
+
+
+def test_with_an_idempotency_key_it_goes_on_and_is_found_again(alice, settings, work):
+    settings.JOB_WAIT_S = 0
+    key = {"Idempotency-Key": "one"}
+    assert alice.post(alice.body, **key)["error_code"] == 1005
+    work()
+    assert len(alice.post(alice.body, **key)["data"]) == 1
+    assert Job.objects.count() == 1
+    assert alice.post(alice.body | {"steps": 3}, **key)["error_code"] == 1001
+
+
+def test_a_full_queue_is_busy(alice, shop):
+    shop.max_queued_jobs = 0
+    shop.save()
+    assert alice.refusal()[0] == 1005
+
+
+# Storage targets
+
+
+@pytest.mark.field("smzdm_change_background", "upload_img_config", "upload_img_config.channel")
+def test_the_pictures_are_copied_to_the_channel_and_their_urls_are_there(alice, worker, target, client):
+    told = alice.send(upload_img_config={"channel": 1202, "type": "public"})
+    (url,) = told["data"]
+    job = Job.objects.get()
+    assert url == f"http://testserver/targets/{job.outputs.get().target_name}"
+    copied = b"".join(client.get(url).streaming_content)
+    assert copied == job.outputs.get().file.read()
+    assert target.files.exists(job.outputs.get().target_name)
+
+
+@pytest.mark.field("smzdm_change_background", "upload_img_config.public_host")
+@pytest.mark.parametrize("said", [1, "1", True])
+def test_a_public_host_is_given_out_where_it_is_asked_for(alice, worker, target, said):
+    config = {"channel": "1202", "type": "public", "public_host": said}
+    (url,) = alice.send(upload_img_config=json.dumps(config))["data"]
+    assert url == f"https://img.example.com/{Job.objects.get().outputs.get().target_name}"
+    assert "/img/" in url
+
+
+@pytest.mark.field("smzdm_change_background", "upload_img_config.type")
+def test_the_type_chooses_among_a_channels_targets(alice, worker, target, client):
+    private = StorageTarget.objects.create(channel="1202", visibility="private", folder="secret")
+    (url,) = alice.send(upload_img_config={"channel": 1202, "type": "private", "oper": "lin"})["data"]
+    output = Job.objects.get().outputs.get()
+    assert output.target_name.startswith("secret/")
+    assert private.files.exists(output.target_name)
+    assert "/outputs/" in url  # which ends
+    assert client.get(f"/targets/{output.target_name}").status_code == 404
+    assert Job.objects.get().received["upload_img_config"]["oper"] == "lin"
+
+
+@pytest.mark.parametrize("nothing", [None, {}, ""])
+def test_without_a_configuration_nothing_is_copied(alice, work, target, nothing):
+    assert alice.job(upload_img_config=nothing).storage_target is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"channel": 9},
+        {"channel": 1202, "type": "private"},
+        {"type": "public"},
+        {"channel": 1202, "type": "odd"},
+        {"channel": {"a": 1}},
+        {"channel": "../x"},
+        {"channel": 1202, "public_host": "evil.example"},
+        [1],
+        "public",
+        "{",
+    ],
+    ids=str,
+)
+def test_a_channel_that_ops_did_not_define_is_refused(alice, target, config):
+    assert alice.refusal(upload_img_config=config)[0] == 1001
+
+
+def test_a_target_of_another_source_does_not_exist(alice, target, other_source):
+    target.allowed_sources.add(other_source)
+    assert alice.refusal(upload_img_config={"channel": 1202})[0] == 1001
+
+
+def test_a_target_without_a_public_host_has_none_to_give(alice, target):
+    target.public_host = ""
+    target.save()
+    code, message = alice.refusal(upload_img_config={"channel": 1202, "public_host": 1})
+    assert (code, "no public host" in message) == (1001, True)
+
+
+# The document's own examples
+
+
+@pytest.mark.parametrize("example", [seed.FIRST, seed.SECOND], ids=["first", "second"])
+def test_the_documents_examples_give_pictures(alice, shop, worker, pictures, target, settings, example):
+    """Without ``from`` and without a key, as they are."""
+    settings.SMZDM_DEFAULT_SOURCE = shop.name
+    for kind, names_of in {
+        Kind.CHECKPOINT: ["majicmixRealistic_v7", "epicphotogasm_ultimateFidelity"],
+        Kind.LORA: ["simple_bg_0811-006400", "simple_bg_0911-004000"],
+        Kind.CONTROLNET: ["control_v11p_sd15_lineart"],
+    }.items():
+        for name in names_of:
+            suffix = "pth" if kind == Kind.CONTROLNET else "safetensors"
+            register(kind, name, f"{kind}s/{name}.{suffix}")
+    body = seed.at(f"127.0.0.1:{pictures.port}", example)
+    for url in (body["img_url"], body["mask_url"]):
+        pictures.answers["/" + url.split("/", 3)[3]] = answer(200, png(product()))
+    told = alice.post(body)
+    assert (told["error_code"], len(told["data"])) == (0, example["batch_size"]), told
+    request = Job.objects.get().generation_request
+    assert (request.checkpoint, request.num_inference_steps) == (
+        example["sd_model_checkpoint"].removesuffix(".safetensors"),
+        25,
+    )
+    assert [lora.unet for lora in request.loras] == [0.8]
+    assert [control.module for control in request.controls] == ["lineart_standard"]

@@ -1,0 +1,40 @@
+"""The examples of docs/dialects/smzdm.md run as they are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from access.models import AccessKey
+from jobs.models import Job
+from tests.web_server import answer
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "smzdm.md"
+EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
+def test_the_examples_do_what_they_say(live_server, alice, shop, worker, pictures, target):
+    key, secret = AccessKey.issue(shop)
+    for name in ("cut-out", "mask"):
+        pictures.answers[f"/{name}.png"] = pictures.answers["/product.png"]
+    pictures.answers["/done"] = answer(200)
+    known = {
+        "ATELIER": live_server.url,
+        "PICTURES": f"http://127.0.0.1:{pictures.port}",
+        "KEY": f"{key.key_id}:{secret}",
+    }
+    answers = []
+    for example in EXAMPLES:
+        done = subprocess.run(
+            ["bash", "-eu", "-c", example], env=os.environ | known, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    assert [(told["error_code"], len(told["data"])) for told in answers] == [(0, 1), (0, 0), (0, 2)]
+    assert all(url.startswith("https://img.example.com/img/") for url in answers[2]["data"])
+    assert Job.objects.count() == 3

@@ -1,0 +1,135 @@
+import copy
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from access.models import AccessKey
+from jobs.dispatch import claim_next
+from jobs.models import Job, Runner
+from jobs.tasks import run_job
+from models_registry.models import Family, Kind, ModelFile
+from tests.fake_runner import TOKEN, FakeRunner
+from tests.web_server import WebServer, answer
+
+PREFIX = "/AIGCImgOpenServ/saas/"
+RUNNER = "local"
+SCRIPTS = {"sd_model_checkpoint": "shapes.safetensors", "id_task": "pro1686666"}
+
+
+def credentials(key_id: str, secret: str) -> dict[str, str]:
+    return {"X-Request-req-accessKeyId": key_id, "X-Request-req-accessKeySecret": secret}
+
+
+class Caller:
+    """Somebody with a key, and Django's own client."""
+
+    def __init__(self, key: AccessKey, secret: str) -> None:
+        self.key, self.secret = key, secret
+        self.headers = credentials(key.key_id, secret)
+        self.client = Client(headers=self.headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
+        """The envelope."""
+        response = self.client.post(
+            PREFIX + path, body or {}, content_type="application/json", headers=headers
+        )
+        assert response.status_code == 200
+        return response.json()
+
+    def refused(self, path: str, body: Any) -> str:
+        """The message; nothing is left of what was asked."""
+        before = Job.objects.count()
+        told = self.post(path, body)
+        assert told["code"] == "400", told
+        assert Job.objects.count() == before
+        return told["msg"]
+
+    def submit(self, path: str, body: Any, **headers: str) -> Job:
+        """The job that it became."""
+        told = self.post(path, body, **headers)
+        assert (told["code"], told["msg"]) == ("200", "success"), told
+        return Job.objects.filter(external_id=told["data"]["task_id"]).latest("created_at")
+
+    def draw(self, operation: str = "v2/text2image", scripts: Any = None, **fields: Any) -> Job:
+        return self.submit(f"sd/{operation}", drawing(scripts, **fields))
+
+    def task(self, task_id: str = "pro1686666", path: str = "sd/v2/queryTaskInfo") -> dict[str, Any]:
+        return self.post(path, {"businessTaskId": task_id})["data"]
+
+
+def drawing(scripts: Any = None, **fields: Any) -> dict[str, Any]:
+    small = {"prompt": "a red circle", "width": 128, "height": 128, "steps": 4}
+    return copy.deepcopy({**small, **fields, "alwayson_scripts": {**SCRIPTS, **(scripts or {})}})
+
+
+@pytest.fixture
+def alice(source, checkpoint) -> Caller:
+    return Caller(*AccessKey.issue(source))
+
+
+@pytest.fixture
+def bob(source, checkpoint) -> Caller:
+    """Of the same source, with a key of his own."""
+    return Caller(*AccessKey.issue(source))
+
+
+@pytest.fixture
+def register(db) -> Callable[..., ModelFile]:
+    def register(kind: Kind, path: str, **fields: Any) -> ModelFile:
+        name = path.rpartition("/")[2].rpartition(".")[0]
+        sha256 = hashlib.sha256(path.encode()).hexdigest()
+        given = {"name": name, "family": Family.SD15, **fields}
+        return ModelFile.objects.create(kind=kind, path=path, sha256=sha256, **given)
+
+    return register
+
+
+def picture(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def web(source) -> Iterator[WebServer]:
+    """Has pictures, and takes callbacks; the source may reach it."""
+    server = WebServer()
+    server.answers["/red.png"] = answer(200, picture())
+    server.answers["/wide.png"] = answer(200, picture(96, 48, "blue"))
+    server.answers["/mask.png"] = answer(200, picture(colour="white"))
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fake_runner(settings) -> Iterator[FakeRunner]:
+    settings.RUNNER_TOKEN = TOKEN
+    fake = FakeRunner()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def runner(db, fake_runner: FakeRunner) -> Runner:
+    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
+    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
+
+
+@pytest.fixture
+def work(runner: Runner) -> Callable[[], None]:
+    """Runs what waits, to its end, as the runner behaves."""
+
+    def work() -> None:
+        for lease in claim_next(RUNNER, 4):
+            run_job(str(lease.job_id), lease.attempt)
+
+    return work

@@ -1,0 +1,28 @@
+"""The examples of docs/dialects/zhiqite.md run as they are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from models_registry.models import Kind
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "zhiqite.md"
+EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
+def test_the_examples_do_what_they_say(transactional_db, live_server, alice, register, web):
+    register(Kind.CHECKPOINT, "checkpoints/atelier-shapes.safetensors")
+    known = {"ATELIER": live_server.url, "KEY_ID": alice.key.key_id, "SECRET": alice.secret}
+    known["PICTURE"] = web.url("/red.png")
+    script = "\n".join(f"{example}echo" for example in EXAMPLES)
+    done = subprocess.run(["bash", "-euc", script], env=os.environ | known, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["code"] for answer in told] == ["200"] * len(EXAMPLES)
+    assert {answer["data"].get("task_id") for answer in told} >= {"first", "second", "third"}

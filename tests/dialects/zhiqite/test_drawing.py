@@ -1,0 +1,90 @@
+"""What v2 and inpaint v1 say beyond the fields of the ControlNet page."""
+
+import pytest
+
+from models_registry.models import Kind
+
+
+def test_from_text_alone(alice):
+    job = alice.draw(seed=-1)
+    request = job.generation_request
+    assert (job.operation, request.task, request.init_images) == ("v2/text2image", "txt2img", ())
+    assert (request.sampler, request.guidance_scale, request.checkpoint) == ("Euler a", 7, "shapes")
+    assert request.seed != alice.draw().generation_request.seed  # by lot
+
+
+@pytest.mark.parametrize(
+    ("said", "sampler", "scheduler"),
+    [
+        ("Euler a", "Euler a", "Automatic"),
+        ("Heun", "Heun", "Automatic"),
+        ("LMS Karras", "LMS", "Karras"),
+        ("DPM2 a Karras", "DPM2 a", "Automatic"),
+        ("DPM++ 2M", "DPM++ 2M", "Automatic"),
+        ("DPM fast", "DPM fast", "Automatic"),
+        ("DPM adaptive", "DPM adaptive", "Automatic"),
+    ],
+)
+def test_samplers_by_the_vendors_names(alice, said, sampler, scheduler):
+    request = alice.draw(sampler_index=said).generation_request
+    assert (request.sampler, request.scheduler) == (sampler, scheduler)
+
+
+def test_numbers_may_be_texts_and_nothing_may_be_said_with_null(alice):
+    request = alice.draw(
+        steps="5", cfg_scale="8.5", width="192", enable_hr="false", seed="", negative_prompt=None
+    ).generation_request
+    assert (request.num_inference_steps, request.guidance_scale, request.width) == (5, 8.5, 192)
+    assert (request.hires, request.negative_prompt) == (None, "")
+
+
+def test_a_lora_by_the_name_of_the_list(alice, register):
+    register(Kind.LORA, "loras/styles/night_8812.safetensors", name="Night")
+    request = alice.draw(prompt="a star <lora:night_8812:0.6>").generation_request
+    (lora,) = request.loras
+    assert (lora.name, lora.unet, lora.text_encoder) == ("Night", 0.6, 0.6)
+
+
+def test_image2image(alice, web):
+    noise = {"initial_noise_multiplier": 0.9, "image_cfg_scale": 1.5}
+    job = alice.draw("v2/image2image", {"image_link": web.url("/red.png")}, denoising_strength=0.3, **noise)
+    request = job.generation_request
+    assert (request.task, request.strength, request.initial_noise_multiplier) == ("img2img", 0.3, 0.9)
+    assert request.inpaint is None
+
+
+def test_image2image_with_a_mask(alice, web):
+    fields = {
+        "image_link": web.url("/red.png"), "mask_link": web.url("/mask.png"), "mask_blur_x": 2, "mask_blur_y": 6,
+        "inpainting_fill": 2, "inpaint_full_res": False, "inpaint_full_res_padding": 8, "inpainting_mask_invert": 1,
+    }  # fmt: skip
+    inpaint = alice.draw("v2/image2image", **fields).generation_request.inpaint
+    assert (inpaint.blur_x, inpaint.blur_y, inpaint.content) == (2, 6, "noise")
+    assert (inpaint.only_masked, inpaint.padding, inpaint.invert) == (False, 8, True)
+
+
+def test_inpaint_has_defaults_of_its_own(alice, web):
+    links = {"image_link": web.url("/red.png"), "mask_link": web.url("/mask.png")}
+    inpaint = alice.draw("v1/inpaint", links).generation_request.inpaint
+    assert (inpaint.blur_x, inpaint.blur_y, inpaint.content) == (4, 4, "original")
+    assert (inpaint.only_masked, inpaint.padding, inpaint.invert) == (True, 32, False)
+
+
+def test_controlnet_from_text_alone(alice, web, register):
+    register(Kind.CONTROLNET, "controlnet/canny.safetensors")
+    unit = {"image_link": web.url("/red.png"), "module": "canny", "model": "canny", "resize_mode": 2}
+    request = alice.draw("v2/controlnet", {"controlnet": {"args": [unit]}}).generation_request
+    assert (request.task, request.controls[0].resize_mode) == ("txt2img", "fill")
+
+
+def test_reference_needs_no_model(alice, web):
+    unit = {"image_link": web.url("/red.png"), "module": "reference_only", "control_mode": 2}
+    request = alice.draw("v2/controlnet", {"controlnet": {"args": [unit]}}).generation_request
+    assert (request.controls[0].model, request.controls[0].control_mode) == ("", "control")
+
+
+def test_a_picture_that_is_named_twice_is_fetched_once(alice, web):
+    link = web.url("/red.png")
+    unit = {"image_link": link, "module": "reference_only"}
+    alice.draw("v2/controlnet", {"image_link": link, "controlnet": {"args": [unit]}})
+    assert len(web.asked) == 1

@@ -1,0 +1,107 @@
+import pytest
+
+from models_registry.models import Kind
+from models_registry.prompt_styles import PromptStyle
+
+BO = "saasDrawingExternalImageParameterBO"
+
+
+def body(external=None, **fields):
+    named = {"baseModelCode": "shapes.safetensors", "businessTaskId": "third", **(external or {})}
+    return {"prompt": "a red circle", "width": 128, "height": 128, "steps": 4, **fields, BO: named}
+
+
+def text(alice, external=None, **fields):
+    return alice.submit("sd/v3/text2Image", body(external, **fields)).generation_request
+
+
+def test_the_defaults(alice):
+    request = text(alice)
+    assert (request.task, request.checkpoint, request.output_format) == ("txt2img", "shapes", "jpeg")
+    assert (request.sampler, request.guidance_scale, request.num_images) == ("Euler a", 7, 1)
+    assert (request.tiling, request.subseed_strength, request.seed_resize_from_width) == (False, 0, 0)
+
+
+def test_every_field_of_the_words_and_the_walk(alice, register):
+    register(Kind.VAE, "vae/warm.pt")
+    request = text(
+        alice, {"vaeName": "warm.pt", "targetImageFormat": "png"},
+        negativePrompt="blurry", iterationCount="2", singleBatchImageCount=2, steps=6, seed="5", subSeed="9",
+        subSeedStrength=0.3, initialNoiseHeight=256, initialNoiseWeight=192, tilling=True, promptGuidanceFactor=9,
+        samplerIndex="Heun",
+    )  # fmt: skip
+    assert (request.negative_prompt, request.num_images, request.batch_size) == ("blurry", 4, 2)
+    assert (request.num_inference_steps, request.guidance_scale, request.sampler) == (6, 9, "Heun")
+    assert (request.seed, request.subseed, request.subseed_strength) == (5, 9, 0.3)
+    assert (request.seed_resize_from_width, request.seed_resize_from_height) == (192, 256)
+    assert (request.tiling, request.vae, request.output_format) == (True, "warm.pt", "png")
+
+
+def test_a_sampler_by_its_name_beats_the_index(alice):
+    assert text(alice, samplerName="LMS", samplerIndex="Heun").sampler == "LMS"
+
+
+def test_a_second_pass_by_the_scale(alice):
+    hires = text(
+        alice, enableHighDefinitionRepair=True, highDefinitionRepairScale=2, highDefinitionRepairPostSteps=3,
+        highDefinitionRepairEnlarger="Lanczos", deNoisingStrength=0.2,
+    ).hires  # fmt: skip
+    assert (hires.width, hires.height, hires.scale) == (256, 256, 2)
+    assert (hires.num_inference_steps, hires.upscaler, hires.strength) == (3, "Lanczos", 0.2)
+
+
+def test_a_first_phase_of_its_own_size_ends_at_width_and_height(alice):
+    request = text(
+        alice, width=512, height=256, firstPhaseWidth=256, firstPhaseHeight=128, enableHighDefinitionRepair=True
+    )  # fmt: skip
+    assert (request.width, request.height) == (256, 128)
+    assert (request.hires.width, request.hires.height) == (512, 256)
+
+
+def test_styles_bring_their_words(alice):
+    PromptStyle.objects.create(name="photo", prompt="{prompt}, photograph", negative_prompt="drawing")
+    request = text(alice, styles=["photo"], negativePrompt="red")
+    assert (request.prompt, request.negative_prompt) == ("a red circle, photograph", "red, drawing")
+
+
+def test_from_a_picture(alice, web):
+    external = {"sourceImageUrl": web.url("/wide.png")}
+    fields = {"deNoisingStrength": 0.4, "resizeMode": 2}
+    request = alice.submit("sd/v3/image2Image", body(external, **fields)).generation_request
+    assert (request.task, request.strength, request.resize_mode) == ("img2img", 0.4, "fill")
+    assert (request.width, request.height) == (128, 128)
+
+
+def test_from_a_picture_at_its_own_size_times_a_scale(alice, web):
+    external = {"sourceImageUrl": web.url("/wide.png")}
+    request = alice.submit("sd/v3/image2Image", body(external, imageResizeScale=2)).generation_request
+    assert (request.width, request.height) == (192, 96)
+
+
+def test_its_task_is_asked_for_like_any_other(alice, work):
+    text(alice)
+    work()
+    assert alice.task("third")["status"] == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"prompt": "a" * 2001}, "prompt: "),
+        ({"restoreFaces": True}, "restoreFaces: faces cannot be restored"),
+        ({"iterationCount": 17}, "iterationCount * singleBatchImageCount is 17"),
+        ({"scriptName": "X/Y/Z plot"}, "scriptName: there are no scripts here"),
+        ({"styles": ["nobody"]}, "styles: there is no nobody"),
+        ({"samplerName": "Magic"}, "samplerName: there is no sampler Magic"),
+        ({"subSeedStrength": 2}, "subSeedStrength: "),
+        ({"highDefinitionRepairScale": 5}, "highDefinitionRepairScale: "),
+        ({"initialNoiseWeight": 4096}, "initialNoiseWeight: "),
+        ({BO: {"baseModelCode": "shapes"}}, f"{BO}.businessTaskId: Field required"),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_field(alice, fields, told):
+    assert told in alice.refused("sd/v3/text2Image", body() | fields)
+
+
+def test_a_drawing_from_a_picture_needs_one(alice):
+    assert alice.refused("sd/v3/image2Image", body()).startswith(f"{BO}.sourceImageUrl:")
