@@ -50,7 +50,9 @@ GRACE_S = 15.0  # a runner that does not drop a job in this time after it was as
 class Following:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target").get(pk=lease.job_id)
+        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow").get(
+            pk=lease.job_id
+        )
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
@@ -90,6 +92,7 @@ class Following:
             request=self.request,
             checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
             files={key: _file(kept) for key, kept in self.job.files.items()},
+            workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
 
@@ -155,6 +158,8 @@ class Following:
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:
             lifecycle.fail(self.lease, "timeout", "The job took too long.")
+        elif failed.code == "lost":
+            lifecycle.requeue(self.lease, note=failed.message, runner_died=True)
         elif failed.code != "cancelled":
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:

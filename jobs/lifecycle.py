@@ -43,7 +43,7 @@ class Lease:
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """None when somebody was first, or when the job's source runs as many as it may."""
-    job = _lock_queued(job_id)
+    job = _lock_queued(job_id, runner.backend)
     if job is None or not _source_has_room(job.source_id):
         return None
     now = timezone.now()
@@ -66,9 +66,11 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
-def _lock_queued(job_id: uuid.UUID) -> Job | None:
+def _lock_queued(job_id: uuid.UUID, backend: str) -> Job | None:
     skips = connection.features.has_select_for_update_skip_locked
-    queued = Job.objects.select_for_update(skip_locked=skips).filter(pk=job_id, state=State.QUEUED)
+    queued = Job.objects.select_for_update(skip_locked=skips).filter(
+        pk=job_id, state=State.QUEUED, backend=backend
+    )
     return queued.only("source_id", "attempt").first()
 
 

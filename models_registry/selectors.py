@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
-def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
-    return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
+def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFileQuerySet:
+    """What is in MODELS_ROOT; with ``on_runners``, what runners with files of their own have."""
+    return _there(kind, on_runners).allowed_for(source)
+
+
+def _there(kind: str, on_runners: bool) -> ModelFileQuerySet:
+    files = ModelFile.objects.filter(kind=kind)
+    return files.on_runners() if on_runners else files.usable()
 
 
 def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
@@ -42,13 +48,13 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
     return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
-def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
+def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
     """The file that a request of this source means by a name; the default one if it names none."""
-    allowed = list_for(kind, source)
+    allowed = list_for(kind, source, on_runners=on_runners)
     found = _named(allowed, name) if name else _default(allowed)
     if found is not None:
         return found
-    exists = name and _named(ModelFile.objects.filter(kind=kind).usable(), name)
+    exists = name and _named(_there(kind, on_runners), name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 

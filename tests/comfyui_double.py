@@ -65,7 +65,8 @@ class Double:
             self._application(), port=0, log_level="error", ws="websockets-sansio", lifespan="off"
         )
         self._server = uvicorn.Server(config)
-        threading.Thread(target=self._server.run, daemon=True).start()
+        self._serving = threading.Thread(target=self._server.run, daemon=True)
+        self._serving.start()
         while not self._server.started:
             time.sleep(0.01)
         self._worker = threading.Thread(target=self._work, daemon=True)
@@ -79,6 +80,7 @@ class Double:
         self._wake.set()
         self._closed = True
         self._server.should_exit = self._server.force_exit = True
+        self._serving.join()
 
     def restart(self) -> None:
         """As after kill -9: queue and history are gone, files are not, sockets end without a word."""
