@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import lcm
 from typing import Protocol, TypeVar
 
 from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, HintAsk, TextAsk, UpscaleAsk
 
 MOST_STRETCHING = 3
+PATIENCE = 4  # turns after which a picture goes before those in fuller calls
 
 
 class Waiting(Protocol):
@@ -101,18 +103,27 @@ def _part_key(ask: Ask) -> str:
 P = TypeVar("P", bound=Waiting)
 
 
-def choose(pictures: Sequence[P], limits: Limits, *, steps_are_due: bool) -> list[P]:
-    """The company that has waited longest, and of several the largest.
+def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: bool) -> list[P]:
+    """The call that fills most rows, unless somebody has waited for PATIENCE turns: then his.
 
-    What lets a picture join (texts, encodings) or leave (decodings) goes before steps, but never twice in a row.
+    What lets a picture join (texts, encodings) or leave (decodings) goes before steps, but never twice in a row. So no
+    step waits for more than PATIENCE turns, and two more for each call that has to be made for those who wait as long.
     """
     steps = [picture for picture in pictures if isinstance(picture.ask, DenoiseAsk)]
     others = [picture for picture in pictures if not isinstance(picture.ask, DenoiseAsk)]
     candidates = steps if steps and (steps_are_due or not others) else others
     if not candidates:
         return []
-    group = min(_companies(candidates), key=lambda group: (group[0].since, -len(group)))
-    return _crew(group, limits)
+    return min((_crew(group, limits) for group in _companies(candidates)), key=partial(_place, turn))
+
+
+def _place(turn: int, crew: Sequence[Waiting]) -> tuple[int, int, int]:
+    """The lowest goes next. A crew's first is its oldest."""
+    since = crew[0].since
+    if turn - since >= PATIENCE:
+        return 0, since, 0
+    asks = [picture.ask for picture in crew]
+    return 1, -(row_count(asks) or len(asks)), since
 
 
 def _crew(group: Sequence[P], limits: Limits) -> list[P]:

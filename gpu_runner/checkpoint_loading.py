@@ -18,12 +18,14 @@ from gpu_runner import configurations
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
 from gpu_runner.conditioning import Conditioning, Embedding, Wording
 from gpu_runner.configurations import Config
-from gpu_runner.families import identify, prediction_type
+from gpu_runner.families import identify, prediction_type, zero_terminal_snr
 from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
 from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import moved, size_bytes
+from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.prediction import probed
+from gpu_runner.protocol import ModelFile
 from gpu_runner.recent import Recent
 from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
 from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
@@ -37,7 +39,7 @@ ENCODINGS_KEPT = 64
 class LoadedCheckpoint:
     """A checkpoint ready to draw. Whoever holds it keeps it in memory: hold it no longer than a job."""
 
-    key: str  # the file's SHA-256; of a variation, more
+    key: str  # the file's SHA-256; more, where the registry knows better than the file, and of a variation
     family: str
     unet: UNet2DConditionModel
     vae: AutoencoderKL
@@ -100,9 +102,16 @@ class LoadedCheckpoint:
         return self.unet.conv_in.weight.device
 
 
+def key_of(file: ModelFile) -> str:
+    """What the registry says of a file makes another checkpoint of it."""
+    said = [str(word) for word in (file.prediction_type, file.zero_terminal_snr) if word not in ("", None)]
+    return " ".join([file.sha256, *said])
+
+
 def load_checkpoint(
-    file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
+    file: TensorFile, asked: ModelFile, device: torch.device, dtype: torch.dtype
 ) -> LoadedCheckpoint:
+    name = asked.path
     family = _drawable_family(file, name)
     try:
         configs = configurations.infer(file.shapes, family, file.metadata)
@@ -112,15 +121,17 @@ def load_checkpoint(
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     return LoadedCheckpoint(
-        key=key,
+        key=key_of(asked),
         family=family,
         unet=unet,
         vae=vae,
         text_encoder=text_encoders.first,
         text_encoder_2=text_encoders.second,
         tokenizer=clip_tokenizer(),
-        alphas_cumprod=alphas_cumprod(),
-        prediction_type=prediction_type(file.shapes, file.metadata) or _undeclared(family, unet),
+        alphas_cumprod=_alphas(file, asked),
+        prediction_type=asked.prediction_type
+        or prediction_type(file.shapes, file.metadata)
+        or _undeclared(family, unet),
         vae_scaling=float(configs.vae["scaling_factor"]),
         size_bytes=sum(size_bytes(module) for module in (unet, vae, *text_encoders.all)),
     )
@@ -141,10 +152,11 @@ def expected_size(file: TensorFile, dtype: torch.dtype) -> int:
     return sum(map(prod, drawn_with or file.shapes.values())) * dtype.itemsize
 
 
-def alphas_cumprod() -> Tensor:
-    """Stable Diffusion's noise schedule, "scaled linear": every released checkpoint was trained on it."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    return torch.cumprod(1.0 - betas, dim=0)
+def _alphas(file: TensorFile, asked: ModelFile) -> Tensor:
+    said = asked.zero_terminal_snr
+    rescaled = zero_terminal_snr(file.shapes, file.metadata) if said is None else said
+    alphas = alphas_cumprod()
+    return torch.from_numpy(with_zero_terminal_snr(alphas) if rescaled else alphas)
 
 
 def _drawable_family(file: TensorFile, name: str) -> str:

@@ -111,7 +111,7 @@ class ControlRoom:
 
     def _module(self, asked: ControlUnit) -> Module:
         """Where the job itself inpaints, it also keeps what is outside of the mask."""
-        masked = self.request.inpaint is not None
+        masked = self.request.inpaint is not None or self.request.change_background is not None
         return _module("inpaint" if asked.module == "inpaint_only" and masked else asked.module)
 
     def _map(self, module: Module, asked: ControlUnit, pixels: Pixels) -> Pixels:
@@ -183,7 +183,9 @@ def _module(name: str) -> Module:
 
 
 def _covering(mask: Plane | None, pixels: Pixels, module: str) -> Plane:
-    """The mask at the size of the picture that it masks."""
+    """The mask at the size of the picture that it masks. Without one, harmonious inpainting is shown the whole picture."""
+    if mask is None and module == "inpaint":
+        return np.zeros(pixels.shape[:2], np.uint8)
     if mask is None:
         raise BadOrder(f"the preprocessor {module!r} needs a mask")
     return fit_mask(mask, pixels.shape[1], pixels.shape[0], "stretch")

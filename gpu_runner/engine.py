@@ -149,7 +149,7 @@ class Engine:
     def _take_turn(self) -> None:
         self._drop_the_closed()
         self._turn += 1
-        group = choose(self._pictures, self.limits, steps_are_due=self._steps_are_due)
+        group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
         if group:
             self._steps_are_due = not isinstance(group[0].ask, DenoiseAsk)
             self._serve(group)

@@ -91,6 +91,7 @@ def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
         "inpainting": conv_in[1] == 9,
         "has_vae": "first_stage_model.decoder.conv_in.weight" in shapes,
         "prediction_type": prediction_type(shapes, metadata),
+        "zero_terminal_snr": zero_terminal_snr(shapes, metadata),
     }
     return Identified("checkpoint", _family_of_text_encoder(shapes) or _family(context, metadata), detail)
 
@@ -112,6 +113,11 @@ def prediction_type(shapes: Shapes, metadata: Metadata) -> str | None:
     if "v_pred" in shapes or declared in ("v", "v_prediction", "v-prediction"):
         return "v_prediction"
     return "epsilon" if declared in ("epsilon", "eps") else None
+
+
+def zero_terminal_snr(shapes: Shapes, metadata: Metadata) -> bool:
+    """Whether the file says that its last timestep was noise alone in training."""
+    return "ztsnr" in shapes or metadata.get("ss_zero_terminal_snr", "").lower() == "true"
 
 
 def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from gpu_runner import images
 from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
-from gpu_runner.request import GenerationRequest, Hires
 from gpu_runner.upscalers import LatentMode
 from gpu_runner.upscaling import enlarge, interpolate
 from gpu_runner.walking import LATENT_SCALE
@@ -19,25 +18,6 @@ if TYPE_CHECKING:
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
 Size = tuple[int, int]
-
-
-def second_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
-    """The second pass as a request of its own: an img2img in the first one's words, but for what it changes."""
-    changes = {
-        "task": "img2img",
-        "width": hires.width,
-        "height": hires.height,
-        "strength": hires.strength,
-        "exact_steps": True,
-        "num_inference_steps": hires.num_inference_steps or request.num_inference_steps,
-        "sampler": hires.sampler or request.sampler,
-        "scheduler": hires.scheduler or request.scheduler,
-        "prompt": hires.prompt or request.prompt,
-        "negative_prompt": hires.negative_prompt or request.negative_prompt,
-        "loras": request.loras if hires.loras is None else hires.loras,
-        "hires": None,
-    }
-    return request.model_copy(update=changes)
 
 
 def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,14 @@ class Lora:
         return found
 
 
+class Share(NamedTuple):
+    """A LoRA's part in a variation."""
+
+    lora: Lora
+    weight: float
+    rank: int | None = None  # so many of its ranks act; None: all
+
+
 def read_lora(file: TensorFile, name: str) -> Lora:
     """Raises ModelUnavailable for what is no LoRA, or one of a kind that is not read here."""
     modules: dict[str, dict[str, Tensor]] = {}
@@ -56,16 +64,14 @@ def read_lora(file: TensorFile, name: str) -> Lora:
     return Lora(name, whole)
 
 
-def adapted(
-    checkpoint: LoadedCheckpoint, part: str, loras: Sequence[tuple[Lora, float]]
-) -> dict[str, Tensor]:
+def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[Share]) -> dict[str, Tensor]:
     """The tensors of one part (unet, text_encoder...) that differ with these LoRAs at these weights, by name."""
     module: nn.Module = getattr(checkpoint, part)
-    changes: dict[str, list[tuple[Lora, Parts, float]]] = {}
-    for lora, weight in loras:
-        for target, parts in _fitting(checkpoint, lora):
+    changes: dict[str, list[tuple[Share, Parts]]] = {}
+    for share in shares:
+        for target, parts in _fitting(checkpoint, share.lora):
             if target.part == part:
-                changes.setdefault(target.path, []).append((lora, parts, weight))
+                changes.setdefault(target.path, []).append((share, parts))
     tensors: dict[str, Tensor] = {}
     for path, additions in changes.items():
         tensors |= _changed(module.get_submodule(path), path, additions)
@@ -77,28 +83,28 @@ def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target,
     return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
 
 
-def _changed(
-    module: nn.Module, path: str, additions: Sequence[tuple[Lora, Parts, float]]
-) -> dict[str, Tensor]:
+def _changed(module: nn.Module, path: str, additions: Sequence[tuple[Share, Parts]]) -> dict[str, Tensor]:
     """Computed in float32 and rounded once, so that several LoRAs lose no more than one."""
     sums: dict[str, Tensor] = {}
-    for lora, parts, strength in additions:
+    for share, parts in additions:
         try:
-            for kind, delta in _deltas(module, parts):
+            for kind, delta in _deltas(module, parts, share.rank):
                 base = getattr(module, kind)
                 before = sums.get(kind)
-                sums[kind] = (base.float() if before is None else before) + delta * strength
+                sums[kind] = (base.float() if before is None else before) + delta * share.weight
         except torch.OutOfMemoryError:
             raise
         except (ValueError, RuntimeError) as error:
-            raise ModelUnavailable(f"{lora.name} does not fit this checkpoint at {path}: {error}") from error
+            raise ModelUnavailable(
+                f"{share.lora.name} does not fit this checkpoint at {path}: {error}"
+            ) from error
     return {f"{path}.{kind}": total.to(getattr(module, kind).dtype) for kind, total in sums.items()}
 
 
-def _deltas(module: nn.Module, parts: Parts) -> Iterator[tuple[str, Tensor]]:
+def _deltas(module: nn.Module, parts: Parts, rank: int | None) -> Iterator[tuple[str, Tensor]]:
     weight, bias = module._parameters["weight"], module._parameters["bias"]
     assert weight is not None
-    delta = weight_delta(parts, weight.shape, weight.device)
+    delta = weight_delta(parts, weight.shape, weight.device, rank)
     if delta is not None:
         yield "weight", delta
     if "diff_b" in parts and bias is not None:

@@ -23,18 +23,24 @@ def is_whole(parts: Parts) -> bool:
     )
 
 
-def weight_delta(parts: Parts, shape: torch.Size, device: torch.device) -> Tensor | None:
-    """None where only the bias changes. ValueError when it is for a module of another shape."""
+def weight_delta(
+    parts: Parts, shape: torch.Size, device: torch.device, rank: int | None = None
+) -> Tensor | None:
+    """None where only the bias changes. ValueError when it is for a module of another shape.
+
+    ``rank`` leaves the first so many ranks of a plain LoRA, as strong as they are among all; other kinds know no such
+    order, and A1111 does not cut them either.
+    """
     parts = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}
-    delta = _delta(parts)
+    delta = _delta(parts, rank)
     if delta is not None and delta.numel() != shape.numel():
         raise ValueError(f"it changes {tuple(delta.shape)} weights where there are {tuple(shape)}")
     return None if delta is None else delta.reshape(shape)
 
 
-def _delta(parts: Parts) -> Tensor | None:
+def _delta(parts: Parts, rank: int | None) -> Tensor | None:
     if "down" in parts:
-        return _low_rank(parts) * _scale(parts, parts["down"].shape[0])
+        return _low_rank(parts, rank) * _scale(parts, parts["down"].shape[0])
     if "hada_w1_a" in parts:
         return _hadamard(parts) * _scale(parts, parts["hada_w1_b"].shape[0])
     if "diff" in parts:
@@ -46,10 +52,11 @@ def _scale(parts: Parts, rank: int) -> float:
     return float(parts["alpha"]) / rank if "alpha" in parts else 1.0
 
 
-def _low_rank(parts: Parts) -> Tensor:
+def _low_rank(parts: Parts, rank: int | None) -> Tensor:
     down, up = parts["down"], parts["up"]
     if "mid" in parts:
         return torch.einsum("om,mnhw,ni->oihw", up.flatten(1), parts["mid"], down.flatten(1))
+    down, up = down[:rank], up[:, :rank]
     return (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
 
 

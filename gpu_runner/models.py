@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, load_checkpoint
+from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, key_of, load_checkpoint
 from gpu_runner.controlnet_loading import LoadedControlNet, load_controlnet
 from gpu_runner.embeddings import read_vectors
 from gpu_runner.lora import Lora, read_lora
@@ -63,8 +63,8 @@ class ModelStore:
 
     def checkpoint(self, file: ModelFile) -> LoadedCheckpoint:
         if self._ram is self._shelf:
-            return self._from_file(self._shelf, file.sha256, file, self._load_checkpoint(file, self._device))
-        found: LoadedCheckpoint | None = self._shelf.find(file.sha256)
+            return self._from_file(self._shelf, key_of(file), file, self._load_checkpoint(file, self._device))
+        found: LoadedCheckpoint | None = self._shelf.find(key_of(file))
         return found if found is not None else self._brought(file)
 
     def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL:
@@ -131,11 +131,10 @@ class ModelStore:
 
     def _brought(self, file: ModelFile) -> LoadedCheckpoint:
         """From RAM to the device, and to RAM first where it is not there."""
-        master = self._from_file(
-            self._ram, file.sha256, file, self._load_checkpoint(file, torch.device("cpu"))
-        )
+        key = key_of(file)
+        master = self._from_file(self._ram, key, file, self._load_checkpoint(file, torch.device("cpu")))
         with self._varying:
-            found: LoadedCheckpoint | None = self._shelf.find(file.sha256)
+            found: LoadedCheckpoint | None = self._shelf.find(key)
             if found is not None:
                 return found
 
@@ -143,11 +142,11 @@ class ModelStore:
                 described = _described(file, master.size_bytes)
                 return Item(master.moved(self._device), master.size_bytes, file=described)
 
-            return self._made(self._shelf, file.sha256, master.size_bytes, move)
+            return self._made(self._shelf, key, master.size_bytes, move)
 
     def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], Item]:
         def load(tensors: TensorFile) -> Item:
-            checkpoint = load_checkpoint(tensors, file.path, file.sha256, device, self._dtype)
+            checkpoint = load_checkpoint(tensors, file, device, self._dtype)
             return Item(checkpoint, checkpoint.size_bytes, file=_described(file, checkpoint.size_bytes))
 
         return load

@@ -14,7 +14,8 @@ from gpu_runner.model_sets import Models
 from gpu_runner.nsfw import Check
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
-from gpu_runner.request import ChangeBackground
+from gpu_runner.ready import ReadyPlan, control_map, cut_out
+from gpu_runner.request import ChangeBackground, CutOut
 from gpu_runner.tasks import Plan
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
 from gpu_runner.words import TooManyWords
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
 
+AnyPlan = Plan | EnlargingPlan | ReadyPlan
+
+
 @dataclass(frozen=True)
 class Prepared:
-    plan: Plan | EnlargingPlan
+    plan: AnyPlan
     check: Check | None = None  # what finished pictures go through
     maps: tuple[bytes, ...] = ()  # PNG files of what ControlNets are shown
 
@@ -43,9 +47,9 @@ def prepare(store: ModelStore, order: RunOrder) -> Prepared:
 
 
 def _controlled(
-    store: ModelStore, order: RunOrder, sources: tuple[Source, ...], plan: Plan | EnlargingPlan
-) -> tuple[Plan | EnlargingPlan, tuple[bytes, ...]]:
-    if not order.request.controls or isinstance(plan, EnlargingPlan):
+    store: ModelStore, order: RunOrder, sources: tuple[Source, ...], plan: AnyPlan
+) -> tuple[AnyPlan, tuple[bytes, ...]]:
+    if not order.request.controls or not isinstance(plan, Plan):
         return plan, ()
     beginnings = Beginning.of(sources, plan.canvases)
     room = ControlRoom(store, order, plan, beginnings, lambda picture: opened(order, picture))
@@ -53,7 +57,11 @@ def _controlled(
     return plan.controlled_by(controls), tuple(images.png(picture) for picture in controls.maps())
 
 
-def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> Plan | EnlargingPlan:
+def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> AnyPlan:
+    if order.request.cut_out is not None:
+        return _cut_out(store, order, order.request.cut_out, sources)
+    if order.request.task == "control_map":
+        return ReadyPlan(tuple(control_map(store, order, source.picture) for source in sources))
     request = background.drawing_request(order.request)
     if request.upscale is not None:
         first, second = (
@@ -67,6 +75,11 @@ def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> Pl
     if isinstance(upscaler, str):
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
+
+
+def _cut_out(store: ModelStore, order: RunOrder, part: CutOut, sources: tuple[Source, ...]) -> ReadyPlan:
+    matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
+    return ReadyPlan(tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources))
 
 
 def _upscaler(store: ModelStore, order: RunOrder, name: str) -> LoadedUpscaler | str:

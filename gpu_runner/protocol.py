@@ -66,6 +66,9 @@ class ModelFile(Message):
 
     path: str
     sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
+    # How a checkpoint was trained, where the registry knows better than the file.
+    prediction_type: Literal["", "epsilon", "v_prediction"] = ""
+    zero_terminal_snr: bool | None = None
 
     @field_validator("path")
     @classmethod

@@ -14,6 +14,7 @@ from gpu_runner import upscalers
 from gpu_runner.preprocessors.catalogue import weights_of
 
 MAX_SEED = 2**32 - 1
+MOST_RANKS = 4096  # of a LoRA; no file has as many
 LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
@@ -57,6 +58,7 @@ class LoraUse(Message):
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
+    rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
 
 
 class Inpaint(Message):
@@ -83,8 +85,9 @@ class Hires(Message):
     upscaler: Name = "Latent"
     num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as many as the first pass
     strength: Fraction = 0.7
-    sampler: str = ""  # empty: the first pass's; so in all of the following
+    sampler: str = ""  # empty or None: the first pass's; so in all of the following
     scheduler: str = ""
+    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
@@ -118,7 +121,7 @@ class ControlUnit(Message):
     image: Picture | None = None  # None: the init image
     mask: Picture | None = None  # inpainting modules: what is drawn anew; others: a sketch to use as the map
     region: Picture | None = None  # white where the unit acts
-    weight: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
+    weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
     control_mode: Literal["balanced", "prompt", "control"] = "balanced"  # which of the two matters more
@@ -172,6 +175,13 @@ class ChangeBackground(Message):
     output_height: int = Field(default=0, ge=0, le=4096)
 
 
+class CutOut(Message):
+    """What the init image shows in front, and nothing behind it: transparent, or as a mask."""
+
+    matting_model: Name = ""  # empty: the default one
+    mask_only: bool = False
+
+
 class Nsfw(Message):
     """What happens to a finished picture that the detector finds unfit to be shown."""
 
@@ -203,7 +213,7 @@ class Mark(Message):
 class GenerationRequest(Message):
     """Seeds are resolved at admission, so that a retry draws the same pictures."""
 
-    task: Literal["txt2img", "img2img", "upscale", "change_background"] = "txt2img"
+    task: Literal["txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map"] = "txt2img"
     output_format: Literal["png", "jpeg", "webp"] = "png"
     preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
 
@@ -274,6 +284,7 @@ class GenerationRequest(Message):
     controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
     hires: Hires | None = None
     upscale: Upscale | None = None
+    cut_out: CutOut | None = None
     face_restorer: Name = ""
     face_restorer_weight: Fraction = 0.5
     face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
@@ -296,6 +307,12 @@ class GenerationRequest(Message):
             raise ValueError("only txt2img has a second pass")
         if (self.task == "upscale") != (self.upscale is not None):
             raise ValueError("upscale says how, and is its own task")
+        if (self.task == "cut_out") != (self.cut_out is not None):
+            raise ValueError("cut_out says how, and is its own task")
+        if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
+            raise ValueError("what is cut out is transparent around it, which a JPEG cannot be")
+        if self.task == "control_map" and len(self.controls) != 1:
+            raise ValueError("control_map shows what one control unit would be shown")
         return self
 
     @model_validator(mode="after")
@@ -303,6 +320,11 @@ class GenerationRequest(Message):
         if self.marks and self.output_format != "png":
             raise ValueError("marks are a PNG file's")
         return self
+
+    @property
+    def walks(self) -> bool:
+        """Whether a UNet is asked for it, step by step; otherwise each picture is one step."""
+        return self.task in ("txt2img", "img2img", "change_background")
 
     def seed_of(self, index: int) -> int:
         """Variations are of one seed."""
@@ -328,6 +350,7 @@ class GenerationRequest(Message):
             ModelName("checkpoint", self.hires.checkpoint if self.hires else ""),
             *(ModelName("upscaler", upscalers.file_of(name)) for name in self._upscalers()),
             ModelName("matting", self.change_background.matting_model if self.change_background else ""),
+            ModelName("matting", self.cut_out.matting_model if self.cut_out else ""),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
         ]
         return [name for name in dict.fromkeys(names) if name.name]

@@ -150,7 +150,7 @@ class Run:
     def deliver(self, index: int, finished: Finished) -> None:
         verdict = finished.verdict
         self.images_done += 1
-        if self.order.request.task == "upscale":  # which asks no UNet: a picture is its step
+        if not self.order.request.walks:
             self.steps_run += 1
             self.report_progress(None)
         self.emit(

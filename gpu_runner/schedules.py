@@ -1,4 +1,4 @@
-"""Schedules of sigmas, from the noisiest to the cleanest, as k-diffusion and A1111 build them. All in float64."""
+"""Schedules of sigmas, from the noisiest to the cleanest, as k-diffusion and A1111 build them. All in float64, no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 
 from gpu_runner import catalogue
 from gpu_runner.beta_distribution import beta_quantiles
@@ -19,15 +19,15 @@ MOST_STEPS = 20_000  # of a schedule of which only the end is walked
 class NoiseLevels:
     """The noise levels a model was trained on. Between two of them, the logarithm of sigma is linear in the timestep."""
 
-    def __init__(self, alphas_cumprod: torch.Tensor) -> None:
-        self.alphas_cumprod = alphas_cumprod
-        alphas = alphas_cumprod.double().cpu().numpy()
+    def __init__(self, alphas_cumprod: ArrayLike, *, is_sdxl: bool = False) -> None:
+        self.alphas_cumprod = alphas = np.asarray(alphas_cumprod, np.float64)
+        self.is_sdxl = is_sdxl
         self.sigmas = np.sqrt((1 - alphas) / alphas)
         self._logs = np.log(self.sigmas)
         self._timesteps = np.arange(len(self.sigmas), dtype=np.float64)
 
     def of_sampler(self, name: str) -> NoiseLevels:
-        return LcmLevels(self.alphas_cumprod) if name == "LCM" else self
+        return LcmLevels(self.alphas_cumprod, is_sdxl=self.is_sdxl) if name == "LCM" else self
 
     @property
     def low(self) -> float:
@@ -57,9 +57,9 @@ class LcmLevels(NoiseLevels):
 
     GRID = 50
 
-    def __init__(self, alphas_cumprod: torch.Tensor) -> None:
+    def __init__(self, alphas_cumprod: np.ndarray, *, is_sdxl: bool = False) -> None:
         self._stride = len(alphas_cumprod) // self.GRID
-        super().__init__(alphas_cumprod[self._stride - 1 :: self._stride])
+        super().__init__(alphas_cumprod[self._stride - 1 :: self._stride], is_sdxl=is_sdxl)
 
     def timestep_at(self, sigma: float) -> float:
         nearest = int(np.abs(self._logs - math.log(sigma)).argmin())
@@ -109,11 +109,12 @@ def kl_optimal(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -
 
 
 ALIGN_YOUR_STEPS_SD1 = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
+ALIGN_YOUR_STEPS_SDXL = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029)
 
 
 def align_your_steps(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
-    places = np.linspace(0, 1, len(ALIGN_YOUR_STEPS_SD1))
-    logs = np.interp(np.linspace(0, 1, steps), places, np.log(ALIGN_YOUR_STEPS_SD1))
+    table = ALIGN_YOUR_STEPS_SDXL if levels.is_sdxl else ALIGN_YOUR_STEPS_SD1
+    logs = np.interp(np.linspace(0, 1, steps), np.linspace(0, 1, len(table)), np.log(table))
     return [*np.exp(logs).tolist(), 0.0]
 
 

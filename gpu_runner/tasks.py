@@ -18,6 +18,7 @@ from gpu_runner.controls import Controls, Unit, Units
 from gpu_runner.direction import Direction, directed, wording_of
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import NoiseStream
+from gpu_runner.passes import second_request
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.refining import Handover
 from gpu_runner.schedules import NoiseLevels
@@ -68,7 +69,7 @@ class Pass:
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
-        way = Way.of(request, NoiseLevels(model.alphas_cumprod))
+        way = Way.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
         earlier = _calls(before.request) if before else None
         words = Words.of(request.prompt, request.negative_prompt, _calls(request), first_pass=earlier)
         return cls(request, model, way, words, wording_of(request, model))
@@ -117,7 +118,7 @@ class Plan:
         first = Pass.of(request, models.checkpoint)
         if request.hires is None:
             return cls(request, first.refined_by(models.refiner), None, upscaler)
-        wanted = hires.second_request(request, request.hires)
+        wanted = second_request(request, request.hires)
         second = Pass.of(wanted, models.hires or models.checkpoint, first)
         return cls(request, first, second.refined_by(models.refiner), upscaler)
 

@@ -17,6 +17,7 @@ class LoraFile:
     file: ModelFile
     unet: float
     text_encoder: float
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Variation:
         request = order.request
         return cls(
             vae=order.file("vae", request.vae) if request.vae else None,
-            loras=tuple(LoraFile(order.file("lora", use.name), use.unet, use.text_encoder) for use in loras),
+            loras=tuple(
+                LoraFile(order.file("lora", use.name), use.unet, use.text_encoder, use.rank) for use in loras
+            ),
             embeddings=tuple((name, order.file("embedding", name)) for name in request.embeddings),
             tiling=request.tiling,
         )

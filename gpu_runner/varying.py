@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gpu_runner.conditioning import Embedding
-from gpu_runner.lora import Lora, adapted
+from gpu_runner.lora import Share, adapted
 from gpu_runner.module_copies import tiling, with_tensors
 from gpu_runner.recent import Recent
 from gpu_runner.shelf import Item
@@ -29,14 +29,14 @@ class Varying:
         self._store = store
         self._base = base
         self._variation = variation
-        self._loras: dict[str, list[tuple[Lora, float]]] = {}
+        self._loras: dict[str, list[Share]] = {}
         self._changes: dict[str, list[str]] = {}  # what of each part differs, in words
         for use in sorted(variation.loras, key=lambda use: use.file.sha256):
             lora = store.lora(use.file)
             for part in sorted(lora.parts(base)):
                 if weight := use.unet if part == "unet" else use.text_encoder:
-                    self._loras.setdefault(part, []).append((lora, weight))
-                    self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}")
+                    self._loras.setdefault(part, []).append(Share(lora, weight, use.rank))
+                    self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}@{use.rank}")
 
     def made(self) -> LoadedCheckpoint:
         unet_key = key_of(self._base.unet_key, [*self._changes.get("unet", ()), *self._tiled()])
@@ -53,7 +53,7 @@ class Varying:
         if key == self._base.key:
             return getattr(self._base, name)
         # A guess at the memory needed: the adapted weights are larger than the LoRAs, but all else is shared.
-        needed = sum(lora.size_bytes for lora, _weight in self._loras.get(name, ()))
+        needed = sum(share.lora.size_bytes for share in self._loras.get(name, ()))
         return self._store.varied(f"{name} {key}", self._base.key, needed, lambda: self._adapted(name))
 
     def _adapted(self, name: str) -> Item:

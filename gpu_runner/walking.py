@@ -15,10 +15,11 @@ from gpu_runner.denoiser import Apart, Guidance, Question
 from gpu_runner.direction import Direction
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import LATENT_SCALE, NoiseStream
+from gpu_runner.passes import evaluations, sigmas_of
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.refining import Handover
-from gpu_runner.samplers import SAMPLERS, SamplerOptions, evaluations
-from gpu_runner.schedules import NoiseLevels, img2img_part, lengthened, sigmas_for
+from gpu_runner.samplers import SAMPLERS, SamplerOptions
+from gpu_runner.schedules import NoiseLevels
 from gpu_runner.steering import Steering, acting_at
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Way:
         return cls(
             sampler=request.sampler,
             levels=levels,
-            sigmas=_sigmas(request, levels),
-            options=SamplerOptions.of(request, request.sampler),
+            sigmas=sigmas_of(request, levels),
+            options=SamplerOptions.of(request),
             width=request.width,
             height=request.height,
             noise_multiplier=request.initial_noise_multiplier,
@@ -92,30 +93,6 @@ class Way:
         if call % 2 and sigma < self.s_min_uncond:
             return guidance.unopposed()
         return guidance
-
-
-def _sigmas(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """With a picture to begin with, only the end of a schedule is walked; ``exact_steps`` makes it so long that all steps are in it."""
-    steps, strength = request.num_inference_steps, request.strength
-    if request.task == "txt2img":
-        return _whole(request, levels, steps)
-    if not request.exact_steps:
-        return img2img_part(request.sampler, _whole(request, levels, steps), steps, strength)
-    if strength == 0:
-        return [0.0]
-    return _whole(request, levels, lengthened(steps, strength))[-steps - 1 :]
-
-
-def _whole(request: GenerationRequest, levels: NoiseLevels, steps: int) -> list[float]:
-    return sigmas_for(
-        levels,
-        request.sampler,
-        request.scheduler,
-        steps,
-        bend=request.schedule_bend,
-        unipc=request.unipc,
-        discard_penultimate=request.discard_penultimate,
-    )
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
+from statements import Statement, given
 
-from . import cost, ledger, pictures, refusals, wakeups, workflows
+from . import cost, ledger, pictures, places, refusals, wakeups, workflows
 from . import idempotency as idempotency_keys
 from .callbacks import outbox
 from .callbacks.outbox import CallbackRequest
@@ -102,11 +103,24 @@ def _admitted_before(submission: Submission) -> Job | None:
     known = admitted_with(submission.source, submission.dialect, submission.idempotency)
     if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
-    same = {"source": submission.source, "dialect": submission.dialect, "external_id": submission.external_id}
-    try:
-        return Job.objects.get(**same)
-    except Job.DoesNotExist:
-        return None
+    known_id = _BY_CALLERS_ID.first(
+        source=submission.source.pk, dialect=submission.dialect, external_id=submission.external_id
+    )
+    return Job.objects.get(pk=known_id) if known_id else None
+
+
+_BY_CALLERS_ID = Statement(
+    lambda: (
+        Job.objects.filter(
+            source=given("source"),
+            dialect=given("dialect"),
+            external_id=given("external_id"),
+            id_may_repeat=False,
+        )
+        .values_list("pk", flat=True)
+        .order_by()
+    )
+)
 
 
 @transaction.atomic
@@ -131,18 +145,12 @@ def _promise(submission: Submission, job: Job) -> None:
 
 def _take_a_place_in_the_queue(source: BusinessSource) -> None:
     """Under a lock of the source's row, so that the length is not passed by two requests at once."""
-    limit = (
-        BusinessSource.objects.select_for_update(no_key=True)
-        .only("max_queued_jobs")
-        .get(pk=source.pk)
-        .max_queued_jobs
-    )
-    if full := queue_full(source, limit):
+    if full := queue_full(source, places.locked_limits(source.pk).queued):
         raise full
 
 
 def queue_full(source: BusinessSource, limit: int) -> QueueFull | None:
-    if Job.objects.filter(source=source, state=State.QUEUED).count() < limit:
+    if places.taken(source.pk, State.QUEUED) < limit:
         return None
     message = _("%(source)s already has %(limit)d jobs in the queue.")
     words = {"source": source.name, "limit": limit}

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
+from statements import Statement, given
 
 from . import policy
 from .models import Backend, Job, Lane, Runner, State, Usage
@@ -52,9 +53,17 @@ def _lone_job(runner: Runner) -> Job | None:
     """The only one that waits for it, if there is only one: then nothing has to be weighed against it."""
     if runner.backend != Backend.PIPELINE:
         return None  # whether it has all that the job needs has to be weighed
-    queued = Job.objects.filter(state=State.QUEUED, backend=runner.backend, source__enabled=True)
-    first = queued.only(*COLUMNS).order_by()[:2]
-    return first[0] if len(first) == 1 else None
+    queued = _TWO_QUEUED.all(backend=runner.backend)
+    return queued[0] if len(queued) == 1 else None
+
+
+_TWO_QUEUED = Statement(
+    lambda: (
+        Job.objects.filter(state=State.QUEUED, backend=given("backend"), source__enabled=True)
+        .only(*COLUMNS)
+        .order_by()[:2]
+    )
+)
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
@@ -77,9 +86,7 @@ def seconds_per_cost() -> float:
 
 
 def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
-    running = list(
-        Job.objects.filter(runner=runner, state=State.RUNNING).values_list("runner_deaths", flat=True)
-    )
+    running = _DEATHS.all(runner=runner.pk)
     seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
     return policy.RunnerView(
         free_slots=min(runner.slots, workers) - len(running),
@@ -87,6 +94,15 @@ def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerVie
         runs_suspect=any(running),
         takes_work=runner.enabled and not runner.draining and not runner.problem and seen,
     )
+
+
+_DEATHS = Statement(
+    lambda: (
+        Job.objects.filter(runner=given("runner"), state=State.RUNNING)
+        .values_list("runner_deaths", flat=True)
+        .order_by()
+    )
+)
 
 
 def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:

@@ -41,6 +41,9 @@ def _with_nsfw_check(source: BusinessSource, request: GenerationRequest) -> Gene
 
 
 def _with_matting_model(source: BusinessSource, request: GenerationRequest) -> GenerationRequest:
+    if request.cut_out is not None and not request.cut_out.matting_model:
+        chosen = request.cut_out.model_copy(update={"matting_model": _default(source, Kind.MATTING)})
+        return request.model_copy(update={"cut_out": chosen})
     part = request.change_background
     if part is None or part.mask or part.cut_out_by != "matting" or part.matting_model:
         return request

@@ -1,40 +1,23 @@
-"""What a job costs: megapixel-steps times the checkpoint's multiplier. Pure."""
+"""What a job costs: megapixels times how often the model is asked about them, times the checkpoint's multiplier. Pure."""
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
+from gpu_runner.passes import counted
 from gpu_runner.protocol import GenerationRequest
 
 UNIT = Decimal("0.000001")
 
 
 def planned_steps(request: GenerationRequest) -> int:
-    """Steps over all pictures and passes."""
-    return (_first_steps(request) + _second_steps(request)) * request.num_images
-
-
-def _first_steps(request: GenerationRequest) -> int:
-    """From a picture one walks only the last part of a schedule, as the strength says."""
-    steps = request.num_inference_steps
-    if request.task == "upscale":
-        return 1
-    if not request.init_images or request.exact_steps:
-        return steps
-    return min(steps, int(min(request.strength, 0.999) * steps) + 1)
-
-
-def _second_steps(request: GenerationRequest) -> int:
-    if request.hires is None or request.hires.strength == 0:
-        return 0
-    return request.hires.num_inference_steps or request.num_inference_steps
+    """How often the model will be asked, over all pictures and passes: what a runner counts its progress in."""
+    return max(1, sum(walked.evaluations for walked in counted(request)) * request.num_images)
 
 
 def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
     """Each pass at its own size."""
-    work = Decimal(request.width * request.height * _first_steps(request))
-    if request.hires is not None:
-        work += request.hires.width * request.hires.height * _second_steps(request)
+    work = Decimal(sum(walked.evaluations * walked.pixels for walked in counted(request)))
     return _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier)))
 
 

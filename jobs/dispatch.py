@@ -8,6 +8,8 @@ import uuid
 
 from django.db import close_old_connections, connection
 
+from statements import Statement, given
+
 from . import board, lifecycle, wakeups
 from .lifecycle import Lease
 from .models import Job, Runner, State
@@ -46,10 +48,14 @@ class Dispatcher:
             return []
 
 
+_ANY_QUEUED = Statement(lambda: Job.objects.filter(state=State.QUEUED).values_list("pk").order_by()[:1])
+_RUNNER = Statement(lambda: Runner.objects.filter(name=given("name")).order_by())
+
+
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
-    if not Job.objects.filter(state=State.QUEUED).exists():
+    if not _ANY_QUEUED.all():
         return []
-    runner = Runner.objects.filter(name=runner_name).first()
+    runner = _RUNNER.first(name=runner_name)
     if runner is None:
         return []
     chosen: list[uuid.UUID] = board.read(runner, workers).choose()

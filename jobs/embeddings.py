@@ -13,7 +13,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind
-from models_registry.selectors import list_for, resolve
+from models_registry.selectors import list_for, names_for, resolve
 
 from .errors import Unsupported
 
@@ -25,12 +25,11 @@ def with_named_embeddings(
     source: BusinessSource, request: GenerationRequest, *, on_runners: bool = False
 ) -> GenerationRequest:
     """Those of the checkpoint's family that this source may use and that a prompt names; the caller's list is not asked for."""
-    files = list_for(Kind.EMBEDDING, source, on_runners=on_runners)
-    names = named_in(_texts(request), files.values_list("name", flat=True))
+    names = named_in(_texts(request), names_for(Kind.EMBEDDING, source, on_runners=on_runners))
     if names:
-        fitting = files.filter(
-            Q(family=Family.UNKNOWN) | Q(family=_family(source, request, on_runners)), name__in=names
-        )
+        files = list_for(Kind.EMBEDDING, source, on_runners=on_runners)
+        family = _family(source, request, on_runners)
+        fitting = files.filter(Q(family=Family.UNKNOWN) | Q(family=family), name__in=names)
         names = sorted(fitting.values_list("name", flat=True))
     if len(names) > MOST_AT_ONCE:
         message = _("The prompts name %(count)d embeddings; %(most)d is the most.")

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from typing import Any
 
 from django.conf import settings
 
@@ -25,11 +26,13 @@ from gpu_runner.protocol import (
     Progress,
     RunOrder,
 )
+from statements import Statement, given
 
 from . import lifecycle, pictures
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
+from .model_files import training
 from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
 from .storage_targets import copying
@@ -50,9 +53,7 @@ GRACE_S = 15.0  # a runner that does not drop a job in this time after it was as
 class Following:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.job = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow").get(
-            pk=lease.job_id
-        )
+        self.job = _job(lease)
         self.request = self.job.generation_request
         self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
@@ -63,7 +64,7 @@ class Following:
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
         self.succeeded = False
-        self.next_renewal = 0.0
+        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just given it one
 
     def run(self) -> None:
         """To the end of the job. Raises LeaseLost or a RunnerError where the job did not come to its end here."""
@@ -86,18 +87,20 @@ class Following:
             copying.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunOrder:
-        wanted = self.request.pictures()
+        wanted, checkpoint = self.request.pictures(), self.job.checkpoint
         return RunOrder(
             job_id=self.order_id,
             request=self.request,
-            checkpoint=ModelFile(path=self.job.checkpoint.path, sha256=self.job.checkpoint_sha256),
+            checkpoint=ModelFile(
+                path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
+            ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
 
     def _follow(self, stream: Stream) -> None:
-        next_beat = time.monotonic()
+        next_beat = time.monotonic() + BEAT_S
         while True:
             event = stream.next(max(0.0, next_beat - time.monotonic()))
             if event is not None and self._take(event):
@@ -222,6 +225,23 @@ class Following:
         return False
 
 
+def _job(lease: Lease) -> Job:
+    job = _JOB.first(job_id=lease.job_id)
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    return job
+
+
+_JOB = Statement(
+    lambda: (
+        Job.objects.filter(pk=given("job_id"))
+        .select_related("runner", "checkpoint", "storage_target", "workflow")
+        .defer("checkpoint__metadata")
+        .order_by()
+    )
+)
+
+
 class Stream:
     """The runner's events, read by a thread of its own. It ends with the last word, an error, or the client's end."""
 
@@ -247,5 +267,5 @@ class Stream:
             self._arrived.put(error)
 
 
-def _file(kept: dict[str, str]) -> ModelFile:
-    return ModelFile(path=kept["path"], sha256=kept["sha256"])
+def _file(kept: dict[str, Any]) -> ModelFile:
+    return ModelFile(**{name: kept[name] for name in ModelFile.model_fields if name in kept})

@@ -16,7 +16,7 @@ VERSION = "Atelier"
 
 def infotext(job: Job, request: GenerationRequest, index: int) -> str:
     """Of the picture with this index."""
-    if request.upscale is not None:
+    if not request.walks:
         return postprocessing(request)
     lines = [request.prompt]
     if request.negative_prompt:

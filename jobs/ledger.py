@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from access.models import Posting
+from statements import Statement, given
 
 from .models import Job, Usage
 
@@ -28,12 +29,15 @@ def close(job: Job, price: Decimal | None) -> None:
 @transaction.atomic
 def charge(source_id: int, device_seconds: float, work: float, now: datetime) -> None:
     """Adds to the source's decayed usage, which the policy reads."""
-    usage = Usage.objects.select_for_update().filter(source_id=source_id).first()
+    usage = _LOCKED.first(source=source_id)
     if usage is None:
         Usage.objects.get_or_create(source_id=source_id)
         usage = Usage.objects.select_for_update().get(source_id=source_id)
     usage.add(device_seconds, work, now)
     usage.save(update_fields=["served", "work", "as_of"])
+
+
+_LOCKED = Statement(lambda: Usage.objects.select_for_update().filter(source=given("source")).order_by())
 
 
 def _posting(job: Job, kind: Posting.Kind, amount: Decimal) -> Posting:

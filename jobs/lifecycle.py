@@ -10,17 +10,17 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
-from access.models import BusinessSource
 from gpu_runner.protocol import Done, Progress
+from statements import Statement, UpdateStatement, given
 
-from . import cost, ledger, wakeups
+from . import cost, ledger, places, wakeups
 from .callbacks import outbox
 from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
@@ -43,44 +43,45 @@ class Lease:
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """None when somebody was first, or when the job's source runs as many as it may."""
-    job = _lock_queued(job_id, runner.backend)
-    if job is None or not _source_has_room(job.source_id):
+    queued = _QUEUED.first(job_id=job_id, backend=runner.backend)
+    if queued is None:
         return None
-    now = timezone.now()
+    source_id, attempts = queued
+    if not _source_has_room(source_id):
+        return None
+    now, attempt = timezone.now(), attempts + 1
     taken = _move(
         job_id,
         State.QUEUED,
         State.RUNNING,
         note=runner.name,
-        attempt=F("attempt") + 1,
-        runner=runner,
+        attempt=attempt,
+        runner_id=runner.pk,
         runner_boot_id=runner.boot_id,
         started_at=now,
         lease_expires_at=_lease_end(now),
         signal="",
         **_NO_PROGRESS,
     )
-    return Lease(job_id, job.attempt + 1) if taken else None
+    return Lease(job_id, attempt) if taken else None
 
 
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
-def _lock_queued(job_id: uuid.UUID, backend: str) -> Job | None:
-    skips = connection.features.has_select_for_update_skip_locked
-    queued = Job.objects.select_for_update(skip_locked=skips).filter(
-        pk=job_id, state=State.QUEUED, backend=backend
+_QUEUED: Statement[tuple[int, int]] = Statement(
+    lambda: (
+        Job.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        .filter(pk=given("job_id"), state=State.QUEUED, backend=given("backend"))
+        .values_list("source_id", "attempt")
+        .order_by()
     )
-    return queued.only("source_id", "attempt").first()
+)
 
 
 def _source_has_room(source_id: int) -> bool:
-    """Under a lock of the source's row, so that two runners cannot both take its last place."""
-    source = (
-        BusinessSource.objects.select_for_update(no_key=True).only("max_concurrent_jobs").get(pk=source_id)
-    )
-    running = Job.objects.filter(source_id=source_id, state=State.RUNNING).count()
-    return running < source.max_concurrent_jobs
+    limit = places.locked_limits(source_id).running
+    return places.taken(source_id, State.RUNNING) < limit
 
 
 # While it runs ------------------------------------------------------------------------------------------------------
@@ -88,7 +89,8 @@ def _source_has_room(source_id: int) -> bool:
 
 def renew(lease: Lease, **fields: Any) -> Signal | None:
     """Extends the lease and gives back what a client asked for meanwhile."""
-    if not _held(lease).update(lease_expires_at=_lease_end(timezone.now()), **fields):
+    fields["lease_expires_at"] = _lease_end(timezone.now())
+    if not _update(lease.job_id, State.RUNNING, held=lease.attempt, **fields):
         raise LeaseLost(str(lease.job_id))
     return pending_signal(lease)
 
@@ -105,10 +107,19 @@ def progress(lease: Lease, event: Progress) -> Signal | None:
 
 
 def pending_signal(lease: Lease) -> Signal | None:
-    signal = _held(lease).values_list("signal", flat=True).first()
+    signal = _SIGNAL.first(job_id=lease.job_id, attempt=lease.attempt)
     if signal is None:
         raise LeaseLost(str(lease.job_id))
     return Signal(signal) if signal else None
+
+
+_SIGNAL = Statement(
+    lambda: (
+        Job.objects.filter(pk=given("job_id"), state=State.RUNNING, attempt=given("attempt"))
+        .values_list("signal", flat=True)
+        .order_by()
+    )
+)
 
 
 def skip_passed_on(lease: Lease) -> None:
@@ -151,21 +162,24 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
         State.QUEUED,
         note=note,
         runner_deaths=deaths,
-        runner=None,
+        runner_id=None,
         lease_expires_at=None,
         signal="",
         **_NO_PROGRESS,
     )
-    Preview.objects.filter(job_id=lease.job_id).delete()
+    _NO_PREVIEW.run(job_id=lease.job_id)
     wakeups.ring({wakeups.WORK: ""})
     return State.QUEUED
+
+
+_NO_PREVIEW = UpdateStatement(lambda: Preview.objects.filter(job=given("job_id")))
 
 
 # The end ------------------------------------------------------------------------------------------------------------
 
 
 def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False) -> None:
-    job = Job.objects.get(pk=lease.job_id)
+    job = _job(lease)
     price = cost.settled(job.cost_estimate, job.generation_request, done.steps_run)
     _succeed(job, lease, done, price, outputs, interrupted=interrupted)
     # Afterwards, so that the client does not wait for it: it weighs who is served next, it is nobody's bill.
@@ -191,7 +205,7 @@ def _succeed(
 @transaction.atomic
 def fail(lease: Lease, code: str, message: str, work: Done | None = None) -> None:
     """With ``work``, that is paid for: its pictures were drawn, and only may not be shown."""
-    job = Job.objects.get(pk=lease.job_id)
+    job = _job(lease)
     fields: dict[str, Any] = {"error_code": code, "error_message": message}
     if work is not None:
         fields |= _paid(job, work)
@@ -208,7 +222,7 @@ def _paid(job: Job, work: Done) -> dict[str, Any]:
 @transaction.atomic
 def cancelled(lease: Lease) -> None:
     """The runner has dropped the job, as its client had asked."""
-    _end(Job.objects.get(pk=lease.job_id), State.CANCELLED, held=lease.attempt)
+    _end(_job(lease), State.CANCELLED, held=lease.attempt)
 
 
 @transaction.atomic
@@ -254,7 +268,7 @@ def _end(
             raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
     else:
         _must_move(Lease(job.pk, held), to, note=note, **fields)
-    Preview.objects.filter(job_id=job.pk).delete()
+    _NO_PREVIEW.run(job_id=job.pk)
     ledger.close(job, settled)
     if job.has_callback:
         outbox.job_ended(job.pk)
@@ -269,18 +283,37 @@ def _move(
 ) -> bool:
     if to not in TRANSITIONS.get(origin, frozenset()):
         raise ImpossibleTransition(f"{origin} → {to}")
-    where = Job.objects.filter(pk=job_id, state=origin)
-    if held is not None:
-        where = where.filter(attempt=held)
-    if not where.update(state=to, **fields):
+    if not _update(job_id, origin, held=held, state=to, **fields):
         return False
     Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
     return True
 
 
+def _update(job_id: uuid.UUID, origin: State, *, held: int | None, **fields: Any) -> bool:
+    where = {"pk": job_id, "state": origin} | ({} if held is None else {"attempt": held})
+    values = {f"where_{name}": value for name, value in where.items()} | fields
+    return bool(_update_statement(tuple(where), tuple(fields)).run(**values))
+
+
+@cache
+def _update_statement(where: tuple[str, ...], fields: tuple[str, ...]) -> UpdateStatement:
+    found = {name: given(f"where_{name}") for name in where}
+    return UpdateStatement(lambda: Job.objects.filter(**found), **{name: given(name) for name in fields})
+
+
 def _must_move(lease: Lease, to: State, *, note: str, **fields: Any) -> None:
     if not _move(lease.job_id, State.RUNNING, to, note=note, held=lease.attempt, **fields):
         raise LeaseLost(str(lease.job_id))
+
+
+def _job(lease: Lease) -> Job:
+    job = _JOB.first(job_id=lease.job_id)
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    return job
+
+
+_JOB = Statement(lambda: Job.objects.filter(pk=given("job_id")).order_by())
 
 
 def _held(lease: Lease) -> Any:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.extra_networks import BadTag, Tag
+from gpu_runner.request import MOST_RANKS
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
@@ -16,9 +17,10 @@ def lora_use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
     """A LoraUse, whose weights are not checked yet. Raises BadTag or ModelNotFound."""
     if not tag.is_lora:
         raise BadTag(_("there are no models of this kind here"))
-    if tag.rank is not None:
-        raise BadTag(_("a share of its ranks cannot be had"))
+    if tag.rank is not None and tag.rank < 1:
+        raise BadTag(_("it has no ranks below 1"))
     if not tag.name:
         raise BadTag(_("it has no name"))
     file = resolve(Kind.LORA, tag.name, source)
-    return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder}
+    rank = None if tag.rank is None else min(tag.rank, MOST_RANKS)
+    return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder, "rank": rank}

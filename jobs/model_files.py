@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -27,15 +28,21 @@ class Resolution:
     checkpoint: ModelFile
     others: dict[str, ModelFile]
 
-    def as_json(self) -> dict[str, dict[str, str]]:
+    def as_json(self) -> dict[str, dict[str, Any]]:
         """What the job keeps: a file that changes later must not change the picture of a retry."""
         return {key: _kept(file) for key, file in self.others.items()}
 
 
-def _kept(file: ModelFile) -> dict[str, str]:
+def _kept(file: ModelFile) -> dict[str, Any]:
     """With the hash that the infotext names a LoRA by."""
-    kept = {"path": file.path, "sha256": file.sha256}
+    kept = {"path": file.path, "sha256": file.sha256} | training(file)
     return kept | {"tensors_sha256": file.tensors_sha256} if file.tensors_sha256 else kept
+
+
+def training(file: ModelFile) -> dict[str, Any]:
+    """What ops say of a checkpoint that its file does not."""
+    said = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
+    return {name: value for name, value in said.items() if value not in ("", None)}
 
 
 def resolve_all(

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from .models import Job, Output, OutputKind
+from .pictures import CONTENT_TYPES
 
 Form = Literal["picture", "base64"]
 
@@ -26,6 +27,7 @@ SIGNATURE_BYTES = 16
 LONGEST_EXPIRY = 12
 ROUNDED_TO_S = 3600  # so that a picture asked for twice has one URL, which caches know
 PREVIEW = "preview"
+INPUT = "input"
 # What a token speaks of: each kind of output counts from 0.
 ROUTES = {
     OutputKind.PICTURE: ("picture-output", "{}"),
@@ -44,10 +46,24 @@ def base_url(request: HttpRequest | None = None) -> str:
     return f"{request.scheme}://{request.get_host()}"
 
 
-def output_urls(job: Job, base: str, form: Form = "picture") -> list[str]:
-    """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url()."""
-    expiry = NEVER if job.source.public_pictures else _expiry()
-    return [_output_url(output, base, expiry, form) for output in job.pictures]
+def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
+    """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url(); with ``age_s`` they end sooner."""
+    return [_output_url(output, base, _expiry_for(job, age_s), form) for output in job.pictures]
+
+
+def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
+    """Where the pictures of a job will be that has not ended."""
+    request = job.generation_request
+    pictures = [
+        Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
+        for index in range(request.num_images)
+    ]
+    return [_output_url(picture, base, _expiry_for(job, age_s), form) for picture in pictures]
+
+
+def input_url(sha256: str, base: str) -> str:
+    """Of a PNG file that was sent to us, for whoever sent it."""
+    return base + reverse("picture-input", args=[_token(INPUT, sha256, _expiry()), sha256])
 
 
 def control_map_urls(job: Job, base: str) -> list[str]:
@@ -67,7 +83,7 @@ def preview_url(job: Job, base: str) -> str:
     return base + reverse("picture-preview", args=[job.pk, _token(job.pk, PREVIEW, _expiry())])
 
 
-def allowed_until(job_id: uuid.UUID, what: int | str, token: str) -> int | None:
+def allowed_until(job_id: uuid.UUID | str, what: int | str, token: str) -> int | None:
     """When the token ends, or NEVER; None for a forged or an ended one."""
     expiry = _expiry_of(token)
     if expiry is None or not constant_time_compare(token, _token(job_id, what, expiry)):
@@ -82,12 +98,16 @@ def _output_url(output: Output, base: str, expiry: int, form: Form) -> str:
     return base + reverse(route, args=[output.job_id, token, output.index, suffix])
 
 
-def _expiry() -> int:
-    soonest = int(time.time()) + settings.PICTURE_URL_AGE_S
+def _expiry_for(job: Job, age_s: int | None) -> int:
+    return NEVER if job.source.public_pictures and age_s is None else _expiry(age_s)
+
+
+def _expiry(age_s: int | None = None) -> int:
+    soonest = int(time.time()) + min(settings.PICTURE_URL_AGE_S, age_s or settings.PICTURE_URL_AGE_S)
     return soonest + -soonest % ROUNDED_TO_S
 
 
-def _token(job_id: uuid.UUID, what: int | str, expiry: int) -> str:
+def _token(job_id: uuid.UUID | str, what: int | str, expiry: int) -> str:
     return f"{expiry:x}-{_signature(f'{job_id}/{what}/{expiry}')}"
 
 

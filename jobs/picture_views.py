@@ -15,8 +15,8 @@ from django.urls import path
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from .models import Output, OutputKind, Preview
-from .picture_urls import NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
+from .models import InputPicture, Output, OutputKind, Preview
+from .picture_urls import INPUT, NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
 from .pictures import read_output
 
 A_YEAR_S = 365 * 24 * 3600
@@ -31,18 +31,23 @@ def output(
     suffix: str,
     kind: OutputKind = OutputKind.PICTURE,
 ) -> HttpResponseBase:
-    until = _until(job_id, ROUTES[kind][1].format(index), token)
-    outputs = Output.objects.select_related("job__source")
-    found = get_object_or_404(outputs, job_id=job_id, kind=kind, index=index)
-    if until == NEVER and not found.job.source.public_pictures:
-        raise Http404
-    if suffix not in (SUFFIXES[found.content_type], "base64"):
-        raise Http404
+    found, until = found_output(job_id, token, index, suffix, kind)
     tag = f'"{found.sha256}-{suffix}"'
     response = get_conditional_response(request, etag=tag) or _answer(found, suffix)
     if not isinstance(response, HttpResponseRedirect):
         response["ETag"] = tag
         response["Cache-Control"] = _caching(until)
+    return response
+
+
+@require_safe
+def input_picture(request: HttpRequest, token: str, sha256: str) -> HttpResponseBase:
+    found, until = found_input(token, sha256)
+    try:
+        response = FileResponse(found.file.open("rb"), content_type="image/png")
+    except FileNotFoundError:
+        raise Http404 from None
+    response["Cache-Control"] = _caching(until)
     return response
 
 
@@ -54,7 +59,27 @@ def preview(request: HttpRequest, job_id: uuid.UUID, token: str) -> HttpResponse
     return HttpResponse(bytes(newest.jpeg), content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
-def _until(job_id: uuid.UUID, what: int | str, token: str) -> int:
+def found_output(
+    job_id: uuid.UUID, token: str, index: int, suffix: str, kind: OutputKind = OutputKind.PICTURE
+) -> tuple[Output, int]:
+    """The picture that a URL names, and when the URL ends. Raises Http404."""
+    until = _until(job_id, ROUTES[kind][1].format(index), token)
+    outputs = Output.objects.select_related("job__source")
+    found = get_object_or_404(outputs, job_id=job_id, kind=kind, index=index)
+    if until == NEVER and not found.job.source.public_pictures:
+        raise Http404
+    if suffix not in (SUFFIXES[found.content_type], "base64"):
+        raise Http404
+    return found, until
+
+
+def found_input(token: str, sha256: str) -> tuple[InputPicture, int]:
+    """As ``found_output``, of a picture that was sent to us."""
+    until = _until(INPUT, sha256, token)
+    return get_object_or_404(InputPicture, pk=sha256), until
+
+
+def _until(job_id: uuid.UUID | str, what: int | str, token: str) -> int:
     until = allowed_until(job_id, what, token)
     if until is None:
         raise Http404
@@ -82,6 +107,7 @@ def _caching(until: int) -> str:
 
 urlpatterns = [
     path("outputs/<uuid:job_id>/<str:token>/<int:index>.<slug:suffix>", output, name="picture-output"),
+    path("inputs/<str:token>/<slug:sha256>.png", input_picture, name="picture-input"),
     path(
         "outputs/<uuid:job_id>/<str:token>/map-<int:index>.<slug:suffix>",
         output,

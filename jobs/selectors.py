@@ -7,8 +7,9 @@ import uuid
 from django.db.models import QuerySet
 
 from access.models import AccessKey, BusinessSource
+from statements import Statement, given
 
-from .models import ACTIVE, Backend, Job, Runner
+from .models import ACTIVE, Backend, Job, Output, Runner
 
 
 def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
@@ -18,6 +19,14 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
     except ValueError:
         raise Job.DoesNotExist from None
     return Job.objects.get(source=source, pk=wanted)
+
+
+def outputs_of(job: Job) -> list[Output]:
+    """Of every kind, each in its order."""
+    return _OUTPUTS.all(job=job.pk)
+
+
+_OUTPUTS = Statement(lambda: Output.objects.filter(job=given("job")).order_by("index"))
 
 
 def running_and_queued(key: AccessKey) -> QuerySet[Job]:

@@ -15,6 +15,8 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from statements import Statement, given
+
 from . import wakeups
 from .models import TERMINAL, Job
 
@@ -30,11 +32,25 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
     # Registered before the first look, so that an end between the look and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
+        if _STATE.first(job_id=job_id) not in TERMINAL:
             ended.wait(timeout_s)
-        return Job.objects.select_related("checkpoint").get(pk=job_id)
+        job = _JOB.first(job_id=job_id)
+        if job is None:
+            raise Job.DoesNotExist
+        return job
     finally:
         _watcher.remove(job_id, ended)
+
+
+_STATE = Statement(lambda: Job.objects.filter(pk=given("job_id")).values_list("state", flat=True).order_by())
+_JOB = Statement(
+    lambda: (
+        Job.objects.filter(pk=given("job_id"))
+        .select_related("checkpoint")
+        .defer("checkpoint__metadata")
+        .order_by()
+    )
+)
 
 
 class Watcher:

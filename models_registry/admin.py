@@ -40,7 +40,8 @@ DECIDED = [
     "cost_multiplier",
     "allowed_sources",
 ]
-FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "metadata"]
+TRAINING = ["prediction_type", "zero_terminal_snr"]
+FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
 SIZES = ["long_side", "width", "height"]
 STATE = ["missing_since", "problem", "created_at", "scanned_at"]
 
@@ -54,7 +55,7 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-@admin.register(Checkpoint, Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
+@admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
 class ModelOfAKindAdmin(admin.ModelAdmin):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
@@ -128,6 +129,11 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
             self.message_user(request, _("Select one file."), messages.ERROR)
             return
         files[0].become_default()
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ModelOfAKindAdmin):
+    fields = [*DECIDED, *TRAINING, *FOUND, *STATE]
 
 
 @admin.register(ModelFile)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 4 * 1024 * 1024
 LARGEST_METADATA = 256 * 1024
+LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 KINDS_OF_FOLDERS = {folder: kind for kind, folder in FOLDERS.items()}
 
@@ -32,13 +33,15 @@ class Findings:
     tensors_sha256: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    legacy_hash: str = ""
 
 
 def examine(root: Path, path: str) -> Findings:
     """A broken or suspect file gives findings with a problem; only its vanishing is an error."""
     try:
         look = LOOKS.get(Path(path).suffix.lower(), _pickle)
-        return look(root / path, KINDS_OF_FOLDERS.get(path.partition("/")[0], Kind.UNKNOWN))
+        found = look(root / path, KINDS_OF_FOLDERS.get(path.partition("/")[0], Kind.UNKNOWN))
+        return replace(found, legacy_hash=legacy_hash(root / path))
     except FileNotFoundError:
         raise
     except PermissionError:
@@ -95,6 +98,14 @@ def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:
             if tensors:
                 data.update(chunk)
     return whole.hexdigest(), data.hexdigest() if tensors else ""
+
+
+def legacy_hash(path: Path) -> str:
+    """A1111's first one, over 64 KiB that begin at 1 MiB; empty for files that end before."""
+    with path.open("rb") as file:
+        file.seek(LEGACY_BEGIN)
+        part = file.read(LEGACY_LENGTH)
+    return hashlib.sha256(part).hexdigest()[:LEGACY_DIGITS] if part else ""
 
 
 def storable(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -48,6 +48,11 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
+class Prediction(models.TextChoices):
+    EPSILON = "epsilon", _("the noise (epsilon)")
+    VELOCITY = "v_prediction", _("the velocity (v)")
+
+
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
         """Enabled, present on disk, whole, and identified."""
@@ -86,6 +91,25 @@ class ModelFile(models.Model):
         max_length=64,
         blank=True,
         help_text=_("Without the safetensors header; the kohya tools and A1111 name LoRAs by it."),
+    )
+    legacy_hash = models.CharField(
+        _("old hash"),
+        max_length=8,
+        blank=True,
+        help_text=_("Eight digits over a part of the file: what old A1111 versions and its ControlNet show."),
+    )
+    prediction_type = models.CharField(
+        _("prediction type"),
+        max_length=12,
+        blank=True,
+        choices=Prediction,
+        help_text=_("What a checkpoint was trained to predict, where its file does not say so or is wrong."),
+    )
+    zero_terminal_snr = models.BooleanField(
+        _("zero terminal SNR"),
+        null=True,
+        blank=True,
+        help_text=_("Whether a checkpoint was trained down to noise alone. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     licence = models.CharField(_("licence"), max_length=200, blank=True)
@@ -136,7 +160,7 @@ class ModelFile(models.Model):
     @property
     def control_title(self) -> str:
         """As A1111's ControlNet extension shows models: the file's stem and eight digits."""
-        return f"{PurePosixPath(self.path).stem} [{self.sha256[:8]}]"
+        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
 
     @property
     def lora_hash(self) -> str:

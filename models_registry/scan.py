@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from models_registry.examine import Findings, examine
+from models_registry.examine import LEGACY_BEGIN, Findings, examine, legacy_hash
 from models_registry.models import ModelFile
 from models_registry.walk import model_files, why_not_storable
 
@@ -84,6 +84,9 @@ class _Scan:
         return stat.st_size, stat.st_mtime_ns
 
     def _unchanged(self, row: ModelFile) -> None:
+        if row.sha256 and not row.legacy_hash and row.size_bytes > LEGACY_BEGIN:  # from before it was kept
+            row.legacy_hash = legacy_hash(self.root / row.path)
+            row.save(update_fields=["legacy_hash"])
         (self.report.returned if row.missing_since else self.report.unchanged).append(row.path)
         if row.problem:
             self.report.problems[row.path] = row.problem
@@ -128,6 +131,7 @@ def _take_over(row: ModelFile, findings: Findings) -> None:
         return  # it stays what it was, with a problem, until it is whole again
     row.kind, row.family = findings.kind, findings.family
     row.sha256, row.tensors_sha256, row.metadata = findings.sha256, findings.tensors_sha256, findings.metadata
+    row.legacy_hash = findings.legacy_hash
     row.licence = row.licence or findings.metadata.get("modelspec.license", "")[:200]
     row.trigger_words = row.trigger_words or findings.metadata.get("modelspec.trigger_phrase", "")[:500]
 

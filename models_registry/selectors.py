@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
+from statements import Statement, given
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from access.models import BusinessSource
+
+NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
@@ -50,8 +53,7 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
 
 def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
     """The file that a request of this source means by a name; the default one if it names none."""
-    allowed = list_for(kind, source, on_runners=on_runners)
-    found = _named(allowed, name) if name else _default(allowed)
+    found = _named_for(kind, name, source, on_runners) if name else _default_for(kind, source, on_runners)
     if found is not None:
         return found
     exists = name and _named(_there(kind, on_runners), name)
@@ -76,19 +78,53 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
-    with_hash = tuple(f"{name} [{file.short_hash}]" for name in names) if file.sha256 else ()
-    hashes = (file.sha256, file.short_hash, file.tensors_sha256, file.lora_hash)
+    shown = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
+    with_hash = tuple(f"{name} [{digits}]" for digits in shown for name in names)
+    hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
-def _default(files: ModelFileQuerySet) -> ModelFile | None:
-    return files.order_by("-is_default", "created_at", "pk").first()
+def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> list[str]:
+    if on_runners:
+        return list(list_for(kind, source, on_runners=True).values_list("name", flat=True))
+    return _NAMES.all(kind=kind, source=source.pk)
+
+
+def _allowed() -> ModelFileQuerySet:
+    """Without what the files say of themselves, which may be long and is seldom asked for."""
+    files = ModelFile.objects.filter(kind=given("kind")).usable().allowed_for(given("source"))
+    return files.defer("metadata")
+
+
+_DEFAULT = Statement(lambda: _allowed().order_by("-is_default", "created_at", "pk")[:1])
+_BY_NAME = Statement(lambda: _allowed().filter(name=given("name")).order_by()[:1])
+_NAMES = Statement(lambda: _allowed().values_list("name", flat=True).order_by("name"))
+
+
+def _default_for(kind: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
+    if on_runners:
+        files = list_for(kind, source, on_runners=True)
+        return files.order_by("-is_default", "created_at", "pk").first()
+    return _DEFAULT.first(kind=kind, source=source.pk)
+
+
+def _named_for(kind: str, name: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
+    if on_runners:
+        return _named(list_for(kind, source, on_runners=True), name)
+    if "\0" in name:
+        return None
+    known = _BY_NAME.first(kind=kind, name=name, source=source.pk)
+    return known or _named_otherwise(list_for(kind, source), name)
 
 
 def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
         return None
-    return files.filter(name=name).first() or _with_identifier(files, name) or _with_alias(files, name)
+    return files.filter(name=name).first() or _named_otherwise(files, name)
+
+
+def _named_otherwise(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    return _with_identifier(files, name) or _with_alias(files, name)
 
 
 def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
@@ -99,9 +135,7 @@ def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
-    light = files.only("name", "aliases", "path", "sha256", "tensors_sha256", "created_at").order_by(
-        "created_at", "pk"
-    )
+    light = files.only(*NAMED_BY).order_by("created_at", "pk")
     ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
     return files.get(pk=min(ranked)[-1]) if ranked else None
 

@@ -11,14 +11,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
-FOLDERS |= {name: ROOT / "platform" / name for name in ("access", "dialects", "console")}
+FOLDERS |= {name: ROOT / "platform" / name for name in ("statements", "access", "dialects", "console")}
 MAY_IMPORT = {
     "gpu_runner": set(),
-    "access": set(),
-    "models_registry": {"access", "gpu_runner"},
-    "jobs": {"access", "gpu_runner", "models_registry"},
+    "statements": set(),
+    "access": {"statements"},
+    "models_registry": {"access", "gpu_runner", "statements"},
+    "jobs": {"access", "gpu_runner", "models_registry", "statements"},
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
-    "dialects": {"access", "gpu_runner", "jobs", "models_registry"},
+    "dialects": {"access", "gpu_runner", "jobs", "models_registry", "statements"},
 }
 # What the platform may take from the runner's package: no torch, no django.
 SHARED = [
@@ -27,6 +28,7 @@ SHARED = [
     "extra_networks",
     "families",
     "onnx_families",
+    "passes",
     "preprocessors",
     "prompt_schedule",
     "request",

@@ -159,7 +159,9 @@ class PromptRun:
         if status.get("status_str") != "success":
             raise _failure(messages)
         output = (known.get("outputs") or {}).get(self.output_node) or {}
-        cached: list[Any] = next((data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), [])
+        cached: list[Any] = next(
+            (data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), []
+        )
         return Outcome(tuple(output.get("images") or ()), frozenset(map(str, cached)), _seconds(messages))
 
     # Cancelling --------------------------------------------------------------------------------------------------

@@ -6,10 +6,7 @@ k-diffusion's. In sigma space a noisy latent is ``clean + sigma * noise``.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from gpu_runner import catalogue
-from gpu_runner.samplers.dpm_solver import TYPICAL_CALLS, dpm_adaptive, dpm_fast
+from gpu_runner.samplers.dpm_solver import dpm_adaptive, dpm_fast
 from gpu_runner.samplers.dpmpp import (
     dpmpp_2m,
     dpmpp_2m_sde,
@@ -19,12 +16,12 @@ from gpu_runner.samplers.dpmpp import (
     dpmpp_sde,
 )
 from gpu_runner.samplers.euler import dpm_2, dpm_2_ancestral, euler, euler_ancestral, heun, lms
-from gpu_runner.samplers.restart import restart, stretches
-from gpu_runner.samplers.steps import Sampler, SamplerOptions, Walk, ancestral_split
+from gpu_runner.samplers.restart import restart
+from gpu_runner.samplers.steps import Sampler, SamplerOptions, Walk
 from gpu_runner.samplers.timestep import ddim, ddim_cfgpp, lcm, plms
 from gpu_runner.samplers.unipc import unipc
 
-__all__ = ["SAMPLERS", "SamplerOptions", "Walk", "evaluations"]
+__all__ = ["SAMPLERS", "SamplerOptions", "Walk"]
 
 SAMPLERS: dict[str, Sampler] = {
     "DPM++ 2M": dpmpp_2m,
@@ -48,26 +45,3 @@ SAMPLERS: dict[str, Sampler] = {
     "UniPC": unipc,
     "LCM": lcm,
 }
-SPLITS = frozenset(
-    {"DPM2 a", "DPM++ 2S a"}
-)  # whose second call is at the sigma that eta leaves to denoise to
-
-
-def evaluations(name: str, sigmas: list[float], eta: float) -> int:
-    """How often the walk will ask the model. A second-order step asks twice, but once where it ends at zero."""
-    steps = list(pairwise(sigmas))
-    if not steps:
-        return 0
-    if name == "DPM adaptive":
-        return TYPICAL_CALLS
-    if name == "PLMS":
-        return len(steps) + 1
-    if not catalogue.sampler(name).second_order:
-        return len(steps)
-    if name == "Restart":
-        steps = stretches(sigmas)
-    return sum(2 if _end(name, *step, eta) > 0 else 1 for step in steps)
-
-
-def _end(name: str, sigma: float, following: float, eta: float) -> float:
-    return ancestral_split(sigma, following, eta)[0] if name in SPLITS else following

@@ -12,13 +12,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from gpu_runner.ancestral import ancestral_split
 from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import SamplerOptions, Walk, ancestral_split
+from gpu_runner.samplers.steps import SamplerOptions, Walk
 
 FIRST_H = 0.05
 RELATIVE, ABSOLUTE = 0.05, 0.0078  # tolerances of the adaptive one
 ACCEPTED = 0.81  # it takes a step again when the next would have to be shorter than this share
-TYPICAL_CALLS = 60  # of the adaptive one, from pure noise; nobody knows before
 
 
 def dpm_fast(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:

@@ -10,11 +10,11 @@ from itertools import pairwise
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
+from gpu_runner.ancestral import ancestral_split
 from gpu_runner.noise import NoiseStream
 from gpu_runner.samplers.steps import (
     SamplerOptions,
     Walk,
-    ancestral_split,
     churn,
     euler_step,
     heun_step,

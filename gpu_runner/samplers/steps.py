@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_runner import catalogue
 from gpu_runner.noise import NoiseStream
+from gpu_runner.passes import eta_of
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.request import UniPC
 
@@ -30,10 +30,9 @@ class SamplerOptions:
     unipc: UniPC = PLAIN_UNIPC
 
     @classmethod
-    def of(cls, request: GenerationRequest, sampler: str) -> SamplerOptions:
-        default = catalogue.sampler(sampler).default_eta or 0.0
+    def of(cls, request: GenerationRequest) -> SamplerOptions:
         return cls(
-            eta=default if request.eta is None else request.eta,
+            eta=eta_of(request),
             s_churn=request.s_churn,
             s_tmin=request.s_tmin,
             s_tmax=math.inf if request.s_tmax is None else request.s_tmax,
@@ -75,12 +74,6 @@ def midpoint_step(x: Tensor, sigma: float, following: float) -> Walk:
     guess = euler_step(x, denoised, sigma, middle)
     denoised = yield guess, middle
     return x + (guess - denoised) / middle * (following - sigma)
-
-
-def ancestral_split(sigma: float, following: float, eta: float) -> tuple[float, float]:
-    """Down to which sigma to denoise, and how much fresh noise then leads up to the following one."""
-    up = min(following, eta * math.sqrt(following**2 * (sigma**2 - following**2) / sigma**2))
-    return math.sqrt(following**2 - up**2), up
 
 
 def renoise(x: Tensor, following: float, up: float, noise: NoiseStream) -> Tensor:

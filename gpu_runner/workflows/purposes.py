@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from gpu_runner import upscalers
 from gpu_runner.request import GenerationRequest
 
-Purpose = Literal["txt2img", "img2img", "inpaint", "hires", "hires_upscaler", "change_background", "upscale"]
 
-
-def purpose_of(request: GenerationRequest) -> Purpose:
+def purpose_of(request: GenerationRequest) -> str:
     if request.task == "img2img" and request.inpaint:
         return "inpaint"
     if request.task == "txt2img" and request.hires:

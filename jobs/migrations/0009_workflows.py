@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0008_storage_targets'),
-        ('models_registry', '0008_workflows'),
+        ('models_registry', '0009_workflows'),
     ]
 
     operations = [

@@ -31,7 +31,7 @@ class KeyInline(admin.TabularInline):
         return False  # a key is made by the action, which can show its secret
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
-        return super().get_queryset(request).defer("secret")
+        return super().get_queryset(request).defer("secret", "session_token")
 
 
 @admin.register(BusinessSource)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from access.encryption import decrypt, encrypt
 from access.models import AccessKey, BusinessSource, in_networks
+from statements import Statement, given
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -24,6 +26,7 @@ class Reason(StrEnum):
     UNKNOWN_KEY = "unknown key"
     UNKNOWN_SOURCE = "unknown source"
     WRONG_SECRET = "wrong secret"
+    WRONG_TOKEN = "wrong session token"
     DISABLED_KEY = "disabled key"
     DISABLED_SOURCE = "disabled source"
     EXPIRED = "expired key"
@@ -40,12 +43,27 @@ class Denied(Exception):
 @sensitive_variables("secret")
 def authenticate(key_id: str, secret: str, *, dialect: str, address: str) -> AccessKey:
     """The key, with its source, that the caller proved to hold and may use here; otherwise Denied."""
+    return authenticate_by(key_id, lambda key: key.proves(secret), dialect=dialect, address=address)
+
+
+@sensitive_variables("session_token")
+def authenticate_by(
+    key_id: str,
+    proves: Callable[[AccessKey], bool],
+    *,
+    dialect: str,
+    address: str,
+    session_token: str = "",
+) -> AccessKey:
+    """As ``authenticate``, where the caller proves in another way that it holds the secret."""
     key = find_key(key_id)
     if key is None:
         _spend_the_time_of_a_known_key()
         raise Denied(Reason.UNKNOWN_KEY)
-    if not key.proves(secret):
+    if not proves(key):
         raise Denied(Reason.WRONG_SECRET)
+    if not key.accepts_token(session_token):
+        raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
     _note_use(key)
     return key
@@ -63,11 +81,16 @@ def trusted_source(name: str, *, address: str) -> BusinessSource:
     return known
 
 
+_BY_ID = Statement(
+    lambda: AccessKey.objects.select_related("source").filter(key_id=given("key_id")).order_by()
+)
+
+
 def find_key(key_id: str) -> AccessKey | None:
     # PostgreSQL refuses text with NUL in it, so whatever cannot be an id does not reach the database.
     if not KEY_ID.fullmatch(key_id):
         return None
-    return AccessKey.objects.select_related("source").filter(key_id=key_id).first()
+    return _BY_ID.first(key_id=key_id)
 
 
 def check_use(key: AccessKey, *, dialect: str, address: str) -> None:

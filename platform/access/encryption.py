@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -11,20 +12,24 @@ from django.conf import settings
 from django.db import models
 
 
-def _fernet() -> MultiFernet:
-    keys = settings.FIELD_ENCRYPTION_KEYS or [settings.SECRET_KEY]
+def _keys() -> tuple[str, ...]:
+    return tuple(settings.FIELD_ENCRYPTION_KEYS or [settings.SECRET_KEY])
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     derived = [hashlib.sha256(b"atelier field encryption\0" + key.encode()).digest() for key in keys]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])
 
 
 def encrypt(text: str) -> str:
-    return _fernet().encrypt(text.encode()).decode()
+    return _fernet(_keys()).encrypt(text.encode()).decode()
 
 
 def decrypt(token: str) -> str:
     """The text; ValueError when no configured key fits."""
     try:
-        return _fernet().decrypt(token.encode()).decode()
+        return _fernet(_keys()).decrypt(token.encode()).decode()
     except InvalidToken as error:
         raise ValueError("no configured key decrypts this field") from error
 

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
@@ -186,6 +187,8 @@ class AccessKey(models.Model):
     )
     key_id = models.CharField(_("key id"), max_length=64, unique=True, editable=False)
     secret = EncryptedTextField(_("secret"), editable=False)
+    # Of a temporary key: whoever uses it has to send this as well.
+    session_token = EncryptedTextField(_("session token"), null=True, editable=False)
     note = models.CharField(_("note"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -218,6 +221,13 @@ class AccessKey(models.Model):
         key.save()
         return key, secret
 
+    @classmethod
+    def issue_temporary(cls, source: BusinessSource, lifetime: timedelta) -> tuple[AccessKey, str, str]:
+        """A key that ends by itself, its secret, and the session token that goes with it; both are shown this once."""
+        token = "STS" + secrets.token_urlsafe(32)
+        key, secret = cls.issue(source, session_token=token, expires_at=timezone.now() + lifetime)
+        return key, secret, token
+
     def clean(self) -> None:
         if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
             raise ValidationError({"dialects": _("A list of names.")})
@@ -227,6 +237,10 @@ class AccessKey(models.Model):
     def proves(self, secret: str) -> bool:
         # surrogatepass: bytes that were no text when they arrived prove nothing, but must not raise either.
         return hmac.compare_digest(self.secret.encode(), secret.encode(errors="surrogatepass"))
+
+    def accepts_token(self, token: str) -> bool:
+        """A key without a session token takes none."""
+        return hmac.compare_digest((self.session_token or "").encode(), token.encode(errors="surrogatepass"))
 
     def rotate(self) -> str:
         """A new secret in place of the old one, which proves nothing from now on; shown this once."""

@@ -42,8 +42,10 @@ INSTALLED_APPS = [
     "jobs",
     "dialects.a1111",
     "dialects.native",
+    "dialects.stablediffusionapi",
     "dialects.smzdm",
     "dialects.zhiqite",
+    "dialects.volcengine",
     "console",
 ]
 
@@ -163,6 +165,16 @@ JOB_LEASE_S = env.float(
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+
+# stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
+# have HTTP codes of their own, and the prompt style that "enhance_prompt" means.
+STABLEDIFFUSIONAPI_WAIT_S = env.float("STABLEDIFFUSIONAPI_WAIT_S", default=25.0)
+STABLEDIFFUSIONAPI_REAL_STATUS = env.bool("STABLEDIFFUSIONAPI_REAL_STATUS", default=False)
+STABLEDIFFUSIONAPI_ENHANCE_STYLE = env.str("STABLEDIFFUSIONAPI_ENHANCE_STYLE", default="enhance_prompt")
+# Volcengine's dialect: how far a client's clock may be off, what HTTP says then, how long tasks can be asked for.
+VOLCENGINE_CLOCK_WINDOW_S = env.float("VOLCENGINE_CLOCK_WINDOW_S", default=900.0)
+VOLCENGINE_EXPIRED_STATUS = env.int("VOLCENGINE_EXPIRED_STATUS", default=400)
+VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 
 # Input pictures by URL, and callbacks: into the public internet, and to these hosts and networks beside it.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)

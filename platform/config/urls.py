@@ -8,10 +8,12 @@ from config.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("admin/", admin.site.urls),
+    path("api/", include("dialects.stablediffusionapi.urls")),
     path("api/v1/", include("dialects.native.urls")),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
     path("", include("jobs.storage_targets.views")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
+    path("", include("dialects.volcengine.urls")),
 ]

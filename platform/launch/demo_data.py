@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from access.models import AccessKey, BusinessSource
+from launch.demo_styles import make_styles
 from models_registry.models import Kind, ModelFile
 
 SOURCE = "demo"
@@ -35,6 +36,7 @@ def copy_demo_models() -> None:
     first = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
     if first is not None and not checkpoints.filter(is_default=True).exists():
         first.become_default()
+    make_styles()
 
 
 def credentials(base_url: str) -> dict[str, str]:

@@ -56,8 +56,12 @@ def pixels_of(image: Image) -> np.ndarray:
 
 
 def picture_file(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
+    return png(PILImage.new("RGB", size, colour))
+
+
+def png(picture: PILImage.Image) -> bytes:
     file = io.BytesIO()
-    PILImage.new("RGB", size, colour).save(file, "PNG")
+    picture.save(file, "PNG")
     return file.getvalue()
 
 

@@ -1,11 +1,14 @@
 """Who shares the next call."""
 
+import random
+from collections import Counter
 from dataclasses import dataclass
 
+import pytest
 import torch
 
 from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, TextAsk
-from gpu_runner.batching import CPU_LIMITS, Limits, choose
+from gpu_runner.batching import CPU_LIMITS, PATIENCE, Limits, choose
 from gpu_runner.conditioning import Conditioning, Wording
 from gpu_runner.denoiser import Guidance, Question
 
@@ -36,8 +39,8 @@ def decode():
     return DecodeAsk(MODEL, torch.zeros(4, 8, 8))
 
 
-def chosen(*pictures, limits=CPU_LIMITS, steps_are_due=False):
-    return choose(pictures, limits, steps_are_due=steps_are_due)
+def chosen(*pictures, limits=CPU_LIMITS, turn=0, steps_are_due=False):
+    return choose(pictures, limits, turn=turn, steps_are_due=steps_are_due)
 
 
 def test_different_scales_share_a_call():
@@ -54,14 +57,62 @@ def test_other_sizes_and_checkpoints_do_not():
     assert len(chosen(*pictures)) == 1
 
 
-def test_the_largest_company_goes_first():
-    alone, pair = Waiting(step(side=16)), [Waiting(step()), Waiting(step())]
-    assert chosen(alone, *pair) == pair
+def test_the_fullest_call_goes_first():
+    alone, pair = Waiting(step(side=16)), [Waiting(step(), since=1), Waiting(step(), since=1)]
+    assert chosen(alone, *pair, turn=2) == pair
+    composed = Waiting(step(side=24, parts=4), since=1)
+    assert chosen(alone, *pair, composed, turn=2) == [composed], "rows count, not pictures"
 
 
-def test_but_nobody_waits_for_ever():
-    waiting = Waiting(step(side=16), since=1)
-    assert chosen(waiting, Waiting(step(), since=2), Waiting(step(), since=2)) == [waiting]
+def test_of_equally_full_ones_the_oldest():
+    younger, older = Waiting(step(), since=2), Waiting(step(side=16), since=1)
+    assert chosen(younger, older, turn=3) == [older]
+
+
+def test_but_after_so_many_turns_everybody_goes_before_fuller_calls():
+    alone, pair = Waiting(step(side=16), since=1), [Waiting(step(), since=2), Waiting(step(), since=2)]
+    assert chosen(alone, *pair, turn=PATIENCE) == pair
+    assert chosen(alone, *pair, turn=PATIENCE + 1) == [alone]
+
+
+def served(pictures, turns, joiners=0):
+    """Everybody asks again as soon as he is answered. Who went in each turn, and how long each had waited."""
+    steps_are_due, history = False, []
+    for turn in range(1, turns + 1):
+        texts = [Waiting(TextAsk(MODEL, ("a",), Wording()), since=turn) for _ in range(joiners)]
+        crew = choose([*pictures, *texts], LIMITS, turn=turn, steps_are_due=steps_are_due)
+        steps_are_due = not isinstance(crew[0].ask, DenoiseAsk)
+        history.append([(picture, turn - picture.since) for picture in crew])
+        for picture in crew:
+            picture.since = turn
+    return history
+
+
+LIMITS = Limits(rows=16, row_area=10**6, vae_area=64)
+
+
+def calls_needed(pictures):
+    """To serve everybody once."""
+    return sum(
+        -(-count // (LIMITS.rows // 2))
+        for count in Counter(p.ask.question.x.shape for p in pictures).values()
+    )
+
+
+@pytest.mark.parametrize("joiners", [0, 3])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_step_waits_longer_than_is_promised_in_any_crowd(seed, joiners):
+    dice = random.Random(seed)
+    pictures = [Waiting(step(side=dice.choice([8, 8, 8, 16, 24, 32]))) for _ in range(dice.randint(2, 40))]
+    waits = [wait for crew in served(pictures, 100, joiners) for picture, wait in crew if picture in pictures]
+    assert max(waits) <= PATIENCE + 2 * calls_needed(pictures)
+    assert all(picture.since > 100 - PATIENCE - 2 * calls_needed(pictures) for picture in pictures)
+
+
+def test_a_crowd_and_one_alone_share_the_device_so_that_most_calls_are_full():
+    crowd, alone = [Waiting(step()) for _ in range(8)], Waiting(step(side=16))
+    history = served([*crowd, alone], 100)
+    assert Counter(len(crew) for crew in history) == {8: 75, 1: 25}, "one call in PATIENCE is his"
 
 
 def test_what_joins_or_leaves_goes_before_steps_but_not_twice_in_a_row():

@@ -401,6 +401,11 @@ def test_an_inpainting_unit_hides_what_is_masked(atelier):
     assert (hint[:, :, 32:] >= 0).all()
 
 
+def test_harmonious_inpainting_without_a_mask_is_shown_the_whole_picture(atelier):
+    whole, plain = ready(atelier, unit(module="inpaint")), ready(atelier, unit(module="none"))
+    assert torch.equal(whole.hint, plain.hint)
+
+
 def test_in_an_inpainting_job_it_takes_the_jobs_mask(atelier):
     job = {
         "task": "img2img",

@@ -213,3 +213,11 @@ def test_other_kinds_are_refused_by_name(with_loras, tiny_modules, part, reason)
     tensors = kohya(tiny_modules) if part == "dora_scale" else {}
     with pytest.raises(ModelUnavailable, match=reason):
         with_loras((tensors | {f"lora_unet_a.{part}": noise(4)}, 1.0))
+
+
+def test_so_many_ranks_of_it_act(store, tiny_checkpoint, file_of, base, tiny_modules):
+    file = file_of(kohya(tiny_modules, rank=4, alpha=2.0))
+    down, up = factors(tiny_modules.unet.get_submodule(LINEAR), rank=4)
+    for rank, expected in ((1, up[:, :1] @ down[:1]), (3, up[:, :3] @ down[:3]), (99, up @ down)):
+        varied = store.get(tiny_checkpoint[1], Variation(loras=(LoraFile(file, 1.0, 1.0, rank),)))
+        assert torch.allclose(change(varied, base, LINEAR), expected * 2 / 4, atol=1e-6), rank

@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from demo.random_models import write_family
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.open_clip import LAYER
 from gpu_runner.protocol import ModelFile
@@ -235,3 +238,48 @@ def test_checkpoints_within_the_budget_stay(tiny_checkpoint, other_checkpoint):
     assert store.loaded()[1].size_bytes == sum(
         p.numel() * 2 for m in (first.unet, first.vae, first.text_encoder) for p in m.parameters()
     )
+
+
+def test_the_registry_knows_better_than_the_file(tiny_checkpoint):
+    root, file = tiny_checkpoint
+    store = store_of(root)
+    told = file.model_copy(update={"prediction_type": "v_prediction", "zero_terminal_snr": True})
+    plain, changed = store.get(file), store.get(told)
+    assert (plain.prediction_type, changed.prediction_type) == ("epsilon", "v_prediction")
+    assert plain.alphas_cumprod[-1] > 0.004 > 1e-7 > changed.alphas_cumprod[-1]
+    assert plain.key != changed.key, "so that they share no call"
+    assert store.get(file) is plain
+
+
+def test_the_registry_may_deny_what_the_file_says(tiny_checkpoint, tiny_modules):
+    root, _file = tiny_checkpoint
+    tensors = single_file_tensors(tiny_modules) | {"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}
+    file = write_checkpoint(root, "marked.safetensors", tensors)
+    said = store_of(root).get(file)
+    assert (said.prediction_type, float(said.alphas_cumprod[-1])) == (
+        "v_prediction",
+        pytest.approx(4.9e-8, 0.1),
+    )
+    denied = file.model_copy(update={"prediction_type": "epsilon", "zero_terminal_snr": False})
+    heard = store_of(root).get(denied)
+    assert (heard.prediction_type, float(heard.alphas_cumprod[-1])) == (
+        "epsilon",
+        pytest.approx(0.00466, 0.01),
+    )
+
+
+@pytest.mark.parametrize(("bias", "expected"), [(0.5, "epsilon"), (-2.0, "v_prediction")])
+def test_stable_diffusion_2_is_asked_what_it_predicts(tmp_path, bias, expected):
+    """One that gives back what it is shown predicts noise; one that takes it away, the velocity."""
+    path = tmp_path / "sd2.safetensors"
+    write_family("sd2", path, tiny=True)
+    tensors = load_file(path)
+    tensors["model.diffusion_model.out.2.weight"].zero_()
+    tensors["model.diffusion_model.out.2.bias"].fill_(bias)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, path, metadata)
+    file = registered(tmp_path, "sd2.safetensors")
+    assert store_of(tmp_path, dtype=torch.float32).get(file).prediction_type == expected
+    told = file.model_copy(update={"prediction_type": "epsilon"})
+    assert store_of(tmp_path, dtype=torch.float32).get(told).prediction_type == "epsilon"

@@ -18,12 +18,13 @@ from diffusers import (
 )
 
 from gpu_runner import catalogue
+from gpu_runner.ancestral import ancestral_split
 from gpu_runner.denoiser import Apart
 from gpu_runner.noise import NoiseStream
+from gpu_runner.passes import evaluations
 from gpu_runner.request import UniPC
-from gpu_runner.samplers import SAMPLERS, SamplerOptions, evaluations
-from gpu_runner.samplers.restart import stretches
-from gpu_runner.samplers.steps import ancestral_split
+from gpu_runner.restarts import stretches
+from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.schedules import NoiseLevels, sigmas_for
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}

@@ -1,10 +1,13 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers.schedulers import AysSchedules
 
 from gpu_runner import catalogue
+from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.schedules import SCHEDULES, NoiseLevels, img2img_part, sigmas_for
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -96,3 +99,21 @@ def test_img2img_counts_its_steps_as_a1111(levels, sampler, strength, updates):
     part = img2img_part(sampler, sigmas, 20, strength)
     assert len(part) - 1 == updates
     assert part == sigmas[-len(part) :]
+
+
+def test_align_your_steps_has_a_table_for_each_architecture():
+    alphas = alphas_cumprod()
+    for is_sdxl, key in ((False, "StableDiffusionSigmas"), (True, "StableDiffusionXLSigmas")):
+        found = SCHEDULES["Align Your Steps"](NoiseLevels(alphas, is_sdxl=is_sdxl), 11)
+        assert found[:10] == pytest.approx(AysSchedules[key][:10])
+
+
+def test_zero_terminal_snr_is_diffusers_rescaling_up_to_its_last_level():
+    reference = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", rescale_betas_zero_snr=True
+    )
+    alphas = with_zero_terminal_snr(alphas_cumprod())
+    assert np.allclose(alphas[:-1], reference.alphas_cumprod[:-1].double(), rtol=2e-3, atol=1e-7)
+    levels = NoiseLevels(alphas)
+    assert levels.high == pytest.approx(4518.8, rel=1e-3), "where A1111 begins"
+    assert levels.low == pytest.approx(NoiseLevels(alphas_cumprod()).low)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from demo.random_models import write_family
+from gpu_runner.conditioning import Wording
 from gpu_runner.engine import Engine
 from gpu_runner.ldm_layout import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models import ModelStore, ModelUnavailable
@@ -16,7 +17,7 @@ from gpu_runner.request import Refiner
 from gpu_runner.text_encoder import encode
 from gpu_runner.variations import LoraFile, Variation
 from tests.gpu_runner.listening import Listener, order_of
-from tests.gpu_runner.lora_files import LINEAR, TEXT, kohya
+from tests.gpu_runner.lora_files import LINEAR, TEXT, factors, kohya
 from tests.gpu_runner.tiny import OVERRIDES, random_modules, write_checkpoint
 
 
@@ -250,3 +251,72 @@ def test_a_variation_is_drawn_the_same_alone_and_among_strangers(
     engine.stop()
     assert all(abs(one - other).max() <= 1 for one, other in zip(alone, crowd, strict=True))
     assert all(abs(picture - alone[-1]).max() > 1 for picture in alone[:-1]), "each has its effect"
+
+
+SDXL_LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+FIRST_LAYER = "encoder.layers.0.mlp.fc1"
+
+
+def test_a_lora_of_sdxl_changes_the_unet_and_each_of_the_text_encoders(root, store, families):
+    base = store.get(families["sdxl"])
+    modules = {
+        "lora_unet_" + SDXL_LINEAR: base.unet.get_submodule(SDXL_LINEAR),
+        "lora_te1_text_model_" + FIRST_LAYER: base.text_encoder.get_submodule(FIRST_LAYER),
+        "lora_te2_text_model_" + FIRST_LAYER: text_layer(base.text_encoder_2),
+    }
+    tensors, expected = {}, []
+    for seed, (name, module) in enumerate(modules.items()):
+        down, up = factors(module, seed=seed)
+        name = name.replace(".", "_")
+        tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+        expected.append(module.weight + up @ down)
+    save_file(tensors, root / "sdxl-lora.safetensors")
+    lora = LoraFile(registered(root, "sdxl-lora.safetensors"), 1.0, 1.0)
+    varied = store.get(families["sdxl"], Variation(loras=(lora,)))
+    found = [
+        varied.unet.get_submodule(SDXL_LINEAR),
+        varied.text_encoder.get_submodule(FIRST_LAYER),
+        text_layer(varied.text_encoder_2),
+    ]
+    assert all(
+        torch.allclose(module.weight, weight, atol=1e-5)
+        for module, weight in zip(found, expected, strict=True)
+    )
+
+
+def text_layer(encoder):
+    return next(module for name, module in encoder.named_modules() if name.endswith(FIRST_LAYER))
+
+
+def test_an_embedding_of_sdxl_speaks_to_both_text_encoders(root, store, families):
+    checkpoint = store.get(families["sdxl"])
+    red = checkpoint.tokenizer.encode("red")
+    own = [encoder.get_input_embeddings().weight[red].detach() for encoder in checkpoint.text_encoders]
+    save_file({"clip_l": own[0].clone(), "clip_g": own[1].clone()}, root / "xl-red.safetensors")
+    file = registered(root, "xl-red.safetensors")
+    varied = store.get(families["sdxl"], Variation(embeddings=(("zyx", file),)))
+    [said], [meant], [unsaid] = (
+        encode(model, [text], Wording(embeddings=tuple(model.embeddings.values())))
+        for model, text in ((varied, "a zyx cat"), (checkpoint, "a red cat"), (checkpoint, "a zyx cat"))
+    )
+    assert torch.allclose(said.context, meant.context, atol=1e-5)
+    assert torch.allclose(said.pooled, meant.pooled, atol=1e-5)
+    assert not torch.allclose(said.context, unsaid.context, atol=1e-2)
+
+
+def test_the_engine_draws_what_an_embedding_stands_for(root, store, base, draw, tiny_checkpoint):
+    red = base.tokenizer.encode("red")
+    vectors = base.text_encoder.get_input_embeddings().weight[red].detach() * 3  # louder than the word itself
+    save_file({"emb_params": vectors.clone()}, root / "loud.safetensors")
+    files = {"embedding:zyx": registered(root, "loud.safetensors")}
+    checkpoint, asked = tiny_checkpoint[1], {"guidance_scale": 20.0}
+    said = draw(checkpoint, files, prompt="zyx", embeddings=("zyx",), **asked)[1].pixels[0]
+    unknown = draw(checkpoint, prompt="zyx", **asked)[1].pixels[0]
+    other = draw(checkpoint, files, prompt="cat", embeddings=("zyx",), **asked)[1].pixels[0]
+    plain = draw(checkpoint, prompt="cat", **asked)[1].pixels[0]
+    assert (said != unknown).any()
+    assert (other == plain).all(), "it acts where the prompt says its name, and nowhere else"
+    negative = draw(checkpoint, files, negative_prompt="zyx", prompt="cat", embeddings=("zyx",), **asked)
+    assert (
+        negative[1].pixels[0] != draw(checkpoint, prompt="cat", negative_prompt="zyx", **asked)[1].pixels[0]
+    ).any()

@@ -13,7 +13,6 @@ from jobs.runner_watch import RunnerWatch
 from jobs.tasks import run_job
 from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTemplate
 from models_registry.selectors import resolve
-from models_registry.workflow_templates import shipped
 from tests.comfyui_double import Double
 from tests.fake_runner import TOKEN
 from tests.jobs.comfyui import Adapter
@@ -38,14 +37,7 @@ def double(adapter: Adapter) -> Double:
 
 
 @pytest.fixture
-def templates(db) -> None:
-    """A test with transactions of its own may have emptied the table."""
-    for fields in shipped():
-        WorkflowTemplate.objects.get_or_create(name=fields["name"], defaults=fields)
-
-
-@pytest.fixture
-def comfyui(adapter: Adapter, checkpoint: ModelFile, templates) -> Runner:
+def comfyui(adapter: Adapter, checkpoint: ModelFile, workflow_templates) -> Runner:
     Runner.objects.create(name=NAME, url=adapter.url)
     RunnerWatch(NAME).look()
     return Runner.objects.get(name=NAME)
@@ -121,7 +113,7 @@ def test_a_model_that_no_comfyui_has_is_refused(comfyui, asked, checkpoint):
         admit(asked(loras=[{"name": "only-here"}]))
 
 
-def test_without_a_comfyui_nothing_is_taken_for_one(checkpoint, templates, asked):
+def test_without_a_comfyui_nothing_is_taken_for_one(checkpoint, workflow_templates, asked):
     with pytest.raises(Unsupported, match="No ComfyUI runner"):
         admit(asked())
 
@@ -147,7 +139,7 @@ def test_a_source_whose_pictures_are_checked_cannot_draw_there(comfyui, asked, s
 
 
 @pytest.fixture
-def own_template(templates) -> WorkflowTemplate:
+def own_template(workflow_templates) -> WorkflowTemplate:
     graph = WorkflowTemplate.objects.get(name="txt2img")
     return WorkflowTemplate.objects.create(name="ours", graph=graph.graph, slots=graph.slots)
 

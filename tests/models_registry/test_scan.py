@@ -230,3 +230,25 @@ def test_the_folder_of_a_pickled_file_tells_its_kind(root):
     scan()
     assert ModelFile.objects.get(path="upscalers/4x.pth").kind == Kind.UPSCALER
     assert ModelFile.objects.get(path="4x.pth").kind == Kind.UNKNOWN
+
+
+def test_the_old_hash_is_over_64_kib_from_the_first_mib_on(root):
+    shapes = {"emb_params": [1024, 768]}
+    small, large = (
+        safetensors(root / "small.safetensors", {"emb_params": [1, 768]}),
+        root / "large.safetensors",
+    )
+    safetensors(large, shapes, fill=b"\7")
+    scan()
+    part = large.read_bytes()[2**20 : 2**20 + 2**16]
+    assert ModelFile.objects.get(path="large.safetensors").legacy_hash == hashlib.sha256(part).hexdigest()[:8]
+    assert ModelFile.objects.get(path=small.name).legacy_hash == "", "it ends before"
+
+
+def test_files_from_before_it_was_kept_get_it_at_the_next_scan(root):
+    safetensors(root / "large.safetensors", {"emb_params": [1024, 768]})
+    scan()
+    before = ModelFile.objects.get()
+    ModelFile.objects.update(legacy_hash="")
+    assert scan().unchanged == ["large.safetensors"]
+    assert ModelFile.objects.get().legacy_hash == before.legacy_hash != ""

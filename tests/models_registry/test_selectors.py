@@ -104,6 +104,19 @@ def test_resolving_costs_one_query_by_name_and_three_otherwise(source, register,
         resolve(Kind.CHECKPOINT, "3.safetensors", source)
 
 
+def test_a_checkpoint_answers_to_the_eight_digits_of_old_versions(source, register):
+    file = register("checkpoints/dream.safetensors", legacy_hash="81761151")
+    for name in ("81761151", "dream [81761151]", "dream.safetensors [81761151]"):
+        assert resolve(Kind.CHECKPOINT, name, source) == file, name
+    assert file.control_title == "dream [81761151]"
+
+
+def test_a_file_without_them_is_not_found_by_nothing(source, register):
+    register("checkpoints/dream.safetensors")
+    with pytest.raises(ModelNotFound):
+        resolve(Kind.CHECKPOINT, "dream []", source)
+
+
 def test_a_file_stands_in_for_others_under_their_names(source, register):
     file = register("checkpoints/ours.safetensors", aliases=["majicmix.safetensors", "dream"])
     assert resolve(Kind.CHECKPOINT, "majicmix.safetensors", source) == file

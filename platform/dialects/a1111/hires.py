@@ -14,6 +14,7 @@ from .errors import WireError
 from .model_choice import closest_checkpoint
 from .options import Snapshot
 from .prompts import Prompts
+from .sampling import eta
 
 MULTIPLE = 8
 SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER = (
@@ -41,7 +42,7 @@ def hires(
         "num_inference_steps": parameters["hr_second_pass_steps"] or 0,
         "strength": parameters["denoising_strength"],
         "checkpoint": _checkpoint(parameters["hr_checkpoint_name"], source),
-        **_sampler(parameters),
+        **_sampler(parameters, settings),
         **_words(parameters, settings, source),
     }
 
@@ -79,7 +80,7 @@ def _checkpoint(name: str | None, source: BusinessSource) -> str:
     return closest_checkpoint(name, source)
 
 
-def _sampler(parameters: dict[str, Any]) -> dict[str, str]:
+def _sampler(parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
     name, scheduler = parameters["hr_sampler_name"], parameters["hr_scheduler"]
     name = "" if name in (None, SAME_SAMPLER) else name
     scheduler = "" if scheduler in (None, SAME_SCHEDULER) else scheduler
@@ -87,7 +88,7 @@ def _sampler(parameters: dict[str, Any]) -> dict[str, str]:
         return {}
     first = parameters["sampler_name"] or parameters["sampler_index"]
     sampler, label = catalogue.resolve(name or first, scheduler or parameters["scheduler"] or "")
-    return {"sampler": sampler, "scheduler": label}
+    return {"sampler": sampler, "scheduler": label, "eta": eta(sampler, parameters["eta"], settings)}
 
 
 def _words(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from .options import Snapshot
 
 COMMENT_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
 COMMENT = re.compile(r"#[^\n]*(\n|$)")
-PLACE = "{prompt}"
 
 
 class Prompts:
@@ -32,14 +31,16 @@ class Prompts:
         self._tags_act = not parameters["disable_extra_networks"]
 
     def positive(self, text: str) -> str:
-        return self._written(text, (style.prompt for style in self._styles))
+        for style in self._styles:
+            text, _negative = style.applied(text, "")
+        return self._without_comments(text)
 
     def negative(self, text: str) -> str:
-        return self._written(text, (style.negative_prompt for style in self._styles))
+        for style in self._styles:
+            _positive, text = style.applied("", text)
+        return self._without_comments(text)
 
-    def _written(self, text: str, styles: Iterable[str]) -> str:
-        for style in styles:
-            text = _with_style(text, style)
+    def _without_comments(self, text: str) -> str:
         if self._settings["enable_prompt_comments"]:
             return COMMENT.sub("\n", COMMENT_LINE.sub("\n", text))
         return text
@@ -76,9 +77,3 @@ def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle
     """In the request's order. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]
-
-
-def _with_style(text: str, style: str) -> str:
-    if PLACE in style:
-        return style.replace(PLACE, text)
-    return ", ".join(part for part in (text.strip(), style.strip()) if part)

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from jobs import infotext_models
 from jobs.infotext import VERSION, extra_pairs
-from jobs.models import Job, Output, State
+from jobs.models import Job, Output, OutputKind, State
 from jobs.picture_files import with_infotext
 from jobs.pictures import read_input, read_output
+from jobs.selectors import outputs_of
 
 from . import extras, mask_pictures, pictures
 from .errors import WireError
@@ -39,7 +40,8 @@ def outcome(job: Job) -> dict[str, Any]:
 
 
 def generation(job: Job) -> dict[str, Any]:
-    outputs = list(job.pictures)
+    stored = outputs_of(job)
+    outputs = [output for output in stored if output.kind == OutputKind.PICTURE]
     parameters = job.received["parameters"]
     files = _files(job, outputs) if parameters["send_images"] else []
     has_grid = _has_grid(job, outputs)
@@ -48,7 +50,7 @@ def generation(job: Job) -> dict[str, Any]:
         pictured.insert(0, _grid(job, files, outputs))
     files = pictured
     if parameters["send_images"]:
-        files += [read_output(output) for output in job.control_maps]
+        files += [read_output(output) for output in stored if output.kind == OutputKind.CONTROL_MAP]
     return {
         "images": [pictures.encode(data) for data in files],
         "parameters": _echo(job),

@@ -17,7 +17,7 @@ LATENT_SCALE = 8
 
 def sampling(sampler: str, parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
     return {
-        "eta": _eta(sampler, parameters["eta"], settings),
+        "eta": eta(sampler, parameters["eta"], settings),
         "s_churn": _option_first("s_churn", parameters, settings),
         "s_tmin": _option_first("s_tmin", parameters, settings),
         "s_tmax": _option_first("s_tmax", parameters, settings) or None,
@@ -64,7 +64,7 @@ def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
     return {"seed_resize_from_width": sides[0], "seed_resize_from_height": sides[1]}
 
 
-def _eta(sampler: str, asked: float | None, settings: Snapshot) -> float | None:
+def eta(sampler: str, asked: float | None, settings: Snapshot) -> float | None:
     if catalogue.sampler(sampler).default_eta is None:  # eta means nothing to it
         return None
     return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"] if asked is None else asked

@@ -6,5 +6,6 @@ from . import views
 
 urlpatterns: list[URLPattern] = [
     path("change_background", views.ChangeBackground.as_view()),
+    path("rembg_img", views.RemoveBackground.as_view()),
     path("create_img_by_mj", views.Midjourney.as_view()),
 ]

@@ -52,6 +52,14 @@ class ChangeBackground(WireView):
         raise WireError(Code.BUSY, _("The pictures take longer than a client may wait. Use callback_url."))
 
 
+class RemoveBackground(WireView):
+    """Cutting a product out is a part of change_background's job, and no job by itself yet."""
+
+    def post(self, request: Request) -> Response:
+        message = _("rembg_img: pictures are not cut out here without getting a new background.")
+        raise WireError(Code.UNSUPPORTED, message)
+
+
 class Midjourney(WireView):
     def post(self, request: Request) -> Response:
         message = _("create_img_by_mj: there is no Midjourney here. Draw with another API of this platform.")

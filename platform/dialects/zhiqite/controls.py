@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
 
@@ -36,26 +37,45 @@ def control_units(units: Sequence[Unit], source: BusinessSource, inputs: Inputs)
 
 
 def _control_unit(unit: Unit, source: BusinessSource, inputs: Inputs, place: str) -> ControlUnit:
-    module = _module(unit.module, place)
+    module = known_module(unit.module, f"{place}.module")
     return ControlUnit(
         model="" if module.model_free else _model(unit.model, source, place),
         module=module.name,
         image=inputs.fetched(unit.image_link) if unit.image_link else None,
-        processor_res=unit.processor_res if unit.processor_res > 0 else None,
-        threshold_a=None if unit.threshold_a == -1 else unit.threshold_a,
-        threshold_b=None if unit.threshold_b == -1 else unit.threshold_b,
         return_map=False,
+        **sliders(unit),
         **{name: getattr(unit, name) for name in SAME},
     )
 
 
-def _module(name: str, place: str) -> catalogue.Module:
+class Sliders(Protocol):
+    @property
+    def processor_res(self) -> int: ...
+
+    @property
+    def threshold_a(self) -> float: ...
+
+    @property
+    def threshold_b(self) -> float: ...
+
+
+def sliders(asked: Sliders) -> dict[str, Any]:
+    """-1 is the module's own default."""
+    return {
+        "processor_res": asked.processor_res if asked.processor_res > 0 else None,
+        "threshold_a": None if asked.threshold_a == -1 else asked.threshold_a,
+        "threshold_b": None if asked.threshold_b == -1 else asked.threshold_b,
+    }
+
+
+def known_module(name: str, field: str) -> catalogue.Module:
+    """Raises WireError, also for one that does not work here."""
     module = catalogue.find(name)
     if module is None:
-        raise WireError(_("%(place)s.module: there is no %(name)s") % {"place": place, "name": name})
+        raise WireError(_("%(field)s: there is no %(name)s") % {"field": field, "name": name})
     if module.refused:
-        words = {"place": place, "name": name, "reason": module.refused}
-        raise WireError(_("%(place)s.module: %(name)s is not supported: %(reason)s") % words)
+        words = {"field": field, "name": name, "reason": module.refused}
+        raise WireError(_("%(field)s: %(name)s is not supported: %(reason)s") % words)
     return module
 
 

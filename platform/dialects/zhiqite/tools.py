@@ -21,8 +21,9 @@ from models_registry.selectors import list_for
 from . import drawing, outpainting
 from .authentication import DIALECT
 from .body import Count, Fraction, Id, Link, Name, Prompt, Seed, Wire
+from .controls import known_module, sliders
 from .errors import WireError
-from .fields_v2 import OutputFormat
+from .fields_v2 import Number, OutputFormat
 from .inputs import Inputs
 from .tasks import TOOL
 
@@ -152,11 +153,43 @@ class Watermark(Tool):
         }
 
 
+class Rembg(Tool):
+    maskOnly: bool = False
+
+    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+        if self.targetImageFormat != "png" and not self.maskOnly:
+            raise WireError(_("targetImageFormat: what is cut out is transparent around it: png"))
+        return {
+            "task": "cut_out",
+            "init_images": (inputs.fetched(self.sourceImage),),
+            "cut_out": {"mask_only": self.maskOnly},
+        }
+
+
+class ControlPreview(Tool):
+    """What a ControlNet would be shown; the sliders are a unit's."""
+
+    preprocessor: Name
+    processor_res: int = Field(default=-1, ge=-1, le=4096)
+    threshold_a: Number = -1.0
+    threshold_b: Number = -1.0
+
+    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+        unit = {"module": known_module(self.preprocessor, "preprocessor").name, **sliders(self)}
+        return {
+            "task": "control_map",
+            "init_images": (inputs.fetched(self.sourceImage),),
+            "controls": (unit,),
+        }
+
+
 TOOLS: dict[str, type[Tool]] = {
     "imgExpand": ImgExpand,
     "erase": Erase,
     "enlarge": Enlarge,
     "superResolution": SuperResolution,
+    "rembg": Rembg,
+    "cnt/preview": ControlPreview,
     "watermark/add": Watermark,
 }
 

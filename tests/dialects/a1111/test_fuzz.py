@@ -1,10 +1,14 @@
 """Whatever JSON comes, the answer is one of the two shapes and never our own error."""
 
+import json
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialects.a1111.fields import IMG2IMG, TXT2IMG
+from dialects.a1111.infotext_reading import said, with_the_unsaid
 from dialects.a1111.option_table import OPTIONS
+from dialects.a1111.pasted_infotext import UNDERSTOOD
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -12,6 +16,9 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
 )
+SOME_PAIRS = [
+    f"{name}: {value}" for name in sorted(UNDERSTOOD) for value in ("1", "x", "-0.5", "8x8", '"a, b"')
+]
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -41,3 +48,20 @@ def test_options_answer_anything(alice, body, overriding) -> None:
         alice.post("txt2img", {"override_settings": body}) if overriding else alice.post("options", body)
     )
     assert alice.get("options").status_code == 200
+
+
+@FUZZ
+@given(
+    text=st.text(max_size=200)
+    | st.from_regex(r"(a|\n|Negative prompt: |Steps: |Size: 9x9, |Seed: 1, |\"|,|: ){0,12}")
+)
+def test_any_text_can_be_read_as_an_infotext(text) -> None:
+    pairs = with_the_unsaid(said(text))
+    assert isinstance(pairs["Prompt"], str)
+    assert json.dumps(pairs)
+
+
+@FUZZ
+@given(text=st.lists(st.sampled_from(SOME_PAIRS), min_size=3, max_size=6).map(", ".join))
+def test_txt2img_answers_any_infotext(alice, text) -> None:
+    answered(alice.post("txt2img", {"infotext": f"x\n{text}"}))

@@ -125,3 +125,17 @@ def test_progress_counts_each_pass_of_a_batch_as_a_job(alice, claim) -> None:
         Job.objects.filter(pk=job.pk).update(batch_step=step)
         state = alice.get("progress").json()["state"]
         assert (state["job_count"], state["job_no"]) == (4, number)
+
+
+@pytest.mark.parametrize(
+    ("asked", "etas"),
+    [
+        ({"sampler_name": "DDIM"}, (0.0, 1.0)),
+        ({"sampler_name": "DDIM", "eta": 0.3}, (0.3, 0.3)),
+        ({"sampler_name": "DDIM", "override_settings": {"eta_ancestral": 0.5}}, (0.0, 0.5)),
+        ({"sampler_name": "Euler"}, (None, 1.0)),
+    ],
+)
+def test_the_second_pass_has_the_eta_of_its_own_sampler(alice, asked, etas) -> None:
+    request = alice.submit(**HR, hr_sampler_name="Euler a", **asked).generation_request
+    assert (request.eta, request.hires.eta) == etas

@@ -88,3 +88,9 @@ def test_the_options_of_the_language_are_taken_along(alice) -> None:
     assert alice.submit(override_settings={"emphasis": "Odd"}).generation_request.emphasis == "Original"
     response = alice.post("txt2img", {"override_settings": {"comma_padding_backtrack": 76}})
     assert response.status_code == 422
+
+
+def test_so_many_ranks_of_a_lora_can_be_asked_for(alice, ink) -> None:
+    for tag, rank in (("dyn=4", 4), ("0.5:0.5:8", 8), ("0.5", None), ("dyn=1e9", 4096)):
+        (use,) = alice.submit(prompt=f"<lora:ink:{tag}>").generation_request.loras
+        assert use.rank == rank, tag

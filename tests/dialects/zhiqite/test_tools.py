@@ -104,6 +104,21 @@ def test_erasing_draws_what_is_white_in_the_mask_anew(use, web):
     assert request.prompt == "grass"
 
 
+def test_a_background_is_removed(use, register):
+    register(Kind.MATTING, "matting/u2netp.onnx")
+    request = use("rembg").generation_request
+    assert (request.task, request.output_format) == ("cut_out", "png")
+    assert (request.cut_out.matting_model, request.cut_out.mask_only) == ("u2netp", False)
+    assert use("rembg", maskOnly="true", targetImageFormat="jpg").generation_request.cut_out.mask_only
+
+
+def test_a_preprocessor_shows_its_map(use):
+    request = use("cnt/preview", preprocessor="canny", threshold_a=60).generation_request
+    (unit,) = request.controls
+    assert (request.task, unit.module, unit.model) == ("control_map", "canny", "")
+    assert (unit.threshold_a, unit.threshold_b, unit.processor_res) == (60, None, None)
+
+
 @pytest.mark.parametrize(
     ("tool", "fields", "told"),
     [
@@ -120,6 +135,12 @@ def test_erasing_draws_what_is_white_in_the_mask_anew(use, web):
         ("enlarge", {"scale": 9}, "scale: "),
         ("watermark/add", {}, "watermarkText: Field required"),
         ("watermark/add", {"watermarkText": "a", "position": "middle"}, "position: "),
+        ("rembg", {}, "the registry has none"),
+        ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat: "),
+        ("cnt/preview", {}, "preprocessor: Field required"),
+        ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: there is no magic"),
+        ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
+        ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
         ("roop", {}, "roop: this needs models that find and know faces"),
         ("comfyui/text2image", {}, "Flux checkpoints cannot be drawn with here"),
         ("prompts/expand", {}, "language model"),

@@ -11,6 +11,6 @@ def load(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("models_registry", "0008_workflows")]
+    dependencies = [("models_registry", "0009_workflows")]
 
     operations = [migrations.RunPython(load, migrations.RunPython.noop)]

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0007_aliases'),
+        ('models_registry', '0008_training_and_old_hash'),
     ]
 
     operations = [

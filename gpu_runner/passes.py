@@ -1,0 +1,116 @@
+"""The passes of a request: which sigmas each walks, and how often it asks the model on the way. No torch: a quote knows it
+before any runner does."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from gpu_runner import catalogue
+from gpu_runner.ancestral import ancestral_split
+from gpu_runner.noise_schedule import alphas_cumprod
+from gpu_runner.request import GenerationRequest, Hires
+from gpu_runner.restarts import stretches
+from gpu_runner.schedules import NoiseLevels, img2img_part, lengthened, sigmas_for
+
+TYPICAL_CALLS = 60  # of DPM adaptive, from pure noise; nobody knows before
+SPLITS = frozenset(
+    {"DPM2 a", "DPM++ 2S a"}
+)  # whose second call is at the sigma that eta leaves to denoise to
+
+
+class PassCount(NamedTuple):
+    """How often one picture asks the model in one pass, and how many pixels it has there."""
+
+    evaluations: int
+    pixels: int
+
+
+def counted(request: GenerationRequest) -> list[PassCount]:
+    """Where no UNet is asked, a picture is its step."""
+    if not request.walks:
+        return [PassCount(1, request.width * request.height)]
+    passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
+    return [PassCount(_planned(walked), walked.width * walked.height) for walked in passes]
+
+
+def second_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
+    """The second pass as a request of its own: an img2img in the first one's words, but for what it changes."""
+    changes = {
+        "task": "img2img",
+        "width": hires.width,
+        "height": hires.height,
+        "strength": hires.strength,
+        "exact_steps": True,
+        "num_inference_steps": hires.num_inference_steps or request.num_inference_steps,
+        "sampler": hires.sampler or request.sampler,
+        "scheduler": hires.scheduler or request.scheduler,
+        "eta": request.eta if hires.eta is None else hires.eta,
+        "prompt": hires.prompt or request.prompt,
+        "negative_prompt": hires.negative_prompt or request.negative_prompt,
+        "loras": request.loras if hires.loras is None else hires.loras,
+        "hires": None,
+    }
+    return request.model_copy(update=changes)
+
+
+def eta_of(request: GenerationRequest) -> float:
+    return (catalogue.sampler(request.sampler).default_eta or 0.0) if request.eta is None else request.eta
+
+
+def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
+    """With a picture to begin with, only the end of a schedule is walked; ``exact_steps`` makes it so long that all steps are in it."""
+    steps, strength = request.num_inference_steps, request.strength
+    if request.task == "txt2img":
+        return _whole(request, levels, steps)
+    if not request.exact_steps:
+        return img2img_part(request.sampler, _whole(request, levels, steps), steps, strength)
+    if strength == 0:
+        return [0.0]
+    return _whole(request, levels, lengthened(steps, strength))[-steps - 1 :]
+
+
+def evaluations(name: str, sigmas: list[float], eta: float) -> int:
+    """How often the walk will ask the model. A second-order step asks twice, but once where it ends at zero."""
+    steps = list(pairwise(sigmas))
+    if not steps:
+        return 0
+    if name == "DPM adaptive":
+        return TYPICAL_CALLS
+    if name == "PLMS":
+        return len(steps) + 1
+    if not catalogue.sampler(name).second_order:
+        return len(steps)
+    if name == "Restart":
+        steps = stretches(sigmas)
+    return sum(2 if _end(name, *step, eta) > 0 else 1 for step in steps)
+
+
+def _planned(request: GenerationRequest) -> int:
+    if not (catalogue.is_sampler(request.sampler) and catalogue.is_scheduler(request.scheduler)):
+        return request.num_inference_steps  # it is refused, but a quote names a price all the same
+    sigmas = sigmas_of(request, _usual_levels().of_sampler(request.sampler))
+    return evaluations(request.sampler, sigmas, eta_of(request))
+
+
+@cache
+def _usual_levels() -> NoiseLevels:
+    """Other levels move the sigmas, not their number."""
+    return NoiseLevels(alphas_cumprod())
+
+
+def _whole(request: GenerationRequest, levels: NoiseLevels, steps: int) -> list[float]:
+    return sigmas_for(
+        levels,
+        request.sampler,
+        request.scheduler,
+        steps,
+        bend=request.schedule_bend,
+        unipc=request.unipc,
+        discard_penultimate=request.discard_penultimate,
+    )
+
+
+def _end(name: str, sigma: float, following: float, eta: float) -> float:
+    return ancestral_split(sigma, following, eta)[0] if name in SPLITS else following

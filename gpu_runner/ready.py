@@ -1,0 +1,67 @@
+"""Tasks that are done when their order is prepared: a subject cut out, or the map that a ControlNet would be shown.
+
+Both may take longer than a step, and there they keep nobody from his steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from gpu_runner.asks import Ask
+from gpu_runner.errors import BadOrder
+from gpu_runner.matting import matte
+from gpu_runner.preprocessors import drawing, networks
+from gpu_runner.preprocessors.catalogue import find
+from gpu_runner.tasks import Drawn, Task
+from gpu_runner.walking import Brake
+
+if TYPE_CHECKING:
+    from gpu_runner.models import ModelStore
+    from gpu_runner.onnx_models import OnnxModel
+    from gpu_runner.protocol import RunOrder
+
+
+@dataclass(frozen=True)
+class ReadyPlan:
+    """One picture for all, or one each."""
+
+    pictures: tuple[Image.Image, ...]
+    steps: int = 1  # a picture
+
+    def begin(self, index: int, brake: Brake) -> Task:
+        return _task(self.pictures[index if len(self.pictures) > 1 else 0])
+
+
+def _task(picture: Image.Image) -> Task:
+    asks: Iterable[Ask] = ()
+    yield from asks
+    return Drawn(picture)
+
+
+def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Image.Image:
+    """The subject, and nothing behind it; or where it is, in white."""
+    mask = matte(matting, picture)
+    if mask_only:
+        return mask
+    subject = picture.convert("RGBA")
+    subject.putalpha(mask)
+    return subject
+
+
+def control_map(store: ModelStore, order: RunOrder, picture: Image.Image) -> Image.Image:
+    """As the order's only unit has it drawn."""
+    (asked,) = order.request.controls
+    module = find(asked.module)
+    if module is None or module.refused:
+        raise BadOrder(f"there is no preprocessor {asked.module!r}")
+    settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
+    pixels = np.asarray(picture)
+    if not module.weights:
+        return Image.fromarray(drawing.detect(module, pixels, settings))
+    network = store.preprocessor(order.file("preprocessor", module.weights), module.name)
+    return Image.fromarray(networks.detect(module, network, pixels, settings))

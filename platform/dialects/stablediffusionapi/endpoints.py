@@ -1,0 +1,54 @@
+"""The endpoints that draw, by their path below /api/. A job keeps that path as its operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["text2img", "img2img", "inpaint", "controlnet", "super_resolution"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """``fetch`` is where its clients are sent for what is not ready yet."""
+
+    path: str
+    task: Task
+    fetch: str
+    community: bool = False  # models are named by model_id, and the answers tell more
+    needs_model: bool = False
+
+    @property
+    def edition(self) -> str:
+        return self.path.partition("/")[0]
+
+
+def edition_of(path: str) -> str:
+    """Of a path below /api/: the first part, such as v3."""
+    return path.partition("/")[0]
+
+
+def _community(folder: str, fetch: str, *, needs_model: bool) -> list[Endpoint]:
+    tasks: tuple[Task, ...] = ("text2img", "img2img", "inpaint")
+    return [
+        Endpoint(f"{folder}/{task}", task, fetch, community=True, needs_model=needs_model) for task in tasks
+    ]
+
+
+# The vendor's answers of v4 and v5 send clients to v3's path, too.
+DREAMBOOTH_FETCH = "v3/dreambooth/fetch"
+_ALL = [
+    Endpoint("v3/text2img", "text2img", "v3/fetch"),
+    Endpoint("v3/img2img", "img2img", "v3/fetch"),
+    Endpoint("v3/inpaint", "inpaint", "v3/fetch"),
+    Endpoint("v3/super_resolution", "super_resolution", "v3/fetch"),
+    Endpoint("v3/dreambooth", "text2img", DREAMBOOTH_FETCH, community=True, needs_model=True),
+    Endpoint("v4/dreambooth", "text2img", DREAMBOOTH_FETCH, community=True, needs_model=True),
+    *_community("v3/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
+    *_community("v4/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
+    *_community("v6/images", "v6/images/fetch", needs_model=True),
+    *_community("v6/realtime", "v6/realtime/fetch", needs_model=False),
+    Endpoint("v5/controlnet", "controlnet", DREAMBOOTH_FETCH, community=True),
+    Endpoint("v6/images/controlnet", "controlnet", "v6/images/fetch", community=True),
+]
+ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in _ALL}

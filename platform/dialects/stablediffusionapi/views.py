@@ -1,0 +1,126 @@
+"""Drawing, fetching, lists: each parses, calls one function, renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import BusinessSource
+from jobs import idempotency
+from jobs.admission import admitted_with
+from jobs.errors import Refused
+from jobs.models import Job, Lane
+from jobs.waiting import wait_for
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind
+from models_registry.selectors import resolve
+
+from . import listings
+from .authentication import DIALECT
+from .base import WireView
+from .coercion import Invalid, is_absent, text
+from .endpoints import ENDPOINTS
+from .errors import WireError, worded
+from .fields import required
+from .ids import admit_with_number, job_by_number
+from .refusals import model_not_found, refusal
+from .request import read_submission
+from .response import answer, fetched
+from .uploads import upload
+
+NOT_FOUND = "Request not found"
+READY = "The model is ready."
+
+
+class Generation(WireView):
+    """Draws, and waits a little. The same ``Idempotency-Key`` waits for the same job again."""
+
+    def post(self, request: Request) -> Response:
+        job = self._known(request) or self._admitted()
+        patience = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
+        return Response(answer(wait_for(job.pk, patience), self.base_url))
+
+    def _known(self, request: Request) -> Job | None:
+        """Before the fields are read, so that no picture is fetched for it twice."""
+        try:
+            self.idempotency = idempotency.read(request._request)
+            return admitted_with(self.source, DIALECT, self.idempotency)
+        except Refused as refused:
+            raise refusal(refused, self.edition, "") from refused
+
+    def _admitted(self) -> Job:
+        submission = read_submission(ENDPOINTS[self.path], self.key, self.given, self.base_url)
+        try:
+            return admit_with_number(replace(submission, idempotency=self.idempotency))
+        except Refused as refused:
+            raise refusal(refused, self.edition, submission.request.checkpoint) from refused
+
+
+class Fetch(WireView):
+    """A job's answer, once it has one. Waits as long as the request that drew it would have."""
+
+    http_method_names = ["get", "post"]
+
+    def post(self, request: Request, number: str = "") -> Response:
+        wanted = number or str(self.given.get("request_id") or self.given.get("id") or "")
+        if not wanted:
+            raise WireError.invalid({"request_id": [required("request_id")]})
+        job = job_by_number(self.source, wanted)
+        if job is None:
+            raise WireError(404, NOT_FOUND)
+        return Response(fetched(wait_for(job.pk, settings.STABLEDIFFUSIONAPI_WAIT_S), self.base_url))
+
+    get = post
+
+
+class Listing(WireView):
+    rows: Callable[[BusinessSource], Any] = staticmethod(listings.model_rows)
+
+    def post(self, request: Request) -> Response:
+        return Response(self.rows(self.source))
+
+
+class ModelReload(WireView):
+    """Runners load a model when a job wants it; there is nothing to be done before."""
+
+    def post(self, request: Request) -> Response:
+        if is_absent(self.given.get("model_id")):
+            raise WireError.invalid({"model_id": [required("model_id")]})
+        try:
+            name = text(self.given["model_id"])
+            resolve(Kind.CHECKPOINT, name, self.source)
+        except Invalid as invalid:
+            raise WireError.invalid({"model_id": [f"The model id {invalid.words}"]}) from None
+        except ModelNotFound:
+            raise model_not_found(self.edition, name) from None
+        return Response({"status": "success", **worded(READY)})
+
+
+class Crop(WireView):
+    def post(self, request: Request) -> Response:
+        return Response(upload(self.given, self.base_url))
+
+
+class NotOffered(WireView):
+    """What the vendor has and this platform does not, told after the key was checked."""
+
+    http_method_names = ["get", "post", "put", "delete"]
+
+    def post(self, request: Request, **_parts: str) -> Response:
+        message = _("This endpoint is not offered here: %(path)s")
+        raise WireError(404, message % {"path": f"/api/{self.path}"})
+
+    get = put = delete = post
+
+
+class Elsewhere(NotOffered):
+    """Addresses that are no endpoint at all."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise WireError(404, _("There is no such endpoint."), is_real=True)

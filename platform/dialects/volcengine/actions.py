@@ -1,0 +1,48 @@
+"""Which Action of which Version does what."""
+
+from __future__ import annotations
+
+from .envelope import FLAT
+from .operations import Operation, cancel, process, result, submit
+
+LATER = "2024-06-06"
+# Helpers of the SDKs that have an Action for each style: the req_key where the body names none.
+STYLES = {
+    "Img2ImgCreatePastelBoys2D": "img2img_pastel_boys_style",
+    "Img2ImgCreateEtherRealMix": "img2img_real_mix_style",
+    "Img2ImgCreateRevAnimated": "img2img_rev_animated_style",
+    "Img2ImgCreateToonyou": "img2img_cartoon_style",
+    "Img2ImgCreateAnyloraMakoto": "img2img_makoto_style",
+    "Img2ImgCreateDisneyStyleNoFace": "img2img_disney_3d_style",
+    "Img2ImgCreateAesBlueline": "img2img_blueline_style",
+    "Img2ImgCreateInkAndWater": "img2img_water_ink_style",
+    "Img2ImgWaterColorStyle": "img2img_water_paint_style",
+    "Img2ImgComicsStyle": "img2img_comic_style",
+    "Img2ImgExquisiteStyle": "img2img_exquisite_style",
+    "Img2ImgStyle": "img2img_style",
+    "Img2ImgAnime": "img2img_anime",
+    "Img2ImgAnimeAcceleratedMaintainID": "img2img_anime_accelerated_maintain_id",
+    "HighAesSmartDrawing": "high_aes_general_v14",
+    "T2ILDM": "t2i_ldm",
+    "Text2ImgXLSft": "t2i_xl_sft",
+    "Img2ImgXLSft": "i2i_xl_sft",
+}
+LATER_STYLES = {
+    "AIGCStylizeImage": "",
+    "AIGCStylizeImageUsage": "",
+    "HighAesGeneralV14": "high_aes_general_v14",
+    "HighAesGeneralV20": "high_aes_general_v20",
+    "HighAesGeneralV20L": "high_aes_general_v20_L",
+    "Text2ImgXLSft": "t2i_xl_sft",
+    "Img2ImgXLSft": "i2i_xl_sft",
+}
+OPERATIONS = {
+    (FLAT, "CVProcess"): Operation(process),
+    (FLAT, "CVSubmitTask"): Operation(submit),
+    (FLAT, "CVGetResult"): Operation(result, by_get=True),
+    (FLAT, "CVSync2AsyncSubmitTask"): Operation(submit),
+    (FLAT, "CVSync2AsyncGetResult"): Operation(result, by_get=True),
+    (LATER, "CVCancelTask"): Operation(cancel),
+}
+OPERATIONS |= {(FLAT, action): Operation(process, req_key=key) for action, key in STYLES.items()}
+OPERATIONS |= {(LATER, action): Operation(process, req_key=key) for action, key in LATER_STYLES.items()}

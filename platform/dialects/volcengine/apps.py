@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class VolcengineConfig(AppConfig):
+    name = "dialects.volcengine"
+    label = "volcengine"

@@ -1,0 +1,112 @@
+"""The two families in which the vendor answers errors: its gateway's ResponseMetadata, and the service's envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+
+from jobs.errors import Refused
+
+# HTTP status and default message of the service's codes.
+SERVICE = {
+    50200: (400, "Invalid Arguments"),
+    50201: (400, "Missing Arguments"),
+    50204: (400, "Parameter Parse Error"),
+    50205: (400, "Image Size Over Limit"),
+    50206: (400, "Image Empty"),
+    50207: (400, "Image Decode Error"),
+    50213: (400, "Request Body Too Large"),
+    50215: (400, "Input invalid for this service."),
+    50400: (401, "Access Denied"),
+    50402: (404, "Method Not Found"),
+    50430: (429, "Request Has Reached API Concurrent Limit, Please Try Later"),
+    50500: (500, "Internal Error"),
+    50501: (500, "Internal RPC Error"),
+    50511: (400, "Post Img Risk Not Pass"),
+}
+# HTTP status, number (None: the vendor's pages do not tell it) and message of the gateway's.
+GATEWAY: dict[str, tuple[int, int | None, str]] = {
+    "MissingParameter": (400, 100002, "The request is missing %s parameter."),
+    "MissingAuthenticationToken": (401, 100003, "Request is missing Authentication Token."),
+    "MissingRequestInfo": (400, 100004, "The request is missing %s information."),
+    "MissingSignature": (401, 100005, "The request is missing the signature part of its Authorization."),
+    "InvalidTimestamp": (400, 100006, "The Signature of the request is expired"),
+    "ServiceNotFound": (404, 100007, "This service[%s] not found."),
+    "InvalidActionOrVersion": (404, 100008, "Could not find operation %s for version %s."),
+    "InvalidAccessKey": (401, 100009, "The accesskey [%s] included in the request is invalid."),
+    "SignatureDoesNotMatch": (
+        401,
+        100010,
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your Secret Access Key and signing method.",
+    ),
+    "AccessDenied": (403, 100013, "User is not authorized to perform: %s on resource: %s."),
+    "InvalidAuthorization": (
+        400,
+        100024,
+        "Invalid Authorization header, Pls check your authorization header.",
+    ),
+    "InvalidCredential": (400, 100025, "The Credential of the request is invalid."),
+    "InvalidSecretToken": (401, None, "The security token included in the request is invalid."),
+    "InternalServiceTimeout": (504, None, "The service did not answer in time."),
+}
+REFUSED = {"bad_picture": 50207, "bad_url": 50207, "forbidden_address": 50207, "fetch_failed": 50207}
+REFUSED |= {"queue_full": 50430, "unknown_model": 50500, "over_limit": 50200, "unsupported": 50200}
+TROUBLESOME = str.maketrans("'\"\\\n\r", "``/  ")
+QUOTED = 200  # characters of a client's own word that a message gives back
+
+
+class ServiceError(Exception):
+    """The envelope with a code, and no data."""
+
+    def __init__(self, code: int, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.status, name = SERVICE[code]
+        # Clients cut this out of the text of an exception and parse it: quotes and backslashes would break that.
+        self.message = plain(f"{name}: {detail}" if detail else name)
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+    @classmethod
+    def of(cls, refused: Refused) -> ServiceError:
+        headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+        return cls(REFUSED.get(refused.code, 50200), refused.message, headers=headers)
+
+    @classmethod
+    def invalid(cls, error: ValidationError) -> ServiceError:
+        """Where the canonical request has a limit that the vendor's pages do not name."""
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return cls(50200, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+class GatewayError(Exception):
+    """What the vendor's gateway says before the service is asked."""
+
+    def __init__(self, code: str, *words: str, headers: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.status, self.number, message = GATEWAY[code]
+        if code == "InvalidTimestamp":
+            self.status = settings.VOLCENGINE_EXPIRED_STATUS
+        self.message = plain(message % tuple(word[:QUOTED] for word in words))
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+    def as_json(self) -> dict[str, Any]:
+        number = {} if self.number is None else {"CodeN": self.number}
+        return {**number, "Code": self.code, "Message": self.message}
+
+
+def too_large() -> ServiceError:
+    return ServiceError(50213)
+
+
+def unreadable() -> ServiceError:
+    return ServiceError(50204, _("the body is not JSON"))
+
+
+def plain(text: str) -> str:
+    return text.translate(TROUBLESOME)

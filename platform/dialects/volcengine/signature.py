@@ -1,0 +1,193 @@
+"""The vendor's HMAC-SHA256 signature, as its SDKs make it. Pure: what was sent, and a secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+ALGORITHM = "HMAC-SHA256"
+TERMINATOR = "request"
+DATE_FORM = "%Y%m%dT%H%M%SZ"
+DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+UNRESERVED = "-_.~"
+PLAIN_PORTS = (":80", ":443")
+EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+
+
+class BadCredential(ValueError):
+    """The scope is not date/region/service/request."""
+
+
+class NoSignature(ValueError):
+    """There is no Signature among the parts of the header."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    date: str
+    region: str
+    service: str
+
+    def __str__(self) -> str:
+        return "/".join((self.date, self.region, self.service, TERMINATOR))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request, as far as signatures see it."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What the client says about its signature."""
+
+    key_id: str
+    scope: Scope
+    date: str  # X-Date
+    signature: str
+    signed_headers: tuple[str, ...] = ()
+    in_query: bool = False
+
+
+def of_header(header: str, date: str) -> Signed:
+    """From ``Authorization``. Raises NoSignature, BadCredential or another ValueError."""
+    algorithm, _space, rest = header.strip().partition(" ")
+    parts = dict(_pair(part) for part in rest.split(",")) if rest else {}
+    if algorithm != ALGORITHM or "Credential" not in parts:
+        raise ValueError("not this algorithm, or no credential")
+    if not parts.get("Signature"):
+        raise NoSignature
+    key_id, scope = _credential(parts["Credential"])
+    names = tuple(name for name in parts.get("SignedHeaders", "").lower().split(";") if name)
+    return Signed(key_id, scope, date, parts["Signature"], names)
+
+
+def of_query(query: Mapping[str, str]) -> Signed:
+    """Of a presigned URL. Raises as ``of_header``."""
+    if query.get("X-Algorithm") != ALGORITHM or "X-Credential" not in query:
+        raise ValueError("not this algorithm, or no credential")
+    key_id, scope = _credential(query["X-Credential"])
+    names = tuple(name for name in query.get("X-SignedHeaders", "").lower().split(";") if name)
+    return Signed(key_id, scope, query.get("X-Date", ""), query["X-Signature"], names, in_query=True)
+
+
+def moment(date: str) -> datetime | None:
+    """X-Date as a time; None for what is none."""
+    if not DATE.fullmatch(date):
+        return None
+    try:
+        return datetime.strptime(date, DATE_FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def is_right(signed: Signed, sent: Sent, secret: str) -> bool:
+    """Whether one of the readings that SDKs have of the rules gives this signature."""
+    if not HEX_DIGEST.fullmatch(signed.signature) or not signed.date.startswith(signed.scope.date):
+        return False
+    key = signing_key(secret, signed.scope)
+    found = [
+        hmac.compare_digest(signature(key, signed, canonical), signed.signature)
+        for canonical in canonical_requests(signed, sent)
+    ]
+    return any(found)
+
+
+def canonical_requests(signed: Signed, sent: Sent) -> list[str]:
+    """SDKs leave out the ports 80 and 443 of Host; of presigned queries, one leaves out the token."""
+    body_hash = EMPTY_HASH if signed.in_query else hashlib.sha256(sent.body).hexdigest()
+    return [
+        "\n".join(
+            (
+                sent.method,
+                quote(sent.path or "/", safe="/" + UNRESERVED),
+                query,
+                headers,
+                ";".join(signed.signed_headers),
+                body_hash,
+            )
+        )
+        for query in _queries(signed, sent.query)
+        for headers in _header_blocks(signed, sent.headers)
+    ]
+
+
+def signature(key: bytes, signed: Signed, canonical: str) -> str:
+    digest = hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
+    text = "\n".join((ALGORITHM, signed.date, str(signed.scope), digest))
+    return _hmac(key, text).hex()
+
+
+def signing_key(secret: str, scope: Scope) -> bytes:
+    key = secret.encode()
+    for part in (scope.date, scope.region, scope.service, TERMINATOR):
+        key = _hmac(key, part)
+    return key
+
+
+def _queries(signed: Signed, query: tuple[tuple[str, str], ...]) -> list[str]:
+    if not signed.in_query:
+        return [_canonical_query(query)]
+    named = [pair for pair in query if pair[0] != "X-Signature"]
+    return [
+        _canonical_query(named),
+        _canonical_query(pair for pair in named if pair[0] != "X-Security-Token"),
+    ]
+
+
+def _canonical_query(query: Iterable[tuple[str, str]]) -> str:
+    pairs = sorted((_quoted(name), _quoted(value)) for name, value in query)
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def _header_blocks(signed: Signed, headers: Mapping[str, str]) -> list[str]:
+    if signed.in_query and not signed.signed_headers:
+        return ["\n"]
+    host = headers.get("host", "")
+    hosts = [host]
+    if host.endswith(PLAIN_PORTS):
+        hosts.append(host.rpartition(":")[0])
+    elif host and ":" not in host:
+        hosts += [host + port for port in PLAIN_PORTS]
+    if "host" not in signed.signed_headers:
+        hosts = hosts[:1]
+    return [_header_block(signed, {**headers, "host": each}) for each in hosts]
+
+
+def _header_block(signed: Signed, headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in signed.signed_headers)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    name, equals, value = part.strip().partition("=")
+    if not equals:
+        raise ValueError("a part without a value")
+    return name, value
+
+
+def _credential(text: str) -> tuple[str, Scope]:
+    parts = text.split("/")
+    if len(parts) != 5 or parts[4] != TERMINATOR or not all(parts):
+        raise BadCredential
+    key_id, date, region, service, _terminator = parts
+    return key_id, Scope(date, region, service)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=UNRESERVED, errors="surrogatepass")
+
+
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(errors="surrogatepass"), hashlib.sha256).digest()

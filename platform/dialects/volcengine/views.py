@@ -1,0 +1,87 @@
+"""The one address of this dialect: the site's root, with an Action in the query."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from access.models import AccessKey
+from jobs.errors import Refused
+
+from .actions import OPERATIONS
+from .authentication import SignedRequest
+from .body import read_object
+from .envelope import Envelope
+from .errors import GatewayError, ServiceError, too_large, unreadable
+from .operations import Call, Operation
+from .signature import ALGORITHM
+
+log = logging.getLogger(__name__)
+
+
+class Gateway(APIView):
+    http_method_names = ["get", "post"]
+    authentication_classes = [SignedRequest]
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.envelope = Envelope(request)
+        super().setup(request, *args, **kwargs)
+
+    def get(self, request: Request) -> HttpResponse:
+        return self.post(request)
+
+    def post(self, request: Request) -> HttpResponse:
+        operation = self._operation(str(request.method))
+        body = read_object(request._request)
+        if operation.req_key and "req_key" not in body:
+            body = body.replaced(req_key=operation.req_key)
+        key = cast(AccessKey, request.auth)
+        return cast(HttpResponse, operation.run(Call(request._request, key, body, self.envelope)))
+
+    def _operation(self, method: str) -> Operation:
+        operation = OPERATIONS.get((self.envelope.version, self.envelope.action))
+        if operation is None or (method == "GET" and not operation.by_get):
+            raise GatewayError("InvalidActionOrVersion", self.envelope.action, self.envelope.version)
+        return operation
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponse]:
+        return self._answer
+
+    def _answer(self, error: Exception, context: dict[str, Any]) -> HttpResponse:
+        """Nothing of an unforeseen error reaches the client."""
+        match error:
+            case GatewayError():
+                return self.envelope.gateway(error)
+            case ServiceError():
+                return self.envelope.refused(error)
+            case Refused():
+                return self.envelope.refused(ServiceError.of(error))
+            case RequestDataTooBig():
+                return self.envelope.refused(too_large())
+            case SuspiciousOperation() | UnreadablePostError():
+                return self.envelope.refused(unreadable())
+            case MethodNotAllowed():
+                action, version = self.envelope.action, self.envelope.version
+                return self.envelope.gateway(GatewayError("InvalidActionOrVersion", action, version))
+        log.exception("Unforeseen error in %s", self.envelope.action, exc_info=error)
+        return self.envelope.refused(ServiceError(50500))
+
+
+_gateway = Gateway.as_view()
+
+
+@csrf_exempt
+def root(request: HttpRequest) -> HttpResponse:
+    """Whoever does not speak this dialect finds nothing here."""
+    signed = request.headers.get("Authorization", "").startswith(ALGORITHM)
+    if not signed and not {"Action", "Version"} & request.GET.keys():
+        raise Http404
+    return cast(HttpResponse, _gateway(request))

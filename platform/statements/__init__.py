@@ -1,0 +1,110 @@
+"""Queries whose SQL is made once in a process. For a query by key, making the SQL takes Django longer than running it.
+
+    QUEUED = Statement(lambda: Job.objects.filter(source=given("source"), state=State.QUEUED).values_list("pk"))
+    QUEUED.all(source=1)
+
+Only for the few queries that every generation waits for; everywhere else the ORM as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Expression, QuerySet, sql
+
+Row = TypeVar("Row")
+
+
+def given(name: str) -> Any:
+    """Stands in a query for a value that is given when it is run: the value of a column, as a foreign key's id."""
+    return _Given(name)
+
+
+class _Given(Expression):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", (self,)
+
+
+class Statement(Generic[Row]):
+    """A SELECT. ``build`` is called when it is first run, because models may not be loaded before."""
+
+    def __init__(self, build: Callable[[], QuerySet[Any, Row]]) -> None:
+        self._build = build
+
+    def all(self, **values: Any) -> list[Row]:
+        queryset, compiler, text, parameters = self._made
+        bound = copy.copy(compiler)
+        bound.connection = connection
+        bound.as_sql = lambda *_args, **_kwargs: (text, _bound(parameters, values))
+        run = queryset._chain()  # type: ignore[attr-defined]
+        run.query.get_compiler = lambda *_args, **_kwargs: bound
+        return list(run)
+
+    def first(self, **values: Any) -> Row | None:
+        """Of a query that ends in ``[:1]``, or finds one row at most."""
+        return next(iter(self.all(**values)), None)
+
+    @cached_property
+    def _made(self) -> tuple[QuerySet[Any, Row], Any, str, Sequence[Any]]:
+        queryset = self._build()
+        compiler = queryset.query.get_compiler(connection=connection)
+        text, parameters = compiler.as_sql()
+        compiler.connection = None  # this thread's; every run has its own
+        return queryset, compiler, text, parameters
+
+
+class UpdateStatement:
+    """An UPDATE of columns by name. Without ``changes``, a DELETE."""
+
+    def __init__(self, build: Callable[[], QuerySet[Any, Any]], **changes: Any) -> None:
+        self._build = build
+        self._changes = changes
+
+    def run(self, **values: Any) -> int:
+        """How many rows it changed."""
+        text, parameters = self._made
+        with connection.cursor() as cursor:
+            cursor.execute(text, _bound(parameters, values))
+            return int(cursor.rowcount)
+
+    @cached_property
+    def _made(self) -> tuple[str, Sequence[Any]]:
+        query: Any = self._build().query.chain(sql.UpdateQuery if self._changes else sql.DeleteQuery)
+        query.clear_ordering(force=True)
+        if self._changes:
+            query.add_update_values(self._changes)
+        return query.get_compiler(connection=connection).as_sql()
+
+
+def _bound(parameters: Sequence[Any], values: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        _adapted(values[parameter.name], connection) if isinstance(parameter, _Given) else parameter
+        for parameter in parameters
+    )
+
+
+def _adapted(value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """As a column's field would hand it to the database."""
+    match value:
+        case uuid.UUID() if not connection.features.has_native_uuid_field:
+            return value.hex
+        case datetime():
+            return connection.ops.adapt_datetimefield_value(value)
+        case str():
+            return str(value)  # of an enumeration, its value
+        case Decimal():
+            return connection.ops.adapt_decimalfield_value(value, 18, 6)
+        case _:
+            return value

@@ -1,0 +1,97 @@
+"""A platform that really draws, for the clients that really call it: the demo models behind a runner in this process."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from django.db import connection
+from django.utils import timezone
+from PIL import Image
+
+from access.models import AccessKey
+from gpu_runner.server import Door
+from jobs.dispatch import claim_next
+from jobs.models import Runner
+from jobs.tasks import run_job
+from models_registry.models import Family, Kind, ModelFile
+from tests.studio import DEMO_CHECKPOINT, Studio, demo_file
+
+TOKEN = "the runner's token"
+RUNNER = "local"
+SLOTS = 4
+LORA = "loras/atelier-night.safetensors"
+
+
+@pytest.fixture(scope="session")
+def runner_url() -> Iterator[str]:
+    studio = Studio.of_the_demo()
+    application = Door(studio.engine, TOKEN, SLOTS).application()
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    studio.close()
+
+
+@pytest.fixture
+def demo_models(db) -> ModelFile:
+    """The checkpoint; a LoRA is there as well."""
+    for kind, path in ((Kind.LORA, LORA), (Kind.CHECKPOINT, DEMO_CHECKPOINT)):
+        file = demo_file(path)
+        name = path.rpartition("/")[2].removesuffix(".safetensors")
+        made = ModelFile.objects.create(
+            kind=kind, family=Family.SD15, name=name, path=path, sha256=file.sha256, is_default=True
+        )
+    return made
+
+
+@pytest.fixture
+def platform(transactional_db, settings, runner_url, demo_models, live_server) -> Iterator[str]:
+    """Its address. A thread plays the generation cluster."""
+    settings.RUNNER_TOKEN = TOKEN
+    settings.JOB_WAIT_S = 300
+    seen = {"slots": SLOTS, "boot_id": "boot", "seen_at": timezone.now() + timedelta(hours=1)}
+    Runner.objects.create(name=RUNNER, url=runner_url, **seen)
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.05):
+            for lease in claim_next(RUNNER, 1):
+                run_job(str(lease.job_id), lease.attempt)
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield live_server.url
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def credentials(platform, source) -> tuple[str, str]:
+    key, secret = AccessKey.issue(source)
+    return key.key_id, secret
+
+
+@pytest.fixture
+def http(platform, credentials) -> Iterator[httpx.Client]:
+    """As the clients' own HTTP libraries send: Basic, on every route."""
+    with httpx.Client(base_url=platform, auth=credentials, timeout=300) as client:
+        yield client
+
+
+@pytest.fixture
+def picture_of() -> Callable[[dict[str, Any]], Image.Image]:
+    return lambda answer: Image.open(io.BytesIO(base64.b64decode(answer["images"][0])))

@@ -1,0 +1,36 @@
+"""What Open WebUI sends, in its order: options read, one key changed, the whole object written back, then a picture."""
+
+import json
+
+import pytest
+
+from tests.judge import judge
+
+pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
+
+
+def test_it_checks_the_address_lists_and_sets_the_model(http, demo_models) -> None:
+    options = http.get("/sdapi/v1/options").json()
+    assert options["sd_model_checkpoint"] == demo_models.title
+    listed = [(model["title"], model["model_name"]) for model in http.get("/sdapi/v1/sd-models").json()]
+    assert listed == [(demo_models.title, "atelier-shapes")]
+    options["sd_model_checkpoint"] = "atelier-shapes"
+    written = http.post("/sdapi/v1/options", json=options)
+    assert (written.status_code, written.json()) == (200, None)
+    assert http.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == demo_models.title
+
+
+def test_it_draws(http, picture_of) -> None:
+    body = {
+        "prompt": "a yellow square on a purple background",
+        "batch_size": 1,
+        "width": 128,
+        "height": 128,
+        "steps": 12,
+        "negative_prompt": "red",
+        "seed": 3,  # of the user's own parameters
+    }
+    answer = http.post("/sdapi/v1/txt2img", json=body).json()
+    assert json.loads(answer["info"])["all_prompts"] == [body["prompt"]]
+    verdict = judge(picture_of(answer))
+    assert (verdict.colour, verdict.shape, verdict.background) == ("yellow", "square", "purple")

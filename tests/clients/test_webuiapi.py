@@ -1,0 +1,113 @@
+"""The client that most Python programs use, unchanged, against pictures that are really drawn."""
+
+import threading
+
+import pytest
+from PIL import Image, ImageDraw
+
+from tests.judge import judge
+
+webuiapi = pytest.importorskip("webuiapi")
+
+pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
+
+CIRCLE = {"prompt": "a red circle on a blue background", "steps": 12, "width": 128, "height": 128, "seed": 8}
+
+
+@pytest.fixture
+def api(platform, credentials):
+    api = webuiapi.WebUIApi(baseurl=f"{platform}/sdapi/v1")
+    api.set_auth(*credentials)
+    api.check_extensions()
+    return api
+
+
+def shown(picture: Image.Image) -> tuple[str, str, str]:
+    verdict = judge(picture)
+    return verdict.colour, verdict.shape, verdict.background
+
+
+def test_it_draws_what_the_prompt_says_and_reads_it_back_from_the_picture(api) -> None:
+    result = api.txt2img(**CIRCLE, batch_size=2, sampler_name="DPM++ 2M", scheduler="karras")
+    assert [picture.size for picture in result.images] == [(128, 128)] * 2
+    assert shown(result.image) == ("red", "circle", "blue")
+    assert result.info["all_seeds"] == [8, 9]
+    told = api.png_info(result.image)
+    assert told.info == result.info["infotexts"][0]
+    assert told.parameters["Sampler"] == "DPM++ 2M"
+
+
+def test_it_draws_from_a_picture_and_a_mask(api) -> None:
+    before = Image.new("RGB", (128, 128), (250, 220, 45))
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).rectangle((64, 0, 127, 127), fill=255)
+    result = api.img2img(
+        images=[before], mask_image=mask, mask_blur=0, inpainting_fill=2, denoising_strength=1.0, inpaint_full_res=False,
+        **CIRCLE,
+    )  # fmt: skip
+    assert result.image.crop((0, 0, 64, 128)).tobytes() == before.crop((0, 0, 64, 128)).tobytes()
+    assert result.image.getpixel((124, 4)) != (250, 220, 45)
+    changed = api.img2img(images=[before], denoising_strength=0.95, **CIRCLE)
+    assert shown(changed.image)[0] == "red"
+
+
+def test_a_controlnet_units_map_follows_the_picture(api) -> None:
+    unit = webuiapi.ControlNetUnit(
+        image=Image.new("RGB", (64, 64), "white"), module="reference_only", weight=0.5
+    )
+    result = api.txt2img(**CIRCLE, controlnet_units=[unit])
+    assert len(result.images) == 2
+    assert result.info["extra_generation_params"]["ControlNet 0"].startswith("Module: reference_only")
+
+
+def test_it_finds_and_sets_the_model(api, demo_models) -> None:
+    assert api.util_get_model_names() == [demo_models.title]
+    api.util_set_model("atelier-shapes")
+    assert api.util_get_current_model() == demo_models.title
+
+
+def test_a_drawing_is_watched_and_interrupted(api) -> None:
+    results = []
+    asking = threading.Thread(
+        target=lambda: results.append(api.txt2img(**{**CIRCLE, "steps": 150, "width": 256, "height": 256}))
+    )
+    asking.start()
+    while api.get_progress()["state"]["sampling_step"] < 1:
+        asking.join(0.05)
+    assert 0 < api.get_progress()["progress"] < 1
+    api.interrupt()
+    asking.join()
+    assert results[0].image.size == (256, 256)
+    api.util_wait_for_ready(check_interval=0.05)
+
+
+def test_its_other_calls_answer(api) -> None:
+    assert "Euler" in api.util_get_sampler_names()
+    assert "karras" in api.util_get_scheduler_names()
+    api.skip()
+    api.refresh_checkpoints()
+    assert "controlnet" in api.get_scripts()["txt2img"]
+    assert api.controlnet_version() == 3
+    assert "canny" in api.controlnet_module_list()
+    for name in ("options", "cmd_flags", "progress", "sd_vae", "upscalers", "latent_upscale_modes", "loras", "memory",
+                 "hypernetworks", "face_restorers", "realesrgan_models", "prompt_styles", "embeddings"):  # fmt: skip
+        assert isinstance(getattr(api, f"get_{name}")(), dict | list)
+
+
+def test_it_enlarges_a_picture(api) -> None:
+    result = api.extra_single_image(
+        Image.new("RGB", (64, 64), "red"), upscaler_1="Lanczos", upscaling_resize=2
+    )
+    assert (result.image.size, result.image.getpixel((64, 64))) == ((128, 128), (255, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda api: api.txt2img(prompt="x", restore_faces=True), "restore_faces"),
+        (lambda api: api.interrogate(Image.new("RGB", (8, 8))), "captioning model"),
+    ],
+)
+def test_a_refusal_is_its_runtime_error(api, call, words) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        call(api)

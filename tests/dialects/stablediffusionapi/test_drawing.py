@@ -1,0 +1,265 @@
+"""What requests mean, and what their answers say."""
+
+import base64
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from jobs.models import Job
+from jobs.pictures import read_input
+from models_registry.models import Kind, PromptStyle
+from tests.receiving import work as call_back
+
+from .conftest import data_uri, png
+
+pytestmark = pytest.mark.django_db
+
+# The document's own example, but for the key and where the picture is.
+EXAMPLE = {
+    "prompt": "a cat sitting on a bench",
+    "negative_prompt": None,
+    "width": "512",
+    "height": "512",
+    "samples": "1",
+    "num_inference_steps": "30",
+    "safety_checker": "no",
+    "enhance_prompt": "yes",
+    "guidance_scale": 7.5,
+    "strength": 0.7,
+    "seed": None,
+    "webhook": None,
+    "track_id": None,
+}
+
+
+def test_the_documents_example_becomes_an_img2img(alice, internet):
+    request = alice.request("v3/img2img", init_image=internet.url("/red.png"), **EXAMPLE)
+    assert (request.task, request.prompt, request.negative_prompt) == (
+        "img2img",
+        "a cat sitting on a bench",
+        "",
+    )
+    assert (request.width, request.height, request.num_images) == (512, 512, 1)
+    assert (request.num_inference_steps, request.guidance_scale, request.strength) == (30, 7.5, 0.7)
+    assert read_input(request.init_images[0].sha256) == png()
+
+
+@pytest.mark.field(
+    "stablediffusionapi_img2img",
+    "prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "samples",
+    "num_inference_steps",
+    "guidance_scale",
+    "strength",
+    "seed",
+)
+def test_numbers_may_be_texts(alice, red):
+    request = alice.request(
+        "v3/img2img",
+        init_image=red,
+        prompt=" a cat ",
+        negative_prompt="dogs",
+        width="128",
+        height="192",
+        samples="3",
+        num_inference_steps="21",
+        guidance_scale="11.5",
+        strength="0.25",
+        seed="42",
+    )
+    assert (request.prompt, request.negative_prompt) == ("a cat", "dogs")
+    assert (request.width, request.height, request.num_images, request.batch_size) == (128, 192, 3, 3)
+    assert (request.num_inference_steps, request.guidance_scale) == (21, 11.5)
+    assert (request.strength, request.seed) == (0.25, 42)
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "null", -1, "-1"])
+def test_no_seed_is_a_random_one(alice, nothing):
+    seeds = {alice.request(seed=nothing).seed for _ in range(3)}
+    assert len(seeds) == 3
+
+
+@pytest.mark.field("stablediffusionapi_img2img", "init_image")
+def test_the_init_image_is_fetched_by_its_url(alice, internet):
+    request = alice.request("v3/img2img", init_image=internet.url("/red.png"))
+    assert read_input(request.init_images[0].sha256) == png()
+
+
+def test_pictures_may_be_base64_where_that_is_announced(alice):
+    bare = base64.b64encode(png()).decode()
+    assert alice.request("v3/img2img", init_image=bare, base64="yes").init_images
+    message = alice.ask("v3/img2img", prompt="x", init_image=bare)["message"]
+    assert message == {"init_image": ["The init image must be a valid URL."]}
+
+
+def test_an_answers_picture_is_the_next_requests_init_image(alice, work):
+    told, _job = alice.draw()
+    work()
+    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    request = alice.request("v3/img2img", init_image=url)
+    assert Image.open(io.BytesIO(read_input(request.init_images[0].sha256))).size == (64, 64)
+
+
+def test_our_own_address_gives_no_picture_without_its_signature(alice, work):
+    told, _job = alice.draw()
+    work()
+    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    forged = url.replace("/0.png", "/1.png")
+    assert alice.ask("v3/img2img", prompt="x", init_image=forged)["message"] == (
+        "Unable to fetch image from provided URL"
+    )
+
+
+@pytest.mark.field("stablediffusionapi_img2img", "safety_checker")
+def test_the_safety_checker_blanks_unfit_pictures(alice, red, detector):
+    assert alice.request("v3/img2img", init_image=red, safety_checker="yes").nsfw.policy == "blank"
+    assert alice.request("v3/img2img", init_image=red, safety_checker="no").nsfw.policy == "off"
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [("blur", "blur"), ("pixelate", "blur"), ("black", "blank"), ("sensitive_content_text", "blank")],
+)
+def test_the_safety_checkers_type_says_how(alice, detector, kind, policy):
+    asked = {"model_id": "shapes", "safety_checker": "yes", "safety_checker_type": kind}
+    assert alice.request("v4/dreambooth", **asked).nsfw.policy == policy
+
+
+def test_a_safety_check_that_cannot_be_made_is_refused_and_not_skipped(alice):
+    assert list(alice.refused(safety_checker="yes")) == ["safety_checker"]
+
+
+def test_an_unfit_picture_is_told(alice, detector, work, fake_runner):
+    from tests.fake_runner import draws_unfit_pictures
+
+    fake_runner.behaviour = draws_unfit_pictures
+    told, _job = alice.draw(safety_checker="yes")
+    work()
+    assert alice.ask(f"v3/fetch/{told['id']}")["nsfw_content_detected"] is True
+
+
+@pytest.mark.field("stablediffusionapi_img2img", "enhance_prompt")
+def test_enhancing_puts_the_prompt_style_of_that_name_around_the_prompt(alice, red):
+    PromptStyle.objects.create(
+        name="enhance_prompt", prompt="{prompt}, masterpiece", negative_prompt="blurry"
+    )
+    enhanced = alice.request("v3/img2img", init_image=red, enhance_prompt="yes")
+    assert (enhanced.prompt, enhanced.negative_prompt) == ("a red circle, masterpiece", "blurry")
+    assert alice.request("v3/img2img", init_image=red, enhance_prompt="no").prompt == "a red circle"
+
+
+@pytest.mark.field("stablediffusionapi_img2img", "webhook", "track_id")
+@pytest.mark.parametrize("track_id", ["order-7", 7])
+def test_the_webhook_is_told_of_success(alice, red, internet, work, track_id):
+    told, job = alice.draw("v3/img2img", init_image=red, webhook=internet.url("/hook"), track_id=track_id)
+    work()
+    call_back()
+    body = json.loads(internet.asked[-1].body)
+    assert (body["status"], body["id"], body["track_id"]) == ("success", told["id"], track_id)
+    assert body["meta"]["file_prefix"] == str(job.pk)
+    assert alice.client.get(body["output"][0])["Content-Type"] == "image/png"
+
+
+def test_the_webhook_is_told_of_failure(alice, internet, work, fake_runner):
+    from tests.fake_runner import fails_with_oom
+
+    fake_runner.behaviour = fails_with_oom
+    told, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
+    work()
+    call_back()
+    body = json.loads(internet.asked[-1].body)
+    assert (body["status"], body["id"], body["track_id"]) == ("failed", told["id"], "t")
+    assert body["message"] == "Failed, Try Again"
+
+
+def test_a_webhook_is_tried_three_times(alice, internet, work):
+    from jobs.callbacks.models import Callback
+    from tests.receiving import wait_for_the_next
+    from tests.web_server import answer
+
+    internet.answers["/hook"] = answer(500)
+    alice.draw(webhook=internet.url("/hook"))
+    work()
+    call_back()
+    waits = []
+    while Callback.objects.get().state == "pending":
+        waits.append(wait_for_the_next())
+        call_back()
+    assert [round(wait) for wait in waits] == [10, 60]
+    assert (Callback.objects.get().state, len(internet.asked)) == ("dead", 3)
+
+
+def test_inpaint_redraws_what_is_white(alice, red):
+    white = data_uri(png(colour="white"))
+    request = alice.request("v3/inpaint", init_image=red, mask_image=white)
+    assert read_input(request.inpaint.mask.sha256) == png(colour="white")
+    assert not request.inpaint.invert
+
+
+def test_inpaint_knows_its_steps_by_two_names(alice, red):
+    asked = {"init_image": red, "mask_image": red, "model_id": "shapes"}
+    assert alice.request("v4/dreambooth/inpaint", steps="17", **asked).num_inference_steps == 17
+
+
+def test_a_size_between_multiples_of_eight_is_the_one_below(alice):
+    request = alice.request(width=700, height="519")
+    assert (request.width, request.height) == (696, 512)
+
+
+def test_community_models_keep_the_init_images_size(alice):
+    wide = data_uri(png(200, 104))
+    asked = {"model_id": "shapes", "init_image": wide, "width": None, "height": None}
+    request = alice.request("v4/dreambooth/img2img", **asked)
+    assert (request.width, request.height) == (200, 104)
+    boxed = alice.request("v4/dreambooth/img2img", **asked | {"width": "128", "height": "128"})
+    assert (boxed.width, boxed.height) == (128, 64)
+
+
+def test_upscale_doubles_what_was_drawn(alice, model):
+    model(Kind.UPSCALER, "best")
+    request = alice.request(upscale="yes")
+    assert (request.width, request.hires.width, request.hires.strength) == (64, 128, 0)
+    assert request.hires.upscaler == "best"
+
+
+def test_highres_fix_draws_small_first(alice):
+    request = alice.request(highres_fix="yes", width=512, height=256)
+    assert (request.width, request.height) == (256, 128)
+    assert (request.hires.width, request.hires.height, request.hires.strength) == (512, 256, 0.7)
+
+
+def test_panorama_tiles(alice):
+    assert alice.request(panorama="yes").tiling
+    assert not alice.request(panorama="no").tiling
+
+
+def test_super_resolution_enlarges_and_answers_with_one_url(alice, red, work):
+    told = alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=False)
+    job = Job.objects.get()
+    assert (job.generation_request.task, job.generation_request.upscale.scale) == ("upscale", 2)
+    work()
+    assert alice.ask(f"v3/fetch/{told['id']}")["output"].endswith("/0.png")
+
+
+def test_a_cropped_picture_is_a_link_that_requests_can_name(alice):
+    told = alice.ask("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
+    assert (told["status"], told["messege"]) == ("success", "image uploaded")
+    response = alice.client.get(told["link"])
+    assert Image.open(io.BytesIO(b"".join(response.streaming_content))).size == (512, 512)
+    assert alice.request("v3/img2img", init_image=told["link"]).init_images
+
+
+def test_idempotency_keys_find_the_job_again(alice):
+    body = json.dumps({"key": alice.key, "prompt": "x"})
+    headers = {"Idempotency-Key": "once"}
+    first, second = (
+        alice.client.post("/api/v3/text2img", body, content_type="application/json", headers=headers).json()
+        for _ in range(2)
+    )
+    assert first["id"] == second["id"]
+    assert Job.objects.count() == 1

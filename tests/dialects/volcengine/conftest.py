@@ -1,0 +1,197 @@
+import base64
+import hashlib
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from access.models import AccessKey
+from dialects.volcengine import signature
+from dialects.volcengine.signature import Scope, Sent, Signed
+from jobs.dispatch import claim_next
+from jobs.models import Job, Runner
+from jobs.tasks import run_job
+from models_registry.models import Family, Kind, ModelFile, StylePreset
+from tests.fake_runner import TOKEN, FakeRunner
+
+RUNNER = "local"
+STYLE = "img2img_pastel_boys_style_usage"
+FLAT = "2022-08-31"
+
+
+def now(**delta: float) -> str:
+    return (timezone.now() + timedelta(**delta)).strftime(signature.DATE_FORM)
+
+
+class Caller:
+    """Somebody with a key, who signs as the vendor's Python SDK does."""
+
+    def __init__(self, key: AccessKey, secret: str, token: str = "") -> None:
+        self.key, self.secret, self.token = key, secret, token
+        self.client = Client(HTTP_HOST="testserver")
+
+    def headers(self, query: dict[str, str], body: bytes, **changes: Any) -> dict[str, str]:
+        """``changes``: date, service, secret, key_id, method; or any header, by its lower-case name."""
+        date, service = changes.pop("date", None) or now(), changes.pop("service", "cv")
+        secret, key_id = changes.pop("secret", self.secret), changes.pop("key_id", self.key.key_id)
+        method = changes.pop("method", "POST")
+        headers = {"content-type": "application/json", "host": "testserver", "x-date": date}
+        headers["x-content-sha256"] = hashlib.sha256(body).hexdigest()
+        if self.token:
+            headers["x-security-token"] = self.token
+        names = tuple(sorted(headers))
+        headers |= changes
+        signed = Signed(key_id, Scope(date[:8], "cn-north-1", service), date, "", names)
+        sent = Sent(method, "/", tuple(query.items()), headers, body)
+        return with_signature(secret, signed, sent)
+
+    def send(self, query: dict[str, str], body: bytes, headers: dict[str, str]) -> Any:
+        sent = {name: value for name, value in headers.items() if name not in ("host", "content-type")}
+        kind = headers.get("content-type", "application/json")
+        return self.client.post(f"/?{urlencode(query)}", body, content_type=kind, headers=sent)
+
+    def call(self, action: str, body: Any = None, version: str = FLAT, **changes: Any) -> Any:
+        data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        query = {"Action": action, "Version": version}
+        return self.send(query, data, self.headers(query, data, **changes))
+
+    def submit(self, body: dict[str, Any]) -> Job:
+        """The job behind a new task."""
+        response = self.call("CVSync2AsyncSubmitTask", body)
+        assert response.status_code == 200, response.content
+        return Job.objects.get(external_id=response.json()["data"]["task_id"])
+
+    def result(self, job: Job, **wanted: Any) -> Any:
+        body = {"req_key": STYLE, "task_id": job.external_id}
+        if wanted:
+            body["req_json"] = json.dumps(wanted)
+        return self.call("CVSync2AsyncGetResult", body)
+
+
+def with_signature(secret: str, signed: Signed, sent: Sent) -> dict[str, str]:
+    """The headers of what is sent, and Authorization."""
+    key = signature.signing_key(secret, signed.scope)
+    found = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])
+    names = ";".join(signed.signed_headers)
+    parts = f"Credential={signed.key_id}/{signed.scope}, SignedHeaders={names}, Signature={found}"
+    return {**sent.headers, "authorization": f"HMAC-SHA256 {parts}"}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(settings) -> None:
+    settings.JOB_WAIT_S = 0
+
+
+@pytest.fixture
+def alice(source, checkpoint) -> Caller:
+    return Caller(*AccessKey.issue(source))
+
+
+@pytest.fixture
+def charlie(other_source) -> Caller:
+    """Of another tenant: sees nothing of Alice's."""
+    return Caller(*AccessKey.issue(other_source))
+
+
+def model(kind: Kind, name: str) -> ModelFile:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    path = f"{kind}/{name}.safetensors"
+    return ModelFile.objects.create(kind=kind, family=Family.SD15, name=name, path=path, sha256=digest)
+
+
+@pytest.fixture
+def canny(db) -> ModelFile:
+    return model(Kind.CONTROLNET, "canny")
+
+
+@pytest.fixture
+def style(checkpoint, canny) -> StylePreset:
+    """As the users' document describes it, with everything in place."""
+    preset = StylePreset.objects.create(
+        key="img2img_pastel_boys_style",
+        checkpoint=checkpoint,
+        prompt_required=True,
+        steps=20,
+        guidance_scale=8,
+        strength=0.6,
+        long_side=704,
+        control_module="canny",
+        control_model=canny,
+    )
+    for name in ("Colorwater_v4", "Moxin_Shukezouma11", "shanzhagaoSomeSortOf_v1Epoch10"):
+        preset.loras.create(name=name, lora=model(Kind.LORA, name))
+    return preset
+
+
+@pytest.fixture
+def picture() -> bytes:
+    return png(256, 128)
+
+
+def png(width: int, height: int, file_format: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def body(style, picture) -> dict[str, Any]:
+    """The least that can be sent."""
+    return {"req_key": STYLE, "binary_data_base64": [encoded(picture)], "prompt": "a red circle"}
+
+
+@pytest.fixture
+def fake_runner(settings) -> Iterator[FakeRunner]:
+    settings.RUNNER_TOKEN = TOKEN
+    fake = FakeRunner()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def runner(db, fake_runner: FakeRunner) -> Runner:
+    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
+    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
+
+
+@pytest.fixture
+def work(runner: Runner) -> Callable[[], None]:
+    """Runs what waits, to its end, as the runner behaves."""
+
+    def work() -> None:
+        for lease in claim_next(RUNNER, 4):
+            run_job(str(lease.job_id), lease.attempt)
+
+    return work
+
+
+@pytest.fixture
+def worker(transactional_db, settings, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
+    """The generation cluster, as a thread."""
+    settings.JOB_WAIT_S = 60
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.02):
+            work()
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield fake_runner
+    stop.set()
+    fake_runner.hang_up()
+    thread.join()

@@ -1,0 +1,32 @@
+"""The examples of docs/dialects/volcengine.md run as they are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.dialects.volcengine.conftest import png
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "volcengine.md"
+EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("openssl")),
+    reason="the examples are written for curl and openssl",
+)
+def test_the_examples_do_what_they_say(live_server, alice, style, worker, tmp_path) -> None:
+    (tmp_path / "input.png").write_bytes(png(128, 64))
+    known = {"ATELIER": live_server.url, "KEY_ID": alice.key.key_id, "SECRET": alice.secret}
+    script = "\n".join(["set -eu", *EXAMPLES])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Image.open(tmp_path / "drawn.png").size == (256, 128)
+    assert json.loads(done.stdout)["data"]["image_urls"][0].startswith(live_server.url)

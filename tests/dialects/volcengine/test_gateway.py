@@ -1,0 +1,202 @@
+"""Who may call, and the gateway's words for those who may not."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+
+from access.models import AccessKey
+from dialects.volcengine.signature import Scope, Sent, Signed
+from tests.dialects.volcengine.conftest import Caller, now, with_signature
+
+pytestmark = pytest.mark.django_db
+
+QUERY = {"Action": "CVProcess", "Version": "2022-08-31"}
+BODY = b'{"prompt": "\\u5929\\u4f7f"}'
+
+
+def error(response) -> tuple[int, str, int | None]:
+    told = response.json()["ResponseMetadata"]["Error"]
+    return response.status_code, told["Code"], told.get("CodeN")
+
+
+def passes(response) -> bool:
+    """The service was reached: what it says is not about the signature."""
+    return "ResponseMetadata" not in response.json()
+
+
+def signed_with(caller: Caller, headers: dict[str, str], body: bytes) -> dict[str, str]:
+    """All of the headers, and nothing else, are signed."""
+    date = headers["x-date"]
+    signed = Signed(caller.key.key_id, Scope(date[:8], "cn-north-1", "cv"), date, "", tuple(sorted(headers)))
+    return with_signature(caller.secret, signed, Sent("POST", "/", tuple(QUERY.items()), headers, body))
+
+
+@pytest.mark.field("volcengine_cvprocess", "X-Date", "Authorization", "Action", "Version")
+def test_a_signed_call_reaches_the_service(alice) -> None:
+    assert passes(alice.call("CVProcess"))
+
+
+def test_the_same_call_may_be_sent_again_within_its_time(alice) -> None:
+    headers = alice.headers(QUERY, BODY)
+    assert all(passes(alice.send(QUERY, BODY, headers)) for _ in range(2))
+
+
+def test_the_node_signer_signs_two_headers(alice) -> None:
+    headers = {"x-date": now(), "x-content-sha256": hashlib.sha256(BODY).hexdigest()}
+    assert passes(alice.send(QUERY, BODY, signed_with(alice, headers, BODY)))
+
+
+def test_a_missing_hash_of_the_body_is_legal_and_the_body_counts_still(alice) -> None:
+    headers = signed_with(alice, {"x-date": now()}, BODY)
+    assert passes(alice.send(QUERY, BODY, headers))
+    assert error(alice.send(QUERY, BODY + b" ", headers)) == (401, "SignatureDoesNotMatch", 100010)
+
+
+def test_a_wrong_hash_of_the_body_is_a_wrong_signature(alice) -> None:
+    response = alice.call("CVProcess", BODY, **{"x-content-sha256": "0" * 64})
+    assert error(response) == (401, "SignatureDoesNotMatch", 100010)
+
+
+@pytest.mark.parametrize("sent", ["a.example:8000", "a.example", "a.example:80", "a.example:443"])
+def test_host_is_signed_with_its_port_but_for_80_and_443(alice, settings, sent) -> None:
+    settings.ALLOWED_HOSTS = ["a.example"]
+    for as_signed in {sent, sent.removesuffix(":80").removesuffix(":443")}:
+        headers = alice.headers(QUERY, BODY, host=as_signed)
+        alice.client.defaults["HTTP_HOST"] = sent
+        assert passes(alice.send(QUERY, BODY, headers))
+
+
+def test_another_port_is_another_host(alice, settings) -> None:
+    settings.ALLOWED_HOSTS = ["a.example"]
+    headers = alice.headers(QUERY, BODY, host="a.example:8000")
+    alice.client.defaults["HTTP_HOST"] = "a.example:8001"
+    assert error(alice.send(QUERY, BODY, headers))[1] == "SignatureDoesNotMatch"
+
+
+# The gateway's table
+
+
+@pytest.mark.parametrize("name", QUERY)
+def test_a_missing_parameter_is_told(alice, name) -> None:
+    query = {key: value for key, value in QUERY.items() if key != name}
+    response = alice.send(query, BODY, alice.headers(query, BODY))
+    assert error(response) == (400, "MissingParameter", 100002)
+    told = response.json()["ResponseMetadata"]
+    assert told["Error"]["Message"] == f"The request is missing {name} parameter."
+    assert name not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("authorization", (401, "MissingAuthenticationToken", 100003)),
+        ("x-date", (400, "MissingRequestInfo", 100004)),
+    ],
+)
+def test_a_missing_header_is_told(alice, name, told) -> None:
+    headers = {key: value for key, value in alice.headers(QUERY, BODY).items() if key != name}
+    assert error(alice.send(QUERY, BODY, headers)) == told
+
+
+SCOPED = "Credential=a/20260101/r/cv/request"
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (f"HMAC-SHA256 {SCOPED}, SignedHeaders=x-date", (401, "MissingSignature", 100005)),
+        ("HMAC-SHA256 Credential=a/b, SignedHeaders=x-date, Signature=1", (400, "InvalidCredential", 100025)),
+        ("HMAC-SHA256 nonsense", (400, "InvalidAuthorization", 100024)),
+        ("Bearer x", (400, "InvalidAuthorization", 100024)),
+        (f"HMAC-SHA256 {SCOPED}, SignedHeaders=host, Signature=1", (400, "InvalidAuthorization", 100024)),
+    ],
+)
+def test_malformed_authorization_is_told(alice, header, told) -> None:
+    assert error(alice.send(QUERY, BODY, {"authorization": header, "x-date": now()})) == told
+
+
+@pytest.mark.parametrize("seconds", [-1000, 1000])
+def test_a_clock_that_is_off_is_told(alice, settings, seconds) -> None:
+    response = alice.call("CVProcess", date=now(seconds=seconds))
+    assert error(response) == (400, "InvalidTimestamp", 100006)
+    settings.VOLCENGINE_EXPIRED_STATUS = 403
+    assert alice.call("CVProcess", date=now(seconds=seconds)).status_code == 403
+    settings.VOLCENGINE_CLOCK_WINDOW_S = 2000
+    assert passes(alice.call("CVProcess", date=now(seconds=seconds)))
+
+
+def test_a_client_may_shorten_the_life_of_its_signature(alice) -> None:
+    query = {**QUERY, "X-Expires": "60"}
+    for seconds, expected in ((-30, True), (-90, False)):
+        headers = alice.headers(query, BODY, date=now(seconds=seconds))
+        assert passes(alice.send(query, BODY, headers)) is expected
+
+
+def test_another_service_is_not_here(alice) -> None:
+    response = alice.call("CVProcess", service="visual")
+    assert error(response) == (404, "ServiceNotFound", 100007)
+    assert response.json()["ResponseMetadata"]["Error"]["Message"] == "This service[visual] not found."
+
+
+def test_an_unknown_action_or_version_is_told(alice) -> None:
+    told = (404, "InvalidActionOrVersion", 100008)
+    assert error(alice.call("CVProces")) == told
+    assert error(alice.call("CVProcess", version="2020-01-01")) == told
+
+
+def test_other_methods_are_no_operation(alice) -> None:
+    response = alice.client.put("/?Action=CVProcess&Version=2022-08-31")
+    assert error(response) in [
+        (404, "InvalidActionOrVersion", 100008),
+        (401, "MissingAuthenticationToken", 100003),
+    ]
+
+
+def test_a_stranger_and_a_wrong_secret_are_told_apart(alice) -> None:
+    assert error(alice.call("CVProcess", key_id="AKLTnobody")) == (401, "InvalidAccessKey", 100009)
+    assert error(alice.call("CVProcess", secret="wrong")) == (401, "SignatureDoesNotMatch", 100010)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("enabled", False, (401, "InvalidAccessKey", 100009)),
+        ("dialects", ["a1111"], (403, "AccessDenied", 100013)),
+        ("networks", ["10.0.0.0/8"], (403, "AccessDenied", 100013)),
+    ],
+)
+def test_a_key_that_may_not_be_used_is_refused(alice, field, value, told) -> None:
+    AccessKey.objects.filter(pk=alice.key.pk).update(**{field: value})
+    assert error(alice.call("CVProcess")) == told
+
+
+@pytest.mark.field("volcengine_cvprocess", "X-Security-Token")
+def test_a_temporary_key_needs_its_session_token(source, checkpoint) -> None:
+    key, secret, token = AccessKey.issue_temporary(source, timedelta(hours=1))
+    assert passes(Caller(key, secret, token).call("CVProcess"))
+    for wrong in ("", "STSother"):
+        assert error(Caller(key, secret, wrong).call("CVProcess")) == (401, "InvalidSecretToken", None)
+
+
+def test_a_long_term_key_has_no_session_token(alice) -> None:
+    alice.token = "STSinvented"
+    assert error(alice.call("CVProcess"))[1] == "InvalidSecretToken"
+
+
+def test_a_temporary_key_ends_by_itself(source, checkpoint) -> None:
+    key, secret, token = AccessKey.issue_temporary(source, timedelta(seconds=-1))
+    assert error(Caller(key, secret, token).call("CVProcess"))[1] == "InvalidAccessKey"
+
+
+def test_the_root_without_an_action_is_nothing(client) -> None:
+    assert client.get("/").status_code == client.post("/").status_code == 404
+
+
+def test_a_get_asks_for_results_and_for_nothing_else(alice, style) -> None:
+    for action, expected in (("CVGetResult", True), ("CVProcess", False)):
+        query = {**QUERY, "Action": action, "req_key": style.key, "task_id": "1" * 19}
+        headers = alice.headers(query, b"", method="GET")
+        headers = {name: value for name, value in headers.items() if name != "host"}
+        response = alice.client.get("/", query, headers=headers)
+        assert passes(response) is expected

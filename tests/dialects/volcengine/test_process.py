@@ -1,0 +1,183 @@
+"""CVProcess and its answer."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dialects.volcengine.envelope import go_duration
+from jobs.models import Job, State
+from models_registry.models import StylePreset
+from tests import fake_runner as behaviours
+from tests.dialects.volcengine.conftest import STYLE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+@pytest.mark.field("volcengine_cvprocess", "return_url")
+def test_the_picture_comes_in_base64(worker, alice, body) -> None:
+    response = alice.call("CVProcess", {**body, "return_url": False, "seed": 5})
+    told = response.json()
+    assert (response.status_code, told["code"], told["status"], told["message"]) == (
+        200,
+        10000,
+        10000,
+        "Success",
+    )
+    assert re.fullmatch(r"[0-9]{14}[0-9A-F]{20}", told["request_id"])
+    assert re.fullmatch(r"[0-9.]+(ms|s|m[0-9.]+s)", told["time_elapsed"])
+    assert told["data"]["algorithm_base_resp"] == {"status_code": 0, "status_message": "Success"}
+    assert not told["data"]["image_urls"]
+    (text,) = told["data"]["binary_data_base64"]
+    assert opened(base64.b64decode(text)).size == (704, 352)
+    assert Job.objects.get(pk=response["X-Job-Id"]).generation_request.seed == 5
+
+
+@pytest.mark.field("volcengine_cvprocess", "return_url")
+def test_or_by_url(worker, alice, body, client) -> None:
+    told = alice.call("CVProcess", {**body, "return_url": True}).json()
+    assert told["data"]["binary_data_base64"] == []
+    (url,) = told["data"]["image_urls"]
+    assert opened(client.get(url).getvalue()).size == (704, 352)
+
+
+@pytest.mark.field("volcengine_cvprocess", "logo_info.add_logo", "logo_info.position")
+def test_the_stored_picture_carries_its_logo_and_its_mark(worker, alice, body) -> None:
+    fields = {"logo_info": {"add_logo": True, "position": 2, "opacity": 1}, "aigc_meta": {"producer_id": "p"}}
+    told = alice.call("CVProcess", {**body, **fields}).json()
+    picture = opened(base64.b64decode(told["data"]["binary_data_base64"][0]))
+    assert told["data"]["aigc_meta_tagged"] is True
+    assert json.loads(picture.info["AIGC"]) == {"Label": "1", "ProduceID": "p"}
+    assert picture.info["parameters"].startswith("a red circle")
+    pixels = np.asarray(picture.convert("RGB")).astype(int)
+    drawn = np.abs(pixels - pixels[-1, -1]).max(axis=-1) > 0
+    assert drawn[:100, :200].any()
+    assert not drawn[176:].any()
+    assert not drawn[:, 352:].any()
+
+
+def test_later_versions_wrap_the_answer(worker, alice, body) -> None:
+    told = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
+    assert told["Result"]["code"] == 10000
+    metadata = told["ResponseMetadata"]
+    assert metadata.pop("RequestId") == told["Result"]["request_id"]
+    assert metadata == {
+        "Action": "AIGCStylizeImageUsage",
+        "Version": "2024-06-06",
+        "Service": "cv",
+        "Region": "cn-north-1",
+    }
+    refused = alice.call("AIGCStylizeImageUsage", {}, version="2024-06-06")
+    assert (refused.status_code, refused.json()["Result"]["code"]) == (400, 50201)
+
+
+def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
+    told = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
+    assert told["code"] == 10000
+    assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
+
+
+def test_an_unfit_picture_is_an_output_risk(worker, alice, body) -> None:
+    worker.behaviour = behaviours.refuses_its_picture
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (400, 50511)
+    assert (response.json()["message"], response.json()["data"]) == ("Post Img Risk Not Pass", None)
+
+
+def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
+    worker.behaviour = behaviours.fails_with_oom
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (500, 50500)
+
+
+def test_who_waits_too_long_is_told_by_the_gateway_and_the_job_lives_on(alice, body) -> None:
+    response = alice.call("CVProcess", body)
+    assert response.status_code == 504
+    assert response.json()["ResponseMetadata"]["Error"]["Code"] == "InternalServiceTimeout"
+    assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
+
+
+def test_a_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
+    source.max_queued_jobs = 0
+    source.save()
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (429, 50430)
+    assert int(response["Retry-After"]) > 0
+
+
+def test_a_styles_missing_checkpoint_is_no_fault_of_the_client(alice, body, checkpoint) -> None:
+    checkpoint.enabled = False
+    checkpoint.save()
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (500, 50500)
+
+
+def test_a_body_that_is_too_large_is_told(alice, settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    response = alice.call("CVProcess", {"prompt": "x" * 200})
+    assert (response.status_code, response.json()["code"]) == (400, 50213)
+
+
+@pytest.mark.parametrize("sent", [b"[]", b"{", b"7", b'{"a": NaN}', b"\xff", b"[" * 100_000])
+def test_what_is_no_json_object_is_told(alice, sent) -> None:
+    response = alice.call("CVProcess", sent)
+    assert (response.status_code, response.json()["code"]) in [(400, 50204), (400, 50201)]
+
+
+def test_errors_survive_being_cut_out_of_an_exceptions_text(alice, style) -> None:
+    """As callers of the Python SDK do with ``b'...'``."""
+    response = alice.call("CVProcess", {"req_key": 'it\'s "quoted" \\ 风格'})
+    assert json.loads(str(response.content)[2:-1])["code"] == 50400
+
+
+def test_the_same_idempotency_key_is_the_same_job(alice, body) -> None:
+    style = StylePreset.objects.get()
+    sent = {**body, "req_key": style.key}
+    ids = {alice.call("CVProcess", sent, **{"idempotency-key": "once"})["X-Job-Id"] for _ in range(2)}
+    assert len(ids) == 1
+    other = alice.call("CVProcess", {**sent, "seed": 1}, **{"idempotency-key": "once"})
+    assert (other.status_code, other.json()["code"]) == (400, 50200)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ["req_key", "binary_data_base64", "image_urls", "prompt", "strength", "seed", "scale", "ddim_steps",
+          "lora_multipers", "clip_skip", "canny_weight", "i2i_keep_texture", "long_resolution", "id_scale",
+          "return_url", "logo_info", "aigc_meta", "lora_map", "sub_req_key", "req_json", "task_id"]  # fmt: skip
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1, max_size=3))
+def test_no_body_breaks_the_door(alice, body, fields) -> None:
+    for action in ("CVProcess", "CVGetResult"):
+        response = alice.call(action, {**body, "task_id": "1" * 19, **fields})
+        assert response.status_code in (200, 400, 401, 504), response.content
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "printed"),
+    [
+        (0, "0s"),
+        (12, "12ns"),
+        (84_448, "84.448µs"),
+        (104_850_000, "104.85ms"),
+        (6_780_796_541, "6.780796541s"),
+        (62_500_000_000, "1m2.5s"),
+        (3_600_000_000_000, "1h0m0s"),
+    ],
+)
+def test_durations_are_printed_as_go_does(nanoseconds, printed) -> None:
+    assert go_duration(nanoseconds) == printed

@@ -1,0 +1,165 @@
+"""The vendor's own SDKs, unchanged, over real HTTP."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+
+import httpx
+import pytest
+from PIL import Image
+
+from models_registry.models import StylePreset
+from tests.dialects.volcengine.conftest import STYLE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASTEL_BOYS = {
+    "strength": 0.6,
+    "seed": -1,
+    "scale": 8,
+    "ddim_steps": 20,
+    "lora_multipers": {},
+    "clip_skip": 1,
+    "canny_weight": 0.8,
+    "i2i_keep_texture": 1,
+    "long_resolution": 704,
+    "id_scale": 0,
+    "return_url": True,
+    "logo_info": {"add_logo": False, "position": 0, "language": 0, "opacity": 0.3},
+}
+
+
+@pytest.fixture
+def host(live_server) -> str:
+    return live_server.url.removeprefix("http://")
+
+
+class TestPython:
+    """PyPI's ``volcengine``."""
+
+    @pytest.fixture
+    def visual(self, worker, alice, style, host):
+        service = pytest.importorskip("volcengine.visual.VisualService").VisualService()
+        service.set_ak(alice.key.key_id)
+        service.set_sk(alice.secret)
+        service.set_host(host)
+        return service
+
+    def test_it_draws(self, visual, body) -> None:
+        told = visual.cv_process({**body, **PASTEL_BOYS})
+        assert told["code"] == 10000
+        picture = httpx.get(told["data"]["image_urls"][0]).content
+        assert Image.open(io.BytesIO(picture)).size == (704, 352)
+
+    def test_its_helper_for_one_style_draws(self, visual, body) -> None:
+        sent = {**body, "req_key": "img2img_pastel_boys_style", "image_urls": [], "return_url": False}
+        told = visual.img2img_create_pastel_boys2d(sent)
+        assert base64.b64decode(told["data"]["binary_data_base64"][0]).startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize("pair", ["cv", "cv_sync2async"])
+    def test_it_submits_and_asks(self, visual, body, pair) -> None:
+        task = getattr(visual, f"{pair}_submit_task")(body)["data"]["task_id"]
+        asking = {"req_key": STYLE, "task_id": task, "req_json": json.dumps({"return_url": True})}
+        statuses = []
+        while not statuses or statuses[-1] in ("in_queue", "generating"):
+            data = getattr(visual, f"{pair}_get_result")(asking)["data"]
+            statuses.append(data["status"])
+        assert statuses[-1] == "done"
+        assert data["image_urls"]
+
+    def test_it_cancels(self, visual, body) -> None:
+        task = visual.cv_submit_task(body)["data"]["task_id"]
+        told = visual.cv_cancel_task({"req_key": STYLE, "task_id": task})
+        assert told["Result"]["code"] == 10000
+
+    def test_a_refusal_is_found_in_the_text_of_its_exception(self, visual, body) -> None:
+        with pytest.raises(Exception, match="50400") as caught:
+            visual.cv_process({**body, "req_key": "it's unknown"})
+        assert json.loads(str(caught.value)[2:-1])["code"] == 50400
+
+    def test_a_wrong_secret_is_an_exception(self, visual, body) -> None:
+        visual.set_sk("wrong")
+        with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+            visual.cv_process(body)
+
+    def test_a_presigned_url_asks_for_a_result(self, visual, host) -> None:
+        from volcengine.auth.SignerV4 import SignerV4
+        from volcengine.base.Request import Request
+
+        request = Request()
+        request.set_method("GET")
+        request.set_path("/")
+        task = {"req_key": STYLE, "task_id": "1" * 19}
+        request.set_query({"Action": "CVGetResult", "Version": "2022-08-31", **task})
+        query = SignerV4.sign_url(request, visual.service_info.credentials)
+        told = httpx.get(f"http://{host}/?{query}").json()
+        assert told["data"]["status"] == "not_found"
+
+
+class TestCore:
+    """PyPI's ``volcenginesdkcore`` with ``volcenginesdkcv20240606``."""
+
+    @pytest.fixture
+    def api(self, worker, alice, style, host):
+        core = pytest.importorskip("volcenginesdkcore")
+        configuration = core.Configuration()
+        configuration.ak, configuration.sk = alice.key.key_id, alice.secret
+        configuration.region, configuration.host, configuration.scheme = "cn-north-1", host, "http"
+        core.Configuration.set_default(configuration)
+        StylePreset.objects.update(prompt_required=False)
+        return pytest.importorskip("volcenginesdkcv20240606").CV20240606Api()
+
+    def test_it_gets_its_typed_answer(self, api, body) -> None:
+        from volcenginesdkcv20240606 import (
+            AIGCStylizeImageUsageRequest,
+            LogoInfoForAIGCStylizeImageUsageInput,
+        )
+
+        request = AIGCStylizeImageUsageRequest(
+            req_key=STYLE,
+            binary_data_base64=body["binary_data_base64"],
+            return_url=True,
+            logo_info=LogoInfoForAIGCStylizeImageUsageInput(add_logo=True),
+        )
+        told = api.a_igc_stylize_image_usage(request)
+        assert told.code == 10000
+        assert httpx.get(told.data.image_urls[0]).status_code == 200
+
+    def test_a_refusal_is_its_exception(self, api, body) -> None:
+        from volcenginesdkcore.rest import ApiException
+        from volcenginesdkcv20240606 import AIGCStylizeImageUsageRequest
+
+        request = AIGCStylizeImageUsageRequest(
+            req_key="nothing", binary_data_base64=body["binary_data_base64"]
+        )
+        with pytest.raises(ApiException) as caught:
+            api.a_igc_stylize_image_usage(request)
+        assert caught.value.status == 401
+
+
+SIGN = """
+const {Signer} = require("@volcengine/openapi");
+const [id, secret, url, body] = process.argv.slice(1);
+const params = {Action: "CVProcess", Version: "2022-08-31"};
+const request = {region: "cn-north-1", method: "POST", params, headers: {}, body};
+new Signer(request, "cv").addAuthorization({accessKeyId: id, secretKey: secret});
+fetch(`${url}/?Action=CVProcess&Version=2022-08-31`, {
+  method: "POST", body, headers: {...request.headers, "Content-Type": "application/json"}
+}).then(response => response.text()).then(console.log);
+"""
+
+
+def test_the_node_signer_is_understood(worker, alice, body, live_server) -> None:
+    """``NODE_PATH`` says where npm's ``@volcengine/openapi`` is."""
+    node = shutil.which("node")
+    if (
+        node is None
+        or subprocess.run([node, "-e", 'require("@volcengine/openapi")'], capture_output=True).returncode
+    ):
+        pytest.skip("no node, or no @volcengine/openapi in NODE_PATH")
+    sent = json.dumps({**body, "return_url": True})
+    command = [node, "-e", SIGN, alice.key.key_id, alice.secret, live_server.url, sent]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["code"] == 10000

@@ -1,0 +1,1 @@
+from tests.jobs.conftest import runner, together  # noqa: F401

@@ -1,0 +1,96 @@
+"""Their SQL is made once; what they find is what the ORM finds, with every value that is given later."""
+
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from access.models import AccessKey, BusinessSource
+from jobs.admission import admit
+from jobs.models import Job, State
+from models_registry.models import ModelFile
+from statements import Statement, UpdateStatement, given
+
+BY_NAME = Statement(lambda: BusinessSource.objects.filter(name=given("name")))
+JOB = Statement(lambda: Job.objects.filter(pk=given("pk")).select_related("checkpoint", "source"))
+CHANGE = UpdateStatement(
+    lambda: Job.objects.filter(pk=given("pk"), state=given("before")),
+    state=given("state"),
+    started_at=given("started_at"),
+    cost=given("cost"),
+    runner_id=given("runner_id"),
+)
+
+
+@pytest.fixture
+def job(submission) -> Job:
+    return admit(submission())
+
+
+def test_every_run_has_its_own_values(source, other_source):
+    assert [BY_NAME.first(name=name) for name in ("shop", "blog", "nobody")] == [source, other_source, None]
+
+
+def test_all_rows_are_found(source, other_source):
+    assert Statement(BusinessSource.objects.order_by("name").all).all() == [other_source, source]
+
+
+def test_related_rows_come_along(job, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        found = JOB.first(pk=job.pk)
+        assert (found.source, found.checkpoint.name) == (job.source, "shapes")
+    assert found.created_at == job.created_at
+    assert found.request == job.request
+
+
+def test_a_deferred_column_is_read_when_it_is_wanted(checkpoint):
+    found = Statement(lambda: ModelFile.objects.filter(pk=given("pk")).defer("metadata")).first(
+        pk=checkpoint.pk
+    )
+    assert found.get_deferred_fields() == {"metadata"}
+    assert found.metadata == {}
+
+
+def test_an_encrypted_column_is_decrypted(source):
+    key, secret = AccessKey.issue(source)
+    assert Statement(lambda: AccessKey.objects.filter(pk=given("pk"))).first(pk=key.pk).secret == secret
+
+
+def test_an_update_writes_what_the_orm_writes_and_counts_rows(job, runner):
+    values = {
+        "started_at": datetime(2026, 1, 2, 3, 4, 5, 678, UTC),
+        "cost": Decimal("1.250000"),
+        "runner_id": runner.pk,
+    }
+    assert CHANGE.run(pk=job.pk, before=State.QUEUED, state=State.RUNNING, **values) == 1
+    found = Job.objects.get(state=State.RUNNING)
+    assert {name: getattr(found, name) for name in values} == values
+    assert Job.objects.filter(**values).exists()  # as the ORM would look for them
+
+
+def test_an_update_of_no_row_says_so(job):
+    changes = {"state": State.RUNNING, "started_at": None, "cost": Decimal(0), "runner_id": None}
+    assert CHANGE.run(pk=job.pk, before=State.FAILED, **changes) == 0
+    assert CHANGE.run(pk=uuid.uuid4(), before=State.QUEUED, **changes) == 0
+
+
+def test_without_changes_it_deletes(source, other_source):
+    assert UpdateStatement(lambda: BusinessSource.objects.filter(name=given("name"))).run(name="blog") == 1
+    assert list(BusinessSource.objects.all()) == [source]
+
+
+def test_threads_share_a_statement(together, source, other_source):
+    assert together(lambda: BY_NAME.first(name="shop"), lambda: BY_NAME.first(name="blog")) == [
+        source,
+        other_source,
+    ]
+
+
+def test_text_is_a_value_and_never_sql(source):
+    with CaptureQueriesContext(connection) as asked:
+        assert BY_NAME.first(name="shop' OR '1'='1") is None
+        assert BY_NAME.first(name="50%s") is None
+    assert len(asked) == 2
