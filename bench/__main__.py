@@ -1,4 +1,4 @@
-"""``python -m bench [engine] [platform] [switching] [gpu]``: without names, all that this machine can run."""
+"""``python -m bench [names]``: engine, company, overhead, admission, dialects, switching, gpu; without names, all that run here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from bench.report import keep, table
 
-BENCHES = ("engine", "platform", "switching", "gpu")
+BENCHES = ("engine", "company", "overhead", "admission", "dialects", "switching", "gpu")
 
 
 def main() -> None:

@@ -7,11 +7,13 @@ import logging
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would look for files on the internet
 
 import torch
+import uvicorn
 
 from gpu_runner import devices
 from gpu_runner.engine import Engine
@@ -20,6 +22,24 @@ from gpu_runner.server import Door
 from gpu_runner.serving import Server, configuration
 
 CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
+
+
+class EngineServer(Server):
+    """Ends with its engine."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config, engine)
+        self.engine_died = False
+        self._watched = engine
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
+
+    def _end_with_the_engine(self) -> None:
+        """A lost device comes back in a new process only; whoever supervises this one starts it again."""
+        self.engine_died = self._watched.wait_for_death()
+        self.should_exit = True
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -75,8 +95,9 @@ def main() -> int:
     engine = build_engine(options)
     engine.start()
     application = Door(engine, options.token, options.slots).application()
-    Server(configuration(application), engine).run(sockets=[listener])
-    return 0
+    server = EngineServer(configuration(application), engine)
+    server.run(sockets=[listener])
+    return int(server.engine_died)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Every picture under way is a generator (tasks.py) with an open ask. Each turn se
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
 HELPERS = 2  # threads that write PNG files
+# A step is a thousand short calls from Python, and after each of them it may have to wait this long for a thread that loads
+# a file and builds its modules. Python's own 5 ms would make the step of a picture under way several times as long.
+SWITCH_S = 0.0005
 SHUTTING_DOWN = "the runner is shutting down"
 
 
@@ -58,6 +62,7 @@ class Engine:
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
+        self._died = False
         self._lock = threading.RLock()  # over what submit and stop change
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._loaders = ThreadPoolExecutor(LOADERS, "loader")
@@ -67,11 +72,17 @@ class Engine:
     # Called from any thread.
 
     def start(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive() and not self._stopping
+
+    def wait_for_death(self) -> bool:
+        """Returns when its thread has ended; True if nobody had asked for that."""
+        self._thread.join()
+        return self._died
 
     def jobs(self) -> tuple[str, ...]:
         return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
@@ -127,6 +138,7 @@ class Engine:
                     self._take_turn()
         except Exception:
             if not self._stopping:
+                self._died = True
                 log.exception("the engine is dead")
         finally:
             self._stopping = True

@@ -39,6 +39,8 @@ def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
         **infotext_pictures.pairs(request),
         **sampling_infotext.walk(request),
         **infotext_models.pairs(request, job.files),
+        "TI hashes": _embedding_hashes(job, request),
+        "Emphasis": _emphasis(request),
         **control_parameters(job, request),
     }
     return {key: value for key, value in pairs.items() if value is not None}

@@ -26,6 +26,8 @@ from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
 
 MAX_RUNNER_DEATHS = 2
+MAX_LOST_LEASES = 5  # one is a restart or a slow disk; so many may be what the job does to its workers
+LEASE_LOST = "the lease expired"
 POISONED = "poisoned"
 
 
@@ -140,7 +142,7 @@ def signal(job_id: uuid.UUID, wanted: Signal) -> bool:
 
 @transaction.atomic
 def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool = False) -> State:
-    """Back to the queue, or to its end: cancelled if that was asked for, failed if it saw its second runner die.
+    """Back to the queue, or to its end: cancelled if that was asked for, failed if it is poisoned.
 
     ``expired``: only if the lease is over; otherwise LeaseLost, because a worker shows life after all.
     """
@@ -152,8 +154,7 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
         _end(job, State.CANCELLED, note=note, held=lease.attempt)
         return State.CANCELLED
     deaths = job.runner_deaths + runner_died
-    if deaths >= MAX_RUNNER_DEATHS:
-        message = f"{deaths} runners died while they ran this job."
+    if message := _poisoned(job, deaths, expired=expired):
         fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
         _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
         return State.FAILED
@@ -170,6 +171,15 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
     _NO_PREVIEW.run(job_id=lease.job_id)
     wakeups.ring({wakeups.WORK: ""})
     return State.QUEUED
+
+
+def _poisoned(job: Job, deaths: int, *, expired: bool) -> str:
+    """Why it is not tried once more; empty if it is."""
+    if deaths >= MAX_RUNNER_DEATHS:
+        return f"{deaths} runners died while they ran this job."
+    if expired and job.transitions.filter(note=LEASE_LOST).count() + 1 >= MAX_LOST_LEASES:
+        return f"{MAX_LOST_LEASES} workers were lost while they followed this job."
+    return ""
 
 
 _NO_PREVIEW = UpdateStatement(lambda: Preview.objects.filter(job=given("job_id")))

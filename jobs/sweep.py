@@ -34,7 +34,7 @@ def died_with(runner: Runner, before: object, *, new_boot_id: str = "") -> int:
 def _put_back() -> int:
     over = Job.objects.filter(state=State.RUNNING, lease_expires_at__lt=timezone.now())
     leases = [Lease(*row) for row in over.values_list("pk", "attempt")[:AT_ONCE]]
-    return sum(_requeued(lease, note="the lease expired", expired=True) for lease in leases)
+    return sum(_requeued(lease, note=lifecycle.LEASE_LOST, expired=True) for lease in leases)
 
 
 def _expire() -> int:

@@ -118,6 +118,8 @@ class StylePreset(models.Model):
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
+        # PostgreSQL keeps the names of indexes when a model is renamed: those of prompt styles have the default's.
+        db_table="models_registry_style_preset_source",
         related_name="+",
         verbose_name=_("allowed sources"),
         help_text=_("None: every source."),

@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from config.favicon import favicon
 from config.health import healthz
 
 urlpatterns = [
     path("healthz", healthz),
+    path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("api/", include("dialects.stablediffusionapi.urls")),
     path("api/v1/", include("dialects.native.urls")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import secrets
@@ -26,7 +27,7 @@ def copy_demo_models() -> None:
     shipped = settings.BASE_DIR / "demo" / "models"
     for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
-        if not target.exists() or target.stat().st_size != file.stat().st_size:
+        if not target.exists() or not filecmp.cmp(file, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_suffix(".part")
             shutil.copyfile(file, part)

@@ -96,6 +96,19 @@ def test_the_same_order_gives_the_same_file(runner, file):
     assert first == second
 
 
+def test_the_process_ends_with_its_engine(tmp_path):
+    code = """
+import sys
+from gpu_runner import __main__, engine
+def lose_the_device(self): raise RuntimeError("the device is lost")
+engine.Engine._read_inbox = lose_the_device
+sys.exit(__main__.main())
+"""
+    environment = os.environ | {"RUNNER_TOKEN": TOKEN, "RUNNER_DEVICE": "cpu", "MODELS_ROOT": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False)
+    assert ended.returncode == 1
+
+
 def test_health_needs_no_token(runner):
     response = httpx.get(runner.client.base_url.join("/health"))
     assert (response.status_code, response.json()) == (200, {"status": "ok"})

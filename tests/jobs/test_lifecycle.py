@@ -201,7 +201,7 @@ def test_job_that_saw_two_runners_die_is_poisoned(job, lease, runner):
     assert (job.error_code, job.runner_deaths) == (POISONED, 2)
 
 
-def test_lost_leases_alone_poison_no_job(job, runner):
+def test_a_few_lost_leases_poison_no_job(job, runner):
     for _time in range(3):
         lease = over(lifecycle.claim(job.pk, runner))
         assert lifecycle.requeue(lease, note="the lease expired", expired=True) == State.QUEUED

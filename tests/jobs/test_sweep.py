@@ -36,6 +36,22 @@ def test_job_whose_lease_is_over_is_put_back(job, lease, shift, postings):
     assert postings(job) == ["reserve"]
 
 
+def test_job_that_loses_every_worker_is_not_tried_for_ever(job, runner, shift, held):
+    for _attempt in range(lifecycle.MAX_LOST_LEASES):
+        assert state_of(job) == State.QUEUED
+        lifecycle.claim(job.pk, runner)
+        shift(job, lease_expires_at=-1)
+        sweep()
+    job.refresh_from_db()
+    assert (job.state, job.error_code, held()) == (State.FAILED, lifecycle.POISONED, 0)
+
+
+def test_job_that_a_busy_runner_did_not_take_is_no_suspect(job, runner, shift):
+    for _attempt in range(lifecycle.MAX_LOST_LEASES + 1):
+        lifecycle.requeue(lifecycle.claim(job.pk, runner), note="not taken by the runner: busy")
+    assert state_of(job) == State.QUEUED
+
+
 def test_job_whose_worker_lives_is_left_alone(job, lease):
     assert sweep() == Swept(put_back=0, expired=0)
     assert state_of(job) == State.RUNNING

@@ -40,6 +40,12 @@ class Fields(BaseModel):
     upload_img_config: Annotated[UploadConfig | None, Object] = None
 
 
+class CutOutFields(Fields):
+    img_url: URL
+    model: Annotated[Text, Field(max_length=255)] = ""
+    is_mask: Flag = False
+
+
 class ChangeBackgroundFields(Fields):
     img_url: URL
     prompt: Annotated[Words, Field(min_length=1)]

@@ -34,7 +34,7 @@ def change_background(caller: Caller, asked: ChangeBackgroundFields, request: Ht
     """Pictures are fetched last: nobody's server is asked for what is refused anyway. Raises Refused or WireError."""
     source = caller.source
     backend, backend_note = _backend(source, asked.api_type)
-    target = _target(source, asked.upload_img_config)
+    target = target_of(source, asked.upload_img_config)
     controls, control_note = control_unit(source, asked, backend)
     picture = fetched("img_url", asked.img_url, source)
     mask = fetched("mask_url", asked.mask_url, source) if asked.mask_url else None
@@ -72,7 +72,7 @@ def _backend(source: BusinessSource, api_type: str) -> tuple[Backend, str]:
     raise WireError(Code.UNSUPPORTED, message)
 
 
-def _target(source: BusinessSource, config: UploadConfig | None) -> StorageTarget | None:
+def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTarget | None:
     if config is None:
         return None
     return find_target(source, config.channel, config.type, by_host=config.public_host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from django.conf import settings
@@ -17,8 +18,9 @@ from jobs.waiting import wait_for
 from .authentication import DIALECT, Caller, caller
 from .base import WireView
 from .body import read_object
+from .cut_outs import cut_outs
 from .errors import Code, WireError, envelope
-from .fields import ChangeBackgroundFields
+from .fields import ChangeBackgroundFields, CutOutFields
 from .request import change_background
 from .response import outcome
 
@@ -32,7 +34,8 @@ class ChangeBackground(WireView):
         job = self._known(request, who) or self._admit(change_background(who, asked, request._request))
         if asked.calls_back:
             return Response(envelope([]))
-        return Response(outcome(self._ended(job), picture_urls.base_url(request._request)))
+        done = ended(job, is_known_again=self.idempotency is not None)
+        return Response(outcome(done, picture_urls.base_url(request._request)))
 
     def _known(self, request: Request, who: Caller) -> Job | None:
         """Before any picture is fetched a second time."""
@@ -42,22 +45,30 @@ class ChangeBackground(WireView):
     def _admit(self, submission: Submission) -> Job:
         return admit(replace(submission, idempotency=self.idempotency))
 
-    def _ended(self, job: Job) -> Job:
-        """Nobody can ask for a job later, unless its client has a key to send it again with."""
-        ended = wait_for(job.pk, settings.JOB_WAIT_S)
-        if ended.is_terminal:
-            return ended
-        if self.idempotency is None:
-            lifecycle.cancel(job.pk, note="its client waited for too long")
-        raise WireError(Code.BUSY, _("The pictures take longer than a client may wait. Use callback_url."))
+
+def ended(job: Job, *, is_known_again: bool) -> Job:
+    """Nobody can ask for a job later, unless its client has a key to send it again with."""
+    found = wait_for(job.pk, settings.JOB_WAIT_S)
+    if found.is_terminal:
+        return found
+    if not is_known_again:
+        lifecycle.cancel(job.pk, note="its client waited for too long")
+    raise WireError(Code.BUSY, _("The pictures take longer than a client may wait. Use callback_url."))
 
 
 class RemoveBackground(WireView):
-    """Cutting a product out is a part of change_background's job, and no job by itself yet."""
-
     def post(self, request: Request) -> Response:
-        message = _("rembg_img: pictures are not cut out here without getting a new background.")
-        raise WireError(Code.UNSUPPORTED, message)
+        began, base = time.monotonic(), picture_urls.base_url(request._request)
+        asked = CutOutFields.model_validate(read_object(request._request))
+        jobs = [admit(submission) for submission in cut_outs(caller(request._request, asked.sender), asked)]
+        told = [outcome(ended(job, is_known_again=False), base) for job in jobs]
+        if failed := next((each for each in told if each["error_code"]), None):
+            return Response(failed)
+        urls = [each["data"][0] for each in told]
+        data = {"img": urls[0], "mask": urls[1] if asked.is_mask else ""}
+        # Copying is a part of the jobs, and not measured apart.
+        seconds = {"total_seconds": round(time.monotonic() - began, 3), "upload_img_seconds": 0}
+        return Response(envelope(data) | seconds)
 
 
 class Midjourney(WireView):

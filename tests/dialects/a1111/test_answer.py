@@ -171,3 +171,15 @@ def test_a_cancelled_job_is_200_with_what_there_is(alice) -> None:
     lifecycle.cancel(job.pk)
     response = alice.post("txt2img", {"width": 64, "height": 64, "force_task_id": "task-1"})
     assert (response.status_code, response.json()["images"]) == (200, [])
+
+
+def test_the_extra_parameters_are_those_that_are_in_use(alice, draw, info) -> None:
+    plain, unusual = (
+        alice.submit(prompt="a (cat)"),
+        alice.submit(prompt="a (cat)", override_settings={"emphasis": "No norm"}),
+    )
+    for job in (plain, unusual):
+        draw(job)
+    assert info(alice.result(plain))["extra_generation_params"] == {}
+    assert info(alice.result(unusual))["extra_generation_params"] == {"Emphasis": "No norm"}
+    assert info(alice.result(plain))["version"] == "Atelier"

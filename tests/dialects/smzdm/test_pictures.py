@@ -83,6 +83,24 @@ def test_the_documents_examples_keep_the_product_and_change_the_rest(
         assert changed(before, after) > 30
 
 
+def test_a_product_is_cut_out_and_its_mask_is_given_with_it(caller, client, pictures, worker):
+    pictures.answers["/product.png"] = answer(200, png(product()))
+    told = caller.post(
+        {
+            "img_url": pictures.url("/product.png"),
+            "is_mask": 1,
+            "model": "u2netp",
+            "upload_img_config": {"channel": 1202},
+        },
+        "rembg_img",
+    )
+    assert told["total_seconds"] > 0
+    (cut,), (mask,) = (drawn(client, told | {"data": [told["data"][name]]}) for name in ("img", "mask"))
+    assert cut.mode == "RGBA"
+    for levels in (np.asarray(cut.getchannel("A")), np.asarray(mask.convert("L"))):
+        assert levels[shrunk(disc(), 9)].min() > 128 > levels[:16].max()
+
+
 def test_without_a_mask_the_product_is_found_and_the_background_is_the_prompts(
     caller, client, pictures, worker
 ):

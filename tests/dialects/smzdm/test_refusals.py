@@ -224,10 +224,17 @@ def test_an_installation_may_fetch_nothing(alice, settings):
     assert alice.refusal()[0] == 1007
 
 
-@pytest.mark.parametrize("route", ["create_img_by_mj", "rembg_img"])
-def test_routes_that_nothing_here_can_serve_say_so(alice, route):
-    told = alice.post({"prompt": "a cat", "from": "shop"}, route)
-    assert (told["error_code"], told["error_msg"].split(":")[0]) == (1007, route)
+def test_there_is_no_midjourney_here(alice):
+    code = alice.post({"prompt": "a cat", "from": "shop"}, "create_img_by_mj")["error_code"]
+    assert (code, Job.objects.count()) == (1007, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"img_url": ""}, 1001), ({"model": "nobody"}, 1003), ({"is_mask": 7}, 1001), ({"from": "x"}, 1006)],
+)
+def test_a_bad_cut_out_is_refused(alice, wrong, code):
+    assert alice.post(alice.body | wrong, "rembg_img")["error_code"] == code
     assert Job.objects.count() == 0
 
 

@@ -1,0 +1,99 @@
+"""A crowd that differs in everything, together against one by one: 4 samplers, 2 sets of LoRAs, a ControlNet on every second."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from bench.report import Row
+from bench.switching import Library
+from gpu_runner.engine import Engine
+from gpu_runner.protocol import Done, ModelFile, Picture, RunOrder
+from gpu_runner.request import ControlUnit, LoraUse
+from tests.gpu_runner.listening import Listener, order_of
+from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
+from tests.studio import DEMO_MODELS
+
+ROUNDS = 3
+SIZE, STEPS = 256, 12
+SAMPLERS = ("Euler", "Euler a", "DPM++ 2M", "DDIM")
+LORA_SETS = (("lora-0",), ("lora-1", "lora-2"))
+CONTROLNET = "controlnet/atelier-canny.safetensors"
+
+
+def outline() -> bytes:
+    picture = Image.new("RGB", (SIZE, SIZE), "black")
+    ImageDraw.Draw(picture).ellipse((SIZE // 4, SIZE // 4, SIZE * 3 // 4, SIZE * 3 // 4), outline="white")
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def controlnet(root: Path) -> ModelFile:
+    """The demo's, or one of its shape with random weights: the work is the same."""
+    if not (DEMO_MODELS / CONTROLNET).exists():
+        return write_tensors(root, CONTROLNET, ldm_tensors(random_controlnet(1)))
+    (root / CONTROLNET).parent.mkdir()
+    data = (DEMO_MODELS / CONTROLNET).read_bytes()
+    (root / CONTROLNET).write_bytes(data)
+    return ModelFile(path=CONTROLNET, sha256=hashlib.sha256(data).hexdigest())
+
+
+def orders(library: Library, net: ModelFile) -> list[RunOrder]:
+    hint = outline()
+    unit = ControlUnit(model="net", image=Picture(sha256=hashlib.sha256(hint).hexdigest()))
+    models = {f"lora:lora-{number}": file for number, file in enumerate(library.loras)}
+    models["controlnet:net"] = net
+    return [
+        order_of(
+            f"bench-{number}",
+            library.checkpoints[0],
+            more=(hint,),
+            models=models,
+            width=SIZE,
+            height=SIZE,
+            num_inference_steps=STEPS,
+            seed=number,
+            sampler=SAMPLERS[number // 2],
+            loras=tuple(LoraUse(name=name) for name in LORA_SETS[number % 2]),
+            controls=(unit,) if number % 4 < 2 else (),
+        )
+        for number in range(8)
+    ]
+
+
+def seconds(engine: Engine, crowd: list[RunOrder], *, together: bool) -> float:
+    begin, waiting = time.perf_counter(), []
+    for order in crowd:
+        waiting.append(Listener())
+        engine.submit(order, waiting[-1])
+        if not together:
+            assert isinstance(waiting[-1].end(), Done), waiting[-1].events[-1]
+    for listener in waiting if together else []:
+        assert isinstance(listener.end(), Done), listener.events[-1]
+    return time.perf_counter() - begin
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        library = Library(Path(folder))
+        crowd = orders(library, controlnet(library.root))
+        engine = Engine(library.store(), torch.device("cpu"))
+        engine.start()
+        seconds(engine, crowd, together=True)
+        ratio = statistics.median(
+            seconds(engine, crowd, together=False) / seconds(engine, crowd, together=True)
+            for _ in range(ROUNDS)
+        )
+        engine.stop()
+        what = (
+            f"8 requests of 4 samplers, 2 LoRA sets and a ControlNet at {SIZE}², together against one by one"
+        )
+        return [Row(what, ratio, "×", "≥ 1.2 ×")]

@@ -1,0 +1,41 @@
+"""The examples of docs/dialects/stablediffusionapi.md run as they are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jobs.models import Job
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "stablediffusionapi.md"
+EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
+def test_the_examples_do_what_they_say(live_server, alice, worker, tmp_path):
+    known = {"ATELIER": live_server.url, "KEY": alice.key}
+    script = "\n".join(["set -eu", *EXAMPLES])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Image.open(tmp_path / "circle.png").size == (64, 64)
+    drawn, fetched, models = answers(done.stdout)
+    assert (drawn["status"], fetched["status"]) == ("success", "success")
+    assert fetched["output"] == json.loads((tmp_path / "answer.json").read_text())["output"]
+    assert [row["model_id"] for row in models] == ["shapes"]
+    assert sorted(Job.objects.values_list("operation", flat=True)) == ["v3/img2img", "v3/text2img"]
+
+
+def answers(text):
+    """JSON values, one after another."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        value, place = decoder.raw_decode(text, place)
+        yield value
