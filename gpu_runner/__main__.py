@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would look for files on the internet
 
@@ -21,37 +19,27 @@ from gpu_runner import devices
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.server import Door
-
-if TYPE_CHECKING:
-    from types import FrameType
+from gpu_runner.serving import Server, configuration
 
 CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
 
 
-class Server(uvicorn.Server):
-    """Ends the event streams before it waits for them to end, and tells where it listens."""
+class EngineServer(Server):
+    """Ends with its engine."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
-        super().__init__(config)
-        self._engine = engine
+        super().__init__(config, engine)
         self.engine_died = False
+        self._watched = engine
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
-        for listener in sockets or []:
-            host, port = listener.getsockname()[:2]
-            print(f"runner listening on http://{host}:{port}", flush=True)
 
     def _end_with_the_engine(self) -> None:
         """A lost device comes back in a new process only; whoever supervises this one starts it again."""
-        self.engine_died = self._engine.wait_for_death()
+        self.engine_died = self._watched.wait_for_death()
         self.should_exit = True
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # A signal may come while this very thread holds the engine's lock.
-        threading.Thread(target=self._engine.stop, daemon=True).start()
-        super().handle_exit(sig, frame)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -107,13 +95,7 @@ def main() -> int:
     engine = build_engine(options)
     engine.start()
     application = Door(engine, options.token, options.slots).application()
-    config = uvicorn.Config(
-        application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
-    )
-    # uvicorn takes the signals while it serves, and sends them again when it is done: then they have had their effect.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    server = Server(config, engine)
+    server = EngineServer(configuration(application), engine)
     server.run(sockets=[listener])
     return int(server.engine_died)
 

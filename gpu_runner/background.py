@@ -6,18 +6,15 @@ All of it but the drawing happens before the first step and after the last, besi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
-import torch
 from PIL import Image, ImageFilter, ImageOps
-from torch.nn import functional
 
 from gpu_runner import images, masks
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.images import BadPicture, ResizeMode, Size
-from gpu_runner.matting import matte
 from gpu_runner.request import ChangeBackground, GenerationRequest, Inpaint
 
 if TYPE_CHECKING:
@@ -57,6 +54,8 @@ def cut_out(
         said = masks.said_by(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
         return Product(flat, ImageOps.invert(said) if part.mask_invert else said)
     if matting is not None:
+        from gpu_runner.matting import matte  # it stands on torch, and not every runner has that
+
         return Product(flat, matte(matting, flat))
     if picture.mode != "RGBA":
         raise BadPicture("without a mask or matting, the product's picture must be transparent around it")
@@ -79,21 +78,10 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Product)
 
 def expanded(mask: Image.Image, pixels: int) -> Image.Image:
     """Black and white, grown by so many pixels to every side, or shrunk where they are below 0."""
-    levels = torch.from_numpy(np.array(mask)) >= HALF
-    if pixels < 0:
-        return _as_mask(~_grown(~levels, -pixels))
-    return _as_mask(_grown(levels, pixels))
-
-
-def _grown(levels: torch.Tensor, pixels: int) -> torch.Tensor:
-    """By a square, which is as good one axis after the other. Beyond the picture's edge there is nothing that could grow."""
-    grow = partial(functional.max_pool2d, stride=1)
-    wide = grow(levels[None].float(), kernel_size=(1, 2 * pixels + 1), padding=(0, pixels))
-    return grow(wide, kernel_size=(2 * pixels + 1, 1), padding=(pixels, 0))[0] > 0
-
-
-def _as_mask(levels: torch.Tensor) -> Image.Image:
-    return Image.fromarray(levels.numpy().astype(np.uint8) * 255)
+    levels = np.where(np.asarray(mask) >= HALF, np.uint8(255), np.uint8(0))
+    square = np.ones((2 * abs(pixels) + 1,) * 2, np.uint8)
+    # Beyond the picture's edge there is nothing that could grow, on neither side of the rim.
+    return Image.fromarray(cv2.erode(levels, square) if pixels < 0 else cv2.dilate(levels, square))
 
 
 def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:

@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from gpu_runner import colour_correction, images, masks
 from gpu_runner.images import ResizeMode
 from gpu_runner.masks import Box
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gpu_runner.asks import Ask
     from gpu_runner.request import GenerationRequest, Inpaint
 

@@ -30,6 +30,7 @@ from gpu_runner.nsfw import Unfit
 from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.recent import Recent
+from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
 from gpu_runner.vae import NotANumber, Projection
@@ -109,6 +110,14 @@ class Engine:
         else:
             self._inbox.put(partial(run.stop_batch, and_the_rest=mode == "interrupt"))
         return True
+
+    def report(self) -> Report:
+        return Report(
+            device=devices.describe(self.device),
+            loaded=tuple(self.store.loaded()),
+            memory_bytes=devices.memory_bytes(self.device),
+            steps_total=self.steps_total,
+        )
 
     def stop(self) -> None:
         """Ends every job at once. The call that the device is in runs out behind it."""

@@ -1,14 +1,18 @@
-"""Pictures on their way in and out: files of bytes, PIL, and the tensors the VAE knows."""
+"""Pictures on their way in and out: files of bytes, PIL, and the tensors the VAE knows.
+
+torch is imported where tensors are made: what only fits pictures into frames does without it.
+"""
 
 from __future__ import annotations
 
 import io
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter, ImageOps
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_PIXELS = 64 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -105,12 +109,14 @@ def within(picture: Image.Image, pixels: int) -> Image.Image:
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """(3, height, width), from -1 to 1."""
+    import torch
+
     pixels = torch.from_numpy(np.array(picture, dtype=np.float32))
     return pixels.permute(2, 0, 1) / 127.5 - 1
 
 
 def from_tensor(pixels: Tensor) -> Image.Image:
-    levels = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    levels = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().byte()
     return Image.fromarray(levels.permute(1, 2, 0).cpu().contiguous().numpy())
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter, ImageOps
-from torch import Tensor
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gpu_runner.request import Inpaint
 
 HALF_ALPHA = 128
@@ -96,6 +96,8 @@ def filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
 
 def on_grid(mask: Image.Image, width: int, height: int, *, rounded: bool) -> Tensor:
     """(1, height, width) from 0, kept, to 1, drawn anew."""
+    import torch
+
     small = mask.resize((width, height), Image.Resampling.BICUBIC)
     levels = torch.from_numpy(np.array(small, dtype=np.float32))[None] / 255
     return levels.round() if rounded else levels

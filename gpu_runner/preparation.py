@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from PIL import Image
 
 from gpu_runner import background, catalogue, images, upscalers
 from gpu_runner.canvas import Canvas, Source, compose
@@ -16,9 +12,10 @@ from gpu_runner.enlarging import EnlargingPlan
 from gpu_runner.errors import BadOrder
 from gpu_runner.model_sets import Models
 from gpu_runner.nsfw import Check
+from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
 from gpu_runner.ready import ReadyPlan, control_map, cut_out
-from gpu_runner.request import ChangeBackground, CutOut, Picture
+from gpu_runner.request import ChangeBackground, CutOut
 from gpu_runner.tasks import Plan
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
 from gpu_runner.words import TooManyWords
@@ -55,7 +52,7 @@ def _controlled(
     if not order.request.controls or not isinstance(plan, Plan):
         return plan, ()
     beginnings = Beginning.of(sources, plan.canvases)
-    room = ControlRoom(store, order, plan, beginnings, lambda picture: _opened(order, picture))
+    room = ControlRoom(store, order, plan, beginnings, lambda picture: opened(order, picture))
     controls = room.controls()
     return plan.controlled_by(controls), tuple(images.png(picture) for picture in controls.maps())
 
@@ -101,13 +98,13 @@ def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler:
 def _backdrops(store: ModelStore, order: RunOrder, part: ChangeBackground) -> tuple[Canvas, ...]:
     """One for each init image. Matting takes longer than a step, and here it keeps nobody from his steps."""
     request = order.request
-    mask = _opened(order, part.mask) if part.mask else None
+    mask = opened(order, part.mask) if part.mask else None
     matting = None
     if mask is None and part.cut_out_by == "matting":
         matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
     made = {}
     for picture in set(request.init_images):
-        product = background.cut_out(_opened(order, picture), mask, part, request.background, matting)
+        product = background.cut_out(opened(order, picture), mask, part, request.background, matting)
         made[picture] = background.canvas(request, part, product)
     return tuple(made[picture] for picture in request.init_images)
 
@@ -127,27 +124,3 @@ def check(request: GenerationRequest) -> None:
     for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
         if scheduler and not catalogue.is_scheduler(scheduler):
             raise BadOrder(f"there is no scheduler {scheduler!r}")
-
-
-def read_sources(order: RunOrder) -> list[Source]:
-    """One for each init image; a picture that is named more than once is decoded once."""
-    request = order.request
-    mask = _opened(order, request.inpaint.mask) if request.inpaint else None
-    read = {picture: Source(_init_image(order, picture), mask) for picture in set(request.init_images)}
-    return [read[picture] for picture in request.init_images]
-
-
-def _init_image(order: RunOrder, picture: Picture) -> Image.Image:
-    flat = images.flatten(_opened(order, picture), order.request.background)
-    return flat if order.request.keep_texture else images.without_texture(flat)
-
-
-def _opened(order: RunOrder, picture: Picture) -> Image.Image:
-    return images.open_picture(_decoded(order.inputs[picture.sha256]))
-
-
-def _decoded(data: str) -> bytes:
-    try:
-        return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
-        raise BadOrder("a picture is not valid base64") from error

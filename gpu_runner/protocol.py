@@ -22,6 +22,7 @@ from gpu_runner.request import (
     Picture,
     Upscale,
 )
+from gpu_runner.workflows.template import Workflow
 
 __all__ = [
     "EVENT",
@@ -39,6 +40,7 @@ __all__ = [
     "Hires",
     "Image",
     "Inpaint",
+    "Inventory",
     "LoadedModel",
     "Message",
     "ModelFile",
@@ -49,16 +51,21 @@ __all__ = [
     "RunOrder",
     "RunnerStatus",
     "Upscale",
+    "Workflow",
+    "WorkflowProblems",
 ]
 
 PROTOCOL_VERSION = 1
 
 
 class ModelFile(Message):
-    """A file under MODELS_ROOT. ``path`` is relative, with forward slashes; ``sha256`` is checked before loading."""
+    """A file under MODELS_ROOT. ``path`` is relative, with forward slashes; ``sha256`` is checked before loading.
+
+    A runner with files of its own finds them by their names; of what only such a runner has, no hash is known.
+    """
 
     path: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
     # How a checkpoint was trained, where the registry knows better than the file.
     prediction_type: Literal["", "epsilon", "v_prediction"] = ""
     zero_terminal_snr: bool | None = None
@@ -81,12 +88,17 @@ class RunOrder(Message):
     checkpoint: ModelFile
     files: dict[str, ModelFile] = {}  # ModelName.key of all others that the request names -> file
     inputs: dict[str, str] = {}  # sha256 -> base64 of the picture file's bytes
+    workflow: Workflow | None = None  # for runners that draw by such
 
     @model_validator(mode="after")
     def carries_all_that_the_request_names(self) -> RunOrder:
         if missing := self.request.pictures() - self.inputs.keys():
             raise ValueError(f"inputs lack {min(missing)}")
-        if missing := {name.key for name in self.request.model_names()} - self.files.keys():
+        # ComfyUI has its own files for preprocessors.
+        wanted = [
+            name for name in self.request.model_names() if not (self.workflow and name.kind == "preprocessor")
+        ]
+        if missing := {name.key for name in wanted} - self.files.keys():
             raise ValueError(f"files lack {min(missing)}")
         return self
 
@@ -165,6 +177,7 @@ ErrorCode = Literal[
     "out_of_memory",
     "busy",  # no free slot: the order was not taken
     "nsfw",  # a picture was drawn that may not be shown
+    "lost",  # the server behind the runner has forgotten the job, or went silent
     "internal",
 ]
 
@@ -203,3 +216,18 @@ class RunnerStatus(Message):
     memory_bytes: int = 0  # of the process (resident), or of the device where there is one
     steps_total: int = 0
     uptime_s: float = 0
+    problem: str = ""  # why it takes no work, for ops
+    inventory: str = ""  # changes whenever the answer of ``GET /inventory`` does; empty: it has none
+
+
+class Inventory(Message):
+    """Answer of ``GET /inventory``: what a runner with files of its own has."""
+
+    models: tuple[str, ...] = ()  # paths as below MODELS_ROOT: ``checkpoints/a.safetensors``
+    nodes: tuple[str, ...] = ()  # the classes that its workflows can use
+
+
+class WorkflowProblems(Message):
+    """Answer of ``POST /workflows/check``."""
+
+    problems: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import metadata
-from typing import TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -17,8 +17,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gpu_runner import devices
-from gpu_runner.engine import Engine
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
     CancelOrder,
@@ -28,18 +26,40 @@ from gpu_runner.protocol import (
     RunnerStatus,
     RunOrder,
 )
-from gpu_runner.runs import Run
+from gpu_runner.reporting import Report
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 NDJSON = "application/x-ndjson"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+OnEvent = Callable[[Event], None]
+
+
+class Held(Protocol):
+    """A job in the backend's hands."""
+
+    def discard(self) -> None: ...
+
+
+class Backend(Protocol):
+    """What draws: the engine, or another server."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def jobs(self) -> tuple[str, ...]: ...
+
+    def submit(self, order: RunOrder, on_event: OnEvent) -> Held: ...
+
+    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool: ...
+
+    def report(self) -> Report: ...
 
 
 class Door:
-    """The endpoints of one engine."""
+    """The endpoints of one backend."""
 
-    def __init__(self, engine: Engine, token: str, slots: int) -> None:
+    def __init__(self, engine: Backend, token: str, slots: int) -> None:
         self.engine = engine
         self.slots = slots
         self._token = token.encode()
@@ -47,15 +67,18 @@ class Door:
         self._began = time.monotonic()
 
     def application(self) -> Starlette:
-        routes = [
-            Route("/generate", self._guarded(self.generate), methods=["POST"]),
-            Route("/jobs/{job_id}/cancel", self._guarded(self.cancel), methods=["POST"]),
-            Route("/status", self._guarded(self.status)),
+        handlers = {HTTPException: _refused, Exception: _broken}
+        return Starlette(routes=self.routes(), exception_handlers=handlers)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/generate", self.guarded(self.generate), methods=["POST"]),
+            Route("/jobs/{job_id}/cancel", self.guarded(self.cancel), methods=["POST"]),
+            Route("/status", self.guarded(self.status)),
             Route("/health", self.health),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
 
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not secrets.compare_digest(given.encode(), self._token):
@@ -65,7 +88,7 @@ class Door:
         return guarded
 
     async def generate(self, request: Request) -> Response:
-        order = await _read(request, RunOrder)
+        order = await read(request, RunOrder)
         if order.protocol != PROTOCOL_VERSION:
             raise HTTPException(422, f"this runner speaks protocol {PROTOCOL_VERSION}, not {order.protocol}")
         others = [job_id for job_id in self.engine.jobs() if job_id != order.job_id]
@@ -82,24 +105,27 @@ class Door:
         return StreamingResponse(_stream(run, events), media_type=NDJSON)
 
     async def cancel(self, request: Request) -> Response:
-        order = await _read(request, CancelOrder)
+        order = await read(request, CancelOrder)
         if not self.engine.cancel(request.path_params["job_id"], order.mode):
             raise HTTPException(404, "the runner does not hold this job")
         return JSONResponse({"status": "ok"})
 
     async def status(self, request: Request) -> Response:
-        engine, jobs = self.engine, self.engine.jobs()
+        report, jobs = self.engine.report(), self.engine.jobs()
         status = RunnerStatus(
             boot_id=self._boot_id,
-            version=_version(),
-            device=devices.describe(engine.device),
+            backend=report.backend,
+            version=report.version or _version(),
+            device=report.device,
             slots=self.slots,
             slots_busy=len(jobs),
             jobs=jobs,
-            loaded=tuple(engine.store.loaded()),
-            memory_bytes=devices.memory_bytes(engine.device),
-            steps_total=engine.steps_total,
+            loaded=report.loaded,
+            memory_bytes=report.memory_bytes,
+            steps_total=report.steps_total,
             uptime_s=time.monotonic() - self._began,
+            problem=report.problem,
+            inventory=report.inventory,
         )
         return Response(status.model_dump_json(), media_type="application/json")
 
@@ -115,7 +141,7 @@ def _version() -> str:
         return "source"
 
 
-async def _stream(run: Run, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
+async def _stream(run: Held, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
     """When the worker hangs up in mid-stream, it is gone, and its job will be given to another."""
     try:
         event: Event | None = None
@@ -133,7 +159,7 @@ def _line(event: BaseModel) -> bytes:
 M = TypeVar("M", bound=BaseModel)
 
 
-async def _read(request: Request, kind: type[M]) -> M:
+async def read(request: Request, kind: type[M]) -> M:
     body = await _body(request)
     try:
         return await asyncio.to_thread(kind.model_validate_json, body)

@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
+from models_registry.models import WorkflowTemplate
 from statements import Statement, given
 
-from . import cost, ledger, pictures, places, refusals, wakeups
+from . import cost, ledger, pictures, places, refusals, wakeups, workflows
 from . import idempotency as idempotency_keys
 from .callbacks import outbox
 from .callbacks.outbox import CallbackRequest
@@ -48,6 +49,8 @@ class Submission:
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
+    workflow: WorkflowTemplate | None = None  # chosen at admission
+    styles: tuple[str, ...] = ()  # a req_key, or styles that the request names: ops may map them to workflows
     storage_target: StorageTarget | None = None
     note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
 
@@ -66,11 +69,13 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     known = _admitted_before(submission)
     if known is not None:
         return known, False
-    refusals.check(submission.source, submission.request)
+    submission = workflows.routed(submission)
+    refusals.check(submission.source, submission.request, submission.backend)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
-    submission = replace(submission, request=completed(submission.source, submission.request))
-    files = resolve_all(submission.source, submission.request)
+    submission = with_choices(submission)
+    workflows.check(submission)
+    files = resolve_all(submission.source, submission.request, submission.backend)
     pictures.store_inputs(submission.request, submission.pictures)
     try:
         return _insert(submission, files), True
@@ -80,6 +85,12 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         if known is None:
             raise
         return known, False
+
+
+def with_choices(submission: Submission) -> Submission:
+    """With what its request leaves open. Raises Refused."""
+    request = completed(submission.source, submission.request, submission.backend)
+    return replace(submission, request=request)
 
 
 def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
@@ -160,6 +171,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         id_may_repeat=submission.id_may_repeat,
         has_callback=submission.callback is not None,
         backend=submission.backend,
+        workflow=submission.workflow,
         storage_target=submission.storage_target,
         lane=submission.lane,
         received=submission.received,

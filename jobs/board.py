@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
 from statements import Statement, given
 
 from . import policy
-from .models import Job, Lane, Runner, State, Usage
+from .models import Backend, Job, Lane, Runner, State, Usage
+from .runner_stock import Able, queued_for
 
 SEEN_WITHIN = timedelta(seconds=15)
 FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
@@ -41,16 +42,18 @@ def read(runner: Runner, workers: int) -> Board:
     view = runner_view(runner, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
         return Board([], {}, view, now)
-    if lone := _lone_job(runner.backend):
+    if lone := _lone_job(runner):
         return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
-    return Board(list(_waiting(rate, runner.backend)), _loads(usages, rate, now), view, now)
+    return Board(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
 
 
-def _lone_job(backend: str) -> Job | None:
+def _lone_job(runner: Runner) -> Job | None:
     """The only one that waits for it, if there is only one: then nothing has to be weighed against it."""
-    queued = _TWO_QUEUED.all(backend=backend)
+    if runner.backend != Backend.PIPELINE:
+        return None  # whether it has all that the job needs has to be weighed
+    queued = _TWO_QUEUED.all(backend=runner.backend)
     return queued[0] if len(queued) == 1 else None
 
 
@@ -68,7 +71,9 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     now = timezone.now()
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
-    waiting = list(_waiting(rate, runner.backend))
+    if job.backend != runner.backend or not Able(runner)(job):
+        return policy.Explanation(policy.Reason.NO_RUNNER)
+    waiting = list(_waiting(rate, runner))
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
@@ -100,20 +105,26 @@ _DEATHS = Statement(
 )
 
 
-def _waiting(rate: float, backend: str) -> Iterator[policy.Waiting]:
+def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:
     """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
-    queued = Job.objects.filter(state=State.QUEUED, backend=backend)
+    queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
+    able = Able(runner)
     has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
         for lane in Lane.values:
             if getattr(source, f"has_{lane}"):
-                for job in _oldest(source.pk, lane, backend):
+                for job in filter(able, _oldest(queued, source.pk, lane, runner.backend)):
                     yield _as_waiting(job, rate)
 
 
-def _oldest(source_id: int, lane: int, backend: str) -> Iterator[Job]:
-    jobs = Job.objects.filter(state=State.QUEUED, backend=backend, source_id=source_id, lane=lane)
-    return jobs.only(*COLUMNS).order_by("created_at")[: policy.WINDOW].iterator()
+def _oldest(queued: QuerySet[Job], source_id: int, lane: int, backend: str) -> Iterator[Job]:
+    jobs = queued.filter(source_id=source_id, lane=lane)
+    if backend == Backend.COMFYUI:
+        jobs = jobs.select_related("workflow")
+        columns: tuple[str, ...] = (*COLUMNS, "files", "request", "workflow")
+    else:
+        columns = COLUMNS
+    return jobs.only(*columns).order_by("created_at")[: policy.WINDOW].iterator()
 
 
 def _as_waiting(job: Job, rate: float) -> policy.Waiting:

@@ -12,13 +12,17 @@ from models_registry.selectors import resolve
 
 from .embeddings import with_named_embeddings
 from .errors import UnknownModel
+from .models import Backend
 
 
-def completed(source: BusinessSource, request: GenerationRequest) -> GenerationRequest:
+def completed(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> GenerationRequest:
     """Raises Refused, for instance where nothing is there to do what is asked for."""
-    for complete in (with_named_embeddings, _with_nsfw_check, _with_matting_model):
-        request = complete(source, request)
-    return request
+    on_runners = backend == Backend.COMFYUI
+    request = with_named_embeddings(source, request, on_runners=on_runners)
+    request = _with_nsfw_check(source, request)
+    return request if on_runners else _with_matting_model(source, request)
 
 
 def stricter(*policies: str) -> NsfwPolicy:

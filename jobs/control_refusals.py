@@ -15,16 +15,19 @@ from models_registry.models import Kind
 from models_registry.selectors import resolve
 
 from .errors import Refused, Unsupported
+from .models import Backend
 
 FIELD = "controls"
 
 
-def every(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+def every(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> Iterator[Refused]:
+    """Which preprocessors ComfyUI has, its workflows tell."""
     for unit in request.controls:
         try:
-            module = _module(unit)
-            if module.weights:
-                _must_have(source, module)
+            if backend == Backend.PIPELINE:
+                _must_work(source, _module(unit))
         except Refused as refused:
             yield refused
         if unit.image is None and not request.init_images:
@@ -41,7 +44,9 @@ def _module(unit: ControlUnit) -> catalogue.Module:
     return module
 
 
-def _must_have(source: BusinessSource, module: catalogue.Module) -> None:
+def _must_work(source: BusinessSource, module: catalogue.Module) -> None:
+    if not module.weights:
+        return
     try:
         resolve(Kind.PREPROCESSOR, module.weights, source)
     except ModelNotFound:

@@ -21,12 +21,15 @@ MOST_AT_ONCE = 64
 SYNTAX = "()[]:|"  # ends a word, as a space does
 
 
-def with_named_embeddings(source: BusinessSource, request: GenerationRequest) -> GenerationRequest:
+def with_named_embeddings(
+    source: BusinessSource, request: GenerationRequest, *, on_runners: bool = False
+) -> GenerationRequest:
     """Those of the checkpoint's family that this source may use and that a prompt names; the caller's list is not asked for."""
-    names = named_in(_texts(request), names_for(Kind.EMBEDDING, source))
+    names = named_in(_texts(request), names_for(Kind.EMBEDDING, source, on_runners=on_runners))
     if names:
-        files = list_for(Kind.EMBEDDING, source)
-        fitting = files.filter(Q(family=Family.UNKNOWN) | Q(family=_family(source, request)), name__in=names)
+        files = list_for(Kind.EMBEDDING, source, on_runners=on_runners)
+        family = _family(source, request, on_runners)
+        fitting = files.filter(Q(family=Family.UNKNOWN) | Q(family=family), name__in=names)
         names = sorted(fitting.values_list("name", flat=True))
     if len(names) > MOST_AT_ONCE:
         message = _("The prompts name %(count)d embeddings; %(most)d is the most.")
@@ -40,9 +43,9 @@ def named_in(texts: Iterable[str], names: Iterable[str]) -> list[str]:
     return [name for name in names if any(_says(text, _normal(name)) for text in written)]
 
 
-def _family(source: BusinessSource, request: GenerationRequest) -> str:
+def _family(source: BusinessSource, request: GenerationRequest, on_runners: bool) -> str:
     try:
-        return resolve(Kind.CHECKPOINT, request.checkpoint, source).family
+        return resolve(Kind.CHECKPOINT, request.checkpoint, source, on_runners=on_runners).family
     except ModelNotFound:
         return Family.UNKNOWN  # what is wrong with it is said where all names are resolved
 

@@ -95,6 +95,7 @@ class Following:
                 path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
             ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
+            workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
         )
 
@@ -160,6 +161,8 @@ class Following:
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:
             lifecycle.fail(self.lease, "timeout", "The job took too long.")
+        elif failed.code == "lost":
+            lifecycle.requeue(self.lease, note=failed.message, runner_died=True)
         elif failed.code != "cancelled":
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
@@ -232,7 +235,7 @@ def _job(lease: Lease) -> Job:
 _JOB = Statement(
     lambda: (
         Job.objects.filter(pk=given("job_id"))
-        .select_related("runner", "checkpoint", "storage_target")
+        .select_related("runner", "checkpoint", "storage_target", "workflow")
         .defer("checkpoint__metadata")
         .order_by()
     )

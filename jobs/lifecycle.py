@@ -45,7 +45,7 @@ class Lease:
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """None when somebody was first, or when the job's source runs as many as it may."""
-    queued = _QUEUED.first(job_id=job_id)
+    queued = _QUEUED.first(job_id=job_id, backend=runner.backend)
     if queued is None:
         return None
     source_id, attempts = queued
@@ -74,7 +74,7 @@ _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 _QUEUED: Statement[tuple[int, int]] = Statement(
     lambda: (
         Job.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-        .filter(pk=given("job_id"), state=State.QUEUED)
+        .filter(pk=given("job_id"), state=State.QUEUED, backend=given("backend"))
         .values_list("source_id", "attempt")
         .order_by()
     )

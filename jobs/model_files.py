@@ -15,6 +15,7 @@ from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import resolve
 
 from .errors import Refused, UnknownModel, Unsupported
+from .models import Backend
 
 SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
@@ -44,41 +45,61 @@ def training(file: ModelFile) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in ("", None)}
 
 
-def resolve_all(source: BusinessSource, request: GenerationRequest) -> Resolution:
+def resolve_all(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> Resolution:
     """Raises Refused where a name is unknown, not for this source, or of a family that does not fit."""
-    checkpoint = _drawable(_found(source, ModelName("checkpoint", request.checkpoint)))
-    others = {name.key: _fitting(source, name, checkpoint) for name in request.model_names()}
+    checkpoint = _checkpoint(source, request, backend)
+    others = {name.key: _fitting(source, name, checkpoint, backend) for name in _names(request, backend)}
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
 
 
-def problems(source: BusinessSource, request: GenerationRequest) -> list[Refused]:
+def problems(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> list[Refused]:
     """All that ``resolve_all`` could refuse: of each file alone, or, where none of them is to blame, of all together."""
-    if found := list(_of_each_file(source, request)):
+    if found := list(_of_each_file(source, request, backend)):
         return found
     try:
-        resolve_all(source, request)
+        resolve_all(source, request, backend)
     except Refused as refused:
         return [refused]
     return []
 
 
-def _of_each_file(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+def _of_each_file(source: BusinessSource, request: GenerationRequest, backend: str) -> Iterator[Refused]:
     checkpoint = None
     try:
-        checkpoint = _drawable(_found(source, ModelName("checkpoint", request.checkpoint)))
+        checkpoint = _checkpoint(source, request, backend)
     except Refused as refused:
         yield refused
-    for name in request.model_names():
+    for name in _names(request, backend):
         try:
-            _fitting(source, name, checkpoint)
+            _fitting(source, name, checkpoint, backend)
         except Refused as refused:
             yield refused
 
 
-def _fitting(source: BusinessSource, name: ModelName, checkpoint: ModelFile | None) -> ModelFile:
-    file = _found(source, name)
+def _names(request: GenerationRequest, backend: str) -> list[ModelName]:
+    """ComfyUI has its own files for preprocessors, which no registry names."""
+    names = request.model_names()
+    return (
+        names if backend == Backend.PIPELINE else [name for name in names if name.kind != Kind.PREPROCESSOR]
+    )
+
+
+def _checkpoint(source: BusinessSource, request: GenerationRequest, backend: str) -> ModelFile:
+    """Of what families ComfyUI draws, its workflows tell."""
+    checkpoint = _found(source, ModelName("checkpoint", request.checkpoint), backend)
+    return _drawable(checkpoint) if backend == Backend.PIPELINE else checkpoint
+
+
+def _fitting(
+    source: BusinessSource, name: ModelName, checkpoint: ModelFile | None, backend: str
+) -> ModelFile:
+    file = _found(source, name, backend)
     if file.kind == Kind.CHECKPOINT:
         _drawable(file)
     if checkpoint is not None:
@@ -86,9 +107,9 @@ def _fitting(source: BusinessSource, name: ModelName, checkpoint: ModelFile | No
     return file
 
 
-def _found(source: BusinessSource, name: ModelName) -> ModelFile:
+def _found(source: BusinessSource, name: ModelName, backend: str) -> ModelFile:
     try:
-        return resolve(name.kind, name.name, source)
+        return resolve(name.kind, name.name, source, on_runners=backend == Backend.COMFYUI)
     except ModelNotFound as error:
         raise UnknownModel(str(error), field=name.kind) from error
 
@@ -104,7 +125,8 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
     """Files that do not tell their family are tried."""
-    if file.kind not in FAMILY_BOUND or file.family in (Family.UNKNOWN, checkpoint.family):
+    untold = Family.UNKNOWN in (file.family, checkpoint.family)
+    if file.kind not in FAMILY_BOUND or untold or file.family == checkpoint.family:
         return
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}

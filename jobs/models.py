@@ -88,6 +88,12 @@ class Runner(models.Model):
     device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
+    version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
+    inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
+    own_files = models.ManyToManyField(
+        "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
+    )
+    nodes = models.JSONField(default=list, editable=False)  # classes that its workflows can use
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
 
@@ -138,6 +144,14 @@ class Job(models.Model):
 
     received = models.JSONField(_("request as received"), default=dict)  # pictures replaced by their hashes
     request = models.JSONField(_("request as understood"))  # a GenerationRequest
+    workflow = models.ForeignKey(
+        "models_registry.WorkflowTemplate",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("workflow template"),
+    )
     checkpoint = models.ForeignKey(
         "models_registry.ModelFile", on_delete=models.PROTECT, related_name="+", verbose_name=_("checkpoint")
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
-from . import model_files, pictures, refusals
-from .admission import Submission, planned_job, queue_full
+from . import model_files, pictures, refusals, workflows
+from .admission import Submission, planned_job, queue_full, with_choices
 from .callbacks import outbox
-from .completion import completed
 from .errors import Refused
 from .outlook import Outlook, outlook
 
@@ -26,20 +25,26 @@ class Quote:
 
 
 def quote(submission: Submission) -> Quote:
+    try:
+        submission = workflows.routed(submission)
+    except Refused as refused:
+        return Quote([refused])
     against = list(_against(submission))
     try:
-        submission = replace(submission, request=completed(submission.source, submission.request))
+        submission = with_choices(submission)
     except Refused as refused:
         return Quote([*against, refused])
-    if unknown := model_files.problems(submission.source, submission.request):
+    against += workflows.every(submission)
+    asked = submission.source, submission.request, submission.backend
+    if unknown := model_files.problems(*asked):
         return Quote([*against, *unknown])
-    job = planned_job(submission, model_files.resolve_all(submission.source, submission.request))
+    job = planned_job(submission, model_files.resolve_all(*asked))
     return Quote(against, job.cost_estimate, outlook(job))
 
 
 def _against(submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
-    yield from refusals.every(source, request)
+    yield from refusals.every(source, request, submission.backend)
     yield from pictures.problems(request, submission.pictures)
     if full := queue_full(source, source.max_queued_jobs):
         yield full

@@ -13,24 +13,27 @@ from gpu_runner.words import TooManyWords, Words
 
 from . import control_refusals
 from .errors import OverLimit, Refused, SourceDisabled, Unsupported
+from .models import Backend
 
 SIZES = ("width", "height", "num_inference_steps")
 
 
-def check(source: BusinessSource, request: GenerationRequest) -> None:
+def check(source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE) -> None:
     """Raises Refused."""
-    for refused in every(source, request):
+    for refused in every(source, request, backend):
         raise refused
 
 
-def every(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+def every(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> Iterator[Refused]:
     """All that speaks against it, not only the first."""
     if not source.enabled:
         yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
     yield from _over_limits(source, request)
     # How a prompt's steps are counted depends on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
-    yield from control_refusals.every(source, request)
+    yield from control_refusals.every(source, request, backend)
     yield from _faces_to_keep(request)
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import httpx
 from django.conf import settings
 from pydantic import ValidationError
 
-from gpu_runner.protocol import EVENT, CancelOrder, Done, Event, Failed, RunnerStatus, RunOrder
+from gpu_runner.protocol import (
+    EVENT,
+    CancelOrder,
+    Done,
+    Event,
+    Failed,
+    Inventory,
+    Message,
+    RunnerStatus,
+    RunOrder,
+    Workflow,
+    WorkflowProblems,
+)
 
 from .models import Runner
 from .tls import trusted
@@ -24,6 +36,9 @@ LINGER_S = (
     60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
 )
 BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+
+
+M = TypeVar("M", bound=Message)
 
 
 class RunnerError(Exception):
@@ -65,10 +80,19 @@ class RunnerClient:
         return _kept(runner.url, runner.token or settings.RUNNER_TOKEN)
 
     def status(self) -> RunnerStatus:
+        return self._read("GET", "/status", RunnerStatus)
+
+    def _read(self, method: str, path: str, kind: type[M], body: str | None = None) -> M:
         try:
-            return RunnerStatus.model_validate_json(self._answer("GET", "/status").content)
+            return kind.model_validate_json(self._answer(method, path, body).content)
         except ValidationError as error:
-            raise RunnerRefused("its status is not one that this version understands") from error
+            raise RunnerRefused(f"its answer to {path} is not one that this version understands") from error
+
+    def inventory(self) -> Inventory:
+        return self._read("GET", "/inventory", Inventory)
+
+    def workflow_problems(self, workflow: Workflow) -> WorkflowProblems:
+        return self._read("POST", "/workflows/check", WorkflowProblems, workflow.model_dump_json())
 
     def cancel(self, job_id: str, mode: CancelMode = "discard") -> None:
         self._answer("POST", f"/jobs/{job_id}/cancel", CancelOrder(mode=mode).model_dump_json())

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from gpu_runner.protocol import RunnerStatus
 
-from . import wakeups
+from . import runner_stock, wakeups
 from .models import Runner
 from .runner_client import RunnerClient, RunnerError
 from .sweep import died_with, sweep
@@ -50,7 +50,10 @@ class RunnerWatch:
 
     def _look_at(self, runner: Runner) -> None:
         try:
-            _seen(runner, RunnerClient.of(runner).status())
+            client = RunnerClient.of(runner)
+            status = client.status()
+            _seen(runner, status)
+            runner_stock.keep(runner, status, client.inventory)
         except RunnerError as error:
             _not_seen(runner, str(error))
 
@@ -67,8 +70,9 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         slots=status.slots,
         loaded=[model.sha256 for model in status.loaded],
         memory_bytes=status.memory_bytes,
+        version=status.version[:100],
         seen_at=now,
-        problem="",
+        problem=status.problem[:300],
     )
     if runner.problem or not runner.slots:
         wakeups.ring({wakeups.WORK: ""})

@@ -17,8 +17,15 @@ from django.utils.translation import gettext_lazy as _
 from models_registry.prompt_styles import PromptStyle
 from models_registry.querysets import SharedQuerySet
 from models_registry.style_presets import StylePreset, StylePresetLora
+from models_registry.workflow_templates import WorkflowRule, WorkflowTemplate
 
-__all__ = ["PromptStyle", "StylePreset", "StylePresetLora"]  # Django looks for an app's models here
+__all__ = [
+    "PromptStyle",
+    "StylePreset",
+    "StylePresetLora",
+    "WorkflowRule",
+    "WorkflowTemplate",
+]  # Django looks for an app's models here
 
 
 class Kind(models.TextChoices):
@@ -50,6 +57,10 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
         """Enabled, present on disk, whole, and identified."""
         return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
+
+    def on_runners(self) -> ModelFileQuerySet:
+        """Enabled, and among the files that an enabled runner has for itself."""
+        return self.filter(enabled=True, runners__enabled=True).exclude(kind=Kind.UNKNOWN).distinct()
 
 
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)

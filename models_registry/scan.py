@@ -111,7 +111,7 @@ class _Scan:
         _take_over(row, findings)
         row.path, (row.size_bytes, row.modified_ns) = path, state
         row.missing_since, row.scanned_at = None, timezone.now()
-        row.name = _free_name(row)
+        row.name = free_name(row)
         with transaction.atomic():
             row.save()
 
@@ -136,7 +136,7 @@ def _take_over(row: ModelFile, findings: Findings) -> None:
     row.trigger_words = row.trigger_words or findings.metadata.get("modelspec.trigger_phrase", "")[:500]
 
 
-def _free_name(row: ModelFile) -> str:
+def free_name(row: ModelFile) -> str:
     """Its name, or the first of ``name-2``, ``name-3``... that no other file of its kind bears."""
     others = ModelFile.objects.filter(kind=row.kind).exclude(pk=row.pk)
     taken = set(others.filter(name__startswith=row.name[:240]).values_list("name", flat=True))

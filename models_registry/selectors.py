@@ -20,8 +20,14 @@ NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash"
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
-def list_for(kind: str, source: BusinessSource) -> ModelFileQuerySet:
-    return ModelFile.objects.filter(kind=kind).usable().allowed_for(source)
+def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFileQuerySet:
+    """What is in MODELS_ROOT; with ``on_runners``, what runners with files of their own have."""
+    return _there(kind, on_runners).allowed_for(source)
+
+
+def _there(kind: str, on_runners: bool) -> ModelFileQuerySet:
+    files = ModelFile.objects.filter(kind=kind)
+    return files.on_runners() if on_runners else files.usable()
 
 
 def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
@@ -45,12 +51,12 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
     return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
-def resolve(kind: str, name: str, source: BusinessSource) -> ModelFile:
+def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
     """The file that a request of this source means by a name; the default one if it names none."""
-    found = _named_for(kind, name, source) if name else _DEFAULT.first(kind=kind, source=source.pk)
+    found = _named_for(kind, name, source, on_runners) if name else _default_for(kind, source, on_runners)
     if found is not None:
         return found
-    exists = name and _named(ModelFile.objects.filter(kind=kind).usable(), name)
+    exists = name and _named(_there(kind, on_runners), name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
@@ -78,7 +84,9 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
 
-def names_for(kind: str, source: BusinessSource) -> list[str]:
+def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> list[str]:
+    if on_runners:
+        return list(list_for(kind, source, on_runners=True).values_list("name", flat=True))
     return _NAMES.all(kind=kind, source=source.pk)
 
 
@@ -93,7 +101,16 @@ _BY_NAME = Statement(lambda: _allowed().filter(name=given("name")).order_by()[:1
 _NAMES = Statement(lambda: _allowed().values_list("name", flat=True).order_by("name"))
 
 
-def _named_for(kind: str, name: str, source: BusinessSource) -> ModelFile | None:
+def _default_for(kind: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
+    if on_runners:
+        files = list_for(kind, source, on_runners=True)
+        return files.order_by("-is_default", "created_at", "pk").first()
+    return _DEFAULT.first(kind=kind, source=source.pk)
+
+
+def _named_for(kind: str, name: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
+    if on_runners:
+        return _named(list_for(kind, source, on_runners=True), name)
     if "\0" in name:
         return None
     known = _BY_NAME.first(kind=kind, name=name, source=source.pk)

@@ -10,7 +10,8 @@ from django.db import connection
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission import Submission
-from models_registry.models import Family, Kind, ModelFile
+from models_registry.models import Family, Kind, ModelFile, WorkflowTemplate
+from models_registry.workflow_templates import shipped
 
 SECRET_KEY = "only for tests"
 
@@ -83,3 +84,10 @@ def submission(key: AccessKey, checkpoint: ModelFile) -> Callable[..., Submissio
         return Submission(request=request, **given)
 
     return make
+
+
+@pytest.fixture
+def workflow_templates(db) -> None:
+    """Those that ship; a test with transactions of its own may have emptied their table."""
+    for fields in shipped():
+        WorkflowTemplate.objects.get_or_create(name=fields["name"], defaults=fields)

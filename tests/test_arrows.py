@@ -35,6 +35,7 @@ SHARED = [
     "sizes",
     "upscalers",
     "words",
+    "workflows",
 ]
 FIRST_PARTY = {*FOLDERS, "config", "launch", "demo", "bench", "tests"}
 
@@ -93,6 +94,10 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize("module", SHARED)
 def test_what_the_runner_shares_needs_neither_torch_nor_django(module):
     assert not {"torch", "django"} & modules_after(f"import gpu_runner.{module}")
+
+
+def test_the_comfyui_adapter_needs_neither_torch_nor_django():
+    assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
 def test_the_web_never_imports_torch():

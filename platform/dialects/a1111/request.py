@@ -70,6 +70,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         },
         lane=Lane.INTERACTIVE,
         external_id=_external_id(parameters),
+        styles=tuple(parameters["styles"] or ()),
     )
 
 

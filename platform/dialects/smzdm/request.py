@@ -35,7 +35,7 @@ def change_background(caller: Caller, asked: ChangeBackgroundFields, request: Ht
     source = caller.source
     backend, backend_note = _backend(source, asked.api_type)
     target = target_of(source, asked.upload_img_config)
-    controls, control_note = control_unit(source, asked)
+    controls, control_note = control_unit(source, asked, backend)
     picture = fetched("img_url", asked.img_url, source)
     mask = fetched("mask_url", asked.mask_url, source) if asked.mask_url else None
     generation = _generation_request(asked, picture, mask)

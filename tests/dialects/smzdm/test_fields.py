@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jobs.models import Transition
-from models_registry.models import Kind
+from models_registry.models import Kind, ModelFile
 from tests.dialects.smzdm.conftest import png, product, register
 from tests.web_server import answer
 
@@ -178,11 +178,14 @@ def test_ops_may_let_the_pipeline_draw_for_comfyui_and_the_job_says_so(alice):
     assert Transition.objects.get(job=job).note == "asked for comfyui, drawn by the pipeline"
 
 
-def test_a_comfyui_job_waits_for_a_comfyui_runner(alice, runner, fake_runner, work):
+def test_a_comfyui_job_waits_for_a_comfyui_runner(
+    alice, pictures, runner, fake_runner, work, workflow_templates
+):
     runner.pk, runner.name, runner.backend = None, "comfy", "comfyui"
     runner.save(force_insert=True)
-    job = alice.job(api_type="comfyui")
-    assert job.backend == "comfyui"
+    runner.own_files.set(ModelFile.objects.all())
+    job = alice.job(api_type="comfyui", mask_url=pictures.url("/mask.png"))
+    assert (job.backend, job.workflow.name) == ("comfyui", "change_background")
     work()  # the pipeline's worker
     job.refresh_from_db()
     assert job.state == "queued"

@@ -1,0 +1,38 @@
+"""The pictures that travel with an order, decoded. No torch."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from PIL import Image
+
+from gpu_runner import images
+from gpu_runner.canvas import Source
+from gpu_runner.errors import BadOrder
+from gpu_runner.protocol import RunOrder
+from gpu_runner.request import Picture
+
+
+def read_sources(order: RunOrder) -> list[Source]:
+    """One for each init image; a picture that is named more than once is decoded once."""
+    request = order.request
+    mask = opened(order, request.inpaint.mask) if request.inpaint else None
+    read = {picture: Source(_init_image(order, picture), mask) for picture in set(request.init_images)}
+    return [read[picture] for picture in request.init_images]
+
+
+def _init_image(order: RunOrder, picture: Picture) -> Image.Image:
+    flat = images.flatten(opened(order, picture), order.request.background)
+    return flat if order.request.keep_texture else images.without_texture(flat)
+
+
+def opened(order: RunOrder, picture: Picture) -> Image.Image:
+    return images.open_picture(_decoded(order.inputs[picture.sha256]))
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise BadOrder("a picture is not valid base64") from error

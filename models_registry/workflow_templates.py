@@ -1,0 +1,110 @@
+"""ComfyUI workflows that ops keep, and what each is used for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from gpu_runner.workflows import slots
+from gpu_runner.workflows.template import Workflow
+
+SHIPPED = Path(__file__).parent / "shipped_workflows"
+
+
+class WorkflowTemplate(models.Model):
+    """A graph in API format, and the slots where a request's values go."""
+
+    class Purpose(models.TextChoices):
+        TXT2IMG = "txt2img", _("from words alone")
+        IMG2IMG = "img2img", _("from a picture")
+        INPAINT = "inpaint", _("inpainting")
+        HIRES = "hires", _("second pass, by the latent")
+        HIRES_UPSCALER = "hires_upscaler", _("second pass, by an upscaler")
+        CHANGE_BACKGROUND = "change_background", _("change of background")
+        UPSCALE = "upscale", _("enlarging")
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    purpose = models.CharField(
+        _("default for"),
+        max_length=20,
+        choices=Purpose,
+        blank=True,
+        help_text=_(
+            "Requests for ComfyUI that no rule sends elsewhere. Empty: only what the rules below name."
+        ),
+    )
+    graph = models.JSONField(_("graph"), help_text=_("As ComfyUI writes it with Export (API)."))
+    slots = models.JSONField(
+        _("slots"),
+        help_text=_(
+            'What goes where: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], '
+            '"filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the names.'
+        ),
+    )
+
+    class Meta:
+        verbose_name = _("workflow template")
+        verbose_name_plural = _("workflow templates")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["purpose"],
+                condition=models.Q(enabled=True) & ~models.Q(purpose=""),
+                name="one_workflow_per_purpose",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        try:
+            self.workflow()
+        except ValueError as error:
+            field = "slots" if str(error).startswith("slot") else "graph"
+            raise ValidationError({field: str(error)}) from error
+
+    def workflow(self) -> Workflow:
+        """Raises ValueError with a sentence for ops."""
+        return slots.read(self.name, self.graph, self.slots)
+
+
+class WorkflowRule(models.Model):
+    """Requests that are drawn by a template, and so on ComfyUI, whatever backend they would have had."""
+
+    template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
+    dialect = models.CharField(_("dialect"), max_length=32, blank=True, help_text=_("Empty: any."))
+    operation = models.CharField(
+        _("operation"),
+        max_length=64,
+        blank=True,
+        help_text=_("The endpoint, as the list of jobs shows it. Empty: any."),
+    )
+    style = models.CharField(
+        _("style or req_key"),
+        max_length=100,
+        blank=True,
+        help_text=_("A style that the request names, or its req_key. Empty: any."),
+    )
+
+    class Meta:
+        verbose_name = _("workflow rule")
+        verbose_name_plural = _("workflow rules")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["dialect", "operation", "style"], name="one_workflow_per_rule")
+        ]
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.dialect, self.operation, self.style) if part) or "*"
+
+
+def shipped() -> list[dict[str, object]]:
+    """Fields of the templates that come with the platform."""
+    files = sorted(SHIPPED.glob("*.json"))
+    return [{"name": file.stem, **json.loads(file.read_text())} for file in files]
