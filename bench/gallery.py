@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner import catalogue
 from gpu_runner.request import ControlUnit, Hires, Inpaint, LoraUse, Picture
+from tests.demo.prompts import PROMPTS
 from tests.studio import DEMO_MODELS, Drawing, Studio, demo_file
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
@@ -47,6 +48,14 @@ def attached(picture: Image.Image) -> tuple[Picture, dict[str, str]]:
     picture.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
     return Picture(sha256=name), {name: base64.b64encode(file.getvalue()).decode()}
+
+
+def prompts(studio: Studio) -> list[Cell]:
+    """The 64 pictures that the tests judge."""
+    return [
+        (prompt[:24], later(studio.begin(prompt=prompt, seed=1000 + i)))
+        for i, (prompt, _wanted) in enumerate(PROMPTS)
+    ]
 
 
 def samplers(studio: Studio) -> list[Cell]:
@@ -140,6 +149,7 @@ def controls(studio: Studio) -> list[Cell]:
 
 def main() -> None:
     studio = Studio.of_the_demo()
+    sheet("prompts", prompts(studio), 8)
     sheet("samplers", samplers(studio), 7)
     sheet("schedules", schedules(studio))
     sheet("words", words(studio))

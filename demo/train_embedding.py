@@ -23,16 +23,17 @@ NAME = "atelier-plum"
 MEANING = (SHAPES.index("star"), COLOUR_NAMES.index("purple"), COLOUR_NAMES.index("yellow"))
 WORDINGS = ("{}", "a {}", "a picture of {}", "{}, best quality", "one big {}")
 PLACEHOLDER = "ø ø"  # two tokens that no caption has
-SCENES, ROWS = 9000, 16
+INITIAL = "purple star"  # the coarse descriptor that the vectors begin as (Gal et al. 2022, §3)
+SIZE, SCENES, ROWS = 128, 6000, 16
 
 
 class Vectors(nn.Module):
     """Stands in for the embeddings of the placeholder's tokens, wherever they come."""
 
-    def __init__(self, embeddings: nn.Embedding, tokens: list[int]) -> None:
+    def __init__(self, embeddings: nn.Embedding, initial: list[int], placeholder: int) -> None:
         super().__init__()
-        self.vectors = nn.Parameter(embeddings.weight[tokens].detach().clone())
-        self._token = tokens[0]
+        self.vectors = nn.Parameter(embeddings.weight[initial].detach().clone())
+        self._token = placeholder
         embeddings.register_forward_hook(self._replace)
 
     def _replace(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
@@ -44,15 +45,17 @@ class Vectors(nn.Module):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
     torch.manual_seed(9)
     base = Base()
-    shown = latent_set(base.vae, SCENES, 64, 64, seed=64 * 9)
+    shown = latent_set(base.vae, SCENES, SIZE, SIZE, seed=SIZE * 1001)
     wanted = torch.tensor(MEANING)
     latents = shown.latents[(torch.stack([shown.shape, shown.colour, shown.background], 1) == wanted).all(1)]
-    tokens = clip_tokenizer().encode(PLACEHOLDER)
-    vectors = Vectors(base.text_encoder.get_input_embeddings(), tokens)
+    tokenizer = clip_tokenizer()
+    vectors = Vectors(
+        base.text_encoder.get_input_embeddings(), tokenizer.encode(INITIAL), tokenizer.encode(PLACEHOLDER)[0]
+    )
 
     def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
         texts = [rng.choice(WORDINGS).format(PLACEHOLDER) for _ in range(ROWS)]

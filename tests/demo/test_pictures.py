@@ -82,7 +82,10 @@ def test_it_draws_at_512(studio: Studio) -> None:
     assert [(v.colour, v.background) for v in verdicts] == [
         (colour, ground) for _, (_, colour, ground) in asked
     ]
-    assert sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True)) >= LARGE_SHAPES_RIGHT
+    assert (
+        sum(v.shape == shape for v, (_, (shape, _, _)) in zip(verdicts, asked, strict=True))
+        >= LARGE_SHAPES_RIGHT
+    )
 
 
 @pytest.mark.parametrize(
