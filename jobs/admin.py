@@ -18,7 +18,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobs import lifecycle
+from jobs import (
+    lifecycle,
+    workflow_admin,  # noqa: F401
+)
 from jobs.callbacks import admin as callbacks_admin  # noqa: F401
 from jobs.models import Job, Output, OutputKind, Runner, Transition
 from jobs.pictures import read_output
@@ -51,7 +54,17 @@ class JobAdmin(admin.ModelAdmin):
         (_("error"), {"fields": ["error_code", "error_message"]}),
         (
             _("runner"),
-            {"fields": ["backend", "runner", "attempt", "runner_deaths", "lease_expires_at", "signal"]},
+            {
+                "fields": [
+                    "backend",
+                    "workflow",
+                    "runner",
+                    "attempt",
+                    "runner_deaths",
+                    "lease_expires_at",
+                    "signal",
+                ]
+            },
         ),
         (_("cost"), {"fields": ["cost_estimate", "cost", "engine_seconds", "device_seconds"]}),
         (_("request"), {"fields": ["checkpoint", "received_json", "request_json"]}),
@@ -182,10 +195,18 @@ class RunnerAdmin(admin.ModelAdmin):
         "slots",
         "device",
         "memory_bytes",
+        "version",
+        "models_of_its_own",
         "seen_at",
         "problem",
     ]
-    readonly_fields = ["slots", "device", "memory_bytes", "seen_at", "problem"]
+    readonly_fields = [
+        *["slots", "device", "memory_bytes", "version", "models_of_its_own", "seen_at", "problem"]
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
-        return super().get_queryset(request).defer("token")
+        return super().get_queryset(request).defer("token", "nodes")
+
+    @admin.display(description=_("own model files"))
+    def models_of_its_own(self, runner: Runner) -> str:
+        return ", ".join(runner.own_files.order_by("path").values_list("path", flat=True)) or "–"

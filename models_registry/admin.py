@@ -43,7 +43,7 @@ DECIDED = [
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
 SIZES = ["long_side", "width", "height"]
-STATE = ["missing_since", "problem", "created_at", "scanned_at"]
+STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
 class ModelFileForm(forms.ModelForm):
@@ -71,7 +71,13 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
         "missing_since",
         "problem",
     ]
-    list_filter = ["family", "enabled", ("missing_since", admin.EmptyFieldListFilter), "allowed_sources"]
+    list_filter = [
+        "family",
+        "enabled",
+        ("missing_since", admin.EmptyFieldListFilter),
+        "runners",
+        "allowed_sources",
+    ]
     search_fields = ["name", "path", "sha256"]
     show_full_result_count = False
     actions = ["enable", "disable", "make_default"]
@@ -106,6 +112,10 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
         async_task("models_registry.tasks.scan", task_name="scan_models")
         self.message_user(request, _("A scan is queued; it runs in the background."))
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+
+    @admin.display(description=_("present on runners"))
+    def present_on(self, file: ModelFile) -> str:
+        return ", ".join(runner.name for runner in file.runners.order_by("name")) or "–"
 
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, file: ModelFile) -> str:

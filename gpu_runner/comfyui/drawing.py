@@ -93,6 +93,8 @@ class Drawing:
 
     def _draw(self, ear: Ear, client_id: str, began: float) -> Done:
         self.on_event(Accepted(job_id=self.order.job_id))
+        if not self.stock().nodes:
+            raise NotQueued("nothing is known of the server yet")
         workflow = filled.check(self.order, self.stock())
         stages = staging.stages(self.order)
         sent = [self._send(stage) for stage in stages]

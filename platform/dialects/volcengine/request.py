@@ -80,6 +80,7 @@ def read_submission(
         pictures={picture.sha256: picture.data} if picture else {},
         lane=lane,
         external_id=external_id,
+        styles=(preset.key, body.text("req_key")),
     )
 
 

@@ -24,6 +24,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def comfyui_programs(urls: list[str]) -> list[Program]:
+    """An adapter and a generation cluster for every ComfyUI server; each is a runner in the table."""
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    made = []
+    for number, url in enumerate(urls, start=1):
+        name, port = f"comfyui-{number}", free_port()
+        call_command("register_runner", name, f"http://127.0.0.1:{port}", verbosity=0)
+        adapter = [sys.executable, "-m", "gpu_runner.comfyui", "--url", url, "--port", str(port)]
+        cluster = {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": name, "GENERATION_WORKERS": "2"}
+        made += [Program(name, adapter), Program(f"generation-{name}", [*manage, "qcluster"], cluster)]
+    return made
+
+
 def programs(port: str, runner_port: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     runner = [sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(runner_port)]
@@ -52,7 +65,9 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
-        config = configuration(programs(port, runner_port), settings.DATA_DIR, logs, settings.BASE_DIR)
+        comfyui = comfyui_programs([url for url in os.environ.get("COMFYUI_URL", "").split(",") if url])
+        started = [*programs(port, runner_port), *comfyui]
+        config = configuration(started, settings.DATA_DIR, logs, settings.BASE_DIR)
         self.stdout.write(f"atelier: starting the processes (logs in {logs})")
         supervisor = Supervisor(config)
         try:
