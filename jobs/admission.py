@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
+from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
@@ -78,7 +79,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     files = resolve_all(submission.source, submission.request, submission.backend)
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        return _insert(submission, files), True
+        job = _insert(submission, files)
+        logs.job.set(str(job.pk))
+        return job, True
     except IntegrityError:
         # Two requests with one caller's id at the same time: the other one was first.
         known = _admitted_before(submission)
