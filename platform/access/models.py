@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -149,6 +150,33 @@ class BusinessSource(models.Model):
             raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
         if not isinstance(self.keyless_networks, list) or not all(map(_is_network, self.keyless_networks)):
             raise ValidationError({"keyless_networks": _("A list of networks, as 10.0.0.0/8.")})
+
+
+class Membership(models.Model):
+    """Ties a user of the console to a source. Who has any sees those sources' rows and nothing else."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="memberships",
+        verbose_name=_("user"),
+    )
+    source = models.ForeignKey(
+        BusinessSource,
+        on_delete=models.CASCADE,
+        related_name="memberships",
+        verbose_name=_("business source"),
+    )
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "source"], name="one_membership_per_user_and_source")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} – {self.source}"
 
 
 class CallbackSecret(models.Model):

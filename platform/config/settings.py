@@ -26,6 +26,9 @@ SECURE_PROXY_SSL_HEADER = (
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS_PROXY", default=False)
 
 INSTALLED_APPS = [
+    "unfold",  # before the admin: its templates come first
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -125,6 +128,14 @@ STORAGES: dict[str, Any] = {
     },
 }
 STORAGES |= env.json("STORAGE_TARGETS", default={})
+
+UNFOLD = {
+    "SITE_TITLE": "Atelier 画坊",
+    "SITE_HEADER": "Atelier 画坊",
+    "SITE_SYMBOL": "palette",
+    "SHOW_LANGUAGES": True,
+    "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
+}
 
 # One picture in base64 passes Django's default of 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)

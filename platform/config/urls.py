@@ -10,6 +10,7 @@ urlpatterns = [
     path("healthz", healthz),
     path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("api/", include("dialects.stablediffusionapi.urls")),
     path("api/v1/", include("dialects.native.urls")),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),

@@ -8,5 +8,4 @@ class ConsoleConfig(AppConfig):
     verbose_name = _("console")
 
     def ready(self) -> None:
-        admin.site.site_header = admin.site.site_title = "Atelier 画坊"
         admin.site.index_title = _("Console")

@@ -6,12 +6,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
-from . import outbox
-from .models import Callback, CallbackAttempt
+from console.base import ConsoleAdmin, ReadOnly
+from jobs.callbacks import outbox
+from jobs.callbacks.models import Callback, CallbackAttempt
 
 
-class AttemptInline(admin.TabularInline):
+class AttemptInline(TabularInline):
     model = CallbackAttempt
     fields = ["number", "at", "status", "acknowledged", "excerpt"]
     readonly_fields = ["number", "at", "status", "acknowledged", "excerpt"]
@@ -20,11 +22,11 @@ class AttemptInline(admin.TabularInline):
 
 
 @admin.register(Callback)
-class CallbackAdmin(admin.ModelAdmin):
+class CallbackAdmin(ReadOnly, ConsoleAdmin):
+    source_path = "job__source"
     list_display = ["job_id", "state", "dialect", "url", "attempts", "last_status", "next_at", "created_at"]
     list_filter = ["state", "dialect", "job__source", "created_at"]
     search_fields = ["url", "job__external_id__startswith"]
-    show_full_result_count = False
     actions = ["replay"]
     inlines = [AttemptInline]
     fields = [
@@ -41,15 +43,6 @@ class CallbackAdmin(admin.ModelAdmin):
         "created_at",
         "delivered_at",
     ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Callback | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Callback | None = None) -> bool:
-        return False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.change_callback")

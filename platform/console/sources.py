@@ -8,8 +8,10 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+from unfold.admin import TabularInline
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
+from console.base import ConsoleAdmin, ReadOnly
 
 
 @sensitive_variables("secrets")
@@ -20,7 +22,7 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
     return TemplateResponse(request, "admin/access/secrets.html", context)
 
 
-class KeyInline(admin.TabularInline):
+class KeyInline(TabularInline):
     model = AccessKey
     fields = ["key_id", "note", "enabled", "expires_at", "dialects", "networks", "last_used_at"]
     readonly_fields = ["key_id", "last_used_at"]
@@ -35,7 +37,8 @@ class KeyInline(admin.TabularInline):
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(admin.ModelAdmin):
+class BusinessSourceAdmin(ConsoleAdmin):
+    source_path = "pk"
     list_display = [
         "name",
         "title",
@@ -48,7 +51,6 @@ class BusinessSourceAdmin(admin.ModelAdmin):
     ]
     list_filter = ["enabled", "nsfw_policy", "strict"]
     search_fields = ["name", "title"]
-    show_full_result_count = False
     inlines = [KeyInline]
     actions = ["create_key", "create_callback_secret"]
 
@@ -73,12 +75,12 @@ class BusinessSourceAdmin(admin.ModelAdmin):
 
 
 @admin.register(AccessKey)
-class AccessKeyAdmin(admin.ModelAdmin):
+class AccessKeyAdmin(ConsoleAdmin):
+    source_path = "source"
     list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
     list_filter = ["enabled", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
-    show_full_result_count = False
     fields = [
         "key_id",
         "source",
@@ -108,17 +110,8 @@ class AccessKeyAdmin(admin.ModelAdmin):
 
 
 @admin.register(Posting)
-class PostingAdmin(admin.ModelAdmin):
+class PostingAdmin(ReadOnly, ConsoleAdmin):
+    source_path = "source"
     list_display = ["created_at", "source", "kind", "amount", "job_id"]
     list_filter = ["kind", "source"]
     list_select_related = ["source"]
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

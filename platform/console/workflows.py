@@ -9,22 +9,23 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.admin import TabularInline
 
+from console.base import ConsoleAdmin
+from jobs.models import Backend, Runner
+from jobs.runner_client import RunnerClient, RunnerError
 from models_registry.models import WorkflowRule, WorkflowTemplate
-
-from .models import Backend, Runner
-from .runner_client import RunnerClient, RunnerError
 
 SHOWN = 5  # problems of a template on one runner
 
 
-class WorkflowRuleInline(admin.TabularInline):
+class WorkflowRuleInline(TabularInline):
     model = WorkflowRule
     extra = 0
 
 
 @admin.register(WorkflowTemplate)
-class WorkflowTemplateAdmin(admin.ModelAdmin):
+class WorkflowTemplateAdmin(ConsoleAdmin):
     inlines = [WorkflowRuleInline]
     list_display = ["name", "purpose", "enabled"]
     list_filter = ["enabled", "purpose"]
@@ -32,7 +33,6 @@ class WorkflowTemplateAdmin(admin.ModelAdmin):
     fields = ["name", "enabled", "purpose", "graph", "slots"]
     actions = ["check_on_runners"]
     save_as = True
-    show_full_result_count = False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

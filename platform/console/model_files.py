@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django_q.tasks import async_task
 
+from console.base import ConsoleAdmin
 from models_registry.models import (
     Checkpoint,
     ControlNet,
@@ -23,9 +24,6 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
-    PromptStyle,
-    StylePreset,
-    StylePresetLora,
     Upscaler,
     Vae,
 )
@@ -42,7 +40,6 @@ DECIDED = [
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
-SIZES = ["long_side", "width", "height"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
@@ -56,7 +53,7 @@ class ModelFileForm(forms.ModelForm):
 
 
 @admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
-class ModelOfAKindAdmin(admin.ModelAdmin):
+class ModelOfAKindAdmin(ConsoleAdmin):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
     readonly_fields = [*FOUND, *STATE]
@@ -79,7 +76,6 @@ class ModelOfAKindAdmin(admin.ModelAdmin):
         "allowed_sources",
     ]
     search_fields = ["name", "path", "sha256"]
-    show_full_result_count = False
     actions = ["enable", "disable", "make_default"]
     change_list_template = "admin/models_registry/change_list.html"
 
@@ -152,43 +148,3 @@ class ModelFileAdmin(ModelOfAKindAdmin):
 
     list_display = ["name", "kind", *ModelOfAKindAdmin.list_display[1:]]
     list_filter = ["kind", *ModelOfAKindAdmin.list_filter]
-
-
-@admin.register(PromptStyle)
-class PromptStyleAdmin(admin.ModelAdmin):
-    list_display = ["name", "prompt", "negative_prompt"]
-    list_filter = ["allowed_sources"]
-    search_fields = ["name", "prompt", "negative_prompt"]
-    filter_horizontal = ["allowed_sources"]
-    show_full_result_count = False
-
-
-class StylePresetLoraInline(admin.TabularInline):
-    model = StylePresetLora
-    extra = 0
-
-
-@admin.register(StylePreset)
-class StylePresetAdmin(admin.ModelAdmin):
-    inlines = [StylePresetLoraInline]
-    list_display = ["key", "variant", "title", "task", "checkpoint", "control_model", "enabled"]
-    list_filter = ["enabled", "task", "allowed_sources"]
-    list_select_related = ["checkpoint", "control_model"]
-    search_fields = ["key", "variant", "title"]
-    filter_horizontal = ["allowed_sources"]
-    show_full_result_count = False
-    save_as = True
-    fieldsets = [
-        (None, {"fields": ["key", "variant", "title", "enabled", "allowed_sources"]}),
-        (_("Pipeline"), {"fields": ["task", "checkpoint", "vae", "sampler", "scheduler"]}),
-        (_("Words"), {"fields": ["prompt", "negative_prompt", "prompt_required"]}),
-        (
-            _("Defaults"),
-            {"fields": ["steps", "guidance_scale", "strength", "clip_skip", "keep_texture", *SIZES]},
-        ),
-        (
-            _("ControlNet"),
-            {"fields": ["control_module", "control_model", "control_weight", "control_optional"]},
-        ),
-        (_("Limits"), {"fields": ["max_steps", "max_long_side"]}),
-    ]

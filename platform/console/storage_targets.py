@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from .models import StorageTarget, storage_choices
+from console.base import ConsoleAdmin
+from jobs.storage_targets.models import StorageTarget, storage_choices
 
 
 class StorageTargetForm(forms.ModelForm):
@@ -18,10 +19,9 @@ class StorageTargetForm(forms.ModelForm):
 
 
 @admin.register(StorageTarget)
-class StorageTargetAdmin(admin.ModelAdmin):
+class StorageTargetAdmin(ConsoleAdmin):
     form = StorageTargetForm
     list_display = ["channel", "visibility", "enabled", "storage", "folder", "public_host"]
     list_filter = ["enabled", "visibility", "allowed_sources"]
     search_fields = ["channel"]
     filter_horizontal = ["allowed_sources"]
-    show_full_result_count = False

@@ -1,4 +1,4 @@
-"""Jobs, read-only but for their cancelling, and the runners."""
+"""Jobs, read-only but for their cancelling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import uuid
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -17,19 +16,16 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
-from jobs import (
-    lifecycle,
-    workflow_admin,  # noqa: F401
-)
-from jobs.callbacks import admin as callbacks_admin  # noqa: F401
-from jobs.models import Job, Output, OutputKind, Runner, Transition
+from console.base import ConsoleAdmin, ReadOnly
+from jobs import lifecycle
+from jobs.models import Job, Output, OutputKind, Transition
 from jobs.pictures import read_output
-from jobs.storage_targets import admin as storage_targets_admin  # noqa: F401
 from jobs.thumbnails import thumbnail
 
 
-class TransitionInline(admin.TabularInline):
+class TransitionInline(TabularInline):
     model = Transition
     fields = ["at", "from_state", "to_state", "note"]
     readonly_fields = ["at", "from_state", "to_state", "note"]
@@ -39,12 +35,12 @@ class TransitionInline(admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(ReadOnly, ConsoleAdmin):
+    source_path = "source"
     list_display = ["short_id", "state", "source", "dialect", "checkpoint", "lane", "created_at", "duration"]
     list_filter = ["state", "dialect", "lane", "source", "created_at"]
     search_fields = ["external_id__startswith"]
     search_help_text = _("A job's id, or the beginning of the caller's id.")
-    show_full_result_count = False
     actions = ["cancel"]
     inlines = [TransitionInline]
     fieldsets = [
@@ -69,15 +65,6 @@ class JobAdmin(admin.ModelAdmin):
         (_("cost"), {"fields": ["cost_estimate", "cost", "engine_seconds", "device_seconds"]}),
         (_("request"), {"fields": ["checkpoint", "received_json", "request_json"]}),
     ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.change_job")
@@ -162,51 +149,3 @@ class JobAdmin(admin.ModelAdmin):
 def _pretty(value: Any) -> SafeString:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text)
-
-
-class RunnerForm(forms.ModelForm):
-    url = forms.URLField(label=_("address"), max_length=300, assume_scheme="http")
-    new_token = forms.CharField(
-        label=_("new token"),
-        required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("Empty: it stays as it is. A runner without one uses RUNNER_TOKEN."),
-    )
-
-    def save(self, commit: bool = True) -> Any:
-        if self.cleaned_data["new_token"]:
-            self.instance.token = self.cleaned_data["new_token"]
-        return super().save(commit)
-
-
-@admin.register(Runner)
-class RunnerAdmin(admin.ModelAdmin):
-    form = RunnerForm
-    list_display = ["name", "url", "backend", "enabled", "draining", "slots", "device", "seen_at", "problem"]
-    list_filter = ["enabled", "draining", "backend"]
-    show_full_result_count = False
-    fields = [
-        "name",
-        "url",
-        "backend",
-        "new_token",
-        "enabled",
-        "draining",
-        "slots",
-        "device",
-        "memory_bytes",
-        "version",
-        "models_of_its_own",
-        "seen_at",
-        "problem",
-    ]
-    readonly_fields = [
-        *["slots", "device", "memory_bytes", "version", "models_of_its_own", "seen_at", "problem"]
-    ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
-        return super().get_queryset(request).defer("token", "nodes")
-
-    @admin.display(description=_("own model files"))
-    def models_of_its_own(self, runner: Runner) -> str:
-        return ", ".join(runner.own_files.order_by("path").values_list("path", flat=True)) or "–"

@@ -1,0 +1,14 @@
+"""What the console shows. Django looks for this module; each part registers its pages."""
+
+from console import (  # noqa: F401
+    background,
+    callbacks,
+    jobs,
+    model_files,
+    runners,
+    sources,
+    storage_targets,
+    styles,
+    users,
+    workflows,
+)

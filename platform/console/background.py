@@ -1,0 +1,31 @@
+"""The background cluster's tasks, as django-q2 shows them, in the console's clothes."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django_q import admin as theirs
+from django_q.models import Failure, OrmQ, Schedule, Success
+from unfold.admin import ModelAdmin
+
+for _model in (Failure, OrmQ, Schedule, Success):
+    admin.site.unregister(_model)
+
+
+@admin.register(Failure)
+class FailureAdmin(theirs.FailAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(Success)
+class SuccessAdmin(theirs.TaskAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(theirs.ScheduleAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(OrmQ)
+class QueueAdmin(theirs.QueueAdmin, ModelAdmin):
+    pass

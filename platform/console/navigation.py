@@ -1,0 +1,92 @@
+"""The console's side bar: what ops do all day first, what they set up once last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
+
+GROUPS: list[tuple[str | Promise, list[Item]]] = [
+    (
+        _("Work"),
+        [
+            (_("Jobs"), "image", "jobs_job"),
+            (_("Callbacks"), "webhook", "jobs_callback"),
+            (_("Runners"), "memory", "jobs_runner"),
+        ],
+    ),
+    (
+        _("Tenants"),
+        [
+            (_("Business sources"), "storefront", "access_businesssource"),
+            (_("Access keys"), "key", "access_accesskey"),
+            (_("Ledger"), "receipt_long", "access_posting"),
+        ],
+    ),
+    (
+        _("Models"),
+        [
+            (_("All files"), "folder_open", "models_registry_modelfile"),
+            (_("Checkpoints"), "deployed_code", "models_registry_checkpoint"),
+            (_("LoRAs"), "tune", "models_registry_lora"),
+            (_("VAEs"), "filter_vintage", "models_registry_vae"),
+            (_("ControlNets"), "account_tree", "models_registry_controlnet"),
+            (_("Embeddings"), "data_array", "models_registry_embedding"),
+            (_("Upscalers"), "zoom_in", "models_registry_upscaler"),
+            (_("Matting"), "content_cut", "models_registry_matting"),
+            (_("NSFW detectors"), "visibility_off", "models_registry_nsfwdetector"),
+            (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
+        ],
+    ),
+    (
+        _("Looks"),
+        [
+            (_("Style presets"), "palette", "models_registry_stylepreset"),
+            (_("Prompt styles"), "text_fields", "models_registry_promptstyle"),
+            (_("Workflow templates"), "schema", "models_registry_workflowtemplate"),
+        ],
+    ),
+    (
+        _("Platform"),
+        [
+            (_("Storage targets"), "cloud_upload", "jobs_storagetarget"),
+            (_("Users"), "person", "auth_user"),
+            (_("Roles"), "group", "auth_group"),
+            (_("Schedules"), "schedule", "django_q_schedule"),
+            (_("Failed background tasks"), "error", "django_q_failure"),
+        ],
+    ),
+]
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")}]
+    groups = [
+        {"title": title, "separator": True, "items": [_item(*item) for item in items]}
+        for title, items in GROUPS
+    ]
+    return [{"title": "", "items": pages}, *(group for group in groups if _shows_any(group, request))]
+
+
+def _item(title: str | Promise, icon: str, model: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{model}_changelist"),
+        "permission": _may_view(model),
+    }
+
+
+def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+    app, name = model.rsplit("_", 1)
+    return lambda request: request.user.has_perm(f"{app}.view_{name}")
+
+
+def _shows_any(group: dict[str, Any], request: HttpRequest) -> bool:
+    return any(item["permission"](request) for item in group["items"])
