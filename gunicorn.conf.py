@@ -18,8 +18,9 @@ threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it
 graceful_timeout = 10
 keepalive = 30
-# No access log: its lines would have query strings, and those may have keys. The platform writes lines of its own.
 logconfig_dict = logs.configuration(os.environ.get("LOG_FORMAT", "line"))
 logconfig_dict["loggers"] |= {
-    name: {"handlers": [], "propagate": True} for name in ("gunicorn.error", "gunicorn.access")
+    "gunicorn.error": {"handlers": [], "propagate": True},
+    # Its lines have query strings, and those may have keys. The platform writes lines of its own.
+    "gunicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
 }

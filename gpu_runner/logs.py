@@ -67,6 +67,7 @@ class Json(JsonFormatter):
         super().__init__(fields, rename_fields=names, timestamp="time", json_ensure_ascii=False, **options)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        log_data.pop("request", None)  # Django's, whose name has the query string
         return {name: value for name, value in log_data.items() if value != NOTHING}
 
     def format(self, record: logging.LogRecord) -> str:
@@ -91,7 +92,8 @@ def configuration(log_format: str = "line", level: str = "INFO") -> dict[str, An
                 "filters": ["context"],
             }
         },
-        "loggers": {"httpx": {"level": "WARNING"}},
+        # Of every answer from 400 on, Django would tell the path; the log of requests has told the route.
+        "loggers": {"httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
         "root": {"handlers": ["console"], "level": level},
     }
 
