@@ -63,5 +63,5 @@ def _sums(since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
         "hour", "source_id", "state", "error_code"
     )
     for row in grouped.annotate(jobs=Count("pk"), total=Sum("cost"), seconds=Sum("device_seconds")):
-        key = {name: row[name] for name in ("hour", "source_id", "state", "error_code", "jobs")}  # type: ignore[literal-required]
+        key = {name: row[name] for name in ("hour", "source_id", "state", "error_code", "jobs")}
         yield {**key, "cost": row["total"], "device_seconds": row["seconds"]}
