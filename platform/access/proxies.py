@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from access.models import in_networks
+from access.networks import in_networks
 
 
 class ClientAddress:

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from access.models import in_networks
+from access.networks import in_networks
 
 from . import readiness
 from .metrics import exposition

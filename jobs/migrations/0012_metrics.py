@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_membership'),
-        ('jobs', '0009_workflows'),
+        ('jobs', '0011_job_ends'),
         ('models_registry', '0010_shipped_workflows'),
     ]
 
@@ -20,9 +20,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='callbackattempt',
             index=models.Index(fields=['at'], name='attempt_at'),
-        ),
-        migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['finished_at'], name='job_ended'),
         ),
     ]
