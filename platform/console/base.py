@@ -27,7 +27,10 @@ class ConsoleAdmin(ModelAdmin):
         sources = visible_sources(request.user)
         if sources is None:
             return rows
-        return rows.filter(**{f"{self.source_path}__in": sources}) if self.source_path else rows.none()
+        if not self.source_path:
+            return rows.none()
+        # Their ids, not a subquery: of one id the database knows which index has its rows in order.
+        return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
 
 
 class ReadOnly:
