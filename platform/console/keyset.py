@@ -31,7 +31,7 @@ class Cursor:
     def read(cls, text: str, model: type[Model]) -> Cursor:
         at, _space, pk = text.partition("_")
         try:
-            model._meta.pk.to_python(pk)  # type: ignore[union-attr]
+            model._meta.pk.to_python(pk)
             return cls(datetime.strptime(at, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC), pk)
         except (ValueError, ValidationError) as error:
             raise IncorrectLookupParameters from error
@@ -74,7 +74,7 @@ class KeysetChangeList(ChangeList):
         ):  # another filter or search, whose form is made of these, begins with its newest
             for params in (rest, self.params, self.filter_params):
                 params.pop(name, None)
-        request.GET = rest
+        request.GET = rest  # type: ignore[assignment]
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
         wanted: dict[str, Any] = super().get_filters_params(params)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 
+from console.base import ConsoleAdmin
 from jobs import lifecycle, repeating
 from jobs.callbacks import outbox
 from jobs.callbacks.models import Callback, CallbackState
 from jobs.errors import Refused
 from jobs.models import Job, State
-
-if TYPE_CHECKING:
-    Base = ModelAdmin
-else:
-    Base = object
 
 REPLAYED = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 
@@ -41,7 +37,7 @@ def may_rerun(job: Job) -> bool:
     return job.state == State.SUCCEEDED
 
 
-class JobActions(Base):
+class JobActions(ConsoleAdmin):
     """Each is written to the history of the job, and of the new one where there is one."""
 
     actions = ("cancel", "retry", "rerun")
@@ -51,6 +47,13 @@ class JobActions(Base):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("jobs.change_callback"))
+
+    def visible_job(self, request: HttpRequest, job_id: uuid.UUID) -> Job:
+        """Raises PermissionDenied, or Http404: for another tenant's job just as for one that never was."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job: Job = get_object_or_404(self.get_queryset(request), pk=job_id)
+        return job
 
     # From the list ------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -20,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
-from console.base import ConsoleAdmin, ReadOnly
+from console.base import ReadOnly
 from console.jobs import comparing, filters, live, page, pictures
 from console.jobs.actions import JobActions
 from console.keyset import KeysetChangeList
@@ -29,7 +30,7 @@ from jobs.searching import search
 
 
 @admin.register(Job)
-class JobAdmin(JobActions, ReadOnly, ConsoleAdmin):
+class JobAdmin(ReadOnly, JobActions):
     source_path = "source"
     list_display = [
         "picture",
@@ -110,11 +111,12 @@ class JobAdmin(JobActions, ReadOnly, ConsoleAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
+        kept = partial(view, cacheable=True)  # by the browser; these say for how long
         job = "<uuid:job_id>/"
         return [
-            path(job + "pictures/<int:index>/", view(self.picture_view), name="jobs_job_picture"),
+            path(job + "pictures/<int:index>/", kept(self.picture_view), name="jobs_job_picture"),
             path(
-                job + "pictures/<int:index>/thumbnail/", view(self.thumbnail_view), name="jobs_job_thumbnail"
+                job + "pictures/<int:index>/thumbnail/", kept(self.thumbnail_view), name="jobs_job_thumbnail"
             ),
             path(job + "live/", view(self.live_view), name="jobs_job_live"),
             path(job + "preview/", view(self.preview_view), name="jobs_job_preview"),
@@ -131,7 +133,7 @@ class JobAdmin(JobActions, ReadOnly, ConsoleAdmin):
         try:
             job = self.visible_job(request, uuid.UUID(object_id))
         except ValueError:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         told = page.context(job, request, may_operate=self.has_operate_permission(request))
         return TemplateResponse(
             request,
@@ -172,13 +174,6 @@ class JobAdmin(JobActions, ReadOnly, ConsoleAdmin):
 
     def thumbnail_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
         return pictures.small(request, self._output(request, job_id, index))
-
-    def visible_job(self, request: HttpRequest, job_id: uuid.UUID) -> Job:
-        """Raises PermissionDenied, or Http404: for another tenant's job just as for one that never was."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        job: Job = get_object_or_404(self.get_queryset(request), pk=job_id)
-        return job
 
     def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         if not self.has_view_permission(request):

@@ -42,4 +42,4 @@ def _answer(request: HttpRequest, tag: str, content_type: str, read: Callable[[]
             raise Http404 from None
     response["ETag"] = tag
     response["Cache-Control"] = CACHING
-    return response  # type: ignore[no-any-return]
+    return response

@@ -67,6 +67,7 @@ def _expected(job: Job, told: Outlook) -> str:
 def seconds(span: float) -> str:
     if span < 10:
         return _("%(n).1f s") % {"n": span}
+    span = round(span)
     if span < 120:
         return _("%(n)d s") % {"n": span}
     if span < 7200:

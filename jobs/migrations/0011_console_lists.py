@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_membership'),
-        ('jobs', '0009_workflows'),
+        ('jobs', '0010_postings_of_jobs'),
         ('models_registry', '0010_shipped_workflows'),
     ]
 
