@@ -143,7 +143,9 @@ class JobAdmin(ReadOnly, ConsoleAdmin):
     def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return get_object_or_404(Output, job_id=job_id, kind=OutputKind.PICTURE, index=index)
+        return get_object_or_404(
+            Output, job__in=self.get_queryset(request), job_id=job_id, kind=OutputKind.PICTURE, index=index
+        )
 
 
 def _pretty(value: Any) -> SafeString:
