@@ -257,6 +257,10 @@ class Job(models.Model):
             models.Index(
                 fields=["repeats"], condition=models.Q(repeats__isnull=False), name="job_repetitions"
             ),
+            # Partial: a queued job is not in it. SQLite does see that a comparison implies "is not null".
+            models.Index(
+                fields=["finished_at"], name="job_ends", condition=models.Q(finished_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
+from access.tenancy import visible_sources
 from console.base import ReadOnly
 from console.jobs import comparing, filters, live, page, pictures
 from console.jobs.actions import JobActions
@@ -66,6 +67,11 @@ class JobAdmin(ReadOnly, JobActions):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        if visible_sources(request.user) is None:
+            return list(self.list_filter)
+        return [kept for kept in self.list_filter if kept not in filters.NOT_FOR_TENANTS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # The long fields are for the job's own page; the secrets of key and runner are for none.

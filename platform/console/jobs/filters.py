@@ -132,3 +132,5 @@ SPANS: dict[str, tuple[Any, Span]] = {
     "week": (_("the last 7 days"), lambda now: (now - 7 * DAY, now + DAY)),
     "month": (_("the last 30 days"), lambda now: (now - 30 * DAY, now + DAY)),
 }
+
+NOT_FOR_TENANTS = (CheckpointFilter, RunnerFilter)  # whose choices are everybody's

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_membership'),
-        ('jobs', '0010_postings_of_jobs'),
+        ('jobs', '0011_job_ends'),
         ('models_registry', '0010_shipped_workflows'),
     ]
 
