@@ -56,6 +56,7 @@ class Submission:
     workflow: WorkflowTemplate | None = None  # chosen at admission
     styles: tuple[str, ...] = ()  # a req_key, or styles that the request names: ops may map them to workflows
     storage_target: StorageTarget | None = None
+    repeats: Job | None = None  # the job that it is to be drawn again for
     note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
 
 
@@ -187,6 +188,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         operation=submission.operation,
         external_id=submission.external_id,
         id_may_repeat=submission.id_may_repeat,
+        repeats=submission.repeats,
         has_callback=submission.callback is not None,
         backend=submission.backend,
         workflow=submission.workflow,
