@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from console.base import ConsoleAdmin, ReadOnly
+from console.watching import job_state
 from jobs import lifecycle
 from jobs.models import Job, Output, OutputKind, Transition
 from jobs.pictures import read_output
@@ -73,6 +74,7 @@ class JobAdmin(ReadOnly, ConsoleAdmin):
         view = self.admin_site.admin_view
         picture, small = view(self.picture_view), view(self.thumbnail_view)
         return [
+            path("<uuid:job_id>/state/", view(job_state), name="jobs_job_state"),
             path("<uuid:job_id>/pictures/<int:index>/", picture, name="jobs_job_picture"),
             path("<uuid:job_id>/pictures/<int:index>/thumbnail/", small, name="jobs_job_thumbnail"),
             *super().get_urls(),
