@@ -6,6 +6,7 @@ Written from observation, for tests. With ``newer`` it takes canonical UUIDs alo
 from __future__ import annotations
 
 import asyncio
+import graphlib
 import hashlib
 import io
 import itertools
@@ -332,8 +333,9 @@ class Double:
         state: dict[str, Any] = {"status_str": "success", "completed": True}
         outputs: dict[str, Any] = {}
         try:
-            for key, node in graph.items():
+            for key in _inputs_first(graph):
                 self._must_live(epoch)
+                node = graph[key]
                 if key in cached:
                     if node["class_type"] == "SaveImage":
                         outputs[key] = {"images": self._saved[keys[key]]}
@@ -490,6 +492,15 @@ def _input_problem(
         message = f"Value {value} smaller than min of {limits['min']}"
         return {"type": "value_smaller_than_min", "message": message, "details": name, "extra_info": extra}
     return None
+
+
+def _inputs_first(graph: dict[str, Any]) -> list[str]:
+    """As the server runs the nodes, whatever their order in the file."""
+    links = {
+        key: {value[0] for value in node["inputs"].values() if isinstance(value, list)}
+        for key, node in graph.items()
+    }
+    return list(graphlib.TopologicalSorter(links).static_order())
 
 
 def _content_key(graph: dict[str, Any], key: str) -> str:
