@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from access.encryption import EncryptedTextField
 
 
-def _is_network(text: object) -> bool:
+def is_network(text: object) -> bool:
     try:
         ipaddress.ip_network(text if isinstance(text, str) else "")
     except ValueError:
@@ -42,7 +42,7 @@ PLACE = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 
 
 def _is_place(text: object) -> bool:
-    return isinstance(text, str) and (_is_network(text) or PLACE.fullmatch(text) is not None)
+    return isinstance(text, str) and (is_network(text) or PLACE.fullmatch(text) is not None)
 
 
 class NsfwPolicy(models.TextChoices):
@@ -148,7 +148,7 @@ class BusinessSource(models.Model):
     def clean(self) -> None:
         if not isinstance(self.reachable, list) or not all(map(_is_place, self.reachable)):
             raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
-        if not isinstance(self.keyless_networks, list) or not all(map(_is_network, self.keyless_networks)):
+        if not isinstance(self.keyless_networks, list) or not all(map(is_network, self.keyless_networks)):
             raise ValidationError({"keyless_networks": _("A list of networks, as 10.0.0.0/8.")})
 
 
@@ -207,6 +207,9 @@ class CallbackSecret(models.Model):
         return secret
 
 
+LONGEST_TEMPORARY_MINUTES = 36 * 60
+
+
 class AccessKey(models.Model):
     """A key id that names the caller and a secret that proves it."""
 
@@ -259,7 +262,7 @@ class AccessKey(models.Model):
     def clean(self) -> None:
         if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
             raise ValidationError({"dialects": _("A list of names.")})
-        if not isinstance(self.networks, list) or not all(map(_is_network, self.networks)):
+        if not isinstance(self.networks, list) or not all(map(is_network, self.networks)):
             raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")})
 
     def proves(self, secret: str) -> bool:
