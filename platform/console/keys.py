@@ -28,7 +28,7 @@ from unfold.widgets import (
 )
 
 from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource, is_network
-from console.asking import ask
+from console.asking import AskForm, ask
 from console.base import ConsoleAdmin
 from jobs.picture_urls import base_url
 
@@ -42,7 +42,7 @@ def dialect_choices() -> list[tuple[str, str]]:
     ]
 
 
-class NewKeyForm(forms.Form):
+class NewKeyForm(AskForm):
     note = forms.CharField(
         label=gettext_lazy("note"),
         max_length=200,
@@ -72,7 +72,7 @@ class NewKeyForm(forms.Form):
         return networks
 
 
-class TemporaryKeyForm(forms.Form):
+class TemporaryKeyForm(AskForm):
     minutes = forms.IntegerField(
         label=gettext_lazy("minutes"),
         min_value=1,

@@ -46,6 +46,11 @@ STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
 class ModelFileForm(forms.ModelForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "aliases" in self.fields:  # not where the page is only looked at
+            self.fields["aliases"].widget.attrs["rows"] = 2
+
     def clean_name(self) -> str:
         """The kind is not in the form, so Django would leave this to the database."""
         name = self.cleaned_data["name"]
@@ -59,7 +64,7 @@ class ModelOfAKindAdmin(Scanning, Uploading, Sampling):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
     readonly_fields = [*FOUND, *STATE]
-    filter_horizontal = ["allowed_sources"]
+    autocomplete_fields = ["allowed_sources"]
     list_display = [
         "sample",
         "name",

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from console.asking import AskForm
 from console.base import ConsoleAdmin
 from console.registry.access import check, may
 from models_registry import uploads
@@ -107,7 +108,7 @@ class Uploading(ConsoleAdmin):
         return JsonResponse({})
 
 
-class KindForm(forms.Form):
+class KindForm(AskForm):
     kind = forms.ChoiceField(
         label=gettext_lazy("kind"),
         choices=[(kind, Kind(kind).label) for kind in FOLDERS],
