@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -13,20 +14,22 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from access import bookkeeping
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
 
-from . import cost, ledger, pictures, places, refusals, wakeups, workflows
+from . import cost, ledger, pictures, places, quotas, refusals, wakeups, workflows
 from . import idempotency as idempotency_keys
 from .callbacks import outbox
 from .callbacks.outbox import CallbackRequest
 from .completion import completed
-from .errors import QueueFull
+from .errors import QueueFull, Refused
 from .idempotency import Idempotency
 from .model_files import Resolution, resolve_all
 from .models import Backend, Job, Lane, State, Transition, request_as_json
+from .quotas import Allowance
 from .storage_targets.models import StorageTarget
 
 RETRY_WHEN_FULL_S = 10
@@ -70,12 +73,14 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if known is not None:
         return known, False
     submission = workflows.routed(submission)
-    refusals.check(submission.source, submission.request, submission.backend)
+    refusals.check(submission.source, submission.key, submission.request, submission.backend)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     submission = with_choices(submission)
     workflows.check(submission)
     files = resolve_all(submission.source, submission.request, submission.backend)
+    for refused in refusals.forbidden_models(submission.key, files):
+        raise refused
     pictures.store_inputs(submission.request, submission.pictures)
     try:
         return _insert(submission, files), True
@@ -125,8 +130,8 @@ _BY_CALLERS_ID = Statement(
 
 @transaction.atomic
 def _insert(submission: Submission, files: Resolution) -> Job:
-    _take_a_place_in_the_queue(submission.source)
     job = planned_job(submission, files)
+    _must_have_room(job)
     job.save(force_insert=True)
     Transition.objects.create(job=job, to_state=State.QUEUED, note=submission.note[:300])
     ledger.reserve(job)
@@ -143,18 +148,28 @@ def _promise(submission: Submission, job: Job) -> None:
         idempotency_keys.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
 
 
-def _take_a_place_in_the_queue(source: BusinessSource) -> None:
-    """Under a lock of the source's row, so that the length is not passed by two requests at once."""
-    if full := queue_full(source, places.locked_limits(source.pk).queued):
-        raise full
+def _must_have_room(job: Job) -> None:
+    """Under a lock of its accounts, so that no limit is passed by two requests at once."""
+    accounts = bookkeeping.locked(job.source_id, job.key_id)
+    allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
+    for refused in chain(queue_full(job.source, job.key), over_quota(job, allowed)):
+        raise refused
 
 
-def queue_full(source: BusinessSource, limit: int) -> QueueFull | None:
-    if places.taken(source.pk, State.QUEUED) < limit:
-        return None
+def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
+    return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
+
+
+def queue_full(source: BusinessSource, key: AccessKey | None) -> Iterator[Refused]:
     message = _("%(source)s already has %(limit)d jobs in the queue.")
-    words = {"source": source.name, "limit": limit}
-    return QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
+    if places.taken(source.pk, State.QUEUED) >= source.max_queued_jobs:
+        words = {"source": source.name, "limit": source.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
+    if key is None or key.max_queued_jobs is None:
+        return
+    if places.taken_by_key(source.pk, key.pk, State.QUEUED) >= key.max_queued_jobs:
+        words = {"source": key.key_id, "limit": key.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:

@@ -35,6 +35,22 @@ class QueueFull(Refused):
     code = "queue_full"
 
 
+class QuotaSpent(Refused):
+    """Of a day or a month: it renews itself."""
+
+    code = "quota_exhausted"
+
+
+class BudgetSpent(Refused):
+    code = "budget_exhausted"
+
+
+class ModelNotAllowed(Refused):
+    """Its source may use the file; the key may not."""
+
+    code = "model_not_allowed"
+
+
 class Unsupported(Refused):
     code = "unsupported"
 

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from access import bookkeeping
+from access.accounts import MICROS
 from access.models import Posting
 from statements import Statement, given
 
@@ -14,16 +16,22 @@ from .models import Job, Usage
 
 
 def reserve(job: Job) -> None:
-    """In the transaction that inserts the job."""
-    _posting(job, Posting.Kind.RESERVE, job.cost_estimate).save(force_insert=True)
+    """In the transaction that inserts the job, which has locked its accounts."""
+    images = job.request["num_images"]
+    _posting(job, Posting.Kind.RESERVE, job.cost_estimate, images).save(force_insert=True)
+    _book(job, job.cost_estimate, images)
 
 
-def close(job: Job, price: Decimal | None) -> None:
+def close(job: Job, price: Decimal | None, images: int = 0) -> None:
     """In the transaction that ends the job: what was reserved goes back, and the price is booked if there is one."""
-    postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate)]
+    reserved = job.request["num_images"]
+    postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate, -reserved)]
     if price is not None:
-        postings.append(_posting(job, Posting.Kind.SETTLE, price))
+        postings.append(_posting(job, Posting.Kind.SETTLE, price, images))
+    bookkeeping.locked(job.source_id, job.key_id)
     Posting.objects.bulk_create(postings)
+    difference = sum((posting.amount for posting in postings), Decimal(0))
+    _book(job, difference, sum(posting.images for posting in postings))
 
 
 @transaction.atomic
@@ -40,5 +48,20 @@ def charge(source_id: int, device_seconds: float, work: float, now: datetime) ->
 _LOCKED = Statement(lambda: Usage.objects.select_for_update().filter(source=given("source")).order_by())
 
 
-def _posting(job: Job, kind: Posting.Kind, amount: Decimal) -> Posting:
-    return Posting(source_id=job.source_id, job_id=job.pk, kind=kind, amount=amount)
+def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Posting:
+    return Posting(
+        source_id=job.source_id,
+        key_id=job.key_id,
+        job_id=job.pk,
+        kind=kind,
+        amount=amount,
+        images=images,
+        day=bookkeeping.accounting_day(job.created_at),
+        dialect=job.dialect,
+        model=job.request["checkpoint"][:200],
+    )
+
+
+def _book(job: Job, amount: Decimal, images: int) -> None:
+    day, micros = bookkeeping.accounting_day(job.created_at), int(amount * MICROS)
+    bookkeeping.book(job.source_id, job.key_id, day=day, images=images, micros=micros)

@@ -82,7 +82,7 @@ _QUEUED: Statement[tuple[int, int]] = Statement(
 
 
 def _source_has_room(source_id: int) -> bool:
-    limit = places.locked_limits(source_id).running
+    limit = places.locked_running_limit(source_id)
     return places.taken(source_id, State.RUNNING) < limit
 
 
@@ -208,7 +208,7 @@ def _succeed(
     }
     drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
     counts: dict[str, Any] = {"images_done": drawn, "interrupted": interrupted}
-    _end(job, State.SUCCEEDED, held=lease.attempt, settled=price, **figures, **counts)
+    _end(job, State.SUCCEEDED, held=lease.attempt, settled=price, images=drawn, **figures, **counts)
     Output.objects.bulk_create(outputs)
 
 
@@ -264,11 +264,12 @@ def _end(
     note: str = "",
     held: int | None = None,
     settled: Decimal | None = None,
+    images: int = 0,
     **fields: Any,
 ) -> None:
     """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job.
 
-    What was reserved is released, and ``settled``, the price, is booked.
+    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for.
     """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
@@ -279,7 +280,7 @@ def _end(
     else:
         _must_move(Lease(job.pk, held), to, note=note, **fields)
     _NO_PREVIEW.run(job_id=job.pk)
-    ledger.close(job, settled)
+    ledger.close(job, settled, images)
     if job.has_callback:
         outbox.job_ended(job.pk)
     wakeups.ring({wakeups.ENDED: str(job.pk), wakeups.WORK: ""})

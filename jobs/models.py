@@ -224,6 +224,10 @@ class Job(models.Model):
             models.Index(fields=["source", "external_id"], name="job_by_callers_id"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
             models.Index(fields=["-created_at"], name="job_newest"),
+            # Partial: a queued job is not in it. SQLite does see that a comparison implies "is not null".
+            models.Index(
+                fields=["finished_at"], name="job_ends", condition=models.Q(finished_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from access.models import BusinessSource
 from statements import Statement, given
@@ -12,21 +12,23 @@ from statements import Statement, given
 from .models import Job, State
 
 
-class Limits(NamedTuple):
-    queued: int
-    running: int
-
-
-def locked_limits(source_id: int) -> Limits:
-    """Until the transaction ends nobody else admits or claims for this source, so that a limit holds for two at once."""
-    limits = _LOCKED.first(source=source_id)
-    if limits is None:
+def locked_running_limit(source_id: int) -> int:
+    """Until the transaction ends nobody else claims for this source, so that a limit holds for two at once."""
+    limit = _LOCKED.first(source=source_id)
+    if limit is None:
         raise BusinessSource.DoesNotExist
-    return Limits(*limits)
+    return limit
 
 
 def taken(source_id: int, state: State) -> int:
-    counted = _TAKEN.first(source=source_id, state=state)
+    return _jobs(_TAKEN.first(source=source_id, state=state))
+
+
+def taken_by_key(source_id: int, key_id: int, state: State) -> int:
+    return _jobs(_TAKEN_BY_KEY.first(source=source_id, key=key_id, state=state))
+
+
+def _jobs(counted: dict[str, int] | None) -> int:
     return counted["jobs"] if counted else 0
 
 
@@ -34,15 +36,14 @@ _LOCKED = Statement(
     lambda: (
         BusinessSource.objects.select_for_update(no_key=True)
         .filter(pk=given("source"))
-        .values_list("max_queued_jobs", "max_concurrent_jobs")
+        .values_list("max_concurrent_jobs", flat=True)
         .order_by()
     )
 )
-_TAKEN = Statement(
-    lambda: (
-        Job.objects.filter(source=given("source"), state=given("state"))
-        .order_by()
-        .values("source")
-        .annotate(jobs=Count("pk"))
-    )
-)
+_TAKEN = Statement(lambda: _counted(Job.objects.all()))
+_TAKEN_BY_KEY = Statement(lambda: _counted(Job.objects.filter(key=given("key"))))
+
+
+def _counted(jobs: QuerySet[Job]) -> Any:
+    found = jobs.filter(source=given("source"), state=given("state"))
+    return found.order_by().values("source").annotate(jobs=Count("pk"))

@@ -6,59 +6,84 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from access.models import BusinessSource
+from access.models import AccessKey, BusinessSource
 from gpu_runner import catalogue
 from gpu_runner.protocol import GenerationRequest, Hires
 from gpu_runner.words import TooManyWords, Words
 
 from . import control_refusals
-from .errors import OverLimit, Refused, SourceDisabled, Unsupported
+from .errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
+from .model_files import Resolution
 from .models import Backend
 
 SIZES = ("width", "height", "num_inference_steps")
 
 
-def check(source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE) -> None:
+def check(
+    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> None:
     """Raises Refused."""
-    for refused in every(source, request, backend):
+    for refused in every(source, key, request, backend):
         raise refused
 
 
 def every(
-    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
 ) -> Iterator[Refused]:
     """All that speaks against it, not only the first."""
     if not source.enabled:
         yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
-    yield from _over_limits(source, request)
+    elif source.is_expired:
+        yield SourceDisabled(_("%(source)s has expired.") % {"source": source.name})
+    yield from _over_limits(source, source.name, request)
+    if key is not None:
+        yield from _over_limits(key, key.key_id, request)
     # How a prompt's steps are counted depends on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
     yield from control_refusals.every(source, request, backend)
     yield from _faces_to_keep(request)
 
 
-def _over_limits(source: BusinessSource, request: GenerationRequest) -> Iterator[Refused]:
+def forbidden_models(key: AccessKey | None, files: Resolution) -> Iterator[Refused]:
+    """Files that the source may use, and this key may not."""
+    if key is None or not key.allowed_models:
+        return
+    for file in (files.checkpoint, *files.others.values()):
+        if not key.allows_model(file.kind, file.name):
+            words = {"key": key.key_id, "name": file.name}
+            message = _("%(key)s may not use %(name)s.")
+            yield ModelNotAllowed(message % words, field=file.kind)
+
+
+def _over_limits(
+    holder: BusinessSource | AccessKey, name: str, request: GenerationRequest
+) -> Iterator[Refused]:
     yield from _each_over(
-        source, {field: getattr(request, field) for field in SIZES} | {"num_images": request.num_images}
+        holder, name, {field: getattr(request, field) for field in SIZES} | {"num_images": request.num_images}
     )
     if request.hires is not None:
-        yield from _each_over(source, {field: getattr(request.hires, field) for field in SIZES}, "hires.")
+        asked = {field: getattr(request.hires, field) for field in SIZES}
+        yield from _each_over(holder, name, asked, "hires.")
     if request.change_background is not None:
         part = request.change_background
-        yield from _each_over(source, {"width": part.output_width, "height": part.output_height}, "output_")
+        asked = {"width": part.output_width, "height": part.output_height}
+        yield from _each_over(holder, name, asked, "output_")
 
 
-def _each_over(source: BusinessSource, asked: dict[str, int], part: str = "") -> Iterator[Refused]:
+def _each_over(
+    holder: BusinessSource | AccessKey, name: str, asked: dict[str, int], part: str = ""
+) -> Iterator[Refused]:
     limits = {
-        "width": source.max_width,
-        "height": source.max_height,
-        "num_inference_steps": source.max_steps,
-        "num_images": source.max_images,
+        "width": holder.max_width,
+        "height": holder.max_height,
+        "num_inference_steps": holder.max_steps,
+        "num_images": holder.max_images,
     }
     for field, number in asked.items():
-        if number > limits[field]:
+        limit = limits[field]
+        if limit is not None and number > limit:
             message = _("%(field)s is %(asked)d; the most that %(source)s may ask for is %(limit)d.")
-            words = {"field": part + field, "asked": number, "source": source.name, "limit": limits[field]}
+            words = {"field": part + field, "asked": number, "source": name, "limit": limit}
             yield OverLimit(message % words, field=part + field)
 
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from access.encryption import decrypt, encrypt
-from access.models import AccessKey, BusinessSource, in_networks
+from access.models import AccessKey, BusinessSource
+from access.networks import in_networks
 from statements import Statement, given
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")

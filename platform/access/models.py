@@ -1,14 +1,11 @@
-"""Business sources, their access keys, and the ledger of what they reserved and used."""
+"""Business sources and their access keys."""
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 import secrets
-from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -17,25 +14,12 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from access.accounts import Account, Posting, RateBucket
 from access.encryption import EncryptedTextField
+from access.limits import KeyLimits, SourceLimits
+from access.networks import is_network
 
-
-def is_network(text: object) -> bool:
-    try:
-        ipaddress.ip_network(text if isinstance(text, str) else "")
-    except ValueError:
-        return False
-    return True
-
-
-def in_networks(address: str, networks: Iterable[str]) -> bool:
-    try:
-        caller = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # A dual-stack socket reports IPv4 callers as ::ffff:10.0.0.1.
-    caller = getattr(caller, "ipv4_mapped", None) or caller
-    return any(caller in ipaddress.ip_network(network) for network in networks)
+__all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
 
 PLACE = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
@@ -55,7 +39,7 @@ class NsfwPolicy(models.TextChoices):
     REFUSE = "refuse", _("refused: the job fails")
 
 
-class BusinessSource(models.Model):
+class BusinessSource(SourceLimits):
     """A tenant: the value of ``from``. Owns keys, limits and weight."""
 
     name = models.CharField(
@@ -72,20 +56,6 @@ class BusinessSource(models.Model):
         default=1.0,
         validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
         help_text=_("Share of the runners' time among sources that are waiting."),
-    )
-    max_concurrent_jobs = models.PositiveIntegerField(
-        _("concurrent jobs"), default=8, validators=[MinValueValidator(1)]
-    )
-    max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), default=200)
-    max_width = models.PositiveIntegerField(
-        _("largest width"), default=2048, validators=[MaxValueValidator(4096)]
-    )
-    max_height = models.PositiveIntegerField(
-        _("largest height"), default=2048, validators=[MaxValueValidator(4096)]
-    )
-    max_steps = models.PositiveIntegerField(_("most steps"), default=150, validators=[MaxValueValidator(500)])
-    max_images = models.PositiveIntegerField(
-        _("most pictures per job"), default=16, validators=[MaxValueValidator(256)]
     )
     reachable = models.JSONField(
         _("reachable places"),
@@ -146,6 +116,7 @@ class BusinessSource(models.Model):
         return self.title or self.name
 
     def clean(self) -> None:
+        super().clean()
         if not isinstance(self.reachable, list) or not all(map(_is_place, self.reachable)):
             raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
         if not isinstance(self.keyless_networks, list) or not all(map(is_network, self.keyless_networks)):
@@ -210,7 +181,7 @@ class CallbackSecret(models.Model):
 LONGEST_TEMPORARY_MINUTES = 36 * 60
 
 
-class AccessKey(models.Model):
+class AccessKey(KeyLimits):
     """A key id that names the caller and a secret that proves it."""
 
     source = models.ForeignKey(
@@ -222,16 +193,6 @@ class AccessKey(models.Model):
     session_token = EncryptedTextField(_("session token"), null=True, editable=False)
     note = models.CharField(_("note"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    dialects = models.JSONField(
-        _("dialects"), default=list, blank=True, help_text=_("Names of the dialects it may use; empty: all.")
-    )
-    networks = models.JSONField(
-        _("networks"),
-        default=list,
-        blank=True,
-        help_text=_("Networks it may call from, as 10.0.0.0/8; empty: all."),
-    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 
@@ -259,12 +220,6 @@ class AccessKey(models.Model):
         key, secret = cls.issue(source, session_token=token, expires_at=timezone.now() + lifetime)
         return key, secret, token
 
-    def clean(self) -> None:
-        if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
-            raise ValidationError({"dialects": _("A list of names.")})
-        if not isinstance(self.networks, list) or not all(map(is_network, self.networks)):
-            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")})
-
     def proves(self, secret: str) -> bool:
         # surrogatepass: bytes that were no text when they arrived prove nothing, but must not raise either.
         return hmac.compare_digest(self.secret.encode(), secret.encode(errors="surrogatepass"))
@@ -278,43 +233,3 @@ class AccessKey(models.Model):
         self.secret = secrets.token_urlsafe(32)
         self.save(update_fields=["secret"])
         return self.secret
-
-    @property
-    def is_expired(self) -> bool:
-        return self.expires_at is not None and self.expires_at <= timezone.now()
-
-    def allows_dialect(self, dialect: str) -> bool:
-        return not self.dialects or dialect in self.dialects
-
-    def allows_address(self, address: str) -> bool:
-        return not self.networks or in_networks(address, self.networks)
-
-
-class Posting(models.Model):
-    """One line of the ledger, never changed. A source's held or used amount is a sum of postings."""
-
-    class Kind(models.TextChoices):
-        RESERVE = "reserve", _("reserved")  # + held, at admission
-        RELEASE = "release", _("released")  # - held, at the end, whatever the end
-        SETTLE = "settle", _("settled")  # + used, by real work
-
-    source = models.ForeignKey(
-        BusinessSource, on_delete=models.PROTECT, related_name="postings", verbose_name=_("business source")
-    )
-    job_id = models.UUIDField(_("job"))  # by value: the ledger outlives the job's row
-    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
-    amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6, default=Decimal(0))
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("posting")
-        verbose_name_plural = _("postings")
-        ordering = ["-id"]
-        constraints = [
-            # The database itself refuses to bill a job twice.
-            models.UniqueConstraint(fields=["job_id", "kind"], name="one_posting_of_a_kind_per_job"),
-        ]
-        indexes = [models.Index(fields=["source", "kind", "created_at"], name="posting_by_source")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.amount}"

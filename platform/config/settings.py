@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.audit.AuditTrail",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -136,6 +137,7 @@ UNFOLD = {
     "SITE_SYMBOL": "palette",
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
+    "DASHBOARD_CALLBACK": "console.dashboard.dashboard",
 }
 
 # One picture in base64 passes Django's default of 2.5 MB.
@@ -196,6 +198,9 @@ FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 
 # Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
+
+# How long the console remembers who looked at what.
+AUDIT_KEEP_DAYS = env.int("AUDIT_KEEP_DAYS", default=365)
 
 # Where clients find this platform; empty: the host that they called.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")

@@ -9,6 +9,7 @@ from config.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("favicon.ico", favicon),
+    path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/", include("dialects.stablediffusionapi.urls")),

@@ -74,7 +74,7 @@ class JobAdmin(ReadOnly, ConsoleAdmin):
         view = self.admin_site.admin_view
         picture, small = view(self.picture_view), view(self.thumbnail_view)
         return [
-            path("<uuid:job_id>/state/", view(job_state), name="jobs_job_state"),
+            path("<uuid:job_id>/state/", view(job_state), name="jobs_job_watch_progress"),
             path("<uuid:job_id>/pictures/<int:index>/", picture, name="jobs_job_picture"),
             path("<uuid:job_id>/pictures/<int:index>/thumbnail/", small, name="jobs_job_thumbnail"),
             *super().get_urls(),
@@ -145,7 +145,9 @@ class JobAdmin(ReadOnly, ConsoleAdmin):
     def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return get_object_or_404(Output, job_id=job_id, kind=OutputKind.PICTURE, index=index)
+        return get_object_or_404(
+            Output, job__in=self.get_queryset(request), job_id=job_id, kind=OutputKind.PICTURE, index=index
+        )
 
 
 def _pretty(value: Any) -> SafeString:

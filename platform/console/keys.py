@@ -27,7 +27,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource, is_network
+from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
+from access.networks import is_network
 from console.asking import AskForm, ask
 from console.base import ConsoleAdmin
 from jobs.picture_urls import base_url

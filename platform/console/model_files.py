@@ -41,7 +41,7 @@ DECIDED = [
     "allowed_sources",
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
-FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
+FOUND = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
@@ -138,6 +138,10 @@ class ModelOfAKindAdmin(Scanning, Uploading, Sampling):
     @admin.display(description=_("warm on"))
     def warm(self, file: Any) -> str:
         return ", ".join(file.warm_on) or "–"
+
+    @admin.display(description="SHA-256")
+    def whole_hash(self, file: ModelFile) -> SafeString | str:
+        return format_html('<span style="overflow-wrap: anywhere">{}</span>', file.sha256) or "–"
 
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, file: ModelFile) -> str:

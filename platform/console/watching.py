@@ -31,6 +31,6 @@ def told(job: Job) -> dict[str, Any]:
         "progress": round(progress_of(job), 3),
         "error": job.error_message,
         "page": reverse("admin:jobs_job_change", args=[job.pk]),
-        "watch": reverse("admin:jobs_job_state", args=[job.pk]),
+        "watch": reverse("admin:jobs_job_watch_progress", args=[job.pk]),
         "pictures": [reverse("admin:jobs_job_picture", args=[job.pk, index]) for index in indexes],
     }

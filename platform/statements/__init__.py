@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -102,6 +102,8 @@ def _adapted(value: Any, connection: BaseDatabaseWrapper) -> Any:
             return value.hex
         case datetime():
             return connection.ops.adapt_datetimefield_value(value)
+        case date():
+            return connection.ops.adapt_datefield_value(value)
         case str():
             return str(value)  # of an enumeration, its value
         case Decimal():

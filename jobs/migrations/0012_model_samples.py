@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0009_workflows'),
+        ('jobs', '0011_job_ends'),
         ('models_registry', '0011_scan_runs'),
     ]
 

@@ -1,0 +1,109 @@
+"""Accounts beside postings. Whoever posts has locked the accounts first, so that their sums are always right."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import BigIntegerField, Case, DateField, F, Max, Q, Sum, When
+from django.db.models.functions import Cast, Coalesce, Greatest, Round
+from django.utils import timezone
+
+from access.accounts import MICROS, Account, Posting, owner_of_key, owner_of_source
+from statements import Statement, UpdateStatement, given
+
+Owner = tuple[str, dict[str, int]]  # its name, and which postings are its own
+NEVER = date.min
+
+
+def owners(source_id: int, key_id: int | None) -> list[Owner]:
+    source: Owner = (owner_of_source(source_id), {"source": source_id})
+    return [source] if key_id is None else [source, (owner_of_key(key_id), {"key_id": key_id})]
+
+
+def locked(source_id: int, key_id: int | None) -> dict[str, Account]:
+    """By owner, until the transaction ends. An account that is not there yet is made of what was posted before."""
+    wanted = owners(source_id, key_id)
+    names = _names(source_id, key_id)
+    found = {account.owner: account for account in _LOCKED.all(**names)}
+    if missing := [owner for owner in wanted if owner[0] not in found]:
+        Account.objects.bulk_create([summed(*owner) for owner in missing], ignore_conflicts=True)
+        found = {account.owner: account for account in _LOCKED.all(**names)}
+    return found
+
+
+def read(source_id: int, key_id: int | None) -> dict[str, Account]:
+    """By owner, as they are just now."""
+    found = {account.owner: account for account in _READ.all(**_names(source_id, key_id))}
+    return {name: found.get(name) or summed(name, mine) for name, mine in owners(source_id, key_id)}
+
+
+def book(source_id: int, key_id: int | None, *, day: date, images: int, micros: int) -> None:
+    """On both accounts at once. What belongs to a day or a month that is over counts in the totals alone."""
+    names = _names(source_id, key_id)
+    _BOOK.run(**names, day=day, month=day.replace(day=1), images=images, cost=micros)
+
+
+def summed(owner: str, mine: dict[str, int]) -> Account:
+    """What the postings say. Not saved."""
+    postings = Posting.objects.filter(**mine).order_by()
+    newest = postings.aggregate(day=Max("day"))["day"] or NEVER
+    month = newest.replace(day=1)
+    return Account(
+        owner=owner,
+        day=newest,
+        month=month,
+        **_sums(postings.filter(day=newest), "day"),
+        **_sums(postings.filter(day__gte=month), "month"),
+        **_sums(postings, "total"),
+    )
+
+
+def accounting_day(moment: datetime) -> date:
+    return timezone.localdate(moment)
+
+
+def _names(source_id: int, key_id: int | None) -> dict[str, str]:
+    return {
+        "source_owner": owner_of_source(source_id),
+        "key_owner": "" if key_id is None else owner_of_key(key_id),
+    }
+
+
+def _sums(postings: Any, period: str) -> dict[str, int]:
+    micros = Cast(Round(F("amount") * MICROS), BigIntegerField())
+    found = postings.aggregate(images=Coalesce(Sum("images"), 0), cost=Coalesce(Sum(micros), 0))
+    return {f"images_{period}": found["images"], f"cost_{period}": found["cost"]}
+
+
+def _both() -> Any:
+    return Account.objects.filter(Q(owner=given("source_owner")) | Q(owner=given("key_owner")))
+
+
+_READ = Statement(lambda: _both().order_by())
+# In one order, so that no two wait for each other.
+_LOCKED = Statement(lambda: _both().select_for_update(no_key=True).order_by("owner"))
+
+
+def _in_period(period: str, what: str) -> Case:
+    """A new period begins at nothing; what comes late for an old one is not counted in the new."""
+    column, added = f"{what}_{period}", given(what)
+    return Case(
+        When(Q(**{f"{period}__lt": given(period)}), then=added),
+        When(Q(**{period: given(period)}), then=F(column) + added),
+        default=F(column),
+        output_field=BigIntegerField(),
+    )
+
+
+_BOOK = UpdateStatement(
+    _both,
+    images_day=_in_period("day", "images"),
+    images_month=_in_period("month", "images"),
+    images_total=F("images_total") + given("images"),
+    cost_day=_in_period("day", "cost"),
+    cost_month=_in_period("month", "cost"),
+    cost_total=F("cost_total") + given("cost"),
+    day=Greatest(F("day"), given("day"), output_field=DateField()),
+    month=Greatest(F("month"), given("month"), output_field=DateField()),
+)

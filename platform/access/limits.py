@@ -1,0 +1,165 @@
+"""What a source, or one of its keys, may ask for. A key's limit narrows its source's; an empty one limits nothing."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from math import ceil
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from access.networks import in_networks, is_network
+
+# Of models_registry, which is above this package; a test holds them together.
+KINDS = (
+    "checkpoint",
+    "lora",
+    "vae",
+    "controlnet",
+    "embedding",
+    "upscaler",
+    "preprocessor",
+    "matting",
+    "nsfw",
+)
+
+
+def _cost_units(name: Any, help_text: Any = "") -> models.DecimalField[Any, Any]:
+    return models.DecimalField(
+        name,
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=help_text,
+    )
+
+
+class Limits(models.Model):
+    """What sources and keys have alike."""
+
+    requests_per_second = models.FloatField(
+        _("requests per second"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001), MaxValueValidator(10_000)],
+        help_text=_("Of every kind, also those that only ask for a job's state."),
+    )
+    burst = models.PositiveIntegerField(
+        _("burst"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text=_("So many requests may come at once after a pause. Empty: as many as in a second."),
+    )
+    images_per_day = models.PositiveIntegerField(_("pictures a day"), null=True, blank=True)
+    images_per_month = models.PositiveIntegerField(_("pictures a month"), null=True, blank=True)
+    cost_per_day = _cost_units(_("cost units a day"))
+    cost_per_month = _cost_units(_("cost units a month"))
+    total_budget = _cost_units(
+        _("total budget"),
+        _("Cost units from the beginning. It does not renew itself: raise it to add to it."),
+    )
+    dialects = models.JSONField(
+        _("dialects"), default=list, blank=True, help_text=_("Names of the dialects it may use; empty: all.")
+    )
+    networks = models.JSONField(
+        _("networks"),
+        default=list,
+        blank=True,
+        help_text=_('Networks it may call from: ["10.0.0.0/8"]. Empty: all.'),
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        super().clean()
+        if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
+            raise ValidationError({"dialects": _("A list of names.")})
+        if not isinstance(self.networks, list) or not all(map(is_network, self.networks)):
+            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")})
+        if self.burst is not None and self.requests_per_second is None:
+            raise ValidationError({"burst": _("A burst needs requests per second.")})
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def allows_dialect(self, dialect: str) -> bool:
+        return not self.dialects or dialect in self.dialects
+
+    def allows_address(self, address: str) -> bool:
+        return not self.networks or in_networks(address, self.networks)
+
+    @property
+    def most_at_once(self) -> int:
+        return self.burst or max(1, ceil(self.requests_per_second or 0))
+
+
+class SourceLimits(Limits):
+    """A source's jobs are always limited in their size and number."""
+
+    max_concurrent_jobs = models.PositiveIntegerField(
+        _("concurrent jobs"), default=8, validators=[MinValueValidator(1)]
+    )
+    max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), default=200)
+    max_width = models.PositiveIntegerField(
+        _("largest width"), default=2048, validators=[MaxValueValidator(4096)]
+    )
+    max_height = models.PositiveIntegerField(
+        _("largest height"), default=2048, validators=[MaxValueValidator(4096)]
+    )
+    max_steps = models.PositiveIntegerField(_("most steps"), default=150, validators=[MaxValueValidator(500)])
+    max_images = models.PositiveIntegerField(
+        _("most pictures per job"), default=16, validators=[MaxValueValidator(256)]
+    )
+
+    class Meta:
+        abstract = True
+
+
+class KeyLimits(Limits):
+    max_concurrent_jobs = models.PositiveIntegerField(
+        _("concurrent jobs"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), null=True, blank=True)
+    max_width = models.PositiveIntegerField(_("largest width"), null=True, blank=True)
+    max_height = models.PositiveIntegerField(_("largest height"), null=True, blank=True)
+    max_steps = models.PositiveIntegerField(_("most steps"), null=True, blank=True)
+    max_images = models.PositiveIntegerField(_("most pictures per job"), null=True, blank=True)
+    allowed_models = models.JSONField(
+        _("model files"),
+        default=list,
+        blank=True,
+        help_text=_(
+            'Model files it may use, by kind and name: ["checkpoint:shapes", "lora:night*"]. Of a kind that is '
+            'named only those; "lora:" alone allows none. Kinds that are not named are not limited.'
+        ),
+    )
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        super().clean()
+        if not isinstance(self.allowed_models, list) or not all(map(_is_model_pattern, self.allowed_models)):
+            kinds = ", ".join(KINDS)
+            message = _("A list of kind:name, where the kind is one of: %(kinds)s.")
+            raise ValidationError({"allowed_models": message % {"kinds": kinds}})
+
+    def allows_model(self, kind: str, name: str) -> bool:
+        patterns = [
+            pattern.partition(":")[2] for pattern in self.allowed_models if pattern.startswith(f"{kind}:")
+        ]
+        return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_model_pattern(text: object) -> bool:
+    return isinstance(text, str) and ":" in text and text.partition(":")[0] in KINDS

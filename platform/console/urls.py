@@ -1,0 +1,12 @@
+"""Pages of the console that are no model's. They stand before the admin's own addresses, which end with a catch-all."""
+
+from django.contrib import admin
+from django.urls import path
+
+from console import dashboard
+
+app_name = "console"
+
+urlpatterns = [
+    path("dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
+]
