@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_membership'),
-        ('jobs', '0011_job_ends'),
+        ('jobs', '0012_console_lists'),
         ('models_registry', '0010_shipped_workflows'),
     ]
 
