@@ -98,11 +98,11 @@ def test_a_link_draws_nothing(ops, checkpoint):
 def test_the_page_follows_the_job_and_then_shows_the_picture(ops, draw, drawn, checkpoint):
     page = draw(checkpoint).content.decode()
     job = Job.objects.get()
-    assert f"/admin/jobs/job/{job.pk}/state/" in page
-    assert ops.get(f"/admin/jobs/job/{job.pk}/state/").json()["ended"] is False
+    assert f'data-watch-job="/admin/jobs/job/{job.pk}/live/"' in page
+    assert ops.get(f"/admin/jobs/job/{job.pk}/live/").json()["ended"] is False
     drawn(job)
-    state = ops.get(f"/admin/jobs/job/{job.pk}/state/").json()
-    assert state["pictures"] == [f"/admin/jobs/job/{job.pk}/pictures/0/"]
+    assert ops.get(f"/admin/jobs/job/{job.pk}/live/").json()["ended"] is True
+    assert "data-watch-job" not in ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
     thumbnail = f"/admin/jobs/job/{job.pk}/pictures/0/thumbnail/"
     assert thumbnail in ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
     assert thumbnail in ops.get(LIST).content.decode()
@@ -158,16 +158,3 @@ def test_a_page_tells_where_the_file_is_used(ops, checkpoint, submission):
     assert "ghibli" in text
     assert "workflowtemplate" in text
     assert "1 of the newest 1: shop 1" in text
-
-
-def test_a_tenant_cannot_follow_anothers_job(client, django_user_model, submission, other_source):
-    from django.contrib.auth.models import Permission
-
-    from jobs.admission import admit
-
-    job = admit(submission())
-    user = django_user_model.objects.create_user("tenant", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_job"))
-    other_source.memberships.create(user=user)
-    client.force_login(user)
-    assert client.get(f"/admin/jobs/job/{job.pk}/state/").status_code == 404

@@ -51,7 +51,7 @@
   const show = (sent, whole) => {
     bar.max = whole;
     bar.value = Math.min(sent, whole);
-    status.textContent = words.sending.replace("%(sent)s", size(Math.min(sent, whole))).replace("%(size)s", size(whole));
+    status.textContent = words.sending.replace("{sent}", size(Math.min(sent, whole))).replace("{size}", size(whole));
   };
 
   const sendAll = async (file, token, chunkBytes) => {

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0011_job_ends'),
+        ('jobs', '0013_metrics'),
         ('models_registry', '0011_scan_runs'),
     ]
 
