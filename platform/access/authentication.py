@@ -16,6 +16,7 @@ from access.encryption import decrypt, encrypt
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import Statement, given
+from telemetry import tallies
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -57,6 +58,16 @@ def authenticate_by(
     session_token: str = "",
 ) -> AccessKey:
     """As ``authenticate``, where the caller proves in another way that it holds the secret."""
+    try:
+        return _proved(key_id, proves, dialect, address, session_token)
+    except Denied as denied:
+        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        raise
+
+
+def _proved(
+    key_id: str, proves: Callable[[AccessKey], bool], dialect: str, address: str, session_token: str
+) -> AccessKey:
     key = find_key(key_id)
     if key is None:
         _spend_the_time_of_a_known_key()

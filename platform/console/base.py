@@ -33,7 +33,10 @@ class ConsoleAdmin(ModelAdmin):
 
     def rows_of(self, sources: QuerySet[BusinessSource], rows: QuerySet[Any]) -> QuerySet[Any]:
         """Those that a tenant with these sources may see."""
-        return rows.filter(**{f"{self.source_path}__in": sources}) if self.source_path else rows.none()
+        if not self.source_path:
+            return rows.none()
+        # Their ids, not a subquery: of one id the database knows which index has its rows in order.
+        return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
 
     def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
         """A tenant chooses among its own sources, and among nothing else that has rows of its own."""
