@@ -16,12 +16,14 @@ from gpu_runner.protocol import GenerationRequest
 
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
+from .samples.models import ModelSample
 from .storage_targets.models import StorageTarget
 
 __all__ = [
     "Callback",
     "CallbackAttempt",
     "IdempotencyKey",
+    "ModelSample",
     "StorageTarget",
 ]  # Django looks for an app's models here
 
