@@ -17,6 +17,7 @@ from gpu_runner.protocol import GenerationRequest
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
 from .retention.models import ArchivedJob, JobInput
+from .samples.models import ModelSample
 from .storage_targets.models import StorageTarget
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CallbackAttempt",
     "IdempotencyKey",
     "JobInput",
+    "ModelSample",
     "StorageTarget",
 ]  # Django looks for an app's models here
 

@@ -11,9 +11,25 @@ from jobs.models import Job
 
 from .models import ArchivedJob
 
-COLUMNS = ("source_id", "dialect", "external_id", "state", "error_code", "cost", "device_seconds")
+COLUMNS: tuple[str, ...] = (
+    "source_id",
+    "dialect",
+    "external_id",
+    "state",
+    "error_code",
+    "cost",
+    "device_seconds",
+)
 TIMES = ("created_at", "finished_at")
-RECORDED = ("operation", "lane", "backend", "received", "request", "attempt", "runner_deaths")
+RECORDED: tuple[str, ...] = (
+    "operation",
+    "lane",
+    "backend",
+    "received",
+    "request",
+    "attempt",
+    "runner_deaths",
+)
 RECORDED += ("error_message", "images_done", "interrupted", "engine_seconds")
 
 

@@ -64,7 +64,8 @@ class Tidying:
         for source in BusinessSource.objects.order_by("pk"):
             self._of_source(source)
         if settings.KEEP_INPUTS_DAYS:
-            self.done.inputs += self._batches(self._old_inputs)
+            before = self.now - timedelta(days=settings.KEEP_INPUTS_DAYS)
+            self.done.inputs += self._batches(lambda: self._unused_inputs(before))
         self.done.keys = self._temporary_keys()
         if any(vars(self.done).values()):
             log.info("%s", self.done)
@@ -109,9 +110,8 @@ class Tidying:
             inputs.delete_unneeded({row.sha256 for row in found})
         return len(found)
 
-    def _old_inputs(self) -> int:
+    def _unused_inputs(self, before: datetime) -> int:
         """Those that were sent and never used."""
-        before = self.now - timedelta(days=settings.KEEP_INPUTS_DAYS)
         unused = InputPicture.objects.filter(
             ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), used_at__lt=before
         )

@@ -77,7 +77,7 @@ def _proved(
     if not key.accepts_token(session_token):
         raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
-    _note_use(key)
+    note_use(key)
     return key
 
 
@@ -119,7 +119,7 @@ def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
             raise Denied(reason)
 
 
-def _note_use(key: AccessKey) -> None:
+def note_use(key: AccessKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)

@@ -15,6 +15,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 DEMO = env.bool("ATELIER_DEMO", default=False)
 DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
 MODELS_ROOT = env.path("MODELS_ROOT", default=DATA_DIR / "models").absolute()
+MODEL_UPLOAD_MAX_BYTES = env.int("MODEL_UPLOAD_MAX_BYTES", default=16 * 1024**3)
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start without one

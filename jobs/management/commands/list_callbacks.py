@@ -11,7 +11,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 from jobs.callbacks.models import Callback, CallbackState
 from jobs.management import choosing
 
-COLUMNS = ("id", "job_id", "job__source__name", "dialect", "url", "state", "attempts", "last_status")
+COLUMNS: tuple[str, ...] = (
+    "id",
+    "job_id",
+    "job__source__name",
+    "dialect",
+    "url",
+    "state",
+    "attempts",
+    "last_status",
+)
 COLUMNS += ("last_excerpt", "created_at", "next_at", "delivered_at")
 
 

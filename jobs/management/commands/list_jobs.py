@@ -10,7 +10,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from jobs.management import choosing
 
-COLUMNS = ("id", "source__name", "dialect", "operation", "external_id", "backend", "lane", "state")
+COLUMNS: tuple[str, ...] = (
+    "id",
+    "source__name",
+    "dialect",
+    "operation",
+    "external_id",
+    "backend",
+    "lane",
+    "state",
+)
 COLUMNS += ("error_code", "attempt", "runner__name", "checkpoint_sha256", "cost_estimate", "cost")
 COLUMNS += ("device_seconds", "created_at", "started_at", "finished_at")
 

@@ -10,7 +10,17 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from jobs.models import Runner
 
-COLUMNS = ("name", "url", "backend", "enabled", "draining", "slots", "device", "loaded", "memory_bytes")
+COLUMNS: tuple[str, ...] = (
+    "name",
+    "url",
+    "backend",
+    "enabled",
+    "draining",
+    "slots",
+    "device",
+    "loaded",
+    "memory_bytes",
+)
 COLUMNS += ("version", "figures", "seen_at", "problem")
 
 

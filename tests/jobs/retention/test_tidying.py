@@ -301,5 +301,5 @@ def test_migration_links_jobs_that_were_there_to_their_inputs(submission):
     job = admit(submission(init_images=(picture,), task="img2img"))
     admit(submission())
     JobInput.objects.all().delete()
-    import_module("jobs.migrations.0015_inputs_of_jobs").link(apps, None)
+    import_module("jobs.migrations.0016_inputs_of_jobs").link(apps, None)
     assert list(JobInput.objects.values_list("job", "sha256")) == [(job.pk, picture.sha256)]

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0009_retention'),
-        ('jobs', '0013_metrics'),
+        ('jobs', '0014_model_samples'),
     ]
 
     operations = [

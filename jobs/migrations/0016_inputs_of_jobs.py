@@ -31,5 +31,5 @@ def link(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0014_retention")]
+    dependencies = [("jobs", "0015_retention")]
     operations = [migrations.RunPython(link, migrations.RunPython.noop)]
