@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from access import bookkeeping
 from access.models import AccessKey, BusinessSource
+from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
@@ -84,7 +85,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         raise refused
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        return _insert(submission, files), True
+        job = _insert(submission, files)
+        logs.job.set(str(job.pk))
+        return job, True
     except IntegrityError:
         # Two requests with one caller's id at the same time: the other one was first.
         known = _admitted_before(submission)

@@ -16,12 +16,14 @@ from gpu_runner.protocol import GenerationRequest
 
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
+from .samples.models import ModelSample
 from .storage_targets.models import StorageTarget
 
 __all__ = [
     "Callback",
     "CallbackAttempt",
     "IdempotencyKey",
+    "ModelSample",
     "StorageTarget",
 ]  # Django looks for an app's models here
 
@@ -89,6 +91,7 @@ class Runner(models.Model):
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
     version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
+    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since it was started
     inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
     own_files = models.ManyToManyField(
         "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")

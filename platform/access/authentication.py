@@ -16,6 +16,7 @@ from access.encryption import decrypt, encrypt
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import Statement, given
+from telemetry import tallies
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -57,6 +58,16 @@ def authenticate_by(
     session_token: str = "",
 ) -> AccessKey:
     """As ``authenticate``, where the caller proves in another way that it holds the secret."""
+    try:
+        return _proved(key_id, proves, dialect, address, session_token)
+    except Denied as denied:
+        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        raise
+
+
+def _proved(
+    key_id: str, proves: Callable[[AccessKey], bool], dialect: str, address: str, session_token: str
+) -> AccessKey:
     key = find_key(key_id)
     if key is None:
         _spend_the_time_of_a_known_key()
@@ -66,7 +77,7 @@ def authenticate_by(
     if not key.accepts_token(session_token):
         raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
-    _note_use(key)
+    note_use(key)
     return key
 
 
@@ -108,7 +119,7 @@ def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
             raise Denied(reason)
 
 
-def _note_use(key: AccessKey) -> None:
+def note_use(key: AccessKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)

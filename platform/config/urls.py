@@ -5,9 +5,12 @@ from django.urls import include, path
 
 from config.favicon import favicon
 from config.health import healthz
+from operations.views import metrics, readyz
 
 urlpatterns = [
     path("healthz", healthz),
+    path("readyz", readyz),
+    path("metrics", metrics),
     path("favicon.ico", favicon),
     path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),

@@ -159,7 +159,12 @@ def _costs_chart(costs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _options(*, stacked: bool, horizontal: bool = False) -> dict[str, Any]:
-    axis = {"stacked": stacked, "ticks": {"color": GREY}, "grid": {"display": False}, "beginAtZero": True}
+    axis = {
+        "stacked": stacked,
+        "ticks": {"color": GREY, "precision": 0},
+        "grid": {"display": False},
+        "beginAtZero": True,
+    }
     legend = {"labels": {"color": GREY, "boxWidth": 10, "boxHeight": 10}}
     return {
         "animation": False,

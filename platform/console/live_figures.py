@@ -76,7 +76,8 @@ class RunnerLoad:
     runner: Runner
     jobs: int
     loaded: list[str]  # names of the models in its memory
-    state: str  # as in RUNNER_STATES
+    state: str  # as runner_state says
+    seen_s: float | None  # seconds ago
 
     @property
     def share(self) -> int:
@@ -103,7 +104,8 @@ def runners(rows: QuerySet[Runner]) -> Iterator[RunnerLoad]:
     names = dict(ModelFile.objects.filter(sha256__in=digests).values_list("sha256", "name"))
     for runner in known:
         loaded = [names.get(digest, digest[:10]) for digest in runner.loaded]
-        yield RunnerLoad(runner, counts.get(runner.pk, 0), loaded, runner_state(runner, now))
+        seen_s = (now - runner.seen_at).total_seconds() if runner.seen_at else None
+        yield RunnerLoad(runner, counts.get(runner.pk, 0), loaded, runner_state(runner, now), seen_s)
 
 
 @dataclass(frozen=True)
