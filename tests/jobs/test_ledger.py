@@ -21,7 +21,7 @@ from jobs.lifecycle import Lease
 from jobs.models import Job, Lane, State
 
 ANY_ORDER = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -134,7 +134,9 @@ def company(submission, runner, source, key, clock) -> Company:
 
 
 HAPPENINGS = [name for name in vars(Company) if not name.startswith(("_", "must"))]
-A_FEW = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7), st.integers(0, 9)), max_size=30)
+A_FEW = st.lists(
+    st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7), st.integers(0, 9)), min_size=15, max_size=40
+)
 
 
 @ANY_ORDER
@@ -153,6 +155,17 @@ def test_whatever_happens_the_books_agree_and_no_limit_is_passed(company, happen
             company.must_be_within_limits()
         assert list(disagreements()) == []
         transaction.set_rollback(True)
+
+
+def test_what_ends_on_a_later_day_is_counted_on_its_own(company, runner, source):
+    company.admit(0)
+    old = Job.objects.get()
+    company.clock.pass_by(timedelta(days=1))
+    company.admit(0)
+    lifecycle.cancel(old.pk)
+    today = Account.objects.get(pk=f"source {source.pk}").on(timezone.localdate())
+    assert (today.images_day, today.images_total) == (1, 1)
+    assert list(disagreements()) == []
 
 
 # At the same time
