@@ -1,9 +1,14 @@
 """How the site is served: plain `gunicorn` starts it. Threads, because synchronous dialects wait for their jobs."""
 
 import os
+import sys
 from pathlib import Path
 
 _root = Path(__file__).resolve().parent
+sys.path.insert(0, str(_root))
+
+from gpu_runner import logs  # noqa: E402
+
 chdir = str(_root)
 pythonpath = f"{_root},{_root / 'platform'}"
 wsgi_app = "config.wsgi:application"
@@ -13,3 +18,9 @@ threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it
 graceful_timeout = 10
 keepalive = 30
+logconfig_dict = logs.configuration(os.environ.get("LOG_FORMAT", "line"))
+logconfig_dict["loggers"] |= {
+    "gunicorn.error": {"handlers": [], "propagate": True},
+    # Its lines have query strings, and those may have keys. The platform writes lines of its own.
+    "gunicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would 
 import torch
 import uvicorn
 
-from gpu_runner import devices
+from gpu_runner import devices, logs
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.server import Door
@@ -83,7 +82,7 @@ def build_engine(options: argparse.Namespace) -> Engine:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(os.environ.get("LOG_FORMAT", "line"), os.environ.get("LOG_LEVEL", "INFO"))
     options = parse()
     try:
         listener = socket.create_server((options.host, options.port), backlog=128)

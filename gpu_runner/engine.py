@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner import calls, devices, images
+from gpu_runner import calls, devices, images, logs
 from gpu_runner.asks import DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.denoiser import Apart
@@ -55,7 +55,7 @@ class Engine:
         self.store = store
         self.device = device
         self.limits = limits or (CUDA_LIMITS if device.type == "cuda" else CPU_LIMITS)
-        self.steps_total = 0
+        self.steps_total = self.calls_total = self.rows_total = 0
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
         self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
@@ -90,6 +90,8 @@ class Engine:
     def submit(self, order: RunOrder, on_event: OnEvent) -> Run:
         """An earlier order of the same job is discarded: its worker is gone if the job was claimed again."""
         run = Run(order, on_event)
+        with logs.about(order.job_id):
+            log.info("order %s taken", order.job_id)
         with self._lock:
             self.cancel(order.job_id, "discard")
             self._runs[order.job_id] = run
@@ -117,6 +119,9 @@ class Engine:
             loaded=tuple(self.store.loaded()),
             memory_bytes=devices.memory_bytes(self.device),
             steps_total=self.steps_total,
+            calls_total=self.calls_total,
+            rows_total=self.rows_total,
+            loads_total=self.store.loads_total,
         )
 
     def stop(self) -> None:
@@ -208,6 +213,9 @@ class Engine:
         began = time.perf_counter()
         answers = calls.answer(asks)
         devices.synchronize(self.device)
+        if isinstance(asks[0], DenoiseAsk):
+            self.calls_total += 1
+            self.rows_total += len(asks)
         second_per_share = (time.perf_counter() - began) / sum(map(calls.share, asks))
         for picture in group:
             picture.run.device_seconds += second_per_share * calls.share(picture.ask)
@@ -290,7 +298,8 @@ class Engine:
     def _fail(self, run: Run, error: Exception) -> None:
         code, message = explain(error)
         if code == "internal":
-            log.error("job %s failed", run.order.job_id, exc_info=error)
+            with logs.about(run.order.job_id):
+                log.error("job %s failed", run.order.job_id, exc_info=error)
         run.emit(Failed(code=code, message=message, work=run.work()))
 
 

@@ -52,6 +52,7 @@ class ModelStore:
         self._shelf = Shelf(budget_bytes, self._collect)
         self._ram = Shelf(ram_budget_bytes, self._collect) if ram_budget_bytes else self._shelf
         self._loading = Lock()  # one load at a time: two at once would make each other slow
+        self.loads_total = 0
         self._varying = Lock()  # of what is loaded: need not wait for a load
 
     def get(self, file: ModelFile, variation: Variation = PLAIN) -> LoadedCheckpoint:
@@ -162,7 +163,9 @@ class ModelStore:
             path = locate(self._root, file)
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
-                return self._made(shelf, key, expected_size(tensors, self._dtype), lambda: load(tensors))
+                made = self._made(shelf, key, expected_size(tensors, self._dtype), lambda: load(tensors))
+                self.loads_total += 1
+                return made
 
     def _made(self, shelf: Shelf, key: str, needed: int, make: Callable[[], Item]) -> Any:
         with shelf.room(needed):

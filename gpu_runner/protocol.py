@@ -215,6 +215,9 @@ class RunnerStatus(Message):
     loaded: tuple[LoadedModel, ...] = ()
     memory_bytes: int = 0  # of the process (resident), or of the device where there is one
     steps_total: int = 0
+    calls_total: int = 0  # of the denoising network; each is one step for its rows
+    rows_total: int = 0  # pictures that those calls served
+    loads_total: int = 0  # model files read into memory
     uptime_s: float = 0
     problem: str = ""  # why it takes no work, for ops
     inventory: str = ""  # changes whenever the answer of ``GET /inventory`` does; empty: it has none

@@ -16,5 +16,8 @@ class Report:
     loaded: tuple[LoadedModel, ...] = ()
     memory_bytes: int = 0
     steps_total: int = 0
+    calls_total: int = 0
+    rows_total: int = 0
+    loads_total: int = 0
     problem: str = ""
     inventory: str = ""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gpu_runner import logs
 from gpu_runner.asks import Ask
 from gpu_runner.finishing import Finished
 from gpu_runner.preparation import Prepared
@@ -78,7 +79,8 @@ class Run:
             try:
                 self._on_event(event)
             except Exception:
-                log.exception("nobody listens to job %s any more", self.order.job_id)
+                with logs.about(self.order.job_id):
+                    log.exception("nobody listens to job %s any more", self.order.job_id)
                 self.closed = True
 
     def discard(self) -> None:

@@ -21,7 +21,12 @@ class Stoppable(Protocol):
 
 def configuration(application: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        application,
+        log_config=None,  # as every other line: to the root logger
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
 
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from access import bookkeeping
 from access.models import AccessKey, BusinessSource
+from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
@@ -55,6 +56,7 @@ class Submission:
     workflow: WorkflowTemplate | None = None  # chosen at admission
     styles: tuple[str, ...] = ()  # a req_key, or styles that the request names: ops may map them to workflows
     storage_target: StorageTarget | None = None
+    repeats: Job | None = None  # the job that it is to be drawn again for
     note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
 
 
@@ -83,7 +85,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         raise refused
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        return _insert(submission, files), True
+        job = _insert(submission, files)
+        logs.job.set(str(job.pk))
+        return job, True
     except IntegrityError:
         # Two requests with one caller's id at the same time: the other one was first.
         known = _admitted_before(submission)
@@ -184,6 +188,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         operation=submission.operation,
         external_id=submission.external_id,
         id_may_repeat=submission.id_may_repeat,
+        repeats=submission.repeats,
         has_callback=submission.callback is not None,
         backend=submission.backend,
         workflow=submission.workflow,

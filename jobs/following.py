@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from contextvars import copy_context
 from typing import Any
 
 from django.conf import settings
@@ -247,7 +248,9 @@ class Stream:
 
     def __init__(self, client: RunnerClient, order: RunOrder) -> None:
         self._arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(client, order), name="events", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(self._read, client, order), name="events", daemon=True
+        ).start()
 
     def next(self, timeout_s: float) -> Event | None:
         """None when none came in time. Raises what ended the stream."""

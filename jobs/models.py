@@ -16,12 +16,14 @@ from gpu_runner.protocol import GenerationRequest
 
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
+from .samples.models import ModelSample
 from .storage_targets.models import StorageTarget
 
 __all__ = [
     "Callback",
     "CallbackAttempt",
     "IdempotencyKey",
+    "ModelSample",
     "StorageTarget",
 ]  # Django looks for an app's models here
 
@@ -89,6 +91,7 @@ class Runner(models.Model):
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
     version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
+    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since it was started
     inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
     own_files = models.ManyToManyField(
         "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
@@ -115,6 +118,7 @@ class Job(models.Model):
         on_delete=models.PROTECT,
         related_name="jobs",
         verbose_name=_("business source"),
+        db_index=False,  # as of runner and checkpoint: the indexes below begin with it
     )
     key = models.ForeignKey(
         "access.AccessKey",
@@ -129,6 +133,15 @@ class Job(models.Model):
     )  # the dialect's own name of the endpoint
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
     id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same caller's id
+    repeats = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="repetitions",
+        verbose_name=_("repeats"),
+        db_index=False,
+    )
     has_callback = models.BooleanField(_("callback"), default=False)
     backend = models.CharField(_("backend"), max_length=16, choices=Backend, default=Backend.PIPELINE)
     storage_target = models.ForeignKey(
@@ -153,7 +166,11 @@ class Job(models.Model):
         verbose_name=_("workflow template"),
     )
     checkpoint = models.ForeignKey(
-        "models_registry.ModelFile", on_delete=models.PROTECT, related_name="+", verbose_name=_("checkpoint")
+        "models_registry.ModelFile",
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("checkpoint"),
+        db_index=False,
     )
     checkpoint_sha256 = models.CharField(
         max_length=64
@@ -172,6 +189,7 @@ class Job(models.Model):
         blank=True,
         related_name="jobs",
         verbose_name=_("runner"),
+        db_index=False,
     )
     runner_boot_id = models.CharField(max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
@@ -222,6 +240,30 @@ class Job(models.Model):
             models.Index(fields=["source", "external_id"], name="job_by_callers_id"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
             models.Index(fields=["-created_at"], name="job_newest"),
+            # For the console's list, whose pages begin anywhere: what it filters by, then the time.
+            models.Index(fields=["state", "-created_at"], name="job_by_state"),
+            models.Index(fields=["source", "state", "-created_at"], name="job_by_source_and_state"),
+            models.Index(fields=["dialect", "-created_at"], name="job_by_dialect"),
+            models.Index(fields=["lane", "-created_at"], name="job_by_lane"),
+            models.Index(fields=["checkpoint", "-created_at"], name="job_by_checkpoint"),
+            models.Index(fields=["runner", "-created_at"], name="job_by_runner"),
+            # Few jobs have these; jobs.searching says their conditions in SQLite's hearing.
+            models.Index(
+                fields=["error_code", "-created_at"], condition=~models.Q(error_code=""), name="job_by_error"
+            ),
+            models.Index(
+                fields=["external_id"],
+                condition=~models.Q(external_id=""),
+                opclasses=["varchar_pattern_ops"],
+                name="job_by_beginning_of_id",
+            ),
+            models.Index(
+                fields=["repeats"], condition=models.Q(repeats__isnull=False), name="job_repetitions"
+            ),
+            # Partial: a queued job is not in it. SQLite does see that a comparison implies "is not null".
+            models.Index(
+                fields=["finished_at"], name="job_ends", condition=models.Q(finished_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ def _remaining_s(job: Job) -> float | None:
 
 
 def _while_waiting(job: Job) -> Outlook:
-    runners = Runner.objects.filter(enabled=True, backend=job.backend)
+    runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token")
     told = [board.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
     able = [explanation for explanation in told if explanation.reason != Reason.NO_RUNNER]
     if not able:

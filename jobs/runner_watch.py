@@ -21,6 +21,7 @@ from .sweep import died_with, sweep
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
+FIGURES = ("slots_busy", "steps_total", "calls_total", "rows_total", "loads_total", "uptime_s")
 
 
 class RunnerWatch:
@@ -71,6 +72,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         loaded=[model.sha256 for model in status.loaded],
         memory_bytes=status.memory_bytes,
         version=status.version[:100],
+        figures={name: getattr(status, name) for name in FIGURES},
         seen_at=now,
         problem=status.problem[:300],
     )

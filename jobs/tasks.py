@@ -8,6 +8,8 @@ import uuid
 
 from django_q.exceptions import TimeoutException
 
+from gpu_runner import logs
+
 from . import lifecycle
 from .errors import LeaseLost
 from .following import Following
@@ -25,10 +27,12 @@ __all__ = ["run_job", "sweep"]
 def run_job(job_id: str, attempt: int) -> None:
     """Follows one attempt of a job to its end. Whatever happens, the job is moved, or it is somebody else's."""
     lease = Lease(uuid.UUID(job_id), attempt)
-    try:
-        _follow(lease)
-    except LeaseLost:
-        log.warning("job %s: attempt %d is no longer ours", job_id, attempt)
+    with logs.about(job_id):
+        log.info("attempt %d begins", attempt)
+        try:
+            _follow(lease)
+        except LeaseLost:
+            log.warning("job %s: attempt %d is no longer ours", job_id, attempt)
 
 
 def _follow(lease: Lease) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def routed(submission: Submission) -> Submission:
     """With its backend, and with its template where that draws by one. Raises Refused."""
+    if submission.workflow is not None:
+        return submission
     template = _by_rule(submission)
     if template is None and submission.backend == Backend.COMFYUI:
         template = _default(submission)

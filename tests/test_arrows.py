@@ -11,15 +11,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
-FOLDERS |= {name: ROOT / "platform" / name for name in ("statements", "access", "dialects", "console")}
+FOLDERS |= {
+    name: ROOT / "platform" / name
+    for name in ("statements", "telemetry", "access", "dialects", "console", "operations")
+}
 MAY_IMPORT = {
     "gpu_runner": set(),
     "statements": set(),
-    "access": {"statements"},
+    "telemetry": {"gpu_runner"},
+    "access": {"statements", "telemetry"},
     "models_registry": {"access", "gpu_runner", "statements"},
-    "jobs": {"access", "gpu_runner", "models_registry", "statements"},
+    "jobs": {"access", "gpu_runner", "models_registry", "statements", "telemetry"},
+    "operations": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
-    "dialects": {"access", "gpu_runner", "jobs", "models_registry", "statements"},
+    "dialects": {"access", "gpu_runner", "jobs", "models_registry", "statements", "telemetry"},
 }
 # What the platform may take from the runner's package: no torch, no django.
 SHARED = [
@@ -27,6 +32,7 @@ SHARED = [
     "catalogue",
     "extra_networks",
     "families",
+    "logs",
     "onnx_families",
     "passes",
     "preprocessors",

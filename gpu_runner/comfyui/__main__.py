@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 import sys
 
+from gpu_runner import logs
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.comfyui.door import ComfyDoor
 from gpu_runner.serving import Server, configuration
@@ -40,8 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(os.environ.get("LOG_FORMAT", "line"), os.environ.get("LOG_LEVEL", "INFO"))
     options = parse()
     try:
         listener = socket.create_server((options.host, options.port), backlog=128)

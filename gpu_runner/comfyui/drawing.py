@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from PIL import Image as PILImage
 
-from gpu_runner import images
+from gpu_runner import images, logs
 from gpu_runner.comfyui import filled, staging
 from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
 from gpu_runner.comfyui.ear import Ear
@@ -226,10 +226,11 @@ class Drawing:
 
     def _failed(self, error: Exception, began: float) -> Failed:
         code, message = explain(error)
-        if code == "internal":
-            log.error("job %s failed", self.order.job_id, exc_info=error)
-        else:
-            log.warning("job %s: %s: %s", self.order.job_id, code, error)
+        with logs.about(self.order.job_id):
+            if code == "internal":
+                log.error("job %s failed", self.order.job_id, exc_info=error)
+            else:
+                log.warning("job %s: %s: %s", self.order.job_id, code, error)
         return Failed(code=code, message=message, work=self._work(began))
 
 

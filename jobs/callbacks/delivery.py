@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from gpu_runner import logs
 from jobs.errors import Refused
 from jobs.outbound.calls import Answer, post
 from jobs.outbound.policy import Policy
@@ -42,7 +43,8 @@ def deliver(callback_id: str, attempt: int) -> None:
     if not _begin(callback, attempt, policy.timeout_s + LEASE_SLACK_S):
         return
     callback.refresh_from_db(fields=["attempts", "tries"])
-    _finish(callback, policy, _send(callback, policy))
+    with logs.about(callback.job_id):
+        _finish(callback, policy, _send(callback, policy))
 
 
 def _begin(callback: Callback, attempt: int, lease_s: float) -> bool:

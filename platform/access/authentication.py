@@ -20,6 +20,7 @@ from access.limits import Limits
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import Statement, given
+from telemetry import tallies
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -64,6 +65,16 @@ def authenticate_by(
     session_token: str = "",
 ) -> AccessKey:
     """As ``authenticate``, where the caller proves in another way that it holds the secret."""
+    try:
+        return _proved(key_id, proves, dialect, address, session_token)
+    except Denied as denied:
+        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        raise
+
+
+def _proved(
+    key_id: str, proves: Callable[[AccessKey], bool], dialect: str, address: str, session_token: str
+) -> AccessKey:
     key = find_key(key_id)
     if key is None:
         _spend_the_time_of_a_known_key()
@@ -74,7 +85,7 @@ def authenticate_by(
         raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
     _count_request(key.source, key)
-    _note_use(key)
+    note_use(key)
     return key
 
 
@@ -136,7 +147,7 @@ def _count_request(source: BusinessSource, key: AccessKey | None = None) -> None
         raise Denied(Reason.RATE, retry_after=wait)
 
 
-def _note_use(key: AccessKey) -> None:
+def note_use(key: AccessKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)

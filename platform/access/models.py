@@ -178,6 +178,9 @@ class CallbackSecret(models.Model):
         return secret
 
 
+LONGEST_TEMPORARY_MINUTES = 36 * 60
+
+
 class AccessKey(KeyLimits):
     """A key id that names the caller and a secret that proves it."""
 

@@ -6,6 +6,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
+from gpu_runner import logs
+
 env = Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -13,6 +15,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 DEMO = env.bool("ATELIER_DEMO", default=False)
 DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
 MODELS_ROOT = env.path("MODELS_ROOT", default=DATA_DIR / "models").absolute()
+MODEL_UPLOAD_MAX_BYTES = env.int("MODEL_UPLOAD_MAX_BYTES", default=16 * 1024**3)
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start without one
@@ -23,6 +26,8 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
 )
+# Networks of the proxies in front, as 10.0.0.5/32: from these, X-Forwarded-For is believed.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS_PROXY", default=False)
 
 INSTALLED_APPS = [
@@ -39,6 +44,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "telemetry",
     "config",
     "access",
     "models_registry",
@@ -49,10 +55,13 @@ INSTALLED_APPS = [
     "dialects.smzdm",
     "dialects.zhiqite",
     "dialects.volcengine",
+    "operations",
     "console",
 ]
 
 MIDDLEWARE = [
+    "telemetry.request_log.RequestLog",
+    "access.proxies.ClientAddress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -62,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.audit.AuditTrail",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -135,6 +145,7 @@ UNFOLD = {
     "SITE_SYMBOL": "palette",
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
+    "DASHBOARD_CALLBACK": "console.dashboard.dashboard",
 }
 
 # One picture in base64 passes Django's default of 2.5 MB.
@@ -196,6 +207,9 @@ FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 # Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 
+# How long the console remembers who looked at what.
+AUDIT_KEEP_DAYS = env.int("AUDIT_KEEP_DAYS", default=365)
+
 # Where clients find this platform; empty: the host that they called.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")
 PICTURE_URL_KEY = env.str("PICTURE_URL_KEY", default="")  # signs pictures' URLs; falls back to SECRET_KEY
@@ -207,6 +221,12 @@ PICTURE_REDIRECTS = env.bool(
 # The SMZDM dialect: whether every request must name its source in `from`, and whom one without it belongs to.
 SMZDM_FROM_REQUIRED = env.bool("SMZDM_FROM_REQUIRED", default=False)
 SMZDM_DEFAULT_SOURCE = env.str("SMZDM_DEFAULT_SOURCE", default="demo" if DEMO else "")
+
+# Who may read /metrics: with this bearer token, or from these networks. Neither: there is no such page.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_NETWORKS: list[str] = env.list("METRICS_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else [])
+# With less room than this below DATA_DIR, /readyz says that the disk is full.
+DISK_FREE_MIN_MB = env.int("DISK_FREE_MIN_MB", default=500)
 
 # Generation workers follow jobs; they do no work of their own, so there may be more of them than cores.
 GENERATION_WORKERS = env.int("GENERATION_WORKERS", default=8)
@@ -235,11 +255,4 @@ Q_CLUSTER = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"httpx": {"level": "WARNING"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = logs.configuration(env.str("LOG_FORMAT", default="line"), env.str("LOG_LEVEL", default="INFO"))

@@ -5,10 +5,14 @@ from django.urls import include, path
 
 from config.favicon import favicon
 from config.health import healthz
+from operations.views import metrics, readyz
 
 urlpatterns = [
     path("healthz", healthz),
+    path("readyz", readyz),
+    path("metrics", metrics),
     path("favicon.ico", favicon),
+    path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/", include("dialects.stablediffusionapi.urls")),

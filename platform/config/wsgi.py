@@ -9,3 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 # A server asks for no system checks by itself; a site that is not safe to run must not start.
 call_command("check")
+
+from telemetry import tallies  # noqa: E402 - the apps have to be ready
+
+tallies.keep_writing()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from access.models import BusinessSource
 from access.tenancy import visible_sources
+from console.filters import SourceFilter
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -25,9 +29,30 @@ class ConsoleAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         sources = visible_sources(request.user)
-        if sources is None:
-            return rows
-        return rows.filter(**{f"{self.source_path}__in": sources}) if self.source_path else rows.none()
+        return rows if sources is None else self.rows_of(sources, rows)
+
+    def rows_of(self, sources: QuerySet[BusinessSource], rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Those that a tenant with these sources may see."""
+        if not self.source_path:
+            return rows.none()
+        # Their ids, not a subquery: of one id the database knows which index has its rows in order.
+        return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
+
+    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+        """A tenant chooses among its own sources, and among nothing else that has rows of its own."""
+        filters = super().get_list_filter(request)
+        if visible_sources(request.user) is None:
+            return filters
+        return [kept for kept in map(self._for_a_tenant, filters) if kept is not None]
+
+    def _for_a_tenant(self, filter_: Any) -> Any:
+        if callable(filter_):
+            return filter_
+        name = filter_ if isinstance(filter_, str) else filter_[0]
+        field = get_fields_from_path(self.model, name)[-1]
+        if not field.is_relation:
+            return filter_
+        return (name, SourceFilter) if field.related_model is BusinessSource else None
 
 
 class ReadOnly:

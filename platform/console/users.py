@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin as TheirGroupAdmin
 from django.contrib.auth.admin import UserAdmin as TheirUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import AbstractBaseUser, Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
+from access.tenancy import visible_sources
 
 User = get_user_model()
 admin.site.unregister(User)
 admin.site.unregister(Group)
+
+ONLY_FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
 
 class MembershipInline(TabularInline):
@@ -28,8 +35,35 @@ class UserAdmin(TheirUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = [MembershipInline]
+    list_display = ["username", "email", "is_active", "is_staff", "last_login"]
+    list_filter = ["is_staff", "is_active", "groups"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """A tenant sees no users; nobody but a superuser gets hold of a superuser's account."""
+        users = super().get_queryset(request)
+        if visible_sources(request.user) is not None:
+            return users.none()
+        return users if request.user.is_superuser else users.filter(is_superuser=False)
+
+    def get_fieldsets(self, request: HttpRequest, obj: AbstractBaseUser | None = None) -> Any:
+        """Roles are groups: whoever gives them may not give more than they hold."""
+        sets = super().get_fieldsets(request, obj)
+        if request.user.is_superuser:
+            return sets
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": [each for each in options["fields"] if each not in ONLY_FOR_SUPERUSERS],
+                },
+            )
+            for title, options in sets
+        ]
 
 
 @admin.register(Group)
 class GroupAdmin(TheirGroupAdmin, ModelAdmin):
-    pass
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        groups = super().get_queryset(request)
+        return groups if visible_sources(request.user) is None else groups.none()

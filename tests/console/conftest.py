@@ -1,7 +1,10 @@
 import re
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
+
+from access.models import Membership
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # what AccessKey.issue makes
 
@@ -25,3 +28,17 @@ def act(ops):
 @pytest.fixture
 def secrets_in():
     return lambda response: SECRET.findall(response.content.decode())
+
+
+@pytest.fixture
+def sign_in(client, django_user_model):
+    """A client for a user of a role, a member of these sources: ``sign_in("tenant", source)``."""
+
+    def sign_in(role: str, *sources):
+        user = django_user_model.objects.create_user(f"a-{role}", is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        Membership.objects.bulk_create(Membership(user=user, source=source) for source in sources)
+        client.force_login(user)
+        return client
+
+    return sign_in

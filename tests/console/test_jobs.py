@@ -26,7 +26,7 @@ def test_the_page_of_a_job_shows_request_timeline_and_pictures(ops, job, output)
     page = ops.get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
     assert "&lt;b&gt;a red circle&lt;/b&gt;" in page
     assert "queued" in page
-    assert f"/admin/jobs/job/{job.pk}/pictures/0/thumbnail/" in page
+    assert f"/admin/jobs/job/{job.pk}/pictures/0/" in page
 
 
 def test_pictures_are_served_whole_and_small(ops, job, output):

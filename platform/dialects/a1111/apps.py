@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class A1111Config(AppConfig):
     name = "dialects.a1111"
     label = "a1111"
+
+    def ready(self) -> None:
+        from jobs import as_curl
+
+        from .authentication import DIALECT
+        from .curl import curl
+
+        as_curl.register(DIALECT, curl)

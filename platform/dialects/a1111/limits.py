@@ -19,6 +19,7 @@ from jobs.errors import (
     SourceDisabled,
     UnknownModel,
 )
+from telemetry import tallies
 
 from .errors import Unprocessable, WireError, model_not_found
 from .pictures import invalid_picture
@@ -89,6 +90,7 @@ def _entry(complaint: Any) -> dict[str, Any]:
 
 def refusal(refused: Refused, checkpoint: str) -> Exception:
     """What A1111's client is told when the platform does not take the job."""
+    tallies.note("refusals", dialect="a1111", reason=refused.code)
     match refused:
         case UnknownModel(field="upscaler"):
             return WireError(500, error="Exception", errors=refused.message)

@@ -62,6 +62,19 @@ class Keys(OpenApiAuthenticationExtension):
         return [{name: []} for name in self.name]
 
 
+class Console(OpenApiAuthenticationExtension):
+    """For the console's own pages; no client's business."""
+
+    target_class = "dialects.native.console_session.ConsoleSession"
+    name: list[str] = []
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        return []
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return []
+
+
 def only_ours(endpoints: list[Any], **_more: Any) -> list[Any]:
     """The other dialects, one of which has addresses below /api/v1/ too, are documented by those who made them."""
     return [endpoint for endpoint in endpoints if endpoint[3].cls.__module__.startswith(f"{PACKAGE}.")]

@@ -13,6 +13,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 from jobs.errors import Refused
+from telemetry import tallies
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class WireError(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> WireError:
+        tallies.note("refusals", dialect="smzdm", reason=refused.code)
         field = FIELDS.get(refused.field or "")
         message = f"{field}: {refused.message}" if field else refused.message
         return cls(REFUSED.get(refused.code, Code.PARAMETER), message, refused.retry_after)

@@ -18,11 +18,14 @@ MOST_DIGITS = len(str(MOST))
 def admit_with_number(submission: Submission) -> Job:
     """Raises Refused."""
     while True:
-        number = 1 + secrets.randbelow(MOST)
-        job, is_new = admit_or_find(replace(submission, external_id=str(number)))
+        job, is_new = admit_or_find(replace(submission, external_id=new_number()))
         # What is not new was found by the Idempotency-Key, or has this number already: then another one is drawn.
         if is_new or job == admitted_with(submission.source, DIALECT, submission.idempotency):
             return job
+
+
+def new_number() -> str:
+    return str(1 + secrets.randbelow(MOST))
 
 
 def number_of(job: Job) -> int:

@@ -16,6 +16,7 @@ from jobs.errors import (
     SourceDisabled,
     UnknownModel,
 )
+from telemetry import tallies
 
 from .authentication import TIP
 from .errors import WireError
@@ -58,6 +59,7 @@ def invalid(error: ValidationError) -> WireError:
 
 def refusal(refused: Refused, edition: str, model: str) -> WireError:
     """What a client is told when the platform does not take the job."""
+    tallies.note("refusals", dialect="stablediffusionapi", reason=refused.code)
     match refused:
         case UnknownModel(field="checkpoint"):
             return model_not_found(edition, model)

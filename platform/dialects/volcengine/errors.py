@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from jobs.errors import Refused
+from telemetry import tallies
 
 # HTTP status and default message of the service's codes.
 SERVICE = {
@@ -80,6 +81,7 @@ class ServiceError(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> ServiceError:
+        tallies.note("refusals", dialect="volcengine", reason=refused.code)
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         return cls(REFUSED.get(refused.code, 50200), refused.message, headers=headers)
 

@@ -11,14 +11,11 @@ from tests.demo.test_background import disc, product, same, shrunk
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import Caller, png
 from tests.fake_runner import Talk
-from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 from tests.judge import judge
-from tests.studio import DEMO_MODELS, Drawing, Studio, demo_checkpoint
+from tests.studio import Drawing, Studio, demo_checkpoint
 from tests.web_server import answer
 
 pytestmark = pytest.mark.demo
-
-CONTROLNET = "controlnet/atelier-canny.safetensors"
 
 
 @pytest.fixture
@@ -26,8 +23,6 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
     """What `make run` prepares, with a real engine behind the runner's border."""
     settings.MODELS_ROOT, settings.DATA_DIR = tmp_path / "models", tmp_path
     settings.SMZDM_DEFAULT_SOURCE = demo_data.SOURCE
-    if not (DEMO_MODELS / CONTROLNET).is_file():
-        write_tensors(settings.MODELS_ROOT, CONTROLNET, ldm_tensors(random_controlnet(1, 0)))
     demo_data.copy_demo_models()
     demo_data.credentials("http://testserver")
     demo_clients.prepare("http://testserver")

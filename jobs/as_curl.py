@@ -1,0 +1,106 @@
+"""A job as a command that anybody can paste: what each dialect would have to be sent to ask for the same.
+
+A dialect registers how it says it when its app is ready; the console shows what they say. The commands hold no secret:
+the caller's are $KEY_ID and $SECRET.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gpu_runner.protocol import GenerationRequest
+
+from .models import Job
+from .picture_urls import input_url
+
+
+class CannotSay(Exception):
+    """Why a dialect has no words for the request, fit for people."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job's request, and where this platform is."""
+
+    job: Job
+    request: GenerationRequest
+    base: str
+
+
+@dataclass(frozen=True)
+class Said:
+    dialect: str
+    command: str = ""
+    reason: str = ""  # why there is no command
+
+
+Say = Callable[[Asked], str]  # raises CannotSay
+
+_dialects: dict[str, Say] = {}
+
+
+def register(dialect: str, say: Say) -> None:
+    _dialects[dialect] = say
+
+
+def dialects() -> list[str]:
+    return sorted(_dialects)
+
+
+def in_every_dialect(job: Job, base: str) -> list[Said]:
+    """The job's own dialect first."""
+    asked = Asked(job, job.generation_request, base)
+    return [
+        _said(dialect, asked) for dialect in sorted(_dialects, key=lambda name: (name != job.dialect, name))
+    ]
+
+
+def _said(dialect: str, asked: Asked) -> Said:
+    try:
+        return Said(dialect, _dialects[dialect](asked))
+    except CannotSay as reason:
+        return Said(dialect, reason=str(reason))
+
+
+# What the dialects write their commands with ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Base64:
+    """In a body: an input picture, which the command itself fetches from here while its URL lasts."""
+
+    url: str
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, sha256: str, asked: Asked, prefix: str = "") -> Base64:
+        return cls(input_url(sha256, asked.base), prefix)
+
+
+def refuse_all_but(request: GenerationRequest, *fields: str, tasks: tuple[str, ...]) -> None:
+    """Raises CannotSay for what the dialect has no words for. What was left as it is need not be said."""
+    if request.task not in tasks:
+        raise CannotSay(_("has no word for this task: %(task)s") % {"task": request.task})
+    asked_for = request.model_dump(exclude_defaults=True).keys() - {"task", "nsfw", *fields}
+    if asked_for:
+        raise CannotSay(_("has no words for: %(fields)s") % {"fields": ", ".join(sorted(asked_for))})
+
+
+def command(url: str, *options: str, body: Any) -> str:
+    """A POST of JSON. The shell replaces pictures, and nothing that a client has written."""
+    mark = secrets.token_hex(16)  # what nobody could have put into a prompt
+    text = json.dumps(
+        body, indent=2, ensure_ascii=False, default=lambda it: f"{it.prefix}{mark}<{it.url}>{mark}"
+    )
+    for special in ("\\", "$", "`"):
+        text = text.replace(special, "\\" + special)
+    text = text.replace(f"{mark}<", "$(curl -sS '").replace(f">{mark}", "' | base64 | tr -d '\\n')")
+    head = [f"curl -sS {shlex.quote(url)}", *options, "-H 'Content-Type: application/json'"]
+    return " \\\n  ".join([*head, "--data-binary @- <<END"]) + f"\n{text}\nEND"

@@ -1,0 +1,44 @@
+"""Finding jobs by what somebody has of them: an id or how it begins, the caller's id or how it begins, an error code."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from django.db import connection
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from .models import Job, State
+
+WITH_ERRORS = (State.FAILED, State.EXPIRED)
+BEGINNING_OF_ID = re.compile(r"[0-9a-f]{6,32}")
+HIGHEST = "\U0010ffff"
+
+
+def search(jobs: QuerySet[Job], words: str) -> QuerySet[Job]:
+    words = words.strip()
+    digits = words.lower().replace("-", "")
+    if BEGINNING_OF_ID.fullmatch(digits):
+        first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+        by_id = jobs.filter(pk__gte=first, pk__lte=last)
+        if by_id.exists():
+            return by_id
+    with_code = with_error_code(jobs, words)
+    return with_code if with_code.exists() else with_callers_id(jobs, words)
+
+
+def with_error_code(jobs: QuerySet[Job], code: str) -> QuerySet[Job]:
+    return jobs.filter(_stated("error_code"), error_code=code)
+
+
+def with_callers_id(jobs: QuerySet[Job], beginning: str) -> QuerySet[Job]:
+    found = jobs.filter(_stated("external_id"), external_id__startswith=beginning)
+    if connection.vendor == "sqlite":  # its LIKE does not use the index; a range does
+        found = found.filter(external_id__gte=beginning, external_id__lt=beginning + HIGHEST)
+    return found
+
+
+def _stated(column: str) -> Q:
+    """That it is not empty, as the condition of its index has it: what is a parameter SQLite cannot compare with that."""
+    return Q(RawSQL(f"NOT (jobs_job.{column} = '')", (), output_field=BooleanField()))

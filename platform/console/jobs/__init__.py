@@ -1,0 +1,3 @@
+"""The list of jobs, and a job's page."""
+
+from console.jobs import admin  # noqa: F401

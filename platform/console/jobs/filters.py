@@ -1,0 +1,136 @@
+"""What the list of jobs is narrowed by. Choices never come from the jobs: there may be millions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from django.contrib.admin import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter
+
+from access.models import BusinessSource
+from access.tenancy import visible_sources
+from gpu_runner.protocol import ErrorCode
+from jobs import as_curl, searching
+from jobs.lifecycle import POISONED
+from jobs.models import Job, Lane, Runner, State
+from models_registry.models import Kind, ModelFile
+
+Choice = tuple[Any, Any]
+
+
+class OneOf(DropdownFilter):
+    """A value that is not among the choices narrows to nothing."""
+
+    field = ""
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        raise NotImplementedError
+
+    def has_output(self) -> bool:
+        return True  # also where nothing can be chosen yet: the list looks the same every day
+
+    def queryset(self, request: HttpRequest, jobs: QuerySet[Job]) -> QuerySet[Job]:
+        wanted = self.value()
+        if not wanted:
+            return jobs
+        return self.narrowed(jobs, wanted) if self._is_choice(wanted) else jobs.none()
+
+    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
+        return jobs.filter(**{self.field: wanted})
+
+    def _is_choice(self, wanted: str) -> bool:
+        return any(str(value) == wanted for value, _label in self.lookup_choices)
+
+
+class StateFilter(OneOf):
+    title, parameter_name, field = _("state"), "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return State.choices
+
+
+class SourceFilter(OneOf):
+    title, parameter_name, field = _("business source"), "source", "source"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        visible = visible_sources(request.user)
+        sources = BusinessSource.objects.all() if visible is None else visible
+        return [(source.pk, str(source)) for source in sources.only("name", "title").distinct()]
+
+
+class DialectFilter(OneOf):
+    title, parameter_name, field = _("dialect"), "dialect", "dialect"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return [(name, name) for name in as_curl.dialects()]
+
+
+class LaneFilter(OneOf):
+    title, parameter_name, field = _("lane"), "lane", "lane"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return Lane.choices
+
+
+class CheckpointFilter(OneOf):
+    title, parameter_name, field = _("checkpoint"), "model", "checkpoint"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return list(ModelFile.objects.filter(kind=Kind.CHECKPOINT).order_by("name").values_list("pk", "name"))
+
+
+class RunnerFilter(OneOf):
+    title, parameter_name, field = _("runner"), "runner", "runner"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return list(Runner.objects.values_list("pk", "name"))
+
+
+class ErrorFilter(OneOf):
+    title, parameter_name = _("error"), "error"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        codes = sorted({*get_args(ErrorCode), POISONED, "expired"} - {"cancelled"})
+        return [("any", _("any")), *((code, code) for code in codes)]
+
+    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
+        if wanted == "any":
+            return jobs.filter(state__in=searching.WITH_ERRORS)
+        return searching.with_error_code(jobs, wanted)
+
+
+class AgeFilter(OneOf):
+    title, parameter_name = _("created"), "age"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
+        return [(name, label) for name, (label, _span) in SPANS.items()]
+
+    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
+        begin, end = SPANS[wanted][1](timezone.localtime())
+        return jobs.filter(created_at__gte=begin, created_at__lt=end)
+
+
+Span = Callable[[datetime], tuple[datetime, datetime]]
+DAY = timedelta(days=1)
+
+
+def _midnight(now: datetime, days_ago: int = 0) -> datetime:
+    day = (now - days_ago * DAY).date()
+    return timezone.make_aware(datetime(day.year, day.month, day.day))
+
+
+SPANS: dict[str, tuple[Any, Span]] = {
+    "hour": (_("the last hour"), lambda now: (now - timedelta(hours=1), now + DAY)),
+    "today": (_("today"), lambda now: (_midnight(now), now + DAY)),
+    "yesterday": (_("yesterday"), lambda now: (_midnight(now, 1), _midnight(now))),
+    "week": (_("the last 7 days"), lambda now: (now - 7 * DAY, now + DAY)),
+    "month": (_("the last 30 days"), lambda now: (now - 30 * DAY, now + DAY)),
+}
+
+NOT_FOR_TENANTS = (CheckpointFilter, RunnerFilter)  # whose choices are everybody's

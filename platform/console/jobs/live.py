@@ -1,0 +1,33 @@
+"""What the page of a job that has not ended asks for, once a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.urls import reverse
+
+from console.jobs import words
+from jobs.models import Job, Preview, State
+from jobs.outlook import outlook, progress_of
+
+
+def progress(job: Job) -> dict[str, Any]:
+    shown_at = Preview.objects.filter(job=job).values_list("updated_at", flat=True).first()
+    url = reverse("admin:jobs_job_preview", args=[job.pk])
+    return {
+        "state": job.state,
+        "label": str(State(job.state).label),
+        "ended": job.is_terminal,
+        "percent": round(100 * progress_of(job), 1),
+        "steps": words.steps(job),
+        "waits": words.why_not_yet(job, outlook(job)),
+        "preview": f"{url}?{shown_at.timestamp()}" if shown_at else None,
+    }
+
+
+def preview(job: Job) -> HttpResponse:
+    newest = Preview.objects.filter(job=job).first()
+    if newest is None:
+        raise Http404
+    return HttpResponse(bytes(newest.jpeg), content_type="image/jpeg", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,17 @@
+"""``manage.py make_roles``: puts the console's roles back to what they are; ``migrate`` does the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from console.roles import ROLES, create_roles
+
+
+class Command(BaseCommand):
+    help = "Create the console's roles as groups, or put them back to what they are."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        create_roles()
+        self.stdout.write(", ".join(role.name for role in ROLES))

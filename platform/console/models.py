@@ -1,0 +1,73 @@
+"""What the console keeps for itself: who did what in it, and figures too dear to count at every look."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from jobs.models import State
+
+
+class AuditEntry(models.Model):
+    """One look or one deed of a user of the console. Never changed; deleted when it is old."""
+
+    class Kind(models.TextChoices):
+        LOOK = "look", _("looked at")
+        DEED = "deed", _("did")
+        SIGN_IN = "sign_in", _("signed in")
+        SIGN_OUT = "sign_out", _("signed out")
+        REFUSED_SIGN_IN = "refused", _("sign-in refused")
+
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    username = models.CharField(_("user name"), max_length=150, blank=True)  # stays when the account goes
+    address = models.CharField(_("from address"), max_length=45, blank=True)
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    page = models.CharField(_("page"), max_length=100, blank=True)  # the URL's name
+    object_id = models.CharField(_("object"), max_length=64, blank=True)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    status = models.PositiveSmallIntegerField(_("status"), default=200)  # 403, 404: it was tried
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit trail")
+        ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["-at"], name="audit_newest"),
+            models.Index(fields=["object_id", "-at"], name="audit_by_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.username} {self.kind} {self.page} {self.object_id}"
+
+
+class HourlyFigures(models.Model):
+    """Jobs of a source that ended alike in one hour, summed."""
+
+    hour = models.DateTimeField(_("hour"))
+    source = models.ForeignKey(
+        "access.BusinessSource", on_delete=models.CASCADE, related_name="+", verbose_name=_("business source")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    jobs = models.PositiveIntegerField(_("jobs"))
+    cost = models.DecimalField(_("cost"), max_digits=18, decimal_places=6)
+    device_seconds = models.FloatField(_("device seconds"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["hour", "source", "state", "error_code"], name="one_figure_per_hour"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.source_id} {self.state} {self.jobs}"

@@ -1,0 +1,15 @@
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class OperationsConfig(AppConfig):
+    name = "operations"
+    verbose_name = _("operations")
+
+    def ready(self) -> None:
+        from .schedules import create_schedules
+
+        # This app has no models of its own, and Django sends the signal for those that have some.
+        sender = apps.get_app_config("jobs")
+        post_migrate.connect(create_schedules, sender=sender, dispatch_uid="operations.schedules")

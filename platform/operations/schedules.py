@@ -1,0 +1,14 @@
+"""What the background cluster does by the clock for those who run the platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_q.models import Schedule
+
+
+def create_schedules(**_: Any) -> None:
+    Schedule.objects.update_or_create(
+        name="heartbeat and metrics",
+        defaults={"func": "operations.tasks.every_minute", "schedule_type": Schedule.MINUTES, "minutes": 1},
+    )

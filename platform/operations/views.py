@@ -1,0 +1,45 @@
+"""For load balancers, monitoring and whoever is woken by them."""
+
+from __future__ import annotations
+
+import hmac
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from access.networks import in_networks
+
+from . import readiness
+from .metrics import exposition
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Which checks pass, and no more: anybody may ask."""
+    found = readiness.look()
+    ready = all(found.values())
+    checks = {name: "ok" if passed else "failed" for name, passed in found.items()}
+    return JsonResponse(
+        {"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503
+    )
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """There is no such page for those who may not read it."""
+    if not _may_read(request):
+        raise Http404
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if in_networks(request.META.get("REMOTE_ADDR", ""), settings.METRICS_NETWORKS):
+        return True
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    token = settings.METRICS_TOKEN
+    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode())

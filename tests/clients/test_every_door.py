@@ -1,0 +1,142 @@
+"""The same picture through every door whose clients have no test of their own with pictures that really are drawn."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from models_registry.models import Family, Kind, ModelFile, StylePreset
+from tests.e2e.installation import eventually
+from tests.judge import COLOURS, judge
+from tests.studio import demo_file
+from tests.web_server import WebServer, answer
+
+pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
+
+CANNY = "controlnet/atelier-canny.safetensors"
+PROMPT = "a red circle on a blue background"
+ASKED = ("red", "circle", "blue")
+
+
+def shown(picture: Image.Image) -> tuple[str, str, str]:
+    verdict = judge(picture)
+    return verdict.colour, verdict.shape, verdict.background
+
+
+def ended_task(client: httpx.Client) -> dict[str, Any] | None:
+    task = client.post("/v2/queryTaskInfo", json={"businessTaskId": "mine"}).json()["data"]
+    return task if task["differentialImageRspList"] else None
+
+
+def disc(side: int = 256) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - side / 2
+    return np.hypot(x, y) < side / 4
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def product() -> np.ndarray:
+    """A yellow disc on grey."""
+    return np.where(disc()[..., None], COLOURS["yellow"], 128).astype(np.uint8)
+
+
+@pytest.fixture
+def control_model(platform) -> ModelFile:
+    fields = {"kind": Kind.CONTROLNET, "family": Family.SD15, "name": "atelier-canny", "path": CANNY}
+    return ModelFile.objects.create(**fields, sha256=demo_file(CANNY).sha256)
+
+
+@pytest.fixture
+def pictures(settings, product) -> Iterator[WebServer]:
+    settings.OUTBOUND_ALLOWED = ["127.0.0.0/8"]
+    server = WebServer()
+    server.answers["/product.png"] = answer(200, png(product))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fetched() -> Callable[[str], Image.Image]:
+    return lambda url: Image.open(io.BytesIO(httpx.get(url).content))
+
+
+def test_volcengines_own_sdk_draws_in_a_style(platform, credentials, control_model, product) -> None:
+    visual = pytest.importorskip("volcengine.visual.VisualService").VisualService()
+    key_id, secret = credentials
+    visual.set_ak(key_id)
+    visual.set_sk(secret)
+    visual.set_host(platform.removeprefix("http://"))
+    StylePreset.objects.create(
+        key="img2img_style",
+        title="图生图",
+        checkpoint=ModelFile.objects.get(kind=Kind.CHECKPOINT),
+        control_model=control_model,
+        control_module="canny",
+        control_weight=0.8,
+        strength=0.95,
+    )
+    told = visual.cv_process(
+        {
+            "req_key": "img2img_style",
+            "prompt": PROMPT,
+            "binary_data_base64": [base64.b64encode(png(product)).decode()],
+            "strength": 0.95,
+            "scale": 7,
+            "ddim_steps": 20,
+            "seed": 8,
+            "long_resolution": 256,
+        }
+    )
+    drawn = Image.open(io.BytesIO(base64.b64decode(told["data"]["binary_data_base64"][0])))
+    assert shown(drawn) == ASKED
+
+
+def test_stablediffusionapi_draws(platform, credentials, fetched) -> None:
+    asked = {"prompt": PROMPT, "width": "256", "height": "256", "samples": "1", "num_inference_steps": "20"}
+    told = httpx.post(
+        f"{platform}/api/v3/text2img",
+        json=asked | {"key": ":".join(credentials), "seed": 8, "guidance_scale": 7},
+        timeout=300,
+    ).json()
+    assert told["status"] == "success"
+    assert shown(fetched(told["output"][0])) == ASKED
+
+
+def test_zhiqite_draws_along_the_edges_of_another_picture(
+    platform, credentials, control_model, pictures, fetched
+) -> None:
+    key_id, secret = credentials
+    names = {"X-Request-req-accessKeyId": key_id, "X-Request-req-accessKeySecret": secret}
+    unit = {
+        "image_link": pictures.url("/product.png"),
+        "enabled": True,
+        "module": "canny",
+        "model": "atelier-canny",
+        "weight": 1,
+        "threshold_a": 50,
+        "threshold_b": 100,
+    }
+    scripts = {
+        "sd_model_checkpoint": "atelier-shapes.safetensors",
+        "id_task": "mine",
+        "controlnet": {"args": [unit]},
+    }
+    with httpx.Client(base_url=f"{platform}/AIGCImgOpenServ/saas/sd", headers=names, timeout=300) as client:
+        asked = {"prompt": PROMPT, "width": 256, "height": 256, "steps": 20, "seed": "8"}
+        client.post("/v2/controlnet", json=asked | {"alwayson_scripts": scripts}).raise_for_status()
+        task = eventually(lambda: ended_task(client), "the task ends")
+    drawn = fetched(task["differentialImageRspList"][0]["image_url"])
+    assert shown(drawn) == ASKED
+    red = np.asarray(drawn.convert("RGB")).astype(int)
+    overlap = (red[..., 0] > red[..., 2]) & disc()
+    assert overlap.sum() > 0.8 * disc().sum()

@@ -1,0 +1,176 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_q.models import Schedule
+from prometheus_client.parser import text_string_to_metric_families
+
+from access.authentication import Denied, authenticate
+from gpu_runner.protocol import Done
+from jobs import lifecycle
+from jobs.admission import admit
+from jobs.callbacks.models import Callback, CallbackAttempt
+from jobs.models import Job, Lane, Runner
+from operations import counting, tasks
+from telemetry import tallies
+from telemetry.models import Mark, Tally
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _counts_from_now(settings):
+    settings.METRICS_NETWORKS = ["127.0.0.1/32"]
+    tallies._noted.clear()
+    Mark.objects.update_or_create(name=counting.MARK, defaults={"at": timezone.now() - timedelta(hours=1)})
+
+
+@pytest.fixture
+def scrape(client, monkeypatch):
+    """``scrape("atelier_queued_jobs", lane="bulk")``: the value of one sample."""
+    monkeypatch.setattr(counting, "LAG", timedelta(seconds=-1))
+
+    def scrape(name: str, **labels: str) -> float | None:
+        text = client.get("/metrics").content.decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return sample.value
+        return None
+
+    return scrape
+
+
+@pytest.fixture
+def runner() -> Runner:
+    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now()}
+    return Runner.objects.create(name="local", url="http://127.0.0.1:9", **seen)
+
+
+@pytest.fixture
+def finished(submission, runner):
+    def finished(waited_s: float = 0.0, **fields) -> Job:
+        job = admit(submission(**fields))
+        lease = lifecycle.claim(job.pk, runner)
+        lifecycle.succeed(lease, Done(steps_run=20, device_seconds=2.5, engine_seconds=3), [])
+        job.refresh_from_db()
+        Job.objects.filter(pk=job.pk).update(created_at=job.started_at - timedelta(seconds=waited_s))
+        return job
+
+    return finished
+
+
+# Who may look
+
+
+def test_stranger_finds_no_such_page(client, settings):
+    settings.METRICS_NETWORKS = []
+    assert client.get("/metrics").status_code == 404
+    assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
+
+
+def test_bearer_of_the_token_may_look(client, settings):
+    settings.METRICS_NETWORKS, settings.METRICS_TOKEN = [], "a long token"
+    assert client.get("/metrics", headers={"Authorization": "Bearer a long token"}).status_code == 200
+    assert client.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 404
+    assert client.get("/metrics", headers={"Authorization": "Basic a long token"}).status_code == 404
+
+
+# What it shows
+
+
+def test_queue_is_told_by_lane(scrape, submission):
+    job = admit(submission(lane=Lane.BULK))
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=5))
+    admit(submission(lane=Lane.BULK))
+    assert scrape("atelier_queued_jobs", lane="bulk") == 2
+    assert scrape("atelier_queued_jobs", lane="interactive") == 0
+    assert 300 <= scrape("atelier_queue_oldest_seconds", lane="bulk") < 400
+
+
+def test_jobs_are_counted_by_their_end_and_only_once(scrape, finished, submission):
+    finished()
+    lifecycle.cancel(admit(submission()).pk)
+    for _ in range(2):
+        assert scrape("atelier_jobs_ended_total", source="shop", state="succeeded") == 1
+        assert scrape("atelier_jobs_ended_total", source="shop", state="cancelled") == 1
+    assert scrape("atelier_device_seconds_total", source="shop") == 2.5
+
+
+def test_counters_do_not_fall_when_old_jobs_are_deleted(scrape, finished):
+    finished()
+    assert scrape("atelier_jobs_ended_total", state="succeeded") == 1
+    Job.objects.all().delete()
+    assert scrape("atelier_jobs_ended_total", state="succeeded") == 1
+
+
+def test_job_is_not_counted_before_everybody_has_written(finished):
+    finished()
+    assert counting.count_what_ended() == 0
+    assert counting.count_what_ended(timezone.now()) == 1
+
+
+def test_waits_are_a_histogram(scrape, finished):
+    for waited_s in (0.1, 3, 4000):
+        finished(waited_s)
+    name = "atelier_job_wait_seconds"
+    buckets = [scrape(f"{name}_bucket", lane="async", le=limit) for limit in ("0.5", "5", "3600", "+Inf")]
+    if None in buckets:  # the parser writes numbers in its own way
+        buckets = [
+            scrape(f"{name}_bucket", lane="async", le=limit) for limit in ("0.5", "5.0", "3600.0", "+Inf")
+        ]
+    assert buckets == [1, 2, 2, 3]
+    assert scrape(f"{name}_count", lane="async") == 3
+    assert scrape(f"{name}_sum", lane="async") == pytest.approx(4003.1, abs=0.1)
+
+
+def test_refusals_are_counted_by_dialect_and_reason(scrape, client, key, settings):
+    from dialects.native.errors import Problem
+    from jobs.errors import QueueFull
+
+    Problem.of(QueueFull("full", retry_after=3))
+    with pytest.raises(Denied):
+        authenticate("ak-nobody", "x", dialect="a1111", address="127.0.0.1")
+    assert scrape("atelier_refusals_total", dialect="native", reason="queue_full") == 1
+    assert scrape("atelier_denials_total", dialect="a1111", reason="unknown key") == 1
+
+
+def test_runner_tells_its_steps_batches_and_loads(scrape, runner):
+    Runner.objects.update(figures={"steps_total": 80, "calls_total": 20, "rows_total": 80, "loads_total": 3})
+    assert scrape("atelier_runner_up", runner="local") == 1
+    assert scrape("atelier_runner_steps_total", runner="local") == 80
+    assert scrape("atelier_runner_calls_total", runner="local") == 20
+    assert scrape("atelier_runner_loads_total", runner="local") == 3
+
+
+def test_callback_attempts_are_counted_by_what_came_of_them(scrape, submission):
+    callback = Callback.objects.create(
+        job=admit(submission()), dialect="native", url="http://x", state="dead"
+    )
+    for number, (status, acknowledged) in enumerate([(None, False), (500, False), (200, True)], start=1):
+        CallbackAttempt.objects.create(
+            callback=callback, number=number, status=status, acknowledged=acknowledged
+        )
+    for result in ("unreachable", "refused", "acknowledged"):
+        assert scrape("atelier_callback_attempts_total", dialect="native", result=result) == 1
+    assert scrape("atelier_callbacks", state="dead") == 1
+
+
+def test_no_secret_is_among_them(client, runner, finished):
+    runner.token = "the runner's own token"
+    runner.save()
+    finished()
+    assert "token" not in client.get("/metrics").content.decode()
+
+
+def test_background_cluster_counts_every_minute():
+    schedule = Schedule.objects.get(func="operations.tasks.every_minute")
+    assert (schedule.schedule_type, schedule.minutes) == (Schedule.MINUTES, 1)
+    tasks.every_minute()
+    assert not Tally.objects.exists()
+
+
+def test_two_at_once_count_a_job_once(finished):
+    finished()
+    until = timezone.now()
+    assert counting.count_what_ended(until) + counting.count_what_ended(until) == 1
