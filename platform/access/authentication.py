@@ -84,7 +84,7 @@ def _proved(
     if not key.accepts_token(session_token):
         raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
-    _count_request(key.source, key)
+    count_request(key.source, key)
     note_use(key)
     return key
 
@@ -97,7 +97,7 @@ def trusted_source(name: str, *, dialect: str, address: str) -> BusinessSource:
     if not in_networks(address, known.keyless_networks):
         raise Denied(Reason.ADDRESS)
     _check_source(known, dialect=dialect, address=address)
-    _count_request(known)
+    count_request(known)
     return known
 
 
@@ -138,7 +138,7 @@ def _check_limits(limits: Limits, *, dialect: str, address: str) -> None:
         raise Denied(Reason.ADDRESS)
 
 
-def _count_request(source: BusinessSource, key: AccessKey | None = None) -> None:
+def count_request(source: BusinessSource, key: AccessKey | None = None) -> None:
     """The key's first: what it is refused must not use up what its source's other keys may ask for."""
     now = time.time()
     wait = rates.seconds_to_wait(owner_of_key(key.pk), key, now) if key is not None else 0
