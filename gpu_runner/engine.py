@@ -113,6 +113,14 @@ class Engine:
             self._inbox.put(partial(run.stop_batch, and_the_rest=mode == "interrupt"))
         return True
 
+    def unload(self) -> bool:
+        """Drops every model from memory; False, and nothing is dropped, while there are jobs."""
+        with self._lock:
+            if self.jobs():
+                return False
+            self.store.clear()
+        return True
+
     def report(self) -> Report:
         return Report(
             device=devices.describe(self.device),

@@ -206,11 +206,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, self.fake.status.model_dump(mode="json"))
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self._is_allowed():
             return
         if self.path == "/generate":
             self._generate(RunOrder.model_validate_json(body))
+        elif self.path == "/unload":
+            self._unload()
         else:
             self._cancel(self.path.split("/")[2], json.loads(body)["mode"])
 
@@ -224,6 +226,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"0\r\n\r\n")
         except (HungUp, ConnectionError):
             pass
+
+    def _unload(self) -> None:
+        if self.fake.status.slots_busy:
+            self.answer(503, {"error": "invalid"})
+        else:
+            self.fake.status = self.fake.status.model_copy(update={"loaded": ()})
+            self.answer(200, {"status": "ok"})
 
     def _cancel(self, order_id: str, mode: str) -> None:
         self.fake.told.append((order_id, mode))

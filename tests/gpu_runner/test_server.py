@@ -96,6 +96,21 @@ def test_the_same_order_gives_the_same_file(runner, file):
     assert first == second
 
 
+def test_its_models_are_unloaded_while_it_has_no_jobs(runner, file):
+    runner.generate(order_of("a", file))
+    assert runner.status().loaded
+    assert runner.client.post("/unload").status_code == 200
+    assert not runner.status().loaded
+    assert isinstance(runner.generate(order_of("a", file))[-1], Done)
+
+
+def test_its_models_stay_while_it_has_jobs(runner, file):
+    with runner.stream(order_of("long", file, num_inference_steps=500)) as response:
+        lines = response.iter_lines()
+        assert isinstance(first_event(lines), Accepted)
+        assert runner.client.post("/unload").status_code == 503
+
+
 def test_the_process_ends_with_its_engine(tmp_path):
     code = """
 import sys
