@@ -88,7 +88,8 @@ def draws_until_told(talk: Talk) -> None:
     talk.accept()
     talk.show_progress()
     if talk.told() == "discard":
-        talk.say(Failed(code="cancelled", message="cancelled"))
+        work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=1)
+        talk.say(Failed(code="cancelled", message="cancelled", work=work))
     else:
         talk.draw()
         talk.finish(steps=1)
