@@ -188,6 +188,13 @@ JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
 
+# How long things are kept after their job's end, in days, where their source does not say; unset: for ever. And when old
+# jobs without pictures go to the archive.
+KEEP_PICTURES_DAYS: int | None = env.int("KEEP_PICTURES_DAYS", default=None)
+KEEP_INPUTS_DAYS: int | None = env.int("KEEP_INPUTS_DAYS", default=None)
+KEEP_JOBS_DAYS: int | None = env.int("KEEP_JOBS_DAYS", default=None)
+ARCHIVE_JOBS_DAYS: int | None = env.int("ARCHIVE_JOBS_DAYS", default=None)
+
 # stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
 # have HTTP codes of their own, and the prompt style that "enhance_prompt" means.
 STABLEDIFFUSIONAPI_WAIT_S = env.float("STABLEDIFFUSIONAPI_WAIT_S", default=25.0)

@@ -21,6 +21,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Jobs"), "image", "jobs_job"),
             (_("Callbacks"), "webhook", "jobs_callback"),
             (_("Runners"), "memory", "jobs_runner"),
+            (_("Archive"), "inventory_2", "jobs_archivedjob"),
         ],
     ),
     (
