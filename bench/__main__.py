@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, company, overhead, admission, dialects, switching, gpu; without names, all that run here."""
+"""``python -m bench [names]``: engine, company, overhead, admission, console, dialects, switching, gpu; without names, all that run here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from bench.report import keep, table
 
-BENCHES = ("engine", "company", "overhead", "admission", "dialects", "switching", "gpu")
+BENCHES = ("engine", "company", "overhead", "admission", "console", "dialects", "switching", "gpu")
 
 
 def main() -> None:

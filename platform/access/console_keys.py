@@ -10,7 +10,7 @@ import secrets
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from access.authentication import check_use, find_key, note_use
+from access.authentication import check_use, count_request, find_key, note_use
 from access.models import AccessKey, BusinessSource
 
 
@@ -19,6 +19,7 @@ def console_key(user: AbstractBaseUser, source: BusinessSource, *, dialect: str,
     key_id = f"console-{user.pk}-{source.pk}"
     key = find_key(key_id) or _made(key_id, source, f"console: {user.get_username()}"[:200])
     check_use(key, dialect=dialect, address=address)
+    count_request(source, key)
     note_use(key)
     return key
 

@@ -56,7 +56,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered(sources, now)
     if may("jobs.view_runner") and sources is None:
-        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name")))
+        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name").defer("token", "nodes")))
     if may(MONEY):
         shown |= _money(sources, now)
     return shown

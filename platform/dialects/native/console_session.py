@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied
+from access.authentication import Denied, Reason
 from access.console_keys import console_key
 from access.models import AccessKey, BusinessSource
 from access.tenancy import visible_sources
+from jobs.errors import RateLimited
 
 from .errors import Problem
 
@@ -41,7 +42,9 @@ class ConsoleSession(SessionAuthentication):
             return None, console_key(
                 user, source, dialect="native", address=request.META.get("REMOTE_ADDR", "")
             )
-        except Denied:
+        except Denied as denied:
+            if denied.reason == Reason.RATE:
+                raise RateLimited(denied.retry_after) from None
             raise _forbidden() from None
 
 
