@@ -79,7 +79,9 @@ class PresetTrials(ConsoleAdmin):
     @action(description=gettext_lazy("Try"), permissions=["try"], url_path="try", icon="brush")
     def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
         preset: StylePreset = found(self, request, object_id)
-        form = TrialForm(preset, request.POST or None, request.FILES or None)
+        before = _trial(request.GET.get("job", ""))
+        words = {"prompt": before.received.get("prompt", "")} if before else {}
+        form = TrialForm(preset, request.POST or None, request.FILES or None, initial=words)
         if request.method == "POST" and form.is_valid():
             try:
                 job = self._admit(request, preset, **form.cleaned_data)
@@ -92,7 +94,7 @@ class PresetTrials(ConsoleAdmin):
             "opts": self.opts,
             "preset": preset,
             "form": form,
-            "job": _trial(request.GET.get("job", "")),
+            "job": told(before) if before else None,
         }
         return TemplateResponse(request, "admin/models_registry/try_preset.html", context)
 
@@ -111,11 +113,11 @@ class PresetTrials(ConsoleAdmin):
         return job
 
 
-def _trial(job_id: str) -> dict[str, Any] | None:
+def _trial(job_id: str) -> Job | None:
     if not job_id:
         return None
     try:
-        return told(Job.objects.get(pk=uuid.UUID(job_id), operation=style_trials.OPERATION))
+        return Job.objects.get(pk=uuid.UUID(job_id), operation=style_trials.OPERATION)
     except (ValueError, Job.DoesNotExist):
         raise Http404 from None
 
