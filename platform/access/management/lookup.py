@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -32,7 +32,7 @@ def in_one_line(error: ValidationError) -> str:
     return "; ".join(error.messages)
 
 
-def write_rows(command: BaseCommand, rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
+def write_rows(command: BaseCommand, rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     """JSON for programs, else a line a row with its values between tabs."""
     listed = list(rows)
     if as_json:
