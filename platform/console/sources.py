@@ -14,6 +14,7 @@ from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
 from console.keys import KeyChanging, KeyMaking
 from console.limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
+from console.statements import Statements
 from console.usage_charts import UsageCharts
 
 
@@ -40,7 +41,7 @@ class KeyInline(TabularInline):
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts):
+class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
     source_path = "pk"
     form = SourceForm
     fieldsets = [
@@ -71,7 +72,7 @@ class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts):
     search_fields = ["name", "title"]
     inlines = [KeyInline]
     actions = ["create_key", "create_callback_secret"]
-    actions_detail = ["new_key", "new_temporary_key", "usage"]
+    actions_detail = ["new_key", "new_temporary_key", "usage", "statement"]
 
     @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
     def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
