@@ -96,7 +96,7 @@ class Engine:
             self.cancel(order.job_id, "discard")
             self._runs[order.job_id] = run
             if self._stopping:
-                run.emit(Failed(code="internal", message=SHUTTING_DOWN))
+                run.emit(Failed(code="internal", message=SHUTTING_DOWN, work=run.work()))
                 return run
             run.emit(Accepted(job_id=order.job_id))
             preparing = self._loaders.submit(prepare, self.store, order)
@@ -111,6 +111,14 @@ class Engine:
             run.discard()
         else:
             self._inbox.put(partial(run.stop_batch, and_the_rest=mode == "interrupt"))
+        return True
+
+    def unload(self) -> bool:
+        """Drops every model from memory; False, and nothing is dropped, while there are jobs."""
+        with self._lock:
+            if self.jobs():
+                return False
+            self.store.clear()
         return True
 
     def report(self) -> Report:
@@ -151,7 +159,7 @@ class Engine:
 
     def _fail_all(self, message: str) -> None:
         for run in list(self._runs.values()):
-            run.emit(Failed(code="internal", message=message))
+            run.emit(Failed(code="internal", message=message, work=run.work()))
 
     def _read_inbox(self) -> None:
         """Waits for a word where there is nothing else to do."""
@@ -300,7 +308,7 @@ class Engine:
         if code == "internal":
             with logs.about(run.order.job_id):
                 log.error("job %s failed", run.order.job_id, exc_info=error)
-        run.emit(Failed(code=code, message=message, work=run.work() if code == "nsfw" else None))
+        run.emit(Failed(code=code, message=message, work=run.work()))
 
 
 def explain(error: Exception) -> tuple[ErrorCode, str]:

@@ -130,6 +130,12 @@ class ModelStore:
         """What is in the device's memory, the most recently used last."""
         return self._shelf.files()
 
+    def clear(self) -> None:
+        """Whoever holds a model keeps it until done; but the budget no longer knows of it."""
+        self.onnx.clear()
+        for shelf in {self._shelf, self._ram}:
+            shelf.clear()
+
     def _brought(self, file: ModelFile) -> LoadedCheckpoint:
         """From RAM to the device, and to RAM first where it is not there."""
         key = key_of(file)

@@ -75,6 +75,10 @@ class OnnxShelf:
                 self._held.popitem(last=False)
             return model
 
+    def clear(self) -> None:
+        with self._lock:
+            self._held.clear()
+
     def _load(self, file: ModelFile, kind: str) -> OnnxModel:
         path = locate(self._root, file)
         self._hashes.check(path, file)

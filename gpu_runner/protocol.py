@@ -188,7 +188,7 @@ class Failed(Message):
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
-    work: Done | None = None  # what was done all the same; only of a job whose work is paid for
+    work: Done | None = None  # what was done all the same; None: nothing, or nobody knows
 
 
 Event = Annotated[Accepted | Progress | ControlMap | Image | Done | Failed, Field(discriminator="type")]

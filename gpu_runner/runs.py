@@ -84,7 +84,7 @@ class Run:
                 self.closed = True
 
     def discard(self) -> None:
-        self.emit(Failed(code="cancelled", message="the job was cancelled"))
+        self.emit(Failed(code="cancelled", message="the job was cancelled", work=self.work()))
 
     def stop_batch(self, *, and_the_rest: bool) -> None:
         """The pictures under way end at their next estimate."""

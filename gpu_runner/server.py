@@ -53,6 +53,8 @@ class Backend(Protocol):
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool: ...
 
+    def unload(self) -> bool: ...
+
     def report(self) -> Report: ...
 
 
@@ -74,6 +76,7 @@ class Door:
         return [
             Route("/generate", self.guarded(self.generate), methods=["POST"]),
             Route("/jobs/{job_id}/cancel", self.guarded(self.cancel), methods=["POST"]),
+            Route("/unload", self.guarded(self.unload), methods=["POST"]),
             Route("/status", self.guarded(self.status)),
             Route("/health", self.health),
         ]
@@ -108,6 +111,11 @@ class Door:
         order = await read(request, CancelOrder)
         if not self.engine.cancel(request.path_params["job_id"], order.mode):
             raise HTTPException(404, "the runner does not hold this job")
+        return JSONResponse({"status": "ok"})
+
+    async def unload(self, request: Request) -> Response:
+        if not await asyncio.to_thread(self.engine.unload):
+            raise HTTPException(503, "the runner has jobs; their models stay")
         return JSONResponse({"status": "ok"})
 
     async def status(self, request: Request) -> Response:

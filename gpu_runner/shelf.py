@@ -61,6 +61,11 @@ class Shelf:
             if not item.base or item.base in self._items:
                 self._items[key] = item
 
+    def clear(self) -> None:
+        with self._lock:
+            self._items.clear()
+        self._after_eviction()
+
     def files(self) -> list[LoadedModel]:
         """The most recently used last."""
         with self._lock:

@@ -31,6 +31,7 @@ from .idempotency import Idempotency
 from .model_files import Resolution, resolve_all
 from .models import Backend, Job, Lane, State, Transition, request_as_json
 from .quotas import Allowance
+from .retention import inputs
 from .storage_targets.models import StorageTarget
 
 RETRY_WHEN_FULL_S = 10
@@ -146,6 +147,8 @@ def _insert(submission: Submission, files: Resolution) -> Job:
 
 def _promise(submission: Submission, job: Job) -> None:
     """What is to be remembered beside the job."""
+    if needed := submission.request.pictures():
+        inputs.remember(job, needed)
     if submission.callback:
         outbox.add(job.pk, submission.dialect, submission.callback)
     if submission.idempotency:

@@ -22,8 +22,12 @@ def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
 
 
 def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> Decimal:
-    """The share of the estimate that was really run: the multiplier stays what it was at admission."""
-    return _rounded(estimated * steps_run / planned_steps(request))
+    """The share of the estimate that was really run: the multiplier stays what it was at admission.
+
+    What was reserved is the most: nobody pays for more than was quoted.
+    """
+    planned = planned_steps(request)
+    return _rounded(estimated * min(steps_run, planned) / planned)
 
 
 def _rounded(amount: Decimal) -> Decimal:

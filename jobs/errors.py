@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 
 class Refused(Exception):
     """A request that will not become a job. ``message`` is fit for the client's eyes; ``field`` is GenerationRequest's."""
@@ -33,6 +35,16 @@ class OverLimit(Refused):
 
 class QueueFull(Refused):
     code = "queue_full"
+
+
+class RateLimited(Refused):
+    """Told before anything is read of the request."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        message = _("Too many requests: try again in %(seconds)d s.") % {"seconds": retry_after}
+        super().__init__(message, retry_after=retry_after)
 
 
 class QuotaSpent(Refused):

@@ -145,7 +145,7 @@ class Following:
             self._copy_to_target()
         except CopyFailed:
             message = "The pictures could not be copied to where they were asked for."
-            lifecycle.fail(self.lease, COPY_FAILED, message)
+            lifecycle.fail(self.lease, COPY_FAILED, message, done)
             return
         lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
         self.succeeded = True
@@ -161,15 +161,15 @@ class Following:
 
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:
-            lifecycle.fail(self.lease, "timeout", "The job took too long.")
+            lifecycle.fail(self.lease, "timeout", "The job took too long.", failed.work)
         elif failed.code == "lost":
-            lifecycle.requeue(self.lease, note=failed.message, runner_died=True)
+            lifecycle.requeue(self.lease, note=failed.message, runner_died=True, done=failed.work)
         elif failed.code != "cancelled":
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
-            lifecycle.cancelled(self.lease)
+            lifecycle.cancelled(self.lease, failed.work)
         else:
-            lifecycle.requeue(self.lease, note="the runner dropped it")
+            lifecycle.requeue(self.lease, note="the runner dropped it", done=failed.work)
 
     # The beat -------------------------------------------------------------------------------------------------------
 

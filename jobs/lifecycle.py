@@ -20,7 +20,7 @@ from django.utils import timezone
 from gpu_runner.protocol import Done, Progress
 from statements import Statement, UpdateStatement, given
 
-from . import cost, ledger, places, wakeups
+from . import ledger, places, wakeups, work
 from .callbacks import outbox
 from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
@@ -140,24 +140,37 @@ def signal(job_id: uuid.UUID, wanted: Signal) -> bool:
 # Back into the queue ------------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
-def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool = False) -> State:
+def requeue(
+    lease: Lease,
+    *,
+    note: str,
+    runner_died: bool = False,
+    expired: bool = False,
+    done: Done | None = None,
+) -> State:
     """Back to the queue, or to its end: cancelled if that was asked for, failed if it is poisoned.
 
     ``expired``: only if the lease is over; otherwise LeaseLost, because a worker shows life after all.
     """
+    with transaction.atomic():
+        job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
+    work.charge(job, done)
+    return state
+
+
+def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> tuple[Job, State]:
     held = _held(lease).filter(lease_expires_at__lt=timezone.now()) if expired else _held(lease)
     job = held.select_for_update().first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
         _end(job, State.CANCELLED, note=note, held=lease.attempt)
-        return State.CANCELLED
+        return job, State.CANCELLED
     deaths = job.runner_deaths + runner_died
     if message := _poisoned(job, deaths, expired=expired):
         fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
         _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
-        return State.FAILED
+        return job, State.FAILED
     _must_move(
         lease,
         State.QUEUED,
@@ -170,7 +183,7 @@ def requeue(lease: Lease, *, note: str, runner_died: bool = False, expired: bool
     )
     _NO_PREVIEW.run(job_id=lease.job_id)
     wakeups.ring({wakeups.WORK: ""})
-    return State.QUEUED
+    return job, State.QUEUED
 
 
 def _poisoned(job: Job, deaths: int, *, expired: bool) -> str:
@@ -190,49 +203,34 @@ _NO_PREVIEW = UpdateStatement(lambda: Preview.objects.filter(job=given("job_id")
 
 def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False) -> None:
     job = _job(lease)
-    price = cost.settled(job.cost_estimate, job.generation_request, done.steps_run)
-    _succeed(job, lease, done, price, outputs, interrupted=interrupted)
-    # Afterwards, so that the client does not wait for it: it weighs who is served next, it is nobody's bill.
-    ledger.charge(job.source_id, done.device_seconds, float(price), timezone.now())
+    with transaction.atomic():
+        # A job that is not succeeded has no output, one that is has them all.
+        drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
+        counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+        _end_after(job, lease, State.SUCCEEDED, done, **counts)
+        Output.objects.bulk_create(outputs)
+    work.charge(job, done)
 
 
-@transaction.atomic
-def _succeed(
-    job: Job, lease: Lease, done: Done, price: Decimal, outputs: list[Output], *, interrupted: bool
-) -> None:
-    """Pictures, price and state at once: a job that is not succeeded has no output, one that is has them all."""
-    figures: dict[str, Any] = {
-        "engine_seconds": done.engine_seconds,
-        "device_seconds": done.device_seconds,
-        "cost": price,
-    }
-    drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
-    counts: dict[str, Any] = {"images_done": drawn, "interrupted": interrupted}
-    _end(job, State.SUCCEEDED, held=lease.attempt, settled=price, images=drawn, **figures, **counts)
-    Output.objects.bulk_create(outputs)
-
-
-@transaction.atomic
-def fail(lease: Lease, code: str, message: str, work: Done | None = None) -> None:
-    """With ``work``, that is paid for: its pictures were drawn, and only may not be shown."""
+def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:
+    """``done``: the work up to there, where the runner told it."""
     job = _job(lease)
-    fields: dict[str, Any] = {"error_code": code, "error_message": message}
-    if work is not None:
-        fields |= _paid(job, work)
-    _end(job, State.FAILED, note=code, held=lease.attempt, **fields)
+    with transaction.atomic():
+        _end_after(job, lease, State.FAILED, done, note=code, error_code=code, error_message=message)
+    work.charge(job, done)
 
 
-def _paid(job: Job, work: Done) -> dict[str, Any]:
-    price = cost.settled(job.cost_estimate, job.generation_request, work.steps_run)
-    ledger.charge(job.source_id, work.device_seconds, float(price), timezone.now())
-    seconds = {"engine_seconds": work.engine_seconds, "device_seconds": work.device_seconds}
-    return {"settled": price, "cost": price, **seconds}
+def cancelled(lease: Lease, done: Done | None = None) -> None:
+    """The runner has dropped the job, as its client had asked, after ``done``."""
+    job = _job(lease)
+    with transaction.atomic():
+        _end_after(job, lease, State.CANCELLED, done)
+    work.charge(job, done)
 
 
-@transaction.atomic
-def cancelled(lease: Lease) -> None:
-    """The runner has dropped the job, as its client had asked."""
-    _end(_job(lease), State.CANCELLED, held=lease.attempt)
+def _end_after(job: Job, lease: Lease, to: State, done: Done | None, **fields: Any) -> None:
+    paid = work.is_paid(to, fields.get("error_code", ""))
+    _end(job, to, held=lease.attempt, **work.figures(job, done, paid=paid), **fields)
 
 
 @transaction.atomic

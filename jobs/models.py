@@ -16,12 +16,17 @@ from gpu_runner.protocol import GenerationRequest
 
 from .callbacks.models import Callback, CallbackAttempt
 from .idempotency import IdempotencyKey
+from .retention.models import ArchivedJob, JobInput
+from .samples.models import ModelSample
 from .storage_targets.models import StorageTarget
 
 __all__ = [
+    "ArchivedJob",
     "Callback",
     "CallbackAttempt",
     "IdempotencyKey",
+    "JobInput",
+    "ModelSample",
     "StorageTarget",
 ]  # Django looks for an app's models here
 
@@ -309,6 +314,7 @@ class InputPicture(models.Model):
     file = models.FileField(_("file"), max_length=300)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    used_at = models.DateTimeField(_("last used"), default=timezone.now, db_index=True)  # or sent
 
     class Meta:
         verbose_name = _("input picture")

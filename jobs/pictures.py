@@ -20,6 +20,7 @@ from gpu_runner.protocol import Image as RunnerImage
 from . import labels, picture_files
 from .errors import BadPicture
 from .models import InputPicture, Job, Output, OutputKind
+from .retention import inputs
 
 MAX_INPUT_BYTES = 32 * 1024 * 1024
 MAX_INPUT_PIXELS = 64_000_000
@@ -32,7 +33,7 @@ def store_input(data: bytes) -> Picture:
     """Stores a picture once, by its content. Raises BadPicture."""
     check_picture(data)
     digest = hashlib.sha256(data).hexdigest()
-    if not InputPicture.objects.filter(pk=digest).exists():
+    if not inputs.touch(digest):
         path = default_storage.save(f"inputs/{digest[:2]}/{digest}-{secrets.token_hex(4)}", ContentFile(data))
         _row, created = InputPicture.objects.get_or_create(
             sha256=digest, defaults={"file": path, "size_bytes": len(data)}
@@ -48,7 +49,7 @@ def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> N
         if wanted in pictures:
             if store_input(pictures[wanted]).sha256 != wanted:
                 raise BadPicture(_("An input picture is not what its hash says."), field="init_images")
-        elif not InputPicture.objects.filter(pk=wanted).exists():
+        elif not inputs.touch(wanted):
             raise BadPicture(_("An input picture is missing."), field="init_images")
 
 

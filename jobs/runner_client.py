@@ -97,6 +97,10 @@ class RunnerClient:
     def cancel(self, job_id: str, mode: CancelMode = "discard") -> None:
         self._answer("POST", f"/jobs/{job_id}/cancel", CancelOrder(mode=mode).model_dump_json())
 
+    def unload(self) -> None:
+        """Raises RunnerBusy while it has jobs."""
+        self._answer("POST", "/unload")
+
     def generate(self, order: RunOrder) -> Iterator[Event]:
         """Events until the last word, which is a Done or a Failed."""
         timeout = httpx.Timeout(settings.JOB_TIMEOUT_S + LINGER_S, connect=CONNECT_S)

@@ -16,3 +16,7 @@ def create_schedules(**_: Any) -> None:
         name="sweep of callbacks",
         defaults={"func": "jobs.callbacks.outbox.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
     )
+    Schedule.objects.update_or_create(
+        name="retention and archive",
+        defaults={"func": "jobs.retention.tidying.tidy", "schedule_type": Schedule.HOURLY},
+    )

@@ -16,11 +16,13 @@ from django.utils.translation import gettext_lazy as _
 
 from models_registry.prompt_styles import PromptStyle
 from models_registry.querysets import SharedQuerySet
+from models_registry.scan_runs import ScanRun
 from models_registry.style_presets import StylePreset, StylePresetLora
 from models_registry.workflow_templates import WorkflowRule, WorkflowTemplate
 
 __all__ = [
     "PromptStyle",
+    "ScanRun",
     "StylePreset",
     "StylePresetLora",
     "WorkflowRule",

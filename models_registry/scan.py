@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from models_registry.examine import LEGACY_BEGIN, Findings, examine, legacy_hash
 from models_registry.models import ModelFile
+from models_registry.scan_runs import ScanRun
 from models_registry.walk import model_files, why_not_storable
 
 LONGEST_NAME = 255
@@ -35,12 +36,28 @@ class ScanReport:
         return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or _("no files")
 
 
-def scan(root: Path | None = None, *, again: bool = False) -> ScanReport:
-    """Registers, updates and marks; ``again`` examines even the files that did not change.
+def scan(root: Path | None = None, *, again: bool = False, run: ScanRun | None = None) -> ScanReport:
+    """Registers, updates and marks; ``again`` examines even the files that did not change; ``run`` is told how far it is.
 
     FileNotFoundError when the root is not there: an unmounted disk must not mark every model as missing.
     """
-    return _Scan(root or settings.MODELS_ROOT, again).run()
+    run = run or ScanRun.objects.create()
+    try:
+        report = _Scan(root or settings.MODELS_ROOT, again).run(run)
+    except Exception as error:
+        run.end(str(error), failed=True)
+        raise
+    run.end(report.summary())
+    return report
+
+
+def register(path: str, findings: Findings) -> ModelFile:
+    """The row of one file below MODELS_ROOT that was examined just now."""
+    root = settings.MODELS_ROOT
+    try:
+        return _Scan(root, again=True).one(path, findings)
+    except IntegrityError:  # a scan was first
+        return ModelFile.objects.get(path=path)
 
 
 class _Scan:
@@ -50,10 +67,16 @@ class _Scan:
         self.report = ScanReport()
         self.rows = {row.path: row for row in ModelFile.objects.defer("metadata")}
 
-    def run(self) -> ScanReport:
+    def one(self, path: str, findings: Findings) -> ModelFile:
+        self.gone = {old: row for old, row in self.rows.items() if row.missing_since and old != path}
+        return self._store(self._row(path, findings), path, findings, self._state(path))
+
+    def run(self, run: ScanRun) -> ScanReport:
         paths = list(model_files(self.root))
         self.gone = {path: row for path, row in self.rows.items() if path not in set(paths)}
-        for path in paths:
+        run.begin(len(paths))
+        for done, path in enumerate(paths):
+            run.at(path, done)
             try:
                 self._file(path)
             except FileNotFoundError:
@@ -77,7 +100,10 @@ class _Scan:
         if self._state(path) != before:
             self.report.skipped[path] = "still being written"
             return
-        self._store(row or self._renamed(path, findings) or self._new(path), path, findings, before)
+        self._store(self._row(path, findings), path, findings, before)
+
+    def _row(self, path: str, findings: Findings) -> ModelFile:
+        return self.rows.get(path) or self._renamed(path, findings) or self._new(path)
 
     def _state(self, path: str) -> tuple[int, int]:
         stat = (self.root / path).stat()
@@ -103,7 +129,7 @@ class _Scan:
         self.report.added.append(path)
         return ModelFile(name=PurePosixPath(path).stem[:LONGEST_NAME])
 
-    def _store(self, row: ModelFile, path: str, findings: Findings, state: tuple[int, int]) -> None:
+    def _store(self, row: ModelFile, path: str, findings: Findings, state: tuple[int, int]) -> ModelFile:
         if row.path == path:
             self.report.changed.append(path)
         if findings.problem:
@@ -114,6 +140,7 @@ class _Scan:
         row.name = free_name(row)
         with transaction.atomic():
             row.save()
+        return row
 
     def _mark_seen(self) -> None:
         seen = [self.rows[path].pk for path in [*self.report.unchanged, *self.report.returned]]

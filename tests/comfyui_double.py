@@ -98,6 +98,7 @@ class Double:
         self.running: list[list[Any]] = []
         self.history: dict[str, Any] = {}
         self.interrupted = False
+        self.freed: dict[str, bool] = {}
         self._number = itertools.count()
         self._cache: dict[str, str] = {}
         self._saved: dict[str, list[dict[str, str]]] = {}
@@ -194,6 +195,7 @@ class Double:
                 route("/queue", self._queue),
                 route("/queue", self._queue_delete, "POST"),
                 route("/interrupt", self._interrupt, "POST"),
+                route("/free", self._free, "POST"),
                 route("/history/{id}", self._history),
                 route("/upload/image", self._upload, "POST"),
                 route("/view", self._view),
@@ -258,6 +260,10 @@ class Double:
         self.interrupts.append(wanted)
         if wanted is None or any(item[1] == wanted for item in self.running):
             self.interrupted = True
+        return Response()
+
+    async def _free(self, request: Request) -> Response:
+        self.freed = await request.json()
         return Response()
 
     async def _history(self, request: Request) -> Response:

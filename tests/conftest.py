@@ -1,6 +1,8 @@
 import hashlib
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,23 @@ def workflow_templates(db) -> None:
     """Those that ship; a test with transactions of its own may have emptied their table."""
     for fields in shipped():
         WorkflowTemplate.objects.get_or_create(name=fields["name"], defaults=fields)
+
+
+@pytest.fixture
+def together(transactional_db) -> Callable[..., list]:
+    """Makes all calls at the same time, each in a thread with a connection of its own. Their answers, in order."""
+
+    def together(*calls: Callable) -> list:
+        ready = threading.Barrier(len(calls))
+
+        def make(call: Callable):
+            ready.wait()
+            try:
+                return call()
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return [answer.result() for answer in [pool.submit(make, call) for call in calls]]
+
+    return together

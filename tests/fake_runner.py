@@ -88,7 +88,8 @@ def draws_until_told(talk: Talk) -> None:
     talk.accept()
     talk.show_progress()
     if talk.told() == "discard":
-        talk.say(Failed(code="cancelled", message="cancelled"))
+        work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=1)
+        talk.say(Failed(code="cancelled", message="cancelled", work=work))
     else:
         talk.draw()
         talk.finish(steps=1)
@@ -205,11 +206,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, self.fake.status.model_dump(mode="json"))
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self._is_allowed():
             return
         if self.path == "/generate":
             self._generate(RunOrder.model_validate_json(body))
+        elif self.path == "/unload":
+            self._unload()
         else:
             self._cancel(self.path.split("/")[2], json.loads(body)["mode"])
 
@@ -223,6 +226,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"0\r\n\r\n")
         except (HungUp, ConnectionError):
             pass
+
+    def _unload(self) -> None:
+        if self.fake.status.slots_busy:
+            self.answer(503, {"error": "invalid"})
+        else:
+            self.fake.status = self.fake.status.model_copy(update={"loaded": ()})
+            self.answer(200, {"status": "ok"})
 
     def _cancel(self, order_id: str, mode: str) -> None:
         self.fake.told.append((order_id, mode))

@@ -92,6 +92,13 @@ class ComfyBackend:
         drawing.cancel(mode)
         return True
 
+    def unload(self) -> bool:
+        if self.jobs():
+            return False
+        self.client.free()
+        self._loaded = None
+        return True
+
     def report(self) -> Report:
         stock = self.watch.stock
         return Report(

@@ -62,6 +62,10 @@ class ComfyClient:
             raise
         return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
+    def free(self) -> None:
+        """It drops its models before it takes the next prompt."""
+        self._send("POST", "/free", json={"unload_models": True, "free_memory": True})
+
     # Prompts -----------------------------------------------------------------------------------------------------
 
     def queue(self, graph: dict[str, Any], prompt_id: str, client_id: str) -> None:

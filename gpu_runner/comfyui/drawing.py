@@ -85,7 +85,7 @@ class Drawing:
         try:
             last = self._draw(ear, client_id, began)
         except Exception as error:
-            last = self._failed(error)
+            last = self._failed(error, began)
         finally:
             ear.close()
             self.ended.set()
@@ -107,6 +107,9 @@ class Drawing:
             self._picture(ear, client_id, workflow, index, stages[stage], sent[stage])
         if self._mode == "discard":
             raise Cancelled
+        return self._work(began)
+
+    def _work(self, began: float) -> Done:
         return Done(
             engine_seconds=time.monotonic() - began,
             device_seconds=self.device_seconds,
@@ -221,14 +224,14 @@ class Drawing:
 
     # What goes wrong -----------------------------------------------------------------------------------------------
 
-    def _failed(self, error: Exception) -> Failed:
+    def _failed(self, error: Exception, began: float) -> Failed:
         code, message = explain(error)
         with logs.about(self.order.job_id):
             if code == "internal":
                 log.error("job %s failed", self.order.job_id, exc_info=error)
             else:
                 log.warning("job %s: %s: %s", self.order.job_id, code, error)
-        return Failed(code=code, message=message)
+        return Failed(code=code, message=message, work=self._work(began))
 
 
 def explain(error: Exception) -> tuple[ErrorCode, str]:

@@ -45,7 +45,11 @@ class Callback(models.Model):
         verbose_name = _("callback")
         verbose_name_plural = _("callbacks")
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["state", "next_at"], name="callback_due")]
+        indexes = [
+            models.Index(fields=["state", "next_at"], name="callback_due"),
+            models.Index(fields=["-created_at"], name="callback_newest"),
+            models.Index(fields=["state", "-created_at"], name="callback_by_state"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -43,6 +43,11 @@ def policy_for(dialect: str) -> CallbackPolicy:
     return _policies[dialect]
 
 
+def dialects() -> list[str]:
+    """Those that call back."""
+    return sorted(_policies)
+
+
 def by_status(answer: Answer) -> bool:
     return 200 <= answer.status < 300
 

@@ -9,6 +9,8 @@ from datetime import date
 from decimal import Decimal
 
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Cast, Round
 from django.utils.translation import gettext_lazy as _
 
 MICROS = 1_000_000
@@ -94,6 +96,10 @@ class RateBucket(models.Model):
 
     def __str__(self) -> str:
         return self.owner
+
+
+def in_micros(column: str) -> Cast:
+    return Cast(Round(F(column) * MICROS), models.BigIntegerField())
 
 
 def owner_of_source(source_id: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
@@ -12,7 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from access import rates
+from access.accounts import owner_of_key, owner_of_source
 from access.encryption import decrypt, encrypt
+from access.limits import Limits
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import Statement, given
@@ -32,14 +36,17 @@ class Reason(StrEnum):
     DISABLED_KEY = "disabled key"
     DISABLED_SOURCE = "disabled source"
     EXPIRED = "expired key"
+    EXPIRED_SOURCE = "expired source"
     DIALECT = "dialect not allowed"
     ADDRESS = "address not allowed"
+    RATE = "too many requests"
 
 
 class Denied(Exception):
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, *, retry_after: int = 0) -> None:
         super().__init__(str(reason))
         self.reason = reason
+        self.retry_after = retry_after  # seconds; only of RATE
 
 
 @sensitive_variables("secret")
@@ -77,19 +84,20 @@ def _proved(
     if not key.accepts_token(session_token):
         raise Denied(Reason.WRONG_TOKEN)
     check_use(key, dialect=dialect, address=address)
-    _note_use(key)
+    count_request(key.source, key)
+    note_use(key)
     return key
 
 
-def trusted_source(name: str, *, address: str) -> BusinessSource:
+def trusted_source(name: str, *, dialect: str, address: str) -> BusinessSource:
     """The source that a caller without a key names, if it trusts the caller's network; otherwise Denied."""
     known = KEY_ID.fullmatch(name) and BusinessSource.objects.filter(name=name).first()
     if not known:
         raise Denied(Reason.UNKNOWN_SOURCE)
     if not in_networks(address, known.keyless_networks):
         raise Denied(Reason.ADDRESS)
-    if not known.enabled:
-        raise Denied(Reason.DISABLED_SOURCE)
+    _check_source(known, dialect=dialect, address=address)
+    count_request(known)
     return known
 
 
@@ -107,19 +115,39 @@ def find_key(key_id: str) -> AccessKey | None:
 
 def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
     """Asked only after the secret is proved: a stranger must not learn which keys are disabled."""
-    refusals = (
-        (not key.enabled, Reason.DISABLED_KEY),
-        (not key.source.enabled, Reason.DISABLED_SOURCE),
-        (key.is_expired, Reason.EXPIRED),
-        (not key.allows_dialect(dialect), Reason.DIALECT),
-        (not key.allows_address(address), Reason.ADDRESS),
-    )
-    for refused, reason in refusals:
-        if refused:
-            raise Denied(reason)
+    if not key.enabled:
+        raise Denied(Reason.DISABLED_KEY)
+    if key.is_expired:
+        raise Denied(Reason.EXPIRED)
+    _check_source(key.source, dialect=dialect, address=address)
+    _check_limits(key, dialect=dialect, address=address)
 
 
-def _note_use(key: AccessKey) -> None:
+def _check_source(source: BusinessSource, *, dialect: str, address: str) -> None:
+    if not source.enabled:
+        raise Denied(Reason.DISABLED_SOURCE)
+    if source.is_expired:
+        raise Denied(Reason.EXPIRED_SOURCE)
+    _check_limits(source, dialect=dialect, address=address)
+
+
+def _check_limits(limits: Limits, *, dialect: str, address: str) -> None:
+    if not limits.allows_dialect(dialect):
+        raise Denied(Reason.DIALECT)
+    if not limits.allows_address(address):
+        raise Denied(Reason.ADDRESS)
+
+
+def count_request(source: BusinessSource, key: AccessKey | None = None) -> None:
+    """The key's first: what it is refused must not use up what its source's other keys may ask for."""
+    now = time.time()
+    wait = rates.seconds_to_wait(owner_of_key(key.pk), key, now) if key is not None else 0
+    wait = wait or rates.seconds_to_wait(owner_of_source(source.pk), source, now)
+    if wait:
+        raise Denied(Reason.RATE, retry_after=wait)
+
+
+def note_use(key: AccessKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)

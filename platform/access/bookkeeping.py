@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db.models import BigIntegerField, Case, DateField, F, Max, Q, Sum, When
-from django.db.models.functions import Cast, Coalesce, Greatest, Round
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from access.accounts import MICROS, Account, Posting, owner_of_key, owner_of_source
+from access.accounts import Account, Posting, in_micros, owner_of_key, owner_of_source
 from statements import Statement, UpdateStatement, given
 
 Owner = tuple[str, dict[str, int]]  # its name, and which postings are its own
@@ -71,8 +71,7 @@ def _names(source_id: int, key_id: int | None) -> dict[str, str]:
 
 
 def _sums(postings: Any, period: str) -> dict[str, int]:
-    micros = Cast(Round(F("amount") * MICROS), BigIntegerField())
-    found = postings.aggregate(images=Coalesce(Sum("images"), 0), cost=Coalesce(Sum(micros), 0))
+    found = postings.aggregate(images=Coalesce(Sum("images"), 0), cost=Coalesce(Sum(in_micros("amount")), 0))
     return {f"images_{period}": found["images"], f"cost_{period}": found["cost"]}
 
 

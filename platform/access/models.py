@@ -18,6 +18,7 @@ from access.accounts import Account, Posting, RateBucket
 from access.encryption import EncryptedTextField
 from access.limits import KeyLimits, SourceLimits
 from access.networks import is_network
+from access.retention import Retention
 
 __all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
@@ -39,7 +40,7 @@ class NsfwPolicy(models.TextChoices):
     REFUSE = "refuse", _("refused: the job fails")
 
 
-class BusinessSource(SourceLimits):
+class BusinessSource(SourceLimits, Retention):
     """A tenant: the value of ``from``. Owns keys, limits and weight."""
 
     name = models.CharField(
@@ -176,6 +177,9 @@ class CallbackSecret(models.Model):
         secret = secrets.token_urlsafe(32)
         cls.objects.update_or_create(source=source, defaults={"secret": secret, "created_at": timezone.now()})
         return secret
+
+
+LONGEST_TEMPORARY_MINUTES = 36 * 60
 
 
 class AccessKey(KeyLimits):

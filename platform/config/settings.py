@@ -15,6 +15,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 DEMO = env.bool("ATELIER_DEMO", default=False)
 DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
 MODELS_ROOT = env.path("MODELS_ROOT", default=DATA_DIR / "models").absolute()
+MODEL_UPLOAD_MAX_BYTES = env.int("MODEL_UPLOAD_MAX_BYTES", default=16 * 1024**3)
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start without one
@@ -186,6 +187,13 @@ JOB_LEASE_S = env.float(
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+
+# How long things are kept after their job's end, in days, where their source does not say; unset: for ever. And when old
+# jobs without pictures go to the archive.
+KEEP_PICTURES_DAYS: int | None = env.int("KEEP_PICTURES_DAYS", default=None)
+KEEP_INPUTS_DAYS: int | None = env.int("KEEP_INPUTS_DAYS", default=None)
+KEEP_JOBS_DAYS: int | None = env.int("KEEP_JOBS_DAYS", default=None)
+ARCHIVE_JOBS_DAYS: int | None = env.int("ARCHIVE_JOBS_DAYS", default=None)
 
 # stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
 # have HTTP codes of their own, and the prompt style that "enhance_prompt" means.

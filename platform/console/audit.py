@@ -24,6 +24,7 @@ ACTION, SELECTED = "action", "_selected_action"
 ROWS_NAMED = 5
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 BY_ITSELF = ("_thumbnail", "_live", "_progress", "_preview", "_events")  # the ends of names of such URLs
+PIECES = "_append"  # of an upload, whose beginning and end are noted
 EXPORTS = ("_export", "_statement", "_csv", "_xlsx")
 SIGN_IN_AND_OUT = frozenset({"login", "logout", "jsi18n", "autocomplete", "search"})
 
@@ -64,7 +65,7 @@ def _note(request: HttpRequest, status: int) -> None:
 
 def _is_worth_noting(request: HttpRequest, page: str, kwargs: dict[str, Any]) -> bool:
     if request.method not in READS:
-        return True
+        return not page.endswith(PIECES)
     return page.endswith(EXPORTS) or (
         bool(kwargs) and "app_label" not in kwargs and not page.endswith(BY_ITSELF)
     )

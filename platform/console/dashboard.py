@@ -56,7 +56,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered(sources, now)
     if may("jobs.view_runner") and sources is None:
-        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name")))
+        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name").defer("token", "nodes")))
     if may(MONEY):
         shown |= _money(sources, now)
     return shown
@@ -159,7 +159,12 @@ def _costs_chart(costs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _options(*, stacked: bool, horizontal: bool = False) -> dict[str, Any]:
-    axis = {"stacked": stacked, "ticks": {"color": GREY}, "grid": {"display": False}, "beginAtZero": True}
+    axis = {
+        "stacked": stacked,
+        "ticks": {"color": GREY, "precision": 0},
+        "grid": {"display": False},
+        "beginAtZero": True,
+    }
     legend = {"labels": {"color": GREY, "boxWidth": 10, "boxHeight": 10}}
     return {
         "animation": False,

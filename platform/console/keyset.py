@@ -85,7 +85,8 @@ class KeysetChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         rows, is_first, is_last = self._rows()
-        self.result_list, self.result_count, self.full_result_count = rows, len(rows), None
+        # Two equal counts: of others the page would say that they are all there is.
+        self.result_list, self.result_count, self.full_result_count = rows, len(rows), len(rows)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True
         self.paginator = KeysetPages(rows, self.list_per_page)

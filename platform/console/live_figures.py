@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
 from jobs.board import SEEN_WITHIN
@@ -60,8 +62,8 @@ def pace(sources: Sources, now: datetime) -> Pace:
     if not rows:
         return Pace(0.0, None, None)
     span = now - rows[-1][3] if len(rows) == SAMPLE else LATELY
-    drawn = sum(state == State.SUCCEEDED for state, *_moments in rows)
-    waits = sorted((started - created).total_seconds() for _, created, started, _ in rows if started)
+    drawn = sum(state == State.SUCCEEDED for state, *_rest in rows)
+    waits = sorted((started - created).total_seconds() for _state, created, started, _end in rows if started)
     minutes = max(span.total_seconds(), 1.0) / 60
     return Pace(drawn / minutes, percentile(waits, 0.5), percentile(waits, 0.95))
 
@@ -76,12 +78,26 @@ class RunnerLoad:
     runner: Runner
     jobs: int
     loaded: list[str]  # names of the models in its memory
-    state: str  # as in RUNNER_STATES
+    state: str  # of RUNNER_STATES
+    seen_s: float | None  # seconds ago
+
+    @property
+    def state_name(self) -> str | Promise:
+        return RUNNER_STATES[self.state]
 
     @property
     def share(self) -> int:
         """Per cent of its slots."""
         return min(100, round(100 * self.jobs / self.runner.slots)) if self.runner.slots else 0
+
+
+RUNNER_STATES: dict[str, str | Promise] = {
+    "ready": _("ready"),
+    "draining": _("draining"),
+    "paused": _("paused"),
+    "problem": _("problem"),
+    "silent": _("not seen"),
+}
 
 
 def runner_state(runner: Runner, now: datetime) -> str:
@@ -94,16 +110,16 @@ def runner_state(runner: Runner, now: datetime) -> str:
     return "draining" if runner.draining else "ready"
 
 
-def runners(rows: QuerySet[Runner]) -> Iterator[RunnerLoad]:
-    now = timezone.now()
-    known = list(rows.defer("token", "nodes"))
+def runners(rows: Iterable[Runner]) -> Iterator[RunnerLoad]:
+    now, known = timezone.now(), list(rows)
     taken = Job.objects.filter(state=State.RUNNING, runner__isnull=False).order_by()
     counts = dict(taken.values_list("runner").annotate(Count("pk")))
     digests = {digest for runner in known for digest in runner.loaded}
     names = dict(ModelFile.objects.filter(sha256__in=digests).values_list("sha256", "name"))
     for runner in known:
         loaded = [names.get(digest, digest[:10]) for digest in runner.loaded]
-        yield RunnerLoad(runner, counts.get(runner.pk, 0), loaded, runner_state(runner, now))
+        seen_s = (now - runner.seen_at).total_seconds() if runner.seen_at else None
+        yield RunnerLoad(runner, counts.get(runner.pk, 0), loaded, runner_state(runner, now), seen_s)
 
 
 @dataclass(frozen=True)

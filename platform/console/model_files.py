@@ -6,15 +6,17 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
-from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django_q.tasks import async_task
 
-from console.base import ConsoleAdmin
+from console.registry.sampling import Sampling, pictures_of
+from console.registry.scanning import Scanning
+from console.registry.uploading import Uploading
+from console.registry.whereabouts import use_of, warm_on
 from models_registry.models import (
     Checkpoint,
     ControlNet,
@@ -39,11 +41,16 @@ DECIDED = [
     "allowed_sources",
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
-FOUND = ["kind", "family", "path", "size", "sha256", "tensors_sha256", "legacy_hash", "metadata"]
+FOUND = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
 class ModelFileForm(forms.ModelForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "aliases" in self.fields:  # not where the page is only looked at
+            self.fields["aliases"].widget.attrs["rows"] = 2
+
     def clean_name(self) -> str:
         """The kind is not in the form, so Django would leave this to the database."""
         name = self.cleaned_data["name"]
@@ -53,21 +60,24 @@ class ModelFileForm(forms.ModelForm):
 
 
 @admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
-class ModelOfAKindAdmin(ConsoleAdmin):
+class ModelOfAKindAdmin(Scanning, Uploading, Sampling):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
     readonly_fields = [*FOUND, *STATE]
-    filter_horizontal = ["allowed_sources"]
+    autocomplete_fields = ["allowed_sources"]
     list_display = [
+        "sample",
         "name",
         "family",
         "size",
         "short_hash",
         "enabled",
         "is_default",
+        "warm",
         "missing_since",
         "problem",
     ]
+    list_display_links = ["name"]
     list_filter = [
         "family",
         "enabled",
@@ -78,6 +88,7 @@ class ModelOfAKindAdmin(ConsoleAdmin):
     search_fields = ["name", "path", "sha256"]
     actions = ["enable", "disable", "make_default"]
     change_list_template = "admin/models_registry/change_list.html"
+    change_form_outer_before_template = "admin/models_registry/model_overview.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelFile]:
         # A LoRA's metadata may be a quarter of a megabyte; only its own page reads them.
@@ -86,32 +97,51 @@ class ModelOfAKindAdmin(ConsoleAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # files come by the scan
 
-    def get_urls(self) -> list[URLPattern]:
-        scan = self.admin_site.admin_view(self.scan_now)
-        return [
-            path("scan/", scan, name=f"{self.opts.app_label}_{self.opts.model_name}_scan"),
-            *super().get_urls(),
-        ]
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With what each row shows of other tables, fetched for all rows at once."""
+        changelist = super().get_changelist_instance(request)
+        files = list(changelist.result_list)
+        pictures, warm = pictures_of(files), warm_on(files)
+        for file in files:
+            file.sample_url, file.warm_on = pictures.get(file.pk, ""), warm.get(file.pk, [])
+        changelist.result_list = files
+        return changelist
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        may_scan = self.has_change_permission(request)
-        return super().changelist_view(request, {**(extra_context or {}), "may_scan": may_scan})
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        file = self.get_object(request, object_id)
+        context = dict(extra_context or {})
+        if file is not None and self.has_view_permission(request, file):
+            context |= self.sample_context(request, file)
+            context |= {"file": file, "use": use_of(file), "warm_on": warm_on([file]).get(file.pk, [])}
+        return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: ModelFile, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if obj.is_default:
             obj.become_default()
 
-    def scan_now(self, request: HttpRequest) -> HttpResponseRedirect:
-        if request.method != "POST" or not self.has_change_permission(request):
-            raise PermissionDenied
-        async_task("models_registry.tasks.scan", task_name="scan_models")
-        self.message_user(request, _("A scan is queued; it runs in the background."))
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
-
     @admin.display(description=_("present on runners"))
     def present_on(self, file: ModelFile) -> str:
         return ", ".join(runner.name for runner in file.runners.order_by("name")) or "–"
+
+    @admin.display(description=_("sample"))
+    def sample(self, file: Any) -> SafeString | str:
+        if not file.sample_url:
+            return "–"
+        return format_html(
+            '<img src="{}" alt="" loading="lazy" width="48" height="48" class="object-cover rounded-default">',
+            file.sample_url,
+        )
+
+    @admin.display(description=_("warm on"))
+    def warm(self, file: Any) -> str:
+        return ", ".join(file.warm_on) or "–"
+
+    @admin.display(description="SHA-256")
+    def whole_hash(self, file: ModelFile) -> SafeString | str:
+        return format_html('<span style="overflow-wrap: anywhere">{}</span>', file.sha256) or "–"
 
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, file: ModelFile) -> str:
@@ -146,5 +176,5 @@ class CheckpointAdmin(ModelOfAKindAdmin):
 class ModelFileAdmin(ModelOfAKindAdmin):
     """All kinds, and the only place that shows those of no kind."""
 
-    list_display = ["name", "kind", *ModelOfAKindAdmin.list_display[1:]]
+    list_display = ["sample", "name", "kind", *ModelOfAKindAdmin.list_display[2:]]
     list_filter = ["kind", *ModelOfAKindAdmin.list_filter]

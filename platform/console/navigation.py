@@ -10,6 +10,8 @@ from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from console.roles import DRAW
+
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
 
 GROUPS: list[tuple[str | Promise, list[Item]]] = [
@@ -19,6 +21,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Jobs"), "image", "jobs_job"),
             (_("Callbacks"), "webhook", "jobs_callback"),
             (_("Runners"), "memory", "jobs_runner"),
+            (_("Archive"), "inventory_2", "jobs_archivedjob"),
         ],
     ),
     (
@@ -67,7 +70,15 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    pages = [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")}]
+    pages = [
+        {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
+        {
+            "title": _("Playground"),
+            "icon": "brush",
+            "link": reverse_lazy("console:playground"),
+            "permission": lambda request: request.user.has_perm(DRAW),
+        },
+    ]
     groups = [
         {"title": title, "separator": True, "items": [_item(*item) for item in items]}
         for title, items in GROUPS

@@ -71,6 +71,7 @@ ROLES = (
             "jobs.change_job",
             "jobs.view_output",
             "jobs.view_transition",
+            "jobs.view_archivedjob",
             "jobs.view_callback",
             "jobs.change_callback",
             "jobs.view_callbackattempt",

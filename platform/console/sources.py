@@ -12,6 +12,8 @@ from unfold.admin import TabularInline
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
+from console.keys import KeyChanging, KeyMaking
+from console.usage_charts import UsageCharts
 
 
 @sensitive_variables("secrets")
@@ -37,7 +39,7 @@ class KeyInline(TabularInline):
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(ConsoleAdmin):
+class BusinessSourceAdmin(KeyMaking, UsageCharts):
     source_path = "pk"
     list_display = [
         "name",
@@ -53,9 +55,7 @@ class BusinessSourceAdmin(ConsoleAdmin):
     search_fields = ["name", "title"]
     inlines = [KeyInline]
     actions = ["create_key", "create_callback_secret"]
-
-    def has_issue_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("access.add_accesskey")
+    actions_detail = ["new_key", "new_temporary_key", "usage"]
 
     @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
     def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
@@ -75,7 +75,7 @@ class BusinessSourceAdmin(ConsoleAdmin):
 
 
 @admin.register(AccessKey)
-class AccessKeyAdmin(ConsoleAdmin):
+class AccessKeyAdmin(KeyChanging):
     source_path = "source"
     list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
     list_filter = ["enabled", "source"]

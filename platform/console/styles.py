@@ -17,7 +17,7 @@ class PromptStyleAdmin(ConsoleAdmin):
     list_display = ["name", "prompt", "negative_prompt"]
     list_filter = ["allowed_sources"]
     search_fields = ["name", "prompt", "negative_prompt"]
-    filter_horizontal = ["allowed_sources"]
+    autocomplete_fields = ["allowed_sources"]
 
 
 class StylePresetLoraInline(TabularInline):
@@ -32,7 +32,7 @@ class StylePresetAdmin(ConsoleAdmin):
     list_filter = ["enabled", "task", "allowed_sources"]
     list_select_related = ["checkpoint", "control_model"]
     search_fields = ["key", "variant", "title"]
-    filter_horizontal = ["allowed_sources"]
+    autocomplete_fields = ["allowed_sources"]
     save_as = True
     fieldsets = [
         (None, {"fields": ["key", "variant", "title", "enabled", "allowed_sources"]}),

@@ -3,10 +3,11 @@
 from django.contrib import admin
 from django.urls import path
 
-from console import dashboard
+from console import dashboard, playground
 
 app_name = "console"
 
 urlpatterns = [
     path("dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
+    path("playground/", admin.site.admin_view(playground.page), name="playground"),
 ]

@@ -54,6 +54,20 @@ def test_expired_key_is_denied(source):
     assert reason_for(*AccessKey.issue(source, expires_at=timezone.now())) == Reason.EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ({"expires_at": timezone.now()}, Reason.EXPIRED_SOURCE),
+        ({"dialects": ["volcengine"]}, Reason.DIALECT),
+        ({"networks": ["192.168.0.0/16"]}, Reason.ADDRESS),
+    ],
+)
+def test_key_is_narrowed_by_its_source(source, limit, reason):
+    key, secret = AccessKey.issue(source, dialects=["a1111"], networks=["10.0.0.0/8"])
+    BusinessSource.objects.update(**limit)
+    assert reason_for(key, secret) == reason
+
+
 def test_key_opens_only_the_dialects_it_names(source):
     key, secret = AccessKey.issue(source, dialects=["volcengine"])
     assert reason_for(key, secret) == Reason.DIALECT

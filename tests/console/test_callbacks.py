@@ -36,6 +36,32 @@ def test_page_shows_every_attempt_and_runs_nothing_of_it(ops, callback):
     assert "http://8.8.8.8/done" in page
 
 
+def listed(ops, **query):
+    return [callback.pk for callback in ops.get("/admin/jobs/callback/", query).context["cl"].result_list]
+
+
+def test_what_failed_is_found_at_once(ops, callback):
+    assert listed(ops, state="dead") == listed(ops, state="retrying") == []
+    Callback.objects.update(state=CallbackState.PENDING, attempts=1)
+    assert listed(ops, state="retrying") == [callback.pk]
+    Callback.objects.update(state=CallbackState.DEAD)
+    assert listed(ops, state="dead") == [callback.pk]
+
+
+@pytest.mark.parametrize("words", ["{0.job_id}", "http://8.8.8.8", "order-1"])
+def test_callback_is_found_by_its_job_or_address(ops, callback, words):
+    callback.job.external_id = "order-17"
+    callback.job.save()
+    assert listed(ops, q=words.format(callback)) == [callback.pk]
+    assert listed(ops, q="another") == []
+
+
+def test_list_and_page_lead_to_the_job(ops, callback):
+    link = f'href="/admin/jobs/job/{callback.job_id}/change/"'
+    assert link in ops.get("/admin/jobs/callback/").content.decode()
+    assert link in ops.get(f"/admin/jobs/callback/{callback.pk}/change/").content.decode()
+
+
 def test_who_may_only_look_sends_nothing(client, callback):
     viewer = User.objects.create_user("viewer", is_staff=True)
     client.force_login(viewer)

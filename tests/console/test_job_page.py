@@ -254,7 +254,7 @@ def test_a_difference_has_a_figure(ops, job, other, draw):
     draw(job, (10, 20, 30))
     draw(other, (10, 20, 33))
     text = ops.get(page(job, "compare", str(other.pk))).content.decode()
-    assert "Mean difference 1.000 of 255, largest 3; 100.0 % of the pixels differ" in text
+    assert "Mean difference 1.000 of 255, largest 3; 100.000 % of the pixels differ" in text
 
 
 def test_pictures_of_different_sizes_or_numbers_cannot_be_compared(ops, job, other, draw):

@@ -1,7 +1,9 @@
 import pytest
+from django.utils import timezone
 from django_q.models import OrmQ
 
-from models_registry.models import Kind, ModelFile
+from models_registry import tasks
+from models_registry.models import Kind, ModelFile, ScanRun
 
 LIST = "/admin/models_registry/checkpoint/"
 
@@ -56,3 +58,50 @@ def test_scan_now_queues_a_scan_even_where_there_is_no_file_yet(ops, db):
 def test_a_link_cannot_start_a_scan(ops, db):
     assert ops.get(f"{LIST}scan/").status_code == 403
     assert not OrmQ.objects.exists()
+
+
+def test_a_scan_under_way_is_not_started_twice(ops, db):
+    ops.post(f"{LIST}scan/")
+    ops.post(f"{LIST}scan/")
+    assert OrmQ.objects.count() == 1
+
+
+def test_the_list_tells_how_far_a_scan_is(ops, db):
+    progress = lambda: ops.get(f"{LIST}scan/progress/").json()  # noqa: E731
+    assert progress() == {"under_way": False, "text": ""}
+    ops.post(f"{LIST}scan/")
+    assert progress()["text"] == "A scan waits for the background cluster."
+    run = ScanRun.newest()
+    run.begin(4)
+    ScanRun.objects.update(files_done=3, current="loras/night.safetensors")
+    assert progress() == {
+        "under_way": True,
+        "done": 3,
+        "files": 4,
+        "text": "Scanning: 3 of 4 files. loras/night.safetensors",
+    }
+
+
+def test_a_queued_scan_runs_in_the_background_and_leaves_its_outcome(ops, db, settings, tmp_path):
+    settings.MODELS_ROOT = tmp_path
+    ops.post(f"{LIST}scan/")
+    task = OrmQ.objects.get().task
+    tasks.scan(*task["args"])
+    assert ops.get(f"{LIST}scan/progress/").json()["text"] == "Last scan: no files"
+    assert ScanRun.objects.count() == 1
+
+
+def test_a_scan_without_its_folder_says_so(ops, db, settings, tmp_path):
+    settings.MODELS_ROOT = tmp_path / "unmounted"
+    ops.post(f"{LIST}scan/")
+    with pytest.raises(FileNotFoundError):
+        tasks.scan(ScanRun.newest().pk)
+    assert "unmounted" in ops.get(f"{LIST}scan/progress/").json()["text"]
+
+
+def test_a_scan_that_was_killed_does_not_bar_the_next(ops, db):
+    ops.post(f"{LIST}scan/")
+    ScanRun.objects.update(moved_at=timezone.now() - ScanRun.GIVEN_UP_AFTER)
+    assert "broken off" in ops.get(f"{LIST}scan/progress/").json()["text"]
+    ops.post(f"{LIST}scan/")
+    assert ScanRun.objects.count() == 2

@@ -253,7 +253,9 @@ def test_a_cancelled_job_ends_at_once_and_the_others_go_on(engine, submit, gate)
     doomed, other = submit(job_id="doomed", num_inference_steps=50), submit()
     assert gate.reached.wait(60)
     assert engine.cancel("doomed", "discard")
-    assert doomed.end() == Failed(code="cancelled", message="the job was cancelled")
+    end = doomed.end()
+    assert (end.code, end.message) == ("cancelled", "the job was cancelled")
+    assert 0 <= end.work.steps_run < 50
     assert "doomed" not in engine.jobs()
     gate.open.set()
     assert isinstance(other.end(), Done)
@@ -406,8 +408,8 @@ def test_stopping_ends_every_job_with_a_word(engine, submit, gate):
     job = submit(num_inference_steps=50)
     assert gate.reached.wait(60)
     engine.stop()
-    assert job.end() == Failed(code="internal", message="the runner is shutting down")
-    assert submit().end() == Failed(code="internal", message="the runner is shutting down")
+    for end in (job.end(), submit().end()):
+        assert (end.code, end.message) == ("internal", "the runner is shutting down")
 
 
 def test_an_idle_engine_holds_no_checkpoint(tiny_checkpoint, file):

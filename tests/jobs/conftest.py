@@ -1,12 +1,9 @@
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -63,23 +60,3 @@ def postings() -> Callable[[Job], list[str]]:
         return list(Posting.objects.filter(job_id=job.pk).order_by("id").values_list("kind", flat=True))
 
     return postings
-
-
-@pytest.fixture
-def together(transactional_db) -> Callable[..., list]:
-    """Makes all calls at the same time, each in a thread with a connection of its own. Their answers, in order."""
-
-    def together(*calls: Callable) -> list:
-        ready = threading.Barrier(len(calls))
-
-        def make(call: Callable):
-            ready.wait()
-            try:
-                return call()
-            finally:
-                connection.close()
-
-        with ThreadPoolExecutor(len(calls)) as pool:
-            return [answer.result() for answer in [pool.submit(make, call) for call in calls]]
-
-    return together

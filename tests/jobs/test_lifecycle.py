@@ -8,6 +8,7 @@ from access.models import Posting
 from gpu_runner.protocol import Done, Progress
 from jobs import lifecycle
 from jobs.admission import admit
+from jobs.board import FIRST_GUESS_S_PER_COST
 from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.lifecycle import POISONED, Lease
 from jobs.models import TERMINAL, TRANSITIONS, Job, Output, Preview, Signal, State, Usage
@@ -267,10 +268,58 @@ def test_success_costs_what_was_really_run(job, lease):
     assert (job.interrupted, job.images_done, job.device_seconds) == (True, 1, 2)
 
 
-def test_success_counts_into_the_usage_of_the_source(job, lease):
-    lifecycle.succeed(lease, DONE, [])
+def test_a_runner_that_counts_more_than_was_quoted_costs_no_more(job, lease):
+    lifecycle.succeed(lease, DONE.model_copy(update={"steps_run": 30}), [])
+    job.refresh_from_db()
+    assert job.cost == job.cost_estimate
+
+
+def test_a_cancel_costs_what_the_runner_says_it_had_run(job, lease, postings):
+    lifecycle.cancelled(lease, DONE.model_copy(update={"steps_run": 5}))
+    job.refresh_from_db()
+    assert (job.cost, job.device_seconds) == (job.cost_estimate / 4, 2)
+    settled = Posting.objects.get(kind="settle")
+    assert (settled.amount, settled.images) == (job.cost, 0)
+
+
+def test_a_cancel_of_which_the_runner_tells_nothing_costs_nothing(job, lease, postings):
+    lifecycle.cancelled(lease)
+    assert postings(job) == ["reserve", "release"]
+
+
+def test_a_failure_costs_nothing_whatever_was_run(job, lease, postings):
+    lifecycle.fail(lease, "out_of_memory", "Too large.", DONE)
+    job.refresh_from_db()
+    assert (job.cost, job.device_seconds) == (0, 2)
+    assert postings(job) == ["reserve", "release"]
+
+
+AFTER_WORK = {
+    "succeeded": lambda lease: lifecycle.succeed(lease, DONE, []),
+    "failed": lambda lease: lifecycle.fail(lease, "internal", "It broke.", DONE),
+    "cancelled": lambda lease: lifecycle.cancelled(lease, DONE),
+    "put back": lambda lease: lifecycle.requeue(lease, note="forgotten", done=DONE),
+}
+
+
+@pytest.mark.parametrize("end", AFTER_WORK)
+def test_work_counts_into_the_usage_of_the_source_whatever_its_end(end, job, lease):
+    AFTER_WORK[end](lease)
     usage = Usage.objects.get(source=job.source)
     assert (usage.served, usage.work) == (2, pytest.approx(float(job.cost_estimate)))
+
+
+def test_work_of_a_dead_runner_is_guessed_by_its_progress(job, lease):
+    lifecycle.progress(lease, STEP)
+    lifecycle.requeue(lease, note="died", runner_died=True)
+    usage = Usage.objects.get(source=job.source)
+    assert usage.work == pytest.approx(float(job.cost_estimate) / 4)
+    assert usage.served == pytest.approx(usage.work * FIRST_GUESS_S_PER_COST)
+
+
+def test_a_job_that_never_stepped_served_nobody(job, lease):
+    lifecycle.fail(lease, "internal", "It broke.")
+    assert not Usage.objects.exists()
 
 
 def test_usage_is_worth_half_after_its_half_life(source):

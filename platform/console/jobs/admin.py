@@ -23,6 +23,7 @@ from unfold.decorators import display
 
 from access.tenancy import visible_sources
 from console.base import ReadOnly
+from console.choices import SourceFilter
 from console.jobs import comparing, filters, live, page, pictures
 from console.jobs.actions import JobActions
 from console.keyset import KeysetChangeList
@@ -47,7 +48,7 @@ class JobAdmin(ReadOnly, JobActions):
     list_display_links = ["short_id"]
     list_filter = [
         filters.StateFilter,
-        filters.SourceFilter,
+        SourceFilter,
         filters.AgeFilter,
         filters.DialectFilter,
         filters.CheckpointFilter,
@@ -56,7 +57,7 @@ class JobAdmin(ReadOnly, JobActions):
         filters.RunnerFilter,
         ("created_at", RangeDateTimeFilter),
     ]
-    list_per_page = 50
+    list_per_page = 25
     sortable_by = ()
     show_facets = ShowFacets.NEVER
     search_fields = ["external_id"]  # that there is a search; jobs.searching says what it finds
@@ -100,9 +101,10 @@ class JobAdmin(ReadOnly, JobActions):
     def short_id(self, job: Job) -> str:
         return str(job.pk)[:8]
 
-    @display(description=_("state"), label=page.BADGES)
-    def badge(self, job: Job) -> tuple[str, str]:
-        return State(job.state), str(State(job.state).label)
+    @display(description=_("state"))
+    def badge(self, job: Job) -> SafeString:
+        # Not unfold's label: that renders two templates for every row.
+        return format_html('<span class="job-badge job-{}">{}</span>', job.state, State(job.state).label)
 
     @display(description=_("duration"))
     def duration(self, job: Job) -> str:

@@ -11,41 +11,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter
 
-from access.models import BusinessSource
-from access.tenancy import visible_sources
+from console.choices import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
 from jobs import as_curl, searching
 from jobs.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Kind, ModelFile
-
-Choice = tuple[Any, Any]
-
-
-class OneOf(DropdownFilter):
-    """A value that is not among the choices narrows to nothing."""
-
-    field = ""
-
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
-        raise NotImplementedError
-
-    def has_output(self) -> bool:
-        return True  # also where nothing can be chosen yet: the list looks the same every day
-
-    def queryset(self, request: HttpRequest, jobs: QuerySet[Job]) -> QuerySet[Job]:
-        wanted = self.value()
-        if not wanted:
-            return jobs
-        return self.narrowed(jobs, wanted) if self._is_choice(wanted) else jobs.none()
-
-    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
-        return jobs.filter(**{self.field: wanted})
-
-    def _is_choice(self, wanted: str) -> bool:
-        return any(str(value) == wanted for value, _label in self.lookup_choices)
 
 
 class StateFilter(OneOf):
@@ -53,15 +25,6 @@ class StateFilter(OneOf):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return State.choices
-
-
-class SourceFilter(OneOf):
-    title, parameter_name, field = _("business source"), "source", "source"
-
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
-        visible = visible_sources(request.user)
-        sources = BusinessSource.objects.all() if visible is None else visible
-        return [(source.pk, str(source)) for source in sources.only("name", "title").distinct()]
 
 
 class DialectFilter(OneOf):

@@ -19,12 +19,6 @@ from jobs.callbacks.models import Callback
 from jobs.models import Job, State, Transition
 
 MOST_REPETITIONS = 20
-BADGES = {
-    State.RUNNING: "info",
-    State.SUCCEEDED: "success",
-    State.FAILED: "danger",
-    State.EXPIRED: "warning",
-}
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,6 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
     callback = Callback.objects.filter(job=job).prefetch_related("history").first()
     return {
         "job": job,
-        "badge": BADGES.get(State(job.state), ""),
         "live": None if job.is_terminal else live.progress(job),
         "ran_for": _shown(run_seconds(job)),
         "timeline": timeline(job),

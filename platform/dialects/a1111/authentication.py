@@ -9,10 +9,12 @@ from typing import Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, authenticate
+from access.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
+from jobs.errors import RateLimited
 
 from .errors import WireError
+from .limits import refusal
 
 DIALECT = "a1111"
 
@@ -25,7 +27,9 @@ class BasicKey(BaseAuthentication):
         try:
             address = request.META.get("REMOTE_ADDR", "")
             return None, authenticate(key_id, secret, dialect=DIALECT, address=address)
-        except Denied:
+        except Denied as denied:
+            if denied.reason == Reason.RATE:
+                raise refusal(RateLimited(denied.retry_after), "") from None
             raise unauthorized("Incorrect username or password") from None
 
 

@@ -32,6 +32,8 @@ SAME_NAMES = {
     "s_noise": "s_noise",
     "s_min_uncond": "s_min_uncond",
 }
+# What its clients leave open is another thing than what a request leaves open.
+ALWAYS = {"prompt", "seed", "subseed", "sampler", "num_inference_steps", "guidance_scale", "width", "height"}
 OPTIONS = {
     "checkpoint": "sd_model_checkpoint",
     "vae": "sd_vae",
@@ -44,13 +46,17 @@ OPTIONS = {
 }
 ELSEWHERE = {"task", "num_images", "batch_size", "refiner", "hires", "loras", "embeddings", "preview_every"}
 IMG2IMG = {"init_images", "strength", "resize_mode", "inpaint", "initial_noise_multiplier"}
+UNASKED = GenerationRequest()
 
 
 def curl(asked: Asked) -> str:
     request = asked.request
     refuse_all_but(request, *SAME_NAMES, *OPTIONS, *ELSEWHERE, *IMG2IMG, tasks=("txt2img", "img2img"))
-    body = {theirs: getattr(request, ours) for ours, theirs in SAME_NAMES.items()}
-    body = {name: value for name, value in body.items() if value is not None}
+    body = {
+        theirs: getattr(request, ours)
+        for ours, theirs in SAME_NAMES.items()
+        if ours in ALWAYS or getattr(request, ours) != getattr(UNASKED, ours)
+    }
     body |= {"batch_size": request.batch_size, "n_iter": -(-request.num_images // request.batch_size)}
     if request.refiner:
         body |= {
@@ -64,13 +70,11 @@ def curl(asked: Asked) -> str:
 
 
 def _options(request: GenerationRequest) -> dict[str, Any]:
-    default = GenerationRequest()
-    options = {
+    return {
         theirs: getattr(request, ours)
         for ours, theirs in OPTIONS.items()
-        if getattr(request, ours) != getattr(default, ours)
+        if getattr(request, ours) != getattr(UNASKED, ours)
     }
-    return options
 
 
 def _second_pass(hires: Hires) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from pydantic import ValidationError
 from jobs.errors import (
     BadIdempotencyKey,
     BadPicture,
+    BudgetSpent,
     IdempotencyConflict,
+    ModelNotAllowed,
     QueueFull,
+    QuotaSpent,
+    RateLimited,
     Refused,
     SourceDisabled,
     UnknownModel,
@@ -94,14 +98,16 @@ def refusal(refused: Refused, checkpoint: str) -> Exception:
             return model_not_found(checkpoint)
         case BadPicture():
             return invalid_picture()
-        case QueueFull():
+        case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
         case BadIdempotencyKey():
             return WireError(400, detail=refused.message)
         case IdempotencyConflict():
             return WireError(409, detail=refused.message)
-        case SourceDisabled():
+        case BudgetSpent():
+            return WireError(402, detail=refused.message)
+        case SourceDisabled() | ModelNotAllowed():
             return WireError(403, detail=refused.message)
     name = wire_name(refused.field)
     message = refused.message.replace(refused.field, name) if refused.field else refused.message

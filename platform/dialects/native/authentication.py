@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from access.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
+from jobs.errors import RateLimited
 
 from .errors import Problem
 
@@ -27,6 +28,8 @@ class KeyAndSecret(BaseAuthentication):
             address = request.META.get("REMOTE_ADDR", "")
             return None, authenticate(key_id, secret, dialect=DIALECT, address=address)
         except Denied as denied:
+            if denied.reason == Reason.RATE:
+                raise RateLimited(denied.retry_after) from None
             raise _denial(denied.reason) from None
 
 

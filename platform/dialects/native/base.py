@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from access.models import AccessKey
 
 from .authentication import KeyAndSecret
+from .console_session import ConsoleSession
 from .errors import Problem, answer
 
 
@@ -30,7 +31,7 @@ class OneForm(BaseContentNegotiation):
 
 class NativeView(APIView):
     http_method_names = ["get", "post", "delete", "head"]
-    authentication_classes = [KeyAndSecret]
+    authentication_classes = [ConsoleSession, KeyAndSecret]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OneForm
 

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 REFUSED = {
     "queue_full": 429,
+    "rate_limited": 429,
+    "quota_exhausted": 429,
+    "budget_exhausted": 402,
+    "model_not_allowed": 403,
     "source_disabled": 403,
     "idempotency_conflict": 409,
 }  # by code; 422 for all others

@@ -16,16 +16,21 @@ from .errors import MEDIA_TYPE, ProblemDocument
 
 REF = "#/components/schemas/{model}"
 PACKAGE = __name__.rpartition(".")[0]
-ALWAYS = {401: "Who are you?", 403: "The key may not be used here.", 500: "An error of ours."}
+ALWAYS = {
+    401: "Who are you?",
+    403: "The key may not be used here.",
+    429: "Later: see Retry-After.",
+    500: "An error of ours.",
+}
 KNOWN = {
     400: "The body cannot be read.",
+    402: "The budget is spent.",
     404: "There is nothing here, or it is not yours.",
     409: "It contradicts what there is.",
     410: "No longer kept.",
     413: "Too large.",
     415: "Not in this form.",
     422: "It does not fit the API, or the source's limits, or what there is to draw with.",
-    429: "Later: see Retry-After.",
 }
 
 
@@ -55,6 +60,19 @@ class Keys(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
         """Either, not both."""
         return [{name: []} for name in self.name]
+
+
+class Console(OpenApiAuthenticationExtension):
+    """For the console's own pages; no client's business."""
+
+    target_class = "dialects.native.console_session.ConsoleSession"
+    name: list[str] = []
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        return []
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return []
 
 
 def only_ours(endpoints: list[Any], **_more: Any) -> list[Any]:

@@ -72,7 +72,7 @@ class Jobs(NativeView):
     @operation(
         "submitJob",
         {201: JobDetail, 200: OpenApiResponse(JobDetail, description="The id had named this job already.")},
-        problems=(*UNREADABLE, 409, 429),
+        problems=(*UNREADABLE, 402, 409),
         request=JobRequest,
         parameters=[KEY_HEADER],
         examples=[EXAMPLE],
@@ -163,7 +163,7 @@ class Events(OneJob):
             (200, "text/event-stream"): OpenApiResponse(str, description="Server-sent events."),
             204: OpenApiResponse(description="It has ended, and Last-Event-ID was the last event."),
         },
-        problems=(404, 429),
+        problems=(404,),
         parameters=[LAST_EVENT],
         tags=["jobs"],
     )

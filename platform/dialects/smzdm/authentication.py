@@ -10,8 +10,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from access.authentication import Denied, authenticate, trusted_source
+from access.authentication import Denied, Reason, authenticate, trusted_source
 from access.models import AccessKey, BusinessSource
+from jobs.errors import RateLimited
 
 from .errors import Code, WireError
 
@@ -33,9 +34,11 @@ def caller(request: HttpRequest, sender: str) -> Caller:
         credentials = _credentials(request.headers.get("Authorization", ""))
         if credentials is None:
             name = sender or settings.SMZDM_DEFAULT_SOURCE
-            return Caller(trusted_source(name, address=address), None)
+            return Caller(trusted_source(name, dialect=DIALECT, address=address), None)
         key = authenticate(*credentials, dialect=DIALECT, address=address)
-    except (Denied, ValueError):
+    except (Denied, ValueError) as error:
+        if isinstance(error, Denied) and error.reason == Reason.RATE:
+            raise RateLimited(error.retry_after) from None
         raise _denied() from None
     if sender not in ("", key.source.name):
         raise _denied()

@@ -33,6 +33,10 @@ REFUSED = {
     "unknown_model": Code.MODEL,
     "bad_picture": Code.PICTURE,
     "queue_full": Code.BUSY,
+    "rate_limited": Code.BUSY,
+    "quota_exhausted": Code.BUSY,
+    "budget_exhausted": Code.CALLER,
+    "model_not_allowed": Code.MODEL,
     "source_disabled": Code.CALLER,
     "unsupported": Code.UNSUPPORTED,
 }  # by code; PARAMETER for all others
@@ -40,16 +44,17 @@ FIELDS = {"callback": "callback_url"}  # what the jobs call otherwise
 
 
 class WireError(Exception):
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code, self.message = code, message
+        self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
 
     @classmethod
     def of(cls, refused: Refused) -> WireError:
         tallies.note("refusals", dialect="smzdm", reason=refused.code)
         field = FIELDS.get(refused.field or "")
         message = f"{field}: {refused.message}" if field else refused.message
-        return cls(REFUSED.get(refused.code, Code.PARAMETER), message)
+        return cls(REFUSED.get(refused.code, Code.PARAMETER), message, refused.retry_after)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
@@ -69,7 +74,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
     """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
     match error:
         case WireError():
-            return Response(envelope([], error.code, error.message))
+            return Response(envelope([], error.code, error.message), headers=error.headers)
         case Refused():
             return answer(WireError.of(error), context)
         case ValidationError():

@@ -8,8 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from access.authentication import Denied, authenticate
+from access.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
+from jobs.errors import RateLimited
 
 from .coercion import is_absent
 from .errors import WireError
@@ -29,7 +30,9 @@ def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
     key_id, _colon, secret = credentials.partition(":")
     try:
         return authenticate(key_id, secret, dialect=DIALECT, address=request.META.get("REMOTE_ADDR", ""))
-    except Denied:
+    except Denied as denied:
+        if denied.reason == Reason.RATE:
+            raise RateLimited(denied.retry_after) from None
         raise WireError(401, "Invalid Api Key", tip=TIP) from None
 
 

@@ -12,12 +12,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import AccessKey, BusinessSource
+from jobs.errors import RateLimited
 from jobs.picture_urls import base_url
 
 from .authentication import caller
 from .body import read_parameters
 from .endpoints import edition_of
 from .errors import answer
+from .refusals import refusal
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -48,7 +50,10 @@ class WireView(APIView):
         if method not in self.http_method_names or not hasattr(self, method):
             self.http_method_not_allowed(request)
         self.given = read_parameters(request._request)
-        self.key = caller(request._request, self.given)
+        try:
+            self.key = caller(request._request, self.given)
+        except RateLimited as refused:
+            raise refusal(refused, self.edition, "") from None
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         return lambda error, _context: answer(error, self.edition)

@@ -6,8 +6,12 @@ from pydantic import ValidationError
 
 from jobs.errors import (
     BadIdempotencyKey,
+    BudgetSpent,
     IdempotencyConflict,
+    ModelNotAllowed,
     QueueFull,
+    QuotaSpent,
+    RateLimited,
     Refused,
     SourceDisabled,
     UnknownModel,
@@ -35,7 +39,8 @@ WIRE_NAMES: dict[str, str] = {
     "nsfw": "safety_checker",
     "callback": "webhook",
 }
-RATE_TIP = "Wait for your queued requests to finish, or ask for more places in the queue."
+QUEUE_TIP = "Wait for your queued requests to finish, or ask for more places in the queue."
+RATE_TIP = "Send fewer requests in a second, or ask for a higher rate."
 
 
 def wire_name(field: str | None) -> str:
@@ -58,8 +63,12 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
     match refused:
         case UnknownModel(field="checkpoint"):
             return model_not_found(edition, model)
-        case QueueFull():
+        case QueueFull() | RateLimited():
             return _rate_limit(refused, edition)
+        case QuotaSpent() | BudgetSpent():
+            return _no_credit(refused)
+        case ModelNotAllowed():
+            return WireError(403, refused.message)
         case BadIdempotencyKey():
             return WireError(400, refused.message)
         case IdempotencyConflict():
@@ -71,12 +80,23 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
     return WireError.invalid({name: [message]})
 
 
+def _no_credit(refused: Refused) -> WireError:
+    """For ever, or until a day or a month is over."""
+    return _later(WireError(402, f"Insufficient credits. {refused.message}"), refused)
+
+
+def _later(error: WireError, refused: Refused) -> WireError:
+    if refused.retry_after:
+        error.more["retry_after"] = refused.retry_after
+        error.headers["Retry-After"] = str(refused.retry_after)
+    return error
+
+
 def model_not_found(edition: str, name: str) -> WireError:
     return WireError(400, f"Model not found: {name}" if edition == "v6" else "Model id not found")
 
 
 def _rate_limit(refused: Refused, edition: str) -> WireError:
     told = "Rate limit exceeded" if edition != "v6" else f"Rate limit exceeded. {refused.message}"
-    error = WireError(429, told, tips=RATE_TIP, retry_after=refused.retry_after)
-    error.headers = {"Retry-After": str(refused.retry_after)}
-    return error
+    tips = QUEUE_TIP if isinstance(refused, QueueFull) else RATE_TIP
+    return _later(WireError(429, told, tips=tips), refused)

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from access.authentication import Denied, Reason, authenticate_by
 from access.models import AccessKey
+from jobs.errors import RateLimited
 
 from . import signature
 from .envelope import SERVICE
@@ -93,6 +94,8 @@ def _key(signed: Signed, request: HttpRequest) -> AccessKey:
             session_token=token,
         )
     except Denied as denied:
+        if denied.reason == Reason.RATE:
+            raise RateLimited(denied.retry_after) from None
         _refuse(denied.reason, signed, request)
 
 

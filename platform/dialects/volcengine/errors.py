@@ -24,6 +24,7 @@ SERVICE = {
     50215: (400, "Input invalid for this service."),
     50400: (401, "Access Denied"),
     50402: (404, "Method Not Found"),
+    50429: (429, "Request Has Reached API Limit, Please Try Later"),
     50430: (429, "Request Has Reached API Concurrent Limit, Please Try Later"),
     50500: (500, "Internal Error"),
     50501: (500, "Internal RPC Error"),
@@ -57,6 +58,12 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
 }
 REFUSED = {"bad_picture": 50207, "bad_url": 50207, "forbidden_address": 50207, "fetch_failed": 50207}
 REFUSED |= {"queue_full": 50430, "unknown_model": 50500, "over_limit": 50200, "unsupported": 50200}
+REFUSED |= {
+    "rate_limited": 50429,
+    "quota_exhausted": 50429,
+    "budget_exhausted": 50400,
+    "model_not_allowed": 50400,
+}
 TROUBLESOME = str.maketrans("'\"\\\n\r", "``/  ")
 QUOTED = 200  # characters of a client's own word that a message gives back
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, authenticate
+from access.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
+from jobs.errors import RateLimited
 
 from .errors import WireError
 
@@ -23,7 +24,9 @@ class KeyHeaders(BaseAuthentication):
         try:
             address = request.META.get("REMOTE_ADDR", "")
             return None, authenticate(key_id, secret, dialect=DIALECT, address=address)
-        except Denied:
+        except Denied as denied:
+            if denied.reason == Reason.RATE:
+                raise RateLimited(denied.retry_after) from None
             raise WireError("accessKey invalid", status=401, told=False) from None
 
 

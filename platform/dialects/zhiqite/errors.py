@@ -13,7 +13,15 @@ from pydantic import ValidationError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.response import Response
 
-from jobs.errors import BadIdempotencyKey, IdempotencyConflict, Refused
+from jobs.errors import (
+    BadIdempotencyKey,
+    BudgetSpent,
+    IdempotencyConflict,
+    ModelNotAllowed,
+    QuotaSpent,
+    Refused,
+    SourceDisabled,
+)
 from telemetry import tallies
 
 from .words import Names, in_wire_words
@@ -68,7 +76,14 @@ class WireError(Exception):
         return Response(body, status=status, headers=self.headers)
 
 
-STATUSES: dict[type[Refused], int] = {IdempotencyConflict: 409, BadIdempotencyKey: 400}
+STATUSES: dict[type[Refused], int] = {
+    BadIdempotencyKey: 400,
+    BudgetSpent: 402,
+    IdempotencyConflict: 409,
+    ModelNotAllowed: 403,
+    QuotaSpent: 429,
+    SourceDisabled: 403,
+}
 
 
 def _place(location: tuple[str | int, ...]) -> str:

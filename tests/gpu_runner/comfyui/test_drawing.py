@@ -19,6 +19,14 @@ def test_a_prompt_becomes_a_picture(draw, order, double):
     assert ear.events[-1].steps_run == 4
 
 
+def test_unloading_asks_the_server_to_free_its_memory(draw, order, double, backend):
+    draw(order())
+    assert backend.report().loaded
+    assert backend.unload()
+    assert double.freed == {"unload_models": True, "free_memory": True}
+    assert not backend.report().loaded
+
+
 def test_our_names_become_theirs(draw, order, double):
     draw(
         order(

@@ -8,9 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from access.models import AccessKey, BusinessSource
-
-LONGEST_MINUTES = 36 * 60
+from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
 
 
 class Command(BaseCommand):
@@ -24,7 +22,7 @@ class Command(BaseCommand):
         found = BusinessSource.objects.filter(name=source).first()
         if found is None:
             raise CommandError(f"there is no source {source}")
-        if not 1 <= minutes <= LONGEST_MINUTES:
-            raise CommandError(f"--minutes is from 1 to {LONGEST_MINUTES}")
+        if not 1 <= minutes <= LONGEST_TEMPORARY_MINUTES:
+            raise CommandError(f"--minutes is from 1 to {LONGEST_TEMPORARY_MINUTES}")
         key, secret, token = AccessKey.issue_temporary(found, timedelta(minutes=minutes))
         self.stdout.write(json.dumps({"key_id": key.key_id, "secret": secret, "session_token": token}))

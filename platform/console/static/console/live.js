@@ -30,21 +30,33 @@
     if (focused) [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus();
   };
 
-  const follow = (part) => {
+  // Cells of a table, each by its id.
+  const replaceCells = (_place, html) => {
+    const fresh = document.createElement("div");
+    fresh.innerHTML = html;
+    for (const cell of [...fresh.children]) document.getElementById(cell.id)?.replaceWith(cell);
+  };
+
+  const follow = (place, url, show) => {
     const look = async () => {
       if (!document.hidden) {
         try {
-          const answer = await fetch(part.dataset.live, { headers: { "X-Requested-With": "XMLHttpRequest" } });
+          const answer = await fetch(url, { headers: { "X-Requested-With": "XMLHttpRequest" } });
           if (answer.redirected) return location.reload(); // signed out
-          if (answer.ok) replace(part, await answer.text());
+          if (answer.ok) show(place, await answer.text());
         } catch (error) {
           if (!(error instanceof TypeError)) throw error; // the server is away: again in a moment
         }
       }
-      setTimeout(look, 1000 * part.dataset.every);
+      setTimeout(look, 1000 * place.dataset.every);
     };
-    setTimeout(look, 1000 * part.dataset.every);
+    setTimeout(look, 1000 * place.dataset.every);
   };
 
-  document.querySelectorAll("[data-live]").forEach(follow);
+  const begin = () => {
+    for (const part of document.querySelectorAll("[data-live]")) follow(part, part.dataset.live, replace);
+    for (const mark of document.querySelectorAll("[data-live-cells]")) follow(mark, mark.dataset.liveCells, replaceCells);
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
 })();

@@ -1,0 +1,163 @@
+"""How long ops wait for a page of the console, and a runner for its next job, at 10³, 10⁵ and 10⁶ jobs on PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from bench.report import Row
+from tests.e2e.installation import Installation
+from tests.postgres import postgres
+
+SIZES = (1_000, 100_000, 1_000_000)
+ROUNDS = 15
+WARM_UP = 3
+GOAL_MS, GOAL_RATIO = 150, 1.3
+SOURCES = 8
+QUEUED = 200  # of every size of table: how many wait does not depend on how many have ended
+
+SEED = f"""
+from django.contrib.auth.models import User
+from access.models import BusinessSource
+from gpu_runner.protocol import GenerationRequest
+from jobs.admission import Submission, admit
+from jobs.models import Runner
+User.objects.create_superuser("bench", password="bench")
+sources = [BusinessSource.objects.create(name=f"bench-{{i}}", max_concurrent_jobs=10000) for i in range({SOURCES})]
+request = GenerationRequest(prompt="a red circle on a blue background, highly detailed", seed=1, width=512, height=512)
+received = {{"parameters": request.model_dump(mode="json")}}
+admit(Submission(sources[0], None, "a1111", "txt2img", request, received))
+Runner.objects.update(slots=8)
+print(min(source.pk for source in sources))
+"""
+CLAIM = """
+import json, statistics, time
+from django.utils import timezone
+from jobs.dispatch import claim_next
+from jobs.models import Job, Runner
+taken = []
+for _ in range(40):
+    Runner.objects.update(slots=1, enabled=True, draining=False, problem="", seen_at=timezone.now(), boot_id="bench")
+    begin = time.perf_counter()
+    assert claim_next("local", 1)
+    taken.append(time.perf_counter() - begin)
+    Job.objects.filter(state="running").update(state="succeeded")
+print(json.dumps(statistics.median(taken[5:]) * 1000))
+"""
+# One of twenty failed, and a few never ran. The newest wait.
+VALUES = {
+    "id": "gen_random_uuid()",
+    "source_id": f"%(source)s + g %% {SOURCES}",
+    "dialect": "(array['a1111', 'native', 'volcengine', 'zhiqite', 'stablediffusionapi', 'smzdm'])[1 + g %% 6]",
+    "lane": "(g / 7) %% 3",
+    "external_id": "CASE WHEN g %% 10 = 0 THEN 'order-' || g ELSE '' END",
+    "state": f"CASE WHEN g > %(jobs)s - {QUEUED} THEN 'queued' WHEN g %% 20 = 0 THEN 'failed'"
+    " WHEN g %% 101 = 0 THEN 'cancelled' WHEN g %% 997 = 0 THEN 'expired' ELSE 'succeeded' END",
+    "error_code": "CASE WHEN g %% 20 = 0 THEN 'out_of_memory' ELSE '' END",
+    "created_at": "now() - interval '90 days' * (%(jobs)s - g) / %(jobs)s",
+    "started_at": "now() - interval '90 days' * (%(jobs)s - g) / %(jobs)s + interval '1 second'",
+    "finished_at": f"CASE WHEN g > %(jobs)s - {QUEUED} THEN NULL"
+    " ELSE now() - interval '90 days' * (%(jobs)s - g) / %(jobs)s + interval '4 seconds' END",
+    "runner_id": f"CASE WHEN g > %(jobs)s - {QUEUED} THEN NULL ELSE (SELECT min(id) FROM jobs_runner) END",
+    "expires_at": "now() + interval '1 day'",
+}
+BESIDE = (
+    "INSERT INTO jobs_transition (job_id, from_state, to_state, note, at)"
+    " SELECT id, '', 'queued', '', created_at FROM jobs_job",
+    "INSERT INTO jobs_output (job_id, kind, index, file, target_name, sha256, size_bytes, width, height, seed,"
+    " content_type, infotext, created_at) SELECT id, 'picture', 0, 'outputs/none.png', '', repeat('0', 64), 1, 512,"
+    " 512, 1, 'image/png', 'a red circle', created_at FROM jobs_job WHERE state = 'succeeded'",
+)
+
+
+def fill(database: psycopg.Connection, jobs: int, source: int) -> None:
+    """Empties the table but for one job, and makes as many like it."""
+    columns = [
+        name
+        for (name,) in database.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'jobs_job'"
+        )
+    ]
+    named = ", ".join(f'"{name}"' for name in columns)
+    made = ", ".join(VALUES.get(name, f'one."{name}"') for name in columns)
+    database.execute("CREATE TEMP TABLE IF NOT EXISTS one AS SELECT * FROM jobs_job LIMIT 1")
+    database.execute("TRUNCATE jobs_job CASCADE")
+    database.execute(
+        f"INSERT INTO jobs_job ({named}) SELECT {made} FROM one, generate_series(1, %(jobs)s) g",
+        {"jobs": jobs, "source": source},
+    )
+    for statement in BESIDE:
+        database.execute(statement)
+    database.execute("VACUUM ANALYZE")
+
+
+def signed_in(base_url: str) -> httpx.Client:
+    client = httpx.Client(base_url=base_url, timeout=120, follow_redirects=True)
+    form = client.get("/admin/login/").text
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    assert token
+    client.post(
+        "/admin/login/",
+        data={"csrfmiddlewaretoken": token[1], "username": "bench", "password": "bench", "next": "/admin/"},
+        headers={"Referer": base_url},
+    ).raise_for_status()
+    return client
+
+
+def pages(database: psycopg.Connection, source: int) -> Iterator[tuple[str, str]]:
+    job = database.execute("SELECT id FROM jobs_job WHERE state = 'failed' ORDER BY id LIMIT 1").fetchone()
+    deep = database.execute(
+        "SELECT id, to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISS.US') FROM jobs_job"
+        " ORDER BY created_at OFFSET (SELECT count(*) / 2 FROM jobs_job) LIMIT 1"
+    ).fetchone()
+    assert job
+    assert deep
+    jobs = "/admin/jobs/job/"
+    yield "job list", jobs
+    yield "job list, failed ones of one source", f"{jobs}?state=failed&source={source}"
+    yield "job list, yesterday's of one dialect", f"{jobs}?age=yesterday&dialect=volcengine"
+    yield "job list, search for a caller's id", f"{jobs}?q=order-10"
+    yield "job list, from its middle", f"{jobs}?older_than={deep[1]}_{deep[0]}"
+    yield "job page", f"{jobs}{job[0]}/change/"
+    yield "dashboard", "/admin/"
+
+
+def median_ms(client: httpx.Client, url: str) -> float:
+    taken = []
+    for _ in range(WARM_UP + ROUNDS):
+        begin = time.perf_counter()
+        client.get(url).raise_for_status()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken[WARM_UP:]) * 1000
+
+
+def measure() -> list[Row]:
+    rows: list[Row] = []
+    smallest: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder, postgres() as url:
+        installation = Installation(Path(folder), url, LOG_LEVEL="WARNING")
+        try:
+            source = int(installation.python(SEED))
+            installation.start("web")
+            client = signed_in(installation.base_url)
+            with psycopg.connect(url, autocommit=True) as database:
+                for jobs in SIZES:
+                    fill(database, jobs, source)
+                    figures = {what: median_ms(client, page) for what, page in pages(database, source)}
+                    figures["claim"] = float(installation.python(CLAIM))
+                    for what, figure in figures.items():
+                        ratio = figure / smallest.setdefault(what, figure)
+                        goal = f"≤ {GOAL_MS} ms" if jobs == SIZES[-1] else ""
+                        rows.append(Row(f"{what} at {jobs:,} jobs", figure, "ms", goal))
+                        if jobs > SIZES[0]:
+                            rows.append(Row("  to 1,000 jobs", ratio, "×", goal and f"≤ {GOAL_RATIO}×"))
+        finally:
+            installation.stop()
+    return rows

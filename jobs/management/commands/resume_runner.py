@@ -1,0 +1,23 @@
+"""``manage.py resume_runner NAME``: after drain_runner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jobs import wakeups
+from jobs.models import Runner
+
+
+class Command(BaseCommand):
+    help = "Give a runner work again that was drained or disabled."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+
+    def handle(self, *args: Any, name: str, **options: Any) -> None:
+        if not Runner.objects.filter(name=name).update(draining=False, enabled=True):
+            raise CommandError(f"There is no runner {name!r}.")
+        wakeups.ring({wakeups.WORK: ""})
+        self.stdout.write(f"{name} takes work")

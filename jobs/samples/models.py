@@ -1,0 +1,28 @@
+"""Which jobs show what a model file draws."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ModelSample(models.Model):
+    """One try of a model file. The newest that succeeded is its picture in the console."""
+
+    file = models.ForeignKey(
+        "models_registry.ModelFile",
+        on_delete=models.CASCADE,
+        related_name="samples",
+        verbose_name=_("model file"),
+    )
+    job = models.OneToOneField(
+        "jobs.Job", on_delete=models.CASCADE, related_name="sample_of", verbose_name=_("job")
+    )
+
+    class Meta:
+        verbose_name = _("sample picture")
+        verbose_name_plural = _("sample pictures")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.file_id}: {self.job_id}"

@@ -1,0 +1,26 @@
+"""Prompt to picture in the browser, through the same API as any client's: the page is a form, its script is a client."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from access.tenancy import visible_sources
+from console.roles import DRAW
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    if not request.user.has_perm(DRAW):
+        raise PermissionDenied
+    sources = visible_sources(request.user)
+    sources = BusinessSource.objects.all() if sources is None else sources
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Playground"),
+        "sources": sources.filter(enabled=True).order_by("name"),
+    }
+    return render(request, "admin/playground.html", context)

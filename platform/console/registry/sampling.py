@@ -1,0 +1,54 @@
+"""A sample picture of a model file, made on the spot, and the newest ones in lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+
+from console.base import ConsoleAdmin
+from console.registry.access import check, may
+from console.watching import told
+from jobs.errors import Refused
+from jobs.models import Job, ModelSample
+from jobs.samples import drawing
+from models_registry.models import ModelFile
+
+
+class Sampling(ConsoleAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_sample"
+        sample = self.admin_site.admin_view(self.draw_sample)
+        return [path("<int:file_id>/sample/", sample, name=name), *super().get_urls()]
+
+    def draw_sample(self, request: HttpRequest, file_id: int) -> HttpResponse:
+        check(request, self, "change")
+        file = get_object_or_404(self.get_queryset(request), pk=file_id)
+        prompt = request.POST.get("prompt", "").replace("\0", "").strip() or drawing.PROMPT
+        try:
+            drawing.draw(file, prompt, by=f"console: {request.user.get_username()}")
+        except Refused as refused:
+            self.message_user(request, refused.message, messages.ERROR)
+        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[file_id])
+        return HttpResponseRedirect(back)
+
+    def sample_context(self, request: HttpRequest, file: ModelFile) -> dict[str, Any]:
+        newest = ModelSample.objects.filter(file=file).select_related("job").first()
+        return {
+            "can_be_sampled": drawing.can_be_sampled(file) and may(request, self, "change"),
+            "sample_prompt": drawing.PROMPT,
+            "sample": told(newest.job) if newest else None,
+            "pictured": pictures_of([file]).get(file.pk),
+        }
+
+
+def pictures_of(files: list[ModelFile]) -> dict[int, str]:
+    """Addresses of thumbnails, by the files' keys. One query for a whole list."""
+    return {pk: _thumbnail(job) for pk, job in drawing.newest_pictured(files).items()}
+
+
+def _thumbnail(job: Job) -> str:
+    return reverse("admin:jobs_job_thumbnail", args=[job.pk, 0])

@@ -1,0 +1,58 @@
+"""The console's own pages as a client: who is signed in there names a source instead of sending a key.
+
+The browser holds no secret for it, only the session that it has anyway. That is taken only along with a header which a
+page of another site cannot send, and for whatever changes something with the CSRF token, so that nobody else's page can
+spend the session.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils.translation import gettext as _
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
+
+from access.authentication import Denied, Reason
+from access.console_keys import console_key
+from access.models import AccessKey, BusinessSource
+from access.tenancy import visible_sources
+from jobs.errors import RateLimited
+
+from .errors import Problem
+
+SOURCE_HEADER = "X-Atelier-Source"
+MAY_DRAW = "jobs.add_job"
+
+
+class ConsoleSession(SessionAuthentication):
+    """Gives ``request.auth`` the user's own key of the source. Without the header it is not asked."""
+
+    def authenticate(self, request: Request) -> tuple[None, AccessKey] | None:
+        name = request.headers.get(SOURCE_HEADER)
+        if name is None:
+            return None
+        user = request._request.user
+        if not (user.is_authenticated and user.is_active and user.is_staff):
+            raise Problem(401, "unauthorized", _("Sign in to the console first."))
+        self.enforce_csrf(request)
+        source = _source(user, name)
+        if source is None or not user.has_perm(MAY_DRAW):
+            raise _forbidden()
+        try:
+            return None, console_key(
+                user, source, dialect="native", address=request.META.get("REMOTE_ADDR", "")
+            )
+        except Denied as denied:
+            if denied.reason == Reason.RATE:
+                raise RateLimited(denied.retry_after) from None
+            raise _forbidden() from None
+
+
+def _source(user: AbstractBaseUser, name: str) -> BusinessSource | None:
+    sources = visible_sources(user)
+    sources = BusinessSource.objects.all() if sources is None else sources
+    return sources.filter(name=name).first() if "\0" not in name else None
+
+
+def _forbidden() -> Problem:
+    return Problem(403, "forbidden", _("You may not draw for this source."))

@@ -1,0 +1,31 @@
+import json
+from typing import Any
+
+import pytest
+
+from jobs import as_curl
+from jobs.models import Job
+
+
+def body(job: Job) -> dict[str, Any]:
+    said = {said.dialect: said for said in as_curl.in_every_dialect(job, "http://here")}["native"]
+    head, text = said.command.split("<<END\n")
+    assert "http://here/api/v1/jobs" in head
+    assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head
+    told: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
+    return told
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": "a red circle", "seed": 7},
+        {"prompt": "a red circle", "num_images": 3, "clip_skip": 2, "output_format": "webp"},
+        {"prompt": "a", "hires": {"width": 128, "height": 128, "strength": 0.4}, "subseed_strength": 0.5},
+        {"prompt": "a", "labels": [{"text": "AI 生成"}], "schedule_bend": {"rho": 5}},
+    ],
+)
+def test_the_command_asks_for_an_equal_request(alice, asked):
+    job = alice.submit(**asked)
+    again = alice.post("jobs", body(job))
+    assert Job.objects.get(pk=again.json()["id"]).request == job.request
