@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0014_model_samples'),
+        ('jobs', '0016_inputs_of_jobs'),
     ]
 
     operations = [
