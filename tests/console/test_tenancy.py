@@ -59,7 +59,7 @@ def foreign(submission, workflow_templates, django_user_model):
     for shared in (preset, style, target):
         shared.allowed_sources.add(source)
     template = WorkflowTemplate.objects.first()
-    WorkflowTemplate.objects.update(name=MARK)
+    WorkflowTemplate.objects.filter(pk=template.pk).update(name=MARK)
     rows = {
         "access.businesssource": source,
         "access.accesskey": key,
@@ -110,7 +110,7 @@ def addresses(route: str, foreign) -> list[str]:
     row = foreign.get(f"{app}.{model}")
     job = foreign["jobs.job"]
     known = {"object_id": row and row.pk, "file_id": row and row.pk, "runner_id": row and row.pk}
-    known |= {"job_id": job.pk, "other_id": job.pk, "index": 0}
+    known |= {"id": row and row.pk, "job_id": job.pk, "other_id": job.pk, "index": 0}
     names = PARAMETER.findall(route)
     assert set(names) <= {*known, "what"}, f"{route}: say what its parameters are"
     filled = PARAMETER.sub(
