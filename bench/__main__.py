@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, company, overhead, admission, console, dialects, switching, gpu; without names, all that run here."""
+"""``python -m bench [names]``: engine, company, overhead, admission, console, dialects, switching, fairness, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import sys
 
 from bench.report import keep, table
 
-BENCHES = ("engine", "company", "overhead", "admission", "console", "dialects", "switching", "gpu")
+BENCHES = (
+    "engine",
+    "company",
+    "overhead",
+    "admission",
+    "console",
+    "dialects",
+    "switching",
+    "fairness",
+    "gpu",
+)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import takewhile
 
+LEAD_S = 60.0  # a source so far ahead of another has no precedence over it, by no lane and no age
 AGEING_S = 60.0  # a job rises by one lane for every minute that it waits
 WINDOW = 32  # among so many of a source's oldest jobs, one whose checkpoint is loaded may go first...
 PATIENCE_S = 30.0  # ...unless the oldest has waited for longer than this
@@ -80,7 +81,9 @@ def choose(
 ) -> list[Waiting]:
     """The jobs to start now, the most urgent first; at most as many as the runner has free slots.
 
-    In this order: lane, with ageing; the least-served source; a loaded checkpoint, within bounds; the oldest.
+    In this order: sources that are not far ahead of another that waits; lane, with ageing; the least-served source; a
+    loaded checkpoint, within bounds; the oldest. Without the first, the backlog of a source that floods the queue would
+    grow old, and go before the newcomers of all others.
     """
     left, loads, chosen = list(waiting), dict(sources), []
     while runner.takes_work and runner.free_slots > 0:
@@ -139,6 +142,8 @@ def _next(
     ]
     if not able:
         return None
+    least = min(sources[job.source_id].share for job in able)
+    able = [job for job in able if sources[job.source_id].share <= least + LEAD_S]
     lane = min(_aged_lane(job, now) for job in able)
     able = [job for job in able if _aged_lane(job, now) == lane]
     source_id = min((job.source_id for job in able), key=lambda key: (sources[key].share, key))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from jobs.policy import (
     AGEING_S,
+    LEAD_S,
     PATIENCE_S,
     WINDOW,
     Reason,
@@ -149,6 +150,23 @@ def test_long_jobs_count_for_more_than_short_ones():
 def test_source_that_was_served_least_goes_first():
     jobs = [waiting(1, source_id=1, age_s=5), waiting(2, source_id=2)]
     assert started(jobs, {1: load(served_s=9), 2: load(served_s=1)}) == [2]
+
+
+def test_backlog_of_a_flood_does_not_go_before_newcomers_by_its_age():
+    jobs = [waiting(1, source_id=1, age_s=10 * AGEING_S), waiting(2, source_id=2)]
+    assert started(jobs, {1: load(served_s=LEAD_S + 1), 2: load()}) == [2]
+
+
+def test_source_that_is_far_ahead_does_not_go_before_others_by_its_lane():
+    jobs = [waiting(1, source_id=1, lane=INTERACTIVE), waiting(2, source_id=2, lane=BULK)]
+    assert started(jobs, {1: load(served_s=LEAD_S + 1), 2: load()}) == [2]
+    assert started(jobs, {1: load(served_s=LEAD_S - 1), 2: load()}) == [1]
+
+
+def test_source_is_ahead_only_of_those_that_wait():
+    jobs = [waiting(1, source_id=1), waiting(2, source_id=2, lane=INTERACTIVE)]
+    sources = {1: load(served_s=LEAD_S), 2: load(served_s=2 * LEAD_S), 3: load()}
+    assert started(jobs, sources) == [2]
 
 
 # Lanes and ageing
