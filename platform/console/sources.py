@@ -13,6 +13,7 @@ from unfold.admin import TabularInline
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
 from console.keys import KeyChanging, KeyMaking
+from console.statements import Statements
 from console.usage_charts import UsageCharts
 
 
@@ -39,7 +40,7 @@ class KeyInline(TabularInline):
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(KeyMaking, UsageCharts):
+class BusinessSourceAdmin(KeyMaking, UsageCharts, Statements):
     source_path = "pk"
     list_display = [
         "name",
@@ -55,7 +56,7 @@ class BusinessSourceAdmin(KeyMaking, UsageCharts):
     search_fields = ["name", "title"]
     inlines = [KeyInline]
     actions = ["create_key", "create_callback_secret"]
-    actions_detail = ["new_key", "new_temporary_key", "usage"]
+    actions_detail = ["new_key", "new_temporary_key", "usage", "statement"]
 
     @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
     def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
