@@ -28,12 +28,12 @@ class NotPlaced(Exception):
         self.received = received
 
 
-def check(kind: str, name: str, size: int) -> None:
-    """All that can be said before the file is there. Raises NotPlaced."""
+def check(kind: str, name: str, size: int, *, limited: bool = True) -> None:
+    """All that can be said before the file is there; ``limited``: it comes over the network. Raises NotPlaced."""
     if kind not in FOLDERS:
         raise NotPlaced(_("There is no such kind of model."))
     _check_name(name)
-    _check_size(size)
+    _check_size(size, settings.MODEL_UPLOAD_MAX_BYTES if limited else size)
     if (settings.MODELS_ROOT / FOLDERS[kind] / name).exists():
         raise _taken(name)
     folder = _made(settings.MODELS_ROOT / FOLDERS[kind])
@@ -67,11 +67,11 @@ def _check_name(name: str) -> None:
         raise NotPlaced(_("Model files end in one of: %(endings)s.") % endings)
 
 
-def _check_size(size: int) -> None:
+def _check_size(size: int, most: int) -> None:
     if size < 1:
         raise NotPlaced(_("The file is empty."))
-    if size > settings.MODEL_UPLOAD_MAX_BYTES:
-        limit = {"limit": filesizeformat(settings.MODEL_UPLOAD_MAX_BYTES)}
+    if size > most:
+        limit = {"limit": filesizeformat(most)}
         raise NotPlaced(
             _("The file is larger than %(limit)s, which is the most that may be uploaded.") % limit
         )

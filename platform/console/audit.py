@@ -24,7 +24,7 @@ ACTION, SELECTED = "action", "_selected_action"
 ROWS_NAMED = 5
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 BY_ITSELF = ("_thumbnail", "_live", "_progress", "_preview", "_events")  # the ends of names of such URLs
-PIECES = "_append"  # of an upload, whose beginning and end are noted
+PIECES = ("_append", "_preview")  # of an upload, whose beginning and end are noted; of words being written
 EXPORTS = ("_export", "_statement", "_csv", "_xlsx")
 SIGN_IN_AND_OUT = frozenset({"login", "logout", "jsi18n", "autocomplete", "search"})
 

@@ -6,14 +6,14 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from console.base import ConsoleAdmin
+from console.style_pages import PresetTrials, WordsPreview
 from models_registry.models import PromptStyle, StylePreset, StylePresetLora
 
 SIZES = ["long_side", "width", "height"]
 
 
 @admin.register(PromptStyle)
-class PromptStyleAdmin(ConsoleAdmin):
+class PromptStyleAdmin(WordsPreview):
     list_display = ["name", "prompt", "negative_prompt"]
     list_filter = ["allowed_sources"]
     search_fields = ["name", "prompt", "negative_prompt"]
@@ -26,7 +26,7 @@ class StylePresetLoraInline(TabularInline):
 
 
 @admin.register(StylePreset)
-class StylePresetAdmin(ConsoleAdmin):
+class StylePresetAdmin(PresetTrials):
     inlines = [StylePresetLoraInline]
     list_display = ["key", "variant", "title", "task", "checkpoint", "control_model", "enabled"]
     list_filter = ["enabled", "task", "allowed_sources"]

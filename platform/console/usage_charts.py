@@ -14,19 +14,21 @@ from unfold.decorators import action
 
 from console.base import ConsoleAdmin
 from console.keys import found
+from console.roles import MONEY
 from jobs.usage_by_day import DayOfUse, by_day
 
 # Of unfold's own palette, which follows the theme.
 MAIN, SECOND = "var(--color-primary-600)", "var(--color-red-600)"
 Series = tuple[str | Promise, str, str]  # label, field of DayOfUse, colour
 
+COST: list[Series] = [(gettext_lazy("cost"), "cost", MAIN)]
 CHARTS: list[tuple[str | Promise, list[Series]]] = [
     (
         gettext_lazy("jobs"),
         [(gettext_lazy("jobs"), "jobs", MAIN), (gettext_lazy("failed jobs"), "failed", SECOND)],
     ),
     (gettext_lazy("pictures"), [(gettext_lazy("pictures"), "images", MAIN)]),
-    (gettext_lazy("cost"), [(gettext_lazy("cost"), "cost", MAIN)]),
+    (gettext_lazy("cost"), COST),
 ]
 
 
@@ -40,11 +42,14 @@ class UsageCharts(ConsoleAdmin):
     def usage(self, request: HttpRequest, object_id: str) -> TemplateResponse:
         source = found(self, request, object_id)
         days = by_day(source)
+        sees_money = request.user.has_perm(MONEY)
+        charts = CHARTS if sees_money else [chart for chart in CHARTS if chart[1] != COST]
         context = {
             **self.admin_site.each_context(request),
             "title": _("Usage of %(source)s") % {"source": source},
             "source": source,
-            "charts": [_chart(title, series, days) for title, series in CHARTS],
+            "charts": [_chart(title, series, days) for title, series in charts],
+            "sees_money": sees_money,
             "days": [day for day in reversed(days) if day.jobs],
         }
         return TemplateResponse(request, "admin/access/usage.html", context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from console.asking import AskForm
 from console.base import ConsoleAdmin
@@ -23,6 +24,7 @@ from models_registry import uploads
 from models_registry.models import FOLDERS, Kind
 from models_registry.placing import NotPlaced
 from models_registry.uploads import Upload
+from models_registry.walk import SUFFIXES
 
 TOKEN_HEADER = "X-Upload"
 REFUSED = 422
@@ -70,7 +72,7 @@ class Uploading(ConsoleAdmin):
             **self.admin_site.each_context(request),
             "title": _("Upload a model file"),
             "opts": self.opts,
-            "form": KindForm(initial={"kind": self.model.KIND}),
+            "form": UploadForm(initial={"kind": self.model.KIND}),
             "base": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_upload"),
         }
         return TemplateResponse(request, "admin/models_registry/upload.html", context)
@@ -104,15 +106,20 @@ class Uploading(ConsoleAdmin):
 
     @_answering
     def upload_cancel(self, request: HttpRequest) -> JsonResponse:
-        uploads.cancel(_upload(request))
+        with suppress(NotPlaced):  # it is over already
+            uploads.cancel(_upload(request))
         return JsonResponse({})
 
 
-class KindForm(AskForm):
+class UploadForm(AskForm):
     kind = forms.ChoiceField(
         label=gettext_lazy("kind"),
         choices=[(kind, Kind(kind).label) for kind in FOLDERS],
         widget=UnfoldAdminSelectWidget,
+    )
+    file = forms.FileField(
+        label=gettext_lazy("file"),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ",".join(sorted(SUFFIXES))}),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
-from access.models import AccessKey
+from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission import Submission, random_seed
 from jobs.models import Lane
@@ -57,8 +57,24 @@ def read_submission(
 ) -> Submission:
     """Raises ServiceError, or Refused where a URL brings no picture."""
     preset = find_preset(key, body)
+    return submission_of(
+        preset, key.source, body, operation=action, lane=lane, key=key, external_id=external_id
+    )
+
+
+def submission_of(
+    preset: StylePreset,
+    source: BusinessSource,
+    body: Body,
+    *,
+    operation: str,
+    lane: Lane,
+    key: AccessKey | None = None,
+    external_id: str = "",
+) -> Submission:
+    """As ``read_submission``, when the preset is known."""
     prompt = _prompt(preset, body)
-    picture = read_picture(body, key.source) if preset.task == preset.Task.IMG2IMG else None
+    picture = read_picture(body, source) if preset.task == preset.Task.IMG2IMG else None
     wanted = {
         **_models(preset, body),
         **_walk(preset, body),
@@ -69,12 +85,12 @@ def read_submission(
         "labels": read_labels(body),
         "marks": read_marks(body),
     }
-    wanted |= _from_picture(preset, body, picture, key) if picture else _from_words(preset, body)
+    wanted |= _from_picture(preset, body, picture, source) if picture else _from_words(preset, body)
     return Submission(
-        source=key.source,
+        source=source,
         key=key,
         dialect=DIALECT,
-        operation=action,
+        operation=operation,
         request=_canonical(wanted),
         received=_received(body, picture),
         pictures={picture.sha256: picture.data} if picture else {},
@@ -118,7 +134,9 @@ def _walk(preset: StylePreset, body: Body) -> dict[str, Any]:
     }
 
 
-def _from_picture(preset: StylePreset, body: Body, picture: InputPicture, key: AccessKey) -> dict[str, Any]:
+def _from_picture(
+    preset: StylePreset, body: Body, picture: InputPicture, source: BusinessSource
+) -> dict[str, Any]:
     width, height = worked_size(preset, body, picture)
     return {
         "task": "img2img",
@@ -127,7 +145,7 @@ def _from_picture(preset: StylePreset, body: Body, picture: InputPicture, key: A
         "height": height,
         "strength": body.number("strength", preset.strength, 0, 1),
         "keep_texture": body.flag("i2i_keep_texture", preset.keep_texture),
-        "controls": read_controls(preset, body, key.source),
+        "controls": read_controls(preset, body, source),
     }
 
 

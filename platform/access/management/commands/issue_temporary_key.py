@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
+from access.management.lookup import source_named
+from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey
 
 
 class Command(BaseCommand):
@@ -19,9 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--minutes", type=int, default=60)
 
     def handle(self, *args: Any, source: str, minutes: int, **options: Any) -> None:
-        found = BusinessSource.objects.filter(name=source).first()
-        if found is None:
-            raise CommandError(f"there is no source {source}")
+        found = source_named(source)
         if not 1 <= minutes <= LONGEST_TEMPORARY_MINUTES:
             raise CommandError(f"--minutes is from 1 to {LONGEST_TEMPORARY_MINUTES}")
         key, secret, token = AccessKey.issue_temporary(found, timedelta(minutes=minutes))

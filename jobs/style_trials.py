@@ -1,0 +1,28 @@
+"""Trying a style preset as its dialect's clients would use it. The dialect tells how; it registers when its app is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from access.models import BusinessSource
+from models_registry.models import StylePreset
+
+from .admission import Submission
+
+# The preset, who pays, the prompt, and the picture where the preset draws from one. Raises Refused.
+Reader = Callable[[StylePreset, BusinessSource, str, bytes | None], Submission]
+
+OPERATION = "try"
+
+_readers: list[Reader] = []
+
+
+def register(reader: Reader) -> None:
+    _readers[:] = [reader]
+
+
+def submission(preset: StylePreset, source: BusinessSource, prompt: str, picture: bytes | None) -> Submission:
+    """Raises Refused, or LookupError where no dialect draws with presets."""
+    if not _readers:
+        raise LookupError("no dialect draws with style presets")
+    return _readers[0](preset, source, prompt, picture)

@@ -1,0 +1,39 @@
+"""``manage.py create_key shop --note "web"``: an access key; its secret is printed this once."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from access.management.lookup import in_one_line, source_named
+from access.models import AccessKey
+
+LONGEST_DAYS = 36_500
+
+
+class Command(BaseCommand):
+    help = "Issue an access key for a source; its secret is printed this once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("source")
+        parser.add_argument("--note", default="")
+        parser.add_argument("--dialect", action="append", default=[], help="may be repeated; none: all")
+        parser.add_argument("--network", action="append", default=[], help="10.0.0.0/8; may be repeated")
+        parser.add_argument("--days", type=int, help="until it ends; none: never")
+
+    def handle(self, *args: Any, source: str, note: str, days: int | None, **options: Any) -> None:
+        owner = source_named(source)
+        if days is not None and not 1 <= days <= LONGEST_DAYS:
+            raise CommandError(f"--days is from 1 to {LONGEST_DAYS}")
+        ends = timezone.now() + timedelta(days=days) if days else None
+        limits = {"dialects": options["dialect"], "networks": options["network"], "expires_at": ends}
+        try:
+            key, secret = AccessKey.issue(owner, note=note, **limits)
+        except ValidationError as error:
+            raise CommandError(in_one_line(error)) from error
+        self.stdout.write(json.dumps({"key_id": key.key_id, "secret": secret}))

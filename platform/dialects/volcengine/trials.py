@@ -1,0 +1,28 @@
+"""A style preset tried in the console: what a client of this dialect would get, on nobody's key."""
+
+from __future__ import annotations
+
+import base64
+
+from access.models import BusinessSource
+from jobs.admission import Submission
+from jobs.errors import Refused
+from jobs.models import Lane
+from jobs.style_trials import OPERATION
+from models_registry.models import StylePreset
+
+from .body import Body
+from .errors import ServiceError
+from .request import submission_of
+
+
+def read_trial(preset: StylePreset, source: BusinessSource, prompt: str, picture: bytes | None) -> Submission:
+    body = Body({"req_key": preset.key, "prompt": prompt} | _picture(picture))
+    try:
+        return submission_of(preset, source, body, operation=OPERATION, lane=Lane.INTERACTIVE)
+    except ServiceError as error:
+        raise Refused(str(error)) from error
+
+
+def _picture(data: bytes | None) -> dict[str, list[str]]:
+    return {"binary_data_base64": [base64.b64encode(data).decode()]} if data else {}
