@@ -14,7 +14,13 @@ ENVIRONMENTS = [
     "deploy/systemd/atelier.env",
     "deploy/systemd/runner-gpu0.env",
 ]
-OF_OTHERS = {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+OF_OTHERS = {
+    "POSTGRES_PASSWORD",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+}
 
 
 def variables(text: str) -> set[str]:
@@ -40,13 +46,20 @@ def test_compose_asks_for_no_secret_that_its_example_lacks():
 def test_no_example_has_a_secret_in_it():
     for path in ENVIRONMENTS:
         text = (ROOT / path).read_text()
-        assert re.findall(r"^(?:SECRET_KEY|RUNNER_TOKEN|FIELD_ENCRYPTION_KEYS|S3_SECRET_KEY)=.+", text, re.MULTILINE) == []
+        assert (
+            re.findall(
+                r"^(?:SECRET_KEY|RUNNER_TOKEN|FIELD_ENCRYPTION_KEYS|S3_SECRET_KEY)=.+", text, re.MULTILINE
+            )
+            == []
+        )
 
 
 def test_every_runner_of_compose_has_its_generation_cluster():
     services = COMPOSE["services"]
     runners = {name for name in services if name.startswith("runner-")}
-    fed = {service["environment"].get("RUNNER_NAME") for service in services.values() if "environment" in service}
+    fed = {
+        service["environment"].get("RUNNER_NAME") for service in services.values() if "environment" in service
+    }
     assert len(runners) == 2
     assert runners == fed - {None}
 
