@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV = .venv/bin/
 PREFLIGHT = $(PYTHON) platform/launch/preflight.py
 
-.PHONY: run test unit lint format bench demo-models locks messages
+.PHONY: run test unit lint format bench demo-models tour locks messages
 
 run:  ## start everything and show a first picture
 	@$(PREFLIGHT) run locks/runtime.txt
@@ -40,6 +40,10 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_embedding
 	$(VENV)python -m demo.train_checkpoint
 	$(VENV)python -m demo.train_upscaler
+
+tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium)
+	rm -f docs/tour/*.webp
+	TOUR_DIR=docs/tour REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser/test_ops_tasks.py
 
 messages: .venv-dev  ## translations (needs gettext)
 	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \

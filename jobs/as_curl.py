@@ -15,6 +15,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from gpu_runner import catalogue
+from gpu_runner.extra_networks import extra_networks
 from gpu_runner.protocol import GenerationRequest
 
 from .models import Job
@@ -88,19 +90,56 @@ def refuse_all_but(request: GenerationRequest, *fields: str, tasks: tuple[str, .
     """Raises CannotSay for what the dialect has no words for. What was left as it is need not be said."""
     if request.task not in tasks:
         raise CannotSay(_("has no word for this task: %(task)s") % {"task": request.task})
-    asked_for = request.model_dump(exclude_defaults=True).keys() - {"task", "nsfw", *fields}
+    asked_for = request.model_dump(exclude_defaults=True).keys() - {*NEVER_SAID, *fields}
     if asked_for:
-        raise CannotSay(_("has no words for: %(fields)s") % {"fields": ", ".join(sorted(asked_for))})
+        raise no_words(*asked_for)
+
+
+# The source's own policy, what the words themselves say, and what no picture depends on.
+NEVER_SAID = {"task", "nsfw", "embeddings", "preview_every"}
+
+
+def no_words(*fields: str) -> CannotSay:
+    return CannotSay(_("has no words for: %(fields)s") % {"fields": ", ".join(sorted(fields))})
+
+
+def within(lowest: float, highest: float, **fields: float) -> None:
+    """Raises CannotSay for what is out of the dialect's bounds."""
+    if beyond := [name for name, value in fields.items() if not lowest <= value <= highest]:
+        raise no_words(*beyond)
+
+
+def loras_in_the_prompt(request: GenerationRequest) -> None:
+    """Raises CannotSay where a dialect that names LoRAs by tags would leave out one, or act with another."""
+    tags = extra_networks(request.prompt)[1]
+    said = sorted((tag.name, tag.unet, tag.text_encoder) for tag in tags if tag.is_lora)
+    if said != sorted((lora.name, lora.unet, lora.text_encoder) for lora in request.loras):
+        raise no_words("loras")
+
+
+def sampler_and_scheduler(request: GenerationRequest) -> str:
+    """As one name, such as "DPM++ 2M Karras"."""
+    is_plain = request.scheduler == catalogue.AUTOMATIC
+    name = request.sampler if is_plain else f"{request.sampler} {request.scheduler}"
+    sampler, scheduler = catalogue.resolve(name)
+    walked = catalogue.effective_scheduler(request.sampler, request.scheduler)
+    if (sampler, catalogue.effective_scheduler(sampler, scheduler)) != (request.sampler, walked):
+        raise no_words("scheduler")
+    return name
 
 
 def command(url: str, *options: str, body: Any) -> str:
-    """A POST of JSON. The shell replaces pictures, and nothing that a client has written."""
+    """A POST of JSON."""
+    head = [f"curl -sS {shlex.quote(url)}", *options, "-H 'Content-Type: application/json'"]
+    return " \\\n  ".join([*head, "--data-binary @- <<END"]) + f"\n{in_shell(body)}\nEND"
+
+
+def in_shell(body: Any) -> str:
+    """JSON for an unquoted here-document: the shell replaces pictures, and nothing that a client has written."""
     mark = secrets.token_hex(16)  # what nobody could have put into a prompt
     text = json.dumps(
         body, indent=2, ensure_ascii=False, default=lambda it: f"{it.prefix}{mark}<{it.url}>{mark}"
     )
     for special in ("\\", "$", "`"):
         text = text.replace(special, "\\" + special)
-    text = text.replace(f"{mark}<", "$(curl -sS '").replace(f">{mark}", "' | base64 | tr -d '\\n')")
-    head = [f"curl -sS {shlex.quote(url)}", *options, "-H 'Content-Type: application/json'"]
-    return " \\\n  ".join([*head, "--data-binary @- <<END"]) + f"\n{text}\nEND"
+    return text.replace(f"{mark}<", "$(curl -sS '").replace(f">{mark}", "' | base64 | tr -d '\\n')")

@@ -51,6 +51,8 @@ def inexpressible(request: GenerationRequest, workflow: Workflow) -> Iterator[In
     """A field that stands at its default asks for nothing."""
     slots = workflow.slots.keys()
     for name in _asked(request):
+        if name == "subseed" and not request.subseed_strength:
+            continue  # dialects draw lots for it, and nothing comes of it
         if name in DONE_BESIDE or name in slots or ("init_images" in slots and name in DONE_TO_PICTURES):
             continue
         match name:

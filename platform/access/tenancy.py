@@ -15,9 +15,17 @@ def visible_sources(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Business
     """None: all of them. A superuser is nobody's tenant."""
     if user.pk is None:
         return BusinessSource.objects.none()
+    return BusinessSource.objects.filter(memberships__user=user.pk) if is_tenant(user) else None
+
+
+def is_tenant(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Asked of the database once for each request: that is how long a user object lives."""
+    if user.pk is None:
+        return True
     if getattr(user, "is_superuser", False):
-        return None
-    restricted = Q(memberships__isnull=False) | Q(groups__name=TENANT)
-    if not get_user_model().objects.filter(restricted, pk=user.pk).exists():
-        return None
-    return BusinessSource.objects.filter(memberships__user=user.pk)
+        return False
+    known = vars(user)
+    if "_is_tenant" not in known:
+        restricted = Q(memberships__isnull=False) | Q(groups__name=TENANT)
+        known["_is_tenant"] = get_user_model().objects.filter(restricted, pk=user.pk).exists()
+    return bool(known["_is_tenant"])

@@ -10,9 +10,25 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from access.models import BusinessSource
-from access.tenancy import visible_sources
+from access.tenancy import is_tenant, visible_sources
 from console.fields import NamedChoosers
 from console.filters import SourceFilter
+
+
+class OfThePlatform:
+    """Pages that no tenant's user sees, whatever its role."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_view_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not is_tenant(request.user)  # type: ignore[misc]
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
 class ConsoleAdmin(NamedChoosers):
@@ -38,10 +54,22 @@ class ConsoleAdmin(NamedChoosers):
         # Their ids, not a subquery: of one id the database knows which index has its rows in order.
         return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A form offers every source; a tenant's rows come by its requests."""
+        return super().has_add_permission(request) and not is_tenant(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """What belongs to no source is everybody's."""
+        may = super().has_change_permission(request, obj)
+        return may and (bool(self.source_path) or not is_tenant(request.user))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_tenant(request.user)
+
     def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
         """A tenant chooses among its own sources, and among nothing else that has rows of its own."""
         filters = super().get_list_filter(request)
-        if visible_sources(request.user) is None:
+        if not is_tenant(request.user):
             return filters
         return [kept for kept in map(self._for_a_tenant, filters) if kept is not None]
 

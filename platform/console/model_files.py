@@ -13,8 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from access.tenancy import is_tenant
 from console.registry.sampling import Sampling, pictures_of
 from console.registry.scanning import Scanning
+from console.registry.shared import Shared
 from console.registry.uploading import Uploading
 from console.registry.whereabouts import use_of, warm_on
 from models_registry.models import (
@@ -60,7 +62,7 @@ class ModelFileForm(forms.ModelForm):
 
 
 @admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
-class ModelOfAKindAdmin(Scanning, Uploading, Sampling):
+class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]
     readonly_fields = [*FOUND, *STATE]
@@ -112,7 +114,7 @@ class ModelOfAKindAdmin(Scanning, Uploading, Sampling):
     ) -> HttpResponse:
         file = self.get_object(request, object_id)
         context = dict(extra_context or {})
-        if file is not None and self.has_view_permission(request, file):
+        if file is not None and self.has_view_permission(request, file) and not is_tenant(request.user):
             context |= self.sample_context(request, file)
             context |= {"file": file, "use": use_of(file), "warm_on": warm_on([file]).get(file.pk, [])}
         return super().change_view(request, object_id, form_url, context)

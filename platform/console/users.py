@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
-from access.tenancy import visible_sources
+from console.base import OfThePlatform
 
 User = get_user_model()
 admin.site.unregister(User)
@@ -30,7 +30,7 @@ class MembershipInline(TabularInline):
 
 
 @admin.register(User)
-class UserAdmin(TheirUserAdmin, ModelAdmin):
+class UserAdmin(OfThePlatform, TheirUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -39,10 +39,8 @@ class UserAdmin(TheirUserAdmin, ModelAdmin):
     list_filter = ["is_staff", "is_active", "groups"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """A tenant sees no users; nobody but a superuser gets hold of a superuser's account."""
+        """Nobody but a superuser gets hold of a superuser's account."""
         users = super().get_queryset(request)
-        if visible_sources(request.user) is not None:
-            return users.none()
         return users if request.user.is_superuser else users.filter(is_superuser=False)
 
     def get_fieldsets(self, request: HttpRequest, obj: AbstractBaseUser | None = None) -> Any:
@@ -63,7 +61,5 @@ class UserAdmin(TheirUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(TheirGroupAdmin, ModelAdmin):
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        groups = super().get_queryset(request)
-        return groups if visible_sources(request.user) is None else groups.none()
+class GroupAdmin(OfThePlatform, TheirGroupAdmin, ModelAdmin):
+    pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint
-from jobs.as_curl import Asked, Base64, command, refuse_all_but
+from jobs.as_curl import Asked, Base64, command, loras_in_the_prompt, refuse_all_but
 
 from .img2img import CONTENTS, RESIZE_MODES
 
@@ -44,7 +44,7 @@ OPTIONS = {
     "sgm_noise_multiplier": "sgm_noise_multiplier",
     "eta_noise_seed_delta": "eta_noise_seed_delta",
 }
-ELSEWHERE = {"task", "num_images", "batch_size", "refiner", "hires", "loras", "embeddings", "preview_every"}
+ELSEWHERE = {"task", "num_images", "batch_size", "refiner", "hires", "loras"}
 IMG2IMG = {"init_images", "strength", "resize_mode", "inpaint", "initial_noise_multiplier"}
 UNASKED = GenerationRequest()
 
@@ -52,6 +52,7 @@ UNASKED = GenerationRequest()
 def curl(asked: Asked) -> str:
     request = asked.request
     refuse_all_but(request, *SAME_NAMES, *OPTIONS, *ELSEWHERE, *IMG2IMG, tasks=("txt2img", "img2img"))
+    loras_in_the_prompt(request)
     body = {
         theirs: getattr(request, ours)
         for ours, theirs in SAME_NAMES.items()

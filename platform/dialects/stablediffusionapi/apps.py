@@ -7,12 +7,14 @@ class StableDiffusionApiConfig(AppConfig):
     verbose_name = "stablediffusionapi.com"
 
     def ready(self) -> None:
-        from jobs import repeating
+        from jobs import as_curl, repeating
         from jobs.callbacks.registry import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
+        from .curl import curl
         from .ids import new_number
 
         register(DIALECT, POLICY)
+        as_curl.register(DIALECT, curl)
         repeating.register_ids(DIALECT, new_number)

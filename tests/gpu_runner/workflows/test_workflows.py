@@ -36,6 +36,7 @@ def refused(**fields) -> list[str]:
             "prompt": "a (red:1.3) [circle]",
             "negative_prompt": "blue",
             "seed": 9,
+            "subseed": 4,
             "clip_skip": 2,
             "vae": "sepia",
         },
