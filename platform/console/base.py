@@ -8,10 +8,10 @@ from typing import Any
 from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
+from console.fields import NamedChoosers
 from console.filters import SourceFilter
 
 
@@ -31,7 +31,7 @@ class OfThePlatform:
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
-class ConsoleAdmin(ModelAdmin):
+class ConsoleAdmin(NamedChoosers):
     """A user of a tenant sees the rows of its own sources, and no page whose rows belong to nobody.
 
     ``source_path`` leads from the model to its business source, as in a filter; empty: rows of no source.
