@@ -15,7 +15,7 @@ from django.utils import timezone
 from access.models import BusinessSource
 from statements import Statement, given
 
-from . import policy
+from . import places, policy
 from .models import Backend, Job, Lane, Runner, State, Usage
 from .runner_stock import Able, queued_for
 
@@ -73,6 +73,8 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     rate = _seconds_per_cost(usages.values())
     if job.backend != runner.backend or not Able(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
+    if job.key_id in places.full_keys():
+        return policy.Explanation(policy.Reason.KEY_AT_CAP)
     waiting = list(_waiting(rate, runner))
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
@@ -108,6 +110,8 @@ _DEATHS = Statement(
 def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:
     """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
     queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
+    if full := places.full_keys():
+        queued = queued.exclude(key__in=full)
     able = Able(runner)
     has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Subquery
 from django.utils import timezone
 
 from gpu_runner.protocol import Done, Progress
@@ -44,12 +45,12 @@ class Lease:
 
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    """None when somebody was first, or when the job's source runs as many as it may."""
+    """None when somebody was first, or when the job's source or key runs as many as it may."""
     queued = _QUEUED.first(job_id=job_id, backend=runner.backend)
     if queued is None:
         return None
-    source_id, attempts = queued
-    if not _source_has_room(source_id):
+    source_id, key_id, key_limit, attempts = queued
+    if not places.has_room_to_run(source_id, key_id, key_limit):
         return None
     now, attempt = timezone.now(), attempts + 1
     taken = _move(
@@ -71,19 +72,15 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
-_QUEUED: Statement[tuple[int, int]] = Statement(
+_QUEUED: Statement[tuple[int, int | None, int | None, int]] = Statement(
     lambda: (
         Job.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         .filter(pk=given("job_id"), state=State.QUEUED, backend=given("backend"))
-        .values_list("source_id", "attempt")
+        .annotate(key_limit=Subquery(places.KEY_LIMIT))
+        .values_list("source_id", "key_id", "key_limit", "attempt")
         .order_by()
     )
 )
-
-
-def _source_has_room(source_id: int) -> bool:
-    limit = places.locked_running_limit(source_id)
-    return places.taken(source_id, State.RUNNING) < limit
 
 
 # While it runs ------------------------------------------------------------------------------------------------------

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet
 
-from access.models import BusinessSource
+from access.models import AccessKey, BusinessSource
 from statements import Statement, given
 
 from .models import Job, State
 
 
-def locked_running_limit(source_id: int) -> int:
+def has_room_to_run(source_id: int, key_id: int | None, key_limit: int | None) -> bool:
     """Until the transaction ends nobody else claims for this source, so that a limit holds for two at once."""
     limit = _LOCKED.first(source=source_id)
     if limit is None:
         raise BusinessSource.DoesNotExist
-    return limit
+    if taken(source_id, State.RUNNING) >= limit:
+        return False
+    if key_id is None or key_limit is None:
+        return True
+    return taken_by_key(source_id, key_id, State.RUNNING) < key_limit
+
+
+def full_keys() -> set[int]:
+    """Those that run as many jobs as they may."""
+    limits = _KEY_LIMITS.all()
+    return {
+        key_id
+        for source_id, key_id, limit in limits
+        if taken_by_key(source_id, key_id, State.RUNNING) >= limit
+    }
 
 
 def taken(source_id: int, state: State) -> int:
@@ -32,6 +46,16 @@ def _jobs(counted: dict[str, int] | None) -> int:
     return counted["jobs"] if counted else 0
 
 
+KEY_LIMIT = (
+    AccessKey.objects.filter(pk=OuterRef("key_id")).order_by().values("max_concurrent_jobs")
+)  # of a job
+_KEY_LIMITS: Statement[Any] = Statement(
+    lambda: (
+        AccessKey.objects.filter(max_concurrent_jobs__isnull=False)
+        .values_list("source_id", "pk", "max_concurrent_jobs")
+        .order_by()
+    )
+)
 _LOCKED = Statement(
     lambda: (
         BusinessSource.objects.select_for_update(no_key=True)

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NO_RUNNER = "no_runner"
     NO_FREE_SLOT = "no_free_slot"
     SOURCE_AT_CAP = "source_at_cap"
+    KEY_AT_CAP = "key_at_cap"  # told by the board: such jobs are not weighed
     SUSPECT_WAITS = "suspect_waits"
     BEHIND_OTHERS = "behind_others"
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.utils import timezone
+
 from access import bookkeeping
 
 from . import model_files, pictures, quotas, refusals, workflows
@@ -33,22 +35,26 @@ def quote(submission: Submission) -> Quote:
         submission = workflows.routed(submission)
     except Refused as refused:
         return Quote([refused])
-    against = list(_against(submission))
+    against, allowed = list(_against(submission)), _allowances(submission)
     try:
         submission = with_choices(submission)
     except Refused as refused:
-        return Quote([*against, refused])
+        return Quote([*against, refused], allowances=allowed)
     against += workflows.every(submission)
     asked = submission.source, submission.request, submission.backend
     if unknown := model_files.problems(*asked):
-        return Quote([*against, *unknown])
+        return Quote([*against, *unknown], allowances=allowed)
     files = model_files.resolve_all(*asked)
     against += refusals.forbidden_models(submission.key, files)
     job = planned_job(submission, files)
-    accounts = bookkeeping.read(job.source_id, job.key_id)
-    allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
     against += over_quota(job, allowed)
     return Quote(against, job.cost_estimate, outlook(job), allowed)
+
+
+def _allowances(submission: Submission) -> list[Allowance]:
+    source, key = submission.source, submission.key
+    accounts = bookkeeping.read(source.pk, key.pk if key else None)
+    return quotas.every_allowance(source, key, accounts, timezone.now())
 
 
 def _against(submission: Submission) -> Iterator[Refused]:

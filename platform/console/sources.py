@@ -13,6 +13,7 @@ from unfold.admin import TabularInline
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
 from console.keys import KeyChanging, KeyMaking
+from console.limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
 from console.statements import Statements
 from console.usage_charts import UsageCharts
 
@@ -27,7 +28,7 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
 
 class KeyInline(TabularInline):
     model = AccessKey
-    fields = ["key_id", "note", "enabled", "expires_at", "dialects", "networks", "last_used_at"]
+    fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
     readonly_fields = ["key_id", "last_used_at"]
     extra = 0
     show_change_link = True
@@ -40,8 +41,23 @@ class KeyInline(TabularInline):
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(KeyMaking, UsageCharts, Statements):
+class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
     source_path = "pk"
+    form = SourceForm
+    fieldsets = [
+        (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
+        QUOTAS,
+        PACE,
+        SIZES,
+        (
+            _("From where, how, how long"),
+            {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]},
+        ),
+        (_("Pictures"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
+        (_("How requests are read"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+        (_("How long it is kept"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
+    ]
+    readonly_fields = USED
     list_display = [
         "name",
         "title",
@@ -76,24 +92,24 @@ class BusinessSourceAdmin(KeyMaking, UsageCharts, Statements):
 
 
 @admin.register(AccessKey)
-class AccessKeyAdmin(KeyChanging):
+class AccessKeyAdmin(LimitsShown, KeyChanging):
     source_path = "source"
+    form = KeyLimitsForm
     list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
     list_filter = ["enabled", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
-    fields = [
-        "key_id",
-        "source",
-        "note",
-        "enabled",
-        "expires_at",
-        "dialects",
-        "networks",
-        "created_at",
-        "last_used_at",
+    fieldsets = [
+        (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
+        QUOTAS,
+        PACE,
+        SIZES,
+        (
+            _("What, from where, how long"),
+            {"fields": ["allowed_models", "dialects", "networks", "expires_at"]},
+        ),
     ]
-    readonly_fields = ["key_id", "source", "created_at", "last_used_at"]
+    readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USED)
     actions = ["rotate"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
@@ -113,6 +129,6 @@ class AccessKeyAdmin(KeyChanging):
 @admin.register(Posting)
 class PostingAdmin(ReadOnly, ConsoleAdmin):
     source_path = "source"
-    list_display = ["created_at", "source", "kind", "amount", "job_id"]
+    list_display = ["created_at", "source", "kind", "amount", "images", "day", "dialect", "model", "job_id"]
     list_filter = ["kind", "source"]
     list_select_related = ["source"]

@@ -1,7 +1,9 @@
 import pytest
 from django.core.exceptions import ValidationError
 
+from access.limits import KINDS
 from access.models import AccessKey
+from models_registry.models import Kind
 
 
 @pytest.mark.parametrize("networks", ["10.0.0.0/8", [10], ["10.0.0.1/8"], {"10.0.0.0/8": 1}, ["home"]])
@@ -27,3 +29,28 @@ def test_other_places_are_refused(source, places):
     source.reachable = places
     with pytest.raises(ValidationError):
         source.full_clean()
+
+
+def test_kinds_of_a_keys_models_are_those_of_the_registry():
+    assert {*KINDS} == {*Kind.values} - {Kind.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "kind", "name", "allowed"),
+    [
+        ([], "checkpoint", "shapes", True),
+        (["checkpoint:shapes"], "checkpoint", "shapes", True),
+        (["checkpoint:shapes"], "checkpoint", "pastel", False),
+        (["checkpoint:shapes"], "lora", "night", True),
+        (["lora:"], "lora", "night", False),
+        (["lora:n*", "lora:day"], "lora", "night", True),
+    ],
+)
+def test_a_keys_models_are_named_by_kind(patterns, kind, name, allowed):
+    assert AccessKey(allowed_models=patterns).allows_model(kind, name) == allowed
+
+
+@pytest.mark.parametrize("patterns", ["checkpoint:a", ["shapes"], ["checkpoints:a"], [1], {}])
+def test_models_that_no_kind_names_are_refused(patterns, source):
+    with pytest.raises(ValidationError):
+        AccessKey.issue(source, allowed_models=patterns)

@@ -13,11 +13,13 @@ from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 from django_q.worker import worker
 
-from jobs import dispatch, lifecycle
+from access.models import AccessKey
+from jobs import board, dispatch, lifecycle
 from jobs.admission import admit
 from jobs.broker import GENERATION, FairBroker
 from jobs.dispatch import Dispatcher, claim_next
 from jobs.models import Job, Runner, State
+from jobs.policy import Reason
 from jobs.tasks import run_job
 
 MANY = 100
@@ -96,6 +98,18 @@ def test_source_runs_no_more_than_it_may(submission, source, other_source, runne
     queue(submission, 8, source=other_source)
     claim_next(runner.name, MANY)
     assert running() == {"shop": 1, "blog": 3}
+
+
+def test_key_runs_no_more_than_it_may_and_holds_nobody_back(submission, source, key, runner):
+    key.max_concurrent_jobs = 1
+    key.save()
+    narrow, free = queue(submission, 3), queue(submission, 2, key=AccessKey.issue(source)[0])
+    for _turn in range(2):
+        claim_next(runner.name, MANY)
+    states = [Job.objects.get(pk=job.pk).state for job in (*narrow, *free)]
+    assert states == ["running", "queued", "queued", "running", "running"]
+    assert board.explain(narrow[1], runner, MANY).reason == Reason.KEY_AT_CAP
+    assert lifecycle.claim(narrow[1].pk, runner) is None
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ def _waits_for(job: Job, reason: Reason | None) -> str:
             "It waits for a job of its own source to end: %(source)s runs as many at once as it may."
         )
         % {"source": job.source},
+        Reason.KEY_AT_CAP: _(
+            "It waits for a job of its own key to end: %(key)s runs as many at once as it may."
+        )
+        % {"key": job.key},
         Reason.SUSPECT_WAITS: _(
             "A runner died under it. It is tried again alone, when no other such job is running."
         ),

@@ -10,11 +10,13 @@ from typing import Literal
 from django.urls import reverse
 from pydantic import BaseModel, ConfigDict, Field
 
+from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
 from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
 from jobs.outlook import Outlook, outlook, progress_of
 from jobs.policy import Reason
+from jobs.quotas import Allowance
 from jobs.quoting import Quote
 
 from .request import LANES, LaneName
@@ -161,12 +163,24 @@ class RefusalView(BaseModel):
     retry_after: int | None
 
 
+class AllowanceView(BaseModel):
+    """One quota: what is left of it before the job. What waits and runs counts as used."""
+
+    of: Literal["source", "key"]
+    limit: str = Field(examples=["images_per_day"])
+    most: float
+    used: float
+    left: float
+    renews_at: datetime | None = Field(description="None: it does not renew itself.")
+
+
 class QuoteView(BaseModel):
     accepted: bool
     refusals: list[RefusalView]
     cost: float | None = Field(description="None: its models are not known.")
     queue: Place | None
     ends_in_s: float | None
+    allowances: list[AllowanceView] = Field(description="Of the quotas that are set.")
 
 
 def job_summary(job: Job) -> JobSummary:
@@ -222,6 +236,18 @@ def quote_view(priced: Quote, also: Iterable[Refused]) -> QuoteView:
         cost=None if priced.cost is None else float(priced.cost),
         queue=_place(priced.outlook),
         ends_in_s=priced.outlook.ends_in_s if priced.outlook else None,
+        allowances=[_allowance(allowance) for allowance in priced.allowances],
+    )
+
+
+def _allowance(allowance: Allowance) -> AllowanceView:
+    return AllowanceView(
+        of="key" if isinstance(allowance.holder, AccessKey) else "source",
+        limit=allowance.quota.limit,
+        most=float(allowance.limit),
+        used=float(allowance.used),
+        left=float(allowance.left),
+        renews_at=allowance.renews_at,
     )
 
 

@@ -1,4 +1,8 @@
-from access.models import Posting
+from decimal import Decimal
+
+import pytest
+
+from access.models import AccessKey, Posting
 from jobs.models import InputPicture, Job
 
 
@@ -53,6 +57,33 @@ def test_everything_that_speaks_against_it_is_listed(alice, source, data_uri):
         ("queue_full", None),
     }
     assert (quoted["accepted"], quoted["cost"]) == (False, None)
+
+
+def test_a_quote_tells_what_is_left_and_refuses_what_admission_would(alice, source, runner):
+    source.images_per_day, source.total_budget = 3, Decimal("0.2")
+    source.save()
+    AccessKey.objects.update(images_per_month=9)
+    alice.submit(num_images=2, num_inference_steps=10)
+    quoted = alice.post(
+        "quote", {"num_images": 2, "width": 64, "height": 64, "num_inference_steps": 40}
+    ).json()
+    told = {(row["of"], row["limit"]): (row["most"], row["left"]) for row in quoted["allowances"]}
+    assert told == {
+        ("source", "images_per_day"): (3, 1),
+        ("source", "total_budget"): (0.2, pytest.approx(0.11808)),
+        ("key", "images_per_month"): (9, 7),
+    }
+    assert [row["code"] for row in quoted["refusals"]] == ["quota_exhausted", "budget_exhausted"]
+    renewing = [row["renews_at"] is not None for row in quoted["allowances"]]
+    assert renewing == [True, False, True]
+    assert alice.post("jobs", {"num_images": 2, "width": 64, "height": 64}).status_code == 429
+
+
+def test_a_quote_names_the_keys_own_limits(alice, runner):
+    AccessKey.objects.update(max_steps=10, allowed_models=["checkpoint:another"])
+    quoted = alice.post("quote", {"num_inference_steps": 20}).json()
+    told = [(row["code"], row["field"]) for row in quoted["refusals"]]
+    assert told == [("over_limit", "num_inference_steps"), ("model_not_allowed", "checkpoint")]
 
 
 def test_a_quote_stores_no_picture(alice, data_uri):
