@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.admin.utils import get_fields_from_path
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils.text import capfirst
+from unfold.admin import ModelAdmin, TabularInline
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
@@ -81,6 +82,16 @@ class ConsoleAdmin(ModelAdmin):
         if not field.is_relation:
             return filter_
         return (name, SourceFilter) if field.related_model is BusinessSource else None
+
+
+class LabelledInline(TabularInline):
+    """The heading of a column is no label to a screen reader."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = capfirst(str(db_field.verbose_name))
+        return field
 
 
 class ReadOnly:
