@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.admin.utils import get_fields_from_path
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.text import capfirst
-from unfold.admin import ModelAdmin, TabularInline
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
+from console.fields import NamedChoosers
 from console.filters import SourceFilter
 
 
@@ -32,7 +31,7 @@ class OfThePlatform:
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
-class ConsoleAdmin(ModelAdmin):
+class ConsoleAdmin(NamedChoosers):
     """A user of a tenant sees the rows of its own sources, and no page whose rows belong to nobody.
 
     ``source_path`` leads from the model to its business source, as in a filter; empty: rows of no source.
@@ -82,16 +81,6 @@ class ConsoleAdmin(ModelAdmin):
         if not field.is_relation:
             return filter_
         return (name, SourceFilter) if field.related_model is BusinessSource else None
-
-
-class LabelledInline(TabularInline):
-    """The heading of a column is no label to a screen reader."""
-
-    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None:
-            field.widget.attrs["aria-label"] = capfirst(str(db_field.verbose_name))
-        return field
 
 
 class ReadOnly:

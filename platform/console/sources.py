@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
-from console.base import ConsoleAdmin, LabelledInline, ReadOnly
+from console.base import ConsoleAdmin, ReadOnly
+from console.fields import LabelledInline
 from console.keys import KeyChanging, KeyMaking
 from console.limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
 from console.statements import Statements

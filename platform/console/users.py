@@ -15,7 +15,8 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
-from console.base import LabelledInline, OfThePlatform
+from console.base import OfThePlatform
+from console.fields import LabelledInline
 
 User = get_user_model()
 admin.site.unregister(User)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
-from jobs import lifecycle, pictures
+from jobs import ledger_check, lifecycle, pictures
 from jobs.admission import admit
 from jobs.callbacks.models import Callback, CallbackState
 from jobs.errors import BadPicture
@@ -203,7 +203,6 @@ def test_old_job_goes_with_all_that_is_its_own_and_its_postings_stay(old, source
 
 
 def test_ledger_still_agrees_when_jobs_are_gone(old, source):
-    ledger_check = pytest.importorskip("jobs.ledger_check")
 
     old(31)
     keeps(source, keep_jobs_days=30)

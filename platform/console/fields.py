@@ -1,0 +1,27 @@
+"""Form fields of the console that unfold leaves without what readers of screens need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Field
+from django.http import HttpRequest
+from django.utils.text import capfirst
+from unfold.admin import ModelAdmin, TabularInline
+
+
+class NamedChoosers(ModelAdmin):
+    """The box that a chooser of rows is searched in has no label of its own."""
+
+    class Media:
+        js = ("console/choosers.js",)
+
+
+class LabelledInline(TabularInline):
+    """The heading of a column is no label of the fields below it."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = capfirst(str(db_field.verbose_name))
+        return field
