@@ -119,7 +119,7 @@ def test_uploaded_model_file_is_in_the_registry(console: Console, tmp_path: Path
     console.open()
     console.follow("LoRAs")
     console.follow("Upload", exact=True)
-    console.page.get_by_label("File").set_input_files(file)
+    console.page.locator("input[type=file]").set_input_files(file)
     console.shot("upload")
     console.press("Upload")
     console.says("evening is in the registry.")
