@@ -61,8 +61,10 @@ class Allowance:
 
 def allowances(holder: Holder, account: Account, now: datetime) -> list[Allowance]:
     """Of the quotas that are set."""
-    today = timezone.localdate(now)
-    standing = account.on(today)
+    set_ = [quota for quota in QUOTAS if getattr(holder, quota.limit) is not None]
+    if not set_:
+        return []
+    standing = account.on(timezone.localdate(now))
     return [
         Allowance(
             holder,
@@ -71,8 +73,7 @@ def allowances(holder: Holder, account: Account, now: datetime) -> list[Allowanc
             _used(standing, quota),
             _renews_at(quota.period, standing.day),
         )
-        for quota in QUOTAS
-        if getattr(holder, quota.limit) is not None
+        for quota in set_
     ]
 
 

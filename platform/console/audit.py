@@ -108,5 +108,5 @@ def watch_sign_ins() -> None:
 def forget_old() -> int:
     """What is older than AUDIT_KEEP_DAYS; the background cluster calls it once a day."""
     over = timezone.now() - timedelta(days=settings.AUDIT_KEEP_DAYS)
-    deleted, _per_model = AuditEntry.objects.filter(at__lt=over).delete()
+    deleted, _per_model = AuditEntry.objects.filter(created_at__lt=over).delete()
     return deleted

@@ -20,7 +20,7 @@ class AuditEntry(models.Model):
         SIGN_OUT = "sign_out", _("signed out")
         REFUSED_SIGN_IN = "refused", _("sign-in refused")
 
-    at = models.DateTimeField(_("at"), default=timezone.now)
+    created_at = models.DateTimeField(_("at"), default=timezone.now)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -39,10 +39,11 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit trail")
-        ordering = ["-at"]
+        ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["-at"], name="audit_newest"),
-            models.Index(fields=["object_id", "-at"], name="audit_by_object"),
+            models.Index(fields=["-created_at", "-id"], name="audit_newest"),
+            models.Index(fields=["object_id", "-created_at", "-id"], name="audit_by_object"),
+            models.Index(fields=["username", "-created_at", "-id"], name="audit_by_user"),
         ]
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from console import runner_cells
 from console.base import ConsoleAdmin
@@ -27,11 +28,13 @@ from jobs.runner_client import RunnerBusy, RunnerClient, RunnerError
 
 
 class RunnerForm(forms.ModelForm):
-    url = forms.URLField(label=gettext_lazy("address"), max_length=300, assume_scheme="http")
+    url = forms.URLField(
+        label=gettext_lazy("address"), max_length=300, assume_scheme="http", widget=UnfoldAdminURLInputWidget
+    )
     new_token = forms.CharField(
         label=gettext_lazy("new token"),
         required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=gettext_lazy("Empty: it stays as it is. A runner without one uses RUNNER_TOKEN."),
     )
 

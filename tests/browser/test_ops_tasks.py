@@ -121,7 +121,7 @@ def test_uploaded_model_file_is_in_the_registry(console: Console, tmp_path: Path
     console.follow("Upload", exact=True)
     console.page.locator("input[type=file]").set_input_files(file)
     console.shot("upload")
-    console.press("Upload")
+    console.press("Upload", exact=True)
     console.says("evening is in the registry.")
     console.shot("model-file")
 

@@ -60,7 +60,7 @@ def test_sign_ins_are_noted_and_refused_ones_without_what_was_typed(client, djan
 
 def test_old_entries_are_forgotten(db, settings):
     for days in (1, settings.AUDIT_KEEP_DAYS + 1):
-        AuditEntry.objects.create(kind="look", at=timezone.now() - timedelta(days=days))
+        AuditEntry.objects.create(kind="look", created_at=timezone.now() - timedelta(days=days))
     assert forget_old() == 1
     assert AuditEntry.objects.count() == 1
 
