@@ -43,7 +43,7 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 
 tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium)
 	rm -f docs/tour/*.webp
-	TOUR_DIR=docs/tour REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser/test_ops_tasks.py
+	TOUR_DIR=docs/tour REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser
 
 messages: .venv-dev  ## translations (needs gettext)
 	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \

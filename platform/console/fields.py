@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from unfold.admin import ModelAdmin
+from typing import Any
+
+from django.db.models import Field
+from django.http import HttpRequest
+from django.utils.text import capfirst
+from unfold.admin import ModelAdmin, TabularInline
 
 
 class NamedChoosers(ModelAdmin):
@@ -10,3 +15,13 @@ class NamedChoosers(ModelAdmin):
 
     class Media:
         js = ("console/choosers.js",)
+
+
+class LabelledInline(TabularInline):
+    """The heading of a column is no label of the fields below it."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = capfirst(str(db_field.verbose_name))
+        return field

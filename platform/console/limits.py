@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
@@ -40,8 +41,10 @@ QUOTAS = (
     {
         "description": gettext_lazy("What waits and runs counts as used until it ends. Empty: no limit."),
         "fields": [
-            ("images_per_day", "cost_per_day", "used_today"),
-            ("images_per_month", "cost_per_month", "used_this_month"),
+            ("images_per_day", "cost_per_day"),
+            "used_today",
+            ("images_per_month", "cost_per_month"),
+            "used_this_month",
             ("total_budget", "used_in_all"),
         ],
     },
@@ -80,6 +83,11 @@ class LimitsForm(forms.ModelForm):
         max_length=5000,
         help_text=gettext_lazy("From which it may call, one a line, as 10.0.0.0/8. None: from everywhere."),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # as those that the model makes
+            field.label = capfirst(field.label)
 
 
 class SourceForm(LimitsForm):

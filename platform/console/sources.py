@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
-from unfold.admin import TabularInline
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
+from console.fields import LabelledInline
 from console.keys import KeyChanging, KeyMaking
 from console.limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
 from console.statements import Statements
@@ -26,7 +26,7 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
     return TemplateResponse(request, "admin/access/secrets.html", context)
 
 
-class KeyInline(TabularInline):
+class KeyInline(LabelledInline):
     model = AccessKey
     fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
     readonly_fields = ["key_id", "last_used_at"]

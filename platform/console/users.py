@@ -11,11 +11,12 @@ from django.contrib.auth.admin import UserAdmin as TheirUserAdmin
 from django.contrib.auth.models import AbstractBaseUser, Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
 from console.base import OfThePlatform
+from console.fields import LabelledInline
 
 User = get_user_model()
 admin.site.unregister(User)
@@ -24,7 +25,7 @@ admin.site.unregister(Group)
 ONLY_FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
 
-class MembershipInline(TabularInline):
+class MembershipInline(LabelledInline):
     model = Membership
     extra = 0
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.browser.console import Console
 from tests.e2e.installation import Installation
 
-PATIENCE_MS = 30_000  # until a test gives up; nothing is asserted about speed
+PATIENCE_MS = 60_000  # until a test gives up; nothing is asserted about speed
 DESK = {"width": 1280, "height": 800}
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from openpyxl import load_workbook
 from playwright.sync_api import expect
 from safetensors.torch import load_file, save_file
 
@@ -17,6 +20,8 @@ from tests.web_server import WebServer, answer
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 
 PICTURE = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 8, "seed": 8}
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def secret_on(console: Console) -> tuple[str, str]:
@@ -159,7 +164,7 @@ def test_raised_quota_lets_the_next_call_pass(console: Console, installation: In
     assert draw(installation, login).status_code == 429
     console.open("access/businesssource/")
     console.follow("small-shop")
-    console.page.get_by_label("Pictures a day").fill("20")
+    console.page.get_by_label("Pictures a day").first.fill("20")
     console.shot("quota")
     console.press("Save", exact=True)
     console.says("was changed successfully")
@@ -200,26 +205,54 @@ def test_callback_is_replayed(console: Console, installation: Installation, rece
     console.shot("callback-delivered")
 
 
-def test_runner_is_drained(console: Console, installation: Installation) -> None:
+def test_runner_is_drained_and_resumed(console: Console, installation: Installation) -> None:
     console.open()
     console.follow("Runners")
-    console.follow("local", exact=True)
-    console.page.get_by_label("Draining").check()
-    console.press("Save", exact=True)
+    console.page.get_by_role("checkbox", name="Select all").check()
+    console.act("Drain: finish what it has, take nothing new")
     console.open()
     expect(console.page.get_by_role("row").filter(has_text="local").get_by_text("draining")).to_be_visible()
-    console.shot("runner-draining")
     waiting = queue(installation, num_inference_steps=2)
+    console.open("jobs/runner/")
+    console.shot("runner-draining")
     console.open(f"jobs/job/{waiting}/change/")
     console.says("Why not yet?")
     console.shot("why-not-yet")
 
     console.open("jobs/runner/")
-    console.follow("local", exact=True)
-    console.page.get_by_label("Draining").uncheck()
-    console.press("Save", exact=True)
+    console.page.get_by_role("checkbox", name="Select all").check()
+    console.act("Resume: take work again")
     console.open(f"jobs/job/{waiting}/change/")
     expect(console.page.locator(".job-timeline strong").last).to_have_text("succeeded")
+
+
+def test_statement_of_a_month_is_read_and_kept(
+    console: Console, installation: Installation, tmp_path: Path
+) -> None:
+    login = new_source(installation, "paying-shop", title="Paying shop")
+    for _ in range(2):
+        assert draw(installation, login).status_code == 200
+    console.open("access/businesssource/")
+    console.follow("paying-shop")
+    console.follow("Statement")
+    month = console.page.get_by_label("Month").input_value()
+    expect(console.page.locator("dl")).to_contain_text("Cost units")
+    console.shot("statement")
+    kept = {name: save(console, name, tmp_path) for name in ("CSV", "XLSX")}
+    lines = list(csv.reader(kept["CSV"].read_text("utf-8-sig").splitlines()))
+    sheet = load_workbook(kept["XLSX"]).active
+    assert sheet is not None
+    assert all(month in file.name for file in kept.values())
+    assert any("atelier-shapes" in line for line in lines)
+    assert any("atelier-shapes" in row for row in sheet.iter_rows(values_only=True))
+
+
+def save(console: Console, name: str, folder: Path) -> Path:
+    with console.page.expect_download() as coming:
+        console.follow(name, exact=True)
+    path = folder / coming.value.suggested_filename
+    coming.value.save_as(path)
+    return path
 
 
 def test_console_speaks_chinese(console: Console) -> None:
@@ -229,3 +262,7 @@ def test_console_speaks_chinese(console: Console) -> None:
     console.press("简体中文")
     expect(console.page.get_by_role("link", name="业务来源")).to_be_visible()
     console.shot("chinese")
+    for path in ("jobs/job/", "jobs/runner/", "access/businesssource/", "playground/"):
+        console.open(path)
+        for heading in console.page.get_by_role("heading").all_inner_texts():
+            assert CHINESE.search(heading), f"{path}: {heading}"

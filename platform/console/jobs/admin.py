@@ -92,7 +92,9 @@ class JobAdmin(ReadOnly, JobActions):
         if not job.first:  # type: ignore[attr-defined]
             return mark_safe('<span class="job-no-picture"></span>')
         return format_html(
-            '<a href="{}"><img class="job-thumbnail" src="{}" alt="" loading="lazy" width="48" height="48"></a>',
+            # To the ear it would only repeat the link that follows.
+            '<a href="{}" aria-hidden="true" tabindex="-1">'
+            '<img class="job-thumbnail" src="{}" alt="" loading="lazy" width="48" height="48"></a>',
             reverse("admin:jobs_job_change", args=[job.pk]),
             reverse("admin:jobs_job_thumbnail", args=[job.pk, 0]),
         )

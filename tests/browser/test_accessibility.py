@@ -1,0 +1,61 @@
+"""What the pages that ops look at all day are like for those who see badly, or hold a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.console import Console
+from tests.e2e.installation import Installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
+
+SERIOUS = {"serious", "critical"}
+PAGES = ("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "playground/")
+
+
+@pytest.fixture(scope="module")
+def pages(installation: Installation) -> list[str]:
+    wanted = {"prompt": "a red circle", "width": 256, "height": 256, "steps": 2}
+    assert installation.client.post("/sdapi/v1/txt2img", json=wanted).status_code == 200
+    job, source = installation.python("""
+import json
+from jobs.models import Job
+job = Job.objects.filter(state="succeeded").latest("created_at")
+print(json.dumps([str(job.pk), job.source_id]))""")
+    return [page.format(job=f"jobs/job/{job}/change/", source=source) for page in PAGES]
+
+
+def found(console: Console) -> list[str]:
+    console.page.wait_for_load_state("networkidle")
+    violations: list[dict[str, Any]] = Axe().run(console.page).response["violations"]
+    return [
+        f"{each['id']}: {node['target'][0]}: {node['html'][:120]}"
+        for each in violations
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit: Callable[..., Console], pages: list[str], scheme: str) -> None:
+    console, all_found = visit(color_scheme=scheme), {}
+    for page in pages:
+        console.open(page)
+        all_found[page] = found(console)
+    assert {page: texts for page, texts in all_found.items() if texts} == {}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_scrolls_sideways(visit: Callable[..., Console], pages: list[str], width: int) -> None:
+    console, wide = visit(viewport={"width": width, "height": 800}), {}
+    for page in pages:
+        console.open(page)
+        console.page.wait_for_load_state("networkidle")
+        if width < 400 and page == "":
+            console.shot("dashboard-telephone")
+        wide[page] = console.page.evaluate("document.scrollingElement.scrollWidth")
+    assert {page: px for page, px in wide.items() if px > width} == {}
