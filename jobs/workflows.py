@@ -13,6 +13,7 @@ from gpu_runner.workflows import vocabulary
 from gpu_runner.workflows.expressing import inexpressible
 from gpu_runner.workflows.purposes import purpose_of
 from models_registry.models import WorkflowRule, WorkflowTemplate
+from statements import Statement
 
 from .errors import Refused, Unsupported
 from .models import Backend, Runner
@@ -52,6 +53,8 @@ def every(submission: Submission) -> Iterator[Refused]:
 
 def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     """The rule that says most; a style says more than an operation, and that more than a dialect."""
+    if _ANY_RULE.first() is None:
+        return None
     rules = WorkflowRule.objects.filter(
         Q(dialect__in=["", submission.dialect]),
         Q(operation__in=["", submission.operation]),
@@ -60,6 +63,11 @@ def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     ).select_related("template")
     ranked = sorted(rules, key=lambda rule: (bool(rule.style), bool(rule.operation), bool(rule.dialect)))
     return ranked[-1].template if ranked else None
+
+
+_ANY_RULE = Statement(
+    lambda: WorkflowRule.objects.filter(template__enabled=True).values_list("pk", flat=True).order_by()[:1]
+)
 
 
 def _default(submission: Submission) -> WorkflowTemplate:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import translation
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
@@ -30,6 +31,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+
+
+@pytest.fixture(autouse=True)
+def language() -> None:
+    """A request leaves its language to the thread, and so to the next test."""
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ class SourceForm(LimitsForm):
         max_length=5000,
         help_text=gettext_lazy(
             "Who calls from there needs no key where a dialect has none, as the SMZDM API; one a line. None: nobody. "
-            "Behind a proxy every caller has the proxy's address."
+            "Behind a proxy, TRUSTED_PROXIES must name it."
         ),
     )
     reachable = LinesField(

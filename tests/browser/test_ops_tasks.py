@@ -65,7 +65,10 @@ for _ in range({jobs}):
         job = admit(Submission(source=source, key=key, dialect="native", operation="txt2img", request=request))
         lease = lifecycle.claim(job.pk, Runner.objects.get())
         lifecycle.fail(lease, "out_of_memory", "The runner has too little memory for this.")
-        Job.objects.filter(pk=job.pk).update(created_at=job.created_at - timedelta(days=1))
+        job.refresh_from_db()
+        ago = timedelta(days=1)
+        times = {{name: getattr(job, name) - ago for name in ("created_at", "started_at", "finished_at")}}
+        Job.objects.filter(pk=job.pk).update(**times)
 print("null")""")
 
 
