@@ -1,1 +1,1 @@
-from tests.jobs.conftest import runner, together  # noqa: F401
+from tests.jobs.conftest import runner  # noqa: F401
