@@ -194,7 +194,7 @@ def test_silent_runner_is_given_up(follow, fake_runner, settings, monkeypatch, p
     job = follow(behaviours.is_silent)
     assert (job.state, job.error_code, job.runner_deaths) == (State.FAILED, "timeout", 0)
     assert fake_runner.told == [(f"{job.pk}-1", "discard")]
-    assert postings(job) == ["reserve", "release", "settle"]  # of the step that it ran
+    assert postings(job) == ["reserve", "release"]
 
 
 # While it runs
