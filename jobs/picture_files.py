@@ -12,17 +12,18 @@ from PIL.ExifTags import IFD, Base
 
 from gpu_runner.request import Mark
 
-QUALITY = 95
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
 
 
-def with_infotext(png: bytes, output_format: str, infotext: str, key: str = "parameters") -> bytes:
-    """From the runner's PNG to the file that the client asked for."""
+def with_infotext(
+    png: bytes, output_format: str, infotext: str, key: str = "parameters", *, quality: int = 95
+) -> bytes:
+    """From the runner's PNG to the file that the client asked for. ``quality``: 1 to 100, of JPEG and WebP."""
     if output_format == "png":
         return _png(png, infotext, key)
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, output_format.upper(), quality=QUALITY, exif=_exif(infotext))
+        picture.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
     return buffer.getvalue()
 
 

@@ -119,11 +119,15 @@ def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> b
 def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext: str) -> bytes:
     """A picture that was only enlarged keeps what is known of how it was drawn, and says the rest under another key."""
     if request.task != "upscale":
-        return picture_files.with_infotext(data, request.output_format, infotext)
+        return picture_files.with_infotext(
+            data, request.output_format, infotext, quality=request.output_quality
+        )
     sources = request.init_images
     kept = picture_files.infotext_of(read_input(sources[index if len(sources) > 1 else 0].sha256))
     if request.output_format != "png":
-        return picture_files.with_infotext(data, request.output_format, kept or infotext)
+        return picture_files.with_infotext(
+            data, request.output_format, kept or infotext, quality=request.output_quality
+        )
     with_kept = picture_files.with_infotext(data, "png", kept)
     return picture_files.with_infotext(with_kept, "png", infotext, key="postprocessing")
 

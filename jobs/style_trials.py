@@ -9,8 +9,8 @@ from models_registry.models import StylePreset
 
 from .admission import Submission
 
-# The preset, who pays, the prompt, and the picture where the preset draws from one. Raises Refused.
-Reader = Callable[[StylePreset, BusinessSource, str, bytes | None], Submission]
+# The preset, who pays, the prompt, and the pictures that the preset draws from. Raises Refused.
+Reader = Callable[[StylePreset, BusinessSource, str, list[bytes]], Submission]
 
 OPERATION = "try"
 
@@ -21,8 +21,8 @@ def register(reader: Reader) -> None:
     _readers[:] = [reader]
 
 
-def submission(preset: StylePreset, source: BusinessSource, prompt: str, picture: bytes | None) -> Submission:
+def submission(preset: StylePreset, source: BusinessSource, prompt: str, pictures: list[bytes]) -> Submission:
     """Raises Refused, or LookupError where no dialect draws with presets."""
     if not _readers:
         raise LookupError("no dialect draws with style presets")
-    return _readers[0](preset, source, prompt, picture)
+    return _readers[0](preset, source, prompt, pictures)

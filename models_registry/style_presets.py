@@ -35,6 +35,8 @@ class StylePreset(models.Model):
     class Task(models.TextChoices):
         IMG2IMG = "img2img", _("from a picture")
         TXT2IMG = "txt2img", _("from words alone")
+        INPAINT = "inpaint", _("a part of a picture anew")
+        OUTPAINT = "outpaint", _("beyond a picture's edges")
 
     key = models.CharField(_("key"), max_length=100, help_text=_("As clients write it."))
     variant = models.CharField(
@@ -143,6 +145,11 @@ class StylePreset(models.Model):
             raise ValidationError({"scheduler": _("There is no such scheduler.")})
         if self.control_module and modules.find(self.control_module) is None:
             raise ValidationError({"control_module": _("There is no such preprocessor.")})
+
+    @property
+    def most_pictures(self) -> int:
+        """That a request brings: the picture, and a mask."""
+        return {self.Task.TXT2IMG: 0, self.Task.IMG2IMG: 1}.get(self.Task(self.task), 2)
 
     def words(self, prompt: str) -> str:
         """The prompt to draw from, for the request's own one."""

@@ -15,7 +15,17 @@ from gpu_runner.workflows.template import Workflow
 
 # What the platform or the adapter does itself, whatever the graph is.
 DONE_BESIDE = frozenset(
-    {"task", "output_format", "preview_every", "num_images", "batch_size", "embeddings", "labels", "marks"}
+    {
+        "task",
+        "output_format",
+        "output_quality",
+        "preview_every",
+        "num_images",
+        "batch_size",
+        "embeddings",
+        "labels",
+        "marks",
+    }
 )
 # Done to the init image before it is sent, and to the picture that comes back.
 DONE_TO_PICTURES = frozenset(

@@ -44,6 +44,11 @@ class TrialForm(AskForm):
         help_text=gettext_lazy("JPEG or PNG."),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/jpeg,image/png"}),
     )
+    mask = forms.FileField(
+        label=gettext_lazy("mask"),
+        help_text=gettext_lazy("White is drawn anew."),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/jpeg,image/png"}),
+    )
     source = forms.ChoiceField(
         label=gettext_lazy("on the account of"), choices=(), widget=UnfoldAdminSelectWidget
     )
@@ -51,12 +56,20 @@ class TrialForm(AskForm):
     def __init__(self, preset: StylePreset, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["source"].choices = [(source.name, str(source)) for source in _payers(preset)]  # type: ignore[attr-defined]
-        if preset.task != StylePreset.Task.IMG2IMG:
+        if preset.task == StylePreset.Task.TXT2IMG:
             del self.fields["picture"]
+        if preset.task != StylePreset.Task.INPAINT:
+            del self.fields["mask"]
         self.fields["prompt"].required = preset.prompt_required
 
     def clean_picture(self) -> bytes:
-        file = self.cleaned_data["picture"]
+        return self._read("picture")
+
+    def clean_mask(self) -> bytes:
+        return self._read("mask")
+
+    def _read(self, name: str) -> bytes:
+        file = self.cleaned_data[name]
         if file.size > LARGEST_PICTURE:
             raise forms.ValidationError(_("The picture is too large."))
         return bytes(file.read())
@@ -105,10 +118,12 @@ class PresetTrials(ConsoleAdmin):
         source: str,
         prompt: str,
         picture: bytes | None = None,
+        mask: bytes | None = None,
     ) -> Job:
         payer = BusinessSource.objects.get(name=source)
         words = prompt.replace("\0", "")
-        job = admit(style_trials.submission(preset, payer, words, picture))
+        pictures = [given for given in (picture, mask) if given is not None]
+        job = admit(style_trials.submission(preset, payer, words, pictures))
         self.log_change(request, preset, f"tried: {job.pk}")
         return job
 

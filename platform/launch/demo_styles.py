@@ -8,6 +8,12 @@ from models_registry.models import Kind, ModelFile, StylePreset
 
 SHAPES, PASTEL, NIGHT, CANNY = "atelier-shapes", "atelier-pastel", "atelier-night", "atelier-canny"
 PASTEL_BOYS = "img2img_pastel_boys_style"
+INPAINTING, INPAINTING_EDIT, OUTPAINTING = "i2i_inpainting", "i2i_inpainting_edit", "i2i_outpainting"
+TASKS = {
+    INPAINTING: StylePreset.Task.INPAINT,
+    INPAINTING_EDIT: StylePreset.Task.INPAINT,
+    OUTPAINTING: StylePreset.Task.OUTPAINT,
+}
 # The names that clients weigh; the demo has one LoRA for all of them.
 PASTEL_BOYS_LORAS = ("Colorwater_v4", "Moxin_Shukezouma11", "shanzhagaoSomeSortOf_v1Epoch10")
 
@@ -45,6 +51,9 @@ STYLES = (
     ("img2img_anime", "", "图生图 动漫", PASTEL),
     ("img2img_anime_accelerated_maintain_id", "", "图生图 动漫 加速", PASTEL),
     ("i2i_xl_sft", "", "图生图 XL", SHAPES),
+    (INPAINTING, "", "涂抹消除", SHAPES),
+    (INPAINTING_EDIT, "", "涂抹编辑", SHAPES),
+    (OUTPAINTING, "", "智能扩图", SHAPES),
     ("t2i_xl_sft", "", "文生图 XL", SHAPES),
     ("t2i_ldm", "", "文生图", SHAPES),
     ("high_aes_general_v14", "", "通用 1.4", SHAPES),
@@ -59,6 +68,9 @@ OWN: dict[str, dict[str, Any]] = {
     "img2img_rev_animated_style": {"strength": 0.8},
     "img2img_style": {"strength": 0.5},
     "img2img_anime": {"strength": 0.9},
+    INPAINTING: {"steps": 30, "strength": 0.8},
+    INPAINTING_EDIT: {"steps": 25, "guidance_scale": 5, "strength": 1.0},
+    OUTPAINTING: {"steps": 30, "strength": 0.8},
     "t2i_xl_sft": {"width": 1024, "height": 1024},
     "high_aes_general_v14": {"guidance_scale": 3, "steps": 25},
     "high_aes_general_v20": {"guidance_scale": 3.5, "steps": 16},
@@ -86,7 +98,9 @@ def make_styles() -> None:
 
 def _defaults(key: str, title: str) -> dict[str, Any]:
     kind: dict[str, Any] = {"control_module": "canny", "control_optional": True}
-    if key.startswith(FROM_WORDS):
+    if key in TASKS:
+        kind = {"task": TASKS[key]}
+    elif key.startswith(FROM_WORDS):
         kind = {"task": StylePreset.Task.TXT2IMG}
     return {"title": title, **COMMON, **kind, **OWN.get(key, {})}
 

@@ -70,12 +70,22 @@ def fetched() -> Callable[[str], Image.Image]:
     return lambda url: Image.open(io.BytesIO(httpx.get(url).content))
 
 
-def test_volcengines_own_sdk_draws_in_a_style(platform, credentials, control_model, product) -> None:
-    visual = pytest.importorskip("volcengine.visual.VisualService").VisualService()
+@pytest.fixture
+def visual(platform, credentials) -> Any:
+    """The vendor's own client."""
+    service = pytest.importorskip("volcengine.visual.VisualService").VisualService()
     key_id, secret = credentials
-    visual.set_ak(key_id)
-    visual.set_sk(secret)
-    visual.set_host(platform.removeprefix("http://"))
+    service.set_ak(key_id)
+    service.set_sk(secret)
+    service.set_host(platform.removeprefix("http://"))
+    return service
+
+
+def told_picture(told: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(told["data"]["binary_data_base64"][0]))).convert("RGB")
+
+
+def test_volcengines_own_sdk_draws_in_a_style(visual, control_model, product) -> None:
     StylePreset.objects.create(
         key="img2img_style",
         title="图生图",
@@ -97,8 +107,61 @@ def test_volcengines_own_sdk_draws_in_a_style(platform, credentials, control_mod
             "long_resolution": 256,
         }
     )
-    drawn = Image.open(io.BytesIO(base64.b64decode(told["data"]["binary_data_base64"][0])))
-    assert shown(drawn) == ASKED
+    assert shown(told_picture(told)) == ASKED
+
+
+def in_base64(*pictures: np.ndarray) -> list[str]:
+    return [base64.b64encode(png(picture)).decode() for picture in pictures]
+
+
+def test_volcengines_own_sdk_paints_over_what_its_mask_shows(visual) -> None:
+    StylePreset.objects.create(key="i2i_inpainting_edit", task=StylePreset.Task.INPAINT, strength=1.0)
+    white = np.full((256, 256, 3), COLOURS["white"], np.uint8)
+    before = np.where(disc()[..., None], COLOURS["yellow"], white).astype(np.uint8)
+    mask = np.zeros((256, 256), np.uint8)
+    mask[32:224, 32:224] = 255
+    told = visual.img2img_inpainting_edit(
+        {
+            "custom_prompt": "a blue square on a white background",
+            "req_key": "i2i_inpainting_edit",
+            "scale": 5,
+            "seed": 3,
+            "steps": 25,
+            "binary_data_base64": in_base64(before, mask),
+        }
+    )
+    drawn = told_picture(told)
+    assert shown(drawn) == ("blue", "square", "white")
+    assert (np.asarray(drawn)[:20] == before[:20]).all()
+
+
+def test_volcengines_own_sdk_draws_beyond_a_pictures_edges(visual) -> None:
+    StylePreset.objects.create(key="i2i_outpainting", task=StylePreset.Task.OUTPAINT, strength=0.8)
+    green = np.full((160, 160, 3), COLOURS["green"], np.uint8)
+    before = np.where(disc(160)[..., None], COLOURS["red"], green).astype(np.uint8)
+    told = visual.img2img_outpainting(
+        {
+            "req_key": "i2i_outpainting",
+            "binary_data_base64": in_base64(before),
+            "image_urls": [],
+            "custom_prompt": "a red circle on a green background",
+            "steps": 30,
+            "strength": 0.8,
+            "scale": 7.0,
+            "seed": 0,
+            "top": 0.3,
+            "bottom": 0.3,
+            "left": 0.3,
+            "right": 0.3,
+            "max_height": 1920,
+            "max_width": 1920,
+            "logo_info": {"add_logo": False, "position": 0, "language": 0, "opacity": 0.3},
+        }
+    )
+    drawn = told_picture(told)
+    assert drawn.size == (256, 256)
+    assert shown(drawn) == ("red", "circle", "green")
+    assert (np.asarray(drawn)[64:192, 64:192] == before[16:144, 16:144]).all()
 
 
 def test_stablediffusionapi_draws(platform, credentials, fetched) -> None:

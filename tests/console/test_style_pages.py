@@ -52,6 +52,22 @@ def test_a_preset_from_words_alone_needs_no_picture(attempt, preset):
     assert Job.objects.get().generation_request.task == "txt2img"
 
 
+def test_a_preset_that_paints_over_a_part_needs_its_mask(attempt, preset):
+    StylePreset.objects.update(task=StylePreset.Task.INPAINT)
+    preset.refresh_from_db()
+    assert "mask" in attempt(preset).context["form"].errors
+    attempt(preset, mask=picture())
+    request = Job.objects.get().generation_request
+    assert (request.task, request.change_background.mask_invert) == ("change_background", True)
+
+
+def test_a_preset_that_draws_beyond_the_edges_needs_none(attempt, preset):
+    StylePreset.objects.update(task=StylePreset.Task.OUTPAINT)
+    preset.refresh_from_db()
+    attempt(preset)
+    assert Job.objects.get().generation_request.task == "change_background"
+
+
 @pytest.mark.parametrize("form", [{"picture": ""}, {"source": "nobody"}, {"prompt": "x" * 2001}])
 def test_a_wrong_answer_draws_nothing(attempt, preset, form):
     assert set(attempt(preset, **form).context["form"].errors) == set(form)

@@ -139,7 +139,7 @@ def _request(
         "init_images": tuple(Picture(sha256=pictures.sha256(data)) for data in files),
         "num_images": len(files),
         "checkpoint": settings["sd_model_checkpoint"] or "",
-        "output_format": settings.output_format,
+        **settings.output_file,
         "upscale": _upscale(parameters, source),
     }
     try:

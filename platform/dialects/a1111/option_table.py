@@ -53,7 +53,7 @@ OPTIONS: dict[str, Option] = {
     "CLIP_stop_at_last_layers": Option(1, HONOURED),
     "samples_format": Option("png", HONOURED),
     "samples_save": Option(True, HARMLESS),
-    "jpeg_quality": Option(80, HARMLESS),
+    "jpeg_quality": Option(80, HONOURED),
     "send_seed": Option(True, HARMLESS),
     "send_size": Option(True, HARMLESS),
     "enable_pnginfo": Option(True, HONOURED),

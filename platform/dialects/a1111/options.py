@@ -26,7 +26,9 @@ CHECKPOINT = "sd_model_checkpoint"
 OVERRIDES: Location = ("body", "override_settings")
 LONGEST = 4000  # characters of a value as JSON
 OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
+OF_FILES = ("samples_format", "jpeg_quality")
 RANGES: dict[str, tuple[float, float]] = {
+    "jpeg_quality": (1, 100),
     "CLIP_stop_at_last_layers": (1, 12),
     "eta_ddim": (0, 10),
     "eta_ancestral": (0, 10),
@@ -170,11 +172,8 @@ class Snapshot:
         self.overrides = read_changes(self._without_unknown_checkpoint(key, overrides), OVERRIDES)
         configured = current(key)
         self.values = configured | self.overrides
-        if restore and self.values["samples_format"] != configured["samples_format"]:
-            # The original encodes after the settings are put back, and clients have got used to it.
-            self.values["samples_format"] = configured["samples_format"]
-            message = _("override_settings.samples_format acts only without restoring the settings")
-            self.fallbacks.add((*OVERRIDES, "samples_format"), message)
+        if restore:
+            self._restore_before_encoding(configured)
 
     def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
         name = overrides.get(CHECKPOINT)
@@ -185,12 +184,25 @@ class Snapshot:
         self.fallbacks.add((*OVERRIDES, CHECKPOINT), message)
         return {option: value for option, value in overrides.items() if option != CHECKPOINT}
 
+    def _restore_before_encoding(self, configured: dict[str, Any]) -> None:
+        """The original encodes after the settings are put back, and clients have got used to it."""
+        asked = {name: self.values[name] for name in OF_FILES}
+        self.values |= {name: configured[name] for name in OF_FILES}
+        for name, value in asked.items():
+            would_act = name == "samples_format" or "output_quality" in self.output_file
+            if value != configured[name] and would_act:
+                message = _("override_settings.%s acts only without restoring the settings") % name
+                self.fallbacks.add((*OVERRIDES, name), message)
+
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
     @property
-    def output_format(self) -> str:
-        return OUTPUT_FORMATS[self["samples_format"].lower()]
+    def output_file(self) -> dict[str, Any]:
+        """Fields of the canonical request. A PNG has no quality."""
+        file_format = OUTPUT_FORMATS[self["samples_format"].lower()]
+        quality = {} if file_format == "png" else {"output_quality": self["jpeg_quality"]}
+        return {"output_format": file_format, **quality}
 
     @property
     def preview_every(self) -> int:

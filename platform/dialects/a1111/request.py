@@ -101,7 +101,7 @@ def _generation_request(
         "sampler": sampler,
         "scheduler": scheduler,
         "clip_skip": settings["CLIP_stop_at_last_layers"],
-        "output_format": settings.output_format,
+        **settings.output_file,
         "preview_every": settings.preview_every,
         **prompts(parameters, settings, source),
         **sampling(sampler, parameters, settings),

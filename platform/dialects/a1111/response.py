@@ -72,7 +72,10 @@ def _has_grid(job: Job, outputs: list[Output]) -> bool:
 def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
     infotext = outputs[0].infotext if job.received["enable_pnginfo"] else ""
     rows = pictures.grid_rows(len(files), job.generation_request.batch_size, job.received["grid"])
-    return with_infotext(pictures.grid(files, rows), job.generation_request.output_format, infotext)
+    request = job.generation_request
+    return with_infotext(
+        pictures.grid(files, rows), request.output_format, infotext, quality=request.output_quality
+    )
 
 
 def _echo(job: Job) -> dict[str, Any]:

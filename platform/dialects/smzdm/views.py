@@ -12,6 +12,8 @@ from rest_framework.response import Response
 
 from jobs import idempotency, lifecycle, picture_urls
 from jobs.admission import Submission, admit, admitted_with
+from jobs.errors import Refused
+from jobs.idempotency import Idempotency
 from jobs.models import Job
 from jobs.waiting import wait_for
 
@@ -60,8 +62,9 @@ class RemoveBackground(WireView):
     def post(self, request: Request) -> Response:
         began, base = time.monotonic(), picture_urls.base_url(request._request)
         asked = CutOutFields.model_validate(read_object(request._request))
-        jobs = [admit(submission) for submission in cut_outs(caller(request._request, asked.sender), asked)]
-        told = [outcome(ended(job, is_known_again=False), base) for job in jobs]
+        who, key = caller(request._request, asked.sender), idempotency.read(request._request)
+        jobs = _admitted_before(who, asked, key) or _admitted(cut_outs(who, asked), key)
+        told = [outcome(ended(job, is_known_again=key is not None), base) for job in jobs]
         if failed := next((each for each in told if each["error_code"]), None):
             return Response(failed)
         urls = [each["data"][0] for each in told]
@@ -69,6 +72,28 @@ class RemoveBackground(WireView):
         # Copying is a part of the jobs, and not measured apart.
         seconds = {"total_seconds": round(time.monotonic() - began, 3), "upload_img_seconds": 0}
         return Response(envelope(data) | seconds)
+
+
+def _admitted_before(who: Caller, asked: CutOutFields, key: Idempotency | None) -> list[Job]:
+    """All of them or none, before the picture is fetched a second time."""
+    if key is None:
+        return []
+    parts = (key.of_part(index) for index in range(2 if asked.is_mask else 1))
+    known = [admitted_with(who.source, DIALECT, part) for part in parts]
+    return [job for job in known if job is not None] if all(known) else []
+
+
+def _admitted(submissions: list[Submission], key: Idempotency | None) -> list[Job]:
+    """All of them or none: nobody could ask for a half."""
+    jobs: list[Job] = []
+    try:
+        for index, submission in enumerate(submissions):
+            jobs.append(admit(replace(submission, idempotency=key.of_part(index) if key else None)))
+    except Refused:
+        for job in jobs:
+            lifecycle.cancel(job.pk, note="its other half was refused")
+        raise
+    return jobs
 
 
 class Midjourney(WireView):

@@ -22,6 +22,9 @@ STYLES = {
     "Img2ImgStyle": "img2img_style",
     "Img2ImgAnime": "img2img_anime",
     "Img2ImgAnimeAcceleratedMaintainID": "img2img_anime_accelerated_maintain_id",
+    "Img2ImgInpainting": "i2i_inpainting",
+    "Img2ImgInpaintingEdit": "i2i_inpainting_edit",
+    "Img2ImgOutpainting": "i2i_outpainting",
     "HighAesSmartDrawing": "high_aes_general_v14",
     "T2ILDM": "t2i_ldm",
     "Text2ImgXLSft": "t2i_xl_sft",
@@ -35,6 +38,9 @@ LATER_STYLES = {
     "HighAesGeneralV20L": "high_aes_general_v20_L",
     "Text2ImgXLSft": "t2i_xl_sft",
     "Img2ImgXLSft": "i2i_xl_sft",
+    "Img2ImgInpainting": "i2i_inpainting",
+    "Img2ImgInpaintingEdit": "i2i_inpainting_edit",
+    "Img2ImgOutpainting": "i2i_outpainting",
 }
 OPERATIONS = {
     (FLAT, "CVProcess"): Operation(process),

@@ -41,11 +41,14 @@ def curl(asked: Asked) -> str:
     job = asked.job
     if job.dialect != DIALECT:
         raise CannotSay(_("draws by a style, its req_key, and this job has none"))
-    body = {name: value for name, value in job.received.items() if name != "picture"}
+    body = {name: value for name, value in job.received.items() if name not in ("picture", "mask")}
     body.setdefault("req_key", _style_of(job.operation))
     body["seed"] = asked.request.seed
-    if asked.request.init_images:
-        body["image_urls"] = [input_url(asked.request.init_images[0].sha256, asked.base)]
+    pictures = [picture.sha256 for picture in asked.request.init_images]
+    if asked.request.change_background and asked.request.change_background.mask:
+        pictures.append(asked.request.change_background.mask.sha256)
+    if pictures:
+        body["image_urls"] = [input_url(sha256, asked.base) for sha256 in pictures]
     query = f"Action={ACTION}&Version={FLAT}"
     return SIGNED.format(
         body=in_shell(body),

@@ -1,4 +1,4 @@
-"""The one picture of a request, in base64 or by URL, within the vendor's limits."""
+"""The pictures of a request, in base64 or by URL, within the vendor's limits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class InputPicture:
         return Picture(sha256=self.sha256)
 
 
-def read_picture(body: Body, source: BusinessSource) -> InputPicture:
+def read_pictures(body: Body, source: BusinessSource, most: int = 1) -> list[InputPicture]:
     """Where both are sent, base64 counts. An empty list is none; a list of an empty text has an empty picture."""
     inline, urls = body.texts("binary_data_base64"), body.texts("image_urls")
     if not inline and not urls and body.text("image_url"):
@@ -50,11 +50,12 @@ def read_picture(body: Body, source: BusinessSource) -> InputPicture:
     name, given = ("binary_data_base64", inline) if inline else ("image_urls", urls)
     if not given:
         raise ServiceError(50201, _("one of binary_data_base64 and image_urls is required"))
-    if len(given) > 1:
-        raise ServiceError(50200, _("%(name)s may have one picture") % {"name": name})
-    if not given[0].strip():
+    if len(given) > most:
+        words = {"name": name, "most": most}
+        raise ServiceError(50200, _("%(name)s may have no more pictures than %(most)d") % words)
+    if not all(text.strip() for text in given):
         raise ServiceError(50206)
-    return _checked(_decoded(given[0]) if inline else _fetched(given[0], source))
+    return [_checked(_decoded(text) if inline else _fetched(text, source)) for text in given]
 
 
 def _decoded(text: str) -> bytes:

@@ -20,7 +20,8 @@ from .controls import read_controls
 from .errors import ServiceError
 from .loras import read_loras
 from .marks import read_labels, read_marks
-from .pictures import InputPicture, read_picture
+from .pictures import InputPicture, read_pictures
+from .repainting import SIDES, Repainting, inpainting, outpainting
 from .sizes import drawn_size, worked_size
 
 PAY_PER_USE = "_usage"
@@ -45,6 +46,9 @@ KEPT = (
     "long_resolution",
     "width",
     "height",
+    *SIDES,
+    "max_width",
+    "max_height",
     "id_scale",
     "return_url",
     "logo_info",
@@ -74,7 +78,7 @@ def submission_of(
 ) -> Submission:
     """As ``read_submission``, when the preset is known."""
     prompt = _prompt(preset, body)
-    picture = read_picture(body, source) if preset.task == preset.Task.IMG2IMG else None
+    drawn, sent, stored = _drawing(preset, body, source)
     wanted = {
         **_models(preset, body),
         **_walk(preset, body),
@@ -85,15 +89,15 @@ def submission_of(
         "labels": read_labels(body),
         "marks": read_marks(body),
     }
-    wanted |= _from_picture(preset, body, picture, source) if picture else _from_words(preset, body)
+    wanted |= drawn
     return Submission(
         source=source,
         key=key,
         dialect=DIALECT,
         operation=operation,
         request=_canonical(wanted),
-        received=_received(body, picture),
-        pictures={picture.sha256: picture.data} if picture else {},
+        received=_received(body, sent),
+        pictures={picture.sha256: picture.data for picture in stored},
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
@@ -134,6 +138,22 @@ def _walk(preset: StylePreset, body: Body) -> dict[str, Any]:
     }
 
 
+def _drawing(
+    preset: StylePreset, body: Body, source: BusinessSource
+) -> tuple[dict[str, Any], dict[str, InputPicture], list[InputPicture]]:
+    """What the task has of its own; the pictures that were sent, by what they are; and those that the engine needs."""
+    if not preset.most_pictures:
+        return _from_words(preset, body), {}, []
+    pictures = read_pictures(body, source, preset.most_pictures)
+    if preset.task == preset.Task.IMG2IMG:
+        (picture,) = pictures
+        return _from_picture(preset, body, picture, source), {"picture": picture}, [picture]
+    part: Repainting = (
+        inpainting(pictures) if preset.task == preset.Task.INPAINT else outpainting(pictures, body)
+    )
+    return part.wanted(preset, body), part.sent, [part.picture, part.mask]
+
+
 def _from_picture(
     preset: StylePreset, body: Body, picture: InputPicture, source: BusinessSource
 ) -> dict[str, Any]:
@@ -170,6 +190,6 @@ def _canonical(wanted: dict[str, Any]) -> GenerationRequest:
         raise ServiceError.invalid(error) from None
 
 
-def _received(body: Body, picture: InputPicture | None) -> dict[str, Any]:
+def _received(body: Body, sent: dict[str, InputPicture]) -> dict[str, Any]:
     kept = {name: body.raw(name) for name in KEPT if name in body}
-    return kept | ({"picture": f"sha256:{picture.sha256}"} if picture else {})
+    return kept | {name: f"sha256:{picture.sha256}" for name, picture in sent.items()}

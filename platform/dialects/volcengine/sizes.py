@@ -11,12 +11,14 @@ from .pictures import InputPicture
 SMALLEST = sizes.SMALLEST
 
 
-def worked_size(preset: StylePreset, body: Body, picture: InputPicture) -> tuple[int, int]:
+def worked_size(
+    preset: StylePreset, body: Body, picture: InputPicture, longest: int = sizes.LARGEST
+) -> tuple[int, int]:
     """The long side as asked for, the short one in proportion, both to the nearest multiple of 8."""
     asked = preset.long_side
     if "long_resolution" in body:
         asked = body.integer("long_resolution", asked, SMALLEST, preset.max_long_side)
-    return sizes.working_size(picture.width, picture.height, asked)
+    return sizes.working_size(picture.width, picture.height, min(asked, longest))
 
 
 def drawn_size(preset: StylePreset, body: Body) -> tuple[int, int]:

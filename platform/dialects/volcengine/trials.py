@@ -16,13 +16,10 @@ from .errors import ServiceError
 from .request import submission_of
 
 
-def read_trial(preset: StylePreset, source: BusinessSource, prompt: str, picture: bytes | None) -> Submission:
-    body = Body({"req_key": preset.key, "prompt": prompt} | _picture(picture))
+def read_trial(preset: StylePreset, source: BusinessSource, prompt: str, pictures: list[bytes]) -> Submission:
+    inline = [base64.b64encode(picture).decode() for picture in pictures]
+    body = Body({"req_key": preset.key, "prompt": prompt, "binary_data_base64": inline})
     try:
         return submission_of(preset, source, body, operation=OPERATION, lane=Lane.INTERACTIVE)
     except ServiceError as error:
         raise Refused(str(error)) from error
-
-
-def _picture(data: bytes | None) -> dict[str, list[str]]:
-    return {"binary_data_base64": [base64.b64encode(data).decode()]} if data else {}

@@ -13,12 +13,13 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner import upscalers
 from gpu_runner.protocol import Picture
 from gpu_runner.sizes import working_size
+from jobs import outpainting
 from jobs.admission import Submission
 from jobs.callbacks.outbox import CallbackRequest
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 
-from . import drawing, outpainting
+from . import drawing
 from .authentication import DIALECT
 from .body import Count, Fraction, Id, Link, Name, Prompt, Seed, Wire
 from .controls import known_module, sliders
@@ -88,11 +89,23 @@ class ImgExpand(Repainting):
             raise WireError(_("verticalExpansionRatio and horizontalExpansionRatio leave nothing to draw"))
         picture = inputs.files[inputs.fetched(self.sourceImage).sha256]
         try:
-            larger = outpainting.expanded(picture, self.horizontalExpansionRatio, self.verticalExpansionRatio)
+            larger = outpainting.expanded(picture, self._margins(picture))
         except outpainting.TooLarge as error:
             raise WireError(_("The expanded picture would be too large: %s") % error) from None
-        mask = {"mask": inputs.kept(larger.mask), "mask_expansion": -SEAM, "feather": SEAM}
+        mask = {
+            "mask": inputs.kept(larger.mask),
+            "mask_invert": True,
+            "mask_expansion": -SEAM,
+            "feather": SEAM,
+        }
         return self.repainted(source, inputs.kept(larger.canvas), mask, (larger.width, larger.height))
+
+    def _margins(self, data: bytes) -> outpainting.Margins:
+        """The picture is in the middle of its canvas."""
+        with Image.open(io.BytesIO(data)) as picture:
+            across = round(picture.width * self.horizontalExpansionRatio) - picture.width
+            down = round(picture.height * self.verticalExpansionRatio) - picture.height
+        return outpainting.Margins(across // 2, down // 2, across - across // 2, down - down // 2)
 
 
 class Erase(Repainting):

@@ -127,6 +127,22 @@ def test_overrides_stay_when_they_are_not_to_be_restored(alice) -> None:
     assert alice.submit().generation_request.output_format == "webp"
 
 
+def test_pictures_with_loss_have_the_quality_of_the_options(alice, draw, opened) -> None:
+    sizes = []
+    for quality in (80, 20):
+        alice.post("options", {"samples_format": "jpg", "jpeg_quality": quality})
+        job = alice.submit()
+        assert job.generation_request.output_quality == quality
+        draw(job)
+        sizes.append(opened(alice.result(job)["images"][0]).quantization[0][0])
+    assert sizes[0] < sizes[1]
+
+
+def test_a_png_has_no_quality(alice) -> None:
+    alice.post("options", {"jpeg_quality": 20})
+    assert alice.submit().generation_request.output_quality == 95
+
+
 def test_the_format_of_one_request_acts_as_little_as_in_the_original_and_says_so(alice, draw, info) -> None:
     job = alice.submit(override_settings={"samples_format": "jpg"})
     assert job.generation_request.output_format == "png"

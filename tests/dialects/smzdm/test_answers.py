@@ -100,6 +100,31 @@ def test_with_an_idempotency_key_it_goes_on_and_is_found_again(alice, settings, 
     assert alice.post(alice.body | {"steps": 3}, **key)["error_code"] == 1001
 
 
+@pytest.fixture
+def cutting(alice, settings):
+    """The body of rembg_img with its mask; nobody waits for it."""
+    settings.JOB_WAIT_S = 0
+    given = {name: alice.body[name] for name in ("img_url", "from")}
+    return given | {"is_mask": 1, "model": "u2netp"}
+
+
+def test_a_product_and_its_mask_are_found_again_by_their_key(alice, cutting, work):
+    key = {"Idempotency-Key": "one"}
+    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
+    work()
+    data = alice.post(cutting, "rembg_img", **key)["data"]
+    assert data["img"] != data["mask"]
+    assert Job.objects.count() == 2
+    assert alice.post(cutting | {"is_mask": 0}, "rembg_img", **key)["error_code"] == 1001
+
+
+def test_a_product_whose_mask_is_refused_is_not_drawn_either(alice, cutting, shop):
+    shop.max_queued_jobs = 1
+    shop.save()
+    assert alice.post(cutting, "rembg_img")["error_code"] == 1005
+    assert [job.state for job in Job.objects.all()] == ["cancelled"]
+
+
 def test_a_full_queue_is_busy(alice, shop):
     shop.max_queued_jobs = 0
     shop.save()
