@@ -63,8 +63,8 @@ def test_a_part_of_a_composition_acts_as_its_weight_says(blueness: Blueness) -> 
 
 
 def test_emphasis_strengthens_its_word(blueness: Blueness) -> None:
-    assert rises(blueness(f"a (red:1.5) blue {CIRCLE}", f"a red blue {CIRCLE}"))
-    plain, ignored = blueness(f"a red blue {CIRCLE}", f"a (red:1.5) blue {CIRCLE}", emphasis="Ignore")
+    assert rises(blueness(f"a (red:2) blue {CIRCLE}", f"a red blue {CIRCLE}"))
+    plain, ignored = blueness(f"a red blue {CIRCLE}", f"a (red:2) blue {CIRCLE}", emphasis="Ignore")
     assert plain == ignored
 
 
