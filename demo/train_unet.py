@@ -36,11 +36,11 @@ STAR_WEIGHT = 5.0  # in the drawing of a batch; the other shapes have fewer corn
 # (height, width) in pixels -> (scenes, rows of a batch, shares of the steps: early, late)
 SIZES = {
     (64, 64): (12000, 64, 0.7, 0.0),
-    (128, 128): (6000, 32, 0.3, 0.06),
-    (256, 256): (3000, 10, 0.0, 0.7),
-    (512, 512): (900, 3, 0.0, 0.16),
-    (256, 192): (500, 12, 0.0, 0.04),
-    (192, 256): (500, 12, 0.0, 0.04),
+    (128, 128): (6000, 32, 0.3, 0.03),
+    (256, 256): (3000, 10, 0.0, 0.33),
+    (512, 512): (900, 3, 0.0, 0.58),
+    (256, 192): (500, 12, 0.0, 0.03),
+    (192, 256): (500, 12, 0.0, 0.03),
 }
 EARLY = 0.3  # share of all steps that are early
 LARGE = 512  # pixels: where to plan one shape, and not several, takes the most learning
