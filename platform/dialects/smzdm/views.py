@@ -84,14 +84,15 @@ def _admitted_before(who: Caller, asked: CutOutFields, key: Idempotency | None) 
 
 
 def _admitted(submissions: list[Submission], key: Idempotency | None) -> list[Job]:
-    """All of them or none: nobody could ask for a half."""
+    """All of them or none: nobody could ask for a half, unless its client has a key to send the request again with."""
     jobs: list[Job] = []
     try:
         for index, submission in enumerate(submissions):
             jobs.append(admit(replace(submission, idempotency=key.of_part(index) if key else None)))
     except Refused:
-        for job in jobs:
-            lifecycle.cancel(job.pk, note="its other half was refused")
+        if key is None:
+            for job in jobs:
+                lifecycle.cancel(job.pk, note="its other half was refused")
         raise
     return jobs
 
