@@ -1,4 +1,4 @@
-"""What of a picture is drawn anew: where its mask is white, or what is beyond its edges. The rest stays to the byte."""
+"""What of a picture is drawn anew: where its mask is white, or what is beyond its edges. Behind a rim, the rest stays."""
 
 from __future__ import annotations
 
