@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import chain
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from access import bookkeeping
 from access.models import AccessKey, BusinessSource
 from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
 
-from . import cost, ledger, pictures, places, quotas, refusals, wakeups, workflows
+from . import cost, insertion, pictures, refusals, workflows
 from . import idempotency as idempotency_keys
 from .callbacks import outbox
 from .callbacks.outbox import CallbackRequest
 from .completion import completed
-from .errors import QueueFull, Refused
 from .idempotency import Idempotency
 from .model_files import Resolution, resolve_all
-from .models import Backend, Job, Lane, State, Transition, request_as_json
-from .quotas import Allowance
-from .retention import inputs
+from .models import Backend, Job, Lane, request_as_json
 from .storage_targets.models import StorageTarget
-
-RETRY_WHEN_FULL_S = 10
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         raise refused
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        job = _insert(submission, files)
+        job = insertion.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))
         return job, True
     except IntegrityError:
@@ -131,52 +123,6 @@ _BY_CALLERS_ID = Statement(
         .order_by()
     )
 )
-
-
-@transaction.atomic
-def _insert(submission: Submission, files: Resolution) -> Job:
-    job = planned_job(submission, files)
-    _must_have_room(job)
-    job.save(force_insert=True)
-    Transition.objects.create(job=job, to_state=State.QUEUED, note=submission.note[:300])
-    ledger.reserve(job)
-    _promise(submission, job)
-    wakeups.ring({wakeups.WORK: ""})
-    return job
-
-
-def _promise(submission: Submission, job: Job) -> None:
-    """What is to be remembered beside the job."""
-    if needed := submission.request.pictures():
-        inputs.remember(job, needed)
-    if submission.callback:
-        outbox.add(job.pk, submission.dialect, submission.callback)
-    if submission.idempotency:
-        idempotency_keys.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
-
-
-def _must_have_room(job: Job) -> None:
-    """Under a lock of its accounts, so that no limit is passed by two requests at once."""
-    accounts = bookkeeping.locked(job.source_id, job.key_id)
-    allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
-    for refused in chain(queue_full(job.source, job.key), over_quota(job, allowed)):
-        raise refused
-
-
-def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
-    return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
-
-
-def queue_full(source: BusinessSource, key: AccessKey | None) -> Iterator[Refused]:
-    message = _("%(source)s already has %(limit)d jobs in the queue.")
-    if places.taken(source.pk, State.QUEUED) >= source.max_queued_jobs:
-        words = {"source": source.name, "limit": source.max_queued_jobs}
-        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
-    if key is None or key.max_queued_jobs is None:
-        return
-    if places.taken_by_key(source.pk, key.pk, State.QUEUED) >= key.max_queued_jobs:
-        words = {"source": key.key_id, "limit": key.max_queued_jobs}
-        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:

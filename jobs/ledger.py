@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -15,11 +17,19 @@ from statements import Statement, given
 from .models import Job, Usage
 
 
-def reserve(job: Job) -> None:
-    """In the transaction that inserts the job, which has locked its accounts."""
-    images = job.request["num_images"]
-    _posting(job, Posting.Kind.RESERVE, job.cost_estimate, images).save(force_insert=True)
-    _book(job, job.cost_estimate, images)
+def reserve(jobs: Sequence[Job]) -> None:
+    """In the transaction that inserts the jobs, which has locked their accounts."""
+    postings = [
+        _posting(job, Posting.Kind.RESERVE, job.cost_estimate, job.request["num_images"]) for job in jobs
+    ]
+    Posting.objects.bulk_create(postings)
+    sums: dict[tuple[int, int | None, date], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for posting in postings:
+        account = posting.source_id, posting.key_id, posting.day
+        images, micros = sums[account]
+        sums[account] = images + posting.images, micros + in_micros(posting.amount)
+    for (source_id, key_id, day), (images, micros) in sums.items():
+        bookkeeping.book(source_id, key_id, day=day, images=images, micros=micros)
 
 
 def close(job: Job, price: Decimal | None, images: int = 0) -> None:
@@ -63,5 +73,9 @@ def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Post
 
 
 def _book(job: Job, amount: Decimal, images: int) -> None:
-    day, micros = bookkeeping.accounting_day(job.created_at), int(amount * MICROS)
-    bookkeeping.book(job.source_id, job.key_id, day=day, images=images, micros=micros)
+    day = bookkeeping.accounting_day(job.created_at)
+    bookkeeping.book(job.source_id, job.key_id, day=day, images=images, micros=in_micros(amount))
+
+
+def in_micros(amount: Decimal) -> int:
+    return int(amount * MICROS)

@@ -11,9 +11,10 @@ from django.utils import timezone
 from access import bookkeeping
 
 from . import model_files, pictures, quotas, refusals, workflows
-from .admission import Submission, over_quota, planned_job, queue_full, with_choices
+from .admission import Submission, planned_job, with_choices
 from .callbacks import outbox
 from .errors import Refused
+from .insertion import Waiting, over_quota, queue_full
 from .outlook import Outlook, outlook
 from .quotas import Allowance
 
@@ -61,7 +62,7 @@ def _against(submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(source, submission.key, request, submission.backend)
     yield from pictures.problems(request, submission.pictures)
-    yield from queue_full(source, submission.key)
+    yield from queue_full(source, submission.key, Waiting())
     if submission.callback:
         try:
             outbox.check(source, submission.dialect, submission.callback)

@@ -71,6 +71,18 @@ class Account(models.Model):
     def __str__(self) -> str:
         return self.owner
 
+    def add(self, day: date, images: int, micros: int) -> None:
+        """As the database books it (``bookkeeping.book``), so that the next of one transaction sees it. Not saved."""
+        standing = self.on(day)
+        for period, begins in (("day", day), ("month", day.replace(day=1))):
+            late = begins < getattr(self, period)
+            for what, added in (("images", images), ("cost", micros)):
+                column = f"{what}_{period}"
+                setattr(self, column, getattr(standing, column) + (0 if late else added))
+        self.images_total += images
+        self.cost_total += micros
+        self.day, self.month = standing.day, standing.month
+
     def on(self, today: date) -> Account:
         """As it stands on that day, on which nothing may have been asked for yet. Not saved."""
         day, month = max(self.day, today), max(self.month, today.replace(day=1))

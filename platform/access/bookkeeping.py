@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, DateField, F, Max, Q, Sum, When
+from django.db.models import BigIntegerField, Case, DateField, F, Max, Q, QuerySet, Sum, When
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
@@ -29,6 +30,21 @@ def locked(source_id: int, key_id: int | None) -> dict[str, Account]:
     if missing := [owner for owner in wanted if owner[0] not in found]:
         Account.objects.bulk_create([summed(*owner) for owner in missing], ignore_conflicts=True)
         found = {account.owner: account for account in _LOCKED.all(**names)}
+    return found
+
+
+def all_locked(pairs: Collection[tuple[int, int | None]]) -> dict[str, Account]:
+    """As ``locked``, of several sources and keys."""
+    if len(pairs) == 1:
+        return locked(*next(iter(pairs)))
+    wanted = dict(owner for pair in pairs for owner in owners(*pair))
+    together = _in_order(Account.objects.filter(owner__in=wanted))
+    found = {account.owner: account for account in together}
+    if missing := wanted.keys() - found.keys():
+        Account.objects.bulk_create(
+            [summed(name, wanted[name]) for name in sorted(missing)], ignore_conflicts=True
+        )
+        found = {account.owner: account for account in together.all()}
     return found
 
 
@@ -79,9 +95,13 @@ def _both() -> Any:
     return Account.objects.filter(Q(owner=given("source_owner")) | Q(owner=given("key_owner")))
 
 
+def _in_order(accounts: QuerySet[Account]) -> QuerySet[Account]:
+    """In one order, so that no two wait for each other."""
+    return accounts.select_for_update(no_key=True).order_by("owner")
+
+
 _READ = Statement(lambda: _both().order_by())
-# In one order, so that no two wait for each other.
-_LOCKED = Statement(lambda: _both().select_for_update(no_key=True).order_by("owner"))
+_LOCKED = Statement(lambda: _in_order(_both()))
 
 
 def _in_period(period: str, what: str) -> Case:

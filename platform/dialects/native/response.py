@@ -87,7 +87,9 @@ class Place(BaseModel):
 
 
 class JobDetail(JobSummary):
-    queue: Place | None
+    queue: Place | None = Field(
+        description="While it waits; not in the answer to its submission, which weighs it against nobody."
+    )
     ends_in_s: float | None = Field(description="A guess; none when nobody can tell.")
     device_seconds: float
     request: GenerationRequest
@@ -219,6 +221,19 @@ def job_detail(job: Job) -> JobDetail:
         request=job.generation_request,
         outputs=[_output(output) for output in job.pictures],
         timeline=[step(transition) for transition in job.transitions.all()],
+    )
+
+
+def new_job_detail(job: Job) -> JobDetail:
+    """Of one that was admitted just now, without asking the database for what must be so."""
+    return JobDetail(
+        **dict(job_summary(job)),
+        queue=None,
+        ends_in_s=None,
+        device_seconds=0,
+        request=job.generation_request,
+        outputs=[],
+        timeline=[Step(at=job.created_at, from_state=None, to_state="queued")],
     )
 
 

@@ -40,6 +40,7 @@ from .response import (
     UsagePage,
     job_detail,
     job_summary,
+    new_job_detail,
     quote_view,
 )
 from .usage import usage_page
@@ -81,7 +82,7 @@ class Jobs(NativeView):
     def post(self, request: Request) -> Response:
         """Submit a generation request. Nobody waits here: follow the job by its events, or ask for it."""
         job, is_new = _admitted(self.key.source, read_submission(self.key, request))
-        detail = job_detail(job)
+        detail = new_job_detail(job) if is_new else job_detail(job)
         return shown(detail, 201 if is_new else 200, {"Location": detail.url})
 
 

@@ -1,0 +1,139 @@
+"""Planned jobs become rows, with what is held for them and what is promised: several requests' in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from access import bookkeeping
+from access.accounts import Account
+from access.models import AccessKey, BusinessSource
+
+from . import idempotency, ledger, places, quotas, wakeups
+from .callbacks import outbox
+from .errors import QueueFull, Refused
+from .group_commit import GroupCommit
+from .models import Job, State, Transition
+from .quotas import Allowance
+from .retention import inputs
+
+if TYPE_CHECKING:
+    from .admission import Submission
+
+RETRY_WHEN_FULL_S = 10
+
+
+@dataclass(frozen=True)
+class Planned:
+    job: Job  # not saved
+    submission: Submission
+    language: str  # of its refusal
+
+
+def insert(job: Job, submission: Submission) -> Job:
+    """Raises Refused where a limit is reached, IntegrityError where the caller's id has just named another job."""
+    return _TOGETHER.submit(Planned(job, submission, translation.get_language()))
+
+
+@transaction.atomic
+def _insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
+    outcomes = _with_room(planned)
+    if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
+        jobs = [one.job for one in taken]
+        Job.objects.bulk_create(jobs)
+        Transition.objects.bulk_create([_first_transition(one) for one in taken])
+        ledger.reserve(jobs)
+        for one in taken:
+            _promise(one.submission, one.job)
+        wakeups.ring({wakeups.WORK: ""})
+    return outcomes
+
+
+_TOGETHER: GroupCommit[Planned, Job] = GroupCommit(_insert_all)
+
+
+def _first_transition(planned: Planned) -> Transition:
+    job, note = planned.job, planned.submission.note[:300]
+    return Transition(job=job, to_state=State.QUEUED, note=note, at=job.created_at)
+
+
+def _promise(submission: Submission, job: Job) -> None:
+    """What is to be remembered beside the job."""
+    if needed := submission.request.pictures():
+        inputs.remember(job, needed)
+    if submission.callback:
+        outbox.add(job.pk, submission.dialect, submission.callback)
+    if submission.idempotency:
+        idempotency.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
+
+
+def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
+    """Under a lock of all accounts, so that no limit is passed by two requests at once, in one transaction or in two."""
+    accounts = bookkeeping.all_locked({(one.job.source_id, one.job.key_id) for one in planned})
+    waiting = Waiting()
+    outcomes: list[Job | Refused] = []
+    for one in planned:
+        with translation.override(one.language):
+            refused = next(_no_room(one.job, accounts, waiting), None)
+        if refused is None:
+            _hold(one.job, accounts, waiting)
+        outcomes.append(refused or one.job)
+    return outcomes
+
+
+def _no_room(job: Job, accounts: dict[str, Account], waiting: Waiting) -> Iterator[Refused]:
+    allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
+    return chain(queue_full(job.source, job.key, waiting), over_quota(job, allowed))
+
+
+def _hold(job: Job, accounts: dict[str, Account], waiting: Waiting) -> None:
+    """What the next of this transaction finds taken."""
+    waiting.add(job.source_id, job.key_id)
+    day, micros = bookkeeping.accounting_day(job.created_at), ledger.in_micros(job.cost_estimate)
+    for owner, _mine in bookkeeping.owners(job.source_id, job.key_id):
+        accounts[owner].add(day, job.request["num_images"], micros)
+
+
+class Waiting:
+    """How many jobs wait: read once in a transaction, and counted on."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[int, int | None], int] = {}
+        self._added: Counter[tuple[int, int | None]] = Counter()
+
+    def of_source(self, source_id: int) -> int:
+        return self._count((source_id, None), lambda: places.taken(source_id, State.QUEUED))
+
+    def of_key(self, source_id: int, key_id: int) -> int:
+        return self._count((source_id, key_id), lambda: places.taken_by_key(source_id, key_id, State.QUEUED))
+
+    def add(self, source_id: int, key_id: int | None) -> None:
+        self._added.update({(source_id, None), (source_id, key_id)})
+
+    def _count(self, place: tuple[int, int | None], read: Callable[[], int]) -> int:
+        if place not in self._read:
+            self._read[place] = read()
+        return self._read[place] + self._added[place]
+
+
+def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
+    return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
+
+
+def queue_full(source: BusinessSource, key: AccessKey | None, waiting: Waiting) -> Iterator[Refused]:
+    message = _("%(source)s already has %(limit)d jobs in the queue.")
+    if waiting.of_source(source.pk) >= source.max_queued_jobs:
+        words = {"source": source.name, "limit": source.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
+    if key is None or key.max_queued_jobs is None:
+        return
+    if waiting.of_key(source.pk, key.pk) >= key.max_queued_jobs:
+        words = {"source": key.key_id, "limit": key.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
