@@ -64,6 +64,11 @@ def admit(submission: Submission) -> Job:
 
 def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     """As ``admit``, and whether the job is new."""
+    with insertion.on_the_way():
+        return _admit_or_find(submission)
+
+
+def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     known = _admitted_before(submission)
     if known is not None:
         return known, False

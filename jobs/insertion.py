@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from access import bookkeeping
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
+from statements import InsertStatement, pipelined
 
 from . import idempotency, ledger, places, quotas, wakeups
 from .callbacks import outbox
@@ -43,20 +44,30 @@ def insert(job: Job, submission: Submission) -> Job:
 
 
 @transaction.atomic
-def _insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
+def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
+    """Of each its job, or why it is refused."""
     outcomes = _with_room(planned)
-    if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
-        jobs = [one.job for one in taken]
-        Job.objects.bulk_create(jobs)
-        Transition.objects.bulk_create([_first_transition(one) for one in taken])
-        ledger.reserve(jobs)
-        for one in taken:
-            _promise(one.submission, one.job)
-        wakeups.ring({wakeups.WORK: ""})
+    taken = [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]
+    if taken:
+        with pipelined():
+            _insert_rows(taken)
+            wakeups.ring({wakeups.WORK: ""})
     return outcomes
 
 
-_TOGETHER: GroupCommit[Planned, Job] = GroupCommit(_insert_all)
+def _insert_rows(planned: Sequence[Planned]) -> None:
+    jobs = [one.job for one in planned]
+    _JOBS.run(jobs)
+    _TRANSITIONS.run([_first_transition(one) for one in planned])
+    ledger.reserve(jobs)
+    for one in planned:
+        _promise(one.submission, one.job)
+
+
+_JOBS: InsertStatement[Job] = InsertStatement(lambda: Job)
+_TRANSITIONS: InsertStatement[Transition] = InsertStatement(lambda: Transition)
+_TOGETHER: GroupCommit[Planned, Job] = GroupCommit(insert_all)
+on_the_way = _TOGETHER.on_the_way
 
 
 def _first_transition(planned: Planned) -> Transition:

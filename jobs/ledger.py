@@ -12,7 +12,7 @@ from django.db import transaction
 from access import bookkeeping
 from access.accounts import MICROS
 from access.models import Posting
-from statements import Statement, given
+from statements import InsertStatement, Statement, given
 
 from .models import Job, Usage
 
@@ -22,7 +22,7 @@ def reserve(jobs: Sequence[Job]) -> None:
     postings = [
         _posting(job, Posting.Kind.RESERVE, job.cost_estimate, job.request["num_images"]) for job in jobs
     ]
-    Posting.objects.bulk_create(postings)
+    _POSTINGS.run(postings)
     sums: dict[tuple[int, int | None, date], tuple[int, int]] = defaultdict(lambda: (0, 0))
     for posting in postings:
         account = posting.source_id, posting.key_id, posting.day
@@ -39,9 +39,12 @@ def close(job: Job, price: Decimal | None, images: int = 0) -> None:
     if price is not None:
         postings.append(_posting(job, Posting.Kind.SETTLE, price, images))
     bookkeeping.locked(job.source_id, job.key_id)
-    Posting.objects.bulk_create(postings)
+    _POSTINGS.run(postings)
     difference = sum((posting.amount for posting in postings), Decimal(0))
     _book(job, difference, sum(posting.images for posting in postings))
+
+
+_POSTINGS: InsertStatement[Posting] = InsertStatement(lambda: Posting)
 
 
 @transaction.atomic

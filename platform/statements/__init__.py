@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import psycopg
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Expression, QuerySet, sql
+from django.db.models import AutoField, Expression, Field, Model, QuerySet, sql
 
 Row = TypeVar("Row")
+Record = TypeVar("Record", bound=Model)
 
 
 def given(name: str) -> Any:
@@ -47,7 +50,7 @@ class Statement(Generic[Row]):
         queryset, compiler, text, parameters = self._made
         bound = copy.copy(compiler)
         bound.connection = connection
-        bound.as_sql = lambda *_args, **_kwargs: (text, _bound(parameters, values))
+        bound.execute_sql = lambda *_args, **_kwargs: [_rows(text, _bound(parameters, values))]
         run = queryset._chain()  # type: ignore[attr-defined]
         run.query.get_compiler = lambda *_args, **_kwargs: bound
         return list(run)
@@ -75,7 +78,7 @@ class UpdateStatement:
     def run(self, **values: Any) -> int:
         """How many rows it changed."""
         text, parameters = self._made
-        with connection.cursor() as cursor:
+        with _cursor() as cursor:
             cursor.execute(text, _bound(parameters, values))
             return int(cursor.rowcount)
 
@@ -86,6 +89,67 @@ class UpdateStatement:
         if self._changes:
             query.add_update_values(self._changes)
         return query.get_compiler(connection=connection).as_sql()
+
+
+class InsertStatement(Generic[Record]):
+    """An INSERT of whole rows, whose own automatic keys stay unknown: for rows that nobody asks for by those."""
+
+    def __init__(self, model: Callable[[], type[Record]]) -> None:
+        self._model = model
+
+    def run(self, records: Sequence[Record]) -> None:
+        """As ``bulk_create``: no signals, and the records count as saved."""
+        text, fields = self._made
+        rows = [[_saved(field, record) for field in fields] for record in records]
+        with _cursor() as cursor:
+            if len(rows) == 1:
+                cursor.execute(text, rows[0])
+            else:
+                cursor.executemany(text, rows)
+        for record in records:
+            record._state.adding, record._state.db = False, connection.alias
+
+    @cached_property
+    def _made(self) -> tuple[str, list[Field[Any, Any]]]:
+        meta = self._model()._meta
+        fields = [field for field in meta.local_concrete_fields if not isinstance(field, AutoField)]
+        quote = connection.ops.quote_name
+        columns = ", ".join(quote(str(field.column)) for field in fields)
+        places = ", ".join(["%s"] * len(fields))
+        return f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES ({places})", fields
+
+
+@contextmanager
+def pipelined() -> Iterator[None]:
+    """PostgreSQL gets the statements of the block without waiting in between for what became of them.
+
+    What goes wrong is raised at the latest where the block ends.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def _saved(field: Field[Any, Any], record: Model) -> Any:
+    return field.get_db_prep_save(field.pre_save(record, add=True), connection)
+
+
+def _rows(text: str, parameters: tuple[Any, ...]) -> list[Any]:
+    with _cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall()
+
+
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """One that leaves the values to PostgreSQL, so that it plans a statement once for a connection, not each time."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.cursor = psycopg.Cursor(connection.connection)
+        yield cursor
 
 
 def _bound(parameters: Sequence[Any], values: dict[str, Any]) -> tuple[Any, ...]:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from access import bookkeeping
 from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
-from jobs import lifecycle, quotas
-from jobs.admission import admit
+from jobs import insertion, lifecycle, quotas
+from jobs.admission import Submission, admit, planned_job
 from jobs.errors import BudgetSpent, ImpossibleTransition, QuotaSpent, Refused
 from jobs.ledger_check import disagreements, repair
 from jobs.lifecycle import Lease
+from jobs.model_files import resolve_all
 from jobs.models import Job, Lane, State
 
 ANY_ORDER = settings(
@@ -27,6 +28,10 @@ ANY_ORDER = settings(
 
 class Crash(Exception):
     """The process dies before its transaction is over."""
+
+
+def planned(asked: Submission) -> insertion.Planned:
+    return insertion.Planned(planned_job(asked, resolve_all(asked.source, asked.request)), asked, "en")
 
 
 class Company:
@@ -43,6 +48,13 @@ class Company:
 
     def admit(self, number: int) -> None:
         admit(self.submission(key=self.keys[number % 3], num_images=1 + number % 2, num_inference_steps=10))
+
+    def admit_together(self, number: int) -> None:
+        """Several requests whose jobs are inserted in one transaction; the refused among them are no hindrance."""
+        asked = [
+            self.submission(key=self.keys[(number + one) % 3], num_images=1 + one % 2) for one in range(3)
+        ]
+        insertion.insert_all([planned(each) for each in asked])
 
     def claim(self, number: int) -> None:
         if job := self._one(State.QUEUED, number):

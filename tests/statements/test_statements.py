@@ -1,21 +1,22 @@
 """Their SQL is made once; what they find is what the ORM finds, with every value that is given later."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from access.models import AccessKey, BusinessSource
+from access.models import AccessKey, BusinessSource, Posting
 from jobs.admission import admit
 from jobs.models import Job, State
 from models_registry.models import ModelFile
-from statements import Statement, UpdateStatement, given
+from statements import InsertStatement, Statement, UpdateStatement, given, pipelined
 
 BY_NAME = Statement(lambda: BusinessSource.objects.filter(name=given("name")))
 JOB = Statement(lambda: Job.objects.filter(pk=given("pk")).select_related("checkpoint", "source"))
+POSTING = InsertStatement(lambda: Posting)
 CHANGE = UpdateStatement(
     lambda: Job.objects.filter(pk=given("pk"), state=given("before")),
     state=given("state"),
@@ -94,3 +95,36 @@ def test_text_is_a_value_and_never_sql(source):
         assert BY_NAME.first(name="shop' OR '1'='1") is None
         assert BY_NAME.first(name="50%s") is None
     assert len(asked) == 2
+
+
+def test_an_insert_writes_whole_rows(source, other_source):
+    values = {
+        "kind": "reserve",
+        "amount": Decimal("1.5"),
+        "images": 2,
+        "day": date(2026, 1, 2),
+        "model": "花",
+    }
+    made = [Posting(source=owner, job_id=uuid.uuid4(), **values) for owner in (source, other_source, source)]
+    POSTING.run(made[:1])
+    POSTING.run(made[1:])
+    found = Posting.objects.order_by("id")
+    assert [posting.job_id for posting in found] == [posting.job_id for posting in made]
+    assert [posting.source for posting in found] == [source, other_source, source]
+    for posting in found:
+        assert {name: getattr(posting, name) for name in values} == values
+    assert not made[0]._state.adding
+
+
+def test_an_insert_that_breaks_a_constraint_says_so_where_the_block_ends(source):
+    twice = {"source": source, "job_id": uuid.uuid4(), "kind": "reserve", "day": date(2026, 1, 2)}
+
+    @transaction.atomic
+    def insert_twice() -> None:
+        with pipelined():
+            POSTING.run([Posting(**twice)])
+            POSTING.run([Posting(**twice)])
+
+    with pytest.raises(IntegrityError):
+        insert_twice()
+    assert not Posting.objects.exists()

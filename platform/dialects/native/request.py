@@ -99,6 +99,8 @@ def _callback(url: str | None, request: Request) -> CallbackRequest | None:
 def foreign_pictures(source: BusinessSource, submission: Submission) -> list[BadPicture]:
     """Whoever learns another's hash must not get to see the picture by drawing over it."""
     named = submission.request.pictures() - submission.pictures.keys()
+    if not named:
+        return []
     own = Upload.objects.filter(source=source, picture__in=named).values_list("picture_id", flat=True)
     missing = named - set(own)
     return [BadPicture(_("An input picture is missing."), field="init_images")] if missing else []
