@@ -147,7 +147,7 @@ class Following:
             message = "The pictures could not be copied to where they were asked for."
             lifecycle.fail(self.lease, COPY_FAILED, message, done)
             return
-        lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted)
+        lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)
         self.succeeded = True
 
     def _copy_to_target(self) -> None:

@@ -43,13 +43,11 @@ def insert(job: Job, submission: Submission) -> Job:
     return _TOGETHER.submit(Planned(job, submission, translation.get_language()))
 
 
-@transaction.atomic
 def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
     """Of each its job, or why it is refused."""
-    outcomes = _with_room(planned)
-    taken = [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]
-    if taken:
-        with pipelined():
+    with pipelined(), transaction.atomic():
+        outcomes = _with_room(planned)
+        if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
             _insert_rows(taken)
             wakeups.ring({wakeups.WORK: ""})
     return outcomes

@@ -19,7 +19,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from gpu_runner.protocol import Done, Progress
-from statements import Statement, UpdateStatement, given
+from statements import InsertStatement, Statement, UpdateStatement, given, pipelined
 
 from . import ledger, places, wakeups, work
 from .callbacks import outbox
@@ -43,9 +43,13 @@ class Lease:
 # Taking -------------------------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """None when somebody was first, or when the job's source or key runs as many as it may."""
+    with pipelined(), transaction.atomic():
+        return _claimed(job_id, runner)
+
+
+def _claimed(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     queued = _QUEUED.first(job_id=job_id, backend=runner.backend)
     if queued is None:
         return None
@@ -198,15 +202,21 @@ _NO_PREVIEW = UpdateStatement(lambda: Preview.objects.filter(job=given("job_id")
 # The end ------------------------------------------------------------------------------------------------------------
 
 
-def succeed(lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False) -> None:
-    job = _job(lease)
-    with transaction.atomic():
+def succeed(
+    lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False, job: Job | None = None
+) -> None:
+    """``job``: as the lease's holder has read it, if it has."""
+    job = job or _job(lease)
+    with pipelined(), transaction.atomic():
         # A job that is not succeeded has no output, one that is has them all.
         drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
         _end_after(job, lease, State.SUCCEEDED, done, **counts)
-        Output.objects.bulk_create(outputs)
+        _OUTPUTS.run(outputs)
     work.charge(job, done)
+
+
+_OUTPUTS: InsertStatement[Output] = InsertStatement(lambda: Output)
 
 
 def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:
@@ -274,7 +284,7 @@ def _end(
             raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
     else:
         _must_move(Lease(job.pk, held), to, note=note, **fields)
-    _NO_PREVIEW.run(job_id=job.pk)
+    _NO_PREVIEW.send(job_id=job.pk)
     ledger.close(job, settled, images)
     if job.has_callback:
         outbox.job_ended(job.pk)
@@ -291,8 +301,11 @@ def _move(
         raise ImpossibleTransition(f"{origin} → {to}")
     if not _update(job_id, origin, held=held, state=to, **fields):
         return False
-    Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
+    _TRANSITIONS.run([Transition(job_id=job_id, from_state=origin, to_state=to, note=note[:300])])
     return True
+
+
+_TRANSITIONS: InsertStatement[Transition] = InsertStatement(lambda: Transition)
 
 
 def _update(job_id: uuid.UUID, origin: State, *, held: int | None, **fields: Any) -> bool:

@@ -61,6 +61,7 @@ class Watcher:
         self._waiters: defaultdict[uuid.UUID, set[threading.Event]] = defaultdict(set)
         self._thread: threading.Thread | None = None
         self._someone = threading.Event()
+        self._next_look = 0.0  # at the table; time.monotonic
 
     def add(self, job_id: uuid.UUID, ended: threading.Event) -> None:
         with self._lock:
@@ -80,6 +81,7 @@ class Watcher:
 
     def _run(self) -> None:
         ear = wakeups.ear(wakeups.ENDED)
+        self._next_look = 0.0
         try:
             while self._wanted():
                 self._turn(ear)
@@ -100,11 +102,14 @@ class Watcher:
     def _turn(self, ear: wakeups.Ear) -> None:
         try:
             ear.open()
-            self._wake(self._ended())
+            if time.monotonic() >= self._next_look:
+                self._wake(self._ended())
+                self._next_look = time.monotonic() + SAFETY_POLL_S
             self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
         except (DatabaseError, psycopg.Error, OSError):
             log.exception("The watcher of jobs lost the database; it tries again.")
             connection.close()
+            self._next_look = 0.0
             time.sleep(SAFETY_POLL_S)
 
     def _ended(self) -> set[uuid.UUID]:

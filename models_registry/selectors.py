@@ -73,6 +73,20 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
     return stems[containing[0]] if containing else None
 
 
+def is_for_inpainting(file: ModelFile) -> bool:
+    """Whether it is a checkpoint that sees the masked picture while it draws."""
+    return _FOR_INPAINTING.first(file=file.pk) is not None
+
+
+_FOR_INPAINTING = Statement(
+    lambda: (
+        ModelFile.objects.filter(pk=given("file"), metadata__has_key="atelier.inpainting")
+        .values_list("pk", flat=True)
+        .order_by()
+    )
+)
+
+
 def identifiers(file: ModelFile) -> tuple[str, ...]:
     """Every name that clients give a file, the surest first. All of them are exact and case-sensitive."""
     path = PurePosixPath(file.path_in_kind)

@@ -57,7 +57,7 @@ def read(source_id: int, key_id: int | None) -> dict[str, Account]:
 def book(source_id: int, key_id: int | None, *, day: date, images: int, micros: int) -> None:
     """On both accounts at once. What belongs to a day or a month that is over counts in the totals alone."""
     names = _names(source_id, key_id)
-    _BOOK.run(**names, day=day, month=day.replace(day=1), images=images, cost=micros)
+    _BOOK.send(**names, day=day, month=day.replace(day=1), images=images, cost=micros)
 
 
 def summed(owner: str, mine: dict[str, int]) -> Account:

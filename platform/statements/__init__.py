@@ -9,6 +9,7 @@ Only for the few queries that every generation waits for; everywhere else the OR
 from __future__ import annotations
 
 import copy
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,14 @@ class UpdateStatement:
         text, parameters = self._made
         with _cursor() as cursor:
             cursor.execute(text, _bound(parameters, values))
+            _wait()
             return int(cursor.rowcount)
+
+    def send(self, **values: Any) -> None:
+        """As ``run``, where nobody asks how many rows it was."""
+        text, parameters = self._made
+        with _cursor() as cursor:
+            cursor.execute(text, _bound(parameters, values))
 
     @cached_property
     def _made(self) -> tuple[str, Sequence[Any]]:
@@ -121,16 +129,32 @@ class InsertStatement(Generic[Record]):
 
 @contextmanager
 def pipelined() -> Iterator[None]:
-    """PostgreSQL gets the statements of the block without waiting in between for what became of them.
+    """PostgreSQL gets the statements of the block without a wait for each; whoever asks for an answer waits for all.
 
-    What goes wrong is raised at the latest where the block ends.
+    What goes wrong is raised there, or at the latest where the block ends.
     """
     if connection.vendor != "postgresql":
         yield
         return
     connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
+    with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
+        _open.pipelines = [*_pipelines(), pipeline]
+        try:
+            yield
+        finally:
+            _open.pipelines = _pipelines()[:-1]
+
+
+_open = threading.local()
+
+
+def _pipelines() -> list[psycopg.Pipeline]:
+    return getattr(_open, "pipelines", [])
+
+
+def _wait() -> None:
+    for pipeline in _pipelines()[-1:]:
+        pipeline.sync()
 
 
 def _saved(field: Field[Any, Any], record: Model) -> Any:

@@ -14,6 +14,7 @@ from jobs.models import Job, Output, OutputKind, State
 from jobs.picture_files import with_infotext
 from jobs.pictures import read_input, read_output
 from jobs.selectors import outputs_of
+from models_registry.selectors import is_for_inpainting
 
 from . import extras, mask_pictures, pictures
 from .errors import WireError
@@ -135,7 +136,7 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "styles": parameters["styles"] or [],
         "job_timestamp": timestamp(job),
         "clip_skip": request.clip_skip,
-        "is_using_inpainting_conditioning": "atelier.inpainting" in job.checkpoint.metadata,
+        "is_using_inpainting_conditioning": is_for_inpainting(job.checkpoint),
         "version": VERSION,
         "warnings": job.received["warnings"],
     }
