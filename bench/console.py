@@ -1,4 +1,7 @@
-"""How long ops wait for a page of the console, and a runner for its next job, at 10³, 10⁵ and 10⁶ jobs on PostgreSQL."""
+"""How long ops wait for a page of the console, and a runner for its next job, at 10³, 10⁵ and 10⁶ jobs on PostgreSQL.
+
+And at the last of these, how long the ledger's check takes, and how many old jobs an hour's tidying could archive.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,22 @@ for _ in range(40):
     Job.objects.filter(state="running").update(state="succeeded")
 print(json.dumps(statistics.median(taken[5:]) * 1000))
 """
+CHECK = """
+import json, time
+from jobs.ledger_check import disagreements
+begin = time.perf_counter()
+found = list(disagreements())
+assert not found, found[:3]
+print(json.dumps(time.perf_counter() - begin))
+"""
+TIDY = """
+import json, time
+from jobs.retention.tidying import tidy
+begin = time.perf_counter()
+done = tidy(float("inf"))
+print(json.dumps([done.archived, time.perf_counter() - begin]))
+"""
+OLD_DAYS = 89  # of ninety
 # One of twenty failed, and a few never ran. The newest wait.
 VALUES = {
     "id": "gen_random_uuid()",
@@ -74,6 +93,12 @@ BESIDE = (
     "INSERT INTO jobs_output (job_id, kind, index, file, target_name, sha256, size_bytes, width, height, seed,"
     " content_type, infotext, created_at) SELECT id, 'picture', 0, 'outputs/none.png', '', repeat('0', 64), 1, 512,"
     " 512, 1, 'image/png', 'a red circle', created_at FROM jobs_job WHERE state = 'succeeded'",
+    "TRUNCATE access_posting, access_account",
+    "INSERT INTO access_posting (source_id, key_id, job_id, kind, amount, images, day, dialect, model, created_at)"
+    " SELECT source_id, key_id, jobs_job.id, kind, CASE kind WHEN 'reserve' THEN cost_estimate"
+    " WHEN 'release' THEN -cost_estimate ELSE cost END, 1, created_at::date, dialect, 'shapes', created_at"
+    " FROM jobs_job, unnest(array['reserve', 'release', 'settle']) kind"
+    " WHERE kind = 'reserve' OR kind = 'release' AND state <> 'queued' OR kind = 'settle' AND state = 'succeeded'",
 )
 
 
@@ -138,6 +163,17 @@ def median_ms(client: httpx.Client, url: str) -> float:
     return statistics.median(taken[WARM_UP:]) * 1000
 
 
+def upkeep(installation: Installation) -> list[Row]:
+    """Of the largest table."""
+    check = float(installation.python(CHECK))
+    installation.environment |= {name: str(OLD_DAYS) for name in ("KEEP_PICTURES_DAYS", "ARCHIVE_JOBS_DAYS")}
+    archived, seconds = installation.python(TIDY)
+    return [
+        Row(f"ledger check at {SIZES[-1]:,} jobs", check, "s"),
+        Row(f"old jobs archived at {SIZES[-1]:,} jobs, {archived:,} of them", archived / seconds, "/s"),
+    ]
+
+
 def measure() -> list[Row]:
     rows: list[Row] = []
     smallest: dict[str, float] = {}
@@ -158,6 +194,7 @@ def measure() -> list[Row]:
                         rows.append(Row(f"{what} at {jobs:,} jobs", figure, "ms", goal))
                         if jobs > SIZES[0]:
                             rows.append(Row("  to 1,000 jobs", ratio, "×", goal and f"≤ {GOAL_RATIO}×"))
+            rows += upkeep(installation)
         finally:
             installation.stop()
     return rows

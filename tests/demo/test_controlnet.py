@@ -17,10 +17,7 @@ from tests.studio import DEMO_MODELS, Drawing, Studio
 
 FILE = "controlnet/atelier-canny.safetensors"
 
-pytestmark = [
-    pytest.mark.demo,
-    pytest.mark.skipif(not (DEMO_MODELS / FILE).is_file(), reason="the demo ControlNet is not trained yet"),
-]
+pytestmark = pytest.mark.demo
 
 NEAR = 4  # pixels
 

@@ -125,6 +125,20 @@ def test_a_product_whose_mask_is_refused_is_not_drawn_either(alice, cutting, sho
     assert [job.state for job in Job.objects.all()] == ["cancelled"]
 
 
+def test_the_key_of_a_product_whose_mask_was_refused_is_good_for_a_second_try(alice, cutting, shop, work):
+    key = {"Idempotency-Key": "one"}
+    shop.max_queued_jobs = 1
+    shop.save()
+    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
+    assert [job.state for job in Job.objects.all()] == ["queued"]
+    shop.max_queued_jobs = 2
+    shop.save()
+    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
+    work()
+    assert [job.state for job in Job.objects.all()] == ["succeeded", "succeeded"]
+    assert set(alice.post(cutting, "rembg_img", **key)["data"]) == {"img", "mask"}
+
+
 def test_a_full_queue_is_busy(alice, shop):
     shop.max_queued_jobs = 0
     shop.save()
