@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -64,7 +65,10 @@ def admit(submission: Submission) -> Job:
 
 def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     """As ``admit``, and whether the job is new."""
-    with insertion.on_the_way():
+    may_be_slow = bool(
+        submission.pictures or submission.callback
+    )  # a storage and a name server have their own pace
+    with nullcontext() if may_be_slow else insertion.on_the_way():
         return _admit_or_find(submission)
 
 
