@@ -14,7 +14,7 @@ from .models import Job, State
 WITH_ERRORS = (State.FAILED, State.EXPIRED)
 BEGINNING_OF_ID = re.compile(r"[0-9a-f]{6,32}")
 HIGHEST = "\U0010ffff"
-MOST = 300  # jobs whose callers' ids begin alike; of more, some are left out until more of the id is given
+MOST = 200  # jobs whose callers' ids begin alike; of more, some are left out until more of the id is given
 
 
 def search(jobs: QuerySet[Job], words: str) -> QuerySet[Job]:
