@@ -49,7 +49,9 @@ def test_a_name_of_another_kind_is_not_found(source, register):
 
 
 @pytest.mark.parametrize(
-    "state", [{"enabled": False}, {"missing_since": timezone.now()}, {"problem": "broken"}], ids=str
+    "state",
+    [{"enabled": False}, {"missing_since": timezone.now()}, {"problem": "broken"}],
+    ids=["disabled", "missing", "broken"],
 )
 def test_a_file_that_cannot_be_used_is_not_found(source, register, state):
     register("checkpoints/v2.safetensors", **state)
