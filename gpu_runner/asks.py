@@ -11,6 +11,7 @@ from gpu_runner.conditioning import Wording
 from gpu_runner.denoiser import Question
 
 if TYPE_CHECKING:
+    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
@@ -57,6 +58,14 @@ class UpscaleAsk:
 
 
 @dataclass(frozen=True, eq=False)
+class FaceAsk:
+    """Answered with the same face, (3, 512, 512) pixels of its aligned square, restored."""
+
+    model: LoadedFaceRestorer
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class HintAsk:
     """Answered with what a ControlNet reads of (3, height, width) pixels, from 0 to 1."""
 
@@ -64,4 +73,4 @@ class HintAsk:
     pixels: Tensor
 
 
-Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | HintAsk
+Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | FaceAsk | HintAsk

@@ -18,6 +18,7 @@ from gpu_runner.upscaling import MOST_PIXELS, enlarge, run_by_itself
 from gpu_runner.walking import Brake
 
 if TYPE_CHECKING:
+    from gpu_runner.face_restoration import Restoration
     from gpu_runner.request import GenerationRequest, Upscale
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
@@ -31,6 +32,7 @@ class EnlargingPlan:
     sources: tuple[Source, ...]
     first: LoadedUpscaler | str
     second: LoadedUpscaler | str
+    faces: Restoration | None = None  # of the enlarged pictures
     steps: int = 1  # a picture
 
     @classmethod
@@ -53,6 +55,9 @@ class EnlargingPlan:
 
 def _task(plan: EnlargingPlan, picture: Image.Image) -> Task:
     """Interpolation needs no device: it is left for those who write the file."""
+    if plan.faces is not None:
+        large = yield from _enlarged(plan, picture)
+        return Drawn(large, (yield from plan.faces.patches(large)).over)
     if isinstance(plan.first, str) and isinstance(plan.second, str):
         return Drawn(picture, lambda small: run_by_itself(_enlarged(plan, small)))
     return Drawn((yield from _enlarged(plan, picture)))
