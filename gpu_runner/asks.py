@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -71,6 +72,13 @@ class HintAsk:
 
     model: LoadedControlNet
     pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Aside:
+    """No ask of the device: work of more than a moment, done beside the engine's thread, and answered with its result."""
+
+    work: Callable[[], Any]
 
 
 Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | FaceAsk | HintAsk

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from torch import Tensor
 
 from gpu_runner import images
-from gpu_runner.asks import Ask, FaceAsk
+from gpu_runner.asks import Aside, Ask, FaceAsk
 from gpu_runner.face_alignment import Alignment
 from gpu_runner.face_detection import find
 
@@ -42,11 +43,15 @@ class Restoration:
     restorer: LoadedFaceRestorer
     visibility: float
 
-    def patches(self, picture: Image.Image) -> Generator[Ask, Any, Patches]:
+    def patches(self, picture: Image.Image) -> Generator[Ask | Aside, Any, Patches]:
         """Every face is cut from the picture as it is, so that neighbours do not see each other restored."""
         found = []
-        for face in find(self.detector, picture):
-            alignment = Alignment.of(face.points)
-            square = yield FaceAsk(self.restorer, images.to_tensor(alignment.cut(picture)))
-            found.append((alignment, square.cpu()))
+        for alignment, square in (yield Aside(partial(_squares, self.detector, picture))):
+            restored = yield FaceAsk(self.restorer, square)
+            found.append((alignment, restored.cpu()))
         return Patches(tuple(found), self.visibility)
+
+
+def _squares(detector: OnnxModel, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
+    alignments = [Alignment.of(face.points) for face in find(detector, picture)]
+    return [(alignment, images.to_tensor(alignment.cut(picture))) for alignment in alignments]

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner import catalogue, control_finishing, hires, images, inpainting, upscaling
-from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
+from gpu_runner.asks import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.conditioning import Wording
 from gpu_runner.controls import Controls, Unit, Units
@@ -53,7 +53,7 @@ class Drawn:
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Task = Generator[Ask, Any, Drawn]
+Task = Generator[Ask | Aside, Any, Drawn]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner import calls, families, images
-from gpu_runner.asks import DecodeAsk, FaceAsk
+from gpu_runner import calls, face_detection, face_restoration, families, images
+from gpu_runner.asks import Aside, DecodeAsk, FaceAsk
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.engine import Engine
 from gpu_runner.face_restoration import Restoration
@@ -35,8 +36,8 @@ CHEEKS = (slice(105, 140), slice(140, 185))  # rows and columns well inside of t
 NOBODY = ModelFile(path="checkpoints/none.safetensors", sha256="0" * 64)
 
 
-def answered(asking):
-    """Plays the device."""
+def answered(asking, shown=None):
+    """Plays the engine. ``shown`` is what every latent turns out to be a picture of."""
     answer = None
     with torch.inference_mode():
         while True:
@@ -44,7 +45,13 @@ def answered(asking):
                 ask = asking.send(answer)
             except StopIteration as end:
                 return end.value
-            answer = calls.answer([ask])[0]
+            match ask:
+                case Aside(work=work):
+                    answer = work()
+                case DecodeAsk() if shown is not None:
+                    answer = images.to_tensor(shown)
+                case _:
+                    answer = calls.answer([ask])[0]
 
 
 def restored(picture, visibility=1.0, restorer=None):
@@ -107,16 +114,7 @@ def test_faces_are_restored_before_the_original_comes_back_around_a_mask(tiny_ch
     canvas = Canvas(picture, overlay=Overlay(picture, mask))
     faces = Restoration(face_files.yunet(), painter(), 1.0)
     plan = replace(Plan.of(request, Models(store.get(checkpoint))), canvases=(canvas,), faces=faces)
-    task, answer = plan.begin(0, Brake()), None
-    with torch.inference_mode():
-        while True:
-            try:
-                ask = task.send(answer)
-            except StopIteration as end:
-                after = np.asarray(end.value.picture())
-                break
-            shown = isinstance(ask, DecodeAsk)  # in place of what this checkpoint would make of it
-            answer = images.to_tensor(picture) if shown else calls.answer([ask])[0]
+    after = np.asarray(answered(plan.begin(0, Brake()), shown=picture).picture())
     assert (after[CHEEKS] == GREEN).all()
     assert (after[:, 320:] == np.asarray(picture)[:, 320:]).all()
 
@@ -211,6 +209,33 @@ def test_many_pictures_at_once_give_what_each_gives_alone(retouch, submit, resto
     assert (ended_well(blue)[0][CHEEKS] == (0, 0, 255)).all()
     for job in strangers:
         ended_well(job)
+
+
+def test_nobody_waits_while_faces_are_looked_for(retouch, submit, restorers, monkeypatch):
+    others_are_done = threading.Event()
+
+    def find(detector, picture):
+        assert others_are_done.wait(240)
+        return face_detection.find(detector, picture)
+
+    monkeypatch.setattr(face_restoration, "find", find)
+    waiting = retouch(photograph(), restorer=restorers["green"])
+    ended_well(submit(num_inference_steps=2))
+    others_are_done.set()
+    assert (ended_well(waiting)[0][CHEEKS] == GREEN).all()
+
+
+def test_a_search_that_goes_wrong_fails_its_own_job(retouch, submit, restorers, monkeypatch):
+    def find(detector, picture):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(face_restoration, "find", find)
+    broken = retouch(photograph(), restorer=restorers["green"])
+    sound = submit(num_inference_steps=2)
+    end = broken.end()
+    assert isinstance(end, Failed)
+    assert end.code == "internal"
+    ended_well(sound)
 
 
 def test_an_enlarged_picture_has_its_faces_restored_at_the_new_size(retouch, restorers):
