@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner import catalogue
@@ -100,7 +100,7 @@ def is_codeformer(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "").startswith("codeformer")
 
 
-CODEFORMER = _lazy(
+CODEFORMER = gettext_lazy(
     "CodeFormer's licence forbids commercial use, so it is not used here; GFPGAN restores faces"
 )
 

@@ -21,6 +21,7 @@ from .options import OVERRIDES, Snapshot
 
 GFPGAN = "GFPGAN"  # the original's one name for it, whatever its file is called
 OPTION = "face_restoration_model"
+SHOWN = 100  # characters of a name
 
 
 def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def face_restoration(
         model = resolve(Kind.FACE_RESTORER, name, source).name
     except ModelNotFound:
         if name != GFPGAN:
-            message = _("there is no face restorer %s, and faces stay as they are") % name
+            message = _("there is no face restorer %s, and faces stay as they are") % name[:SHOWN]
             settings.fallbacks.add((*OVERRIDES, OPTION), message)
             return None
         model = ""
