@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from gpu_runner.conditioning import Wording
 from gpu_runner.denoiser import Question
 
 if TYPE_CHECKING:
+    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
@@ -57,6 +59,14 @@ class UpscaleAsk:
 
 
 @dataclass(frozen=True, eq=False)
+class FaceAsk:
+    """Answered with the same face, (3, 512, 512) pixels of its aligned square, restored."""
+
+    model: LoadedFaceRestorer
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class HintAsk:
     """Answered with what a ControlNet reads of (3, height, width) pixels, from 0 to 1."""
 
@@ -64,4 +74,11 @@ class HintAsk:
     pixels: Tensor
 
 
-Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | HintAsk
+@dataclass(frozen=True, eq=False)
+class Aside:
+    """No ask of the device: work of more than a moment, done beside the engine's thread, and answered with its result."""
+
+    work: Callable[[], Any]
+
+
+Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | FaceAsk | HintAsk

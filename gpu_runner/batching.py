@@ -8,7 +8,7 @@ from functools import partial
 from math import lcm
 from typing import Protocol, TypeVar
 
-from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, HintAsk, TextAsk, UpscaleAsk
+from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
 
 MOST_STRETCHING = 3
 PATIENCE = 4  # turns after which a picture goes before those in fuller calls
@@ -39,7 +39,12 @@ class Limits:
             case DenoiseAsk(question=question):
                 height, width = question.x.shape[-2:]
                 return row_count(asks) <= min(self.rows, self.row_area // (height * width))
-            case EncodeAsk(pixels=pixels) | UpscaleAsk(pixels=pixels) | HintAsk(pixels=pixels):
+            case (
+                EncodeAsk(pixels=pixels)
+                | UpscaleAsk(pixels=pixels)
+                | FaceAsk(pixels=pixels)
+                | HintAsk(pixels=pixels)
+            ):
                 return len(asks) * pixels.shape[-2] * pixels.shape[-1] <= self.vae_area * 64
             case DecodeAsk(latent=latent):
                 return len(asks) * latent.shape[-2] * latent.shape[-1] <= self.vae_area
@@ -77,7 +82,12 @@ def company(ask: Ask) -> Hashable:
     match ask:
         case DenoiseAsk(question=question):
             return kind, tuple(question.x.shape)
-        case EncodeAsk(pixels=pixels) | UpscaleAsk(pixels=pixels) | HintAsk(pixels=pixels):
+        case (
+            EncodeAsk(pixels=pixels)
+            | UpscaleAsk(pixels=pixels)
+            | FaceAsk(pixels=pixels)
+            | HintAsk(pixels=pixels)
+        ):
             return kind, tuple(pixels.shape)
         case DecodeAsk(latent=latent):
             return kind, tuple(latent.shape)
@@ -96,6 +106,8 @@ def _part_key(ask: Ask) -> str:
             return model.text_key
         case UpscaleAsk(model=upscaler):
             return upscaler.key
+        case FaceAsk(model=restorer):
+            return restorer.key
         case HintAsk(model=controlnet):
             return controlnet.key
 

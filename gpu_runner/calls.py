@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from gpu_runner import controlnet, denoiser, text_encoder, vae
-from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, HintAsk, TextAsk, UpscaleAsk
+from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
 from gpu_runner.conditioning import Conditioning
 from gpu_runner.denoiser import Apart
 
 if TYPE_CHECKING:
+    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
@@ -49,6 +50,11 @@ def enlargements(upscaler: LoadedUpscaler, asks: Sequence[UpscaleAsk]) -> list[T
     return upscaler([ask.pixels for ask in asks])
 
 
+@torch.inference_mode()
+def restorations(restorer: LoadedFaceRestorer, asks: Sequence[FaceAsk]) -> list[Tensor]:
+    return restorer([ask.pixels for ask in asks])
+
+
 def hints(model: LoadedControlNet, asks: Sequence[HintAsk]) -> list[Tensor]:
     pictures = {id(ask.pixels): ask.pixels for ask in asks}
     read = dict(zip(pictures, controlnet.read_hints(model, list(pictures.values())), strict=True))
@@ -61,6 +67,7 @@ CALLS: dict[type[Ask], Callable[[Any, Sequence[Any]], list[Any]]] = {
     DenoiseAsk: estimates,
     DecodeAsk: decodings,
     UpscaleAsk: enlargements,
+    FaceAsk: restorations,
     HintAsk: hints,
 }
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 
 from gpu_runner import calls, devices, images, logs
-from gpu_runner.asks import DenoiseAsk
+from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.denoiser import Apart
 from gpu_runner.errors import BadOrder
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
-HELPERS = 2  # threads that write PNG files
+HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
 # A step is a thousand short calls from Python, and after each of them it may have to wait this long for a thread that loads
 # a file and builds its modules. Python's own 5 ms would make the step of a picture under way several times as long.
 SWITCH_S = 0.0005
@@ -258,10 +258,28 @@ class Engine:
 
     def _advance(self, picture: Picture, answer: Any) -> None:
         try:
-            picture.ask, picture.since = picture.task.send(answer), self._turn
+            ask = picture.task.send(answer)
         except StopIteration as end:
             self._pictures.remove(picture)
             self._picture_drawn(picture, end.value)
+            return
+        if isinstance(ask, Aside):
+            self._step_aside(picture, ask)
+        else:
+            picture.ask, picture.since = ask, self._turn
+
+    def _step_aside(self, picture: Picture, aside: Aside) -> None:
+        """The others go on meanwhile."""
+        self._pictures.remove(picture)
+        working = self._helpers.submit(aside.work)
+        working.add_done_callback(lambda future: self._inbox.put(partial(self._come_back, picture, future)))
+
+    def _come_back(self, picture: Picture, working: Future[Any]) -> None:
+        if picture.run.closed:
+            return
+        self._pictures.append(picture)
+        with self._blaming(picture.run):
+            self._advance(picture, working.result())
 
     def _report(self, run: Run, model: Any, answer: torch.Tensor | Apart) -> None:
         with self._blaming(run):

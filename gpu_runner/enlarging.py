@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from gpu_runner import images
-from gpu_runner.asks import Ask
+from gpu_runner.asks import Aside, Ask
 from gpu_runner.canvas import Source
+from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.images import BadPicture, Size
 from gpu_runner.tasks import Drawn, Task
 from gpu_runner.upscalers import NONE
@@ -31,6 +32,7 @@ class EnlargingPlan:
     sources: tuple[Source, ...]
     first: LoadedUpscaler | str
     second: LoadedUpscaler | str
+    faces: Restoration | None = None  # of the enlarged pictures
     steps: int = 1  # a picture
 
     @classmethod
@@ -53,9 +55,15 @@ class EnlargingPlan:
 
 def _task(plan: EnlargingPlan, picture: Image.Image) -> Task:
     """Interpolation needs no device: it is left for those who write the file."""
-    if isinstance(plan.first, str) and isinstance(plan.second, str):
+    interpolates = isinstance(plan.first, str) and isinstance(plan.second, str)
+    if interpolates and plan.faces is None:
         return Drawn(picture, lambda small: run_by_itself(_enlarged(plan, small)))
-    return Drawn((yield from _enlarged(plan, picture)))
+    if interpolates:
+        large = yield Aside(lambda: run_by_itself(_enlarged(plan, picture)))
+    else:
+        large = yield from _enlarged(plan, picture)
+    patches = (yield from plan.faces.patches(large)) if plan.faces else Patches()
+    return Drawn(large, patches.over)
 
 
 def _enlarged(plan: EnlargingPlan, picture: Image.Image) -> Generator[Ask, Any, Image.Image]:

@@ -179,8 +179,22 @@ PREPROCESSORS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _face_restorer(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    """GFPGAN, by the marks that spandrel knows it by."""
+    found = names_without_table(shapes) >= GFPGAN
+    return Identified("face_restorer", UNKNOWN, {"architecture": "GFPGAN"}) if found else None
+
+
+GFPGAN = frozenset({"toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight"})
+
+
+def names_without_table(shapes: Shapes) -> set[str]:
+    """Some files keep the name of the table that their tensors were in."""
+    return {re.sub(r"^(params_ema|params|model_state_dict)\.", "", name) for name in shapes}
+
+
 def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    names = {re.sub(r"^(params_ema|params|model_state_dict)\.", "", name) for name in shapes}
+    names = names_without_table(shapes)
     for architecture, marks in UPSCALERS.items():
         if all(any(re.match(mark, name) for name in names) for mark in marks):
             return Identified("upscaler", UNKNOWN, {"architecture": architecture})
@@ -202,6 +216,7 @@ RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
     _embedding,
     _vae,
     _preprocessor,
+    _face_restorer,
     _upscaler,
 )
 

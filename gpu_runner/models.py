@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, key_of, load_checkpoint
 from gpu_runner.controlnet_loading import LoadedControlNet, load_controlnet
 from gpu_runner.embeddings import read_vectors
+from gpu_runner.face_restorer_loading import LoadedFaceRestorer, load_face_restorer
 from gpu_runner.lora import Lora, read_lora
 from gpu_runner.model_files import HashBook, ModelUnavailable, TensorFile, locate, open_tensors
 from gpu_runner.module_copies import size_bytes
@@ -113,6 +114,13 @@ class ModelStore:
             return Item(upscaler, upscaler.size_bytes, file=_described(file, upscaler.size_bytes))
 
         return self._from_file(self._shelf, f"upscaler:{file.sha256}", file, load)
+
+    def face_restorer(self, file: ModelFile) -> LoadedFaceRestorer:
+        def load(tensors: TensorFile) -> Item:
+            restorer = load_face_restorer(tensors, file.path, file.sha256, self._device)
+            return Item(restorer, restorer.size_bytes, file=_described(file, restorer.size_bytes))
+
+        return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load)
 
     def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any:
         """A part of a variation; ``base`` is the key of the model that it shares memory with."""

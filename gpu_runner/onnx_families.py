@@ -12,6 +12,7 @@ from gpu_runner.families import Identified
 from gpu_runner.onnx_header import OnnxHeader, Sides, read_onnx_header
 
 OPEN_NSFW_SIDES = (224, 224, 3)
+YUNET = frozenset(f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32))
 
 
 def identify_onnx(header: OnnxHeader) -> Identified:
@@ -39,6 +40,14 @@ def _open_nsfw(header: OnnxHeader) -> Identified | None:
     return Identified("nsfw", detail={"model": "open_nsfw"}) if found else None
 
 
+def _yunet(header: OnnxHeader) -> Identified | None:
+    """It tells of every cell of three grids how surely a face is there, and where."""
+    picture = _only(header.inputs)
+    if not header.outputs.keys() >= YUNET or len(picture) != 4 or picture[1] != 3:
+        return None
+    return Identified("face_detector", detail={"model": "yunet", "height": picture[2], "width": picture[3]})
+
+
 def _matting(header: OnnxHeader) -> Identified | None:
     """A picture in, one channel of the same size out."""
     picture, matte = _only(header.inputs), _first(header.outputs)
@@ -47,7 +56,12 @@ def _matting(header: OnnxHeader) -> Identified | None:
     return Identified("matting", detail={"side": picture[2], "maps": len(header.outputs)})
 
 
-RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (_nude_detector, _open_nsfw, _matting)
+RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
+    _nude_detector,
+    _open_nsfw,
+    _yunet,
+    _matting,
+)
 
 
 def _only(values: Mapping[str, Sides]) -> Sides:

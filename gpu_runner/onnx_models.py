@@ -47,6 +47,13 @@ class OnnxModel:
         [name, *_others] = self.header.inputs
         return self._session.run([next(iter(self.header.outputs))], {name: pixels})[0]
 
+    def answers(self, pixels: Array) -> dict[str, Array]:
+        """Every output for a batch, by its name."""
+        [name, *_others] = self.header.inputs
+        return dict(
+            zip(self.header.outputs, self._session.run([*self.header.outputs], {name: pixels}), strict=True)
+        )
+
 
 def _options() -> Any:
     options = onnxruntime.SessionOptions()

@@ -10,6 +10,7 @@ from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.control_room import Beginning, ControlRoom
 from gpu_runner.enlarging import EnlargingPlan
 from gpu_runner.errors import BadOrder
+from gpu_runner.face_restoration import Restoration
 from gpu_runner.model_sets import Models
 from gpu_runner.nsfw import Check
 from gpu_runner.order_pictures import opened, read_sources
@@ -42,8 +43,17 @@ def prepare(store: ModelStore, order: RunOrder) -> Prepared:
         plan = _plan(store, order, sources)
     except TooManyWords as error:
         raise BadOrder(str(error)) from error
-    plan, maps = _controlled(store, order, sources, plan)
+    plan, maps = _controlled(store, order, sources, _with_faces_restored(store, order, plan))
     return Prepared(plan, nsfw_check(store, order), maps)
+
+
+def _with_faces_restored(store: ModelStore, order: RunOrder, plan: AnyPlan) -> AnyPlan:
+    part = order.request.face_restoration
+    if part is None or part.visibility == 0 or isinstance(plan, ReadyPlan):
+        return plan
+    detector = store.onnx.get(order.file("face_detector", part.detector), "face_detector")
+    restorer = store.face_restorer(order.file("face_restorer", part.model))
+    return replace(plan, faces=Restoration(detector, restorer, part.visibility))
 
 
 def _controlled(

@@ -182,6 +182,14 @@ class CutOut(Message):
     mask_only: bool = False
 
 
+class FaceRestoration(Message):
+    """The faces of every finished picture, drawn anew by a network that knows nothing but faces."""
+
+    model: Name = ""  # a face restorer; empty: the default one
+    detector: Name = ""  # finds the faces; empty: the default one
+    visibility: Fraction = 1.0  # of what it drew, over what was there
+
+
 class Nsfw(Message):
     """What happens to a finished picture that the detector finds unfit to be shown."""
 
@@ -286,8 +294,7 @@ class GenerationRequest(Message):
     hires: Hires | None = None
     upscale: Upscale | None = None
     cut_out: CutOut | None = None
-    face_restorer: Name = ""
-    face_restorer_weight: Fraction = 0.5
+    face_restoration: FaceRestoration | None = None
     face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
     nsfw: Nsfw = Nsfw()
     labels: tuple[Label, ...] = Field(default=(), max_length=4)
@@ -312,6 +319,8 @@ class GenerationRequest(Message):
             raise ValueError("cut_out says how, and is its own task")
         if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
             raise ValueError("what is cut out is transparent around it, which a JPEG cannot be")
+        if self.face_restoration and self.task in ("cut_out", "control_map"):
+            raise ValueError(f"{self.task} draws no picture whose faces could be restored")
         if self.task == "control_map" and len(self.controls) != 1:
             raise ValueError("control_map shows what one control unit would be shown")
         return self
@@ -352,6 +361,8 @@ class GenerationRequest(Message):
             *(ModelName("upscaler", upscalers.file_of(name)) for name in self._upscalers()),
             ModelName("matting", self.change_background.matting_model if self.change_background else ""),
             ModelName("matting", self.cut_out.matting_model if self.cut_out else ""),
+            ModelName("face_restorer", self.face_restoration.model if self.face_restoration else ""),
+            ModelName("face_detector", self.face_restoration.detector if self.face_restoration else ""),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
         ]
         return [name for name in dict.fromkeys(names) if name.name]

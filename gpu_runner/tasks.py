@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner import catalogue, control_finishing, hires, images, inpainting, upscaling
-from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
+from gpu_runner.asks import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.conditioning import Wording
 from gpu_runner.controls import Controls, Unit, Units
 from gpu_runner.direction import Direction, directed, wording_of
+from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import NoiseStream
 from gpu_runner.passes import second_request
@@ -52,7 +53,7 @@ class Drawn:
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Task = Generator[Ask, Any, Drawn]
+Task = Generator[Ask | Aside, Any, Drawn]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Plan:
     upscaler: LoadedUpscaler | str = LANCZOS  # of the init images, or between the passes
     canvases: tuple[Canvas, ...] = ()  # one for all pictures, or one each
     sources: tuple[Source, ...] = ()  # likewise, where only the device can make canvases of them
+    faces: Restoration | None = None  # of the finished pictures
 
     @classmethod
     def of(
@@ -147,11 +149,17 @@ def draw(plan: Plan, index: int, brake: Brake) -> Task:
         latent = yield from _second_pass(plan, plan.second, latent, index, brake)
         last = plan.second
     pixels = yield DecodeAsk((last.refiner or last).model, latent)
-    return Drawn(pixels, partial(_finish, last.units_of(index), canvas))
+    if plan.faces is None:
+        return Drawn(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
+    picture = images.from_tensor(pixels)
+    patches = yield from plan.faces.patches(picture)
+    return Drawn(picture, partial(_finish, last.units_of(index), canvas, patches))
 
 
-def _finish(units: tuple[Unit, ...], canvas: Canvas | None, drawn: Image.Image) -> Image.Image:
-    drawn = control_finishing.finished(units, drawn)
+def _finish(
+    units: tuple[Unit, ...], canvas: Canvas | None, patches: Patches, drawn: Image.Image
+) -> Image.Image:
+    drawn = control_finishing.finished(units, patches.over(drawn))
     return canvas.finish(drawn) if canvas else drawn
 
 

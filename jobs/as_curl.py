@@ -109,6 +109,13 @@ def within(lowest: float, highest: float, **fields: float) -> None:
         raise no_words(*beyond)
 
 
+def restores_faces(request: GenerationRequest) -> bool:
+    """Raises CannotSay for a share of what the restorer draws: a dialect's yes or no means all of it."""
+    if request.face_restoration and request.face_restoration.visibility != 1:
+        raise no_words("face_restoration")
+    return request.face_restoration is not None
+
+
 def loras_in_the_prompt(request: GenerationRequest) -> None:
     """Raises CannotSay where a dialect that names LoRAs by tags would leave out one, or act with another."""
     tags = extra_networks(request.prompt)[1]

@@ -6,13 +6,15 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
+from gpu_runner.request import FaceRestoration
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
-from models_registry.selectors import resolve
+from models_registry.selectors import list_for, resolve
 
 from .embeddings import with_named_embeddings
 from .errors import UnknownModel
 from .models import Backend
+from .refusals import is_codeformer
 
 
 def completed(
@@ -22,7 +24,24 @@ def completed(
     on_runners = backend == Backend.COMFYUI
     request = with_named_embeddings(source, request, on_runners=on_runners)
     request = _with_nsfw_check(source, request)
-    return request if on_runners else _with_matting_model(source, request)
+    if on_runners:
+        return request
+    return _with_face_models(source, _with_matting_model(source, request))
+
+
+def face_restorers(source: BusinessSource) -> list[str]:
+    """Names, the default one first. A pickled CodeFormer is of this kind by its folder, and still not used."""
+    files = list_for(Kind.FACE_RESTORER, source).order_by("-is_default", "created_at", "pk")
+    return [name for name in files.values_list("name", flat=True) if not is_codeformer(name)]
+
+
+def with_models(source: BusinessSource, part: FaceRestoration) -> FaceRestoration:
+    """The same, with the default models where it names none. Raises UnknownModel where there is none."""
+    model = part.model or next(iter(face_restorers(source)), "")
+    if not model:
+        raise _none_of(Kind.FACE_RESTORER)
+    detector = part.detector or _default(source, Kind.FACE_DETECTOR)
+    return part.model_copy(update={"model": model, "detector": detector})
 
 
 def stricter(*policies: str) -> NsfwPolicy:
@@ -51,15 +70,30 @@ def _with_matting_model(source: BusinessSource, request: GenerationRequest) -> G
     return request.model_copy(update={"change_background": named})
 
 
+def _with_face_models(source: BusinessSource, request: GenerationRequest) -> GenerationRequest:
+    if request.face_restoration is None:
+        return request
+    return request.model_copy(update={"face_restoration": with_models(source, request.face_restoration)})
+
+
 def _default(source: BusinessSource, kind: Kind) -> str:
     try:
         return resolve(kind, "", source).name
     except ModelNotFound as error:
-        message = _(
-            "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
-        )
-        words = {"kind": kind.label, "file": EXAMPLES[kind], "folder": FOLDERS[kind]}
-        raise UnknownModel(message % words, field=kind) from error
+        raise _none_of(kind) from error
 
 
-EXAMPLES = {Kind.NSFW: "open_nsfw.onnx", Kind.MATTING: "u2netp.onnx"}
+def _none_of(kind: Kind) -> UnknownModel:
+    message = _(
+        "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
+    )
+    words = {"kind": kind.label, "file": EXAMPLES[kind], "folder": FOLDERS[kind]}
+    return UnknownModel(message % words, field=kind)
+
+
+EXAMPLES = {
+    Kind.NSFW: "open_nsfw.onnx",
+    Kind.MATTING: "u2netp.onnx",
+    Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",
+    Kind.FACE_RESTORER: "GFPGANv1.4.pth",
+}

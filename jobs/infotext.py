@@ -29,6 +29,8 @@ def infotext(job: Job, request: GenerationRequest, index: int) -> str:
 def postprocessing(request: GenerationRequest) -> str:
     """What A1111 writes about a picture that was only enlarged."""
     pairs = infotext_pictures.enlarging(request.upscale) if request.upscale else {}
+    if request.face_restoration:
+        pairs |= {"GFPGAN visibility": round(request.face_restoration.visibility, 3)}
     return ", ".join(_pair(key, value) for key, value in pairs.items() if value is not None)
 
 
@@ -54,6 +56,7 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
         "Schedule type": _schedule_type(request),
         "CFG scale": request.guidance_scale,
         "Seed": request.seed_of(index),
+        "Face restoration": request.face_restoration.model if request.face_restoration else None,
         "Size": f"{request.width}x{request.height}",
         "Model hash": job.checkpoint_sha256[:10] or None,
         "Model": job.checkpoint.name,

@@ -50,6 +50,7 @@ class Signal(models.TextChoices):
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 TERMINAL = frozenset(State) - ACTIVE
+FORMER_FIELDS = frozenset({"face_restorer", "face_restorer_weight"})  # of requests; they never did anything
 TRANSITIONS: dict[str, frozenset[str]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.EXPIRED, State.FAILED}),
     # Back to queued when its runner died under it.
@@ -278,7 +279,8 @@ class Job(models.Model):
 
     @property
     def generation_request(self) -> GenerationRequest:
-        return GenerationRequest.model_validate(self.request)
+        asked = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
+        return GenerationRequest.model_validate(asked)
 
     @property
     def pictures(self) -> models.QuerySet[Output]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner import catalogue
@@ -42,6 +43,7 @@ def every(
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
     yield from control_refusals.every(source, request, backend)
     yield from _faces_to_keep(request)
+    yield from _faces_by_codeformer(request)
 
 
 def forbidden_models(key: AccessKey | None, files: Resolution) -> Iterator[Refused]:
@@ -91,6 +93,21 @@ def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:
     if request.face_identity:
         message = _("The identity of a face can only be kept by an IP-Adapter face model, and there is none.")
         yield Unsupported(message, field="face_identity")
+
+
+def is_codeformer(name: str) -> bool:
+    """Whatever the file is called that a client means by it."""
+    return name.lower().replace("-", "").replace("_", "").startswith("codeformer")
+
+
+CODEFORMER = gettext_lazy(
+    "CodeFormer's licence forbids commercial use, so it is not used here; GFPGAN restores faces"
+)
+
+
+def _faces_by_codeformer(request: GenerationRequest) -> Iterator[Refused]:
+    if request.face_restoration and is_codeformer(request.face_restoration.model):
+        yield Unsupported(f"{CODEFORMER}.", field="face_restoration")
 
 
 def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:

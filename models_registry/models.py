@@ -40,6 +40,8 @@ class Kind(models.TextChoices):
     PREPROCESSOR = "preprocessor", _("preprocessor")
     MATTING = "matting", _("matting model")
     NSFW = "nsfw", _("NSFW detector")
+    FACE_DETECTOR = "face_detector", _("face detector")
+    FACE_RESTORER = "face_restorer", _("face restorer")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -73,7 +75,7 @@ class ModelFile(models.Model):
 
     KIND: ClassVar[str] = ""
 
-    kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.UNKNOWN)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind, default=Kind.UNKNOWN)
     family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
     name = models.CharField(
         _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
@@ -191,6 +193,8 @@ FOLDERS: dict[str, str] = {
     Kind.PREPROCESSOR: "preprocessors",
     Kind.MATTING: "matting",
     Kind.NSFW: "nsfw",
+    Kind.FACE_DETECTOR: "face_detection",
+    Kind.FACE_RESTORER: "face_restoration",
 }
 
 
@@ -287,3 +291,23 @@ class NsfwDetector(ModelFile):
         proxy = True
         verbose_name = _("NSFW detector")
         verbose_name_plural = _("NSFW detectors")
+
+
+class FaceDetector(ModelFile):
+    KIND = Kind.FACE_DETECTOR
+    objects: ClassVar[OfKind] = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("face detector")
+        verbose_name_plural = _("face detectors")
+
+
+class FaceRestorer(ModelFile):
+    KIND = Kind.FACE_RESTORER
+    objects: ClassVar[OfKind] = OfKind()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("face restorer")
+        verbose_name_plural = _("face restorers")

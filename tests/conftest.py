@@ -13,7 +13,7 @@ from django.utils import translation
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission import Submission
-from models_registry.models import Family, Kind, ModelFile, WorkflowTemplate
+from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
 
 SECRET_KEY = "only for tests"
@@ -80,6 +80,18 @@ def checkpoint(db) -> ModelFile:
         sha256=hashlib.sha256(b"shapes").hexdigest(),
         is_default=True,
     )
+
+
+@pytest.fixture
+def face_models(db) -> dict[str, ModelFile]:
+    """One that finds faces and one that restores them, by kind."""
+    files = {Kind.FACE_DETECTOR: "yunet.onnx", Kind.FACE_RESTORER: "GFPGANv1.4.pth"}
+    return {
+        kind: ModelFile.objects.create(
+            kind=kind, name=name.rpartition(".")[0], path=f"{FOLDERS[kind]}/{name}", sha256=digit * 64
+        )
+        for digit, (kind, name) in zip("df", files.items(), strict=True)
+    }
 
 
 @pytest.fixture

@@ -29,10 +29,12 @@ FOLDERS = {
     "controlnet": "controlnet",
     "upscaler": "upscalers",
     "matting": "matting",
+    "face_detector": "face_detection",
+    "face_restorer": "face_restoration",
 }
 
 
-SUFFIXES = {"matting": ".onnx"}
+SUFFIXES = {"matting": ".onnx", "face_detector": ".onnx", "face_restorer": ".pth"}
 
 
 def demo_file(path: str) -> ModelFile:

@@ -25,6 +25,8 @@ KINDS = (
     "preprocessor",
     "matting",
     "nsfw",
+    "face_detector",
+    "face_restorer",
 )
 
 

@@ -23,6 +23,8 @@ from models_registry.models import (
     Checkpoint,
     ControlNet,
     Embedding,
+    FaceDetector,
+    FaceRestorer,
     Lora,
     Matting,
     ModelFile,
@@ -61,7 +63,18 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-@admin.register(Lora, Vae, ControlNet, Embedding, Upscaler, Matting, NsfwDetector, Preprocessor)
+@admin.register(
+    Lora,
+    Vae,
+    ControlNet,
+    Embedding,
+    Upscaler,
+    Matting,
+    NsfwDetector,
+    FaceDetector,
+    FaceRestorer,
+    Preprocessor,
+)
 class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
     form = ModelFileForm
     fields = [*DECIDED, *FOUND, *STATE]

@@ -44,6 +44,8 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Upscalers"), "zoom_in", "models_registry_upscaler"),
             (_("Matting"), "content_cut", "models_registry_matting"),
             (_("NSFW detectors"), "visibility_off", "models_registry_nsfwdetector"),
+            (_("Face detectors"), "familiar_face_and_zone", "models_registry_facedetector"),
+            (_("Face restorers"), "face_retouching_natural", "models_registry_facerestorer"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
         ],
     ),

@@ -31,8 +31,14 @@ LORA = "loras/atelier-night.safetensors"
 
 
 @pytest.fixture(scope="session")
-def runner_url() -> Iterator[str]:
+def studio() -> Iterator[Studio]:
     studio = Studio.of_the_demo()
+    yield studio
+    studio.close()
+
+
+@pytest.fixture(scope="session")
+def runner_url(studio: Studio) -> Iterator[str]:
     application = Door(studio.engine, TOKEN, SLOTS).application()
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -42,7 +48,6 @@ def runner_url() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
-    studio.close()
 
 
 @pytest.fixture

@@ -5,7 +5,11 @@ import threading
 import pytest
 from PIL import Image, ImageDraw
 
+from gpu_runner.shelf import Item
+from models_registry.models import Kind, ModelFile
+from tests.gpu_runner import face_files
 from tests.judge import judge
+from tests.studio import demo_file
 
 webuiapi = pytest.importorskip("webuiapi")
 
@@ -99,6 +103,24 @@ def test_it_enlarges_a_picture(api) -> None:
         Image.new("RGB", (64, 64), "red"), upscaler_1="Lanczos", upscaling_resize=2
     )
     assert (result.image.size, result.image.getpixel((64, 64))) == ((128, 128), (255, 0, 0))
+
+
+def test_it_restores_the_face_of_a_photograph(api, studio) -> None:
+    """By the detector that ships, and a restorer that paints faces green: no file of GFPGAN's is small enough to ship."""
+    sha256 = "f" * 64
+    studio.store._shelf.put(f"face_restorer:{sha256}", Item(face_files.painter(key=sha256), 1))
+    for kind, path, digest in (
+        (Kind.FACE_DETECTOR, face_files.YUNET, demo_file(face_files.YUNET).sha256),
+        (Kind.FACE_RESTORER, "face_restoration/GFPGANv1.4.pth", sha256),
+    ):
+        ModelFile.objects.create(kind=kind, name=path.rpartition("/")[2], path=path, sha256=digest)
+    before = face_files.photograph()
+    result = api.extra_single_image(before, gfpgan_visibility=1, upscaling_resize=1)
+    assert result.image.getpixel((162, 120)) == (0, 255, 0)
+    assert result.image.crop((0, 200, 320, 320)).tobytes() == before.crop((0, 200, 320, 320)).tobytes()
+    assert "GFPGAN" in [restorer["name"] for restorer in api.get_face_restorers()]
+    drawn = api.txt2img(**CIRCLE, restore_faces=True)
+    assert (drawn.info["restore_faces"], shown(drawn.image)) == (True, ("red", "circle", "blue"))
 
 
 @pytest.mark.parametrize(

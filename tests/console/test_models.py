@@ -3,7 +3,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from models_registry import tasks
-from models_registry.models import Kind, ModelFile, ScanRun
+from models_registry.models import FOLDERS, Kind, ModelFile, ScanRun
 
 LIST = "/admin/models_registry/checkpoint/"
 
@@ -22,6 +22,19 @@ def test_each_kind_has_its_own_list(ops, checkpoint):
     assert "shapes" in ops.get(LIST).content.decode()
     assert "shapes" not in ops.get("/admin/models_registry/lora/").content.decode()
     assert "shapes" in ops.get("/admin/models_registry/modelfile/").content.decode()
+
+
+@pytest.mark.parametrize("kind", [Kind.FACE_DETECTOR, Kind.FACE_RESTORER])
+def test_what_restores_faces_has_its_lists_too(ops, db, kind):
+    page = f"/admin/models_registry/{kind.replace('_', '')}/"
+    file = ModelFile.objects.create(
+        kind=kind, name="mine", path=f"{FOLDERS[kind]}/mine.onnx", sha256="ab" * 32
+    )
+    assert "mine" in ops.get(page).content.decode()
+    shown = ops.get(f"{page}{file.pk}/change/").content.decode()
+    assert (str(Kind(kind).label) in shown, file.path in shown) == (True, True)
+    assert page in ops.get("/admin/").content.decode()
+    assert f'value="{kind}"' in ops.get(f"{page}upload/").content.decode()
 
 
 def test_what_the_scan_found_cannot_be_edited(ops, checkpoint):

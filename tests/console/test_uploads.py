@@ -13,6 +13,8 @@ from models_registry.models import Kind, ModelFile
 PAGE = "/admin/models_registry/checkpoint/upload/"
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
+YUNET = NIGHT.parents[1] / "face_detection" / "yunet_n_640_640.onnx"
+
 
 @pytest.fixture
 def root(settings, tmp_path):
@@ -75,6 +77,17 @@ def test_an_uploaded_file_is_in_its_place_and_in_the_registry(upload, root):
     assert (file.kind, file.name, file.path) == (Kind.LORA, "night", "loras/night.safetensors")
     assert (root / file.path).read_bytes() == NIGHT.read_bytes()
     assert left_in(root) == ["night.safetensors"]
+
+
+def test_an_uploaded_face_detector_is_put_where_the_scan_looks_for_it(upload, root):
+    assert upload("yunet.onnx", YUNET.read_bytes(), Kind.FACE_DETECTOR).status_code == 200
+    assert ModelFile.objects.get().path == "face_detection/yunet.onnx"
+
+
+def test_a_face_detector_is_no_face_restorer(upload, root):
+    answer = upload("yunet.onnx", YUNET.read_bytes(), Kind.FACE_RESTORER)
+    assert "By its tensors this is: face detector." in answer.json()["error"]
+    assert left_in(root) == []
 
 
 def test_a_scan_afterwards_finds_nothing_new(upload, root):

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -11,7 +12,11 @@ from django.core.management import CommandError, call_command
 
 from models_registry.models import Kind, ModelFile
 from models_registry.scan import scan
+from tests.gpu_runner.face_files import write_painter
 from tests.gpu_runner.onnx_files import sigmoid_of_the_first_channel
+from tests.studio import DEMO_MODELS
+
+YUNET = DEMO_MODELS / "face_detection" / "yunet_n_640_640.onnx"
 
 LORA = {
     "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": [4, 768],
@@ -62,6 +67,24 @@ def test_an_onnx_file_is_known_by_its_graph(root):
     file = ModelFile.objects.get()
     assert (file.kind, file.family, file.name, file.problem) == ("matting", "unknown", "reddest", "")
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_finds_and_what_restores_faces_is_known_by_its_graph_and_its_tensors(root):
+    (root / "misplaced").mkdir()
+    shutil.copy(YUNET, root / "misplaced" / "any.onnx")
+    gfpgan = {"toRGB.0.weight": [3, 2, 1, 1], "stylegan_decoder.style_mlp.1.weight": [2, 2]}
+    safetensors(root / "misplaced" / "cat.safetensors", gfpgan)
+    scan()
+    found = ModelFile.objects.order_by("name").values_list("name", "kind", "problem")
+    assert list(found) == [("any", Kind.FACE_DETECTOR, ""), ("cat", Kind.FACE_RESTORER, "")]
+
+
+def test_a_pickled_face_restorer_is_one_by_its_folder(root):
+    write_painter(root, "GFPGANv1.4.pth")
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.name, file.problem) == (Kind.FACE_RESTORER, "GFPGANv1.4", "")
+    assert file.path == "face_restoration/GFPGANv1.4.pth"
 
 
 def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint
-from jobs.as_curl import Asked, Base64, command, loras_in_the_prompt, refuse_all_but
+from jobs.as_curl import Asked, Base64, command, loras_in_the_prompt, refuse_all_but, restores_faces
 
 from .img2img import CONTENTS, RESIZE_MODES
 
@@ -44,7 +44,7 @@ OPTIONS = {
     "sgm_noise_multiplier": "sgm_noise_multiplier",
     "eta_noise_seed_delta": "eta_noise_seed_delta",
 }
-ELSEWHERE = {"task", "num_images", "batch_size", "refiner", "hires", "loras"}
+ELSEWHERE = {"task", "num_images", "batch_size", "refiner", "hires", "loras", "face_restoration"}
 IMG2IMG = {"init_images", "strength", "resize_mode", "inpaint", "initial_noise_multiplier"}
 UNASKED = GenerationRequest()
 
@@ -66,16 +66,20 @@ def curl(asked: Asked) -> str:
         }
     body |= _second_pass(request.hires) if request.hires else {}
     body |= _from_a_picture(asked) if request.task == "img2img" else {}
+    body |= {"restore_faces": True} if restores_faces(request) else {}
     body["override_settings"] = _options(request)
     return command(f"{asked.base}/sdapi/v1/{request.task}", CREDENTIALS, body=body)
 
 
 def _options(request: GenerationRequest) -> dict[str, Any]:
-    return {
+    options = {
         theirs: getattr(request, ours)
         for ours, theirs in OPTIONS.items()
         if getattr(request, ours) != getattr(UNASKED, ours)
     }
+    if request.face_restoration:
+        options["face_restoration_model"] = request.face_restoration.model
+    return options
 
 
 def _second_pass(hires: Hires) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
@@ -24,6 +23,7 @@ from . import options, pictures
 from .authentication import DIALECT
 from .coercion import Coercion, Invalid, array, boolean, integer, mapping, not_null, number, string
 from .errors import Unprocessable, WireError
+from .faces import by_visibility
 from .fields import Field, parse
 from .limits import bounds_as_on_the_wire
 from .links import followed
@@ -92,7 +92,6 @@ FIELDS: dict[str, Field] = {
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
-    _refuse_faces(parameters)
     files = [pictures.decode(image) for image in _images(operation, followed(body, key.source))]
     settings = options.Snapshot(key, {}, restore=True)
     return Submission(
@@ -105,13 +104,6 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         pictures={pictures.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
-
-
-def _refuse_faces(parameters: dict[str, Any]) -> None:
-    for name in ("gfpgan_visibility", "codeformer_visibility"):
-        if parameters[name]:
-            why = _("faces cannot be restored here: there is no face detection model to find them with")
-            raise Unprocessable.unsupported(("body", name), why)
 
 
 def _images(operation: str, body: dict[str, Any]) -> list[Any]:
@@ -141,6 +133,7 @@ def _request(
         "checkpoint": settings["sd_model_checkpoint"] or "",
         **settings.output_file,
         "upscale": _upscale(parameters, source),
+        "face_restoration": by_visibility(parameters, source),
     }
     try:
         return GenerationRequest.model_validate(wanted)

@@ -49,6 +49,8 @@ WIRE_NAMES: dict[str, str] = {
     "refiner": "refiner_checkpoint",
     "refiner.switch_at": "refiner_switch_at",
     "upscaler": "override_settings",
+    "face_restoration": "restore_faces",
+    "face_restoration.visibility": "gfpgan_visibility",
     "loras": "prompt",
 }
 BOUNDS: dict[str, tuple[str, str, str]] = {

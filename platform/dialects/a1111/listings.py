@@ -17,6 +17,7 @@ from models_registry.selectors import list_for, styles_for
 
 from .base import WireView
 from .command_flags import FLAGS
+from .faces import face_restorers
 from .samplers import samplers, schedulers
 
 Answer = Callable[[AccessKey], Any]
@@ -135,7 +136,7 @@ READABLE: dict[str, Answer] = {
     "latent-upscale-modes": lambda key: [{"name": mode.name} for mode in LATENT_MODES],
     "sd-vae": vaes,
     "hypernetworks": lambda key: [],
-    "face-restorers": lambda key: [],
+    "face-restorers": face_restorers,
     "realesrgan-models": lambda key: [],
     "prompt-styles": prompt_styles,
     "embeddings": embeddings,

@@ -64,8 +64,10 @@ OPTIONS: dict[str, Option] = {
     "n_rows": Option(-1, HONOURED),
     "return_mask": Option(False, HONOURED),
     "return_mask_composite": Option(False, HONOURED),
-    "face_restoration": Option(False, FIXED),
-    "face_restoration_model": Option("CodeFormer", HARMLESS),
+    "face_restoration": Option(False, HONOURED),
+    "face_restoration_model": Option(
+        "GFPGAN", HONOURED
+    ),  # the original's CodeFormer is not for commercial use
     "code_former_weight": Option(0.5, HARMLESS),
     "upscaler_for_img2img": Option(None, HONOURED),
     "initial_noise_multiplier": Option(1.0, HONOURED),

@@ -56,6 +56,7 @@ OVERRIDES: dict[str, str] = {
     "ENSD": "eta_noise_seed_delta",
     "RNG": "randn_source",
     "VAE": "sd_vae",
+    "Face restoration": "face_restoration_model",
     "Conditional mask weight": "inpainting_mask_weight",
     "Noise multiplier": "initial_noise_multiplier",
     "Extra noise": "img2img_extra_noise",
@@ -99,9 +100,7 @@ OLDER_NAMES = {
 TOLD = frozenset(
     {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Init image hash", "Version", "User"}
 )
-READ_IN_CODE = frozenset(
-    {"Sampler", "Schedule type", "Face restoration", "Mask mode", "Masked content", "Inpaint area"}
-)
+READ_IN_CODE = frozenset({"Sampler", "Schedule type", "Mask mode", "Masked content", "Inpaint area"})
 UNDERSTOOD = FIELDS.keys() | OF_TXT2IMG.keys() | OF_IMG2IMG.keys() | OVERRIDES.keys() | TOLD | READ_IN_CODE
 
 

@@ -16,6 +16,7 @@ from . import options, pictures
 from .authentication import DIALECT
 from .controlnet_units import read_controls
 from .errors import Unprocessable
+from .faces import face_restoration
 from .fields import IMG2IMG, TXT2IMG, Field, parse
 from .hires import hires
 from .img2img import img2img, init_files, mask_file
@@ -107,6 +108,7 @@ def _generation_request(
         **sampling(sampler, parameters, settings),
         **noise(parameters, settings),
         **model_choice(parameters, settings, source),
+        "face_restoration": face_restoration(parameters, settings, source),
         **_numbers(parameters),
         **begin,
     }

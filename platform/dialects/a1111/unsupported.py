@@ -20,7 +20,6 @@ def _one(value: Any) -> bool:
 
 
 ASKS_FOR_NOTHING: dict[str, Callable[[Any], bool]] = {
-    "restore_faces": _off,
     "latent_mask": _off,
 }
 

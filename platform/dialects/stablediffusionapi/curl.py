@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest, Inpaint
-from jobs.as_curl import Asked, command, no_words, refuse_all_but, sampler_and_scheduler, within
+from jobs.as_curl import (
+    Asked,
+    command,
+    no_words,
+    refuse_all_but,
+    restores_faces,
+    sampler_and_scheduler,
+    within,
+)
 from jobs.picture_urls import input_url
 
 from .fields import LARGEST, MOST_SAMPLES, SMALLEST
@@ -25,7 +33,16 @@ WORDS = {
     "width": "width",
     "height": "height",
 }
-ELSEWHERE = ("batch_size", "sampler", "scheduler", "loras", "init_images", "strength", "inpaint")
+ELSEWHERE = (
+    "batch_size",
+    "sampler",
+    "scheduler",
+    "loras",
+    "init_images",
+    "strength",
+    "inpaint",
+    "face_restoration",
+)
 
 
 def curl(asked: Asked) -> str:
@@ -34,6 +51,7 @@ def curl(asked: Asked) -> str:
     _within_bounds(request)
     body = {theirs: getattr(request, ours) for ours, theirs in WORDS.items()}
     body |= {"scheduler": sampler_and_scheduler(request), "enhance_prompt": False}
+    body |= {"face_enhance": True} if restores_faces(request) else {}
     if request.loras:
         body |= {
             "lora_model": ",".join(lora.name for lora in request.loras),

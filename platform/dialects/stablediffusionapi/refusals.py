@@ -36,6 +36,9 @@ WIRE_NAMES: dict[str, str] = {
     "controls": "controlnet_type",
     "preprocessor": "controlnet_type",
     "upscaler": "upscale",
+    "face_restorer": "face_enhance",
+    "face_detector": "face_enhance",
+    "face_restoration": "face_enhance",
     "nsfw": "safety_checker",
     "callback": "webhook",
 }

@@ -75,6 +75,7 @@ def _generation(
         "num_inference_steps": _steps(endpoint, values),
         "seed": random_seed() if values["seed"] is None else values["seed"],
         "nsfw": _nsfw(values),
+        "face_restoration": _faces(values),
         **words(values, source),
         **sampling(
             values["scheduler"] or DEFAULT,
@@ -103,6 +104,10 @@ def _nsfw(values: dict[str, Any]) -> dict[str, str]:
     if not values["safety_checker"]:
         return {}
     return {"policy": SAFETY_TYPES[values["safety_checker_type"] or "sensitive_content_text"]}
+
+
+def _faces(values: dict[str, Any]) -> dict[str, Any] | None:
+    return {} if values["face_enhance"] else None
 
 
 def _pictures(
@@ -173,6 +178,7 @@ def _upscale(
             "scale": UPSCALE if values["scale"] is None else values["scale"],
             "upscaler": upscaler(values["model_id"] or "", source),
         },
+        "face_restoration": _faces(values),
     }
 
 

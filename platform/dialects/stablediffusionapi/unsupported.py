@@ -28,8 +28,6 @@ def _asked_for(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[str
         yield "self_attention", _("there is no self-attention guidance")
     if values.get("multi_lingual") and not _is_plain(values):
         yield "multi_lingual", _("there is no translator; write the prompt in English")
-    if values.get("face_enhance"):
-        yield "face_enhance", _("there is no face detection model to find faces with")
     if _begins_with_a_picture(endpoint, values):
         for name in SECOND_PASS:
             if values.get(name):

@@ -11,6 +11,7 @@ from jobs.as_curl import (
     loras_in_the_prompt,
     no_words,
     refuse_all_but,
+    restores_faces,
     sampler_and_scheduler,
     within,
 )
@@ -37,7 +38,16 @@ OVERRIDES = {
     "vae": "sd_vae",
     "tiling": "tiling",
 }
-ELSEWHERE = ("num_images", "sampler", "scheduler", "checkpoint", "output_format", "hires", "loras")
+ELSEWHERE = (
+    "num_images",
+    "sampler",
+    "scheduler",
+    "checkpoint",
+    "output_format",
+    "hires",
+    "loras",
+    "face_restoration",
+)
 IMAGE = ("init_images", "strength", "resize_mode", "initial_noise_multiplier", "inpaint")
 
 
@@ -54,6 +64,7 @@ def curl(asked: Asked) -> str:
         "n_iter": request.num_images // request.batch_size,
         "sampler_index": sampler_and_scheduler(request),
     }
+    body |= {"restore_faces": True} if restores_faces(request) else {}
     body |= _second_pass(request.hires) if request.hires else {}
     body |= _from_pictures(asked) if request.task == "img2img" else {}
     body["alwayson_scripts"] = _scripts(request, asked)

@@ -28,12 +28,6 @@ HIRES_STRENGTH = 0.7
 MULTIPLE = 8
 
 
-def refuse_faces(asked: bool, field: str) -> None:
-    if asked:
-        message = _("%(field)s: faces cannot be restored here, there is no model to find and draw them.")
-        raise WireError(message % {"field": field})
-
-
 def sampling(name: str, field: str) -> dict[str, str]:
     """Clients of this vendor are told of a name that is unknown."""
     sampler, scheduler = catalogue.resolve(name)

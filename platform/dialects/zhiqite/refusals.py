@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-FACES = _("this needs models that find and know faces, and there are none here")
+FACES = _("this needs models that know whose a face is, and there are none here")
+FINDING = _("faces are found here only where they are to be restored")
 WORDS = _("this needs a language model, and there is none here")
 SEEING = _("this needs a model that describes pictures, and there is none here")
 TRAINING = _("models are not trained here; put their files into the registry")
@@ -14,8 +15,7 @@ REFUSED = {
     "roop": FACES,
     "v2/roop": FACES,
     "face/fusion": FACES,
-    "face/detection": FACES,
-    "faceRestore": FACES,
+    "face/detection": FINDING,
     "instantID": FACES,
     "hair/change": FACES,
     "interrogate": SEEING,

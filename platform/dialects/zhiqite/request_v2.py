@@ -44,7 +44,6 @@ def read_submission(operation: str, key: AccessKey, asked: Drawing, base_url: st
 
 def _request(operation: str, asked: Drawing, source: BusinessSource, inputs: Inputs) -> GenerationRequest:
     scripts, overrides = asked.alwayson_scripts, asked.alwayson_scripts.override_settings
-    drawing.refuse_faces(asked.restore_faces, "restore_faces")
     _refuse_adetailer(scripts.ADetailer)
     walk = drawing.sampling(asked.sampler_index, "sampler_index")
     wanted = {
@@ -55,6 +54,7 @@ def _request(operation: str, asked: Drawing, source: BusinessSource, inputs: Inp
         "vae": drawing.vae(scripts.sd_vae or overrides.sd_vae),
         "clip_skip": overrides.CLIP_stop_at_last_layers,
         "tiling": overrides.tiling,
+        "face_restoration": {} if asked.restore_faces else None,
         "output_format": drawing.output_format(scripts.output_image_format),
         "preview_every": drawing.PREVIEW_EVERY,
         "width": asked.width,

@@ -51,7 +51,6 @@ def read_submission(operation: str, key: AccessKey, asked: DrawingV3, base_url: 
 
 
 def _common(asked: DrawingV3, source: BusinessSource) -> dict[str, Any]:
-    drawing.refuse_faces(asked.restoreFaces, "restoreFaces")
     if asked.scriptName not in NOTHING:
         raise WireError(_("scriptName: there are no scripts here"))
     external = asked.saasDrawingExternalImageParameterBO
@@ -65,6 +64,7 @@ def _common(asked: DrawingV3, source: BusinessSource) -> dict[str, Any]:
         "checkpoint": external.baseModelCode,
         "vae": drawing.vae(external.vaeName),
         "tiling": asked.tilling,
+        "face_restoration": {} if asked.restoreFaces else None,
         "output_format": drawing.output_format(external.targetImageFormat),
         "preview_every": drawing.PREVIEW_EVERY,
         "width": asked.width,

@@ -149,6 +149,18 @@ class SuperResolution(Enlarge):
         return first.name if first else upscalers.LANCZOS
 
 
+class FaceRestore(Tool):
+    """The faces alone; the rest of the picture stays as it is."""
+
+    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+        return {
+            "task": "upscale",
+            "init_images": (inputs.fetched(self.sourceImage),),
+            "upscale": {"scale": 1, "upscaler": upscalers.NONE},
+            "face_restoration": {},
+        }
+
+
 class Watermark(Tool):
     """Words in a corner; the picture itself stays as it is."""
 
@@ -203,6 +215,7 @@ TOOLS: dict[str, type[Tool]] = {
     "superResolution": SuperResolution,
     "rembg": Rembg,
     "cnt/preview": ControlPreview,
+    "faceRestore": FaceRestore,
     "watermark/add": Watermark,
 }
 

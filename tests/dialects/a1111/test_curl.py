@@ -42,10 +42,11 @@ def pasted(command: str, tmp_path) -> bytes:
             "seed_resize_from_h": 64,
         },
         {"seed": 1, "sampler_name": "Euler a", "eta": 0.7, "s_noise": 1.1, "scheduler": "Karras"},
+        {"seed": 1, "restore_faces": True, "override_settings": {"face_restoration_model": "GFPGANv1.4"}},
         {"seed": 1, "override_settings": {"CLIP_stop_at_last_layers": 2, "emphasis": "No norm"}},
     ],
 )
-def test_the_command_asks_for_an_equal_request(alice, tmp_path, asked: dict[str, Any]):
+def test_the_command_asks_for_an_equal_request(alice, face_models, tmp_path, asked: dict[str, Any]):
     job = alice.submit(subseed=asked.pop("subseed", 0), **asked)
     command = said(job).command
     assert command.startswith("curl -sS http://here/sdapi/v1/txt2img")

@@ -77,7 +77,7 @@ def test_the_model_is_changed_only_where_the_option_allows_it(alice) -> None:
     assert request_of(alice, infotext=text).checkpoint == "second"
 
 
-def test_faces_that_were_restored_are_refused_by_their_field(alice) -> None:
+def test_faces_that_were_restored_need_the_models_for_it(alice) -> None:
     response = alice.post("txt2img", {"infotext": "x\nSteps: 5, Sampler: Euler, Face restoration: GFPGAN"})
     assert response.json()["detail"][0]["loc"] == ["body", "restore_faces"]
 

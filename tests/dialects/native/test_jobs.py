@@ -31,6 +31,26 @@ def test_a_drawn_job_has_its_pictures_cost_and_timeline(alice, work):
     assert body["queue"] is None
 
 
+def test_faces_are_restored_by_the_registrys_models(alice, face_models):
+    job = alice.submit(face_restoration={"visibility": 0.5})
+    asked = {"model": "GFPGANv1.4", "detector": "yunet", "visibility": 0.5}
+    assert alice.job(job)["request"]["face_restoration"] == asked
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({}, "GFPGANv1.4.pth in the folder face_restoration"),
+        ({"model": "CodeFormer"}, "licence forbids commercial use"),
+        ({"visibility": 1.5}, "less than or equal to 1"),
+    ],
+)
+def test_faces_that_cannot_be_restored_are_a_problem_with_its_reason(alice, part, told):
+    response = alice.post("jobs", {"prompt": "a face", "face_restoration": part})
+    assert 400 <= response.status_code < 500
+    assert told in response.content.decode()
+
+
 def test_a_failed_job_tells_why(alice, work, fake_runner):
     fake_runner.behaviour = fails_with_oom
     job = alice.submit()

@@ -246,6 +246,19 @@ def test_super_resolution_enlarges_and_answers_with_one_url(alice, red, work):
     assert alice.ask(f"v3/fetch/{told['id']}")["output"].endswith("/0.png")
 
 
+def test_face_enhance_restores_faces_of_drawn_and_of_enlarged_pictures(alice, red, face_models):
+    assert alice.request(face_enhance="yes").face_restoration.model == "GFPGANv1.4"
+    alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=True)
+    job = Job.objects.latest("created_at")
+    assert (job.generation_request.task, job.generation_request.face_restoration.visibility) == ("upscale", 1)
+
+
+def test_face_enhance_without_its_models_names_the_file_at_its_field(alice):
+    told = alice.refused(face_enhance="yes")
+    assert "GFPGANv1.4.pth in the folder face_restoration" in json.dumps(told)
+    assert "face_enhance" in json.dumps(told)
+
+
 def test_a_cropped_picture_is_a_link_that_requests_can_name(alice):
     told = alice.ask("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
     assert (told["status"], told["messege"]) == ("success", "image uploaded")

@@ -118,9 +118,15 @@ def test_pictures_are_counted_by_both_numbers(alice):
 
 
 @pytest.mark.field("zhiqite_controlnet", "restore_faces")
-def test_faces_cannot_be_restored(alice):
+def test_faces_are_restored_where_the_registry_has_the_models(alice, face_models):
+    part = alice.draw(restore_faces=True).generation_request.face_restoration
+    assert (part.model, part.detector, part.visibility) == ("GFPGANv1.4", "yunet", 1.0)
+    assert alice.draw(restore_faces=False).generation_request.face_restoration is None
+
+
+def test_a_registry_without_them_is_told_the_file(alice):
     told = alice.refused("sd/v2/text2image", drawing(restore_faces=True))
-    assert told.startswith("restore_faces: faces cannot be restored here")
+    assert "GFPGANv1.4.pth in the folder face_restoration" in told
 
 
 @pytest.mark.field(

@@ -119,6 +119,12 @@ def test_a_preprocessor_shows_its_map(use):
     assert (unit.threshold_a, unit.threshold_b, unit.processor_res) == (60, None, None)
 
 
+def test_face_restoration_leaves_the_size_and_all_but_faces_as_they_are(use, face_models):
+    request = use("faceRestore").generation_request
+    assert (request.task, request.upscale.scale, request.upscale.upscaler) == ("upscale", 1, "None")
+    assert request.face_restoration.model == "GFPGANv1.4"
+
+
 @pytest.mark.parametrize(
     ("tool", "fields", "told"),
     [
@@ -141,7 +147,9 @@ def test_a_preprocessor_shows_its_map(use):
         ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: there is no magic"),
         ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
         ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
-        ("roop", {}, "roop: this needs models that find and know faces"),
+        ("faceRestore", {}, "GFPGANv1.4.pth in the folder face_restoration"),
+        ("roop", {}, "roop: this needs models that know whose a face is"),
+        ("face/detection", {}, "only where they are to be restored"),
         ("comfyui/text2image", {}, "Flux checkpoints cannot be drawn with here"),
         ("prompts/expand", {}, "language model"),
         ("nothing", {}, "Not Found"),

@@ -78,6 +78,10 @@ def test_from_a_picture_at_its_own_size_times_a_scale(alice, web):
     assert (request.width, request.height) == (192, 96)
 
 
+def test_faces_are_restored(alice, face_models):
+    assert text(alice, restoreFaces=True).face_restoration.model == "GFPGANv1.4"
+
+
 def test_its_task_is_asked_for_like_any_other(alice, work):
     text(alice)
     work()
@@ -88,7 +92,7 @@ def test_its_task_is_asked_for_like_any_other(alice, work):
     ("fields", "told"),
     [
         ({"prompt": "a" * 2001}, "prompt: "),
-        ({"restoreFaces": True}, "restoreFaces: faces cannot be restored"),
+        ({"restoreFaces": True}, "GFPGANv1.4.pth in the folder face_restoration"),
         ({"iterationCount": 17}, "iterationCount * singleBatchImageCount is 17"),
         ({"scriptName": "X/Y/Z plot"}, "scriptName: there are no scripts here"),
         ({"styles": ["nobody"]}, "styles: there is no nobody"),

@@ -6,6 +6,7 @@ from gpu_runner import catalogue
 from gpu_runner.request import (
     ChangeBackground,
     ControlUnit,
+    FaceRestoration,
     GenerationRequest,
     Hires,
     Inpaint,
@@ -64,7 +65,7 @@ def test_what_the_shipped_workflows_can_say(fields):
         ("subseed_strength", {"subseed_strength": 0.5}),
         ("s_churn", {"s_churn": 1.0}),
         ("eta", {"eta": 0.5}),
-        ("face_restorer", {"face_restorer": "CodeFormer"}),
+        ("face_restoration", {"face_restoration": FaceRestoration()}),
         ("nsfw", {"nsfw": Nsfw(policy="blur")}),
         ("emphasis", {"emphasis": "No norm"}),
         ("sampler", {"sampler": "PLMS"}),

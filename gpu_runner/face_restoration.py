@@ -1,0 +1,57 @@
+"""The faces of a finished picture, drawn anew by a network that knows nothing but faces, and pasted back over themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from torch import Tensor
+
+from gpu_runner import images
+from gpu_runner.asks import Aside, Ask, FaceAsk
+from gpu_runner.face_alignment import Alignment
+from gpu_runner.face_detection import find
+
+if TYPE_CHECKING:
+    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
+    from gpu_runner.onnx_models import OnnxModel
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Restored squares and where they belong. Pasting needs no device: it is left for those who write the file."""
+
+    patches: tuple[tuple[Alignment, Tensor], ...] = ()
+    visibility: float = 1.0
+
+    def over(self, picture: Image.Image) -> Image.Image:
+        """The same picture where there are none."""
+        if not self.patches:
+            return picture
+        restored = picture.copy()
+        for alignment, pixels in self.patches:
+            alignment.paste(images.from_tensor(pixels), restored, self.visibility)
+        return restored
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    detector: OnnxModel
+    restorer: LoadedFaceRestorer
+    visibility: float
+
+    def patches(self, picture: Image.Image) -> Generator[Ask | Aside, Any, Patches]:
+        """Every face is cut from the picture as it is, so that neighbours do not see each other restored."""
+        found = []
+        for alignment, square in (yield Aside(partial(_squares, self.detector, picture))):
+            restored = yield FaceAsk(self.restorer, square)
+            found.append((alignment, restored.cpu()))
+        return Patches(tuple(found), self.visibility)
+
+
+def _squares(detector: OnnxModel, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
+    alignments = [Alignment.of(face.points) for face in find(detector, picture)]
+    return [(alignment, images.to_tensor(alignment.cut(picture))) for alignment in alignments]
