@@ -32,7 +32,10 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
     # Registered before the first look, so that an end between the look and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        if _STATE.first(job_id=job_id) not in TERMINAL:
+        state = _STATE.first(job_id=job_id)
+        if state is None:
+            raise Job.DoesNotExist
+        if state not in TERMINAL:
             ended.wait(timeout_s)
         job = _JOB.first(job_id=job_id)
         if job is None:
