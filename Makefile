@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV = .venv/bin/
+PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
 PREFLIGHT = $(PYTHON) platform/launch/preflight.py
 
 .PHONY: run test unit lint format bench demo-models tour locks messages
@@ -11,11 +12,11 @@ run:  ## start everything and show a first picture
 	@$(PREFLIGHT) venv locks/dev.txt
 
 test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
-	$(VENV)python -m pytest
-	$(VENV)python tests/postgres.py $(VENV)python -m pytest tests/jobs tests/access tests/dialects
+	$(PYTEST)
+	$(VENV)python tests/postgres.py $(PYTEST) tests/jobs tests/access tests/dialects tests/statements
 
 unit: .venv-dev  ## the quick part
-	$(VENV)python -m pytest -m "not demo and not processes"
+	$(PYTEST) -m "not demo and not processes"
 
 lint: .venv-dev  ## format, lint, types, migrations
 	$(VENV)ruff format --check .
