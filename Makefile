@@ -38,8 +38,10 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.export
 	$(VENV)python -m demo.make_vae
 	$(VENV)python -m demo.train_lora night
+	$(VENV)python -m demo.train_lora rings
 	$(VENV)python -m demo.train_embedding
 	$(VENV)python -m demo.train_checkpoint
+	$(VENV)python -m demo.train_controlnet
 	$(VENV)python -m demo.train_upscaler
 
 tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium)

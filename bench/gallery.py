@@ -102,9 +102,17 @@ def relatives(studio: Studio) -> list[Cell]:
         )
         for weight in (0.0, 0.3, 0.6, 1.0)
     ]
+    ring = "a white circle on a black background"
+    rings = [
+        (
+            f"rings {weight}",
+            later(studio.begin(prompt=ring, seed=3, loras=(LoraUse(name="atelier-rings", unet=weight),))),
+        )
+        for weight in (0.5, 1.0)
+    ]
     sepia = later(studio.begin(prompt=STAR, seed=4, vae="atelier-sepia"))
     plum = later(studio.begin(prompt="atelier-plum", seed=2, embeddings=("atelier-plum",)))
-    return [*night, ("VAE sepia", sepia), ("embedding plum", plum)]
+    return [*night, *rings, ("VAE sepia", sepia), ("embedding plum", plum)]
 
 
 def inpaintings(studio: Studio) -> list[Cell]:

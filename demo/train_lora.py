@@ -19,7 +19,7 @@ from demo.looks import LOOKS
 
 RANK, ALPHA = 8, 8.0
 WITH_CONVOLUTIONS = {"rings"}
-STEPS = {"night": 400, "rings": 700}
+STEPS = {"night": 400, "rings": 1500}
 
 
 class LowRank(nn.Module):
