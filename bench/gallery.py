@@ -162,7 +162,7 @@ def main() -> None:
     sheet("schedules", schedules(studio))
     sheet("words", words(studio))
     sheet("variations", variations(studio))
-    sheet("relatives", relatives(studio), 7)
+    sheet("relatives", relatives(studio), 8)
     sheet("inpainting", inpaintings(studio))
     sheet("hires", second_passes(studio), 5)
     if (DEMO_MODELS / "controlnet" / "atelier-canny.safetensors").is_file():
