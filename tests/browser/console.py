@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
+
+SETTLED_MS = 15_000
 
 
 class Console:
@@ -57,6 +60,8 @@ class Console:
 
     def shot(self, name: str, wait_for_pictures: bool = True) -> None:
         if wait_for_pictures:
-            self.page.wait_for_load_state("networkidle")
+            # For the picture's sake only: now and then Chromium never says that it is idle.
+            with suppress(TimeoutError):
+                self.page.wait_for_load_state("networkidle", timeout=SETTLED_MS)
         taken = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
         taken.save(self.pictures / f"{name}.webp", lossless=True, method=6)
