@@ -20,6 +20,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 NEEDED_PYTHON = (3, 11)
 GIB = 1024**3
+UNSPEAKABLE = ("%", " ;", "\n")  # supervisord's configuration has no way to write them
 
 
 def refuse(reason: str) -> None:
@@ -58,6 +59,8 @@ def check_port(port: str) -> None:
 
 
 def check_data_dir(path: str) -> None:
+    if any(mark in path for mark in UNSPEAKABLE):
+        refuse("DATA_DIR may not contain %, a line break, or a semicolon after a space: " + repr(path))
     try:
         os.makedirs(path, exist_ok=True)
         probe = os.path.join(path, ".writable")

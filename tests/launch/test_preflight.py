@@ -24,6 +24,13 @@ def test_a_data_dir_is_free_again_when_the_process_has_ended(tmp_path):
     preflight.hold(str(tmp_path), "8413")
 
 
+@pytest.mark.parametrize("name", ["50%", "a ;b", "a\nb"])
+def test_a_name_that_supervisord_cannot_read_is_refused(tmp_path, name):
+    with pytest.raises(SystemExit, match="DATA_DIR may not contain"):
+        preflight.check_data_dir(str(tmp_path / name))
+    assert not list(tmp_path.iterdir())
+
+
 def test_secrets_are_kept_and_private(tmp_path):
     made = preflight.demo_secrets(str(tmp_path))
     assert preflight.demo_secrets(str(tmp_path)) == made
