@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 from rest_framework.exceptions import APIException
@@ -81,6 +82,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return answer(WireError.invalid(error), context)
         case RequestDataTooBig():
             return answer(WireError(Code.PARAMETER, _("The request body is too large.")), context)
+        case UnreadablePostError():
+            return answer(WireError(Code.PARAMETER, _("The request body cannot be read.")), context)
         case APIException():
             return answer(WireError(Code.PARAMETER, str(error.detail)), context)
     log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)

@@ -1,5 +1,6 @@
 """Who may call, and what is answered to the rest. Every answer is HTTP 200 with an envelope."""
 
+import json
 import struct
 import zlib
 
@@ -280,3 +281,26 @@ def test_whatever_comes_is_answered_in_the_envelope(alice, settings, body):
     assert set(told) == {"error_code", "error_msg", "data"}
     assert told["error_code"] in range(1001, 1008)
     assert told["error_msg"] != "Internal error."
+
+
+@pytest.mark.parametrize("levels", [200, 900])
+@pytest.mark.parametrize("field", ["unknown", "sd_lora_name", "upload_img_config"])
+def test_what_is_nested_too_deeply_is_no_json(alice, levels, field):
+    nested = "[" * levels + "]" * levels
+    body = f'{{"{field}": {nested}, "from": "shop"}}'
+    response = alice.client.post("/pictures/change_background", body, content_type="application/json")
+    assert response.json() == {"error_code": 1001, "error_msg": "The body is not JSON.", "data": []}
+    assert alice.refusal(**{field: nested})[0] == 1001 or field == "unknown"
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+def test_json_within_json_may_not_hide_text_that_cannot_be_stored(alice, text):
+    for field, value in (("upload_img_config", {"channel": text}), ("sd_lora_name", [text])):
+        code, message = alice.refusal(**{field: json.dumps(value)})
+        assert (code, message) == (1001, "Text may not contain NUL or half of a surrogate pair.")
+
+
+@pytest.mark.parametrize("path", ["change_background/", "nothing", ""])
+def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
+    told = alice.post({}, path)
+    assert told == {"error_code": 1007, "error_msg": "There is no such address here.", "data": []}
