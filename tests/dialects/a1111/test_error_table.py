@@ -103,7 +103,12 @@ def test_urls_have_their_own_words(alice, settings) -> None:
     assert (response.status_code, response.json()["detail"]) == (500, "Requests not allowed")
 
 
-def test_a_selectable_script_is_unknown_among_those_always_on(alice) -> None:
-    """There are no selectable scripts here, so that the original's other sentence has no place."""
+def test_the_selectable_script_that_is_listed_has_no_place_among_those_always_on(alice) -> None:
+    response = alice.post("txt2img", {"alwayson_scripts": {"ControlNet M2M": {"args": []}}})
+    told = "Cannot have a selectable script in the always on scripts params"
+    assert (response.status_code, response.json()["detail"]) == (422, told)
+
+
+def test_a_script_that_is_not_listed_is_unknown_among_those_always_on(alice) -> None:
     response = alice.post("txt2img", {"alwayson_scripts": {"x/y/z plot": {"args": []}}})
     assert (response.status_code, response.json()["detail"]) == (422, "Script 'x/y/z plot' not found")

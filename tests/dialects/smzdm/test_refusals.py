@@ -304,3 +304,29 @@ def test_json_within_json_may_not_hide_text_that_cannot_be_stored(alice, text):
 def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
     told = alice.post({}, path)
     assert told == {"error_code": 1007, "error_msg": "There is no such address here.", "data": []}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"img_url": "http://img.example.com/" + "a" * 2000}, "img_url may not be longer than 2000."),
+        ({"sd_lora_name": ["a"] * 33, "sd_lora_weight": [1] * 33}, "sd_lora_name may not be longer than 32."),
+        ({"prompt": "  "}, "prompt is missing."),
+    ],
+)
+def test_lengths_are_told_in_plain_words(alice, fields, message):
+    assert alice.refusal(**fields) == (1001, message)
+
+
+def test_limits_are_told_by_the_documents_names(alice, shop):
+    shop.max_images, shop.max_steps = 2, 10
+    shop.save()
+    code, message = alice.refusal(batch_size=3)
+    assert (code, message.split()[0]) == (1001, "batch_size")
+    code, message = alice.refusal(steps=11)
+    assert (code, message.split()[0]) == (1001, "steps")
+
+
+def test_what_is_wrong_with_two_fields_together_names_both(alice):
+    told = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
+    assert told == (1001, "sd_lora_name and sd_lora_weight differ in length")
