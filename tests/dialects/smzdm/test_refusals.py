@@ -290,7 +290,8 @@ def test_what_is_nested_too_deeply_is_no_json(alice, levels, field):
     body = f'{{"{field}": {nested}, "from": "shop"}}'
     response = alice.client.post("/pictures/change_background", body, content_type="application/json")
     assert response.json() == {"error_code": 1001, "error_msg": "The body is not JSON.", "data": []}
-    assert alice.refusal(**{field: nested})[0] == 1001 or field == "unknown"
+    if field != "unknown":  # of which nothing is read
+        assert alice.refusal(**{field: nested})[0] == 1001
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\0b"])
@@ -319,11 +320,11 @@ def test_lengths_are_told_in_plain_words(alice, fields, message):
 
 
 def test_limits_are_told_by_the_documents_names(alice, shop):
-    shop.max_images, shop.max_steps = 2, 10
+    shop.max_images, shop.max_steps = 2, 30
     shop.save()
     code, message = alice.refusal(batch_size=3)
     assert (code, message.split()[0]) == (1001, "batch_size")
-    code, message = alice.refusal(steps=11)
+    code, message = alice.refusal(steps=31)
     assert (code, message.split()[0]) == (1001, "steps")
 
 
