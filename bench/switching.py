@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from bench.report import Row
 from demo.random_models import write_family
+from gpu_runner import interpreter
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
@@ -146,6 +147,7 @@ def longest_pause(library: Library, *, loading: bool) -> float:
 
 
 def measure() -> list[Row]:
+    interpreter.keep_what_is_there()  # as a runner does
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()
