@@ -11,7 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from gpu_runner.safetensors_header import Metadata, Shape, Shapes
+from gpu_runner.families import Metadata, Shape, Shapes
 from gpu_runner.tables import Table, named_tensors, named_texts
 from models_registry.pickles import STAND_IN_TABLES, object_pickle
 
