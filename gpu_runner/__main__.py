@@ -14,7 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would 
 import torch
 import uvicorn
 
-from gpu_runner import devices, logs
+from gpu_runner import devices, interpreter, logs
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.server import Door
@@ -92,6 +92,7 @@ def main() -> int:
         )
         return 1
     engine = build_engine(options)
+    interpreter.keep_what_is_there()
     engine.start()
     application = Door(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)

@@ -6,7 +6,6 @@ Every picture under way is a generator (tasks.py) with an open ask. Each turn se
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner import calls, devices, images, logs
+from gpu_runner import calls, devices, images, interpreter, logs
 from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.denoiser import Apart
@@ -40,9 +39,6 @@ log = logging.getLogger(__name__)
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
 HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
-# A step is a thousand short calls from Python, and after each of them it may have to wait this long for a thread that loads
-# a file and builds its modules. Python's own 5 ms would make the step of a picture under way several times as long.
-SWITCH_S = 0.0005
 SHUTTING_DOWN = "the runner is shutting down"
 
 
@@ -72,7 +68,6 @@ class Engine:
     # Called from any thread.
 
     def start(self) -> None:
-        sys.setswitchinterval(SWITCH_S)
         self._thread.start()
 
     @property
@@ -144,6 +139,7 @@ class Engine:
     # The engine's thread.
 
     def _live(self) -> None:
+        interpreter.hand_over_quickly()
         try:
             with torch.inference_mode():
                 while not self._stopping:

@@ -1,36 +1,51 @@
-"""Copies of modules that share every tensor with the original, but for those that are given."""
+"""Copies of modules that share with the original whatever does not differ: tensors, and whole modules around them."""
 
 from __future__ import annotations
 
-import copy
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 
-QUICK = {dict, set, OrderedDict}
 
+class Twin(Generic[M]):
+    """Begins as the same modules in a new one; those on the way to what is changed become its own.
 
-def twin(module: M) -> M:
-    """The same structure of new modules around the same tensors. To change one leaves the other as it was."""
-    return cast(M, _twin(module, {}))
+    Tables of hooks stay common. A hook is there during a call only, and all calls are on the engine's thread: were its
+    table copied beside that, a hook of somebody's call would stay for ever.
+    """
+
+    def __init__(self, module: M) -> None:
+        self.module = _copied(module)
+        self._own: set[int] = {id(self.module)}
+
+    def at(self, path: str) -> nn.Module:
+        """Its own module of this name, which may be changed. In what is loaded here, no module has two names."""
+        module: nn.Module = self.module
+        for name in path.split(".") if path else ():
+            child = module._modules[name]
+            assert child is not None
+            if id(child) not in self._own:
+                child = module._modules[name] = _copied(child)
+                self._own.add(id(child))
+            module = child
+        return module
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     """A twin in which these parameters and buffers, by their full names, are others."""
-    copied = twin(module)
+    twin = Twin(module)
     for name, tensor in tensors.items():
         path, _dot, last = name.rpartition(".")
-        owner = copied.get_submodule(path)
+        owner = twin.at(path)
         if last in owner._buffers:
             owner._buffers[last] = tensor
         else:
             owner._parameters[last] = nn.Parameter(tensor, requires_grad=False)
-    return copied
+    return twin.module
 
 
 def moved(module: M, device: torch.device) -> M:
@@ -41,26 +56,23 @@ def moved(module: M, device: torch.device) -> M:
 
 def tiling(module: M) -> M:
     """A twin whose convolutions see the opposite edge beyond each edge: its pictures can be laid side by side."""
-    copied = twin(module)
-    for convolution in copied.modules():
-        if isinstance(convolution, nn.Conv2d):
-            convolution.padding_mode = "circular"
-    return copied
+    twin = Twin(module)
+    for name, child in module.named_modules():
+        if isinstance(child, nn.Conv2d):
+            own = twin.at(name)
+            assert isinstance(own, nn.Conv2d)
+            own.padding_mode = "circular"
+    return twin.module
 
 
 def size_bytes(module: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 
-def _twin(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
-    """By hand: the copy module takes fifty times as long, and a UNet has thousands of tables."""
-    copied = made.get(id(module))
-    if copied is None:
-        copied = made[id(module)] = type(module).__new__(type(module))
-        vars(copied).update(vars(module))
-        for name, value in vars(module).items():
-            if isinstance(value, dict | set):  # parameters, buffers, hooks: the tables are its own
-                vars(copied)[name] = copy.copy(value) if type(value) not in QUICK else value.copy()
-        for name, child in module._modules.items():
-            copied._modules[name] = None if child is None else _twin(child, made)
+def _copied(module: M) -> M:
+    """One module, around the same children. By hand: the copy module takes fifty times as long."""
+    copied = type(module).__new__(type(module))
+    vars(copied).update(vars(module))
+    for table in ("_parameters", "_buffers", "_modules"):
+        vars(copied)[table] = vars(module)[table].copy()
     return copied

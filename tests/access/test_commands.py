@@ -119,8 +119,17 @@ def test_limits_of_a_key_are_set_by_its_id(source):
 
 @pytest.mark.parametrize(
     "limit",
-    """images=1 images_per_day=many images_per_day=-1 max_queued_jobs= networks=home dialects=a1112 burst=5
-    max_width=9999 name=other""".split(),
+    [
+        "images=1",
+        "images_per_day=many",
+        "images_per_day=-1",
+        "max_queued_jobs=",
+        "networks=home",
+        "dialects=a1112",
+        "burst=5",
+        "max_width=9999",
+        "name=other",
+    ],
 )
 def test_a_limit_that_the_form_would_refuse_changes_nothing(source, limit):
     with pytest.raises(CommandError):

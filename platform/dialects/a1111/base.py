@@ -27,7 +27,7 @@ class WireJSON(JSONRenderer):
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Whatever the client says it accepts: the original answers with JSON to all."""
+    """Whatever the client says it accepts: the original answers all in the one form that it has."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]

@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from .coercion import Invalid, Location, mapping
-from .errors import Unprocessable, WireError
+from .errors import Unprocessable, unreadable
 
+MOST_LEVELS = 100  # of lists and objects within each other; whoever copies them later recurses, too
 QUOTED = 1000  # characters of a broken body that the answer gives back
 BODY: Location = ("body",)
 
@@ -49,7 +50,7 @@ def _decode(data: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise Unprocessable([_broken_json(error)]) from None
     except (ValueError, RecursionError):  # not UTF-8, a number of thousands of digits, ten thousand brackets
-        raise WireError(400, detail="There was an error parsing the body") from None
+        raise unreadable() from None
 
 
 def _finite(digits: str) -> float:
@@ -76,6 +77,8 @@ def _storable(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_text(value: Any, location: Location) -> None:
+    if len(location) > MOST_LEVELS:
+        raise unreadable()
     if isinstance(value, str) and not _is_plain(value):
         message = _("text may not contain NUL or half of a surrogate pair")
         raise Unprocessable.at(location, message, "value_error.str")

@@ -13,6 +13,7 @@ from .body import read_json, read_object
 from .coercion import boolean
 from .controlnet_detect import detect
 from .controlnet_poses import render
+from .links import followed
 from .views import query_value
 
 
@@ -48,7 +49,7 @@ class Settings(WireView):
 
 class Detect(WireView):
     def post(self, request: Request) -> Response:
-        return Response(detect(read_object(request._request)))
+        return Response(detect(followed(read_object(request._request), self.key.source)))
 
 
 class RenderPoses(WireView):

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.response import Response
@@ -54,6 +55,10 @@ def model_not_found(name: str) -> WireError:
     return WireError(500, error="RuntimeError", errors=f"model {name!r} not found")
 
 
+def unreadable() -> WireError:
+    return WireError(400, detail="There was an error parsing the body")
+
+
 def answer(error: Exception, context: dict[str, Any]) -> Response:
     """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
     match error:
@@ -63,6 +68,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return Response({"detail": error.entries}, status=422)
         case RequestDataTooBig():
             return answer(WireError(413, detail=_("The request body is too large.")), context)
+        case UnreadablePostError():
+            return answer(unreadable(), context)
         case MethodNotAllowed():
             return Response({"detail": "Method Not Allowed"}, status=405)
         case APIException():

@@ -21,7 +21,7 @@ from models_registry.selectors import resolve
 
 from . import options, pictures
 from .authentication import DIALECT
-from .coercion import Coercion, Invalid, array, boolean, integer, mapping, not_null, number, string
+from .coercion import Coercion, Invalid, Location, array, boolean, integer, mapping, not_null, number, string
 from .errors import Unprocessable, WireError
 from .faces import by_visibility
 from .fields import Field, parse
@@ -87,12 +87,15 @@ FIELDS: dict[str, Field] = {
     "extras_upscaler_2_visibility": _field(share, 0.0),
     "upscale_first": _field(boolean, False),  # without effect in the original too
 }
+IMAGE = {"image": _field(string, "")}
+LISTED = ("data", "name")
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
-    files = [pictures.decode(image) for image in _images(operation, followed(body, key.source))]
+    images = [parse(IMAGE, body)["image"]] if operation == SINGLE else _listed(body)
+    files = [pictures.decode(image) for image in followed({"image": images}, key.source)["image"]]
     settings = options.Snapshot(key, {}, restore=True)
     return Submission(
         source=key.source,
@@ -106,21 +109,42 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     )
 
 
-def _images(operation: str, body: dict[str, Any]) -> list[Any]:
-    if operation == SINGLE:
-        return [body.get("image") or ""]
+def _listed(body: dict[str, Any]) -> list[str]:
+    """The pictures of ``imageList``. Raises Unprocessable with all that is wrong."""
+    place: Location = ("body", "imageList")
     if "imageList" not in body:
-        raise Unprocessable.at(("body", "imageList"), "field required", "value_error.missing")
+        raise Unprocessable([MISSING.at(place)])
     try:
-        listed = [mapping(item) for item in array(not_null(body["imageList"]))]
+        items = array(not_null(body["imageList"]))
     except Invalid as error:
-        raise Unprocessable([error.at(("body", "imageList"))]) from None
-    for index, item in enumerate(listed):
-        for name in ("data", "name"):
-            if name not in item:
-                location = ("body", "imageList", index, name)
-                raise Unprocessable.at(location, "field required", "value_error.missing")
-    return [item["data"] for item in listed]
+        raise Unprocessable([error.at(place)]) from None
+    read: list[str] = []
+    wrong: list[dict[str, Any]] = []
+    for index, item in enumerate(items):
+        try:
+            listed = mapping(not_null(item))
+        except Invalid as error:
+            wrong.append(error.at((*place, index)))
+            continue
+        for name in LISTED:
+            try:
+                text = _needed_text(listed, name)
+            except Invalid as error:
+                wrong.append(error.at((*place, index, name)))
+            else:
+                read += [text] if name == "data" else []
+    if wrong:
+        raise Unprocessable(wrong)
+    return read
+
+
+MISSING = Invalid("field required", "value_error.missing")
+
+
+def _needed_text(item: dict[str, Any], name: str) -> str:
+    if name not in item:
+        raise MISSING
+    return string(not_null(item[name]))
 
 
 def _request(

@@ -15,7 +15,19 @@ from . import pictures
 from .errors import WireError
 
 # Wherever they are: also in ControlNet's units, and in the list of the extras.
-NAMES = frozenset({"init_images", "mask", "latent_mask", "image", "input_image", "mask_image", "data"})
+NAMES = frozenset(
+    {
+        "init_images",
+        "mask",
+        "latent_mask",
+        "image",
+        "input_image",
+        "mask_image",
+        "data",
+        "effective_region_mask",
+    }
+    | {"controlnet_input_images", "controlnet_images", "controlnet_masks"}
+)
 
 
 def followed(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:

@@ -123,12 +123,22 @@ def preview(job: Job) -> bytes | None:
     return bytes(jpeg) if jpeg else None
 
 
-def task(key: AccessKey, task_id: str | None, *, with_picture: bool) -> dict[str, Any]:
-    """Of one task, by the id that its client gave it; an unknown one is neither active, queued nor completed."""
+def _unseen(job: Job, seen: int) -> tuple[int, bytes | None]:
+    """The newest preview with its number, which is when it was made."""
+    found = Preview.objects.filter(job=job).first()
+    number = int(found.updated_at.timestamp() * 1000) if found else seen
+    return number, bytes(found.jpeg) if found and number != seen else None
+
+
+def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) -> dict[str, Any]:
+    """Of one task, by the id that its client gave it; an unknown one is neither active, queued nor completed.
+
+    ``seen`` is the preview that the client has already: the same one is not sent again.
+    """
     found = Job.objects.filter(source=key.source, dialect=DIALECT, external_id=task_id or "")
     job = found.first() if task_id else None
     is_active = job is not None and job.state == State.RUNNING
-    picture = preview(job) if job is not None and is_active and with_picture else None
+    number, picture = _unseen(job, seen) if job is not None and is_active and with_picture else (seen, None)
     fraction = fraction_done(job) if job is not None and is_active else None
     return {
         "active": is_active,
@@ -137,7 +147,7 @@ def task(key: AccessKey, task_id: str | None, *, with_picture: bool) -> dict[str
         "progress": fraction,
         "eta": eta(job, fraction) if job is not None and fraction else None,
         "live_preview": f"data:image/jpeg;base64,{pictures.encode(picture)}" if picture else None,
-        "id_live_preview": job.batch_step if job is not None and picture else -1,
+        "id_live_preview": number,
         "textinfo": _text(key, job, is_active),
     }
 

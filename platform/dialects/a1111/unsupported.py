@@ -28,6 +28,7 @@ ASKS_FOR_NOTHING: dict[str, Callable[[Any], bool]] = {
 WITHOUT_EFFECT = frozenset({"refiner", "sampler", "seed"})
 READ_ELSEWHERE = frozenset({"controlnet"})
 NOT_YET = frozenset({"adetailer", "animatediff"})
+SELECTABLE = frozenset({"controlnet m2m"})  # listed, because clients look for it
 
 
 def refuse_unsupported(parameters: dict[str, Any]) -> None:
@@ -42,6 +43,8 @@ def refuse_unsupported(parameters: dict[str, Any]) -> None:
 
 def _refuse_script(name: str, script: Any) -> None:
     known = str(name).lower()
+    if known in SELECTABLE:
+        raise WireError(422, detail="Cannot have a selectable script in the always on scripts params")
     if known not in WITHOUT_EFFECT | READ_ELSEWHERE | NOT_YET:
         raise _no_script(name)
     arguments = script.get("args") if isinstance(script, dict) else script

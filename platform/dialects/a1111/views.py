@@ -22,7 +22,7 @@ from . import control, extras, options, progress
 from .authentication import DIALECT
 from .base import WireView
 from .body import read_object
-from .coercion import Coercion, Invalid, boolean, string
+from .coercion import Coercion, Invalid, boolean, integer, string
 from .errors import Unprocessable, WireError
 from .limits import refusal
 from .png_info import png_info
@@ -126,7 +126,8 @@ class TaskProgress(WireView):
         body = read_object(request._request)
         task_id = _member(body, "id_task", string, None)
         with_picture = _member(body, "live_preview", boolean, True)
-        return Response(progress.task(self.key, task_id, with_picture=bool(with_picture)))
+        seen = _member(body, "id_live_preview", integer, -1)
+        return Response(progress.task(self.key, task_id, with_picture=with_picture, seen=seen))
 
 
 class PendingTasks(WireView):

@@ -11,7 +11,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, Field, ValidationError
-from rest_framework.exceptions import APIException, MethodNotAllowed
+from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
 from rest_framework.response import Response
 
 from jobs.errors import Refused
@@ -125,7 +125,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return Problem.invalid(error).response()
         case RequestDataTooBig():
             return too_large().response()
-        case SuspiciousOperation() | UnreadablePostError():
+        case SuspiciousOperation() | UnreadablePostError() | ParseError():
             return Problem(400, "malformed_body", _("The request body cannot be read.")).response()
         case MethodNotAllowed():
             return Problem(405, "method_not_allowed", _("This address has other methods.")).response()

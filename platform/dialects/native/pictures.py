@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
 from access.models import BusinessSource
+from jobs.errors import BadPicture
 from jobs.models import Output
 from jobs.pictures import MAX_INPUT_BYTES, store_input
 
@@ -22,8 +23,11 @@ RAW = ("image/", "application/octet-stream")
 
 
 def store_upload(source: BusinessSource, request: Request) -> tuple[str, bool]:
-    """The picture's SHA-256, and whether this source had not sent it before. Raises Refused."""
-    picture = store_input(_sent(request))
+    """The picture's SHA-256, and whether this source had not sent it before. Raises Problem."""
+    try:
+        picture = store_input(_sent(request))
+    except BadPicture as refused:  # whose field is a job's
+        raise Problem(422, refused.code, refused.message) from None
     _upload, is_new = Upload.objects.get_or_create(source=source, picture_id=picture.sha256)
     return picture.sha256, is_new
 

@@ -5,7 +5,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from . import views
-from .base import Elsewhere
+from .base import Elsewhere, OneForm
 
 app_name = "native"
 
@@ -25,12 +25,18 @@ urlpatterns: list[URLPattern] = [
     path("usage", views.Usage.as_view(), name="usage"),
     path(
         "openapi.json",
-        SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer], authentication_classes=[]),
+        SpectacularAPIView.as_view(
+            renderer_classes=[OpenApiJsonRenderer],
+            authentication_classes=[],
+            content_negotiation_class=OneForm,
+        ),
         name="openapi",
     ),
     path(
         "docs",
-        SpectacularSwaggerView.as_view(url_name="native:openapi", authentication_classes=[]),
+        SpectacularSwaggerView.as_view(
+            url_name="native:openapi", authentication_classes=[], content_negotiation_class=OneForm
+        ),
         name="docs",
     ),
     re_path(r"^[\s\S]*$", Elsewhere.as_view()),

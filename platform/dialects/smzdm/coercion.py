@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
+
+from .body import from_json_text
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0{1,9})?")
@@ -70,8 +71,8 @@ def _object(value: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return from_json_text(text)
+    except ValueError:
         raise _wrong("send JSON") from None
 
 

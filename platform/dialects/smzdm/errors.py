@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 from rest_framework.exceptions import APIException
@@ -40,7 +41,11 @@ REFUSED = {
     "source_disabled": Code.CALLER,
     "unsupported": Code.UNSUPPORTED,
 }  # by code; PARAMETER for all others
-FIELDS = {"callback": "callback_url"}  # what the jobs call otherwise
+FIELDS = {  # what the jobs call otherwise
+    "callback": "callback_url",
+    "num_images": "batch_size",
+    "num_inference_steps": "steps",
+}
 
 
 class WireError(Exception):
@@ -52,18 +57,30 @@ class WireError(Exception):
     @classmethod
     def of(cls, refused: Refused) -> WireError:
         tallies.note("refusals", dialect="smzdm", reason=refused.code)
-        field = FIELDS.get(refused.field or "")
-        message = f"{field}: {refused.message}" if field else refused.message
-        return cls(REFUSED.get(refused.code, Code.PARAMETER), message, refused.retry_after)
+        code = REFUSED.get(refused.code, Code.PARAMETER)
+        return cls(code, _in_wire_words(refused), refused.retry_after)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
         """The first thing that is wrong. What was sent is not given back."""
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
+        if first["type"] in ("missing", "too_short"):
             return cls(Code.PARAMETER, _("%(field)s is missing.") % {"field": name})
-        return cls(Code.PARAMETER, f"{name}: {first['msg']}")
+        if first["type"] == "too_long":
+            words = {"field": name, "limit": first["ctx"]["max_length"]}
+            return cls(Code.PARAMETER, _("%(field)s may not be longer than %(limit)d.") % words)
+        return cls(Code.PARAMETER, f"{name}: {first['msg']}" if name else first["msg"])
+
+
+def _in_wire_words(refused: Refused) -> str:
+    field = refused.field or ""
+    name = FIELDS.get(field)
+    if name is None:
+        return refused.message
+    if field in refused.message:
+        return refused.message.replace(field, name)
+    return f"{name}: {refused.message}"
 
 
 def envelope(data: Any, code: Code = Code.OK, message: str = "") -> dict[str, Any]:
@@ -81,6 +98,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return answer(WireError.invalid(error), context)
         case RequestDataTooBig():
             return answer(WireError(Code.PARAMETER, _("The request body is too large.")), context)
+        case UnreadablePostError():
+            return answer(WireError(Code.PARAMETER, _("The request body cannot be read.")), context)
         case APIException():
             return answer(WireError(Code.PARAMETER, str(error.detail)), context)
     log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)

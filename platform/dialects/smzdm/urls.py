@@ -1,6 +1,6 @@
 """Routes of the SMZDM picture API, below /pictures/."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from . import views
 
@@ -8,4 +8,5 @@ urlpatterns: list[URLPattern] = [
     path("change_background", views.ChangeBackground.as_view()),
     path("rembg_img", views.RemoveBackground.as_view()),
     path("create_img_by_mj", views.Midjourney.as_view()),
+    re_path(r"^[\s\S]*$", views.Elsewhere.as_view()),
 ]

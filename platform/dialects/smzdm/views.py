@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -95,6 +96,13 @@ def _admitted(submissions: list[Submission], key: Idempotency | None) -> list[Jo
                 lifecycle.cancel(job.pk, note="its other half was refused")
         raise
     return jobs
+
+
+class Elsewhere(WireView):
+    """Addresses that are no route."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise WireError(Code.UNSUPPORTED, _("There is no such address here."))
 
 
 class Midjourney(WireView):

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.response import Response
@@ -55,7 +56,7 @@ def answer(error: Exception, edition: str) -> Response:
             return error.response(edition)
         case RequestDataTooBig():
             return WireError(413, _("The request body is too large.")).response(edition)
-        case SuspiciousOperation() | UnreadablePostError():
+        case SuspiciousOperation() | UnreadablePostError() | MultiPartParserError():
             return WireError(400, _("The request body cannot be read.")).response(edition)
         case MethodNotAllowed():
             return WireError(405, _("This address has other methods."), is_real=True).response(edition)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from pydantic_core import from_json
 
-from .errors import ServiceError, unreadable
+from .errors import ServiceError
 
 COMMON = frozenset({"Action", "Version"})
 
@@ -24,12 +24,13 @@ def read_object(request: HttpRequest) -> Body:
 
 
 def parsed(data: bytes | str, within: str = "") -> Body:
+    told = within.removesuffix(".") or _("the body")
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError:
-        raise unreadable() from None
+        raise ServiceError(50204, _("%(part)s is not JSON") % {"part": told}) from None
     if not isinstance(value, dict):
-        raise ServiceError(50204, _("the body is not a JSON object"))
+        raise ServiceError(50204, _("%(part)s is not a JSON object") % {"part": told})
     _check_text(value)
     return Body(value, within)
 
@@ -99,7 +100,7 @@ class Body:
 
     def _within_range(self, name: str, value: float, lowest: float, highest: float) -> float:
         if not math.isfinite(value) or not lowest <= value <= highest:
-            words = {"name": self._within + name, "lowest": f"{lowest:g}", "highest": f"{highest:g}"}
+            words = {"name": self._within + name, "lowest": f"{lowest:.10g}", "highest": f"{highest:.10g}"}
             raise ServiceError(50200, _("%(name)s has to be from %(lowest)s to %(highest)s") % words)
         return value
 

@@ -10,6 +10,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -27,9 +28,20 @@ from .signature import ALGORITHM
 log = logging.getLogger(__name__)
 
 
+class AlwaysJSON(BaseContentNegotiation):
+    """Whatever the client says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class Gateway(APIView):
     http_method_names = ["get", "post"]
     authentication_classes = [SignedRequest]
+    content_negotiation_class = AlwaysJSON
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.envelope = Envelope(request)

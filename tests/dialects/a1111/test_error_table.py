@@ -17,6 +17,12 @@ VALIDATION = [
     ("png-info", {}, ["image"], "field required", "value_error.missing"),
     ("extra-batch-images", {}, ["imageList"], "field required", "value_error.missing"),
     ("extra-batch-images", {"imageList": [{"data": "x"}]}, ["imageList", 0, "name"], "field required", "value_error.missing"),
+    ("extra-batch-images", {"imageList": [{"data": [], "name": "x"}]}, ["imageList", 0, "data"],
+     "str type expected", "type_error.str"),
+    ("extra-batch-images", {"imageList": [5]}, ["imageList", 0], "value is not a valid dict", "type_error.dict"),
+    ("extra-single-image", {"image": {}}, ["image"], "str type expected", "type_error.str"),
+    ("extra-single-image", {"image": None}, ["image"],
+     "none is not an allowed value", "type_error.none.not_allowed"),
     ("extra-single-image", {"resize_mode": 2}, ["resize_mode"], "unexpected value; permitted: 0, 1", "value_error.const"),
     ("extra-single-image", {"gfpgan_visibility": 2}, ["gfpgan_visibility"],
      "ensure this value is less than or equal to 1", "value_error.number.not_le"),
@@ -97,7 +103,12 @@ def test_urls_have_their_own_words(alice, settings) -> None:
     assert (response.status_code, response.json()["detail"]) == (500, "Requests not allowed")
 
 
-def test_a_selectable_script_is_unknown_among_those_always_on(alice) -> None:
-    """There are no selectable scripts here, so that the original's other sentence has no place."""
+def test_the_selectable_script_that_is_listed_has_no_place_among_those_always_on(alice) -> None:
+    response = alice.post("txt2img", {"alwayson_scripts": {"ControlNet M2M": {"args": []}}})
+    told = "Cannot have a selectable script in the always on scripts params"
+    assert (response.status_code, response.json()["detail"]) == (422, told)
+
+
+def test_a_script_that_is_not_listed_is_unknown_among_those_always_on(alice) -> None:
     response = alice.post("txt2img", {"alwayson_scripts": {"x/y/z plot": {"args": []}}})
     assert (response.status_code, response.json()["detail"]) == (422, "Script 'x/y/z plot' not found")

@@ -74,6 +74,11 @@ def test_no_picture_is_500(alice) -> None:
     assert alice.post(SINGLE, {}).json()["detail"] == "Invalid encoded image"
 
 
+def test_all_that_is_wrong_with_a_list_is_told(alice) -> None:
+    wrong = alice.post(BATCH, {"imageList": [{"data": 5, "name": []}, None, {}]}).json()["detail"]
+    assert [entry["loc"][2:] for entry in wrong] == [[0, "name"], [1], [2, "data"], [2, "name"]]
+
+
 def test_a_batch_without_its_list_is_422(alice) -> None:
     assert alice.post(BATCH, {}).json()["detail"][0]["loc"] == ["body", "imageList"]
     response = alice.post(BATCH, {"imageList": [{"data": "x"}]})

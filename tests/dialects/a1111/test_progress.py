@@ -98,6 +98,22 @@ def test_a_task_is_found_by_its_clients_id(alice, running, charlie) -> None:
         assert stranger["textinfo"] == "Waiting..."
 
 
+def test_a_preview_that_the_client_has_is_not_sent_again(alice, running) -> None:
+    number = task(alice, "task-1")["id_live_preview"]
+    again = task(alice, "task-1", id_live_preview=number)
+    assert (again["live_preview"], again["id_live_preview"]) == (None, number)
+    Preview.objects.get().save()  # a newer one
+    newer = task(alice, "task-1", id_live_preview=number)
+    assert newer["live_preview"] is not None
+    assert newer["id_live_preview"] > number
+
+
+def test_a_preview_has_a_whole_number(alice, running) -> None:
+    entry = task(alice, "task-1", id_live_preview="newest")["detail"][0]
+    assert (entry["loc"], entry["type"]) == (["body", "id_live_preview"], "type_error.integer")
+    assert task(alice, "task-1", id_live_preview=None, live_preview=False)["id_live_preview"] == -1
+
+
 def test_a_waiting_task_is_told_its_place(alice) -> None:
     alice.submit(force_task_id="task-1")
     alice.submit(force_task_id="task-2")

@@ -159,3 +159,10 @@ def test_an_error_of_ours_tells_nothing(alice, monkeypatch) -> None:
     response = alice.get("options")
     assert response.status_code == 500
     assert "a secret" not in json.dumps(response.json())
+
+
+@pytest.mark.parametrize("levels", [200, 900])
+def test_what_is_nested_too_deeply_cannot_be_parsed(alice, levels) -> None:
+    body = '{"comments": ' + '{"a": ' * levels + "1" + "}" * levels + "}"
+    response = alice.client.post(TXT2IMG, body, content_type="application/json")
+    assert (response.status_code, response.json()["detail"]) == (400, "There was an error parsing the body")

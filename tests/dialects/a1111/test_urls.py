@@ -73,3 +73,16 @@ def test_no_more_urls_than_the_source_may_draw(alice, web, source, reachable) ->
     source.save()
     response = alice.post("img2img", {"init_images": [web.url("/a.png")] * 3, "batch_size": 3})
     assert (response.status_code, len(web.asked), Job.objects.count()) == (422, 2, 0)
+
+
+def test_the_maps_of_detect_may_be_of_pictures_by_url(alice, web, reachable) -> None:
+    for name in ("controlnet_input_images", "controlnet_images"):
+        body = {"controlnet_module": "canny", name: [web.url("/a.png")]}
+        told = alice.client.post("/controlnet/detect", body, content_type="application/json").json()
+        assert (told["info"], len(told["images"])) == ("Success", 1)
+
+
+def test_so_may_the_region_of_a_controlnet_unit(alice, web, reachable) -> None:
+    unit = {"model": "canny", "effective_region_mask": web.url("/a.png")}
+    alice.post("txt2img", {"alwayson_scripts": {"ControlNet": {"args": [unit]}}})
+    assert [asked.path for asked in web.asked] == ["/a.png"]

@@ -73,3 +73,9 @@ def test_no_operation_answers_with_an_error_of_ours(alice, live_server):
             case.call_and_validate(headers=alice.headers, checks=CHECKS)
 
         answers()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/openapi.json", "/api/v1/docs", "/openapi.json", "/docs"])
+@pytest.mark.parametrize(("accept", "query"), [("image/png", ""), ("", ""), ("*/*", "?format=xml")])
+def test_the_pages_come_whatever_the_client_says_it_accepts(db, client, path, accept, query):
+    assert client.get(path + query, headers={"Accept": accept}).status_code == 200

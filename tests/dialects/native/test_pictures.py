@@ -69,3 +69,13 @@ def test_a_form_that_is_too_large_is_not_read(alice, settings, picture):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     file = SimpleUploadedFile("red.png", picture, "image/png")
     assert alice.client.post("/api/v1/pictures", {"file": file}).status_code == 413
+
+
+def test_a_form_without_a_boundary_cannot_be_read(alice):
+    response = alice.client.generic("POST", "/api/v1/pictures", b"--x", content_type="multipart/form-data")
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_body")
+
+
+def test_an_upload_that_is_no_picture_is_blamed_on_no_field_of_a_job(alice):
+    told = alice.upload(b"hello").json()
+    assert (told["code"], "field" in told) == ("bad_picture", False)

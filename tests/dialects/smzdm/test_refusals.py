@@ -1,5 +1,6 @@
 """Who may call, and what is answered to the rest. Every answer is HTTP 200 with an envelope."""
 
+import json
 import struct
 import zlib
 
@@ -280,3 +281,53 @@ def test_whatever_comes_is_answered_in_the_envelope(alice, settings, body):
     assert set(told) == {"error_code", "error_msg", "data"}
     assert told["error_code"] in range(1001, 1008)
     assert told["error_msg"] != "Internal error."
+
+
+@pytest.mark.parametrize("levels", [200, 900])
+@pytest.mark.parametrize("field", ["unknown", "sd_lora_name", "upload_img_config"])
+def test_what_is_nested_too_deeply_is_no_json(alice, levels, field):
+    nested = "[" * levels + "]" * levels
+    body = f'{{"{field}": {nested}, "from": "shop"}}'
+    response = alice.client.post("/pictures/change_background", body, content_type="application/json")
+    assert response.json() == {"error_code": 1001, "error_msg": "The body is not JSON.", "data": []}
+    if field != "unknown":  # of which nothing is read
+        assert alice.refusal(**{field: nested})[0] == 1001
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+def test_json_within_json_may_not_hide_text_that_cannot_be_stored(alice, text):
+    for field, value in (("upload_img_config", {"channel": text}), ("sd_lora_name", [text])):
+        code, message = alice.refusal(**{field: json.dumps(value)})
+        assert (code, message) == (1001, "Text may not contain NUL or half of a surrogate pair.")
+
+
+@pytest.mark.parametrize("path", ["change_background/", "nothing", ""])
+def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
+    told = alice.post({}, path)
+    assert told == {"error_code": 1007, "error_msg": "There is no such address here.", "data": []}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"img_url": "http://img.example.com/" + "a" * 2000}, "img_url may not be longer than 2000."),
+        ({"sd_lora_name": ["a"] * 33, "sd_lora_weight": [1] * 33}, "sd_lora_name may not be longer than 32."),
+        ({"prompt": "  "}, "prompt is missing."),
+    ],
+)
+def test_lengths_are_told_in_plain_words(alice, fields, message):
+    assert alice.refusal(**fields) == (1001, message)
+
+
+def test_limits_are_told_by_the_documents_names(alice, shop):
+    shop.max_images, shop.max_steps = 2, 30
+    shop.save()
+    code, message = alice.refusal(batch_size=3)
+    assert (code, message.split()[0]) == (1001, "batch_size")
+    code, message = alice.refusal(steps=31)
+    assert (code, message.split()[0]) == (1001, "steps")
+
+
+def test_what_is_wrong_with_two_fields_together_names_both(alice):
+    told = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
+    assert told == (1001, "sd_lora_name and sd_lora_weight differ in length")

@@ -81,3 +81,9 @@ def test_a_huge_body_is_an_error_of_this_api(client, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     told = client.post(URL, '{"prompt": "a cat"}', content_type="application/json").json()
     assert (told["status"], told["message"]) == ("error", "The request body is too large.")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary="])
+def test_a_form_that_says_no_boundary_is_the_clients_fault(alice, client, kind):
+    response = client.generic("POST", f"{URL}?key={alice.key}", b"--x", content_type=kind)
+    assert (response.status_code, response.json()["message"]) == (200, "The request body cannot be read.")

@@ -244,3 +244,8 @@ def test_words_alone_draw_where_the_style_says_so(alice, checkpoint) -> None:
     sent = {"req_key": "high_aes_general_v14", "prompt": "a star", "width": 261, "height": 512}
     request = alice.submit(sent).generation_request
     assert (request.task, request.width, request.height) == ("txt2img", 264, 512)
+
+
+def test_a_range_is_told_to_the_last_digit(alice, body) -> None:
+    told = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
+    assert told == "Invalid Arguments: seed has to be from -1 to 4294967295"

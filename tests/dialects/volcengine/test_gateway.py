@@ -200,3 +200,9 @@ def test_a_get_asks_for_results_and_for_nothing_else(alice, style) -> None:
         headers = {name: value for name, value in headers.items() if name != "host"}
         response = alice.client.get("/", query, headers=headers)
         assert passes(response) is expected
+
+
+@pytest.mark.parametrize("accept", ["application/xml", "text/html", ""])
+def test_an_answer_is_json_whatever_the_client_says_it_accepts(alice, accept) -> None:
+    response = alice.send(QUERY, b"{}", alice.headers(QUERY, b"{}") | {"accept": accept})
+    assert (response.status_code, response.json()["code"]) == (400, 50201)

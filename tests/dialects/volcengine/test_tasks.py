@@ -105,9 +105,15 @@ def test_a_malformed_task_id_is_invalid_input(alice, task_id) -> None:
 
 def test_req_json_is_json_in_a_text(alice, body) -> None:
     job = alice.submit(body)
-    for wrong in ("{", "[]", {"return_url": True}, '{"return_url": "yes"}'):
+    for wrong, why in (
+        ("{", "req_json is not JSON"),
+        ("[]", "req_json is not a JSON object"),
+        ({"return_url": True}, "req_json has to be of the type string"),
+        ('{"return_url": "yes"}', "req_json.return_url has to be of the type boolean"),
+    ):
         sent = {"req_key": STYLE, "task_id": job.external_id, "req_json": wrong}
-        assert alice.call("CVGetResult", sent).json()["code"] == 50204
+        told = alice.call("CVGetResult", sent).json()
+        assert (told["code"], told["message"]) == (50204, f"Parameter Parse Error: {why}")
 
 
 def test_a_result_is_kept_for_twelve_hours(alice, body, work) -> None:
