@@ -16,8 +16,8 @@ from torch import Tensor
 
 from gpu_runner.protocol import ModelFile
 from gpu_runner.safetensors_header import Metadata, Shapes, read_safetensors_header
+from gpu_runner.tables import Table, named_tensors, named_texts
 
-TABLES = ("state_dict", "params_ema", "params")  # the first found; averaged weights before the last ones
 PICKLED = {".ckpt", ".pt", ".pth"}
 
 
@@ -96,13 +96,6 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
 
 
-class Table:
-    """Stands for the classes of other libraries that released files name. It only keeps what they kept."""
-
-    def __setstate__(self, state: Any) -> None:
-        self.kept = state if isinstance(state, dict) else {}
-
-
 STANDING_FOR = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "torch.nn.modules.container.ParameterDict",
@@ -117,26 +110,6 @@ def _unpickled(path: Path, name: str) -> TensorFile:
         raise ModelUnavailable(f"{name} is damaged, or holds more than tensors") from error
     if not isinstance(content, dict):
         raise ModelUnavailable(f"{name} holds no table of tensors")
-    tensors = dict(_tensors(content))
-    metadata = {
-        key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, str)
-    }
-    return TensorFile({key: tuple(value.shape) for key, value in tensors.items()}, metadata, tensors)
-
-
-def _tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Those of the table itself, or of the one inside of it that bears the name which tools give it."""
-    state = next((content[name] for name in TABLES if isinstance(content.get(name), dict)), content)
-    for key, value in (state if isinstance(state, dict) else {}).items():
-        if isinstance(key, str) and isinstance(value, Tensor):
-            yield key, value
-    for key, value in _parameters(content.get("string_to_param")).items():
-        if isinstance(value, Tensor):
-            yield f"string_to_param.{key}", value
-
-
-def _parameters(table: Any) -> Mapping[Any, Any]:
-    """A textual inversion's, whose oldest files kept them in a module."""
-    if isinstance(table, Table):
-        table = table.kept.get("_parameters")
-    return table if isinstance(table, dict) else {}
+    tensors = dict(named_tensors(content, Tensor))
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    return TensorFile(shapes, named_texts(content), tensors)

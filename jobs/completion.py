@@ -30,7 +30,7 @@ def completed(
 
 
 def face_restorers(source: BusinessSource) -> list[str]:
-    """Names, the default one first. A pickled CodeFormer is of this kind by its folder, and still not used."""
+    """Names, the default one first. What is called CodeFormer is not used, whatever it is."""
     files = list_for(Kind.FACE_RESTORER, source).order_by("-is_default", "created_at", "pk")
     return [name for name in files.values_list("name", flat=True) if not is_codeformer(name)]
 

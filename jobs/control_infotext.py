@@ -39,7 +39,11 @@ def _unit(job: Job, unit: ControlUnit) -> str:
 
 def _model(job: Job, unit: ControlUnit) -> str:
     file = job.files.get(ModelName("controlnet", unit.model).key)
-    return f"{PurePosixPath(file['path']).stem} [{file['sha256'][:8]}]" if file else "None"
+    return (
+        f"{PurePosixPath(file['path']).stem} [{file.get('legacy_hash') or file['sha256'][:8]}]"
+        if file
+        else "None"
+    )
 
 
 def _sliders(unit: ControlUnit) -> dict[str, float]:

@@ -18,6 +18,7 @@ from .errors import Refused, Unsupported
 from .models import Backend
 
 FIELD = "controls"
+KEEPS_OUTSIDE = "inpaint_only"
 
 
 def every(
@@ -28,10 +29,18 @@ def every(
         try:
             if backend == Backend.PIPELINE:
                 _must_work(source, _module(unit))
+                _must_have_its_mask(unit, request)
         except Refused as refused:
             yield refused
         if unit.image is None and not request.init_images:
             yield Unsupported(_("A control unit has no picture."), field=FIELD)
+
+
+def _must_have_its_mask(unit: ControlUnit, request: GenerationRequest) -> None:
+    masked = unit.mask or request.inpaint is not None or request.change_background is not None
+    if unit.module == KEEPS_OUTSIDE and not masked:
+        words = {"name": KEEPS_OUTSIDE}
+        raise Unsupported(_("The preprocessor %(name)s needs a mask.") % words, field=FIELD)
 
 
 def _module(unit: ControlUnit) -> catalogue.Module:

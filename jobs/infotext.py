@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from gpu_runner import catalogue
 from gpu_runner.protocol import GenerationRequest, ModelName
 
 from . import infotext_models, infotext_pictures, sampling_infotext
@@ -53,7 +52,7 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
     return {
         "Steps": request.num_inference_steps,
         "Sampler": request.sampler,
-        "Schedule type": _schedule_type(request),
+        "Schedule type": sampling_infotext.schedule_type(request.sampler, request.scheduler),
         "CFG scale": request.guidance_scale,
         "Seed": request.seed_of(index),
         "Face restoration": request.face_restoration.model if request.face_restoration else None,
@@ -74,13 +73,6 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
         **control_parameters(job, request),
         "Version": VERSION,
     }
-
-
-def _schedule_type(request: GenerationRequest) -> str:
-    """The schedule walked; "Automatic" where that is only the sampler's plain one."""
-    label = catalogue.effective_scheduler(request.sampler, request.scheduler)
-    plain = request.scheduler == catalogue.AUTOMATIC and label == "Uniform"
-    return catalogue.AUTOMATIC if plain else label
 
 
 def _embedding_hashes(job: Job, request: GenerationRequest) -> str | None:

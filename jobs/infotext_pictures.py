@@ -5,6 +5,8 @@ from __future__ import annotations
 from gpu_runner import upscalers
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale
 
+from . import sampling_infotext
+
 MASKED_CONTENT = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
 
 
@@ -27,11 +29,18 @@ def _inpaint(inpaint: Inpaint) -> dict[str, object]:
     part = inpaint.only_masked
     return {
         "Mask mode": "Inpaint not masked" if inpaint.invert else None,
-        "Mask blur": _number(inpaint.blur_x) if 0 < inpaint.blur_x == inpaint.blur_y else None,
+        **_blur(inpaint.blur_x, inpaint.blur_y),
         "Inpaint area": "Only masked" if part else None,
         "Masked area padding": inpaint.padding if part else None,
         "Masked content": MASKED_CONTENT.get(inpaint.content),
     }
+
+
+def _blur(across: float, down: float) -> dict[str, object]:
+    """A1111 is silent about none and about two kinds, and draws another picture from its own text."""
+    if across == down:
+        return {"Mask blur": _number(across)}
+    return {"Mask blur x": _number(across), "Mask blur y": _number(down)}
 
 
 def _noise(request: GenerationRequest) -> dict[str, object]:
@@ -46,12 +55,20 @@ def _hires(request: GenerationRequest, hires: Hires) -> dict[str, object]:
         "Hires sampler": _changed(hires.sampler, request.sampler),
         "Hires prompt": _changed(hires.prompt, request.prompt),
         "Hires negative prompt": _changed(hires.negative_prompt, request.negative_prompt),
-        "Hires schedule type": _changed(hires.scheduler, request.scheduler),
+        "Hires schedule type": _schedule(request, hires),
         "Hires resize": f"{hires.width}x{hires.height}" if by_size else None,
         "Hires upscale": hires.scale,
         "Hires steps": hires.num_inference_steps or None,
         "Hires upscaler": hires.upscaler,
     }
+
+
+def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
+    """Where the first pass's schedule, by the name that the text gives it, would not be the second one's."""
+    sampler = hires.sampler or request.sampler
+    named = sampling_infotext.schedule_type(request.sampler, request.scheduler)
+    walked = sampling_infotext.schedule_type(sampler, hires.scheduler or request.scheduler)
+    return _changed(walked, sampling_infotext.schedule_type(sampler, named))
 
 
 def enlarging(upscale: Upscale) -> dict[str, object]:

@@ -34,8 +34,10 @@ class Resolution:
 
 
 def _kept(file: ModelFile) -> dict[str, Any]:
-    """With the hash that the infotext names a LoRA by."""
+    """With the hashes that infotexts name a LoRA and a ControlNet by."""
     kept = {"path": file.path, "sha256": file.sha256} | training(file)
+    if file.kind == Kind.CONTROLNET and file.legacy_hash:
+        kept["legacy_hash"] = file.legacy_hash
     return kept | {"tensors_sha256": file.tensors_sha256} if file.tensors_sha256 else kept
 
 

@@ -11,6 +11,13 @@ Pairs = dict[str, object]
 PENULTIMATE = "Discard penultimate sigma"
 
 
+def schedule_type(sampler: str, scheduler: str) -> str:
+    """The schedule walked; "Automatic" where that is only the sampler's plain one."""
+    label = catalogue.effective_scheduler(sampler, scheduler)
+    plain = scheduler == catalogue.AUTOMATIC and label == "Uniform"
+    return catalogue.AUTOMATIC if plain else label
+
+
 def variation(request: GenerationRequest, index: int) -> Pairs:
     """The keys that A1111 writes behind the models."""
     width, height = request.seed_resize_from_width, request.seed_resize_from_height

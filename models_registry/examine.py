@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from gpu_runner.families import Identified, identify, read_safetensors_header
+from gpu_runner.families import UNKNOWN, Identified, identify, read_safetensors_header
 from gpu_runner.onnx_families import identify_onnx_file
 from models_registry.models import FOLDERS, Family, Kind
+from models_registry.pickled_shapes import pickled_shapes
 from models_registry.pickles import check_pickle
 
 logger = logging.getLogger(__name__)
@@ -72,9 +74,19 @@ def _what_lists_tell(identified: Identified) -> dict[str, str]:
 
 
 def _pickle(file: Path, folder_kind: str) -> Findings:
-    """Shapes lie inside the pickle, so the folder is all there is to tell the kind."""
+    """The tensors tell, as in any file; where they do not, as of many kinds of upscalers, the folder does."""
     check_pickle(file)
-    return Findings(kind=folder_kind, sha256=_hashes(file, tensors=False)[0])
+    sha256 = _hashes(file, tensors=False)[0]
+    read = pickled_shapes(file)
+    identified = identify(*read) if read else Identified()
+    if identified.kind == UNKNOWN:
+        problem = str(NO_FACE_RESTORER) if read and folder_kind == Kind.FACE_RESTORER else ""
+        return Findings(Kind.UNKNOWN if problem else folder_kind, sha256=sha256, problem=problem)
+    told = _what_lists_tell(identified)
+    return Findings(identified.kind, identified.family, sha256, metadata=told)
+
+
+NO_FACE_RESTORER = gettext_lazy("It is no face restorer that is known here: only GFPGAN's files are.")
 
 
 def _onnx(file: Path, folder_kind: str) -> Findings:

@@ -10,9 +10,15 @@ import io
 import pickletools
 import re
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+# Not called but only named, in released files; whoever reads them puts a table in their place.
+STAND_IN_TABLES = {
+    "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
+    "torch.nn.modules.container ParameterDict",
+}
 HARMLESS = {
     "collections OrderedDict",
     "_codecs encode",
@@ -27,14 +33,13 @@ HARMLESS = {
     "torch.storage UntypedStorage",
     "torch.storage TypedStorage",
     "torch.serialization _get_layout",
-    # Not called but only named, in released files; the runner puts a table in their place.
-    "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
-    "torch.nn.modules.container ParameterDict",
-}
+} | STAND_IN_TABLES
 HARMLESS_KIND = re.compile(r"torch(\.cuda)? (\w+Storage|b?float\d+\w*|u?int\d+|bool|half|float|double|long)")
 
 LARGEST_PICKLE = 64 * 1024 * 1024  # the tensors' data lie outside of it
 LEGACY_PICKLES = 5  # magic number, protocol, system, the object, the storages' keys
+LEGACY_OBJECT = 4  # the fourth of them
+PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
 class SuspectPickle(ValueError):
@@ -42,14 +47,29 @@ class SuspectPickle(ValueError):
 
 
 def check_pickle(path: Path) -> None:
+    stream, pickles = _opened(path)
+    for _number in range(pickles):
+        for name in _globals(stream):
+            if name not in HARMLESS and not HARMLESS_KIND.fullmatch(name):
+                raise SuspectPickle(f"refers to {name.replace(' ', '.')[:100]}")
+
+
+def object_pickle(path: Path) -> bytes:
+    """The pickle that builds what was saved, of a file that ``check_pickle`` let pass."""
+    stream, pickles = _opened(path)
+    begin = 0
+    for _number in range(LEGACY_OBJECT if pickles > 1 else 1):
+        begin = stream.tell()
+        deque(pickletools.genops(stream), maxlen=0)
+    return stream.getvalue()[begin : stream.tell()]
+
+
+def _opened(path: Path) -> tuple[io.BytesIO, int]:
+    """The stream, and how many pickles follow one another in it: each reading leaves it where the next one begins."""
     with path.open("rb") as file:
         is_zip = zipfile.is_zipfile(file)
         file.seek(0)
-        pickles = [_zipped(file)] if is_zip else _legacy(file.read(LARGEST_PICKLE))
-        for pickled in pickles:
-            for name in _globals(pickled):
-                if name not in HARMLESS and not HARMLESS_KIND.fullmatch(name):
-                    raise SuspectPickle(f"refers to {name.replace(' ', '.')[:100]}")
+        return (_zipped(file), 1) if is_zip else (_legacy(file.read(LARGEST_PICKLE)), LEGACY_PICKLES)
 
 
 def _zipped(file: io.BufferedReader) -> io.BytesIO:
@@ -63,12 +83,10 @@ def _zipped(file: io.BufferedReader) -> io.BytesIO:
         raise SuspectPickle("not a file that torch wrote") from error
 
 
-def _legacy(head: bytes) -> Iterator[io.BytesIO]:
-    """The same stream again and again: each reading leaves it where the next pickle begins."""
+def _legacy(head: bytes) -> io.BytesIO:
     if not head.startswith(b"\x80"):
         raise SuspectPickle("not a file that torch wrote")
-    stream = io.BytesIO(head)
-    return (stream for _number in range(LEGACY_PICKLES))
+    return io.BytesIO(head)
 
 
 def _globals(stream: io.BytesIO) -> Iterator[str]:
@@ -76,9 +94,11 @@ def _globals(stream: io.BytesIO) -> Iterator[str]:
     texts: list[str] = []
     memo: dict[int, str] = {}
     try:
-        for opcode, argument, _position in pickletools.genops(stream):
+        for number, (opcode, argument, _position) in enumerate(pickletools.genops(stream)):
             if opcode.name in {"INST", "EXT1", "EXT2", "EXT4"}:
                 raise SuspectPickle(f"uses the opcode {opcode.name}")
+            if opcode.name in PUTS and isinstance(argument, int) and argument > number:
+                raise SuspectPickle("its memo has holes")  # unpicklers make room for all of it
             if opcode.name == "GLOBAL":
                 yield str(argument)
             elif opcode.name == "STACK_GLOBAL":
@@ -94,7 +114,7 @@ def _follow_texts(opcode: str, argument: object, texts: list[str], memo: dict[in
         return
     if opcode == "MEMOIZE":
         memo[len(memo)] = texts[-1] if texts else "?"
-    elif opcode in {"PUT", "BINPUT", "LONG_BINPUT"} and isinstance(argument, int):
+    elif opcode in PUTS and isinstance(argument, int):
         memo[argument] = texts[-1] if texts else "?"
     elif opcode in {"GET", "BINGET", "LONG_BINGET"} and isinstance(argument, int):
         texts.append(memo.get(argument, "?"))

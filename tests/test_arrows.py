@@ -39,6 +39,7 @@ SHARED = [
     "prompt_schedule",
     "request",
     "sizes",
+    "tables",
     "upscalers",
     "words",
     "workflows",

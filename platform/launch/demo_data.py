@@ -41,20 +41,33 @@ def copy_demo_models() -> None:
 
 
 def credentials(base_url: str) -> dict[str, str]:
-    """Contents of demo.json: kept from an earlier start where they still work, made where not."""
+    """Contents of demo.json: kept from an earlier start where they still work, made where not or where it is lost."""
     path = settings.DATA_DIR / "demo.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = _kept(path)
     source, _made = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
-    if not AccessKey.objects.filter(source=source, key_id=known.get("key_id", "")).exists():
+    usable = "secret" in known and AccessKey.objects.filter(source=source, key_id=known.get("key_id", ""))
+    if not usable or not usable.exists():
         key, known["secret"] = AccessKey.issue(source, note="make run")
         known["key_id"] = key.key_id
     users = get_user_model()
-    if not users.objects.filter(username=ADMIN).exists():
+    admin = users.objects.filter(username=ADMIN).first()
+    if admin is None or "admin_password" not in known:
         known["admin_password"] = secrets.token_urlsafe(12)
-        users.objects.create_superuser(ADMIN, password=known["admin_password"])
+        admin = admin or users(username=ADMIN, is_staff=True, is_superuser=True)
+        admin.set_password(known["admin_password"])
+        admin.save()
     known.update(base_url=base_url, source=SOURCE, admin_user=ADMIN)
     _write_private(path, json.dumps(known, indent=2))
     return known
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """What an earlier start wrote; nothing where that is lost or damaged: keys and passwords can be made anew."""
+    try:
+        known = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _write_private(path: Path, text: str) -> None:

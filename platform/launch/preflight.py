@@ -4,11 +4,13 @@ python3 platform/launch/preflight.py venv LOCK          make .venv and install t
 python3 platform/launch/preflight.py run LOCK           the same, then hand over to `manage.py up`
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 NEEDED_PYTHON = (3, 11)
 GIB = 1024**3
+UNSPEAKABLE = ("%", " ;", "\n")  # supervisord's configuration has no way to write them
 
 
 def refuse(reason: str) -> None:
@@ -56,6 +59,8 @@ def check_port(port: str) -> None:
 
 
 def check_data_dir(path: str) -> None:
+    if any(mark in path for mark in UNSPEAKABLE):
+        refuse("DATA_DIR may not contain %, a line break, or a semicolon after a space: " + repr(path))
     try:
         os.makedirs(path, exist_ok=True)
         probe = os.path.join(path, ".writable")
@@ -66,15 +71,33 @@ def check_data_dir(path: str) -> None:
         refuse("cannot write to DATA_DIR " + path + ": " + (error.strerror or str(error)))
 
 
+def hold(data_dir: str, port: str) -> None:
+    """Two would fight over the runner's row. The lock ends with the process that this one becomes."""
+    file = os.open(os.path.join(data_dir, ".running"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        port_of_other = os.read(file, 5).decode()
+        refuse(f"DATA_DIR {data_dir} is in use by the `make run` on port {port_of_other}; stop it first")
+    os.ftruncate(file, 0)
+    os.write(file, port.encode())
+    os.set_inheritable(file, True)
+
+
 def demo_secrets(data_dir: str) -> dict:
     """The secrets of this DATA_DIR, made once, readable by its owner alone."""
     path = os.path.join(data_dir, "secrets.json")
     if not os.path.exists(path):
         made = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "RUNNER_TOKEN")}
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(made, file)
-    with open(path) as file:
-        return json.load(file)
+        os.replace(path + ".part", path)
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except ValueError:
+        refuse(f"{path} is damaged: bring it back from a backup, or begin anew with another DATA_DIR")
+        raise
 
 
 def install(lock: str) -> None:
@@ -106,6 +129,7 @@ def install(lock: str) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C needs no traceback
     verb, lock = sys.argv[1], os.path.abspath(sys.argv[2])
     check_python()
     if verb == "run":
@@ -113,6 +137,7 @@ def main() -> None:
         check_port(os.environ.get("PORT") or "8000")
         check_disk(data_dir, GIB // 4, "DATA_DIR")
         check_data_dir(data_dir)
+        hold(data_dir, os.environ.get("PORT") or "8000")
     install(lock)
     if verb == "run":
         os.environ.update(demo_secrets(data_dir), DATA_DIR=data_dir, ATELIER_DEMO="1")

@@ -51,7 +51,6 @@ def configuration(programs: list[Program], run_dir: Path, logs: Path, root: Path
             "autorestart": "true",
             "startsecs": "1",
             "startretries": "1000000",
-            "stopasgroup": "true",
             "killasgroup": "true",
             "stopwaitsecs": str(STOP_WAIT_S - 5),
             "redirect_stderr": "true",

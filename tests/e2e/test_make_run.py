@@ -78,6 +78,10 @@ def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> No
         assert httpx.get(f"{known['base_url']}/healthz").status_code == 200
         assert (tmp_path / "first-picture.png").stat().st_size > 0
 
+        refused = make_run(tmp_path, free_port()).communicate()[0]
+        assert f"in use by the `make run` on port {port}" in refused
+        assert "Traceback" not in refused
+
         refused = make_run(tmp_path / "other", port).communicate()[0]
         assert f"port {port} is taken" in refused
         assert "Traceback" not in refused

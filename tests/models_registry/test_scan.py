@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from django.core.management import CommandError, call_command
 
 from models_registry.models import Kind, ModelFile
@@ -79,12 +80,35 @@ def test_what_finds_and_what_restores_faces_is_known_by_its_graph_and_its_tensor
     assert list(found) == [("any", Kind.FACE_DETECTOR, ""), ("cat", Kind.FACE_RESTORER, "")]
 
 
-def test_a_pickled_face_restorer_is_one_by_its_folder(root):
+def test_a_pickled_file_is_known_by_its_tensors_as_any_other(root):
+    def pickled(path: str, shapes: dict[str, list[int]], table: str = "", **said: str) -> None:
+        tensors = {name: torch.empty(shape) for name, shape in shapes.items()}
+        (root / path).parent.mkdir(exist_ok=True)
+        torch.save({**said, **({table: tensors} if table else tensors)}, root / path)
+
+    pickled("checkpoints/lora.pt", LORA)
+    pickled("loras/checkpoint.ckpt", CHECKPOINT, "state_dict")
+    pickled("plum.pt", {"*": [2, 64]}, "string_to_param", ss_base_model_version="sd_v1")
     write_painter(root, "GFPGANv1.4.pth")
     scan()
+    found = ModelFile.objects.order_by("path").values_list("path", "kind", "family", "problem")
+    assert list(found) == [
+        ("checkpoints/lora.pt", "lora", "sd15", ""),
+        ("face_restoration/GFPGANv1.4.pth", "face_restorer", "unknown", ""),
+        ("loras/checkpoint.ckpt", "checkpoint", "sd15", ""),
+        ("plum.pt", "embedding", "sd15", ""),
+    ]
+    assert ModelFile.objects.get(name="plum").metadata["atelier.vectors"] == "2"
+
+
+def test_a_pickled_file_that_restores_no_faces_is_no_face_restorer_for_its_folder(root):
+    (root / "face_restoration").mkdir()
+    torch.save(
+        {"params_ema": {"encoder.blocks.0.weight": torch.ones(3)}}, root / "face_restoration" / "a.pth"
+    )
+    scan()
     file = ModelFile.objects.get()
-    assert (file.kind, file.name, file.problem) == (Kind.FACE_RESTORER, "GFPGANv1.4", "")
-    assert file.path == "face_restoration/GFPGANv1.4.pth"
+    assert (file.kind, "no face restorer" in file.problem) == ("unknown", True)
 
 
 def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):

@@ -53,6 +53,7 @@ WIRE_NAMES: dict[str, str] = {
     "face_restoration.visibility": "gfpgan_visibility",
     "loras": "prompt",
 }
+PRODUCTS = {"num_images": "batch_size × n_iter"}  # of fields on the wire
 BOUNDS: dict[str, tuple[str, str, str]] = {
     "greater_than_equal": ("ge", "greater than or equal to", "value_error.number.not_ge"),
     "less_than_equal": ("le", "less than or equal to", "value_error.number.not_le"),
@@ -112,5 +113,6 @@ def refusal(refused: Refused, checkpoint: str) -> Exception:
         case SourceDisabled() | ModelNotAllowed():
             return WireError(403, detail=refused.message)
     name = wire_name(refused.field)
-    message = refused.message.replace(refused.field, name) if refused.field else refused.message
+    called = PRODUCTS.get(refused.field or "", name)
+    message = refused.message.replace(refused.field, called) if refused.field else refused.message
     return Unprocessable.at(("body", name), message, f"value_error.{refused.code}")

@@ -45,6 +45,8 @@ OF_TXT2IMG: dict[str, str] = {
 }
 OF_IMG2IMG: dict[str, str] = {
     "Mask blur": "mask_blur",
+    "Mask blur x": "mask_blur_x",
+    "Mask blur y": "mask_blur_y",
     "Masked area padding": "inpaint_full_res_padding",
     "Image CFG scale": "image_cfg_scale",
 }
@@ -93,6 +95,8 @@ OVERRIDES: dict[str, str] = {
 OLDER_NAMES = {
     "sampler_name": {"sampler_index"},
     "mask_blur": {"mask_blur_x", "mask_blur_y"},
+    "mask_blur_x": {"mask_blur"},
+    "mask_blur_y": {"mask_blur"},
     "width": {"firstphase_width"},
     "height": {"firstphase_height"},
 }

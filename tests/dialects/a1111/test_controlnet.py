@@ -213,3 +213,20 @@ def test_the_infotext_tells_of_the_unit(alice, unit) -> None:
         "Resize, Processor Res: 512, Threshold A: 100.0, Threshold B: 200.0, Guidance Start: 0.0, Guidance End: 1.0, "
         'Pixel Perfect: False, Control Mode: Balanced", Version' in text
     )
+
+
+def test_the_infotext_names_a_model_as_the_lists_do(alice, unit, canny) -> None:
+    from jobs.infotext import infotext
+
+    canny.legacy_hash = "0badc0de"
+    canny.save()
+    job = alice.submit(**scripts(unit))
+    assert canny.control_title == "control_v11p_sd15_canny [0badc0de]"
+    assert f"Model: {canny.control_title}, " in infotext(job, job.generation_request, 0)
+
+
+def test_a_module_that_keeps_what_is_outside_of_a_mask_needs_one(alice, unit, red) -> None:
+    lacking = alice.post("txt2img", scripts(unit | {"module": "inpaint_only"}))
+    assert (lacking.status_code, "inpaint_only needs a mask" in lacking.text) == (422, True)
+    assert only_unit(alice, unit | {"module": "inpaint_only", "mask": red}).mask is not None
+    assert only_unit(alice, unit | {"module": "inpaint"}).mask is None

@@ -97,3 +97,57 @@ def test_a_value_that_is_none_is_422_with_its_field(alice, text) -> None:
 
 def test_an_infotext_that_is_no_text_is_422(alice) -> None:
     assert alice.post("txt2img", {"infotext": []}).json()["detail"][0]["loc"] == ["body", "infotext"]
+
+
+def written_and_pasted(alice, name: str, kept: tuple[str, ...], **body):
+    """The request as it was sent, and as its own infotext makes it."""
+    from jobs.infotext import infotext
+
+    job = alice.submit(name, **body)
+    text = infotext(job, job.generation_request, 0)
+    again = alice.submit(name, infotext=text, **{field: body[field] for field in kept})
+    return job.generation_request, again.generation_request
+
+
+@pytest.mark.parametrize(
+    "blur", [{"mask_blur": 0}, {"mask_blur": 7}, {"mask_blur_x": 2, "mask_blur_y": 9}, {"mask_blur_y": 0}]
+)
+def test_our_own_text_says_how_a_mask_is_blurred(alice, red, blur) -> None:
+    body = {"init_images": [red], "mask": red, "seed": 1, "prompt": "x", **blur}
+    first, again = written_and_pasted(alice, "img2img", ("init_images", "mask"), **body)
+    assert (again.inpaint.blur_x, again.inpaint.blur_y) == (first.inpaint.blur_x, first.inpaint.blur_y)
+
+
+def test_a_client_that_blurs_a_mask_has_said_how(alice, red) -> None:
+    text = "x\nSteps: 5, Sampler: Euler, Seed: 1, Mask blur x: 2, Mask blur y: 9"
+    request = request_of(alice, "img2img", init_images=[red], mask=red, infotext=text, mask_blur=3)
+    assert (request.inpaint.blur_x, request.inpaint.blur_y) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("samplers", "schedulers"),
+    [
+        (("DPM++ 2M", "Euler a"), (None, None)),
+        (("DPM++ 2M", "DPM++ SDE"), (None, None)),
+        (("Euler a", "DPM++ 2M"), (None, None)),
+        (("Euler", None), ("karras", "automatic")),
+        (("DPM++ 2M SDE", "LMS"), ("automatic", "karras")),
+    ],
+)
+def test_our_own_text_says_how_a_second_pass_is_walked(alice, samplers, schedulers) -> None:
+    from gpu_runner import catalogue
+
+    first, again = written_and_pasted(
+        alice, "txt2img", (), seed=1, prompt="x", enable_hr=True, denoising_strength=0.5, hr_scale=1.5,
+        width=128, height=128,
+        sampler_name=samplers[0], hr_sampler_name=samplers[1],
+        scheduler=schedulers[0], hr_scheduler=schedulers[1],
+    )  # fmt: skip
+
+    def walked(request) -> list[tuple[str, str]]:
+        second = request.hires
+        sampler, scheduler = second.sampler or request.sampler, second.scheduler or request.scheduler
+        passes = [(request.sampler, request.scheduler), (sampler, scheduler)]
+        return [(name, catalogue.effective_scheduler(name, label)) for name, label in passes]
+
+    assert walked(again) == walked(first)

@@ -110,18 +110,19 @@ def test_what_cannot_be_drawn_is_422_with_its_field(alice, body, field, kind) ->
 
 
 @pytest.mark.parametrize(
-    ("limit", "body", "field"),
+    ("limit", "body", "field", "told"),
     [
-        ("max_steps", {"steps": 11}, "steps"),
-        ("max_images", {"n_iter": 11}, "batch_size"),
+        ("max_steps", {"steps": 11}, "steps", "steps is 11"),
+        ("max_images", {"batch_size": 11}, "batch_size", "batch_size × n_iter is 11"),
+        ("max_images", {"batch_size": 3, "n_iter": 4}, "batch_size", "batch_size × n_iter is 12"),
     ],
 )
-def test_the_limits_of_the_source_are_422_with_their_field(alice, limit, body, field) -> None:
+def test_the_limits_of_the_source_are_422_with_their_field(alice, limit, body, field, told) -> None:
     setattr(alice.key.source, limit, 10)
     alice.key.source.save()
     entry = alice.post("txt2img", {"width": 64, "height": 64, **body}).json()["detail"][0]
     assert entry["loc"] == ["body", field]
-    assert entry["msg"].startswith(f"{field} is 11")
+    assert entry["msg"].startswith(told)
 
 
 def test_a_full_queue_says_when_to_come_back(alice) -> None:
