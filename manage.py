@@ -7,7 +7,11 @@ from pathlib import Path
 
 
 def main() -> None:
-    sys.path.append(str(Path(__file__).resolve().parent / "platform"))
+    root = Path(__file__).resolve().parent
+    sys.path.append(str(root / "platform"))
+    from launch.demo_environment import adopt
+
+    adopt(os.environ, root)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 

@@ -11,6 +11,8 @@ from django.db.models import Count, Sum
 
 from access.models import AccessKey, BusinessSource, Posting
 
+from .cost import UNIT
+
 
 @dataclass(frozen=True)
 class Line:
@@ -71,7 +73,7 @@ def statement(source: BusinessSource, month: date) -> AccountStatement:
         source,
         first,
         [
-            Line(day, dialect, model, name(key_id), jobs, images, cost)
+            Line(day, dialect, model, name(key_id), jobs, images, cost.quantize(UNIT))  # SQLite sums floats
             for day, dialect, model, key_id, jobs, images, cost in rows
         ],
     )

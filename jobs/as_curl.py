@@ -91,6 +91,10 @@ def refuse_all_but(request: GenerationRequest, *fields: str, tasks: tuple[str, .
     if request.task not in tasks:
         raise CannotSay(_("has no word for this task: %(task)s") % {"task": request.task})
     asked_for = request.model_dump(exclude_defaults=True).keys() - {*NEVER_SAID, *fields}
+    if (
+        not request.subseed_strength
+    ):  # A1111's clients get one in any case; without a strength it does nothing
+        asked_for -= {"subseed"}
     if asked_for:
         raise no_words(*asked_for)
 

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from models_registry.examine import LEGACY_BEGIN, Findings, examine, legacy_hash
 from models_registry.models import ModelFile
@@ -33,7 +32,7 @@ class ScanReport:
 
     def summary(self) -> str:
         counts = {name: len(paths) for name, paths in asdict(self).items()}
-        return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or _("no files")
+        return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no files"
 
 
 def scan(root: Path | None = None, *, again: bool = False, run: ScanRun | None = None) -> ScanReport:

@@ -61,14 +61,19 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
 
 
 def control_model(name: str, source: BusinessSource) -> ModelFile | None:
-    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it."""
+    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it.
+
+    Its other names, which ops gave it for such clients, are as good as its own, with or without a suffix.
+    """
     files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
     if name in files:
         return files[name]
     wanted = CONTROL_HASH.sub("", name).strip().lower()
     stems = {CONTROL_HASH.sub("", title).lower(): file for title, file in files.items()}
-    if wanted in stems:
-        return stems[wanted]
+    others = {other.lower(): file for file in files.values() for other in file.aliases}
+    others = {PurePosixPath(other).stem: file for other, file in others.items()} | others
+    if known := stems.get(wanted) or others.get(wanted):
+        return known
     containing = sorted((stem for stem in stems if wanted in stem), key=lambda stem: (len(stem), stem))
     return stems[containing[0]] if containing else None
 

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from access.models import BusinessSource
 from jobs.models import Job, State
 
 FILTERS = {
@@ -50,6 +51,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def chosen(options: dict[str, Any]) -> QuerySet[Job]:
     jobs = Job.objects.order_by("-created_at", "-pk")
+    _check_names(options)
     if options["ids"]:
         jobs = jobs.filter(pk__in=options["ids"])
     asked = {path: options[name] for name, path in FILTERS.items() if options[name] is not None}
@@ -63,3 +65,12 @@ def chosen_for_a_change(options: dict[str, Any]) -> QuerySet[Job]:
             "Name jobs, or say which: --source, --state, --dialect, --error, --since, --until."
         )
     return chosen(options)
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """A name or an id that is nobody's is a mistake, and not a list without jobs."""
+    if options["source"] and not BusinessSource.objects.filter(name=options["source"]).exists():
+        raise CommandError(f"There is no source {options['source']!r}.")
+    known = set(Job.objects.filter(pk__in=options["ids"]).values_list("pk", flat=True))
+    if unknown := [str(job_id) for job_id in options["ids"] if job_id not in known]:
+        raise CommandError(f"There is no job {', '.join(unknown)}.")

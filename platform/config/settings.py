@@ -11,6 +11,13 @@ from gpu_runner import logs
 env = Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
 
+
+@env.parser_for("days")
+def days(text: str) -> int | None:
+    """An empty line of an environment file says as little as none."""
+    return int(text) if text else None
+
+
 # What `make run` sets. Only demo mode has defaults that would be unsafe in production.
 DEMO = env.bool("ATELIER_DEMO", default=False)
 DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
@@ -195,10 +202,10 @@ JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for 
 
 # How long things are kept after their job's end, in days, where their source does not say; unset: for ever. And when old
 # jobs without pictures go to the archive.
-KEEP_PICTURES_DAYS: int | None = env.int("KEEP_PICTURES_DAYS", default=None)
-KEEP_INPUTS_DAYS: int | None = env.int("KEEP_INPUTS_DAYS", default=None)
-KEEP_JOBS_DAYS: int | None = env.int("KEEP_JOBS_DAYS", default=None)
-ARCHIVE_JOBS_DAYS: int | None = env.int("ARCHIVE_JOBS_DAYS", default=None)
+KEEP_PICTURES_DAYS: int | None = env.days("KEEP_PICTURES_DAYS", default=None)
+KEEP_INPUTS_DAYS: int | None = env.days("KEEP_INPUTS_DAYS", default=None)
+KEEP_JOBS_DAYS: int | None = env.days("KEEP_JOBS_DAYS", default=None)
+ARCHIVE_JOBS_DAYS: int | None = env.days("ARCHIVE_JOBS_DAYS", default=None)
 
 # stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
 # have HTTP codes of their own, and the prompt style that "enhance_prompt" means.

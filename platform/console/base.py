@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from unfold.views import ChangeList
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
@@ -31,6 +32,17 @@ class OfThePlatform:
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
+class WholeList(ChangeList):
+    """A list that nothing narrows is all there is: its page need not offer to show all."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 class ConsoleAdmin(NamedChoosers):
     """A user of a tenant sees the rows of its own sources, and no page whose rows belong to nobody.
 
@@ -41,6 +53,12 @@ class ConsoleAdmin(NamedChoosers):
     show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True
+
+    class Media:
+        css: ClassVar = {"all": ["console/pages.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return WholeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -27,6 +26,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from access import dialects
 from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
 from console.asking import AskForm, ask
@@ -35,12 +35,7 @@ from jobs.picture_urls import base_url
 
 
 def dialect_choices() -> list[tuple[str, str]]:
-    """What is installed, because the console knows no dialect."""
-    return [
-        (config.label, config.label)
-        for config in apps.get_app_configs()
-        if config.name.startswith("dialects.")
-    ]
+    return [(name, name) for name in dialects.installed()]
 
 
 class NewKeyForm(AskForm):

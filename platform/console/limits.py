@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from access import bookkeeping
 from access.accounts import MICROS, Account, owner_of_key
 from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
+from console.fields import LinesField
 from console.keys import dialect_choices
 from jobs import places
 from jobs.models import State
@@ -50,21 +51,6 @@ QUOTAS = (
     },
 )
 USED = ("used_now", "used_today", "used_this_month", "used_in_all")
-
-
-class LinesField(forms.CharField):
-    """A list of texts, one a line."""
-
-    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(map(str, value)) if isinstance(value, list) else value
-
-    def to_python(self, value: Any) -> Any:
-        return value if isinstance(value, list) else str(value or "").split()
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool((initial or []) != self.to_python(data))
 
 
 class LimitsForm(forms.ModelForm):

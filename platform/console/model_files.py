@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from access.tenancy import is_tenant
+from console.fields import LinesField
 from console.registry.sampling import Sampling, pictures_of
 from console.registry.scanning import Scanning
 from console.registry.shared import Shared
@@ -50,10 +51,12 @@ STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
 class ModelFileForm(forms.ModelForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "aliases" in self.fields:  # not where the page is only looked at
-            self.fields["aliases"].widget.attrs["rows"] = 2
+    aliases = LinesField(
+        label=_("Other names"),
+        required=False,
+        max_length=5000,
+        help_text=_("Names that clients use for files that this one stands in for, one a line."),
+    )
 
     def clean_name(self) -> str:
         """The kind is not in the form, so Django would leave this to the database."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -15,12 +14,14 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from console import runner_cells
-from console.base import ConsoleAdmin
+from console.base import ConsoleAdmin, WholeList
 from console.live_figures import RunnerLoad
 from console.live_figures import runners as loads_of
 from jobs.models import Runner
@@ -38,13 +39,18 @@ class RunnerForm(forms.ModelForm):
         help_text=gettext_lazy("Empty: it stays as it is. A runner without one uses RUNNER_TOKEN."),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # as those that the model makes
+            field.label = capfirst(field.label)
+
     def save(self, commit: bool = True) -> Any:
         if token := self.cleaned_data.get("new_token"):
             self.instance.token = token
         return super().save(commit)
 
 
-class RunnerList(ChangeList):
+class RunnerList(WholeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
@@ -69,7 +75,6 @@ class RunnerAdmin(ConsoleAdmin):
     actions = ["drain", "pause", "resume", "unload"]
 
     class Media:
-        css = {"all": ["console/pages.css"]}
         js = ["console/live.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+from unfold.decorators import display
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.base import ConsoleAdmin, ReadOnly
@@ -129,6 +135,25 @@ class AccessKeyAdmin(LimitsShown, KeyChanging):
 @admin.register(Posting)
 class PostingAdmin(ReadOnly, ConsoleAdmin):
     source_path = "source"
-    list_display = ["created_at", "source", "kind", "amount", "images", "day", "dialect", "model", "job_id"]
+    list_display = ["created_at", "source", "kind", "amount", "images", "day", "dialect", "model", "of_job"]
     list_filter = ["kind", "source"]
     list_select_related = ["source"]
+    search_fields = ["job_id"]  # that there is a search; what it finds is below
+    search_help_text = _("Job id, in full")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
+    ) -> tuple[QuerySet[Posting], bool]:
+        words = search_term.strip()
+        if not words:
+            return queryset, False
+        try:
+            return queryset.filter(job_id=uuid.UUID(words)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description=_("job"))
+    def of_job(self, posting: Posting) -> SafeString:
+        """It may be gone; its page says so then."""
+        url = reverse("admin:jobs_job_change", args=[posting.job_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, str(posting.job_id)[:8])

@@ -10,13 +10,17 @@ from .demo_data import SOURCE
 
 # The demo models stand in for files that the documents name.
 ALIASES: dict[tuple[Kind, str], list[str]] = {
-    (Kind.CHECKPOINT, "atelier-shapes"): ["majicmixRealistic_v7.safetensors"],
+    (Kind.CHECKPOINT, "atelier-shapes"): [
+        "majicmixRealistic_v7.safetensors",
+        "revAnimated_v122_7371.safetensors",
+    ],
     (Kind.CHECKPOINT, "atelier-pastel"): ["epicphotogasm_ultimateFidelity.safetensors"],
     (Kind.LORA, "atelier-night"): [
         "simple_bg_0811-006400.safetensors",
         "simple_bg_0911-004000.safetensors",
     ],
-    (Kind.CONTROLNET, "atelier-canny"): ["control_v11p_sd15_lineart.pth"],
+    (Kind.CONTROLNET, "atelier-canny"): ["control_v11p_sd15_lineart.pth", "control_v1p_sd15_brightness"],
+    (Kind.VAE, "atelier-sepia"): ["vae-ft-mse-840000-ema-pruned.vae.pt"],
 }
 CHANNEL = "1202"
 THIS_HOST = ["127.0.0.0/8", "::1/128"]

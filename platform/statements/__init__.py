@@ -52,6 +52,7 @@ class Statement(Generic[Row]):
         bound = copy.copy(compiler)
         bound.connection = connection
         bound.execute_sql = lambda *_args, **_kwargs: [_rows(text, _bound(parameters, values))]
+        bound.get_converters = lambda _columns: self._converters
         run = queryset._chain()  # type: ignore[attr-defined]
         run.query.get_compiler = lambda *_args, **_kwargs: bound
         return list(run)
@@ -65,6 +66,7 @@ class Statement(Generic[Row]):
         queryset = self._build()
         compiler = queryset.query.get_compiler(connection=connection)
         text, parameters = compiler.as_sql()
+        self._converters = compiler.get_converters([column[0] for column in compiler.select])
         compiler.connection = None  # this thread's; every run has its own
         return queryset, compiler, text, parameters
 
@@ -171,8 +173,8 @@ def _rows(text: str, parameters: tuple[Any, ...]) -> list[Any]:
 def _cursor() -> Iterator[Any]:
     """One that leaves the values to PostgreSQL, so that it plans a statement once for a connection, not each time."""
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.cursor = psycopg.Cursor(connection.connection)
+        if cursor.db.vendor == "postgresql":
+            cursor.cursor = psycopg.Cursor(cursor.db.connection)
         yield cursor
 
 

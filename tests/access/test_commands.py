@@ -1,6 +1,8 @@
 """What a script does for sources and keys, as the console does it for people."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -47,7 +49,13 @@ def test_a_created_key_opens_the_doors_that_it_may(source):
 
 @pytest.mark.parametrize(
     "words",
-    [["nobody"], ["shop", "--network", "home"], ["shop", "--days", "0"], ["shop", "--note", "x" * 201]],
+    [
+        ["nobody"],
+        ["shop", "--dialect", "a1112"],
+        ["shop", "--network", "home"],
+        ["shop", "--days", "0"],
+        ["shop", "--note", "x" * 201],
+    ],
 )
 def test_a_key_that_the_form_would_refuse_is_refused(source, words):
     with pytest.raises(CommandError):
@@ -91,3 +99,44 @@ def test_sources_are_listed_with_their_keys(source, key):
     (row,) = json.loads(run("list_sources", "--json"))
     assert (row["name"], row["enabled_keys"]) == ("shop", 1)
     assert run("list_sources").startswith("shop\t")
+
+
+def test_limits_of_a_source_are_raised_and_taken_away(source):
+    json.loads(run("set_limits", "shop", "images_per_day=10", "networks=10.0.0.0/8,192.168.0.0/16"))
+    told = json.loads(run("set_limits", "shop", "images_per_day=", "total_budget=12.5"))
+    source.refresh_from_db()
+    assert (source.images_per_day, source.total_budget) == (None, Decimal("12.5"))
+    assert source.networks == told["networks"] == ["10.0.0.0/8", "192.168.0.0/16"]
+
+
+def test_limits_of_a_key_are_set_by_its_id(source):
+    key, _secret = AccessKey.issue(source)
+    run("set_limits", key.key_id, "allowed_models=checkpoint:shapes,lora:", "expires_at=2030-01-01 00:00")
+    key.refresh_from_db()
+    assert key.allowed_models == ["checkpoint:shapes", "lora:"]
+    assert key.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "images=1",
+        "images_per_day=many",
+        "images_per_day=-1",
+        "max_queued_jobs=",
+        "networks=home",
+        "dialects=a1112",
+        "burst=5",
+        "max_width=9999",
+        "name=other",
+    ],
+)
+def test_a_limit_that_the_form_would_refuse_changes_nothing(source, limit):
+    with pytest.raises(CommandError):
+        run("set_limits", "shop", "images_per_month=7", limit)
+    source.refresh_from_db()
+    assert (source.name, source.images_per_month) == ("shop", None)
+
+
+def test_limits_are_told_without_a_change(source):
+    assert json.loads(run("set_limits", "shop"))["max_queued_jobs"] == source.max_queued_jobs

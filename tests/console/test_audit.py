@@ -79,3 +79,12 @@ def test_the_trail_is_not_for_operators(sign_in):
 def test_calls_of_the_apis_are_no_part_of_the_trail(client, db):
     client.get("/api/v1/jobs")
     assert not AuditEntry.objects.exists()
+
+
+def test_an_entry_names_the_page_as_the_menu_does_and_leads_to_the_object(ops, submission):
+    job = admit(submission())
+    page = f"/admin/jobs/job/{job.pk}/change/"
+    ops.get(page)
+    told = ops.get("/admin/console/auditentry/").content.decode()
+    assert f'href="{page}">{job.pk}</a>' in told
+    assert "jobs_job_change" not in told

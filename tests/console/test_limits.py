@@ -49,10 +49,10 @@ def test_lists_are_written_one_a_line(ops, source, key):
     assert (source.networks, source.dialects) == (["10.0.0.0/8", "192.168.0.0/16"], ["native"])
     assert source.reachable == ["a.lan", "10.1.0.0/16"]
     assert "a.lan\n10.1.0.0/16" in ops.get(page(source)).content.decode()
-    models = {"allowed_models": "checkpoint:shapes\nlora:"}
+    models = {"allowed_models": "checkpoint:old shapes\nlora:"}
     assert ops.post(page(key), form_of(ops.get(page(key))) | models).status_code == 302
     key.refresh_from_db()
-    assert key.allowed_models == ["checkpoint:shapes", "lora:"]
+    assert key.allowed_models == ["checkpoint:old shapes", "lora:"]
 
 
 @pytest.mark.parametrize(

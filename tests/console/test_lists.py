@@ -69,3 +69,24 @@ def test_the_ledger_cannot_be_changed(ops, fill):
 
 def test_the_console_has_its_name(ops):
     assert "Atelier 画坊" in ops.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(("query", "narrowed"), [("", False), ("?kind__exact=reserve", True)])
+def test_only_a_narrowed_list_offers_to_show_all(ops, fill, query, narrowed):
+    fill("first")
+    assert ("Show all" in ops.get(f"/admin/access/posting/{query}").content.decode()) is narrowed
+
+
+def test_the_ledger_leads_to_the_job_and_is_searched_by_it(ops, fill):
+    fill("first")
+    fill("second")
+    posting = Posting.objects.first()
+    found = ops.get("/admin/access/posting/", {"q": str(posting.job_id)})
+    assert [row.pk for row in found.context["cl"].result_list] == [posting.pk]
+    assert f"/admin/jobs/job/{posting.job_id}/change/" in found.content.decode()
+    assert not ops.get("/admin/access/posting/", {"q": "no id"}).context["cl"].result_list
+
+
+def test_a_page_writes_the_name_of_its_object_as_it_is(ops, key):
+    heading = ops.get(f"/admin/access/accesskey/{key.pk}/change/").content.decode().partition("</h1>")[0]
+    assert f">{key.key_id}<" in "".join(heading.split())

@@ -104,6 +104,20 @@ def test_a_queued_scan_runs_in_the_background_and_leaves_its_outcome(ops, db, se
     assert ScanRun.objects.count() == 1
 
 
+def test_the_outcome_of_a_scan_is_told_in_the_readers_language(ops, db):
+    run = ScanRun.objects.create()
+    run.begin(4)
+    run.end("added 3, problems 1")
+    progress = ops.get(f"{LIST}scan/progress/", headers={"Accept-Language": "zh-hans"}).json()
+    assert progress["text"] == "上次扫描：新增 3, 有问题 1"
+
+
+def test_other_names_are_written_one_a_line(ops, checkpoint):
+    edit(ops, checkpoint, aliases="majicmixRealistic_v7.safetensors\n my old model ")
+    assert ModelFile.objects.get().aliases == ["majicmixRealistic_v7.safetensors", "my old model"]
+    assert "_v7.safetensors\nmy old model<" in ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
+
+
 def test_a_scan_without_its_folder_says_so(ops, db, settings, tmp_path):
     settings.MODELS_ROOT = tmp_path / "unmounted"
     ops.post(f"{LIST}scan/")

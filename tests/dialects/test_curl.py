@@ -84,6 +84,14 @@ def test_the_command_asks_for_an_equal_request(submission, credentials, dialect,
     assert asked_again(job, dialect, credentials) == job.request
 
 
+@pytest.mark.parametrize("dialect", ["stablediffusionapi", "zhiqite"])
+def test_a_second_seed_without_a_strength_needs_no_words(submission, dialect):
+    job = admit(submission(**PLAIN | {"num_inference_steps": 21, "subseed": 5}))
+    assert "subseed" not in body(job, dialect)
+    stronger = admit(submission(**PLAIN | {"num_inference_steps": 21, "subseed": 5, "subseed_strength": 0.5}))
+    assert "subseed" in said(stronger, dialect).reason
+
+
 def test_zhiqite_says_a_second_pass(submission, credentials):
     hires = {"width": 256, "height": 256, "scale": 2.0, "num_inference_steps": 3, "strength": 0.4}
     job = admit(submission(**PLAIN, preview_every=5, hires=hires))

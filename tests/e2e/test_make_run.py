@@ -67,6 +67,17 @@ def running(data_dir: Path, port: int) -> Iterator[str]:
         process.communicate()
 
 
+def streamed_and_long_requests_are_read(known: dict[str, str]) -> None:
+    """By the web server itself, which tests of views do not meet."""
+    key = {"Authorization": f"Bearer {known['key_id']}:{known['secret']}", "Content-Type": "application/json"}
+    chunks = iter([b'{"prompt": "a red ', b'circle"}'])
+    quote = httpx.post(f"{known['base_url']}/api/v1/quote", content=chunks, headers=key)
+    assert quote.json()["accepted"] is True
+    everything = {"prompt": "猫" * 800, "key": "nobody's"}
+    told = httpx.post(f"{known['base_url']}/api/v3/text2img", params=everything).json()
+    assert told["message"] == "Invalid Api Key"
+
+
 def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     port = free_port()
     with running(tmp_path, port) as said:
@@ -77,6 +88,7 @@ def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> No
             assert shown in said
         assert httpx.get(f"{known['base_url']}/healthz").status_code == 200
         assert (tmp_path / "first-picture.png").stat().st_size > 0
+        streamed_and_long_requests_are_read(known)
 
         refused = make_run(tmp_path, free_port()).communicate()[0]
         assert f"in use by the `make run` on port {port}" in refused

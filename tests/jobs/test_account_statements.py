@@ -116,6 +116,11 @@ def test_files_say_the_same_in_every_format(told):
     assert sheet.cell(3, 7).value == pytest.approx(float(line.cost))
 
 
+def test_costs_have_the_ledgers_six_decimals(told):
+    (row,) = csv.DictReader(io.StringIO(FORMATS["csv"](told).decode("utf-8-sig")))
+    assert row["cost"] == f"{told.cost:.6f}" == json.loads(FORMATS["json"](told))["cost"]
+
+
 @pytest.mark.parametrize("format", ["csv", "xlsx"])
 def test_a_models_name_is_no_formula(told, format):
     evil = replace(told, lines=[replace(told.lines[0], model="=HYPERLINK(1)")])

@@ -153,3 +153,13 @@ def test_callbacks_that_were_given_up_are_listed_and_sent_again(dead, failed):
 def test_replay_wants_to_know_which():
     with pytest.raises(CommandError, match="--dead"):
         told("replay_callbacks")
+
+
+@pytest.mark.parametrize("command", ["list_jobs", "cancel_jobs", "retry_jobs"])
+def test_a_job_or_a_source_that_is_none_is_a_mistake(command, failed):
+    unknown = "00000000-0000-0000-0000-000000000000"
+    with pytest.raises(CommandError, match=unknown):
+        told(command, str(failed().pk), unknown)
+    with pytest.raises(CommandError, match="'shpo'"):
+        told(command, "--source", "shpo")
+    assert Job.objects.count() == 1

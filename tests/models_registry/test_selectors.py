@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind
-from models_registry.selectors import list_for, resolve
+from models_registry.selectors import control_model, list_for, resolve
 
 
 def test_a_file_answers_to_every_name_that_a1111_gives_it(source, register):
@@ -124,6 +124,15 @@ def test_a_file_stands_in_for_others_under_their_names(source, register):
     assert resolve(Kind.CHECKPOINT, "majicmix.safetensors", source) == file
     theirs = register("checkpoints/dream.safetensors", name="dream")
     assert resolve(Kind.CHECKPOINT, "dream", source) == theirs
+
+
+def test_a_controlnet_answers_to_its_other_names_in_any_case(source, register):
+    ours = register("controlnet/edges.safetensors", kind=Kind.CONTROLNET, aliases=["Control_v11p_canny.pth"])
+    for name in ("Control_v11p_canny.pth", "control_v11p_canny", "control_v11p_canny [d14c016b]"):
+        assert control_model(name, source) == ours, name
+    assert control_model("canny", source) is None
+    theirs = register("controlnet/control_v11p_canny.pth", kind=Kind.CONTROLNET)
+    assert control_model("control_v11p_canny", source) == theirs
 
 
 def test_other_names_are_a_list_of_names(register):

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from access.dialects import installed
 from access.models import AccessKey, BusinessSource
 
 
@@ -24,6 +25,13 @@ def key_with(key_id: str) -> AccessKey:
     if found is None:
         raise CommandError(f"there is no key {key_id}")
     return found
+
+
+def check_dialects(names: Iterable[str]) -> None:
+    """A key for a dialect that nobody speaks would open no door, and nobody would know why."""
+    there_are = installed()
+    if unknown := sorted(set(names) - set(there_are)):
+        raise CommandError(f"there is no dialect {', '.join(unknown)}; there are {', '.join(there_are)}")
 
 
 def in_one_line(error: ValidationError) -> str:

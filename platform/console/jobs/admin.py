@@ -152,6 +152,7 @@ class JobAdmin(ReadOnly, JobActions):
                 **self.admin_site.each_context(request),
                 "title": _("Job %(id)s") % {"id": str(job.pk)[:8]},
                 "opts": self.opts,
+                "original": job,
                 "media": self.media,
                 **told,
             },

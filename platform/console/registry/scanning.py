@@ -7,11 +7,23 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_q.tasks import async_task
 
 from console.base import ConsoleAdmin
 from console.registry.access import check, may
 from models_registry.models import ScanRun
+
+OUTCOMES = {
+    "added": gettext_lazy("added"),
+    "changed": gettext_lazy("changed"),
+    "renamed": gettext_lazy("renamed"),
+    "returned": gettext_lazy("found again"),
+    "missing": gettext_lazy("missing"),
+    "unchanged": gettext_lazy("unchanged"),
+    "problems": gettext_lazy("with problems"),
+    "skipped": gettext_lazy("skipped"),
+}
 
 
 class Scanning(ConsoleAdmin):
@@ -55,10 +67,18 @@ def _words(run: ScanRun) -> str:
     if run.failed:
         return _("The last scan failed: %(why)s") % {"why": run.summary}
     if run.finished_at is not None:
-        return _("Last scan: %(summary)s") % {"summary": run.summary}
+        return _("Last scan: %(summary)s") % {"summary": _outcome(run.summary)}
     if not run.is_under_way:
         return _("The last scan was broken off.")
     if run.started_at is None:
         return _("A scan waits for the background cluster.")
     words = {"done": run.files_done, "files": run.files, "path": run.current}
     return _("Scanning: %(done)d of %(files)d files. %(path)s") % words
+
+
+def _outcome(summary: str) -> str:
+    """In the reader's language: the background cluster, which wrote it, has none."""
+    counted = [part.rpartition(" ") for part in summary.split(", ")]
+    if not all(name in OUTCOMES for name, _space, _number in counted):
+        return _("no files")
+    return ", ".join(f"{OUTCOMES[name]} {number}" for name, _space, number in counted)

@@ -89,6 +89,7 @@ FIELDS: dict[str, Field] = {
 }
 IMAGE = {"image": _field(string, "")}
 LISTED = ("data", "name")
+WIRE_NAMES = {"num_images": "imageList"}
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
@@ -118,6 +119,10 @@ def _listed(body: dict[str, Any]) -> list[str]:
         items = array(not_null(body["imageList"]))
     except Invalid as error:
         raise Unprocessable([error.at(place)]) from None
+    if not items:
+        raise Unprocessable.at(
+            place, "ensure this value has at least 1 items", "value_error.list.min_items", {"limit_value": 1}
+        )
     read: list[str] = []
     wrong: list[dict[str, Any]] = []
     for index, item in enumerate(items):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -91,8 +92,8 @@ def _entry(complaint: Any) -> dict[str, Any]:
     return {"loc": location, "msg": complaint["msg"], "type": "value_error"}
 
 
-def refusal(refused: Refused, checkpoint: str) -> Exception:
-    """What A1111's client is told when the platform does not take the job."""
+def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None = None) -> Exception:
+    """What A1111's client is told when the platform does not take the job. ``names``: where the request has others."""
     tallies.note("refusals", dialect="a1111", reason=refused.code)
     match refused:
         case UnknownModel(field="upscaler"):
@@ -112,7 +113,8 @@ def refusal(refused: Refused, checkpoint: str) -> Exception:
             return WireError(402, detail=refused.message)
         case SourceDisabled() | ModelNotAllowed():
             return WireError(403, detail=refused.message)
-    name = wire_name(refused.field)
-    called = PRODUCTS.get(refused.field or "", name)
+    own = (names or {}).get(refused.field or "")
+    name = own or wire_name(refused.field)
+    called = own or PRODUCTS.get(refused.field or "", name)
     message = refused.message.replace(refused.field, called) if refused.field else refused.message
     return Unprocessable.at(("body", name), message, f"value_error.{refused.code}")

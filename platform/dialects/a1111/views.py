@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,7 @@ class Generation(WireView):
     """Draws and waits. The same ``force_task_id`` or ``Idempotency-Key`` waits for the same job again."""
 
     operation = ""
+    wire_names: Mapping[str, str] = {}  # where the request's differ from a drawing's
     read: Callable[[str, AccessKey, dict[str, Any]], Submission] = staticmethod(read_submission)
 
     def post(self, request: Request) -> Response:
@@ -54,13 +55,14 @@ class Generation(WireView):
         try:
             return admit(replace(submission, idempotency=self.idempotency))
         except Refused as refused:
-            raise refusal(refused, submission.request.checkpoint) from refused
+            raise refusal(refused, submission.request.checkpoint, self.wire_names) from refused
 
 
 class Extras(Generation):
     """Enlarges and waits."""
 
     read = staticmethod(extras.read_submission)
+    wire_names = extras.WIRE_NAMES
 
 
 class JobResult(WireView):

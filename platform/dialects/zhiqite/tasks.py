@@ -11,7 +11,7 @@ from django.utils import timezone
 from access.models import AccessKey
 from jobs.models import ACTIVE, Job, Output, Preview, State
 from jobs.outlook import outlook, progress_of
-from jobs.picture_urls import output_urls, preview_url
+from jobs.picture_urls import output_url, output_urls, preview_url
 
 from .authentication import DIALECT
 from .errors import WireError
@@ -115,8 +115,7 @@ def description(job: Job) -> str:
 
 
 def rows(job: Job, base_url: str) -> list[dict[str, Any]]:
-    urls = output_urls(job, base_url)
-    return [_row(job, output, url) for output, url in zip(job.pictures, urls, strict=True)]
+    return [_row(job, output, output_url(output, base_url)) for output in job.pictures]
 
 
 def _row(job: Job, output: Output, url: str) -> dict[str, Any]:

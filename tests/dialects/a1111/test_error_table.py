@@ -20,6 +20,8 @@ VALIDATION = [
     ("extra-batch-images", {"imageList": [{"data": [], "name": "x"}]}, ["imageList", 0, "data"],
      "str type expected", "type_error.str"),
     ("extra-batch-images", {"imageList": [5]}, ["imageList", 0], "value is not a valid dict", "type_error.dict"),
+    ("extra-batch-images", {"imageList": []}, ["imageList"],
+     "ensure this value has at least 1 items", "value_error.list.min_items"),
     ("extra-single-image", {"image": {}}, ["image"], "str type expected", "type_error.str"),
     ("extra-single-image", {"image": None}, ["image"],
      "none is not an allowed value", "type_error.none.not_allowed"),

@@ -74,6 +74,14 @@ def test_no_picture_is_500(alice) -> None:
     assert alice.post(SINGLE, {}).json()["detail"] == "Invalid encoded image"
 
 
+def test_a_list_that_is_longer_than_the_source_may_ask_for_is_named(alice, red) -> None:
+    alice.key.source.max_images = 1
+    alice.key.source.save()
+    entry = alice.post(BATCH, {"imageList": [{"data": red, "name": "a"}] * 2}).json()["detail"][0]
+    assert entry["loc"] == ["body", "imageList"]
+    assert entry["msg"].startswith("imageList is 2")
+
+
 def test_all_that_is_wrong_with_a_list_is_told(alice) -> None:
     wrong = alice.post(BATCH, {"imageList": [{"data": 5, "name": []}, None, {}]}).json()["detail"]
     assert [entry["loc"][2:] for entry in wrong] == [[0, "name"], [1], [2, "data"], [2, "name"]]

@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from access.models import AccessKey
+from dialects.zhiqite import tasks
 from jobs import lifecycle
 from jobs.models import Job, Preview, State
 from tests import fake_runner as behaviours
@@ -51,6 +52,17 @@ def test_a_task_that_is_done(alice, client, work):
             "img_audit_status": True,
             "image_status": 1,
         }
+
+
+def test_a_picture_that_arrives_while_its_task_is_asked_for_is_there_or_not(
+    alice, work, django_assert_num_queries
+):
+    """Its row and its URL are of one look at the pictures, never of two between which it came."""
+    alice.draw(n_iter=2)
+    work()
+    job = Job.objects.select_related("source").get()
+    with django_assert_num_queries(1):
+        assert len(tasks.rows(job, "http://testserver")) == 2
 
 
 def test_the_archive_says_the_same_in_its_own_names(alice, work):

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from access.management.lookup import in_one_line, source_named
+from access.management.lookup import check_dialects, in_one_line, source_named
 from access.models import AccessKey
 
 LONGEST_DAYS = 36_500
@@ -32,6 +32,7 @@ class Command(BaseCommand):
             raise CommandError(f"--days is from 1 to {LONGEST_DAYS}")
         ends = timezone.now() + timedelta(days=days) if days else None
         limits = {"dialects": options["dialect"], "networks": options["network"], "expires_at": ends}
+        check_dialects(options["dialect"])
         try:
             key, secret = AccessKey.issue(owner, note=note, **limits)
         except ValidationError as error:
