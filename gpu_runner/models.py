@@ -89,7 +89,7 @@ class ModelStore:
             network = networks.load(module, tensors, file.path).to(self._device)
             return Item(network, size_bytes(network), file=_described(file, size_bytes(network)))
 
-        found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load)
+        found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load, torch.float32)
         return found
 
     def lora(self, file: ModelFile) -> Lora:
@@ -120,7 +120,7 @@ class ModelStore:
             restorer = load_face_restorer(tensors, file.path, file.sha256, self._device)
             return Item(restorer, restorer.size_bytes, file=_described(file, restorer.size_bytes))
 
-        return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load)
+        return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load, torch.float32)
 
     def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any:
         """A part of a variation; ``base`` is the key of the model that it shares memory with."""
@@ -166,7 +166,15 @@ class ModelStore:
 
         return load
 
-    def _from_file(self, shelf: Shelf, key: str, file: ModelFile, load: Callable[[TensorFile], Item]) -> Any:
+    def _from_file(
+        self,
+        shelf: Shelf,
+        key: str,
+        file: ModelFile,
+        load: Callable[[TensorFile], Item],
+        dtype: torch.dtype | None = None,
+    ) -> Any:
+        """``dtype`` is for what is not loaded in the device's own."""
         found = shelf.find(key)
         if found is not None:
             return found
@@ -177,7 +185,9 @@ class ModelStore:
             path = locate(self._root, file)
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
-                made = self._made(shelf, key, expected_size(tensors, self._dtype), lambda: load(tensors))
+                made = self._made(
+                    shelf, key, expected_size(tensors, dtype or self._dtype), lambda: load(tensors)
+                )
                 self.loads_total += 1
                 return made
 

@@ -1,7 +1,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from django.utils import translation
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
+from jobs import waiting
 from jobs.admission import Submission
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
@@ -31,6 +32,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """PostgreSQL drops no database to which somebody listens: the watcher of jobs is gone before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "LINGER_S", 0.1)
+        yield
+        for thread in threading.enumerate():
+            if thread.name == "job-watcher":
+                thread.join()
 
 
 @pytest.fixture(autouse=True)

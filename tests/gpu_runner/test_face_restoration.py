@@ -306,8 +306,8 @@ def test_a_file_that_is_no_restorer_fails_its_own_job_by_the_files_name(retouch,
 
 
 def test_a_file_of_gfpgans_layout_is_loaded_whole_counted_and_evicted(tmp_path):
-    """Its forward pass of 87 million weights takes seconds: it is run once in all of these tests."""
-    store = ModelStore(tmp_path, "cpu", torch.float32, 2**29)
+    """In full precision, on a device of half, too. Its forward pass takes seconds: it is run once in all of these tests."""
+    store = ModelStore(tmp_path, "cpu", torch.float16, 2**29)
     file = write_painter(tmp_path, "GFPGANv1.4.pth", colour=(0.5, -0.5, 0.0))
     restorer = store.face_restorer(file)
     assert restorer.size_bytes > 340_000_000
