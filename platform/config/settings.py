@@ -155,6 +155,7 @@ UNFOLD = {
     "SITE_TITLE": "Atelier 画坊",
     "SITE_HEADER": "Atelier 画坊",
     "SITE_SYMBOL": "palette",
+    "SITE_URL": None,  # there is no other site: / is a dialect's
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
     "DASHBOARD_CALLBACK": "console.dashboard.dashboard",

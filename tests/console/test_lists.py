@@ -90,3 +90,8 @@ def test_the_ledger_leads_to_the_job_and_is_searched_by_it(ops, fill):
 def test_a_page_writes_the_name_of_its_object_as_it_is(ops, key):
     heading = ops.get(f"/admin/access/accesskey/{key.pk}/change/").content.decode().partition("</h1>")[0]
     assert f">{key.key_id}<" in "".join(heading.split())
+
+
+def test_no_page_leads_to_a_site_that_is_not_there(ops, client):
+    for page in (ops.get("/admin/"), client.get("/admin/login/")):
+        assert 'href="/"' not in page.content.decode()
