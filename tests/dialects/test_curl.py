@@ -80,7 +80,7 @@ PLAIN = {"width": 128, "height": 128, "prompt": "a red circle", "checkpoint": "s
 )
 @pytest.mark.parametrize("dialect", ["zhiqite", "stablediffusionapi"])
 def test_the_command_asks_for_an_equal_request(submission, credentials, dialect, asked):
-    job = admit(submission(**(PLAIN | {"preview_every": 5 if dialect == "zhiqite" else 0} | asked)))
+    job = admit(submission(**(PLAIN | {"preview_every": 5 if dialect == "zhiqite" else 10} | asked)))
     assert asked_again(job, dialect, credentials) == job.request
 
 

@@ -13,7 +13,7 @@ from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.request import ChangeBackground, LoraUse
 from gpu_runner.sizes import LARGEST, working_size
 from jobs import picture_urls
-from jobs.admission import Submission, random_seed
+from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Lane
 from jobs.selectors import is_offered
@@ -115,6 +115,7 @@ def _generation_request(
             scheduler=SCHEDULER,
             strength=1.0,
             seed=random_seed() if asked.seed < 0 else asked.seed,
+            preview_every=PREVIEWS_FOR_OPS,
         )
     except ValidationError as error:
         raise WireError.invalid(error) from None

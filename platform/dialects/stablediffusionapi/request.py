@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from access.models import AccessKey, BusinessSource
 from gpu_runner import upscalers
 from gpu_runner.protocol import GenerationRequest, Picture
-from jobs.admission import Submission, random_seed
+from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound
@@ -76,6 +76,7 @@ def _generation(
         "seed": random_seed() if values["seed"] is None else values["seed"],
         "nsfw": _nsfw(values),
         "face_restoration": _faces(values),
+        "preview_every": PREVIEWS_FOR_OPS,
         **words(values, source),
         **sampling(
             values["scheduler"] or DEFAULT,

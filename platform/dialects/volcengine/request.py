@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs.admission import Submission, random_seed
+from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset
 from models_registry.selectors import preset_for
@@ -135,6 +135,7 @@ def _walk(preset: StylePreset, body: Body) -> dict[str, Any]:
         "scheduler": preset.scheduler,
         "num_inference_steps": body.integer(name, preset.steps, 1, preset.max_steps),
         "guidance_scale": body.number("scale", preset.guidance_scale, 0, 100),
+        "preview_every": PREVIEWS_FOR_OPS,
     }
 
 
