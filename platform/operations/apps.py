@@ -8,8 +8,12 @@ class OperationsConfig(AppConfig):
     verbose_name = _("operations")
 
     def ready(self) -> None:
+        from django_q.signals import post_spawn
+
         from .schedules import create_schedules
+        from .tasks import on_spawn
 
         # This app has no models of its own, and Django sends the signal for those that have some.
         sender = apps.get_app_config("jobs")
         post_migrate.connect(create_schedules, sender=sender, dispatch_uid="operations.schedules")
+        post_spawn.connect(on_spawn, dispatch_uid="operations.on_spawn")

@@ -3,6 +3,8 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
+from django_q.conf import Conf
+from django_q.signals import post_spawn
 
 from jobs.models import Runner
 from operations import readiness, tasks
@@ -39,6 +41,16 @@ def test_ready_when_everything_is_there(client, all_is_well):
 def test_silent_background_cluster_is_named(client, all_is_well):
     Mark.objects.filter(name=tasks.HEARTBEAT).update(at=timezone.now() - timedelta(minutes=5))
     assert failed(client) == ["background"]
+
+
+@pytest.mark.parametrize(("cluster", "silent"), [("atelier", []), ("generation", ["background"])])
+def test_a_new_worker_of_the_background_cluster_is_a_sign_of_life(
+    client, all_is_well, monkeypatch, cluster, silent
+):
+    Mark.objects.filter(name=tasks.HEARTBEAT).delete()
+    monkeypatch.setattr(Conf, "CLUSTER_NAME", cluster)
+    post_spawn.send(sender="django_q", proc_name="Process-1")
+    assert failed(client) == silent
 
 
 @pytest.mark.parametrize(
