@@ -5,38 +5,137 @@ In a process of its own on an empty SQLite database. Another door adds itself to
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from PIL import Image
 
 from bench.report import Row
 
 ROUNDS = 200
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "seed": 8}
+CHECKPOINT = "bench"
 
 
-def doors(key: Any) -> Iterator[tuple[str, Callable[[], Any], Callable[[Any], object]]]:
-    """For each its name, how it parses, and how it renders."""
+class Door(NamedTuple):
+    name: str
+    parse: Callable[[], Any]  # to a submission
+    render: Callable[[Any], object]  # a job that has ended
+
+
+def doors(key: Any) -> Iterator[Door]:
+    from django.test import RequestFactory
+
+    from access.models import BusinessSource
     from dialects.a1111.request import read_submission as a1111
-    from dialects.a1111.response import outcome
+    from dialects.a1111.response import outcome as a1111_outcome
     from dialects.native.request import JobRequest
     from dialects.native.response import job_detail
+    from dialects.smzdm.authentication import Caller
+    from dialects.smzdm.fields import ChangeBackgroundFields
+    from dialects.smzdm.request import change_background
+    from dialects.smzdm.response import outcome as smzdm_outcome
+    from dialects.stablediffusionapi.endpoints import ENDPOINTS
+    from dialects.stablediffusionapi.request import read_submission as stablediffusionapi
+    from dialects.stablediffusionapi.response import answer
+    from dialects.volcengine.body import parsed
+    from dialects.volcengine.request import read_submission as volcengine
+    from dialects.volcengine.response import picture_data
+    from dialects.zhiqite.fields_v2 import Drawing
+    from dialects.zhiqite.request_v2 import TEXT
+    from dialects.zhiqite.request_v2 import read_submission as zhiqite
+    from dialects.zhiqite.tasks import realtime
+    from jobs.admission import Submission
+    from jobs.models import Lane
 
-    body = {**WORDS, "steps": 20, "cfg_scale": 7}
-    yield "a1111", lambda: a1111("txt2img", key, dict(body)), outcome
-    yield (
-        "native",
-        lambda: JobRequest.model_validate(dict(WORDS)),
-        lambda job: job_detail(job).model_dump_json(),
+    base = "http://127.0.0.1:8000"
+    http = RequestFactory().post("/", SERVER_NAME="127.0.0.1")
+    source: BusinessSource = key.source
+
+    drawing = {**WORDS, "steps": 20, "cfg_scale": 7, "send_images": False}
+    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)), a1111_outcome)
+
+    def native() -> Submission:
+        request = JobRequest.model_validate_json(json.dumps(WORDS)).generation_request()
+        return Submission(source=source, key=key, dialect="native", operation="txt2img", request=request)
+
+    yield Door("native", native, lambda job: job_detail(job).model_dump_json())
+
+    styled = json.dumps({"req_key": "bench", "prompt": WORDS["prompt"], "seed": 8, "return_url": True})
+    yield Door(
+        "volcengine",
+        lambda: volcengine(key, "CVProcess", parsed(styled), lane=Lane.INTERACTIVE),
+        lambda job: json.dumps(picture_data(job, http, list(job.pictures), as_url=True)),
     )
+
+    texts = {name: str(value) for name, value in WORDS.items()}
+    yield Door(
+        "stablediffusionapi",
+        lambda: replace(
+            stablediffusionapi(ENDPOINTS["v3/text2img"], key, dict(texts), base), external_id="1"
+        ),
+        lambda job: json.dumps(answer(job, base)),
+    )
+
+    scripts = {"id_task": "bench", "sd_model_checkpoint": CHECKPOINT}
+    task = {**WORDS, "sampler_index": "Euler a", "steps": 20, "alwayson_scripts": scripts}
+    yield Door(
+        "zhiqite",
+        lambda: zhiqite(TEXT, key, Drawing.model_validate(task), base),
+        lambda job: json.dumps(realtime(job, base), default=str),
+    )
+
+    product = {
+        "from": source.name,
+        "img_url": _served(_picture()),
+        "prompt": WORDS["prompt"],
+        "sd_model_checkpoint": CHECKPOINT,
+        "is_remove_bg": False,
+    }
+    caller = Caller(source, key)
+    yield Door(
+        "smzdm, with fetching its picture",
+        lambda: change_background(caller, ChangeBackgroundFields.model_validate(product), http),
+        lambda job: json.dumps(smzdm_outcome(job, base)),
+    )
+
+
+def _picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (64, 64), (255, 0, 0, 128)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _served(data: bytes) -> str:
+    """The URL of a server that has nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/product.png"
 
 
 def milliseconds(act: Callable[[], object]) -> float:
@@ -58,32 +157,45 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     from access.models import AccessKey, BusinessSource
+    from jobs.models import Runner
+    from models_registry.models import Family, Kind, ModelFile, StylePreset
+
+    key, _secret = AccessKey.issue(BusinessSource.objects.create(name="bench"))
+    file = ModelFile.objects.create(
+        kind=Kind.CHECKPOINT,
+        family=Family.SD15,
+        name=CHECKPOINT,
+        path="checkpoints/bench",
+        sha256="0" * 64,
+        is_default=True,
+    )
+    StylePreset.objects.create(key="bench", task=StylePreset.Task.TXT2IMG, checkpoint=file)
+    runner = Runner.objects.create(name="bench", url="http://127.0.0.1:9", slots=1)
+    told = {}
+    for door in doors(key):
+        ended = _ended(door, runner)
+        told[door.name] = [
+            milliseconds(door.parse),
+            milliseconds(lambda ended=ended, door=door: door.render(ended)),
+        ]
+    print(json.dumps(told))
+
+
+def _ended(door: Door, runner: Any) -> Any:
+    """A job of this door with a picture."""
     from gpu_runner.protocol import Done
     from jobs import lifecycle
     from jobs.admission import admit
-    from jobs.models import Job, Output, Runner
-    from models_registry.models import Family, Kind, ModelFile
+    from jobs.models import Job, Output
 
-    key, _secret = AccessKey.issue(BusinessSource.objects.create(name="bench"))
-    ModelFile.objects.create(
-        kind=Kind.CHECKPOINT, family=Family.SD15, name="bench", path="checkpoints/bench", sha256="0" * 64
-    )
-    runner = Runner.objects.create(name="bench", url="http://127.0.0.1:9", slots=1)
-    from dialects.a1111.request import read_submission
-
-    job = admit(read_submission("txt2img", key, {**WORDS, "steps": 20, "send_images": False}))
+    job = admit(door.parse())
     lease = lifecycle.claim(job.pk, runner)
     assert lease is not None
     picture = Output(
         job=job, index=0, file="x.png", sha256="0" * 64, size_bytes=1, width=256, height=256, seed=8
     )
     lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=20), [picture])
-    ended = Job.objects.select_related("checkpoint").get(pk=job.pk)
-    told = {
-        name: [milliseconds(parse), milliseconds(lambda render=render: render(ended))]
-        for name, parse, render in doors(key)
-    }
-    print(json.dumps(told))
+    return Job.objects.select_related("checkpoint", "source", "storage_target").get(pk=job.pk)
 
 
 def measure() -> list[Row]:
@@ -95,6 +207,7 @@ def measure() -> list[Row]:
             "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
             "SECRET_KEY": "bench",
             "RUNNER_TOKEN": "bench",
+            "OUTBOUND_ALLOWED": "127.0.0.0/8",
         }
         child = subprocess.run(
             [sys.executable, "-m", "bench.dialects"],
