@@ -27,7 +27,7 @@ from bench.report import Row
 ROUNDS = 200
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "seed": 8}
-CHECKPOINT = "bench"
+CHECKPOINT, CONTROLNET = "bench", "canny"
 
 
 class Door(NamedTuple):
@@ -104,6 +104,7 @@ def doors(key: Any) -> Iterator[Door]:
         "prompt": WORDS["prompt"],
         "sd_model_checkpoint": CHECKPOINT,
         "is_remove_bg": False,
+        "control_model": CONTROLNET,
     }
     caller = Caller(source, key)
     yield Door(
@@ -168,6 +169,13 @@ def main() -> None:
         path="checkpoints/bench",
         sha256="0" * 64,
         is_default=True,
+    )
+    ModelFile.objects.create(
+        kind=Kind.CONTROLNET,
+        family=Family.SD15,
+        name=CONTROLNET,
+        path=f"controlnets/{CONTROLNET}",
+        sha256="1" * 64,
     )
     StylePreset.objects.create(key="bench", task=StylePreset.Task.TXT2IMG, checkpoint=file)
     runner = Runner.objects.create(name="bench", url="http://127.0.0.1:9", slots=1)

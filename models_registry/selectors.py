@@ -38,13 +38,19 @@ def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | 
     """None as well for one that is disabled or for others: a caller must not learn what others have."""
     if "\0" in key + variant:
         return None
-    allowed = StylePreset.objects.usable().allowed_for(source)
-    return (
-        allowed.filter(key=key, variant=variant)
+    return _PRESET.first(key=key, variant=variant, source=source.pk)
+
+
+_PRESET = Statement(
+    lambda: (
+        StylePreset.objects.usable()
+        .allowed_for(given("source"))
+        .filter(key=given("key"), variant=given("variant"))
         .select_related("checkpoint", "vae", "control_model")
         .prefetch_related("loras__lora")
-        .first()
+        .order_by("pk")[:1]
     )
+)
 
 
 def is_usable(file: ModelFile, source: BusinessSource) -> bool:
