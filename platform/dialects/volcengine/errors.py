@@ -64,6 +64,12 @@ REFUSED |= {
     "budget_exhausted": 50400,
     "model_not_allowed": 50400,
 }
+FIELDS = {  # what the canonical request calls otherwise
+    "num_inference_steps": "ddim_steps",
+    "guidance_scale": "scale",
+    "negative_prompt": "u_prompt",
+    "face_identity": "id_scale",
+}
 TROUBLESOME = str.maketrans("'\"\\\n\r", "``/  ")
 QUOTED = 200  # characters of a client's own word that a message gives back
 
@@ -83,13 +89,16 @@ class ServiceError(Exception):
     def of(cls, refused: Refused) -> ServiceError:
         tallies.note("refusals", dialect="volcengine", reason=refused.code)
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
-        return cls(REFUSED.get(refused.code, 50200), refused.message, headers=headers)
+        field = refused.field or ""
+        message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
+        return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> ServiceError:
         """Where the canonical request has a limit that the vendor's pages do not name."""
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return cls(50200, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        name = ".".join(map(str, first["loc"]))
+        return cls(50200, f"{FIELDS.get(name, name)}: {first['msg']}")
 
 
 class GatewayError(Exception):

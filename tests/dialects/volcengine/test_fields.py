@@ -212,6 +212,14 @@ def test_a_faces_identity_cannot_be_kept_and_that_is_said(asked, alice, body) ->
     assert asked(id_scale=0).face_identity == 0
 
 
+def test_a_sources_limit_is_told_in_the_vendors_words(alice, body, source) -> None:
+    source.max_steps = 10
+    source.save()
+    told = alice.call("CVProcess", {**body, "ddim_steps": 25}).json()
+    assert told["code"] == 50200
+    assert "ddim_steps is 25" in told["message"]
+
+
 @pytest.mark.field("volcengine_cvprocess", "logo_info", "logo_info.add_logo", "logo_info.position")
 @pytest.mark.field("volcengine_cvprocess", "logo_info.language", "logo_info.opacity")
 def test_logo_info_becomes_a_label(asked, refused) -> None:
