@@ -61,7 +61,14 @@ def test_ctrl_c_while_a_command_runs_shows_no_traceback(tmp_path):
         "print('here', flush=True); import time; time.sleep(60)",
     ]
     running = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Whoever runs the tests in the background may have had Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout is not None
     while "here" not in running.stdout.readline():
