@@ -113,10 +113,10 @@ def _faces_by_codeformer(request: GenerationRequest) -> Iterator[Refused]:
 def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
     passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
     for walked in passes:
-        is_left_open = not walked.sampler and walked is not request  # a second pass may
-        if not is_left_open and not catalogue.is_sampler(walked.sampler):
+        may_be_open = walked is not request  # a second pass goes on as the first
+        if not (may_be_open and not walked.sampler) and not catalogue.is_sampler(walked.sampler):
             yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
-        if walked.scheduler and not catalogue.is_scheduler(walked.scheduler):
+        if not (may_be_open and not walked.scheduler) and not catalogue.is_scheduler(walked.scheduler):
             yield Unsupported(
                 _("Unknown scheduler: %(name)s") % {"name": walked.scheduler}, field="scheduler"
             )

@@ -48,6 +48,7 @@ def test_what_was_sent_is_not_given_back(alice):
         ({"num_inference_steps": 151}, "over_limit", "num_inference_steps"),
         ({"sampler": "Nothing"}, "unsupported", "sampler"),
         ({"sampler": ""}, "unsupported", "sampler"),
+        ({"scheduler": ""}, "unsupported", "scheduler"),
         ({"callback_url": "http://127.0.0.1/"}, "forbidden_address", "callback_url"),
         ({"callback_url": "ftp://example.com/"}, "bad_url", "callback_url"),
         ({"task": "img2img", "init_images": ["0" * 64]}, "bad_picture", "init_images"),
