@@ -134,10 +134,10 @@ def inpaintings(studio: Studio) -> list[Cell]:
 
 
 def second_passes(studio: Studio) -> list[Cell]:
-    cells: list[Cell] = [("256²", later(studio.begin(prompt=STAR, seed=4)))]
+    cells: list[Cell] = [("256 x 256", later(studio.begin(prompt=STAR, seed=4)))]
     for upscaler in ("Latent", "Latent (nearest)", "Lanczos", "atelier-2x"):
         wanted = Hires(width=512, height=512, upscaler=upscaler, strength=0.55, num_inference_steps=14)
-        cells.append((f"512² {upscaler}", later(studio.begin(prompt=STAR, seed=4, hires=wanted))))
+        cells.append((f"512: {upscaler}", later(studio.begin(prompt=STAR, seed=4, hires=wanted))))
     return cells
 
 
