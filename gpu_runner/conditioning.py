@@ -56,4 +56,8 @@ def common_length(lengths: Sequence[int]) -> int:
 def _padded(context: Tensor, length: int) -> Tensor:
     if length % len(context):
         return torch.cat([context, context[-1:].expand(length - len(context), -1)])
-    return context.repeat(length // len(context), 1)
+    return repeated(context, length // len(context))
+
+
+def repeated(context: Tensor, times: int) -> Tensor:
+    return context if times == 1 else context.repeat(times, 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gpu_runner.conditioning import Conditioning, common_length, pad_to_same_length
+from gpu_runner.conditioning import Conditioning, common_length, pad_to_same_length, repeated
 from gpu_runner.controlnet import Push, Row, residuals, rows_of
 from gpu_runner.reference import Guest, Reference, shared
 from gpu_runner.sdxl import added_conditions
@@ -30,7 +31,7 @@ class Guidance:
     scale: float
     apart: bool = False  # answer with an Apart
 
-    @property
+    @cached_property
     def pulls(self) -> tuple[float, ...]:
         """How strongly each text acts, the negative one last. Together they are 1.
 
@@ -39,7 +40,7 @@ class Guidance:
         positives = tuple(self.scale * weight for _text, weight in self.positives)
         return (*positives, 1 - sum(positives))
 
-    @property
+    @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
         """The texts that are rows of a call. A negative one without effect is none."""
         positives = tuple(text for text, _weight in self.positives)
@@ -52,15 +53,18 @@ class Guidance:
     def apart_at(self, scale: float) -> Guidance:
         return replace(self, scale=scale, apart=True)
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Tokens of each row, when they are padded to each other."""
         return common_length([len(text.context) for text in self.conditionings])
 
     def contexts(self, length: int) -> list[Tensor]:
         """One a row, all as long as that; a multiple of this guidance's own length."""
-        own = pad_to_same_length([text.context for text in self.conditionings])
-        return [context.repeat(length // len(context), 1) for context in own]
+        return [repeated(context, length // self.length) for context in self._own_contexts]
+
+    @cached_property
+    def _own_contexts(self) -> list[Tensor]:
+        return pad_to_same_length([text.context for text in self.conditionings])
 
     def combine(self, rows: Sequence[Tensor]) -> Tensor:
         """Because the pulls are 1 together, each of the others can be told as a way from the last row."""
@@ -117,7 +121,7 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Ten
     length = lcm(*(question.guidance.length for question in questions))
     texts = torch.stack([text for question in questions for text in question.guidance.contexts(length)])
     rows = [question for question in questions for _ in range(question.rows)]
-    x = torch.stack([_seen(question) for question in rows])
+    x = torch.cat([_seen(question).expand(question.rows, -1, -1, -1) for question in questions])
     timesteps = torch.tensor([question.timestep for question in rows], device=x.device)
     told = {
         "timestep": timesteps,

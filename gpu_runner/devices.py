@@ -5,6 +5,8 @@ from __future__ import annotations
 import psutil
 import torch
 
+from gpu_runner import host_memory
+
 
 def pick(name: str) -> torch.device:
     if name != "auto":
@@ -27,6 +29,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def release_cache(device: torch.device) -> None:
+    host_memory.give_back()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

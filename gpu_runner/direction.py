@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpu_runner.asks import Ask, TextAsk
@@ -11,7 +11,7 @@ from gpu_runner.conditioning import Conditioning, Wording
 from gpu_runner.denoiser import Guidance
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.sdxl import blank
-from gpu_runner.words import Words
+from gpu_runner.words import Said, Weighted, Words
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
@@ -25,9 +25,15 @@ class Direction:
     conditionings: Mapping[str, Conditioning]
     scale: float
     silence_is_blank: bool = False  # to SDXL no negative prompt is none, not an empty one
+    _known: dict[Said, Guidance] = field(default_factory=dict)  # most prompts say one thing at every call
 
     def at(self, call: int) -> Guidance:
-        positives, negative = self.words.at(call)
+        said = self.words.at(call)
+        if said not in self._known:
+            self._known[said] = self._guidance(*said)
+        return self._known[said]
+
+    def _guidance(self, positives: Weighted, negative: str) -> Guidance:
         told = tuple((self.conditionings[text], weight) for text, weight in positives)
         against = self.conditionings[negative]
         is_blank = self.silence_is_blank and not negative

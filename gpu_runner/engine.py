@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner import calls, devices, images, interpreter, logs
+from gpu_runner import calls, cpu_threads, devices, images, interpreter, logs
 from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.denoiser import Apart
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
+IDLE_S = 1.0  # without a word: nobody is in the middle of something
 HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
 SHUTTING_DOWN = "the runner is shutting down"
 
@@ -55,14 +56,16 @@ class Engine:
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
         self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
+        self._collections = interpreter.FullCollections()
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
         self._died = False
         self._lock = threading.RLock()  # over what submit and stop change
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._loaders = ThreadPoolExecutor(LOADERS, "loader")
-        self._helpers = ThreadPoolExecutor(HELPERS, "helper")
+        self._cpu_threads = torch.get_num_threads()
+        self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.work_alone)
+        self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.work_alone)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
 
     # Called from any thread.
@@ -91,7 +94,7 @@ class Engine:
             self.cancel(order.job_id, "discard")
             self._runs[order.job_id] = run
             if self._stopping:
-                run.emit(Failed(code="internal", message=SHUTTING_DOWN, work=run.work()))
+                run.emit(Failed(code="stopping", message=SHUTTING_DOWN, work=run.work()))
                 return run
             run.emit(Accepted(job_id=order.job_id))
             preparing = self._loaders.submit(prepare, self.store, order)
@@ -131,7 +134,7 @@ class Engine:
         """Ends every job at once. The call that the device is in runs out behind it."""
         with self._lock:
             self._stopping = True
-            self._fail_all(SHUTTING_DOWN)
+            self._fail_all("stopping", SHUTTING_DOWN)
         self._inbox.put(lambda: None)
         for pool in (self._loaders, self._helpers):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -140,6 +143,7 @@ class Engine:
 
     def _live(self) -> None:
         interpreter.hand_over_quickly()
+        cpu_threads.share_among(self._cpu_threads)
         try:
             with torch.inference_mode():
                 while not self._stopping:
@@ -151,23 +155,34 @@ class Engine:
                 log.exception("the engine is dead")
         finally:
             self._stopping = True
-            self._fail_all("the runner's engine stopped")
+            self._fail_all("lost", "the runner's engine stopped")
 
-    def _fail_all(self, message: str) -> None:
+    def _fail_all(self, code: ErrorCode, message: str) -> None:
         for run in list(self._runs.values()):
-            run.emit(Failed(code="internal", message=message, work=run.work()))
+            run.emit(Failed(code=code, message=message, work=run.work()))
 
     def _read_inbox(self) -> None:
         """Waits for a word where there is nothing else to do."""
         try:
-            word = self._inbox.get(block=not self._pictures)
+            word = self._inbox.get(block=False) if self._pictures else self._wait_for_a_word()
             while True:
                 word()
                 word = self._inbox.get_nowait()
         except Empty:
             pass
 
+    def _wait_for_a_word(self) -> Callable[[], None]:
+        """Whoever comes next waits for no collection, unless it comes at that very moment."""
+        if self._collections.are_due:
+            try:
+                return self._inbox.get(timeout=IDLE_S)
+            except Empty:
+                self._collections.run()
+        return self._inbox.get()
+
     def _take_turn(self) -> None:
+        if self._collections.are_overdue:
+            self._collections.run()
         self._drop_the_closed()
         self._turn += 1
         group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)

@@ -73,6 +73,8 @@ class Tag:
 
 def extra_networks(text: str) -> tuple[str, list[Tag]]:
     """The text without its tags, and the tags, in order."""
+    if "<" not in text:
+        return text, []
     tokens = list(_LEXER.lex(text))
     return "".join(_plain(tokens)), [Tag.read(token) for token in tokens if token.type == "TAG"]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gpu_runner.lora_deltas import UNSUPPORTED, Parts, is_whole, weight_delta
 from gpu_runner.lora_names import Target, split
 from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.module_copies import submodule
 
 if TYPE_CHECKING:
     from gpu_runner.checkpoint_loading import LoadedCheckpoint
@@ -74,7 +75,7 @@ def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[Share]) ->
                 changes.setdefault(target.path, []).append((share, parts))
     tensors: dict[str, Tensor] = {}
     for path, additions in changes.items():
-        tensors |= _changed(module.get_submodule(path), path, additions)
+        tensors |= _changed(submodule(module, path), path, additions)
     return tensors
 
 
@@ -89,21 +90,26 @@ def _changed(module: nn.Module, path: str, additions: Sequence[tuple[Share, Part
     for share, parts in additions:
         try:
             for kind, delta in _deltas(module, parts, share.rank):
-                base = getattr(module, kind)
-                before = sums.get(kind)
-                sums[kind] = (base.float() if before is None else before) + delta * share.weight
+                before = sums[kind] if kind in sums else _parameter(module, kind).float()
+                sums[kind] = torch.add(before, delta, alpha=share.weight)
         except torch.OutOfMemoryError:
             raise
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:  # of no rank, or no matrix
             raise ModelUnavailable(
                 f"{share.lora.name} does not fit this checkpoint at {path}: {error}"
             ) from error
-    return {f"{path}.{kind}": total.to(getattr(module, kind).dtype) for kind, total in sums.items()}
+    return {f"{path}.{kind}": total.to(_parameter(module, kind).dtype) for kind, total in sums.items()}
+
+
+def _parameter(module: nn.Module, kind: str) -> Tensor:
+    """Without the search that an attribute of a module is."""
+    parameter = module._parameters[kind]
+    assert parameter is not None
+    return parameter
 
 
 def _deltas(module: nn.Module, parts: Parts, rank: int | None) -> Iterator[tuple[str, Tensor]]:
-    weight, bias = module._parameters["weight"], module._parameters["bias"]
-    assert weight is not None
+    weight, bias = _parameter(module, "weight"), module._parameters["bias"]
     delta = weight_delta(parts, weight.shape, weight.device, rank)
     if delta is not None:
         yield "weight", delta

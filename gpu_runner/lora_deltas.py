@@ -40,9 +40,9 @@ def weight_delta(
 
 def _delta(parts: Parts, rank: int | None) -> Tensor | None:
     if "down" in parts:
-        return _low_rank(parts, rank) * _scale(parts, parts["down"].shape[0])
+        return _scaled(_low_rank(parts, rank), _scale(parts, parts["down"].shape[0]))
     if "hada_w1_a" in parts:
-        return _hadamard(parts) * _scale(parts, parts["hada_w1_b"].shape[0])
+        return _scaled(_hadamard(parts), _scale(parts, parts["hada_w1_b"].shape[0]))
     if "diff" in parts:
         return parts["diff"]
     return None if "diff_b" in parts else _kronecker(parts)
@@ -50,6 +50,10 @@ def _delta(parts: Parts, rank: int | None) -> Tensor | None:
 
 def _scale(parts: Parts, rank: int) -> float:
     return float(parts["alpha"]) / rank if "alpha" in parts else 1.0
+
+
+def _scaled(delta: Tensor, scale: float) -> Tensor:
+    return delta if scale == 1.0 else delta * scale
 
 
 def _low_rank(parts: Parts, rank: int | None) -> Tensor:

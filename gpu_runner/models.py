@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from gpu_runner import devices
 from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, key_of, load_checkpoint
 from gpu_runner.controlnet_loading import LoadedControlNet, load_controlnet
 from gpu_runner.embeddings import read_vectors
@@ -50,8 +51,9 @@ class ModelStore:
         self._dtype = dtype
         self._hashes = HashBook()
         self.onnx = OnnxShelf(root, self._hashes)
-        self._shelf = Shelf(budget_bytes, self._collect)
-        self._ram = Shelf(ram_budget_bytes, self._collect) if ram_budget_bytes else self._shelf
+        after_eviction = partial(devices.release_cache, self._device)
+        self._shelf = Shelf(budget_bytes, after_eviction)
+        self._ram = Shelf(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._shelf
         self._loading = Lock()  # one load at a time: two at once would make each other slow
         self.loads_total = 0
         self._varying = Lock()  # of what is loaded: need not wait for a load
@@ -196,11 +198,6 @@ class ModelStore:
             item = make()
             shelf.put(key, item)
         return item.value
-
-    def _collect(self) -> None:
-        gc.collect()  # modules and their hooks refer to each other in circles
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def _described(file: ModelFile, size: int) -> LoadedModel:

@@ -3,9 +3,9 @@ before any runner does."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpu_runner import catalogue
 from gpu_runner.ancestral import ancestral_split
@@ -18,6 +18,18 @@ TYPICAL_CALLS = 60  # of DPM adaptive, from pure noise; nobody knows before
 SPLITS = frozenset(
     {"DPM2 a", "DPM++ 2S a"}
 )  # whose second call is at the sigma that eta leaves to denoise to
+WHAT_COUNTS = (
+    "task",
+    "sampler",
+    "scheduler",
+    "num_inference_steps",
+    "strength",
+    "exact_steps",
+    "eta",
+    "schedule_bend",
+    "unipc",
+    "discard_penultimate",
+)
 
 
 class PassCount(NamedTuple):
@@ -90,6 +102,13 @@ def evaluations(name: str, sigmas: list[float], eta: float) -> int:
 def _planned(request: GenerationRequest) -> int:
     if not (catalogue.is_sampler(request.sampler) and catalogue.is_scheduler(request.scheduler)):
         return request.num_inference_steps  # it is refused, but a quote names a price all the same
+    return _evaluations_of(*(getattr(request, name) for name in WHAT_COUNTS))
+
+
+@lru_cache(maxsize=1024)
+def _evaluations_of(*what_counts: Any) -> int:
+    """A business asks for the same sampler and the same steps all day."""
+    request = GenerationRequest.model_construct(**dict(zip(WHAT_COUNTS, what_counts, strict=True)))
     sigmas = sigmas_of(request, _usual_levels().of_sampler(request.sampler))
     return evaluations(request.sampler, sigmas, eta_of(request))
 

@@ -177,7 +177,8 @@ ErrorCode = Literal[
     "out_of_memory",
     "busy",  # no free slot: the order was not taken
     "nsfw",  # a picture was drawn that may not be shown
-    "lost",  # the server behind the runner has forgotten the job, or went silent
+    "stopping",  # the runner was asked to end; another, or the next one, can draw the job
+    "lost",  # what draws broke: the engine, or the server behind the runner, which went silent or has forgotten the job
     "internal",
 ]
 

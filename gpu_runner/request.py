@@ -6,6 +6,7 @@ Names are diffusers' where it has one. Sizes are pixels. No torch, no Django.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,7 @@ from gpu_runner import upscalers
 from gpu_runner.preprocessors.catalogue import weights_of
 
 MAX_SEED = 2**32 - 1
+MOST_LORAS = 32  # of one pass
 MOST_RANKS = 4096  # of a LoRA; no file has as many
 LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
 
@@ -91,7 +93,7 @@ class Hires(Message):
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
-    loras: tuple[LoraUse, ...] | None = None  # None: the first pass's
+    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MOST_LORAS)  # None: the first pass's
 
 
 class Upscale(Message):
@@ -229,7 +231,7 @@ class GenerationRequest(Message):
     # Models, by the registry's names.
     checkpoint: str = ""  # empty asks for the default checkpoint
     vae: Name = ""  # empty: the checkpoint's own
-    loras: tuple[LoraUse, ...] = Field(default=(), max_length=32)
+    loras: tuple[LoraUse, ...] = Field(default=(), max_length=MOST_LORAS)
     embeddings: tuple[Name, ...] = Field(default=(), max_length=64)  # those whose names the prompts may say
     refiner: Refiner | None = None
     clip_skip: int = Field(default=1, ge=1, le=12)
@@ -373,12 +375,24 @@ class GenerationRequest(Message):
         return [self.upscaler, hires, *second]
 
 
-def _pictures(value: Any) -> Iterator[Picture]:
-    if isinstance(value, Picture):
-        yield value
-    elif isinstance(value, BaseModel):
-        for _name, part in value:
-            yield from _pictures(part)
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _pictures(part)
+def _pictures(part: Any) -> Iterator[Picture]:
+    if isinstance(part, Picture):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _pictures(item)
+    elif isinstance(part, BaseModel):
+        for name in _fields_with_pictures(type(part)):
+            if value := getattr(part, name):
+                yield from _pictures(value)
+
+
+@cache
+def _fields_with_pictures(message: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(name for name, field in message.model_fields.items() if _may_hold_picture(field.annotation))
+
+
+def _may_hold_picture(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation is Picture or bool(_fields_with_pictures(annotation))
+    return any(_may_hold_picture(part) for part in get_args(annotation))

@@ -11,6 +11,8 @@ from gpu_runner.extra_networks import extra_networks
 from gpu_runner.prompt_schedule import Schedule, prompt_schedule, text_at
 from gpu_runner.request import GenerationRequest
 
+Weighted = tuple[tuple[str, float], ...]
+Said = tuple[Weighted, str]  # at one call; the negative prompt last
 AND = re.compile(r"\bAND\b")
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?|\d*\.\d+))\s*")
 HEAVIEST = 1000.0
@@ -53,8 +55,8 @@ class Words:
         schedules = [*(schedule for schedule, _weight in self.positives), self.negative]
         return tuple(dict.fromkeys(entry.text for schedule in schedules for entry in schedule))
 
-    def at(self, call: int) -> tuple[list[tuple[str, float]], str]:
-        positives = [(text_at(schedule, call), weight) for schedule, weight in self.positives]
+    def at(self, call: int) -> Said:
+        positives = tuple((text_at(schedule, call), weight) for schedule, weight in self.positives)
         return positives, text_at(self.negative, call)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gpu_runner import calls, catalogue
+from gpu_runner import engine as engine_module
 from gpu_runner.asks import DecodeAsk, DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
@@ -367,9 +368,9 @@ def test_a_failing_decoding_is_reported(submit, monkeypatch):
 
 def test_the_engine_is_dead_when_the_device_is_lost(engine, submit, monkeypatch):
     break_calls(monkeypatch, DenoiseAsk, torch.AcceleratorError("illegal memory access"), lambda ask: True)
-    assert submit().end().code == "internal"
+    assert submit().end().code == "lost"
     assert not engine.alive
-    assert submit().end().code == "internal"
+    assert submit().end().code == "stopping"
 
 
 @pytest.mark.parametrize(
@@ -409,7 +410,39 @@ def test_stopping_ends_every_job_with_a_word(engine, submit, gate):
     assert gate.reached.wait(60)
     engine.stop()
     for end in (job.end(), submit().end()):
-        assert (end.code, end.message) == ("internal", "the runner is shutting down")
+        assert (end.code, end.message) == ("stopping", "the runner is shutting down")
+
+
+def note_threads(monkeypatch, module, name):
+    """How many threads share an operation where this function is called, as a set that fills."""
+    act, seen = getattr(module, name), set()
+
+    def noting(*given):
+        seen.add(torch.get_num_threads())
+        return act(*given)
+
+    monkeypatch.setattr(module, name, noting)
+    return seen
+
+
+def test_only_the_engines_thread_shares_its_work_with_other_cores(store, file, monkeypatch):
+    """However often other threads prepare and write pictures beside it."""
+    drawing = note_threads(monkeypatch, calls, "answer")
+    preparing = note_threads(monkeypatch, engine_module, "prepare")
+    writing = note_threads(monkeypatch, engine_module, "finish")
+    own = torch.get_num_threads()
+    torch.set_num_threads(3)
+    engine = Engine(store, torch.device("cpu"))
+    try:
+        engine.start()
+        for number in range(3):
+            listener = Listener()
+            engine.submit(order_of(f"job-{number}", file, num_images=2), listener)
+            assert isinstance(listener.end(), Done)
+    finally:
+        engine.stop()
+        torch.set_num_threads(own)
+    assert (drawing, preparing, writing) == ({3}, {1}, {1})
 
 
 def test_an_idle_engine_holds_no_checkpoint(tiny_checkpoint, file):

@@ -207,6 +207,26 @@ def test_a_lora_of_another_width_is_refused(with_loras, tiny_modules):
 
 
 @pytest.mark.parametrize(
+    "factors_of_another_shape",
+    [
+        {"lora_down": noise(0, 64), "lora_up": noise(64, 0), "alpha": torch.tensor(1.0)},
+        {"lora_down": noise(64), "lora_up": noise(64)},
+        {"lora_down": torch.tensor(1.0), "lora_up": noise(64, 2), "alpha": torch.tensor(1.0)},
+        {"lokr_w1": torch.tensor(1.0), "lokr_w2_a": torch.tensor(1.0), "lokr_w2_b": torch.tensor(1.0)},
+        {name: noise(4) for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")},
+    ],
+)
+def test_factors_that_are_no_matrices_are_refused(with_loras, factors_of_another_shape):
+    module = f"lora_unet_{LINEAR.replace('.', '_')}"
+    ending = {"lora_down": ".weight", "lora_up": ".weight"}
+    wrong = {
+        f"{module}.{name}{ending.get(name, '')}": part for name, part in factors_of_another_shape.items()
+    }
+    with pytest.raises(ModelUnavailable, match="does not fit this checkpoint at down_blocks"):
+        with_loras((wrong, 1.0))
+
+
+@pytest.mark.parametrize(
     ("part", "reason"), [("dora_scale", "is a DoRA"), ("oft_blocks", "is a OFT"), ("note", "is not a LoRA")]
 )
 def test_other_kinds_are_refused_by_name(with_loras, tiny_modules, part, reason):

@@ -1,6 +1,5 @@
 """Checkpoints are loaded from single files, bit by bit, and only when they are what the registry says."""
 
-import gc
 import hashlib
 import json
 import os
@@ -223,7 +222,6 @@ def test_the_least_recently_used_leaves_and_nothing_of_it_stays(tiny_checkpoint,
     remains += [weakref.ref(parameter) for parameter in checkpoint.vae.parameters()]
     del checkpoint
     small.get(other_checkpoint)
-    gc.collect()
     assert [reference() for reference in remains if reference() is not None] == []
     assert [model.sha256 for model in small.loaded()] == [other_checkpoint.sha256]
 

@@ -256,7 +256,7 @@ def test_a_stopping_runner_ends_its_streams_and_exits_cleanly(tiny_checkpoint, f
             first_event(lines)
             runner.process.send_signal(signal.SIGTERM)
             *_, last = (EVENT.validate_json(line) for line in lines)
-        assert (last.code, last.message) == ("internal", "the runner is shutting down")
+        assert (last.code, last.message) == ("stopping", "the runner is shutting down")
         assert runner.process.wait(timeout=60) == 0
     finally:
         runner.close()

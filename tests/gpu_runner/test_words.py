@@ -24,8 +24,8 @@ def test_and_divides_a_prompt_into_weighted_parts(text, parts):
 
 def test_each_part_has_its_own_schedule():
     words = Words.of("[red:blue:2] AND a cat:0.5", "[x|y]", 4)
-    assert words.at(0) == ([("red ", 1.0), (" a cat", 0.5)], "x")
-    assert words.at(3) == ([("blue ", 1.0), (" a cat", 0.5)], "x")
+    assert words.at(0) == ((("red ", 1.0), (" a cat", 0.5)), "x")
+    assert words.at(3) == ((("blue ", 1.0), (" a cat", 0.5)), "x")
     assert words.texts == ("red ", "blue ", " a cat", "x", "y")
 
 

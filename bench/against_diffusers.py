@@ -1,0 +1,108 @@
+"""One request in our engine and in diffusers' plain pipeline, by turns, each in a process of its own as its users have it.
+
+In one process they would slow each other: two threads that share their work with crews of their own are more than the
+cores (docs/decisions/0013-one-crew-of-cpu-threads.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+
+import torch
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+from gpu_runner.models import ModelStore
+from gpu_runner.tokenizer import clip_tokenizer
+from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
+
+PROMPT = "a red circle on a blue background"
+STEPS = 20
+
+
+def seconds(act: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    act()
+    return time.perf_counter() - begin
+
+
+@cache
+def _studio() -> Studio:
+    return Studio.of_the_demo()
+
+
+def ours(size: int) -> float:
+    studio = _studio()
+    return seconds(
+        lambda: studio.draw(prompt=PROMPT, width=size, height=size, num_inference_steps=STEPS, seed=1)
+    )
+
+
+@cache
+def _pipeline() -> StableDiffusionPipeline:
+    store = ModelStore(DEMO_MODELS, torch.device("cpu"), torch.float32, 2**34)
+    loaded = store.get(demo_checkpoint())
+    pipeline = StableDiffusionPipeline(
+        vae=loaded.vae,
+        text_encoder=loaded.text_encoder,
+        tokenizer=None,
+        unet=loaded.unet,
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            timestep_spacing="linspace",
+            steps_offset=1,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@cache
+def _ids() -> torch.Tensor:
+    ids = torch.full((2, 77), 49407)
+    ids[:, 0] = 49406
+    words = clip_tokenizer().encode(PROMPT)
+    ids[0, 1 : 1 + len(words)] = torch.tensor(words)
+    return ids
+
+
+def theirs(size: int) -> float:
+    pipeline, ids = _pipeline(), _ids()
+
+    def draw() -> None:
+        with torch.inference_mode():
+            positive, negative = pipeline.text_encoder(ids).last_hidden_state.split(1)
+            pipeline(
+                prompt_embeds=positive,
+                negative_prompt_embeds=negative,
+                width=size,
+                height=size,
+                num_inference_steps=STEPS,
+                guidance_scale=7.0,
+                generator=torch.Generator().manual_seed(1),
+            )
+
+    return seconds(draw)
+
+
+def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
+    """By size, after so many rounds each: the plain pipeline's time divided by ours. Above 1 we are faster."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as their_process:
+
+        def ratio(size: int) -> float:
+            their_time = their_process.submit(theirs, size).result()
+            return their_time / our_process.submit(ours, size).result()
+
+        for size in rounds:
+            ratio(size)  # the first of a size is slower
+        return {size: statistics.median(ratio(size) for _ in range(count)) for size, count in rounds.items()}
