@@ -7,12 +7,14 @@ from pathlib import Path
 _root = Path(__file__).resolve().parent
 sys.path.insert(0, str(_root))
 
+from gunicorn.glogging import Logger  # noqa: E402
+
 from gpu_runner import logs  # noqa: E402
 
 chdir = str(_root)
 pythonpath = f"{_root},{_root / 'platform'}"
 wsgi_app = "config.wsgi:application"
-worker_class = "gthread"
+worker_class = "config.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
 threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it
@@ -22,6 +24,11 @@ limit_request_line = 8190  # some clients send every parameter in the query, pro
 logconfig_dict = logs.configuration(os.environ.get("LOG_FORMAT", "line"))
 logconfig_dict["loggers"] |= {
     "gunicorn.error": {"handlers": [], "propagate": True},
-    # Its lines have query strings, and those may have keys. The platform writes lines of its own.
-    "gunicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
 }
+
+
+class logger_class(Logger):
+    """Without a line for each request: it would have query strings, and those may have keys. The platform writes its own."""
+
+    def access(self, *request: object) -> None:
+        pass

@@ -7,16 +7,20 @@ import socket
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
+
 from bench.report import Row
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, eventually
 from tests.postgres import postgres
 
 CLIENTS = 16
+WORKERS = 2
 EACH = 150
-WARM_UP = 10
+WARM_UP = 15  # of each client: its thread has a connection then, which knows its statements
 REQUEST = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 1, "seed": 1}
 NO_LIMIT = """
 from access.models import BusinessSource
@@ -37,21 +41,37 @@ def request_bytes(installation: Installation) -> bytes:
     return head.encode() + body
 
 
-def latencies(installation: Installation, requests: int) -> list[float]:
-    """Of one client that keeps its connection, in seconds.
+class Client:
+    """Keeps its connection, on a bare socket: it shares the two cores with the server, and a comfortable client would take
+    more of them than the server does."""
 
-    On a bare socket: the client shares the two cores with the server, and a comfortable one would take more of them than
-    the server does.
-    """
-    request, taken = request_bytes(installation), []
-    with socket.create_connection(("127.0.0.1", installation.port), timeout=60) as connection:
-        answers = connection.makefile("rb")
+    def __init__(self, installation: Installation) -> None:
+        self._request = request_bytes(installation)
+        self._connection = socket.create_connection(("127.0.0.1", installation.port), timeout=60)
+        self._answers = self._connection.makefile("rb")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._answers.close()
+        self._connection.close()
+
+    def latencies(self, requests: int) -> list[float]:
+        """In seconds."""
+        taken = []
         for _ in range(requests):
             begin = time.perf_counter()
-            connection.sendall(request)
-            read_created(answers)
+            self._connection.sendall(self._request)
+            read_created(self._answers)
             taken.append(time.perf_counter() - begin)
-    return taken
+        return taken
+
+
+def all_serve(installation: Installation) -> bool:
+    """A process of the site has a second thread once it is loaded."""
+    processes = psutil.Process(installation.processes["web"].pid).children()
+    return len(processes) == WORKERS and all(process.num_threads() > 1 for process in processes)
 
 
 def read_created(answers: BinaryIO) -> None:
@@ -68,14 +88,16 @@ def read_created(answers: BinaryIO) -> None:
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
-        installation = Installation(Path(folder), url, WEB_WORKERS="2", LOG_LEVEL="WARNING")
+        installation = Installation(Path(folder), url, WEB_WORKERS=str(WORKERS), LOG_LEVEL="WARNING")
         try:
             installation.python(NO_LIMIT)
             installation.start("web")
-            latencies(installation, WARM_UP)
-            with ThreadPoolExecutor(CLIENTS) as clients:
+            eventually(lambda: all_serve(installation), "all web processes serve")
+            with ThreadPoolExecutor(CLIENTS) as clients, ExitStack() as opened:
+                kept = [opened.enter_context(Client(installation)) for _ in range(CLIENTS)]
+                list(clients.map(lambda client: client.latencies(WARM_UP), kept))
                 begin = time.perf_counter()
-                rounds = list(clients.map(lambda _: latencies(installation, EACH), range(CLIENTS)))
+                rounds = list(clients.map(lambda client: client.latencies(EACH), kept))
                 seconds = time.perf_counter() - begin
         finally:
             installation.stop()

@@ -5,3 +5,4 @@ from django.utils.translation import gettext_lazy as _
 class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
     verbose_name = _("models")
+    versioned = {"ModelFile": (), "WorkflowRule": (), "WorkflowTemplate": ()}

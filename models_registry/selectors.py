@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 from statements import Statement, given
+from table_versions.remembered import Remembered
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -89,7 +90,7 @@ def is_for_inpainting(file: ModelFile) -> bool:
     return _FOR_INPAINTING.first(file=file.pk) is not None
 
 
-_FOR_INPAINTING = Statement(
+_FOR_INPAINTING = Remembered(
     lambda: (
         ModelFile.objects.filter(pk=given("file"), metadata__has_key="atelier.inpainting")
         .values_list("pk", flat=True)
@@ -121,9 +122,9 @@ def _allowed() -> ModelFileQuerySet:
     return files.defer("metadata")
 
 
-_DEFAULT = Statement(lambda: _allowed().order_by("-is_default", "created_at", "pk")[:1])
-_BY_NAME = Statement(lambda: _allowed().filter(name=given("name")).order_by()[:1])
-_NAMES = Statement(lambda: _allowed().values_list("name", flat=True).order_by("name"))
+_DEFAULT = Remembered(lambda: _allowed().order_by("-is_default", "created_at", "pk")[:1])
+_BY_NAME = Remembered(lambda: _allowed().filter(name=given("name")).order_by()[:1])
+_NAMES = Remembered(lambda: _allowed().values_list("name", flat=True).order_by("name"))
 
 
 def _default_for(kind: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from access.accounts import Account, Posting, in_micros, owner_of_key, owner_of_source
-from statements import Statement, UpdateStatement, given
+from statements import Ask, Statement, UpdateStatement, Write, given, together
 
 Owner = tuple[str, dict[str, int]]  # its name, and which postings are its own
 NEVER = date.min
@@ -22,30 +22,46 @@ def owners(source_id: int, key_id: int | None) -> list[Owner]:
     return [source] if key_id is None else [source, (owner_of_key(key_id), {"key_id": key_id})]
 
 
-def locked(source_id: int, key_id: int | None) -> dict[str, Account]:
-    """By owner, until the transaction ends. An account that is not there yet is made of what was posted before."""
-    wanted = owners(source_id, key_id)
-    names = _names(source_id, key_id)
-    found = {account.owner: account for account in _LOCKED.all(**names)}
-    if missing := [owner for owner in wanted if owner[0] not in found]:
-        Account.objects.bulk_create([summed(*owner) for owner in missing], ignore_conflicts=True)
-        found = {account.owner: account for account in _LOCKED.all(**names)}
-    return found
+def all_locked(
+    pairs: Collection[tuple[int, int | None]], *besides: Ask[Any]
+) -> tuple[dict[str, Account], list[Any]]:
+    """The accounts of sources and keys by owner, until the transaction ends; and what is asked besides, under the locks.
 
-
-def all_locked(pairs: Collection[tuple[int, int | None]]) -> dict[str, Account]:
-    """As ``locked``, of several sources and keys."""
+    An account that is not there yet is made of what was posted before.
+    """
     if len(pairs) == 1:
-        return locked(*next(iter(pairs)))
+        return _locked(*next(iter(pairs)), *besides)
     wanted = dict(owner for pair in pairs for owner in owners(*pair))
-    together = _in_order(Account.objects.filter(owner__in=wanted))
-    found = {account.owner: account for account in together}
+    together_locked = _in_order(Account.objects.filter(owner__in=wanted))
+    found = {account.owner: account for account in together_locked}
     if missing := wanted.keys() - found.keys():
         Account.objects.bulk_create(
             [summed(name, wanted[name]) for name in sorted(missing)], ignore_conflicts=True
         )
-        found = {account.owner: account for account in together.all()}
-    return found
+        found = {account.owner: account for account in together_locked.all()}
+    return found, together(*besides)
+
+
+def _locked(source_id: int, key_id: int | None, *besides: Ask[Any]) -> tuple[dict[str, Account], list[Any]]:
+    asked = ask_lock(source_id, key_id)
+    accounts, *answers = together(asked, *besides)
+    if make_missing(source_id, key_id, accounts):
+        accounts, *answers = together(asked, *besides)
+    return {account.owner: account for account in accounts}, answers
+
+
+def ask_lock(source_id: int, key_id: int | None) -> Ask[list[Account]]:
+    """For whoever posts something of them, and then makes those that are missing."""
+    return _LOCKED.ask(**_names(source_id, key_id))
+
+
+def make_missing(source_id: int, key_id: int | None, found: Collection[Account]) -> bool:
+    """Of what was posted before; whether any was."""
+    names = {account.owner for account in found}
+    missing = [owner for owner in owners(source_id, key_id) if owner[0] not in names]
+    if missing:
+        Account.objects.bulk_create([summed(*owner) for owner in missing], ignore_conflicts=True)
+    return bool(missing)
 
 
 def read(source_id: int, key_id: int | None) -> dict[str, Account]:
@@ -54,10 +70,10 @@ def read(source_id: int, key_id: int | None) -> dict[str, Account]:
     return {name: found.get(name) or summed(name, mine) for name, mine in owners(source_id, key_id)}
 
 
-def book(source_id: int, key_id: int | None, *, day: date, images: int, micros: int) -> None:
+def booking(source_id: int, key_id: int | None, *, day: date, images: int, micros: int) -> Write:
     """On both accounts at once. What belongs to a day or a month that is over counts in the totals alone."""
     names = _names(source_id, key_id)
-    _BOOK.send(**names, day=day, month=day.replace(day=1), images=images, cost=micros)
+    return _BOOK.write(**names, day=day, month=day.replace(day=1), images=images, cost=micros)
 
 
 def summed(owner: str, mine: dict[str, int]) -> Account:

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "telemetry",
+    "table_versions",
     "config",
     "access",
     "models_registry",
@@ -76,7 +77,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "console.messages.ConsoleMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.audit.AuditTrail",
 ]
@@ -113,6 +114,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "pipelined_postgresql"
     # PostgreSQL plans a repeated statement once for a connection. 0 behind a pooler that mixes connections.
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = (
         env.int("PREPARE_THRESHOLD", default=5) or None

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from config.favicon import favicon
 from config.health import healthz
+from dialects.stablediffusionapi import urls as stablediffusionapi
 from operations.views import metrics, readyz
 
 urlpatterns = [
@@ -15,8 +16,9 @@ urlpatterns = [
     path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
-    path("api/", include("dialects.stablediffusionapi.urls")),
+    path("api/", include(stablediffusionapi.enterprise)),
     path("api/v1/", include("dialects.native.urls")),
+    path("api/", include(stablediffusionapi)),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.picture_views")),
     path("", include("jobs.storage_targets.views")),

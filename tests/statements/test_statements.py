@@ -5,14 +5,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from access.models import AccessKey, BusinessSource, Posting
 from jobs.admission import admit
 from jobs.models import Job, State
 from models_registry.models import ModelFile
-from statements import InsertStatement, Statement, UpdateStatement, given, pipelined
+from statements import InsertStatement, Statement, UpdateStatement, given, pipelined, send, together
 
 BY_NAME = Statement(lambda: BusinessSource.objects.filter(name=given("name")))
 JOB = Statement(lambda: Job.objects.filter(pk=given("pk")).select_related("checkpoint", "source"))
@@ -24,6 +26,7 @@ CHANGE = UpdateStatement(
     cost=given("cost"),
     runner_id=given("runner_id"),
 )
+WEIGHT = UpdateStatement(lambda: BusinessSource.objects.filter(name=given("name")), weight=given("to"))
 
 
 @pytest.fixture
@@ -116,6 +119,58 @@ def test_an_insert_writes_whole_rows(source, other_source):
     assert not made[0]._state.adding
 
 
+def test_an_insert_writes_every_kind_of_value_as_the_orm_does(job, submission):
+    awkward = {"text": 'it\'s "花" \\ %s\n', "numbers": [1, 2.5, -3e-7, 10**20], "nothing": None, "yes": True}
+    (copied,) = Job.objects.filter(pk=job.pk)
+    copied.pk, copied.received, copied.lease_expires_at = (
+        uuid.uuid4(),
+        awkward,
+        datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    copied.device_seconds, copied.cost, copied.error_message = (
+        0.1 + 0.2,
+        Decimal("12.000001"),
+        awkward["text"],
+    )
+    InsertStatement(lambda: Job).run([copied])
+    kept = Job.objects.get(pk=copied.pk)
+    names = [field.attname for field in Job._meta.local_concrete_fields]
+    assert {name: getattr(kept, name) for name in names} == {name: getattr(copied, name) for name in names}
+
+
+def test_an_insert_fills_in_what_fills_itself_in(source):
+    POSTING.run([Posting(source=source, job_id=uuid.uuid4(), kind="reserve", day=date(2026, 1, 2))])
+    assert Posting.objects.get().created_at is not None
+
+
+def test_a_column_that_is_not_stored_as_it_is_cannot_be_inserted_past_its_field(source):
+    with pytest.raises(ImproperlyConfigured, match="secret"):
+        InsertStatement(lambda: AccessKey).run([AccessKey(source=source, key_id="k", secret="s")])
+
+
+def test_what_is_sent_together_is_all_done(source, other_source):
+    row = {"source": source, "job_id": uuid.uuid4(), "day": date(2026, 1, 2)}
+    first, second = (POSTING.write([Posting(kind=kind, **row)]) for kind in ("reserve", "release"))
+    send(first, WEIGHT.write(name="shop", to=9), WEIGHT.write(name="blog", to=8), second)
+    assert sorted(Posting.objects.values_list("kind", flat=True)) == ["release", "reserve"]
+    assert dict(BusinessSource.objects.values_list("name", "weight")) == {"shop": 9, "blog": 8}
+
+
+def test_two_changes_of_one_row_that_are_sent_together_are_both_made(source):
+    heavier = UpdateStatement(lambda: BusinessSource.objects.filter(name="shop"), weight=F("weight") + 1)
+    before = source.weight
+    send(heavier.write(), heavier.write(), heavier.write())
+    source.refresh_from_db()
+    assert source.weight == before + 3
+
+
+def test_a_change_that_is_asked_with_other_things_says_how_many_rows_it_was(source):
+    changed, found, unchanged = together(
+        WEIGHT.ask(name="shop", to=9), BY_NAME.ask(name="shop"), WEIGHT.ask(name="nobody", to=9)
+    )
+    assert (changed, found[0].weight, unchanged) == (1, 9, 0)
+
+
 def test_an_insert_that_breaks_a_constraint_says_so_where_the_block_ends(source):
     twice = {"source": source, "job_id": uuid.uuid4(), "kind": "reserve", "day": date(2026, 1, 2)}
 
@@ -128,3 +183,24 @@ def test_an_insert_that_breaks_a_constraint_says_so_where_the_block_ends(source)
     with pytest.raises(IntegrityError):
         insert_twice()
     assert not Posting.objects.exists()
+
+
+def test_what_is_asked_together_is_answered_in_its_order(source, other_source, job):
+    asked = BY_NAME.ask(name="blog"), JOB.ask(pk=job.pk), BY_NAME.ask(name="nobody"), BY_NAME.ask(name="shop")
+    assert together(*asked) == [[other_source], [job], [], [source]]
+    assert together() == []
+
+
+def test_together_sees_what_its_transaction_did_before(source):
+    with pipelined(), transaction.atomic():
+        send(WEIGHT.write(name="shop", to=9))
+        ((found,),) = together(BY_NAME.ask(name="shop"))
+        assert found.weight == 9
+
+
+def test_a_question_that_goes_wrong_is_raised_and_the_next_ones_are_answered(source):
+    wrong = Statement(lambda: BusinessSource.objects.extra(where=["1/(weight-weight) = 1"]))
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError), transaction.atomic():
+            together(BY_NAME.ask(name="shop"), wrong.ask(), BY_NAME.ask(name="shop"))
+    assert together(BY_NAME.ask(name="shop")) == [[source]]
