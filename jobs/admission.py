@@ -143,6 +143,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
     checkpoint = files.checkpoint
     request = submission.request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
+    steps, cost_estimate = cost.planned(request, checkpoint.cost_multiplier)
     return Job(
         source=submission.source,
         key=submission.key,
@@ -161,8 +162,8 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         checkpoint=checkpoint,
         checkpoint_sha256=checkpoint.sha256,
         files=files.as_json(),
-        steps=cost.planned_steps(request),
-        cost_estimate=cost.estimate(request, checkpoint.cost_multiplier),
+        steps=steps,
+        cost_estimate=cost_estimate,
         created_at=now,
         expires_at=now + timedelta(seconds=settings.JOB_MAX_AGE_S),
     )

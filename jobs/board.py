@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
-from statements import Statement, given
+from statements import Statement, given, together
 
 from . import places, policy
 from .models import Backend, Job, Lane, Runner, State, Usage
@@ -36,34 +36,61 @@ class Board:
         return [job.id for job in policy.choose(self.waiting, self.sources, self.runner, self.now)]  # type: ignore[misc]
 
 
-def read(runner: Runner, workers: int) -> Board:
+@dataclass(frozen=True)
+class Glance:
+    """What one question tells: enough to see that nothing waits, or one job alone."""
+
+    runner: Runner
+    deaths: list[int]  # of runners, that each job on this one has seen
+    queued: list[Job]  # two at the most
+
+
+def glance(runner_name: str) -> Glance | None:
+    runners, deaths, queued = together(
+        _RUNNER.ask(name=runner_name), _DEATHS.ask(name=runner_name), _TWO_QUEUED.ask(name=runner_name)
+    )
+    return Glance(runners[0], deaths, queued) if runners else None
+
+
+_RUNNER = Statement(lambda: Runner.objects.filter(name=given("name")).order_by())
+_DEATHS = Statement(
+    lambda: (
+        Job.objects.filter(runner__name=given("name"), state=State.RUNNING)
+        .values_list("runner_deaths", flat=True)
+        .order_by()
+    )
+)
+_TWO_QUEUED = Statement(
+    lambda: (
+        Job.objects.filter(
+            state=State.QUEUED,
+            source__enabled=True,
+            backend=Subquery(Runner.objects.filter(name=given("name")).order_by().values("backend")),
+        )
+        .only(*COLUMNS)
+        .order_by()[:2]
+    )
+)
+
+
+def read(seen: Glance, workers: int) -> Board:
     """For a runner whose cluster has so many workers: a job without a worker to follow it is better left waiting."""
-    now = timezone.now()
-    view = runner_view(runner, workers, now)
+    now, runner = timezone.now(), seen.runner
+    view = runner_view(runner, seen.deaths, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
         return Board([], {}, view, now)
-    if lone := _lone_job(runner):
+    if lone := _lone_job(seen):
         return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
     return Board(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
 
 
-def _lone_job(runner: Runner) -> Job | None:
+def _lone_job(seen: Glance) -> Job | None:
     """The only one that waits for it, if there is only one: then nothing has to be weighed against it."""
-    if runner.backend != Backend.PIPELINE:
+    if seen.runner.backend != Backend.PIPELINE:
         return None  # whether it has all that the job needs has to be weighed
-    queued = _TWO_QUEUED.all(backend=runner.backend)
-    return queued[0] if len(queued) == 1 else None
-
-
-_TWO_QUEUED = Statement(
-    lambda: (
-        Job.objects.filter(state=State.QUEUED, backend=given("backend"), source__enabled=True)
-        .only(*COLUMNS)
-        .order_by()[:2]
-    )
-)
+    return seen.queued[0] if len(seen.queued) == 1 else None
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
@@ -79,7 +106,8 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
-    return policy.explain(asked, waiting, _loads(usages, rate, now), runner_view(runner, workers, now), now)
+    view = runner_view(runner, _DEATHS.all(name=runner.name), workers, now)
+    return policy.explain(asked, waiting, _loads(usages, rate, now), view, now)
 
 
 def seconds_per_cost() -> float:
@@ -87,24 +115,14 @@ def seconds_per_cost() -> float:
     return _seconds_per_cost(list(Usage.objects.all()))
 
 
-def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
-    running = _DEATHS.all(runner=runner.pk)
+def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) -> policy.RunnerView:
     seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
     return policy.RunnerView(
-        free_slots=min(runner.slots, workers) - len(running),
+        free_slots=min(runner.slots, workers) - len(deaths),
         loaded=frozenset(runner.loaded),
-        runs_suspect=any(running),
+        runs_suspect=any(deaths),
         takes_work=runner.enabled and not runner.draining and not runner.problem and seen,
     )
-
-
-_DEATHS = Statement(
-    lambda: (
-        Job.objects.filter(runner=given("runner"), state=State.RUNNING)
-        .values_list("runner_deaths", flat=True)
-        .order_by()
-    )
-)
 
 
 def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:

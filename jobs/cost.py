@@ -12,13 +12,23 @@ UNIT = Decimal("0.000001")
 
 def planned_steps(request: GenerationRequest) -> int:
     """How often the model will be asked, over all pictures and passes: what a runner counts its progress in."""
-    return max(1, sum(walked.evaluations for walked in counted(request)) * request.num_images)
+    return planned(request, 1)[0]
 
 
 def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
     """Each pass at its own size."""
-    work = Decimal(sum(walked.evaluations * walked.pixels for walked in counted(request)))
-    return _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier)))
+    return planned(request, multiplier)[1]
+
+
+def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal]:
+    """``planned_steps`` and ``estimate`` for one look at the passes."""
+    passes = counted(request)
+    evaluations = sum(walked.evaluations for walked in passes)
+    work = Decimal(sum(walked.evaluations * walked.pixels for walked in passes))
+    return (
+        max(1, evaluations * request.num_images),
+        _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
+    )
 
 
 def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> Decimal:
@@ -26,8 +36,8 @@ def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> D
 
     What was reserved is the most: nobody pays for more than was quoted.
     """
-    planned = planned_steps(request)
-    return _rounded(estimated * min(steps_run, planned) / planned)
+    most = planned_steps(request)
+    return _rounded(estimated * min(steps_run, most) / most)
 
 
 def _rounded(amount: Decimal) -> Decimal:

@@ -8,11 +8,8 @@ import uuid
 
 from django.db import close_old_connections, connection
 
-from statements import Statement, given
-
 from . import board, lifecycle, wakeups
 from .lifecycle import Lease
-from .models import Job, Runner, State
 from .runner_watch import RunnerWatch
 
 log = logging.getLogger(__name__)
@@ -48,16 +45,10 @@ class Dispatcher:
             return []
 
 
-_ANY_QUEUED = Statement(lambda: Job.objects.filter(state=State.QUEUED).values_list("pk").order_by()[:1])
-_RUNNER = Statement(lambda: Runner.objects.filter(name=given("name")).order_by())
-
-
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
-    if not _ANY_QUEUED.all():
+    seen = board.glance(runner_name)
+    if seen is None or not seen.queued:
         return []
-    runner = _RUNNER.first(name=runner_name)
-    if runner is None:
-        return []
-    chosen: list[uuid.UUID] = board.read(runner, workers).choose()
-    leases = [lifecycle.claim(job_id, runner) for job_id in chosen]
+    chosen: list[uuid.UUID] = board.read(seen, workers).choose()
+    leases = [lifecycle.claim(job_id, seen.runner) for job_id in chosen]
     return [lease for lease in leases if lease is not None]

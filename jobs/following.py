@@ -35,7 +35,7 @@ from .infotext import infotext
 from .lifecycle import Lease
 from .model_files import training
 from .models import Job, Output, OutputKind, Preview, Runner, Signal
-from .runner_client import CancelMode, RunnerClient, RunnerError, RunnerUnreachable
+from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
 from .storage_targets import copying
 from .storage_targets.copying import CopyFailed
 
@@ -56,10 +56,11 @@ class Following:
         self.lease = lease
         self.job = _job(lease)
         self.request = self.job.generation_request
-        self.order_id = f"{lease.job_id}-{lease.attempt}"  # an older attempt may not have left the runner yet
         self.outputs: list[Output] = []
+        self._infotexts: dict[int, str] = {}
         self.drawn = 0
         self.progress: Progress | None = None  # not yet written
+        self.preview: str | None = None  # neither; of an earlier step, where the newest has none
         self.accepted = False
         self.passed_on: set[Signal] = set()
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
@@ -74,9 +75,11 @@ class Following:
         self.client = RunnerClient.of(self.job.runner)
         try:
             self._follow(Stream(self.client, self._order()))
-        except RunnerUnreachable as error:
+        except (RunnerUnreachable, RunnerDied) as error:
             # Nothing more is handed out until the watch has seen the runner again.
             Runner.objects.filter(jobs=self.job).update(problem=str(error)[:300])
+            if isinstance(error, RunnerDied) and not self.accepted:
+                raise NeverAccepted(str(error)) from error
             raise
         finally:
             if not self.succeeded:  # no row knows these files
@@ -90,7 +93,7 @@ class Following:
     def _order(self) -> RunOrder:
         wanted, checkpoint = self.request.pictures(), self.job.checkpoint
         return RunOrder(
-            job_id=self.order_id,
+            job_id=self.lease.order_id,
             request=self.request,
             checkpoint=ModelFile(
                 path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
@@ -118,8 +121,10 @@ class Following:
         match event:
             case Accepted():
                 self.accepted = True
+                self._infotext(0)  # while the runner draws
             case Progress():
                 self.progress = event
+                self.preview = event.preview or self.preview
             case ControlMap():
                 self.outputs.append(pictures.store_map(self.job, event))
             case Image():
@@ -134,8 +139,13 @@ class Following:
         return False
 
     def _store(self, image: Image) -> None:
-        text = infotext(self.job, self.request, image.index)
+        text = self._infotext(image.index)
         self.outputs.append(pictures.store_output(self.job, self.request, image, text))
+
+    def _infotext(self, index: int) -> str:
+        if index not in self._infotexts:
+            self._infotexts[index] = infotext(self.job, self.request, index)
+        return self._infotexts[index]
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
@@ -164,12 +174,12 @@ class Following:
             lifecycle.fail(self.lease, "timeout", "The job took too long.", failed.work)
         elif failed.code == "lost":
             lifecycle.requeue(self.lease, note=failed.message, runner_died=True, done=failed.work)
-        elif failed.code != "cancelled":
+        elif failed.code not in ("cancelled", "stopping"):
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
             lifecycle.cancelled(self.lease, failed.work)
         else:
-            lifecycle.requeue(self.lease, note="the runner dropped it", done=failed.work)
+            lifecycle.requeue(self.lease, note=f"the runner dropped it: {failed.message}", done=failed.work)
 
     # The beat -------------------------------------------------------------------------------------------------------
 
@@ -190,8 +200,9 @@ class Following:
         if self.progress is None:
             return lifecycle.renew(self.lease)
         newest, self.progress = self.progress, None
-        if newest.preview is not None:
-            jpeg = base64.b64decode(newest.preview)
+        preview, self.preview = self.preview, None
+        if preview is not None:
+            jpeg = base64.b64decode(preview)
             Preview.objects.update_or_create(job_id=self.lease.job_id, defaults={"jpeg": jpeg})
         return lifecycle.progress(self.lease, newest)
 
@@ -200,7 +211,7 @@ class Following:
         if not self.accepted or signal in self.passed_on - {Signal.SKIP}:
             return
         try:
-            self.client.cancel(self.order_id, MODES[signal])
+            self.client.cancel(self.lease.order_id, MODES[signal])
         except RunnerError as error:
             log.warning("job %s: the runner did not take the signal %s: %s", self.lease.job_id, signal, error)
             return
@@ -220,7 +231,7 @@ class Following:
         self.timed_out = True
         self.give_up_at = time.monotonic() + GRACE_S
         try:
-            self.client.cancel(self.order_id)
+            self.client.cancel(self.lease.order_id)
         except RunnerError as error:
             log.warning("job %s: the runner did not take the time-out: %s", self.lease.job_id, error)
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from access import bookkeeping
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
-from statements import InsertStatement, pipelined
+from statements import InsertStatement, pipelined, send
 
 from . import idempotency, ledger, places, quotas, wakeups
 from .callbacks import outbox
@@ -49,15 +49,17 @@ def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
         outcomes = _with_room(planned)
         if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
             _insert_rows(taken)
-            wakeups.ring({wakeups.WORK: ""})
     return outcomes
 
 
 def _insert_rows(planned: Sequence[Planned]) -> None:
     jobs = [one.job for one in planned]
-    _JOBS.run(jobs)
-    _TRANSITIONS.run([_first_transition(one) for one in planned])
-    ledger.reserve(jobs)
+    send(
+        _JOBS.write(jobs),
+        _TRANSITIONS.write([_first_transition(one) for one in planned]),
+        *ledger.reservation(jobs),
+        *wakeups.to_ring({wakeups.WORK: ""}),
+    )
     for one in planned:
         _promise(one.submission, one.job)
 
@@ -85,13 +87,17 @@ def _promise(submission: Submission, job: Job) -> None:
 
 def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
     """Under a lock of all accounts, so that no limit is passed by two requests at once, in one transaction or in two."""
-    accounts = bookkeeping.all_locked({(one.job.source_id, one.job.key_id) for one in planned})
-    waiting = Waiting()
+    sources = sorted({one.job.source_id for one in planned})
+    accounts, queued = bookkeeping.all_locked(
+        {(one.job.source_id, one.job.key_id) for one in planned},
+        *(places.ask_taken(source, State.QUEUED) for source in sources),
+    )
+    waiting = Waiting(dict(zip(sources, map(places.counted, queued), strict=True)))
     outcomes: list[Job | Refused] = []
     for one in planned:
         with translation.override(one.language):
             refused = next(_no_room(one.job, accounts, waiting), None)
-        if refused is None:
+        if refused is None and one is not planned[-1]:
             _hold(one.job, accounts, waiting)
         outcomes.append(refused or one.job)
     return outcomes
@@ -113,8 +119,8 @@ def _hold(job: Job, accounts: dict[str, Account], waiting: Waiting) -> None:
 class Waiting:
     """How many jobs wait: read once in a transaction, and counted on."""
 
-    def __init__(self) -> None:
-        self._read: dict[tuple[int, int | None], int] = {}
+    def __init__(self, of_sources: Mapping[int, int]) -> None:
+        self._read: dict[tuple[int, int | None], int] = {(pk, None): jobs for pk, jobs in of_sources.items()}
         self._added: Counter[tuple[int, int | None]] = Counter()
 
     def of_source(self, source_id: int) -> int:

@@ -12,36 +12,43 @@ from django.db import transaction
 from access import bookkeeping
 from access.accounts import MICROS
 from access.models import Posting
-from statements import InsertStatement, Statement, given
+from statements import InsertStatement, Statement, Write, given
 
 from .models import Job, Usage
 
 
-def reserve(jobs: Sequence[Job]) -> None:
-    """In the transaction that inserts the jobs, which has locked their accounts."""
+def reservation(jobs: Sequence[Job]) -> list[Write]:
+    """For the transaction that inserts the jobs, which has locked their accounts."""
     postings = [
         _posting(job, Posting.Kind.RESERVE, job.cost_estimate, job.request["num_images"]) for job in jobs
     ]
-    _POSTINGS.run(postings)
     sums: dict[tuple[int, int | None, date], tuple[int, int]] = defaultdict(lambda: (0, 0))
     for posting in postings:
         account = posting.source_id, posting.key_id, posting.day
         images, micros = sums[account]
         sums[account] = images + posting.images, micros + in_micros(posting.amount)
-    for (source_id, key_id, day), (images, micros) in sums.items():
-        bookkeeping.book(source_id, key_id, day=day, images=images, micros=micros)
+    booked = [
+        bookkeeping.booking(source_id, key_id, day=day, images=images, micros=micros)
+        for (source_id, key_id, day), (images, micros) in sums.items()
+    ]
+    return [_POSTINGS.write(postings), *booked]
 
 
-def close(job: Job, price: Decimal | None, images: int = 0) -> None:
-    """In the transaction that ends the job: what was reserved goes back, and the price is booked if there is one."""
+def closing(job: Job, price: Decimal | None, images: int = 0) -> list[Write]:
+    """For the transaction that ends the job, which has locked its accounts: what was reserved goes back, and the price
+    is booked if there is one."""
     reserved = job.request["num_images"]
     postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate, -reserved)]
     if price is not None:
         postings.append(_posting(job, Posting.Kind.SETTLE, price, images))
-    bookkeeping.locked(job.source_id, job.key_id)
-    _POSTINGS.run(postings)
-    difference = sum((posting.amount for posting in postings), Decimal(0))
-    _book(job, difference, sum(posting.images for posting in postings))
+    booked = bookkeeping.booking(
+        job.source_id,
+        job.key_id,
+        day=postings[0].day,
+        images=sum(posting.images for posting in postings),
+        micros=in_micros(sum((posting.amount for posting in postings), Decimal(0))),
+    )
+    return [_POSTINGS.write(postings), booked]
 
 
 _POSTINGS: InsertStatement[Posting] = InsertStatement(lambda: Posting)
@@ -73,11 +80,6 @@ def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Post
         dialect=job.dialect,
         model=job.request["checkpoint"][:200],
     )
-
-
-def _book(job: Job, amount: Decimal, images: int) -> None:
-    day = bookkeeping.accounting_day(job.created_at)
-    bookkeeping.book(job.source_id, job.key_id, day=day, images=images, micros=in_micros(amount))
 
 
 def in_micros(amount: Decimal) -> int:

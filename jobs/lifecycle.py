@@ -7,6 +7,7 @@ that lost its lease finds no row to update, and gets LeaseLost.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,8 +19,19 @@ from django.db import connection, transaction
 from django.db.models import Subquery
 from django.utils import timezone
 
+from access import bookkeeping
 from gpu_runner.protocol import Done, Progress
-from statements import InsertStatement, Statement, UpdateStatement, given, pipelined
+from statements import (
+    Ask,
+    InsertStatement,
+    Statement,
+    UpdateStatement,
+    Write,
+    given,
+    pipelined,
+    send,
+    together,
+)
 
 from . import ledger, places, wakeups, work
 from .callbacks import outbox
@@ -27,8 +39,10 @@ from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
 
 MAX_RUNNER_DEATHS = 2
-MAX_LOST_LEASES = 5  # one is a restart or a slow disk; so many may be what the job does to its workers
+MAX_UNCLEAR_LOSSES = 5  # one is a restart or a slow disk; so many may be what the job does
 LEASE_LOST = "the lease expired"
+NEVER_ACCEPTED = "the runner died before it accepted the job"
+UNCLEAR_LOSSES = (LEASE_LOST, NEVER_ACCEPTED)
 POISONED = "poisoned"
 
 
@@ -38,6 +52,11 @@ class Lease:
 
     job_id: uuid.UUID
     attempt: int
+
+    @property
+    def order_id(self) -> str:
+        """What the runner calls it: an older attempt may not have left it yet."""
+        return f"{self.job_id}-{self.attempt}"
 
 
 # Taking -------------------------------------------------------------------------------------------------------------
@@ -50,18 +69,19 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 
 
 def _claimed(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    queued = _QUEUED.first(job_id=job_id, backend=runner.backend)
-    if queued is None:
+    found, *room = together(_QUEUED.ask(job_id=job_id, backend=runner.backend), *places.room_to_run(job_id))
+    if not found:
         return None
-    source_id, key_id, key_limit, attempts = queued
-    if not places.has_room_to_run(source_id, key_id, key_limit):
+    source_id, key_id, key_limit, attempts = found[0]
+    if not places.has_room_to_run(*room):
+        return None
+    if key_limit is not None and places.taken_by_key(source_id, key_id, State.RUNNING) >= key_limit:
         return None
     now, attempt = timezone.now(), attempts + 1
-    taken = _move(
+    change = _change(
         job_id,
         State.QUEUED,
-        State.RUNNING,
-        note=runner.name,
+        state=State.RUNNING,
         attempt=attempt,
         runner_id=runner.pk,
         runner_boot_id=runner.boot_id,
@@ -70,7 +90,9 @@ def _claimed(job_id: uuid.UUID, runner: Runner) -> Lease | None:
         signal="",
         **_NO_PROGRESS,
     )
-    return Lease(job_id, attempt) if taken else None
+    # Nobody counts the rows: the job was read under a lock.
+    send(change.write(), _transition(job_id, State.QUEUED, State.RUNNING, runner.name))
+    return Lease(job_id, attempt)
 
 
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
@@ -93,7 +115,7 @@ _QUEUED: Statement[tuple[int, int | None, int | None, int]] = Statement(
 def renew(lease: Lease, **fields: Any) -> Signal | None:
     """Extends the lease and gives back what a client asked for meanwhile."""
     fields["lease_expires_at"] = _lease_end(timezone.now())
-    if not _update(lease.job_id, State.RUNNING, held=lease.attempt, **fields):
+    if not _change(lease.job_id, State.RUNNING, held=lease.attempt, **fields).run():
         raise LeaseLost(str(lease.job_id))
     return pending_signal(lease)
 
@@ -151,7 +173,8 @@ def requeue(
 ) -> State:
     """Back to the queue, or to its end: cancelled if that was asked for, failed if it is poisoned.
 
-    ``expired``: only if the lease is over; otherwise LeaseLost, because a worker shows life after all.
+    ``runner_died``: while it had the job. ``expired``: only if the lease is over; otherwise LeaseLost, because a worker
+    shows life after all.
     """
     with transaction.atomic():
         job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
@@ -168,31 +191,29 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
         _end(job, State.CANCELLED, note=note, held=lease.attempt)
         return job, State.CANCELLED
     deaths = job.runner_deaths + runner_died
-    if message := _poisoned(job, deaths, expired=expired):
+    if message := _poisoned(job, deaths, note):
         fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
         _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
         return job, State.FAILED
-    _must_move(
-        lease,
-        State.QUEUED,
-        note=note,
-        runner_deaths=deaths,
-        runner_id=None,
-        lease_expires_at=None,
-        signal="",
-        **_NO_PROGRESS,
+    back: dict[str, Any] = {"runner_id": None, "lease_expires_at": None, "signal": ""} | _NO_PROGRESS
+    change = _change(lease.job_id, State.RUNNING, state=State.QUEUED, runner_deaths=deaths, **back)
+    send(
+        change.write(),  # of a job that was read under a lock
+        _transition(lease.job_id, State.RUNNING, State.QUEUED, note),
+        _NO_PREVIEW.write(job_id=lease.job_id),
+        *wakeups.to_ring({wakeups.WORK: ""}),
     )
-    _NO_PREVIEW.run(job_id=lease.job_id)
-    wakeups.ring({wakeups.WORK: ""})
     return job, State.QUEUED
 
 
-def _poisoned(job: Job, deaths: int, *, expired: bool) -> str:
+def _poisoned(job: Job, deaths: int, note: str) -> str:
     """Why it is not tried once more; empty if it is."""
     if deaths >= MAX_RUNNER_DEATHS:
         return f"{deaths} runners died while they ran this job."
-    if expired and job.transitions.filter(note=LEASE_LOST).count() + 1 >= MAX_LOST_LEASES:
-        return f"{MAX_LOST_LEASES} workers were lost while they followed this job."
+    if note in UNCLEAR_LOSSES:
+        losses = job.transitions.filter(note__in=UNCLEAR_LOSSES).count() + 1
+        if losses >= MAX_UNCLEAR_LOSSES:
+            return f"{losses} times a worker or a runner was lost with this job."
     return ""
 
 
@@ -211,8 +232,8 @@ def succeed(
         # A job that is not succeeded has no output, one that is has them all.
         drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
-        _end_after(job, lease, State.SUCCEEDED, done, **counts)
-        _OUTPUTS.run(outputs)
+        written = [_OUTPUTS.write(outputs)] if outputs else []
+        _end_after(job, lease, State.SUCCEEDED, done, written, **counts)
     work.charge(job, done)
 
 
@@ -235,9 +256,11 @@ def cancelled(lease: Lease, done: Done | None = None) -> None:
     work.charge(job, done)
 
 
-def _end_after(job: Job, lease: Lease, to: State, done: Done | None, **fields: Any) -> None:
+def _end_after(
+    job: Job, lease: Lease, to: State, done: Done | None, also: Sequence[Write] = (), **fields: Any
+) -> None:
     paid = work.is_paid(to, fields.get("error_code", ""))
-    _end(job, to, held=lease.attempt, **work.figures(job, done, paid=paid), **fields)
+    _end(job, to, held=lease.attempt, also=also, **work.figures(job, done, paid=paid), **fields)
 
 
 @transaction.atomic
@@ -270,59 +293,79 @@ def _end(
     held: int | None = None,
     settled: Decimal | None = None,
     images: int = 0,
+    also: Sequence[Write] = (),
     **fields: Any,
 ) -> None:
     """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job.
 
-    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for.
+    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for. What is
+    ``also`` written is written if the job ends.
     """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
-    fields |= {"finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
-    if held is None:
-        if not _move(job.pk, State(job.state), to, note=note, **fields):
-            raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
-    else:
-        _must_move(Lease(job.pk, held), to, note=note, **fields)
-    _NO_PREVIEW.send(job_id=job.pk)
-    ledger.close(job, settled, images)
+    origin = State(job.state) if held is None else State.RUNNING
+    moved = _transition(job.pk, origin, to, note)
+    fields |= {"state": to, "finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
+    # The job before its accounts, as everybody locks them who locks both.
+    changed, accounts = together(
+        _change(job.pk, origin, held=held, **fields).ask(), bookkeeping.ask_lock(job.source_id, job.key_id)
+    )
+    if not changed and held is None:
+        raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
+    if not changed:
+        raise LeaseLost(str(job.pk))
+    bookkeeping.make_missing(job.source_id, job.key_id, accounts)
+    send(
+        moved,
+        _NO_PREVIEW.write(job_id=job.pk),
+        *ledger.closing(job, settled, images),
+        *also,
+        *wakeups.to_ring({wakeups.ENDED: str(job.pk), wakeups.WORK: ""}),
+    )
     if job.has_callback:
         outbox.job_ended(job.pk)
-    wakeups.ring({wakeups.ENDED: str(job.pk), wakeups.WORK: ""})
 
 
 # The one place that changes a state ---------------------------------------------------------------------------------
 
 
-def _move(
-    job_id: uuid.UUID, origin: State, to: State, *, note: str = "", held: int | None = None, **fields: Any
-) -> bool:
+def _transition(job_id: uuid.UUID, origin: State, to: State, note: str) -> Write:
+    """The line of the timeline that goes with a change of state. Raises ImpossibleTransition."""
     if to not in TRANSITIONS.get(origin, frozenset()):
         raise ImpossibleTransition(f"{origin} → {to}")
-    if not _update(job_id, origin, held=held, state=to, **fields):
-        return False
-    _TRANSITIONS.run([Transition(job_id=job_id, from_state=origin, to_state=to, note=note[:300])])
-    return True
+    return _TRANSITIONS.write([Transition(job_id=job_id, from_state=origin, to_state=to, note=note[:300])])
 
 
 _TRANSITIONS: InsertStatement[Transition] = InsertStatement(lambda: Transition)
 
 
-def _update(job_id: uuid.UUID, origin: State, *, held: int | None, **fields: Any) -> bool:
+@dataclass(frozen=True)
+class _Change:
+    """Of a job's row, as long as it is as it was."""
+
+    statement: UpdateStatement
+    values: dict[str, Any]
+
+    def run(self) -> bool:
+        return bool(self.statement.run(**self.values))
+
+    def ask(self) -> Ask[int]:
+        return self.statement.ask(**self.values)
+
+    def write(self) -> Write:
+        return self.statement.write(**self.values)
+
+
+def _change(job_id: uuid.UUID, origin: State, *, held: int | None = None, **fields: Any) -> _Change:
     where = {"pk": job_id, "state": origin} | ({} if held is None else {"attempt": held})
     values = {f"where_{name}": value for name, value in where.items()} | fields
-    return bool(_update_statement(tuple(where), tuple(fields)).run(**values))
+    return _Change(_update_statement(tuple(where), tuple(fields)), values)
 
 
 @cache
 def _update_statement(where: tuple[str, ...], fields: tuple[str, ...]) -> UpdateStatement:
     found = {name: given(f"where_{name}") for name in where}
     return UpdateStatement(lambda: Job.objects.filter(**found), **{name: given(name) for name in fields})
-
-
-def _must_move(lease: Lease, to: State, *, note: str, **fields: Any) -> None:
-    if not _move(lease.job_id, State.RUNNING, to, note=note, held=lease.attempt, **fields):
-        raise LeaseLost(str(lease.job_id))
 
 
 def _job(lease: Lease) -> Job:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from access.models import AccessKey, BusinessSource
-from statements import Statement, given
+from statements import Ask, Statement, given
 
 from .models import Job, State
 
 
-def has_room_to_run(source_id: int, key_id: int | None, key_limit: int | None) -> bool:
-    """Until the transaction ends nobody else claims for this source, so that a limit holds for two at once."""
-    limit = _LOCKED.first(source=source_id)
-    if limit is None:
-        raise BusinessSource.DoesNotExist
-    if taken(source_id, State.RUNNING) >= limit:
-        return False
-    if key_id is None or key_limit is None:
-        return True
-    return taken_by_key(source_id, key_id, State.RUNNING) < key_limit
+def room_to_run(job_id: uuid.UUID) -> tuple[Ask[list[int]], Ask[Any]]:
+    """What to ask for ``has_room_to_run``, together.
+
+    Until the transaction ends nobody else claims for the job's source, so that a limit holds for two at once.
+    """
+    return _LOCKED.ask(job=job_id), _RUNNING.ask(job=job_id)
+
+
+def has_room_to_run(limits: list[int], running: list[dict[str, int]]) -> bool:
+    return counted(running) < limits[0]
 
 
 def full_keys() -> set[int]:
@@ -35,15 +36,20 @@ def full_keys() -> set[int]:
 
 
 def taken(source_id: int, state: State) -> int:
-    return _jobs(_TAKEN.first(source=source_id, state=state))
+    return counted(_TAKEN.all(source=source_id, state=state))
+
+
+def ask_taken(source_id: int, state: State) -> Ask[list[dict[str, int]]]:
+    """As ``taken``, asked together with other things: ``counted`` says how many it is."""
+    return _TAKEN.ask(source=source_id, state=state)
 
 
 def taken_by_key(source_id: int, key_id: int, state: State) -> int:
-    return _jobs(_TAKEN_BY_KEY.first(source=source_id, key=key_id, state=state))
+    return counted(_TAKEN_BY_KEY.all(source=source_id, key=key_id, state=state))
 
 
-def _jobs(counted: dict[str, int] | None) -> int:
-    return counted["jobs"] if counted else 0
+def counted(rows: list[dict[str, int]]) -> int:
+    return sum(row["jobs"] for row in rows)
 
 
 KEY_LIMIT = (
@@ -59,11 +65,25 @@ _KEY_LIMITS: Statement[Any] = Statement(
 _LOCKED = Statement(
     lambda: (
         BusinessSource.objects.select_for_update(no_key=True)
-        .filter(pk=given("source"))
+        .filter(pk=_source_of_a_job())
         .values_list("max_concurrent_jobs", flat=True)
         .order_by()
     )
 )
+_RUNNING = Statement(
+    lambda: (
+        Job.objects.filter(source=_source_of_a_job(), state=State.RUNNING)
+        .order_by()
+        .values("source")
+        .annotate(jobs=Count("pk"))
+    )
+)
+
+
+def _source_of_a_job() -> Subquery:
+    return Subquery(Job.objects.filter(pk=given("job")).order_by().values("source"))
+
+
 _TAKEN = Statement(lambda: _counted(Job.objects.all()))
 _TAKEN_BY_KEY = Statement(lambda: _counted(Job.objects.filter(key=given("key"))))
 

@@ -1,12 +1,18 @@
-"""Talking to a runner: orders out, events in, and a name for each way in which that goes wrong."""
+"""Talking to a runner: orders out, events in, and a name for each way in which that goes wrong.
+
+By httpcore alone: on the way to a picture, what httpx does around it costs as much as the call itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 from django.conf import settings
 from pydantic import ValidationError
 
@@ -35,7 +41,16 @@ KEPT_OPEN_S = 2.0  # less than the runner's server waits: a connection is never 
 LINGER_S = (
     60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
 )
-BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+BUSY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+MOST_CONNECTIONS = 100
+NOBODY_ANSWERS = (httpcore.ConnectError, httpcore.ConnectTimeout)
+# Of a connection, or of the address in the runner's row.
+BROKEN = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 M = TypeVar("M", bound=Message)
@@ -50,7 +65,11 @@ class RunnerUnreachable(RunnerError):
 
 
 class RunnerDied(RunnerError):
-    """It had the order, and went silent before its last word."""
+    """It was sent the order, and went silent before its last word."""
+
+
+class NeverAccepted(RunnerDied):
+    """It did so before its first word, too: whether it read the order nobody knows."""
 
 
 class RunnerBusy(RunnerError):
@@ -63,16 +82,12 @@ class RunnerRefused(RunnerError):
 
 class RunnerClient:
     def __init__(self, url: str, token: str) -> None:
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        # A proxy of the environment is for the way out of the house, not for the way to a runner.
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout,
-            trust_env=False,
-            verify=trusted(),
-            limits=httpx.Limits(keepalive_expiry=KEPT_OPEN_S),
+        # Through no proxy: one of the environment is for the way out of the house, not for the way to a runner.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trusted(), max_connections=MOST_CONNECTIONS, keepalive_expiry=KEPT_OPEN_S
         )
+        self._url = url.rstrip("/")
+        self._headers = [("Host", urlsplit(url).netloc), ("Authorization", f"Bearer {token}")]
 
     @classmethod
     def of(cls, runner: Runner) -> RunnerClient:
@@ -84,7 +99,7 @@ class RunnerClient:
 
     def _read(self, method: str, path: str, kind: type[M], body: str | None = None) -> M:
         try:
-            return kind.model_validate_json(self._answer(method, path, body).content)
+            return kind.model_validate_json(self._answer(method, path, body))
         except ValidationError as error:
             raise RunnerRefused(f"its answer to {path} is not one that this version understands") from error
 
@@ -103,28 +118,38 @@ class RunnerClient:
 
     def generate(self, order: RunOrder) -> Iterator[Event]:
         """Events until the last word, which is a Done or a Failed."""
-        timeout = httpx.Timeout(settings.JOB_TIMEOUT_S + LINGER_S, connect=CONNECT_S)
-        body = order.model_dump_json()
         try:
-            with self._http.stream(
-                "POST", "/generate", content=body, headers=_JSON, timeout=timeout
+            with self._asked(
+                "POST", "/generate", order.model_dump_json(), settings.JOB_TIMEOUT_S + LINGER_S
             ) as response:
-                if response.is_error:
-                    response.read()
-                    _raise_for(response)
+                _raise_for(response)
                 yield from _events(response)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise RunnerUnreachable(str(error)) from error
-        except httpx.TransportError as error:
-            raise RunnerDied(str(error) or type(error).__name__) from error
+        except NOBODY_ANSWERS as error:
+            raise RunnerUnreachable(_words(error)) from error
+        except BROKEN as error:
+            raise RunnerDied(_words(error)) from error
 
-    def _answer(self, method: str, path: str, body: str | None = None) -> httpx.Response:
+    def _answer(self, method: str, path: str, body: str | None = None) -> bytes:
         try:
-            response = self._http.request(method, path, content=body, headers=_JSON if body else None)
-        except httpx.TransportError as error:
-            raise RunnerUnreachable(str(error) or type(error).__name__) from error
-        _raise_for(response)
-        return response
+            with self._asked(method, path, body, ANSWER_S) as response:
+                _raise_for(response)
+                return response.read()
+        except BROKEN as error:
+            raise RunnerUnreachable(_words(error)) from error
+
+    def _asked(
+        self, method: str, path: str, body: str | None, answer_s: float
+    ) -> AbstractContextManager[httpcore.Response]:
+        content = body.encode() if body is not None else b""
+        of_body = [("Content-Type", "application/json")] if body is not None else []
+        timeout = {"connect": CONNECT_S, "read": answer_s, "write": answer_s, "pool": CONNECT_S}
+        return self._pool.stream(
+            method,
+            self._url + path,
+            headers=[*self._headers, *of_body, ("Content-Length", str(len(content)))],
+            content=content,
+            extensions={"timeout": timeout},
+        )
 
 
 @lru_cache(maxsize=8)
@@ -132,21 +157,33 @@ def _kept(url: str, token: str) -> RunnerClient:
     return RunnerClient(url, token)
 
 
-_JSON = {"Content-Type": "application/json"}
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
-def _events(response: httpx.Response) -> Iterator[Event]:
-    for line in response.iter_lines():
-        if not line:
-            continue
+def _events(response: httpcore.Response) -> Iterator[Event]:
+    """To the end of the stream, which comes right after the last word: only then the connection can be used again."""
+    event: Event | None = None
+    for line in _lines(response):
         event = _event(line)
         yield event
-        if isinstance(event, Done | Failed):
-            return
-    raise RunnerDied("the stream of events ended before its last word")
+    if not isinstance(event, Done | Failed):
+        raise RunnerDied("the stream of events ended before its last word")
 
 
-def _event(line: str) -> Event:
+def _lines(response: httpcore.Response) -> Iterator[bytes]:
+    """Those that are not empty."""
+    begun: list[bytes] = []  # a picture's line comes in many parts
+    for part in response.iter_stream():
+        first, *others = part.split(b"\n")
+        begun.append(first)
+        for other in others:
+            if line := b"".join(begun):
+                yield line
+            begun = [other]
+
+
+def _event(line: bytes) -> Event:
     try:
         event = EVENT.validate_json(line)
     except ValidationError as error:
@@ -156,8 +193,9 @@ def _event(line: str) -> Event:
     return event
 
 
-def _raise_for(response: httpx.Response) -> None:
-    if response.status_code in BUSY_STATUSES:
-        raise RunnerBusy(f"it answered {response.status_code}")
-    if response.is_error:
-        raise RunnerRefused(f"it answered {response.status_code}: {response.text[:200]}")
+def _raise_for(response: httpcore.Response) -> None:
+    if response.status in BUSY_STATUSES:
+        raise RunnerBusy(f"it answered {response.status}")
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        said = response.read().decode(errors="replace")
+        raise RunnerRefused(f"it answered {response.status}: {said[:200]}")

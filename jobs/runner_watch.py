@@ -63,7 +63,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
     now = timezone.now()
     if runner.boot_id != status.boot_id:
         booted_at = now - timedelta(seconds=status.uptime_s)
-        died_with(runner, booted_at, new_boot_id=status.boot_id)
+        died_with(runner, booted_at, new_boot_id=status.boot_id, held=status.jobs)
     Runner.objects.filter(pk=runner.pk).update(
         boot_id=status.boot_id,
         backend=status.backend,

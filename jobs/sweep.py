@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -24,11 +26,22 @@ def sweep() -> Swept:
     return Swept(put_back=_put_back(), expired=_expire())
 
 
-def died_with(runner: Runner, before: object, *, new_boot_id: str = "") -> int:
-    """Puts back what the runner ran before it died: everything that started ``before``, and not on the new process."""
+def died_with(runner: Runner, before: datetime, *, new_boot_id: str = "", held: Collection[str] = ()) -> int:
+    """Puts back what the runner ran before it died: everything that started ``before``, and not on the new process.
+
+    What that holds, by its orders' names, is left alone: it waited at its door while it started. A job that started
+    after the runner was last seen may never have reached it, and is not blamed for the death.
+    """
     jobs = Job.objects.filter(runner=runner, state=State.RUNNING, started_at__lt=before)
-    lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt")
-    return sum(_requeued(Lease(*row), note="the runner died", runner_died=True) for row in lost)
+    lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt", "started_at")
+    put_back, seen_at = 0, runner.seen_at
+    for job_id, attempt, started_at in lost:
+        lease = Lease(job_id, attempt)
+        if lease.order_id not in held:
+            reached = bool(seen_at and started_at and started_at <= seen_at)
+            note = "the runner died" if reached else lifecycle.NEVER_ACCEPTED
+            put_back += _requeued(lease, note=note, runner_died=reached)
+    return put_back
 
 
 def _put_back() -> int:

@@ -14,7 +14,7 @@ from . import lifecycle
 from .errors import LeaseLost
 from .following import Following
 from .lifecycle import Lease
-from .runner_client import RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
+from .runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
 from .sweep import sweep
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ def _follow(lease: Lease) -> None:
     except (RunnerBusy, RunnerUnreachable) as error:
         time.sleep(BREATH_S)
         lifecycle.requeue(lease, note=f"not taken by the runner: {error}")
+    except NeverAccepted as error:
+        log.warning("job %s: %s", lease.job_id, error)
+        lifecycle.requeue(lease, note=lifecycle.NEVER_ACCEPTED)
     except RunnerDied as error:
         lifecycle.requeue(lease, note=f"the runner died: {error}", runner_died=True)
     except RunnerRefused as error:

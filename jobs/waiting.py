@@ -15,10 +15,11 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from statements import Statement, given
+from statements import Statement, given, together
 
 from . import wakeups
 from .models import TERMINAL, Job
+from .selectors import ask_outputs
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,19 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
             raise Job.DoesNotExist
         if state not in TERMINAL:
             ended.wait(timeout_s)
-        job = _JOB.first(job_id=job_id)
-        if job is None:
-            raise Job.DoesNotExist
-        return job
+        return _with_outputs(job_id)
     finally:
         _watcher.remove(job_id, ended)
+
+
+def _with_outputs(job_id: uuid.UUID) -> Job:
+    jobs, outputs = together(_JOB.ask(job_id=job_id), ask_outputs(job_id))
+    if not jobs:
+        raise Job.DoesNotExist
+    job: Job = jobs[0]
+    if job.is_terminal:
+        job.known_outputs = outputs
+    return job
 
 
 _STATE = Statement(lambda: Job.objects.filter(pk=given("job_id")).values_list("state", flat=True).order_by())

@@ -13,6 +13,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
+from statements import Write, send
+
 from . import local_bells
 
 WORK = "atelier_work"  # a job was queued, or a slot became free
@@ -22,12 +24,17 @@ BELLS = "bells"  # the folder below DATA_DIR
 
 def ring(payloads: Mapping[str, str]) -> None:
     """The payload for each channel. Heard when, and only when, the transaction around it commits."""
-    if _database_rings():
-        calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}", [word for bell in payloads.items() for word in bell])
-    else:
+    send(*to_ring(payloads))
+
+
+def to_ring(payloads: Mapping[str, str]) -> list[Write]:
+    """What has to be sent for it, in the transaction that this is called in."""
+    if not _database_rings():
         transaction.on_commit(partial(_ring_locally, payloads))
+        return []
+    calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
+    words = [word for bell in payloads.items() for word in bell]
+    return [Write("", f"SELECT {calls}", [words], is_select=True)]
 
 
 def _ring_locally(payloads: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from gpu_runner.workflows import vocabulary
 from gpu_runner.workflows.expressing import inexpressible
 from gpu_runner.workflows.purposes import purpose_of
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from statements import Statement
+from table_versions.remembered import Remembered
 
 from .errors import Refused, Unsupported
 from .models import Backend, Runner
@@ -65,7 +65,7 @@ def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     return ranked[-1].template if ranked else None
 
 
-_ANY_RULE = Statement(
+_ANY_RULE = Remembered(
     lambda: WorkflowRule.objects.filter(template__enabled=True).values_list("pk", flat=True).order_by()[:1]
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connection
 from django.utils import translation
 
@@ -24,6 +25,9 @@ def pytest_configure() -> None:
     """The settings module is loaded before any conftest, so the key goes to both: settings, and child processes."""
     os.environ.setdefault("SECRET_KEY", SECRET_KEY)
     django_settings.SECRET_KEY = os.environ["SECRET_KEY"]
+    # Before torch is imported: workers of one run that share the cores' threads as well wait for each other.
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +53,12 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 def language() -> None:
     """A request leaves its language to the thread, and so to the next test."""
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_cached() -> None:
+    """The rows of one test have the keys of another's."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

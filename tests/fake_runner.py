@@ -55,8 +55,8 @@ class Talk:
     def accept(self) -> None:
         self.say(Accepted(job_id=self.order.job_id))
 
-    def show_progress(self, step: int = 1) -> None:
-        preview = base64.b64encode(b"a small jpeg").decode()
+    def show_progress(self, step: int = 1, *, with_preview: bool = True) -> None:
+        preview = base64.b64encode(b"a small jpeg").decode() if with_preview else None
         self.say(Progress(step=step, steps=self.order.request.num_inference_steps, preview=preview))
 
     def draw(self, index: int = 0, **verdict: bool | float) -> None:
@@ -95,10 +95,36 @@ def draws_until_told(talk: Talk) -> None:
         talk.finish(steps=1)
 
 
+def goes_on_after_a_preview(talk: Talk) -> None:
+    """Its first step brings a preview, its second follows at once and brings none."""
+    talk.accept()
+    talk.show_progress()
+    talk.show_progress(2, with_preview=False)
+    talk.told()
+
+
 def dies_mid_stream(talk: Talk) -> None:
     talk.accept()
     talk.draw()
     raise HungUp
+
+
+def dies_at_the_door(talk: Talk) -> None:
+    """The answer has begun, and not a word of it came."""
+    talk.write(b"\n")
+    raise HungUp
+
+
+def is_asked_to_end(talk: Talk) -> None:
+    talk.accept()
+    talk.draw()
+    talk.say(Failed(code="stopping", message="the runner is shutting down"))
+
+
+def breaks(talk: Talk) -> None:
+    """Its process lives, its engine does not."""
+    talk.accept()
+    talk.say(Failed(code="lost", message="the runner's engine stopped"))
 
 
 def says_busy(talk: Talk) -> None:
@@ -224,6 +250,7 @@ class Handler(BaseHTTPRequestHandler):
             self.fake.behaviour(talk)
             if self._streams:
                 self.wfile.write(b"0\r\n\r\n")
+                self.close_connection = False
         except (HungUp, ConnectionError):
             pass
 

@@ -73,6 +73,12 @@ def retry(callback: Callback, at: datetime) -> None:
 
 
 @transaction.atomic
+def postpone(callback: Callback, at: datetime) -> None:
+    """Without having tried."""
+    _send_at(callback, at, CallbackState.PENDING)
+
+
+@transaction.atomic
 def replay(callback: Callback) -> bool:
     """Sends it again, whether or not it ever arrived, with all its tries; False while that is impossible."""
     return _send_at(callback, timezone.now(), CallbackState.DELIVERED, CallbackState.DEAD, tries=0)
@@ -92,7 +98,7 @@ def _send_at(callback: Callback, at: datetime, *origins: CallbackState, **fields
     here = Callback.objects.filter(pk=callback.pk, attempts=callback.attempts, state__in=origins)
     if not here.update(state=CallbackState.PENDING, next_at=at, **fields):
         return False
-    task = package(uuid.uuid4(), "jobs.callbacks.delivery.deliver", str(callback.pk), callback.attempts)
+    task = package(uuid.uuid4(), "jobs.callbacks.sending.start", str(callback.pk), callback.attempts)
     # The stock broker gives out what is no longer locked: a lock that ends later is a task for later.
     OrmQ.objects.create(key=settings.Q_CLUSTER["name"], payload=task, lock=at)
     return True

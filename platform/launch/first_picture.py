@@ -16,7 +16,7 @@ REQUEST = {
     "height": 512,
     "steps": 20,
     "cfg_scale": 7,
-    "seed": 2,
+    "seed": 14,
 }
 
 

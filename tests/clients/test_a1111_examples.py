@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jobs.models import Job
+from tests.judge import judge
 
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 
@@ -26,7 +27,10 @@ def test_the_examples_do_what_they_say(platform, credentials, tmp_path) -> None:
         ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert Image.open(tmp_path / "circle.png").size == (64, 64)
+    circle = Image.open(tmp_path / "circle.png")
+    assert circle.size == (256, 256)
+    verdict = judge(circle)
+    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
     assert '"completed":true' in done.stdout
     answers = {
         name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("answer", "again", "changed")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,46 @@ def eventually(found: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"never: {what}")
 
 
+class Shell:
+    """A ``manage.py shell`` that stays: a test that waits for something asks often, and Django takes seconds to start."""
+
+    LOOP = """
+import contextlib, io, json, sys, traceback
+for line in sys.stdin:
+    printed, failed = io.StringIO(), ""
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(json.loads(line), {})
+        except Exception:
+            failed = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), failed]), flush=True)
+"""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._process = subprocess.Popen(
+            [*MANAGE, "shell", "--no-imports", "-v", "0", "-c", self.LOOP],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, code: str) -> str:
+        """What it prints."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with self._one_at_a_time:
+            print(json.dumps(code), file=self._process.stdin, flush=True)
+            printed, failed = json.loads(self._process.stdout.readline())
+        assert not failed, failed
+        return printed
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
 class Installation:
     def __init__(self, data_dir: Path, database_url: str, **settings: str) -> None:
         self.data_dir = data_dir
@@ -57,6 +98,7 @@ class Installation:
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._shell: Shell | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
         self.manage("prepare_demo", self.base_url)
         self.manage("register_runner", "local", f"http://127.0.0.1:{self.runner_port}")
@@ -76,7 +118,9 @@ class Installation:
 
     def python(self, code: str) -> Any:
         """Run code against the installation's own database; what it prints as JSON."""
-        return json.loads(self.manage("shell", "--no-imports", "-v", "0", "-c", code))
+        if self._shell is None:
+            self._shell = Shell(self.environment)
+        return json.loads(self._shell.run(code))
 
     def command(self, name: str) -> list[str]:
         return {
@@ -121,9 +165,9 @@ class Installation:
         process.wait()
 
     def stop(self) -> None:
+        """As a process manager does: whoever started the others ends them."""
         for process in self.processes.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
         for process in self.processes.values():
             try:
                 process.wait(20)
@@ -132,6 +176,8 @@ class Installation:
                 process.wait()
         self.processes.clear()
         self.client.close()
+        if self._shell is not None:
+            self._shell.stop()
 
     def logs(self) -> str:
         return "\n".join(
@@ -149,6 +195,7 @@ job = Job.objects.filter(external_id={task_id!r}).first()
 print(json.dumps(job and {{
     "id": str(job.id), "state": job.state, "attempt": job.attempt, "step": job.step, "error": job.error_code,
     "deaths": job.runner_deaths, "outputs": job.outputs.count(),
+    "timeline": list(job.transitions.order_by("pk").values_list("to_state", "note")),
     "postings": sorted(Posting.objects.filter(job_id=job.id).values_list("kind", flat=True)),
 }}))"""
         return self.python(code)

@@ -110,6 +110,12 @@ def test_runner_gets_the_request_the_file_and_the_input_pictures(follow, fake_ru
     assert list(order.inputs) == [given.sha256]
 
 
+def test_jobs_follow_each_other_on_one_connection(follow, fake_runner):
+    for _job in range(3):
+        assert follow().state == State.SUCCEEDED
+    assert len(fake_runner.connections) == 1
+
+
 def test_every_attempt_has_an_order_of_its_own(follow, fake_runner):
     job = follow(behaviours.dies_mid_stream)
     follow(behaviours.draws, job)
@@ -119,12 +125,26 @@ def test_every_attempt_has_an_order_of_its_own(follow, fake_runner):
 # Runners that misbehave
 
 
-@pytest.mark.parametrize("behaviour", [behaviours.dies_mid_stream, behaviours.talks_nonsense])
+@pytest.mark.parametrize(
+    "behaviour", [behaviours.dies_mid_stream, behaviours.talks_nonsense, behaviours.breaks]
+)
 def test_job_of_a_runner_that_died_is_put_back(behaviour, follow, files, postings):
     job = follow(behaviour)
     assert (job.state, job.runner_deaths, job.runner) == (State.QUEUED, 1, None)
     assert postings(job) == ["reserve"]
     assert files() == []
+
+
+def test_job_that_no_runner_lives_to_accept_is_blamed_for_nothing(follow, live_runner, files, postings):
+    job = follow(behaviours.dies_at_the_door)
+    assert (job.state, job.runner_deaths, job.transitions.last().note) == (
+        State.QUEUED,
+        0,
+        lifecycle.NEVER_ACCEPTED,
+    )
+    live_runner.refresh_from_db()
+    assert live_runner.problem
+    assert postings(job) == ["reserve"]
 
 
 def test_second_death_is_the_end_of_the_job(follow, files, postings):
@@ -140,7 +160,9 @@ def test_job_that_a_second_runner_draws_has_its_pictures_once(follow, files):
     assert len(files()) == 1
 
 
-@pytest.mark.parametrize("behaviour", [behaviours.says_busy, behaviours.drops_the_job])
+@pytest.mark.parametrize(
+    "behaviour", [behaviours.says_busy, behaviours.drops_the_job, behaviours.is_asked_to_end]
+)
 def test_job_that_was_not_drawn_is_put_back_without_a_death(behaviour, follow, postings):
     job = follow(behaviour)
     assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
@@ -202,6 +224,12 @@ def test_silent_runner_is_given_up(follow, fake_runner, settings, monkeypatch, p
 
 def test_progress_and_preview_are_seen_while_the_job_runs(followed):
     followed.wait_for(lambda job: job.step == 1)
+    assert bytes(Preview.objects.get(job=followed.job).jpeg) == b"a small jpeg"
+
+
+@pytest.mark.parametrize("followed", [behaviours.goes_on_after_a_preview], indirect=True)
+def test_preview_is_seen_though_the_next_step_follows_at_once(followed):
+    followed.wait_for(lambda job: job.step == 2)
     assert bytes(Preview.objects.get(job=followed.job).jpeg) == b"a small jpeg"
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from jobs import picture_urls
@@ -97,6 +97,14 @@ def test_head_tells_without_the_picture(client, url):
     response = client.head(url)
     assert (response.status_code, response["Content-Type"]) == (200, "image/png")
     assert client.post(url).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/inputs/token/name.png", "/targets/shop/0.png", "/outputs/{}/token/preview.jpg"]
+)
+def test_whoever_posts_is_told_that_nothing_is_posted_here(job, url, path):
+    strict = Client(enforce_csrf_checks=True)
+    assert [strict.post(each).status_code for each in (url, path.format(job.pk))] == [405, 405]
 
 
 # Whom it does not

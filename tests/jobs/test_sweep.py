@@ -37,7 +37,7 @@ def test_job_whose_lease_is_over_is_put_back(job, lease, shift, postings):
 
 
 def test_job_that_loses_every_worker_is_not_tried_for_ever(job, runner, shift, held):
-    for _attempt in range(lifecycle.MAX_LOST_LEASES):
+    for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES):
         assert state_of(job) == State.QUEUED
         lifecycle.claim(job.pk, runner)
         shift(job, lease_expires_at=-1)
@@ -47,7 +47,7 @@ def test_job_that_loses_every_worker_is_not_tried_for_ever(job, runner, shift, h
 
 
 def test_job_that_a_busy_runner_did_not_take_is_no_suspect(job, runner, shift):
-    for _attempt in range(lifecycle.MAX_LOST_LEASES + 1):
+    for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES + 1):
         lifecycle.requeue(lifecycle.claim(job.pk, runner), note="not taken by the runner: busy")
     assert state_of(job) == State.QUEUED
 
@@ -95,6 +95,32 @@ def test_jobs_die_with_their_runner_unless_they_started_after(submission, runner
     shift(before, started_at=-60)
     assert died_with(runner, timezone.now() - timedelta(seconds=30)) == 1
     assert (state_of(before), state_of(after)) == (State.QUEUED, State.RUNNING)
+
+
+def test_a_job_that_its_new_runner_holds_already_is_left_alone(submission, runner, shift):
+    job = admit(submission())
+    lease = lifecycle.claim(job.pk, runner)
+    shift(job, started_at=-60)
+    assert died_with(runner, timezone.now(), new_boot_id="second boot", held=[lease.order_id]) == 0
+    assert state_of(job) == State.RUNNING
+
+
+def test_a_death_is_not_blamed_on_a_job_that_started_after_the_runner_was_last_seen(
+    submission, runner, shift
+):
+    runner.seen_at = timezone.now() - timedelta(seconds=90)
+    for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES - 1):
+        job = Job.objects.first() or admit(submission())
+        lifecycle.claim(job.pk, runner)
+        shift(job, started_at=-60)
+        died_with(runner, timezone.now())
+    job.refresh_from_db()
+    assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
+    assert job.transitions.last().note == lifecycle.NEVER_ACCEPTED
+    lifecycle.claim(job.pk, runner)
+    shift(job, started_at=-60)
+    died_with(runner, timezone.now())
+    assert state_of(job) == State.FAILED
 
 
 def test_command_tells_what_it_did(job, shift):

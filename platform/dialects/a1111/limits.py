@@ -46,10 +46,14 @@ WIRE_NAMES: dict[str, str] = {
     "hires.num_inference_steps": "hr_second_pass_steps",
     "hires.strength": "denoising_strength",
     "hires.prompt": "hr_prompt",
+    "hires.loras": "hr_prompt",
     "hires.negative_prompt": "hr_negative_prompt",
     "refiner": "refiner_checkpoint",
     "refiner.switch_at": "refiner_switch_at",
     "upscaler": "override_settings",
+    "upscale.scale": "upscaling_resize",
+    "upscale.width": "upscaling_resize_w",
+    "upscale.height": "upscaling_resize_h",
     "face_restoration": "restore_faces",
     "face_restoration.visibility": "gfpgan_visibility",
     "loras": "prompt",
@@ -88,6 +92,12 @@ def _entry(complaint: Any) -> dict[str, Any]:
         limit = context["max_length"]
         message = f"ensure this value has at most {limit} characters"
         kind = "value_error.any_str.max_length"
+        return {"loc": location, "msg": message, "type": kind, "ctx": {"limit_value": limit}}
+    if complaint["type"] == "too_long":
+        limit = context["max_length"]
+        counted = "LoRAs" if complaint["loc"][-1] == "loras" else "items"
+        message = f"ensure this value has at most {limit} {counted}"
+        kind = "value_error.list.max_items"
         return {"loc": location, "msg": message, "type": kind, "ctx": {"limit_value": limit}}
     return {"loc": location, "msg": complaint["msg"], "type": "value_error"}
 

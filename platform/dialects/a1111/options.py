@@ -14,7 +14,8 @@ from gpu_runner.protocol import Emphasis
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
-from statements import Statement, given
+from statements import given
+from table_versions.remembered import Remembered
 
 from .coercion import Invalid, InvalidItems, Location
 from .errors import Unprocessable, WireError, model_not_found
@@ -58,7 +59,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-_STORED = Statement(lambda: KeyOptions.objects.filter(key=given("key")).values_list("values", flat=True))
+_STORED = Remembered(lambda: KeyOptions.objects.filter(key=given("key")).values_list("values", flat=True))
 
 
 def current(key: AccessKey) -> dict[str, Any]:

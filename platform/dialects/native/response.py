@@ -68,6 +68,8 @@ class OutputView(BaseModel):
     sha256: str
     seed: int
     infotext: str
+    nsfw: bool | None = Field(description="Whether it was found unfit to be shown; null: nobody looked.")
+    nsfw_score: float | None
 
 
 class Step(BaseModel):
@@ -273,9 +275,9 @@ def _refusal(refused: Refused) -> RefusalView:
 
 
 def _output(output: Output) -> OutputView:
-    copied = ("index", "content_type", "width", "height", "size_bytes", "sha256", "seed", "infotext")
     url = reverse("native:output", args=[output.job_id, output.index])
-    return OutputView(url=url, **{name: getattr(output, name) for name in copied})
+    copied = {name: getattr(output, name) for name in OutputView.model_fields if name != "url"}
+    return OutputView(url=url, **copied)
 
 
 def step(transition: Transition) -> Step:

@@ -9,7 +9,7 @@ from .endpoints import ENDPOINTS
 
 FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v6/images", "v6/realtime")
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
-MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list", "v1/enterprise/get_all_models")
+MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"
 TRAINING = (
     "v3/lora_fine_tune",
@@ -28,15 +28,19 @@ def _route(path: str, view: type[views.WireView], rest: str = "", **settings: ob
     return re_path(rf"^{path}{rest}/?$", view.as_view(path=path, **settings))
 
 
+# Below /api/v1/ like our own API: these are tried before it, so that its requests are not tried against all the others.
+enterprise: list[URLPattern] = [
+    _route("v1/enterprise/get_all_models", views.Listing, rows=listings.model_rows),
+    _route("v1/enterprise/schedulers_list", views.Listing, rows=listings.scheduler_list),
+    _route("v1/enterprise", views.NotOffered, rest=ANYTHING),
+]
 urlpatterns: list[URLPattern] = [
     *(_route(path, views.Generation) for path in ENDPOINTS),
     *(_route(f"{folder}/fetch", views.Fetch, rest="(?:/(?P<number>[^/]+))?") for folder in FETCHES),
     *(_route(f"{folder}/model_reload", views.ModelReload) for folder in RELOADS),
     *(_route(path, views.Listing, rows=listings.model_rows) for path in MODEL_LISTS),
-    _route("v1/enterprise/schedulers_list", views.Listing, rows=listings.scheduler_list),
     _route("v3/system_load", views.Listing, rows=listings.system_load),
     _route("v3/base64_crop", views.Crop),
     *(_route(path, views.NotOffered, rest=ANYTHING) for path in TRAINING),
-    _route("v1/enterprise", views.NotOffered, rest=ANYTHING),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", views.Elsewhere.as_view()),
 ]

@@ -12,6 +12,7 @@ from access.models import BusinessSource
 from gpu_runner import catalogue, upscalers
 from gpu_runner.extra_networks import BadTag, extra_networks
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.request import MOST_LORAS
 from jobs.admission import random_seed
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
@@ -58,7 +59,10 @@ def output_format(name: str) -> str:
 def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
     """What ``<lora:sdLoraFileSimplifyName:weight>`` names. Unlike A1111's, these clients are told of a name that is unknown."""
     found = []
-    for tag in extra_networks(prompt)[1]:
+    tags = extra_networks(prompt)[1]
+    if len(tags) > MOST_LORAS:
+        raise WireError(f"prompt: Input should have at most {MOST_LORAS} LoRAs")
+    for tag in tags:
         try:
             found.append(lora_use(tag, source))
         except (BadTag, ModelNotFound) as error:

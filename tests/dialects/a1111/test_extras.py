@@ -51,6 +51,8 @@ def test_what_was_known_of_a_picture_stays_with_it(alice, draw, picture, opened)
     [
         ({"resize_mode": 2}, "resize_mode", "value_error.const"),
         ({"upscaling_resize": 0}, "upscaling_resize", "value_error.number.not_gt"),
+        ({"upscaling_resize": 1000}, "upscaling_resize", "value_error.number.not_le"),
+        ({"resize_mode": 1, "upscaling_resize_h": 99999}, "upscaling_resize_h", "value_error.number.not_le"),
         ({"upscaling_resize_w": 0}, "upscaling_resize_w", "value_error.number.not_ge"),
         ({"extras_upscaler_2_visibility": 1.5}, "extras_upscaler_2_visibility", "value_error.number.not_le"),
         ({"upscaler_1": None}, "upscaler_1", "type_error.none.not_allowed"),

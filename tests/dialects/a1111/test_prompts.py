@@ -94,3 +94,16 @@ def test_so_many_ranks_of_a_lora_can_be_asked_for(alice, ink) -> None:
     for tag, rank in (("dyn=4", 4), ("0.5:0.5:8", 8), ("0.5", None), ("dyn=1e9", 4096)):
         (use,) = alice.submit(prompt=f"<lora:ink:{tag}>").generation_request.loras
         assert use.rank == rank, tag
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"prompt": 33 * "<lora:ink-v2:0.1>"}, "prompt"),
+        ({"enable_hr": True, "denoising_strength": 0.5, "hr_prompt": 33 * "<lora:ink-v2:0.1>"}, "hr_prompt"),
+    ],
+)
+def test_more_loras_than_a_pass_may_have_are_refused_in_words_of_the_wire(alice, ink, body, field) -> None:
+    (entry,) = alice.post("txt2img", body).json()["detail"]
+    assert (entry["loc"], entry["msg"]) == (["body", field], "ensure this value has at most 32 LoRAs")
+    assert (entry["type"], entry["ctx"]) == ("value_error.list.max_items", {"limit_value": 32})

@@ -3,7 +3,7 @@ import pytest
 from access.models import AccessKey, Posting
 from jobs.models import Job, State
 from tests.dialects.native.conftest import Caller
-from tests.fake_runner import fails_with_oom
+from tests.fake_runner import draws_unfit_pictures, fails_with_oom
 
 
 def test_a_submitted_job_waits_and_tells_where_it_is(alice, runner):
@@ -57,6 +57,16 @@ def test_a_failed_job_tells_why(alice, work, fake_runner):
     work()
     expected = {"code": "out_of_memory", "message": "The picture is too large for this runner."}
     assert alice.job(job)["error"] == expected
+
+
+def test_a_picture_tells_whether_it_was_found_unfit(alice, work, fake_runner):
+    unchecked = alice.submit()
+    work()
+    fake_runner.behaviour = draws_unfit_pictures
+    unfit = alice.submit()
+    work()
+    outputs = [alice.job(job)["outputs"][0] for job in (unchecked, unfit)]
+    assert [(output["nsfw"], output["nsfw_score"]) for output in outputs] == [(None, None), (True, 0.97)]
 
 
 def test_a_picture_is_given_once_to_those_who_keep_it(alice, work):

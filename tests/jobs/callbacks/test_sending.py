@@ -20,7 +20,7 @@ from jobs.callbacks.models import Callback, CallbackState
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadURL, ForbiddenAddress, SourceDisabled
 from jobs.models import Job, State
-from tests.receiving import due, work
+from tests.receiving import due, wait_until_delivered, work
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "outside.md"
 DONE = Done(engine_seconds=1, device_seconds=1, steps_run=20)
@@ -118,7 +118,7 @@ def test_callback_goes_through_the_processes_of_the_background_cluster(calling, 
     worker(tasks, results, Value("f", -1), timeout=60)
     results.put("STOP")
     monitor(results, broker)
-    assert Callback.objects.get().state == CallbackState.DELIVERED
+    wait_until_delivered(Callback.objects.get().job)
     assert not OrmQ.objects.exists()
 
 
