@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from jobs import policy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HALF_LIFE_S = 600.0  # as jobs.models.Usage
+HALF_LIFE_S = 600.0  # as jobs.models.usage.Usage
 KEPT_MODELS = 2  # checkpoints that a runner holds
 
 Choose = Callable[

@@ -152,11 +152,14 @@ def skip_passed_on(lease: Lease) -> None:
     _held(lease).filter(signal=Signal.SKIP).update(signal="")
 
 
-def signal(job_id: uuid.UUID, wanted: Signal) -> bool:
-    """Asks the worker of a running job; False when it does not run. Nothing takes a cancellation back."""
+def signal(job_id: uuid.UUID, wanted: Signal, note: str = "") -> bool:
+    """Asks the worker of a running job; False when it does not run. Nothing takes a cancellation back.
+
+    ``note``: of a cancellation, for the timeline.
+    """
     running = Job.objects.filter(pk=job_id, state=State.RUNNING)
     if wanted == Signal.DISCARD:
-        return bool(running.update(signal=wanted, cancel_requested_at=timezone.now()))
+        return bool(running.update(signal=wanted, cancel_requested_at=timezone.now(), cancel_note=note[:300]))
     return bool(running.exclude(signal=Signal.DISCARD).update(signal=wanted))
 
 
@@ -188,7 +191,7 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
     if job is None:
         raise LeaseLost(str(lease.job_id))
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
-        _end(job, State.CANCELLED, note=note, held=lease.attempt)
+        _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt)
         return job, State.CANCELLED
     deaths = job.runner_deaths + runner_died
     if message := _poisoned(job, deaths, note):
@@ -252,7 +255,7 @@ def cancelled(lease: Lease, done: Done | None = None) -> None:
     """The runner has dropped the job, as its client had asked, after ``done``."""
     job = _job(lease)
     with transaction.atomic():
-        _end_after(job, lease, State.CANCELLED, done)
+        _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
     work.charge(job, done)
 
 
@@ -271,7 +274,7 @@ def cancel(job_id: uuid.UUID, note: str = "") -> State:
         _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
         return State.CANCELLED
     if job.state == State.RUNNING:
-        signal(job_id, Signal.DISCARD)
+        signal(job_id, Signal.DISCARD, note)
     return State(job.state)
 
 

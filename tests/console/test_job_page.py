@@ -72,6 +72,16 @@ def someone(client, source):
 # What it shows ------------------------------------------------------------------------------------------------------
 
 
+def test_page_tells_which_pictures_were_found_unfit(ops, job, draw):
+    draw(job, "red", "blue", "green")
+    job.outputs.filter(index=1).update(nsfw=True, nsfw_score=0.87)
+    job.outputs.filter(index=2).update(nsfw=False, nsfw_score=0.04)
+    text = ops.get(page(job, "change")).content.decode()
+    assert text.count("fit to be shown") == 2
+    assert "unfit to be shown (0.87)" in text
+    assert " fit to be shown (0.04)" in text
+
+
 def test_page_shows_pictures_with_infotext(ops, job, draw):
     draw(job, "red", "blue")
     text = ops.get(page(job, "change")).content.decode()

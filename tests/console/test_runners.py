@@ -38,6 +38,15 @@ def test_the_list_says_what_each_runner_does(ops, runner, submission):
         assert not [word for word in ("at-ready", "1/4", "shapes", "s ago") if word not in text]
 
 
+def test_an_address_with_a_password_is_refused(ops, runner):
+    """It would travel in every request's Host, and stand in every log of it."""
+    asked = {"name": runner.name, "url": "http://ada:secret@127.0.0.1:9", "backend": runner.backend}
+    answer = ops.post(f"{LIST}{runner.pk}/change/", asked)
+    assert "No user and no password" in answer.content.decode()
+    runner.refresh_from_db()
+    assert "secret" not in runner.url
+
+
 @pytest.mark.parametrize(
     ("what", "flags"), [("drain", (True, True)), ("pause", (False, False)), ("resume", (True, False))]
 )

@@ -93,7 +93,7 @@ class Installation:
             "ATELIER_DEMO": "1",
             "GENERATION_WORKERS": "2",
             "BACKGROUND_WORKERS": "1",
-            "JOB_LEASE_S": "3",
+            "JOB_LEASE_S": "8",
             "TORCH_THREADS": "1",
             **settings,
         }

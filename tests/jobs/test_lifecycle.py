@@ -274,6 +274,16 @@ def test_a_runner_that_counts_more_than_was_quoted_costs_no_more(job, lease):
     assert job.cost == job.cost_estimate
 
 
+@pytest.mark.parametrize(
+    "end", [lifecycle.cancelled, lambda lease: lifecycle.requeue(lease, note="the runner died")]
+)
+def test_timeline_tells_who_cancelled_a_running_job(job, lease, end):
+    lifecycle.cancel(job.pk, "console: ada")
+    end(lease)
+    last = job.transitions.last()
+    assert (last.to_state, last.note) == (State.CANCELLED, "console: ada")
+
+
 def test_a_cancel_costs_what_the_runner_says_it_had_run(job, lease, postings):
     lifecycle.cancelled(lease, DONE.model_copy(update={"steps_run": 5}))
     job.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ ENABLED, UPLOADED = 1, 2
 Row = dict[str, Any]
 
 
-class Query(Wire):
+class Query(Wire, ABC):
     """The filters are parts of a name, in any case."""
 
     KIND: ClassVar[Kind]
@@ -26,8 +27,9 @@ class Query(Wire):
     pageSize: int = Field(ge=1, le=500)
     pageNum: int = Field(ge=1, le=1_000_000)
 
+    @abstractmethod
     def row(self, file: ModelFile) -> Row:
-        raise NotImplementedError
+        """As the dialect tells of a file of this kind."""
 
     def page(self, source: BusinessSource) -> dict[str, Any]:
         """Hundreds of files, not millions: what is looked for is not all in columns."""

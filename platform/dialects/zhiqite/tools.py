@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
@@ -33,15 +34,15 @@ ERASED_RIM = -4  # pixels around an erased thing that go with it
 SEAM = 8  # pixels of a picture's edge that are drawn anew together with what is beyond
 
 
-class Tool(Wire):
+class Tool(Wire, ABC):
     businessTaskId: Id
     sourceImage: Link
     callbackUrl: Link = ""
     targetImageFormat: OutputFormat = "png"
 
+    @abstractmethod
     def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
         """The fields of the canonical request. Raises WireError or Refused."""
-        raise NotImplementedError
 
 
 class Repainting(Tool):

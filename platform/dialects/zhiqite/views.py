@@ -19,7 +19,7 @@ from .base import ZhiqiteView
 from .body import Id, Wire, read
 from .errors import WireError, success
 from .fields_v2 import Drawing
-from .listings import Query
+from .listings import Checkpoints, Query
 from .refusals import REFUSED, TRAINING
 
 
@@ -84,7 +84,7 @@ class ToolState(ZhiqiteView):
 
 
 class List(ZhiqiteView):
-    query: type[Query] = Query
+    query: type[Query] = Checkpoints
 
     def post(self, request: Request) -> Response:
         return success(read(self.query, request).page(self.key.source))

@@ -1,9 +1,8 @@
-"""The job and its life, its pictures, and the runners that draw them."""
+"""The job and its life."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from django.core.validators import MinValueValidator
@@ -11,24 +10,11 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from access.encryption import EncryptedTextField
 from gpu_runner.protocol import GenerationRequest
+from jobs.storage_targets.models import StorageTarget
 
-from .callbacks.models import Callback, CallbackAttempt
-from .idempotency import IdempotencyKey
-from .retention.models import ArchivedJob, JobInput
-from .samples.models import ModelSample
-from .storage_targets.models import StorageTarget
-
-__all__ = [
-    "ArchivedJob",
-    "Callback",
-    "CallbackAttempt",
-    "IdempotencyKey",
-    "JobInput",
-    "ModelSample",
-    "StorageTarget",
-]  # Django looks for an app's models here
+from .pictures import Output, OutputKind
+from .runner import Backend, Runner
 
 
 class State(models.TextChoices):
@@ -64,53 +50,6 @@ class Lane(models.IntegerChoices):
     INTERACTIVE = 0, _("interactive")  # someone waits on the connection
     ASYNC = 1, _("asynchronous")
     BULK = 2, _("bulk")
-
-
-class Backend(models.TextChoices):
-    """What draws."""
-
-    PIPELINE = "pipeline", "pipeline"
-    COMFYUI = "comfyui", "ComfyUI"
-
-
-class Runner(models.Model):
-    """One gpu_runner process, as its generation cluster last saw it."""
-
-    name = models.CharField(_("name"), max_length=64, unique=True)
-    url = models.URLField(_("address"), max_length=300)
-    token = EncryptedTextField(_("token"), blank=True, default="", help_text=_("Empty: RUNNER_TOKEN."))
-    backend = models.CharField(
-        _("backend"),
-        max_length=16,
-        default=Backend.PIPELINE,
-        choices=Backend,
-    )
-    enabled = models.BooleanField(_("enabled"), default=True)
-    draining = models.BooleanField(
-        _("draining"), default=False, help_text=_("Finishes what it has, takes nothing new.")
-    )
-    slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("As the runner reported."))
-    boot_id = models.CharField(max_length=64, blank=True, editable=False)
-    device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
-    loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
-    memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
-    version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
-    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since it was started
-    inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
-    own_files = models.ManyToManyField(
-        "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
-    )
-    nodes = models.JSONField(default=list, editable=False)  # classes that its workflows can use
-    seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
-    problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
-
-    class Meta:
-        verbose_name = _("runner")
-        verbose_name_plural = _("runners")
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Job(models.Model):
@@ -204,6 +143,7 @@ class Job(models.Model):
         _("interrupted"), default=False
     )  # succeeded with less than was asked for
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    cancel_note = models.CharField(max_length=300, blank=True, default="", db_default="")  # who asked for it
 
     step = models.PositiveIntegerField(_("step"), default=0)
     steps = models.PositiveIntegerField(_("steps"), default=0)
@@ -309,99 +249,6 @@ class Transition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_state or '∅'} → {self.to_state}"
-
-
-class InputPicture(models.Model):
-    """A picture that came with a request, stored once by its content."""
-
-    sha256 = models.CharField(max_length=64, primary_key=True)
-    file = models.FileField(_("file"), max_length=300)
-    size_bytes = models.PositiveIntegerField(_("size in bytes"))
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    used_at = models.DateTimeField(_("last used"), default=timezone.now, db_index=True)  # or sent
-
-    class Meta:
-        verbose_name = _("input picture")
-        verbose_name_plural = _("input pictures")
-
-    def __str__(self) -> str:
-        return self.sha256[:12]
-
-
-class Preview(models.Model):
-    """The newest preview of a running job; gone when the job ends."""
-
-    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="preview")
-    jpeg = models.BinaryField()
-    updated_at = models.DateTimeField(auto_now=True)
-
-    def __str__(self) -> str:
-        return f"preview of {self.job_id}"
-
-
-class OutputKind(models.TextChoices):
-    PICTURE = "picture", _("picture")
-    CONTROL_MAP = "control_map", _("control map")
-    MARKED = "marked", _("copy with a label")  # made after the job, for who asked for the label then
-
-
-class Output(models.Model):
-    """One stored picture of a job: what it drew, or what it shows of its work. Each kind counts from 0."""
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job"))
-    kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.PICTURE)
-    index = models.PositiveIntegerField(_("index"))
-    file = models.FileField(_("file"), max_length=300)
-    target_name = models.CharField(max_length=500, blank=True, default="")  # of its copy at the job's target
-    sha256 = models.CharField(_("SHA-256"), max_length=64)
-    size_bytes = models.PositiveIntegerField(_("size in bytes"))
-    width = models.PositiveIntegerField(_("width"))
-    height = models.PositiveIntegerField(_("height"))
-    seed = models.BigIntegerField(_("seed"))
-    content_type = models.CharField(_("type"), max_length=32, default="image/png")
-    infotext = models.TextField(_("infotext"), blank=True)
-    nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: it was not checked
-    nsfw_score = models.FloatField(_("NSFW score"), null=True, default=None)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("picture")
-        verbose_name_plural = _("pictures")
-        ordering = ["job", "index"]
-        constraints = [
-            models.UniqueConstraint(fields=["job", "kind", "index"], name="one_output_per_kind_and_index")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.job_id} #{self.index}"
-
-
-class Usage(models.Model):
-    """Device-seconds that each source got lately, decayed: what the policy calls 'least served'."""
-
-    HALF_LIFE_S = 600.0
-
-    source = models.OneToOneField(
-        "access.BusinessSource", on_delete=models.CASCADE, primary_key=True, related_name="usage"
-    )
-    served = models.FloatField(default=0)  # device-seconds, worth what they were worth at `as_of`
-    work = models.FloatField(
-        default=0
-    )  # the cost that those seconds paid for, decayed alike: gives seconds per cost
-    as_of = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.source_id}: {self.served:.1f} s"
-
-    def decay(self, now: datetime) -> float:
-        """What a second of `as_of` is worth at ``now``."""
-        return 0.5 ** (max(0.0, (now - self.as_of).total_seconds()) / self.HALF_LIFE_S)
-
-    def add(self, device_seconds: float, work: float, now: datetime) -> None:
-        decay = self.decay(now)
-        self.served = self.served * decay + device_seconds
-        self.work = self.work * decay + work
-        self.as_of = max(now, self.as_of)
 
 
 def request_as_json(request: GenerationRequest) -> dict[str, Any]:

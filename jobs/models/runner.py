@@ -1,0 +1,62 @@
+"""The processes that draw."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from access.encryption import EncryptedTextField
+
+
+class Backend(models.TextChoices):
+    """What draws."""
+
+    PIPELINE = "pipeline", "pipeline"
+    COMFYUI = "comfyui", "ComfyUI"
+
+
+class Runner(models.Model):
+    """One gpu_runner process, as its generation cluster last saw it."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    url = models.URLField(_("address"), max_length=300)
+    token = EncryptedTextField(_("token"), blank=True, default="", help_text=_("Empty: RUNNER_TOKEN."))
+    backend = models.CharField(
+        _("backend"),
+        max_length=16,
+        default=Backend.PIPELINE,
+        choices=Backend,
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    draining = models.BooleanField(
+        _("draining"), default=False, help_text=_("Finishes what it has, takes nothing new.")
+    )
+    slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("As the runner reported."))
+    boot_id = models.CharField(max_length=64, blank=True, editable=False)
+    device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
+    loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
+    memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
+    version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
+    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since it was started
+    inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
+    own_files = models.ManyToManyField(
+        "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
+    )
+    nodes = models.JSONField(default=list, editable=False)  # classes that its workflows can use
+    seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("runner")
+        verbose_name_plural = _("runners")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if "@" in urlsplit(self.url).netloc:
+            raise ValidationError({"url": _("No user and no password in an address: the token is for that.")})
