@@ -98,7 +98,6 @@ class Installation:
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._shell: Shell | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
         self.manage("prepare_demo", self.base_url)
         self.manage("register_runner", "local", f"http://127.0.0.1:{self.runner_port}")
@@ -108,6 +107,8 @@ class Installation:
             auth=(self.credentials["key_id"], self.credentials["secret"]),
             timeout=PATIENCE_S,
         )
+        self._shell = Shell(self.environment)
+        self._shell.run("")  # it is there before the first job that is to be seen running
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -118,8 +119,6 @@ class Installation:
 
     def python(self, code: str) -> Any:
         """Run code against the installation's own database; what it prints as JSON."""
-        if self._shell is None:
-            self._shell = Shell(self.environment)
         return json.loads(self._shell.run(code))
 
     def command(self, name: str) -> list[str]:
@@ -176,8 +175,7 @@ class Installation:
                 process.wait()
         self.processes.clear()
         self.client.close()
-        if self._shell is not None:
-            self._shell.stop()
+        self._shell.stop()
 
     def logs(self) -> str:
         return "\n".join(

@@ -39,6 +39,7 @@ def ask_in_background(installation: Installation, task_id: str, request: dict[st
 def running(installation: Installation, task_id: str) -> str:
     def has_steps() -> str | None:
         job = installation.job(task_id)
+        assert job is None or job["state"] in ("queued", "running"), job
         return job["id"] if job and job["state"] == "running" and job["step"] > 0 else None
 
     return eventually(has_steps, f"{task_id} runs")
