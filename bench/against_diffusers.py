@@ -14,9 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import nn
 
 from gpu_runner.models import ModelStore
+from gpu_runner.text_projections import TextProjection
 from gpu_runner.tokenizer import clip_tokenizer
 from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
 
@@ -42,6 +44,16 @@ def ours(size: int) -> float:
     )
 
 
+def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """As diffusers builds it: what is ours in it is taken out."""
+    for path, module in list(unet.named_modules()):
+        if isinstance(module, TextProjection):
+            linear = nn.Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
+            linear._parameters = module._parameters
+            unet.set_submodule(path, linear)
+    return unet
+
+
 @cache
 def _pipeline() -> StableDiffusionPipeline:
     store = ModelStore(DEMO_MODELS, torch.device("cpu"), torch.float32, 2**34)
@@ -50,7 +62,7 @@ def _pipeline() -> StableDiffusionPipeline:
         vae=loaded.vae,
         text_encoder=loaded.text_encoder,
         tokenizer=None,
-        unet=loaded.unet,
+        unet=_plain(loaded.unet),
         scheduler=EulerDiscreteScheduler(
             beta_start=0.00085,
             beta_end=0.012,

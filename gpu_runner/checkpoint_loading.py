@@ -28,6 +28,7 @@ from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
 from gpu_runner.recent import Recent
 from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
+from gpu_runner.text_projections import remember_texts
 from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
@@ -171,7 +172,9 @@ def _drawable_family(file: TensorFile, name: str) -> str:
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
     unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
-    return with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
+    made = with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
+    remember_texts(made)
+    return made
 
 
 def _vae(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -15,10 +14,12 @@ from gpu_runner.conditioning import Conditioning, common_length, pad_to_same_len
 from gpu_runner.controlnet import Push, Row, residuals, rows_of
 from gpu_runner.reference import Guest, Reference, shared
 from gpu_runner.sdxl import added_conditions
+from gpu_runner.text_projections import CrewTexts
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
 
+_TEXTS = CrewTexts()
 CONTROL_WORK = 0.4  # a ControlNet is the UNet's inward half
 
 
@@ -118,14 +119,12 @@ def denoise(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> list
 
 def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Tensor:
     unet = checkpoint.unet
-    length = lcm(*(question.guidance.length for question in questions))
-    texts = torch.stack([text for question in questions for text in question.guidance.contexts(length)])
     rows = [question for question in questions for _ in range(question.rows)]
     x = torch.cat([_seen(question).expand(question.rows, -1, -1, -1) for question in questions])
     timesteps = torch.tensor([question.timestep for question in rows], device=x.device)
     told = {
         "timestep": timesteps,
-        "encoder_hidden_states": texts.to(checkpoint.dtype),
+        "encoder_hidden_states": _TEXTS.of([question.guidance for question in questions], checkpoint.dtype),
         **added_conditions(unet, questions),
     }
     guests = _guests(questions)
