@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from django.db import close_old_connections, connection
 
@@ -20,12 +22,27 @@ LISTEN_S = (
 BACK_OFF_S = 2.0  # after an error: the database may be starting
 
 
+class Waiting(Enum):
+    """What the last look left."""
+
+    NOBODY = auto()
+    SOMEBODY = auto()  # for whom there is no place
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True)
+class Look:
+    leases: list[Lease]
+    waiting: Waiting
+
+
 class Dispatcher:
     """Made in the process that uses it, never before a fork."""
 
     def __init__(self, runner_name: str, workers: int) -> None:
         self.runner_name = runner_name
         self.workers = workers
+        self._waiting = Waiting.UNKNOWN
         self._ear = wakeups.ear(wakeups.WORK)
         RunnerWatch(runner_name).start()
 
@@ -34,21 +51,38 @@ class Dispatcher:
         try:
             close_old_connections()
             self._ear.open()  # before looking, so that a bell between the look and the wait is heard
-            leases = claim_next(self.runner_name, self.workers)
-            if not leases:
-                self._ear.hear(LISTEN_S)
-            return leases
+            if self._waiting != Waiting.UNKNOWN:
+                self._wait_for_a_reason()
+            look = look_for_work(self.runner_name, self.workers)
+            self._waiting = look.waiting
+            return look.leases
         except Exception:
             log.exception("handing out jobs failed; trying again")
+            self._waiting = Waiting.UNKNOWN
             connection.close()
             time.sleep(BACK_OFF_S)
             return []
 
+    def _wait_for_a_reason(self) -> None:
+        """To look again. A place is none if nobody waits for one."""
+        end = time.monotonic() + LISTEN_S
+        while (left := end - time.monotonic()) > 0:
+            heard = set(self._ear.hear(left))
+            if self._waiting == Waiting.SOMEBODY or heard != {wakeups.FREED}:
+                return
+
 
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
+    return look_for_work(runner_name, workers).leases
+
+
+def look_for_work(runner_name: str, workers: int) -> Look:
     seen = board.glance(runner_name)
     if seen is None or not seen.queued:
-        return []
+        return Look([], Waiting.NOBODY)
     chosen: list[uuid.UUID] = board.read(seen, workers).choose()
-    leases = [lifecycle.claim(job_id, seen.runner) for job_id in chosen]
-    return [lease for lease in leases if lease is not None]
+    claimed = [lifecycle.claim(job_id, seen.runner) for job_id in chosen]
+    leases = [lease for lease in claimed if lease is not None]
+    if not leases:
+        return Look([], Waiting.SOMEBODY)
+    return Look(leases, Waiting.NOBODY if len(seen.queued) == 1 else Waiting.UNKNOWN)

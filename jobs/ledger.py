@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from access import bookkeeping
 from access.accounts import MICROS
 from access.models import Posting
-from statements import InsertStatement, Statement, Write, given
+from statements import Ask, InsertStatement, Statement, UpdateStatement, Write, given, send
 
 from .models import Job, Usage
 
@@ -54,18 +57,42 @@ def closing(job: Job, price: Decimal | None, images: int = 0) -> list[Write]:
 _POSTINGS: InsertStatement[Posting] = InsertStatement(lambda: Posting)
 
 
+class Served(NamedTuple):
+    """What a source got: device-seconds, and the price that they were worth."""
+
+    device_seconds: float
+    work: float
+
+
 @transaction.atomic
-def charge(source_id: int, device_seconds: float, work: float, now: datetime) -> None:
+def charge(source_id: int, served: Served) -> None:
     """Adds to the source's decayed usage, which the policy reads."""
-    usage = _LOCKED.first(source=source_id)
-    if usage is None:
-        Usage.objects.get_or_create(source_id=source_id)
-        usage = Usage.objects.select_for_update().get(source_id=source_id)
-    usage.add(device_seconds, work, now)
-    usage.save(update_fields=["served", "work", "as_of"])
+    send(charging(source_id, _USAGE.all(source=source_id), served))
 
 
-_LOCKED = Statement(lambda: Usage.objects.select_for_update().filter(source=given("source")).order_by())
+def ask_usage(source_id: int) -> Ask[list[Usage]]:
+    """Locks it, for ``charging`` in the same transaction."""
+    return _USAGE.ask(source=source_id)
+
+
+def charging(source_id: int, usage: list[Usage], served: Served) -> Write:
+    """As ``charge``, for a transaction that has locked the usage, or found none."""
+    if not usage:
+        Usage.objects.bulk_create([Usage(source_id=source_id)], ignore_conflicts=True)
+        usage = _USAGE.all(source=source_id)
+    (found,) = usage
+    found.add(*served, timezone.now())
+    return _CHARGE.write(source=source_id, served=found.served, work=found.work, as_of=found.as_of)
+
+
+def _usage_of_a_source() -> QuerySet[Usage]:
+    return Usage.objects.filter(source=given("source")).order_by()
+
+
+_USAGE = Statement(lambda: _usage_of_a_source().select_for_update())
+_CHARGE = UpdateStatement(
+    _usage_of_a_source, served=given("served"), work=given("work"), as_of=given("as_of")
+)
 
 
 def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Posting:

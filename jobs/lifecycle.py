@@ -237,7 +237,6 @@ def succeed(
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
         written = [_OUTPUTS.write(outputs)] if outputs else []
         _end_after(job, lease, State.SUCCEEDED, done, written, **counts)
-    work.charge(job, done)
 
 
 _OUTPUTS: InsertStatement[Output] = InsertStatement(lambda: Output)
@@ -248,7 +247,8 @@ def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> Non
     job = _job(lease)
     with transaction.atomic():
         _end_after(job, lease, State.FAILED, done, note=code, error_code=code, error_message=message)
-    work.charge(job, done)
+    if done is None:
+        work.charge(job, None)
 
 
 def cancelled(lease: Lease, done: Done | None = None) -> None:
@@ -256,13 +256,16 @@ def cancelled(lease: Lease, done: Done | None = None) -> None:
     job = _job(lease)
     with transaction.atomic():
         _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
-    work.charge(job, done)
+    if done is None:
+        work.charge(job, None)
 
 
 def _end_after(
     job: Job, lease: Lease, to: State, done: Done | None, also: Sequence[Write] = (), **fields: Any
 ) -> None:
     paid = work.is_paid(to, fields.get("error_code", ""))
+    if done is not None:
+        fields["served"] = work.served(job, done)
     _end(job, to, held=lease.attempt, also=also, **work.figures(job, done, paid=paid), **fields)
 
 
@@ -296,22 +299,25 @@ def _end(
     held: int | None = None,
     settled: Decimal | None = None,
     images: int = 0,
+    served: ledger.Served | None = None,
     also: Sequence[Write] = (),
     **fields: Any,
 ) -> None:
     """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job.
 
-    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for. What is
-    ``also`` written is written if the job ends.
+    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for. What was
+    ``served`` is added to the source's usage. What is ``also`` written is written if the job ends.
     """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
     origin = State(job.state) if held is None else State.RUNNING
     moved = _transition(job.pk, origin, to, note)
     fields |= {"state": to, "finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
-    # The job before its accounts, as everybody locks them who locks both.
-    changed, accounts = together(
-        _change(job.pk, origin, held=held, **fields).ask(), bookkeeping.ask_lock(job.source_id, job.key_id)
+    # The job before its accounts, and those before the usage, as everybody locks them who locks more than one.
+    changed, accounts, *usage = together(
+        _change(job.pk, origin, held=held, **fields).ask(),
+        bookkeeping.ask_lock(job.source_id, job.key_id),
+        *([ledger.ask_usage(job.source_id)] if served else []),
     )
     if not changed and held is None:
         raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
@@ -322,8 +328,9 @@ def _end(
         moved,
         _NO_PREVIEW.write(job_id=job.pk),
         *ledger.closing(job, settled, images),
+        *([ledger.charging(job.source_id, usage[0], served)] if served else []),
         *also,
-        *wakeups.to_ring({wakeups.ENDED: str(job.pk), wakeups.WORK: ""}),
+        *wakeups.to_ring({wakeups.ENDED: str(job.pk), wakeups.WORK: wakeups.FREED}),
     )
     if job.has_callback:
         outbox.job_ended(job.pk)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from django.utils import timezone
-
 from gpu_runner.protocol import Done
 
 from . import board, cost, ledger
@@ -38,11 +36,15 @@ def figures(job: Job, work: Done | None, *, paid: bool) -> dict[str, Any]:
     return seconds | {"cost": due, "settled": due}
 
 
+def served(job: Job, work: Done) -> ledger.Served:
+    return ledger.Served(work.device_seconds, float(price(job, work)))
+
+
 def charge(job: Job, work: Done | None) -> None:
-    """After the end, so that nobody waits for it: it weighs who is served next, it is nobody's bill."""
-    now = timezone.now()
+    """After a transaction that put the job back, or ended it without the runner's word: it weighs who is served next, and
+    is nobody's bill."""
     if work is not None:
-        ledger.charge(job.source_id, work.device_seconds, float(price(job, work)), now)
+        ledger.charge(job.source_id, served(job, work))
     elif job.step and job.steps:
         done = float(job.cost_estimate) * min(1.0, job.step / job.steps)
-        ledger.charge(job.source_id, done * board.seconds_per_cost(), done, now)
+        ledger.charge(job.source_id, ledger.Served(done * board.seconds_per_cost(), done))

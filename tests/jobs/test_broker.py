@@ -14,7 +14,7 @@ from django_q.tasks import async_task
 from django_q.worker import worker
 
 from access.models import AccessKey
-from jobs import board, dispatch, lifecycle
+from jobs import board, dispatch, lifecycle, wakeups
 from jobs.admission import admit
 from jobs.broker import GENERATION, FairBroker
 from jobs.dispatch import Dispatcher, claim_next
@@ -195,9 +195,49 @@ def test_broker_with_nothing_to_do_comes_back(broker, runner):
 def test_broker_survives_an_error(broker, job, runner, monkeypatch):
     """One that raised would stop django-q2's pusher."""
     monkeypatch.setattr(dispatch, "BACK_OFF_S", 0)
-    monkeypatch.setattr(dispatch, "claim_next", lambda *args: 1 / 0)
+    monkeypatch.setattr(dispatch, "look_for_work", lambda *args: 1 / 0)
     assert Dispatcher(runner.name, MANY).take() == []
     assert broker.dequeue() == []
+
+
+def looks_of(dispatcher: Dispatcher, monkeypatch) -> list[str]:
+    """Grows by one with each of its looks at the tables."""
+    looks = []
+    glance = board.glance
+    monkeypatch.setattr(board, "glance", lambda name: looks.append(name) or glance(name))
+    assert dispatcher.take() == []
+    looks.clear()
+    return looks
+
+
+def test_a_free_place_is_no_reason_to_look_where_nobody_waits(broker, runner, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", 600.0)
+    dispatcher = Dispatcher(runner.name, MANY)
+    looks = looks_of(dispatcher, monkeypatch)
+    for reason in (wakeups.FREED, wakeups.FREED, ""):
+        wakeups.ring({wakeups.WORK: reason})
+    dispatcher.take()
+    assert len(looks) == 1
+    assert dispatcher._ear.hear(0) == []
+
+
+def test_a_free_place_is_a_reason_where_somebody_waits(broker, submission, runner, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", 600.0)
+    running, waiting = queue(submission, 2)
+    has(runner, slots=1)
+    lease = lifecycle.claim(running.pk, runner)
+    dispatcher = Dispatcher(runner.name, MANY)
+    looks_of(dispatcher, monkeypatch)
+    lifecycle.fail(lease, "internal", "It broke.")
+    assert [lease.job_id for lease in dispatcher.take()] == [waiting.pk]
+
+
+def test_it_looks_now_and_then_whatever_it_hears(broker, runner, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", 0.01)
+    dispatcher = Dispatcher(runner.name, MANY)
+    looks = looks_of(dispatcher, monkeypatch)
+    dispatcher.take()
+    assert len(looks) == 1
 
 
 def test_jobs_are_not_enqueued_past_their_admission(broker):
