@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
-from statements import Statement, given, together
+from statements import Ask, Statement, given, together
 
 from . import places, policy
 from .models import Backend, Job, Lane, Runner, State, Usage
@@ -46,9 +47,15 @@ class Glance:
 
 
 def glance(runner_name: str) -> Glance | None:
-    runners, deaths, queued = together(
-        _RUNNER.ask(name=runner_name), _DEATHS.ask(name=runner_name), _TWO_QUEUED.ask(name=runner_name)
-    )
+    return glanced(together(*ask_glance(runner_name)))
+
+
+def ask_glance(runner_name: str) -> tuple[Ask[Any], ...]:
+    return tuple(statement.ask(name=runner_name) for statement in (_RUNNER, _DEATHS, _TWO_QUEUED))
+
+
+def glanced(answers: Sequence[Any]) -> Glance | None:
+    runners, deaths, queued = answers
     return Glance(runners[0], deaths, queued) if runners else None
 
 
@@ -84,6 +91,12 @@ def read(seen: Glance, workers: int) -> Board:
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = _seconds_per_cost(usages.values())
     return Board(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
+
+
+def takes(seen: Glance, workers: int, job_id: uuid.UUID) -> bool:
+    """Whether the runner takes this job, because it is the only one that waits for it."""
+    lone = _lone_job(seen)
+    return lone is not None and lone.pk == job_id and read(seen, workers).choose() == [job_id]
 
 
 def _lone_job(seen: Glance) -> Job | None:

@@ -8,10 +8,13 @@ import uuid
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
+
+from statements import pipelined, together
 
 from . import board, lifecycle, wakeups
 from .lifecycle import Lease
+from .models import Backend
 from .runner_watch import RunnerWatch
 
 log = logging.getLogger(__name__)
@@ -51,9 +54,8 @@ class Dispatcher:
         try:
             close_old_connections()
             self._ear.open()  # before looking, so that a bell between the look and the wait is heard
-            if self._waiting != Waiting.UNKNOWN:
-                self._wait_for_a_reason()
-            look = look_for_work(self.runner_name, self.workers)
+            heard = set() if self._waiting == Waiting.UNKNOWN else self._wait_for_a_reason()
+            look = look_for_work(self.runner_name, self.workers, self._lone(heard))
             self._waiting = look.waiting
             return look.leases
         except Exception:
@@ -63,20 +65,33 @@ class Dispatcher:
             time.sleep(BACK_OFF_S)
             return []
 
-    def _wait_for_a_reason(self) -> None:
-        """To look again. A place is none if nobody waits for one."""
+    def _wait_for_a_reason(self) -> set[str]:
+        """To look again, as it was rung. A place is none if nobody waits for one."""
         end = time.monotonic() + LISTEN_S
         while (left := end - time.monotonic()) > 0:
             heard = set(self._ear.hear(left))
             if self._waiting == Waiting.SOMEBODY or heard != {wakeups.FREED}:
-                return
+                return heard
+        return set()
+
+    def _lone(self, heard: set[str]) -> uuid.UUID | None:
+        """The job that is likely to be the only one."""
+        if self._waiting != Waiting.NOBODY or len(heard) != 1:
+            return None
+        try:
+            return uuid.UUID(heard.pop())
+        except ValueError:
+            return None
 
 
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
     return look_for_work(runner_name, workers).leases
 
 
-def look_for_work(runner_name: str, workers: int) -> Look:
+def look_for_work(runner_name: str, workers: int, lone: uuid.UUID | None = None) -> Look:
+    """``lone``: a job that is likely to be the only one that waits."""
+    if lone is not None and (lease := _claim_alone(runner_name, workers, lone)):
+        return Look([lease], Waiting.NOBODY)
     seen = board.glance(runner_name)
     if seen is None or not seen.queued:
         return Look([], Waiting.NOBODY)
@@ -86,3 +101,14 @@ def look_for_work(runner_name: str, workers: int) -> Look:
     if not leases:
         return Look([], Waiting.SOMEBODY)
     return Look(leases, Waiting.NOBODY if len(seen.queued) == 1 else Waiting.UNKNOWN)
+
+
+def _claim_alone(runner_name: str, workers: int, job_id: uuid.UUID) -> Lease | None:
+    """Glance and claim on one way to the database and back; None unless the glance shows this job alone."""
+    glancing = board.ask_glance(runner_name)
+    with pipelined(), transaction.atomic():
+        answers = together(*glancing, *lifecycle.ask_to_claim(job_id, Backend.PIPELINE))
+        seen = board.glanced(answers[: len(glancing)])
+        if seen is None or not board.takes(seen, workers, job_id):
+            return None
+        return lifecycle.claimed(job_id, seen.runner, answers[len(glancing) :])

@@ -58,7 +58,7 @@ def _insert_rows(planned: Sequence[Planned]) -> None:
         _JOBS.write(jobs),
         _TRANSITIONS.write([_first_transition(one) for one in planned]),
         *ledger.reservation(jobs),
-        *wakeups.to_ring({wakeups.WORK: ""}),
+        *wakeups.to_ring({wakeups.WORK: str(jobs[0].pk) if len(jobs) == 1 else ""}),
     )
     for one in planned:
         _promise(one.submission, one.job)

@@ -65,11 +65,17 @@ class Lease:
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """None when somebody was first, or when the job's source or key runs as many as it may."""
     with pipelined(), transaction.atomic():
-        return _claimed(job_id, runner)
+        return claimed(job_id, runner, together(*ask_to_claim(job_id, runner.backend)))
 
 
-def _claimed(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    found, *room = together(_QUEUED.ask(job_id=job_id, backend=runner.backend), *places.room_to_run(job_id))
+def ask_to_claim(job_id: uuid.UUID, backend: str) -> tuple[Ask[Any], ...]:
+    """In a transaction; ``claimed`` makes a lease of the answers in the same one."""
+    return _QUEUED.ask(job_id=job_id, backend=backend), *places.room_to_run(job_id)
+
+
+def claimed(job_id: uuid.UUID, runner: Runner, answers: Sequence[Any]) -> Lease | None:
+    """As ``claim``."""
+    found, *room = answers
     if not found:
         return None
     source_id, key_id, key_limit, attempts = found[0]

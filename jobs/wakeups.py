@@ -17,7 +17,7 @@ from statements import Write, send
 
 from . import local_bells
 
-WORK = "atelier_work"  # a job was queued, or a slot became free: then the payload is FREED
+WORK = "atelier_work"  # a job was queued, and the payload is its id; a slot became free: FREED; or something else
 FREED = "freed"
 ENDED = "atelier_ended"  # a job ended; the payload is its id
 BELLS = "bells"  # the folder below DATA_DIR

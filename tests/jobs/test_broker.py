@@ -17,7 +17,7 @@ from access.models import AccessKey
 from jobs import board, dispatch, lifecycle, wakeups
 from jobs.admission import admit
 from jobs.broker import GENERATION, FairBroker
-from jobs.dispatch import Dispatcher, claim_next
+from jobs.dispatch import Dispatcher, claim_next, look_for_work
 from jobs.models import Job, Runner, State
 from jobs.policy import Reason
 from jobs.tasks import run_job
@@ -132,6 +132,53 @@ def test_jobs_of_a_disabled_source_wait(submission, source, runner):
     source.enabled = False
     source.save()
     assert claim_next(runner.name, MANY) == []
+
+
+# The job that a bell was rung for, which is mostly the only one
+
+
+def test_lone_job_is_claimed_on_the_way_of_the_look(job, runner, monkeypatch):
+    monkeypatch.setattr(board, "glance", lambda name: pytest.fail("it looked twice"))
+    look = look_for_work(runner.name, MANY, lone=job.pk)
+    assert [lease.job_id for lease in look.leases] == [job.pk]
+    assert look.waiting == dispatch.Waiting.NOBODY
+
+
+def test_older_job_goes_before_the_one_that_was_rung_for(submission, runner):
+    older, newer = queue(submission, 2)
+    first, *_others = look_for_work(runner.name, 1, lone=newer.pk).leases
+    assert first.job_id == older.pk
+
+
+@pytest.mark.parametrize(
+    "state", [{"enabled": False}, {"draining": True}, {"problem": "silent"}, {"seen_at": None}, {"slots": 0}]
+)
+def test_lone_job_waits_for_a_runner_that_takes_no_work(state, job, runner):
+    has(runner, **state)
+    look = look_for_work(runner.name, MANY, lone=job.pk)
+    assert (look.leases, look.waiting) == ([], dispatch.Waiting.SOMEBODY)
+
+
+def test_lone_job_waits_where_its_source_runs_as_many_as_it_may(submission, source, runner):
+    running, lone = queue(submission, 2)
+    lifecycle.claim(running.pk, runner)
+    source.max_concurrent_jobs = 1
+    source.save()
+    assert look_for_work(runner.name, MANY, lone=lone.pk).leases == []
+
+
+def test_lone_job_that_was_cancelled_is_nobodys(job, runner):
+    lifecycle.cancel(job.pk)
+    look = look_for_work(runner.name, MANY, lone=job.pk)
+    assert (look.leases, look.waiting) == ([], dispatch.Waiting.NOBODY)
+
+
+def test_dispatcher_hears_which_job_is_alone(broker, submission, runner, monkeypatch):
+    dispatcher = Dispatcher(runner.name, MANY)
+    looks = looks_of(dispatcher, monkeypatch)
+    (job,) = queue(submission, 1)
+    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
+    assert looks == []
 
 
 # Claimers at the same time
