@@ -5,7 +5,14 @@ torch counts them for each thread that it is called from, and new threads begin 
 
 from __future__ import annotations
 
+import ctypes
+import os
+from functools import cache
+
 import torch
+
+PAUSE_SOFT = 1  # omp_pause_soft
+RTLD_NOLOAD = getattr(os, "RTLD_NOLOAD", 0)  # another copy would know nothing of torch's threads
 
 
 def work_alone() -> None:
@@ -22,3 +29,23 @@ def share_among(count: int) -> None:
     """For the calling thread."""
     torch.get_num_threads()  # its first call in a thread takes what was set last, whatever this one has been told
     torch.set_num_threads(count)
+
+
+def rest() -> None:
+    """For the calling thread, when it has nothing to do: its crew goes home. The next operation calls another.
+
+    Its members would go on waiting actively for some milliseconds, just when other processes need the cores for what
+    becomes of a finished picture. Where OpenMP is not GNU's, nothing happens.
+    """
+    if (openmp := _openmp()) is not None:
+        openmp.omp_pause_resource_all(PAUSE_SOFT)
+
+
+@cache
+def _openmp() -> ctypes.CDLL | None:
+    """The one that torch has loaded."""
+    try:
+        library = ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_LOCAL | RTLD_NOLOAD)
+        return library if hasattr(library, "omp_pause_resource_all") else None
+    except OSError:
+        return None

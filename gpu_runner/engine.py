@@ -173,6 +173,7 @@ class Engine:
 
     def _wait_for_a_word(self) -> Callable[[], None]:
         """Whoever comes next waits for no collection, unless it comes at that very moment."""
+        cpu_threads.rest()
         if self._collections.are_due:
             try:
                 return self._inbox.get(timeout=IDLE_S)
