@@ -48,7 +48,9 @@ def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """As diffusers builds it: what is ours in it is taken out."""
     for path, module in list(unet.named_modules()):
         if isinstance(module, TextProjection):
-            linear = nn.Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
+            linear = nn.Linear(
+                module.in_features, module.out_features, module.bias is not None, device="meta"
+            )
             linear._parameters = module._parameters
             unet.set_submodule(path, linear)
     return unet
