@@ -1,6 +1,6 @@
 """Waiting for a job to end, from any number of threads of a web process, with one watcher for all of them.
 
-The watcher listens, and looks at the table now and then as a safety net.
+The watcher listens. As a safety net it looks at the table now and then, for those who have waited for a while.
 """
 
 from __future__ import annotations
@@ -70,13 +70,16 @@ class Watcher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiters: defaultdict[uuid.UUID, set[threading.Event]] = defaultdict(set)
+        self._since: dict[uuid.UUID, float] = {}  # of the first who waits for it; time.monotonic, as below
         self._thread: threading.Thread | None = None
         self._someone = threading.Event()
-        self._next_look = 0.0  # at the table; time.monotonic
+        self._next_look = 0.0  # at the table
+        self._everybody = True  # also at the jobs that somebody has waited for only just now
 
     def add(self, job_id: uuid.UUID, ended: threading.Event) -> None:
         with self._lock:
             self._waiters[job_id].add(ended)
+            self._since.setdefault(job_id, time.monotonic())
             self._someone.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="job-watcher", daemon=True)
@@ -86,13 +89,13 @@ class Watcher:
         with self._lock:
             self._waiters[job_id].discard(ended)
             if not self._waiters[job_id]:
-                del self._waiters[job_id]
+                del self._waiters[job_id], self._since[job_id]
             if not self._waiters:
                 self._someone.clear()
 
     def _run(self) -> None:
         ear = wakeups.ear(wakeups.ENDED)
-        self._next_look = 0.0
+        self._look_at_once()
         try:
             while self._wanted():
                 self._turn(ear)
@@ -114,18 +117,31 @@ class Watcher:
         try:
             ear.open()
             if time.monotonic() >= self._next_look:
-                self._wake(self._ended())
-                self._next_look = time.monotonic() + SAFETY_POLL_S
+                self._look()
             self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
         except (DatabaseError, psycopg.Error, OSError):
             log.exception("The watcher of jobs lost the database; it tries again.")
             connection.close()
-            self._next_look = 0.0
+            self._look_at_once()
             time.sleep(SAFETY_POLL_S)
 
-    def _ended(self) -> set[uuid.UUID]:
+    def _look_at_once(self) -> None:
+        """At all jobs that somebody waits for: their ends may have been missed."""
+        self._next_look, self._everybody = 0.0, True
+
+    def _look(self) -> None:
+        now = time.monotonic()
         with self._lock:
-            awaited = list(self._waiters)
+            awaited = [
+                job_id
+                for job_id, since in self._since.items()
+                if self._everybody or since <= now - SAFETY_POLL_S
+            ]
+        if awaited:
+            self._wake(self._ended(awaited))
+        self._next_look, self._everybody = now + SAFETY_POLL_S, False
+
+    def _ended(self, awaited: list[uuid.UUID]) -> set[uuid.UUID]:
         return set(Job.objects.filter(pk__in=awaited, state__in=TERMINAL).values_list("pk", flat=True))
 
     def _wake(self, ended: set[uuid.UUID]) -> None:

@@ -117,7 +117,7 @@ else:
     DATABASES["default"]["ENGINE"] = "pipelined_postgresql"
     # PostgreSQL plans a repeated statement once for a connection. 0 behind a pooler that mixes connections.
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = (
-        env.int("PREPARE_THRESHOLD", default=5) or None
+        env.int("PREPARE_THRESHOLD", default=1) or None
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

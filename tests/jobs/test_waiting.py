@@ -83,15 +83,27 @@ def test_stranger_to_the_table_is_not_waited_for():
         wait_for(uuid.uuid4(), EVER_S)
 
 
+def test_an_end_that_rang_no_bell_is_found_by_a_look(together, job, monkeypatch):
+    monkeypatch.setattr(waiting, "SAFETY_POLL_S", 0.05)
+
+    def end() -> None:
+        when_waited_for(job)
+        time.sleep(0.1)  # the watcher has looked at all
+        Job.objects.update(state=State.CANCELLED)
+
+    waited, _ended = together(lambda: wait_for(job.pk, EVER_S), end)
+    assert waited.state == State.CANCELLED
+
+
 def test_watcher_that_lost_the_database_looks_again(together, job, monkeypatch):
     monkeypatch.setattr(waiting, "SAFETY_POLL_S", 0.05)
     looks = Watcher._ended
     failures = iter([waiting.DatabaseError("gone")])
 
-    def look_that_fails_once(watcher: Watcher):
+    def look_that_fails_once(watcher: Watcher, awaited):
         for failure in failures:
             raise failure
-        return looks(watcher)
+        return looks(watcher, awaited)
 
     monkeypatch.setattr(Watcher, "_ended", look_that_fails_once)
     waited, _ended = together(lambda: wait_for(job.pk, LONG_S), ended_by(job))
