@@ -15,9 +15,11 @@ from functools import cache
 
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from gpu_runner.models import ModelStore
+from gpu_runner.plain_attention import PlainAttention
 from gpu_runner.text_projections import TextProjection
 from gpu_runner.tokenizer import clip_tokenizer
 from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
@@ -47,6 +49,8 @@ def ours(size: int) -> float:
 def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """As diffusers builds it: what is ours in it is taken out."""
     for path, module in list(unet.named_modules()):
+        if isinstance(module, PlainAttention):
+            module.__class__ = Attention
         if isinstance(module, TextProjection):
             linear = nn.Linear(
                 module.in_features, module.out_features, module.bias is not None, device="meta"

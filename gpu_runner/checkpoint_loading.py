@@ -24,6 +24,7 @@ from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import moved, size_bytes
 from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
+from gpu_runner.plain_attention import simplify
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
 from gpu_runner.recent import Recent
@@ -173,6 +174,7 @@ def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.d
     unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
     made = with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
+    simplify(made)
     remember_texts(made)
     return made
 
