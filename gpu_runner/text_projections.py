@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from gpu_runner.denoiser import Guidance
 
 CREWS_KEPT = 8  # of different models, by turns; a crew that changes is another
+MOST_BYTES = (
+    2**20
+)  # of an answer that is remembered: with SDXL, which has 140, that is up to 5 rows and 140 MiB
 
 Crew = tuple[tuple[Conditioning, ...], ...]
 
 
 class TextProjection(nn.Linear):
-    """A linear layer that remembers its last answer. Its weights are exchanged where others are wanted, never written."""
+    """A linear layer that remembers its last answer, if that is small: large calls are no faster for it.
+
+    Its weights are exchanged where others are wanted, never written.
+    """
 
     _last: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -38,9 +44,11 @@ class TextProjection(nn.Linear):
 
     def forward(self, text: Tensor) -> Tensor:
         weight, last = self.weight, self._last
-        if last is None or last[0] is not text or last[1] is not weight:
-            last = self._last = text, weight, super().forward(text)
-        return last[2]
+        if last is not None and last[0] is text and last[1] is weight:
+            return last[2]
+        answer = super().forward(text)
+        self._last = (text, weight, answer) if answer.nbytes <= MOST_BYTES else None
+        return answer
 
 
 def remember_texts(unet: nn.Module) -> None:

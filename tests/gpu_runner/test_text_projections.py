@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 
+from gpu_runner import text_projections
 from gpu_runner.conditioning import Conditioning
 from gpu_runner.denoiser import Guidance, Question, denoise
 from gpu_runner.models import ModelStore
@@ -57,6 +58,15 @@ def test_guidance_at_another_scale_has_the_same_texts(checkpoint, projected):
     denoise(checkpoint, [question(asked)])
     denoise(checkpoint, [question(asked.apart_at(3.0))])
     assert len(projected) == projections_of(checkpoint.unet)
+
+
+def test_large_answers_are_not_kept(checkpoint, projected, monkeypatch):
+    monkeypatch.setattr(text_projections, "MOST_BYTES", 0)
+    asked = guidance(9)
+    for sigma in (3.0, 2.0):
+        denoise(checkpoint, [question(asked, sigma)])
+    assert len(projected) == 2 * projections_of(checkpoint.unet)
+    assert all(module._last is None for module in projected)
 
 
 def test_others_words_are_projected_anew(checkpoint):
