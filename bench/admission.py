@@ -69,9 +69,17 @@ class Client:
 
 
 def all_serve(installation: Installation) -> bool:
-    """A process of the site has a second thread once it is loaded."""
+    """Each process of the site has taken one of some connections: loaded ones only take any."""
     processes = psutil.Process(installation.processes["web"].pid).children()
-    return len(processes) == WORKERS and all(process.num_threads() > 1 for process in processes)
+    with ExitStack() as opened:
+        for _ in range(2 * WORKERS):
+            opened.enter_context(Client(installation)).latencies(1)
+        return len(processes) == WORKERS and all(serves(process, installation.port) for process in processes)
+
+
+def serves(process: psutil.Process, port: int) -> bool:
+    connections = process.net_connections("tcp")
+    return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in connections)
 
 
 def read_created(answers: BinaryIO) -> None:
