@@ -15,11 +15,10 @@ from functools import cache
 
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from gpu_runner.models import ModelStore
-from gpu_runner.plain_attention import PlainAttention
+from gpu_runner.plain_blocks import as_diffusers_has_them
 from gpu_runner.text_projections import TextProjection
 from gpu_runner.tokenizer import clip_tokenizer
 from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
@@ -49,15 +48,13 @@ def ours(size: int) -> float:
 def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """As diffusers builds it: what is ours in it is taken out."""
     for path, module in list(unet.named_modules()):
-        if isinstance(module, PlainAttention):
-            module.__class__ = Attention
         if isinstance(module, TextProjection):
             linear = nn.Linear(
                 module.in_features, module.out_features, module.bias is not None, device="meta"
             )
             linear._parameters = module._parameters
             unet.set_submodule(path, linear)
-    return unet
+    return as_diffusers_has_them(unet)
 
 
 @cache
@@ -65,7 +62,7 @@ def _pipeline() -> StableDiffusionPipeline:
     store = ModelStore(DEMO_MODELS, torch.device("cpu"), torch.float32, 2**34)
     loaded = store.get(demo_checkpoint())
     pipeline = StableDiffusionPipeline(
-        vae=loaded.vae,
+        vae=as_diffusers_has_them(loaded.vae),
         text_encoder=loaded.text_encoder,
         tokenizer=None,
         unet=_plain(loaded.unet),

@@ -24,7 +24,7 @@ from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import moved, size_bytes
 from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.plain_attention import simplify
+from gpu_runner.plain_blocks import simplified
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
 from gpu_runner.recent import Recent
@@ -173,8 +173,7 @@ def _drawable_family(file: TensorFile, name: str) -> str:
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
     unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
-    made = with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
-    simplify(made)
+    made = simplified(with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last))
     remember_texts(made)
     return made
 
@@ -182,4 +181,4 @@ def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.d
 def _vae(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
     vae = without_weights(lambda: AutoencoderKL(**config))
     state = to_diffusers(file, VAE_PREFIX, vae_pairs(config), vae.state_dict())
-    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
+    return simplified(with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last))
