@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from gpu_runner.denoiser import Guidance
 
 CREWS_KEPT = 8  # of different models, by turns; a crew that changes is another
-MOST_BYTES = (
-    2**20
-)  # of an answer that is remembered: with SDXL, which has 140, that is up to 5 rows and 140 MiB
+MOST_BYTES = 2**20  # of an answer that is remembered: SDXL has 140, so 140 MiB at most, of 5 rows
 
 Crew = tuple[tuple[Conditioning, ...], ...]
 
