@@ -20,6 +20,7 @@ threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it
 graceful_timeout = 10
 keepalive = 30
+control_socket_disable = True  # one path for all of a user's installations
 limit_request_line = 8190  # some clients send every parameter in the query, prompts included
 logconfig_dict = logs.configuration(os.environ.get("LOG_FORMAT", "line"))
 logconfig_dict["loggers"] |= {

@@ -241,6 +241,8 @@ def succeed(
         # A job that is not succeeded has no output, one that is has them all.
         drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+        if not interrupted:
+            counts["step"] = job.steps  # the last that its runner told of was some time ago
         written = [_OUTPUTS.write(outputs)] if outputs else []
         _end_after(job, lease, State.SUCCEEDED, done, written, **counts)
 

@@ -1,9 +1,11 @@
-"""The whole HTTP surface: the console, the pictures, and one include for each dialect."""
+"""The whole HTTP surface: the console, the pictures, and one line for each dialect."""
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from config.favicon import favicon
+from config.front_page import front_page
 from config.health import healthz
 from dialects.stablediffusionapi import urls as stablediffusionapi
 from operations.views import metrics, readyz
@@ -13,6 +15,7 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", metrics),
     path("favicon.ico", favicon),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
@@ -24,5 +27,5 @@ urlpatterns = [
     path("", include("jobs.storage_targets.views")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
-    path("", include("dialects.volcengine.urls")),
+    path("", front_page),
 ]

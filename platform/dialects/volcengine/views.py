@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from django.views.decorators.csrf import csrf_exempt
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
@@ -87,13 +86,9 @@ class Gateway(APIView):
         return self.envelope.refused(ServiceError(50500))
 
 
-_gateway = Gateway.as_view()
+gateway = cast(Callable[[HttpRequest], HttpResponse], Gateway.as_view())
 
 
-@csrf_exempt
-def root(request: HttpRequest) -> HttpResponse:
-    """Whoever does not speak this dialect finds nothing here."""
+def is_addressed(request: HttpRequest) -> bool:
     signed = request.headers.get("Authorization", "").startswith(ALGORITHM)
-    if not signed and not {"Action", "Version"} & request.GET.keys():
-        raise Http404
-    return cast(HttpResponse, _gateway(request))
+    return signed or bool({"Action", "Version"} & request.GET.keys())

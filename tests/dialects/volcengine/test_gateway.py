@@ -189,8 +189,9 @@ def test_a_temporary_key_ends_by_itself(source, checkpoint) -> None:
     assert error(Caller(key, secret, token).call("CVProcess"))[1] == "InvalidAccessKey"
 
 
-def test_the_root_without_an_action_is_nothing(client) -> None:
-    assert client.get("/").status_code == client.post("/").status_code == 404
+def test_the_root_without_an_action_leads_a_browser_to_the_console(client) -> None:
+    assert client.get("/")["Location"] == "/admin/"
+    assert client.post("/").status_code == 404
 
 
 def test_a_get_asks_for_results_and_for_nothing_else(alice, style) -> None:

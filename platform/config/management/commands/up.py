@@ -75,16 +75,21 @@ class Command(BaseCommand):
             while supervisor.is_running and not stopping.wait(0.5):
                 pass
         except first_picture.NoPicture as reason:
-            raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
+            if not stopping.is_set():
+                raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
         finally:
             supervisor.stop()
         self.stdout.write("atelier: stopped")
 
     def greet(self, known: dict[str, str], supervisor: Supervisor, stopping: threading.Event) -> None:
         base_url = known["base_url"]
-        first_picture.wait_until_healthy(base_url, lambda: supervisor.is_running and not stopping.is_set())
+
+        def still_running() -> bool:
+            return supervisor.is_running and not stopping.is_set()
+
+        first_picture.wait_until_healthy(base_url, still_running)
         path = settings.DATA_DIR / "first-picture.png"
-        first_picture.draw(base_url, known["key_id"], known["secret"], path)
+        first_picture.draw(base_url, known["key_id"], known["secret"], path, still_running)
         user = shlex.quote(f"{known['key_id']}:{known['secret']}")
         self.stdout.write(
             f"""
