@@ -103,6 +103,6 @@ def _placed(product: Product, size: Size, mode: str) -> Product:
 def _must_leave_both(mask: Image.Image) -> None:
     darkest, brightest = mask.getextrema()
     if brightest == 0:
-        raise BadPicture("the mask shows no product, or shrinks it to nothing")
+        raise BadPicture("the mask leaves nothing of the picture, or shrinks it to nothing")
     if darkest == 255:
-        raise BadPicture("the mask leaves no background to draw")
+        raise BadPicture("the mask leaves nothing to draw")

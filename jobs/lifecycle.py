@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Subquery
+from django.db.models import F, Subquery
 from django.utils import timezone
 
 from access import bookkeeping
@@ -241,10 +241,9 @@ def succeed(
         # A job that is not succeeded has no output, one that is has them all.
         drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
-        if not interrupted:
-            counts["step"] = job.steps  # the last that its runner told of was some time ago
+        last = {} if interrupted else {"step": F("steps")}  # what its runner told of was some time ago
         written = [_OUTPUTS.write(outputs)] if outputs else []
-        _end_after(job, lease, State.SUCCEEDED, done, written, **counts)
+        _end_after(job, lease, State.SUCCEEDED, done, written, **counts, **last)
 
 
 _OUTPUTS: InsertStatement[Output] = InsertStatement(lambda: Output)
@@ -377,13 +376,16 @@ class _Change:
 def _change(job_id: uuid.UUID, origin: State, *, held: int | None = None, **fields: Any) -> _Change:
     where = {"pk": job_id, "state": origin} | ({} if held is None else {"attempt": held})
     values = {f"where_{name}": value for name, value in where.items()} | fields
-    return _Change(_update_statement(tuple(where), tuple(fields)), values)
+    to = tuple((name, value if isinstance(value, F) else None) for name, value in fields.items())
+    return _Change(_update_statement(tuple(where), to), values)
 
 
 @cache
-def _update_statement(where: tuple[str, ...], fields: tuple[str, ...]) -> UpdateStatement:
+def _update_statement(where: tuple[str, ...], to: tuple[tuple[str, F | None], ...]) -> UpdateStatement:
+    """``to``: the columns, and of those that get another column's value, that one."""
     found = {name: given(f"where_{name}") for name in where}
-    return UpdateStatement(lambda: Job.objects.filter(**found), **{name: given(name) for name in fields})
+    values = {name: given(name) if other is None else other for name, other in to}
+    return UpdateStatement(lambda: Job.objects.filter(**found), **values)
 
 
 def _job(lease: Lease) -> Job:

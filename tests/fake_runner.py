@@ -137,6 +137,11 @@ def fails_with_oom(talk: Talk) -> None:
     talk.say(Failed(code="out_of_memory", message="The picture is too large for this runner."))
 
 
+def finds_the_picture_wrong(talk: Talk) -> None:
+    talk.accept()
+    talk.say(Failed(code="bad_request", message="the mask leaves nothing to draw"))
+
+
 def refuses_the_token(talk: Talk) -> None:
     talk.refuse(401, {"error": "unauthorized"})
 

@@ -15,7 +15,11 @@ TASKS = {
     OUTPAINTING: StylePreset.Task.OUTPAINT,
 }
 # The names that clients weigh; the demo has one LoRA for all of them.
-PASTEL_BOYS_LORAS = ("Colorwater_v4", "Moxin_Shukezouma11", "shanzhagaoSomeSortOf_v1Epoch10")
+LORAS = {
+    PASTEL_BOYS: ("Colorwater_v4", "Moxin_Shukezouma11", "shanzhagaoSomeSortOf_v1Epoch10"),
+    "img2img_real_mix_style": ("Dragon_v1",),
+    "img2img_rev_animated_style": ("Dragon_v1",),
+}
 
 # key, variant, title, checkpoint
 STYLES = (
@@ -89,7 +93,7 @@ def make_styles() -> None:
             variant=variant,
             defaults=_defaults(key, title) | {"checkpoint": files.get((Kind.CHECKPOINT, checkpoint))},
         )
-        if is_new and key == PASTEL_BOYS:
+        if is_new:
             _add_loras(preset, files.get((Kind.LORA, NIGHT)))
         if canny and preset.control_module and preset.control_model is None:
             preset.control_model = canny
@@ -107,5 +111,5 @@ def _defaults(key: str, title: str) -> dict[str, Any]:
 
 def _add_loras(preset: StylePreset, night: ModelFile | None) -> None:
     if night is not None:
-        for name in PASTEL_BOYS_LORAS:
+        for name in LORAS.get(preset.key, ()):
             preset.loras.create(name=name, lora=night)

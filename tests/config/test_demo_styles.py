@@ -36,6 +36,13 @@ def test_the_users_style_has_its_loras_and_takes_a_controlnet_that_came_later():
     assert (preset.control_model, preset.loras.count()) == (canny, 3)
 
 
+@pytest.mark.parametrize("key", ["img2img_real_mix_style", "img2img_rev_animated_style"])
+def test_a_style_has_the_lora_of_the_vendors_example(key):
+    model(Kind.LORA, "atelier-night")
+    make_styles()
+    assert [lora.name for lora in StylePreset.objects.get(key=key).loras.all()] == ["Dragon_v1"]
+
+
 def test_what_ops_have_changed_stays():
     make_styles()
     StylePreset.objects.update(steps=7, enabled=False)

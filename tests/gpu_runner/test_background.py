@@ -66,9 +66,9 @@ def test_a_soft_mask_counts_from_the_half():
     assert set(expanded(levels, 0).tobytes()) == {0, 255}
 
 
-@pytest.mark.parametrize("edge", ["shows no product", "leaves no background"])
+@pytest.mark.parametrize("edge", ["nothing of the picture", "nothing to draw"])
 def test_a_mask_without_one_of_the_two_is_refused(edge):
-    mask = Image.new("L", (64, 64), 0 if "product" in edge else 255)
+    mask = Image.new("L", (64, 64), 0 if "of the picture" in edge else 255)
     with pytest.raises(BadPicture, match=edge):
         made(request(), Product(noise(64, 64), mask))
 

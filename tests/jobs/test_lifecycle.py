@@ -268,6 +268,20 @@ def test_success_costs_what_was_really_run(job, lease):
     assert (job.interrupted, job.images_done, job.device_seconds) == (True, 1, 2)
 
 
+def test_a_job_that_succeeded_is_at_its_last_step(job, lease):
+    lifecycle.progress(lease, STEP)
+    lifecycle.succeed(lease, DONE, [picture(job)])
+    job.refresh_from_db()
+    assert (job.step, job.steps) == (20, 20)
+
+
+def test_an_interrupted_job_stays_where_it_was(job, lease):
+    lifecycle.progress(lease, STEP)
+    lifecycle.succeed(lease, DONE, [picture(job)], interrupted=True)
+    job.refresh_from_db()
+    assert (job.step, job.steps) == (5, 20)
+
+
 def test_a_runner_that_counts_more_than_was_quoted_costs_no_more(job, lease):
     lifecycle.succeed(lease, DONE.model_copy(update={"steps_run": 30}), [])
     job.refresh_from_db()

@@ -24,6 +24,7 @@ from .option_table import OPTIONS, Effect
 from .silent_fallbacks import SilentFallbacks
 
 CHECKPOINT = "sd_model_checkpoint"
+CHECKPOINT_HASH = "sd_checkpoint_hash"  # says what the checkpoint is, whoever sends it along
 OVERRIDES: Location = ("body", "override_settings")
 LONGEST = 4000  # characters of a value as JSON
 OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
@@ -74,7 +75,7 @@ def rendered(key: AccessKey) -> dict[str, Any]:
     values = {name: OPTIONS[name].rendered(value) for name, value in current(key).items()}
     checkpoint = _checkpoint_or_none(values[CHECKPOINT], key)
     if checkpoint is not None:
-        values |= {CHECKPOINT: checkpoint.title, "sd_checkpoint_hash": checkpoint.sha256}
+        values |= {CHECKPOINT: checkpoint.title, CHECKPOINT_HASH: checkpoint.sha256}
     return values
 
 
@@ -84,6 +85,8 @@ def write(key: AccessKey, changes: dict[str, Any]) -> None:
     is_another = name is not None and name != current(key)[CHECKPOINT]  # the one before may be gone by now
     if is_another and _checkpoint_or_none(name, key) is None:
         raise model_not_found(str(name))
+    if key.source.strict:
+        _unwritable(changes, current(key), ("body",)).refuse()
     store(key, read_changes(changes, ("body",)))
 
 
@@ -165,14 +168,26 @@ def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
         return None
 
 
+def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location) -> SilentFallbacks:
+    """What keeps its value whatever is written."""
+    found = SilentFallbacks()
+    for name, value in changes.items():
+        option = OPTIONS.get(name)
+        if option is None or option.effect is not Effect.READ_ONLY or name == CHECKPOINT_HASH:
+            continue
+        if value not in (None, option.rendered(now[name])):
+            found.add((*location, name), _("the option %s is read-only, and was ignored") % name)
+    return found
+
+
 class Snapshot:
     """The options that one job is drawn with: the key's, with the request's overrides over them."""
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
-        self.fallbacks = SilentFallbacks()
+        configured = current(key)
+        self.fallbacks = _unwritable(overrides, configured, OVERRIDES)
         self.dropped: set[str] = set()
         self.overrides = read_changes(self._without_unknown_checkpoint(key, overrides), OVERRIDES)
-        configured = current(key)
         self.values = configured | self.overrides
         if restore:
             self._restore_before_encoding(configured)

@@ -7,6 +7,7 @@ from typing import Any
 from gpu_runner.protocol import GenerationRequest
 from jobs.models import Job
 
+from . import schedulers
 from .endpoints import Endpoint
 
 OWN_VAE = "default"
@@ -63,7 +64,7 @@ def _community(job: Job, request: GenerationRequest) -> dict[str, Any]:
     received = job.received
     return {
         "model_id": received.get("model_id") or job.checkpoint.name,
-        "scheduler": received.get("scheduler") or request.sampler,
+        "scheduler": received.get("scheduler") or schedulers.DEFAULT,
         "full_url": "no",
         **{name: _yes(received, name) for name in ("upscale", "multi_lingual", "panorama", "self_attention")},
         "embeddings": ",".join(request.embeddings) or None,

@@ -7,7 +7,7 @@ from django.urls import URLPattern, re_path
 from . import listings, views
 from .endpoints import ENDPOINTS
 
-FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v6/images", "v6/realtime")
+FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from jobs.errors import Refused
+from models_registry.errors import ModelNotAllowed
 from telemetry import tallies
 
 # HTTP status and default message of the service's codes.
@@ -91,6 +92,10 @@ class ServiceError(Exception):
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
         message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
+        if isinstance(
+            refused.__cause__, ModelNotAllowed
+        ):  # the style has it, which its caller knows no name of
+            return cls(50400, _("a model of this style is for others"))
         return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
 
     @classmethod

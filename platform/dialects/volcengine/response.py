@@ -14,6 +14,7 @@ from jobs.pictures import read_output
 from .errors import ServiceError
 
 UNFIT = "nsfw"
+FAILED = {"bad_request": 50200}  # what only its runner could see; everything else is nobody's fault but ours
 
 
 def picture_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_url: bool) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def failure_of(job: Job) -> ServiceError | None:
         return None
     if job.error_code == UNFIT:
         return ServiceError(50511)
-    return ServiceError(50501 if job.state == State.EXPIRED else 50500, job.error_message or str(job.state))
+    code = 50501 if job.state == State.EXPIRED else FAILED.get(job.error_code, 50500)
+    return ServiceError(code, job.error_message or str(job.state))
 
 
 def _inline(output: Output) -> str:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .body import Count, Fraction, Guidance, Id, Link, Name, Seed, Side, Steps, Wire
 from .fields_v2 import HiresSide, Noise, OutputFormat
 
 Words = Annotated[str, Field(max_length=2000)]
-NoiseSide = Annotated[int, Field(ge=-1, le=2048)]
+
+
+def _side_or_none(pixels: int) -> int:
+    if NONE < pixels < SMALLEST_NOISE:
+        raise ValueError(f"{NONE}, or at least {SMALLEST_NOISE}")
+    return pixels
+
+
+NONE, SMALLEST_NOISE = -1, 128
+NoiseSide = Annotated[int, Field(ge=NONE, le=2048), AfterValidator(_side_or_none)]
 
 
 class External(Wire):

@@ -87,7 +87,10 @@ def _refuse_adetailer(script: Any) -> None:
 
 
 def _is_off(unit: Any) -> bool:
-    return not unit or (isinstance(unit, dict) and unit.get("ad_model", "None") == "None")
+    """Its switches, which come before its units, draw nothing by themselves."""
+    if isinstance(unit, dict):
+        return unit.get("ad_model", "None") == "None"
+    return not unit or unit is True
 
 
 def _beginning(operation: str, asked: Drawing, inputs: Inputs) -> dict[str, Any]:

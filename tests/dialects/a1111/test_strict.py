@@ -17,6 +17,8 @@ SILENT = [
     ({"override_settings": {"sd_model_checkpoint": "X"}}, ["override_settings", "sd_model_checkpoint"]),
     ({"override_settings": {"sd_vae": "X"}}, ["override_settings", "sd_vae"]),
     ({"override_settings": {"samples_format": "jpg"}}, ["override_settings", "samples_format"]),
+    ({"override_settings": {"outdir_samples": "/x"}}, ["override_settings", "outdir_samples"]),
+    ({"override_settings": {"api_useragent": "x"}}, ["override_settings", "api_useragent"]),
     (
         {"alwayson_scripts": {"ControlNet": {"args": [{"enabled": False}] * 4}}},
         ["alwayson_scripts", "ControlNet", "args"],
@@ -47,6 +49,24 @@ def test_a_strict_source_draws_what_is_right(alice, source) -> None:
     alice.submit(
         sampler_name="DPM++ 2M Karras", scheduler="karras", hr_sampler_name="Use same sampler", seed=1
     )
+
+
+def test_a_strict_source_is_told_what_options_it_cannot_write(alice, source) -> None:
+    source.strict = True
+    source.save()
+    response = alice.post("options", {"outdir_samples": "/x", "CLIP_stop_at_last_layers": 2})
+    assert response.status_code == 422
+    (entry,) = response.json()["detail"]
+    assert (entry["loc"], entry["type"]) == (["body", "outdir_samples"], "value_error.strict")
+    assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0
+
+
+def test_a_strict_source_may_post_back_what_it_got(alice, source) -> None:
+    source.strict = True
+    source.save()
+    got = alice.get("options").json()
+    assert alice.post("options", got).status_code == 200
+    alice.submit(override_settings=got)
 
 
 def test_a_refused_request_leaves_the_options_alone(alice, source) -> None:

@@ -122,6 +122,22 @@ def test_a_styles_missing_checkpoint_is_no_fault_of_the_client(alice, body, chec
     assert (response.status_code, response.json()["code"]) == (500, 50500)
 
 
+def test_a_styles_checkpoint_that_is_for_others_is_denied_without_its_name(
+    alice, body, checkpoint, other_source
+) -> None:
+    checkpoint.allowed_sources.set([other_source])
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (401, 50400)
+    assert checkpoint.name not in response.text
+
+
+def test_what_only_the_runner_finds_wrong_with_a_picture_is_the_clients(worker, alice, body) -> None:
+    worker.behaviour = behaviours.finds_the_picture_wrong
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, response.json()["code"]) == (400, 50200)
+    assert "the mask leaves nothing to draw" in response.json()["message"]
+
+
 def test_a_body_that_is_too_large_is_told(alice, settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     response = alice.call("CVProcess", {"prompt": "x" * 200})

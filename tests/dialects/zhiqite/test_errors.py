@@ -72,6 +72,7 @@ def test_what_the_scripts_cannot_be_is_told_with_its_field(alice, scripts, told)
 
 def test_an_adetailer_that_asks_for_nothing_is_let_pass(alice):
     alice.draw(scripts={"ADetailer": {"args": [False, {"ad_model": "None"}]}})
+    alice.draw(scripts={"ADetailer": {"args": [True, {"ad_model": "None"}]}})
 
 
 def test_models_of_another_family_are_refused(alice, register):

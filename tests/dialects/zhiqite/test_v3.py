@@ -100,6 +100,7 @@ def test_its_task_is_asked_for_like_any_other(alice, work):
         ({"subSeedStrength": 2}, "subSeedStrength: "),
         ({"highDefinitionRepairScale": 5}, "highDefinitionRepairScale: "),
         ({"initialNoiseWeight": 4096}, "initialNoiseWeight: "),
+        ({"initialNoiseHeight": 64}, "initialNoiseHeight: "),
         ({BO: {"baseModelCode": "shapes"}}, f"{BO}.businessTaskId: Field required"),
     ],
 )
