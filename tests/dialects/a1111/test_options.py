@@ -72,6 +72,24 @@ def test_a_model_for_others_is_unknown(alice, second, other_source) -> None:
     )
 
 
+def test_a_disabled_model_is_unknown(alice, checkpoint, second) -> None:
+    second.enabled = False
+    second.save()
+    told = alice.post("options", {"sd_model_checkpoint": second.name})
+    assert (told.status_code, told.json()["errors"]) == (500, f"model {second.name!r} not found")
+    job = alice.submit(override_settings={"sd_model_checkpoint": second.name})
+    assert job.request["checkpoint"] == checkpoint.name
+
+
+def test_what_was_read_can_be_written_back_after_its_model_has_gone(alice, second) -> None:
+    alice.post("options", {"sd_model_checkpoint": second.name})
+    second.enabled = False
+    second.save()
+    got = alice.get("options").json()
+    assert alice.post("options", {**got, "CLIP_stop_at_last_layers": 2}).status_code == 200
+    assert alice.get("options").json() == {**got, "CLIP_stop_at_last_layers": 2.0}
+
+
 def test_an_unknown_key_is_a_key_error_and_nothing_is_written(alice) -> None:
     response = alice.post("options", {"CLIP_stop_at_last_layers": 2, "bogus": 1})
     assert response.status_code == 500
