@@ -25,6 +25,15 @@ def opened(data: bytes) -> Image.Image:
 
 
 @pytest.mark.field("volcengine_cvprocess", "return_url")
+@pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "request_id", "status", "time_elapsed")
+@pytest.mark.field(
+    "volcengine_cvprocess_answer",
+    "data",
+    "data.algorithm_base_resp",
+    "data.algorithm_base_resp.status_code",
+    "data.algorithm_base_resp.status_message",
+    "data.binary_data_base64",
+)
 def test_the_picture_comes_in_base64(worker, alice, body) -> None:
     response = alice.call("CVProcess", {**body, "return_url": False, "seed": 5})
     told = response.json()
@@ -44,6 +53,7 @@ def test_the_picture_comes_in_base64(worker, alice, body) -> None:
 
 
 @pytest.mark.field("volcengine_cvprocess", "return_url")
+@pytest.mark.field("volcengine_cvprocess_answer", "data.image_urls")
 def test_or_by_url(worker, alice, body, client) -> None:
     told = alice.call("CVProcess", {**body, "return_url": True}).json()
     assert told["data"]["binary_data_base64"] == []
@@ -87,6 +97,7 @@ def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
     assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
 
 
+@pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "data")
 def test_an_unfit_picture_is_an_output_risk(worker, alice, body) -> None:
     worker.behaviour = behaviours.refuses_its_picture
     response = alice.call("CVProcess", body)
