@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dialects.volcengine.envelope import go_duration
+from jobs import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
 from tests import fake_runner as behaviours
@@ -111,11 +112,28 @@ def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
     assert (response.status_code, response.json()["code"]) == (500, 50500)
 
 
+def test_a_job_that_waited_in_the_queue_for_too_long_is_no_error_of_the_client(alice, body) -> None:
+    """Who asked for it has the gateway's answer already; the same Idempotency-Key finds the job again."""
+    again = {"idempotency-key": "once"}
+    lifecycle.expire(alice.call("CVProcess", body, **again)["X-Job-Id"])
+    response = alice.call("CVProcess", body, **again)
+    told = response.json()
+    assert (response.status_code, told["code"], told["data"]) == (500, 50501, None)
+    assert told["message"] == "Internal RPC Error: The job waited in the queue for too long."
+
+
 def test_who_waits_too_long_is_told_by_the_gateway_and_the_job_lives_on(alice, body) -> None:
     response = alice.call("CVProcess", body)
     assert response.status_code == 504
     assert response.json()["ResponseMetadata"]["Error"]["Code"] == "InternalServiceTimeout"
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
+
+
+def test_what_nobody_foresaw_tells_nothing(alice, body, monkeypatch) -> None:
+    monkeypatch.setattr("dialects.volcengine.operations.admit", lambda *_arguments: 1 / 0)
+    response = alice.call("CVProcess", body)
+    told = response.json()
+    assert (response.status_code, told["code"], told["message"]) == (500, 50500, "Internal Error")
 
 
 def test_a_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
