@@ -24,7 +24,6 @@ SERVICE = {
     50213: (400, "Request Body Too Large"),
     50215: (400, "Input invalid for this service."),
     50400: (401, "Access Denied"),
-    50402: (404, "Method Not Found"),
     50429: (429, "Request Has Reached API Limit, Please Try Later"),
     50430: (429, "Request Has Reached API Concurrent Limit, Please Try Later"),
     50500: (500, "Internal Error"),

@@ -18,6 +18,7 @@ def names(urls):
     return [url.rsplit("/", 1)[-1] for url in urls]
 
 
+@pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data", "data[]")
 def test_without_a_callback_the_answer_has_the_urls(alice, worker, client):
     told = alice.send(batch_size=2)
     assert (told["error_code"], told["error_msg"]) == (0, "")
@@ -74,6 +75,7 @@ def test_a_receiver_that_never_answers_is_tried_again(alice, pictures, work):
     assert (callback.state, callback.attempts) == ("pending", 1)
 
 
+@pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data")
 def test_a_failed_job_is_told_with_its_reason(alice, worker):
     worker.behaviour = behaviours.fails_with_oom
     told = alice.send()

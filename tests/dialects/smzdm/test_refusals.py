@@ -146,6 +146,15 @@ def test_what_is_no_json_object_is_refused(alice, body):
     assert (told.status_code, told.json()["error_code"]) == (200, 1001)
 
 
+@pytest.mark.field("smzdm_change_background", "Content-Type")
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_the_body_is_json_whatever_it_is_called(alice, kind):
+    """Curl calls it a form where nobody says otherwise."""
+    body = json.dumps(alice.body | {"prompt": ""})
+    told = alice.client.post("/pictures/change_background", body, content_type=kind).json()
+    assert (told["error_code"], told["error_msg"]) == (1001, "prompt is missing.")
+
+
 def test_a_body_that_is_too_large_is_refused(alice, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     assert alice.refusal(prompt="x" * 200)[0] == 1001

@@ -51,6 +51,7 @@ def test_everything_may_be_in_the_query_and_the_body_empty(alice, client):
     assert is_taken(client.generic("POST", f"{URL}?{query}", b"", content_type="application/json"))
 
 
+@pytest.mark.field("stablediffusionapi_img2img", "Content-Type")
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data"])
 def test_forms_have_the_same_names(alice, client, kind):
     fields = {"key": alice.key, "prompt": "a cat", "samples": "2"}
@@ -62,6 +63,7 @@ def test_forms_have_the_same_names(alice, client, kind):
     assert Job.objects.get().generation_request.num_images == 2
 
 
+@pytest.mark.field("stablediffusionapi_img2img", "Content-Type")
 def test_json_that_curl_calls_a_form_is_json(alice, client):
     body = json.dumps({"key": alice.key, "prompt": "x"})
     assert is_taken(client.post(URL, body, content_type="application/x-www-form-urlencoded"))

@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/volcengine.md run as they are."""
+"""The examples of docs/dialects/volcengine.md run as they are, and its list of errors has all of them."""
 
 import json
 import os
@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dialects.volcengine.errors import GATEWAY, SERVICE
 from tests.dialects.volcengine.conftest import png
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "volcengine.md"
+ERRORS, NEVER = DOCUMENT.read_text().partition("## Errors")[2].split("### Codes that cannot occur")
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 
 
@@ -30,3 +32,15 @@ def test_the_examples_do_what_they_say(live_server, alice, style, worker, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert Image.open(tmp_path / "drawn.png").size == (256, 128)
     assert json.loads(done.stdout)["data"]["image_urls"][0].startswith(live_server.url)
+
+
+def named(table: str) -> set[str]:
+    """The codes in a table's first column."""
+    first = "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE))
+    return set(re.findall(r"\b\d{5}\b|[A-Z]\w+", first.replace("HTTP", "")))
+
+
+def test_every_code_is_either_told_or_cannot_occur() -> None:
+    told = {str(code) for code in SERVICE} | set(GATEWAY)
+    assert named(ERRORS) == told
+    assert not named(NEVER) & told

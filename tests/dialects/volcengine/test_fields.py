@@ -83,6 +83,7 @@ def test_a_local_url_is_not_called(refused) -> None:
     assert refused(binary_data_base64=..., image_urls=["http://127.0.0.1/a.png"]) == (400, 50207)
 
 
+@pytest.mark.field("volcengine_cvprocess", "图片要求")
 @pytest.mark.parametrize(
     ("data", "code"),
     [

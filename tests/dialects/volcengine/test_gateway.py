@@ -32,7 +32,9 @@ def signed_with(caller: Caller, headers: dict[str, str], body: bytes) -> dict[st
     return with_signature(caller.secret, signed, Sent("POST", "/", tuple(QUERY.items()), headers, body))
 
 
-@pytest.mark.field("volcengine_cvprocess", "X-Date", "Authorization", "Action", "Version")
+@pytest.mark.field(
+    "volcengine_cvprocess", "X-Date", "Authorization", "Action", "Version", "接口地址", "请求方式"
+)
 def test_a_signed_call_reaches_the_service(alice) -> None:
     assert passes(alice.call("CVProcess"))
 
@@ -72,6 +74,15 @@ def test_another_port_is_another_host(alice, settings) -> None:
     headers = alice.headers(QUERY, BODY, host="a.example:8000")
     alice.client.defaults["HTTP_HOST"] = "a.example:8001"
     assert error(alice.send(QUERY, BODY, headers))[1] == "SignatureDoesNotMatch"
+
+
+@pytest.mark.field("volcengine_cvprocess", "Content-Type")
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_the_body_is_json_whatever_it_is_called_and_its_name_is_signed(alice, kind) -> None:
+    response = alice.call("CVProcess", {"req_key": "img2img_nothing"}, **{"content-type": kind})
+    assert response.json()["code"] == 50400
+    headers = alice.headers(QUERY, BODY) | {"content-type": "image/png"}
+    assert error(alice.send(QUERY, BODY, headers)) == (401, "SignatureDoesNotMatch", 100010)
 
 
 # The gateway's table
@@ -145,6 +156,7 @@ def test_an_unknown_action_or_version_is_told(alice) -> None:
     assert error(alice.call("CVProcess", version="2020-01-01")) == told
 
 
+@pytest.mark.field("volcengine_cvprocess", "请求方式")
 def test_other_methods_are_no_operation(alice) -> None:
     response = alice.client.put("/?Action=CVProcess&Version=2022-08-31")
     assert error(response) in [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dialects.volcengine.envelope import go_duration
+from jobs import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
 from tests import fake_runner as behaviours
@@ -25,6 +26,15 @@ def opened(data: bytes) -> Image.Image:
 
 
 @pytest.mark.field("volcengine_cvprocess", "return_url")
+@pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "request_id", "status", "time_elapsed")
+@pytest.mark.field(
+    "volcengine_cvprocess_answer",
+    "data",
+    "data.algorithm_base_resp",
+    "data.algorithm_base_resp.status_code",
+    "data.algorithm_base_resp.status_message",
+    "data.binary_data_base64",
+)
 def test_the_picture_comes_in_base64(worker, alice, body) -> None:
     response = alice.call("CVProcess", {**body, "return_url": False, "seed": 5})
     told = response.json()
@@ -44,6 +54,7 @@ def test_the_picture_comes_in_base64(worker, alice, body) -> None:
 
 
 @pytest.mark.field("volcengine_cvprocess", "return_url")
+@pytest.mark.field("volcengine_cvprocess_answer", "data.image_urls")
 def test_or_by_url(worker, alice, body, client) -> None:
     told = alice.call("CVProcess", {**body, "return_url": True}).json()
     assert told["data"]["binary_data_base64"] == []
@@ -87,6 +98,7 @@ def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
     assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
 
 
+@pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "data")
 def test_an_unfit_picture_is_an_output_risk(worker, alice, body) -> None:
     worker.behaviour = behaviours.refuses_its_picture
     response = alice.call("CVProcess", body)
@@ -100,11 +112,28 @@ def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
     assert (response.status_code, response.json()["code"]) == (500, 50500)
 
 
+def test_a_job_that_waited_in_the_queue_for_too_long_is_no_error_of_the_client(alice, body) -> None:
+    """Who asked for it has the gateway's answer already; the same Idempotency-Key finds the job again."""
+    again = {"idempotency-key": "once"}
+    lifecycle.expire(alice.call("CVProcess", body, **again)["X-Job-Id"])
+    response = alice.call("CVProcess", body, **again)
+    told = response.json()
+    assert (response.status_code, told["code"], told["data"]) == (500, 50501, None)
+    assert told["message"] == "Internal RPC Error: The job waited in the queue for too long."
+
+
 def test_who_waits_too_long_is_told_by_the_gateway_and_the_job_lives_on(alice, body) -> None:
     response = alice.call("CVProcess", body)
     assert response.status_code == 504
     assert response.json()["ResponseMetadata"]["Error"]["Code"] == "InternalServiceTimeout"
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
+
+
+def test_what_nobody_foresaw_tells_nothing(alice, body, monkeypatch) -> None:
+    monkeypatch.setattr("dialects.volcengine.operations.admit", lambda *_arguments: 1 / 0)
+    response = alice.call("CVProcess", body)
+    told = response.json()
+    assert (response.status_code, told["code"], told["message"]) == (500, 50500, "Internal Error")
 
 
 def test_a_full_queue_is_the_concurrent_limit(alice, body, source) -> None:

@@ -166,6 +166,26 @@ def test_errors_have_a_status_of_their_own_where_that_is_wanted(alice, settings)
     assert all(given == wanted for given, wanted in answers.items())
 
 
+def test_statuses_of_what_is_too_large_too_much_and_never_done(alice, settings, source):
+    settings.ZHIQITE_HTTP_ERRORS = True
+    source.max_queued_jobs = 0
+    source.save()
+
+    def status(path, body):
+        return alice.client.post(PREFIX + path, body, content_type="application/json").status_code
+
+    assert (status(TEXT, drawing()), status("tool/roop", {})) == (429, 501)
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    assert status(TEXT, drawing(prompt="a" * 200)) == 413
+
+
+def test_what_nobody_foresaw_tells_nothing(alice, settings, monkeypatch):
+    settings.ZHIQITE_HTTP_ERRORS = True
+    monkeypatch.setattr("dialects.zhiqite.request_v2.read_submission", lambda *_arguments: 1 / 0)
+    response = alice.client.post(PREFIX + TEXT, drawing(), content_type="application/json")
+    assert (response.status_code, response.json()["msg"]) == (500, "Internal error.")
+
+
 def test_what_is_no_route_and_no_post_is_told_in_the_envelope(alice):
     assert alice.post("sd/v2/nothing")["msg"] == "Not Found"
     assert alice.client.get(PREFIX + TEXT).json()["code"] == "400"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models_registry.models import Kind
-from tests.dialects.zhiqite.conftest import drawing
+from tests.dialects.zhiqite.conftest import PREFIX, drawing
 
 DATA = Path(__file__).parent / "seed_example.json"
 
@@ -31,12 +31,30 @@ def example(register, web):
     "X-Request-req-accessKeySecret",
     "alwayson_scripts.id_task",
 )
+@pytest.mark.field("zhiqite_controlnet_answer", "code", "msg", "data", "data.task_id")
 def test_the_example_is_answered_as_its_page_says(alice, example):
     assert alice.post("sd/v2/controlnet", example) == {
         "code": "200",
         "msg": "success",
         "data": {"task_id": "pro1686666"},
     }
+
+
+@pytest.mark.field("zhiqite_controlnet_answer", "code", "msg", "data")
+def test_a_failure_is_400_and_says_why(alice, example):
+    assert alice.post("sd/v2/controlnet", example | {"prompt": ""}) == {
+        "code": "400",
+        "msg": "prompt: Field required",
+        "data": {"errorMessage": "prompt: Field required"},
+    }
+
+
+@pytest.mark.field("zhiqite_controlnet", "Content-Type")
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_the_body_is_json_whatever_it_is_called(alice, example, kind):
+    """Curl calls it a form where nobody says otherwise."""
+    path = f"{PREFIX}sd/v2/controlnet"
+    assert alice.client.post(path, json.dumps(example), content_type=kind).json()["code"] == "200"
 
 
 @pytest.mark.field(
@@ -56,6 +74,7 @@ def test_the_example_is_answered_as_its_page_says(alice, example):
     "alwayson_scripts.sd_vae",
     "alwayson_scripts.image_link",
     "alwayson_scripts.controlnet",
+    "alwayson_scripts.controlnet.args",
 )
 def test_the_example_is_drawn_as_it_says(alice, example):
     request = alice.submit("sd/v2/controlnet", example).generation_request

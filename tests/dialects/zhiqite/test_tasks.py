@@ -7,6 +7,7 @@ from access.models import AccessKey
 from dialects.zhiqite import tasks
 from jobs import lifecycle
 from jobs.models import Job, Preview, State
+from models_registry.models import Family, Kind
 from tests import fake_runner as behaviours
 from tests.dialects.zhiqite.conftest import Caller, drawing
 
@@ -100,6 +101,18 @@ def test_a_picture_that_is_only_marked_says_so(alice, fake_runner, work):
     (row,) = alice.task()["differentialImageRspList"]
     assert row["img_audit"] == [{"confidence": 0.97, "label": "nsfw"}]
     assert (row["img_audit_status"], row["image_status"]) == (False, 1)
+
+
+@pytest.mark.parametrize("policy", ["blur", "blank"])
+def test_a_picture_that_is_hidden_is_blocked(alice, source, register, fake_runner, work, policy):
+    register(Kind.NSFW, "nsfw/open_nsfw.onnx", family=Family.UNKNOWN)
+    source.nsfw_policy = policy
+    source.save()
+    fake_runner.behaviour = behaviours.draws_unfit_pictures
+    alice.draw()
+    work()
+    (row,) = alice.task()["differentialImageRspList"]
+    assert (row["img_audit_status"], row["image_status"]) == (False, 2)
 
 
 @pytest.mark.parametrize("state", [State.CANCELLED, State.EXPIRED])
