@@ -62,6 +62,7 @@ REFUSED |= {
     "rate_limited": 50429,
     "quota_exhausted": 50429,
     "budget_exhausted": 50400,
+    "source_disabled": 50400,
     "model_not_allowed": 50400,
 }
 FIELDS = {  # what the canonical request calls otherwise
