@@ -1,4 +1,5 @@
-"""A platform that really draws, for the clients that really call it: the demo models behind a runner in this process."""
+"""A platform that really draws, for the clients that really call it: the demo models behind a runner in this process,
+or, for clients that need no more of it than its address and a key, behind the platform's own processes."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from jobs.dispatch import claim_next
 from jobs.models import Runner
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
+from tests.e2e.installation import Installation
 from tests.studio import DEMO_CHECKPOINT, Studio, demo_file
 
 TOKEN = "the runner's token"
@@ -95,6 +97,20 @@ def http(platform, credentials) -> Iterator[httpx.Client]:
     """As the clients' own HTTP libraries send: Basic, on every route."""
     with httpx.Client(base_url=platform, auth=credentials, timeout=300) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """The platform's own processes, one for all clients: starting them takes longer than their drawings."""
+    folder = tmp_path_factory.mktemp("clients")
+    made = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
+    made.start("runner", "web", "generation")
+    yield made
+    made.stop()
+    if request.session.testsfailed:
+        print(made.logs())
 
 
 @pytest.fixture

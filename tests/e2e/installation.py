@@ -192,7 +192,7 @@ from jobs.models import Job
 job = Job.objects.filter(external_id={task_id!r}).first()
 print(json.dumps(job and {{
     "id": str(job.id), "state": job.state, "attempt": job.attempt, "step": job.step, "error": job.error_code,
-    "deaths": job.runner_deaths, "outputs": job.outputs.count(),
+    "deaths": job.runner_deaths, "interrupted": job.interrupted, "outputs": job.outputs.count(),
     "timeline": list(job.transitions.order_by("pk").values_list("to_state", "note")),
     "postings": sorted(Posting.objects.filter(job_id=job.id).values_list("kind", flat=True)),
 }}))"""

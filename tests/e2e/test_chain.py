@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 from PIL import Image
 
@@ -24,16 +28,41 @@ def picture_of(body: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(body["images"][0])))
 
 
-def ask_in_background(installation: Installation, task_id: str, request: dict[str, Any]) -> threading.Thread:
-    def ask() -> None:
-        try:
-            installation.client.post("/sdapi/v1/txt2img", json={**request, "force_task_id": task_id})
-        except Exception:
-            return
+class Asking(threading.Thread):
+    """A client that waits for its pictures; ``answer`` is None where it never got one."""
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    return thread
+    def __init__(self, installation: Installation, request: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._installation, self._request = installation, request
+        self.answer: httpx.Response | None = None
+
+    def run(self) -> None:
+        with suppress(httpx.HTTPError):
+            self.answer = self._installation.client.post("/sdapi/v1/txt2img", json=self._request)
+
+
+def ask_in_background(installation: Installation, task_id: str, request: dict[str, Any]) -> Asking:
+    asking = Asking(installation, {**request, "force_task_id": task_id})
+    asking.start()
+    return asking
+
+
+def ask_on_a_socket(installation: Installation, task_id: str, request: dict[str, Any]) -> socket.socket:
+    """For a client that does not stay for the answer: closing the socket hangs up."""
+    asked = httpx.Request(
+        "POST", f"{installation.base_url}/sdapi/v1/txt2img", json={**request, "force_task_id": task_id}
+    )
+    key = f"{installation.credentials['key_id']}:{installation.credentials['secret']}"
+    asked.headers["Authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
+    lines = [f"{name}: {value}\r\n" for name, value in asked.headers.items()]
+    head = f"POST {asked.url.path} HTTP/1.1\r\n{''.join(lines)}\r\n"
+    line = socket.create_connection(("127.0.0.1", installation.port))
+    line.sendall(head.encode() + asked.content)
+    return line
+
+
+def web_processes(installation: Installation) -> set[int]:
+    return {worker.pid for worker in psutil.Process(installation.processes["web"].pid).children()}
 
 
 def running(installation: Installation, task_id: str) -> str:
@@ -101,13 +130,33 @@ def test_killed_web_process_loses_no_job(installation: Installation) -> None:
     assert len(found.json()["images"]) == 4
 
 
+def test_a_client_that_hangs_up_finds_its_pictures_later(installation: Installation) -> None:
+    serving = web_processes(installation)
+    line = ask_on_a_socket(installation, "hung-up", LONG)
+    job_id = running(installation, "hung-up")
+    line.close()
+    assert_ended_once(installation, "hung-up", pictures=4)
+    found = installation.client.get(f"/sdapi/v1/jobs/{job_id}").json()["images"]
+    asked_again = installation.client.post("/sdapi/v1/txt2img", json={**LONG, "force_task_id": "hung-up"})
+    assert asked_again.headers["X-Job-Id"] == job_id
+    assert asked_again.json()["images"] == found
+    assert judge(picture_of(asked_again.json())).shape == "circle"
+    assert web_processes(installation) == serving
+
+
 def test_interrupted_job_answers_with_what_there_is(installation: Installation) -> None:
     asking = ask_in_background(installation, "interrupted", LONG)
     running(installation, "interrupted")
     assert installation.client.post("/sdapi/v1/interrupt").json() == {}
     asking.join()
-    job = ended(installation, "interrupted")
-    assert job["state"] == "succeeded"
+    assert asking.answer is not None
+    assert asking.answer.status_code == 200, asking.answer.text
+    told = asking.answer.json()
+    pictures = {Image.open(io.BytesIO(base64.b64decode(data))).size for data in told["images"]}
+    assert pictures == {(LONG["width"], LONG["height"])}
+    assert_ended_once(installation, "interrupted", pictures=len(told["images"]))
+    job = installation.job("interrupted")
+    assert job["interrupted"]
     assert job["step"] < LONG["steps"] * 4
 
 

@@ -3,14 +3,13 @@
 import base64
 import io
 import json
-import shutil
-import subprocess
 
 import httpx
 import pytest
 from PIL import Image
 
 from models_registry.models import StylePreset
+from tests import node_signer
 from tests.dialects.volcengine.conftest import STYLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,27 +138,8 @@ class TestCore:
         assert caught.value.status == 401
 
 
-SIGN = """
-const {Signer} = require("@volcengine/openapi");
-const [id, secret, url, body] = process.argv.slice(1);
-const params = {Action: "CVProcess", Version: "2022-08-31"};
-const request = {region: "cn-north-1", method: "POST", params, headers: {}, body};
-new Signer(request, "cv").addAuthorization({accessKeyId: id, secretKey: secret});
-fetch(`${url}/?Action=CVProcess&Version=2022-08-31`, {
-  method: "POST", body, headers: {...request.headers, "Content-Type": "application/json"}
-}).then(response => response.text()).then(console.log);
-"""
-
-
 def test_the_node_signer_is_understood(worker, alice, body, live_server) -> None:
-    """``NODE_PATH`` says where npm's ``@volcengine/openapi`` is."""
-    node = shutil.which("node")
-    if (
-        node is None
-        or subprocess.run([node, "-e", 'require("@volcengine/openapi")'], capture_output=True).returncode
-    ):
-        pytest.skip("no node, or no @volcengine/openapi in NODE_PATH")
-    sent = json.dumps({**body, "return_url": True})
-    command = [node, "-e", SIGN, alice.key.key_id, alice.secret, live_server.url, sent]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["code"] == 10000
+    told = node_signer.cv_process(
+        live_server.url, alice.key.key_id, alice.secret, {**body, "return_url": True}
+    )
+    assert told["code"] == 10000
