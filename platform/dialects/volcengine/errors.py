@@ -89,13 +89,12 @@ class ServiceError(Exception):
     @classmethod
     def of(cls, refused: Refused) -> ServiceError:
         tallies.note("refusals", dialect="volcengine", reason=refused.code)
+        if isinstance(refused.__cause__, ModelNotAllowed):
+            # The style names it, and its caller must not learn what others have.
+            return cls(50400, _("a model of this style is for others"))
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
         message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
-        if isinstance(
-            refused.__cause__, ModelNotAllowed
-        ):  # the style has it, which its caller knows no name of
-            return cls(50400, _("a model of this style is for others"))
         return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
 
     @classmethod
