@@ -16,7 +16,7 @@ from bench.report import Row
 from bench.switching import Library
 from gpu_runner.engine import Engine
 from gpu_runner.protocol import Done, ModelFile, Picture, RunOrder
-from gpu_runner.request import ControlUnit, LoraUse
+from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
 from tests.gpu_runner.listening import Listener, order_of
 from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 from tests.studio import DEMO_MODELS

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter, ImageOps
 from gpu_runner import images, masks
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.images import BadPicture, ResizeMode, Size
-from gpu_runner.request import ChangeBackground, GenerationRequest, Inpaint
+from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
 
 if TYPE_CHECKING:
     from gpu_runner.onnx_models import OnnxModel

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gpu_runner.asks import Ask
-    from gpu_runner.request import GenerationRequest, Inpaint
+    from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
 
 MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent
 LEAST_SIDE = 16

@@ -18,15 +18,19 @@ from gpu_runner import configurations
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
 from gpu_runner.conditioning import Conditioning, Embedding, Wording
 from gpu_runner.configurations import Config
-from gpu_runner.families import identify, prediction_type, zero_terminal_snr
 from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
 from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import moved, size_bytes
-from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.model_detection.safetensors_models import (
+    identify,
+    prediction_type,
+    zero_terminal_snr,
+)
+from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.recent import Recent
 from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
 from gpu_runner.text_projections import remember_texts

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from gpu_runner.families import UNET, name_shapes_below
-from gpu_runner.safetensors_header import Metadata, Shapes
+from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
+from gpu_runner.protocol.model_detection.safetensors_models import UNET, name_shapes_below
 
 METADATA_KEY = "atelier.config"
 VAE = "first_stage_model."

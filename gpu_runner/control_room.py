@@ -13,14 +13,14 @@ from gpu_runner import images, masks
 from gpu_runner.canvas import Canvas, Source
 from gpu_runner.controlnet_loading import check_family
 from gpu_runner.controls import Controls, Unit, Units
-from gpu_runner.errors import BadOrder
 from gpu_runner.images import ResizeMode
 from gpu_runner.masks import Box
 from gpu_runner.preprocessors import drawing, networks
-from gpu_runner.preprocessors.catalogue import Module, find
 from gpu_runner.preprocessors.fitting import fit, fit_mask, perfect_resolution
 from gpu_runner.preprocessors.pixels import Pixels, Plane
-from gpu_runner.request import ControlUnit, Picture
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import ControlUnit, Picture
+from gpu_runner.protocol.preprocessor_catalog import Module, find
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedControlNet, ModelStore

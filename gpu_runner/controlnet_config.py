@@ -9,8 +9,8 @@ from gpu_runner.configurations import _depth as depth_of
 from gpu_runner.configurations import _levels as levels_of
 from gpu_runner.configurations import _shape_of as shape_of
 from gpu_runner.configurations import _size_conditioning as size_conditioning
-from gpu_runner.families import CONTROL, name_shapes_below
-from gpu_runner.safetensors_header import Metadata, Shapes
+from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
+from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
 
 HINT = "controlnet_cond_embedding"
 

@@ -12,11 +12,11 @@ from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_w
 from gpu_runner.checkpoint_loading import LoadedCheckpoint
 from gpu_runner.configurations import Config
 from gpu_runner.controlnet_config import infer_controlnet, is_ldm
-from gpu_runner.families import CONTROL, identify, name_shapes_below
 from gpu_runner.ldm_layout import controlnet_pairs, to_diffusers
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import size_bytes
 from gpu_runner.plain_blocks import simplified
+from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
 
 
 @dataclass(eq=False)

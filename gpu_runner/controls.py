@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner import images
-from gpu_runner.preprocessors.catalogue import Module
 from gpu_runner.preprocessors.pixels import Pixels, Plane
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.preprocessor_catalog import Module
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedControlNet

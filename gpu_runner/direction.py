@@ -10,8 +10,8 @@ from gpu_runner.asks import Ask, TextAsk
 from gpu_runner.conditioning import Conditioning, Wording
 from gpu_runner.denoiser import Guidance
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
 from gpu_runner.sdxl import blank
-from gpu_runner.words import Said, Weighted, Words
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint

@@ -13,13 +13,13 @@ from gpu_runner.asks import Aside, Ask
 from gpu_runner.canvas import Source
 from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.images import BadPicture, Size
+from gpu_runner.protocol.upscaler_catalog import NONE
 from gpu_runner.tasks import Drawn, Task
-from gpu_runner.upscalers import NONE
 from gpu_runner.upscaling import MOST_PIXELS, enlarge, run_by_itself
 from gpu_runner.walking import Brake
 
 if TYPE_CHECKING:
-    from gpu_runner.request import GenerationRequest, Upscale
+    from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
     from gpu_runner.upscaler_loading import LoadedUpscaler
 
 MULTIPLE = 8  # to which sizes by a factor are rounded down

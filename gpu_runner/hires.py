@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpu_runner import images
 from gpu_runner.asks import Ask, DecodeAsk, EncodeAsk
-from gpu_runner.upscalers import LatentMode
+from gpu_runner.protocol.upscaler_catalog import LatentMode
 from gpu_runner.upscaling import enlarge, interpolate
 from gpu_runner.walking import LATENT_SCALE
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter, ImageOps
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gpu_runner.request import Inpaint
+    from gpu_runner.protocol.generation_request import Inpaint
 
 HALF_ALPHA = 128
 KERNEL_REACH = 2.5  # standard deviations that a blur looks to each side

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gpu_runner.protocol import ModelFile
-from gpu_runner.safetensors_header import Metadata, Shapes, read_safetensors_header
-from gpu_runner.tables import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes, read_safetensors_header
 
 PICKLED = {".ckpt", ".pt", ".pth"}
 

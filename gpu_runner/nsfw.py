@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from gpu_runner.onnx_models import Array, OnnxModel
-from gpu_runner.request import NsfwPolicy
+from gpu_runner.protocol.generation_request import NsfwPolicy
 
 BLUR_SHARE = 1 / 16  # of the longer side: nothing finer is left to see
 BGR_MEAN = (104.0, 117.0, 123.0)  # of the pictures that open_nsfw was trained with

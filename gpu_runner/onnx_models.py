@@ -13,9 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from gpu_runner.model_files import HashBook, ModelUnavailable, locate
-from gpu_runner.onnx_families import identify_onnx
-from gpu_runner.onnx_header import read_onnx_header
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.model_detection.onnx_header import read_onnx_header
+from gpu_runner.protocol.model_detection.onnx_models import identify_onnx
 
 MOST_THREADS = 4
 MOST_HELD = 4

@@ -9,9 +9,9 @@ from PIL import Image
 
 from gpu_runner import images
 from gpu_runner.canvas import Source
-from gpu_runner.errors import BadOrder
 from gpu_runner.protocol import RunOrder
-from gpu_runner.request import Picture
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import Picture
 
 
 def read_sources(order: RunOrder) -> list[Source]:

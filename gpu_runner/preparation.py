@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpu_runner import background, catalogue, images, upscalers
 from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.control_room import Beginning, ControlRoom
 from gpu_runner.enlarging import EnlargingPlan
-from gpu_runner.errors import BadOrder
 from gpu_runner.face_restoration import Restoration
 from gpu_runner.model_sets import Models
 from gpu_runner.nsfw import Check
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
+from gpu_runner.protocol.prompt.composition import TooManyWords
 from gpu_runner.ready import ReadyPlan, control_map, cut_out
-from gpu_runner.request import ChangeBackground, CutOut
 from gpu_runner.tasks import Plan
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
-from gpu_runner.words import TooManyWords
+
+from . import background, images
+from .protocol import sampler_catalog, upscaler_catalog
 
 if TYPE_CHECKING:
     from gpu_runner.models import ModelStore
@@ -94,8 +96,8 @@ def _cut_out(store: ModelStore, order: RunOrder, part: CutOut, sources: tuple[So
 
 def _upscaler(store: ModelStore, order: RunOrder, name: str) -> LoadedUpscaler | str:
     """A model where the name means a file."""
-    file = upscalers.file_of(name)
-    return store.upscaler(order.file("upscaler", file)) if file else name or upscalers.LANCZOS
+    file = upscaler_catalog.file_of(name)
+    return store.upscaler(order.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
 
 
 def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler: str) -> tuple[Canvas, ...]:
@@ -129,8 +131,8 @@ def nsfw_check(store: ModelStore, order: RunOrder) -> Check | None:
 
 def check(request: GenerationRequest) -> None:
     for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
-        if sampler and sampler not in {known.name for known in catalogue.SAMPLERS}:
+        if sampler and sampler not in {known.name for known in sampler_catalog.SAMPLERS}:
             raise BadOrder(f"there is no sampler {sampler!r}")
     for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
-        if scheduler and not catalogue.is_scheduler(scheduler):
+        if scheduler and not sampler_catalog.is_scheduler(scheduler):
             raise BadOrder(f"there is no scheduler {scheduler!r}")

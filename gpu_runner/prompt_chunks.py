@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gpu_runner.conditioning import Embedding, Wording
-from gpu_runner.prompt import parse_attention
+from gpu_runner.protocol.prompt.attention import parse_attention
 from gpu_runner.tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 
 CHUNK_LENGTH = 75

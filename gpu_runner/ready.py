@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.asks import Ask
-from gpu_runner.errors import BadOrder
 from gpu_runner.matting import matte
 from gpu_runner.preprocessors import drawing, networks
-from gpu_runner.preprocessors.catalogue import find
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.tasks import Drawn, Task
 from gpu_runner.walking import Brake
 

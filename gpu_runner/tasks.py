@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
-from gpu_runner import catalogue, control_finishing, hires, images, inpainting, upscaling
 from gpu_runner.asks import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.conditioning import Wording
@@ -19,14 +18,17 @@ from gpu_runner.direction import Direction, directed, wording_of
 from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import NoiseStream
-from gpu_runner.passes import second_request
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.prompt.composition import Words
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels
+from gpu_runner.protocol.step_count import second_request
+from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.refining import Handover
-from gpu_runner.schedules import NoiseLevels
 from gpu_runner.steering import Steering, steer
-from gpu_runner.upscalers import LANCZOS, latent_mode
 from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
-from gpu_runner.words import Words
+
+from . import control_finishing, hires, images, inpainting, upscaling
+from .protocol import sampler_catalog
 
 if TYPE_CHECKING:
     from gpu_runner.model_sets import Models
@@ -94,7 +96,7 @@ class Pass:
 
 
 def _calls(request: GenerationRequest) -> int:
-    return catalogue.sampler(request.sampler).nominal_calls(request.num_inference_steps)
+    return sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from gpu_runner import images
 from gpu_runner.asks import Ask, UpscaleAsk
 from gpu_runner.canvas import Resize
 from gpu_runner.images import ResizeMode
-from gpu_runner.upscalers import NEAREST, LatentMode
+from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
 if TYPE_CHECKING:
     from gpu_runner.upscaler_loading import LoadedUpscaler

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from gpu_runner.protocol import ModelFile, RunOrder
-from gpu_runner.request import LoraUse
+from gpu_runner.protocol.generation_request import LoraUse
 
 
 @dataclass(frozen=True)

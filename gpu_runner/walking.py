@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gpu_runner import catalogue
 from gpu_runner.asks import Ask, DenoiseAsk
 from gpu_runner.denoiser import Apart, Guidance, Question
 from gpu_runner.direction import Direction
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import LATENT_SCALE, NoiseStream
-from gpu_runner.passes import evaluations, sigmas_of
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels
+from gpu_runner.protocol.step_count import evaluations, sigmas_of
 from gpu_runner.refining import Handover
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
-from gpu_runner.schedules import NoiseLevels
 from gpu_runner.steering import Steering, acting_at
+
+from .protocol import sampler_catalog
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
@@ -76,7 +77,7 @@ class Way:
     @property
     def variance_preserving(self) -> bool:
         """The samplers that walk their own timesteps begin and end in the variance-preserving space."""
-        return catalogue.sampler(self.sampler).variance_preserving
+        return sampler_catalog.sampler(self.sampler).variance_preserving
 
     def start(self, latent: Tensor | None, noise: NoiseStream) -> Tensor:
         """The first x: the latent under noise, or noise alone."""
@@ -88,7 +89,7 @@ class Way:
 
     def guided(self, guidance: Guidance, sigma: float, call: int) -> Guidance:
         """As this sampler is guided at this call."""
-        if catalogue.sampler(self.sampler).guided_apart:
+        if sampler_catalog.sampler(self.sampler).guided_apart:
             return guidance.apart_at(guidance.scale / CFGPP_SHARE)
         if call % 2 and sigma < self.s_min_uncond:
             return guidance.unopposed()

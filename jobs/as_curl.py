@@ -15,9 +15,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from gpu_runner import catalogue
-from gpu_runner.extra_networks import extra_networks
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol.prompt.extra_networks import extra_networks
 
 from .models import Job
 from .picture_urls import input_url
@@ -130,11 +129,11 @@ def loras_in_the_prompt(request: GenerationRequest) -> None:
 
 def sampler_and_scheduler(request: GenerationRequest) -> str:
     """As one name, such as "DPM++ 2M Karras"."""
-    is_plain = request.scheduler == catalogue.AUTOMATIC
+    is_plain = request.scheduler == sampler_catalog.AUTOMATIC
     name = request.sampler if is_plain else f"{request.sampler} {request.scheduler}"
-    sampler, scheduler = catalogue.resolve(name)
-    walked = catalogue.effective_scheduler(request.sampler, request.scheduler)
-    if (sampler, catalogue.effective_scheduler(sampler, scheduler)) != (request.sampler, walked):
+    sampler, scheduler = sampler_catalog.resolve(name)
+    walked = sampler_catalog.effective_scheduler(request.sampler, request.scheduler)
+    if (sampler, sampler_catalog.effective_scheduler(sampler, scheduler)) != (request.sampler, walked):
         raise no_words("scheduler")
     return name
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.request import FaceRestoration
+from gpu_runner.protocol.generation_request import FaceRestoration
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
 from models_registry.selectors import list_for, resolve

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.protocol import GenerationRequest, ModelName
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import GenerationRequest, ModelName, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 
 from .models import Job
 
@@ -48,7 +47,7 @@ def _model(job: Job, unit: ControlUnit) -> str:
 
 def _sliders(unit: ControlUnit) -> dict[str, float]:
     """Those that the module has, at the values that they had."""
-    module = catalogue.find(unit.module)
+    module = preprocessor_catalog.find(unit.module)
     if module is None:
         return {}
     settings = module.settings(unit.processor_res, unit.threshold_a, unit.threshold_b)

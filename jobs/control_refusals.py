@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.protocol import GenerationRequest
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import GenerationRequest, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
@@ -43,8 +42,8 @@ def _must_have_its_mask(unit: ControlUnit, request: GenerationRequest) -> None:
         raise Unsupported(_("The preprocessor %(name)s needs a mask.") % words, field=FIELD)
 
 
-def _module(unit: ControlUnit) -> catalogue.Module:
-    module = catalogue.find(unit.module)
+def _module(unit: ControlUnit) -> preprocessor_catalog.Module:
+    module = preprocessor_catalog.find(unit.module)
     if module is None:
         raise Unsupported(_("Unknown preprocessor: %(name)s") % {"name": unit.module}, field=FIELD)
     if module.refused:
@@ -53,7 +52,7 @@ def _module(unit: ControlUnit) -> catalogue.Module:
     return module
 
 
-def _must_work(source: BusinessSource, module: catalogue.Module) -> None:
+def _must_work(source: BusinessSource, module: preprocessor_catalog.Module) -> None:
     if not module.weights:
         return
     try:

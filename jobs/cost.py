@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from gpu_runner.passes import counted
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.step_count import counted
 
 UNIT = Decimal("0.000001")
 

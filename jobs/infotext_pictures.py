@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner import upscalers
-from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale
+from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
 
 from . import sampling_infotext
 
@@ -72,14 +71,14 @@ def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
 
 
 def enlarging(upscale: Upscale) -> dict[str, object]:
-    if upscale.upscaler == upscalers.NONE:
+    if upscale.upscaler == upscaler_catalog.NONE:
         return {}
-    second = upscale.upscaler_2 if upscale.upscaler_2_visibility else upscalers.NONE
+    second = upscale.upscaler_2 if upscale.upscaler_2_visibility else upscaler_catalog.NONE
     return {
         "Postprocess upscale by": None if upscale.width else upscale.scale,
         "Postprocess upscale to": f"{upscale.width}x{upscale.height}" if upscale.width else None,
         "Postprocess upscaler": upscale.upscaler,
-        "Postprocess upscaler 2": None if second == upscalers.NONE else second,
+        "Postprocess upscaler 2": None if second == upscaler_catalog.NONE else second,
     }
 
 

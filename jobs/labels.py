@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gpu_runner.request import Label
+from gpu_runner.protocol.generation_request import Label
 
 FONT = Path(__file__).parent / "fonts" / "NotoSansSC-Medium.subset.ttf"
 HEIGHT = 1 / 24  # of the picture's short side

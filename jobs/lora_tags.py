@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.extra_networks import BadTag, Tag
-from gpu_runner.request import MOST_RANKS
+from gpu_runner.protocol.generation_request import MOST_RANKS
+from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 

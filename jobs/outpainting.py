@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from gpu_runner.sizes import LARGEST
+from gpu_runner.protocol.working_size import LARGEST
 
 
 @dataclass(frozen=True)

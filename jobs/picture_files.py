@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from gpu_runner.request import Mark
+from gpu_runner.protocol.generation_request import Mark
 
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
 

@@ -8,9 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner import catalogue
-from gpu_runner.protocol import GenerationRequest, Hires
-from gpu_runner.words import TooManyWords, Words
+from gpu_runner.protocol import GenerationRequest, Hires, sampler_catalog
+from gpu_runner.protocol.prompt.composition import TooManyWords, Words
 
 from . import control_refusals
 from .errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
@@ -114,9 +113,9 @@ def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
     passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
     for walked in passes:
         may_be_open = walked is not request  # a second pass goes on as the first
-        if not (may_be_open and not walked.sampler) and not catalogue.is_sampler(walked.sampler):
+        if not (may_be_open and not walked.sampler) and not sampler_catalog.is_sampler(walked.sampler):
             yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
-        if not (may_be_open and not walked.scheduler) and not catalogue.is_scheduler(walked.scheduler):
+        if not (may_be_open and not walked.scheduler) and not sampler_catalog.is_scheduler(walked.scheduler):
             yield Unsupported(
                 _("Unknown scheduler: %(name)s") % {"name": walked.scheduler}, field="scheduler"
             )

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gpu_runner.protocol import Inventory, RunnerStatus
-from gpu_runner.workflows import vocabulary
+from gpu_runner.protocol.workflows import node_names
 from models_registry.on_runners import register
 
 from .models import Backend, Job, Runner
@@ -49,5 +49,5 @@ class Able:
         if not files <= self._paths or job.workflow is None:
             return False
         modules = {unit["module"] for unit in job.request["controls"]}
-        nodes = {vocabulary.MODULE_NODES[name][0] for name in modules & vocabulary.MODULE_NODES.keys()}
+        nodes = {node_names.MODULE_NODES[name][0] for name in modules & node_names.MODULE_NODES.keys()}
         return job.workflow.workflow().classes | nodes <= self._nodes

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner import catalogue
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
 
 Pairs = dict[str, object]
 PENULTIMATE = "Discard penultimate sigma"
@@ -13,9 +12,9 @@ PENULTIMATE = "Discard penultimate sigma"
 
 def schedule_type(sampler: str, scheduler: str) -> str:
     """The schedule walked; "Automatic" where that is only the sampler's plain one."""
-    label = catalogue.effective_scheduler(sampler, scheduler)
-    plain = scheduler == catalogue.AUTOMATIC and label == "Uniform"
-    return catalogue.AUTOMATIC if plain else label
+    label = sampler_catalog.effective_scheduler(sampler, scheduler)
+    plain = scheduler == sampler_catalog.AUTOMATIC and label == "Uniform"
+    return sampler_catalog.AUTOMATIC if plain else label
 
 
 def variation(request: GenerationRequest, index: int) -> Pairs:
@@ -34,14 +33,14 @@ def noise_source(request: GenerationRequest) -> Pairs:
     delta = request.eta_noise_seed_delta
     return {
         "ENSD": delta
-        if delta and catalogue.sampler(request.sampler).ancestral and request.eta != 0
+        if delta and sampler_catalog.sampler(request.sampler).ancestral and request.eta != 0
         else None,
         "RNG": request.noise_source.upper(),
     }
 
 
 def walk(request: GenerationRequest) -> Pairs:
-    sampler = catalogue.sampler(request.sampler)
+    sampler = sampler_catalog.sampler(request.sampler)
     usual = sampler.default_eta
     pairs: Pairs = {
         "Eta DDIM" if request.sampler.startswith("DDIM") else "Eta": _unless(usual, request.eta)
@@ -58,10 +57,12 @@ def walk(request: GenerationRequest) -> Pairs:
 
 
 def _schedule(request: GenerationRequest) -> Pairs:
-    sampler, bend = catalogue.sampler(request.sampler), request.schedule_bend
+    sampler, bend = sampler_catalog.sampler(request.sampler), request.schedule_bend
     if sampler.ignores_schedule:
         return {}
-    scheduler = catalogue.scheduler(catalogue.effective_scheduler(request.sampler, request.scheduler))
+    scheduler = sampler_catalog.scheduler(
+        sampler_catalog.effective_scheduler(request.sampler, request.scheduler)
+    )
     is_beta = scheduler.label == "Beta"
     return {
         PENULTIMATE: True if request.discard_penultimate and not sampler.discard_penultimate else None,

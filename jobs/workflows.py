@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from gpu_runner.workflows import vocabulary
-from gpu_runner.workflows.expressing import inexpressible
-from gpu_runner.workflows.purposes import purpose_of
+from gpu_runner.protocol.workflows import node_names
+from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from models_registry.models import WorkflowRule, WorkflowTemplate
 from table_versions.remembered import Remembered
 
@@ -87,9 +87,9 @@ def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Ref
         return
     wanted = set(template.workflow().classes)
     wanted |= {
-        vocabulary.MODULE_NODES[unit.module][0]
+        node_names.MODULE_NODES[unit.module][0]
         for unit in submission.request.controls
-        if unit.module in vocabulary.MODULE_NODES
+        if unit.module in node_names.MODULE_NODES
     }
     lacking = [wanted - set(runner.nodes) for runner in runners if runner.nodes]
     if lacking and all(lacking):

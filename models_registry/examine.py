@@ -12,8 +12,13 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from gpu_runner.families import UNKNOWN, Identified, identify, read_safetensors_header
-from gpu_runner.onnx_families import identify_onnx_file
+from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
+from gpu_runner.protocol.model_detection.safetensors_models import (
+    UNKNOWN,
+    Identified,
+    identify,
+    read_safetensors_header,
+)
 from models_registry.models import FOLDERS, Family, Kind
 from models_registry.pickled_shapes import pickled_shapes
 from models_registry.pickles import check_pickle

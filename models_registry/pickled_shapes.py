@@ -11,8 +11,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from gpu_runner.families import Metadata, Shape, Shapes
-from gpu_runner.tables import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.safetensors_models import Metadata, Shape, Shapes
 from models_registry.pickles import STAND_IN_TABLES, object_pickle
 
 LARGEST_READ = 4 * 1024 * 1024  # a checkpoint's is a tenth of it; a hostile one grows a hundredfold in memory

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Workflow, WorkflowProblems
+from gpu_runner.protocol.workflows import server_check
 from gpu_runner.server import Door, read
-from gpu_runner.workflows import on_server
 
 MOST_PROBLEMS = 50
 
@@ -32,6 +32,6 @@ class ComfyDoor(Door):
 
     async def check(self, request: Request) -> Response:
         workflow = await read(request, Workflow)
-        problems = tuple(on_server.problems(workflow, self.backend.watch.stock.nodes))[:MOST_PROBLEMS]
+        problems = tuple(server_check.problems(workflow, self.backend.watch.stock.nodes))[:MOST_PROBLEMS]
         answer = WorkflowProblems(problems=problems)
         return Response(answer.model_dump_json(), media_type="application/json")

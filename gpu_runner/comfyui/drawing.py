@@ -26,7 +26,6 @@ from gpu_runner.comfyui.filled import Lacking, Sent
 from gpu_runner.comfyui.inventory import Stock
 from gpu_runner.comfyui.prompt_run import Broke, Cancelled, Lost, NotQueued, Outcome, PromptRun
 from gpu_runner.comfyui.staging import Stage
-from gpu_runner.errors import BadOrder
 from gpu_runner.images import BadPicture
 from gpu_runner.protocol import (
     Accepted,
@@ -39,7 +38,8 @@ from gpu_runner.protocol import (
     RunOrder,
     Workflow,
 )
-from gpu_runner.workflows.filling import counted_steps
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.workflows.graph_builder import counted_steps
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpu_runner.comfyui.inventory import Stock
-from gpu_runner.errors import BadOrder
 from gpu_runner.protocol import GenerationRequest, ModelFile, RunOrder, Workflow
-from gpu_runner.request import ControlUnit
-from gpu_runner.workflows import on_server, vocabulary, wording
-from gpu_runner.workflows.expressing import inexpressible, takes_upscaler_file
-from gpu_runner.workflows.filling import ControlNode, Filling, Graph, LoraNode, fill
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
+from gpu_runner.protocol.workflows.capabilities import inexpressible, takes_upscaler_file
+from gpu_runner.protocol.workflows.graph_builder import ControlNode, Filling, Graph, LoraNode, fill
 
 
 class Lacking(ValueError):
@@ -34,10 +34,10 @@ def check(order: RunOrder, stock: Stock) -> Workflow:
         raise BadOrder("a ComfyUI runner draws by a workflow, and the order has none")
     for refused in inexpressible(order.request, workflow):
         raise BadOrder(f"{refused.field}: {refused.why}")
-    for problem in on_server.problems(workflow, stock.nodes):
+    for problem in server_check.problems(workflow, stock.nodes):
         raise Lacking(f"the workflow {workflow.name} does not fit this ComfyUI: {problem}")
     for unit in order.request.controls:
-        node = vocabulary.MODULE_NODES.get(unit.module)
+        node = node_names.MODULE_NODES.get(unit.module)
         if node and node[0] not in stock.nodes:
             raise Lacking(
                 f"the preprocessor {unit.module} needs the node {node[0]}, which this ComfyUI lacks"
@@ -94,21 +94,21 @@ def _names(order: RunOrder, workflow: Workflow, stock: Stock) -> dict[str, Any]:
     request, steps = order.request, order.request.num_inference_steps
     embeddings = {name: _embedding(order, stock, name) for name in request.embeddings}
     values: dict[str, Any] = {
-        "prompt": wording.positive(request.prompt, steps, embeddings),
-        "negative_prompt": wording.negative(request.negative_prompt, steps, embeddings),
-        "sampler": vocabulary.SAMPLERS.get(request.sampler),
-        "scheduler": vocabulary.scheduler(request.sampler, request.scheduler),
+        "prompt": prompt_translation.positive(request.prompt, steps, embeddings),
+        "negative_prompt": prompt_translation.negative(request.negative_prompt, steps, embeddings),
+        "sampler": node_names.SAMPLERS.get(request.sampler),
+        "scheduler": node_names.scheduler(request.sampler, request.scheduler),
     }
     if "checkpoint" in workflow.slots:
         values["checkpoint"] = _found(stock, order.checkpoint, request.checkpoint)
     if hires := request.hires:
         sampler = hires.sampler or request.sampler
-        values["hires.sampler"] = vocabulary.SAMPLERS.get(sampler)
-        values["hires.scheduler"] = vocabulary.scheduler(sampler, hires.scheduler or request.scheduler)
+        values["hires.sampler"] = node_names.SAMPLERS.get(sampler)
+        values["hires.scheduler"] = node_names.scheduler(sampler, hires.scheduler or request.scheduler)
         if takes_upscaler_file(workflow):
             values["hires.upscaler"] = _found(stock, order.file("upscaler", hires.upscaler), hires.upscaler)
         else:
-            values["hires.upscaler"] = vocabulary.LATENT_METHODS.get(hires.upscaler)
+            values["hires.upscaler"] = node_names.LATENT_METHODS.get(hires.upscaler)
     return values
 
 
@@ -132,7 +132,7 @@ def _lora(order: RunOrder, stock: Stock, name: str, model: float, clip: float) -
 
 
 def _control(order: RunOrder, stock: Stock, unit: ControlUnit, image: str) -> ControlNode:
-    node = vocabulary.MODULE_NODES.get(unit.module)
+    node = node_names.MODULE_NODES.get(unit.module)
     resolution = unit.processor_res or min(order.request.width, order.request.height)
     return ControlNode(
         model=_found(stock, order.file("controlnet", unit.model), unit.model),

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, NotThere, Rejected, Silent
 from gpu_runner.comfyui.ear import Ear, Heard
-from gpu_runner.workflows.filling import Graph
+from gpu_runner.protocol.workflows.graph_builder import Graph
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from PIL import Image
 
 from gpu_runner import background, images
 from gpu_runner.canvas import Canvas, compose
-from gpu_runner.errors import BadOrder
 from gpu_runner.images import ResizeMode
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.preprocessors import drawing
-from gpu_runner.preprocessors.catalogue import find
 from gpu_runner.preprocessors.fitting import fit, perfect_resolution
 from gpu_runner.protocol import GenerationRequest, RunOrder
-from gpu_runner.request import ControlUnit
-from gpu_runner.workflows.vocabulary import DRAWN_MODULES
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.preprocessor_catalog import find
+from gpu_runner.protocol.workflows.node_names import DRAWN_MODULES
 
 LATENT_PIXEL = 8
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 
-from gpu_runner.preprocessors.catalogue import Settings
 from gpu_runner.preprocessors.pixels import Pixels, as_bytes, blurred
+from gpu_runner.protocol.preprocessor_catalog import Settings
 
 GRID_CELL = 64
 

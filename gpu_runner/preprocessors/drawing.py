@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpu_runner.preprocessors import blurs, lines, shuffling, tones
-from gpu_runner.preprocessors.catalogue import Module, Settings
 from gpu_runner.preprocessors.pixels import Pixels, Preprocessor, at_resolution
+from gpu_runner.protocol.preprocessor_catalog import Module, Settings
 
 DRAW: dict[str, Preprocessor] = {
     "none": tones.unchanged,

@@ -10,9 +10,9 @@ from torch import nn
 
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.preprocessors import depth, hed, line_network
-from gpu_runner.preprocessors.catalogue import Module, Settings
 from gpu_runner.preprocessors.drawing import sized
 from gpu_runner.preprocessors.pixels import Pixels
+from gpu_runner.protocol.preprocessor_catalog import Module, Settings
 
 Build = Callable[[TensorFile], nn.Module]  # with its weights
 Draw = Callable[[nn.Module, Pixels], Pixels]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.preprocessors.catalogue import Settings
+from gpu_runner.protocol.preprocessor_catalog import Settings
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.uint8]  # (height, width)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.preprocessors.catalogue import Settings
 from gpu_runner.preprocessors.pixels import Pixels, as_bytes
+from gpu_runner.protocol.preprocessor_catalog import Settings
 
 WAVE = 256  # pixels between two independent values of the field
 SEED = 12345

@@ -12,8 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
 from gpu_runner.noise import NoiseStream
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
 from gpu_runner.samplers.steps import SamplerOptions, Walk
 
 FIRST_H = 0.05

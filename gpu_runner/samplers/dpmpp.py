@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
 from gpu_runner.brownian import BrownianPath
 from gpu_runner.noise import NoiseStream
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
 from gpu_runner.samplers.steps import SamplerOptions, Walk, exponential_step, renoise
 
 Estimates = list[tuple[float, Tensor]]  # (sigma, denoised), the newest last

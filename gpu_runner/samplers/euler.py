@@ -10,8 +10,8 @@ from itertools import pairwise
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
 from gpu_runner.noise import NoiseStream
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
 from gpu_runner.samplers.steps import (
     SamplerOptions,
     Walk,

@@ -10,7 +10,7 @@ import math
 from torch import Tensor
 
 from gpu_runner.noise import NoiseStream
-from gpu_runner.restarts import stretches
+from gpu_runner.protocol.schedules.restart import stretches
 from gpu_runner.samplers.steps import SamplerOptions, Walk, heun_step
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from gpu_runner.noise import NoiseStream
-from gpu_runner.passes import eta_of
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.request import UniPC
+from gpu_runner.protocol.generation_request import UniPC
+from gpu_runner.protocol.step_count import eta_of
 
 PLAIN_UNIPC = UniPC()
 MOST_CHURN = math.sqrt(2) - 1

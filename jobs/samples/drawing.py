@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from access.house import house_source
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
-from gpu_runner.request import ControlUnit, CutOut, LoraUse, Upscale
+from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
 from jobs.admission import Submission, admit
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import Picture
-from gpu_runner.request import ChangeBackground
+from gpu_runner.protocol.generation_request import ChangeBackground
 from tests.judge import judge
 from tests.studio import Drawing, Studio
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import GenerationRequest, ModelFile, Picture, RunOrder
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol.generation_request import ControlUnit
 from tests.studio import DEMO_MODELS, Drawing, Studio
 
 FILE = "controlnet/atelier-canny.safetensors"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.request import Hires
+from gpu_runner.protocol.generation_request import Hires
 from tests.studio import Studio
 
 pytestmark = pytest.mark.demo

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import Picture
-from gpu_runner.request import Inpaint
+from gpu_runner.protocol.generation_request import Inpaint
 from tests.judge import COLOURS, nearest_colour
 from tests.studio import Studio
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from demo.make_vae import SEPIA
-from gpu_runner.request import LoraUse
+from gpu_runner.protocol.generation_request import LoraUse
 from tests.judge import COLOURS, judge
 from tests.studio import DEMO_MODELS, Studio, demo_file
 

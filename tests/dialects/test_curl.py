@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from access.models import AccessKey
-from gpu_runner.request import ChangeBackground, CutOut
+from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from jobs import as_curl
 from jobs.admission import admit
 from jobs.as_curl import Said

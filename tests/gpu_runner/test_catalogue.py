@@ -1,6 +1,8 @@
 import pytest
 
-from gpu_runner import catalogue, samplers, schedules
+from gpu_runner import samplers
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.schedules import sigmas
 
 
 @pytest.mark.parametrize(
@@ -21,10 +23,10 @@ from gpu_runner import catalogue, samplers, schedules
     ],
 )
 def test_names_are_read_as_a1111_reads_them(name, scheduler, expected):
-    assert catalogue.resolve(name, scheduler) == expected
+    assert sampler_catalog.resolve(name, scheduler) == expected
 
 
 def test_every_sampler_and_scheduler_named_is_one_that_can_draw():
-    assert {sampler.name for sampler in catalogue.SAMPLERS} == set(samplers.SAMPLERS)
-    assert {one.label for one in catalogue.SCHEDULERS} == {catalogue.AUTOMATIC, *schedules.SCHEDULES}
-    assert {sampler.automatic for sampler in catalogue.SAMPLERS} <= set(schedules.SCHEDULES)
+    assert {sampler.name for sampler in sampler_catalog.SAMPLERS} == set(samplers.SAMPLERS)
+    assert {one.label for one in sampler_catalog.SCHEDULERS} == {sampler_catalog.AUTOMATIC, *sigmas.SCHEDULES}
+    assert {sampler.automatic for sampler in sampler_catalog.SAMPLERS} <= set(sigmas.SCHEDULES)

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from gpu_runner import calls, catalogue
+from gpu_runner import calls
 from gpu_runner.asks import DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
-from gpu_runner.protocol import Done, ModelFile, Picture
-from gpu_runner.request import ControlUnit, Hires, Inpaint, LoraUse
+from gpu_runner.protocol import Done, ModelFile, Picture, sampler_catalog
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse
 from tests.gpu_runner.listening import Listener, order_of, picture_file, png
 from tests.gpu_runner.lora_files import LINEAR, TEXT, kohya
 from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
@@ -40,7 +40,7 @@ WAYS = {
     "inpaint with LoRA and ControlNet": INPAINT | LORA | CONTROL,
     "hires with LoRA and ControlNet": HIRES | LORA | CONTROL,
 }
-SAMPLERS = [sampler.name for sampler in catalogue.SAMPLERS]
+SAMPLERS = [sampler.name for sampler in sampler_catalog.SAMPLERS]
 # Every sampler is among these, and so is every way with samplers that draw noise on their way and that do not.
 CASES = [(list(WAYS)[number % len(WAYS)], sampler) for number, sampler in enumerate(SAMPLERS)]
 CASES += [(way, sampler) for way in WAYS for sampler in ("Euler", "DPM++ 2S a")]

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.control_finishing import finished
-from gpu_runner.preprocessors.catalogue import MODULES
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.preprocessor_catalog import MODULES
 
 
 def pixels(colour) -> np.ndarray:

@@ -20,9 +20,9 @@ from gpu_runner.denoiser import Guidance, Question
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.reference import Reference
-from gpu_runner.request import ControlUnit, Hires, Inpaint
-from gpu_runner.schedules import NoiseLevels
 from gpu_runner.steering import Steering, scales
 from gpu_runner.walking import Script, Way
 from tests.gpu_runner.listening import Listener, pixels_of

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_runner import calls, catalogue
+from gpu_runner import calls
 from gpu_runner import engine as engine_module
 from gpu_runner.asks import DecodeAsk, DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
-from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress
+from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress, sampler_catalog
 from tests.gpu_runner.listening import Listener, order_of, picture_file
 
 STRANGERS = [
@@ -137,7 +137,7 @@ def test_each_stranger_too_is_the_same_in_company(submit, fields):
         assert np.abs(one - other).max() <= 1
 
 
-SAMPLERS = [sampler.name for sampler in catalogue.SAMPLERS]
+SAMPLERS = [sampler.name for sampler in sampler_catalog.SAMPLERS]
 UNUSUAL = [
     {},
     {"subseed": 5, "subseed_strength": 0.4, "s_churn": 3.0},

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.extra_networks import BadTag, Tag, extra_networks
+from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
 
 
 def tag(text: str) -> Tag:

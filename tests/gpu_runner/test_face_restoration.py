@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner import calls, face_detection, face_restoration, families, images
+from gpu_runner import calls, face_detection, face_restoration, images
 from gpu_runner.asks import Aside, DecodeAsk, FaceAsk
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.engine import Engine
@@ -21,7 +21,8 @@ from gpu_runner.face_restoration import Restoration
 from gpu_runner.model_sets import Models
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
-from gpu_runner.request import CutOut, FaceRestoration, Picture, Upscale
+from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
+from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.shelf import Item
 from gpu_runner.tasks import Plan
 from gpu_runner.vae import NotANumber
@@ -332,9 +333,9 @@ def test_it_is_known_by_its_tensors_and_not_by_its_name(tmp_path, prefix):
     names = ("toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight")
     for name in names:
         save_file({prefix + name: torch.zeros(2, 2)}, tmp_path / "GFPGAN.safetensors")
-        assert families.identify_file(tmp_path / "GFPGAN.safetensors").kind == "unknown"
+        assert safetensors_models.identify_file(tmp_path / "GFPGAN.safetensors").kind == "unknown"
     save_file({prefix + name: torch.zeros(2, 2) for name in names}, tmp_path / "cat.safetensors")
-    assert families.identify_file(tmp_path / "cat.safetensors").kind == "face_restorer"
+    assert safetensors_models.identify_file(tmp_path / "cat.safetensors").kind == "face_restorer"
 
 
 @pytest.mark.parametrize(

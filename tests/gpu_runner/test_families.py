@@ -9,8 +9,12 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from demo import architecture
 from gpu_runner import configurations
-from gpu_runner.families import identify, identify_file, read_safetensors_header
 from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.protocol.model_detection.safetensors_models import (
+    identify,
+    identify_file,
+    read_safetensors_header,
+)
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 UP_CROSS, UP_PLAIN = "CrossAttnUpBlock2D", "UpBlock2D"

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner import masks
 from gpu_runner.canvas import Source, compose
-from gpu_runner.request import GenerationRequest, Inpaint, Picture
+from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, Picture
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
 
 MASK = Picture(sha256="1" * 64)

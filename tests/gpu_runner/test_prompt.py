@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.prompt import HEAVIEST, parse_attention
+from gpu_runner.protocol.prompt.attention import HEAVIEST, parse_attention
 
 DOWN = 1 / 1.1
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.prompt_schedule import prompt_schedule, text_at
+from gpu_runner.protocol.prompt.schedule import prompt_schedule, text_at
 
 LANGUAGE = st.text(alphabet="[]():|\\ ab.15-")
 

@@ -17,15 +17,15 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from gpu_runner import catalogue
-from gpu_runner.ancestral import ancestral_split
 from gpu_runner.denoiser import Apart
 from gpu_runner.noise import NoiseStream
-from gpu_runner.passes import evaluations
-from gpu_runner.request import UniPC
-from gpu_runner.restarts import stretches
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import UniPC
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
+from gpu_runner.protocol.schedules.restart import stretches
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels, sigmas_for
+from gpu_runner.protocol.step_count import evaluations
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
-from gpu_runner.schedules import NoiseLevels, sigmas_for
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SHAPE = (4, 8, 8)
@@ -48,7 +48,7 @@ def toy_denoised(x, sigma):
 
 
 def walk(name, x, sigmas, denoise=toy_denoised, eta=None, noise=None, **options):
-    default = catalogue.sampler(name).default_eta or 0.0
+    default = sampler_catalog.sampler(name).default_eta or 0.0
     options = SamplerOptions(eta=default if eta is None else eta, **options)
     sampler = SAMPLERS[name](x, sigmas, noise or NoiseStream(1, x.shape, CPU), options)
     denoised, asked = None, 0
@@ -56,7 +56,7 @@ def walk(name, x, sigmas, denoise=toy_denoised, eta=None, noise=None, **options)
         while True:
             x, sigma = sampler.send(denoised) if asked else next(sampler)
             denoised, asked = denoise(x, sigma), asked + 1
-            if catalogue.sampler(name).guided_apart:
+            if sampler_catalog.sampler(name).guided_apart:
                 denoised = Apart(denoised, denoised)
     except StopIteration as end:
         return end.value, asked
@@ -227,7 +227,7 @@ def test_cfgpp_goes_to_the_guided_estimate_along_the_noise_of_the_other():
 SPREAD = 0.5
 STOCHASTIC = [
     sampler.name
-    for sampler in catalogue.SAMPLERS
+    for sampler in sampler_catalog.SAMPLERS
     if sampler.brownian or sampler.ancestral or sampler.name == "Restart"
 ]
 
@@ -361,9 +361,9 @@ def test_twice_the_steps_divide_the_error_as_the_order_promises(name, order):
 @pytest.mark.parametrize("steps", [1, 2, 3, 20, 40])
 def test_every_sampler_asks_as_often_as_announced(levels, name, steps):
     sigmas = sigmas_for(levels, name, "Automatic", steps)
-    eta = catalogue.sampler(name).default_eta or 0.0
+    eta = sampler_catalog.sampler(name).default_eta or 0.0
     drawn, asked = walk(name, torch.randn(SHAPE) * sigmas[0], sigmas)
-    assert asked == evaluations(name, sigmas, eta) or catalogue.sampler(name).approximate
+    assert asked == evaluations(name, sigmas, eta) or sampler_catalog.sampler(name).approximate
     assert drawn.isfinite().all()
 
 

@@ -6,9 +6,9 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from diffusers.schedulers import AysSchedules
 
-from gpu_runner import catalogue
-from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.schedules import SCHEDULES, NoiseLevels, img2img_part, sigmas_for
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
+from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, img2img_part, sigmas_for
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
@@ -70,17 +70,17 @@ def test_beta_lies_where_the_beta_distribution_does(levels):
 
 
 def test_ddim_takes_one_step_less_than_its_grid(levels):
-    sigmas = sigmas_for(levels, "DDIM", catalogue.AUTOMATIC, 20)
+    sigmas = sigmas_for(levels, "DDIM", sampler_catalog.AUTOMATIC, 20)
     assert [round(levels.timestep_at(sigma)) for sigma in sigmas] == list(range(951, 0, -50))
 
 
 def test_ddim_with_a_single_step_still_draws(levels):
-    assert len(sigmas_for(levels, "DDIM", catalogue.AUTOMATIC, 1)) == 2
+    assert len(sigmas_for(levels, "DDIM", sampler_catalog.AUTOMATIC, 1)) == 2
 
 
 def test_dpm2_drops_the_last_sigma_but_zero(levels):
     longer = SCHEDULES["Karras"](levels, 21)
-    assert sigmas_for(levels, "DPM2", catalogue.AUTOMATIC, 20) == [*longer[:20], 0]
+    assert sigmas_for(levels, "DPM2", sampler_catalog.AUTOMATIC, 20) == [*longer[:20], 0]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_dpm2_drops_the_last_sigma_but_zero(levels):
     ],
 )
 def test_img2img_counts_its_steps_as_a1111(levels, sampler, strength, updates):
-    sigmas = sigmas_for(levels, sampler, catalogue.AUTOMATIC, 20)
+    sigmas = sigmas_for(levels, sampler, sampler_catalog.AUTOMATIC, 20)
     part = img2img_part(sampler, sigmas, 20, strength)
     assert len(part) - 1 == updates
     assert part == sigmas[-len(part) :]

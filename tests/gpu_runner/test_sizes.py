@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.request import GenerationRequest
-from gpu_runner.sizes import working_size
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.working_size import working_size
 
 
 @pytest.mark.parametrize(

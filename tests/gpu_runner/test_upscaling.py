@@ -5,12 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner import families, images, upscaling
+from gpu_runner import images, upscaling
 from gpu_runner.enlarging import enlarged_size
 from gpu_runner.images import BadPicture
 from gpu_runner.models import ModelStore, ModelUnavailable
-from gpu_runner.request import Upscale
-from gpu_runner.upscalers import LATENT_MODES
+from gpu_runner.protocol.generation_request import Upscale
+from gpu_runner.protocol.model_detection import safetensors_models
+from gpu_runner.protocol.upscaler_catalog import LATENT_MODES
 from gpu_runner.upscaling import enlarge, interpolate, run_once, tiles
 from tests.gpu_runner import upscaler_files
 from tests.gpu_runner.upscaler_files import write
@@ -48,7 +49,7 @@ def test_a_model_that_learned_nothing_doubles_pixels(store, tmp_path, name):
 
 def test_esrgan_in_its_own_layout_is_known(store, tmp_path):
     file = write(tmp_path, "four.safetensors", upscaler_files.esrgan())
-    assert families.identify_file(tmp_path / file.path).kind == "upscaler"
+    assert safetensors_models.identify_file(tmp_path / file.path).kind == "upscaler"
     model = store.upscaler(file)
     drawn, _ = answered(run_once(model, noise(16, 8)))
     assert (model.scale, drawn.size) == (4, (64, 32))

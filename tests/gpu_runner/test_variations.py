@@ -13,7 +13,7 @@ from gpu_runner.engine import Engine
 from gpu_runner.ldm_layout import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.request import Refiner
+from gpu_runner.protocol.generation_request import Refiner
 from gpu_runner.text_encoder import encode
 from gpu_runner.variations import LoraFile, Variation
 from tests.gpu_runner.listening import Listener, order_of

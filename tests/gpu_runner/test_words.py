@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.words import HEAVIEST, MOST_PARTS, TooManyWords, Words, composition
+from gpu_runner.protocol.prompt.composition import HEAVIEST, MOST_PARTS, TooManyWords, Words, composition
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from gpu_runner import catalogue
-from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.passes import second_request
-from gpu_runner.protocol import GenerationRequest, Hires, Picture
-from gpu_runner.schedules import NoiseLevels
+from gpu_runner.protocol import GenerationRequest, Hires, Picture, sampler_catalog
+from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels
+from gpu_runner.protocol.step_count import second_request
 from gpu_runner.walking import Way
 from jobs.cost import estimate, planned_steps, settled
 
@@ -27,7 +26,7 @@ LEVELS = {
 
 @pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("sampler", [sampler.name for sampler in catalogue.SAMPLERS])
+@pytest.mark.parametrize("sampler", [sampler.name for sampler in sampler_catalog.SAMPLERS])
 def test_what_is_planned_is_what_the_runner_will_count(sampler, way, levels):
     for scheduler in ("Automatic", "KL Optimal", "Karras"):
         for steps in (1, 20, 40):
@@ -46,7 +45,7 @@ def test_a_sampler_that_asks_twice_a_step_costs_twice_as_much_but_for_its_last_s
     assert twice / once == Decimal(39) / 20
 
 
-@pytest.mark.parametrize("sampler", [sampler.name for sampler in catalogue.SAMPLERS])
+@pytest.mark.parametrize("sampler", [sampler.name for sampler in sampler_catalog.SAMPLERS])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_job_that_ran_to_its_end_costs_what_was_reserved(sampler, way):
     request = GenerationRequest(sampler=sampler, num_images=3, **WAYS[way])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.request import Label
+from gpu_runner.protocol.generation_request import Label
 from jobs.labels import drawn
 from tests.fake_runner import png
 

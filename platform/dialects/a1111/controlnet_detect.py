@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from gpu_runner.preprocessors import catalogue
+from gpu_runner.protocol import preprocessor_catalog
 from jobs.errors import Refused
 from jobs.pictures import check_picture
 
@@ -50,8 +50,8 @@ def detect(body: dict[str, Any]) -> dict[str, Any]:
     return {"images": maps, "info": "Success"}
 
 
-def _module(name: str) -> catalogue.Module:
-    module = catalogue.find(name)
+def _module(name: str) -> preprocessor_catalog.Module:
+    module = preprocessor_catalog.find(name)
     if module is None:
         raise WireError(422, detail="Module not available")
     if module.name in NOT_FOR_MAPS:
@@ -64,7 +64,9 @@ def _module(name: str) -> catalogue.Module:
     return module
 
 
-def _map(module: catalogue.Module, settings: catalogue.Settings, image: Any, mask: Any) -> str:
+def _map(
+    module: preprocessor_catalog.Module, settings: preprocessor_catalog.Settings, image: Any, mask: Any
+) -> str:
     # Only here, so that the web process holds OpenCV only where it is used.
     import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gpu_runner.preprocessors import catalogue
+from gpu_runner.protocol import preprocessor_catalog
 
 from .coercion import Coercion, Invalid, array, boolean, integer, mapping, number, string
 from .errors import WireError
@@ -67,7 +67,7 @@ def between(least: float, most: float) -> Coercion:
 
 
 def module(value: Any) -> str:
-    found = catalogue.find(string(value))
+    found = preprocessor_catalog.find(string(value))
     if found is None:
         raise Invalid(f"module({value}) not found in supported modules.", "value_error")
     return found.name

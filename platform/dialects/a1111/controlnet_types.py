@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import AccessKey
-from gpu_runner.preprocessors.catalogue import MODULES, Module
+from gpu_runner.protocol.preprocessor_catalog import MODULES, Module
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 

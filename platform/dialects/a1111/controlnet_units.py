@@ -8,9 +8,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.protocol import Picture
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import Picture, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
 from . import pictures
@@ -75,7 +74,7 @@ def _add(
         return
     if values["ipadapter_input"] is not None:
         raise Unprocessable.unsupported((*location, "ipadapter_input"), _("pickled tensors are not accepted"))
-    module = catalogue.MODULES[values["module"]]
+    module = preprocessor_catalog.MODULES[values["module"]]
     if module.refused:
         raise Unprocessable.unsupported((*location, "module"), f"{module.name}: {module.refused}")
     image, mask = _image_and_mask(values, location)

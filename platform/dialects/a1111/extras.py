@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner import upscalers
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
 from jobs.admission import Submission
 from jobs.infotext import postprocessing
 from jobs.models import Job, Lane
@@ -82,8 +81,8 @@ FIELDS: dict[str, Field] = {
     "upscaling_resize_w": _field(_at_least(1), 512),
     "upscaling_resize_h": _field(_at_least(1), 512),
     "upscaling_crop": _field(boolean, True),
-    "upscaler_1": _field(string, upscalers.NONE),
-    "upscaler_2": _field(string, upscalers.NONE),
+    "upscaler_1": _field(string, upscaler_catalog.NONE),
+    "upscaler_2": _field(string, upscaler_catalog.NONE),
     "extras_upscaler_2_visibility": _field(share, 0.0),
     "upscale_first": _field(boolean, False),  # without effect in the original too
 }
@@ -183,7 +182,7 @@ def _upscale(parameters: dict[str, Any], source: BusinessSource) -> dict[str, An
 
 
 def _upscaler(name: str, source: BusinessSource) -> str:
-    if name in upscalers.BUILT_IN:
+    if name in upscaler_catalog.BUILT_IN:
         return name
     try:
         return resolve(Kind.UPSCALER, name or "\0", source).name

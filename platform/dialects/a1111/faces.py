@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner.request import FaceRestoration
+from gpu_runner.protocol.generation_request import FaceRestoration
 from jobs import completion
 from jobs.errors import UnknownModel
 from jobs.refusals import CODEFORMER, is_codeformer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import BusinessSource
-from gpu_runner import catalogue, upscalers
+from gpu_runner.protocol import sampler_catalog, upscaler_catalog
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
@@ -65,8 +65,8 @@ def _scale(parameters: dict[str, Any]) -> float:
 
 def _upscaler(name: str | None, source: BusinessSource) -> str:
     if name is None:
-        return upscalers.LATENT_MODES[0].name
-    if name and not upscalers.file_of(name):
+        return upscaler_catalog.LATENT_MODES[0].name
+    if name and not upscaler_catalog.file_of(name):
         return name
     try:
         return resolve(Kind.UPSCALER, name or "\0", source).name
@@ -87,7 +87,7 @@ def _sampler(parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
     if not name and not scheduler:
         return {}
     first = parameters["sampler_name"] or parameters["sampler_index"]
-    sampler, label = catalogue.resolve(name or first, scheduler or parameters["scheduler"] or "")
+    sampler, label = sampler_catalog.resolve(name or first, scheduler or parameters["scheduler"] or "")
     return {"sampler": sampler, "scheduler": label, "eta": eta(sampler, parameters["eta"], settings)}
 
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
-from gpu_runner.upscalers import BUILT_IN, LATENT_MODES
+from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for, styles_for
 

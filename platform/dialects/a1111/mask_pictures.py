@@ -7,7 +7,7 @@ import io
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.request import Inpaint
+from gpu_runner.protocol.generation_request import Inpaint
 from jobs.models import Job
 from jobs.pictures import read_input
 

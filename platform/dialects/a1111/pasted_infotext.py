@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import AccessKey
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 
 from . import options
 from .coercion import Invalid, string
@@ -162,9 +162,9 @@ def _walk(found: Pairs) -> dict[str, Any]:
     """Older texts write the schedule behind the sampler's name: there the missing type does not mean "Automatic"."""
     if "Sampler" not in found:
         return {}
-    if not catalogue.understands_sampler(found["Sampler"]):  # told as any other unknown name
+    if not sampler_catalog.understands_sampler(found["Sampler"]):  # told as any other unknown name
         return {"sampler_name": found["Sampler"], "scheduler": found.get("Schedule type", "Automatic")}
-    sampler, scheduler = catalogue.resolve(found["Sampler"], found.get("Schedule type", ""))
+    sampler, scheduler = sampler_catalog.resolve(found["Sampler"], found.get("Schedule type", ""))
     return {"sampler_name": sampler, "scheduler": scheduler}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.extra_networks import BadTag, Tag, extra_networks
+from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
 from models_registry.models import PromptStyle

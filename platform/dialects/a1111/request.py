@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner import catalogue
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from jobs.admission import Submission
 from jobs.models import Lane
 
@@ -93,7 +92,7 @@ def _generation_request(
     settings: options.Snapshot,
     begin: dict[str, Any],
 ) -> GenerationRequest:
-    sampler, scheduler = catalogue.resolve(
+    sampler, scheduler = sampler_catalog.resolve(
         parameters["sampler_name"] or parameters["sampler_index"], parameters["scheduler"] or ""
     )
     wanted = {

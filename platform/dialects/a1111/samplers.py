@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 
 
 def samplers() -> list[dict[str, Any]]:
     return [
         {"name": sampler.name, "aliases": list(sampler.aliases), "options": _options(sampler)}
-        for sampler in catalogue.SAMPLERS
+        for sampler in sampler_catalog.SAMPLERS
     ]
 
 
-def _options(sampler: catalogue.Sampler) -> dict[str, str]:
+def _options(sampler: sampler_catalog.Sampler) -> dict[str, str]:
     """All values are strings. The automatic schedule is named only where it is not the uniform one."""
     options = {"scheduler": _name_of(sampler.automatic)} if sampler.automatic != "Uniform" else {}
     flags = {
@@ -29,7 +29,7 @@ def _options(sampler: catalogue.Sampler) -> dict[str, str]:
 
 
 def _name_of(label: str) -> str:
-    return next(scheduler.name for scheduler in catalogue.SCHEDULERS if scheduler.label == label)
+    return next(scheduler.name for scheduler in sampler_catalog.SCHEDULERS if scheduler.label == label)
 
 
 def schedulers() -> list[dict[str, Any]]:
@@ -41,5 +41,5 @@ def schedulers() -> list[dict[str, Any]]:
             "default_rho": scheduler.default_rho,
             "need_inner_model": scheduler.need_inner_model,
         }
-        for scheduler in catalogue.SCHEDULERS
+        for scheduler in sampler_catalog.SCHEDULERS
     ]

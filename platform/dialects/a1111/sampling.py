@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 from jobs.admission import random_seed
 
 from .option_table import OPTIONS
@@ -65,7 +65,7 @@ def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
 
 
 def eta(sampler: str, asked: float | None, settings: Snapshot) -> float | None:
-    if catalogue.sampler(sampler).default_eta is None:  # eta means nothing to it
+    if sampler_catalog.sampler(sampler).default_eta is None:  # eta means nothing to it
         return None
     return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"] if asked is None else asked
 

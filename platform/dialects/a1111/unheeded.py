@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 from models_registry.selectors import styles_for
 
 from .fields import IMG2IMG, TXT2IMG
@@ -52,13 +52,13 @@ def _unknown_walks(parameters: dict[str, Any], settings: Snapshot) -> None:
     if not named["sampler_name"]:
         named["sampler_index"] = parameters["sampler_index"]
     for field, name in named.items():
-        if name and name != SAME_SAMPLER and not catalogue.understands_sampler(name):
-            words = {"name": name[:SHOWN], "used": catalogue.FALLBACK_SAMPLER}
+        if name and name != SAME_SAMPLER and not sampler_catalog.understands_sampler(name):
+            words = {"name": name[:SHOWN], "used": sampler_catalog.FALLBACK_SAMPLER}
             message = _("there is no sampler %(name)s; %(used)s is used") % words
             settings.fallbacks.add(("body", field), message)
     for field in SCHEDULERS:
         name = parameters.get(field)
-        if name and name != SAME_SCHEDULER and not catalogue.understands_scheduler(name):
+        if name and name != SAME_SCHEDULER and not sampler_catalog.understands_scheduler(name):
             message = _("there is no scheduler %s; the automatic one is used") % name[:SHOWN]
             settings.fallbacks.add(("body", field), message)
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import BusinessSource
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
 
@@ -63,10 +63,12 @@ def samplers() -> SamplerList:
                 second_order=sampler.second_order,
                 default_eta=sampler.default_eta,
             )
-            for sampler in catalogue.SAMPLERS
+            for sampler in sampler_catalog.SAMPLERS
         ]
     )
 
 
 def schedulers() -> SchedulerList:
-    return SchedulerList(items=[SchedulerView(name=scheduler.label) for scheduler in catalogue.SCHEDULERS])
+    return SchedulerList(
+        items=[SchedulerView(name=scheduler.label) for scheduler in sampler_catalog.SCHEDULERS]
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from jobs.errors import UnknownModel
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
@@ -88,6 +88,6 @@ def _module(source: BusinessSource, file: ModelFile, backend: Backend) -> str:
 
 
 def _works(source: BusinessSource, name: str) -> bool:
-    module = catalogue.MODULES[name]
+    module = preprocessor_catalog.MODULES[name]
     here = not module.weights or list_for(Kind.PREPROCESSOR, source).filter(name=module.weights).exists()
     return here and not module.refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.request import ChangeBackground
-from gpu_runner.sizes import working_size
+from gpu_runner.protocol.generation_request import ChangeBackground
+from gpu_runner.protocol.working_size import working_size
 from jobs.as_curl import Asked, command, no_words, refuse_all_but
 from jobs.picture_urls import input_url
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from gpu_runner.protocol import GenerationRequest, Picture
-from gpu_runner.request import CutOut
-from gpu_runner.sizes import working_size
+from gpu_runner.protocol.generation_request import CutOut
+from gpu_runner.protocol.working_size import working_size
 from jobs.admission import Submission
 from jobs.models import Lane
 

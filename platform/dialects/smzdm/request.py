@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
-from gpu_runner.request import ChangeBackground, LoraUse
-from gpu_runner.sizes import LARGEST, working_size
+from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
+from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs import picture_urls
 from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest

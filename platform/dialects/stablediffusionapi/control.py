@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.protocol import Picture
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import Picture, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
 from .errors import WireError
@@ -88,7 +87,7 @@ def _module(kind: str, *, auto_hint: bool) -> str:
     name = TYPES[kind][0]
     if not auto_hint and kind != "inpaint":
         return NO_MODULE
-    if why := catalogue.MODULES[name].refused:
+    if why := preprocessor_catalog.MODULES[name].refused:
         raise not_offered("controlnet_type", f"{kind}: {why}")
     return name
 

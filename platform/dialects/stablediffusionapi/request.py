@@ -8,8 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner import upscalers
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
 from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Lane
@@ -189,7 +188,7 @@ def upscaler(name: str, source: BusinessSource) -> str:
         return resolve(Kind.UPSCALER, name, source).name
     except ModelNotFound:
         if not name:
-            return upscalers.LANCZOS
+            return upscaler_catalog.LANCZOS
         raise WireError(400, f"Model not found: {name}") from None
 
 

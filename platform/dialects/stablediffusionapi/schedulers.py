@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 
 from .errors import WireError
 
@@ -63,7 +63,7 @@ def sampling(name: str, *, karras: bool | None, algorithm: str) -> dict[str, Any
     bare = name.removesuffix(SUFFIX)
     if bare not in SAMPLERS:
         return _as_a1111(name)
-    chosen: dict[str, Any] = {"sampler": SAMPLERS[bare], "scheduler": catalogue.AUTOMATIC}
+    chosen: dict[str, Any] = {"sampler": SAMPLERS[bare], "scheduler": sampler_catalog.AUTOMATIC}
     if bare == "DPMSolverMultistep" and algorithm.lower() in WITH_NOISE:
         chosen["sampler"] = "DPM++ 2M SDE"
     if bare in TAKE_SIGMAS and karras is not None:
@@ -73,8 +73,8 @@ def sampling(name: str, *, karras: bool | None, algorithm: str) -> dict[str, Any
 
 def _as_a1111(name: str) -> dict[str, Any]:
     """Clients that come from there write "DPM++ 2M Karras"."""
-    sampler, scheduler = catalogue.resolve(name)
-    words = [word for each in catalogue.SCHEDULERS for word in each.words]
+    sampler, scheduler = sampler_catalog.resolve(name)
+    words = [word for each in sampler_catalog.SCHEDULERS for word in each.words]
     if name != sampler and not any(name == f"{sampler} {word}" for word in words):
         raise _invalid("scheduler")
     return {"sampler": sampler, "scheduler": scheduler}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.models import StylePreset
 from models_registry.selectors import is_usable
 
@@ -38,7 +38,7 @@ def read_controls(preset: StylePreset, body: Body, source: BusinessSource) -> tu
 
 
 def _acts_alone(module: str) -> bool:
-    found = catalogue.find(module)
+    found = preprocessor_catalog.find(module)
     return found is not None and found.model_free
 
 

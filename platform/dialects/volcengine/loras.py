@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from gpu_runner.request import LoraUse
+from gpu_runner.protocol.generation_request import LoraUse
 from models_registry.models import StylePreset
 
 from .body import Body

@@ -6,7 +6,7 @@ import json
 
 from django.utils.translation import gettext as _
 
-from gpu_runner.request import Label, Mark
+from gpu_runner.protocol.generation_request import Label, Mark
 
 from .body import Body
 from .errors import ServiceError

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from gpu_runner.sizes import LARGEST, SMALLEST
+from gpu_runner.protocol.working_size import LARGEST, SMALLEST
 from jobs.outpainting import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from gpu_runner import sizes
+from gpu_runner.protocol import working_size
 from models_registry.models import StylePreset
 
 from .body import Body
 from .pictures import InputPicture
 
-SMALLEST = sizes.SMALLEST
+SMALLEST = working_size.SMALLEST
 
 
 def worked_size(
-    preset: StylePreset, body: Body, picture: InputPicture, longest: int = sizes.LARGEST
+    preset: StylePreset, body: Body, picture: InputPicture, longest: int = working_size.LARGEST
 ) -> tuple[int, int]:
     """The long side as asked for, the short one in proportion, both to the nearest multiple of 8."""
     asked = preset.long_side
     if "long_resolution" in body:
         asked = body.integer("long_resolution", asked, SMALLEST, preset.max_long_side)
-    return sizes.working_size(picture.width, picture.height, min(asked, longest))
+    return working_size.working_size(picture.width, picture.height, min(asked, longest))
 
 
 def drawn_size(preset: StylePreset, body: Body) -> tuple[int, int]:
     width = body.integer("width", preset.width, SMALLEST, preset.max_long_side)
     height = body.integer("height", preset.height, SMALLEST, preset.max_long_side)
-    return sizes.working_size(width, height)
+    return working_size.working_size(width, height)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.preprocessors import catalogue
-from gpu_runner.request import ControlUnit
+from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
 from .errors import WireError
@@ -68,9 +68,9 @@ def sliders(asked: Sliders) -> dict[str, Any]:
     }
 
 
-def known_module(name: str, field: str) -> catalogue.Module:
+def known_module(name: str, field: str) -> preprocessor_catalog.Module:
     """Raises WireError, also for one that does not work here."""
-    module = catalogue.find(name)
+    module = preprocessor_catalog.find(name)
     if module is None:
         raise WireError(_("%(field)s: there is no %(name)s") % {"field": field, "name": name})
     if module.refused:

@@ -9,10 +9,9 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import BusinessSource
-from gpu_runner import catalogue, upscalers
-from gpu_runner.extra_networks import BadTag, extra_networks
-from gpu_runner.protocol import GenerationRequest
-from gpu_runner.request import MOST_LORAS
+from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
+from gpu_runner.protocol.generation_request import MOST_LORAS
+from gpu_runner.protocol.prompt.extra_networks import BadTag, extra_networks
 from jobs.admission import random_seed
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
@@ -31,15 +30,15 @@ MULTIPLE = 8
 
 def sampling(name: str, field: str) -> dict[str, str]:
     """Clients of this vendor are told of a name that is unknown."""
-    sampler, scheduler = catalogue.resolve(name)
+    sampler, scheduler = sampler_catalog.resolve(name)
     rest = name.removeprefix(sampler).strip()
-    if not name.startswith(sampler) or (rest and not catalogue.is_scheduler(rest)):
+    if not name.startswith(sampler) or (rest and not sampler_catalog.is_scheduler(rest)):
         raise WireError(_("%(field)s: there is no sampler %(name)s") % {"field": field, "name": name})
     return {"sampler": sampler, "scheduler": scheduler}
 
 
 def eta(sampler: str, ancestral: float | None, ddim: float | None) -> float | None:
-    if catalogue.sampler(sampler).default_eta is None:  # it means nothing to this one
+    if sampler_catalog.sampler(sampler).default_eta is None:  # it means nothing to this one
         return None
     return ddim if sampler.startswith("DDIM") else ancestral
 
@@ -109,7 +108,7 @@ def hires(
 
 def upscaler_name(name: str, source: BusinessSource) -> str:
     """Raises WireError."""
-    if not upscalers.file_of(name):
+    if not upscaler_catalog.file_of(name):
         return name
     try:
         return resolve(Kind.UPSCALER, name, source).name

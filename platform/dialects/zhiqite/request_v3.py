@@ -10,7 +10,7 @@ from PIL import Image
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import Picture
-from gpu_runner.sizes import working_size
+from gpu_runner.protocol.working_size import working_size
 from jobs.admission import Submission
 from jobs.callbacks.outbox import CallbackRequest
 

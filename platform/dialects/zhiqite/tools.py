@@ -11,9 +11,8 @@ from PIL import Image
 from pydantic import Field
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner import upscalers
-from gpu_runner.protocol import Picture
-from gpu_runner.sizes import working_size
+from gpu_runner.protocol import Picture, upscaler_catalog
+from gpu_runner.protocol.working_size import working_size
 from jobs import outpainting
 from jobs.admission import Submission
 from jobs.callbacks.outbox import CallbackRequest
@@ -139,7 +138,7 @@ class Enlarge(Tool):
         }
 
     def default(self, source: BusinessSource) -> str:
-        return upscalers.LANCZOS
+        return upscaler_catalog.LANCZOS
 
 
 class SuperResolution(Enlarge):
@@ -147,7 +146,7 @@ class SuperResolution(Enlarge):
 
     def default(self, source: BusinessSource) -> str:
         first = list_for(Kind.UPSCALER, source).order_by("-is_default", "created_at", "pk").first()
-        return first.name if first else upscalers.LANCZOS
+        return first.name if first else upscaler_catalog.LANCZOS
 
 
 class FaceRestore(Tool):
@@ -157,7 +156,7 @@ class FaceRestore(Tool):
         return {
             "task": "upscale",
             "init_images": (inputs.fetched(self.sourceImage),),
-            "upscale": {"scale": 1, "upscaler": upscalers.NONE},
+            "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "face_restoration": {},
         }
 
@@ -174,7 +173,7 @@ class Watermark(Tool):
         return {
             "task": "upscale",
             "init_images": (inputs.fetched(self.sourceImage),),
-            "upscale": {"scale": 1, "upscaler": upscalers.NONE},
+            "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "labels": (label,),
         }
 

@@ -135,7 +135,7 @@ def test_a_client_that_blurs_a_mask_has_said_how(alice, red) -> None:
     ],
 )
 def test_our_own_text_says_how_a_second_pass_is_walked(alice, samplers, schedulers) -> None:
-    from gpu_runner import catalogue
+    from gpu_runner.protocol import sampler_catalog
 
     first, again = written_and_pasted(
         alice, "txt2img", (), seed=1, prompt="x", enable_hr=True, denoising_strength=0.5, hr_scale=1.5,
@@ -148,6 +148,6 @@ def test_our_own_text_says_how_a_second_pass_is_walked(alice, samplers, schedule
         second = request.hires
         sampler, scheduler = second.sampler or request.sampler, second.scheduler or request.scheduler
         passes = [(request.sampler, request.scheduler), (sampler, scheduler)]
-        return [(name, catalogue.effective_scheduler(name, label)) for name, label in passes]
+        return [(name, sampler_catalog.effective_scheduler(name, label)) for name, label in passes]
 
     assert walked(again) == walked(first)

@@ -8,8 +8,8 @@ import pytest
 
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import ModelFile, RunOrder, Workflow
-from gpu_runner.workflows import slots
-from gpu_runner.workflows.purposes import purpose_of
+from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from tests.comfyui_double import Double
 from tests.gpu_runner.listening import Listener, order_of
 

@@ -6,7 +6,7 @@ import io
 from PIL import Image as PILImage
 
 from gpu_runner.protocol import Accepted, Done, Failed
-from gpu_runner.request import ControlUnit, Hires, LoraUse
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
 from tests.gpu_runner.listening import Listener, picture_file
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.preprocessors.catalogue import MODULES, find, weights_of
 from gpu_runner.preprocessors.drawing import DRAW, detect
 from gpu_runner.preprocessors.fitting import fit, fit_mask, perfect_resolution
+from gpu_runner.protocol.preprocessor_catalog import MODULES, find, weights_of
 
 
 def disc(size=(128, 96), paper="white", ink="black") -> np.ndarray:

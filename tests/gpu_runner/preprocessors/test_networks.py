@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gpu_runner.families import identify
 from gpu_runner.model_files import ModelUnavailable, open_tensors
 from gpu_runner.preprocessors import hed, networks
-from gpu_runner.preprocessors.catalogue import MODULES
 from gpu_runner.preprocessors.line_network import Generator
+from gpu_runner.protocol.model_detection.safetensors_models import identify
+from gpu_runner.protocol.preprocessor_catalog import MODULES
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (50, 70, 3), dtype=np.uint8)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gpu_runner import catalogue
-from gpu_runner.request import (
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import (
     ChangeBackground,
     ControlUnit,
     FaceRestoration,
@@ -15,10 +15,10 @@ from gpu_runner.request import (
     Picture,
     Refiner,
 )
-from gpu_runner.workflows import on_server, slots, vocabulary, wording
-from gpu_runner.workflows.expressing import inexpressible
-from gpu_runner.workflows.purposes import purpose_of
-from gpu_runner.workflows.template import Place
+from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
+from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.default_purpose import purpose_of
+from gpu_runner.protocol.workflows.template import Place
 from tests.gpu_runner.comfyui.conftest import shipped
 
 PICTURE = Picture(sha256="0" * 64)
@@ -111,22 +111,22 @@ def test_a_template_refuses_what_it_has_no_slot_for():
     ],
 )
 def test_prompts_are_written_in_comfyuis_words(text, written):
-    assert wording.positive(text, 20) == written
+    assert prompt_translation.positive(text, 20) == written
 
 
 def test_embeddings_are_marked_where_words_say_them():
-    written = wording.positive("a plum, plumage", 20, {"plum": "sub/plum-v2"})
+    written = prompt_translation.positive("a plum, plumage", 20, {"plum": "sub/plum-v2"})
     assert written == "a embedding:sub/plum-v2 , plumage"
 
 
 def test_every_sampler_is_mapped_or_known_to_be_missing():
-    missing = {sampler.name for sampler in catalogue.SAMPLERS} - vocabulary.SAMPLERS.keys()
+    missing = {sampler.name for sampler in sampler_catalog.SAMPLERS} - node_names.SAMPLERS.keys()
     assert missing == {"DPM adaptive", "Restart", "PLMS", "DDIM CFG++"}
 
 
 def test_every_scheduler_is_mapped_or_known_to_be_missing():
-    labels = {scheduler.label for scheduler in catalogue.SCHEDULERS} - {catalogue.AUTOMATIC}
-    assert labels - vocabulary.SCHEDULERS.keys() == {"Align Your Steps"}
+    labels = {scheduler.label for scheduler in sampler_catalog.SCHEDULERS} - {sampler_catalog.AUTOMATIC}
+    assert labels - node_names.SCHEDULERS.keys() == {"Align Your Steps"}
 
 
 @pytest.mark.parametrize("text", ["", "6", "6.", ".text", ":0", "6:x", "6:99999"])
@@ -136,10 +136,10 @@ def test_a_place_that_is_none(text):
 
 
 def test_both_shapes_of_choices_are_read():
-    assert on_server.choices([["a", "b"], {}]) == ["a", "b"]
-    assert on_server.choices(["COMBO", {"options": ["a"]}]) == ["a"]
-    assert on_server.choices(["COMBO", {}]) is None
-    assert on_server.choices(["INT", {}]) is None
+    assert server_check.choices([["a", "b"], {}]) == ["a", "b"]
+    assert server_check.choices(["COMBO", {"options": ["a"]}]) == ["a"]
+    assert server_check.choices(["COMBO", {}]) is None
+    assert server_check.choices(["INT", {}]) is None
 
 
 @pytest.mark.parametrize(

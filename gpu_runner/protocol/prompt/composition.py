@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpu_runner import catalogue
-from gpu_runner.extra_networks import extra_networks
-from gpu_runner.prompt_schedule import Schedule, prompt_schedule, text_at
-from gpu_runner.request import GenerationRequest
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import GenerationRequest
+
+from .extra_networks import extra_networks
+from .schedule import Schedule, prompt_schedule, text_at
 
 Weighted = tuple[tuple[str, float], ...]
 Said = tuple[Weighted, str]  # at one call; the negative prompt last
@@ -46,7 +47,7 @@ class Words:
     @classmethod
     def of_request(cls, request: GenerationRequest) -> Words:
         """The first pass."""
-        calls = catalogue.sampler(request.sampler).nominal_calls(request.num_inference_steps)
+        calls = sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
         return cls.of(request.prompt, request.negative_prompt, calls)
 
     @property

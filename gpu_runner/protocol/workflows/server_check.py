@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gpu_runner.workflows.template import Workflow, is_link
+from .template import Workflow, is_link
 
 MOST_SHOWN = 5
 

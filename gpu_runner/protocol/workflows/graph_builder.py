@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_runner.workflows.slots import CONTROLS, LORAS, VAE
-from gpu_runner.workflows.template import Place, Workflow, is_link
+from .slots import CONTROLS, LORAS, VAE
+from .template import Place, Workflow, is_link
 
 Graph = dict[str, dict[str, Any]]
 Link = list[Any]

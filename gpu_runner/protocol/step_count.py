@@ -7,12 +7,13 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from gpu_runner import catalogue
-from gpu_runner.ancestral import ancestral_split
-from gpu_runner.noise_schedule import alphas_cumprod
-from gpu_runner.request import GenerationRequest, Hires
-from gpu_runner.restarts import stretches
-from gpu_runner.schedules import NoiseLevels, img2img_part, lengthened, sigmas_for
+from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
+from gpu_runner.protocol.schedules.restart import stretches
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels, img2img_part, lengthened, sigmas_for
+
+from . import sampler_catalog
+from .generation_request import GenerationRequest, Hires
 
 TYPICAL_CALLS = 60  # of DPM adaptive, from pure noise; nobody knows before
 SPLITS = frozenset(
@@ -68,7 +69,9 @@ def second_request(request: GenerationRequest, hires: Hires) -> GenerationReques
 
 
 def eta_of(request: GenerationRequest) -> float:
-    return (catalogue.sampler(request.sampler).default_eta or 0.0) if request.eta is None else request.eta
+    return (
+        (sampler_catalog.sampler(request.sampler).default_eta or 0.0) if request.eta is None else request.eta
+    )
 
 
 def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
@@ -92,7 +95,7 @@ def evaluations(name: str, sigmas: list[float], eta: float) -> int:
         return TYPICAL_CALLS
     if name == "PLMS":
         return len(steps) + 1
-    if not catalogue.sampler(name).second_order:
+    if not sampler_catalog.sampler(name).second_order:
         return len(steps)
     if name == "Restart":
         steps = stretches(sigmas)
@@ -100,7 +103,7 @@ def evaluations(name: str, sigmas: list[float], eta: float) -> int:
 
 
 def _planned(request: GenerationRequest) -> int:
-    if not (catalogue.is_sampler(request.sampler) and catalogue.is_scheduler(request.scheduler)):
+    if not (sampler_catalog.is_sampler(request.sampler) and sampler_catalog.is_scheduler(request.scheduler)):
         return request.num_inference_steps  # it is refused, but a quote names a price all the same
     return _evaluations_of(*(getattr(request, name) for name in WHAT_COUNTS))
 

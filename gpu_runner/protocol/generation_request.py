@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gpu_runner import upscalers
-from gpu_runner.preprocessors.catalogue import weights_of
+from . import upscaler_catalog
+from .preprocessor_catalog import weights_of
 
 MAX_SEED = 2**32 - 1
 MOST_LORAS = 32  # of one pass
@@ -103,8 +103,8 @@ class Upscale(Message):
     width: int = Field(default=0, ge=0, le=16_384)  # 0: by the factor
     height: int = Field(default=0, ge=0, le=16_384)
     crop: bool = True
-    upscaler: Name = upscalers.NONE  # None leaves the picture as it is
-    upscaler_2: Name = upscalers.NONE
+    upscaler: Name = upscaler_catalog.NONE  # None leaves the picture as it is
+    upscaler_2: Name = upscaler_catalog.NONE
     upscaler_2_visibility: Fraction = 0.0  # how much of the second one's picture is laid over the first one's
 
 
@@ -360,7 +360,7 @@ class GenerationRequest(Message):
             *(ModelName("preprocessor", weights_of(unit.module)) for unit in self.controls),
             ModelName("checkpoint", self.refiner.checkpoint if self.refiner else ""),
             ModelName("checkpoint", self.hires.checkpoint if self.hires else ""),
-            *(ModelName("upscaler", upscalers.file_of(name)) for name in self._upscalers()),
+            *(ModelName("upscaler", upscaler_catalog.file_of(name)) for name in self._upscalers()),
             ModelName("matting", self.change_background.matting_model if self.change_background else ""),
             ModelName("matting", self.cut_out.matting_model if self.cut_out else ""),
             ModelName("face_restorer", self.face_restoration.model if self.face_restoration else ""),

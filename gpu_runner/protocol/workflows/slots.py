@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from gpu_runner.workflows.template import FILENAME_PREFIX, Place, Workflow, links
+from .template import FILENAME_PREFIX, Place, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
 

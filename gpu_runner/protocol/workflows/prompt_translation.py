@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gpu_runner.extra_networks import extra_networks
-from gpu_runner.prompt import parse_attention
-from gpu_runner.prompt_schedule import prompt_schedule
-from gpu_runner.words import composition
+from gpu_runner.protocol.prompt.attention import parse_attention
+from gpu_runner.protocol.prompt.composition import composition
+from gpu_runner.protocol.prompt.extra_networks import extra_networks
+from gpu_runner.protocol.prompt.schedule import prompt_schedule
 
 
 class NotInItsWords(ValueError):

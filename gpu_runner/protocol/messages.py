@@ -9,51 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from gpu_runner.request import (
-    MAX_SEED,
-    NSFW_POLICIES,
-    Emphasis,
+from gpu_runner.protocol.workflows.template import Workflow
+
+from .generation_request import (
     GenerationRequest,
-    Hires,
-    Inpaint,
     Message,
     ModelName,
-    NsfwPolicy,
-    Picture,
-    Upscale,
 )
-from gpu_runner.workflows.template import Workflow
-
-__all__ = [
-    "EVENT",
-    "MAX_SEED",
-    "NSFW_POLICIES",
-    "PROTOCOL_VERSION",
-    "Accepted",
-    "CancelOrder",
-    "ControlMap",
-    "Done",
-    "Emphasis",
-    "Event",
-    "Failed",
-    "GenerationRequest",
-    "Hires",
-    "Image",
-    "Inpaint",
-    "Inventory",
-    "LoadedModel",
-    "Message",
-    "ModelFile",
-    "ModelName",
-    "NsfwPolicy",
-    "Picture",
-    "Progress",
-    "RunOrder",
-    "RunnerStatus",
-    "Upscale",
-    "Workflow",
-    "WorkflowProblems",
-]
 
 PROTOCOL_VERSION = 1
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpu_runner import catalogue
-from gpu_runner.beta_distribution import beta_quantiles
-from gpu_runner.request import ScheduleBend, UniPC
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import ScheduleBend, UniPC
+
+from .beta_distribution import beta_quantiles
 
 STRAIGHT = ScheduleBend()
 MOST_STEPS = 20_000  # of a schedule of which only the end is walked
@@ -183,14 +184,14 @@ def sigmas_for(
     discard_penultimate: bool = False,
 ) -> list[float]:
     """What a sampler walks. Those that ignore the schedule have their own."""
-    sampler = catalogue.sampler(sampler_name)
+    sampler = sampler_catalog.sampler(sampler_name)
     if sampler_name == "UniPC":
         return unipc_steps(levels, steps, (unipc or UniPC()).skip_type)
     if sampler.variance_preserving:
         return ddim_steps(levels, steps)
     if sampler.ignores_schedule:
         return uniform(levels, steps)
-    schedule = SCHEDULES[catalogue.effective_scheduler(sampler_name, scheduler_label)]
+    schedule = SCHEDULES[sampler_catalog.effective_scheduler(sampler_name, scheduler_label)]
     if not (discard_penultimate or sampler.discard_penultimate):
         return _falling(schedule(levels, steps, bend))
     sigmas = _falling(schedule(levels, steps + 1, bend))
@@ -216,6 +217,6 @@ def img2img_part(sampler_name: str, sigmas: list[float], steps: int, strength: f
     effective = int(min(strength, 0.999) * steps)
     if sampler_name == "UniPC":
         return sigmas[-effective - 1 :]
-    if catalogue.sampler(sampler_name).variance_preserving:
+    if sampler_catalog.sampler(sampler_name).variance_preserving:
         return sigmas[-max(effective, 1) :]
     return sigmas[max(steps - effective - 1, 0) :]

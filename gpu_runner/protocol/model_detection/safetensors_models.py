@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_runner.safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
+from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
 
 __all__ = [
     "Identified",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gpu_runner.families import Identified
-from gpu_runner.onnx_header import OnnxHeader, Sides, read_onnx_header
+from .onnx_header import OnnxHeader, Sides, read_onnx_header
+from .safetensors_models import Identified
 
 OPEN_NSFW_SIDES = (224, 224, 3)
 YUNET = frozenset(f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gpu_runner.request import Message
+from gpu_runner.protocol.generation_request import Message
 
 FILENAME_PREFIX = "filename_prefix"
 

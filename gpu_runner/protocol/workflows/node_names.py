@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner import catalogue
+from gpu_runner.protocol import sampler_catalog
 
 SAMPLERS = {
     "DPM++ 2M": "dpmpp_2m",
@@ -75,7 +75,7 @@ DRAWN_MODULES = frozenset(
 
 def scheduler(sampler: str, label: str) -> str | None:
     """ComfyUI's word for the schedule that is really walked."""
-    effective = catalogue.effective_scheduler(sampler, label)
-    if label == catalogue.AUTOMATIC and sampler == "DDIM":
+    effective = sampler_catalog.effective_scheduler(sampler, label)
+    if label == sampler_catalog.AUTOMATIC and sampler == "DDIM":
         return "ddim_uniform"  # it walks its own timesteps
     return SCHEDULERS.get(effective)

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from gpu_runner import upscalers
-from gpu_runner.request import ControlUnit, GenerationRequest, Hires, Inpaint
-from gpu_runner.workflows import vocabulary, wording
-from gpu_runner.workflows.slots import CONTROLS
-from gpu_runner.workflows.template import Workflow
+from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.generation_request import ControlUnit, GenerationRequest, Hires, Inpaint
+
+from . import node_names, prompt_translation
+from .slots import CONTROLS
+from .template import Workflow
 
 # What the platform or the adapter does itself, whatever the graph is.
 DONE_BESIDE = frozenset(
@@ -112,9 +113,9 @@ def _hires(hires: Hires, workflow: Workflow) -> Iterator[Inexpressible]:
         field = f"hires.{name}"
         if name != "scale" and field not in slots:
             yield Inexpressible(field, f"the workflow {workflow.name} has no place for it")
-    wants_file = bool(upscalers.file_of(hires.upscaler))
+    wants_file = bool(upscaler_catalog.file_of(hires.upscaler))
     if takes_upscaler_file(workflow) != wants_file or not (
-        wants_file or hires.upscaler in vocabulary.LATENT_METHODS
+        wants_file or hires.upscaler in node_names.LATENT_METHODS
     ):
         yield Inexpressible(
             "hires.upscaler", f"the workflow {workflow.name} cannot enlarge with {hires.upscaler}"
@@ -131,20 +132,20 @@ def _names(request: GenerationRequest, workflow: Workflow) -> Iterator[Inexpress
         passes.append(("hires.", request.hires))
     for prefix, walked in passes:
         sampler, scheduler = walked.sampler or request.sampler, walked.scheduler or request.scheduler
-        if prefix + "sampler" in workflow.slots and sampler not in vocabulary.SAMPLERS:
+        if prefix + "sampler" in workflow.slots and sampler not in node_names.SAMPLERS:
             yield Inexpressible(prefix + "sampler", f"ComfyUI has no sampler that is {sampler}")
-        elif prefix + "scheduler" in workflow.slots and vocabulary.scheduler(sampler, scheduler) is None:
+        elif prefix + "scheduler" in workflow.slots and node_names.scheduler(sampler, scheduler) is None:
             yield Inexpressible(prefix + "scheduler", f"ComfyUI has no scheduler that is {scheduler}")
 
 
 def _words(request: GenerationRequest) -> Iterator[Inexpressible]:
     for field, text, read in (
-        ("prompt", request.prompt, wording.positive),
-        ("negative_prompt", request.negative_prompt, wording.negative),
+        ("prompt", request.prompt, prompt_translation.positive),
+        ("negative_prompt", request.negative_prompt, prompt_translation.negative),
     ):
         try:
             read(text, request.num_inference_steps)
-        except wording.NotInItsWords as error:
+        except prompt_translation.NotInItsWords as error:
             yield Inexpressible(field, f"ComfyUI's prompts have no {error}")
 
 
@@ -154,5 +155,5 @@ def _unit(unit: ControlUnit) -> Iterator[Inexpressible]:
             yield Inexpressible(f"controls.{name}", "ComfyUI's ControlNet nodes have no place for it")
     if not unit.model:
         yield Inexpressible("controls.model", "ComfyUI needs a ControlNet for every unit")
-    if unit.module not in vocabulary.DRAWN_MODULES and unit.module not in vocabulary.MODULE_NODES:
+    if unit.module not in node_names.DRAWN_MODULES and unit.module not in node_names.MODULE_NODES:
         yield Inexpressible("controls.module", f"no ComfyUI node is known for {unit.module}")
