@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from gpu_runner.conditioning import Wording
-from gpu_runner.denoiser import Question
+from gpu_runner.networks.diffusion.guidance import Question
 
 if TYPE_CHECKING:
-    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from gpu_runner.images import BadPicture, ResizeMode, Size
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
 
 if TYPE_CHECKING:
-    from gpu_runner.onnx_models import OnnxModel
+    from gpu_runner.networks.onnx_model import OnnxModel
 
 HALF = 128
 

@@ -12,12 +12,11 @@ from torch import Tensor
 from gpu_runner import controlnet, denoiser, text_encoder, vae
 from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
 from gpu_runner.conditioning import Conditioning
-from gpu_runner.denoiser import Apart
+from gpu_runner.networks.diffusion.guidance import Apart
 
 if TYPE_CHECKING:
-    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 
 def answer(asks: Sequence[Ask]) -> list[Any]:

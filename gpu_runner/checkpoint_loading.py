@@ -5,107 +5,36 @@ Modules are built without weights, and the tensors of the file become the weight
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from math import prod
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpu_runner import configurations
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
-from gpu_runner.conditioning import Conditioning, Embedding, Wording
 from gpu_runner.configurations import Config
 from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
-from gpu_runner.lora_names import Target, targets
-from gpu_runner.model_files import ModelUnavailable, TensorFile
-from gpu_runner.module_copies import moved, size_bytes
+from gpu_runner.module_copies import size_bytes
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import (
     identify,
     prediction_type,
     zero_terminal_snr,
 )
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.recent import Recent
-from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
 from gpu_runner.text_projections import remember_texts
-from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
+from gpu_runner.tokenizer import clip_tokenizer
+
+from .networks.tensor_file import TensorFile
+from .text_encoder_loading import load_text_encoders
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
 SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
-ENCODINGS_KEPT = 64
-
-
-@dataclass(eq=False)
-class LoadedCheckpoint:
-    """A checkpoint ready to draw. Whoever holds it keeps it in memory: hold it no longer than a job."""
-
-    key: str  # the file's SHA-256; more, where the registry knows better than the file, and of a variation
-    family: str
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    text_encoder: TextModel
-    tokenizer: ClipTokenizer
-    alphas_cumprod: Tensor
-    prediction_type: str
-    vae_scaling: float
-    size_bytes: int
-    text_encoder_2: TextModel | None = None
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
-    encodings: Recent[tuple[Wording, str], Conditioning] = field(
-        default_factory=lambda: Recent(ENCODINGS_KEPT)
-    )
-    # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
-    unet_key: str = ""
-    text_key: str = ""
-    vae_key: str = ""
-
-    def __post_init__(self) -> None:
-        self.unet_key = self.unet_key or self.key
-        self.text_key = self.text_key or self.key
-        self.vae_key = self.vae_key or self.key
-
-    @property
-    def text_encoders(self) -> list[TextModel]:
-        return (
-            [self.text_encoder] if self.text_encoder_2 is None else [self.text_encoder, self.text_encoder_2]
-        )
-
-    @property
-    def is_sdxl(self) -> bool:
-        """Whether it is told sizes and the pooled text, as SDXL and its refiner are."""
-        return self.unet.config.addition_embed_type == "text_time"
-
-    def is_built_like(self, other: LoadedCheckpoint) -> bool:
-        """Whether what was made for the one fits the other."""
-        return self.unet.config.cross_attention_dim == other.unet.config.cross_attention_dim
-
-    def moved(self, device: torch.device) -> LoadedCheckpoint:
-        modules = {name: moved(module, device) for name, module in self.modules().items()}
-        return replace(self, **modules)  # type: ignore[arg-type]
-
-    def modules(self) -> dict[str, nn.Module]:
-        names = ("unet", "vae", "text_encoder", "text_encoder_2")
-        return {name: module for name in names if (module := getattr(self, name)) is not None}
-
-    @cached_property
-    def lora_targets(self) -> dict[str, Target]:
-        return targets(self)
-
-    # The modules' own properties of these names look at every parameter, which takes a millisecond.
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.unet.conv_in.weight.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.unet.conv_in.weight.device
 
 
 def key_of(file: ModelFile) -> str:

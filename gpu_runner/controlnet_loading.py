@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from diffusers import ControlNetModel
 from torch import nn
 
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
-from gpu_runner.checkpoint_loading import LoadedCheckpoint
 from gpu_runner.configurations import Config
 from gpu_runner.controlnet_config import infer_controlnet, is_ldm
 from gpu_runner.ldm_layout import controlnet_pairs, to_diffusers
-from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import size_bytes
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.plain_blocks import simplified
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
 
-
-@dataclass(eq=False)
-class LoadedControlNet:
-    """``net`` takes hints that ``embedding`` has read: a hint is the same at every step, so it is read once."""
-
-    key: str  # the file's SHA-256
-    family: str
-    net: ControlNetModel
-    embedding: nn.Module
-    pools: bool  # its residuals say what, not where: they are averaged over the picture
-    size_bytes: int
-    device: torch.device
-    dtype: torch.dtype
+from .networks.tensor_file import TensorFile
 
 
 def load_controlnet(

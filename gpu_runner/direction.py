@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpu_runner.asks import Ask, TextAsk
 from gpu_runner.conditioning import Conditioning, Wording
-from gpu_runner.denoiser import Guidance
+from gpu_runner.networks.diffusion.guidance import Guidance
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
 from gpu_runner.sdxl import blank

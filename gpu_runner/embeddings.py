@@ -6,7 +6,9 @@ import re
 
 from torch import Tensor
 
-from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.protocol.errors import ModelUnavailable
+
+from .networks.tensor_file import TensorFile
 
 TOKEN = re.compile(r"<[^<>]+>")  # diffusers' files name the tensor by the token itself
 

@@ -20,19 +20,20 @@ import torch
 from gpu_runner import calls, cpu_threads, devices, images, interpreter, logs
 from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
-from gpu_runner.denoiser import Apart
 from gpu_runner.finishing import Finished, finish
 from gpu_runner.images import BadPicture
 from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
+from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.nsfw import Unfit
 from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.errors import BadOrder, NotANumber
 from gpu_runner.recent import Recent
 from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
-from gpu_runner.vae import NotANumber, Projection
+
+from .vae import Projection
 
 log = logging.getLogger(__name__)
 

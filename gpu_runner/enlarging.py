@@ -19,8 +19,8 @@ from gpu_runner.upscaling import MOST_PIXELS, enlarge, run_by_itself
 from gpu_runner.walking import Brake
 
 if TYPE_CHECKING:
+    from gpu_runner.networks.loaded import LoadedUpscaler
     from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
-    from gpu_runner.upscaler_loading import LoadedUpscaler
 
 MULTIPLE = 8  # to which sizes by a factor are rounded down
 

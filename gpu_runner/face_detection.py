@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gpu_runner.onnx_models import Array, OnnxModel
+from gpu_runner.networks.onnx_model import Array, OnnxModel
 
 STRIDES = (8, 16, 32)
 SIDE = 640  # for graphs that take any

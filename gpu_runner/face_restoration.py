@@ -16,8 +16,8 @@ from gpu_runner.face_alignment import Alignment
 from gpu_runner.face_detection import find
 
 if TYPE_CHECKING:
-    from gpu_runner.face_restorer_loading import LoadedFaceRestorer
-    from gpu_runner.onnx_models import OnnxModel
+    from gpu_runner.networks.loaded import LoadedFaceRestorer
+    from gpu_runner.networks.onnx_model import OnnxModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
 
-from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.networks.loaded import LoadedFaceRestorer
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.spandrel_loading import described, size_of
-from gpu_runner.vae import NotANumber
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from .networks.tensor_file import TensorFile
 
 ARCHITECTURE = "GFPGAN"
-
-
-@dataclass(eq=False)
-class LoadedFaceRestorer:
-    key: str  # the file's SHA-256
-    model: nn.Module
-    size_bytes: int
-
-    def __call__(self, faces: Sequence[Tensor]) -> list[Tensor]:
-        """Aligned squares, from -1 to 1. The noise is what the file keeps of its training: the same face is the same again."""
-        weight = next(self.model.parameters())
-        batch = torch.stack(list(faces)).to(weight.device, weight.dtype)
-        restored = self.model(batch, return_rgb=False, randomize_noise=False)[0].float()
-        if not torch.isfinite(restored).all():
-            raise NotANumber("the face restorer produced a face that is not made of numbers")
-        return list(restored.unbind())
 
 
 def load_face_restorer(file: TensorFile, name: str, key: str, device: torch.device) -> LoadedFaceRestorer:

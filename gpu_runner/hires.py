@@ -15,7 +15,7 @@ from gpu_runner.walking import LATENT_SCALE
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedUpscaler
 
 Size = tuple[int, int]
 

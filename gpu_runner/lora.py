@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from gpu_runner.lora_deltas import UNSUPPORTED, Parts, is_whole, weight_delta
 from gpu_runner.lora_names import Target, split
-from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import submodule
+from gpu_runner.protocol.errors import ModelUnavailable
+
+from .networks.tensor_file import TensorFile
 
 if TYPE_CHECKING:
-    from gpu_runner.checkpoint_loading import LoadedCheckpoint
+    from gpu_runner.networks.loaded import LoadedCheckpoint
 
 
 @dataclass(frozen=True, eq=False)

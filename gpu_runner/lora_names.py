@@ -10,7 +10,7 @@ from torch import nn
 from gpu_runner.ldm_layout import unet_pairs
 
 if TYPE_CHECKING:
-    from gpu_runner.checkpoint_loading import LoadedCheckpoint
+    from gpu_runner.networks.loaded import LoadedCheckpoint
 
 # The ends of the tensors' names, the longer before those that they end with, and what each holds.
 PARTS = {

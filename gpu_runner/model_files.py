@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
-from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes, read_safetensors_header
+from gpu_runner.protocol.model_detection.safetensors_header import read_safetensors_header
 
 PICKLED = {".ckpt", ".pt", ".pth"}
-
-
-class ModelUnavailable(Exception):
-    """A model file is missing, or is not what it should be. The message is fit for the client's eyes."""
 
 
 def locate(root: Path, file: ModelFile) -> Path:
@@ -60,26 +57,6 @@ class HashBook:
                 with path.open("rb") as file:
                     self._hashes[state] = hashlib.file_digest(file, "sha256").hexdigest()
             return self._hashes[state]
-
-
-class TensorFile(Mapping[str, Tensor]):
-    """The tensors of a file by name. Those of a safetensors file are read when they are asked for."""
-
-    def __init__(self, shapes: Shapes, metadata: Metadata, source: Any) -> None:
-        self.shapes = shapes
-        self.metadata = metadata
-        self._source = source
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.shapes:
-            raise KeyError(name)
-        return self._source.get_tensor(name) if hasattr(self._source, "get_tensor") else self._source[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.shapes)
-
-    def __len__(self) -> int:
-        return len(self.shapes)
 
 
 @contextmanager

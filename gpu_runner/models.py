@@ -13,21 +13,25 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from gpu_runner import devices
-from gpu_runner.checkpoint_loading import LoadedCheckpoint, expected_size, key_of, load_checkpoint
-from gpu_runner.controlnet_loading import LoadedControlNet, load_controlnet
 from gpu_runner.embeddings import read_vectors
-from gpu_runner.face_restorer_loading import LoadedFaceRestorer, load_face_restorer
 from gpu_runner.lora import Lora, read_lora
-from gpu_runner.model_files import HashBook, ModelUnavailable, TensorFile, locate, open_tensors
 from gpu_runner.module_copies import size_bytes
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
 from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.preprocessors import networks
 from gpu_runner.protocol import LoadedModel, ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.shelf import Item, Shelf
-from gpu_runner.upscaler_loading import LoadedUpscaler, load_upscaler
 from gpu_runner.vae_loading import load_vae
 from gpu_runner.variations import PLAIN, Variation, vae_key
 from gpu_runner.varying import Varying
+
+from .checkpoint_loading import expected_size, key_of, load_checkpoint
+from .controlnet_loading import load_controlnet
+from .face_restorer_loading import load_face_restorer
+from .model_files import HashBook, locate, open_tensors
+from .networks.tensor_file import TensorFile
+from .upscaler_loading import load_upscaler
 
 __all__ = ["LoadedCheckpoint", "LoadedControlNet", "ModelStore", "ModelUnavailable"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from gpu_runner.onnx_models import Array, OnnxModel
+from gpu_runner.networks.onnx_model import Array, OnnxModel
 from gpu_runner.protocol.generation_request import NsfwPolicy
 
 BLUR_SHARE = 1 / 16  # of the longer side: nothing finer is left to see

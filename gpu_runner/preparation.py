@@ -25,7 +25,7 @@ from .protocol import sampler_catalog, upscaler_catalog
 
 if TYPE_CHECKING:
     from gpu_runner.models import ModelStore
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedUpscaler
 
 
 AnyPlan = Plan | EnlargingPlan | ReadyPlan

@@ -17,7 +17,7 @@ from gpu_runner.conditioning import Conditioning
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-    from gpu_runner.denoiser import Question
+    from gpu_runner.networks.diffusion.guidance import Question
 
 BEAUTIFUL, UGLY = 6.0, 2.5
 PIXELS = 8  # a side of a latent pixel

@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.protocol.errors import ModelUnavailable
+
+from .networks.tensor_file import TensorFile
 
 
 def _import_spandrel() -> ModuleType:

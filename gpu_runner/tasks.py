@@ -33,7 +33,7 @@ from .protocol import sampler_catalog
 if TYPE_CHECKING:
     from gpu_runner.model_sets import Models
     from gpu_runner.models import LoadedCheckpoint
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedUpscaler
 
 
 def _as_it_is(picture: Image.Image) -> Image.Image:

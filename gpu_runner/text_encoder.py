@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from gpu_runner import emphasis
-from gpu_runner.checkpoint_loading import LoadedCheckpoint
 from gpu_runner.conditioning import Conditioning, Wording
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.prompt_chunks import PLAIN, Chunk, chunks_of
 
 CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,10 +11,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from gpu_runner.building import with_weights, without_weights
 from gpu_runner.configurations import TextEncoder
-from gpu_runner.model_files import TensorFile
+from gpu_runner.networks.loaded import TextModel
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.open_clip import open_clip_to_transformers
-
-TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
 
 
 @dataclass(frozen=True)

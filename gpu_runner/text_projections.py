@@ -18,7 +18,7 @@ from gpu_runner.conditioning import Conditioning
 from gpu_runner.recent import Recent
 
 if TYPE_CHECKING:
-    from gpu_runner.denoiser import Guidance
+    from gpu_runner.networks.diffusion.guidance import Guidance
 
 CREWS_KEPT = 8  # of different models, by turns; a crew that changes is another
 MOST_BYTES = 2**20  # of an answer that is remembered: SDXL has 140, so 140 MiB at most, of 5 rows

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.networks.loaded import LoadedUpscaler
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.spandrel_loading import described, size_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from .networks.tensor_file import TensorFile
 
 LARGEST_SCALE = 8
-
-
-@dataclass(eq=False)
-class LoadedUpscaler:
-    key: str  # the file's SHA-256
-    scale: int
-    descriptor: Any
-    size_bytes: int
-
-    def __call__(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """From -1 to 1, as everywhere; the models know 0 to 1. All pictures are of one size."""
-        batch = torch.stack([(picture + 1) / 2 for picture in pixels])
-        enlarged = self.descriptor(batch.to(self.descriptor.device, self.descriptor.dtype))
-        return list((enlarged.float() * 2 - 1).unbind())
 
 
 def load_upscaler(

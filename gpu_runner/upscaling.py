@@ -18,7 +18,7 @@ from gpu_runner.images import ResizeMode
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
 if TYPE_CHECKING:
-    from gpu_runner.upscaler_loading import LoadedUpscaler
+    from gpu_runner.networks.loaded import LoadedUpscaler
 
 TILE = 192
 OVERLAP = 16  # of neighbouring tiles; they fade into each other there

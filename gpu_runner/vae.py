@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gpu_runner.protocol.errors import NotANumber
+
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
 
 PROJECTION_PATCHES = 8  # a side
-
-
-class NotANumber(ArithmeticError):
-    pass
 
 
 @torch.inference_mode()

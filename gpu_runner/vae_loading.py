@@ -11,9 +11,11 @@ from torch import Tensor
 from gpu_runner import configurations
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
 from gpu_runner.ldm_layout import reshaped, to_diffusers, vae_pairs
-from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.plain_blocks import simplified
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify, name_shapes_below
+
+from .networks.tensor_file import TensorFile
 
 # What diffusers called the attention's parts before it gave all attentions the same names.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

@@ -16,8 +16,8 @@ from gpu_runner.shelf import Item
 from gpu_runner.variations import Variation, key_of, vae_key
 
 if TYPE_CHECKING:
-    from gpu_runner.checkpoint_loading import LoadedCheckpoint
     from gpu_runner.models import ModelStore
+    from gpu_runner.networks.loaded import LoadedCheckpoint
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
-from gpu_runner.model_files import TensorFile
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.preprocessors.pixels import Pixels, three
 from gpu_runner.preprocessors.tensors import batch_of, plane_of
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gpu_runner.model_files import TensorFile
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.preprocessors.pixels import Numbers, Pixels, blurred, three
 from gpu_runner.preprocessors.tensors import batch_of, plane_of
 

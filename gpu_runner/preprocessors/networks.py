@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gpu_runner.model_files import ModelUnavailable, TensorFile
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.preprocessors import depth, hed, line_network
 from gpu_runner.preprocessors.drawing import sized
 from gpu_runner.preprocessors.pixels import Pixels
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.preprocessor_catalog import Module, Settings
 
 Build = Callable[[TensorFile], nn.Module]  # with its weights

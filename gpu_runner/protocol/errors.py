@@ -3,3 +3,11 @@
 
 class BadOrder(ValueError):
     """The message is fit for the client's eyes."""
+
+
+class NotANumber(ArithmeticError):
+    pass
+
+
+class ModelUnavailable(Exception):
+    """A model file is missing, or is not what it should be. The message is fit for the client's eyes."""

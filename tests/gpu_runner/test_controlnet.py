@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 from gpu_runner import denoiser
 from gpu_runner.conditioning import Conditioning
 from gpu_runner.controlnet import Push
-from gpu_runner.denoiser import Guidance, Question
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.diffusion.guidance import Guidance, Question
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels

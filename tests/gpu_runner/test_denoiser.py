@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from gpu_runner.conditioning import Conditioning
-from gpu_runner.denoiser import Guidance, Question, denoise
+from gpu_runner.denoiser import denoise
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.diffusion.guidance import Guidance, Question
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from PIL import Image
 from demo import shapes
 from gpu_runner import images
 from gpu_runner.face_detection import find
-from gpu_runner.model_files import HashBook, ModelUnavailable
+from gpu_runner.model_files import HashBook
 from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from tests.gpu_runner import face_files
 from tests.gpu_runner.face_files import EYES, YUNET, photograph

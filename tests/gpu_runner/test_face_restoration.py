@@ -21,11 +21,11 @@ from gpu_runner.face_restoration import Restoration
 from gpu_runner.model_sets import Models
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
+from gpu_runner.protocol.errors import NotANumber
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.shelf import Item
 from gpu_runner.tasks import Plan
-from gpu_runner.vae import NotANumber
 from gpu_runner.walking import Brake
 from tests.gpu_runner import face_files, upscaler_files
 from tests.gpu_runner.face_files import FACE, YUNET, changed, painter, photograph, two_of_her, write_painter

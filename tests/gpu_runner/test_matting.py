@@ -13,9 +13,11 @@ from demo import shapes
 from gpu_runner import images
 from gpu_runner.images import BadPicture
 from gpu_runner.matting import matte
-from gpu_runner.model_files import HashBook, ModelUnavailable
-from gpu_runner.onnx_models import OnnxModel, OnnxShelf
+from gpu_runner.model_files import HashBook
+from gpu_runner.networks.onnx_model import OnnxModel
+from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from tests.gpu_runner.onnx_files import sigmoid_of_the_first_channel
 from tests.studio import DEMO_MODELS
 

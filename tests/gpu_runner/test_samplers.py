@@ -17,7 +17,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from gpu_runner.denoiser import Apart
+from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import UniPC

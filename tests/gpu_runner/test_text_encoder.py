@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from gpu_runner import emphasis
-from gpu_runner.checkpoint_loading import ENCODINGS_KEPT
 from gpu_runner.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.loaded import ENCODINGS_KEPT
 from gpu_runner.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.recent import Recent
 from gpu_runner.text_encoder import encode

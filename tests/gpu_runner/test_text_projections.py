@@ -6,9 +6,10 @@ from diffusers.models.attention import BasicTransformerBlock
 
 from gpu_runner import text_projections
 from gpu_runner.conditioning import Conditioning
-from gpu_runner.denoiser import Guidance, Question, denoise
+from gpu_runner.denoiser import denoise
 from gpu_runner.models import ModelStore
 from gpu_runner.module_copies import with_tensors
+from gpu_runner.networks.diffusion.guidance import Guidance, Question
 from gpu_runner.text_projections import CREWS_KEPT, CrewTexts, TextProjection
 
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gpu_runner.model_files import ModelUnavailable, open_tensors
+from gpu_runner.model_files import open_tensors
 from gpu_runner.preprocessors import hed, networks
 from gpu_runner.preprocessors.line_network import Generator
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 
