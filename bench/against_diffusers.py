@@ -18,9 +18,9 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DCon
 from torch import nn
 
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import as_diffusers_has_them
 from gpu_runner.text_projections import TextProjection
-from gpu_runner.tokenizer import clip_tokenizer
 from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
 
 PROMPT = "a red circle on a blue background"

@@ -8,7 +8,16 @@ from functools import partial
 from math import lcm
 from typing import Protocol, TypeVar
 
-from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
+from gpu_runner.networks.operations import (
+    Ask,
+    DecodeAsk,
+    DenoiseAsk,
+    EncodeAsk,
+    FaceAsk,
+    HintAsk,
+    TextAsk,
+    UpscaleAsk,
+)
 
 MOST_STRETCHING = 3
 PATIENCE = 4  # turns after which a picture goes before those in fuller calls

@@ -16,7 +16,7 @@ from gpu_runner.masks import Box
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gpu_runner.asks import Ask
+    from gpu_runner.networks.operations import Ask
     from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
 
 MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent

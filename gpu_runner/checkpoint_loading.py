@@ -15,8 +15,9 @@ from gpu_runner import configurations
 from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
 from gpu_runner.configurations import Config
 from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
-from gpu_runner.module_copies import size_bytes
 from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.module_copies import size_bytes
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
@@ -28,7 +29,6 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
 )
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.text_projections import remember_texts
-from gpu_runner.tokenizer import clip_tokenizer
 
 from .networks.tensor_file import TensorFile
 from .text_encoder_loading import load_text_encoders

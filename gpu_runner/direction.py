@@ -6,12 +6,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpu_runner.asks import Ask, TextAsk
-from gpu_runner.conditioning import Conditioning, Wording
+from gpu_runner.networks.conditioning import Conditioning, Wording
 from gpu_runner.networks.diffusion.guidance import Guidance
+from gpu_runner.networks.diffusion.sdxl_conditioning import blank
+from gpu_runner.networks.operations import Ask, TextAsk
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
-from gpu_runner.sdxl import blank
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint

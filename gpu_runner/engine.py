@@ -17,23 +17,24 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner import calls, cpu_threads, devices, images, interpreter, logs
-from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.finishing import Finished, finish
 from gpu_runner.images import BadPicture
 from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
 from gpu_runner.networks.diffusion.guidance import Apart
+from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.operations import Aside, DenoiseAsk
 from gpu_runner.nsfw import Unfit
 from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.protocol.errors import BadOrder, NotANumber
-from gpu_runner.recent import Recent
 from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
 
-from .vae import Projection
+from . import cpu_threads, devices, images, interpreter, logs
+from .networks import batched_calls
+from .networks.diffusion.vae import Projection
 
 log = logging.getLogger(__name__)
 
@@ -232,14 +233,14 @@ class Engine:
     def _call(self, group: list[Picture]) -> list[Any]:
         asks = [picture.ask for picture in group]
         began = time.perf_counter()
-        answers = calls.answer(asks)
+        answers = batched_calls.answer(asks)
         devices.synchronize(self.device)
         if isinstance(asks[0], DenoiseAsk):
             self.calls_total += 1
             self.rows_total += len(asks)
-        second_per_share = (time.perf_counter() - began) / sum(map(calls.share, asks))
+        second_per_share = (time.perf_counter() - began) / sum(map(batched_calls.share, asks))
         for picture in group:
-            picture.run.device_seconds += second_per_share * calls.share(picture.ask)
+            picture.run.device_seconds += second_per_share * batched_calls.share(picture.ask)
         return answers
 
     def _after_failure(self, group: list[Picture], error: Exception) -> None:

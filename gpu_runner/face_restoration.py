@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner import images
-from gpu_runner.asks import Aside, Ask, FaceAsk
 from gpu_runner.face_alignment import Alignment
 from gpu_runner.face_detection import find
+from gpu_runner.networks.operations import Aside, Ask, FaceAsk
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedFaceRestorer

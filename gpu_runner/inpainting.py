@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gpu_runner import masks
-from gpu_runner.asks import Ask, EncodeAsk
+from gpu_runner.networks.operations import Ask, EncodeAsk
 
 if TYPE_CHECKING:
     from gpu_runner.canvas import Canvas

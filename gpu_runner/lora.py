@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gpu_runner.lora_deltas import UNSUPPORTED, Parts, is_whole, weight_delta
 from gpu_runner.lora_names import Target, split
-from gpu_runner.module_copies import submodule
+from gpu_runner.networks.module_copies import submodule
 from gpu_runner.protocol.errors import ModelUnavailable
 
 from .networks.tensor_file import TensorFile

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from gpu_runner import devices
 from gpu_runner.embeddings import read_vectors
 from gpu_runner.lora import Lora, read_lora
-from gpu_runner.module_copies import size_bytes
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
+from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.preprocessors import networks
 from gpu_runner.protocol import LoadedModel, ModelFile

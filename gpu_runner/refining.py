@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gpu_runner.asks import DenoiseAsk
+from gpu_runner.networks.operations import DenoiseAsk
 
 if TYPE_CHECKING:
     from gpu_runner.walking import Answer, Script, Way

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpu_runner import logs
-from gpu_runner.asks import Ask
 from gpu_runner.finishing import Finished
+from gpu_runner.networks.operations import Ask
 from gpu_runner.preparation import Prepared
 from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunOrder
 from gpu_runner.tasks import Task

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
-from gpu_runner.asks import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.canvas import Canvas, Source, compose
-from gpu_runner.conditioning import Wording
 from gpu_runner.controls import Controls, Unit, Units
 from gpu_runner.direction import Direction, directed, wording_of
 from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.inpainting import Keeping
+from gpu_runner.networks.conditioning import Wording
+from gpu_runner.networks.operations import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Words

@@ -14,8 +14,8 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
-from gpu_runner.conditioning import Conditioning
-from gpu_runner.recent import Recent
+from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.lru_cache import Recent
 
 if TYPE_CHECKING:
     from gpu_runner.networks.diffusion.guidance import Guidance

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gpu_runner import images
-from gpu_runner.asks import Ask, UpscaleAsk
 from gpu_runner.canvas import Resize
 from gpu_runner.images import ResizeMode
+from gpu_runner.networks.operations import Ask, UpscaleAsk
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
 if TYPE_CHECKING:

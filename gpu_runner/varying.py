@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gpu_runner.conditioning import Embedding
 from gpu_runner.lora import Share, adapted
-from gpu_runner.module_copies import tiling, with_tensors
-from gpu_runner.recent import Recent
+from gpu_runner.networks.conditioning import Embedding
+from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.shelf import Item
 from gpu_runner.variations import Variation, key_of, vae_key
 

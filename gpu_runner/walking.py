@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gpu_runner.asks import Ask, DenoiseAsk
 from gpu_runner.direction import Direction
 from gpu_runner.inpainting import Keeping
 from gpu_runner.networks.diffusion.guidance import Apart, Guidance, Question
+from gpu_runner.networks.operations import Ask, DenoiseAsk
 from gpu_runner.noise import LATENT_SCALE, NoiseStream
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels

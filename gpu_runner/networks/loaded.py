@@ -12,12 +12,13 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.conditioning import Conditioning, Embedding, Wording
 from gpu_runner.lora_names import Target, targets
-from gpu_runner.module_copies import moved
+from gpu_runner.networks.text.tokenizer import ClipTokenizer
 from gpu_runner.protocol.errors import NotANumber
-from gpu_runner.recent import Recent
-from gpu_runner.tokenizer import ClipTokenizer
+
+from .conditioning import Conditioning, Embedding, Wording
+from .lru_cache import Recent
+from .module_copies import moved
 
 TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from gpu_runner import calls
-from gpu_runner.asks import DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
+from gpu_runner.networks import batched_calls
+from gpu_runner.networks.operations import DenoiseAsk
 from gpu_runner.protocol import Done, ModelFile, Picture, sampler_catalog
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse
 from tests.gpu_runner.listening import Listener, order_of, picture_file, png
@@ -76,10 +76,10 @@ def engine(tiny_checkpoint):
 @pytest.fixture(scope="module")
 def crowd(engine, order):
     """The pictures of all cases at once, and how many shared the calls."""
-    sizes, answer = [], calls.answer
+    sizes, answer = [], batched_calls.answer
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            calls,
+            batched_calls,
             "answer",
             lambda asks: sizes.append(len(asks) if isinstance(asks[0], DenoiseAsk) else 0) or answer(asks),
         )

@@ -13,16 +13,16 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 from PIL import Image, ImageDraw
 
-from gpu_runner import denoiser
-from gpu_runner.conditioning import Conditioning
-from gpu_runner.controlnet import Push
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.diffusion import unet
+from gpu_runner.networks.diffusion.controlnet import Push
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.reference import Reference
 from gpu_runner.steering import Steering, scales
 from gpu_runner.walking import Script, Way
 from tests.gpu_runner.listening import Listener, pixels_of
@@ -176,7 +176,7 @@ def test_the_estimate_is_that_of_diffusers(atelier):
             x, 500.0, texts, down_block_additional_residuals=down, mid_block_additional_residual=middle
         ).sample
     expected = question.x - 3.0 * (negative + (positive - negative) * 7.0)
-    [found] = denoiser.denoise(checkpoint, [question])
+    [found] = unet.denoise(checkpoint, [question])
     assert torch.allclose(found, expected, atol=1e-3)
 
 
@@ -186,8 +186,8 @@ def test_one_of_a_call_has_no_share_in_the_others_control(atelier):
     checkpoint, free = questions_of(atelier, lambda _: ())
     _, controlled = questions_of(atelier, lambda _: (push,))
     _, twice = questions_of(atelier, lambda _: (other, push))
-    alone = [denoiser.denoise(checkpoint, [question])[0] for question in (free, controlled, twice)]
-    together = denoiser.denoise(checkpoint, [free, controlled, twice])
+    alone = [unet.denoise(checkpoint, [question])[0] for question in (free, controlled, twice)]
+    together = unet.denoise(checkpoint, [free, controlled, twice])
     for one, another in zip(alone, together, strict=True):
         assert torch.allclose(one, another, atol=1e-4)
     assert not torch.allclose(alone[1], alone[2], atol=1e-2)
@@ -203,7 +203,7 @@ def test_a_region_keeps_the_residuals_inside_of_it(atelier, monkeypatch):
     monkeypatch.setattr(
         checkpoint.unet, "forward", lambda *args, **named: seen.update(named) or forward(*args, **named)
     )
-    denoiser.denoise(checkpoint, [question])
+    unet.denoise(checkpoint, [question])
     first = seen["down_block_additional_residuals"][0]
     assert first[..., :4].abs().min() > 0
     assert first[..., 4:].abs().max() == 0
@@ -217,7 +217,7 @@ def test_control_mode_leaves_the_negative_rows_alone(atelier, monkeypatch):
     monkeypatch.setattr(
         checkpoint.unet, "forward", lambda *args, **named: seen.update(named) or forward(*args, **named)
     )
-    denoiser.denoise(checkpoint, [question])
+    unet.denoise(checkpoint, [question])
     for residual in (*seen["down_block_additional_residuals"], seen["mid_block_additional_residual"]):
         assert residual[0].abs().max() > 0
         assert residual[1].abs().max() == 0
@@ -286,7 +286,7 @@ def test_one_that_pools_forgets_where_things_are(atelier):
     outputs = []
     for push in pushes:
         checkpoint, question = questions_of(atelier, lambda _, push=push: (push,))
-        outputs.append(denoiser.denoise(checkpoint, [question])[0])
+        outputs.append(unet.denoise(checkpoint, [question])[0])
     assert not torch.allclose(*outputs, atol=1e-3)
     assert atelier.store.controlnet(atelier.nets["shuffle"]).pools
 
@@ -297,7 +297,7 @@ def looking_at(atelier, seed=2, **fields):
     latent, noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
     kinds = {"weight": 1.0, "fidelity": 0.5, "attention": True, "adain": False}
     reference = Reference(latent, noise, **kinds | fields) if fields else None
-    return denoiser.denoise(checkpoint, [replace(question, reference=reference)])[0]
+    return unet.denoise(checkpoint, [replace(question, reference=reference)])[0]
 
 
 def test_a_reference_is_looked_at_and_more_weight_is_a_longer_look(atelier):
@@ -321,7 +321,7 @@ def test_the_references_rows_are_those_of_two_calls(atelier):
     generator = torch.Generator().manual_seed(2)
     latent, noise = torch.randn(2, 4, 8, 8, generator=generator)
     reference = Reference(latent, noise, weight=1.0, fidelity=0.25, attention=True, adain=False)
-    [found] = denoiser.denoise(checkpoint, [replace(question, reference=reference)])
+    [found] = unet.denoise(checkpoint, [replace(question, reference=reference)])
     assert torch.allclose(found, two_calls(checkpoint, question, reference), atol=1e-3)
 
 

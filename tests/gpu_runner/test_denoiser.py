@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gpu_runner.conditioning import Conditioning
-from gpu_runner.denoiser import denoise
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.unet import denoise
 
 
 @pytest.fixture(scope="module")

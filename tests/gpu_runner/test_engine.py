@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_runner import calls
 from gpu_runner import engine as engine_module
-from gpu_runner.asks import DecodeAsk, DenoiseAsk
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
+from gpu_runner.networks import batched_calls
+from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress, sampler_catalog
 from tests.gpu_runner.listening import Listener, order_of, picture_file
 
@@ -91,8 +91,8 @@ def gate(monkeypatch):
                 assert self.open.wait(60)
             return answer(asks)
 
-    answer, gate = calls.answer, Gate()
-    monkeypatch.setattr(calls, "answer", gate)
+    answer, gate = batched_calls.answer, Gate()
+    monkeypatch.setattr(batched_calls, "answer", gate)
     yield gate
     gate.open.set()
 
@@ -183,8 +183,8 @@ def test_progress_of_a_walk_of_unknown_length_never_goes_back_or_beyond_its_end(
 
 def test_strangers_really_share_calls(submit, gate, monkeypatch):
     sizes = []
-    held = calls.answer
-    monkeypatch.setattr(calls, "answer", lambda asks: sizes.append(len(asks)) or held(asks))
+    held = batched_calls.answer
+    monkeypatch.setattr(batched_calls, "answer", lambda asks: sizes.append(len(asks)) or held(asks))
     jobs = [submit(seed=0)]
     assert gate.reached.wait(60)
     jobs += [submit(seed=seed) for seed in (1, 2, 3)]
@@ -316,14 +316,14 @@ def test_the_same_job_again_replaces_the_one_that_lost_its_worker(engine, submit
 
 def break_calls(monkeypatch, kind, error, guilty):
     """Calls with a guilty ask of this kind fail as a whole, as they do on a real device."""
-    answer = calls.answer
+    answer = batched_calls.answer
 
     def broken(asks):
         if any(isinstance(ask, kind) and guilty(ask) for ask in asks):
             raise error
         return answer(asks)
 
-    monkeypatch.setattr(calls, "answer", broken)
+    monkeypatch.setattr(batched_calls, "answer", broken)
 
 
 def scale_is_13(ask):
@@ -348,14 +348,14 @@ def test_a_failing_step_fails_its_own_job_only(submit, monkeypatch, error, code)
 
 
 def test_a_call_too_large_for_the_memory_is_made_in_parts(submit, monkeypatch):
-    answer = calls.answer
+    answer = batched_calls.answer
 
     def small_device(asks):
         if len(asks) > 1 and isinstance(asks[0], DenoiseAsk):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return answer(asks)
 
-    monkeypatch.setattr(calls, "answer", small_device)
+    monkeypatch.setattr(batched_calls, "answer", small_device)
     job = submit(num_images=4, batch_size=4)
     assert isinstance(job.end(), Done)
     assert len(job.images) == 4
@@ -427,7 +427,7 @@ def note_threads(monkeypatch, module, name):
 
 def test_only_the_engines_thread_shares_its_work_with_other_cores(store, file, monkeypatch):
     """However often other threads prepare and write pictures beside it."""
-    drawing = note_threads(monkeypatch, calls, "answer")
+    drawing = note_threads(monkeypatch, batched_calls, "answer")
     preparing = note_threads(monkeypatch, engine_module, "prepare")
     writing = note_threads(monkeypatch, engine_module, "finish")
     own = torch.get_num_threads()

@@ -13,13 +13,14 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner import calls, face_detection, face_restoration, images
-from gpu_runner.asks import Aside, DecodeAsk, FaceAsk
+from gpu_runner import face_detection, face_restoration, images
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.engine import Engine
 from gpu_runner.face_restoration import Restoration
 from gpu_runner.model_sets import Models
 from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.networks import batched_calls
+from gpu_runner.networks.operations import Aside, DecodeAsk, FaceAsk
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
 from gpu_runner.protocol.errors import NotANumber
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
@@ -52,7 +53,7 @@ def answered(asking, shown=None):
                 case DecodeAsk() if shown is not None:
                     answer = images.to_tensor(shown)
                 case _:
-                    answer = calls.answer([ask])[0]
+                    answer = batched_calls.answer([ask])[0]
 
 
 def restored(picture, visibility=1.0, restorer=None):
@@ -92,9 +93,11 @@ def test_the_same_face_is_the_same_again_in_any_company():
     restorer = face_files.dreamer()
     face, *strangers = (torch.rand(3, 512, 512) * 2 - 1 for _ in range(3))
     with torch.inference_mode():
-        alone = calls.answer([FaceAsk(restorer, face)])[0]
+        alone = batched_calls.answer([FaceAsk(restorer, face)])[0]
         torch.manual_seed(99)
-        together = calls.answer([FaceAsk(restorer, pixels) for pixels in (strangers[0], face, strangers[1])])
+        together = batched_calls.answer(
+            [FaceAsk(restorer, pixels) for pixels in (strangers[0], face, strangers[1])]
+        )
     assert (together[1] - alone).abs().max() < 1e-4
     assert (together[0] - alone).abs().max() > 0.01
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gpu_runner.module_copies import moved, tiling, with_tensors
+from gpu_runner.networks.module_copies import moved, tiling, with_tensors
 
 
 def small_net() -> nn.Sequential:

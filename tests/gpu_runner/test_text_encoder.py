@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from gpu_runner import emphasis
-from gpu_runner.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.models import ModelStore
+from gpu_runner.networks.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.networks.loaded import ENCODINGS_KEPT
-from gpu_runner.prompt_chunks import COMMA_ID, chunks_of
-from gpu_runner.recent import Recent
-from gpu_runner.text_encoder import encode
-from gpu_runner.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
+from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.text import emphasis
+from gpu_runner.networks.text.prompt_chunks import COMMA_ID, chunks_of
+from gpu_runner.networks.text.text_encoder import encode
+from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
 
 CAT = 2368
 

@@ -5,11 +5,11 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 
 from gpu_runner import text_projections
-from gpu_runner.conditioning import Conditioning
-from gpu_runner.denoiser import denoise
 from gpu_runner.models import ModelStore
-from gpu_runner.module_copies import with_tensors
+from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.unet import denoise
+from gpu_runner.networks.module_copies import with_tensors
 from gpu_runner.text_projections import CREWS_KEPT, CrewTexts, TextProjection
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from transformers import CLIPTokenizer
 
-from gpu_runner.tokenizer import BOS_ID, EOS_ID, VOCABULARY_SIZE, clip_tokenizer, merges
+from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, VOCABULARY_SIZE, clip_tokenizer, merges
 
 
 @pytest.fixture(scope="module")

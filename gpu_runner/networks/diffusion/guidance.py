@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gpu_runner.conditioning import Conditioning, common_length, pad_to_same_length, repeated
-from gpu_runner.controlnet import Push
-from gpu_runner.reference import Reference
+from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to_same_length, repeated
+
+from .controlnet import Push
+from .reference_attention import Reference
 
 CONTROL_WORK = 0.4  # a ControlNet is the UNet's inward half
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gpu_runner.conditioning import Wording
 from gpu_runner.networks.diffusion.guidance import Question
+
+from .conditioning import Wording
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gpu_runner.conditioning import Embedding, Wording
+from gpu_runner.networks.conditioning import Embedding, Wording
 from gpu_runner.protocol.prompt.attention import parse_attention
-from gpu_runner.tokenizer import BOS_ID, EOS_ID, ClipTokenizer
+
+from .tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 
 CHUNK_LENGTH = 75
 PLAIN = Wording()

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from gpu_runner import emphasis
-from gpu_runner.conditioning import Conditioning, Wording
+from gpu_runner.networks.conditioning import Conditioning, Wording
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.prompt_chunks import PLAIN, Chunk, chunks_of
+
+from . import emphasis
+from .prompt_chunks import PLAIN, Chunk, chunks_of
 
 CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds
 CHUNKS_WORTH_KEEPING = 8

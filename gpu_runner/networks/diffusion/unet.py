@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gpu_runner.controlnet import Row, residuals, rows_of
 from gpu_runner.networks.diffusion.guidance import Apart, Question
-from gpu_runner.reference import Guest, shared
-from gpu_runner.sdxl import added_conditions
 from gpu_runner.text_projections import CrewTexts
+
+from .controlnet import Row, residuals, rows_of
+from .reference_attention import Guest, shared
+from .sdxl_conditioning import added_conditions
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpu_runner import controlnet, denoiser, text_encoder, vae
-from gpu_runner.asks import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
-from gpu_runner.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Apart
+
+from .conditioning import Conditioning
+from .diffusion import controlnet, unet, vae
+from .operations import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
+from .text import text_encoder
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
@@ -37,7 +39,7 @@ def encodings(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeAsk]) -> list[T
 
 
 def estimates(checkpoint: LoadedCheckpoint, asks: Sequence[DenoiseAsk]) -> list[Tensor | Apart]:
-    return denoiser.denoise(checkpoint, [ask.question for ask in asks])
+    return unet.denoise(checkpoint, [ask.question for ask in asks])
 
 
 def decodings(checkpoint: LoadedCheckpoint, asks: Sequence[DecodeAsk]) -> list[Tensor]:

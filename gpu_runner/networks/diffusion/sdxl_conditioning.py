@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gpu_runner.conditioning import Conditioning
+from gpu_runner.networks.conditioning import Conditioning
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
