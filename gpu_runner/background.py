@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from gpu_runner import images, masks
 from gpu_runner.canvas import Canvas, Overlay
-from gpu_runner.images import BadPicture, ResizeMode, Size
+from gpu_runner.imaging.images import BadPicture, ResizeMode, Size
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
+
+from .imaging import images, masks
 
 if TYPE_CHECKING:
     from gpu_runner.networks.onnx_model import OnnxModel
@@ -54,7 +55,7 @@ def cut_out(
         said = masks.said_by(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
         return Product(flat, ImageOps.invert(said) if part.mask_invert else said)
     if matting is not None:
-        from gpu_runner.matting import matte  # it stands on torch, and not every runner has that
+        from gpu_runner.imaging.matting import matte  # it stands on torch, and not every runner has that
 
         return Product(flat, matte(matting, flat))
     if picture.mode != "RGBA":

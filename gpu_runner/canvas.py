@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
-from gpu_runner import colour_correction, images, masks
-from gpu_runner.images import ResizeMode
-from gpu_runner.masks import Box
+from gpu_runner.imaging.images import ResizeMode
+from gpu_runner.imaging.masks import Box
+
+from .imaging import color_correction, images, masks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,7 @@ class Canvas:
 
     def finish(self, drawn: Image.Image) -> Image.Image:
         if self.corrects:
-            drawn = colour_correction.corrected(drawn, self.frame)
+            drawn = color_correction.corrected(drawn, self.frame)
         return self.overlay.over(drawn) if self.overlay else drawn
 
 

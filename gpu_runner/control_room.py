@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gpu_runner import images, masks
 from gpu_runner.canvas import Canvas, Source
 from gpu_runner.controlnet_loading import check_family
 from gpu_runner.controls import Controls, Unit, Units
-from gpu_runner.images import ResizeMode
-from gpu_runner.masks import Box
+from gpu_runner.imaging.images import ResizeMode
+from gpu_runner.imaging.masks import Box
 from gpu_runner.preprocessors import drawing, networks
 from gpu_runner.preprocessors.fitting import fit, fit_mask, perfect_resolution
 from gpu_runner.preprocessors.pixels import Pixels, Plane
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
+
+from .imaging import images, masks
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedControlNet, ModelStore

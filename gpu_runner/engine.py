@@ -19,12 +19,12 @@ import torch
 
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.finishing import Finished, finish
-from gpu_runner.images import BadPicture
+from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.nsfw import Unfit
 from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
 from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
-from gpu_runner.nsfw import Unfit
 from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.protocol.errors import BadOrder, NotANumber
@@ -32,7 +32,8 @@ from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
 
-from . import cpu_threads, devices, images, interpreter, logs
+from . import cpu_threads, devices, interpreter, logs
+from .imaging import images
 from .networks import batched_calls
 from .networks.diffusion.vae import Projection
 

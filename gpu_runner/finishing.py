@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpu_runner import images
-from gpu_runner.nsfw import Check, Verdict
+from gpu_runner.imaging.nsfw import Check, Verdict
 from gpu_runner.tasks import Drawn
+
+from .imaging import images
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gpu_runner import images
 from gpu_runner.networks.operations import Ask, DecodeAsk, EncodeAsk
 from gpu_runner.protocol.upscaler_catalog import LatentMode
 from gpu_runner.upscaling import enlarge, interpolate
 from gpu_runner.walking import LATENT_SCALE
+
+from .imaging import images
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpu_runner import masks
 from gpu_runner.networks.operations import Ask, EncodeAsk
+
+from .imaging import masks
 
 if TYPE_CHECKING:
     from gpu_runner.canvas import Canvas

@@ -7,11 +7,12 @@ import binascii
 
 from PIL import Image
 
-from gpu_runner import images
 from gpu_runner.canvas import Source
 from gpu_runner.protocol import RunOrder
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import Picture
+
+from .imaging import images
 
 
 def read_sources(order: RunOrder) -> list[Source]:

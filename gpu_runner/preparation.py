@@ -9,8 +9,8 @@ from gpu_runner.canvas import Canvas, Source, compose
 from gpu_runner.control_room import Beginning, ControlRoom
 from gpu_runner.enlarging import EnlargingPlan
 from gpu_runner.face_restoration import Restoration
+from gpu_runner.imaging.nsfw import Check
 from gpu_runner.model_sets import Models
-from gpu_runner.nsfw import Check
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
 from gpu_runner.protocol.errors import BadOrder
@@ -20,7 +20,8 @@ from gpu_runner.ready import ReadyPlan, control_map, cut_out
 from gpu_runner.tasks import Plan
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
 
-from . import background, images
+from . import background
+from .imaging import images
 from .protocol import sampler_catalog, upscaler_catalog
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gpu_runner.matting import matte
+from gpu_runner.imaging.matting import matte
 from gpu_runner.networks.operations import Ask
 from gpu_runner.preprocessors import drawing, networks
 from gpu_runner.protocol.errors import BadOrder

@@ -27,7 +27,8 @@ from gpu_runner.refining import Handover
 from gpu_runner.steering import Steering, steer
 from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
 
-from . import control_finishing, hires, images, inpainting, upscaling
+from . import control_finishing, hires, inpainting, upscaling
+from .imaging import images
 from .protocol import sampler_catalog
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from gpu_runner import images
 from gpu_runner.canvas import Resize
-from gpu_runner.images import ResizeMode
+from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.networks.operations import Ask, UpscaleAsk
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
+
+from .imaging import images
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedUpscaler

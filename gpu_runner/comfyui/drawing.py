@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from PIL import Image as PILImage
 
-from gpu_runner import images, logs
+from gpu_runner import logs
 from gpu_runner.comfyui import filled, staging
 from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
 from gpu_runner.comfyui.ear import Ear
@@ -26,7 +26,8 @@ from gpu_runner.comfyui.filled import Lacking, Sent
 from gpu_runner.comfyui.inventory import Stock
 from gpu_runner.comfyui.prompt_run import Broke, Cancelled, Lost, NotQueued, Outcome, PromptRun
 from gpu_runner.comfyui.staging import Stage
-from gpu_runner.images import BadPicture
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import BadPicture
 from gpu_runner.protocol import (
     Accepted,
     Done,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gpu_runner import background, images
+from gpu_runner import background
 from gpu_runner.canvas import Canvas, compose
-from gpu_runner.images import ResizeMode
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.preprocessors import drawing
 from gpu_runner.preprocessors.fitting import fit, perfect_resolution

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner import background
 from gpu_runner.background import Product, canvas, cut_out, drawing_request, expanded
-from gpu_runner.images import BadPicture
+from gpu_runner.imaging.images import BadPicture
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Picture
 
 NOBODY = Picture(sha256="0" * 64)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.face_alignment import SIDE, TEMPLATE, Alignment, ellipse, similarity
-from gpu_runner.face_detection import find
+from gpu_runner.imaging.face_alignment import SIDE, TEMPLATE, Alignment, ellipse, similarity
+from gpu_runner.imaging.face_detection import find
 from tests.gpu_runner import face_files
 from tests.gpu_runner.face_files import changed, photograph
 

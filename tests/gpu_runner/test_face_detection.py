@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from demo import shapes
-from gpu_runner import images
-from gpu_runner.face_detection import find
+from gpu_runner.imaging import images
+from gpu_runner.imaging.face_detection import find
 from gpu_runner.model_files import HashBook
 from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.protocol import ModelFile

@@ -13,10 +13,11 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner import face_detection, face_restoration, images
+from gpu_runner import face_restoration
 from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.engine import Engine
 from gpu_runner.face_restoration import Restoration
+from gpu_runner.imaging import face_detection, images
 from gpu_runner.model_sets import Models
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.networks import batched_calls

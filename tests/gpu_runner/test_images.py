@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner import images
-from gpu_runner.images import BadPicture
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import BadPicture
 
 
 def file_of(picture, file_format="PNG", **options):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from gpu_runner import masks
 from gpu_runner.canvas import Source, compose
+from gpu_runner.imaging import masks
 from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, Picture
 from gpu_runner.upscaling import resize_by_itself, run_by_itself
 

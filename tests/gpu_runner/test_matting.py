@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from demo import shapes
-from gpu_runner import images
-from gpu_runner.images import BadPicture
-from gpu_runner.matting import matte
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.matting import matte
 from gpu_runner.model_files import HashBook
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.onnx_models import OnnxShelf

@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner import images, upscaling
+from gpu_runner import upscaling
 from gpu_runner.enlarging import enlarged_size
-from gpu_runner.images import BadPicture
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import BadPicture
 from gpu_runner.models import ModelStore, ModelUnavailable
 from gpu_runner.protocol.generation_request import Upscale
 from gpu_runner.protocol.model_detection import safetensors_models

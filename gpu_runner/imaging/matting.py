@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gpu_runner.images import BadPicture
 from gpu_runner.networks.onnx_model import Array, OnnxModel
+
+from .images import BadPicture
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CENTRED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
