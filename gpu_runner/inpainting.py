@@ -16,8 +16,8 @@ from .imaging import masks
 if TYPE_CHECKING:
     from gpu_runner.canvas import Canvas
     from gpu_runner.models import LoadedCheckpoint
-    from gpu_runner.noise import NoiseStream
     from gpu_runner.protocol.generation_request import Inpaint
+    from gpu_runner.samplers.noise import NoiseStream
 
 WITH_MASK = (
     9  # channels of a UNet made for inpainting: the noisy latent, the mask, the latent of what is kept

@@ -13,9 +13,9 @@ from gpu_runner.controls import Unit
 from gpu_runner.networks.diffusion.controlnet import Push
 from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.networks.operations import Ask, EncodeAsk, HintAsk
-from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import MAX_SEED
+from gpu_runner.samplers.noise import NoiseStream
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint, LoadedControlNet

@@ -17,13 +17,13 @@ from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.inpainting import Keeping
 from gpu_runner.networks.conditioning import Wording
 from gpu_runner.networks.operations import Aside, Ask, DecodeAsk, EncodeAsk
-from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Words
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.refining import Handover
+from gpu_runner.samplers.noise import NoiseStream
 from gpu_runner.steering import Steering, steer
 from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
 

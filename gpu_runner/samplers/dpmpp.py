@@ -11,10 +11,11 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from gpu_runner.brownian import BrownianPath
-from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol.schedules.ancestral import ancestral_split
-from gpu_runner.samplers.steps import SamplerOptions, Walk, exponential_step, renoise
+
+from .brownian_noise import BrownianPath
+from .common_steps import SamplerOptions, Walk, exponential_step, renoise
+from .noise import NoiseStream
 
 Estimates = list[tuple[float, Tensor]]  # (sigma, denoised), the newest last
 Correction = Callable[[Estimates, float, float], Tensor]

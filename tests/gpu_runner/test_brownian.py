@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from gpu_runner.brownian import BrownianPath
+from gpu_runner.samplers.brownian_noise import BrownianPath
 
 SHAPE = (4, 32, 32)
 LOW, HIGH = 0.03, 14.6

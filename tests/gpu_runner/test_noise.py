@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from gpu_runner.noise import NoiseStream, Variation, slerp
-from gpu_runner.philox import Philox
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.samplers.noise import NoiseStream, Variation, slerp
+from gpu_runner.samplers.philox import Philox
 
 CPU = torch.device("cpu")
 SHAPE = (4, 8, 8)

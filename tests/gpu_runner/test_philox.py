@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_runner.philox import Philox
+from gpu_runner.samplers.philox import Philox
 
 DRAWN_BY_A_CARD = [
     [-0.92466259, -0.42534415, -2.6438457, 0.14518388],
@@ -23,7 +23,7 @@ def test_it_draws_what_the_card_drew():
 
 @pytest.mark.parametrize(("counter", "key", "scrambled"), KNOWN)
 def test_its_words_are_those_of_the_paper(counter, key, scrambled):
-    from gpu_runner.philox import _scrambled
+    from gpu_runner.samplers.philox import _scrambled
 
     words = _scrambled([np.array([word], dtype=np.uint64) for word in counter], key)
     assert [int(word[0]) for word in words] == list(scrambled)

@@ -18,7 +18,6 @@ from diffusers import (
 )
 
 from gpu_runner.networks.diffusion.guidance import Apart
-from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import UniPC
 from gpu_runner.protocol.schedules.ancestral import ancestral_split
@@ -26,6 +25,7 @@ from gpu_runner.protocol.schedules.restart import stretches
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels, sigmas_for
 from gpu_runner.protocol.step_count import evaluations
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
+from gpu_runner.samplers.noise import NoiseStream
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SHAPE = (4, 8, 8)

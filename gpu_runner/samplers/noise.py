@@ -9,9 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gpu_runner.brownian import BrownianPath
-from gpu_runner.philox import Philox
 from gpu_runner.protocol import GenerationRequest
+
+from .brownian_noise import BrownianPath
+from .philox import Philox
 
 LATENT_SCALE = 8  # pixels a latent pixel, each way
 PARALLEL = 0.9995  # the cosine above which a sphere is as good as flat

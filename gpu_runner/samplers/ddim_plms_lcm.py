@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import SamplerOptions, Walk, renoise
+from .common_steps import SamplerOptions, Walk, renoise
+from .noise import NoiseStream
 
 PLMS_WEIGHTS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_runner.noise import NoiseStream
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import UniPC
 from gpu_runner.protocol.step_count import eta_of
+
+from .noise import NoiseStream
 
 PLAIN_UNIPC = UniPC()
 MOST_CHURN = math.sqrt(2) - 1
