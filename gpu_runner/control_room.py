@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.canvas import Canvas, Source
+from gpu_runner.controlnet.preprocessors import network_registry, registry
+from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
+from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
+from gpu_runner.controlnet.units import Controls, Unit, Units
 from gpu_runner.controlnet_loading import check_family
-from gpu_runner.controls import Controls, Unit, Units
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
-from gpu_runner.preprocessors import drawing, networks
-from gpu_runner.preprocessors.fitting import fit, fit_mask, perfect_resolution
-from gpu_runner.preprocessors.pixels import Pixels, Plane
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
@@ -118,9 +118,9 @@ class ControlRoom:
     def _map(self, module: Module, asked: ControlUnit, pixels: Pixels) -> Pixels:
         settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
         if not module.weights:
-            return drawing.detect(module, pixels, settings)
+            return registry.detect(module, pixels, settings)
         network = self.store.preprocessor(self.order.file("preprocessor", module.weights), module.name)
-        return networks.detect(module, network, pixels, settings)
+        return network_registry.detect(module, network, pixels, settings)
 
     def _model(self, asked: ControlUnit, walked: Pass) -> LoadedControlNet | None:
         if not asked.model:

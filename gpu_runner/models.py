@@ -13,12 +13,12 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from gpu_runner import devices
+from gpu_runner.controlnet.preprocessors import network_registry
 from gpu_runner.embeddings import read_vectors
 from gpu_runner.lora import Lora, read_lora
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.onnx_models import OnnxShelf
-from gpu_runner.preprocessors import networks
 from gpu_runner.protocol import LoadedModel, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.shelf import Item, Shelf
@@ -92,7 +92,7 @@ class ModelStore:
 
     def preprocessor(self, file: ModelFile, module: str) -> nn.Module:
         def load(tensors: TensorFile) -> Item:
-            network = networks.load(module, tensors, file.path).to(self._device)
+            network = network_registry.load(module, tensors, file.path).to(self._device)
             return Item(network, size_bytes(network), file=_described(file, size_bytes(network)))
 
         found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load, torch.float32)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.imaging.matting import matte
 from gpu_runner.networks.operations import Ask
-from gpu_runner.preprocessors import drawing, networks
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.tasks import Drawn, Task
@@ -62,6 +62,6 @@ def control_map(store: ModelStore, order: RunOrder, picture: Image.Image) -> Ima
     settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
     pixels = np.asarray(picture)
     if not module.weights:
-        return Image.fromarray(drawing.detect(module, pixels, settings))
+        return Image.fromarray(registry.detect(module, pixels, settings))
     network = store.preprocessor(order.file("preprocessor", module.weights), module.name)
-    return Image.fromarray(networks.detect(module, network, pixels, settings))
+    return Image.fromarray(network_registry.detect(module, network, pixels, settings))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, from_numpy
 from torch.nn import functional
 
-from gpu_runner.controls import Unit
+from gpu_runner.controlnet.units import Unit
 from gpu_runner.networks.diffusion.controlnet import Push
 from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.networks.operations import Ask, EncodeAsk, HintAsk

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner.canvas import Canvas, Source, compose
-from gpu_runner.controls import Controls, Unit, Units
+from gpu_runner.controlnet.units import Controls, Unit, Units
 from gpu_runner.direction import Direction, directed, wording_of
 from gpu_runner.face_restoration import Patches, Restoration
 from gpu_runner.inpainting import Keeping
@@ -27,7 +27,8 @@ from gpu_runner.samplers.noise import NoiseStream
 from gpu_runner.steering import Steering, steer
 from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
 
-from . import control_finishing, hires, inpainting, upscaling
+from . import hires, inpainting, upscaling
+from .controlnet import postprocessing
 from .imaging import images
 from .protocol import sampler_catalog
 
@@ -162,7 +163,7 @@ def draw(plan: Plan, index: int, brake: Brake) -> Task:
 def _finish(
     units: tuple[Unit, ...], canvas: Canvas | None, patches: Patches, drawn: Image.Image
 ) -> Image.Image:
-    drawn = control_finishing.finished(units, patches.over(drawn))
+    drawn = postprocessing.finished(units, patches.over(drawn))
     return canvas.finish(drawn) if canvas else drawn
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from gpu_runner import background
 from gpu_runner.canvas import Canvas, compose
+from gpu_runner.controlnet.preprocessors import registry
+from gpu_runner.controlnet.preprocessors.resize import fit, perfect_resolution
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.order_pictures import opened, read_sources
-from gpu_runner.preprocessors import drawing
-from gpu_runner.preprocessors.fitting import fit, perfect_resolution
 from gpu_runner.protocol import GenerationRequest, RunOrder
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit
@@ -108,5 +108,5 @@ def _map(order: RunOrder, unit: ControlUnit, canvas: Canvas | None) -> Image.Ima
         wanted = unit.processor_res
         if unit.pixel_perfect:
             wanted = perfect_resolution(pixels, request.width, request.height, mode)
-        pixels = drawing.detect(module, pixels, module.settings(wanted, unit.threshold_a, unit.threshold_b))
+        pixels = registry.detect(module, pixels, module.settings(wanted, unit.threshold_a, unit.threshold_b))
     return Image.fromarray(fit(pixels, request.width, request.height, mode))

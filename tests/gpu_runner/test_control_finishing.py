@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from gpu_runner.control_finishing import finished
+from gpu_runner.controlnet.postprocessing import finished
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 

@@ -70,13 +70,13 @@ def _map(
     # Only here, so that the web process holds OpenCV only where it is used.
     import numpy as np
 
-    from gpu_runner.preprocessors import drawing
+    from gpu_runner.controlnet.preprocessors import registry
 
     picture = _opened(image)
     if module.name in NEED_MASKS:
         hidden = _opened(mask).convert("L").resize(picture.size).point(lambda level: 255 * (level > 127))
         picture.paste("black", mask=hidden)
-    drawn = drawing.detect(module, np.asarray(picture), settings)
+    drawn = registry.detect(module, np.asarray(picture), settings)
     buffer = io.BytesIO()
     Image.fromarray(drawn).save(buffer, "PNG")
     return pictures.encode(buffer.getvalue())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.preprocessors.drawing import DRAW, detect
-from gpu_runner.preprocessors.fitting import fit, fit_mask, perfect_resolution
+from gpu_runner.controlnet.preprocessors.registry import DRAW, detect
+from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
 from gpu_runner.protocol.preprocessor_catalog import MODULES, find, weights_of
 
 
@@ -27,7 +27,7 @@ def test_every_module_of_the_extension_works_or_says_why_not():
 
 
 def test_every_module_with_a_network_has_one():
-    from gpu_runner.preprocessors.networks import NETWORKS
+    from gpu_runner.controlnet.preprocessors.network_registry import NETWORKS
 
     assert {module.name for module in MODULES.values() if module.weights} == NETWORKS.keys()
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from gpu_runner.controlnet.preprocessors import hed, network_registry
+from gpu_runner.controlnet.preprocessors.lineart import Generator
 from gpu_runner.model_files import open_tensors
-from gpu_runner.preprocessors import hed, networks
-from gpu_runner.preprocessors.line_network import Generator
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify
 from gpu_runner.protocol.preprocessor_catalog import MODULES
@@ -64,10 +64,10 @@ def test_a_file_is_recognised_loaded_and_draws_its_map(name, suffix, tmp_path):
     network = CASES[name]().eval()
     with open_tensors(written(network, tmp_path / f"x.{suffix}"), "x") as file:
         assert identify(file.shapes, file.metadata).kind == "preprocessor"
-        loaded = networks.load(name, file, "x")
+        loaded = network_registry.load(name, file, "x")
     assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in loaded.state_dict().items())
     settings = MODULES[name].settings(64, None, None)
-    drawn = networks.detect(MODULES[name], loaded, PIXELS, settings)
+    drawn = network_registry.detect(MODULES[name], loaded, PIXELS, settings)
     assert drawn.shape == (64, 90, 3)
     assert drawn.max() > drawn.min()
 
@@ -99,4 +99,4 @@ def test_a_file_of_something_else_is_refused(name, tmp_path):
     path = tmp_path / "x.safetensors"
     save_file({"something.else": torch.zeros(2)}, path)
     with open_tensors(path, "x") as file, pytest.raises(ModelUnavailable, match=name):
-        networks.load(name, file, "x")
+        network_registry.load(name, file, "x")

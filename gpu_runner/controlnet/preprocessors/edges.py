@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gpu_runner.preprocessors.pixels import Pixels, blurred, three
 from gpu_runner.protocol.preprocessor_catalog import Settings
+
+from .arrays import Pixels, blurred, three
 
 
 def canny(pixels: Pixels, settings: Settings) -> Pixels:

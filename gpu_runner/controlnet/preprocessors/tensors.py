@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gpu_runner.preprocessors.pixels import Numbers, Pixels
+from .arrays import Numbers, Pixels
 
 
 def batch_of(network: nn.Module, pixels: Pixels, multiple: int) -> Tensor:

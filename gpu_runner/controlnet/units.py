@@ -11,11 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_runner.preprocessors.pixels import Pixels, Plane
+from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
+from gpu_runner.imaging import images
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import Module
-
-from .imaging import images
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedControlNet

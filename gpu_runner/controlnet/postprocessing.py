@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gpu_runner.controls import MASKED, Unit
-from gpu_runner.preprocessors.pixels import Numbers, Pixels, as_bytes, blurred
+from gpu_runner.controlnet.preprocessors.arrays import Numbers, Pixels, as_bytes, blurred
 from gpu_runner.protocol.preprocessor_catalog import Settings
+
+from .units import MASKED, Unit
 
 SEAM = 4.0  # pixels over which the drawn and the kept part of an inpainting meet
 SHARPENING = 0.05  # of a unit of the slider

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.preprocessors.pixels import Numbers, Pixels, blurred, three
-from gpu_runner.preprocessors.tensors import batch_of, plane_of
+
+from .arrays import Numbers, Pixels, blurred, three
+from .tensors import batch_of, plane_of
 
 LEVELS = 5
 SAFE_LEVELS = 2  # grey levels between black and white in which nothing of the picture hides

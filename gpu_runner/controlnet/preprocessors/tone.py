@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gpu_runner.preprocessors.pixels import Numbers, Pixels, three
 from gpu_runner.protocol.preprocessor_catalog import Settings
+
+from .arrays import Numbers, Pixels, three
 
 
 def unchanged(pixels: Pixels, settings: Settings) -> Pixels:

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.preprocessors.pixels import Pixels, as_bytes
 from gpu_runner.protocol.preprocessor_catalog import Settings
+
+from .arrays import Pixels, as_bytes
 
 WAVE = 256  # pixels between two independent values of the field
 SEED = 12345

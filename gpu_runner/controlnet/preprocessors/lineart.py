@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.preprocessors.pixels import Pixels, three
-from gpu_runner.preprocessors.tensors import batch_of, plane_of
+
+from .arrays import Pixels, three
+from .tensors import batch_of, plane_of
 
 BLOCKS = 3
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.preprocessors.pixels import Pixels, Plane, as_bytes
+from .arrays import Pixels, Plane, as_bytes
 
 ResizeMode = Literal["stretch", "crop", "fill"]
 FEW_COLOURS = 200  # a map of classes: a colour between two of them would be a third class

@@ -9,8 +9,9 @@ from torch import nn
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.preprocessors.pixels import Pixels, three
-from gpu_runner.preprocessors.tensors import batch_of, plane_of
+
+from .arrays import Pixels, three
+from .tensors import batch_of, plane_of
 
 PATCH = 14
 HEAD_WIDTH = 64

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 
-from gpu_runner.preprocessors.pixels import Pixels, as_bytes, blurred
 from gpu_runner.protocol.preprocessor_catalog import Settings
+
+from .arrays import Pixels, as_bytes, blurred
 
 GRID_CELL = 64
 

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.preprocessors import depth, hed, line_network
-from gpu_runner.preprocessors.drawing import sized
-from gpu_runner.preprocessors.pixels import Pixels
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+
+from . import depth_anything, hed, lineart
+from .arrays import Pixels
+from .registry import sized
 
 Build = Callable[[TensorFile], nn.Module]  # with its weights
 Draw = Callable[[nn.Module, Pixels], Pixels]
@@ -26,13 +27,13 @@ class Network:
 
 
 NETWORKS: dict[str, Network] = {
-    "depth_anything": Network(depth.build, depth.draw),
-    "depth_anything_v2": Network(depth.build_second, depth.draw),
+    "depth_anything": Network(depth_anything.build, depth_anything.draw),
+    "depth_anything_v2": Network(depth_anything.build_second, depth_anything.draw),
     "hed": Network(hed.build, hed.draw),
     "hed_safe": Network(hed.build, hed.draw_safe),
     "scribble_hed": Network(hed.build, hed.draw_scribble),
-    "lineart": Network(line_network.build, line_network.draw),
-    "lineart_coarse": Network(line_network.build, line_network.draw),
+    "lineart": Network(lineart.build, lineart.draw),
+    "lineart_coarse": Network(lineart.build, lineart.draw),
 }
 
 
