@@ -17,7 +17,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import nn
 
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import as_diffusers_has_them
 from gpu_runner.text_projections import TextProjection

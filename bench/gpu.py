@@ -13,7 +13,14 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from bench.report import Row
-from gpu_runner.ldm_layout import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion.ldm_keys import (
+    CLIP_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 from gpu_runner.protocol import ModelFile
 from tests.studio import Studio
 

@@ -21,9 +21,9 @@ from bench.report import Row
 from demo.random_models import write_family
 from gpu_runner import interpreter
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
+from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
-from gpu_runner.variations import LoraFile, Variation
 from tests.studio import DEMO_CHECKPOINT, DEMO_MODELS
 
 BUDGET = 2**30

@@ -19,8 +19,14 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from demo.standard_architectures import ARCHITECTURES, TINY, Architecture, TextEncoder
-from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
-from gpu_runner.open_clip import transformers_to_open_clip
+from gpu_runner.models.conversion.ldm_keys import (
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
+from gpu_runner.models.conversion.open_clip_keys import transformers_to_open_clip
 
 PATTERN = 2**20  # numbers that are repeated: making new ones for billions of weights takes minutes
 SPREAD = 0.02

@@ -14,11 +14,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would 
 import torch
 import uvicorn
 
-from gpu_runner import devices, interpreter, logs
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.server import Door
 from gpu_runner.serving import Server, configuration
+
+from . import interpreter, logs
+from .models import devices
 
 CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
 

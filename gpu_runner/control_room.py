@@ -14,9 +14,9 @@ from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
 from gpu_runner.controlnet.units import Controls, Unit, Units
-from gpu_runner.controlnet_loading import check_family
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
+from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
@@ -24,7 +24,7 @@ from gpu_runner.protocol.preprocessor_catalog import Module, find
 from .imaging import images, masks
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedControlNet, ModelStore
+    from gpu_runner.models.store import LoadedControlNet, ModelStore
     from gpu_runner.protocol import RunOrder
     from gpu_runner.tasks import Pass, Plan
 

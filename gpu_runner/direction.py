@@ -14,7 +14,7 @@ from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
 
 TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
 

@@ -21,7 +21,7 @@ from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.finishing import Finished, finish
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.imaging.nsfw import Unfit
-from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
+from gpu_runner.models.store import LoadedCheckpoint, ModelStore, ModelUnavailable
 from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
@@ -32,8 +32,9 @@ from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
 
-from . import cpu_threads, devices, interpreter, logs
+from . import cpu_threads, interpreter, logs
 from .imaging import images
+from .models import devices
 from .networks import batched_calls
 from .networks.diffusion.vae import Projection
 

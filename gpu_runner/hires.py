@@ -15,7 +15,7 @@ from gpu_runner.walking import LATENT_SCALE
 from .imaging import images
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
     from gpu_runner.networks.loaded import LoadedUpscaler
 
 Size = tuple[int, int]

@@ -15,7 +15,7 @@ from .imaging import masks
 
 if TYPE_CHECKING:
     from gpu_runner.canvas import Canvas
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
     from gpu_runner.protocol.generation_request import Inpaint
     from gpu_runner.samplers.noise import NoiseStream
 

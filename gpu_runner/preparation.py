@@ -10,7 +10,7 @@ from gpu_runner.control_room import Beginning, ControlRoom
 from gpu_runner.enlarging import EnlargingPlan
 from gpu_runner.face_restoration import Restoration
 from gpu_runner.imaging.nsfw import Check
-from gpu_runner.model_sets import Models
+from gpu_runner.models.request_models import Models
 from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
 from gpu_runner.protocol.errors import BadOrder
@@ -25,7 +25,7 @@ from .imaging import images
 from .protocol import sampler_catalog, upscaler_catalog
 
 if TYPE_CHECKING:
-    from gpu_runner.models import ModelStore
+    from gpu_runner.models.store import ModelStore
     from gpu_runner.networks.loaded import LoadedUpscaler
 
 

@@ -21,7 +21,7 @@ from gpu_runner.tasks import Drawn, Task
 from gpu_runner.walking import Brake
 
 if TYPE_CHECKING:
-    from gpu_runner.models import ModelStore
+    from gpu_runner.models.store import ModelStore
     from gpu_runner.networks.onnx_model import OnnxModel
     from gpu_runner.protocol import RunOrder
 

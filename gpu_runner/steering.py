@@ -18,7 +18,7 @@ from gpu_runner.protocol.generation_request import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
 
 SOFT = 0.825  # each layer further from the middle has this share of the next one's weight
 OTHER_NOISE = 0x5EED  # a reference under the picture's own noise would be taken for the picture

@@ -33,8 +33,8 @@ from .imaging import images
 from .protocol import sampler_catalog
 
 if TYPE_CHECKING:
-    from gpu_runner.model_sets import Models
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.request_models import Models
+    from gpu_runner.models.store import LoadedCheckpoint
     from gpu_runner.networks.loaded import LoadedUpscaler
 
 

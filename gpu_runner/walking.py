@@ -24,7 +24,7 @@ from gpu_runner.steering import Steering, acting_at
 from .protocol import sampler_catalog
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
 
 Answer = Tensor | Apart
 CFGPP_SHARE = 12.5  # the scale at which CFG++ is guided by all of the text

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Event, Failed, GenerationRequest, ModelFile, Picture, RunOrder
 from gpu_runner.protocol import Image as ImageEvent
 

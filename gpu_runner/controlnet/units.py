@@ -17,7 +17,7 @@ from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import Module
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedControlNet
+    from gpu_runner.models.store import LoadedControlNet
 
 HIDDEN = -1.0  # what inpainting ControlNets are shown where they are to draw
 MASKED = 127

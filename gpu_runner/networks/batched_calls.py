@@ -17,7 +17,7 @@ from .operations import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk,
 from .text import text_encoder
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
     from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.lora_names import Target, targets
+from gpu_runner.models.lora.key_names import Target, targets
 from gpu_runner.networks.text.tokenizer import ClipTokenizer
 from gpu_runner.protocol.errors import NotANumber
 

@@ -13,7 +13,7 @@ from gpu_runner.networks.diffusion.guidance import Question
 from .conditioning import Wording
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint, LoadedControlNet
+    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
     from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 

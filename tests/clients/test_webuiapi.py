@@ -5,7 +5,7 @@ import threading
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.shelf import Item
+from gpu_runner.models.memory_budget import Item
 from models_registry.models import Kind, ModelFile
 from tests.gpu_runner import face_files
 from tests.judge import judge

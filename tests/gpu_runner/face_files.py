@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gpu_runner.models.loaders.spandrel import spandrel
 from gpu_runner.networks.loaded import LoadedFaceRestorer
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import ModelFile
-from gpu_runner.spandrel_loading import spandrel
 from tests.studio import DEMO_MODELS, demo_file
 
 GFPGAN = spandrel.architectures.GFPGAN.GFPGAN

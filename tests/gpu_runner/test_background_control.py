@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.preparation import prepare
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit

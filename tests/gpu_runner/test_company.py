@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DenoiseAsk
 from gpu_runner.protocol import Done, ModelFile, Picture, sampler_catalog

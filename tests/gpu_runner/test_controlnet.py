@@ -14,7 +14,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from PIL import Image, ImageDraw
 
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion import unet
 from gpu_runner.networks.diffusion.controlnet import Push

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore, ModelUnavailable
 from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
 from gpu_runner.networks.diffusion.unet import denoise

@@ -9,7 +9,7 @@ import torch
 
 from gpu_runner import engine as engine_module
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress, sampler_catalog

@@ -10,8 +10,8 @@ from PIL import Image
 from demo import shapes
 from gpu_runner.imaging import images
 from gpu_runner.imaging.face_detection import find
-from gpu_runner.model_files import HashBook
-from gpu_runner.onnx_models import OnnxShelf
+from gpu_runner.models.files import HashBook
+from gpu_runner.models.onnx_store import OnnxShelf
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file

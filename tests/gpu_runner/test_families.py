@@ -8,8 +8,14 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from demo import architecture
-from gpu_runner import configurations
-from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion import config_inference
+from gpu_runner.models.conversion.ldm_keys import (
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 from gpu_runner.protocol.model_detection.safetensors_models import (
     identify,
     identify_file,
@@ -79,7 +85,7 @@ def test_a_standard_checkpoint_gives_its_family_and_configuration(family, config
     found = identify(shapes | {text_encoder: (49408, 768)})
     assert (found.kind, found.family) == ("checkpoint", family)
     assert identify(shapes).family == family, "a bare UNet is known by the width of its cross-attention"
-    inferred = configurations.infer_unet(
+    inferred = config_inference.infer_unet(
         {name.removeprefix(UNET_PREFIX): shape for name, shape in shapes.items()}, family
     )
     assert {key: inferred[key] for key in config} == config
@@ -93,22 +99,22 @@ def test_what_shapes_cannot_tell_comes_from_the_metadata(tiny_checkpoint):
     root, file = tiny_checkpoint
     shapes, metadata = read_safetensors_header(root / file.path)
     assert identify(shapes, metadata).family == "sd15"
-    inferred = configurations.infer(shapes, "sd15", metadata)
+    inferred = config_inference.infer(shapes, "sd15", metadata)
     assert inferred.unet.items() >= architecture.UNET_CONFIG.items()
     assert inferred.vae.items() >= architecture.VAE_CONFIG.items()
     assert inferred.text_encoders[0].config.items() >= architecture.TEXT_ENCODER_CONFIG.items()
-    assert configurations.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
+    assert config_inference.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"unet": 3}', '{"unet": {"act_fn": "gelu"}}'])
 def test_bad_overrides_are_refused(value):
     with pytest.raises(ValueError, match=r"atelier\.config"):
-        configurations.read_overrides({"atelier.config": value})
+        config_inference.read_overrides({"atelier.config": value})
 
 
 def test_a_checkpoint_without_its_parts_is_refused_by_name():
     with pytest.raises(ValueError, match="holds no VAE"):
-        configurations.infer(unet_shapes(SD15_UNET), "sd15", {})
+        config_inference.infer(unet_shapes(SD15_UNET), "sd15", {})
 
 
 def test_prediction_type_is_what_the_file_declares():
@@ -177,7 +183,7 @@ def test_metadata_names_the_family_of_a_lora_of_any_width():
 
 
 def test_a_vae_gives_its_configuration():
-    inferred = configurations.infer_vae(VAE_LDM, "sd15")
+    inferred = config_inference.infer_vae(VAE_LDM, "sd15")
     assert {key: inferred[key] for key in SD_VAE} == SD_VAE
 
 

@@ -13,8 +13,8 @@ import torch
 from gpu_runner import engine as engines
 from gpu_runner import interpreter
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
-from gpu_runner.variations import LoraFile, Variation
+from gpu_runner.models.store import ModelStore
+from gpu_runner.models.variant import LoraFile, Variation
 from tests.studio import DEMO_MODELS, demo_checkpoint, demo_file
 
 NIGHT = Variation(loras=(LoraFile(demo_file("loras/atelier-night.safetensors"), 0.7, 1.0),))

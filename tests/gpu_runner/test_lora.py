@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.protocol import ModelFile
-from gpu_runner.variations import LoraFile, Variation
 from tests.gpu_runner.lora_files import CONV, CROSS_LAYER, LINEAR, TEXT, factors, kohya, noise
 
 

@@ -13,9 +13,9 @@ from demo import shapes
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.imaging.matting import matte
-from gpu_runner.model_files import HashBook
+from gpu_runner.models.files import HashBook
+from gpu_runner.models.onnx_store import OnnxShelf
 from gpu_runner.networks.onnx_model import OnnxModel
-from gpu_runner.onnx_models import OnnxShelf
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.gpu_runner.onnx_files import sigmoid_of_the_first_channel

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from demo.random_models import write_family
-from gpu_runner.models import ModelStore, ModelUnavailable
-from gpu_runner.open_clip import LAYER
+from gpu_runner.models.conversion.open_clip_keys import LAYER
+from gpu_runner.models.store import ModelStore, ModelUnavailable
 from gpu_runner.protocol import ModelFile
 from tests.gpu_runner.tiny import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 

@@ -17,7 +17,7 @@ from PIL import Image
 from gpu_runner.engine import Engine
 from gpu_runner.imaging import nsfw
 from gpu_runner.imaging.nsfw import Check, score, treat
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import NSFW_POLICIES, Nsfw

@@ -12,7 +12,7 @@ from PIL import Image
 
 from demo import architecture
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.diffusion import unet as denoiser
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import Hires, Inpaint, Picture, Upscale

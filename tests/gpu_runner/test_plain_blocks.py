@@ -9,7 +9,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.plain_blocks import PLAIN, PlainAttention, PlainResnet, as_diffusers_has_them, simplified
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut
 from tests.gpu_runner.listening import Listener, order_of

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.canvas import Canvas
-from gpu_runner.model_sets import Models
+from gpu_runner.models.request_models import Models
 from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk, EncodeAsk, TextAsk
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.tasks import Plan, draw

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.networks.loaded import ENCODINGS_KEPT
 from gpu_runner.networks.lru_cache import Recent

@@ -5,7 +5,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 
 from gpu_runner import text_projections
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
 from gpu_runner.networks.diffusion.unet import denoise

@@ -9,7 +9,7 @@ from gpu_runner import upscaling
 from gpu_runner.enlarging import enlarged_size
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
-from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore, ModelUnavailable
 from gpu_runner.protocol.generation_request import Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.protocol.upscaler_catalog import LATENT_MODES

@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 
 from demo.random_models import write_family
 from gpu_runner.engine import Engine
-from gpu_runner.ldm_layout import VAE_PREFIX, from_diffusers, vae_pairs
-from gpu_runner.models import ModelStore, ModelUnavailable
+from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
+from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.networks.conditioning import Wording
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import Refiner
-from gpu_runner.variations import LoraFile, Variation
 from tests.gpu_runner.listening import Listener, order_of
 from tests.gpu_runner.lora_files import LINEAR, TEXT, factors, kohya
 from tests.gpu_runner.tiny import OVERRIDES, random_modules, write_checkpoint

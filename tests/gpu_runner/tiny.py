@@ -11,7 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from demo import architecture
-from gpu_runner.ldm_layout import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion.ldm_keys import (
+    CLIP_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 from gpu_runner.protocol import ModelFile
 
 torch.set_num_threads(1)

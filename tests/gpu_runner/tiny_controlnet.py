@@ -11,7 +11,7 @@ from diffusers import ControlNetModel
 from safetensors.torch import save_file
 
 from demo import architecture
-from gpu_runner.ldm_layout import controlnet_pairs, from_diffusers
+from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, from_diffusers
 from gpu_runner.protocol import ModelFile
 
 SHARED = (

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedControlNet
+    from gpu_runner.models.store import LoadedControlNet
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from .reference_attention import Guest, shared
 from .sdxl_conditioning import added_conditions
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
 
 _TEXTS = CrewTexts()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpu_runner.protocol.errors import NotANumber
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint
+    from gpu_runner.models.store import LoadedCheckpoint
 
 PROJECTION_PATCHES = 8  # a side
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import ModelFile
 
-from .model_files import HashBook, locate
+from .files import HashBook, locate
 
 MOST_HELD = 4
 

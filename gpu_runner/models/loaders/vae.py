@@ -8,14 +8,14 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from gpu_runner import configurations
-from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
-from gpu_runner.ldm_layout import reshaped, to_diffusers, vae_pairs
+from gpu_runner.models.conversion import config_inference
+from gpu_runner.models.conversion.ldm_keys import reshaped, to_diffusers, vae_pairs
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify, name_shapes_below
 
-from .networks.tensor_file import TensorFile
+from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 
 # What diffusers called the attention's parts before it gave all attentions the same names.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -37,8 +37,8 @@ def _load(
     file: TensorFile, prefix: str, is_diffusers: bool, device: torch.device, dtype: torch.dtype
 ) -> AutoencoderKL:
     shapes = name_shapes_below(file.shapes, prefix)
-    infer = configurations.infer_diffusers_vae if is_diffusers else configurations.infer_vae
-    config = infer(shapes, "") | configurations.read_overrides(file.metadata)["vae"]
+    infer = config_inference.infer_diffusers_vae if is_diffusers else config_inference.infer_vae
+    config = infer(shapes, "") | config_inference.read_overrides(file.metadata)["vae"]
     vae = without_weights(lambda: AutoencoderKL(**config))
     own = vae.state_dict()
     state = _as_now(file, prefix, own) if is_diffusers else to_diffusers(file, prefix, vae_pairs(config), own)

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gpu_runner.lora import Share, adapted
+from gpu_runner.models.lora.merge import Share, adapted
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.module_copies import tiling, with_tensors
-from gpu_runner.shelf import Item
-from gpu_runner.variations import Variation, key_of, vae_key
+
+from .memory_budget import Item
+from .variant import Variation, key_of, vae_key
 
 if TYPE_CHECKING:
-    from gpu_runner.models import ModelStore
     from gpu_runner.networks.loaded import LoadedCheckpoint
+
+    from .store import ModelStore
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 

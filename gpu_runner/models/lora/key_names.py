@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from gpu_runner.ldm_layout import unet_pairs
+from gpu_runner.models.conversion.ldm_keys import unet_pairs
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedCheckpoint

@@ -6,9 +6,8 @@ import re
 
 from torch import Tensor
 
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-
-from .networks.tensor_file import TensorFile
 
 TOKEN = re.compile(r"<[^<>]+>")  # diffusers' files name the tensor by the token itself
 

@@ -12,26 +12,26 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from gpu_runner import devices
 from gpu_runner.controlnet.preprocessors import network_registry
-from gpu_runner.embeddings import read_vectors
-from gpu_runner.lora import Lora, read_lora
+from gpu_runner.models.loaders.textual_inversion import read_vectors
+from gpu_runner.models.loaders.vae import load_vae
+from gpu_runner.models.lora.merge import Lora, read_lora
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
 from gpu_runner.networks.module_copies import size_bytes
-from gpu_runner.onnx_models import OnnxShelf
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import LoadedModel, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.shelf import Item, Shelf
-from gpu_runner.vae_loading import load_vae
-from gpu_runner.variations import PLAIN, Variation, vae_key
-from gpu_runner.varying import Varying
 
-from .checkpoint_loading import expected_size, key_of, load_checkpoint
-from .controlnet_loading import load_controlnet
-from .face_restorer_loading import load_face_restorer
-from .model_files import HashBook, locate, open_tensors
-from .networks.tensor_file import TensorFile
-from .upscaler_loading import load_upscaler
+from . import devices
+from .files import HashBook, locate, open_tensors
+from .loaders.checkpoint import expected_size, key_of, load_checkpoint
+from .loaders.controlnet import load_controlnet
+from .loaders.face_restorer import load_face_restorer
+from .loaders.upscaler import load_upscaler
+from .memory_budget import Item, Shelf
+from .onnx_store import OnnxShelf
+from .variant import PLAIN, Variation, vae_key
+from .variant_builder import Varying
 
 __all__ = ["LoadedCheckpoint", "LoadedControlNet", "ModelStore", "ModelUnavailable"]
 

@@ -7,9 +7,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-
-from .networks.tensor_file import TensorFile
 
 
 def _import_spandrel() -> ModuleType:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpu_runner.variations import Variation
+from .variant import Variation
 
 if TYPE_CHECKING:
-    from gpu_runner.models import LoadedCheckpoint, ModelStore
     from gpu_runner.protocol import RunOrder
+
+    from .store import LoadedCheckpoint, ModelStore
 
 
 @dataclass(frozen=True)

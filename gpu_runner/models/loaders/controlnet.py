@@ -6,17 +6,17 @@ import torch
 from diffusers import ControlNetModel
 from torch import nn
 
-from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
-from gpu_runner.configurations import Config
-from gpu_runner.controlnet_config import infer_controlnet, is_ldm
-from gpu_runner.ldm_layout import controlnet_pairs, to_diffusers
+from gpu_runner.models.conversion.config_inference import Config
+from gpu_runner.models.conversion.controlnet_config import infer_controlnet, is_ldm
+from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, to_diffusers
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.networks.module_copies import size_bytes
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
 
-from .networks.tensor_file import TensorFile
+from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 
 
 def load_controlnet(

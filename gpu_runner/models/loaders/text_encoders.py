@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.building import with_weights, without_weights
-from gpu_runner.configurations import TextEncoder
+from gpu_runner.models.conversion.config_inference import TextEncoder
+from gpu_runner.models.conversion.open_clip_keys import open_clip_to_transformers
 from gpu_runner.networks.loaded import TextModel
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.open_clip import open_clip_to_transformers
+
+from .meta_init import with_weights, without_weights
 
 
 @dataclass(frozen=True)

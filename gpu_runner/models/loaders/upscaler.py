@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from gpu_runner.networks.loaded import LoadedUpscaler
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.spandrel_loading import described, size_of
 
-from .networks.tensor_file import TensorFile
+from .spandrel import described, size_of
 
 LARGEST_SCALE = 8
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gpu_runner.lora_deltas import UNSUPPORTED, Parts, is_whole, weight_delta
-from gpu_runner.lora_names import Target, split
 from gpu_runner.networks.module_copies import submodule
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
-from .networks.tensor_file import TensorFile
+from .deltas import UNSUPPORTED, Parts, is_whole, weight_delta
+from .key_names import Target, split
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedCheckpoint

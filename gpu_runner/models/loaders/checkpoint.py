@@ -11,15 +11,14 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
-from gpu_runner import configurations
-from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_weights
-from gpu_runner.configurations import Config
-from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion import config_inference
+from gpu_runner.models.conversion.config_inference import Config
+from gpu_runner.models.conversion.ldm_keys import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import size_bytes
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import simplified
-from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import (
@@ -30,8 +29,9 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.text_projections import remember_texts
 
-from .networks.tensor_file import TensorFile
-from .text_encoder_loading import load_text_encoders
+from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
+from .prediction_type import probed
+from .text_encoders import load_text_encoders
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
 SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
@@ -49,7 +49,7 @@ def load_checkpoint(
     name = asked.path
     family = _drawable_family(file, name)
     try:
-        configs = configurations.infer(file.shapes, family, file.metadata)
+        configs = config_inference.infer(file.shapes, family, file.metadata)
         unet = _unet(file, configs.unet, device, dtype)
         vae = _vae(file, configs.vae, device, vae_dtype(family, dtype))
         text_encoders = load_text_encoders(file, configs.text_encoders, device, dtype)

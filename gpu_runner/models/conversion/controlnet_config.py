@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 
-from gpu_runner.configurations import Config, Level, read_overrides
-from gpu_runner.configurations import _depth as depth_of
-from gpu_runner.configurations import _levels as levels_of
-from gpu_runner.configurations import _shape_of as shape_of
-from gpu_runner.configurations import _size_conditioning as size_conditioning
 from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
+
+from .config_inference import Config, Level, read_overrides
+from .config_inference import _depth as depth_of
+from .config_inference import _levels as levels_of
+from .config_inference import _shape_of as shape_of
+from .config_inference import _size_conditioning as size_conditioning
 
 HINT = "controlnet_cond_embedding"
 

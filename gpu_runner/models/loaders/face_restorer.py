@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from gpu_runner.networks.loaded import LoadedFaceRestorer
+from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.spandrel_loading import described, size_of
 
-from .networks.tensor_file import TensorFile
+from .spandrel import described, size_of
 
 ARCHITECTURE = "GFPGAN"
 
