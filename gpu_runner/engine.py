@@ -25,12 +25,12 @@ from gpu_runner.models.store import LoadedCheckpoint, ModelStore, ModelUnavailab
 from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
-from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.protocol.errors import BadOrder, NotANumber
 from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
-from gpu_runner.tasks import Drawn
+from gpu_runner.tasks.generation import Drawn
+from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
 from . import cpu_threads, interpreter, logs
 from .imaging import images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpu_runner.imaging.nsfw import Check, Verdict
-from gpu_runner.tasks import Drawn
+from gpu_runner.tasks.generation import Drawn
 
 from .imaging import images
 

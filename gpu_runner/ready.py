@@ -17,8 +17,8 @@ from gpu_runner.imaging.matting import matte
 from gpu_runner.networks.operations import Ask
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.preprocessor_catalog import find
-from gpu_runner.tasks import Drawn, Task
-from gpu_runner.walking import Brake
+from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.tasks.generation import Drawn, Task
 
 if TYPE_CHECKING:
     from gpu_runner.models.store import ModelStore

@@ -9,7 +9,7 @@ from torch import Tensor
 from gpu_runner.networks.operations import DenoiseAsk
 
 if TYPE_CHECKING:
-    from gpu_runner.walking import Answer, Script, Way
+    from gpu_runner.tasks.denoising_loop import Answer, Script, Way
 
 TRAINING_STEPS = 1000
 

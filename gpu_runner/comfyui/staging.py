@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gpu_runner import background
-from gpu_runner.canvas import Canvas, compose
 from gpu_runner.controlnet.preprocessors import registry
 from gpu_runner.controlnet.preprocessors.resize import fit, perfect_resolution
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
-from gpu_runner.order_pictures import opened, read_sources
 from gpu_runner.protocol import GenerationRequest, RunOrder
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.workflows.node_names import DRAWN_MODULES
+from gpu_runner.tasks import change_background
+from gpu_runner.tasks.init_image import Canvas, compose
+from gpu_runner.tasks.preparation.input_images import opened, read_sources
 
 LATENT_PIXEL = 8
 
@@ -67,8 +67,8 @@ def _backdrops(order: RunOrder) -> list[Canvas | None]:
     made: dict[str, Canvas] = {}
     for picture in request.init_images:
         if picture.sha256 not in made:
-            product = background.cut_out(opened(order, picture), mask, part, request.background, None)
-            made[picture.sha256] = background.canvas(request, part, product)
+            product = change_background.cut_out(opened(order, picture), mask, part, request.background, None)
+            made[picture.sha256] = change_background.canvas(request, part, product)
     return [made[picture.sha256] for picture in request.init_images]
 
 

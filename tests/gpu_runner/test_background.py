@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner import background
-from gpu_runner.background import Product, canvas, cut_out, drawing_request, expanded
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Picture
+from gpu_runner.tasks import change_background
+from gpu_runner.tasks.change_background import Product, canvas, cut_out, drawing_request, expanded
 
 NOBODY = Picture(sha256="0" * 64)
 
@@ -192,4 +192,4 @@ def test_a_request_with_half_of_the_task_is_none(fields):
     whole = request().model_dump()
     with pytest.raises(ValueError, match=r"init image|background"):
         GenerationRequest(**(whole | fields))
-    assert background.drawing_request(request())
+    assert change_background.drawing_request(request())

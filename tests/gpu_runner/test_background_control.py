@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.preparation import prepare
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit
+from gpu_runner.tasks.preparation.prepare import prepare
 from tests.gpu_runner.listening import Listener
 from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 

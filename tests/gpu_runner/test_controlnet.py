@@ -23,8 +23,8 @@ from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.steering import Steering, scales
-from gpu_runner.walking import Script, Way
+from gpu_runner.tasks.control_schedule import Steering, scales
+from gpu_runner.tasks.denoising_loop import Script, Way
 from tests.gpu_runner.listening import Listener, pixels_of
 from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
@@ -225,7 +225,7 @@ def test_control_mode_leaves_the_negative_rows_alone(atelier, monkeypatch):
 
 def ready(atelier, asked, **fields):
     """The unit as the engine has it before its first step."""
-    from gpu_runner.preparation import prepare
+    from gpu_runner.tasks.preparation.prepare import prepare
 
     return prepare(atelier.store, atelier.order(asked, **fields)).plan.first.units_of(0)[0]
 
@@ -424,7 +424,7 @@ def test_the_mask_of_another_module_is_the_map_itself(atelier):
 
 
 def test_the_high_resolution_pass_has_a_map_of_its_own_size(atelier):
-    from gpu_runner.preparation import prepare
+    from gpu_runner.tasks.preparation.prepare import prepare
 
     order = atelier.order(unit(module="canny"), hires=Hires(width=128, height=128))
     prepared = prepare(atelier.store, order)

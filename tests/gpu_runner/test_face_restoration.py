@@ -13,10 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner import face_restoration
-from gpu_runner.canvas import Canvas, Overlay
 from gpu_runner.engine import Engine
-from gpu_runner.face_restoration import Restoration
 from gpu_runner.imaging import face_detection, images
 from gpu_runner.models.memory_budget import Item
 from gpu_runner.models.request_models import Models
@@ -27,8 +24,11 @@ from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
 from gpu_runner.protocol.errors import NotANumber
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
-from gpu_runner.tasks import Plan
-from gpu_runner.walking import Brake
+from gpu_runner.tasks import face_restoration
+from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.tasks.face_restoration import Restoration
+from gpu_runner.tasks.generation import Plan
+from gpu_runner.tasks.init_image import Canvas, Overlay
 from tests.gpu_runner import face_files, upscaler_files
 from tests.gpu_runner.face_files import FACE, YUNET, changed, painter, photograph, two_of_her, write_painter
 from tests.gpu_runner.listening import Listener, order_of, png

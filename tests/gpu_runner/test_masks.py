@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from gpu_runner.canvas import Source, compose
 from gpu_runner.imaging import masks
 from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, Picture
-from gpu_runner.upscaling import resize_by_itself, run_by_itself
+from gpu_runner.tasks.init_image import Source, compose
+from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
 
 MASK = Picture(sha256="1" * 64)
 INIT = Picture(sha256="0" * 64)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner.canvas import Canvas
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk, EncodeAsk, TextAsk
 from gpu_runner.protocol import GenerationRequest, Picture
-from gpu_runner.tasks import Plan, draw
-from gpu_runner.walking import Brake
+from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.tasks.generation import Plan, draw
+from gpu_runner.tasks.init_image import Canvas
 
 INIT = Picture(sha256="0" * 64)
 

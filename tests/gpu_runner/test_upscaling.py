@@ -5,15 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner import upscaling
-from gpu_runner.enlarging import enlarged_size
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.models.store import ModelStore, ModelUnavailable
 from gpu_runner.protocol.generation_request import Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.protocol.upscaler_catalog import LATENT_MODES
-from gpu_runner.upscaling import enlarge, interpolate, run_once, tiles
+from gpu_runner.tasks import tiled_upscaling
+from gpu_runner.tasks.image_tasks import enlarged_size
+from gpu_runner.tasks.tiled_upscaling import enlarge, interpolate, run_once, tiles
 from tests.gpu_runner import upscaler_files
 from tests.gpu_runner.upscaler_files import write
 
@@ -61,7 +61,7 @@ def test_tiles_leave_no_seams(store, tmp_path, monkeypatch):
     picture = noise(150, 90)
     whole, sizes = answered(run_once(model, picture))
     assert sizes == [(90, 150)]
-    monkeypatch.setattr(upscaling, "TILE", 64)
+    monkeypatch.setattr(tiled_upscaling, "TILE", 64)
     tiled, sizes = answered(run_once(model, picture))
     assert set(sizes) == {(64, 64)}
     difference = np.abs(np.asarray(whole, dtype=int) - np.asarray(tiled, dtype=int))

@@ -8,7 +8,7 @@ from gpu_runner.protocol import GenerationRequest, Hires, Picture, sampler_catal
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
-from gpu_runner.walking import Way
+from gpu_runner.tasks.denoising_loop import Way
 from jobs.cost import estimate, planned_steps, settled
 
 FROM_A_PICTURE = {"task": "img2img", "init_images": (Picture(sha256="0" * 64),), "strength": 0.6}

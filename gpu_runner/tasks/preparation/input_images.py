@@ -7,12 +7,11 @@ import binascii
 
 from PIL import Image
 
-from gpu_runner.canvas import Source
+from gpu_runner.imaging import images
 from gpu_runner.protocol import RunOrder
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import Picture
-
-from .imaging import images
+from gpu_runner.tasks.init_image import Source
 
 
 def read_sources(order: RunOrder) -> list[Source]:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from gpu_runner.canvas import Source
-from gpu_runner.face_restoration import Patches, Restoration
+from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture, Size
 from gpu_runner.networks.operations import Aside, Ask
 from gpu_runner.protocol.upscaler_catalog import NONE
-from gpu_runner.tasks import Drawn, Task
-from gpu_runner.upscaling import MOST_PIXELS, enlarge, run_by_itself
-from gpu_runner.walking import Brake
 
-from .imaging import images
+from .denoising_loop import Brake
+from .face_restoration import Patches, Restoration
+from .generation import Drawn, Task
+from .init_image import Source
+from .tiled_upscaling import MOST_PIXELS, enlarge, run_by_itself
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedUpscaler

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
-
-from .imaging import color_correction, images, masks
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,27 +10,26 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
-from gpu_runner.canvas import Canvas, Source, compose
+from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import Controls, Unit, Units
-from gpu_runner.direction import Direction, directed, wording_of
-from gpu_runner.face_restoration import Patches, Restoration
-from gpu_runner.inpainting import Keeping
+from gpu_runner.imaging import images
 from gpu_runner.networks.conditioning import Wording
 from gpu_runner.networks.operations import Aside, Ask, DecodeAsk, EncodeAsk
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import Words
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.refining import Handover
 from gpu_runner.samplers.noise import NoiseStream
-from gpu_runner.steering import Steering, steer
-from gpu_runner.walking import LATENT_SCALE, Brake, Script, Way, walk
 
-from . import hires, inpainting, upscaling
-from .controlnet import postprocessing
-from .imaging import images
-from .protocol import sampler_catalog
+from . import hires, inpainting, tiled_upscaling
+from .control_schedule import Steering, steer
+from .denoising_loop import LATENT_SCALE, Brake, Script, Way, walk
+from .face_restoration import Patches, Restoration
+from .guidance_schedule import Direction, directed, wording_of
+from .init_image import Canvas, Source, compose
+from .inpainting import Keeping
 
 if TYPE_CHECKING:
     from gpu_runner.models.request_models import Models
@@ -176,7 +175,7 @@ def _canvas(plan: Plan, index: int) -> Generator[Ask, Any, Canvas | None]:
     if not plan.sources:
         return None
     source = plan.sources[index if len(plan.sources) > 1 else 0]
-    return (yield from compose(plan.request, source, partial(upscaling.resize, plan.upscaler)))
+    return (yield from compose(plan.request, source, partial(tiled_upscaling.resize, plan.upscaler)))
 
 
 def _first_pass(walked: Pass, canvas: Canvas | None, index: int, brake: Brake) -> Generator[Ask, Any, Tensor]:
@@ -220,7 +219,7 @@ def _encoded(walked: Pass, canvas: Canvas) -> Generator[Ask, Any, Tensor]:
         width, height = walked.request.width, walked.request.height
         mode = latent_mode("Latent")
         assert mode is not None
-        latent = upscaling.interpolate(latent, mode, width // LATENT_SCALE, height // LATENT_SCALE)
+        latent = tiled_upscaling.interpolate(latent, mode, width // LATENT_SCALE, height // LATENT_SCALE)
     return latent
 
 

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gpu_runner.canvas import Canvas, Source
 from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
 from gpu_runner.controlnet.units import Controls, Unit, Units
+from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
 from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
-
-from .imaging import images, masks
+from gpu_runner.tasks.init_image import Canvas, Source
 
 if TYPE_CHECKING:
     from gpu_runner.models.store import LoadedControlNet, ModelStore
     from gpu_runner.protocol import RunOrder
-    from gpu_runner.tasks import Pass, Plan
+    from gpu_runner.tasks.generation import Pass, Plan
 
 
 @dataclass(frozen=True)

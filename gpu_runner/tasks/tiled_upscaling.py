@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from gpu_runner.canvas import Resize
+from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.networks.operations import Ask, UpscaleAsk
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
-from .imaging import images
+from .init_image import Resize
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedUpscaler

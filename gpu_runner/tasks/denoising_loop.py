@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gpu_runner.direction import Direction
-from gpu_runner.inpainting import Keeping
 from gpu_runner.networks.diffusion.guidance import Apart, Guidance, Question
 from gpu_runner.networks.operations import Ask, DenoiseAsk
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import evaluations, sigmas_of
 from gpu_runner.refining import Handover
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
-from gpu_runner.steering import Steering, acting_at
 
-from .protocol import sampler_catalog
+from .control_schedule import Steering, acting_at
+from .guidance_schedule import Direction
+from .inpainting import Keeping
 
 if TYPE_CHECKING:
     from gpu_runner.models.store import LoadedCheckpoint

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from gpu_runner.imaging import images
 from gpu_runner.networks.operations import Ask, DecodeAsk, EncodeAsk
 from gpu_runner.protocol.upscaler_catalog import LatentMode
-from gpu_runner.upscaling import enlarge, interpolate
-from gpu_runner.walking import LATENT_SCALE
 
-from .imaging import images
+from .denoising_loop import LATENT_SCALE
+from .tiled_upscaling import enlarge, interpolate
 
 if TYPE_CHECKING:
     from gpu_runner.models.store import LoadedCheckpoint

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
+from gpu_runner.imaging import images
 from gpu_runner.imaging.face_alignment import Alignment
 from gpu_runner.imaging.face_detection import find
 from gpu_runner.networks.operations import Aside, Ask, FaceAsk
-
-from .imaging import images
 
 if TYPE_CHECKING:
     from gpu_runner.networks.loaded import LoadedFaceRestorer

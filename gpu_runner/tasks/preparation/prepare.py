@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpu_runner.canvas import Canvas, Source, compose
-from gpu_runner.control_room import Beginning, ControlRoom
-from gpu_runner.enlarging import EnlargingPlan
-from gpu_runner.face_restoration import Restoration
+from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import Check
 from gpu_runner.models.request_models import Models
-from gpu_runner.order_pictures import opened, read_sources
-from gpu_runner.protocol import GenerationRequest, RunOrder
+from gpu_runner.protocol import GenerationRequest, RunOrder, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from gpu_runner.protocol.prompt.composition import TooManyWords
 from gpu_runner.ready import ReadyPlan, control_map, cut_out
-from gpu_runner.tasks import Plan
-from gpu_runner.upscaling import resize_by_itself, run_by_itself
+from gpu_runner.tasks import change_background
+from gpu_runner.tasks.face_restoration import Restoration
+from gpu_runner.tasks.generation import Plan
+from gpu_runner.tasks.image_tasks import EnlargingPlan
+from gpu_runner.tasks.init_image import Canvas, Source, compose
+from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
 
-from . import background
-from .imaging import images
-from .protocol import sampler_catalog, upscaler_catalog
+from .control_units import Beginning, ControlRoom
+from .input_images import opened, read_sources
 
 if TYPE_CHECKING:
     from gpu_runner.models.store import ModelStore
@@ -75,7 +74,7 @@ def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> An
         return _cut_out(store, order, order.request.cut_out, sources)
     if order.request.task == "control_map":
         return ReadyPlan(tuple(control_map(store, order, source.picture) for source in sources))
-    request = background.drawing_request(order.request)
+    request = change_background.drawing_request(order.request)
     if request.upscale is not None:
         first, second = (
             _upscaler(store, order, name) for name in (request.upscale.upscaler, request.upscale.upscaler_2)
@@ -117,8 +116,8 @@ def _backdrops(store: ModelStore, order: RunOrder, part: ChangeBackground) -> tu
         matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
     made = {}
     for picture in set(request.init_images):
-        product = background.cut_out(opened(order, picture), mask, part, request.background, matting)
-        made[picture] = background.canvas(request, part, product)
+        product = change_background.cut_out(opened(order, picture), mask, part, request.background, matting)
+        made[picture] = change_background.canvas(request, part, product)
     return tuple(made[picture] for picture in request.init_images)
 
 

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from gpu_runner.canvas import Canvas, Overlay
+from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import BadPicture, ResizeMode, Size
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
 
-from .imaging import images, masks
+from .init_image import Canvas, Overlay
 
 if TYPE_CHECKING:
     from gpu_runner.networks.onnx_model import OnnxModel
