@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from bench.report import Row
 from bench.switching import Library
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.protocol import Done, ModelFile, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
 from tests.gpu_runner.listening import Listener, order_of

@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 
 from bench.report import Row
 from demo.random_models import write_family
-from gpu_runner import interpreter
-from gpu_runner.engine import Engine
+from gpu_runner.engine import gc_tuning
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
@@ -104,7 +104,7 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
         is_demo = uses or dice.random() < 0.5
         store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variation(loras=uses))
 
-    collections = interpreter.FullCollections()
+    collections = gc_tuning.FullCollections()
 
     def resident() -> int:
         collections.run()  # as a runner does that has a second without work
@@ -162,7 +162,7 @@ def longest_pauses(library: Library) -> tuple[float, float]:
 
 
 def measure() -> list[Row]:
-    interpreter.keep_what_is_there()  # as a runner does
+    gc_tuning.keep_what_is_there()  # as a runner does
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Event, Failed, GenerationRequest, ModelFile, Picture, RunOrder
 from gpu_runner.protocol import Image as ImageEvent

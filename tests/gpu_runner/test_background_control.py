@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit

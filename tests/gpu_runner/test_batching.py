@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gpu_runner.batching import CPU_LIMITS, PATIENCE, Limits, choose
+from gpu_runner.engine.batching import CPU_LIMITS, PATIENCE, Limits, choose
 from gpu_runner.networks.conditioning import Conditioning, Wording
 from gpu_runner.networks.diffusion.guidance import Guidance, Question
 from gpu_runner.networks.operations import Ask, DecodeAsk, DenoiseAsk, TextAsk

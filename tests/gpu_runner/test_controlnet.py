@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 from PIL import Image, ImageDraw
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion import unet

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_runner import engine as engine_module
-from gpu_runner.engine import Engine
+from gpu_runner.engine import engine as engine_module
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk

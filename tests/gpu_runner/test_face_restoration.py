@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import face_detection, images
 from gpu_runner.models.memory_budget import Item
 from gpu_runner.models.request_models import Models

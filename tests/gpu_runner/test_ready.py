@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from demo.random_models import write_family
-from gpu_runner.engine import Engine
+from gpu_runner.engine.engine import Engine
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.store import ModelStore, ModelUnavailable
 from gpu_runner.models.variant import LoraFile, Variation

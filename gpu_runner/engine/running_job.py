@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpu_runner import logs
-from gpu_runner.finishing import Finished
 from gpu_runner.networks.operations import Ask
 from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunOrder
 from gpu_runner.tasks.denoising_loop import Brake
 from gpu_runner.tasks.generation import Task
 from gpu_runner.tasks.preparation.prepare import Prepared
+
+from .finalize import Finished
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import Check, Verdict
 from gpu_runner.tasks.generation import Drawn
-
-from .imaging import images
 
 
 @dataclass(frozen=True)

@@ -17,26 +17,27 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
-from gpu_runner.finishing import Finished, finish
+from gpu_runner import logs
+from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.imaging.nsfw import Unfit
+from gpu_runner.models import devices
 from gpu_runner.models.store import LoadedCheckpoint, ModelStore, ModelUnavailable
+from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import Apart
+from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.protocol.errors import BadOrder, NotANumber
 from gpu_runner.reporting import Report
-from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks.generation import Drawn
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
-from . import cpu_threads, interpreter, logs
-from .imaging import images
-from .models import devices
-from .networks import batched_calls
-from .networks.diffusion.vae import Projection
+from . import cpu_threads, gc_tuning
+from .batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
+from .finalize import Finished, finish
+from .running_job import OnEvent, Picture, Run
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Engine:
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
         self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
-        self._collections = interpreter.FullCollections()
+        self._collections = gc_tuning.FullCollections()
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
@@ -146,7 +147,7 @@ class Engine:
     # The engine's thread.
 
     def _live(self) -> None:
-        interpreter.hand_over_quickly()
+        gc_tuning.hand_over_quickly()
         cpu_threads.share_among(self._cpu_threads)
         try:
             with torch.inference_mode():
