@@ -16,8 +16,8 @@ import uvicorn
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.server import Door
-from gpu_runner.serving import Server, configuration
+from gpu_runner.server.app import Door
+from gpu_runner.server.uvicorn_server import Server, configuration
 
 from . import logs
 from .engine import gc_tuning

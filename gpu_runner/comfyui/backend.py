@@ -11,8 +11,8 @@ from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
 from gpu_runner.comfyui.drawing import Drawing
 from gpu_runner.comfyui.inventory import Watch
 from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunOrder
-from gpu_runner.reporting import Report
-from gpu_runner.server import OnEvent
+from gpu_runner.server.app import OnEvent
+from gpu_runner.server.status_report import Report
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Workflow, WorkflowProblems
 from gpu_runner.protocol.workflows import server_check
-from gpu_runner.server import Door, read
+from gpu_runner.server.app import Door, read
 
 MOST_PROBLEMS = 50
 

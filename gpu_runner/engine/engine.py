@@ -30,7 +30,7 @@ from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
 from gpu_runner.protocol.errors import BadOrder, NotANumber
-from gpu_runner.reporting import Report
+from gpu_runner.server.status_report import Report
 from gpu_runner.tasks.generation import Drawn
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 

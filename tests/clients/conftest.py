@@ -18,7 +18,7 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from gpu_runner.server import Door
+from gpu_runner.server.app import Door
 from jobs.dispatch import claim_next
 from jobs.models import Runner
 from jobs.tasks import run_job

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gpu_runner.protocol import EVENT, Accepted, Done, Image, Progress, RunnerStatus
-from gpu_runner.server import MAX_BODY_BYTES
+from gpu_runner.server.app import MAX_BODY_BYTES
 from tests.gpu_runner.listening import order_of, picture_file
 
 ROOT = Path(__file__).parents[2]

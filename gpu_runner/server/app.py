@@ -26,7 +26,8 @@ from gpu_runner.protocol import (
     RunnerStatus,
     RunOrder,
 )
-from gpu_runner.reporting import Report
+
+from .status_report import Report
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 READ_AT_ONCE_BYTES = 64 * 1024  # in less time than it takes to hand it to a thread
