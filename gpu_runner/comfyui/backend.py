@@ -8,11 +8,12 @@ import threading
 from typing import Literal
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
-from gpu_runner.comfyui.drawing import Drawing
 from gpu_runner.comfyui.inventory import Watch
 from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunOrder
 from gpu_runner.server.app import OnEvent
 from gpu_runner.server.status_report import Report
+
+from .job import Drawing
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import time
 
 import uvicorn
 
+from gpu_runner.comfyui.app import ComfyDoor
 from gpu_runner.comfyui.backend import ComfyBackend
-from gpu_runner.comfyui.door import ComfyDoor
 from tests.comfyui_double import Double
 from tests.fake_runner import TOKEN
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, NotThere, Rejected, Silent
-from gpu_runner.comfyui.ear import Ear, Heard
 from gpu_runner.protocol.workflows.graph_builder import Graph
+
+from .progress_socket import Ear, Heard
 
 log = logging.getLogger(__name__)
 

@@ -19,13 +19,8 @@ from typing import Any, Literal
 from PIL import Image as PILImage
 
 from gpu_runner import logs
-from gpu_runner.comfyui import filled, staging
 from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
-from gpu_runner.comfyui.ear import Ear
-from gpu_runner.comfyui.filled import Lacking, Sent
 from gpu_runner.comfyui.inventory import Stock
-from gpu_runner.comfyui.prompt_run import Broke, Cancelled, Lost, NotQueued, Outcome, PromptRun
-from gpu_runner.comfyui.staging import Stage
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.protocol import (
@@ -41,6 +36,13 @@ from gpu_runner.protocol import (
 )
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.workflows.graph_builder import counted_steps
+
+from . import graph as filled
+from . import input_images
+from .graph import Lacking, Sent
+from .input_images import Stage
+from .progress_socket import Ear
+from .prompt_execution import Broke, Cancelled, Lost, NotQueued, Outcome, PromptRun
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class Drawing:
         if not self.stock().nodes:
             raise NotQueued("nothing is known of the server yet")
         workflow = filled.check(self.order, self.stock())
-        stages = staging.stages(self.order)
+        stages = input_images.stages(self.order)
         sent = [self._send(stage) for stage in stages]
         ear.start()
         for index in range(self.order.request.num_images):
