@@ -27,7 +27,7 @@ from .completion import completed
 from .idempotency import Idempotency
 from .model_files import Resolution, resolve_all
 from .models import Backend, Job, Lane, request_as_json
-from .storage_targets.models import StorageTarget
+from .models.storage_target import StorageTarget
 
 PREVIEWS_FOR_OPS = (
     10  # steps between two, where a dialect's clients are shown none: ops watch jobs in the console

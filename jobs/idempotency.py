@@ -7,13 +7,11 @@ import re
 import uuid
 from dataclasses import dataclass, replace
 
-from django.db import models
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from access.models import BusinessSource
+from jobs.models.idempotency_key import IdempotencyKey
 
 from .errors import BadIdempotencyKey, IdempotencyConflict
 
@@ -33,25 +31,6 @@ class Idempotency:
         if index == 0:
             return self
         return replace(self, key=hashlib.sha256(f"{self.key}\n{index}".encode()).hexdigest())
-
-
-class IdempotencyKey(models.Model):
-    source = models.ForeignKey("access.BusinessSource", on_delete=models.CASCADE, related_name="+")
-    dialect = models.CharField(max_length=32)
-    key = models.CharField(max_length=200)
-    fingerprint = models.CharField(max_length=64)
-    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="idempotency_keys")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        verbose_name = gettext_lazy("idempotency key")
-        verbose_name_plural = gettext_lazy("idempotency keys")
-        constraints = [
-            models.UniqueConstraint(fields=["source", "dialect", "key"], name="one_job_per_idempotency_key")
-        ]
-
-    def __str__(self) -> str:
-        return self.key
 
 
 def read(request: HttpRequest, content: bytes | None = None) -> Idempotency | None:

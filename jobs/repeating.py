@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from .admission import Submission, admit
-from .callbacks.models import Callback
 from .callbacks.outbox import CallbackRequest
 from .models import Backend, Job, Lane, State
+from .models.callback import Callback
 
 RETRIED = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED})
 

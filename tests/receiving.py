@@ -7,8 +7,8 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from jobs.callbacks.delivery import deliver
-from jobs.callbacks.models import Callback, CallbackAttempt, CallbackState
 from jobs.callbacks.registry import CallbackPolicy, by_code
+from jobs.models.callback import Callback, CallbackAttempt, CallbackState
 from tests.web_server import answer
 
 YES = answer(200, b'{"code": "200"}')

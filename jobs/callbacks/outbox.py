@@ -18,11 +18,11 @@ from django_q.models import OrmQ
 
 from access.models import BusinessSource
 from jobs.errors import Refused
+from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.connections import check_target
 from jobs.outbound.policy import Policy
 from jobs.packages import package
 
-from .models import Callback, CallbackState
 from .registry import policy_for
 
 OVERDUE = timedelta(minutes=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.outbound.calls import Answer
 
 if TYPE_CHECKING:
-    from .models import Callback
+    from jobs.models.callback import Callback
 
 
 @dataclass(frozen=True)

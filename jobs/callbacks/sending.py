@@ -15,9 +15,10 @@ from threading import Condition
 from django.db import connection
 from django.utils import timezone
 
+from jobs.models.callback import Callback
+
 from . import outbox
 from .delivery import deliver
-from .models import Callback
 
 log = logging.getLogger(__name__)
 

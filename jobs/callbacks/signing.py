@@ -7,8 +7,7 @@ import hmac
 import time
 
 from access.models import CallbackSecret
-
-from .models import Callback
+from jobs.models.callback import Callback
 
 ID = "X-Atelier-Callback-Id"
 TIMESTAMP = "X-Atelier-Timestamp"

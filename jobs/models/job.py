@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol import GenerationRequest
-from jobs.storage_targets.models import StorageTarget
 
-from .pictures import Output, OutputKind
+from .images import Output, OutputKind
 from .runner import Backend, Runner
+from .storage_target import StorageTarget
 
 
 class State(models.TextChoices):

@@ -15,8 +15,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from jobs.models import InputPicture, Job
-
-from .models import JobInput
+from jobs.models.archive import JobInput
 
 UNTOUCHED_FOR = timedelta(hours=1)  # longer than a request takes from its pictures to its job
 

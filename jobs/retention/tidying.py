@@ -19,12 +19,12 @@ from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
 from jobs import pictures
-from jobs.callbacks.models import CallbackState
 from jobs.models import TERMINAL, InputPicture, Job, Output
+from jobs.models.archive import ArchivedJob, JobInput
+from jobs.models.callback import CallbackState
 
 from . import inputs
 from .archive import archive
-from .models import ArchivedJob, JobInput
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse,
 from jobs.admission import Submission, admit
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane
-from jobs.samples.models import ModelSample
+from jobs.models.model_sample import ModelSample
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
 

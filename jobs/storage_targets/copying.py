@@ -10,9 +10,8 @@ from django.core.files import File
 from django.urls import reverse
 
 from jobs.models import Job, Output
+from jobs.models.storage_target import StorageTarget, Visibility
 from jobs.picture_urls import output_urls
-
-from .models import StorageTarget, Visibility
 
 log = logging.getLogger(__name__)
 

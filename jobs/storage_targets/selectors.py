@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from jobs.errors import Refused
-
-from .models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 
 
 class UnknownTarget(Refused):

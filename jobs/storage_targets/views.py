@@ -11,8 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from jobs.models import Output
-
-from .models import LOCAL, Visibility
+from jobs.models.storage_target import LOCAL, Visibility
 
 A_YEAR_S = 365 * 24 * 3600
 

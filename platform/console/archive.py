@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from console.base import ConsoleAdmin, ReadOnly
 from console.filters import SourceFilter
 from console.keyset import KeysetChangeList
-from jobs.retention.models import ArchivedJob
+from jobs.models.archive import ArchivedJob
 
 
 @admin.register(ArchivedJob)

@@ -19,9 +19,9 @@ from console.base import ConsoleAdmin, ReadOnly
 from console.choices import Choice, OneOf, SourceFilter
 from console.keyset import KeysetChangeList
 from jobs.callbacks import outbox
-from jobs.callbacks.models import Callback, CallbackAttempt, CallbackState
 from jobs.callbacks.registry import dialects
 from jobs.models import Job
+from jobs.models.callback import Callback, CallbackAttempt, CallbackState
 from jobs.searching import search
 
 BADGES = {

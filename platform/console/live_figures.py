@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
 from jobs.board import SEEN_WITHIN
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.models import Job, Lane, Runner, State
+from jobs.models.callback import Callback, CallbackState
 from models_registry.models import ModelFile
 
 LATELY = timedelta(minutes=15)

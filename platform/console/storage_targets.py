@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 
 from console.base import ConsoleAdmin
-from jobs.storage_targets.models import StorageTarget, storage_choices
+from jobs.models.storage_target import StorageTarget, storage_choices
 
 
 class StorageTargetForm(forms.ModelForm):

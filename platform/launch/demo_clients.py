@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from access.models import BusinessSource
-from jobs.storage_targets.models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind, ModelFile
 
 from .demo_data import SOURCE

@@ -22,8 +22,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from jobs.board import SEEN_WITHIN
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.models import Job, Lane, Runner, State
+from jobs.models.callback import Callback, CallbackState
 from telemetry import tallies
 from telemetry.models import Tally
 

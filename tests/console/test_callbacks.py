@@ -4,9 +4,9 @@ from django.contrib.auth.models import User
 from access.models import CallbackSecret
 from jobs.admission import admit
 from jobs.callbacks import registry
-from jobs.callbacks.models import Callback, CallbackAttempt, CallbackState
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.callbacks.registry import CallbackPolicy, by_status
+from jobs.models.callback import Callback, CallbackAttempt, CallbackState
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from access.models import Membership
 from jobs import lifecycle
 from jobs.admission import admit
 from jobs.callbacks import registry
-from jobs.callbacks.models import CallbackState
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.models import Job, Output, Preview, Runner, State
+from jobs.models.callback import CallbackState
 
 
 def page(job, *rest) -> str:

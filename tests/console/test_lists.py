@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from access.models import AccessKey, BusinessSource, Posting
 from jobs.admission import admit
 from jobs.models import Runner
-from jobs.storage_targets.models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind, ModelFile
 
 LISTS = [

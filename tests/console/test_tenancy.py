@@ -18,8 +18,8 @@ from access.models import AccessKey, BusinessSource, Posting
 from console.models import AuditEntry
 from console.roles import ROLES
 from jobs.admission import admit
-from jobs.callbacks.models import Callback
 from jobs.models import ArchivedJob, Job, Output, Preview, Runner, State, StorageTarget
+from jobs.models.callback import Callback
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, WorkflowTemplate
 from tests.fake_runner import png
 

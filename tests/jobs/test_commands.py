@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from jobs import lifecycle
 from jobs.admission import admit
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.models import Job, Runner, State
+from jobs.models.callback import Callback, CallbackState
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,9 @@ from django.test import RequestFactory
 from jobs import idempotency
 from jobs.admission import admit
 from jobs.errors import BadIdempotencyKey, IdempotencyConflict, QueueFull
-from jobs.idempotency import Idempotency, IdempotencyKey
+from jobs.idempotency import Idempotency
 from jobs.models import Job
+from jobs.models.idempotency_key import IdempotencyKey
 
 KEY = Idempotency("key-1", "a" * 64)
 OTHER_BODY = Idempotency("key-1", "b" * 64)

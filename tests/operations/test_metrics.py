@@ -9,8 +9,8 @@ from access.authentication import Denied, authenticate
 from gpu_runner.protocol import Done
 from jobs import lifecycle
 from jobs.admission import admit
-from jobs.callbacks.models import Callback, CallbackAttempt
 from jobs.models import Job, Lane, Runner
+from jobs.models.callback import Callback, CallbackAttempt
 from operations import counting, tasks
 from telemetry import tallies
 from telemetry.models import Mark, Tally

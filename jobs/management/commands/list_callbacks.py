@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.management import choosing
+from jobs.models.callback import Callback, CallbackState
 
 COLUMNS: tuple[str, ...] = (
     "id",

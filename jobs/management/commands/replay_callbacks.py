@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.callbacks import outbox
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.management import choosing
+from jobs.models.callback import Callback, CallbackState
 
 
 class Command(BaseCommand):

@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from console.base import ConsoleAdmin
 from jobs import lifecycle, repeating
 from jobs.callbacks import outbox
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.errors import Refused
 from jobs.models import Job, State
+from jobs.models.callback import Callback, CallbackState
 
 REPLAYED = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 

@@ -15,8 +15,8 @@ from access.models import Posting
 from console.jobs import actions, live
 from console.jobs.words import seconds as seconds_in_words
 from jobs import as_curl, picture_urls
-from jobs.callbacks.models import Callback
 from jobs.models import Job, State, Transition
+from jobs.models.callback import Callback
 
 MOST_REPETITIONS = 20
 

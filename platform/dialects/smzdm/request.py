@@ -16,8 +16,8 @@ from jobs import picture_urls
 from jobs.admission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Lane
+from jobs.models.storage_target import StorageTarget
 from jobs.selectors import is_offered
-from jobs.storage_targets.models import StorageTarget
 from jobs.storage_targets.selectors import find_target
 
 from .authentication import DIALECT, Caller

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.models import Callback
 from jobs.callbacks.registry import CallbackPolicy, by_code
+from jobs.models.callback import Callback
 
 from .errors import enveloped
 from .tasks import told

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from access.models import BusinessSource
 from jobs.dispatch import claim_next
 from jobs.models import Job, Runner
-from jobs.storage_targets.models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.fake_runner import TOKEN, FakeRunner

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.models import Job
-from jobs.storage_targets.models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind
 from tests import fake_runner as behaviours
 from tests.dialects.smzdm import seed

@@ -178,7 +178,7 @@ def test_the_webhook_is_told_of_failure(alice, internet, work, fake_runner):
 
 
 def test_a_webhook_is_tried_three_times(alice, internet, work):
-    from jobs.callbacks.models import Callback
+    from jobs.models.callback import Callback
     from tests.receiving import wait_for_the_next
     from tests.web_server import answer
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from jobs.callbacks.models import Callback, CallbackState
+from jobs.models.callback import Callback, CallbackState
 from tests.dialects.zhiqite.conftest import drawing
 from tests.receiving import NO, WAITS, YES, wait_for_the_next
 from tests.receiving import work as call_back

@@ -7,7 +7,7 @@ from django_q.signing import SignedPackage
 
 from jobs import lifecycle
 from jobs.callbacks import sending
-from jobs.callbacks.models import Callback, CallbackState
+from jobs.models.callback import Callback, CallbackState
 from tests.receiving import YES, due, states, wait_until_delivered
 
 

@@ -15,9 +15,9 @@ from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
 from jobs import ledger_check, lifecycle, pictures
 from jobs.admission import admit
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.errors import BadPicture
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
+from jobs.models.callback import Callback, CallbackState
 from jobs.repeating import retry
 from jobs.retention import tidying
 from jobs.retention.tidying import Tidied, tidy

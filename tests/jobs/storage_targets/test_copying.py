@@ -6,8 +6,8 @@ from django.core.exceptions import ValidationError
 from jobs.admission import admit
 from jobs.dispatch import claim_next
 from jobs.models import Job
+from jobs.models.storage_target import StorageTarget
 from jobs.storage_targets import copying
-from jobs.storage_targets.models import StorageTarget
 from jobs.tasks import run_job
 
 

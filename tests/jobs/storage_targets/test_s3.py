@@ -7,8 +7,8 @@ import pytest
 
 from jobs.admission import admit
 from jobs.dispatch import claim_next
+from jobs.models.storage_target import StorageTarget
 from jobs.storage_targets import copying
-from jobs.storage_targets.models import StorageTarget
 from jobs.tasks import run_job
 
 boto3 = pytest.importorskip("boto3")
