@@ -58,7 +58,7 @@ def doors(key: Any) -> Iterator[Door]:
     from dialects.zhiqite.request_v2 import TEXT
     from dialects.zhiqite.request_v2 import read_submission as zhiqite
     from dialects.zhiqite.tasks import realtime
-    from jobs.admission import Submission
+    from jobs.admission.admit import Submission
     from jobs.models import Lane
 
     base = "http://127.0.0.1:8000"
@@ -193,7 +193,7 @@ def _ended(door: Door, runner: Any) -> Any:
     """A job of this door with a picture."""
     from gpu_runner.protocol import Done
     from jobs import lifecycle
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
     from jobs.models import Job, Output
 
     job = admit(door.parse())

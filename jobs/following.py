@@ -30,10 +30,10 @@ from gpu_runner.protocol import (
 from statements import Statement, given
 
 from . import lifecycle, pictures
+from .admission.model_resolution import training
 from .errors import LeaseLost
 from .infotext import infotext
 from .lifecycle import Lease
-from .model_files import training
 from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
 from .storage_targets import copying

@@ -23,7 +23,7 @@ from console.keys import found
 from console.registry.access import check, may
 from console.watching import told
 from jobs import style_trials
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.errors import Refused
 from jobs.models import Job
 from models_registry.models import PromptStyle, StylePreset

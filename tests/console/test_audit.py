@@ -8,7 +8,7 @@ from django.utils import timezone
 from access.models import AccessKey
 from console.audit import forget_old
 from console.models import AuditEntry
-from jobs.admission import admit
+from jobs.admission.admit import admit
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from access.models import CallbackSecret
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.callbacks import registry
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.callbacks.registry import CallbackPolicy, by_status

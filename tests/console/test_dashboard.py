@@ -11,7 +11,7 @@ from django.utils import timezone
 from console import live_figures
 from console.figures import bring_up_to_date
 from console.models import HourlyFigures
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 
 LIVE = "/admin/dashboard/live/"

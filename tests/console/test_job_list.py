@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from access.models import Membership
 from console.jobs.admin import JobAdmin
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Family, Kind, ModelFile
 

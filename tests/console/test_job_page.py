@@ -10,7 +10,7 @@ from PIL import Image
 
 from access.models import Membership
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.callbacks import registry
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.callbacks.registry import CallbackPolicy, by_status

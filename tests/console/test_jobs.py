@@ -4,7 +4,7 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Output, Runner, State
 
 

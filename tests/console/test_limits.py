@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from access.models import AccessKey, BusinessSource
-from jobs.admission import admit
+from jobs.admission.admit import admit
 
 LISTS = {"dialects", "networks", "keyless_networks", "reachable", "allowed_models"}
 INLINE = {

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access.models import AccessKey, BusinessSource, Posting
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Runner
 from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind, ModelFile

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from gpu_runner.protocol import LoadedModel
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 from tests.fake_runner import TOKEN, FakeRunner
 

@@ -148,7 +148,7 @@ def test_a_page_tells_who_has_the_file_in_memory(ops, checkpoint):
 
 
 def test_a_page_tells_where_the_file_is_used(ops, checkpoint, submission):
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
 
     StylePreset.objects.create(key="ghibli", checkpoint=checkpoint)
     node = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "shapes.safetensors"}}

@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 
 from gpu_runner.protocol import Done
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Runner
 
 

@@ -17,7 +17,7 @@ from django_q.models import Schedule, Task
 from access.models import AccessKey, BusinessSource, Posting
 from console.models import AuditEntry
 from console.roles import ROLES
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import ArchivedJob, Job, Output, Preview, Runner, State, StorageTarget
 from jobs.models.callback import Callback
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, WorkflowTemplate

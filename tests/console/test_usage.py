@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, State
 from jobs.usage_by_day import by_day
 

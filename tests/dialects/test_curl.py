@@ -11,7 +11,7 @@ from django.test import Client
 from access.models import AccessKey
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from jobs import as_curl
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.as_curl import Said
 from jobs.models import Job
 from jobs.pictures import store_input

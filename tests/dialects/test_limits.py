@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from access.models import BusinessSource, Posting
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.lifecycle import Lease
 from jobs.models import Job, Runner
 from tests.fake_runner import TOKEN, FakeRunner

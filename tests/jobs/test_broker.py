@@ -15,7 +15,7 @@ from django_q.worker import worker
 
 from access.models import AccessKey
 from jobs import board, dispatch, lifecycle, wakeups
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.broker import GENERATION, FairBroker
 from jobs.dispatch import Dispatcher, claim_next, look_for_work
 from jobs.models import Job, Runner, State

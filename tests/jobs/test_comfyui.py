@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs import board, lifecycle, policy
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
 from jobs.errors import UnknownModel, Unsupported
 from jobs.models import Backend, Runner, State

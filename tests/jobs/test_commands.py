@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 from jobs.models.callback import Callback, CallbackState
 

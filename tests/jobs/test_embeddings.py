@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import errors
-from jobs.admission import admit
-from jobs.embeddings import named_in
+from jobs.admission.admit import admit
+from jobs.admission.textual_inversions import named_in
 from models_registry.models import Family, Kind, ModelFile
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.errors import ModelNotAllowed, UnknownModel, Unsupported
 from jobs.infotext import infotext
 from jobs.models import Backend, Job, Runner

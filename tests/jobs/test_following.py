@@ -8,7 +8,7 @@ from django.db import connection
 from PIL import Image
 
 from jobs import following, lifecycle, pictures
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Preview, Runner, Signal, State
 from jobs.tasks import run_job
 from tests import fake_runner as behaviours

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import transaction
 
-from jobs import group_commit
-from jobs.group_commit import GroupCommit
+from jobs.admission import group_commit
+from jobs.admission.group_commit import GroupCommit
 
 PATIENCE_S = 60  # until a test gives up
 

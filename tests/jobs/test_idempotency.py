@@ -1,10 +1,10 @@
 import pytest
 from django.test import RequestFactory
 
-from jobs import idempotency
-from jobs.admission import admit
+from jobs.admission import idempotency
+from jobs.admission.admit import admit
+from jobs.admission.idempotency import Idempotency
 from jobs.errors import BadIdempotencyKey, IdempotencyConflict, QueueFull
-from jobs.idempotency import Idempotency
 from jobs.models import Job
 from jobs.models.idempotency_key import IdempotencyKey
 

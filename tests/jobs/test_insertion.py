@@ -9,10 +9,10 @@ from django.utils import translation
 
 from access import bookkeeping
 from access.models import AccessKey, Account
-from jobs import admission, insertion
+from jobs.admission import admit, insert
+from jobs.admission.idempotency import Idempotency
+from jobs.admission.model_resolution import resolve_all
 from jobs.errors import QueueFull, QuotaSpent
-from jobs.idempotency import Idempotency
-from jobs.model_files import resolve_all
 from jobs.models import Job, State
 from statements import send
 
@@ -21,19 +21,19 @@ from statements import send
 def planned(submission, checkpoint):
     """``planned(2, key=...)``: so many, as they come to the group."""
 
-    def planned(number: int, language: str = "en", **fields) -> list[insertion.Planned]:
+    def planned(number: int, language: str = "en", **fields) -> list[insert.Planned]:
         made = []
         for _ in range(number):
             asked = submission(**fields)
             files = resolve_all(asked.source, asked.request)
-            made.append(insertion.Planned(admission.planned_job(asked, files), asked, language))
+            made.append(insert.Planned(admit.planned_job(asked, files), asked, language))
         return made
 
     return planned
 
 
 def test_all_get_their_rows_their_timelines_and_their_reservations(planned, held):
-    jobs = insertion.insert_all(planned(3, num_inference_steps=10, note="from a test"))
+    jobs = insert.insert_all(planned(3, num_inference_steps=10, note="from a test"))
     assert list(Job.objects.order_by("created_at").values_list("pk", flat=True)) == [job.pk for job in jobs]
     for job in jobs:
         assert [(line.to_state, line.note, line.at) for line in job.transitions.all()] == [
@@ -44,7 +44,7 @@ def test_all_get_their_rows_their_timelines_and_their_reservations(planned, held
 
 
 def test_what_is_inserted_reads_as_it_was_planned(planned):
-    (job,) = insertion.insert_all(planned(1, external_id="mine", received={"prompt": "花"}))
+    (job,) = insert.insert_all(planned(1, external_id="mine", received={"prompt": "花"}))
     found = Job.objects.get()
     columns = [field.attname for field in Job._meta.local_concrete_fields]
     assert {name: getattr(found, name) for name in columns} == {name: getattr(job, name) for name in columns}
@@ -52,21 +52,21 @@ def test_what_is_inserted_reads_as_it_was_planned(planned):
 
 def test_one_transaction_cannot_pass_the_limit_of_the_queue(planned, source):
     source.max_queued_jobs = 2
-    outcomes = insertion.insert_all(planned(3, source=source))
+    outcomes = insert.insert_all(planned(3, source=source))
     assert [type(outcome) for outcome in outcomes] == [Job, Job, QueueFull]
     assert Job.objects.count() == 2
 
 
 def test_one_transaction_cannot_pass_a_key_s_limit_of_the_queue(planned, source, key):
     narrow = AccessKey.issue(source, max_queued_jobs=1)[0]
-    outcomes = insertion.insert_all([*planned(1, key=narrow), *planned(1), *planned(1, key=narrow)])
+    outcomes = insert.insert_all([*planned(1, key=narrow), *planned(1), *planned(1, key=narrow)])
     assert [type(outcome) for outcome in outcomes] == [Job, Job, QueueFull]
 
 
 def test_one_transaction_cannot_pass_a_quota(planned, source):
     source.images_per_day = 3
     two_pictures = planned(2, source=source, num_images=2)
-    outcomes = insertion.insert_all([*two_pictures, *planned(1, source=source)])
+    outcomes = insert.insert_all([*two_pictures, *planned(1, source=source)])
     assert [type(outcome) for outcome in outcomes] == [Job, QuotaSpent, Job]
     call_command("check_ledger")
 
@@ -74,7 +74,7 @@ def test_one_transaction_cannot_pass_a_quota(planned, source):
 def test_sources_share_a_transaction_and_not_their_limits(planned, source, other_source):
     source.max_queued_jobs = 1
     others_key = AccessKey.issue(other_source)[0]
-    outcomes = insertion.insert_all(
+    outcomes = insert.insert_all(
         [
             *planned(2, source=source),
             *planned(2, source=other_source, key=others_key),
@@ -88,7 +88,7 @@ def test_sources_share_a_transaction_and_not_their_limits(planned, source, other
 def test_everybody_is_refused_in_its_own_language(planned, source):
     source.max_queued_jobs = 0
     with translation.override("en"):
-        english, chinese = insertion.insert_all(
+        english, chinese = insert.insert_all(
             [*planned(1, "en", source=source), *planned(1, "zh-hans", source=source)]
         )
     assert "in the queue" in english.message
@@ -96,14 +96,14 @@ def test_everybody_is_refused_in_its_own_language(planned, source):
 
 
 def test_requests_at_the_same_time_become_jobs_once_each(together, submission):
-    jobs = together(*[lambda: admission.admit(submission(num_inference_steps=5))] * 8)
+    jobs = together(*[lambda: admit.admit(submission(num_inference_steps=5))] * 8)
     assert len({job.pk for job in jobs}) == Job.objects.count() == 8
     call_command("check_ledger")
 
 
 def test_one_id_at_the_same_time_names_one_job_and_hinders_nobody(together, submission):
     again = submission(idempotency=Idempotency("once", "f" * 64))
-    calls = [lambda: admission.admit(again)] * 3 + [lambda: admission.admit(submission())] * 3
+    calls = [lambda: admit.admit(again)] * 3 + [lambda: admit.admit(submission())] * 3
     jobs = together(*calls)
     assert len({job.pk for job in jobs[:3]}) == 1
     assert len({job.pk for job in jobs}) == Job.objects.count() == 4
@@ -124,7 +124,7 @@ def test_an_account_adds_up_as_the_database_books_it(source, days):
 
 
 def test_a_job_costs_what_its_estimate_says_to_the_millionth(planned):
-    (job,) = insertion.insert_all(planned(1, width=72, num_inference_steps=7))
+    (job,) = insert.insert_all(planned(1, width=72, num_inference_steps=7))
     assert Account.objects.get(owner=f"source {job.source_id}").cost_total == job.cost_estimate * Decimal(
         10**6
     )

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from access import bookkeeping
 from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
-from jobs import insertion, lifecycle, quotas
-from jobs.admission import Submission, admit, planned_job
+from jobs import lifecycle, quotas
+from jobs.admission import insert
+from jobs.admission.admit import Submission, admit, planned_job
+from jobs.admission.model_resolution import resolve_all
 from jobs.errors import BudgetSpent, ImpossibleTransition, QuotaSpent, Refused
 from jobs.ledger_check import disagreements, repair
 from jobs.lifecycle import Lease
-from jobs.model_files import resolve_all
 from jobs.models import Job, Lane, State
 
 ANY_ORDER = settings(
@@ -30,8 +31,8 @@ class Crash(Exception):
     """The process dies before its transaction is over."""
 
 
-def planned(asked: Submission) -> insertion.Planned:
-    return insertion.Planned(planned_job(asked, resolve_all(asked.source, asked.request)), asked, "en")
+def planned(asked: Submission) -> insert.Planned:
+    return insert.Planned(planned_job(asked, resolve_all(asked.source, asked.request)), asked, "en")
 
 
 class Company:
@@ -54,7 +55,7 @@ class Company:
         asked = [
             self.submission(key=self.keys[(number + one) % 3], num_images=1 + one % 2) for one in range(3)
         ]
-        insertion.insert_all([planned(each) for each in asked])
+        insert.insert_all([planned(each) for each in asked])
 
     def claim(self, number: int) -> None:
         if job := self._one(State.QUEUED, number):

@@ -7,7 +7,7 @@ from django.utils import timezone
 from access.models import Posting
 from gpu_runner.protocol import Done, Progress
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.board import FIRST_GUESS_S_PER_COST
 from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.lifecycle import POISONED, Lease

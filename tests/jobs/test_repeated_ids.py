@@ -1,6 +1,6 @@
 """A dialect whose clients' ids are not theirs alone: the newest job is the one that is meant."""
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from jobs import lifecycle, repeating
-from jobs.admission import admit
+from jobs import lifecycle
+from jobs.admission import rerun
+from jobs.admission.admit import admit
 from jobs.callbacks import registry
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.callbacks.registry import CallbackPolicy, by_status
@@ -23,7 +24,7 @@ def calling() -> str:
 
 def test_a_retry_asks_for_the_same_and_knows_what_it_repeats(asked):
     job = asked()
-    new = repeating.retry(job, note="console: ops")
+    new = rerun.retry(job, note="console: ops")
     assert (new.request, new.received, new.source, new.key) == (
         job.request,
         job.received,
@@ -35,31 +36,31 @@ def test_a_retry_asks_for_the_same_and_knows_what_it_repeats(asked):
 
 
 def test_nobody_waits_on_a_connection_for_a_retry(asked):
-    assert repeating.retry(asked(lane=Lane.INTERACTIVE)).lane == Lane.ASYNC
-    assert repeating.retry(asked(lane=Lane.BULK)).lane == Lane.BULK
+    assert rerun.retry(asked(lane=Lane.INTERACTIVE)).lane == Lane.ASYNC
+    assert rerun.retry(asked(lane=Lane.BULK)).lane == Lane.BULK
 
 
 def test_a_retry_calls_back_as_the_first_would_have(asked, calling):
     wanted = CallbackRequest("http://8.8.8.8/done", extra={"taskid": 7}, base_url="http://here")
-    new = repeating.retry(asked(dialect=calling, callback=wanted))
+    new = rerun.retry(asked(dialect=calling, callback=wanted))
     told = new.callback
     assert (told.url, told.extra, told.base_url) == (wanted.url, wanted.extra, wanted.base_url)
 
 
 def test_a_rerun_is_for_us_and_calls_nobody(asked, calling):
-    new = repeating.rerun(asked(dialect=calling, callback=CallbackRequest("http://8.8.8.8/done")))
+    new = rerun.rerun(asked(dialect=calling, callback=CallbackRequest("http://8.8.8.8/done")))
     assert not new.has_callback
 
 
 def test_a_callers_id_stays_with_the_first_job_unless_it_names_the_newest(asked):
-    assert repeating.retry(asked(external_id="one")).external_id == ""
-    again = repeating.retry(asked(external_id="many", id_may_repeat=True))
+    assert rerun.retry(asked(external_id="one")).external_id == ""
+    again = rerun.retry(asked(external_id="many", id_may_repeat=True))
     assert (again.external_id, again.id_may_repeat) == ("many", True)
 
 
 def test_a_dialects_own_ids_are_new_ones(asked):
     job = asked(dialect="stablediffusionapi", external_id="7")
-    assert repeating.retry(job).external_id not in {"", "7"}
+    assert rerun.retry(job).external_id not in {"", "7"}
 
 
 def test_a_retry_may_be_refused_as_any_request(asked, source):
@@ -68,5 +69,5 @@ def test_a_retry_may_be_refused_as_any_request(asked, source):
     source.max_steps = 1
     source.save()
     with pytest.raises(Refused):
-        repeating.retry(Job.objects.get(pk=job.pk))
+        rerun.retry(Job.objects.get(pk=job.pk))
     assert Job.objects.count() == 1

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from gpu_runner.protocol import LoadedModel
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 from jobs.runner_watch import RunnerWatch
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, State
 from jobs.sweep import Swept, died_with, sweep
 

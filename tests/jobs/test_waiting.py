@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from jobs import lifecycle, waiting
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, State
 from jobs.waiting import Watcher, wait_for
 

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from access.models import AccessKey, BusinessSource, Posting
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.models import Job, State
 from models_registry.models import ModelFile
 from statements import InsertStatement, Statement, UpdateStatement, given, pipelined, send, together

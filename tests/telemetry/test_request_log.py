@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from telemetry import tallies
 from telemetry.request_log import HEADER
 

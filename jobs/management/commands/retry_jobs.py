@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from jobs.admission.rerun import RETRIED, retry
 from jobs.errors import Refused
 from jobs.management import choosing
-from jobs.repeating import RETRIED, retry
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol.generation_request import FaceRestoration
-from jobs import completion
+from jobs.admission import defaults
+from jobs.admission.validation import CODEFORMER, is_codeformer
 from jobs.errors import UnknownModel
-from jobs.refusals import CODEFORMER, is_codeformer
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
@@ -25,7 +25,7 @@ SHOWN = 100  # characters of a name
 
 
 def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
-    names = completion.face_restorers(key.source)
+    names = defaults.face_restorers(key.source)
     return [{"name": name, "cmd_dir": None} for name in dict.fromkeys([GFPGAN, *names] if names else [])]
 
 
@@ -63,6 +63,6 @@ def by_visibility(parameters: dict[str, Any], source: BusinessSource) -> FaceRes
 def _with_models(source: BusinessSource, part: FaceRestoration, location: Location) -> FaceRestoration:
     """Here, so that what the registry lacks is told by the field that asked for it."""
     try:
-        return completion.with_models(source, part)
+        return defaults.with_models(source, part)
     except UnknownModel as error:
         raise Unprocessable.unsupported(location, error.message) from None

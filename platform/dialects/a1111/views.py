@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
-from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from jobs.admission import idempotency
+from jobs.admission.admit import Submission, admit, admitted_with
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.selectors import job_get

@@ -10,8 +10,9 @@ from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs import idempotency, picture_urls
-from jobs.admission import Submission, random_seed
+from jobs import picture_urls
+from jobs.admission import idempotency
+from jobs.admission.admit import Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadPicture
 from jobs.models import Lane

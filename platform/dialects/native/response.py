@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
+from jobs.admission.quote import Quote
 from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
 from jobs.outlook import Outlook, outlook, progress_of
 from jobs.policy import Reason
 from jobs.quotas import Allowance
-from jobs.quoting import Quote
 
 from .request import LANES, LaneName
 

@@ -14,10 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
-from jobs import idempotency
-from jobs.admission import Submission, admit_or_find
+from jobs.admission import idempotency
+from jobs.admission.admit import Submission, admit_or_find
+from jobs.admission.quote import quote
 from jobs.models import Job
-from jobs.quoting import quote
 from jobs.selectors import job_get
 
 from . import control, listings

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import idempotency, lifecycle, picture_urls
-from jobs.admission import Submission, admit, admitted_with
+from jobs import lifecycle, picture_urls
+from jobs.admission import idempotency
+from jobs.admission.admit import Submission, admit, admitted_with
+from jobs.admission.idempotency import Idempotency
 from jobs.errors import Refused
-from jobs.idempotency import Idempotency
 from jobs.models import Job
 from jobs.waiting import wait_for
 

@@ -7,7 +7,8 @@ class StableDiffusionApiConfig(AppConfig):
     verbose_name = "stablediffusionapi.com"
 
     def ready(self) -> None:
-        from jobs import as_curl, repeating
+        from jobs import as_curl
+        from jobs.admission import rerun
         from jobs.callbacks.registry import register
 
         from .authentication import DIALECT
@@ -17,4 +18,4 @@ class StableDiffusionApiConfig(AppConfig):
 
         register(DIALECT, POLICY)
         as_curl.register(DIALECT, curl)
-        repeating.register_ids(DIALECT, new_number)
+        rerun.register_ids(DIALECT, new_number)

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 from access.models import BusinessSource
-from jobs.admission import Submission, admit_or_find, admitted_with
+from jobs.admission.admit import Submission, admit_or_find, admitted_with
 from jobs.models import Job
 
 from .authentication import DIALECT

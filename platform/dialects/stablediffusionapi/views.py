@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
-from jobs import idempotency
-from jobs.admission import admitted_with
+from jobs.admission import idempotency
+from jobs.admission.admit import admitted_with
 from jobs.errors import Refused
 from jobs.models import Job, Lane
 from jobs.waiting import wait_for

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from access.models import BusinessSource
-from jobs.embeddings import named_in
+from jobs.admission.textual_inversions import named_in
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for

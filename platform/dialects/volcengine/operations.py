@@ -10,8 +10,9 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs import idempotency, lifecycle
-from jobs.admission import admit
+from jobs import lifecycle
+from jobs.admission import idempotency
+from jobs.admission.admit import admit
 from jobs.models import Job, Lane
 from jobs.waiting import wait_for
 

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import AccessKey
-from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from jobs.admission import idempotency
+from jobs.admission.admit import Submission, admit, admitted_with
 from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders

@@ -66,7 +66,7 @@ def test_no_client_writes_what_the_shell_runs(alice, tmp_path):
 
 
 def test_what_it_has_no_words_for_is_named(submission):
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
 
     job = admit(submission(labels=[{"text": "AI"}], dialect="native"))
     assert said(job) == Said("a1111", reason="has no words for: labels")

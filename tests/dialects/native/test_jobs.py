@@ -181,7 +181,7 @@ def test_another_tenants_job_cannot_be_stopped(alice, charlie, path):
 
 
 def test_a_job_that_came_through_another_api_is_shown_to_its_source(alice, submission):
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
 
     job = admit(submission())
     assert alice.job(job)["dialect"] == "a1111"

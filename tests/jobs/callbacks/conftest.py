@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.callbacks import registry
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Job

@@ -14,7 +14,7 @@ from httpx import Headers
 from access.models import CallbackSecret
 from gpu_runner.protocol import Done
 from jobs import lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.broker import FairBroker
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadURL, ForbiddenAddress, SourceDisabled

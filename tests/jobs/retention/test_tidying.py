@@ -14,11 +14,11 @@ from PIL import Image
 from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
 from jobs import ledger_check, lifecycle, pictures
-from jobs.admission import admit
+from jobs.admission.admit import admit
+from jobs.admission.rerun import retry
 from jobs.errors import BadPicture
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState
-from jobs.repeating import retry
 from jobs.retention import tidying
 from jobs.retention.tidying import Tidied, tidy
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
 from jobs.models import Job
 from jobs.models.storage_target import StorageTarget

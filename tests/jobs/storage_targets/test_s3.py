@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from jobs.admission import admit
+from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
 from jobs.models.storage_target import StorageTarget
 from jobs.storage_targets import copying

@@ -16,18 +16,19 @@ from django.utils import timezone
 from access.models import AccessKey, BusinessSource
 from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
+from jobs import cost, pictures
+from jobs.callbacks import outbox
+from jobs.callbacks.outbox import CallbackRequest
+from jobs.models import Backend, Job, Lane, request_as_json
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import WorkflowTemplate
 from statements import Statement, given
 
-from . import cost, insertion, pictures, refusals, workflows
 from . import idempotency as idempotency_keys
-from .callbacks import outbox
-from .callbacks.outbox import CallbackRequest
-from .completion import completed
+from . import insert, validation, workflow_routing
+from .defaults import completed
 from .idempotency import Idempotency
-from .model_files import Resolution, resolve_all
-from .models import Backend, Job, Lane, request_as_json
-from .models.storage_target import StorageTarget
+from .model_resolution import Resolution, resolve_all
 
 PREVIEWS_FOR_OPS = (
     10  # steps between two, where a dialect's clients are shown none: ops watch jobs in the console
@@ -72,7 +73,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     may_be_slow = bool(
         submission.pictures or submission.callback
     )  # a storage and a name server have their own pace
-    with nullcontext() if may_be_slow else insertion.on_the_way():
+    with nullcontext() if may_be_slow else insert.on_the_way():
         return _admit_or_find(submission)
 
 
@@ -80,18 +81,18 @@ def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     known = _admitted_before(submission)
     if known is not None:
         return known, False
-    submission = workflows.routed(submission)
-    refusals.check(submission.source, submission.key, submission.request, submission.backend)
+    submission = workflow_routing.routed(submission)
+    validation.check(submission.source, submission.key, submission.request, submission.backend)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     submission = with_choices(submission)
-    workflows.check(submission)
+    workflow_routing.check(submission)
     files = resolve_all(submission.source, submission.request, submission.backend)
-    for refused in refusals.forbidden_models(submission.key, files):
+    for refused in validation.forbidden_models(submission.key, files):
         raise refused
     pictures.store_inputs(submission.request, submission.pictures)
     try:
-        job = insertion.insert(planned_job(submission, files), submission)
+        job = insert.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))
         return job, True
     except IntegrityError:

@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Hires, sampler_catalog
 from gpu_runner.protocol.prompt.composition import TooManyWords, Words
+from jobs import control_refusals
+from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
+from jobs.models import Backend
 
-from . import control_refusals
-from .errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
-from .model_files import Resolution
-from .models import Backend
+from .model_resolution import Resolution
 
 SIZES = ("width", "height", "num_inference_steps")
 

@@ -9,14 +9,16 @@ from decimal import Decimal
 from django.utils import timezone
 
 from access import bookkeeping
+from jobs import pictures, quotas
+from jobs.callbacks import outbox
+from jobs.errors import Refused
+from jobs.outlook import Outlook, outlook
+from jobs.quotas import Allowance
 
-from . import model_files, pictures, quotas, refusals, workflows
-from .admission import Submission, planned_job, with_choices
-from .callbacks import outbox
-from .errors import Refused
-from .insertion import Waiting, over_quota, queue_full
-from .outlook import Outlook, outlook
-from .quotas import Allowance
+from . import model_resolution, workflow_routing
+from . import validation as refusals
+from .admit import Submission, planned_job, with_choices
+from .insert import Waiting, over_quota, queue_full
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Quote:
 
 def quote(submission: Submission) -> Quote:
     try:
-        submission = workflows.routed(submission)
+        submission = workflow_routing.routed(submission)
     except Refused as refused:
         return Quote([refused])
     against, allowed = list(_against(submission)), _allowances(submission)
@@ -41,11 +43,11 @@ def quote(submission: Submission) -> Quote:
         submission = with_choices(submission)
     except Refused as refused:
         return Quote([*against, refused], allowances=allowed)
-    against += workflows.every(submission)
+    against += workflow_routing.every(submission)
     asked = submission.source, submission.request, submission.backend
-    if unknown := model_files.problems(*asked):
+    if unknown := model_resolution.problems(*asked):
         return Quote([*against, *unknown], allowances=allowed)
-    files = model_files.resolve_all(*asked)
+    files = model_resolution.resolve_all(*asked)
     against += refusals.forbidden_models(submission.key, files)
     job = planned_job(submission, files)
     against += over_quota(job, allowed)

@@ -15,18 +15,19 @@ from django.utils.translation import gettext as _
 from access import bookkeeping
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
+from jobs import ledger, places, quotas, wakeups
+from jobs.callbacks import outbox
+from jobs.errors import QueueFull, Refused
+from jobs.models import Job, State, Transition
+from jobs.quotas import Allowance
+from jobs.retention import inputs
 from statements import InsertStatement, pipelined, send
 
-from . import idempotency, ledger, places, quotas, wakeups
-from .callbacks import outbox
-from .errors import QueueFull, Refused
+from . import idempotency
 from .group_commit import GroupCommit
-from .models import Job, State, Transition
-from .quotas import Allowance
-from .retention import inputs
 
 if TYPE_CHECKING:
-    from .admission import Submission
+    from .admit import Submission
 
 RETRY_WHEN_FULL_S = 10
 

@@ -12,14 +12,13 @@ from django.utils.translation import gettext as _
 from gpu_runner.protocol.workflows import node_names
 from gpu_runner.protocol.workflows.capabilities import inexpressible
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
+from jobs.errors import Refused, Unsupported
+from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 from table_versions.remembered import Remembered
 
-from .errors import Refused, Unsupported
-from .models import Backend, Runner
-
 if TYPE_CHECKING:
-    from .admission import Submission
+    from .admit import Submission
 
 
 def routed(submission: Submission) -> Submission:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from .admission import Submission, admit
-from .callbacks.outbox import CallbackRequest
-from .models import Backend, Job, Lane, State
-from .models.callback import Callback
+from jobs.callbacks.outbox import CallbackRequest
+from jobs.models import Backend, Job, Lane, State
+from jobs.models.callback import Callback
+
+from .admit import Submission, admit
 
 RETRIED = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED})
 

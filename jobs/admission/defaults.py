@@ -7,14 +7,14 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
 from gpu_runner.protocol.generation_request import FaceRestoration
+from jobs.errors import UnknownModel
+from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
 from models_registry.selectors import list_for, resolve
 
-from .embeddings import with_named_embeddings
-from .errors import UnknownModel
-from .models import Backend
-from .refusals import is_codeformer
+from .textual_inversions import with_named_embeddings
+from .validation import is_codeformer
 
 
 def completed(

@@ -10,12 +10,11 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, ModelName
+from jobs.errors import Refused, UnknownModel, Unsupported
+from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import resolve
-
-from .errors import Refused, UnknownModel, Unsupported
-from .models import Backend
 
 SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})

@@ -11,11 +11,10 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
+from jobs.errors import Unsupported
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind
 from models_registry.selectors import list_for, names_for, resolve
-
-from .errors import Unsupported
 
 MOST_AT_ONCE = 64
 SYNTAX = "()[]:|"  # ends a word, as a space does

@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from jobs.errors import BadIdempotencyKey, IdempotencyConflict
 from jobs.models.idempotency_key import IdempotencyKey
-
-from .errors import BadIdempotencyKey, IdempotencyConflict
 
 HEADER = "Idempotency-Key"
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
