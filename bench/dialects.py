@@ -58,7 +58,7 @@ def doors(key: Any) -> Iterator[Door]:
     from dialects.zhiqite.request_v2 import TEXT
     from dialects.zhiqite.request_v2 import read_submission as zhiqite
     from dialects.zhiqite.tasks import realtime
-    from jobs.admission.admit import Submission
+    from jobs.admission.submission import Submission
     from jobs.models import Lane
 
     base = "http://127.0.0.1:8000"

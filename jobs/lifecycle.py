@@ -33,7 +33,8 @@ from statements import (
     together,
 )
 
-from . import ledger, places, wakeups, work
+from . import places, wakeups
+from .billing import ledger, settlement
 from .callbacks import outbox
 from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
@@ -187,7 +188,7 @@ def requeue(
     """
     with transaction.atomic():
         job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
-    work.charge(job, done)
+    settlement.charge(job, done)
     return state
 
 
@@ -255,7 +256,7 @@ def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> Non
     with transaction.atomic():
         _end_after(job, lease, State.FAILED, done, note=code, error_code=code, error_message=message)
     if done is None:
-        work.charge(job, None)
+        settlement.charge(job, None)
 
 
 def cancelled(lease: Lease, done: Done | None = None) -> None:
@@ -264,16 +265,16 @@ def cancelled(lease: Lease, done: Done | None = None) -> None:
     with transaction.atomic():
         _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
     if done is None:
-        work.charge(job, None)
+        settlement.charge(job, None)
 
 
 def _end_after(
     job: Job, lease: Lease, to: State, done: Done | None, also: Sequence[Write] = (), **fields: Any
 ) -> None:
-    paid = work.is_paid(to, fields.get("error_code", ""))
+    paid = settlement.is_paid(to, fields.get("error_code", ""))
     if done is not None:
-        fields["served"] = work.served(job, done)
-    _end(job, to, held=lease.attempt, also=also, **work.figures(job, done, paid=paid), **fields)
+        fields["served"] = settlement.served(job, done)
+    _end(job, to, held=lease.attempt, also=also, **settlement.figures(job, done, paid=paid), **fields)
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from access.models import BusinessSource
 from models_registry.models import StylePreset
 
-from .admission.admit import Submission
+from .admission.submission import Submission
 
 # The preset, who pays, the prompt, and the pictures that the preset draws from. Raises Refused.
 Reader = Callable[[StylePreset, BusinessSource, str, list[bytes]], Submission]

@@ -14,7 +14,7 @@ from django.utils import translation
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs import waiting
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
 

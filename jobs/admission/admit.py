@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from access.models import AccessKey, BusinessSource
+from access.models import BusinessSource
 from gpu_runner import logs
-from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs import cost, pictures
+from jobs import pictures
+from jobs.admission.submission import Submission
+from jobs.billing import cost
 from jobs.callbacks import outbox
-from jobs.callbacks.outbox import CallbackRequest
-from jobs.models import Backend, Job, Lane, request_as_json
-from jobs.models.storage_target import StorageTarget
-from models_registry.models import WorkflowTemplate
+from jobs.models import Job, request_as_json
 from statements import Statement, given
 
 from . import idempotency as idempotency_keys
@@ -29,38 +24,6 @@ from . import insert, validation, workflow_routing
 from .defaults import completed
 from .idempotency import Idempotency
 from .model_resolution import Resolution, resolve_all
-
-PREVIEWS_FOR_OPS = (
-    10  # steps between two, where a dialect's clients are shown none: ops watch jobs in the console
-)
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What a dialect hands over. ``pictures`` are the bytes behind the request's input pictures, by SHA-256."""
-
-    source: BusinessSource
-    key: AccessKey | None
-    dialect: str
-    operation: str
-    request: GenerationRequest
-    received: dict[str, Any] = field(default_factory=dict)
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
-    lane: Lane = Lane.ASYNC
-    external_id: str = ""
-    id_may_repeat: bool = False  # the caller's id names the newest of its jobs, not the one and only
-    idempotency: Idempotency | None = None
-    callback: CallbackRequest | None = None
-    backend: Backend = Backend.PIPELINE
-    workflow: WorkflowTemplate | None = None  # chosen at admission
-    styles: tuple[str, ...] = ()  # a req_key, or styles that the request names: ops may map them to workflows
-    storage_target: StorageTarget | None = None
-    repeats: Job | None = None  # the job that it is to be drawn again for
-    note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
-
-
-def random_seed() -> int:
-    return secrets.randbelow(MAX_SEED + 1)
 
 
 def admit(submission: Submission) -> Job:

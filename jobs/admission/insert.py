@@ -15,11 +15,12 @@ from django.utils.translation import gettext as _
 from access import bookkeeping
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
-from jobs import ledger, places, quotas, wakeups
+from jobs import places, wakeups
+from jobs.billing import ledger, quotas
+from jobs.billing.quotas import Allowance
 from jobs.callbacks import outbox
 from jobs.errors import QueueFull, Refused
 from jobs.models import Job, State, Transition
-from jobs.quotas import Allowance
 from jobs.retention import inputs
 from statements import InsertStatement, pipelined, send
 
@@ -27,7 +28,7 @@ from . import idempotency
 from .group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from .admit import Submission
+    from .submission import Submission
 
 RETRY_WHEN_FULL_S = 10
 

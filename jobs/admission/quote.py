@@ -9,16 +9,18 @@ from decimal import Decimal
 from django.utils import timezone
 
 from access import bookkeeping
-from jobs import pictures, quotas
+from jobs import pictures
+from jobs.billing import quotas
+from jobs.billing.quotas import Allowance
 from jobs.callbacks import outbox
 from jobs.errors import Refused
 from jobs.outlook import Outlook, outlook
-from jobs.quotas import Allowance
 
 from . import model_resolution, workflow_routing
 from . import validation as refusals
-from .admit import Submission, planned_job, with_choices
+from .admit import planned_job, with_choices
 from .insert import Waiting, over_quota, queue_full
+from .submission import Submission
 
 
 @dataclass(frozen=True)

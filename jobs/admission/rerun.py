@@ -10,7 +10,8 @@ from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Job, Lane, State
 from jobs.models.callback import Callback
 
-from .admit import Submission, admit
+from .admit import admit
+from .submission import Submission
 
 RETRIED = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED})
 

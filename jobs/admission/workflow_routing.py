@@ -18,7 +18,7 @@ from models_registry.models import WorkflowRule, WorkflowTemplate
 from table_versions.remembered import Remembered
 
 if TYPE_CHECKING:
-    from .admit import Submission
+    from .submission import Submission
 
 
 def routed(submission: Submission) -> Submission:

@@ -15,7 +15,8 @@ from access.house import house_source
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
-from jobs.admission.admit import Submission, admit
+from jobs.admission.admit import admit
+from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane
 from jobs.models.model_sample import ModelSample

@@ -15,8 +15,8 @@ from unfold.decorators import action
 from console.base import ConsoleAdmin
 from console.keys import found
 from console.roles import MONEY
-from jobs.account_statement_files import CONTENT_TYPES, FORMATS, file_name
-from jobs.account_statements import AccountStatement, months, statement
+from jobs.billing.statement_export import CONTENT_TYPES, FORMATS, file_name
+from jobs.billing.statements import AccountStatement, months, statement
 
 MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 # What a reader adds up by; the file has all four at once.

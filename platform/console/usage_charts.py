@@ -15,7 +15,7 @@ from unfold.decorators import action
 from console.base import ConsoleAdmin
 from console.keys import found
 from console.roles import MONEY
-from jobs.usage_by_day import DayOfUse, by_day
+from jobs.billing.daily_usage import DayOfUse, by_day
 
 # Of unfold's own palette, which follows the theme.
 MAIN, SECOND = "var(--color-primary-600)", "var(--color-red-600)"

@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from jobs.admission.admit import admit
+from jobs.billing.daily_usage import by_day
 from jobs.models import Job, State
-from jobs.usage_by_day import by_day
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from PIL import Image
 from dialects.zhiqite import request_v2, tools
 from dialects.zhiqite.fields_v2 import Drawing
 from dialects.zhiqite.tools import ImgExpand
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from tests.judge import judge
 from tests.studio import Studio
 from tests.web_server import WebServer, answer

@@ -15,10 +15,10 @@ from openpyxl import load_workbook
 from access.models import AccessKey
 from gpu_runner.protocol import Done
 from jobs import lifecycle
-from jobs.account_statement_files import FORMATS
-from jobs.account_statements import Line, months, statement
 from jobs.admission import admit as admission
 from jobs.admission.admit import admit
+from jobs.billing.statement_export import FORMATS
+from jobs.billing.statements import Line, months, statement
 from jobs.models import Job
 from tests.jobs.test_lifecycle import picture
 

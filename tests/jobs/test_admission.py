@@ -8,7 +8,8 @@ from django.utils import timezone
 from access.models import Posting
 from gpu_runner.protocol import MAX_SEED, Picture
 from jobs import errors, pictures
-from jobs.admission.admit import admit, random_seed
+from jobs.admission.admit import admit
+from jobs.admission.submission import random_seed
 from jobs.models import InputPicture, Job, Lane, State, Transition
 from models_registry.models import Family, ModelFile
 from tests.fake_runner import png

@@ -9,7 +9,7 @@ from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_ze
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
 from gpu_runner.tasks.denoising_loop import Way
-from jobs.cost import estimate, planned_steps, settled
+from jobs.billing.cost import estimate, planned_steps, settled
 
 FROM_A_PICTURE = {"task": "img2img", "init_images": (Picture(sha256="0" * 64),), "strength": 0.6}
 WAYS = {

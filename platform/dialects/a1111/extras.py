@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from jobs.infotext import postprocessing
 from jobs.models import Job, Lane
 from jobs.pictures import read_output

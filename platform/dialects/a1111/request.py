@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from jobs.models import Lane
 
 from . import options, pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import sampler_catalog
-from jobs.admission.admit import random_seed
+from jobs.admission.submission import random_seed
 
 from .option_table import OPTIONS
 from .options import Snapshot

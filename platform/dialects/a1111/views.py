@@ -12,7 +12,8 @@ from rest_framework.response import Response
 
 from access.models import AccessKey
 from jobs.admission import idempotency
-from jobs.admission.admit import Submission, admit, admitted_with
+from jobs.admission.admit import admit, admitted_with
+from jobs.admission.submission import Submission
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.selectors import job_get

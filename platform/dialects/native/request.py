@@ -12,7 +12,7 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs import picture_urls
 from jobs.admission import idempotency
-from jobs.admission.admit import Submission, random_seed
+from jobs.admission.submission import Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadPicture
 from jobs.models import Lane

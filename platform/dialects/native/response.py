@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.quote import Quote
+from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
 from jobs.outlook import Outlook, outlook, progress_of
 from jobs.policy import Reason
-from jobs.quotas import Allowance
 
 from .request import LANES, LaneName
 

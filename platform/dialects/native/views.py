@@ -15,8 +15,9 @@ from rest_framework.response import Response
 
 from access.models import BusinessSource
 from jobs.admission import idempotency
-from jobs.admission.admit import Submission, admit_or_find
+from jobs.admission.admit import admit_or_find
 from jobs.admission.quote import quote
+from jobs.admission.submission import Submission
 from jobs.models import Job
 from jobs.selectors import job_get
 

@@ -7,7 +7,7 @@ import hashlib
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import CutOut
 from gpu_runner.protocol.working_size import working_size
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from jobs.models import Lane
 
 from .authentication import DIALECT, Caller

@@ -13,7 +13,7 @@ from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs import picture_urls
-from jobs.admission.admit import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Lane
 from jobs.models.storage_target import StorageTarget

@@ -13,8 +13,9 @@ from rest_framework.response import Response
 
 from jobs import lifecycle, picture_urls
 from jobs.admission import idempotency
-from jobs.admission.admit import Submission, admit, admitted_with
+from jobs.admission.admit import admit, admitted_with
 from jobs.admission.idempotency import Idempotency
+from jobs.admission.submission import Submission
 from jobs.errors import Refused
 from jobs.models import Job
 from jobs.waiting import wait_for

@@ -6,7 +6,8 @@ import secrets
 from dataclasses import replace
 
 from access.models import BusinessSource
-from jobs.admission.admit import Submission, admit_or_find, admitted_with
+from jobs.admission.admit import admit_or_find, admitted_with
+from jobs.admission.submission import Submission
 from jobs.models import Job
 
 from .authentication import DIALECT

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
-from jobs.admission.admit import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs.admission.admit import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset
 from models_registry.selectors import preset_for

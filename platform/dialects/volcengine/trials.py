@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from access.models import BusinessSource
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from jobs.errors import Refused
 from jobs.models import Lane
 from jobs.style_trials import OPERATION

@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 
 from access.models import AccessKey
 from jobs.admission import idempotency
-from jobs.admission.admit import Submission, admit, admitted_with
+from jobs.admission.admit import admit, admitted_with
+from jobs.admission.submission import Submission
 from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders

@@ -12,7 +12,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.generation_request import MOST_LORAS
 from gpu_runner.protocol.prompt.extra_networks import BadTag, extra_networks
-from jobs.admission.admit import random_seed
+from jobs.admission.submission import random_seed
 from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind

@@ -11,7 +11,7 @@ from PIL import Image
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import Picture
 from gpu_runner.protocol.working_size import working_size
-from jobs.admission.admit import Submission
+from jobs.admission.submission import Submission
 from jobs.callbacks.outbox import CallbackRequest
 
 from . import drawing

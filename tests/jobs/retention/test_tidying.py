@@ -13,9 +13,10 @@ from PIL import Image
 
 from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
-from jobs import ledger_check, lifecycle, pictures
+from jobs import lifecycle, pictures
 from jobs.admission.admit import admit
 from jobs.admission.rerun import retry
+from jobs.billing import ledger_check
 from jobs.errors import BadPicture
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState

@@ -11,8 +11,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from access.models import BusinessSource
-
-from .models import Job, State
+from jobs.models import Job, State
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from django.utils import timezone
 from access import bookkeeping
 from access.accounts import MICROS
 from access.models import Posting
+from jobs.models import Job, Usage
 from statements import Ask, InsertStatement, Statement, UpdateStatement, Write, given, send
-
-from .models import Job, Usage
 
 
 def reservation(jobs: Sequence[Job]) -> list[Write]:

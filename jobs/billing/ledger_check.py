@@ -12,8 +12,7 @@ from django.db.models.functions import Coalesce
 from access import bookkeeping
 from access.accounts import in_micros
 from access.models import AccessKey, Account, BusinessSource, Posting
-
-from .models import TERMINAL, Job
+from jobs.models import TERMINAL, Job
 
 COLUMNS = tuple(f"{what}_{period}" for what in ("images", "cost") for period in ("day", "month", "total"))
 MOST_TOLD = 100  # of each kind of disagreement

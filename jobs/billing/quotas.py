@@ -15,8 +15,7 @@ from django.utils.translation import gettext as _
 
 from access.accounts import MICROS, Account, owner_of_key, owner_of_source
 from access.models import AccessKey, BusinessSource
-
-from .errors import BudgetSpent, QuotaSpent, Refused
+from jobs.errors import BudgetSpent, QuotaSpent, Refused
 
 Holder = BusinessSource | AccessKey
 

@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from gpu_runner.protocol import Done
+from jobs import board
+from jobs.models import Job, State
 
-from . import board, cost, ledger
-from .models import Job, State
+from . import cost, ledger
 
 PAID_FAILURES = frozenset({"nsfw"})
 

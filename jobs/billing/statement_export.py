@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from openpyxl import Workbook
 from openpyxl.styles import Font
 
-from .account_statements import COLUMNS, AccountStatement, Line
+from .statements import COLUMNS, AccountStatement, Line
 
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel reads a CSV file's Chinese as something else
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
