@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 
+from .images.signed_urls import input_url
 from .models import Job
-from .picture_urls import input_url
 
 
 class CannotSay(Exception):

@@ -29,15 +29,16 @@ from gpu_runner.protocol import (
 )
 from statements import Statement, given
 
-from . import lifecycle, pictures
+from . import lifecycle
 from .admission.model_resolution import training
 from .errors import LeaseLost
-from .infotext import infotext
+from .images import storage
+from .images.infotext.build import infotext
+from .images.storage_targets import copy
+from .images.storage_targets.copy import CopyFailed
 from .lifecycle import Lease
 from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
-from .storage_targets import copying
-from .storage_targets.copying import CopyFailed
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +87,9 @@ class Following:
                 self._forget_pictures()
 
     def _forget_pictures(self) -> None:
-        pictures.delete_files(self.outputs)
+        storage.delete_files(self.outputs)
         if self.job.storage_target is not None:
-            copying.delete_copies(self.job.storage_target, self.outputs)
+            copy.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunOrder:
         wanted, checkpoint = self.request.pictures(), self.job.checkpoint
@@ -100,7 +101,7 @@ class Following:
             ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             workflow=self.job.workflow.workflow() if self.job.workflow else None,
-            inputs={sha256: base64.b64encode(pictures.read_input(sha256)).decode() for sha256 in wanted},
+            inputs={sha256: base64.b64encode(storage.read_input(sha256)).decode() for sha256 in wanted},
         )
 
     def _follow(self, stream: Stream) -> None:
@@ -126,7 +127,7 @@ class Following:
                 self.progress = event
                 self.preview = event.preview or self.preview
             case ControlMap():
-                self.outputs.append(pictures.store_map(self.job, event))
+                self.outputs.append(storage.store_map(self.job, event))
             case Image():
                 self._store(event)
                 self.drawn += 1
@@ -140,7 +141,7 @@ class Following:
 
     def _store(self, image: Image) -> None:
         text = self._infotext(image.index)
-        self.outputs.append(pictures.store_output(self.job, self.request, image, text))
+        self.outputs.append(storage.store_output(self.job, self.request, image, text))
 
     def _infotext(self, index: int) -> str:
         if index not in self._infotexts:
@@ -167,7 +168,7 @@ class Following:
         for output in self.outputs:
             if output.kind == OutputKind.PICTURE:
                 lifecycle.renew(self.lease)
-                copying.copy(self.job.storage_target, output)
+                copy.copy(self.job.storage_target, output)
 
     def _failed(self, failed: Failed) -> None:
         if self.timed_out:

@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from access.models import BusinessSource
 from gpu_runner import logs
-from jobs import pictures
 from jobs.admission.submission import Submission
 from jobs.billing import cost
 from jobs.callbacks import outbox
+from jobs.images import storage
 from jobs.models import Job, request_as_json
 from statements import Statement, given
 
@@ -53,7 +53,7 @@ def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     files = resolve_all(submission.source, submission.request, submission.backend)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
-    pictures.store_inputs(submission.request, submission.pictures)
+    storage.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))

@@ -20,8 +20,8 @@ from jobs.billing import ledger, quotas
 from jobs.billing.quotas import Allowance
 from jobs.callbacks import outbox
 from jobs.errors import QueueFull, Refused
+from jobs.images import input_usage
 from jobs.models import Job, State, Transition
-from jobs.retention import inputs
 from statements import InsertStatement, pipelined, send
 
 from . import idempotency
@@ -80,7 +80,7 @@ def _first_transition(planned: Planned) -> Transition:
 def _promise(submission: Submission, job: Job) -> None:
     """What is to be remembered beside the job."""
     if needed := submission.request.pictures():
-        inputs.remember(job, needed)
+        input_usage.remember(job, needed)
     if submission.callback:
         outbox.add(job.pk, submission.dialect, submission.callback)
     if submission.idempotency:

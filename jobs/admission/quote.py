@@ -9,11 +9,11 @@ from decimal import Decimal
 from django.utils import timezone
 
 from access import bookkeeping
-from jobs import pictures
 from jobs.billing import quotas
 from jobs.billing.quotas import Allowance
 from jobs.callbacks import outbox
 from jobs.errors import Refused
+from jobs.images import storage
 from jobs.outlook import Outlook, outlook
 
 from . import model_resolution, workflow_routing
@@ -65,7 +65,7 @@ def _allowances(submission: Submission) -> list[Allowance]:
 def _against(submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(source, submission.key, request, submission.backend)
-    yield from pictures.problems(request, submission.pictures)
+    yield from storage.problems(request, submission.pictures)
     yield from queue_full(source, submission.key, Waiting({}))
     if submission.callback:
         try:

@@ -18,12 +18,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
-from jobs import pictures
+from jobs.images import input_usage as inputs
+from jobs.images import storage as pictures
 from jobs.models import TERMINAL, InputPicture, Job, Output
 from jobs.models.archive import ArchivedJob, JobInput
 from jobs.models.callback import CallbackState
 
-from . import inputs
 from .archive import archive
 
 log = logging.getLogger(__name__)

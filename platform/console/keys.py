@@ -31,7 +31,7 @@ from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
 from console.asking import AskForm, ask
 from console.base import ConsoleAdmin
-from jobs.picture_urls import base_url
+from jobs.images.signed_urls import base_url
 
 
 def dialect_choices() -> list[tuple[str, str]]:

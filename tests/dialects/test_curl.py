@@ -13,8 +13,8 @@ from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from jobs import as_curl
 from jobs.admission.admit import admit
 from jobs.as_curl import Said
+from jobs.images.storage import store_input
 from jobs.models import Job
-from jobs.pictures import store_input
 from models_registry.models import StylePreset
 from tests.fake_runner import png
 

@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from access.models import Posting
 from gpu_runner.protocol import MAX_SEED, Picture
-from jobs import errors, pictures
+from jobs import errors
 from jobs.admission.admit import admit
 from jobs.admission.submission import random_seed
+from jobs.images import storage
 from jobs.models import InputPicture, Job, Lane, State, Transition
 from models_registry.models import Family, ModelFile
 from tests.fake_runner import png
@@ -202,7 +203,7 @@ def test_queue_is_not_passed_by_requests_at_the_same_time(together, submission, 
 def test_input_pictures_are_stored_once_by_their_content(img2img, storage_folder):
     admit(img2img(named(RED), named(BLUE), given=[RED, BLUE]))
     admit(img2img(named(RED), given=[RED]))
-    assert pictures.read_input(named(RED).sha256) == RED
+    assert storage.read_input(named(RED).sha256) == RED
     assert len([path for path in storage_folder.rglob("*") if path.is_file()]) == 2
 
 
@@ -212,7 +213,7 @@ def test_known_picture_need_not_come_again(img2img):
 
 
 def test_same_picture_at_the_same_time_leaves_one_file(together, storage_folder):
-    together(*[lambda: pictures.store_input(RED)] * 4)
+    together(*[lambda: storage.store_input(RED)] * 4)
     assert len([path for path in storage_folder.rglob("*") if path.is_file()]) == 1
 
 
@@ -235,7 +236,7 @@ def test_bad_picture_makes_no_job(name, given, submission):
 
 @pytest.mark.parametrize("limit", ["MAX_INPUT_BYTES", "MAX_INPUT_PIXELS"])
 def test_huge_picture_makes_no_job(limit, img2img, monkeypatch):
-    monkeypatch.setattr(pictures, limit, 64)
+    monkeypatch.setattr(storage, limit, 64)
     with pytest.raises(errors.BadPicture) as refused:
         admit(img2img(named(RED), given=[RED]))
     assert refused.value.field == "init_images"

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.admission.admit import admit
 from jobs.errors import ModelNotAllowed, UnknownModel, Unsupported
-from jobs.infotext import infotext
+from jobs.images.infotext.build import infotext
 from jobs.models import Backend, Job, Runner
 from models_registry.models import FOLDERS, Kind, ModelFile
 

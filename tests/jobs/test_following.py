@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from jobs import following, lifecycle, pictures
+from jobs import following, lifecycle
 from jobs.admission.admit import admit
+from jobs.images import storage
 from jobs.models import Job, Preview, Runner, Signal, State
 from jobs.tasks import run_job
 from tests import fake_runner as behaviours
@@ -85,7 +86,7 @@ def test_drawn_job_succeeds_with_all_its_pictures(follow, files, postings):
 
 def test_stored_picture_is_what_its_row_says(follow):
     output = follow(seed=41).outputs.get()
-    data = pictures.read_output(output)
+    data = storage.read_output(output)
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.text["parameters"] == output.infotext
         assert (picture.width, picture.height) == (output.width, output.height)
@@ -96,13 +97,13 @@ def test_stored_picture_is_what_its_row_says(follow):
 @pytest.mark.parametrize(("asked", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP")])
 def test_picture_comes_in_the_format_that_was_asked_for(asked, kind, follow):
     output = follow(output_format=asked).outputs.get()
-    with Image.open(io.BytesIO(pictures.read_output(output))) as picture:
+    with Image.open(io.BytesIO(storage.read_output(output))) as picture:
         assert picture.format == kind
     assert output.content_type == f"image/{asked}"
 
 
 def test_runner_gets_the_request_the_file_and_the_input_pictures(follow, fake_runner, checkpoint):
-    given = pictures.store_input(png())
+    given = storage.store_input(png())
     job = follow(task="img2img", init_images=(given,))
     (order,) = fake_runner.orders
     assert order.request == job.generation_request
@@ -203,7 +204,7 @@ def test_success_without_all_pictures_is_an_error_of_ours(follow, files):
 
 
 def test_lost_input_picture_is_an_error_of_ours(follow, storage_folder, files):
-    given = pictures.store_input(png())
+    given = storage.store_input(png())
     files()[0].unlink()
     job = follow(task="img2img", init_images=(given,))
     assert (job.state, job.error_code) == (State.FAILED, "internal")

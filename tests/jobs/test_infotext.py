@@ -1,7 +1,7 @@
 import pytest
 
 from gpu_runner.protocol import GenerationRequest
-from jobs.infotext import infotext
+from jobs.images.infotext.build import infotext
 from jobs.models import Job
 from models_registry.models import ModelFile
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gpu_runner.protocol.generation_request import Label
-from jobs.labels import drawn
+from jobs.images.watermark import drawn
 from tests.fake_runner import png
 
 CORNERS = {"top-left": (0, 0), "top-right": (0, 1), "bottom-left": (1, 0), "bottom-right": (1, 1)}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from jobs.picture_files import with_infotext
+from jobs.images.file_metadata import with_infotext
 from tests.fake_runner import png
 
 PNG = png(colour="teal")

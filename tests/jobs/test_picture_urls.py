@@ -10,9 +10,9 @@ from django.core.files.storage import default_storage
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from jobs import picture_urls
+from jobs.images import signed_urls
+from jobs.images.signed_urls import base_url, control_map_urls, output_urls, preview_url
 from jobs.models import Job, Output, Preview
-from jobs.picture_urls import base_url, control_map_urls, output_urls, preview_url
 from tests.fake_runner import png
 
 PICTURE = png(colour="red")
@@ -37,7 +37,7 @@ def url(job) -> str:
 
 def later(monkeypatch, **delta) -> None:
     moment = (timezone.now() + timedelta(**delta)).timestamp()
-    monkeypatch.setattr(picture_urls.time, "time", lambda: moment)
+    monkeypatch.setattr(signed_urls.time, "time", lambda: moment)
 
 
 # What a URL gives

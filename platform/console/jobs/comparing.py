@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
 
+from jobs.images.storage import read_output
 from jobs.models import Job, Output
-from jobs.pictures import read_output
 
 MOST_MEASURED = 16
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gpu_runner.protocol import preprocessor_catalog
 from jobs.errors import Refused
-from jobs.pictures import check_picture
+from jobs.images.storage import check_picture
 
 from . import pictures
 from .coercion import array, integer, number, string

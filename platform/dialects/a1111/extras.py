@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
 from jobs.admission.submission import Submission
-from jobs.infotext import postprocessing
+from jobs.images.infotext.build import postprocessing
+from jobs.images.storage import read_output
 from jobs.models import Job, Lane
-from jobs.pictures import read_output
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from access.models import BusinessSource
 from jobs.errors import ForbiddenAddress, OverLimit, Refused
-from jobs.outbound.pictures import PictureFetcher
+from jobs.images.fetch import PictureFetcher
 
 from . import pictures
 from .errors import WireError

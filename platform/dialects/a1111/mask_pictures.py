@@ -8,8 +8,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import Inpaint
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 
 HALF = 128
 FULL = 255

@@ -12,7 +12,7 @@ from PIL.ExifTags import IFD, Base
 
 from access.models import AccessKey, BusinessSource
 from jobs.errors import BadPicture
-from jobs.pictures import check_picture
+from jobs.images.storage import check_picture
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import infotext_models
-from jobs.infotext import VERSION, extra_pairs
+from jobs.images.file_metadata import with_infotext
+from jobs.images.infotext import model_fields
+from jobs.images.infotext.build import VERSION, extra_pairs
+from jobs.images.storage import read_input, read_output
 from jobs.models import Job, Output, OutputKind, State
-from jobs.picture_files import with_infotext
-from jobs.pictures import read_input, read_output
 from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
 
@@ -103,7 +103,7 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
     request = job.generation_request
     parameters = job.received["parameters"]
     indices = range(request.num_images)
-    vae_name, vae_hash = infotext_models.vae(request, job.files)
+    vae_name, vae_hash = model_fields.vae(request, job.files)
     infotexts = [output.infotext for output in outputs]
     return {
         "prompt": request.prompt,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.callbacks.registry import CallbackPolicy, by_status
+from jobs.images.signed_urls import output_urls
 from jobs.models.callback import Callback
-from jobs.picture_urls import output_urls
 
 from .response import job_detail
 

@@ -13,8 +13,8 @@ from rest_framework.request import Request
 
 from access.models import BusinessSource
 from jobs.errors import BadPicture
+from jobs.images.storage import MAX_INPUT_BYTES, store_input
 from jobs.models import Output
-from jobs.pictures import MAX_INPUT_BYTES, store_input
 
 from .errors import Problem, too_large
 from .models import Upload

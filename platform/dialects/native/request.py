@@ -10,11 +10,11 @@ from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs import picture_urls
 from jobs.admission import idempotency
 from jobs.admission.submission import Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadPicture
+from jobs.images import signed_urls
 from jobs.models import Lane
 
 from .authentication import DIALECT
@@ -94,7 +94,7 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
 
 
 def _callback(url: str | None, request: Request) -> CallbackRequest | None:
-    return CallbackRequest(url, base_url=picture_urls.base_url(request._request)) if url else None
+    return CallbackRequest(url, base_url=signed_urls.base_url(request._request)) if url else None
 
 
 def foreign_pictures(source: BusinessSource, submission: Submission) -> list[BadPicture]:

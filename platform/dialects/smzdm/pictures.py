@@ -11,7 +11,7 @@ from PIL.ExifTags import Base
 
 from access.models import BusinessSource
 from jobs.errors import Refused
-from jobs.outbound.pictures import fetch_picture
+from jobs.images.fetch import fetch_picture
 from jobs.outbound.policy import Policy
 
 from .errors import Code, WireError

@@ -12,13 +12,13 @@ from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
-from jobs import picture_urls
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
+from jobs.images import signed_urls
+from jobs.images.storage_targets.selectors import find_target
 from jobs.models import Backend, Lane
 from jobs.models.storage_target import StorageTarget
 from jobs.selectors import is_offered
-from jobs.storage_targets.selectors import find_target
 
 from .authentication import DIALECT, Caller
 from .control import control_unit
@@ -125,7 +125,7 @@ def _callback(asked: ChangeBackgroundFields, request: HttpRequest) -> CallbackRe
     if not asked.calls_back or asked.callback_url is None:
         return None
     extra = {"taskid": asked.taskid}
-    return CallbackRequest(asked.callback_url, extra, base_url=picture_urls.base_url(request))
+    return CallbackRequest(asked.callback_url, extra, base_url=signed_urls.base_url(request))
 
 
 def _named(data: bytes) -> Picture:

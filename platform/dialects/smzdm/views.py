@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import lifecycle, picture_urls
+from jobs import lifecycle
 from jobs.admission import idempotency
 from jobs.admission.admit import admit, admitted_with
 from jobs.admission.idempotency import Idempotency
 from jobs.admission.submission import Submission
 from jobs.errors import Refused
+from jobs.images import signed_urls
 from jobs.models import Job
 from jobs.waiting import wait_for
 
@@ -40,7 +41,7 @@ class ChangeBackground(WireView):
         if asked.calls_back:
             return Response(envelope([]))
         done = ended(job, is_known_again=self.idempotency is not None)
-        return Response(outcome(done, picture_urls.base_url(request._request)))
+        return Response(outcome(done, signed_urls.base_url(request._request)))
 
     def _known(self, request: Request, who: Caller) -> Job | None:
         """Before any picture is fetched a second time."""
@@ -63,7 +64,7 @@ def ended(job: Job, *, is_known_again: bool) -> Job:
 
 class RemoveBackground(WireView):
     def post(self, request: Request) -> Response:
-        began, base = time.monotonic(), picture_urls.base_url(request._request)
+        began, base = time.monotonic(), signed_urls.base_url(request._request)
         asked = CutOutFields.model_validate(read_object(request._request))
         who, key = caller(request._request, asked.sender), idempotency.read(request._request)
         jobs = _admitted_before(who, asked, key) or _admitted(cut_outs(who, asked), key)

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from access.models import AccessKey, BusinessSource
 from jobs.errors import RateLimited
-from jobs.picture_urls import base_url
+from jobs.images.signed_urls import base_url
 
 from .authentication import caller
 from .body import read_parameters

@@ -14,7 +14,7 @@ from jobs.as_curl import (
     sampler_and_scheduler,
     within,
 )
-from jobs.picture_urls import input_url
+from jobs.images.signed_urls import input_url
 
 from .fields import LARGEST, MOST_SAMPLES, SMALLEST
 

@@ -14,9 +14,9 @@ from PIL import Image
 from access.models import BusinessSource
 from gpu_runner.protocol import Picture
 from jobs.errors import BadPicture, Refused
-from jobs.outbound.pictures import PictureFetcher
-from jobs.own_pictures import own_picture
-from jobs.pictures import check_picture
+from jobs.images.fetch import PictureFetcher
+from jobs.images.local_urls import own_picture
+from jobs.images.storage import check_picture
 
 from .errors import WireError
 

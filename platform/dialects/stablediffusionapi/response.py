@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobs.images.signed_urls import future_urls, output_urls
 from jobs.models import Job, State
 from jobs.outlook import outlook
-from jobs.picture_urls import future_urls, output_urls
 
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import worded

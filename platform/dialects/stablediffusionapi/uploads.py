@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from jobs.picture_urls import input_url
-from jobs.pictures import store_input
+from jobs.images.signed_urls import input_url
+from jobs.images.storage import store_input
 
 from .coercion import Invalid, flag, is_absent, text
 from .errors import WireError, worded

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 
 from jobs.as_curl import Asked, CannotSay, in_shell
-from jobs.picture_urls import input_url
+from jobs.images.signed_urls import input_url
 
 from .actions import OPERATIONS
 from .authentication import DIALECT

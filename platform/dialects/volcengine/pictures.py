@@ -15,8 +15,8 @@ from PIL import Image
 from access.models import BusinessSource
 from gpu_runner.protocol import Picture
 from jobs.errors import BadPicture
-from jobs.outbound.pictures import PictureFetcher
-from jobs.pictures import check_picture
+from jobs.images.fetch import PictureFetcher
+from jobs.images.storage import check_picture
 
 from .body import Body
 from .errors import ServiceError

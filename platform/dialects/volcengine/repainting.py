@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol.working_size import LARGEST, SMALLEST
-from jobs.outpainting import Margins, TooLarge, expanded
+from jobs.images.outpaint_canvas import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 
 from .body import Body

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from jobs.images.signed_urls import base_url, output_url
+from jobs.images.storage import read_output
 from jobs.models import Job, Output, State
-from jobs.picture_urls import base_url, output_url
-from jobs.pictures import read_output
 
 from .errors import ServiceError
 

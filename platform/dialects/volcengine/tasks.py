@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import AccessKey
-from jobs.marking import marked
+from jobs.images.watermarked_copies import marked
 from jobs.models import Job, State
 
 from .authentication import DIALECT

@@ -15,7 +15,7 @@ from jobs.as_curl import (
     sampler_and_scheduler,
     within,
 )
-from jobs.picture_urls import input_url
+from jobs.images.signed_urls import input_url
 
 from .authentication import KEY_ID, SECRET
 from .drawing import CONTENTS, RESIZE_MODES

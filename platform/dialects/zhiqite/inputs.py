@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import Picture
-from jobs.outbound.pictures import PictureFetcher
+from jobs.images.fetch import PictureFetcher
 
 from .errors import WireError
 

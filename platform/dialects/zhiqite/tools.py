@@ -13,9 +13,9 @@ from pydantic import Field
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import Picture, upscaler_catalog
 from gpu_runner.protocol.working_size import working_size
-from jobs import outpainting
 from jobs.admission.submission import Submission
 from jobs.callbacks.outbox import CallbackRequest
+from jobs.images import outpaint_canvas
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 
@@ -89,8 +89,8 @@ class ImgExpand(Repainting):
             raise WireError(_("verticalExpansionRatio and horizontalExpansionRatio leave nothing to draw"))
         picture = inputs.files[inputs.fetched(self.sourceImage).sha256]
         try:
-            larger = outpainting.expanded(picture, self._margins(picture))
-        except outpainting.TooLarge as error:
+            larger = outpaint_canvas.expanded(picture, self._margins(picture))
+        except outpaint_canvas.TooLarge as error:
             raise WireError(_("The expanded picture would be too large: %s") % error) from None
         mask = {
             "mask": inputs.kept(larger.mask),
@@ -100,12 +100,12 @@ class ImgExpand(Repainting):
         }
         return self.repainted(source, inputs.kept(larger.canvas), mask, (larger.width, larger.height))
 
-    def _margins(self, data: bytes) -> outpainting.Margins:
+    def _margins(self, data: bytes) -> outpaint_canvas.Margins:
         """The picture is in the middle of its canvas."""
         with Image.open(io.BytesIO(data)) as picture:
             across = round(picture.width * self.horizontalExpansionRatio) - picture.width
             down = round(picture.height * self.verticalExpansionRatio) - picture.height
-        return outpainting.Margins(across // 2, down // 2, across - across // 2, down - down // 2)
+        return outpaint_canvas.Margins(across // 2, down // 2, across - across // 2, down - down // 2)
 
 
 class Erase(Repainting):

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from jobs.images.signed_urls import base_url
 from jobs.models import Job
-from jobs.picture_urls import base_url
 
 from . import request_v2, request_v3, tasks, tools, words
 from .base import ZhiqiteView

@@ -14,8 +14,8 @@ from access.models import AccessKey
 from gpu_runner.protocol import Done
 from gpu_runner.protocol import Image as RunnerImage
 from jobs import lifecycle
+from jobs.images.storage import store_output
 from jobs.models import Job, Runner, State
-from jobs.pictures import store_output
 
 PREFIX = "/sdapi/v1/"
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from gpu_runner.protocol import ControlMap
-from jobs import pictures
+from jobs.images import storage
 from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.a1111.conftest import one_colour
 
@@ -46,7 +46,7 @@ def test_a_unit_becomes_a_control_unit(alice, unit, picture) -> None:
     assert (control.guidance_start, control.guidance_end) == (0, 0.7)
     assert (control.threshold_a, control.threshold_b, control.processor_res) == (50, None, None)
     assert control.pixel_perfect
-    assert pictures.read_input(control.image.sha256) == picture
+    assert storage.read_input(control.image.sha256) == picture
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_every_form_of_a_picture_is_read(alice, unit, red, picture, form) -> Non
         "input_image": {"image": None, "input_image": red, "mask_image": sketch},
     }
     control = only_unit(alice, unit | forms[form])
-    assert pictures.read_input(control.image.sha256) == picture
-    assert pictures.read_input(control.mask.sha256) == base64.b64decode(sketch)
+    assert storage.read_input(control.image.sha256) == picture
+    assert storage.read_input(control.mask.sha256) == base64.b64decode(sketch)
 
 
 def test_an_effective_region_is_no_mask(alice, unit, red) -> None:
@@ -190,10 +190,10 @@ def finish_with_a_map(job, claim) -> None:
         ).decode()
 
     lease, request = claim(job), job.generation_request
-    outputs = [pictures.store_map(job, ControlMap(index=0, data=encoded(255)))]
+    outputs = [storage.store_map(job, ControlMap(index=0, data=encoded(255)))]
     for index in range(request.num_images):
         image = Image(index=index, seed=index, width=64, height=64, data=encoded(10 * (index + 1)))
-        outputs.append(pictures.store_output(job, request, image, f"Seed: {index}"))
+        outputs.append(storage.store_output(job, request, image, f"Seed: {index}"))
     lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=1), outputs)
     job.refresh_from_db()
     assert job.images_done == request.num_images
@@ -204,7 +204,7 @@ def test_the_option_no_detectmap_asks_for_none(alice, unit) -> None:
 
 
 def test_the_infotext_tells_of_the_unit(alice, unit) -> None:
-    from jobs.infotext import infotext
+    from jobs.images.infotext.build import infotext
 
     job = alice.submit(**scripts(unit))
     text = infotext(job, job.generation_request, 1)
@@ -216,7 +216,7 @@ def test_the_infotext_tells_of_the_unit(alice, unit) -> None:
 
 
 def test_the_infotext_names_a_model_as_the_lists_do(alice, unit, canny) -> None:
-    from jobs.infotext import infotext
+    from jobs.images.infotext.build import infotext
 
     canny.legacy_hash = "0badc0de"
     canny.save()

@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
+from jobs.images.file_metadata import with_infotext
 from jobs.models import Job
-from jobs.picture_files import with_infotext
 
 SINGLE, BATCH = "extra-single-image", "extra-batch-images"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.infotext import infotext
+from jobs.images.infotext.build import infotext
 from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile
 

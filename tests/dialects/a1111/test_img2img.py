@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
+from jobs.images.storage import read_input
 from jobs.models import InputPicture
-from jobs.pictures import read_input
 
 
 def test_the_init_image_is_stored_and_named_by_its_content(alice, red, picture) -> None:

@@ -2,9 +2,9 @@ import base64
 
 import pytest
 
-from jobs.infotext import infotext
+from jobs.images.infotext.build import infotext
+from jobs.images.storage import read_input
 from jobs.models import InputPicture
-from jobs.pictures import read_input
 from tests.dialects.a1111.conftest import one_colour
 
 MASK = one_colour(64, 64, (255, 255, 255))

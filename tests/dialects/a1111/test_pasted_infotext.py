@@ -101,7 +101,7 @@ def test_an_infotext_that_is_no_text_is_422(alice) -> None:
 
 def written_and_pasted(alice, name: str, kept: tuple[str, ...], **body):
     """The request as it was sent, and as its own infotext makes it."""
-    from jobs.infotext import infotext
+    from jobs.images.infotext.build import infotext
 
     job = alice.submit(name, **body)
     text = infotext(job, job.generation_request, 0)

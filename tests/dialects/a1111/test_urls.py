@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 from tests.web_server import WebServer, answer, redirect
 
 

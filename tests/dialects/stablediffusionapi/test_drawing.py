@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 from models_registry.models import Kind, PromptStyle
 from tests.receiving import work as call_back
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from dialects.volcengine.curl import curl
 from jobs.as_curl import Asked
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.pictures import read_input
+from jobs.images.storage import read_input
 from models_registry.models import Kind
 from tests.receiving import YES
 from tests.receiving import work as call_back

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jobs.errors import BadPicture, BadURL, FetchFailed, ForbiddenAddress
+from jobs.images.fetch import fetch_picture
 from jobs.outbound import connections
 from jobs.outbound.connections import check_target
-from jobs.outbound.pictures import fetch_picture
 from jobs.outbound.policy import Policy
 from tests.fake_runner import png
 from tests.web_server import WebServer, answer, redirect

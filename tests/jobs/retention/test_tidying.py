@@ -13,11 +13,12 @@ from PIL import Image
 
 from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
-from jobs import lifecycle, pictures
+from jobs import lifecycle
 from jobs.admission.admit import admit
 from jobs.admission.rerun import retry
 from jobs.billing import ledger_check
 from jobs.errors import BadPicture
+from jobs.images import storage
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.retention import tidying
@@ -37,10 +38,10 @@ def old(submission, runner) -> Callable[..., Job]:
     """``old(days, inputs=[png], **submission)``: a job that succeeded so long ago, with one picture."""
 
     def old(days: float, inputs: tuple[bytes, ...] = (), **fields) -> Job:
-        stored = tuple(pictures.store_input(data) for data in inputs)
+        stored = tuple(storage.store_input(data) for data in inputs)
         job = admit(submission(**({"init_images": stored, "task": "img2img"} if inputs else {}), **fields))
         lease = lifecycle.claim(job.pk, runner)
-        output = pictures.keep(Output(index=0, width=8, height=8, seed=1), job, png(), "png")
+        output = storage.keep(Output(index=0, width=8, height=8, seed=1), job, png(), "png")
         lifecycle.succeed(lease, Done(steps_run=20, device_seconds=2, engine_seconds=3), [output])
         away(job, days)
         job.refresh_from_db()
@@ -110,7 +111,7 @@ def test_stopped_between_file_and_row_it_goes_on(old, source, storage_folder):
     old(8)
     keeps(source, keep_pictures_days=7)
 
-    pictures.delete_files(Output.objects.all())
+    storage.delete_files(Output.objects.all())
     assert (files(storage_folder), Output.objects.count()) == ([], 1)
     assert tidy() == Tidied(pictures=1)
 
@@ -154,7 +155,7 @@ def test_input_that_another_job_needs_is_kept_for_that(old, source, other_source
 def test_input_that_somebody_has_just_sent_again_is_kept(old, source):
     old(8, inputs=(png(1),))
     keeps(source, keep_inputs_days=7)
-    pictures.store_input(png(1))
+    storage.store_input(png(1))
     tidy()
     assert InputPicture.objects.exists()
 
@@ -168,7 +169,7 @@ def test_job_without_its_inputs_cannot_be_repeated_and_says_why(old, source):
 
 
 def test_input_that_was_sent_and_never_used_goes_by_the_platforms_days(settings):
-    pictures.store_input(png(1))
+    storage.store_input(png(1))
     settings.KEEP_INPUTS_DAYS = 7
     assert tidy() == Tidied()
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=8))
@@ -176,7 +177,7 @@ def test_input_that_was_sent_and_never_used_goes_by_the_platforms_days(settings)
 
 
 def test_admitted_job_keeps_its_inputs_in_mind(submission):
-    picture = pictures.store_input(png(1))
+    picture = storage.store_input(png(1))
     job = admit(submission(init_images=(picture,), task="img2img"))
     assert list(job.inputs.values_list("sha256", flat=True)) == [picture.sha256]
 
@@ -184,7 +185,7 @@ def test_admitted_job_keeps_its_inputs_in_mind(submission):
 def test_input_of_a_waiting_job_is_never_deleted(submission, source, settings):
     settings.KEEP_INPUTS_DAYS = 1
     keeps(source, keep_inputs_days=1)
-    admit(submission(init_images=(pictures.store_input(png(1)),), task="img2img"))
+    admit(submission(init_images=(storage.store_input(png(1)),), task="img2img"))
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=8))
     assert tidy() == Tidied()
 
@@ -297,7 +298,7 @@ def test_background_cluster_tidies_every_hour():
 
 
 def test_migration_links_jobs_that_were_there_to_their_inputs(submission):
-    picture = pictures.store_input(png(1))
+    picture = storage.store_input(png(1))
     job = admit(submission(init_images=(picture,), task="img2img"))
     admit(submission())
     JobInput.objects.all().delete()

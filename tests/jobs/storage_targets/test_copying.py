@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 
 from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
+from jobs.images.storage_targets import copy
 from jobs.models import Job
 from jobs.models.storage_target import StorageTarget
-from jobs.storage_targets import copying
 from jobs.tasks import run_job
 
 
@@ -67,7 +67,7 @@ def test_only_what_is_a_jobs_picture_is_served(client, run, submission, target, 
 
 def test_a_deleted_copy_is_not_found(client, run, submission, target):
     job = run(submission(storage_target=target))
-    (url,) = copying.urls(job, "")
+    (url,) = copy.urls(job, "")
     assert client.get(url).status_code == 200
     target.files.delete(job.outputs.get().target_name)
     assert client.get(url).status_code == 404

@@ -7,8 +7,8 @@ import pytest
 
 from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
+from jobs.images.storage_targets import copy
 from jobs.models.storage_target import StorageTarget
-from jobs.storage_targets import copying
 from jobs.tasks import run_job
 
 boto3 = pytest.importorskip("boto3")
@@ -68,7 +68,7 @@ def drawn(buckets, submission, live_runner):
 
 def test_a_picture_is_fetched_from_there_as_it_was_stored_here(drawn):
     job = drawn("open")
-    (url,) = copying.urls(job, "")
+    (url,) = copy.urls(job, "")
     assert not urlsplit(url).query
     answer = httpx.get(url)
     assert answer.content == job.outputs.get().file.read()
@@ -77,7 +77,7 @@ def test_a_picture_is_fetched_from_there_as_it_was_stored_here(drawn):
 
 def test_a_private_pictures_url_is_signed_and_ends(drawn):
     job = drawn("signed", visibility="private")
-    (url,) = copying.urls(job, "")
+    (url,) = copy.urls(job, "")
     assert any("expires" in name.lower() for name in parse_qs(urlsplit(url).query))
     assert httpx.get(url.partition("?")[0]).status_code == 403
     assert httpx.get(url).content == job.outputs.get().file.read()
@@ -85,7 +85,7 @@ def test_a_private_pictures_url_is_signed_and_ends(drawn):
 
 def test_the_public_host_is_in_front_of_the_key(drawn, buckets):
     job = drawn("open", public_host="https://img.example.com/")
-    (url,) = copying.urls(job, "", by_host=True)
+    (url,) = copy.urls(job, "", by_host=True)
     key = url.removeprefix("https://img.example.com/")
     assert buckets.head_object(Bucket=BUCKET, Key=key)["ContentLength"] == job.outputs.get().size_bytes
 

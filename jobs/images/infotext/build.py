@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from gpu_runner.protocol import GenerationRequest, ModelName
+from jobs.models import Job
 
-from . import infotext_models, infotext_pictures, sampling_infotext
-from .control_infotext import control_parameters
-from .models import Job
+from . import image_fields, model_fields, sampling_fields
+from .controlnet_fields import control_parameters
 
 VERSION = "Atelier"
 
@@ -27,7 +27,7 @@ def infotext(job: Job, request: GenerationRequest, index: int) -> str:
 
 def postprocessing(request: GenerationRequest) -> str:
     """What A1111 writes about a picture that was only enlarged."""
-    pairs = infotext_pictures.enlarging(request.upscale) if request.upscale else {}
+    pairs = image_fields.enlarging(request.upscale) if request.upscale else {}
     if request.face_restoration:
         pairs |= {"GFPGAN visibility": round(request.face_restoration.visibility, 3)}
     return ", ".join(_pair(key, value) for key, value in pairs.items() if value is not None)
@@ -36,10 +36,10 @@ def postprocessing(request: GenerationRequest) -> str:
 def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
     """Those that A1111 keeps apart from its own fields, as ``extra_generation_params``."""
     pairs = {
-        "Denoising strength": infotext_pictures.strength(request),
-        **infotext_pictures.pairs(request),
-        **sampling_infotext.walk(request),
-        **infotext_models.pairs(request, job.files),
+        "Denoising strength": image_fields.strength(request),
+        **image_fields.pairs(request),
+        **sampling_fields.walk(request),
+        **model_fields.pairs(request, job.files),
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),
         **control_parameters(job, request),
@@ -52,22 +52,22 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
     return {
         "Steps": request.num_inference_steps,
         "Sampler": request.sampler,
-        "Schedule type": sampling_infotext.schedule_type(request.sampler, request.scheduler),
+        "Schedule type": sampling_fields.schedule_type(request.sampler, request.scheduler),
         "CFG scale": request.guidance_scale,
         "Seed": request.seed_of(index),
         "Face restoration": request.face_restoration.model if request.face_restoration else None,
         "Size": f"{request.width}x{request.height}",
         "Model hash": job.checkpoint_sha256[:10] or None,
         "Model": job.checkpoint.name,
-        **infotext_models.vae_pairs(request, job.files),
-        **sampling_infotext.variation(request, index),
-        "Denoising strength": infotext_pictures.strength(request),
+        **model_fields.vae_pairs(request, job.files),
+        **sampling_fields.variation(request, index),
+        "Denoising strength": image_fields.strength(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
-        **sampling_infotext.noise_source(request),
+        **sampling_fields.noise_source(request),
         "Tiling": True if request.tiling else None,
-        **infotext_pictures.pairs(request),
-        **sampling_infotext.walk(request),
-        **infotext_models.pairs(request, job.files),
+        **image_fields.pairs(request),
+        **sampling_fields.walk(request),
+        **model_fields.pairs(request, job.files),
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),
         **control_parameters(job, request),

@@ -17,8 +17,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from .models import Job, Output, OutputKind
-from .pictures import CONTENT_TYPES
+from jobs.models import Job, Output, OutputKind
+
+from .storage import CONTENT_TYPES
 
 Form = Literal["picture", "base64"]
 
@@ -113,7 +114,7 @@ def _token(job_id: uuid.UUID | str, what: int | str, expiry: int) -> str:
 
 def _signature(text: str) -> str:
     key = settings.PICTURE_URL_KEY or settings.SECRET_KEY
-    digest = salted_hmac("jobs.picture_urls", text, secret=key, algorithm="sha256").digest()
+    digest = salted_hmac("jobs.images.signed_urls", text, secret=key, algorithm="sha256").digest()
     return b64_encode(digest[:SIGNATURE_BYTES]).decode()
 
 

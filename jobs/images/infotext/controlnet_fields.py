@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 from gpu_runner.protocol import GenerationRequest, ModelName, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-
-from .models import Job
+from jobs.models import Job
 
 RESIZE_MODES = {"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"}
 CONTROL_MODES = {

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from django.core.files import File
 from django.urls import reverse
 
+from jobs.images.signed_urls import output_urls
 from jobs.models import Job, Output
 from jobs.models.storage_target import StorageTarget, Visibility
-from jobs.picture_urls import output_urls
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Pictures for those who hold a URL of jobs.picture_urls. Whatever is wrong with it: there is no such picture."""
+"""Pictures for those who hold a URL of jobs.images.signed_urls. Whatever is wrong with it: there is no such picture."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from .models import InputPicture, Output, OutputKind, Preview
-from .picture_urls import INPUT, NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
-from .pictures import read_output
+from jobs.models import InputPicture, Output, OutputKind, Preview
+
+from .signed_urls import INPUT, NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
+from .storage import read_output
 
 A_YEAR_S = 365 * 24 * 3600
 

@@ -16,11 +16,10 @@ from PIL import Image, UnidentifiedImageError
 
 from gpu_runner.protocol import ControlMap, GenerationRequest, Picture
 from gpu_runner.protocol import Image as RunnerImage
+from jobs.errors import BadPicture
+from jobs.models import InputPicture, Job, Output, OutputKind
 
-from . import labels, picture_files
-from .errors import BadPicture
-from .models import InputPicture, Job, Output, OutputKind
-from .retention import inputs
+from . import file_metadata, input_usage, watermark
 
 MAX_INPUT_BYTES = 32 * 1024 * 1024
 MAX_INPUT_PIXELS = 64_000_000
@@ -33,7 +32,7 @@ def store_input(data: bytes) -> Picture:
     """Stores a picture once, by its content. Raises BadPicture."""
     check_picture(data)
     digest = hashlib.sha256(data).hexdigest()
-    if not inputs.touch(digest):
+    if not input_usage.touch(digest):
         path = default_storage.save(f"inputs/{digest[:2]}/{digest}-{secrets.token_hex(4)}", ContentFile(data))
         _row, created = InputPicture.objects.get_or_create(
             sha256=digest, defaults={"file": path, "size_bytes": len(data)}
@@ -49,7 +48,7 @@ def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> N
         if wanted in pictures:
             if store_input(pictures[wanted]).sha256 != wanted:
                 raise BadPicture(_("An input picture is not what its hash says."), field="init_images")
-        elif not inputs.touch(wanted):
+        elif not input_usage.touch(wanted):
             raise BadPicture(_("An input picture is missing."), field="init_images")
 
 
@@ -112,24 +111,24 @@ def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
 
 
 def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> bytes:
-    data = labels.drawn(base64.b64decode(image.data), request.labels)
-    return picture_files.with_marks(_with_infotext(data, request, image.index, infotext), request.marks)
+    data = watermark.drawn(base64.b64decode(image.data), request.labels)
+    return file_metadata.with_marks(_with_infotext(data, request, image.index, infotext), request.marks)
 
 
 def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext: str) -> bytes:
     """A picture that was only enlarged keeps what is known of how it was drawn, and says the rest under another key."""
     if request.task != "upscale":
-        return picture_files.with_infotext(
+        return file_metadata.with_infotext(
             data, request.output_format, infotext, quality=request.output_quality
         )
     sources = request.init_images
-    kept = picture_files.infotext_of(read_input(sources[index if len(sources) > 1 else 0].sha256))
+    kept = file_metadata.infotext_of(read_input(sources[index if len(sources) > 1 else 0].sha256))
     if request.output_format != "png":
-        return picture_files.with_infotext(
+        return file_metadata.with_infotext(
             data, request.output_format, kept or infotext, quality=request.output_quality
         )
-    with_kept = picture_files.with_infotext(data, "png", kept)
-    return picture_files.with_infotext(with_kept, "png", infotext, key="postprocessing")
+    with_kept = file_metadata.with_infotext(data, "png", kept)
+    return file_metadata.with_infotext(with_kept, "png", infotext, key="postprocessing")
 
 
 def delete_files(outputs: Iterable[Output]) -> None:

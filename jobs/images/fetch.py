@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from jobs.errors import OverLimit
-from jobs.pictures import check_picture
+from jobs.outbound.calls import fetch
+from jobs.outbound.connections import Resolve, resolve
+from jobs.outbound.policy import Policy
 
-from .calls import fetch
-from .connections import Resolve, resolve
-from .policy import Policy
+from .storage import check_picture
 
 SHORTEST_S = 0.001
 

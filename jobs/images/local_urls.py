@@ -6,10 +6,11 @@ from django.http import Http404
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
 
-from .errors import BadURL
-from .picture_urls import ROUTES
-from .picture_views import found_input, found_output
-from .pictures import read_output
+from jobs.errors import BadURL
+
+from .signed_urls import ROUTES
+from .storage import read_output
+from .views import found_input, found_output
 
 OUTPUTS = frozenset(name for name, _what in ROUTES.values())
 

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import Label, Mark
+from jobs.errors import OverLimit
+from jobs.models import Job, Output, OutputKind
 
-from . import labels, picture_files, pictures
-from .errors import OverLimit
-from .models import Job, Output, OutputKind
+from . import file_metadata, storage, watermark
 
 MOST_COPIES = 16  # of one job: each other wording is another file
 TRIES = 5
@@ -31,11 +31,11 @@ def marked(job: Job, wanted: Sequence[Label], marks: Sequence[Mark]) -> list[Out
 def _marked_file(
     output: Output, request: GenerationRequest, wanted: Sequence[Label], marks: Sequence[Mark]
 ) -> bytes:
-    data = labels.drawn(pictures.read_output(output), wanted)
+    data = watermark.drawn(storage.read_output(output), wanted)
     if wanted:  # drawing has dropped the texts
-        data = picture_files.with_infotext(data, "png", output.infotext)
-        data = picture_files.with_marks(data, request.marks)
-    return picture_files.with_marks(data, marks)
+        data = file_metadata.with_infotext(data, "png", output.infotext)
+        data = file_metadata.with_marks(data, request.marks)
+    return file_metadata.with_marks(data, marks)
 
 
 def _copy(job: Job, of: Output, data: bytes) -> Output:
@@ -57,12 +57,12 @@ def _copy(job: Job, of: Output, data: bytes) -> Output:
             nsfw=of.nsfw,
             nsfw_score=of.nsfw_score,
         )
-        pictures.keep(copy, job, data, "png")
+        storage.keep(copy, job, data, "png")
         try:
             with transaction.atomic():
                 copy.save()
         except IntegrityError:  # another one was made meanwhile, perhaps the same
-            pictures.delete_files([copy])
+            storage.delete_files([copy])
         else:
             return copy
     raise OverLimit(_("Too many copies of these pictures are made at once."), retry_after=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
 
-from . import sampling_infotext
+from . import sampling_fields
 
 MASKED_CONTENT = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
 
@@ -65,9 +65,9 @@ def _hires(request: GenerationRequest, hires: Hires) -> dict[str, object]:
 def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
     """Where the first pass's schedule, by the name that the text gives it, would not be the second one's."""
     sampler = hires.sampler or request.sampler
-    named = sampling_infotext.schedule_type(request.sampler, request.scheduler)
-    walked = sampling_infotext.schedule_type(sampler, hires.scheduler or request.scheduler)
-    return _changed(walked, sampling_infotext.schedule_type(sampler, named))
+    named = sampling_fields.schedule_type(request.sampler, request.scheduler)
+    walked = sampling_fields.schedule_type(sampler, hires.scheduler or request.scheduler)
+    return _changed(walked, sampling_fields.schedule_type(sampler, named))
 
 
 def enlarging(upscale: Upscale) -> dict[str, object]:
