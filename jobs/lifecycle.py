@@ -35,9 +35,9 @@ from statements import (
 
 from . import places, wakeups
 from .billing import ledger, settlement
-from .callbacks import outbox
 from .errors import ImpossibleTransition, LeaseLost
 from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
+from .outbound.callbacks import outbox
 
 MAX_RUNNER_DEATHS = 2
 MAX_UNCLEAR_LOSSES = 5  # one is a restart or a slow disk; so many may be what the job does

@@ -31,7 +31,7 @@ from gpu_runner.protocol import (
 )
 
 from .models import Runner
-from .tls import trusted
+from .outbound.tls import trusted
 
 CancelMode = Literal["discard", "interrupt", "skip"]
 

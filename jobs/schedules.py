@@ -14,7 +14,11 @@ def create_schedules(**_: Any) -> None:
     )
     Schedule.objects.update_or_create(
         name="sweep of callbacks",
-        defaults={"func": "jobs.callbacks.outbox.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
+        defaults={
+            "func": "jobs.outbound.callbacks.outbox.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+        },
     )
     Schedule.objects.update_or_create(
         name="retention and archive",

@@ -6,9 +6,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from jobs.callbacks.delivery import deliver
-from jobs.callbacks.registry import CallbackPolicy, by_code
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
+from jobs.outbound.callbacks.delivery import deliver
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_code
 from tests.web_server import answer
 
 YES = answer(200, b'{"code": "200"}')
@@ -31,7 +31,7 @@ def work() -> int:
     entries = due()
     for entry in entries:
         task = SignedPackage.loads(entry.payload)
-        assert task["func"] == "jobs.callbacks.sending.start"
+        assert task["func"] == "jobs.outbound.callbacks.sender_pool.start"
         deliver(*task["args"])  # in this thread, which sees the test's transaction
         entry.delete()
     return len(entries)

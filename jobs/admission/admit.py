@@ -14,9 +14,9 @@ from access.models import BusinessSource
 from gpu_runner import logs
 from jobs.admission.submission import Submission
 from jobs.billing import cost
-from jobs.callbacks import outbox
 from jobs.images import storage
 from jobs.models import Job, request_as_json
+from jobs.outbound.callbacks import outbox
 from statements import Statement, given
 
 from . import idempotency as idempotency_keys

@@ -18,10 +18,10 @@ from access.models import AccessKey, BusinessSource
 from jobs import places, wakeups
 from jobs.billing import ledger, quotas
 from jobs.billing.quotas import Allowance
-from jobs.callbacks import outbox
 from jobs.errors import QueueFull, Refused
 from jobs.images import input_usage
 from jobs.models import Job, State, Transition
+from jobs.outbound.callbacks import outbox
 from statements import InsertStatement, pipelined, send
 
 from . import idempotency

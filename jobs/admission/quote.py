@@ -11,9 +11,9 @@ from django.utils import timezone
 from access import bookkeeping
 from jobs.billing import quotas
 from jobs.billing.quotas import Allowance
-from jobs.callbacks import outbox
 from jobs.errors import Refused
 from jobs.images import storage
+from jobs.outbound.callbacks import outbox
 from jobs.outlook import Outlook, outlook
 
 from . import model_resolution, workflow_routing

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Job, Lane, State
 from jobs.models.callback import Callback
+from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from .admit import admit
 from .submission import Submission

@@ -9,9 +9,9 @@ from typing import Any
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Backend, Job, Lane
 from jobs.models.storage_target import StorageTarget
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.models import WorkflowTemplate
 
 from .idempotency import Idempotency

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from jobs.errors import OverLimit
-from jobs.outbound.calls import fetch
 from jobs.outbound.connections import Resolve, resolve
+from jobs.outbound.http import fetch
 from jobs.outbound.policy import Policy
 
 from .storage import check_picture

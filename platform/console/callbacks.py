@@ -18,10 +18,10 @@ from unfold.decorators import display
 from console.base import ConsoleAdmin, ReadOnly
 from console.choices import Choice, OneOf, SourceFilter
 from console.keyset import KeysetChangeList
-from jobs.callbacks import outbox
-from jobs.callbacks.registry import dialects
 from jobs.models import Job
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
+from jobs.outbound.callbacks import outbox
+from jobs.outbound.callbacks.policies import dialects
 from jobs.searching import search
 
 BADGES = {

@@ -3,16 +3,16 @@ from django.contrib.auth.models import User
 
 from access.models import CallbackSecret
 from jobs.admission.admit import admit
-from jobs.callbacks import registry
-from jobs.callbacks.outbox import CallbackRequest
-from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
+from jobs.outbound.callbacks import policies
+from jobs.outbound.callbacks.outbox import CallbackRequest
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 
 @pytest.fixture
 def callback(submission) -> Callback:
     policy = CallbackPolicy(body=lambda callback: {}, acknowledged=by_status, waits_s=(1,), max_attempts=1)
-    registry.register("calling", policy)
+    policies.register("calling", policy)
     admit(submission(dialect="calling", callback=CallbackRequest("http://8.8.8.8/done")))
     callback = Callback.objects.get()
     CallbackAttempt.objects.create(callback=callback, number=1, status=500, excerpt="It <b>broke</b>.")

@@ -11,11 +11,11 @@ from PIL import Image
 from access.models import Membership
 from jobs import lifecycle
 from jobs.admission.admit import admit
-from jobs.callbacks import registry
-from jobs.callbacks.outbox import CallbackRequest
-from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.models import Job, Output, Preview, Runner, State
 from jobs.models.callback import CallbackState
+from jobs.outbound.callbacks import policies
+from jobs.outbound.callbacks.outbox import CallbackRequest
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 
 def page(job, *rest) -> str:
@@ -196,7 +196,7 @@ def test_a_refusal_is_told_and_leaves_nothing(do, job, source):
 
 def test_replay_sends_a_dead_callback_again(do, submission):
     policy = CallbackPolicy(body=lambda callback: {}, acknowledged=by_status, waits_s=(1,), max_attempts=1)
-    registry.register("calling", policy)
+    policies.register("calling", policy)
     job = admit(submission(dialect="calling", callback=CallbackRequest("http://8.8.8.8/done")))
     callback = job.callback
     callback.state = CallbackState.DEAD

@@ -3,11 +3,11 @@ import pytest
 from jobs import lifecycle
 from jobs.admission import rerun
 from jobs.admission.admit import admit
-from jobs.callbacks import registry
-from jobs.callbacks.outbox import CallbackRequest
-from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.errors import Refused
 from jobs.models import Job, Lane, State
+from jobs.outbound.callbacks import policies
+from jobs.outbound.callbacks.outbox import CallbackRequest
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def asked(submission):
 @pytest.fixture
 def calling() -> str:
     policy = CallbackPolicy(body=lambda callback: {}, acknowledged=by_status, waits_s=(1,), max_attempts=1)
-    registry.register("calling", policy)
+    policies.register("calling", policy)
     return "calling"
 
 

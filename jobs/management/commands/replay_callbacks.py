@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.callbacks import outbox
 from jobs.management import choosing
 from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
 
 
 class Command(BaseCommand):

@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from console.base import ConsoleAdmin
 from jobs import lifecycle
 from jobs.admission import rerun
-from jobs.callbacks import outbox
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
 
 REPLAYED = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 

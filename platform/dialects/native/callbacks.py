@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.images.signed_urls import output_urls
 from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 from .response import job_detail
 

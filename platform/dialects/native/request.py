@@ -12,10 +12,10 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission import idempotency
 from jobs.admission.submission import Submission, random_seed
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadPicture
 from jobs.images import signed_urls
 from jobs.models import Lane
+from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from .authentication import DIALECT
 from .body import read_json

@@ -7,7 +7,7 @@ class SmzdmConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs import as_curl
-        from jobs.callbacks.registry import register
+        from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY

@@ -13,11 +13,11 @@ from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.images import signed_urls
 from jobs.images.storage_targets.selectors import find_target
 from jobs.models import Backend, Lane
 from jobs.models.storage_target import StorageTarget
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.selectors import is_offered
 
 from .authentication import DIALECT, Caller

@@ -9,7 +9,7 @@ class StableDiffusionApiConfig(AppConfig):
     def ready(self) -> None:
         from jobs import as_curl
         from jobs.admission import rerun
-        from jobs.callbacks.registry import register
+        from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY

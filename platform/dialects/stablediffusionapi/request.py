@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Lane
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.registry import CallbackPolicy, by_code
 from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_code
 
 from .errors import enveloped
 from .tasks import told

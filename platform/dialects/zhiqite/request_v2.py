@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
-from jobs.callbacks.outbox import CallbackRequest
+from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from . import drawing
 from .authentication import DIALECT

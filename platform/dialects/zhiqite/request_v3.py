@@ -12,7 +12,7 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import Picture
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
-from jobs.callbacks.outbox import CallbackRequest
+from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from . import drawing
 from .authentication import DIALECT

@@ -14,8 +14,8 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import Picture, upscaler_catalog
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.images import outpaint_canvas
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 

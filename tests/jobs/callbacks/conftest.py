@@ -1,16 +1,16 @@
 import pytest
 
 from jobs.admission.admit import admit
-from jobs.callbacks import registry
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.models import Job
+from jobs.outbound.callbacks import policies
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from tests.receiving import POLICY, YES
 from tests.web_server import WebServer
 
 
 @pytest.fixture(autouse=True)
 def calling_dialect() -> None:
-    registry.register("calling", POLICY)
+    policies.register("calling", POLICY)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
-from jobs.callbacks.registry import by_code, by_status
-from jobs.outbound.calls import Answer
+from jobs.outbound.callbacks.policies import by_code, by_status
+from jobs.outbound.http import Answer
 
 # Acknowledgement
 

@@ -7,9 +7,9 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from jobs import lifecycle
-from jobs.callbacks import outbox
-from jobs.callbacks.delivery import deliver
 from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
+from jobs.outbound.callbacks.delivery import deliver
 from tests.receiving import NO, WAITS, YES, due, wait_for_the_next, work
 from tests.web_server import answer
 

@@ -6,8 +6,8 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from jobs import lifecycle
-from jobs.callbacks import sending
 from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import sender_pool
 from tests.receiving import YES, due, states, wait_until_delivered
 
 
@@ -28,13 +28,13 @@ def silent(receiver):
 @pytest.fixture
 def worker(transactional_db, monkeypatch):
     """Starts all that is due, in the order of the list, as one worker of the background cluster does."""
-    senders = sending.Senders()
-    monkeypatch.setattr(sending, "_senders", lambda: senders)
-    monkeypatch.setattr(sending, "SOON_S", 600.0)  # longer than a busy machine takes for an answer
+    senders = sender_pool.Senders()
+    monkeypatch.setattr(sender_pool, "_senders", lambda: senders)
+    monkeypatch.setattr(sender_pool, "SOON_S", 600.0)  # longer than a busy machine takes for an answer
 
     def worker() -> None:
         for entry in due():
-            sending.start(*SignedPackage.loads(entry.payload)["args"])
+            sender_pool.start(*SignedPackage.loads(entry.payload)["args"])
             entry.delete()
 
     yield worker
@@ -44,21 +44,21 @@ def worker(transactional_db, monkeypatch):
 def test_receiver_that_never_answers_holds_up_no_other_source(
     worker, calling, receiver, silent, source, other_source, monkeypatch
 ):
-    monkeypatch.setattr(sending, "SOON_S", 0.05)
+    monkeypatch.setattr(sender_pool, "SOON_S", 0.05)
     other_source.reachable = source.reachable
     other_source.save()
-    slow = [calling("/silent") for _job in range(sending.OF_A_SOURCE + 3)]
+    slow = [calling("/silent") for _job in range(sender_pool.OF_A_SOURCE + 3)]
     quick = calling(source=other_source, key=None)
     for job in (*slow, quick):
         lifecycle.cancel(job.pk)
     worker()
     wait_until_delivered(quick)
-    while len(receiver.asked) <= sending.OF_A_SOURCE:
+    while len(receiver.asked) <= sender_pool.OF_A_SOURCE:
         time.sleep(0.01)
-    assert states(*slow) == [CallbackState.SENDING] * sending.OF_A_SOURCE + [CallbackState.PENDING] * 3
+    assert states(*slow) == [CallbackState.SENDING] * sender_pool.OF_A_SOURCE + [CallbackState.PENDING] * 3
     assert OrmQ.objects.count() == 3  # for later
     silent.set()
-    wait_until_delivered(*slow[: sending.OF_A_SOURCE])
+    wait_until_delivered(*slow[: sender_pool.OF_A_SOURCE])
     OrmQ.objects.update(lock=Callback.objects.latest("created_at").created_at)
     worker()
     wait_until_delivered(*slow)
@@ -66,7 +66,7 @@ def test_receiver_that_never_answers_holds_up_no_other_source(
 
 
 def test_a_source_whose_receiver_answers_soon_waits_for_a_place(worker, calling, receiver):
-    jobs = [calling() for _job in range(3 * sending.OF_A_SOURCE)]
+    jobs = [calling() for _job in range(3 * sender_pool.OF_A_SOURCE)]
     for job in jobs:
         lifecycle.cancel(job.pk)
     worker()

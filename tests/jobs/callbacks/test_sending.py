@@ -16,10 +16,10 @@ from gpu_runner.protocol import Done
 from jobs import lifecycle
 from jobs.admission.admit import admit
 from jobs.broker import FairBroker
-from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadURL, ForbiddenAddress, SourceDisabled
 from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks.outbox import CallbackRequest
 from tests.receiving import due, wait_until_delivered, work
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "outside.md"

@@ -14,11 +14,11 @@ from django.utils import timezone
 from gpu_runner import logs
 from jobs.errors import Refused
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
-from jobs.outbound.calls import Answer, post
+from jobs.outbound.http import Answer, post
 from jobs.outbound.policy import Policy
 
 from . import outbox
-from .registry import CallbackPolicy, policy_for
+from .policies import CallbackPolicy, policy_for
 from .signing import headers
 
 log = logging.getLogger(__name__)

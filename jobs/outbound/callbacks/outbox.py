@@ -23,7 +23,7 @@ from jobs.outbound.connections import check_target
 from jobs.outbound.policy import Policy
 from jobs.packages import package
 
-from .registry import policy_for
+from .policies import policy_for
 
 OVERDUE = timedelta(minutes=1)
 AT_ONCE = 500
@@ -98,7 +98,9 @@ def _send_at(callback: Callback, at: datetime, *origins: CallbackState, **fields
     here = Callback.objects.filter(pk=callback.pk, attempts=callback.attempts, state__in=origins)
     if not here.update(state=CallbackState.PENDING, next_at=at, **fields):
         return False
-    task = package(uuid.uuid4(), "jobs.callbacks.sending.start", str(callback.pk), callback.attempts)
+    task = package(
+        uuid.uuid4(), "jobs.outbound.callbacks.sender_pool.start", str(callback.pk), callback.attempts
+    )
     # The stock broker gives out what is no longer locked: a lock that ends later is a task for later.
     OrmQ.objects.create(key=settings.Q_CLUSTER["name"], payload=task, lock=at)
     return True

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobs.outbound.calls import Answer
+from jobs.outbound.http import Answer
 
 if TYPE_CHECKING:
     from jobs.models.callback import Callback
