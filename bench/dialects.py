@@ -192,8 +192,8 @@ def main() -> None:
 def _ended(door: Door, runner: Any) -> Any:
     """A job of this door with a picture."""
     from gpu_runner.protocol import Done
-    from jobs import lifecycle
     from jobs.admission.admit import admit
+    from jobs.execution import lifecycle
     from jobs.models import Job, Output
 
     job = admit(door.parse())

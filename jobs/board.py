@@ -16,9 +16,10 @@ from django.utils import timezone
 from access.models import BusinessSource
 from statements import Ask, Statement, given, together
 
-from . import places, policy
+from . import policy
+from .execution import slots
+from .execution.runner_inventory import Able, queued_for
 from .models import Backend, Job, Lane, Runner, State, Usage
-from .runner_stock import Able, queued_for
 
 SEEN_WITHIN = timedelta(seconds=15)
 FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
@@ -113,7 +114,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     rate = _seconds_per_cost(usages.values())
     if job.backend != runner.backend or not Able(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
-    if job.key_id in places.full_keys():
+    if job.key_id in slots.full_keys():
         return policy.Explanation(policy.Reason.KEY_AT_CAP)
     waiting = list(_waiting(rate, runner))
     asked = _as_waiting(job, rate)
@@ -141,7 +142,7 @@ def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) 
 def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:
     """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
     queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
-    if full := places.full_keys():
+    if full := slots.full_keys():
         queued = queued.exclude(key__in=full)
     able = Able(runner)
     has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}

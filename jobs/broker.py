@@ -10,7 +10,7 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
 from .dispatch import Dispatcher
-from .lifecycle import Lease
+from .execution.lifecycle import Lease
 from .models import Job, State
 from .packages import package
 
@@ -28,7 +28,7 @@ class FairBroker(ORM):
             raise ValueError("jobs are admitted, not enqueued: use jobs.admission")
         return super().enqueue(task)
 
-    # The Job table keeps its own books: a claimed job ends by jobs.lifecycle, or its lease does.
+    # The Job table keeps its own books: a claimed job ends by jobs.execution.lifecycle, or its lease does.
 
     def acknowledge(self, task_id: Any) -> Any:
         return None if self._is_ours else super().acknowledge(task_id)

@@ -12,10 +12,11 @@ from django.db import close_old_connections, connection, transaction
 
 from statements import pipelined, together
 
-from . import board, lifecycle, wakeups
-from .lifecycle import Lease
+from . import board
+from .execution import lifecycle, notifications
+from .execution.lifecycle import Lease
+from .execution.runner_monitor import RunnerWatch
 from .models import Backend
-from .runner_watch import RunnerWatch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Dispatcher:
         self.runner_name = runner_name
         self.workers = workers
         self._waiting = Waiting.UNKNOWN
-        self._ear = wakeups.ear(wakeups.WORK)
+        self._ear = notifications.ear(notifications.WORK)
         RunnerWatch(runner_name).start()
 
     def take(self) -> list[Lease]:
@@ -70,7 +71,7 @@ class Dispatcher:
         end = time.monotonic() + LISTEN_S
         while (left := end - time.monotonic()) > 0:
             heard = set(self._ear.hear(left))
-            if self._waiting == Waiting.SOMEBODY or heard != {wakeups.FREED}:
+            if self._waiting == Waiting.SOMEBODY or heard != {notifications.FREED}:
                 return heard
         return set()
 

@@ -10,12 +10,12 @@ from django_q.exceptions import TimeoutException
 
 from gpu_runner import logs
 
-from . import lifecycle
 from .errors import LeaseLost
-from .following import Following
-from .lifecycle import Lease
-from .runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
-from .sweep import sweep
+from .execution import lifecycle
+from .execution.job_execution import Following
+from .execution.lifecycle import Lease
+from .execution.runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
+from .execution.sweep import sweep
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from access import bookkeeping
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
-from jobs import places, wakeups
 from jobs.billing import ledger, quotas
 from jobs.billing.quotas import Allowance
 from jobs.errors import QueueFull, Refused
+from jobs.execution import notifications, slots
 from jobs.images import input_usage
 from jobs.models import Job, State, Transition
 from jobs.outbound.callbacks import outbox
@@ -60,7 +60,7 @@ def _insert_rows(planned: Sequence[Planned]) -> None:
         _JOBS.write(jobs),
         _TRANSITIONS.write([_first_transition(one) for one in planned]),
         *ledger.reservation(jobs),
-        *wakeups.to_ring({wakeups.WORK: str(jobs[0].pk) if len(jobs) == 1 else ""}),
+        *notifications.to_ring({notifications.WORK: str(jobs[0].pk) if len(jobs) == 1 else ""}),
     )
     for one in planned:
         _promise(one.submission, one.job)
@@ -92,9 +92,9 @@ def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
     sources = sorted({one.job.source_id for one in planned})
     accounts, queued = bookkeeping.all_locked(
         {(one.job.source_id, one.job.key_id) for one in planned},
-        *(places.ask_taken(source, State.QUEUED) for source in sources),
+        *(slots.ask_taken(source, State.QUEUED) for source in sources),
     )
-    waiting = Waiting(dict(zip(sources, map(places.counted, queued), strict=True)))
+    waiting = Waiting(dict(zip(sources, map(slots.counted, queued), strict=True)))
     outcomes: list[Job | Refused] = []
     for one in planned:
         with translation.override(one.language):
@@ -126,10 +126,10 @@ class Waiting:
         self._added: Counter[tuple[int, int | None]] = Counter()
 
     def of_source(self, source_id: int) -> int:
-        return self._count((source_id, None), lambda: places.taken(source_id, State.QUEUED))
+        return self._count((source_id, None), lambda: slots.taken(source_id, State.QUEUED))
 
     def of_key(self, source_id: int, key_id: int) -> int:
-        return self._count((source_id, key_id), lambda: places.taken_by_key(source_id, key_id, State.QUEUED))
+        return self._count((source_id, key_id), lambda: slots.taken_by_key(source_id, key_id, State.QUEUED))
 
     def add(self, source_id: int, key_id: int | None) -> None:
         self._added.update({(source_id, None), (source_id, key_id)})

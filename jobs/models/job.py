@@ -53,7 +53,7 @@ class Lane(models.IntegerChoices):
 
 
 class Job(models.Model):
-    """One admitted generation request. Rows change state only through jobs.lifecycle."""
+    """One admitted generation request. Rows change state only through jobs.execution.lifecycle."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(

@@ -22,7 +22,7 @@ from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
 from console.fields import LinesField
 from console.keys import dialect_choices
-from jobs import places
+from jobs.execution import slots
 from jobs.models import State
 
 Holder = BusinessSource | AccessKey
@@ -142,8 +142,8 @@ class LimitsShown:
 
 def _jobs(holder: Holder, state: State) -> int:
     if isinstance(holder, BusinessSource):
-        return places.taken(holder.pk, state)
-    return places.taken_by_key(holder.source_id, holder.pk, state)
+        return slots.taken(holder.pk, state)
+    return slots.taken_by_key(holder.source_id, holder.pk, state)
 
 
 def _used(holder: Holder, period: str) -> SafeString | str:

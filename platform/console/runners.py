@@ -24,8 +24,8 @@ from console import runner_cells
 from console.base import ConsoleAdmin, WholeList
 from console.live_figures import RunnerLoad
 from console.live_figures import runners as loads_of
+from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
 from jobs.models import Runner
-from jobs.runner_client import RunnerBusy, RunnerClient, RunnerError
 
 
 class RunnerForm(forms.ModelForm):

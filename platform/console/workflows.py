@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
 from console.base import ConsoleAdmin
+from jobs.execution.runner_client import RunnerClient, RunnerError
 from jobs.models import Backend, Runner
-from jobs.runner_client import RunnerClient, RunnerError
 from models_registry.models import WorkflowRule, WorkflowTemplate
 
 SHOWN = 5  # problems of a template on one runner

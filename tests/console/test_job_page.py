@@ -9,8 +9,8 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import Membership
-from jobs import lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
 from jobs.models import Job, Output, Preview, Runner, State
 from jobs.models.callback import CallbackState
 from jobs.outbound.callbacks import policies

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, ModelSample, Output, Runner, State
 from models_registry.models import Kind, ModelFile, StylePreset, WorkflowTemplate
 from tests.fake_runner import png

@@ -10,8 +10,8 @@ from django.utils import timezone
 from openpyxl import load_workbook
 
 from gpu_runner.protocol import Done
-from jobs import lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
 from jobs.models import Runner
 
 

@@ -8,9 +8,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from access.models import BusinessSource, Posting
-from jobs import lifecycle
 from jobs.admission.admit import admit
-from jobs.lifecycle import Lease
+from jobs.execution import lifecycle
+from jobs.execution.lifecycle import Lease
 from jobs.models import Job, Runner
 from tests.fake_runner import TOKEN, FakeRunner
 

@@ -14,11 +14,11 @@ from openpyxl import load_workbook
 
 from access.models import AccessKey
 from gpu_runner.protocol import Done
-from jobs import lifecycle
 from jobs.admission import admit as admission
 from jobs.admission.admit import admit
 from jobs.billing.statement_export import FORMATS
 from jobs.billing.statements import Line, months, statement
+from jobs.execution import lifecycle
 from jobs.models import Job
 from tests.jobs.test_lifecycle import picture
 

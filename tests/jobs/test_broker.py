@@ -14,10 +14,11 @@ from django_q.tasks import async_task
 from django_q.worker import worker
 
 from access.models import AccessKey
-from jobs import board, dispatch, lifecycle, wakeups
+from jobs import board, dispatch
 from jobs.admission.admit import admit
 from jobs.broker import GENERATION, FairBroker
 from jobs.dispatch import Dispatcher, claim_next, look_for_work
+from jobs.execution import lifecycle, notifications
 from jobs.models import Job, Runner, State
 from jobs.policy import Reason
 from jobs.tasks import run_job
@@ -261,8 +262,8 @@ def test_a_free_place_is_no_reason_to_look_where_nobody_waits(broker, runner, mo
     monkeypatch.setattr(dispatch, "LISTEN_S", 600.0)
     dispatcher = Dispatcher(runner.name, MANY)
     looks = looks_of(dispatcher, monkeypatch)
-    for reason in (wakeups.FREED, wakeups.FREED, ""):
-        wakeups.ring({wakeups.WORK: reason})
+    for reason in (notifications.FREED, notifications.FREED, ""):
+        notifications.ring({notifications.WORK: reason})
     dispatcher.take()
     assert len(looks) == 1
     assert dispatcher._ear.hear(0) == []

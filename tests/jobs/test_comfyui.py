@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs import board, lifecycle, policy
+from jobs import board, policy
 from jobs.admission.admit import admit
 from jobs.dispatch import claim_next
 from jobs.errors import UnknownModel, Unsupported
+from jobs.execution import lifecycle
+from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Backend, Runner, State
-from jobs.runner_watch import RunnerWatch
 from jobs.tasks import run_job
 from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTemplate
 from models_registry.selectors import resolve

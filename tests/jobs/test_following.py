@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from jobs import following, lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import job_execution, lifecycle
 from jobs.images import storage
 from jobs.models import Job, Preview, Runner, Signal, State
 from jobs.tasks import run_job
@@ -213,7 +213,7 @@ def test_lost_input_picture_is_an_error_of_ours(follow, storage_folder, files):
 
 def test_silent_runner_is_given_up(follow, fake_runner, settings, monkeypatch, postings):
     settings.JOB_TIMEOUT_S = 0.3
-    monkeypatch.setattr(following, "GRACE_S", 0.1)
+    monkeypatch.setattr(job_execution, "GRACE_S", 0.1)
     job = follow(behaviours.is_silent)
     assert (job.state, job.error_code, job.runner_deaths) == (State.FAILED, "timeout", 0)
     assert fake_runner.told == [(f"{job.pk}-1", "discard")]
@@ -264,7 +264,7 @@ def test_worker_that_lost_its_lease_leaves_nothing_behind(followed, files):
 
 @pytest.mark.parametrize("followed", [behaviours.is_silent], indirect=True)
 def test_runner_that_ignores_a_cancellation_is_not_waited_for(followed, fake_runner, monkeypatch):
-    monkeypatch.setattr(following, "GRACE_S", 0.1)
+    monkeypatch.setattr(job_execution, "GRACE_S", 0.1)
     lifecycle.cancel(followed.job.pk)
     job = followed.end()
     assert job.state == State.CANCELLED

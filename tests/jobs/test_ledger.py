@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from access import bookkeeping
 from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
-from jobs import lifecycle
 from jobs.admission import insert
 from jobs.admission.admit import admit, planned_job
 from jobs.admission.model_resolution import resolve_all
@@ -21,7 +20,8 @@ from jobs.admission.submission import Submission
 from jobs.billing import quotas
 from jobs.billing.ledger_check import disagreements, repair
 from jobs.errors import BudgetSpent, ImpossibleTransition, QuotaSpent, Refused
-from jobs.lifecycle import Lease
+from jobs.execution import lifecycle
+from jobs.execution.lifecycle import Lease
 from jobs.models import Job, Lane, State
 
 ANY_ORDER = settings(

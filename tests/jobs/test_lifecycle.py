@@ -6,11 +6,11 @@ from django.utils import timezone
 
 from access.models import Posting
 from gpu_runner.protocol import Done, Progress
-from jobs import lifecycle
 from jobs.admission.admit import admit
 from jobs.board import FIRST_GUESS_S_PER_COST
 from jobs.errors import ImpossibleTransition, LeaseLost
-from jobs.lifecycle import POISONED, Lease
+from jobs.execution import lifecycle
+from jobs.execution.lifecycle import POISONED, Lease
 from jobs.models import TERMINAL, TRANSITIONS, Job, Output, Preview, Signal, State, Usage
 
 DONE = Done(engine_seconds=3, device_seconds=2, steps_run=20)

@@ -3,7 +3,8 @@
 import pytest
 from django.db import connection, transaction
 
-from jobs import local_bells, wakeups
+from jobs import local_bells
+from jobs.execution import notifications
 from jobs.local_bells import LocalEar
 
 SOON_S = 10.0  # only so that a bell that is never heard fails its test
@@ -73,10 +74,10 @@ def test_ring_without_any_ear_does_nothing(tmp_path):
 @pytest.mark.parametrize("commits", [True, False])
 def test_bell_is_heard_only_when_its_transaction_commits(settings, tmp_path, commits):
     settings.DATA_DIR = tmp_path
-    ear = wakeups.ear(wakeups.WORK)
+    ear = notifications.ear(notifications.WORK)
     ear.open()
     with transaction.atomic():
-        wakeups.ring({wakeups.WORK: "x"})
+        notifications.ring({notifications.WORK: "x"})
         assert ear.hear(0) == []
         transaction.set_rollback(not commits)
     heard = ear.hear(SOON_S if commits else 0.05)

@@ -4,10 +4,10 @@ import pytest
 
 from access.models import NsfwPolicy, Posting
 from gpu_runner.protocol import NSFW_POLICIES
-from jobs import lifecycle
 from jobs.admission.admit import admit
 from jobs.admission.defaults import stricter
 from jobs.errors import UnknownModel, Unsupported
+from jobs.execution import lifecycle
 from jobs.models import Job, State
 from jobs.tasks import run_job
 from models_registry.models import ModelFile

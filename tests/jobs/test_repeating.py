@@ -1,9 +1,9 @@
 import pytest
 
-from jobs import lifecycle
 from jobs.admission import rerun
 from jobs.admission.admit import admit
 from jobs.errors import Refused
+from jobs.execution import lifecycle
 from jobs.models import Job, Lane, State
 from jobs.outbound.callbacks import policies
 from jobs.outbound.callbacks.outbox import CallbackRequest

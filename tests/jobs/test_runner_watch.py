@@ -4,10 +4,10 @@ import pytest
 from django.utils import timezone
 
 from gpu_runner.protocol import LoadedModel
-from jobs import lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
+from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Job, Runner, State
-from jobs.runner_watch import RunnerWatch
 
 
 @pytest.fixture

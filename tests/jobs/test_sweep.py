@@ -6,10 +6,10 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule
 
-from jobs import lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
+from jobs.execution.sweep import Swept, died_with, sweep
 from jobs.models import Job, State
-from jobs.sweep import Swept, died_with, sweep
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 
-from jobs import lifecycle, waiting
 from jobs.admission.admit import admit
+from jobs.execution import completion_waiter, lifecycle
+from jobs.execution.completion_waiter import Watcher, wait_for
 from jobs.models import Job, State
-from jobs.waiting import Watcher, wait_for
 
 EVER_S = 3600.0  # longer than any test may take
 LONG_S = 60.0  # only so that a waiter that is never woken fails its test
@@ -16,8 +16,8 @@ LONG_S = 60.0  # only so that a waiter that is never woken fails its test
 @pytest.fixture(autouse=True)
 def watcher(monkeypatch):
     """A watcher that ends with its last waiter, so that none of its looks falls into the next test."""
-    monkeypatch.setattr(waiting, "LINGER_S", 0.0)
-    monkeypatch.setattr(waiting, "_watcher", Watcher())
+    monkeypatch.setattr(completion_waiter, "LINGER_S", 0.0)
+    monkeypatch.setattr(completion_waiter, "_watcher", Watcher())
     yield
     for thread in threading.enumerate():
         if thread.name == "job-watcher":
@@ -25,7 +25,7 @@ def watcher(monkeypatch):
 
 
 def when_waited_for(job: Job) -> None:
-    while job.pk not in waiting._watcher._waiters:
+    while job.pk not in completion_waiter._watcher._waiters:
         time.sleep(0.005)
 
 
@@ -84,7 +84,7 @@ def test_stranger_to_the_table_is_not_waited_for():
 
 
 def test_an_end_that_rang_no_bell_is_found_by_a_look(together, job, monkeypatch):
-    monkeypatch.setattr(waiting, "SAFETY_POLL_S", 0.05)
+    monkeypatch.setattr(completion_waiter, "SAFETY_POLL_S", 0.05)
 
     def end() -> None:
         when_waited_for(job)
@@ -96,9 +96,9 @@ def test_an_end_that_rang_no_bell_is_found_by_a_look(together, job, monkeypatch)
 
 
 def test_watcher_that_lost_the_database_looks_again(together, job, monkeypatch):
-    monkeypatch.setattr(waiting, "SAFETY_POLL_S", 0.05)
+    monkeypatch.setattr(completion_waiter, "SAFETY_POLL_S", 0.05)
     looks = Watcher._ended
-    failures = iter([waiting.DatabaseError("gone")])
+    failures = iter([completion_waiter.DatabaseError("gone")])
 
     def look_that_fails_once(watcher: Watcher, awaited):
         for failure in failures:

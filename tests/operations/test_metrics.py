@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from access.authentication import Denied, authenticate
 from gpu_runner.protocol import Done
-from jobs import lifecycle
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
 from jobs.models import Job, Lane, Runner
 from jobs.models.callback import Callback, CallbackAttempt
 from operations import counting, tasks

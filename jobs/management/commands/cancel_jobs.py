@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.management import choosing
 from jobs.models import ACTIVE
 

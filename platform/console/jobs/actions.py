@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from console.base import ConsoleAdmin
-from jobs import lifecycle
 from jobs.admission import rerun
 from jobs.errors import Refused
+from jobs.execution import lifecycle
 from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import outbox

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from console.choices import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
 from jobs import as_curl, searching
-from jobs.lifecycle import POISONED
+from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Kind, ModelFile
 

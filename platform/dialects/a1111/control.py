@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from access.models import AccessKey
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Signal, State
 
 from .progress import active

@@ -15,9 +15,9 @@ from jobs.admission import idempotency
 from jobs.admission.admit import admit, admitted_with
 from jobs.admission.submission import Submission
 from jobs.errors import Refused
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, State
 from jobs.selectors import job_get
-from jobs.waiting import wait_for
 
 from . import control, extras, options, progress
 from .authentication import DIALECT

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from pydantic import BaseModel
 
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Preview
 from jobs.outlook import outlook, progress_of
-from jobs.waiting import wait_for
 
 from .response import Step, job_detail, step
 from .stream_slots import slots

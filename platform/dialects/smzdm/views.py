@@ -11,15 +11,15 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import lifecycle
 from jobs.admission import idempotency
 from jobs.admission.admit import admit, admitted_with
 from jobs.admission.idempotency import Idempotency
 from jobs.admission.submission import Submission
 from jobs.errors import Refused
+from jobs.execution import lifecycle
+from jobs.execution.completion_waiter import wait_for
 from jobs.images import signed_urls
 from jobs.models import Job
-from jobs.waiting import wait_for
 
 from .authentication import DIALECT, Caller, caller
 from .base import WireView

@@ -15,8 +15,8 @@ from access.models import BusinessSource
 from jobs.admission import idempotency
 from jobs.admission.admit import admitted_with
 from jobs.errors import Refused
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
-from jobs.waiting import wait_for
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve

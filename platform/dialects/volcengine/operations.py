@@ -10,11 +10,11 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs import lifecycle
 from jobs.admission import idempotency
 from jobs.admission.admit import admit
+from jobs.execution import lifecycle
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
-from jobs.waiting import wait_for
 
 from . import tasks
 from .body import Body

@@ -13,7 +13,7 @@ from PIL import Image
 from access.models import AccessKey
 from gpu_runner.protocol import Done
 from gpu_runner.protocol import Image as RunnerImage
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.images.storage import store_output
 from jobs.models import Job, Runner, State
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dialects.a1111.fields import IMG2IMG, TXT2IMG
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job
 
 INFO_KEYS = [

@@ -182,7 +182,7 @@ def test_the_maps_follow_the_pictures_without_an_infotext(alice, unit, info, ope
 
 def finish_with_a_map(job, claim) -> None:
     from gpu_runner.protocol import Done, Image
-    from jobs import lifecycle
+    from jobs.execution import lifecycle
 
     def encoded(red):
         return base64.b64encode(

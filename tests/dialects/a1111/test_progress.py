@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from gpu_runner.protocol import Progress
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Preview, Signal
 
 

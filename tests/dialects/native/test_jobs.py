@@ -139,7 +139,7 @@ def test_delete_cancels(alice):
 
 
 def test_a_running_job_is_told_to_stop(alice, runner):
-    from jobs import lifecycle
+    from jobs.execution import lifecycle
 
     job = alice.submit()
     lifecycle.claim(job.pk, runner)

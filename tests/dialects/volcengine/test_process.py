@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dialects.volcengine.envelope import go_duration
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
 from tests import fake_runner as behaviours

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from PIL import Image
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, OutputKind, State
 from tests import fake_runner as behaviours
 from tests.dialects.volcengine.conftest import STYLE

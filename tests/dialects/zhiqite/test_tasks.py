@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from access.models import AccessKey
 from dialects.zhiqite import tasks
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, Preview, State
 from models_registry.models import Family, Kind
 from tests import fake_runner as behaviours

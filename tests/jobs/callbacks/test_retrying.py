@@ -6,7 +6,7 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import outbox
 from jobs.outbound.callbacks.delivery import deliver

@@ -5,7 +5,7 @@ import pytest
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import sender_pool
 from tests.receiving import YES, due, states, wait_until_delivered

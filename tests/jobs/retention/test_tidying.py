@@ -13,11 +13,11 @@ from PIL import Image
 
 from access.models import AccessKey, BusinessSource, Posting
 from gpu_runner.protocol import Done
-from jobs import lifecycle
 from jobs.admission.admit import admit
 from jobs.admission.rerun import retry
 from jobs.billing import ledger_check
 from jobs.errors import BadPicture
+from jobs.execution import lifecycle
 from jobs.images import storage
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState

@@ -13,9 +13,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
+from jobs import local_bells
 from statements import Write, send
-
-from . import local_bells
 
 WORK = "atelier_work"  # a job was queued, and the payload is its id; a slot became free: FREED; or something else
 FREED = "freed"

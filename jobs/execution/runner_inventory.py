@@ -9,9 +9,8 @@ from django.db.models import QuerySet
 
 from gpu_runner.protocol import Inventory, RunnerStatus
 from gpu_runner.protocol.workflows import node_names
+from jobs.models import Backend, Job, Runner
 from models_registry.on_runners import register
-
-from .models import Backend, Job, Runner
 
 
 def keep(runner: Runner, status: RunnerStatus, ask: Callable[[], Inventory]) -> None:

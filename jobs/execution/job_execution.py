@@ -27,17 +27,17 @@ from gpu_runner.protocol import (
     Progress,
     RunOrder,
 )
+from jobs.admission.model_resolution import training
+from jobs.errors import LeaseLost
+from jobs.images import storage
+from jobs.images.infotext.build import infotext
+from jobs.images.storage_targets import copy
+from jobs.images.storage_targets.copy import CopyFailed
+from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal
 from statements import Statement, given
 
 from . import lifecycle
-from .admission.model_resolution import training
-from .errors import LeaseLost
-from .images import storage
-from .images.infotext.build import infotext
-from .images.storage_targets import copy
-from .images.storage_targets.copy import CopyFailed
 from .lifecycle import Lease
-from .models import Job, Output, OutputKind, Preview, Runner, Signal
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
 
 log = logging.getLogger(__name__)

@@ -21,6 +21,21 @@ from django.utils import timezone
 
 from access import bookkeeping
 from gpu_runner.protocol import Done, Progress
+from jobs.billing import ledger, settlement
+from jobs.errors import ImpossibleTransition, LeaseLost
+from jobs.models import (
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    Output,
+    OutputKind,
+    Preview,
+    Runner,
+    Signal,
+    State,
+    Transition,
+)
+from jobs.outbound.callbacks import outbox
 from statements import (
     Ask,
     InsertStatement,
@@ -33,11 +48,7 @@ from statements import (
     together,
 )
 
-from . import places, wakeups
-from .billing import ledger, settlement
-from .errors import ImpossibleTransition, LeaseLost
-from .models import TERMINAL, TRANSITIONS, Job, Output, OutputKind, Preview, Runner, Signal, State, Transition
-from .outbound.callbacks import outbox
+from . import notifications, slots
 
 MAX_RUNNER_DEATHS = 2
 MAX_UNCLEAR_LOSSES = 5  # one is a restart or a slow disk; so many may be what the job does
@@ -71,7 +82,7 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 
 def ask_to_claim(job_id: uuid.UUID, backend: str) -> tuple[Ask[Any], ...]:
     """In a transaction; ``claimed`` makes a lease of the answers in the same one."""
-    return _QUEUED.ask(job_id=job_id, backend=backend), *places.room_to_run(job_id)
+    return _QUEUED.ask(job_id=job_id, backend=backend), *slots.room_to_run(job_id)
 
 
 def claimed(job_id: uuid.UUID, runner: Runner, answers: Sequence[Any]) -> Lease | None:
@@ -80,9 +91,9 @@ def claimed(job_id: uuid.UUID, runner: Runner, answers: Sequence[Any]) -> Lease 
     if not found:
         return None
     source_id, key_id, key_limit, attempts = found[0]
-    if not places.has_room_to_run(*room):
+    if not slots.has_room_to_run(*room):
         return None
-    if key_limit is not None and places.taken_by_key(source_id, key_id, State.RUNNING) >= key_limit:
+    if key_limit is not None and slots.taken_by_key(source_id, key_id, State.RUNNING) >= key_limit:
         return None
     now, attempt = timezone.now(), attempts + 1
     change = _change(
@@ -109,7 +120,7 @@ _QUEUED: Statement[tuple[int, int | None, int | None, int]] = Statement(
     lambda: (
         Job.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         .filter(pk=given("job_id"), state=State.QUEUED, backend=given("backend"))
-        .annotate(key_limit=Subquery(places.KEY_LIMIT))
+        .annotate(key_limit=Subquery(slots.KEY_LIMIT))
         .values_list("source_id", "key_id", "key_limit", "attempt")
         .order_by()
     )
@@ -211,7 +222,7 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
         change.write(),  # of a job that was read under a lock
         _transition(lease.job_id, State.RUNNING, State.QUEUED, note),
         _NO_PREVIEW.write(job_id=lease.job_id),
-        *wakeups.to_ring({wakeups.WORK: ""}),
+        *notifications.to_ring({notifications.WORK: ""}),
     )
     return job, State.QUEUED
 
@@ -338,7 +349,7 @@ def _end(
         *ledger.closing(job, settled, images),
         *([ledger.charging(job.source_id, usage[0], served)] if served else []),
         *also,
-        *wakeups.to_ring({wakeups.ENDED: str(job.pk), wakeups.WORK: wakeups.FREED}),
+        *notifications.to_ring({notifications.ENDED: str(job.pk), notifications.WORK: notifications.FREED}),
     )
     if job.has_callback:
         outbox.job_ended(job.pk)

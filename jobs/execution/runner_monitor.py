@@ -12,9 +12,9 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from gpu_runner.protocol import RunnerStatus
+from jobs.models import Runner
 
-from . import runner_stock, wakeups
-from .models import Runner
+from . import notifications, runner_inventory
 from .runner_client import RunnerClient, RunnerError
 from .sweep import died_with, sweep
 
@@ -54,7 +54,7 @@ class RunnerWatch:
             client = RunnerClient.of(runner)
             status = client.status()
             _seen(runner, status)
-            runner_stock.keep(runner, status, client.inventory)
+            runner_inventory.keep(runner, status, client.inventory)
         except RunnerError as error:
             _not_seen(runner, str(error))
 
@@ -77,7 +77,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         problem=status.problem[:300],
     )
     if runner.problem or not runner.slots:
-        wakeups.ring({wakeups.WORK: ""})
+        notifications.ring({notifications.WORK: ""})
 
 
 def _not_seen(runner: Runner, problem: str) -> None:

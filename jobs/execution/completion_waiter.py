@@ -15,11 +15,11 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from jobs.models import TERMINAL, Job
+from jobs.selectors import ask_outputs
 from statements import Statement, given, together
 
-from . import wakeups
-from .models import TERMINAL, Job
-from .selectors import ask_outputs
+from . import notifications
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Watcher:
                 self._someone.clear()
 
     def _run(self) -> None:
-        ear = wakeups.ear(wakeups.ENDED)
+        ear = notifications.ear(notifications.ENDED)
         self._look_at_once()
         try:
             while self._wanted():
@@ -113,7 +113,7 @@ class Watcher:
             self._thread = None
             return False
 
-    def _turn(self, ear: wakeups.Ear) -> None:
+    def _turn(self, ear: notifications.Ear) -> None:
         try:
             ear.open()
             if time.monotonic() >= self._next_look:

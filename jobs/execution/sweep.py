@@ -8,10 +8,11 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from jobs.errors import LeaseLost
+from jobs.models import Job, Runner, State
+
 from . import lifecycle
-from .errors import LeaseLost
 from .lifecycle import Lease
-from .models import Job, Runner, State
 
 AT_ONCE = 500
 

@@ -8,9 +8,8 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from access.models import AccessKey, BusinessSource
+from jobs.models import Job, State
 from statements import Ask, Statement, given
-
-from .models import Job, State
 
 
 def room_to_run(job_id: uuid.UUID) -> tuple[Ask[list[int]], Ask[Any]]:

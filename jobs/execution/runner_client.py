@@ -29,9 +29,8 @@ from gpu_runner.protocol import (
     Workflow,
     WorkflowProblems,
 )
-
-from .models import Runner
-from .outbound.tls import trusted
+from jobs.models import Runner
+from jobs.outbound.tls import trusted
 
 CancelMode = Literal["discard", "interrupt", "skip"]
 
