@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from jobs import policy
+from jobs.scheduling import policy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_S = 600.0  # as jobs.models.usage.Usage
@@ -163,7 +163,7 @@ class Simulation:
 
     def _hand_out(self, now_s: float) -> None:
         for machine in self.machines:
-            # As jobs.board reads it: the oldest of every source and lane.
+            # As jobs.scheduling.queue_snapshot reads it: the oldest of every source and lane.
             waiting = [
                 job for queue in self.queues.values() for job in itertools.islice(queue, policy.WINDOW)
             ]

@@ -14,7 +14,7 @@ from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
 from jobs.images import storage
 from jobs.outbound.callbacks import outbox
-from jobs.outlook import Outlook, outlook
+from jobs.scheduling.eta import Outlook, outlook
 
 from . import model_resolution, workflow_routing
 from . import validation as refusals

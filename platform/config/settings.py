@@ -264,7 +264,7 @@ Q_CLUSTER = {
     "poll": 1.0,
     "save_limit": 1000,
     "label": _("Background tasks"),  # the heading in the admin
-    "broker_class": "jobs.broker.FairBroker",
+    "broker_class": "jobs.scheduling.broker.FairBroker",
     "ALT_CLUSTERS": {
         "generation": {
             "workers": GENERATION_WORKERS,

@@ -13,9 +13,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
-from jobs.board import SEEN_WITHIN
 from jobs.models import Job, Lane, Runner, State
 from jobs.models.callback import Callback, CallbackState
+from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from models_registry.models import ModelFile
 
 LATELY = timedelta(minutes=15)

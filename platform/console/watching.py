@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import reverse
 
 from jobs.models import Job
-from jobs.outlook import progress_of
+from jobs.scheduling.eta import progress_of
 
 
 def told(job: Job) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from jobs.board import SEEN_WITHIN
 from jobs.models import Job, Lane, Runner, State
 from jobs.models.callback import Callback, CallbackState
+from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from telemetry import tallies
 from telemetry.models import Tally
 

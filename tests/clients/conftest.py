@@ -19,8 +19,8 @@ from PIL import Image
 
 from access.models import AccessKey
 from gpu_runner.server.app import Door
-from jobs.dispatch import claim_next
 from jobs.models import Runner
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.e2e.installation import Installation

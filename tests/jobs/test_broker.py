@@ -14,13 +14,14 @@ from django_q.tasks import async_task
 from django_q.worker import worker
 
 from access.models import AccessKey
-from jobs import board, dispatch
 from jobs.admission.admit import admit
-from jobs.broker import GENERATION, FairBroker
-from jobs.dispatch import Dispatcher, claim_next, look_for_work
 from jobs.execution import lifecycle, notifications
 from jobs.models import Job, Runner, State
-from jobs.policy import Reason
+from jobs.scheduling import dispatcher as dispatch
+from jobs.scheduling import queue_snapshot
+from jobs.scheduling.broker import GENERATION, FairBroker
+from jobs.scheduling.dispatcher import Dispatcher, claim_next, look_for_work
+from jobs.scheduling.policy import Reason
 from jobs.tasks import run_job
 
 MANY = 100
@@ -109,7 +110,7 @@ def test_key_runs_no_more_than_it_may_and_holds_nobody_back(submission, source, 
         claim_next(runner.name, MANY)
     states = [Job.objects.get(pk=job.pk).state for job in (*narrow, *free)]
     assert states == ["running", "queued", "queued", "running", "running"]
-    assert board.explain(narrow[1], runner, MANY).reason == Reason.KEY_AT_CAP
+    assert queue_snapshot.explain(narrow[1], runner, MANY).reason == Reason.KEY_AT_CAP
     assert lifecycle.claim(narrow[1].pk, runner) is None
 
 
@@ -139,7 +140,7 @@ def test_jobs_of_a_disabled_source_wait(submission, source, runner):
 
 
 def test_lone_job_is_claimed_on_the_way_of_the_look(job, runner, monkeypatch):
-    monkeypatch.setattr(board, "glance", lambda name: pytest.fail("it looked twice"))
+    monkeypatch.setattr(queue_snapshot, "glance", lambda name: pytest.fail("it looked twice"))
     look = look_for_work(runner.name, MANY, lone=job.pk)
     assert [lease.job_id for lease in look.leases] == [job.pk]
     assert look.waiting == dispatch.Waiting.NOBODY
@@ -251,8 +252,8 @@ def test_broker_survives_an_error(broker, job, runner, monkeypatch):
 def looks_of(dispatcher: Dispatcher, monkeypatch) -> list[str]:
     """Grows by one with each of its looks at the tables."""
     looks = []
-    glance = board.glance
-    monkeypatch.setattr(board, "glance", lambda name: looks.append(name) or glance(name))
+    glance = queue_snapshot.glance
+    monkeypatch.setattr(queue_snapshot, "glance", lambda name: looks.append(name) or glance(name))
     assert dispatcher.take() == []
     looks.clear()
     return looks

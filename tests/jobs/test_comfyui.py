@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs import board, policy
 from jobs.admission.admit import admit
-from jobs.dispatch import claim_next
 from jobs.errors import UnknownModel, Unsupported
 from jobs.execution import lifecycle
 from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Backend, Runner, State
+from jobs.scheduling import policy, queue_snapshot
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTemplate
 from models_registry.selectors import resolve
@@ -96,7 +96,7 @@ def test_a_server_without_the_jobs_files_does_not_get_it(comfyui, asked, double,
     other.own_files.set(ModelFile.objects.all())
     job = admit(asked(loras=[{"name": "elsewhere"}]))
     assert claim_next(NAME, 8) == []
-    assert board.explain(job, comfyui, 8).reason == policy.Reason.NO_RUNNER
+    assert queue_snapshot.explain(job, comfyui, 8).reason == policy.Reason.NO_RUNNER
 
 
 # Refused -------------------------------------------------------------------------------------------------------------

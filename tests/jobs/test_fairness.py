@@ -6,7 +6,7 @@ import pytest
 
 from bench import fairness, simulation
 from bench.simulation import first_come
-from jobs import policy
+from jobs.scheduling import policy
 
 MIXES = {mix.name: mix for mix in fairness.mixes()}
 HOT = [name for name, mix in MIXES.items() if mix.small]

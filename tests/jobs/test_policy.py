@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.policy import (
+from jobs.scheduling.policy import (
     AGEING_S,
     LEAD_S,
     PATIENCE_S,

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from console.jobs import words
 from jobs.models import Job, Preview, State
-from jobs.outlook import outlook, progress_of
+from jobs.scheduling.eta import outlook, progress_of
 
 
 def progress(job: Job) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobs.models import Job, State
-from jobs.outlook import Outlook
-from jobs.policy import Reason
+from jobs.scheduling.eta import Outlook
+from jobs.scheduling.policy import Reason
 
 
 def steps(job: Job) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Preview
-from jobs.outlook import outlook, progress_of
+from jobs.scheduling.eta import outlook, progress_of
 
 from .response import Step, job_detail, step
 from .stream_slots import slots

@@ -16,8 +16,8 @@ from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
-from jobs.outlook import Outlook, outlook, progress_of
-from jobs.policy import Reason
+from jobs.scheduling.eta import Outlook, outlook, progress_of
+from jobs.scheduling.policy import Reason
 
 from .request import LANES, LaneName
 

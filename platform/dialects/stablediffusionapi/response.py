@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.images.signed_urls import future_urls, output_urls
 from jobs.models import Job, State
-from jobs.outlook import outlook
+from jobs.scheduling.eta import outlook
 
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import worded

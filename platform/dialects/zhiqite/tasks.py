@@ -11,7 +11,7 @@ from django.utils import timezone
 from access.models import AccessKey
 from jobs.images.signed_urls import output_url, output_urls, preview_url
 from jobs.models import ACTIVE, Job, Output, Preview, State
-from jobs.outlook import outlook, progress_of
+from jobs.scheduling.eta import outlook, progress_of
 
 from .authentication import DIALECT
 from .errors import WireError

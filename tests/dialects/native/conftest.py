@@ -12,8 +12,8 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from jobs.dispatch import claim_next
 from jobs.models import Job, Runner
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from tests import fake_runner as behaviours
 from tests.fake_runner import TOKEN, FakeRunner

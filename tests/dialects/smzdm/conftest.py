@@ -13,9 +13,9 @@ from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from access.models import BusinessSource
-from jobs.dispatch import claim_next
 from jobs.models import Job, Runner
 from jobs.models.storage_target import StorageTarget
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.fake_runner import TOKEN, FakeRunner

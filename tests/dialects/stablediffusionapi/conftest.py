@@ -13,8 +13,8 @@ from PIL import Image
 
 from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
-from jobs.dispatch import claim_next
 from jobs.models import Job, Runner
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.fake_runner import TOKEN, FakeRunner

@@ -17,8 +17,8 @@ from PIL import Image
 from access.models import AccessKey
 from dialects.volcengine import signature
 from dialects.volcengine.signature import Scope, Sent, Signed
-from jobs.dispatch import claim_next
 from jobs.models import Job, Runner
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.fake_runner import TOKEN, FakeRunner

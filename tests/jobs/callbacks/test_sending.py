@@ -14,12 +14,12 @@ from httpx import Headers
 from access.models import CallbackSecret
 from gpu_runner.protocol import Done
 from jobs.admission.admit import admit
-from jobs.broker import FairBroker
 from jobs.errors import BadURL, ForbiddenAddress, SourceDisabled
 from jobs.execution import lifecycle
 from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks.outbox import CallbackRequest
+from jobs.scheduling.broker import FairBroker
 from tests.receiving import due, wait_until_delivered, work
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "outside.md"

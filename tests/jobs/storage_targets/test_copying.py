@@ -4,10 +4,10 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from jobs.admission.admit import admit
-from jobs.dispatch import claim_next
 from jobs.images.storage_targets import copy
 from jobs.models import Job
 from jobs.models.storage_target import StorageTarget
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from jobs.admission.admit import admit
-from jobs.dispatch import claim_next
 from jobs.images.storage_targets import copy
 from jobs.models.storage_target import StorageTarget
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 
 boto3 = pytest.importorskip("boto3")

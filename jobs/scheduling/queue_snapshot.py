@@ -14,12 +14,12 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
+from jobs.execution import slots
+from jobs.execution.runner_inventory import Able, queued_for
+from jobs.models import Backend, Job, Lane, Runner, State, Usage
 from statements import Ask, Statement, given, together
 
 from . import policy
-from .execution import slots
-from .execution.runner_inventory import Able, queued_for
-from .models import Backend, Job, Lane, Runner, State, Usage
 
 SEEN_WITHIN = timedelta(seconds=15)
 FIRST_GUESS_S_PER_COST = 0.1  # until something was measured

@@ -9,10 +9,11 @@ from django.conf import settings
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
-from .dispatch import Dispatcher
-from .execution.lifecycle import Lease
-from .models import Job, State
-from .packages import package
+from jobs.execution.lifecycle import Lease
+from jobs.models import Job, State
+from jobs.packages import package
+
+from .dispatcher import Dispatcher
 
 GENERATION = "generation"
 

@@ -10,13 +10,13 @@ from enum import Enum, auto
 
 from django.db import close_old_connections, connection, transaction
 
+from jobs.execution import lifecycle, notifications
+from jobs.execution.lifecycle import Lease
+from jobs.execution.runner_monitor import RunnerWatch
+from jobs.models import Backend
 from statements import pipelined, together
 
-from . import board
-from .execution import lifecycle, notifications
-from .execution.lifecycle import Lease
-from .execution.runner_monitor import RunnerWatch
-from .models import Backend
+from . import queue_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ def look_for_work(runner_name: str, workers: int, lone: uuid.UUID | None = None)
     """``lone``: a job that is likely to be the only one that waits."""
     if lone is not None and (lease := _claim_alone(runner_name, workers, lone)):
         return Look([lease], Waiting.NOBODY)
-    seen = board.glance(runner_name)
+    seen = queue_snapshot.glance(runner_name)
     if seen is None or not seen.queued:
         return Look([], Waiting.NOBODY)
-    chosen: list[uuid.UUID] = board.read(seen, workers).choose()
+    chosen: list[uuid.UUID] = queue_snapshot.read(seen, workers).choose()
     claimed = [lifecycle.claim(job_id, seen.runner) for job_id in chosen]
     leases = [lease for lease in claimed if lease is not None]
     if not leases:
@@ -106,10 +106,10 @@ def look_for_work(runner_name: str, workers: int, lone: uuid.UUID | None = None)
 
 def _claim_alone(runner_name: str, workers: int, job_id: uuid.UUID) -> Lease | None:
     """Glance and claim on one way to the database and back; None unless the glance shows this job alone."""
-    glancing = board.ask_glance(runner_name)
+    glancing = queue_snapshot.ask_glance(runner_name)
     with pipelined(), transaction.atomic():
         answers = together(*glancing, *lifecycle.ask_to_claim(job_id, Backend.PIPELINE))
-        seen = board.glanced(answers[: len(glancing)])
-        if seen is None or not board.takes(seen, workers, job_id):
+        seen = queue_snapshot.glanced(answers[: len(glancing)])
+        if seen is None or not queue_snapshot.takes(seen, workers, job_id):
             return None
         return lifecycle.claimed(job_id, seen.runner, answers[len(glancing) :])

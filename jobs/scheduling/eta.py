@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.utils import timezone
 
-from . import board
-from .models import Job, Runner, State
+from jobs.models import Job, Runner, State
+
+from . import queue_snapshot
 from .policy import Explanation, Reason
 
 
@@ -46,7 +47,7 @@ def _remaining_s(job: Job) -> float | None:
 
 def _while_waiting(job: Job) -> Outlook:
     runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token")
-    told = [board.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
+    told = [queue_snapshot.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
     able = [explanation for explanation in told if explanation.reason != Reason.NO_RUNNER]
     if not able:
         return Outlook(Reason.NO_RUNNER, starts_in_s=None, ends_in_s=None)
@@ -56,7 +57,7 @@ def _while_waiting(job: Job) -> Outlook:
 
 def _guess(job: Job, best: Explanation, runners: int) -> Outlook:
     """Jobs on one runner share its device, so that device-seconds add up to seconds whoever is drawn first."""
-    rate = board.seconds_per_cost()
+    rate = queue_snapshot.seconds_per_cost()
     running = list(Job.objects.filter(state=State.RUNNING).only("state", "cost_estimate", "step", "steps"))
     under_way = sum(float(other.cost_estimate) * rate * (1 - progress_of(other)) for other in running)
     starts = 0.0
