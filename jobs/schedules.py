@@ -22,5 +22,5 @@ def create_schedules(**_: Any) -> None:
     )
     Schedule.objects.update_or_create(
         name="retention and archive",
-        defaults={"func": "jobs.retention.tidying.tidy", "schedule_type": Schedule.HOURLY},
+        defaults={"func": "jobs.retention.cleanup.tidy", "schedule_type": Schedule.HOURLY},
     )

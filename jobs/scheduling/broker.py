@@ -9,9 +9,9 @@ from django.conf import settings
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
+from jobs.django_q import package
 from jobs.execution.lifecycle import Lease
 from jobs.models import Job, State
-from jobs.packages import package
 
 from .dispatcher import Dispatcher
 

@@ -22,10 +22,10 @@ from console.base import ConsoleAdmin
 from console.keys import found
 from console.registry.access import check, may
 from console.watching import told
-from jobs import style_trials
 from jobs.admission.admit import admit
 from jobs.errors import Refused
 from jobs.models import Job
+from jobs.sample_renders import style_presets
 from models_registry.models import PromptStyle, StylePreset
 
 LARGEST_PICTURE = 32 * 1024 * 1024
@@ -123,7 +123,7 @@ class PresetTrials(ConsoleAdmin):
         payer = BusinessSource.objects.get(name=source)
         words = prompt.replace("\0", "")
         pictures = [given for given in (picture, mask) if given is not None]
-        job = admit(style_trials.submission(preset, payer, words, pictures))
+        job = admit(style_presets.submission(preset, payer, words, pictures))
         self.log_change(request, preset, f"tried: {job.pk}")
         return job
 
@@ -132,7 +132,7 @@ def _trial(job_id: str) -> Job | None:
     if not job_id:
         return None
     try:
-        return Job.objects.get(pk=uuid.UUID(job_id), operation=style_trials.OPERATION)
+        return Job.objects.get(pk=uuid.UUID(job_id), operation=style_presets.OPERATION)
     except (ValueError, Job.DoesNotExist):
         raise Http404 from None
 

@@ -10,9 +10,9 @@ from django.test import Client
 
 from access.models import AccessKey
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
-from jobs import as_curl
+from jobs import curl_export
 from jobs.admission.admit import admit
-from jobs.as_curl import Said
+from jobs.curl_export import Said
 from jobs.images.storage import store_input
 from jobs.models import Job
 from models_registry.models import StylePreset
@@ -33,7 +33,7 @@ def credentials(source) -> tuple[str, str]:
 
 
 def said(job: Job, dialect: str) -> Said:
-    return next(said for said in as_curl.in_every_dialect(job, BASE) if said.dialect == dialect)
+    return next(said for said in curl_export.in_every_dialect(job, BASE) if said.dialect == dialect)
 
 
 def body(job: Job, dialect: str) -> dict:

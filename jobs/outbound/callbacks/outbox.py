@@ -17,11 +17,11 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from access.models import BusinessSource
+from jobs.django_q import package
 from jobs.errors import Refused
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.connections import check_target
 from jobs.outbound.policy import Policy
-from jobs.packages import package
 
 from .policies import policy_for
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.choices import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
-from jobs import as_curl, searching
+from jobs import curl_export, searching
 from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Kind, ModelFile
@@ -31,7 +31,7 @@ class DialectFilter(OneOf):
     title, parameter_name, field = _("dialect"), "dialect", "dialect"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
-        return [(name, name) for name in as_curl.dialects()]
+        return [(name, name) for name in curl_export.dialects()]
 
 
 class LaneFilter(OneOf):

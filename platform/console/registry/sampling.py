@@ -14,7 +14,7 @@ from console.registry.access import check, may
 from console.watching import told
 from jobs.errors import Refused
 from jobs.models import Job, ModelSample
-from jobs.samples import drawing
+from jobs.sample_renders import model_files
 from models_registry.models import ModelFile
 
 
@@ -27,9 +27,9 @@ class Sampling(ConsoleAdmin):
     def draw_sample(self, request: HttpRequest, file_id: int) -> HttpResponse:
         check(request, self, "change")
         file = get_object_or_404(self.get_queryset(request), pk=file_id)
-        prompt = request.POST.get("prompt", "").replace("\0", "").strip() or drawing.PROMPT
+        prompt = request.POST.get("prompt", "").replace("\0", "").strip() or model_files.PROMPT
         try:
-            drawing.draw(file, prompt, by=f"console: {request.user.get_username()}")
+            model_files.draw(file, prompt, by=f"console: {request.user.get_username()}")
         except Refused as refused:
             self.message_user(request, refused.message, messages.ERROR)
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[file_id])
@@ -38,8 +38,8 @@ class Sampling(ConsoleAdmin):
     def sample_context(self, request: HttpRequest, file: ModelFile) -> dict[str, Any]:
         newest = ModelSample.objects.filter(file=file).select_related("job").first()
         return {
-            "can_be_sampled": drawing.can_be_sampled(file) and may(request, self, "change"),
-            "sample_prompt": drawing.PROMPT,
+            "can_be_sampled": model_files.can_be_sampled(file) and may(request, self, "change"),
+            "sample_prompt": model_files.PROMPT,
             "sample": told(newest.job) if newest else None,
             "pictured": pictures_of([file]).get(file.pk),
         }
@@ -47,7 +47,7 @@ class Sampling(ConsoleAdmin):
 
 def pictures_of(files: list[ModelFile]) -> dict[int, str]:
     """Addresses of thumbnails, by the files' keys. One query for a whole list."""
-    return {pk: _thumbnail(job) for pk, job in drawing.newest_pictured(files).items()}
+    return {pk: _thumbnail(job) for pk, job in model_files.newest_pictured(files).items()}
 
 
 def _thumbnail(job: Job) -> str:

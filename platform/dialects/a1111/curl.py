@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint
-from jobs.as_curl import Asked, Base64, command, loras_in_the_prompt, refuse_all_but, restores_faces
+from jobs.curl_export import Asked, Base64, command, loras_in_the_prompt, refuse_all_but, restores_faces
 
 from .img2img import CONTENTS, RESIZE_MODES
 

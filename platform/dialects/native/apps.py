@@ -8,7 +8,7 @@ class NativeConfig(AppConfig):
     verbose_name = _("own API")
 
     def ready(self) -> None:
-        from jobs import as_curl
+        from jobs import curl_export
         from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
@@ -16,5 +16,5 @@ class NativeConfig(AppConfig):
         from .curl import curl
 
         register(DIALECT, POLICY)
-        as_curl.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl)
         from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.as_curl import Asked, Base64, command
+from jobs.curl_export import Asked, Base64, command
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 

@@ -6,7 +6,7 @@ class SmzdmConfig(AppConfig):
     label = "smzdm"
 
     def ready(self) -> None:
-        from jobs import as_curl
+        from jobs import curl_export
         from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
@@ -14,4 +14,4 @@ class SmzdmConfig(AppConfig):
         from .curl import curl
 
         register(DIALECT, POLICY)
-        as_curl.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl)

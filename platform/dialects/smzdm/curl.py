@@ -7,7 +7,7 @@ from typing import Any
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import ChangeBackground
 from gpu_runner.protocol.working_size import working_size
-from jobs.as_curl import Asked, command, no_words, refuse_all_but
+from jobs.curl_export import Asked, command, no_words, refuse_all_but
 from jobs.images.signed_urls import input_url
 
 from .authentication import DIALECT

@@ -7,7 +7,7 @@ class StableDiffusionApiConfig(AppConfig):
     verbose_name = "stablediffusionapi.com"
 
     def ready(self) -> None:
-        from jobs import as_curl
+        from jobs import curl_export
         from jobs.admission import rerun
         from jobs.outbound.callbacks.policies import register
 
@@ -17,5 +17,5 @@ class StableDiffusionApiConfig(AppConfig):
         from .ids import new_number
 
         register(DIALECT, POLICY)
-        as_curl.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl)
         rerun.register_ids(DIALECT, new_number)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
-from jobs.as_curl import Asked, CannotSay, in_shell
+from jobs.curl_export import Asked, CannotSay, in_shell
 from jobs.images.signed_urls import input_url
 
 from .actions import OPERATIONS

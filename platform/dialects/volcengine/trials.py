@@ -8,7 +8,7 @@ from access.models import BusinessSource
 from jobs.admission.submission import Submission
 from jobs.errors import Refused
 from jobs.models import Lane
-from jobs.style_trials import OPERATION
+from jobs.sample_renders.style_presets import OPERATION
 from models_registry.models import StylePreset
 
 from .body import Body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint
-from jobs.as_curl import (
+from jobs.curl_export import (
     Asked,
     command,
     loras_in_the_prompt,

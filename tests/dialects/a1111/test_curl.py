@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from gpu_runner.protocol import GenerationRequest
-from jobs import as_curl
-from jobs.as_curl import Said
+from jobs import curl_export
+from jobs.curl_export import Said
 from jobs.models import Job
 
 
 def said(job: Job) -> Said:
-    return next(said for said in as_curl.in_every_dialect(job, "http://here") if said.dialect == "a1111")
+    return next(said for said in curl_export.in_every_dialect(job, "http://here") if said.dialect == "a1111")
 
 
 def pasted(command: str, tmp_path) -> bytes:
@@ -73,7 +73,7 @@ def test_what_it_has_no_words_for_is_named(submission):
 
 
 def test_a_task_that_it_does_not_have_is_named():
-    from jobs.as_curl import CannotSay, refuse_all_but
+    from jobs.curl_export import CannotSay, refuse_all_but
 
     request = GenerationRequest(task="cut_out", cut_out={}, init_images=[{"sha256": "0" * 64}])
     with pytest.raises(CannotSay, match="cut_out"):

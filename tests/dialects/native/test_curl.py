@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from jobs import as_curl
+from jobs import curl_export
 from jobs.models import Job
 
 
 def body(job: Job) -> dict[str, Any]:
-    said = {said.dialect: said for said in as_curl.in_every_dialect(job, "http://here")}["native"]
+    said = {said.dialect: said for said in curl_export.in_every_dialect(job, "http://here")}["native"]
     head, text = said.command.split("<<END\n")
     assert "http://here/api/v1/jobs" in head
     assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dialects.volcengine.curl import curl
-from jobs.as_curl import Asked
+from jobs.curl_export import Asked
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset

@@ -21,8 +21,8 @@ from jobs.execution import lifecycle
 from jobs.images import storage
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState
-from jobs.retention import tidying
-from jobs.retention.tidying import Tidied, tidy
+from jobs.retention import cleanup
+from jobs.retention.cleanup import Tidied, tidy
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +117,7 @@ def test_stopped_between_file_and_row_it_goes_on(old, source, storage_folder):
 
 
 def test_more_than_a_batch_is_done_in_batches(old, source, monkeypatch):
-    monkeypatch.setattr(tidying, "BATCH", 2)
+    monkeypatch.setattr(cleanup, "BATCH", 2)
     for _ in range(5):
         old(8)
     keeps(source, keep_pictures_days=7)
@@ -291,7 +291,7 @@ def test_command_tells_what_it_did(old, source):
 
 
 def test_background_cluster_tidies_every_hour():
-    assert Schedule.objects.get(func="jobs.retention.tidying.tidy").schedule_type == Schedule.HOURLY
+    assert Schedule.objects.get(func="jobs.retention.cleanup.tidy").schedule_type == Schedule.HOURLY
 
 
 # Jobs from before

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from access.models import BusinessSource
+from jobs.admission.submission import Submission
 from models_registry.models import StylePreset
-
-from .admission.submission import Submission
 
 # The preset, who pays, the prompt, and the pictures that the preset draws from. Raises Refused.
 Reader = Callable[[StylePreset, BusinessSource, str, list[bytes]], Submission]
