@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from gpu_runner.protocol import Inventory, RunnerStatus
 from gpu_runner.protocol.workflows import node_names
 from jobs.models import Backend, Job, Runner
-from models_registry.on_runners import register
+from models_registry.scanning.runner_files import register
 
 
 def keep(runner: Runner, status: RunnerStatus, ask: Callable[[], Inventory]) -> None:

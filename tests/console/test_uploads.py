@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models_registry import placing, uploads
 from models_registry.models import Kind, ModelFile
+from models_registry.scanning import install_file, resumable_upload
 
 PAGE = "/admin/models_registry/checkpoint/upload/"
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
@@ -91,7 +91,7 @@ def test_a_face_detector_is_no_face_restorer(upload, root):
 
 
 def test_a_scan_afterwards_finds_nothing_new(upload, root):
-    from models_registry.scan import scan
+    from models_registry.scanning.scan import scan
 
     upload("night.safetensors", NIGHT.read_bytes())
     assert scan().unchanged == ["loras/night.safetensors"]
@@ -168,7 +168,7 @@ def test_more_than_the_limit_is_refused_before_it_is_sent(begin, root, settings)
 
 
 def test_a_full_disk_is_told_before_it_is_filled(begin, root, monkeypatch):
-    monkeypatch.setattr(placing, "KEPT_FREE_BYTES", 2**62)
+    monkeypatch.setattr(install_file, "KEPT_FREE_BYTES", 2**62)
     assert "room" in begin().json()["error"]
 
 
@@ -177,7 +177,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_part(begin, send, root, monkey
         raise OSError(28, "No space left on device")
 
     token = begin().json()["upload"]
-    monkeypatch.setattr(uploads, "_write", full)
+    monkeypatch.setattr(resumable_upload, "_write", full)
     assert "room" in send(token, b"bytes").json()["error"]
     assert left_in(root) == []
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models_registry.pickled_shapes import pickled_shapes
-from models_registry.pickles import SuspectPickle, check_pickle
+from models_registry.scanning.pickle_safety import SuspectPickle, check_pickle
+from models_registry.scanning.pickled_shapes import pickled_shapes
 
 
 @pytest.fixture

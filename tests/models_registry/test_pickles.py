@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models_registry.pickles import SuspectPickle, check_pickle
+from models_registry.scanning.pickle_safety import SuspectPickle, check_pickle
 
 
 class Evil:

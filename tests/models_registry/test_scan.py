@@ -12,7 +12,7 @@ import torch
 from django.core.management import CommandError, call_command
 
 from models_registry.models import Kind, ModelFile
-from models_registry.scan import scan
+from models_registry.scanning.scan import scan
 from tests.gpu_runner.face_files import write_painter
 from tests.gpu_runner.onnx_files import sigmoid_of_the_first_channel
 from tests.studio import DEMO_MODELS

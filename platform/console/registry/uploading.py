@@ -20,11 +20,11 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 from console.asking import AskForm
 from console.base import ConsoleAdmin
 from console.registry.access import check, may
-from models_registry import uploads
 from models_registry.models import FOLDERS, Kind
-from models_registry.placing import NotPlaced
-from models_registry.uploads import Upload
-from models_registry.walk import SUFFIXES
+from models_registry.scanning import resumable_upload
+from models_registry.scanning.file_discovery import SUFFIXES
+from models_registry.scanning.install_file import NotPlaced
+from models_registry.scanning.resumable_upload import Upload
 
 TOKEN_HEADER = "X-Upload"
 REFUSED = 422
@@ -83,8 +83,8 @@ class Uploading(ConsoleAdmin):
         if not (size.isascii() and size.isdigit() and len(size) < 19):
             raise NotPlaced(_("The size is missing."))
         kind, name = request.POST.get("kind", ""), request.POST.get("name", "")
-        upload = uploads.begin(kind, name, int(size), _user_id(request))
-        return JsonResponse({"upload": upload.token, "chunk_bytes": uploads.CHUNK_BYTES})
+        upload = resumable_upload.begin(kind, name, int(size), _user_id(request))
+        return JsonResponse({"upload": upload.token, "chunk_bytes": resumable_upload.CHUNK_BYTES})
 
     @_answering
     def upload_append(self, request: HttpRequest) -> JsonResponse:
@@ -93,13 +93,13 @@ class Uploading(ConsoleAdmin):
             raise NotPlaced(_("The offset is missing."))
         upload = _upload(request)
         try:
-            return JsonResponse({"received": uploads.append(upload, int(offset), request)})
+            return JsonResponse({"received": resumable_upload.append(upload, int(offset), request)})
         except UnreadablePostError as error:  # the sender is gone; what came is kept
             raise NotPlaced(_("The connection broke.")) from error
 
     @_answering
     def upload_finish(self, request: HttpRequest) -> JsonResponse:
-        file = uploads.finish(_upload(request))
+        file = resumable_upload.finish(_upload(request))
         self.log_addition(request, file, "uploaded")
         self.message_user(request, _("%(name)s is in the registry.") % {"name": file.name})
         return JsonResponse({"page": reverse("admin:models_registry_modelfile_change", args=[file.pk])})
@@ -107,7 +107,7 @@ class Uploading(ConsoleAdmin):
     @_answering
     def upload_cancel(self, request: HttpRequest) -> JsonResponse:
         with suppress(NotPlaced):  # it is over already
-            uploads.cancel(_upload(request))
+            resumable_upload.cancel(_upload(request))
         return JsonResponse({})
 
 
@@ -124,7 +124,7 @@ class UploadForm(AskForm):
 
 
 def _upload(request: HttpRequest) -> Upload:
-    return uploads.find(request.headers.get(TOKEN_HEADER, ""), _user_id(request))
+    return resumable_upload.find(request.headers.get(TOKEN_HEADER, ""), _user_id(request))
 
 
 def _user_id(request: HttpRequest) -> int:

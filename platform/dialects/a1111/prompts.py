@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
-from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
+from models_registry.lora_tags import lora_use
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 

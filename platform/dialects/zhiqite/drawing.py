@@ -13,8 +13,8 @@ from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_cat
 from gpu_runner.protocol.generation_request import MOST_LORAS
 from gpu_runner.protocol.prompt.extra_networks import BadTag, extra_networks
 from jobs.admission.submission import random_seed
-from jobs.lora_tags import lora_use
 from models_registry.errors import ModelNotFound
+from models_registry.lora_tags import lora_use
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for
 

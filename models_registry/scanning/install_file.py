@@ -10,10 +10,11 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
-from models_registry.examine import Findings, examine
 from models_registry.models import FOLDERS, Kind, ModelFile
-from models_registry.scan import register
-from models_registry.walk import SUFFIXES, why_not_storable
+
+from .file_discovery import SUFFIXES, why_not_storable
+from .inspect_file import Findings, examine
+from .scan import register
 
 KEPT_FREE_BYTES = 256 * 1024 * 1024  # a full disk stops more than uploads
 LONGEST_NAME = 200

@@ -13,7 +13,8 @@ from typing import Any
 
 from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
 from gpu_runner.protocol.model_detection.safetensors_models import Metadata, Shape, Shapes
-from models_registry.pickles import STAND_IN_TABLES, object_pickle
+
+from .pickle_safety import STAND_IN_TABLES, object_pickle
 
 LARGEST_READ = 4 * 1024 * 1024  # a checkpoint's is a tenth of it; a hostile one grows a hundredfold in memory
 

@@ -21,15 +21,16 @@ from django.conf import settings
 from django.core import signing
 from django.utils.translation import gettext as _
 
-from models_registry import placing
 from models_registry.models import FOLDERS, ModelFile
-from models_registry.placing import NotPlaced
+
+from . import install_file
+from .install_file import NotPlaced
 
 PART = ".upload-"
 AGE_S = 24 * 3600  # until an upload that nobody goes on with is forgotten
 CHUNK_BYTES = 8 * 1024 * 1024  # what a sender should send at a time: a broken connection costs no more
 READ_BYTES = 1024 * 1024
-SALT = "models_registry.uploads"
+SALT = "models_registry.scanning.resumable_upload"
 
 
 class Readable(Protocol):
@@ -58,7 +59,7 @@ class Upload:
 def begin(kind: str, name: str, size: int, user_id: int) -> Upload:
     """Raises NotPlaced."""
     _forget_old_ones()
-    placing.check(kind, name, size)
+    install_file.check(kind, name, size)
     upload = Upload(kind, name, size, secrets.token_hex(8), user_id)
     with _room_is_needed(upload):
         upload.file.touch(mode=0o600, exist_ok=False)
@@ -98,7 +99,7 @@ def finish(upload: Upload) -> ModelFile:
     if received != upload.size:
         raise NotPlaced(_("The file is not whole yet."), received=received)
     try:
-        return placing.settle(upload.file, upload.kind, upload.name)
+        return install_file.settle(upload.file, upload.kind, upload.name)
     except FileNotFoundError as error:  # cancelled, or finished, by another request
         raise _over() from error
     finally:
@@ -122,7 +123,7 @@ def _room_is_needed(upload: Upload) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cancel(upload)
-            raise placing.disk_full() from error
+            raise install_file.disk_full() from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise NotPlaced(_("The folder of the models cannot be written to.")) from error
         raise

@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from models_registry.examine import LEGACY_BEGIN, Findings, examine, legacy_hash
 from models_registry.models import ModelFile
 from models_registry.scan_runs import ScanRun
-from models_registry.walk import model_files, why_not_storable
+
+from .file_discovery import model_files, why_not_storable
+from .inspect_file import LEGACY_BEGIN, Findings, examine, legacy_hash
 
 LONGEST_NAME = 255
 

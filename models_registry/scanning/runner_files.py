@@ -10,7 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_registry.models import FOLDERS, Kind, ModelFile
-from models_registry.scan import LONGEST_NAME, free_name
+
+from .scan import LONGEST_NAME, free_name
 
 MOST = 20_000
 KINDS = {

@@ -20,8 +20,9 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
     read_safetensors_header,
 )
 from models_registry.models import FOLDERS, Family, Kind
-from models_registry.pickled_shapes import pickled_shapes
-from models_registry.pickles import check_pickle
+
+from .pickle_safety import check_pickle
+from .pickled_shapes import pickled_shapes
 
 logger = logging.getLogger(__name__)
 
