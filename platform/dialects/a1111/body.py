@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from .coercion import Invalid, Location, mapping
-from .errors import Unprocessable, unreadable
+from .coercion import mapping
+from .errors import Invalid, Location, Unprocessable, unreadable
 
 MOST_LEVELS = 100  # of lists and objects within each other; whoever copies them later recurses, too
 QUOTED = 1000  # characters of a broken body that the answer gives back

@@ -6,33 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-Location = tuple[str | int, ...]
+from dialects.a1111.errors import Invalid, InvalidItems
+
 Coercion = Callable[[Any], Any]
 
 TRUE = frozenset({1, "1", "on", "t", "true", "y", "yes"})
 FALSE = frozenset({0, "0", "off", "f", "false", "n", "no"})
-
-
-class Invalid(ValueError):
-    """One bad value: an entry of the 422 answer without its place."""
-
-    def __init__(self, msg: str, type: str, ctx: dict[str, Any] | None = None) -> None:
-        super().__init__(msg)
-        self.entry: dict[str, Any] = {"msg": msg, "type": type} | ({"ctx": ctx} if ctx else {})
-
-    def at(self, location: Location) -> dict[str, Any]:
-        return {"loc": list(location), **self.entry}
-
-
-class InvalidItems(ValueError):
-    """Bad members of a list, by their index."""
-
-    def __init__(self, errors: dict[int, Invalid]) -> None:
-        super().__init__("invalid items")
-        self.errors = errors
-
-    def at(self, location: Location) -> list[dict[str, Any]]:
-        return [error.at((*location, index)) for index, error in self.errors.items()]
 
 
 def integer(value: Any) -> int:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from gpu_runner.protocol import preprocessor_catalog
 
-from .coercion import Coercion, Invalid, array, boolean, integer, mapping, number, string
-from .errors import WireError
+from .coercion import Coercion, array, boolean, integer, mapping, number, string
+from .errors import Invalid, WireError
 
 ALIASES = {
     "input_image": "image",

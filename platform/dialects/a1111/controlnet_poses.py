@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from . import pictures
-from .coercion import Invalid, array, integer, mapping, number
-from .errors import Unprocessable
+from .coercion import array, integer, mapping, number
+from .errors import Invalid, Unprocessable
 
 LONGEST_SIDE = 4096
 MOST_PEOPLE = 100

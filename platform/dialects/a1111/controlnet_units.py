@@ -13,9 +13,8 @@ from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
 from . import pictures
-from .coercion import Location
 from .controlnet_fields import read_unit
-from .errors import Unprocessable
+from .errors import Location, Unprocessable
 from .options import Snapshot
 
 SCRIPT = "controlnet"

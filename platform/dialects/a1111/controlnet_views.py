@@ -14,7 +14,7 @@ from .coercion import boolean
 from .controlnet_detect import detect
 from .controlnet_poses import render
 from .links import followed
-from .views import query_value
+from .schema.query import query_value
 
 
 class Version(WireView):

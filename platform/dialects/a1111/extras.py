@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +10,15 @@ from pydantic import ValidationError
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
 from jobs.admission.submission import Submission
-from jobs.images.infotext.build import postprocessing
-from jobs.images.storage import read_output
-from jobs.models import Job, Lane
+from jobs.models import Lane
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
 from . import options, pictures
 from .authentication import DIALECT
-from .coercion import Coercion, Invalid, Location, array, boolean, integer, mapping, not_null, number, string
-from .errors import Unprocessable, WireError
+from .coercion import Coercion, array, boolean, integer, mapping, not_null, number, string
+from .errors import Invalid, Location, Unprocessable, WireError
 from .faces import by_visibility
 from .fields import Field, parse
 from .limits import bounds_as_on_the_wire
@@ -189,12 +186,3 @@ def _upscaler(name: str, source: BusinessSource) -> str:
     except ModelNotFound:
         message = f"could not find upscaler named {name}"
         raise WireError(500, error="AssertionError", errors=message) from None
-
-
-def answer(job: Job) -> dict[str, Any]:
-    shown = job.received["parameters"]["show_extras_results"]
-    images = [pictures.encode(read_output(output)) for output in job.outputs.all()] if shown else []
-    told = {"html_info": f"<p>{html.escape(postprocessing(job.generation_request))}</p>"}
-    if job.operation == BATCH:
-        return told | {"images": images}
-    return told | {"image": images[0] if images else ""}

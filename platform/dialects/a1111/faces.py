@@ -15,8 +15,7 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
-from .coercion import Location
-from .errors import Unprocessable
+from .errors import Location, Unprocessable
 from .options import OVERRIDES, Snapshot
 
 GFPGAN = "GFPGAN"  # the original's one name for it, whatever its file is called

@@ -6,20 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .coercion import (
-    Coercion,
-    Invalid,
-    InvalidItems,
-    array,
-    boolean,
-    integer,
-    mapping,
-    not_null,
-    number,
-    string,
-    strings,
-)
-from .errors import Unprocessable
+from .coercion import Coercion, array, boolean, integer, mapping, not_null, number, string, strings
+from .errors import Invalid, InvalidItems, Unprocessable
 
 
 class Field(NamedTuple):

@@ -17,8 +17,7 @@ from models_registry.selectors import resolve
 from statements import given
 from table_versions.remembered import Remembered
 
-from .coercion import Invalid, InvalidItems, Location
-from .errors import Unprocessable, WireError, model_not_found
+from .errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from .models import KeyOptions
 from .option_table import OPTIONS, Effect
 from .silent_fallbacks import SilentFallbacks

@@ -8,8 +8,8 @@ from access.models import AccessKey
 from gpu_runner.protocol import sampler_catalog
 
 from . import options
-from .coercion import Invalid, string
-from .errors import Unprocessable
+from .coercion import string
+from .errors import Invalid, Unprocessable
 from .infotext_reading import said, with_the_unsaid
 
 Pairs = dict[str, Any]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .coercion import Invalid, Location
-from .errors import Unprocessable
+from .errors import Invalid, Location, Unprocessable
 
 
 class SilentFallbacks:

@@ -7,8 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from .coercion import Invalid
-from .errors import Unprocessable, WireError
+from .errors import Invalid, Unprocessable, WireError
 
 
 def _off(value: Any) -> bool:

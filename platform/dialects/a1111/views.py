@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from dialects.a1111.schema.query import _member, query_value
 from jobs.admission import idempotency
 from jobs.admission.admit import admit, admitted_with
 from jobs.admission.submission import Submission
@@ -23,8 +24,8 @@ from . import control, extras, options, progress
 from .authentication import DIALECT
 from .base import WireView
 from .body import read_object
-from .coercion import Coercion, Invalid, boolean, integer, string
-from .errors import Unprocessable, WireError
+from .coercion import boolean, integer, string
+from .errors import WireError
 from .limits import refusal
 from .png_info import png_info
 from .request import read_submission
@@ -137,19 +138,3 @@ class PendingTasks(WireView):
     def get(self, request: Request) -> Response:
         names = [job.external_id or str(job.id) for job in progress.active(self.key)]
         return Response({"size": len(names), "tasks": names})
-
-
-def query_value(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
-    return _value(request.query_params, "query", name, coerce, default)
-
-
-def _member(body: dict[str, Any], name: str, coerce: Coercion, default: Any) -> Any:
-    return _value(body, "body", name, coerce, default)
-
-
-def _value(values: Any, place: str, name: str, coerce: Coercion, default: Any) -> Any:
-    value = values.get(name)
-    try:
-        return default if value is None else coerce(value)
-    except Invalid as error:
-        raise Unprocessable([error.at((place, name))]) from None
