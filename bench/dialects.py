@@ -40,8 +40,8 @@ def doors(key: Any) -> Iterator[Door]:
     from django.test import RequestFactory
 
     from access.models import BusinessSource
-    from dialects.a1111.request import read_submission as a1111
-    from dialects.a1111.response import outcome as a1111_outcome
+    from dialects.a1111.request.submission import read_submission as a1111
+    from dialects.a1111.response.generation import outcome as a1111_outcome
     from dialects.native.request import JobRequest
     from dialects.native.response import job_detail
     from dialects.smzdm.authentication import Caller

@@ -7,13 +7,14 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import controlnet_types, options
 from .base import WireView
-from .body import read_json, read_object
-from .coercion import boolean
-from .controlnet_detect import detect
-from .controlnet_poses import render
-from .links import followed
+from .controlnet import control_types
+from .controlnet.detect import detect
+from .controlnet.openpose import render
+from .options import options
+from .request.image_urls import followed
+from .schema.coercion import boolean
+from .schema.json_body import read_json, read_object
 from .schema.query import query_value
 
 
@@ -27,18 +28,18 @@ class Models(WireView):
 
     def get(self, request: Request) -> Response:
         query_value(request, "update", boolean, True)
-        return Response({"model_list": controlnet_types.model_titles(self.key)})
+        return Response({"model_list": control_types.model_titles(self.key)})
 
 
 class Modules(WireView):
     def get(self, request: Request) -> Response:
         labels = query_value(request, "alias_names", boolean, False)
-        return Response(controlnet_types.module_list(labels=bool(labels)))
+        return Response(control_types.module_list(labels=bool(labels)))
 
 
 class Types(WireView):
     def get(self, request: Request) -> Response:
-        return Response(controlnet_types.control_types(self.key))
+        return Response(control_types.control_types(self.key))
 
 
 class Settings(WireView):

@@ -7,7 +7,7 @@ from typing import Any
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint
 from jobs.curl_export import Asked, Base64, command, loras_in_the_prompt, refuse_all_but, restores_faces
 
-from .img2img import CONTENTS, RESIZE_MODES
+from .request.img2img import CONTENTS, RESIZE_MODES
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
 SAME_NAMES = {

@@ -20,16 +20,18 @@ from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, State
 from jobs.selectors import job_get
 
-from . import control, extras, options, progress
 from .authentication import DIALECT
 from .base import WireView
-from .body import read_object
-from .coercion import boolean, integer, string
 from .errors import WireError
-from .limits import refusal
-from .png_info import png_info
-from .request import read_submission
-from .response import JOB_HEADER, outcome
+from .options import options
+from .refusals import refusal
+from .request import extras
+from .request.submission import read_submission
+from .response import interrupt, progress
+from .response.generation import JOB_HEADER, outcome
+from .response.png_info import png_info
+from .schema.coercion import boolean, integer, string
+from .schema.json_body import read_object
 
 
 class Generation(WireView):
@@ -101,13 +103,13 @@ class Progress(WireView):
 
 class Interrupt(WireView):
     def post(self, request: Request) -> Response:
-        control.interrupt(self.key)
+        interrupt.interrupt(self.key)
         return Response({})
 
 
 class Skip(WireView):
     def post(self, request: Request) -> Response:
-        control.skip(self.key)
+        interrupt.skip(self.key)
         return Response(None)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialects.a1111.fields import IMG2IMG, TXT2IMG
+from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from jobs.execution import lifecycle
 from jobs.models import Job
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dialects.a1111.coercion import array, boolean, integer, mapping, not_null, number, string, strings
 from dialects.a1111.errors import Invalid, InvalidItems
+from dialects.a1111.schema.coercion import array, boolean, integer, mapping, not_null, number, string, strings
 
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 ends with Python 3.13")
 

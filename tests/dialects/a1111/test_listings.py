@@ -1,7 +1,7 @@
 import pytest
 from django.test import Client
 
-from dialects.a1111.listings import READABLE, REFRESHABLE
+from dialects.a1111.response.listings import READABLE, REFRESHABLE
 from models_registry.models import Kind, ModelFile
 
 

@@ -6,7 +6,7 @@ import io
 import pytest
 from PIL import Image, ImageDraw
 
-from dialects.a1111.pictures import grid_rows
+from dialects.a1111.schema.images import grid_rows
 
 BOX = (32, 0, 63, 63)
 SETTINGS = {"n_rows": -1, "grid_prevent_empty_spots": False}

@@ -6,8 +6,8 @@ from django.urls import Resolver404, resolve
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi import checks as response_checks
 
-from dialects.a1111.fields import IMG2IMG, TXT2IMG
-from dialects.a1111.openapi import document
+from dialects.a1111.response.openapi import document
+from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from dialects.a1111.urls import urlpatterns
 
 UNDOCUMENTED = {"docs", "openapi.json", "^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$"}

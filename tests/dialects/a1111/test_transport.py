@@ -155,7 +155,7 @@ def test_an_error_of_ours_tells_nothing(alice, monkeypatch) -> None:
     def broken(key):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("dialects.a1111.options.rendered", broken)
+    monkeypatch.setattr("dialects.a1111.options.options.rendered", broken)
     response = alice.get("options")
     assert response.status_code == 500
     assert "a secret" not in json.dumps(response.json())

@@ -6,8 +6,9 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from dialects.a1111.coercion import Coercion
 from dialects.a1111.errors import Invalid, Unprocessable
+
+from .coercion import Coercion
 
 
 def query_value(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
