@@ -42,11 +42,11 @@ def doors(key: Any) -> Iterator[Door]:
     from access.models import BusinessSource
     from dialects.a1111.request.submission import read_submission as a1111
     from dialects.a1111.response.generation import outcome as a1111_outcome
-    from dialects.native.request import JobRequest
-    from dialects.native.response import job_detail
+    from dialects.native.request.submission import JobRequest
+    from dialects.native.response.schemas import job_detail
     from dialects.smzdm.authentication import Caller
-    from dialects.smzdm.fields import ChangeBackgroundFields
-    from dialects.smzdm.request import change_background
+    from dialects.smzdm.request.fields import ChangeBackgroundFields
+    from dialects.smzdm.request.submission import change_background
     from dialects.smzdm.response import outcome as smzdm_outcome
     from dialects.stablediffusionapi.endpoints import ENDPOINTS
     from dialects.stablediffusionapi.request import read_submission as stablediffusionapi

@@ -8,7 +8,7 @@ from jobs.images.signed_urls import output_urls
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
-from .response import job_detail
+from .response.schemas import job_detail
 
 
 def body(callback: Callback) -> dict[str, Any]:

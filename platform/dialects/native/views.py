@@ -21,16 +21,17 @@ from jobs.admission.submission import Submission
 from jobs.models import Job
 from jobs.selectors import job_get
 
-from . import control, listings
+from . import control
 from .base import NativeView, shown
-from .body import read_query
 from .errors import Problem
-from .events import EventStream, Position
 from .openapi import operation, parameters
-from .paging import JobQuery, UsageQuery, jobs_page
-from .pictures import output_file, remember, store_upload
-from .request import JobRequest, foreign_pictures, read_submission
-from .response import (
+from .request.json_body import read_query
+from .request.pagination import JobQuery, UsageQuery, jobs_page
+from .request.submission import JobRequest, foreign_pictures, read_submission
+from .request.uploads import output_file, remember, store_upload
+from .response import listings
+from .response.event_stream import EventStream, Position
+from .response.schemas import (
     JobDetail,
     JobPage,
     ModelList,
@@ -44,7 +45,7 @@ from .response import (
     new_job_detail,
     quote_view,
 )
-from .usage import usage_page
+from .response.usage import usage_page
 
 BINARY = {"type": "string", "format": "binary"}
 KEY_HEADER = OpenApiParameter(

@@ -11,7 +11,7 @@ from jobs.curl_export import Asked, command, no_words, refuse_all_but
 from jobs.images.signed_urls import input_url
 
 from .authentication import DIALECT
-from .request import CHANGE_BACKGROUND, SAMPLER, SCHEDULER
+from .request.submission import CHANGE_BACKGROUND, SAMPLER, SCHEDULER
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
 WORDS = {

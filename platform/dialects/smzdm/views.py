@@ -23,11 +23,11 @@ from jobs.models import Job
 
 from .authentication import DIALECT, Caller, caller
 from .base import WireView
-from .body import read_object
-from .cut_outs import cut_outs
 from .errors import Code, WireError, envelope
-from .fields import ChangeBackgroundFields, CutOutFields
-from .request import change_background
+from .request.background_removal import cut_outs
+from .request.fields import ChangeBackgroundFields, CutOutFields
+from .request.json_body import read_object
+from .request.submission import change_background
 from .response import outcome
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from dialects.native.stream_slots import slots
+from dialects.native.response.sse_slots import slots
 from tests import fake_runner as behaviours
 
 Event = tuple[str, str, dict]  # id, name, data

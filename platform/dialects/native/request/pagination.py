@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from dialects.native.errors import Complaint, Problem
 from jobs.models import Job
 
-from .body import PlainText
-from .errors import Complaint, Problem
+from .json_body import PlainText
 
 EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from access.models import BusinessSource
+from dialects.native.request.pagination import UsageQuery, bad_cursor, decode, encode
 from jobs.models import TERMINAL, Job, State
 
-from .paging import UsageQuery, bad_cursor, decode, encode
-from .response import UsageDay
+from .schemas import UsageDay
 
 ENDS = ("succeeded", "failed", "cancelled", "expired")
 

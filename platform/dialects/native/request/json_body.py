@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel
 from pydantic_core import PydanticCustomError, from_json
 from rest_framework.request import Request
 
-from .errors import Complaint, Problem
+from dialects.native.errors import Complaint, Problem
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 

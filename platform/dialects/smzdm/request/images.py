@@ -10,11 +10,10 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from access.models import BusinessSource
+from dialects.smzdm.errors import Code, WireError
 from jobs.errors import Refused
 from jobs.images.fetch import fetch_picture
 from jobs.outbound.policy import Policy
-
-from .errors import Code, WireError
 
 SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations
 

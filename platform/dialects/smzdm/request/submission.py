@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import BusinessSource
+from dialects.smzdm.authentication import DIALECT, Caller
+from dialects.smzdm.errors import Code, WireError
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
@@ -20,11 +22,9 @@ from jobs.models.storage_target import StorageTarget
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.selectors import is_offered
 
-from .authentication import DIALECT, Caller
-from .control import control_unit
-from .errors import Code, WireError
+from .controlnet import control_unit
 from .fields import ChangeBackgroundFields, Fields, UploadConfig
-from .pictures import fetched, upright_size
+from .images import fetched, upright_size
 
 CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"

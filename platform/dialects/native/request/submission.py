@@ -9,6 +9,8 @@ from pydantic import Field
 from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
+from dialects.native.authentication import DIALECT
+from dialects.native.models import Upload
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission import idempotency
 from jobs.admission.submission import Submission, random_seed
@@ -17,10 +19,8 @@ from jobs.images import signed_urls
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
-from .authentication import DIALECT
-from .body import read_json
-from .inline_pictures import InlinePictures
-from .models import Upload
+from .inline_images import InlinePictures
+from .json_body import read_json
 
 LaneName = Literal["interactive", "async", "bulk"]
 LANES: dict[LaneName, Lane] = {

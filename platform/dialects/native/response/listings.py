@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import BusinessSource
+from dialects.native.request.json_body import PlainText
 from gpu_runner.protocol import sampler_catalog
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
 
-from .body import PlainText
-from .response import ModelList, ModelView, SamplerList, SamplerView, SchedulerList, SchedulerView
+from .schemas import ModelList, ModelView, SamplerList, SamplerView, SchedulerList, SchedulerView
 
 SHOWN_METADATA = 500  # characters of one value: some trainers keep whole tag lists there
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 
+from dialects.smzdm.authentication import DIALECT, Caller
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import CutOut
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
 from jobs.models import Lane
 
-from .authentication import DIALECT, Caller
 from .fields import CutOutFields
-from .pictures import fetched, upright_size
-from .request import received, target_of
+from .images import fetched, upright_size
+from .submission import received, target_of
 
 OPERATION = "rembg_img"
 

@@ -12,12 +12,11 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
 from access.models import BusinessSource
+from dialects.native.errors import Problem, too_large
+from dialects.native.models import Upload
 from jobs.errors import BadPicture
 from jobs.images.storage import MAX_INPUT_BYTES, store_input
 from jobs.models import Output
-
-from .errors import Problem, too_large
-from .models import Upload
 
 RAW = ("image/", "application/octet-stream")
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from .errors import Code, WireError
+from dialects.smzdm.errors import Code, WireError
 
 MOST_LEVELS = 100  # of lists and objects within each other; nobody means more
 

@@ -19,8 +19,8 @@ from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Preview
 from jobs.scheduling.eta import outlook, progress_of
 
-from .response import Step, job_detail, step
-from .stream_slots import slots
+from .schemas import Step, job_detail, step
+from .sse_slots import slots
 
 BEAT_S = 0.25  # a worker writes no more often
 LONGEST_S = 600  # then the client comes back, with a key that is checked again

@@ -8,7 +8,7 @@ from collections import Counter
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from .errors import Problem
+from dialects.native.errors import Problem
 
 RETRY_S = 5
 

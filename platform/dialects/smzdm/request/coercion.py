@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from .body import from_json_text
+from .json_body import from_json_text
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0{1,9})?")

@@ -11,6 +11,7 @@ from django.urls import reverse
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey
+from dialects.native.request.submission import LANES, LaneName
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
@@ -18,8 +19,6 @@ from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
 from jobs.scheduling.eta import Outlook, outlook, progress_of
 from jobs.scheduling.policy import Reason
-
-from .request import LANES, LaneName
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 LANE_NAMES: dict[int, LaneName] = {lane: name for name, lane in LANES.items()}

@@ -11,10 +11,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
+from dialects.native.errors import Complaint, Problem
 from gpu_runner.protocol import GenerationRequest, Picture
 
-from .body import models_in
-from .errors import Complaint, Problem
+from .json_body import models_in
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DATA_URI = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
