@@ -49,15 +49,15 @@ def doors(key: Any) -> Iterator[Door]:
     from dialects.smzdm.request.submission import change_background
     from dialects.smzdm.response import outcome as smzdm_outcome
     from dialects.stablediffusionapi.endpoints import ENDPOINTS
-    from dialects.stablediffusionapi.request import read_submission as stablediffusionapi
-    from dialects.stablediffusionapi.response import answer
-    from dialects.volcengine.body import parsed
-    from dialects.volcengine.request import read_submission as volcengine
-    from dialects.volcengine.response import picture_data
-    from dialects.zhiqite.fields_v2 import Drawing
-    from dialects.zhiqite.request_v2 import TEXT
-    from dialects.zhiqite.request_v2 import read_submission as zhiqite
-    from dialects.zhiqite.tasks import realtime
+    from dialects.stablediffusionapi.request.submission import read_submission as stablediffusionapi
+    from dialects.stablediffusionapi.response.job import answer
+    from dialects.volcengine.request.json_body import parsed
+    from dialects.volcengine.request.submission import read_submission as volcengine
+    from dialects.volcengine.response.image_data import picture_data
+    from dialects.zhiqite.request.fields_v2 import Drawing
+    from dialects.zhiqite.request.submission_v2 import TEXT
+    from dialects.zhiqite.request.submission_v2 import read_submission as zhiqite
+    from dialects.zhiqite.response.task_status import realtime
     from jobs.admission.submission import Submission
     from jobs.models import Lane
 

@@ -14,7 +14,7 @@ class StableDiffusionApiConfig(AppConfig):
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import curl
-        from .ids import new_number
+        from .numeric_ids import new_number
 
         register(DIALECT, POLICY)
         curl_export.register(DIALECT, curl)

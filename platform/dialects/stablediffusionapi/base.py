@@ -16,10 +16,10 @@ from jobs.errors import RateLimited
 from jobs.images.signed_urls import base_url
 
 from .authentication import caller
-from .body import read_parameters
 from .endpoints import edition_of
 from .errors import answer
 from .refusals import refusal
+from .request.parameters import read_parameters
 
 
 class AlwaysJSON(BaseContentNegotiation):

@@ -8,8 +8,8 @@ from jobs.models import State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
-from .ids import number_of
-from .response import answer
+from .numeric_ids import number_of
+from .response.job import answer
 
 
 def body(callback: Callback) -> dict[str, Any]:

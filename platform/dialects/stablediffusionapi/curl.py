@@ -16,7 +16,7 @@ from jobs.curl_export import (
 )
 from jobs.images.signed_urls import input_url
 
-from .fields import LARGEST, MOST_SAMPLES, SMALLEST
+from .request.fields import LARGEST, MOST_SAMPLES, SMALLEST
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 WORDS = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import URLPattern, re_path
 
-from . import listings, views
+from . import views
 from .endpoints import ENDPOINTS
+from .response import listings
 
 FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")

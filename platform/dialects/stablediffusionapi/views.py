@@ -21,18 +21,18 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
-from . import listings
 from .authentication import DIALECT
 from .base import WireView
 from .coercion import Invalid, is_absent, text
 from .endpoints import ENDPOINTS
 from .errors import WireError, worded
-from .fields import required
-from .ids import admit_with_number, job_by_number
+from .numeric_ids import admit_with_number, job_by_number
 from .refusals import model_not_found, refusal
-from .request import read_submission
-from .response import answer, fetched
-from .uploads import upload
+from .request.fields import required
+from .request.submission import read_submission
+from .request.uploads import upload
+from .response import listings
+from .response.job import answer, fetched
 
 NOT_FOUND = "Request not found"
 READY = "The model is ready."

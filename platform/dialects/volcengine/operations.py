@@ -16,12 +16,12 @@ from jobs.execution import lifecycle
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
 
-from . import tasks
-from .body import Body
 from .envelope import Envelope
 from .errors import GatewayError
-from .request import read_submission
-from .response import failure_of, picture_data
+from .request.json_body import Body
+from .request.submission import read_submission
+from .response import task_status
+from .response.image_data import failure_of, picture_data
 
 JOB_HEADER = "X-Job-Id"
 CANCELLED = "cancelled by its client"
@@ -56,18 +56,18 @@ def process(call: Call) -> Any:
 
 
 def submit(call: Call) -> Any:
-    job = _admitted(call, Lane.ASYNC, tasks.new_id())
+    job = _admitted(call, Lane.ASYNC, task_status.new_id())
     return call.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
 
 
 def result(call: Call) -> Any:
-    task = tasks.find(call.key, call.body)
-    return call.envelope.success(tasks.data(task, call.body, call.http))
+    task = task_status.find(call.key, call.body)
+    return call.envelope.success(task_status.data(task, call.body, call.http))
 
 
 def cancel(call: Call) -> Any:
     """What has ended stays as it is, and what is not there cannot be cancelled: neither is an error."""
-    task = tasks.find(call.key, call.body)
+    task = task_status.find(call.key, call.body)
     if task is not None:
         lifecycle.cancel(task.pk, note=CANCELLED)
     return call.envelope.success(None)

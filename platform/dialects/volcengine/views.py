@@ -18,10 +18,10 @@ from jobs.errors import Refused
 
 from .actions import OPERATIONS
 from .authentication import SignedRequest
-from .body import read_object
 from .envelope import Envelope
 from .errors import GatewayError, ServiceError, too_large, unreadable
 from .operations import Call, Operation
+from .request.json_body import read_object
 from .signature import ALGORITHM
 
 log = logging.getLogger(__name__)

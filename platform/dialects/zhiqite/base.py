@@ -20,7 +20,7 @@ from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders
 from .errors import WireError, answer
-from .words import V2, Names
+from .field_names import V2, Names
 
 
 class AlwaysJSON(BaseContentNegotiation):

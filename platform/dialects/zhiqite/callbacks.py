@@ -8,7 +8,7 @@ from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_code
 
 from .errors import enveloped
-from .tasks import told
+from .response.task_status import told
 
 
 def body(callback: Callback) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from jobs.curl_export import (
 from jobs.images.signed_urls import input_url
 
 from .authentication import KEY_ID, SECRET
-from .drawing import CONTENTS, RESIZE_MODES
+from .request.common import CONTENTS, RESIZE_MODES
 
 CREDENTIALS = (f'-H "{KEY_ID}: $KEY_ID"', f'-H "{SECRET}: $SECRET"')
 SIDES, GUIDANCE = (128, 1024), (1, 30)  # as body.py has them

@@ -24,7 +24,7 @@ from jobs.errors import (
 )
 from telemetry import tallies
 
-from .words import Names, in_wire_words
+from .field_names import Names, in_wire_words
 
 log = logging.getLogger(__name__)
 

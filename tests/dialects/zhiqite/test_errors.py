@@ -181,7 +181,7 @@ def test_statuses_of_what_is_too_large_too_much_and_never_done(alice, settings, 
 
 def test_what_nobody_foresaw_tells_nothing(alice, settings, monkeypatch):
     settings.ZHIQITE_HTTP_ERRORS = True
-    monkeypatch.setattr("dialects.zhiqite.request_v2.read_submission", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr("dialects.zhiqite.request.submission_v2.read_submission", lambda *_arguments: 1 / 0)
     response = alice.client.post(PREFIX + TEXT, drawing(), content_type="application/json")
     assert (response.status_code, response.json()["msg"]) == (500, "Internal error.")
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from access.models import AccessKey
-from dialects.zhiqite import tasks
+from dialects.zhiqite.response import task_status
 from jobs.execution import lifecycle
 from jobs.models import Job, Preview, State
 from models_registry.models import Family, Kind
@@ -63,7 +63,7 @@ def test_a_picture_that_arrives_while_its_task_is_asked_for_is_there_or_not(
     work()
     job = Job.objects.select_related("source").get()
     with django_assert_num_queries(1):
-        assert len(tasks.rows(job, "http://testserver")) == 2
+        assert len(task_status.rows(job, "http://testserver")) == 2
 
 
 def test_the_archive_says_the_same_in_its_own_names(alice, work):
