@@ -9,7 +9,7 @@ from pathlib import Path
 def main() -> None:
     root = Path(__file__).resolve().parent
     sys.path.append(str(root / "platform"))
-    from launch.demo_environment import adopt
+    from quickstart.demo_environment import adopt
 
     adopt(os.environ, root)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

@@ -53,7 +53,7 @@ SHARED = [
     "words",
     "workflows",
 ]
-FIRST_PARTY = {*FOLDERS, "config", "launch", "demo", "bench", "tests"}
+FIRST_PARTY = {*FOLDERS, "config", "quickstart", "demo", "bench", "tests"}
 
 
 def imports(path: Path, package: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from access import bookkeeping
+from access import account_balances
 from access.accounts import Account
 from access.models import AccessKey, BusinessSource
 from jobs.billing import ledger, quotas
@@ -90,7 +90,7 @@ def _promise(submission: Submission, job: Job) -> None:
 def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
     """Under a lock of all accounts, so that no limit is passed by two requests at once, in one transaction or in two."""
     sources = sorted({one.job.source_id for one in planned})
-    accounts, queued = bookkeeping.all_locked(
+    accounts, queued = account_balances.all_locked(
         {(one.job.source_id, one.job.key_id) for one in planned},
         *(slots.ask_taken(source, State.QUEUED) for source in sources),
     )
@@ -113,8 +113,8 @@ def _no_room(job: Job, accounts: dict[str, Account], waiting: Waiting) -> Iterat
 def _hold(job: Job, accounts: dict[str, Account], waiting: Waiting) -> None:
     """What the next of this transaction finds taken."""
     waiting.add(job.source_id, job.key_id)
-    day, micros = bookkeeping.accounting_day(job.created_at), ledger.in_micros(job.cost_estimate)
-    for owner, _mine in bookkeeping.owners(job.source_id, job.key_id):
+    day, micros = account_balances.accounting_day(job.created_at), ledger.in_micros(job.cost_estimate)
+    for owner, _mine in account_balances.owners(job.source_id, job.key_id):
         accounts[owner].add(day, job.request["num_images"], micros)
 
 

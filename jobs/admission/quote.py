@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from access import bookkeeping
+from access import account_balances
 from jobs.billing import quotas
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
@@ -58,7 +58,7 @@ def quote(submission: Submission) -> Quote:
 
 def _allowances(submission: Submission) -> list[Allowance]:
     source, key = submission.source, submission.key
-    accounts = bookkeeping.read(source.pk, key.pk if key else None)
+    accounts = account_balances.read(source.pk, key.pk if key else None)
     return quotas.every_allowance(source, key, accounts, timezone.now())
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from access import bookkeeping
+from access import account_balances
 from access.accounts import MICROS
 from access.models import Posting
 from jobs.models import Job, Usage
@@ -30,7 +30,7 @@ def reservation(jobs: Sequence[Job]) -> list[Write]:
         images, micros = sums[account]
         sums[account] = images + posting.images, micros + in_micros(posting.amount)
     booked = [
-        bookkeeping.booking(source_id, key_id, day=day, images=images, micros=micros)
+        account_balances.booking(source_id, key_id, day=day, images=images, micros=micros)
         for (source_id, key_id, day), (images, micros) in sums.items()
     ]
     return [_POSTINGS.write(postings), *booked]
@@ -43,7 +43,7 @@ def closing(job: Job, price: Decimal | None, images: int = 0) -> list[Write]:
     postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate, -reserved)]
     if price is not None:
         postings.append(_posting(job, Posting.Kind.SETTLE, price, images))
-    booked = bookkeeping.booking(
+    booked = account_balances.booking(
         job.source_id,
         job.key_id,
         day=postings[0].day,
@@ -102,7 +102,7 @@ def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Post
         kind=kind,
         amount=amount,
         images=images,
-        day=bookkeeping.accounting_day(job.created_at),
+        day=account_balances.accounting_day(job.created_at),
         dialect=job.dialect,
         model=job.request["checkpoint"][:200],
     )

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from access import bookkeeping
+from access import account_balances
 from access.accounts import in_micros
 from access.models import AccessKey, Account, BusinessSource, Posting
 from jobs.models import TERMINAL, Job
@@ -42,29 +42,29 @@ def _one_moment() -> Iterator[None]:
         yield
 
 
-def _owners() -> Iterator[bookkeeping.Owner]:
+def _owners() -> Iterator[account_balances.Owner]:
     for source_id in BusinessSource.objects.order_by("pk").values_list("pk", flat=True):
-        yield bookkeeping.owners(source_id, None)[0]
+        yield account_balances.owners(source_id, None)[0]
     for source_id, key_id in AccessKey.objects.order_by("pk").values_list("source_id", "pk"):
-        yield bookkeeping.owners(source_id, key_id)[1]
+        yield account_balances.owners(source_id, key_id)[1]
 
 
 @transaction.atomic
-def _repaired(owner: bookkeeping.Owner) -> bool:
+def _repaired(owner: account_balances.Owner) -> bool:
     kept = Account.objects.select_for_update().filter(pk=owner[0]).first()
     if kept is None:
         return False
-    right = bookkeeping.summed(*owner)
+    right = account_balances.summed(*owner)
     if not any(_differences(kept, right)):
         return False
     right.save()
     return True
 
 
-def _of_account(owner: bookkeeping.Owner) -> Iterator[str]:
+def _of_account(owner: account_balances.Owner) -> Iterator[str]:
     kept = Account.objects.filter(pk=owner[0]).first()
     if kept is not None:  # else it will be made of the postings when it is first asked for
-        for column, is_, should in _differences(kept, bookkeeping.summed(*owner)):
+        for column, is_, should in _differences(kept, account_balances.summed(*owner)):
             yield f"account of {owner[0]}: {column} is {is_}, its postings say {should}"
 
 

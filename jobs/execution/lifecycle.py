@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F, Subquery
 from django.utils import timezone
 
-from access import bookkeeping
+from access import account_balances
 from gpu_runner.protocol import Done, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
@@ -335,14 +335,14 @@ def _end(
     # The job before its accounts, and those before the usage, as everybody locks them who locks more than one.
     changed, accounts, *usage = together(
         _change(job.pk, origin, held=held, **fields).ask(),
-        bookkeeping.ask_lock(job.source_id, job.key_id),
+        account_balances.ask_lock(job.source_id, job.key_id),
         *([ledger.ask_usage(job.source_id)] if served else []),
     )
     if not changed and held is None:
         raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
     if not changed:
         raise LeaseLost(str(job.pk))
-    bookkeeping.make_missing(job.source_id, job.key_id, accounts)
+    account_balances.make_missing(job.source_id, job.key_id, accounts)
     send(
         moved,
         _NO_PREVIEW.write(job_id=job.pk),

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw
 
-from access.house import house_source
+from access.internal_source import house_source
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale

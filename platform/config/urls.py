@@ -5,10 +5,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config.favicon import favicon
-from config.front_page import front_page
-from config.health import healthz
 from dialects.stablediffusionapi import urls as stablediffusionapi
+from operations.health import healthz
 from operations.views import metrics, readyz
+
+from .root_view import front_page
 
 urlpatterns = [
     path("healthz", healthz),

@@ -26,7 +26,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from access import dialects
+from access import installed_dialects as dialects
 from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
 from console.asking import AskForm, ask

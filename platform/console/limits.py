@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from access import bookkeeping
+from access import account_balances
 from access.accounts import MICROS, Account, owner_of_key
 from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
@@ -171,7 +171,7 @@ def _limit(holder: Holder, field: str) -> Decimal:
 
 def _account(holder: Holder) -> Account:
     if isinstance(holder, BusinessSource):
-        (account,) = bookkeeping.read(holder.pk, None).values()
+        (account,) = account_balances.read(holder.pk, None).values()
     else:
-        account = bookkeeping.read(holder.source_id, holder.pk)[owner_of_key(holder.pk)]
+        account = account_balances.read(holder.source_id, holder.pk)[owner_of_key(holder.pk)]
     return account

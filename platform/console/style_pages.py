@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from access.house import house_source
+from access.internal_source import house_source
 from access.models import BusinessSource
 from console.asking import AskForm
 from console.base import ConsoleAdmin

@@ -1,6 +1,6 @@
 import pytest
 
-from access.proxies import client_address
+from access.client_address import client_address
 
 PROXIES = ["10.0.0.0/24"]
 

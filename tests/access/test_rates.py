@@ -5,7 +5,7 @@ import pytest
 from access.accounts import owner_of_key
 from access.authentication import Denied, Reason, authenticate, trusted_source
 from access.models import AccessKey, RateBucket
-from access.rates import seconds_to_wait
+from access.rate_limit import seconds_to_wait
 
 HERE = {"dialect": "a1111", "address": "10.1.2.3"}
 NOON = 1_800_000_000.0

@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.test.client import ClientHandler
 
 from access.models import AccessKey
-from config.chunked_bodies import ChunkedBodies
+from config.chunked_requests import ChunkedBodies
 
 LIMIT = 1000
 

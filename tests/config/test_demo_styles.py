@@ -3,9 +3,9 @@
 import pytest
 
 from dialects.volcengine.actions import LATER_STYLES, STYLES
-from launch.demo_styles import make_styles
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from models_registry.selectors import preset_for
+from quickstart.demo_styles import make_styles
 
 pytestmark = pytest.mark.django_db
 

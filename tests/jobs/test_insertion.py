@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import translation
 
-from access import bookkeeping
+from access import account_balances
 from access.models import AccessKey, Account
 from jobs.admission import admit, insert
 from jobs.admission.idempotency import Idempotency
@@ -111,10 +111,10 @@ def test_one_id_at_the_same_time_names_one_job_and_hinders_nobody(together, subm
 
 @pytest.mark.parametrize("days", [(0, 0), (0, 1), (1, 0), (0, 31), (31, 30), (31, 0), (0, 400)])
 def test_an_account_adds_up_as_the_database_books_it(source, days):
-    account = bookkeeping.all_locked([(source.pk, None)])[0][f"source {source.pk}"]
+    account = account_balances.all_locked([(source.pk, None)])[0][f"source {source.pk}"]
     for place, day in enumerate(days):
         on = date(2026, 1, 15) + timedelta(days=day)
-        send(bookkeeping.booking(source.pk, None, day=on, images=2 + place, micros=1000 + place))
+        send(account_balances.booking(source.pk, None, day=on, images=2 + place, micros=1000 + place))
         account.add(on, 2 + place, 1000 + place)
     kept = Account.objects.get()
     columns = [field.attname for field in Account._meta.local_concrete_fields]

@@ -10,7 +10,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from access import bookkeeping
+from access import account_balances
 from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
 from jobs.admission import insert
@@ -111,7 +111,7 @@ class Company:
 
     def must_be_within_limits(self) -> None:
         for key in self.keys:
-            accounts = bookkeeping.read(self.source.pk, key and key.pk)
+            accounts = account_balances.read(self.source.pk, key and key.pk)
             for allowance in quotas.every_allowance(self.source, key, accounts, timezone.now()):
                 assert 0 <= allowance.used <= allowance.limit, allowance
             for account in accounts.values():

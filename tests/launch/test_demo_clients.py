@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from launch import demo_clients
 from models_registry.models import FOLDERS, Family, Kind, ModelFile
 from models_registry.selectors import control_model, resolve
+from quickstart import demo_clients
 
 SEED = Path(__file__).parents[1] / "dialects" / "zhiqite" / "seed_example.json"
 

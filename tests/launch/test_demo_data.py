@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth import authenticate
 
 from access.models import AccessKey
-from launch import demo_data
+from quickstart import demo_data
 
 
 @pytest.mark.django_db

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.demo_environment import adopt
-from launch.preflight import demo_secrets
+from quickstart.bootstrap import demo_secrets
+from quickstart.demo_environment import adopt
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,33 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from launch import preflight
+from quickstart import bootstrap
 
-ROOT = Path(preflight.ROOT)
+ROOT = Path(bootstrap.ROOT)
 
 
 def test_a_data_dir_that_is_in_use_is_refused_with_the_others_port(tmp_path):
-    preflight.hold(str(tmp_path), "8413")
+    bootstrap.hold(str(tmp_path), "8413")
     with pytest.raises(SystemExit, match=r"atelier: .* is in use by the `make run` on port 8413"):
-        preflight.hold(str(tmp_path), "8414")
+        bootstrap.hold(str(tmp_path), "8414")
 
 
 def test_a_data_dir_is_free_again_when_the_process_has_ended(tmp_path):
-    code = f"import sys; sys.path.append('platform'); from launch.preflight import hold; hold({str(tmp_path)!r}, '1')"
+    code = f"import sys; sys.path.append('platform'); from quickstart.bootstrap import hold; hold({str(tmp_path)!r}, '1')"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    preflight.hold(str(tmp_path), "8413")
+    bootstrap.hold(str(tmp_path), "8413")
 
 
 @pytest.mark.parametrize("name", ["50%", "a ;b", "a\nb"])
 def test_a_name_that_supervisord_cannot_read_is_refused(tmp_path, name):
     with pytest.raises(SystemExit, match="DATA_DIR may not contain"):
-        preflight.check_data_dir(str(tmp_path / name))
+        bootstrap.check_data_dir(str(tmp_path / name))
     assert not list(tmp_path.iterdir())
 
 
 def test_secrets_are_kept_and_private(tmp_path):
-    made = preflight.demo_secrets(str(tmp_path))
-    assert preflight.demo_secrets(str(tmp_path)) == made
+    made = bootstrap.demo_secrets(str(tmp_path))
+    assert bootstrap.demo_secrets(str(tmp_path)) == made
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert json.loads((tmp_path / "secrets.json").read_text()) == made
 
@@ -41,7 +41,7 @@ def test_secrets_are_kept_and_private(tmp_path):
 def test_damaged_secrets_are_refused_in_one_line_and_left_alone(tmp_path):
     (tmp_path / "secrets.json").write_text('{"SECRET_KEY": "a')
     with pytest.raises(SystemExit, match="damaged"):
-        preflight.demo_secrets(str(tmp_path))
+        bootstrap.demo_secrets(str(tmp_path))
     assert (tmp_path / "secrets.json").read_text() == '{"SECRET_KEY": "a'
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from launch import demo_clients, demo_data
+from quickstart import demo_clients, demo_data
 from tests.demo.test_background import disc, product, same, shrunk
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import Caller, png

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from launch import demo_data, first_picture
-from launch.supervision import Program, Supervisor, configuration
+from quickstart import demo_data, first_image
+from quickstart.supervisor import Program, Supervisor, configuration
 
 
 def free_port() -> int:
@@ -74,7 +74,7 @@ class Command(BaseCommand):
             self.greet(known, supervisor, stopping)
             while supervisor.is_running and not stopping.wait(0.5):
                 pass
-        except first_picture.NoPicture as reason:
+        except first_image.NoPicture as reason:
             if not stopping.is_set():
                 raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
         finally:
@@ -87,9 +87,9 @@ class Command(BaseCommand):
         def still_running() -> bool:
             return supervisor.is_running and not stopping.is_set()
 
-        first_picture.wait_until_healthy(base_url, still_running)
+        first_image.wait_until_healthy(base_url, still_running)
         path = settings.DATA_DIR / "first-picture.png"
-        first_picture.draw(base_url, known["key_id"], known["secret"], path, still_running)
+        first_image.draw(base_url, known["key_id"], known["secret"], path, still_running)
         user = shlex.quote(f"{known['key_id']}:{known['secret']}")
         self.stdout.write(
             f"""

@@ -14,8 +14,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from access.models import AccessKey, BusinessSource
-from launch.demo_styles import make_styles
 from models_registry.models import Kind, ModelFile
+
+from .demo_styles import make_styles
 
 SOURCE = "demo"
 DEFAULT_CHECKPOINT = "atelier-shapes"
