@@ -79,7 +79,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "console.messages.ConsoleMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "console.audit.AuditTrail",
+    "console.audit.middleware.AuditTrail",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -160,7 +160,7 @@ UNFOLD = {
     "SITE_URL": None,  # there is no other site: / is a dialect's
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
-    "DASHBOARD_CALLBACK": "console.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }
 
 # One picture in base64 passes Django's default of 2.5 MB.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.messages.middleware import MessageMiddleware
 from django.http import HttpRequest
 
-from console.audit import PREFIX
+from console.audit.middleware import PREFIX
 
 
 class ConsoleMessages(MessageMiddleware):

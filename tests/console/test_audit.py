@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from access.models import AccessKey
-from console.audit import forget_old
+from console.audit.middleware import forget_old
 from console.models import AuditEntry
 from jobs.admission.admit import admit
 

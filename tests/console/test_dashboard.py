@@ -8,8 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console import live_figures
-from console.figures import bring_up_to_date
+from console.dashboard import live_figures
+from console.dashboard.hourly_figures import bring_up_to_date
 from console.models import HourlyFigures
 from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State

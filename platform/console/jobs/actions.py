@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from console.base import ConsoleAdmin
+from console.admin_base.base import ConsoleAdmin
 from jobs.admission import rerun
 from jobs.errors import Refused
 from jobs.execution import lifecycle

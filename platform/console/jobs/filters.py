@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from console.choices import Choice, OneOf
+from console.admin_base.choice_filters import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
 from jobs import curl_export, searching
 from jobs.execution.lifecycle import POISONED

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from access.models import Posting
 from console.jobs import actions, live
-from console.jobs.words import seconds as seconds_in_words
 from jobs import curl_export
 from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
+
+from .explanations import seconds as seconds_in_words
 
 MOST_REPETITIONS = 20
 

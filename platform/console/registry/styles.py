@@ -6,8 +6,9 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from console.style_pages import PresetTrials, WordsPreview
 from models_registry.models import PromptStyle, StylePreset, StylePresetLora
+
+from .preset_preview import PresetTrials, WordsPreview
 
 SIZES = ["long_side", "width", "height"]
 

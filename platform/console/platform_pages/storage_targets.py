@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from console.base import ConsoleAdmin
+from console.admin_base.base import ConsoleAdmin
 from jobs.models.storage_target import StorageTarget, storage_choices
 
 

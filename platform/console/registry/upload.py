@@ -17,14 +17,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from console.asking import AskForm
-from console.base import ConsoleAdmin
-from console.registry.access import check, may
+from console.admin_base.action_form import AskForm
+from console.admin_base.base import ConsoleAdmin
 from models_registry.models import FOLDERS, Kind
 from models_registry.scanning import resumable_upload
 from models_registry.scanning.file_discovery import SUFFIXES
 from models_registry.scanning.install_file import NotPlaced
 from models_registry.scanning.resumable_upload import Upload
+
+from .permissions import check, may
 
 TOKEN_HEADER = "X-Upload"
 REFUSED = 422

@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.base import ConsoleAdmin, ReadOnly
-from console.filters import SourceFilter
-from console.keyset import KeysetChangeList
+from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.filters import SourceFilter
+from console.admin_base.keyset_pagination import KeysetChangeList
 from jobs.models.archive import ArchivedJob
 
 

@@ -14,12 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from access.tenancy import is_tenant
-from console.fields import LinesField
-from console.registry.sampling import Sampling, pictures_of
-from console.registry.scanning import Scanning
-from console.registry.shared import Shared
-from console.registry.uploading import Uploading
-from console.registry.whereabouts import use_of, warm_on
+from console.admin_base.fields import LinesField
 from models_registry.models import (
     Checkpoint,
     ControlNet,
@@ -34,6 +29,12 @@ from models_registry.models import (
     Upscaler,
     Vae,
 )
+
+from .sample_images import Sampling, pictures_of
+from .scan_button import Scanning
+from .tenant_view import Shared
+from .upload import Uploading
+from .usage import use_of, warm_on
 
 DECIDED = [
     "name",

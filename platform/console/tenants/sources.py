@@ -16,12 +16,13 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import display
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
-from console.base import ConsoleAdmin, ReadOnly
-from console.fields import LabelledInline
-from console.keys import KeyChanging, KeyMaking
-from console.limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
-from console.statements import Statements
-from console.usage_charts import UsageCharts
+from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.fields import LabelledInline
+
+from .keys import KeyChanging, KeyMaking
+from .limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
+from .statements import Statements
+from .usage_charts import UsageCharts
 
 
 @sensitive_variables("secrets")

@@ -12,8 +12,9 @@ from unfold.views import ChangeList
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
-from console.fields import NamedChoosers
-from console.filters import SourceFilter
+
+from .fields import NamedChoosers
+from .filters import SourceFilter
 
 
 class OfThePlatform:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant
-from console.base import ConsoleAdmin
+from console.admin_base.base import ConsoleAdmin
 
 LISTED = ("name", "family", "size", "short_hash", "is_default")
 TOLD = ("name", "kind", "family", "size", "whole_hash", "licence", "trigger_words", "cost_multiplier")

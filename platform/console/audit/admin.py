@@ -15,8 +15,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from console.base import ConsoleAdmin, ReadOnly
-from console.keyset import KeysetChangeList
+from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.keyset_pagination import KeysetChangeList
 from console.models import AuditEntry
 
 

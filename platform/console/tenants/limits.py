@@ -20,10 +20,11 @@ from access import account_balances
 from access.accounts import MICROS, Account, owner_of_key
 from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
-from console.fields import LinesField
-from console.keys import dialect_choices
+from console.admin_base.fields import LinesField
 from jobs.execution import slots
 from jobs.models import State
+
+from .keys import dialect_choices
 
 Holder = BusinessSource | AccessKey
 PACE = (

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from console.live_figures import RunnerLoad
+from console.dashboard.live_figures import RunnerLoad
 
 LATELY_S = 120
 

@@ -20,12 +20,13 @@ from django.utils.translation import gettext_lazy
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
-from console import runner_cells
-from console.base import ConsoleAdmin, WholeList
-from console.live_figures import RunnerLoad
-from console.live_figures import runners as loads_of
+from console.admin_base.base import ConsoleAdmin, WholeList
+from console.dashboard.live_figures import RunnerLoad
+from console.dashboard.live_figures import runners as loads_of
 from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
 from jobs.models import Runner
+
+from . import status_cells
 
 
 class RunnerForm(forms.ModelForm):
@@ -111,7 +112,7 @@ class RunnerAdmin(ConsoleAdmin):
     def live(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return HttpResponse(runner_cells.every(list(loads_of(self.get_queryset(request)))))
+        return HttpResponse(status_cells.every(list(loads_of(self.get_queryset(request)))))
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -165,23 +166,23 @@ class RunnerAdmin(ConsoleAdmin):
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, runner: Runner) -> SafeString | str:
-        return _cell(runner, runner_cells.state)
+        return _cell(runner, status_cells.state)
 
     @admin.display(description=gettext_lazy("slots"))
     def slots_taken(self, runner: Runner) -> SafeString | str:
-        return _cell(runner, runner_cells.slots)
+        return _cell(runner, status_cells.slots)
 
     @admin.display(description=gettext_lazy("loaded models"))
     def models_loaded(self, runner: Runner) -> SafeString | str:
-        return _cell(runner, runner_cells.models)
+        return _cell(runner, status_cells.models)
 
     @admin.display(description=gettext_lazy("memory"))
     def memory(self, runner: Runner) -> SafeString | str:
-        return _cell(runner, runner_cells.memory)
+        return _cell(runner, status_cells.memory)
 
     @admin.display(description=gettext_lazy("last seen"))
     def seen(self, runner: Runner) -> SafeString | str:
-        return _cell(runner, runner_cells.seen)
+        return _cell(runner, status_cells.seen)
 
     @admin.display(description=gettext_lazy("own model files"))
     def models_of_its_own(self, runner: Runner) -> str:

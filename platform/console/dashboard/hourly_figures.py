@@ -3,7 +3,7 @@
 A day may have a million jobs; their sums are some hundred rows. A background task adds them up once a minute from the
 index of ends: only the hours since the newest one that is known, each written again whole, so that a task which comes
 late, twice, or after a day's pause gives the same sums. What the dashboard says of hours and days is a minute old at
-most; what it says of now it counts itself (``console.live_figures``).
+most; what it says of now it counts itself (``console.dashboard.live_figures``).
 """
 
 from __future__ import annotations

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
-from console import live_figures
-from console.live_figures import Sources
 from console.models import HourlyFigures
 from console.roles import MONEY
 from jobs.models import Runner, State
+
+from . import live_figures
+from .live_figures import Sources
 
 HOURS = 24
 SOURCES_DRAWN = 8

@@ -17,16 +17,17 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, 
 
 from access.internal_source import house_source
 from access.models import BusinessSource
-from console.asking import AskForm
-from console.base import ConsoleAdmin
-from console.keys import found
-from console.registry.access import check, may
-from console.watching import told
+from console.admin_base.action_form import AskForm
+from console.admin_base.base import ConsoleAdmin
+from console.admin_base.job_watch import told
+from console.tenants.keys import found
 from jobs.admission.admit import admit
 from jobs.errors import Refused
 from jobs.models import Job
 from jobs.sample_renders import style_presets
 from models_registry.models import PromptStyle, StylePreset
+
+from .permissions import check, may
 
 LARGEST_PICTURE = 32 * 1024 * 1024
 

@@ -9,13 +9,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
-from console.base import ConsoleAdmin
-from console.registry.access import check, may
-from console.watching import told
+from console.admin_base.base import ConsoleAdmin
+from console.admin_base.job_watch import told
 from jobs.errors import Refused
 from jobs.models import Job, ModelSample
 from jobs.sample_renders import model_files
 from models_registry.models import ModelFile
+
+from .permissions import check, may
 
 
 class Sampling(ConsoleAdmin):

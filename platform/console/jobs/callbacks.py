@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
-from console.base import ConsoleAdmin, ReadOnly
-from console.choices import Choice, OneOf, SourceFilter
-from console.keyset import KeysetChangeList
+from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.choice_filters import Choice, OneOf, SourceFilter
+from console.admin_base.keyset_pagination import KeysetChangeList
 from jobs.models import Job
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
 from jobs.outbound.callbacks import outbox

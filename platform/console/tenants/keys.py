@@ -29,8 +29,8 @@ from unfold.widgets import (
 from access import installed_dialects as dialects
 from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
-from console.asking import AskForm, ask
-from console.base import ConsoleAdmin
+from console.admin_base.action_form import AskForm, ask
+from console.admin_base.base import ConsoleAdmin
 from jobs.images.signed_urls import base_url
 
 

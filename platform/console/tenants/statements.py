@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
-from console.base import ConsoleAdmin
-from console.keys import found
+from console.admin_base.base import ConsoleAdmin
 from console.roles import MONEY
 from jobs.billing.statement_export import CONTENT_TYPES, FORMATS, file_name
 from jobs.billing.statements import AccountStatement, months, statement
+
+from .keys import found
 
 MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 # What a reader adds up by; the file has all four at once.

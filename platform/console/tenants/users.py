@@ -15,8 +15,8 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
-from console.base import OfThePlatform
-from console.fields import LabelledInline
+from console.admin_base.base import OfThePlatform
+from console.admin_base.fields import LabelledInline
 
 User = get_user_model()
 admin.site.unregister(User)

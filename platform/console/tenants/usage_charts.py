@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
-from console.base import ConsoleAdmin
-from console.keys import found
+from console.admin_base.base import ConsoleAdmin
 from console.roles import MONEY
 from jobs.billing.daily_usage import DayOfUse, by_day
+
+from .keys import found
 
 # Of unfold's own palette, which follows the theme.
 MAIN, SECOND = "var(--color-primary-600)", "var(--color-red-600)"

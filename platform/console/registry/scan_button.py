@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_q.tasks import async_task
 
-from console.base import ConsoleAdmin
-from console.registry.access import check, may
+from console.admin_base.base import ConsoleAdmin
 from models_registry.models import ScanRun
+
+from .permissions import check, may
 
 OUTCOMES = {
     "added": gettext_lazy("added"),

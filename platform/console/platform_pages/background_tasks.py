@@ -7,7 +7,7 @@ from django_q import admin as theirs
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 
-from console.base import OfThePlatform
+from console.admin_base.base import OfThePlatform
 
 for _model in (Failure, OrmQ, Schedule, Success):
     admin.site.unregister(_model)
