@@ -21,7 +21,7 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import as_diffusers_has_them
 from gpu_runner.text_projections import TextProjection
-from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
+from tests.support.demo_engine import DEMO_MODELS, Studio, demo_checkpoint
 
 PROMPT = "a red circle on a blue background"
 STEPS = 20

@@ -17,9 +17,9 @@ from bench.switching import Library
 from gpu_runner.engine.engine import Engine
 from gpu_runner.protocol import Done, ModelFile, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
-from tests.gpu_runner.listening import Listener, order_of
-from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
-from tests.studio import DEMO_MODELS
+from tests.support.demo_engine import DEMO_MODELS
+from tests.support.event_listener import Listener, order_of
+from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
 ROUNDS = 3
 SIZE, STEPS = 256, 12

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.against_diffusers import seconds, speed_ratios
 from bench.report import Row
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 ROUNDS = 3
 SIZE = 256

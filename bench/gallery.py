@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse, Picture
 from tests.demo.prompts import PROMPTS
-from tests.studio import DEMO_MODELS, Drawing, Studio, demo_file
+from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio, demo_file
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
 STAR = "a yellow star on a purple background"

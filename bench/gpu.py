@@ -22,7 +22,7 @@ from gpu_runner.models.conversion.ldm_keys import (
     vae_pairs,
 )
 from gpu_runner.protocol import ModelFile
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 TFLOP_PER_IMAGE = 34.7  # SD1.5 at 512², 20 steps, CFG: 20 × 1.607 + 2.515 + 0.027
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense fp16

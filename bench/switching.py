@@ -24,7 +24,7 @@ from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
-from tests.studio import DEMO_CHECKPOINT, DEMO_MODELS
+from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS
 
 BUDGET = 2**30
 SMALL_BUDGET = 2**27  # is full before memory is measured: what grows after that is a leak

@@ -24,7 +24,7 @@ from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.e2e.installation import Installation
-from tests.studio import DEMO_CHECKPOINT, Studio, demo_file
+from tests.support.demo_engine import DEMO_CHECKPOINT, Studio, demo_file
 
 TOKEN = "the runner's token"
 RUNNER = "local"

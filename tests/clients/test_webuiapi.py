@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.models.memory_budget import Item
 from models_registry.models import Kind, ModelFile
-from tests.gpu_runner import face_files
-from tests.judge import judge
-from tests.studio import demo_file
+from tests.support import face_files
+from tests.support.demo_engine import demo_file
+from tests.support.judge import judge
 
 webuiapi = pytest.importorskip("webuiapi")
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import GenerationRequest, ModelFile, Picture, RunOrder
 from gpu_runner.protocol.generation_request import ControlUnit
-from tests.studio import DEMO_MODELS, Drawing, Studio
+from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio
 
 FILE = "controlnet/atelier-canny.safetensors"
 

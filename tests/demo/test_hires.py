@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gpu_runner.protocol.generation_request import Hires
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 pytestmark = pytest.mark.demo
 

@@ -14,9 +14,9 @@ from dialects.zhiqite.request import submission_v2, tools
 from dialects.zhiqite.request.fields_v2 import Drawing
 from dialects.zhiqite.request.tools import ImgExpand
 from jobs.admission.submission import Submission
-from tests.judge import judge
-from tests.studio import Studio
-from tests.web_server import WebServer, answer
+from tests.support.demo_engine import Studio
+from tests.support.judge import judge
+from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.demo
 

@@ -16,7 +16,7 @@ from jobs.curl_export import Said
 from jobs.images.storage import store_input
 from jobs.models import Job
 from models_registry.models import StylePreset
-from tests.fake_runner import png
+from tests.support.fake_runner import png
 
 BASE = "http://testserver"
 

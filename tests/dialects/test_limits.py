@@ -19,8 +19,8 @@ from tests.dialects.native.conftest import Caller as Native
 from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
-from tests.fake_runner import png
-from tests.web_server import WebServer, answer
+from tests.support.fake_runner import png
+from tests.support.web_server import WebServer, answer
 
 SIZE = {"width": 128, "height": 128}
 PROMPT = {"prompt": "a red circle"}

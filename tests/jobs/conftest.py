@@ -12,7 +12,7 @@ from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.execution.lifecycle import Lease
 from jobs.models import Job, Runner
-from tests.fake_runner import TOKEN, FakeRunner
+from tests.support.fake_runner import TOKEN, FakeRunner
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 from jobs.models import Job
-from tests.web_server import WebServer, answer
+from tests.support.web_server import WebServer, answer
 
 KEY = {"Idempotency-Key": "order-4711"}
 

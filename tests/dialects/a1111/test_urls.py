@@ -6,7 +6,7 @@ import pytest
 
 from jobs.images.storage import read_input
 from jobs.models import Job
-from tests.web_server import WebServer, answer, redirect
+from tests.support.web_server import WebServer, answer, redirect
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from access.models import AccessKey
 from jobs.models import Job, Runner
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
-from tests import fake_runner as behaviours
-from tests.fake_runner import TOKEN, FakeRunner
+from tests.support import fake_runner as behaviours
+from tests.support.fake_runner import TOKEN, FakeRunner
 
 PREFIX = "/api/v1/"
 RUNNER = "local"

@@ -3,7 +3,7 @@ import pytest
 from access.models import AccessKey, Posting
 from jobs.models import Job, State
 from tests.dialects.native.conftest import Caller
-from tests.fake_runner import draws_unfit_pictures, fails_with_oom
+from tests.support.fake_runner import draws_unfit_pictures, fails_with_oom
 
 
 def test_a_submitted_job_waits_and_tells_where_it_is(alice, runner):

@@ -18,8 +18,8 @@ from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
-from tests.fake_runner import TOKEN, FakeRunner
-from tests.web_server import WebServer, answer
+from tests.support.fake_runner import TOKEN, FakeRunner
+from tests.support.web_server import WebServer, answer
 
 RUNNER = "local"
 

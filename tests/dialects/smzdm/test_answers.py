@@ -7,11 +7,11 @@ import pytest
 from jobs.models import Job
 from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind
-from tests import fake_runner as behaviours
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import png, product, register
-from tests.receiving import work as call_back
-from tests.web_server import answer
+from tests.support import fake_runner as behaviours
+from tests.support.receiving_server import work as call_back
+from tests.support.web_server import answer
 
 
 def names(urls):

@@ -13,7 +13,7 @@ from PIL import Image
 from access.models import AccessKey
 from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
-from tests.web_server import answer, redirect
+from tests.support.web_server import answer, redirect
 
 # Who calls
 

@@ -122,7 +122,7 @@ def test_an_unreachable_init_image_is_told_as_the_vendor_does(alice, url):
 
 
 def test_an_init_image_that_is_none_is_told(alice, internet):
-    from tests.web_server import answer
+    from tests.support.web_server import answer
 
     internet.answers["/page"] = answer(200, b"<html>")
     assert (

@@ -21,7 +21,7 @@ from jobs.models import Job, Runner
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile, StylePreset
-from tests.fake_runner import TOKEN, FakeRunner
+from tests.support.fake_runner import TOKEN, FakeRunner
 
 RUNNER = "local"
 STYLE = "img2img_pastel_boys_style_usage"

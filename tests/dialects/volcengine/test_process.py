@@ -15,8 +15,8 @@ from dialects.volcengine.envelope import go_duration
 from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
-from tests import fake_runner as behaviours
 from tests.dialects.volcengine.conftest import STYLE
+from tests.support import fake_runner as behaviours
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

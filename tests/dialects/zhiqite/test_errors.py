@@ -4,7 +4,7 @@ from django.test import Client
 from jobs.models import Job
 from models_registry.models import Family, Kind
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
-from tests.web_server import answer
+from tests.support.web_server import answer
 
 TEXT = "sd/v2/text2image"
 

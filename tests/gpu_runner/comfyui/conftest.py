@@ -10,8 +10,8 @@ from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import ModelFile, RunOrder, Workflow
 from gpu_runner.protocol.workflows import slots
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
-from tests.comfyui_double import Double
-from tests.gpu_runner.listening import Listener, order_of
+from tests.support.comfyui_double import Double
+from tests.support.event_listener import Listener, order_of
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models_registry" / "shipped_workflows"
 CHECKPOINT = ModelFile(path="checkpoints/shapes.safetensors", sha256="0" * 64)

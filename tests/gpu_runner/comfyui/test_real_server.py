@@ -11,7 +11,7 @@ from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, ModelFile
 from gpu_runner.protocol.workflows import server_check
 from tests.gpu_runner.comfyui.conftest import SHIPPED, shipped
-from tests.gpu_runner.listening import Listener, picture_file
+from tests.support.event_listener import Listener, picture_file
 
 URL = os.environ.get("COMFYUI_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is not set")
