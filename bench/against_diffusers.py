@@ -1,7 +1,7 @@
 """One request in our engine and in diffusers' plain pipeline, by turns, each in a process of its own as its users have it.
 
 In one process they would slow each other: two threads that share their work with crews of their own are more than the
-cores (docs/decisions/0013-one-crew-of-cpu-threads.md).
+cores (docs/decisions/0013-openmp-threads-for-the-engine-only.md).
 """
 
 from __future__ import annotations
