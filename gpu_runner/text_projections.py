@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import lcm
-from typing import TYPE_CHECKING
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
 from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.diffusion.guidance import Guidance
 from gpu_runner.networks.lru_cache import Recent
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.diffusion.guidance import Guidance
 
 CREWS_KEPT = 8  # of different models, by turns; a crew that changes is another
 MOST_BYTES = 2**20  # of an answer that is remembered: SDXL has 140, so 140 MiB at most, of 5 rows

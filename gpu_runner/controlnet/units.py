@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from torch import Tensor
 
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.imaging import images
+from gpu_runner.networks.loaded import LoadedControlNet
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import Module
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedControlNet
 
 HIDDEN = -1.0  # what inpainting ControlNets are shown where they are to draw
 MASKED = 127

@@ -22,14 +22,15 @@ from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
 from gpu_runner.imaging.nsfw import Unfit
 from gpu_runner.models import devices
-from gpu_runner.models.store import LoadedCheckpoint, ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import Apart
 from gpu_runner.networks.diffusion.vae import Projection
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.operations import Aside, DenoiseAsk
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
-from gpu_runner.protocol.errors import BadOrder, NotANumber
+from gpu_runner.protocol.errors import BadOrder, ModelUnavailable, NotANumber
 from gpu_runner.server.status_report import Report
 from gpu_runner.tasks.generation import Drawn
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare

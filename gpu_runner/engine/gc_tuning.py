@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from gpu_runner import host_memory
+from gpu_runner.models import devices
 
 # How long a thread waits before it asks the other one to make room. With Python's own 5 ms, a step beside a load would
 # take seconds. Shorter than this, the kernel's own delays weigh more.
@@ -66,5 +66,5 @@ class FullCollections:
 
     def run(self) -> None:
         gc.collect()
-        host_memory.give_back()
+        devices.give_back()
         self._last = time.monotonic()

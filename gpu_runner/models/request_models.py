@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.protocol import RunOrder
+
+from .store import ModelStore
 from .variant import Variation
-
-if TYPE_CHECKING:
-    from gpu_runner.protocol import RunOrder
-
-    from .store import LoadedCheckpoint, ModelStore
 
 
 @dataclass(frozen=True)

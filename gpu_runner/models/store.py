@@ -20,7 +20,6 @@ from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, Loade
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import LoadedModel, ModelFile
-from gpu_runner.protocol.errors import ModelUnavailable
 
 from . import devices
 from .files import HashBook, locate, open_tensors
@@ -32,8 +31,6 @@ from .memory_budget import Item, Shelf
 from .onnx_store import OnnxShelf
 from .variant import PLAIN, Variation, vae_key
 from .variant_builder import Varying
-
-__all__ = ["LoadedCheckpoint", "LoadedControlNet", "ModelStore", "ModelUnavailable"]
 
 
 class ModelStore:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
 
-from gpu_runner.models.lora.merge import Share, adapted
+from gpu_runner.models.lora.merge import Lora, Share, adapted
 from gpu_runner.networks.conditioning import Embedding
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.lru_cache import Recent
 from gpu_runner.networks.module_copies import tiling, with_tensors
+from gpu_runner.protocol import ModelFile
 
 from .memory_budget import Item
 from .variant import Variation, key_of, vae_key
 
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedCheckpoint
-
-    from .store import ModelStore
-
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+
+
+class PartStore(Protocol):
+    """What the builder needs of the model store: loaded files, and a cache of derived parts."""
+
+    def lora(self, file: ModelFile) -> Lora: ...
+
+    def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL: ...
+
+    def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]: ...
+
+    def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any: ...
 
 
 class Varying:
     """Raises ModelUnavailable for what does not fit."""
 
-    def __init__(self, store: ModelStore, base: LoadedCheckpoint, variation: Variation) -> None:
+    def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variation) -> None:
         self._store = store
         self._base = base
         self._variation = variation

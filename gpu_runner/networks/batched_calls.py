@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpu_runner.networks.diffusion.guidance import Apart
+from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 from .conditioning import Conditioning
 from .diffusion import controlnet, unet, vae
+from .loaded import LoadedCheckpoint, LoadedControlNet
 from .operations import Ask, DecodeAsk, DenoiseAsk, EncodeAsk, FaceAsk, HintAsk, TextAsk, UpscaleAsk
 from .text import text_encoder
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
-    from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 
 def answer(asks: Sequence[Ask]) -> list[Any]:

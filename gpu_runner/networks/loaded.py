@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
@@ -12,8 +11,6 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.models.lora.key_names import Target, targets
-from gpu_runner.networks.text.tokenizer import ClipTokenizer
 from gpu_runner.protocol.errors import NotANumber
 
 from .conditioning import Conditioning, Embedding, Wording
@@ -35,7 +32,6 @@ class LoadedCheckpoint:
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     text_encoder: TextModel
-    tokenizer: ClipTokenizer
     alphas_cumprod: Tensor
     prediction_type: str
     vae_scaling: float
@@ -77,10 +73,6 @@ class LoadedCheckpoint:
     def modules(self) -> dict[str, nn.Module]:
         names = ("unet", "vae", "text_encoder", "text_encoder_2")
         return {name: module for name in names if (module := getattr(self, name)) is not None}
-
-    @cached_property
-    def lora_targets(self) -> dict[str, Target]:
-        return targets(self)
 
     # The modules' own properties of these names look at every parameter, which takes a millisecond.
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from gpu_runner.networks.diffusion.guidance import Question
+from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 from .conditioning import Wording
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
-    from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
+from .loaded import LoadedCheckpoint, LoadedControlNet
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ All of it but the drawing happens before the first step and after the last, besi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,12 +13,10 @@ from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import BadPicture, ResizeMode, Size
+from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
 
 from .init_image import Canvas, Overlay
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.onnx_model import OnnxModel
 
 HALF = 128
 

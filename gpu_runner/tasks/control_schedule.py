@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor, from_numpy
 from torch.nn import functional
@@ -12,13 +11,11 @@ from torch.nn import functional
 from gpu_runner.controlnet.units import Unit
 from gpu_runner.networks.diffusion.controlnet import Push
 from gpu_runner.networks.diffusion.reference_attention import Reference
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.networks.operations import Ask, EncodeAsk, HintAsk
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint, LoadedControlNet
 
 SOFT = 0.825  # each layer further from the middle has this share of the next one's weight
 OTHER_NOISE = 0x5EED  # a reference under the picture's own noise would be taken for the picture

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from gpu_runner.networks.diffusion.guidance import Apart, Guidance, Question
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Ask, DenoiseAsk
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import evaluations, sigmas_of
-from gpu_runner.refining import Handover
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
 
 from .control_schedule import Steering, acting_at
 from .guidance_schedule import Direction
 from .inpainting import Keeping
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
 
 Answer = Tensor | Apart
 CFGPP_SHARE = 12.5  # the scale at which CFG++ is guided by all of the text
@@ -136,3 +133,28 @@ def walk(
                 return answer.denoised if isinstance(answer, Apart) else answer
     except StopIteration as end:
         return end.value / (1 + way.sigmas[-1] ** 2) ** 0.5 if way.variance_preserving else end.value
+
+
+TRAINING_STEPS = 1000
+
+
+class Handover:
+    """The first script's words until ``switch_at`` of the training steps lie behind, then the second's.
+
+    A1111 counts so since 1.10: by how noisy the picture still is, not by calls. What has taken over stays, even with
+    samplers that go back to more noise.
+    """
+
+    def __init__(self, first: Script, second: Script, switch_at: float) -> None:
+        self._speaking = first
+        self._second = second
+        self._switch_at = switch_at
+
+    def ask(self, way: Way, x: Tensor, sigma: float, call: int) -> DenoiseAsk:
+        last = TRAINING_STEPS - 1
+        if (last - way.levels.timestep_at(sigma)) / TRAINING_STEPS >= self._switch_at:
+            self._speaking = self._second
+        return self._speaking.ask(way, x, sigma, call)
+
+    def settled(self, way: Way, answer: Answer) -> Answer:
+        return self._speaking.settled(way, answer)

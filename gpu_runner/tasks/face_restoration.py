@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch import Tensor
 from gpu_runner.imaging import images
 from gpu_runner.imaging.face_alignment import Alignment
 from gpu_runner.imaging.face_detection import find
+from gpu_runner.networks.loaded import LoadedFaceRestorer
+from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import Aside, Ask, FaceAsk
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedFaceRestorer
-    from gpu_runner.networks.onnx_model import OnnxModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -13,28 +13,24 @@ from torch import Tensor
 from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import Controls, Unit, Units
 from gpu_runner.imaging import images
+from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import Wording
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.operations import Aside, Ask, DecodeAsk, EncodeAsk
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import Words
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
-from gpu_runner.refining import Handover
 from gpu_runner.samplers.noise import NoiseStream
 
 from . import hires, inpainting, tiled_upscaling
 from .control_schedule import Steering, steer
-from .denoising_loop import LATENT_SCALE, Brake, Script, Way, walk
+from .denoising_loop import LATENT_SCALE, Brake, Handover, Script, Way, walk
 from .face_restoration import Patches, Restoration
 from .guidance_schedule import Direction, directed, wording_of
 from .init_image import Canvas, Source, compose
 from .inpainting import Keeping
-
-if TYPE_CHECKING:
-    from gpu_runner.models.request_models import Models
-    from gpu_runner.models.store import LoadedCheckpoint
-    from gpu_runner.networks.loaded import LoadedUpscaler
 
 
 def _as_it_is(picture: Image.Image) -> Image.Image:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gpu_runner.networks.conditioning import Conditioning, Wording
 from gpu_runner.networks.diffusion.guidance import Guidance
 from gpu_runner.networks.diffusion.sdxl_conditioning import blank
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Ask, TextAsk
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
 
 TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from gpu_runner.imaging import images
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.operations import Ask, DecodeAsk, EncodeAsk
 from gpu_runner.protocol.upscaler_catalog import LatentMode
 
 from .denoising_loop import LATENT_SCALE
 from .tiled_upscaling import enlarge, interpolate
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
-    from gpu_runner.networks.loaded import LoadedUpscaler
 
 Size = tuple[int, int]
 

@@ -1,16 +1,26 @@
-"""The task "upscale": pictures in, larger pictures out, and no checkpoint."""
+"""Tasks without a UNet: upscale, cut_out and control_map."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture, Size
+from gpu_runner.imaging.matting import matte
+from gpu_runner.models.store import ModelStore
+from gpu_runner.networks.loaded import LoadedUpscaler
+from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import Aside, Ask
+from gpu_runner.protocol import RunOrder
+from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
+from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.upscaler_catalog import NONE
 
 from .denoising_loop import Brake
@@ -18,10 +28,6 @@ from .face_restoration import Patches, Restoration
 from .generation import Drawn, Task
 from .init_image import Source
 from .tiled_upscaling import MOST_PIXELS, enlarge, run_by_itself
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedUpscaler
-    from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
 
 MULTIPLE = 8  # to which sizes by a factor are rounded down
 
@@ -51,10 +57,10 @@ class EnlargingPlan:
         return cls(request, upscale, sources, first, second)
 
     def begin(self, index: int, brake: Brake) -> Task:
-        return _task(self, self.sources[index if len(self.sources) > 1 else 0].picture)
+        return _upscale(self, self.sources[index if len(self.sources) > 1 else 0].picture)
 
 
-def _task(plan: EnlargingPlan, picture: Image.Image) -> Task:
+def _upscale(plan: EnlargingPlan, picture: Image.Image) -> Task:
     """Interpolation needs no device: it is left for those who write the file."""
     interpolates = isinstance(plan.first, str) and isinstance(plan.second, str)
     if interpolates and plan.faces is None:
@@ -95,3 +101,44 @@ def enlarged_size(size: Size, upscale: Upscale) -> Size:
     if width * height > MOST_PIXELS:
         raise BadPicture(f"the enlarged picture would have {width}x{height} pixels, more than {MOST_PIXELS}")
     return width, height
+
+
+@dataclass(frozen=True)
+class ReadyPlan:
+    """One picture for all, or one each."""
+
+    pictures: tuple[Image.Image, ...]
+    steps: int = 1  # a picture
+
+    def begin(self, index: int, brake: Brake) -> Task:
+        return _precomputed(self.pictures[index if len(self.pictures) > 1 else 0])
+
+
+def _precomputed(picture: Image.Image) -> Task:
+    asks: Iterable[Ask] = ()
+    yield from asks
+    return Drawn(picture)
+
+
+def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Image.Image:
+    """The subject, and nothing behind it; or where it is, in white."""
+    mask = matte(matting, picture)
+    if mask_only:
+        return mask
+    subject = picture.convert("RGBA")
+    subject.putalpha(mask)
+    return subject
+
+
+def control_map(store: ModelStore, order: RunOrder, picture: Image.Image) -> Image.Image:
+    """As the order's only unit has it drawn."""
+    (asked,) = order.request.controls
+    module = find(asked.module)
+    if module is None or module.refused:
+        raise BadOrder(f"there is no preprocessor {asked.module!r}")
+    settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
+    pixels = np.asarray(picture)
+    if not module.weights:
+        return Image.fromarray(registry.detect(module, pixels, settings))
+    network = store.preprocessor(order.file("preprocessor", module.weights), module.name)
+    return Image.fromarray(network_registry.detect(module, network, pixels, settings))

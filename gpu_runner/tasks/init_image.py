@@ -12,12 +12,11 @@ from PIL import Image, ImageOps
 from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
+from gpu_runner.networks.operations import Ask
+from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from gpu_runner.networks.operations import Ask
-    from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
 
 MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent
 LEAST_SIDE = 16

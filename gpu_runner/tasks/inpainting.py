@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpu_runner.imaging import masks
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Ask, EncodeAsk
+from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.samplers.noise import NoiseStream
 
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
-    from gpu_runner.protocol.generation_request import Inpaint
-    from gpu_runner.samplers.noise import NoiseStream
-
-    from .init_image import Canvas
+from .init_image import Canvas
 
 WITH_MASK = (
     9  # channels of a UNet made for inpainting: the noisy latent, the mask, the latent of what is kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -13,13 +13,11 @@ from torch.nn import functional
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
+from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.operations import Ask, UpscaleAsk
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
 from .init_image import Resize
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedUpscaler
 
 TILE = 192
 OVERLAP = 16  # of neighbouring tiles; they fade into each other there

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import translation
@@ -26,9 +25,7 @@ from statements import InsertStatement, pipelined, send
 
 from . import idempotency
 from .group_commit import GroupCommit
-
-if TYPE_CHECKING:
-    from .submission import Submission
+from .submission import Submission
 
 RETRY_WHEN_FULL_S = 10
 

@@ -14,7 +14,7 @@ from jobs.errors import Refused, UnknownModel, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind, ModelFile
-from models_registry.selectors import resolve
+from models_registry.selectors import resolve, training
 
 SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
@@ -38,12 +38,6 @@ def _kept(file: ModelFile) -> dict[str, Any]:
     if file.kind == Kind.CONTROLNET and file.legacy_hash:
         kept["legacy_hash"] = file.legacy_hash
     return kept | {"tensors_sha256": file.tensors_sha256} if file.tensors_sha256 else kept
-
-
-def training(file: ModelFile) -> dict[str, Any]:
-    """What ops say of a checkpoint that its file does not."""
-    said = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
-    return {name: value for name, value in said.items() if value not in ("", None)}
 
 
 def resolve_all(

@@ -8,11 +8,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner.protocol import GenerationRequest, Hires, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.prompt.composition import TooManyWords, Words
-from jobs import control_refusals
 from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
 from jobs.models import Backend
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind
+from models_registry.selectors import resolve
 
 from .model_resolution import Resolution
 
@@ -40,7 +43,7 @@ def every(
         yield from _over_limits(key, key.key_id, request)
     # How a prompt's steps are counted depends on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
-    yield from control_refusals.every(source, request, backend)
+    yield from unsupported_control_units(source, request, backend)
     yield from _faces_to_keep(request)
     yield from _faces_by_codeformer(request)
 
@@ -126,3 +129,52 @@ def _prompts_not_understood(request: GenerationRequest) -> Iterator[Refused]:
         Words.of_request(request)
     except TooManyWords as error:
         yield Unsupported(str(error), field="prompt")
+
+
+CONTROLS_FIELD = "controls"
+KEEPS_OUTSIDE = "inpaint_only"
+
+
+def unsupported_control_units(
+    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
+) -> Iterator[Refused]:
+    """Which preprocessors ComfyUI has, its workflows tell."""
+    for unit in request.controls:
+        try:
+            if backend == Backend.PIPELINE:
+                _must_work(source, _module(unit))
+                _must_have_its_mask(unit, request)
+        except Refused as refused:
+            yield refused
+        if unit.image is None and not request.init_images:
+            yield Unsupported(_("A control unit has no picture."), field=CONTROLS_FIELD)
+
+
+def _must_have_its_mask(unit: ControlUnit, request: GenerationRequest) -> None:
+    masked = unit.mask or request.inpaint is not None or request.change_background is not None
+    if unit.module == KEEPS_OUTSIDE and not masked:
+        words = {"name": KEEPS_OUTSIDE}
+        raise Unsupported(_("The preprocessor %(name)s needs a mask.") % words, field=CONTROLS_FIELD)
+
+
+def _module(unit: ControlUnit) -> preprocessor_catalog.Module:
+    module = preprocessor_catalog.find(unit.module)
+    if module is None:
+        raise Unsupported(_("Unknown preprocessor: %(name)s") % {"name": unit.module}, field=CONTROLS_FIELD)
+    if module.refused:
+        words = {"name": module.name, "reason": module.refused}
+        raise Unsupported(
+            _("The preprocessor %(name)s is not supported: %(reason)s.") % words, field=CONTROLS_FIELD
+        )
+    return module
+
+
+def _must_work(source: BusinessSource, module: preprocessor_catalog.Module) -> None:
+    if not module.weights:
+        return
+    try:
+        resolve(Kind.PREPROCESSOR, module.weights, source)
+    except ModelNotFound:
+        message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
+        words = {"name": module.name, "file": f"preprocessors/{module.weights}"}
+        raise Unsupported(message % words, field=CONTROLS_FIELD) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -17,8 +16,7 @@ from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 from table_versions.remembered import Remembered
 
-if TYPE_CHECKING:
-    from .submission import Submission
+from .submission import Submission
 
 
 def routed(submission: Submission) -> Submission:

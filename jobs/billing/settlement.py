@@ -11,7 +11,7 @@ from typing import Any
 
 from gpu_runner.protocol import Done
 from jobs.models import Job, State
-from jobs.scheduling import queue_snapshot
+from jobs.models.usage import seconds_per_cost
 
 from . import cost, ledger
 
@@ -48,4 +48,4 @@ def charge(job: Job, work: Done | None) -> None:
         ledger.charge(job.source_id, served(job, work))
     elif job.step and job.steps:
         done = float(job.cost_estimate) * min(1.0, job.step / job.steps)
-        ledger.charge(job.source_id, ledger.Served(done * queue_snapshot.seconds_per_cost(), done))
+        ledger.charge(job.source_id, ledger.Served(done * seconds_per_cost(), done))

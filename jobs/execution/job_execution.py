@@ -27,13 +27,13 @@ from gpu_runner.protocol import (
     Progress,
     RunOrder,
 )
-from jobs.admission.model_resolution import training
 from jobs.errors import LeaseLost
 from jobs.images import storage
 from jobs.images.infotext.build import infotext
 from jobs.images.storage_targets import copy
 from jobs.images.storage_targets.copy import CopyFailed
 from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal
+from models_registry.selectors import training
 from statements import Statement, given
 
 from . import lifecycle

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from jobs.models import Job, Runner, State
+from jobs.models.usage import seconds_per_cost
 
 from . import queue_snapshot
 from .policy import Explanation, Reason
@@ -57,7 +58,7 @@ def _while_waiting(job: Job) -> Outlook:
 
 def _guess(job: Job, best: Explanation, runners: int) -> Outlook:
     """Jobs on one runner share its device, so that device-seconds add up to seconds whoever is drawn first."""
-    rate = queue_snapshot.seconds_per_cost()
+    rate = seconds_per_cost()
     running = list(Job.objects.filter(state=State.RUNNING).only("state", "cost_estimate", "step", "steps"))
     under_way = sum(float(other.cost_estimate) * rate * (1 - progress_of(other)) for other in running)
     starts = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,12 +17,12 @@ from access.models import BusinessSource
 from jobs.execution import slots
 from jobs.execution.runner_inventory import Able, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
+from jobs.models.usage import FIRST_GUESS_S_PER_COST, mean_seconds_per_cost
 from statements import Ask, Statement, given, together
 
 from . import policy
 
 SEEN_WITHIN = timedelta(seconds=15)
-FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
 COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
 NO_LOAD = policy.SourceLoad(weight=1, served_s=0, running=0, cap=1)  # the claim itself minds the cap
 
@@ -90,7 +90,7 @@ def read(seen: Glance, workers: int) -> Board:
     if lone := _lone_job(seen):
         return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
-    rate = _seconds_per_cost(usages.values())
+    rate = mean_seconds_per_cost(usages.values())
     return Board(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
 
 
@@ -111,7 +111,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     """Why this queued job does not run on this runner yet."""
     now = timezone.now()
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
-    rate = _seconds_per_cost(usages.values())
+    rate = mean_seconds_per_cost(usages.values())
     if job.backend != runner.backend or not Able(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
     if job.key_id in slots.full_keys():
@@ -122,11 +122,6 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
         waiting.append(asked)
     view = runner_view(runner, _DEATHS.all(name=runner.name), workers, now)
     return policy.explain(asked, waiting, _loads(usages, rate, now), view, now)
-
-
-def seconds_per_cost() -> float:
-    """Device-seconds, as lately measured."""
-    return _seconds_per_cost(list(Usage.objects.all()))
 
 
 def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) -> policy.RunnerView:
@@ -192,8 +187,3 @@ def _loads(usages: dict[int, Usage], rate: float, now: datetime) -> dict[int, po
 
 def _served_s(usage: Usage | None, now: datetime) -> float:
     return usage.served * usage.decay(now) if usage else 0.0
-
-
-def _seconds_per_cost(usages: Collection[Usage]) -> float:
-    work = sum(usage.work for usage in usages)
-    return sum(usage.served for usage in usages) / work if work > 0 else FIRST_GUESS_S_PER_COST

@@ -17,7 +17,6 @@ from gpu_runner.models.conversion.ldm_keys import UNET_PREFIX, VAE_PREFIX, to_di
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -62,7 +61,6 @@ def load_checkpoint(
         vae=vae,
         text_encoder=text_encoders.first,
         text_encoder_2=text_encoders.second,
-        tokenizer=clip_tokenizer(),
         alphas_cumprod=_alphas(file, asked),
         prediction_type=asked.prediction_type
         or prediction_type(file.shapes, file.metadata)

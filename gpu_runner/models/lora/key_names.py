@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from diffusers import UNet2DConditionModel
 from torch import nn
 
 from gpu_runner.models.conversion.ldm_keys import unet_pairs
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.loaded import LoadedCheckpoint
 
 # The ends of the tensors' names, the longer before those that they end with, and what each holds.
 PARTS = {
@@ -60,7 +59,16 @@ def split(tensor_name: str) -> tuple[str, str] | None:
 
 
 def targets(checkpoint: LoadedCheckpoint) -> dict[str, Target]:
-    """Every module that a LoRA may change, by each of its names."""
+    """Every module that a LoRA may change, by each of its names. Computed once for a loaded checkpoint."""
+    if checkpoint not in _TARGETS:
+        _TARGETS[checkpoint] = _all_targets(checkpoint)
+    return _TARGETS[checkpoint]
+
+
+_TARGETS: WeakKeyDictionary[LoadedCheckpoint, dict[str, Target]] = WeakKeyDictionary()
+
+
+def _all_targets(checkpoint: LoadedCheckpoint) -> dict[str, Target]:
     named = _unet_targets(checkpoint.unet)
     named |= _text_targets("text_encoder", checkpoint.text_encoder, ("lora_te_", "lora_te1_"))
     if checkpoint.text_encoder_2 is not None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import submodule
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
 from .deltas import UNSUPPORTED, Parts, is_whole, weight_delta
-from .key_names import Target, split
-
-if TYPE_CHECKING:
-    from gpu_runner.networks.loaded import LoadedCheckpoint
+from .key_names import Target, split, targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +80,7 @@ def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[Share]) ->
 
 
 def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target, Parts]]:
-    known = checkpoint.lora_targets
+    known = targets(checkpoint)
     return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
 
 

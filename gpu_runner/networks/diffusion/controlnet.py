@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedControlNet
+from gpu_runner.networks.loaded import LoadedControlNet
 
 
 @dataclass(frozen=True, eq=False)

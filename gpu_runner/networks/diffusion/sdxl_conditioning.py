@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.diffusion.guidance import Question
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
-
-    from gpu_runner.networks.diffusion.guidance import Question
 
 BEAUTIFUL, UGLY = 6.0, 2.5
 PIXELS = 8  # a side of a latent pixel

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gpu_runner.networks.diffusion.guidance import Apart, Question
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.text_projections import CrewTexts
 
 from .controlnet import Row, residuals, rows_of
 from .reference_attention import Guest, shared
 from .sdxl_conditioning import added_conditions
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
 
 _TEXTS = CrewTexts()
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.errors import NotANumber
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedCheckpoint
 
 PROJECTION_PATCHES = 8  # a side
 

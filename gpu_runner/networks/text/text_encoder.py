@@ -16,6 +16,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 
 from . import emphasis
 from .prompt_chunks import PLAIN, Chunk, chunks_of
+from .tokenizer import clip_tokenizer
 
 CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds
 CHUNKS_WORTH_KEEPING = 8
@@ -71,9 +72,7 @@ class _Reader:
     def read(self, prompts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Of each prompt the states, (chunks, 77, width), and the first chunk as a whole."""
         padding = self.encoder.config.pad_token_id
-        by_prompt = [
-            chunks_of(prompt, self.checkpoint.tokenizer, self.wording, padding) for prompt in prompts
-        ]
+        by_prompt = [chunks_of(prompt, clip_tokenizer(), self.wording, padding) for prompt in prompts]
         chunks = [chunk for of_prompt in by_prompt for chunk in of_prompt]
         pieces = [chunks[begin : begin + CHUNKS_AT_ONCE] for begin in range(0, len(chunks), CHUNKS_AT_ONCE)]
         states, pooled = zip(*map(self._states_of, pieces), strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,15 +16,14 @@ from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
 from gpu_runner.models.loaders.controlnet import check_family
+from gpu_runner.models.store import ModelStore
+from gpu_runner.networks.loaded import LoadedControlNet
+from gpu_runner.protocol import RunOrder
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
+from gpu_runner.tasks.generation import Pass, Plan
 from gpu_runner.tasks.init_image import Canvas, Source
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import LoadedControlNet, ModelStore
-    from gpu_runner.protocol import RunOrder
-    from gpu_runner.tasks.generation import Pass, Plan
 
 
 @dataclass(frozen=True)

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import Check
 from gpu_runner.models.request_models import Models
+from gpu_runner.models.store import ModelStore
+from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.protocol import GenerationRequest, RunOrder, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.errors import BadOrder
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from gpu_runner.protocol.prompt.composition import TooManyWords
-from gpu_runner.ready import ReadyPlan, control_map, cut_out
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
-from gpu_runner.tasks.image_tasks import EnlargingPlan
+from gpu_runner.tasks.image_tasks import EnlargingPlan, ReadyPlan, control_map, cut_out
 from gpu_runner.tasks.init_image import Canvas, Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
 
 from .control_units import Beginning, ControlRoom
 from .input_images import opened, read_sources
-
-if TYPE_CHECKING:
-    from gpu_runner.models.store import ModelStore
-    from gpu_runner.networks.loaded import LoadedUpscaler
-
 
 AnyPlan = Plan | EnlargingPlan | ReadyPlan
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jobs.models.callback import Callback
 from jobs.outbound.http import Answer
-
-if TYPE_CHECKING:
-    from jobs.models.callback import Callback
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from console.admin_base.choice_filters import SourceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
 from console.jobs.actions import JobActions
 from jobs.models import Job, Output, OutputKind, State
-from jobs.searching import search
+from jobs.selectors import search
 
 from . import compare, filters, live, page, pictures
 

@@ -22,7 +22,7 @@ from jobs.models import Job
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
 from jobs.outbound.callbacks import outbox
 from jobs.outbound.callbacks.policies import dialects
-from jobs.searching import search
+from jobs.selectors import search
 
 BADGES = {
     CallbackState.DELIVERED: "success",

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from console.admin_base.choice_filters import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
-from jobs import curl_export, searching
+from jobs import curl_export
 from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
+from jobs.selectors import WITH_ERRORS, with_error_code
 from models_registry.models import Kind, ModelFile
 
 
@@ -64,8 +65,8 @@ class ErrorFilter(OneOf):
 
     def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
         if wanted == "any":
-            return jobs.filter(state__in=searching.WITH_ERRORS)
-        return searching.with_error_code(jobs, wanted)
+            return jobs.filter(state__in=WITH_ERRORS)
+        return with_error_code(jobs, wanted)
 
 
 class AgeFilter(OneOf):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -51,3 +55,21 @@ ROUTES: dict[str, Any] = {
     "train/embedding": Training,
     "train/hypernetwork": Training,
 }
+
+
+@csrf_exempt
+def elsewhere(request: HttpRequest, **_parts: str) -> HttpResponse:
+    """307 to the bare path where there is one: the client repeats its method and body."""
+    bare = request.path_info.rstrip("/")
+    if request.path_info.endswith("/") and _is_route(bare):
+        query = request.META.get("QUERY_STRING", "")
+        location = quote(bare) + (f"?{query}" if query else "")
+        return HttpResponse(status=307, headers={"Location": location})
+    return JsonResponse({"detail": "Not Found"}, status=404)
+
+
+def _is_route(path: str) -> bool:
+    try:
+        return resolve(path).func is not elsewhere
+    except Resolver404:
+        return False

@@ -3,10 +3,10 @@
 from django.urls import URLPattern, path, re_path
 
 from . import controlnet_views, unavailable_routes, views
-from .fallback import elsewhere
 from .request import extras
 from .response import openapi
 from .response.listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
+from .unavailable_routes import elsewhere
 
 urlpatterns: list[URLPattern] = [
     path("sdapi/v1/txt2img", views.Generation.as_view(operation="txt2img")),

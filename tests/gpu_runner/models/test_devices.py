@@ -10,13 +10,13 @@ def test_what_lies_free_between_what_is_used_goes_back_to_the_system():
     code = """
 import psutil
 import torch
-from gpu_runner import host_memory
+from gpu_runner.models import devices
 
 tensors = [torch.ones(16_000) for _ in range(2_000)]  # 122 MiB
 kept = tensors[::10]
 del tensors
 before = psutil.Process().memory_info().rss
-host_memory.give_back()
+devices.give_back()
 assert before - psutil.Process().memory_info().rss > 60 * 2**20
 assert all(tensor.sum() == 16_000 for tensor in kept)
 """

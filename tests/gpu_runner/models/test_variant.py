@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from demo.random_models import write_family
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
-from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.networks.conditioning import Wording
 from gpu_runner.networks.text.text_encoder import encode
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import Done, Failed, ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.generation_request import Refiner
 from tests.support.event_listener import Listener, order_of
 from tests.support.lora_files import LINEAR, TEXT, factors, kohya
@@ -162,7 +164,7 @@ def test_sdxl_reads_both_text_encoders_and_the_whole_text(store, families):
     assert told.context.shape == (77, sum(widths))
     assert told.pooled.shape == (widths[1],)
     ids = torch.full((1, 77), 0)
-    words = checkpoint.tokenizer.encode("a red circle")
+    words = clip_tokenizer().encode("a red circle")
     ids[0, : len(words) + 2] = torch.tensor([49406, *words, 49407])
     outputs = checkpoint.text_encoder_2(ids, output_hidden_states=True)
     assert torch.allclose(told.context[:, widths[0] :], outputs.hidden_states[-2][0], atol=1e-5)
@@ -290,7 +292,7 @@ def text_layer(encoder):
 
 def test_an_embedding_of_sdxl_speaks_to_both_text_encoders(root, store, families):
     checkpoint = store.get(families["sdxl"])
-    red = checkpoint.tokenizer.encode("red")
+    red = clip_tokenizer().encode("red")
     own = [encoder.get_input_embeddings().weight[red].detach() for encoder in checkpoint.text_encoders]
     save_file({"clip_l": own[0].clone(), "clip_g": own[1].clone()}, root / "xl-red.safetensors")
     file = registered(root, "xl-red.safetensors")
@@ -305,7 +307,7 @@ def test_an_embedding_of_sdxl_speaks_to_both_text_encoders(root, store, families
 
 
 def test_the_engine_draws_what_an_embedding_stands_for(root, store, base, draw, tiny_checkpoint):
-    red = base.tokenizer.encode("red")
+    red = clip_tokenizer().encode("red")
     vectors = base.text_encoder.get_input_embeddings().weight[red].detach() * 3  # louder than the word itself
     save_file({"emb_params": vectors.clone()}, root / "loud.safetensors")
     files = {"embedding:zyx": registered(root, "loud.safetensors")}

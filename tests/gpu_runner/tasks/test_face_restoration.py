@@ -17,11 +17,11 @@ from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import face_detection, images
 from gpu_runner.models.memory_budget import Item
 from gpu_runner.models.request_models import Models
-from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import Aside, DecodeAsk, FaceAsk
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
-from gpu_runner.protocol.errors import NotANumber
+from gpu_runner.protocol.errors import ModelUnavailable, NotANumber
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.tasks import face_restoration

@@ -7,7 +7,8 @@ from PIL import Image
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import BadPicture
-from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
+from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.generation_request import Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.protocol.upscaler_catalog import LATENT_MODES

@@ -11,7 +11,7 @@ from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.execution import lifecycle
 from jobs.execution.lifecycle import POISONED, Lease
 from jobs.models import TERMINAL, TRANSITIONS, Job, Output, Preview, Signal, State, Usage
-from jobs.scheduling.queue_snapshot import FIRST_GUESS_S_PER_COST
+from jobs.models.usage import FIRST_GUESS_S_PER_COST
 
 DONE = Done(engine_seconds=3, device_seconds=2, steps_run=20)
 STEP = Progress(step=5, steps=20, images_done=1, batch=1, batch_step=5)

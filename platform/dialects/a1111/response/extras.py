@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from dialects.a1111.request.extras import BATCH
 from dialects.a1111.schema import images as pictures
 from jobs.images.infotext.build import postprocessing
 from jobs.images.storage import read_output

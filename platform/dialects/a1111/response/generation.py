@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from dialects.a1111.errors import WireError
-from dialects.a1111.request import extras
+from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
 from jobs.images.file_metadata import with_infotext
 from jobs.images.infotext import model_fields
@@ -19,7 +19,7 @@ from jobs.models import Job, Output, OutputKind, State
 from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
 
-from . import mask_images
+from . import extras, mask_images
 
 IN_PROGRESS_RETRY_S = 5
 ERROR_CLASSES = {"out_of_memory": "OutOfMemoryError", "bad_request": "ValueError", "expired": "TimeoutError"}
@@ -39,7 +39,9 @@ def outcome(job: Job) -> dict[str, Any]:
     if job.state in (State.FAILED, State.EXPIRED):
         error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
         raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
-    return extras.answer(job) if job.operation in (extras.SINGLE, extras.BATCH) else generation(job)
+    if job.operation in (SINGLE, BATCH):
+        return extras.answer(job)
+    return generation(job)
 
 
 def generation(job: Job) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from access.models import BusinessSource
 from dialects.stablediffusionapi.request import schedulers
 from jobs.models import Job, Runner, State
-from jobs.scheduling import queue_snapshot
+from jobs.models.usage import seconds_per_cost
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for
 
@@ -42,5 +42,5 @@ def system_load(source: BusinessSource) -> dict[str, Any]:
     """Of the whole platform: how many wait, and how many seconds a new request would wait behind them."""
     waiting = Job.objects.filter(state=State.QUEUED).aggregate(count=Count("pk"), cost=Sum("cost_estimate"))
     runners = max(1, Runner.objects.filter(enabled=True, draining=False).count())
-    seconds = float(waiting["cost"] or 0) * queue_snapshot.seconds_per_cost() / runners
+    seconds = float(waiting["cost"] or 0) * seconds_per_cost() / runners
     return {"queue_num": waiting["count"], "queue_time": math.ceil(seconds), "status": "ok"}

@@ -13,7 +13,6 @@ from pydantic import Field
 from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from dialects.zhiqite.response.task_status import TOOL
 from gpu_runner.protocol import Picture, upscaler_catalog
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
@@ -208,6 +207,7 @@ class ControlPreview(Tool):
         }
 
 
+TOOL = "tool/"  # prefix of the operation of a tool's job
 TOOLS: dict[str, type[Tool]] = {
     "imgExpand": ImgExpand,
     "erase": Erase,

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
+from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
 

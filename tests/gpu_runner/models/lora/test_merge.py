@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gpu_runner.models.store import ModelStore, ModelUnavailable
+from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variation
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.lora_files import CONV, CROSS_LAYER, LINEAR, TEXT, factors, kohya, noise
 
 
