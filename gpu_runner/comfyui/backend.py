@@ -10,7 +10,7 @@ from typing import Literal
 from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
 from gpu_runner.comfyui.inventory import Watch
 from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunOrder
-from gpu_runner.server.app import OnEvent
+from gpu_runner.server.backend import OnEvent
 from gpu_runner.server.status_report import Report
 
 from .job import Drawing

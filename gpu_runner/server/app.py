@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import metadata
-from typing import Literal, Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -26,38 +26,13 @@ from gpu_runner.protocol import (
     RunnerStatus,
     RunOrder,
 )
-
-from .status_report import Report
+from gpu_runner.server.backend import Backend, Held
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 READ_AT_ONCE_BYTES = 64 * 1024  # in less time than it takes to hand it to a thread
 NDJSON = "application/x-ndjson"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-OnEvent = Callable[[Event], None]
-
-
-class Held(Protocol):
-    """A job in the backend's hands."""
-
-    def discard(self) -> None: ...
-
-
-class Backend(Protocol):
-    """What draws: the engine, or another server."""
-
-    @property
-    def alive(self) -> bool: ...
-
-    def jobs(self) -> tuple[str, ...]: ...
-
-    def submit(self, order: RunOrder, on_event: OnEvent) -> Held: ...
-
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool: ...
-
-    def unload(self) -> bool: ...
-
-    def report(self) -> Report: ...
 
 
 class Door:
