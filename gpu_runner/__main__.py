@@ -16,7 +16,7 @@ import uvicorn
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.server.app import Door
+from gpu_runner.server.app import RunnerApp
 from gpu_runner.server.uvicorn_server import Server, configuration
 
 from . import logs
@@ -97,7 +97,7 @@ def main() -> int:
     engine = build_engine(options)
     gc_tuning.keep_what_is_there()
     engine.start()
-    application = Door(engine, options.token, options.slots).application()
+    application = RunnerApp(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)
     server.run(sockets=[listener])
     return int(server.engine_died)

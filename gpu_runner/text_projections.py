@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import Guidance
-from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.lru_cache import LruCache
 
 CREWS_KEPT = 8  # of different models, by turns; a crew that changes is another
 MOST_BYTES = 2**20  # of an answer that is remembered: SDXL has 140, so 140 MiB at most, of 5 rows
@@ -57,7 +57,7 @@ class CrewTexts:
     """What the rows of a call are told, as one tensor: the same one as long as the crew and its texts are the same."""
 
     def __init__(self) -> None:
-        self._known: Recent[tuple[torch.dtype, Crew], Tensor] = Recent(CREWS_KEPT)
+        self._known: LruCache[tuple[torch.dtype, Crew], Tensor] = LruCache(CREWS_KEPT)
 
     def of(self, guidances: Sequence[Guidance], dtype: torch.dtype) -> Tensor:
         """(rows, tokens, width); the shorter ones repeated to the length of all."""

@@ -49,7 +49,9 @@ def is_offered(backend: Backend) -> bool:
 WITH_ERRORS = (State.FAILED, State.EXPIRED)
 BEGINNING_OF_ID = re.compile(r"[0-9a-f]{6,32}")
 HIGHEST = "\U0010ffff"
-MOST = 200  # jobs whose callers' ids begin alike; of more, some are left out until more of the id is given
+MAX_RESULTS = (
+    200  # jobs whose callers' ids begin alike; of more, some are left out until more of the id is given
+)
 
 
 def search(jobs: QuerySet[Job], words: str) -> QuerySet[Job]:
@@ -75,7 +77,7 @@ def with_callers_id(jobs: QuerySet[Job], beginning: str) -> QuerySet[Job]:
         alike = alike.filter(external_id__gte=beginning, external_id__lt=beginning + HIGHEST)
     # Found first, and sorted then: in one query the database might look for them from the newest job on. It does that
     # for a thousand found ones as well, and of a million jobs that takes most of a second.
-    found = {*named.filter(external_id=beginning)[:MOST], *alike[:MOST]}
+    found = {*named.filter(external_id=beginning)[:MAX_RESULTS], *alike[:MAX_RESULTS]}
     return jobs.filter(pk__in=found)
 
 

@@ -9,12 +9,12 @@ from starlette.routing import Route
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Workflow, WorkflowProblems
 from gpu_runner.protocol.workflows import server_check
-from gpu_runner.server.app import Door, read
+from gpu_runner.server.app import RunnerApp, read
 
 MOST_PROBLEMS = 50
 
 
-class ComfyDoor(Door):
+class ComfyDoor(RunnerApp):
     def __init__(self, backend: ComfyBackend, token: str, slots: int) -> None:
         super().__init__(backend, token, slots)
         self.backend = backend

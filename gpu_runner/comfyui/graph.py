@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpu_runner.comfyui.inventory import Stock
-from gpu_runner.protocol import GenerationRequest, ModelFile, RunOrder, Workflow
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.comfyui.inventory import ServerInventory
+from gpu_runner.protocol import GenerationRequest, ModelFile, RunRequest, Workflow
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import inexpressible, takes_upscaler_file
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Filling, Graph, LoraNode, fill
 
 
-class Lacking(ValueError):
+class MissingModel(ValueError):
     """This server has not what the job needs. The message is fit for the client's eyes."""
 
 
-class Sent:
+class UploadedInputs:
     """Names of the uploaded pictures, as LoadImage knows them."""
 
     def __init__(self, init: str = "", mask: str = "", controls: Sequence[str] = ()) -> None:
@@ -27,25 +27,32 @@ class Sent:
         self.controls = controls
 
 
-def check(order: RunOrder, stock: Stock) -> Workflow:
+def check(order: RunRequest, stock: ServerInventory) -> Workflow:
     """Raises BadOrder or Lacking. What the platform has checked already is checked for this server."""
     workflow = order.workflow
     if workflow is None:
-        raise BadOrder("a ComfyUI runner draws by a workflow, and the order has none")
+        raise InvalidRequest("a ComfyUI runner draws by a workflow, and the order has none")
     for refused in inexpressible(order.request, workflow):
-        raise BadOrder(f"{refused.field}: {refused.why}")
+        raise InvalidRequest(f"{refused.field}: {refused.why}")
     for problem in server_check.problems(workflow, stock.nodes):
-        raise Lacking(f"the workflow {workflow.name} does not fit this ComfyUI: {problem}")
+        raise MissingModel(f"the workflow {workflow.name} does not fit this ComfyUI: {problem}")
     for unit in order.request.controls:
         node = node_names.MODULE_NODES.get(unit.module)
         if node and node[0] not in stock.nodes:
-            raise Lacking(
+            raise MissingModel(
                 f"the preprocessor {unit.module} needs the node {node[0]}, which this ComfyUI lacks"
             )
     return workflow
 
 
-def graph(order: RunOrder, workflow: Workflow, stock: Stock, index: int, sent: Sent, prefix: str) -> Graph:
+def graph(
+    order: RunRequest,
+    workflow: Workflow,
+    stock: ServerInventory,
+    index: int,
+    sent: UploadedInputs,
+    prefix: str,
+) -> Graph:
     request = order.request
     values = {**_numbers(request, index), **_names(order, workflow, stock), "filename_prefix": prefix}
     values |= {"init_images": sent.init, "inpaint.mask": sent.mask}
@@ -90,7 +97,7 @@ def _numbers(request: GenerationRequest, index: int) -> dict[str, Any]:
     return values
 
 
-def _names(order: RunOrder, workflow: Workflow, stock: Stock) -> dict[str, Any]:
+def _names(order: RunRequest, workflow: Workflow, stock: ServerInventory) -> dict[str, Any]:
     request, steps = order.request, order.request.num_inference_steps
     embeddings = {name: _embedding(order, stock, name) for name in request.embeddings}
     values: dict[str, Any] = {
@@ -112,26 +119,26 @@ def _names(order: RunOrder, workflow: Workflow, stock: Stock) -> dict[str, Any]:
     return values
 
 
-def _found(stock: Stock, file: ModelFile, name: str) -> str:
+def _found(stock: ServerInventory, file: ModelFile, name: str) -> str:
     found = stock.find(file.path)
     if found is None:
-        raise Lacking(f"this ComfyUI does not have the file of {name or file.path}")
+        raise MissingModel(f"this ComfyUI does not have the file of {name or file.path}")
     return found
 
 
-def _embedding(order: RunOrder, stock: Stock, name: str) -> str:
+def _embedding(order: RunRequest, stock: ServerInventory, name: str) -> str:
     """What is missing ComfyUI leaves out without a word, so it is refused here."""
     found = stock.embedding(order.file("embedding", name).path)
     if found is None:
-        raise Lacking(f"this ComfyUI does not have the embedding {name}")
+        raise MissingModel(f"this ComfyUI does not have the embedding {name}")
     return found
 
 
-def _lora(order: RunOrder, stock: Stock, name: str, model: float, clip: float) -> LoraNode:
+def _lora(order: RunRequest, stock: ServerInventory, name: str, model: float, clip: float) -> LoraNode:
     return LoraNode(_found(stock, order.file("lora", name), name), model, clip)
 
 
-def _control(order: RunOrder, stock: Stock, unit: ControlUnit, image: str) -> ControlNode:
+def _control(order: RunRequest, stock: ServerInventory, unit: ControlUnit, image: str) -> ControlNode:
     node = node_names.MODULE_NODES.get(unit.module)
     resolution = unit.processor_res or min(order.request.width, order.request.height)
     return ControlNode(

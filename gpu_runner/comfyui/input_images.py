@@ -13,8 +13,8 @@ from gpu_runner.controlnet.preprocessors import registry
 from gpu_runner.controlnet.preprocessors.resize import fit, perfect_resolution
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
-from gpu_runner.protocol import GenerationRequest, RunOrder
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol import GenerationRequest, RunRequest
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.workflows.node_names import DRAWN_MODULES
@@ -50,7 +50,7 @@ def on_grid(mask: Image.Image) -> Image.Image:
     )
 
 
-def stages(order: RunOrder) -> list[Stage]:
+def stages(order: RunRequest) -> list[Stage]:
     """One for each init image; one alone where there is none. Raises BadOrder or BadPicture."""
     request = order.request
     if request.change_background is not None:
@@ -60,7 +60,7 @@ def stages(order: RunOrder) -> list[Stage]:
     return [Stage(canvas, _maps(order, canvas)) for canvas in canvases or [None]]
 
 
-def _backdrops(order: RunOrder) -> list[Canvas | None]:
+def _backdrops(order: RunRequest) -> list[Canvas | None]:
     request, part = order.request, order.request.change_background
     assert part is not None
     mask = opened(order, part.mask) if part.mask else None
@@ -79,7 +79,7 @@ def _composed(request: GenerationRequest, source: Any) -> Canvas:
     except StopIteration as done:
         canvas: Canvas = done.value
         return canvas
-    raise BadOrder("this resize mode needs a device")
+    raise InvalidRequest("this resize mode needs a device")
 
 
 def _resize(
@@ -89,11 +89,11 @@ def _resize(
     yield  # a generator, as the engine's ways of enlarging are
 
 
-def _maps(order: RunOrder, canvas: Canvas | None) -> tuple[Image.Image, ...]:
+def _maps(order: RunRequest, canvas: Canvas | None) -> tuple[Image.Image, ...]:
     return tuple(_map(order, unit, canvas) for unit in order.request.controls)
 
 
-def _map(order: RunOrder, unit: ControlUnit, canvas: Canvas | None) -> Image.Image:
+def _map(order: RunRequest, unit: ControlUnit, canvas: Canvas | None) -> Image.Image:
     """Drawn here where that needs no network; else the picture, which a node draws the map from."""
     request = order.request
     if unit.image is not None:
@@ -101,7 +101,7 @@ def _map(order: RunOrder, unit: ControlUnit, canvas: Canvas | None) -> Image.Ima
     elif canvas is not None:
         picture = canvas.frame
     else:
-        raise BadOrder("a control unit has no picture, and there is no init image")
+        raise InvalidRequest("a control unit has no picture, and there is no init image")
     mode: ResizeMode = unit.resize_mode if unit.image else "stretch"
     pixels = np.asarray(picture.convert("RGB"))
     if unit.module in DRAWN_MODULES and (module := find(unit.module)):

@@ -19,10 +19,10 @@ from typing import Any, Literal
 from PIL import Image as PILImage
 
 from gpu_runner import logs
-from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
-from gpu_runner.comfyui.inventory import Stock
+from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
+from gpu_runner.comfyui.inventory import ServerInventory
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
     Accepted,
     Done,
@@ -31,18 +31,18 @@ from gpu_runner.protocol import (
     Failed,
     Image,
     Progress,
-    RunOrder,
+    RunRequest,
     Workflow,
 )
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.workflows.graph_builder import counted_steps
 
 from . import graph as filled
 from . import input_images
-from .graph import Lacking, Sent
+from .graph import MissingModel, UploadedInputs
 from .input_images import Stage
-from .progress_socket import Ear
-from .prompt_execution import Broke, Cancelled, Lost, NotQueued, Outcome, PromptRun
+from .progress_socket import ProgressSocket
+from .prompt_execution import Cancelled, NodeExecutionError, NotQueued, Outcome, PromptLost, PromptRun
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ LOADERS = frozenset(
 
 
 @dataclass
-class Drawing:
+class ComfyJob:
     client: ComfyClient
     url: str
     name: str  # of this adapter, at the beginning of every client id
-    order: RunOrder
-    stock: Callable[[], Stock]
+    order: RunRequest
+    stock: Callable[[], ServerInventory]
     on_event: Callable[[Event], None]
     patience_s: float
     steps_run: int = 0
@@ -83,7 +83,7 @@ class Drawing:
     def _run(self) -> None:
         began = time.monotonic()
         client_id = f"{self.name}-{uuid.uuid4().hex}"
-        ear = Ear(self.url, client_id)
+        ear = ProgressSocket(self.url, client_id)
         last: Done | Failed
         try:
             last = self._draw(ear, client_id, began)
@@ -94,7 +94,7 @@ class Drawing:
             self.ended.set()
         self.on_event(last)
 
-    def _draw(self, ear: Ear, client_id: str, began: float) -> Done:
+    def _draw(self, ear: ProgressSocket, client_id: str, began: float) -> Done:
         self.on_event(Accepted(job_id=self.order.job_id))
         if not self.stock().nodes:
             raise NotQueued("nothing is known of the server yet")
@@ -120,7 +120,13 @@ class Drawing:
         )
 
     def _picture(
-        self, ear: Ear, client_id: str, workflow: Workflow, index: int, stage: Stage, sent: Sent
+        self,
+        ear: ProgressSocket,
+        client_id: str,
+        workflow: Workflow,
+        index: int,
+        stage: Stage,
+        sent: UploadedInputs,
     ) -> None:
         prefix = f"{FOLDER}/{self.order.job_id}-{index}"
         graph = filled.graph(self.order, workflow, self.stock(), index, sent, prefix)
@@ -142,19 +148,19 @@ class Drawing:
             drawn = self._fetched(outcome)
         except Cancelled:
             if self._mode is None:
-                raise Lost("another client of this ComfyUI interrupted the prompt") from None
+                raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
             self.steps_run += prompt.steps_done
             return
-        except Lost:
+        except PromptLost:
             drawn = self._left_behind(prefix)
             outcome = Outcome(())
         self.steps_run += sum(count for node, count in steps.items() if node not in outcome.cached)
         self.device_seconds += outcome.seconds
         self._deliver(index, stage.finish(drawn))
 
-    def _send(self, stage: Stage) -> Sent:
+    def _send(self, stage: Stage) -> UploadedInputs:
         mask = stage.mask(self.order.request)
-        return Sent(
+        return UploadedInputs(
             init=self._upload(stage.canvas.frame) if stage.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",
             controls=[self._upload(picture) for picture in stage.controls],
@@ -167,7 +173,7 @@ class Drawing:
         for attempt in range(3):
             try:
                 return self.client.upload(name, data)
-            except Silent as error:
+            except ServerTimeout as error:
                 if attempt == 2:
                     raise NotQueued(str(error)) from error
         raise AssertionError("not reached")
@@ -176,7 +182,7 @@ class Drawing:
 
     def _fetched(self, outcome: Outcome) -> PILImage.Image:
         if not outcome.pictures:
-            raise BadOrder("the workflow ended without a picture")
+            raise InvalidRequest("the workflow ended without a picture")
         first = outcome.pictures[0]
         place = (
             str(first.get("filename")),
@@ -188,10 +194,10 @@ class Drawing:
             try:
                 return _read(self.client.view(*place))
             except Rejected as error:
-                raise Lost("the drawn picture is gone") from error
-            except Silent as error:
+                raise PromptLost("the drawn picture is gone") from error
+            except ServerTimeout as error:
                 if time.monotonic() >= give_up:
-                    raise Lost("ComfyUI stopped answering") from error
+                    raise PromptLost("ComfyUI stopped answering") from error
                 time.sleep(min(1.0, self.patience_s / 4))
 
     def _left_behind(self, prefix: str) -> PILImage.Image:
@@ -199,8 +205,8 @@ class Drawing:
         folder, _slash, name = prefix.partition("/")
         try:
             return _read(self.client.view(f"{name}_00001_.png", folder, "output"))
-        except (Silent, Rejected, BadPicture):
-            raise Lost("ComfyUI restarted or went silent, and forgot the prompt") from None
+        except (ServerTimeout, Rejected, InvalidImage):
+            raise PromptLost("ComfyUI restarted or went silent, and forgot the prompt") from None
 
     def _deliver(self, index: int, picture: PILImage.Image) -> None:
         self._images_done += 1
@@ -242,21 +248,21 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
     match error:
         case Cancelled():
             return "cancelled", "cancelled"
-        case Lost():
+        case PromptLost():
             return "lost", str(error)
         case NotQueued():
             return "busy", "ComfyUI does not answer"
-        case Lacking():
+        case MissingModel():
             return "model_unavailable", str(error)
-        case BadOrder() | BadPicture():
+        case InvalidRequest() | InvalidImage():
             return "bad_request", str(error)
         case Rejected():
             return _rejection(error.body)
-        case Broke() if error.out_of_memory:
+        case NodeExecutionError() if error.out_of_memory:
             return "out_of_memory", "The picture is too large for this ComfyUI's memory."
-        case Broke() if error.node_type in LOADERS:
+        case NodeExecutionError() if error.node_type in LOADERS:
             return "model_unavailable", f"ComfyUI could not load a model in the node {error.node_type}."
-        case Broke():
+        case NodeExecutionError():
             return "internal", f"ComfyUI failed in the node {error.node_type} ({error.exception_type})."
     return "internal", "an internal error ended the job"
 

@@ -23,7 +23,7 @@ PREVIEW, PREVIEW_WITH_METADATA = 1, 4
 
 
 @dataclass(frozen=True)
-class Heard:
+class ProgressMessage:
     """A text frame's type and data, or a preview."""
 
     type: str
@@ -31,13 +31,13 @@ class Heard:
     picture: bytes = b""
 
 
-class Ear:
+class ProgressSocket:
     def __init__(self, url: str, client_id: str) -> None:
         parts = urlsplit(url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         path = parts.path.rstrip("/") + "/ws"
         self._url = urlunsplit((scheme, parts.netloc, path, urlencode({"clientId": client_id}), ""))
-        self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[ProgressMessage] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._open = threading.Event()
         self._socket: ClientConnection | None = None
@@ -47,7 +47,7 @@ class Ear:
         threading.Thread(target=self._run, name="ear", daemon=True).start()
         self._open.wait(patience_s)
 
-    def next(self, timeout_s: float) -> Heard | None:
+    def next(self, timeout_s: float) -> ProgressMessage | None:
         with contextlib.suppress(queue.Empty):
             return self._heard.get(timeout=max(0.001, timeout_s))
         return None
@@ -76,21 +76,21 @@ class Ear:
                     return
 
 
-def _text(frame: str) -> Heard | None:
+def _text(frame: str) -> ProgressMessage | None:
     try:
         message = json.loads(frame)
-        return Heard(str(message["type"]), dict(message["data"]))
+        return ProgressMessage(str(message["type"]), dict(message["data"]))
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _binary(frame: bytes) -> Heard | None:
+def _binary(frame: bytes) -> ProgressMessage | None:
     if len(frame) < 8:
         return None
     event, number = struct.unpack(">II", frame[:8])
     if event == PREVIEW:
-        return Heard("preview", {}, frame[8:])
+        return ProgressMessage("preview", {}, frame[8:])
     if event == PREVIEW_WITH_METADATA and 8 + number <= len(frame):
         metadata = _text(f'{{"type": "preview", "data": {frame[8 : 8 + number].decode(errors="replace")}}}')
-        return Heard("preview", metadata.data if metadata else {}, frame[8 + number :])
+        return ProgressMessage("preview", metadata.data if metadata else {}, frame[8 + number :])
     return None

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpu_runner.comfyui.client import ComfyClient, NotThere, Rejected, Silent
+from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
 from gpu_runner.protocol.workflows.graph_builder import Graph
 
-from .progress_socket import Ear, Heard
+from .progress_socket import ProgressMessage, ProgressSocket
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ POLL_S = 1.0
 OnProgress = Callable[[int, bytes | None], None]
 
 
-class Lost(Exception):
+class PromptLost(Exception):
     """The server forgot the prompt, or is silent: the job belongs back into the queue."""
 
 
@@ -31,7 +31,7 @@ class NotQueued(Exception):
     """It could not even be asked."""
 
 
-class Broke(Exception):
+class NodeExecutionError(Exception):
     """A node failed. Only what is fit for the client's eyes is kept of what it said."""
 
     def __init__(self, node_type: str, exception_type: str, out_of_memory: bool) -> None:
@@ -51,7 +51,7 @@ class Outcome:
 @dataclass
 class PromptRun:
     client: ComfyClient
-    ear: Ear
+    ear: ProgressSocket
     graph: Graph
     prompt_id: str
     client_id: str
@@ -88,10 +88,10 @@ class PromptRun:
             try:
                 self.client.queue(self.graph, self.prompt_id, self.client_id)
                 return
-            except NotThere as error:
+            except ServerUnreachable as error:
                 if time.monotonic() >= give_up:
                     raise NotQueued(str(error)) from error
-            except Silent as error:
+            except ServerTimeout as error:
                 if self._is_known(give_up):
                     return
                 if time.monotonic() >= give_up:
@@ -104,14 +104,14 @@ class PromptRun:
         while True:
             try:
                 return self.client.holds(self.prompt_id) or self.client.outcome(self.prompt_id) is not None
-            except (Silent, Rejected) as error:
+            except (ServerTimeout, Rejected) as error:
                 if time.monotonic() >= give_up:
-                    raise Lost("ComfyUI stopped answering") from error
+                    raise PromptLost("ComfyUI stopped answering") from error
                 time.sleep(min(POLL_S, self.patience_s / 4))
 
     # Watching ----------------------------------------------------------------------------------------------------
 
-    def _take(self, heard: Heard) -> bool:
+    def _take(self, heard: ProgressMessage) -> bool:
         """True for the frame that ends a prompt."""
         if heard.data.get("prompt_id", self.prompt_id) != self.prompt_id:
             return False
@@ -141,9 +141,9 @@ class PromptRun:
                 self._absent += known is None
             else:
                 self._absent = 0
-        except (Silent, Rejected) as error:
+        except (ServerTimeout, Rejected) as error:
             if time.monotonic() - self._answered_at > self.patience_s:
-                raise Lost("ComfyUI stopped answering") from error
+                raise PromptLost("ComfyUI stopped answering") from error
             return None
         self._answered_at = time.monotonic()
         if known is not None:
@@ -151,7 +151,7 @@ class PromptRun:
         if self._absent > 1:
             if self._asked_to_stop_at:  # deleted while it waited: that leaves no trace
                 raise Cancelled
-            raise Lost("ComfyUI restarted and forgot the prompt")
+            raise PromptLost("ComfyUI restarted and forgot the prompt")
         return None
 
     def _outcome(self, known: dict[str, Any]) -> Outcome:
@@ -175,7 +175,7 @@ class PromptRun:
         try:
             self.client.remove(self.prompt_id)
             self.client.interrupt(self.prompt_id)
-        except (Silent, Rejected) as error:
+        except (ServerTimeout, Rejected) as error:
             log.warning("prompt %s could not be cancelled yet: %s", self.prompt_id, error)
 
 
@@ -186,7 +186,7 @@ def _failure(messages: list[Any]) -> Exception:
     said = str(data.get("exception_message", ""))
     exception_type = str(data.get("exception_type", "an unknown error"))
     out_of_memory = "OutOfMemory" in exception_type or "out of memory" in said.lower()
-    return Broke(str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory)
+    return NodeExecutionError(str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory)
 
 
 def _seconds(messages: list[Any]) -> float:

@@ -19,20 +19,20 @@ import torch
 
 from gpu_runner import logs
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture
-from gpu_runner.imaging.nsfw import Unfit
+from gpu_runner.imaging.images import InvalidImage
+from gpu_runner.imaging.nsfw import NsfwDetected
 from gpu_runner.models import devices
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
-from gpu_runner.networks.diffusion.guidance import Apart
+from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.lru_cache import Recent
-from gpu_runner.networks.operations import Aside, DenoiseAsk
-from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
-from gpu_runner.protocol.errors import BadOrder, ModelUnavailable, NotANumber
+from gpu_runner.networks.lru_cache import LruCache
+from gpu_runner.networks.operations import Denoise, OffloadedWork
+from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
+from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
-from gpu_runner.tasks.generation import Drawn
+from gpu_runner.tasks.generation import RawOutput
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
 from . import cpu_threads, gc_tuning
@@ -61,7 +61,7 @@ class Engine:
         self.steps_total = self.calls_total = self.rows_total = 0
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
-        self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
+        self._projections: LruCache[str, Projection] = LruCache(PROJECTIONS_KEPT)
         self._collections = gc_tuning.FullCollections()
         self._turn = 0
         self._steps_are_due = False
@@ -91,7 +91,7 @@ class Engine:
     def jobs(self) -> tuple[str, ...]:
         return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
 
-    def submit(self, order: RunOrder, on_event: OnEvent) -> Run:
+    def submit(self, order: RunRequest, on_event: OnEvent) -> Run:
         """An earlier order of the same job is discarded: its worker is gone if the job was claimed again."""
         run = Run(order, on_event)
         with logs.about(order.job_id):
@@ -194,7 +194,7 @@ class Engine:
         self._turn += 1
         group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
         if group:
-            self._steps_are_due = not isinstance(group[0].ask, DenoiseAsk)
+            self._steps_are_due = not isinstance(group[0].ask, Denoise)
             self._serve(group)
 
     def _drop_the_closed(self) -> None:
@@ -239,7 +239,7 @@ class Engine:
         began = time.perf_counter()
         answers = batched_calls.answer(asks)
         devices.synchronize(self.device)
-        if isinstance(asks[0], DenoiseAsk):
+        if isinstance(asks[0], Denoise):
             self.calls_total += 1
             self.rows_total += len(asks)
         second_per_share = (time.perf_counter() - began) / sum(map(batched_calls.share, asks))
@@ -281,12 +281,12 @@ class Engine:
             self._pictures.remove(picture)
             self._picture_drawn(picture, end.value)
             return
-        if isinstance(ask, Aside):
+        if isinstance(ask, OffloadedWork):
             self._step_aside(picture, ask)
         else:
             picture.ask, picture.since = ask, self._turn
 
-    def _step_aside(self, picture: Picture, aside: Aside) -> None:
+    def _step_aside(self, picture: Picture, aside: OffloadedWork) -> None:
         """The others go on meanwhile."""
         self._pictures.remove(picture)
         working = self._helpers.submit(aside.work)
@@ -299,9 +299,9 @@ class Engine:
         with self._blaming(picture.run):
             self._advance(picture, working.result())
 
-    def _report(self, run: Run, model: Any, answer: torch.Tensor | Apart) -> None:
+    def _report(self, run: Run, model: Any, answer: torch.Tensor | GuidedAndUnguided) -> None:
         with self._blaming(run):
-            estimate = answer.denoised if isinstance(answer, Apart) else answer
+            estimate = answer.denoised if isinstance(answer, GuidedAndUnguided) else answer
             run.report_progress(self._preview(model, estimate) if run.preview_is_due else None)
 
     def _preview(self, checkpoint: LoadedCheckpoint, estimate: torch.Tensor) -> bytes:
@@ -311,7 +311,7 @@ class Engine:
             self._projections.put(checkpoint.vae_key, projection)
         return images.preview(projection.colours(estimate))
 
-    def _picture_drawn(self, picture: Picture, drawn: Drawn) -> None:
+    def _picture_drawn(self, picture: Picture, drawn: RawOutput) -> None:
         """The file is written beside the engine's thread; the next batch need not wait for it."""
         run = picture.run
         run.count_drawn(picture)
@@ -349,13 +349,13 @@ class Engine:
 
 def explain(error: Exception) -> tuple[ErrorCode, str]:
     """What a client may know of an error; the rest is for the log."""
-    if isinstance(error, BadOrder | BadPicture):
+    if isinstance(error, InvalidRequest | InvalidImage):
         return "bad_request", str(error)
     if isinstance(error, ModelUnavailable):
         return "model_unavailable", str(error)
-    if isinstance(error, Unfit):
+    if isinstance(error, NsfwDetected):
         return "nsfw", "a picture was found unfit to be shown"
-    if isinstance(error, NotANumber):
+    if isinstance(error, NonFiniteOutput):
         return "internal", str(error)
     if devices.is_out_of_memory(error):
         return "out_of_memory", "the picture does not fit in the device's memory"
@@ -363,4 +363,4 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
 
 
 def _steps(picture: Picture) -> bool:
-    return isinstance(picture.ask, DenoiseAsk)
+    return isinstance(picture.ask, Denoise)

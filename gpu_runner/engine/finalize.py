@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import Check, Verdict
-from gpu_runner.tasks.generation import Drawn
+from gpu_runner.tasks.generation import RawOutput
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Finished:
     verdict: Verdict | None  # None: nobody looked
 
 
-def finish(drawn: Drawn, check: Check | None) -> Finished:
+def finish(drawn: RawOutput, check: Check | None) -> Finished:
     """Raises nsfw.Unfit."""
     picture = drawn.picture()
     picture, verdict = check.pass_on(picture) if check else (picture, None)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpu_runner import logs
-from gpu_runner.networks.operations import Ask
-from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunOrder
-from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.networks.operations import Operation
+from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunRequest
+from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Task
 from gpu_runner.tasks.preparation.prepare import Prepared
 
@@ -31,7 +31,7 @@ class Picture:
     index: int
     task: Task
     since: int  # the engine's turn in which it asked
-    ask: Ask = field(init=False)
+    ask: Operation = field(init=False)
     steps: int = 0
 
 
@@ -41,7 +41,7 @@ class Batch:
 
     number: int
     indices: range
-    brake: Brake = field(default_factory=Brake)
+    brake: StopFlag = field(default_factory=StopFlag)
     steps: dict[int, int] = field(default_factory=dict)  # of each picture, by its index
     drawn: int = 0
     previewed: int = 0  # the step that the last preview showed
@@ -60,7 +60,7 @@ class Run:
 
     prepared: Prepared  # set once, before the first batch
 
-    def __init__(self, order: RunOrder, on_event: OnEvent) -> None:
+    def __init__(self, order: RunRequest, on_event: OnEvent) -> None:
         self.order = order
         self.closed = False
         self.batch: Batch | None = None

@@ -23,7 +23,7 @@ ResizeMode = Literal["stretch", "crop", "fill"]
 Size = tuple[int, int]  # width, height
 
 
-class BadPicture(ValueError):
+class InvalidImage(ValueError):
     """The message is fit for the client's eyes."""
 
 
@@ -37,14 +37,14 @@ def open_picture(data: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise BadPicture(
+                raise InvalidImage(
                     f"a picture has {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}"
                 )
             return _plain(ImageOps.exif_transpose(picture))
-    except BadPicture:
+    except InvalidImage:
         raise
     except Exception as error:  # decoders raise anything on broken files
-        raise BadPicture(f"a picture cannot be read; accepted are {', '.join(FORMATS)}") from error
+        raise InvalidImage(f"a picture cannot be read; accepted are {', '.join(FORMATS)}") from error
 
 
 def _plain(picture: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gpu_runner.networks.onnx_model import Array, OnnxModel
 
-from .images import BadPicture
+from .images import InvalidImage
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CENTRED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
@@ -25,7 +25,7 @@ def matte(model: OnnxModel, picture: Image.Image) -> Image.Image:
     answer = _as_shares(model.run(_input(model, picture, side))[0, 0])
     low, high = float(answer.min()), float(answer.max())
     if high - low < FAINTEST:
-        raise BadPicture("the matting model found no subject in the picture")
+        raise InvalidImage("the matting model found no subject in the picture")
     levels = ((answer - low) / (high - low) * 255).round().astype(np.uint8)
     return Image.fromarray(levels).resize(picture.size, Image.Resampling.LANCZOS)
 

@@ -25,7 +25,7 @@ UNFIT_CLASSES = (
 THRESHOLDS = {"open_nsfw": 0.8, "nudenet": 0.45}
 
 
-class Unfit(Exception):
+class NsfwDetected(Exception):
     """The picture may not be given to anybody."""
 
 
@@ -59,7 +59,7 @@ def treat(picture: Image.Image, policy: NsfwPolicy) -> Image.Image:
     """What the policy makes of an unfit picture."""
     match policy:
         case "refuse":
-            raise Unfit
+            raise NsfwDetected
         case "blank":
             return Image.new(picture.mode, picture.size)
         case "blur":

@@ -34,7 +34,7 @@ def locate(root: Path, file: ModelFile) -> Path:
     return path
 
 
-class HashBook:
+class FileHashCache:
     """Hashes of files, computed once for each state of a file."""
 
     def __init__(self) -> None:

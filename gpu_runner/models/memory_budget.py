@@ -13,20 +13,20 @@ from gpu_runner.protocol import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class CacheEntry:
     value: Any
     size_bytes: int  # of its own: what it shares with its base is counted there
     base: str = ""  # the key of what it shares memory with
     file: LoadedModel | None = None  # where it comes from; a variation comes from no file
 
 
-class Shelf:
+class MemoryCache:
     """An item that alone exceeds the budget is still taken, by itself."""
 
     def __init__(self, budget_bytes: int, after_eviction: Callable[[], None] = lambda: None) -> None:
         self._budget = budget_bytes
         self._after_eviction = after_eviction
-        self._items: OrderedDict[str, Item] = OrderedDict()
+        self._items: OrderedDict[str, CacheEntry] = OrderedDict()
         self._promised = 0
         self._lock = Lock()
 
@@ -55,7 +55,7 @@ class Shelf:
             with self._lock:
                 self._promised -= needed
 
-    def put(self, key: str, item: Item) -> None:
+    def put(self, key: str, item: CacheEntry) -> None:
         """What was made of something that has left meanwhile is not kept: nobody would count what they share."""
         with self._lock:
             if not item.base or item.base in self._items:

@@ -9,15 +9,15 @@ from pathlib import Path
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import ModelFile
 
-from .files import HashBook, locate
+from .files import FileHashCache, locate
 
 MOST_HELD = 4
 
 
-class OnnxShelf:
+class OnnxStore:
     """The models in use; of more than a few, the one that rested longest goes."""
 
-    def __init__(self, root: Path, hashes: HashBook) -> None:
+    def __init__(self, root: Path, hashes: FileHashCache) -> None:
         self._root = root
         self._hashes = hashes
         self._held: OrderedDict[str, OnnxModel] = OrderedDict()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.protocol import RunOrder
+from gpu_runner.protocol import RunRequest
 
 from .store import ModelStore
-from .variant import Variation
+from .variant import Variant
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Models:
     hires: LoadedCheckpoint | None = None  # of the second pass; None without one
 
     @classmethod
-    def of(cls, store: ModelStore, order: RunOrder) -> Models:
+    def of(cls, store: ModelStore, order: RunRequest) -> Models:
         """Raises ModelUnavailable."""
-        variation = Variation.of(order, order.request.loras)
+        variation = Variant.of(order, order.request.loras)
         checkpoint = store.get(order.checkpoint, variation)
         return cls(checkpoint, _refiner(store, order, variation, checkpoint), _hires(store, order))
 
 
 def _refiner(
-    store: ModelStore, order: RunOrder, variation: Variation, checkpoint: LoadedCheckpoint
+    store: ModelStore, order: RunRequest, variation: Variant, checkpoint: LoadedCheckpoint
 ) -> LoadedCheckpoint | None:
     """LoRAs and embeddings of the checkpoint go with it where its architecture is the same."""
     if order.request.refiner is None or order.request.refiner.switch_at == 1:
@@ -37,9 +37,9 @@ def _refiner(
     return store.get(file, variation)
 
 
-def _hires(store: ModelStore, order: RunOrder) -> LoadedCheckpoint | None:
+def _hires(store: ModelStore, order: RunRequest) -> LoadedCheckpoint | None:
     request, hires = order.request, order.request.hires
     if hires is None:
         return None
     file = order.file("checkpoint", hires.checkpoint) if hires.checkpoint else order.checkpoint
-    return store.get(file, Variation.of(order, request.loras if hires.loras is None else hires.loras))
+    return store.get(file, Variant.of(order, request.loras if hires.loras is None else hires.loras))

@@ -22,15 +22,15 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import LoadedModel, ModelFile
 
 from . import devices
-from .files import HashBook, locate, open_tensors
+from .files import FileHashCache, locate, open_tensors
 from .loaders.checkpoint import expected_size, key_of, load_checkpoint
 from .loaders.controlnet import load_controlnet
 from .loaders.face_restorer import load_face_restorer
 from .loaders.upscaler import load_upscaler
-from .memory_budget import Item, Shelf
-from .onnx_store import OnnxShelf
-from .variant import PLAIN, Variation, vae_key
-from .variant_builder import Varying
+from .memory_budget import CacheEntry, MemoryCache
+from .onnx_store import OnnxStore
+from .variant import PLAIN, Variant, vae_key
+from .variant_builder import VariantBuilder
 
 
 class ModelStore:
@@ -50,21 +50,21 @@ class ModelStore:
         self._root = root
         self._device = torch.device(device)
         self._dtype = dtype
-        self._hashes = HashBook()
-        self.onnx = OnnxShelf(root, self._hashes)
+        self._hashes = FileHashCache()
+        self.onnx = OnnxStore(root, self._hashes)
         after_eviction = partial(devices.release_cache, self._device)
-        self._shelf = Shelf(budget_bytes, after_eviction)
-        self._ram = Shelf(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._shelf
+        self._shelf = MemoryCache(budget_bytes, after_eviction)
+        self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._shelf
         self._loading = Lock()  # one load at a time: two at once would make each other slow
         self.loads_total = 0
         self._varying = Lock()  # of what is loaded: need not wait for a load
 
-    def get(self, file: ModelFile, variation: Variation = PLAIN) -> LoadedCheckpoint:
+    def get(self, file: ModelFile, variation: Variant = PLAIN) -> LoadedCheckpoint:
         """Raises ModelUnavailable. The same for the same variation, as long as it is in memory."""
         base = self.checkpoint(file)
         if variation == PLAIN:
             return base
-        return Varying(self, base, variation).made()
+        return VariantBuilder(self, base, variation).made()
 
     def checkpoint(self, file: ModelFile) -> LoadedCheckpoint:
         if self._ram is self._shelf:
@@ -73,59 +73,59 @@ class ModelStore:
         return found if found is not None else self._brought(file)
 
     def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             vae = load_vae(tensors, file.path, self._device, dtype)
-            return Item(vae, size_bytes(vae), file=_described(file, size_bytes(vae)))
+            return CacheEntry(vae, size_bytes(vae), file=_described(file, size_bytes(vae)))
 
         return self._from_file(self._shelf, vae_key(file, dtype), file, load)
 
     def controlnet(self, file: ModelFile) -> LoadedControlNet:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             net = load_controlnet(tensors, file.path, file.sha256, self._device, self._dtype)
-            return Item(net, net.size_bytes, file=_described(file, net.size_bytes))
+            return CacheEntry(net, net.size_bytes, file=_described(file, net.size_bytes))
 
         found: LoadedControlNet = self._from_file(self._shelf, f"controlnet:{file.sha256}", file, load)
         return found
 
     def preprocessor(self, file: ModelFile, module: str) -> nn.Module:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             network = network_registry.load(module, tensors, file.path).to(self._device)
-            return Item(network, size_bytes(network), file=_described(file, size_bytes(network)))
+            return CacheEntry(network, size_bytes(network), file=_described(file, size_bytes(network)))
 
         found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load, torch.float32)
         return found
 
     def lora(self, file: ModelFile) -> Lora:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             lora = read_lora(tensors, file.path)
-            return Item(lora, lora.size_bytes)
+            return CacheEntry(lora, lora.size_bytes)
 
         return self._from_file(self._ram, f"lora:{file.sha256}", file, load)
 
     def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]:
         """Of an embedding, for text encoders of these widths."""
 
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             vectors = read_vectors(tensors, file.path, widths)
-            return Item(vectors, sum(tensor.numel() * tensor.element_size() for tensor in vectors))
+            return CacheEntry(vectors, sum(tensor.numel() * tensor.element_size() for tensor in vectors))
 
         return self._from_file(self._ram, f"embedding:{file.sha256} {widths}", file, load)
 
     def upscaler(self, file: ModelFile) -> LoadedUpscaler:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             upscaler = load_upscaler(tensors, file.path, file.sha256, self._device, self._dtype)
-            return Item(upscaler, upscaler.size_bytes, file=_described(file, upscaler.size_bytes))
+            return CacheEntry(upscaler, upscaler.size_bytes, file=_described(file, upscaler.size_bytes))
 
         return self._from_file(self._shelf, f"upscaler:{file.sha256}", file, load)
 
     def face_restorer(self, file: ModelFile) -> LoadedFaceRestorer:
-        def load(tensors: TensorFile) -> Item:
+        def load(tensors: TensorFile) -> CacheEntry:
             restorer = load_face_restorer(tensors, file.path, file.sha256, self._device)
-            return Item(restorer, restorer.size_bytes, file=_described(file, restorer.size_bytes))
+            return CacheEntry(restorer, restorer.size_bytes, file=_described(file, restorer.size_bytes))
 
         return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load, torch.float32)
 
-    def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any:
+    def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
         """A part of a variation; ``base`` is the key of the model that it shares memory with."""
         found = self._shelf.find(key)
         if found is not None:
@@ -156,25 +156,25 @@ class ModelStore:
             if found is not None:
                 return found
 
-            def move() -> Item:
+            def move() -> CacheEntry:
                 described = _described(file, master.size_bytes)
-                return Item(master.moved(self._device), master.size_bytes, file=described)
+                return CacheEntry(master.moved(self._device), master.size_bytes, file=described)
 
             return self._made(self._shelf, key, master.size_bytes, move)
 
-    def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], Item]:
-        def load(tensors: TensorFile) -> Item:
+    def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], CacheEntry]:
+        def load(tensors: TensorFile) -> CacheEntry:
             checkpoint = load_checkpoint(tensors, file, device, self._dtype)
-            return Item(checkpoint, checkpoint.size_bytes, file=_described(file, checkpoint.size_bytes))
+            return CacheEntry(checkpoint, checkpoint.size_bytes, file=_described(file, checkpoint.size_bytes))
 
         return load
 
     def _from_file(
         self,
-        shelf: Shelf,
+        shelf: MemoryCache,
         key: str,
         file: ModelFile,
-        load: Callable[[TensorFile], Item],
+        load: Callable[[TensorFile], CacheEntry],
         dtype: torch.dtype | None = None,
     ) -> Any:
         """``dtype`` is for what is not loaded in the device's own."""
@@ -194,7 +194,7 @@ class ModelStore:
                 self.loads_total += 1
                 return made
 
-    def _made(self, shelf: Shelf, key: str, needed: int, make: Callable[[], Item]) -> Any:
+    def _made(self, shelf: MemoryCache, key: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
         with shelf.room(needed):
             item = make()
             shelf.put(key, item)

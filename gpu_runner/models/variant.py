@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gpu_runner.protocol import ModelFile, RunOrder
+from gpu_runner.protocol import ModelFile, RunRequest
 from gpu_runner.protocol.generation_request import LoraUse
 
 
@@ -21,14 +21,14 @@ class LoraFile:
 
 
 @dataclass(frozen=True)
-class Variation:
+class Variant:
     vae: ModelFile | None = None
     loras: tuple[LoraFile, ...] = ()
     embeddings: tuple[tuple[str, ModelFile], ...] = ()  # the name that the prompts say, and its file
     tiling: bool = False
 
     @classmethod
-    def of(cls, order: RunOrder, loras: tuple[LoraUse, ...]) -> Variation:
+    def of(cls, order: RunRequest, loras: tuple[LoraUse, ...]) -> Variant:
         request = order.request
         return cls(
             vae=order.file("vae", request.vae) if request.vae else None,
@@ -40,7 +40,7 @@ class Variation:
         )
 
 
-PLAIN = Variation()
+PLAIN = Variant()
 
 
 def vae_key(file: ModelFile, dtype: torch.dtype) -> str:

@@ -10,15 +10,15 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from gpu_runner.models.lora.merge import Lora, Share, adapted
+from gpu_runner.models.lora.merge import Lora, LoraWeight, adapted
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.lru_cache import LruCache
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
 
-from .memory_budget import Item
-from .variant import Variation, key_of, vae_key
+from .memory_budget import CacheEntry
+from .variant import Variant, key_of, vae_key
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
@@ -32,23 +32,23 @@ class PartStore(Protocol):
 
     def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]: ...
 
-    def varied(self, key: str, base: str, needed: int, make: Callable[[], Item]) -> Any: ...
+    def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any: ...
 
 
-class Varying:
+class VariantBuilder:
     """Raises ModelUnavailable for what does not fit."""
 
-    def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variation) -> None:
+    def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variant) -> None:
         self._store = store
         self._base = base
         self._variation = variation
-        self._loras: dict[str, list[Share]] = {}
+        self._loras: dict[str, list[LoraWeight]] = {}
         self._changes: dict[str, list[str]] = {}  # what of each part differs, in words
         for use in sorted(variation.loras, key=lambda use: use.file.sha256):
             lora = store.lora(use.file)
             for part in sorted(lora.parts(base)):
                 if weight := use.unet if part == "unet" else use.text_encoder:
-                    self._loras.setdefault(part, []).append(Share(lora, weight, use.rank))
+                    self._loras.setdefault(part, []).append(LoraWeight(lora, weight, use.rank))
                     self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}@{use.rank}")
 
     def made(self) -> LoadedCheckpoint:
@@ -69,14 +69,14 @@ class Varying:
         needed = sum(share.lora.size_bytes for share in self._loras.get(name, ()))
         return self._store.varied(f"{name} {key}", self._base.key, needed, lambda: self._adapted(name))
 
-    def _adapted(self, name: str) -> Item:
+    def _adapted(self, name: str) -> CacheEntry:
         with torch.inference_mode(False), torch.no_grad():
             tensors = adapted(self._base, name, self._loras.get(name, ()))
             module: nn.Module = with_tensors(getattr(self._base, name), tensors)
             if self._variation.tiling and name == "unet":
                 module = tiling(module)
         own = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-        return Item(module, own, base=self._base.key)
+        return CacheEntry(module, own, base=self._base.key)
 
     def _vae(self) -> tuple[str, Any]:
         file = self._variation.vae
@@ -86,7 +86,7 @@ class Varying:
         key = key_of(own, self._tiled())
         if not self._variation.tiling:
             return key, vae
-        return key, self._store.varied(f"vae {key}", own, 0, lambda: Item(tiling(vae), 0, base=own))
+        return key, self._store.varied(f"vae {key}", own, 0, lambda: CacheEntry(tiling(vae), 0, base=own))
 
     def _text(self) -> dict[str, Any]:
         changes = {name: self._changes.get(name, []) for name in TEXT_ENCODERS}
@@ -98,8 +98,8 @@ class Varying:
         encodings = self._store.varied(f"encodings {key}", self._base.key, 0, self._no_encodings)
         return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
 
-    def _no_encodings(self) -> Item:
-        return Item(Recent(self._base.encodings.limit), 0, base=self._base.key)
+    def _no_encodings(self) -> CacheEntry:
+        return CacheEntry(LruCache(self._base.encodings.limit), 0, base=self._base.key)
 
     def _embeddings(self) -> dict[str, Embedding]:
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]

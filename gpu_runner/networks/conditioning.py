@@ -28,7 +28,7 @@ class Embedding:
 
 
 @dataclass(frozen=True)
-class Wording:
+class TextEncodingOptions:
     """How prompts are read. Texts of one wording can be encoded together."""
 
     clip_skip: int = 1

@@ -11,10 +11,10 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.protocol.errors import NotANumber
+from gpu_runner.protocol.errors import NonFiniteOutput
 
-from .conditioning import Conditioning, Embedding, Wording
-from .lru_cache import Recent
+from .conditioning import Conditioning, Embedding, TextEncodingOptions
+from .lru_cache import LruCache
 from .module_copies import moved
 
 TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
@@ -38,8 +38,8 @@ class LoadedCheckpoint:
     size_bytes: int
     text_encoder_2: TextModel | None = None
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
-    encodings: Recent[tuple[Wording, str], Conditioning] = field(
-        default_factory=lambda: Recent(ENCODINGS_KEPT)
+    encodings: LruCache[tuple[TextEncodingOptions, str], Conditioning] = field(
+        default_factory=lambda: LruCache(ENCODINGS_KEPT)
     )
     # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
     unet_key: str = ""
@@ -125,5 +125,5 @@ class LoadedFaceRestorer:
         batch = torch.stack(list(faces)).to(weight.device, weight.dtype)
         restored = self.model(batch, return_rgb=False, randomize_noise=False)[0].float()
         if not torch.isfinite(restored).all():
-            raise NotANumber("the face restorer produced a face that is not made of numbers")
+            raise NonFiniteOutput("the face restorer produced a face that is not made of numbers")
         return list(restored.unbind())

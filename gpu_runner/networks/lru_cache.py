@@ -10,7 +10,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class LruCache(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._entries: OrderedDict[K, V] = OrderedDict()

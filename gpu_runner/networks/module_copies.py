@@ -11,7 +11,7 @@ from torch import Tensor, nn
 M = TypeVar("M", bound=nn.Module)
 
 
-class Twin(Generic[M]):
+class ShallowModuleCopy(Generic[M]):
     """Begins as the same modules in a new one; those on the way to what is changed become its own.
 
     Tables of hooks stay common. A hook is there during a call only, and all calls are on the engine's thread: were its
@@ -46,7 +46,7 @@ def submodule(module: nn.Module, path: str) -> nn.Module:
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     """A twin in which these parameters and buffers, by their full names, are others."""
-    twin = Twin(module)
+    twin = ShallowModuleCopy(module)
     for name, tensor in tensors.items():
         path, _dot, last = name.rpartition(".")
         owner = twin.at(path)
@@ -65,7 +65,7 @@ def moved(module: M, device: torch.device) -> M:
 
 def tiling(module: M) -> M:
     """A twin whose convolutions see the opposite edge beyond each edge: its pictures can be laid side by side."""
-    twin = Twin(module)
+    twin = ShallowModuleCopy(module)
     for name, child in module.named_modules():
         if isinstance(child, nn.Conv2d):
             own = twin.at(name)

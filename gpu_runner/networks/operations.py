@@ -8,24 +8,24 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_runner.networks.diffusion.guidance import Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput
 from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
-from .conditioning import Wording
+from .conditioning import TextEncodingOptions
 from .loaded import LoadedCheckpoint, LoadedControlNet
 
 
 @dataclass(frozen=True, eq=False)
-class TextAsk:
+class EncodeText:
     """Answered with a Conditioning for each of the prompts."""
 
     model: LoadedCheckpoint
     prompts: tuple[str, ...]
-    wording: Wording
+    wording: TextEncodingOptions
 
 
 @dataclass(frozen=True, eq=False)
-class EncodeAsk:
+class EncodeImage:
     """Answered with the latent of (3, height, width) pixels."""
 
     model: LoadedCheckpoint
@@ -33,15 +33,15 @@ class EncodeAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class DenoiseAsk:
+class Denoise:
     """Answered with the denoised estimate; with an Apart where its guidance says so."""
 
     model: LoadedCheckpoint
-    question: Question
+    question: DenoiseInput
 
 
 @dataclass(frozen=True, eq=False)
-class DecodeAsk:
+class DecodeLatent:
     """Answered with (3, height, width) pixels."""
 
     model: LoadedCheckpoint
@@ -49,7 +49,7 @@ class DecodeAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class UpscaleAsk:
+class UpscaleTile:
     """Answered with (3, height, width) pixels, larger by the model's scale."""
 
     model: LoadedUpscaler
@@ -57,7 +57,7 @@ class UpscaleAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class FaceAsk:
+class RestoreFace:
     """Answered with the same face, (3, 512, 512) pixels of its aligned square, restored."""
 
     model: LoadedFaceRestorer
@@ -65,7 +65,7 @@ class FaceAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class HintAsk:
+class EncodeHint:
     """Answered with what a ControlNet reads of (3, height, width) pixels, from 0 to 1."""
 
     model: LoadedControlNet
@@ -73,10 +73,10 @@ class HintAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class Aside:
+class OffloadedWork:
     """No ask of the device: work of more than a moment, done beside the engine's thread, and answered with its result."""
 
     work: Callable[[], Any]
 
 
-Ask = TextAsk | EncodeAsk | DenoiseAsk | DecodeAsk | UpscaleAsk | FaceAsk | HintAsk
+Operation = EncodeText | EncodeImage | Denoise | DecodeLatent | UpscaleTile | RestoreFace | EncodeHint

@@ -7,10 +7,10 @@ from .generation_request import (
     GenerationRequest,
     Hires,
     Inpaint,
-    Message,
     ModelName,
     NsfwPolicy,
     Picture,
+    StrictModel,
     Upscale,
 )
 from .messages import (
@@ -29,7 +29,7 @@ from .messages import (
     ModelFile,
     Progress,
     RunnerStatus,
-    RunOrder,
+    RunRequest,
     WorkflowProblems,
 )
 from .workflows.template import Workflow
@@ -53,14 +53,14 @@ __all__ = [
     "Inpaint",
     "Inventory",
     "LoadedModel",
-    "Message",
     "ModelFile",
     "ModelName",
     "NsfwPolicy",
     "Picture",
     "Progress",
-    "RunOrder",
+    "RunRequest",
     "RunnerStatus",
+    "StrictModel",
     "Upscale",
     "Workflow",
     "WorkflowProblems",

@@ -1,11 +1,11 @@
 """What is wrong with an order."""
 
 
-class BadOrder(ValueError):
+class InvalidRequest(ValueError):
     """The message is fit for the client's eyes."""
 
 
-class NotANumber(ArithmeticError):
+class NonFiniteOutput(ArithmeticError):
     pass
 
 

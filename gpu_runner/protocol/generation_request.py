@@ -31,13 +31,13 @@ NsfwPolicy = Literal["off", "flag", "blur", "blank", "refuse"]  # from the milde
 NSFW_POLICIES: tuple[NsfwPolicy, ...] = get_args(NsfwPolicy)
 
 
-class Message(BaseModel):
+class StrictModel(BaseModel):
     """Frozen and strict about unknown fields: a word that one side does not know must not be dropped in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Picture(Message):
+class Picture(StrictModel):
     """An input picture, named by the SHA-256 of its bytes. The bytes travel beside the request, never in it."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -54,7 +54,7 @@ class ModelName(NamedTuple):
         return f"{self.kind}:{self.name}"
 
 
-class LoraUse(Message):
+class LoraUse(StrictModel):
     """A LoRA and how strongly it acts; 0 not at all, 1 as it was trained."""
 
     name: Name
@@ -63,7 +63,7 @@ class LoraUse(Message):
     rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
 
 
-class Inpaint(Message):
+class Inpaint(StrictModel):
     """Which part of the init image is drawn anew: white in the mask, unless ``invert``."""
 
     mask: Picture
@@ -78,7 +78,7 @@ class Inpaint(Message):
     conditioning_weight: Fraction = 1.0  # of checkpoints made for inpainting
 
 
-class Hires(Message):
+class Hires(StrictModel):
     """A second pass over the upscaled first one."""
 
     width: Side
@@ -96,7 +96,7 @@ class Hires(Message):
     loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MOST_LORAS)  # None: the first pass's
 
 
-class Upscale(Message):
+class Upscale(StrictModel):
     """Enlarging and nothing else: by a factor, or to a size that is covered and, with ``crop``, cut to."""
 
     scale: float = Field(default=2.0, gt=0, le=16, allow_inf_nan=False)
@@ -108,14 +108,14 @@ class Upscale(Message):
     upscaler_2_visibility: Fraction = 0.0  # how much of the second one's picture is laid over the first one's
 
 
-class Refiner(Message):
+class Refiner(StrictModel):
     """Another checkpoint, which takes over at a share of the steps."""
 
     checkpoint: Name
     switch_at: Fraction = 0.8
 
 
-class ControlUnit(Message):
+class ControlUnit(StrictModel):
     """One ControlNet with its picture. Without a model the module alone acts (reference_only), or only shows its map."""
 
     model: Name = ""
@@ -138,7 +138,7 @@ class ControlUnit(Message):
     return_map: bool = True
 
 
-class ScheduleBend(Message):
+class SigmaOverrides(StrictModel):
     """Other ends and other curves than a schedule has by itself, where it has them. 0 leaves it as it is."""
 
     sigma_min: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
@@ -148,13 +148,13 @@ class ScheduleBend(Message):
     beta_beta: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def falls(self) -> ScheduleBend:
+    def falls(self) -> SigmaOverrides:
         if self.sigma_max and self.sigma_max <= max(self.sigma_min, LOWEST_SIGMA_MAX):
             raise ValueError(f"sigma_max must be greater than sigma_min and than {LOWEST_SIGMA_MAX}")
         return self
 
 
-class UniPC(Message):
+class UniPC(StrictModel):
     """How the sampler of that name corrects itself, and where it looks."""
 
     variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
@@ -163,7 +163,7 @@ class UniPC(Message):
     lower_order_final: bool = True
 
 
-class ChangeBackground(Message):
+class ChangeBackground(StrictModel):
     """A new background behind the product that the init image shows. The request's sizes are what is drawn."""
 
     mask: Picture | None = None  # white where the product is, unless ``mask_invert``
@@ -177,14 +177,14 @@ class ChangeBackground(Message):
     output_height: int = Field(default=0, ge=0, le=4096)
 
 
-class CutOut(Message):
+class CutOut(StrictModel):
     """What the init image shows in front, and nothing behind it: transparent, or as a mask."""
 
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False
 
 
-class FaceRestoration(Message):
+class FaceRestoration(StrictModel):
     """The faces of every finished picture, drawn anew by a network that knows nothing but faces."""
 
     model: Name = ""  # a face restorer; empty: the default one
@@ -192,7 +192,7 @@ class FaceRestoration(Message):
     visibility: Fraction = 1.0  # of what it drew, over what was there
 
 
-class Nsfw(Message):
+class Nsfw(StrictModel):
     """What happens to a finished picture that the detector finds unfit to be shown."""
 
     policy: NsfwPolicy = "off"
@@ -205,7 +205,7 @@ class Nsfw(Message):
         return self.policy in ("blur", "blank", "refuse")
 
 
-class Label(Message):
+class Label(StrictModel):
     """Words in a corner of every finished picture. The platform draws them, not the runner."""
 
     text: str = Field(min_length=1, max_length=200)
@@ -213,14 +213,14 @@ class Label(Message):
     opacity: Fraction = 0.3
 
 
-class Mark(Message):
+class Mark(StrictModel):
     """A hidden text of the finished file: a PNG's text chunk."""
 
     key: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,79}$")
     text: str = Field(max_length=8000)
 
 
-class GenerationRequest(Message):
+class GenerationRequest(StrictModel):
     """Seeds are resolved at admission, so that a retry draws the same pictures."""
 
     task: Literal["txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map"] = "txt2img"
@@ -265,7 +265,7 @@ class GenerationRequest(Message):
         default=0.0, ge=0, le=15, allow_inf_nan=False
     )  # below it every second step is unguided
     discard_penultimate: bool = False  # beyond the samplers that always do
-    schedule_bend: ScheduleBend = ScheduleBend()
+    schedule_bend: SigmaOverrides = SigmaOverrides()
     unipc: UniPC = UniPC()
     sgm_noise_multiplier: bool = False  # txt2img starts from a variance of 1 + sigma², not of sigma²
 

@@ -13,14 +13,14 @@ from gpu_runner.protocol.workflows.template import Workflow
 
 from .generation_request import (
     GenerationRequest,
-    Message,
     ModelName,
+    StrictModel,
 )
 
 PROTOCOL_VERSION = 1
 
 
-class ModelFile(Message):
+class ModelFile(StrictModel):
     """A file under MODELS_ROOT. ``path`` is relative, with forward slashes; ``sha256`` is checked before loading.
 
     A runner with files of its own finds them by their names; of what only such a runner has, no hash is known.
@@ -41,7 +41,7 @@ class ModelFile(Message):
         return path
 
 
-class RunOrder(Message):
+class RunRequest(StrictModel):
     """One job for a runner: the request, the files that its names stand for, and the bytes of its input pictures."""
 
     protocol: int = PROTOCOL_VERSION
@@ -53,7 +53,7 @@ class RunOrder(Message):
     workflow: Workflow | None = None  # for runners that draw by such
 
     @model_validator(mode="after")
-    def carries_all_that_the_request_names(self) -> RunOrder:
+    def carries_all_that_the_request_names(self) -> RunRequest:
         if missing := self.request.pictures() - self.inputs.keys():
             raise ValueError(f"inputs lack {min(missing)}")
         # ComfyUI has its own files for preprocessors.
@@ -68,7 +68,7 @@ class RunOrder(Message):
         return self.files[ModelName(kind, name).key]
 
 
-class CancelOrder(Message):
+class CancelOrder(StrictModel):
     """Body of ``POST /jobs/{id}/cancel``; acts between two steps."""
 
     # discard: the job fails with code "cancelled".
@@ -77,14 +77,14 @@ class CancelOrder(Message):
     mode: Literal["discard", "interrupt", "skip"] = "discard"
 
 
-class Accepted(Message):
+class Accepted(StrictModel):
     """The engine holds the job. It may still load a model before the first step."""
 
     type: Literal["accepted"] = "accepted"
     job_id: str
 
 
-class Progress(Message):
+class Progress(StrictModel):
     """Steps done over all pictures of the job; ``steps`` is what will be done in all."""
 
     type: Literal["progress"] = "progress"
@@ -100,7 +100,7 @@ class Progress(Message):
         return min(1.0, self.step / self.steps)
 
 
-class Image(Message):
+class Image(StrictModel):
     """A finished picture, before any metadata is written into it."""
 
     type: Literal["image"] = "image"
@@ -113,7 +113,7 @@ class Image(Message):
     nsfw_score: float | None = None
 
 
-class ControlMap(Message):
+class ControlMap(StrictModel):
     """What a ControlNet is shown; sent before the first step. ``index`` counts the job's maps."""
 
     type: Literal["control_map"] = "control_map"
@@ -121,7 +121,7 @@ class ControlMap(Message):
     data: str  # base64 of a PNG file
 
 
-class Done(Message):
+class Done(StrictModel):
     """The last event of a job that succeeded, or that was interrupted with what it had."""
 
     type: Literal["done"] = "done"
@@ -145,7 +145,7 @@ ErrorCode = Literal[
 ]
 
 
-class Failed(Message):
+class Failed(StrictModel):
     """The last event of a job that did not succeed. ``message`` is fit for the client's eyes."""
 
     type: Literal["failed"] = "failed"
@@ -158,13 +158,13 @@ Event = Annotated[Accepted | Progress | ControlMap | Image | Done | Failed, Fiel
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-class LoadedModel(Message):
+class LoadedModel(StrictModel):
     path: str
     sha256: str
     size_bytes: int  # in the device's memory
 
 
-class RunnerStatus(Message):
+class RunnerStatus(StrictModel):
     """Answer of ``GET /status``."""
 
     protocol: int = PROTOCOL_VERSION
@@ -186,14 +186,14 @@ class RunnerStatus(Message):
     inventory: str = ""  # changes whenever the answer of ``GET /inventory`` does; empty: it has none
 
 
-class Inventory(Message):
+class Inventory(StrictModel):
     """Answer of ``GET /inventory``: what a runner with files of its own has."""
 
     models: tuple[str, ...] = ()  # paths as below MODELS_ROOT: ``checkpoints/a.safetensors``
     nodes: tuple[str, ...] = ()  # the classes that its workflows can use
 
 
-class WorkflowProblems(Message):
+class WorkflowProblems(StrictModel):
     """Answer of ``POST /workflows/check``."""
 
     problems: tuple[str, ...] = ()

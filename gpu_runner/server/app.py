@@ -24,9 +24,9 @@ from gpu_runner.protocol import (
     Event,
     Failed,
     RunnerStatus,
-    RunOrder,
+    RunRequest,
 )
-from gpu_runner.server.backend import Backend, Held
+from gpu_runner.server.backend import Backend, JobHandle
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 READ_AT_ONCE_BYTES = 64 * 1024  # in less time than it takes to hand it to a thread
@@ -35,7 +35,7 @@ NDJSON = "application/x-ndjson"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Door:
+class RunnerApp:
     """The endpoints of one backend."""
 
     def __init__(self, engine: Backend, token: str, slots: int) -> None:
@@ -68,7 +68,7 @@ class Door:
         return guarded
 
     async def generate(self, request: Request) -> Response:
-        order = await read(request, RunOrder)
+        order = await read(request, RunRequest)
         if order.protocol != PROTOCOL_VERSION:
             raise HTTPException(422, f"this runner speaks protocol {PROTOCOL_VERSION}, not {order.protocol}")
         others = [job_id for job_id in self.engine.jobs() if job_id != order.job_id]
@@ -129,7 +129,7 @@ def _version() -> str:
         return "source"
 
 
-async def _stream(run: Held, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
+async def _stream(run: JobHandle, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
     """When the worker hangs up in mid-stream, it is gone, and its job will be given to another."""
     try:
         event: Event | None = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from gpu_runner.protocol import Event, RunOrder
+from gpu_runner.protocol import Event, RunRequest
 
 from .status_report import Report
 
 OnEvent = Callable[[Event], None]
 
 
-class Held(Protocol):
+class JobHandle(Protocol):
     """A job in the backend's hands."""
 
     def discard(self) -> None: ...
@@ -26,7 +26,7 @@ class Backend(Protocol):
 
     def jobs(self) -> tuple[str, ...]: ...
 
-    def submit(self, order: RunOrder, on_event: OnEvent) -> Held: ...
+    def submit(self, order: RunRequest, on_event: OnEvent) -> JobHandle: ...
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool: ...
 

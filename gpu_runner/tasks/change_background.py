@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.imaging import images, masks
-from gpu_runner.imaging.images import BadPicture, ResizeMode, Size
+from gpu_runner.imaging.images import InvalidImage, ResizeMode, Size
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
 
@@ -22,7 +22,7 @@ HALF = 128
 
 
 @dataclass(frozen=True)
-class Product:
+class Foreground:
     """A picture, and where in it the product is: white in the mask, which has the picture's size."""
 
     picture: Image.Image
@@ -45,22 +45,22 @@ def cut_out(
     part: ChangeBackground,
     background: str,
     matting: OnnxModel | None,
-) -> Product:
+) -> Foreground:
     """From the client's files. Without a mask, a matting model or the picture's transparency tells what the product is."""
     flat = images.flatten(picture, background)
     if mask is not None:
         said = masks.said_by(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
-        return Product(flat, ImageOps.invert(said) if part.mask_invert else said)
+        return Foreground(flat, ImageOps.invert(said) if part.mask_invert else said)
     if matting is not None:
         from gpu_runner.imaging.matting import matte  # it stands on torch, and not every runner has that
 
-        return Product(flat, matte(matting, flat))
+        return Foreground(flat, matte(matting, flat))
     if picture.mode != "RGBA":
-        raise BadPicture("without a mask or matting, the product's picture must be transparent around it")
-    return Product(flat, picture.getchannel("A"))
+        raise InvalidImage("without a mask or matting, the product's picture must be transparent around it")
+    return Foreground(flat, picture.getchannel("A"))
 
 
-def canvas(request: GenerationRequest, part: ChangeBackground, product: Product) -> Canvas:
+def canvas(request: GenerationRequest, part: ChangeBackground, product: Foreground) -> Canvas:
     """What the background is drawn upon, and how the product gets back into it."""
     placed = _placed(product, _output_size(request, part), request.resize_mode)
     rim = expanded(placed.mask, part.mask_expansion)
@@ -86,21 +86,21 @@ def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:
     return part.output_width or request.width, part.output_height or request.height
 
 
-def _placed(product: Product, size: Size, mode: str) -> Product:
+def _placed(product: Foreground, size: Size, mode: str) -> Foreground:
     """In a frame of this size. Where the frame is larger than the picture there is only background."""
     if mode == "fill":
         inner = ImageOps.contain(product.picture, size, Image.Resampling.LANCZOS).size
         mask = Image.new("L", size)
         corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         mask.paste(product.mask.resize(inner, Image.Resampling.LANCZOS), corner)
-        return Product(images.resize(product.picture, *size, "fill"), mask)
+        return Foreground(images.resize(product.picture, *size, "fill"), mask)
     kind: ResizeMode = "crop" if mode == "crop" else "stretch"
-    return Product(images.resize(product.picture, *size, kind), images.resize(product.mask, *size, kind))
+    return Foreground(images.resize(product.picture, *size, kind), images.resize(product.mask, *size, kind))
 
 
 def _must_leave_both(mask: Image.Image) -> None:
     darkest, brightest = mask.getextrema()
     if brightest == 0:
-        raise BadPicture("the mask leaves nothing of the picture, or shrinks it to nothing")
+        raise InvalidImage("the mask leaves nothing of the picture, or shrinks it to nothing")
     if darkest == 255:
-        raise BadPicture("the mask leaves nothing to draw")
+        raise InvalidImage("the mask leaves nothing to draw")

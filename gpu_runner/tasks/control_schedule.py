@@ -9,11 +9,11 @@ from torch import Tensor, from_numpy
 from torch.nn import functional
 
 from gpu_runner.controlnet.units import Unit
-from gpu_runner.networks.diffusion.controlnet import Push
+from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
-from gpu_runner.networks.operations import Ask, EncodeAsk, HintAsk
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.networks.operations import EncodeHint, EncodeImage, Operation
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
 
@@ -22,10 +22,10 @@ OTHER_NOISE = 0x5EED  # a reference under the picture's own noise would be taken
 
 
 @dataclass(frozen=True, eq=False)
-class Steering:
+class ControlSchedule:
     """What acts, and the window of the walk in which it does, as shares of the steps."""
 
-    acts_by: Push | Reference
+    acts_by: ControlNetInput | Reference
     start: float
     end: float
 
@@ -33,37 +33,43 @@ class Steering:
         return self.start <= share <= self.end
 
 
-def acting_at(steerings: Iterable[Steering], share: float) -> tuple[tuple[Push, ...], Reference | None]:
+def acting_at(
+    steerings: Iterable[ControlSchedule], share: float
+) -> tuple[tuple[ControlNetInput, ...], Reference | None]:
     """Of several references the last one acts."""
     acting = [steering.acts_by for steering in steerings if steering.acts(share)]
     references = [one for one in acting if isinstance(one, Reference)]
-    return tuple(one for one in acting if isinstance(one, Push)), references[-1] if references else None
+    return tuple(one for one in acting if isinstance(one, ControlNetInput)), references[
+        -1
+    ] if references else None
 
 
-def steer(
+def schedule_controls(
     units: Iterable[Unit], checkpoint: LoadedCheckpoint, seed: int
-) -> Generator[Ask, Tensor, tuple[Steering, ...]]:
+) -> Generator[Operation, Tensor, tuple[ControlSchedule, ...]]:
     """The steering of a pass. A unit with neither a model nor a reference only shows its map."""
     steerings = []
     for unit in units:
         if unit.acts:
             acts_by = yield from _acting(unit, checkpoint, seed)
             if acts_by is not None:
-                steerings.append(Steering(acts_by, unit.asked.guidance_start, unit.asked.guidance_end))
+                steerings.append(ControlSchedule(acts_by, unit.asked.guidance_start, unit.asked.guidance_end))
     return tuple(steerings)
 
 
 def _acting(
     unit: Unit, checkpoint: LoadedCheckpoint, seed: int
-) -> Generator[Ask, Tensor, Push | Reference | None]:
+) -> Generator[Operation, Tensor, ControlNetInput | Reference | None]:
     if unit.module.name.startswith("reference"):
-        latent = yield EncodeAsk(checkpoint, unit.pixels)
+        latent = yield EncodeImage(checkpoint, unit.pixels)
         return _reference(unit, latent, seed)
     if unit.model is None:
         return None
-    hint = yield HintAsk(unit.model, unit.hint)
+    hint = yield EncodeHint(unit.model, unit.hint)
     both = unit.asked.control_mode != "control"
-    return Push(unit.model, hint, scales(unit, unit.model), _region(unit, hint), unconditioned=both)
+    return ControlNetInput(
+        unit.model, hint, scales(unit, unit.model), _region(unit, hint), unconditioned=both
+    )
 
 
 def _reference(unit: Unit, latent: Tensor, seed: int) -> Reference:
@@ -79,7 +85,7 @@ def scales(unit: Unit, model: LoadedControlNet) -> tuple[float, ...]:
     asked, layers = unit.asked, len(model.net.controlnet_down_blocks) + 1
     if asked.layer_weights:
         if len(asked.layer_weights) != layers:
-            raise BadOrder(f"advanced_weighting of {asked.model} needs {layers} weights")
+            raise InvalidRequest(f"advanced_weighting of {asked.model} needs {layers} weights")
         return tuple(asked.weight * weight for weight in asked.layer_weights)
     if asked.control_mode == "balanced":
         return (asked.weight,) * layers

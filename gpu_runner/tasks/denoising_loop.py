@@ -9,31 +9,31 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_runner.networks.diffusion.guidance import Apart, Guidance, Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance, GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.operations import Ask, DenoiseAsk
+from gpu_runner.networks.operations import Denoise, Operation
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import evaluations, sigmas_of
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
 
-from .control_schedule import Steering, acting_at
-from .guidance_schedule import Direction
-from .inpainting import Keeping
+from .control_schedule import ControlSchedule, acting_at
+from .guidance_schedule import GuidanceSchedule
+from .inpainting import LatentMask
 
-Answer = Tensor | Apart
+Answer = Tensor | GuidedAndUnguided
 CFGPP_SHARE = 12.5  # the scale at which CFG++ is guided by all of the text
 
 
-class Brake:
+class StopFlag:
     """Pulled from outside, it ends the walk at the next estimate, which then is the picture."""
 
     pulled = False
 
 
 @dataclass(frozen=True)
-class Way:
+class SamplingConfig:
     """Sampler, sigmas and size of one walk: what all pictures of a request have in common."""
 
     sampler: str
@@ -47,7 +47,7 @@ class Way:
     sgm_noise_multiplier: bool = False
 
     @classmethod
-    def of(cls, request: GenerationRequest, levels: NoiseLevels) -> Way:
+    def of(cls, request: GenerationRequest, levels: NoiseLevels) -> SamplingConfig:
         levels = levels.of_sampler(request.sampler)
         return cls(
             sampler=request.sampler,
@@ -93,34 +93,38 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Script:
+class DenoiseContext:
     """Who estimates, and what it is told at each call, counted from 0."""
 
     model: LoadedCheckpoint
-    direction: Direction
-    keeping: Keeping | None = None
+    direction: GuidanceSchedule
+    keeping: LatentMask | None = None
     extra: Tensor | None = None  # what checkpoints made for inpainting are shown beside x
-    steerings: tuple[Steering, ...] = ()
+    steerings: tuple[ControlSchedule, ...] = ()
 
-    def ask(self, way: Way, x: Tensor, sigma: float, call: int) -> DenoiseAsk:
+    def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         """Samplers that walk their own timesteps see the original in the question, the others in the answer."""
         if self.keeping is not None and way.variance_preserving:
             x = self.keeping.blend_noisy(x, sigma)
         timestep = way.levels.timestep_at(sigma)
         guidance = way.guided(self.direction.at(call), sigma, call)
         acting = acting_at(self.steerings, min(call, way.steps - 1) / way.steps)
-        return DenoiseAsk(self.model, Question(x, sigma, timestep, guidance, self.extra, *acting))
+        return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *acting))
 
-    def settled(self, way: Way, answer: Answer) -> Answer:
+    def settled(self, way: SamplingConfig, answer: Answer) -> Answer:
         """What the sampler is told of the answer."""
-        if self.keeping is None or isinstance(answer, Apart) or way.variance_preserving:
+        if self.keeping is None or isinstance(answer, GuidedAndUnguided) or way.variance_preserving:
             return answer
         return self.keeping.blend(answer)
 
 
-def walk(
-    way: Way, script: Script | Handover, x: Tensor, noise: NoiseStream, brake: Brake
-) -> Generator[Ask, Any, Tensor]:
+def run_denoising_loop(
+    way: SamplingConfig,
+    script: DenoiseContext | RefinerSwitch,
+    x: Tensor,
+    noise: NoiseStream,
+    brake: StopFlag,
+) -> Generator[Operation, Any, Tensor]:
     sampler = SAMPLERS[way.sampler](x, way.sigmas, noise, way.options)
     answer: Answer | None = None
     call = 0
@@ -130,7 +134,7 @@ def walk(
             answer = script.settled(way, (yield script.ask(way, x, sigma, call)))
             call += 1
             if brake.pulled:
-                return answer.denoised if isinstance(answer, Apart) else answer
+                return answer.denoised if isinstance(answer, GuidedAndUnguided) else answer
     except StopIteration as end:
         return end.value / (1 + way.sigmas[-1] ** 2) ** 0.5 if way.variance_preserving else end.value
 
@@ -138,23 +142,23 @@ def walk(
 TRAINING_STEPS = 1000
 
 
-class Handover:
+class RefinerSwitch:
     """The first script's words until ``switch_at`` of the training steps lie behind, then the second's.
 
     A1111 counts so since 1.10: by how noisy the picture still is, not by calls. What has taken over stays, even with
     samplers that go back to more noise.
     """
 
-    def __init__(self, first: Script, second: Script, switch_at: float) -> None:
+    def __init__(self, first: DenoiseContext, second: DenoiseContext, switch_at: float) -> None:
         self._speaking = first
         self._second = second
         self._switch_at = switch_at
 
-    def ask(self, way: Way, x: Tensor, sigma: float, call: int) -> DenoiseAsk:
+    def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         last = TRAINING_STEPS - 1
         if (last - way.levels.timestep_at(sigma)) / TRAINING_STEPS >= self._switch_at:
             self._speaking = self._second
         return self._speaking.ask(way, x, sigma, call)
 
-    def settled(self, way: Way, answer: Answer) -> Answer:
+    def settled(self, way: SamplingConfig, answer: Answer) -> Answer:
         return self._speaking.settled(way, answer)

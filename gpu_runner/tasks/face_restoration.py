@@ -15,7 +15,7 @@ from gpu_runner.imaging.face_alignment import Alignment
 from gpu_runner.imaging.face_detection import find
 from gpu_runner.networks.loaded import LoadedFaceRestorer
 from gpu_runner.networks.onnx_model import OnnxModel
-from gpu_runner.networks.operations import Aside, Ask, FaceAsk
+from gpu_runner.networks.operations import OffloadedWork, Operation, RestoreFace
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class Restoration:
     restorer: LoadedFaceRestorer
     visibility: float
 
-    def patches(self, picture: Image.Image) -> Generator[Ask | Aside, Any, Patches]:
+    def patches(self, picture: Image.Image) -> Generator[Operation | OffloadedWork, Any, Patches]:
         """Every face is cut from the picture as it is, so that neighbours do not see each other restored."""
         found = []
-        for alignment, square in (yield Aside(partial(_squares, self.detector, picture))):
-            restored = yield FaceAsk(self.restorer, square)
+        for alignment, square in (yield OffloadedWork(partial(_squares, self.detector, picture))):
+            restored = yield RestoreFace(self.restorer, square)
             found.append((alignment, restored.cpu()))
         return Patches(tuple(found), self.visibility)
 

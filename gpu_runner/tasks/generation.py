@@ -14,23 +14,29 @@ from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import Controls, Unit, Units
 from gpu_runner.imaging import images
 from gpu_runner.models.request_models import Models
-from gpu_runner.networks.conditioning import Wording
+from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
-from gpu_runner.networks.operations import Aside, Ask, DecodeAsk, EncodeAsk
+from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
-from gpu_runner.protocol.prompt.composition import Words
+from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
 from . import hires, inpainting, tiled_upscaling
-from .control_schedule import Steering, steer
-from .denoising_loop import LATENT_SCALE, Brake, Handover, Script, Way, walk
+from .control_schedule import ControlSchedule, schedule_controls
+from .denoising_loop import (
+    LATENT_SCALE,
+    DenoiseContext,
+    RefinerSwitch,
+    SamplingConfig,
+    StopFlag,
+)
 from .face_restoration import Patches, Restoration
-from .guidance_schedule import Direction, directed, wording_of
+from .guidance_schedule import GuidanceSchedule, directed, wording_of
 from .init_image import Canvas, Source, compose
-from .inpainting import Keeping
+from .inpainting import LatentMask
 
 
 def _as_it_is(picture: Image.Image) -> Image.Image:
@@ -38,13 +44,13 @@ def _as_it_is(picture: Image.Image) -> Image.Image:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class RawOutput:
     """Pixels as the device left them, and what is still to be done to them, beside the engine's thread."""
 
     pixels: Tensor | Image.Image
     finish: Callable[[Image.Image], Image.Image] = _as_it_is
 
-    def off_the_device(self) -> Drawn:
+    def off_the_device(self) -> RawOutput:
         return replace(self, pixels=self.pixels.cpu()) if isinstance(self.pixels, Tensor) else self
 
     def picture(self) -> Image.Image:
@@ -52,7 +58,7 @@ class Drawn:
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Task = Generator[Ask | Aside, Any, Drawn]
+Task = Generator[Operation | OffloadedWork, Any, RawOutput]
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,19 @@ class Pass:
 
     request: GenerationRequest
     model: LoadedCheckpoint
-    way: Way
-    words: Words
-    wording: Wording
+    way: SamplingConfig
+    words: PromptComposition
+    wording: TextEncodingOptions
     refiner: Pass | None = None  # which takes over on the way
     units: Units = ((),)
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
-        way = Way.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
+        way = SamplingConfig.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
         earlier = _calls(before.request) if before else None
-        words = Words.of(request.prompt, request.negative_prompt, _calls(request), first_pass=earlier)
+        words = PromptComposition.of(
+            request.prompt, request.negative_prompt, _calls(request), first_pass=earlier
+        )
         return cls(request, model, way, words, wording_of(request, model))
 
     def refined_by(self, model: LoadedCheckpoint | None) -> Pass:
@@ -79,14 +87,14 @@ class Pass:
             return self
         return replace(self, refiner=replace(self, model=model, wording=wording_of(self.request, model)))
 
-    def direction(self) -> Generator[Ask, Any, Direction]:
+    def direction(self) -> Generator[Operation, Any, GuidanceSchedule]:
         return (yield from directed(self.model, self.words, self.wording, self.request.guidance_scale))
 
     def units_of(self, index: int) -> tuple[Unit, ...]:
         return self.units[index if len(self.units) > 1 else 0]
 
-    def steer(self, index: int) -> Generator[Ask, Any, tuple[Steering, ...]]:
-        return (yield from steer(self.units_of(index), self.model, self.request.seed_of(index)))
+    def schedule_controls(self, index: int) -> Generator[Operation, Any, tuple[ControlSchedule, ...]]:
+        return (yield from schedule_controls(self.units_of(index), self.model, self.request.seed_of(index)))
 
     def noise(self, index: int) -> NoiseStream:
         return NoiseStream.of(self.request, index, self.way.latent_shape, self.model.device)
@@ -136,23 +144,23 @@ class Plan:
         second = replace(self.second, units=controls.second) if self.second else None
         return replace(self, first=replace(self.first, units=controls.first), second=second)
 
-    def begin(self, index: int, brake: Brake) -> Task:
+    def begin(self, index: int, brake: StopFlag) -> Task:
         return draw(self, index, brake)
 
 
-def draw(plan: Plan, index: int, brake: Brake) -> Task:
+def draw(plan: Plan, index: int, brake: StopFlag) -> Task:
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, brake)
     last = plan.first
     if plan.second is not None and not brake.pulled:
         latent = yield from _second_pass(plan, plan.second, latent, index, brake)
         last = plan.second
-    pixels = yield DecodeAsk((last.refiner or last).model, latent)
+    pixels = yield DecodeLatent((last.refiner or last).model, latent)
     if plan.faces is None:
-        return Drawn(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
+        return RawOutput(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
     picture = images.from_tensor(pixels)
     patches = yield from plan.faces.patches(picture)
-    return Drawn(picture, partial(_finish, last.units_of(index), canvas, patches))
+    return RawOutput(picture, partial(_finish, last.units_of(index), canvas, patches))
 
 
 def _finish(
@@ -162,7 +170,7 @@ def _finish(
     return canvas.finish(drawn) if canvas else drawn
 
 
-def _canvas(plan: Plan, index: int) -> Generator[Ask, Any, Canvas | None]:
+def _canvas(plan: Plan, index: int) -> Generator[Operation, Any, Canvas | None]:
     """What img2img begins with; txt2img has none."""
     if len(plan.canvases) == 1:
         return plan.canvases[0]
@@ -174,7 +182,9 @@ def _canvas(plan: Plan, index: int) -> Generator[Ask, Any, Canvas | None]:
     return (yield from compose(plan.request, source, partial(tiled_upscaling.resize, plan.upscaler)))
 
 
-def _first_pass(walked: Pass, canvas: Canvas | None, index: int, brake: Brake) -> Generator[Ask, Any, Tensor]:
+def _first_pass(
+    walked: Pass, canvas: Canvas | None, index: int, brake: StopFlag
+) -> Generator[Operation, Any, Tensor]:
     direction = yield from walked.direction()
     noise = walked.noise(index)
     latent, keeping = None, None
@@ -186,13 +196,13 @@ def _first_pass(walked: Pass, canvas: Canvas | None, index: int, brake: Brake) -
     x = walked.way.start(latent, noise)
     if keeping is not None:
         keeping = keeping.began_at(x, walked.way.sigmas[0])
-    steerings = yield from walked.steer(index)
+    steerings = yield from walked.schedule_controls(index)
     return (yield from _walk(walked, direction, x, noise, brake, canvas, keeping, steerings))
 
 
 def _second_pass(
-    plan: Plan, walked: Pass, latent: Tensor, index: int, brake: Brake
-) -> Generator[Ask, Any, Tensor]:
+    plan: Plan, walked: Pass, latent: Tensor, index: int, brake: StopFlag
+) -> Generator[Operation, Any, Tensor]:
     """Its noise is fresh, from the same seed, at the new size."""
     direction = yield from walked.direction()
     width, height = walked.request.width, walked.request.height
@@ -205,12 +215,12 @@ def _second_pass(
             plan.first.model, walked.model, latent, plan.upscaler, (width, height)
         )
     noise = walked.noise(index)
-    x, steerings = walked.way.start(latent, noise), (yield from walked.steer(index))
+    x, steerings = walked.way.start(latent, noise), (yield from walked.schedule_controls(index))
     return (yield from _walk(walked, direction, x, noise, brake, steerings=steerings))
 
 
-def _encoded(walked: Pass, canvas: Canvas) -> Generator[Ask, Any, Tensor]:
-    latent = yield EncodeAsk(walked.model, canvas.pixels)
+def _encoded(walked: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
+    latent = yield EncodeImage(walked.model, canvas.pixels)
     if tuple(latent.shape[-2:]) != walked.way.latent_shape[-2:]:  # resize mode "latent"
         width, height = walked.request.width, walked.request.height
         mode = latent_mode("Latent")
@@ -221,34 +231,34 @@ def _encoded(walked: Pass, canvas: Canvas) -> Generator[Ask, Any, Tensor]:
 
 def _walk(
     walked: Pass,
-    direction: Direction,
+    direction: GuidanceSchedule,
     x: Tensor,
     noise: NoiseStream,
-    brake: Brake,
+    brake: StopFlag,
     canvas: Canvas | None = None,
-    keeping: Keeping | None = None,
-    steerings: tuple[Steering, ...] = (),
-) -> Generator[Ask, Any, Tensor]:
+    keeping: LatentMask | None = None,
+    steerings: tuple[ControlSchedule, ...] = (),
+) -> Generator[Operation, Any, Tensor]:
     first = yield from _script(walked, direction, canvas, keeping, steerings)
-    script: Script | Handover = first
+    script: DenoiseContext | RefinerSwitch = first
     if walked.refiner is not None and walked.request.refiner is not None:
         words = yield from walked.refiner.direction()
         alike = walked.refiner.model.is_built_like(walked.model)
         second = yield from _script(walked.refiner, words, canvas, keeping, steerings if alike else ())
-        script = Handover(first, second, walked.request.refiner.switch_at)
-    latent = yield from walk(walked.way, script, x, noise, brake)
+        script = RefinerSwitch(first, second, walked.request.refiner.switch_at)
+    latent = yield from run_denoising_loop(walked.way, script, x, noise, brake)
     return latent if keeping is None else keeping.blend(latent)
 
 
 def _script(
     walked: Pass,
-    direction: Direction,
+    direction: GuidanceSchedule,
     canvas: Canvas | None,
-    keeping: Keeping | None,
-    steerings: tuple[Steering, ...],
-) -> Generator[Ask, Any, Script]:
+    keeping: LatentMask | None,
+    steerings: tuple[ControlSchedule, ...],
+) -> Generator[Operation, Any, DenoiseContext]:
     extra = None
     if inpainting.is_made_for_inpainting(walked.model):
         size = walked.request.width, walked.request.height
         extra = yield from inpainting.conditioning(walked.model, *size, canvas, walked.request.inpaint)
-    return Script(walked.model, direction, keeping, extra, steerings)
+    return DenoiseContext(walked.model, direction, keeping, extra, steerings)

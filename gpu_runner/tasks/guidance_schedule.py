@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from gpu_runner.networks.conditioning import Conditioning, Wording
+from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
 from gpu_runner.networks.diffusion.guidance import Guidance
 from gpu_runner.networks.diffusion.sdxl_conditioning import blank
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.operations import Ask, TextAsk
+from gpu_runner.networks.operations import EncodeText, Operation
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.prompt.composition import Said, Weighted, Words
+from gpu_runner.protocol.prompt.composition import PromptComposition, Said, Weighted
 
 TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
-    words: Words
+class GuidanceSchedule:
+    words: PromptComposition
     conditionings: Mapping[str, Conditioning]
     scale: float
     silence_is_blank: bool = False  # to SDXL no negative prompt is none, not an empty one
@@ -37,18 +37,18 @@ class Direction:
         return Guidance(told, blank(against) if is_blank else against, self.scale)
 
 
-def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> Wording:
+def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
     """The embeddings are those that the request may say, of all that are loaded for the model."""
     embeddings = tuple(model.embeddings[name] for name in request.embeddings)
-    return Wording(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
+    return TextEncodingOptions(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
 
 
 def directed(
-    model: LoadedCheckpoint, words: Words, wording: Wording, scale: float
-) -> Generator[Ask, tuple[Conditioning, ...], Direction]:
+    model: LoadedCheckpoint, words: PromptComposition, wording: TextEncodingOptions, scale: float
+) -> Generator[Operation, tuple[Conditioning, ...], GuidanceSchedule]:
     conditionings: dict[str, Conditioning] = {}
     for begin in range(0, len(words.texts), TEXTS_AN_ASK):
         texts = words.texts[begin : begin + TEXTS_AN_ASK]
-        answers = yield TextAsk(model, texts, wording)
+        answers = yield EncodeText(model, texts, wording)
         conditionings |= zip(texts, answers, strict=True)
-    return Direction(words, conditionings, scale, silence_is_blank=model.is_sdxl)
+    return GuidanceSchedule(words, conditionings, scale, silence_is_blank=model.is_sdxl)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpu_runner.imaging import images
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
-from gpu_runner.networks.operations import Ask, DecodeAsk, EncodeAsk
+from gpu_runner.networks.operations import DecodeLatent, EncodeImage, Operation
 from gpu_runner.protocol.upscaler_catalog import LatentMode
 
 from .denoising_loop import LATENT_SCALE
@@ -34,8 +34,8 @@ def enlarged_picture(
     latent: Tensor,
     upscaler: LoadedUpscaler | str,
     size: Size,
-) -> Generator[Ask, Any, Tensor]:
+) -> Generator[Operation, Any, Tensor]:
     """By way of pixels: one checkpoint's VAE opens what the other's closes again."""
-    small = images.from_tensor((yield DecodeAsk(first, latent)))
+    small = images.from_tensor((yield DecodeLatent(first, latent)))
     large = yield from enlarge(upscaler, small, *images.covering(small.size, *size))
-    return (yield EncodeAsk(second, images.to_tensor(images.centre(large, *size))))
+    return (yield EncodeImage(second, images.to_tensor(images.centre(large, *size))))

@@ -11,21 +11,21 @@ from PIL import Image
 
 from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture, Size
+from gpu_runner.imaging.images import InvalidImage, Size
 from gpu_runner.imaging.matting import matte
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
-from gpu_runner.networks.operations import Aside, Ask
-from gpu_runner.protocol import RunOrder
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.networks.operations import OffloadedWork, Operation
+from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
 from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.upscaler_catalog import NONE
 
-from .denoising_loop import Brake
+from .denoising_loop import StopFlag
 from .face_restoration import Patches, Restoration
-from .generation import Drawn, Task
+from .generation import RawOutput, Task
 from .init_image import Source
 from .tiled_upscaling import MOST_PIXELS, enlarge, run_by_itself
 
@@ -33,7 +33,7 @@ MULTIPLE = 8  # to which sizes by a factor are rounded down
 
 
 @dataclass(frozen=True)
-class EnlargingPlan:
+class UpscalePlan:
     request: GenerationRequest
     upscale: Upscale
     sources: tuple[Source, ...]
@@ -50,30 +50,30 @@ class EnlargingPlan:
         sources: tuple[Source, ...],
         first: LoadedUpscaler | str,
         second: LoadedUpscaler | str,
-    ) -> EnlargingPlan:
+    ) -> UpscalePlan:
         """Raises BadPicture where a result would be too large, before anything is done."""
         for source in sources:
             enlarged_size(source.picture.size, upscale)
         return cls(request, upscale, sources, first, second)
 
-    def begin(self, index: int, brake: Brake) -> Task:
+    def begin(self, index: int, brake: StopFlag) -> Task:
         return _upscale(self, self.sources[index if len(self.sources) > 1 else 0].picture)
 
 
-def _upscale(plan: EnlargingPlan, picture: Image.Image) -> Task:
+def _upscale(plan: UpscalePlan, picture: Image.Image) -> Task:
     """Interpolation needs no device: it is left for those who write the file."""
     interpolates = isinstance(plan.first, str) and isinstance(plan.second, str)
     if interpolates and plan.faces is None:
-        return Drawn(picture, lambda small: run_by_itself(_enlarged(plan, small)))
+        return RawOutput(picture, lambda small: run_by_itself(_enlarged(plan, small)))
     if interpolates:
-        large = yield Aside(lambda: run_by_itself(_enlarged(plan, picture)))
+        large = yield OffloadedWork(lambda: run_by_itself(_enlarged(plan, picture)))
     else:
         large = yield from _enlarged(plan, picture)
     patches = (yield from plan.faces.patches(large)) if plan.faces else Patches()
-    return Drawn(large, patches.over)
+    return RawOutput(large, patches.over)
 
 
-def _enlarged(plan: EnlargingPlan, picture: Image.Image) -> Generator[Ask, Any, Image.Image]:
+def _enlarged(plan: UpscalePlan, picture: Image.Image) -> Generator[Operation, Any, Image.Image]:
     upscale = plan.upscale
     large = yield from _by(plan.first, picture, upscale)
     if plan.second == NONE or upscale.upscaler_2_visibility == 0:
@@ -84,7 +84,7 @@ def _enlarged(plan: EnlargingPlan, picture: Image.Image) -> Generator[Ask, Any, 
 
 def _by(
     upscaler: LoadedUpscaler | str, picture: Image.Image, upscale: Upscale
-) -> Generator[Ask, Any, Image.Image]:
+) -> Generator[Operation, Any, Image.Image]:
     if upscaler == NONE:
         return picture
     width, height = enlarged_size(picture.size, upscale)
@@ -99,25 +99,27 @@ def enlarged_size(size: Size, upscale: Upscale) -> Size:
     else:
         width, height = (max(MULTIPLE, int(side * upscale.scale) // MULTIPLE * MULTIPLE) for side in size)
     if width * height > MOST_PIXELS:
-        raise BadPicture(f"the enlarged picture would have {width}x{height} pixels, more than {MOST_PIXELS}")
+        raise InvalidImage(
+            f"the enlarged picture would have {width}x{height} pixels, more than {MOST_PIXELS}"
+        )
     return width, height
 
 
 @dataclass(frozen=True)
-class ReadyPlan:
+class PrecomputedPlan:
     """One picture for all, or one each."""
 
     pictures: tuple[Image.Image, ...]
     steps: int = 1  # a picture
 
-    def begin(self, index: int, brake: Brake) -> Task:
+    def begin(self, index: int, brake: StopFlag) -> Task:
         return _precomputed(self.pictures[index if len(self.pictures) > 1 else 0])
 
 
 def _precomputed(picture: Image.Image) -> Task:
-    asks: Iterable[Ask] = ()
+    asks: Iterable[Operation] = ()
     yield from asks
-    return Drawn(picture)
+    return RawOutput(picture)
 
 
 def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Image.Image:
@@ -130,12 +132,12 @@ def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Ima
     return subject
 
 
-def control_map(store: ModelStore, order: RunOrder, picture: Image.Image) -> Image.Image:
+def control_map(store: ModelStore, order: RunRequest, picture: Image.Image) -> Image.Image:
     """As the order's only unit has it drawn."""
     (asked,) = order.request.controls
     module = find(asked.module)
     if module is None or module.refused:
-        raise BadOrder(f"there is no preprocessor {asked.module!r}")
+        raise InvalidRequest(f"there is no preprocessor {asked.module!r}")
     settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
     pixels = np.asarray(picture)
     if not module.weights:

@@ -12,16 +12,17 @@ from PIL import Image, ImageOps
 from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
-from gpu_runner.networks.operations import Ask
 from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gpu_runner.networks.operations import Operation
+
 MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent
 LEAST_SIDE = 16
 
-Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Ask", Any, Image.Image]]
+Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", Any, Image.Image]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Canvas:
         return self.overlay.over(drawn) if self.overlay else drawn
 
 
-def compose(request: GenerationRequest, source: Source, resize: Resize) -> Generator[Ask, Any, Canvas]:
+def compose(request: GenerationRequest, source: Source, resize: Resize) -> Generator[Operation, Any, Canvas]:
     """``resize`` is a generator because an upscaler may have to be asked."""
     if request.inpaint is None or source.mask is None:
         return (yield from _plain(request, source.picture, resize))
@@ -80,7 +81,9 @@ def compose(request: GenerationRequest, source: Source, resize: Resize) -> Gener
     return (yield from _part(request, request.inpaint, source.picture, mask, resize))
 
 
-def _plain(request: GenerationRequest, picture: Image.Image, resize: Resize) -> Generator[Ask, Any, Canvas]:
+def _plain(
+    request: GenerationRequest, picture: Image.Image, resize: Resize
+) -> Generator[Operation, Any, Canvas]:
     if request.resize_mode == "latent":
         frame = _encodable(picture)
         return Canvas(frame, corrects=request.colour_correction)
@@ -97,7 +100,7 @@ def _encodable(picture: Image.Image) -> Image.Image:
 
 def _whole(
     request: GenerationRequest, inpaint: Inpaint, picture: Image.Image, mask: Image.Image, resize: Resize
-) -> Generator[Ask, Any, Canvas]:
+) -> Generator[Operation, Any, Canvas]:
     mode: ResizeMode = "stretch" if request.resize_mode == "latent" else request.resize_mode
     frame = yield from resize(picture, request.width, request.height, mode)
     mask = images.resize(mask, request.width, request.height, mode)
@@ -107,7 +110,7 @@ def _whole(
 
 def _part(
     request: GenerationRequest, inpaint: Inpaint, picture: Image.Image, mask: Image.Image, resize: Resize
-) -> Generator[Ask, Any, Canvas]:
+) -> Generator[Operation, Any, Canvas]:
     mask = images.resize(mask, *picture.size, "stretch")
     box = masks.region(mask, inpaint.padding, request.width, request.height)
     if box is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpu_runner.imaging import masks
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.operations import Ask, EncodeAsk
+from gpu_runner.networks.operations import EncodeImage, Operation
 from gpu_runner.protocol.generation_request import Inpaint
 from gpu_runner.samplers.noise import NoiseStream
 
@@ -23,7 +23,7 @@ WITH_MASK = (
 
 
 @dataclass(frozen=True, eq=False)
-class Keeping:
+class LatentMask:
     """The original latent, which comes back after every step wherever the mask is 0."""
 
     original: Tensor  # (4, h, w)
@@ -37,11 +37,11 @@ class Keeping:
         original = self.original if self.noise is None else self.original + self.noise * sigma
         return x * self.mask + original * (1 - self.mask)
 
-    def began_at(self, x: Tensor, sigma: float) -> Keeping:
+    def began_at(self, x: Tensor, sigma: float) -> LatentMask:
         return replace(self, noise=(x - self.original) / sigma) if sigma > 0 else self
 
 
-def keeping(canvas: Canvas, inpaint: Inpaint, latent: Tensor, noise: NoiseStream) -> Keeping:
+def keeping(canvas: Canvas, inpaint: Inpaint, latent: Tensor, noise: NoiseStream) -> LatentMask:
     """With what the request wants under the mask at the start."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
@@ -50,7 +50,7 @@ def keeping(canvas: Canvas, inpaint: Inpaint, latent: Tensor, noise: NoiseStream
         latent = latent * (1 - mask) + noise.draw() * mask
     elif inpaint.content == "nothing":
         latent = latent * (1 - mask)
-    return Keeping(latent, mask)
+    return LatentMask(latent, mask)
 
 
 def is_made_for_inpainting(model: LoadedCheckpoint) -> bool:
@@ -59,12 +59,12 @@ def is_made_for_inpainting(model: LoadedCheckpoint) -> bool:
 
 def conditioning(
     model: LoadedCheckpoint, width: int, height: int, canvas: Canvas | None, inpaint: Inpaint | None
-) -> Generator[Ask, Any, Tensor]:
+) -> Generator[Operation, Any, Tensor]:
     """(5, h, w): the mask, and the latent of the picture without what is masked. Without a mask, all of it is."""
     mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
     if canvas is not None and canvas.mask is not None and inpaint is not None:
         mask = masks.on_grid(canvas.mask, width, height, rounded=inpaint.rounded)
         picture = canvas.pixels * (1 - mask * inpaint.conditioning_weight)
-    latent = yield EncodeAsk(model, picture)
+    latent = yield EncodeImage(model, picture)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]
     return torch.cat([small.to(latent.device), latent])

@@ -14,7 +14,7 @@ from torch.nn import functional
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.networks.loaded import LoadedUpscaler
-from gpu_runner.networks.operations import Ask, UpscaleAsk
+from gpu_runner.networks.operations import Operation, UpscaleTile
 from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 
 from .init_image import Resize
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def enlarge(
     enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int
-) -> Generator[Ask, Any, Image.Image]:
+) -> Generator[Operation, Any, Image.Image]:
     """To exactly this size; what a model makes too large is shrunk again."""
     if not isinstance(enlarger, str):
         picture = yield from _run(enlarger, picture, width, height)
@@ -40,7 +40,7 @@ def enlarge(
 
 def resize(
     enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int, mode: ResizeMode
-) -> Generator[Ask, Any, Image.Image]:
+) -> Generator[Operation, Any, Image.Image]:
     """As images.resize does, after an upscaler where the picture grows."""
     if not isinstance(enlarger, str):
         picture = yield from _run(enlarger, picture, width, height)
@@ -55,7 +55,7 @@ def resize_by_itself(enlarger: str) -> Resize:
     return partial(resize, enlarger)
 
 
-def run_by_itself(asking: Generator[Ask, Any, T]) -> T:
+def run_by_itself(asking: Generator[Operation, Any, T]) -> T:
     """The result of what turns out to ask nothing."""
     try:
         next(asking)
@@ -66,7 +66,7 @@ def run_by_itself(asking: Generator[Ask, Any, T]) -> T:
 
 def _run(
     model: LoadedUpscaler, picture: Image.Image, width: int, height: int
-) -> Generator[Ask, Any, Image.Image]:
+) -> Generator[Operation, Any, Image.Image]:
     for _ in range(MOST_RUNS):
         if model.scale <= 1 or (picture.width >= width and picture.height >= height):
             break
@@ -75,13 +75,13 @@ def _run(
     return picture
 
 
-def run_once(model: LoadedUpscaler, picture: Image.Image) -> Generator[Ask, Any, Image.Image]:
+def run_once(model: LoadedUpscaler, picture: Image.Image) -> Generator[Operation, Any, Image.Image]:
     pixels = images.to_tensor(picture)
     _, height, width = pixels.shape
     result = torch.zeros(3, height * model.scale, width * model.scale)
     weights = torch.zeros(1, height * model.scale, width * model.scale)
     for top, bottom, left, right in tiles(height, width):
-        drawn = (yield UpscaleAsk(model, pixels[:, top:bottom, left:right])).cpu()
+        drawn = (yield UpscaleTile(model, pixels[:, top:bottom, left:right])).cpu()
         fade = faded(bottom - top, right - left, model.scale)
         rows, columns = (
             slice(top * model.scale, bottom * model.scale),

@@ -21,14 +21,14 @@ Result = TypeVar("Result")
 PATIENCE_S = 0.01  # for those on the way; others need the time to prepare what they bring
 
 
-class CutOff(Exception):
+class LeaderDied(Exception):
     """Whoever worked for this item ended in the middle: its process is going down."""
 
 
 @dataclass(eq=False)
 class _Turn(Generic[Item, Result]):
     item: Item
-    outcome: Result | Exception = field(default_factory=CutOff)
+    outcome: Result | Exception = field(default_factory=LeaderDied)
     leads: bool = False
     is_alone: bool = False
     called: threading.Event = field(default_factory=threading.Event)

@@ -91,7 +91,7 @@ def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
         {(one.job.source_id, one.job.key_id) for one in planned},
         *(slots.ask_taken(source, State.QUEUED) for source in sources),
     )
-    waiting = Waiting(dict(zip(sources, map(slots.counted, queued), strict=True)))
+    waiting = QueuedCounts(dict(zip(sources, map(slots.counted, queued), strict=True)))
     outcomes: list[Job | Refused] = []
     for one in planned:
         with translation.override(one.language):
@@ -102,12 +102,12 @@ def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
     return outcomes
 
 
-def _no_room(job: Job, accounts: dict[str, Account], waiting: Waiting) -> Iterator[Refused]:
+def _no_room(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> Iterator[Refused]:
     allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
     return chain(queue_full(job.source, job.key, waiting), over_quota(job, allowed))
 
 
-def _hold(job: Job, accounts: dict[str, Account], waiting: Waiting) -> None:
+def _hold(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> None:
     """What the next of this transaction finds taken."""
     waiting.add(job.source_id, job.key_id)
     day, micros = account_balances.accounting_day(job.created_at), ledger.in_micros(job.cost_estimate)
@@ -115,7 +115,7 @@ def _hold(job: Job, accounts: dict[str, Account], waiting: Waiting) -> None:
         accounts[owner].add(day, job.request["num_images"], micros)
 
 
-class Waiting:
+class QueuedCounts:
     """How many jobs wait: read once in a transaction, and counted on."""
 
     def __init__(self, of_sources: Mapping[int, int]) -> None:
@@ -141,7 +141,7 @@ def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
     return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
 
 
-def queue_full(source: BusinessSource, key: AccessKey | None, waiting: Waiting) -> Iterator[Refused]:
+def queue_full(source: BusinessSource, key: AccessKey | None, waiting: QueuedCounts) -> Iterator[Refused]:
     message = _("%(source)s already has %(limit)d jobs in the queue.")
     if waiting.of_source(source.pk) >= source.max_queued_jobs:
         words = {"source": source.name, "limit": source.max_queued_jobs}

@@ -14,12 +14,12 @@ from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
 from jobs.images import storage
 from jobs.outbound.callbacks import outbox
-from jobs.scheduling.eta import Outlook, outlook
+from jobs.scheduling.eta import JobEta, outlook
 
 from . import model_resolution, workflow_routing
 from . import validation as refusals
 from .admit import planned_job, with_choices
-from .insert import Waiting, over_quota, queue_full
+from .insert import QueuedCounts, over_quota, queue_full
 from .submission import Submission
 
 
@@ -27,7 +27,7 @@ from .submission import Submission
 class Quote:
     refusals: list[Refused]
     cost: Decimal | None = None  # None: its models are not known
-    outlook: Outlook | None = None
+    outlook: JobEta | None = None
     allowances: list[Allowance] = field(default_factory=list)  # as they are before the job
 
     @property
@@ -66,7 +66,7 @@ def _against(submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(source, submission.key, request, submission.backend)
     yield from storage.problems(request, submission.pictures)
-    yield from queue_full(source, submission.key, Waiting({}))
+    yield from queue_full(source, submission.key, QueuedCounts({}))
     if submission.callback:
         try:
             outbox.check(source, submission.dialect, submission.callback)

@@ -56,7 +56,7 @@ def closing(job: Job, price: Decimal | None, images: int = 0) -> list[Write]:
 _POSTINGS: InsertStatement[Posting] = InsertStatement(lambda: Posting)
 
 
-class Served(NamedTuple):
+class ServedWork(NamedTuple):
     """What a source got: device-seconds, and the price that they were worth."""
 
     device_seconds: float
@@ -64,7 +64,7 @@ class Served(NamedTuple):
 
 
 @transaction.atomic
-def charge(source_id: int, served: Served) -> None:
+def charge(source_id: int, served: ServedWork) -> None:
     """Adds to the source's decayed usage, which the policy reads."""
     send(charging(source_id, _USAGE.all(source=source_id), served))
 
@@ -74,7 +74,7 @@ def ask_usage(source_id: int) -> Ask[list[Usage]]:
     return _USAGE.ask(source=source_id)
 
 
-def charging(source_id: int, usage: list[Usage], served: Served) -> Write:
+def charging(source_id: int, usage: list[Usage], served: ServedWork) -> Write:
     """As ``charge``, for a transaction that has locked the usage, or found none."""
     if not usage:
         Usage.objects.bulk_create([Usage(source_id=source_id)], ignore_conflicts=True)

@@ -37,8 +37,8 @@ def figures(job: Job, work: Done | None, *, paid: bool) -> dict[str, Any]:
     return seconds | {"cost": due, "settled": due}
 
 
-def served(job: Job, work: Done) -> ledger.Served:
-    return ledger.Served(work.device_seconds, float(price(job, work)))
+def served(job: Job, work: Done) -> ledger.ServedWork:
+    return ledger.ServedWork(work.device_seconds, float(price(job, work)))
 
 
 def charge(job: Job, work: Done | None) -> None:
@@ -48,4 +48,4 @@ def charge(job: Job, work: Done | None) -> None:
         ledger.charge(job.source_id, served(job, work))
     elif job.step and job.steps:
         done = float(job.cost_estimate) * min(1.0, job.step / job.steps)
-        ledger.charge(job.source_id, ledger.Served(done * seconds_per_cost(), done))
+        ledger.charge(job.source_id, ledger.ServedWork(done * seconds_per_cost(), done))

@@ -24,7 +24,7 @@ from . import notifications
 log = logging.getLogger(__name__)
 
 SAFETY_POLL_S = 1.0
-LINGER_S = 30.0  # how long the watcher outlives its last waiter
+IDLE_TIMEOUT_S = 30.0  # how long the watcher outlives its last waiter
 
 
 def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
@@ -105,7 +105,7 @@ class Watcher:
 
     def _wanted(self) -> bool:
         """Waits for a waiter; False once nobody came for LINGER_S, and then no thread is running any more."""
-        if self._someone.wait(LINGER_S):
+        if self._someone.wait(IDLE_TIMEOUT_S):
             return True
         with self._lock:
             if self._waiters:

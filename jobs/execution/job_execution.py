@@ -25,7 +25,7 @@ from gpu_runner.protocol import (
     Image,
     ModelFile,
     Progress,
-    RunOrder,
+    RunRequest,
 )
 from jobs.errors import LeaseLost
 from jobs.images import storage
@@ -42,7 +42,7 @@ from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, 
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 0.25  # at most so old is what the table says; at most so late is a signal
+POLL_INTERVAL_S = 0.25  # at most so old is what the table says; at most so late is a signal
 MODES: dict[Signal, CancelMode] = {
     Signal.DISCARD: "discard",
     Signal.INTERRUPT: "interrupt",
@@ -52,7 +52,7 @@ COPY_FAILED = "copy_failed"
 GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
 
 
-class Following:
+class JobExecution:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.job = _job(lease)
@@ -91,9 +91,9 @@ class Following:
         if self.job.storage_target is not None:
             copy.delete_copies(self.job.storage_target, self.outputs)
 
-    def _order(self) -> RunOrder:
+    def _order(self) -> RunRequest:
         wanted, checkpoint = self.request.pictures(), self.job.checkpoint
-        return RunOrder(
+        return RunRequest(
             job_id=self.lease.order_id,
             request=self.request,
             checkpoint=ModelFile(
@@ -105,13 +105,13 @@ class Following:
         )
 
     def _follow(self, stream: Stream) -> None:
-        next_beat = time.monotonic() + BEAT_S
+        next_beat = time.monotonic() + POLL_INTERVAL_S
         while True:
             event = stream.next(max(0.0, next_beat - time.monotonic()))
             if event is not None and self._take(event):
                 return
             if time.monotonic() >= next_beat:
-                next_beat = time.monotonic() + BEAT_S
+                next_beat = time.monotonic() + POLL_INTERVAL_S
                 if self._beat():
                     return
 
@@ -258,7 +258,7 @@ _JOB = Statement(
 class Stream:
     """The runner's events, read by a thread of its own. It ends with the last word, an error, or the client's end."""
 
-    def __init__(self, client: RunnerClient, order: RunOrder) -> None:
+    def __init__(self, client: RunnerClient, order: RunRequest) -> None:
         self._arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
         threading.Thread(
             target=copy_context().run, args=(self._read, client, order), name="events", daemon=True
@@ -274,7 +274,7 @@ class Stream:
             raise arrived
         return arrived
 
-    def _read(self, client: RunnerClient, order: RunOrder) -> None:
+    def _read(self, client: RunnerClient, order: RunRequest) -> None:
         try:
             for event in client.generate(order):
                 self._arrived.put(event)

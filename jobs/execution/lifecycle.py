@@ -318,7 +318,7 @@ def _end(
     held: int | None = None,
     settled: Decimal | None = None,
     images: int = 0,
-    served: ledger.Served | None = None,
+    served: ledger.ServedWork | None = None,
     also: Sequence[Write] = (),
     **fields: Any,
 ) -> None:

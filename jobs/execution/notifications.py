@@ -56,7 +56,7 @@ class Ear(Protocol):
 
 def ear(channel: str) -> Ear:
     if _database_rings():
-        return DatabaseEar(channel)
+        return PgListener(channel)
     return local_bells.LocalEar(settings.DATA_DIR / BELLS, channel)
 
 
@@ -64,7 +64,7 @@ def _database_rings() -> bool:
     return connection.vendor == "postgresql"
 
 
-class DatabaseEar:
+class PgListener:
     """On a connection of its own."""
 
     def __init__(self, channel: str) -> None:

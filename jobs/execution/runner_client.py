@@ -23,9 +23,9 @@ from gpu_runner.protocol import (
     Event,
     Failed,
     Inventory,
-    Message,
     RunnerStatus,
-    RunOrder,
+    RunRequest,
+    StrictModel,
     Workflow,
     WorkflowProblems,
 )
@@ -52,7 +52,7 @@ BROKEN = (
 )
 
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=StrictModel)
 
 
 class RunnerError(Exception):
@@ -115,7 +115,7 @@ class RunnerClient:
         """Raises RunnerBusy while it has jobs."""
         self._answer("POST", "/unload")
 
-    def generate(self, order: RunOrder) -> Iterator[Event]:
+    def generate(self, order: RunRequest) -> Iterator[Event]:
         """Events until the last word, which is a Done or a Failed."""
         try:
             with self._asked(

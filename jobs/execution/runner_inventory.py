@@ -33,7 +33,7 @@ def queued_for(runner: Runner, queued: QuerySet[Job]) -> QuerySet[Job]:
     return queued
 
 
-class Able:
+class RunnerCapabilities:
     """Whether a runner has all that a job names. One whose checkpoint it lacks is not asked about."""
 
     def __init__(self, runner: Runner) -> None:

@@ -18,13 +18,13 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepResult:
     put_back: int
     expired: int
 
 
-def sweep() -> Swept:
-    return Swept(put_back=_put_back(), expired=_expire())
+def sweep() -> SweepResult:
+    return SweepResult(put_back=_put_back(), expired=_expire())
 
 
 def died_with(runner: Runner, before: datetime, *, new_boot_id: str = "", held: Collection[str] = ()) -> int:

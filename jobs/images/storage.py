@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gpu_runner.protocol import ControlMap, GenerationRequest, Picture
 from gpu_runner.protocol import Image as RunnerImage
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.models import InputPicture, Job, Output, OutputKind
 
 from . import file_metadata, input_usage, watermark
@@ -47,20 +47,20 @@ def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> N
     for wanted in request.pictures():
         if wanted in pictures:
             if store_input(pictures[wanted]).sha256 != wanted:
-                raise BadPicture(_("An input picture is not what its hash says."), field="init_images")
+                raise InvalidImage(_("An input picture is not what its hash says."), field="init_images")
         elif not input_usage.touch(wanted):
-            raise BadPicture(_("An input picture is missing."), field="init_images")
+            raise InvalidImage(_("An input picture is missing."), field="init_images")
 
 
-def problems(request: GenerationRequest, pictures: Mapping[str, bytes]) -> Iterator[BadPicture]:
+def problems(request: GenerationRequest, pictures: Mapping[str, bytes]) -> Iterator[InvalidImage]:
     """All that ``store_inputs`` could refuse, without storing anything."""
     for wanted in request.pictures():
         try:
             if wanted in pictures:
                 check_picture(pictures[wanted])
             elif not InputPicture.objects.filter(pk=wanted).exists():
-                yield BadPicture(_("An input picture is missing."), field="init_images")
-        except BadPicture as refused:
+                yield InvalidImage(_("An input picture is missing."), field="init_images")
+        except InvalidImage as refused:
             yield refused
 
 
@@ -140,13 +140,13 @@ def check_picture(data: bytes) -> None:
     """Raises BadPicture."""
     if len(data) > MAX_INPUT_BYTES:
         message = _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
-        raise BadPicture(message, field="init_images")
+        raise InvalidImage(message, field="init_images")
     try:
         with Image.open(io.BytesIO(data), formats=INPUT_FORMATS) as picture:
             pixels = picture.width * picture.height
             picture.verify()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadPicture(_("An input picture cannot be read."), field="init_images") from error
+        raise InvalidImage(_("An input picture cannot be read."), field="init_images") from error
     if pixels > MAX_INPUT_PIXELS:
         message = _("An input picture has more than %(limit)d pixels.") % {"limit": MAX_INPUT_PIXELS}
-        raise BadPicture(message, field="init_images")
+        raise InvalidImage(message, field="init_images")

@@ -51,10 +51,10 @@ class Tidied:
 
 def tidy(longest_s: float = LONGEST_S) -> Tidied:
     """What is not done in this time is left for the next."""
-    return Tidying(time.monotonic() + longest_s).run()
+    return CleanupRun(time.monotonic() + longest_s).run()
 
 
-class Tidying:
+class CleanupRun:
     def __init__(self, stop_at: float = float("inf")) -> None:
         self.now = timezone.now()
         self.done = Tidied()

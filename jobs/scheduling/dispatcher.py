@@ -26,7 +26,7 @@ LISTEN_S = (
 BACK_OFF_S = 2.0  # after an error: the database may be starting
 
 
-class Waiting(Enum):
+class WaitReason(Enum):
     """What the last look left."""
 
     NOBODY = auto()
@@ -37,7 +37,7 @@ class Waiting(Enum):
 @dataclass(frozen=True)
 class Look:
     leases: list[Lease]
-    waiting: Waiting
+    waiting: WaitReason
 
 
 class Dispatcher:
@@ -46,7 +46,7 @@ class Dispatcher:
     def __init__(self, runner_name: str, workers: int) -> None:
         self.runner_name = runner_name
         self.workers = workers
-        self._waiting = Waiting.UNKNOWN
+        self._waiting = WaitReason.UNKNOWN
         self._ear = notifications.ear(notifications.WORK)
         RunnerWatch(runner_name).start()
 
@@ -55,13 +55,13 @@ class Dispatcher:
         try:
             close_old_connections()
             self._ear.open()  # before looking, so that a bell between the look and the wait is heard
-            heard = set() if self._waiting == Waiting.UNKNOWN else self._wait_for_a_reason()
+            heard = set() if self._waiting == WaitReason.UNKNOWN else self._wait_for_a_reason()
             look = look_for_work(self.runner_name, self.workers, self._lone(heard))
             self._waiting = look.waiting
             return look.leases
         except Exception:
             log.exception("handing out jobs failed; trying again")
-            self._waiting = Waiting.UNKNOWN
+            self._waiting = WaitReason.UNKNOWN
             connection.close()
             time.sleep(BACK_OFF_S)
             return []
@@ -71,13 +71,13 @@ class Dispatcher:
         end = time.monotonic() + LISTEN_S
         while (left := end - time.monotonic()) > 0:
             heard = set(self._ear.hear(left))
-            if self._waiting == Waiting.SOMEBODY or heard != {notifications.FREED}:
+            if self._waiting == WaitReason.SOMEBODY or heard != {notifications.FREED}:
                 return heard
         return set()
 
     def _lone(self, heard: set[str]) -> uuid.UUID | None:
         """The job that is likely to be the only one."""
-        if self._waiting != Waiting.NOBODY or len(heard) != 1:
+        if self._waiting != WaitReason.NOBODY or len(heard) != 1:
             return None
         try:
             return uuid.UUID(heard.pop())
@@ -92,16 +92,16 @@ def claim_next(runner_name: str, workers: int) -> list[Lease]:
 def look_for_work(runner_name: str, workers: int, lone: uuid.UUID | None = None) -> Look:
     """``lone``: a job that is likely to be the only one that waits."""
     if lone is not None and (lease := _claim_alone(runner_name, workers, lone)):
-        return Look([lease], Waiting.NOBODY)
+        return Look([lease], WaitReason.NOBODY)
     seen = queue_snapshot.glance(runner_name)
     if seen is None or not seen.queued:
-        return Look([], Waiting.NOBODY)
+        return Look([], WaitReason.NOBODY)
     chosen: list[uuid.UUID] = queue_snapshot.read(seen, workers).choose()
     claimed = [lifecycle.claim(job_id, seen.runner) for job_id in chosen]
     leases = [lease for lease in claimed if lease is not None]
     if not leases:
-        return Look([], Waiting.SOMEBODY)
-    return Look(leases, Waiting.NOBODY if len(seen.queued) == 1 else Waiting.UNKNOWN)
+        return Look([], WaitReason.SOMEBODY)
+    return Look(leases, WaitReason.NOBODY if len(seen.queued) == 1 else WaitReason.UNKNOWN)
 
 
 def _claim_alone(runner_name: str, workers: int, job_id: uuid.UUID) -> Lease | None:

@@ -15,19 +15,19 @@ from .policy import Explanation, Reason
 
 
 @dataclass(frozen=True)
-class Outlook:
+class JobEta:
     reason: Reason | None = None  # None: it does not wait
     ahead: int = 0
     starts_in_s: float | None = 0.0  # None: nobody can tell
     ends_in_s: float | None = 0.0
 
 
-def outlook(job: Job) -> Outlook:
+def outlook(job: Job) -> JobEta:
     """Also of a job that is not saved: as if it were queued now."""
     if job.is_terminal:
-        return Outlook()
+        return JobEta()
     if job.state == State.RUNNING:
-        return Outlook(ends_in_s=_remaining_s(job))
+        return JobEta(ends_in_s=_remaining_s(job))
     return _while_waiting(job)
 
 
@@ -46,17 +46,17 @@ def _remaining_s(job: Job) -> float | None:
     return elapsed / done - elapsed
 
 
-def _while_waiting(job: Job) -> Outlook:
+def _while_waiting(job: Job) -> JobEta:
     runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token")
     told = [queue_snapshot.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
     able = [explanation for explanation in told if explanation.reason != Reason.NO_RUNNER]
     if not able:
-        return Outlook(Reason.NO_RUNNER, starts_in_s=None, ends_in_s=None)
+        return JobEta(Reason.NO_RUNNER, starts_in_s=None, ends_in_s=None)
     best = min(able, key=lambda explanation: (explanation.reason != Reason.NEXT, explanation.ahead))
     return _guess(job, best, len(able))
 
 
-def _guess(job: Job, best: Explanation, runners: int) -> Outlook:
+def _guess(job: Job, best: Explanation, runners: int) -> JobEta:
     """Jobs on one runner share its device, so that device-seconds add up to seconds whoever is drawn first."""
     rate = seconds_per_cost()
     running = list(Job.objects.filter(state=State.RUNNING).only("state", "cost_estimate", "step", "steps"))
@@ -65,4 +65,4 @@ def _guess(job: Job, best: Explanation, runners: int) -> Outlook:
     if best.reason != Reason.NEXT:
         starts = (best.ahead_s + under_way / max(1, len(running))) / runners
     ends = starts + under_way / runners + float(job.cost_estimate) * rate
-    return Outlook(best.reason, best.ahead, starts, ends)
+    return JobEta(best.reason, best.ahead, starts, ends)

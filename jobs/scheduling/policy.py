@@ -15,7 +15,7 @@ PATIENCE_S = 30.0  # ...unless the oldest has waited for longer than this
 
 
 @dataclass(frozen=True)
-class Waiting:
+class QueuedJob:
     id: Hashable
     source_id: int
     lane: int
@@ -40,7 +40,7 @@ class SourceLoad:
     def share(self) -> float:
         return self.served_s / self.weight
 
-    def with_one_more(self, job: Waiting) -> SourceLoad:
+    def with_one_more(self, job: QueuedJob) -> SourceLoad:
         return replace(self, running=self.running + 1, served_s=self.served_s + job.expected_s)
 
 
@@ -51,7 +51,7 @@ class RunnerView:
     runs_suspect: bool = False
     takes_work: bool = True  # enabled, not draining, and seen lately
 
-    def with_one_more(self, job: Waiting) -> RunnerView:
+    def with_one_more(self, job: QueuedJob) -> RunnerView:
         return replace(
             self,
             free_slots=self.free_slots - 1,
@@ -78,8 +78,8 @@ class Explanation:
 
 
 def choose(
-    waiting: Sequence[Waiting], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
-) -> list[Waiting]:
+    waiting: Sequence[QueuedJob], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
+) -> list[QueuedJob]:
     """The jobs to start now, the most urgent first; at most as many as the runner has free slots.
 
     In this order: sources that are not far ahead of another that waits; lane, with ageing; the least-served source; a
@@ -99,8 +99,8 @@ def choose(
 
 
 def explain(
-    job: Waiting,
-    waiting: Sequence[Waiting],
+    job: QueuedJob,
+    waiting: Sequence[QueuedJob],
     sources: Mapping[int, SourceLoad],
     runner: RunnerView,
     now: datetime,
@@ -121,12 +121,12 @@ def explain(
 
 
 def _ahead(
-    job: Waiting,
-    waiting: Sequence[Waiting],
+    job: QueuedJob,
+    waiting: Sequence[QueuedJob],
     sources: Mapping[int, SourceLoad],
     runner: RunnerView,
     now: datetime,
-) -> list[Waiting]:
+) -> list[QueuedJob]:
     """Those before it if every slot were free and nothing were capped."""
     endless = {key: replace(load, cap=load.cap + len(waiting)) for key, load in sources.items()}
     order = choose(waiting, endless, replace(runner, free_slots=len(waiting)), now)
@@ -134,8 +134,8 @@ def _ahead(
 
 
 def _next(
-    waiting: Iterable[Waiting], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
-) -> Waiting | None:
+    waiting: Iterable[QueuedJob], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
+) -> QueuedJob | None:
     able = [
         job
         for job in waiting
@@ -151,11 +151,11 @@ def _next(
     return _oldest_or_loaded([job for job in able if job.source_id == source_id], runner, now)
 
 
-def _aged_lane(job: Waiting, now: datetime) -> int:
+def _aged_lane(job: QueuedJob, now: datetime) -> int:
     return max(0, job.lane - int(_age_s(job, now) / AGEING_S))
 
 
-def _oldest_or_loaded(jobs: list[Waiting], runner: RunnerView, now: datetime) -> Waiting:
+def _oldest_or_loaded(jobs: list[QueuedJob], runner: RunnerView, now: datetime) -> QueuedJob:
     window = sorted(jobs, key=lambda job: job.created_at)[:WINDOW]
     oldest = window[0]
     if _age_s(oldest, now) > PATIENCE_S:
@@ -163,5 +163,5 @@ def _oldest_or_loaded(jobs: list[Waiting], runner: RunnerView, now: datetime) ->
     return next((job for job in window if job.checkpoint in runner.loaded), oldest)
 
 
-def _age_s(job: Waiting, now: datetime) -> float:
+def _age_s(job: QueuedJob, now: datetime) -> float:
     return (now - job.created_at).total_seconds()

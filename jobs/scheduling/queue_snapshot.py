@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from access.models import BusinessSource
 from jobs.execution import slots
-from jobs.execution.runner_inventory import Able, queued_for
+from jobs.execution.runner_inventory import RunnerCapabilities, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
 from jobs.models.usage import FIRST_GUESS_S_PER_COST, mean_seconds_per_cost
 from statements import Ask, Statement, given, together
@@ -28,8 +28,8 @@ NO_LOAD = policy.SourceLoad(weight=1, served_s=0, running=0, cap=1)  # the claim
 
 
 @dataclass(frozen=True)
-class Board:
-    waiting: list[policy.Waiting]
+class QueueSnapshot:
+    waiting: list[policy.QueuedJob]
     sources: dict[int, policy.SourceLoad]
     runner: policy.RunnerView
     now: datetime
@@ -81,17 +81,19 @@ _TWO_QUEUED = Statement(
 )
 
 
-def read(seen: Glance, workers: int) -> Board:
+def read(seen: Glance, workers: int) -> QueueSnapshot:
     """For a runner whose cluster has so many workers: a job without a worker to follow it is better left waiting."""
     now, runner = timezone.now(), seen.runner
     view = runner_view(runner, seen.deaths, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
-        return Board([], {}, view, now)
+        return QueueSnapshot([], {}, view, now)
     if lone := _lone_job(seen):
-        return Board([_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now)
+        return QueueSnapshot(
+            [_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now
+        )
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = mean_seconds_per_cost(usages.values())
-    return Board(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
+    return QueueSnapshot(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
 
 
 def takes(seen: Glance, workers: int, job_id: uuid.UUID) -> bool:
@@ -112,7 +114,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     now = timezone.now()
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = mean_seconds_per_cost(usages.values())
-    if job.backend != runner.backend or not Able(runner)(job):
+    if job.backend != runner.backend or not RunnerCapabilities(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
     if job.key_id in slots.full_keys():
         return policy.Explanation(policy.Reason.KEY_AT_CAP)
@@ -134,12 +136,12 @@ def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) 
     )
 
 
-def _waiting(rate: float, runner: Runner) -> Iterator[policy.Waiting]:
+def _waiting(rate: float, runner: Runner) -> Iterator[policy.QueuedJob]:
     """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
     queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
     if full := slots.full_keys():
         queued = queued.exclude(key__in=full)
-    able = Able(runner)
+    able = RunnerCapabilities(runner)
     has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
         for lane in Lane.values:
@@ -158,8 +160,8 @@ def _oldest(queued: QuerySet[Job], source_id: int, lane: int, backend: str) -> I
     return jobs.only(*columns).order_by("created_at")[: policy.WINDOW].iterator()
 
 
-def _as_waiting(job: Job, rate: float) -> policy.Waiting:
-    return policy.Waiting(
+def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
+    return policy.QueuedJob(
         id=job.pk,
         source_id=job.source_id,
         lane=job.lane,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import Event, Failed, GenerationRequest, ModelFile, Picture, RunOrder
+from gpu_runner.protocol import Event, Failed, GenerationRequest, ModelFile, Picture, RunRequest
 from gpu_runner.protocol import Image as ImageEvent
 
 DEMO_MODELS = Path(__file__).resolve().parents[2] / "demo" / "models"
@@ -101,7 +101,7 @@ class Studio:
             fields = {"task": "img2img", **fields, "init_images": (Picture(sha256=name),)}
         self._count += 1
         request = GenerationRequest(**fields)
-        order = RunOrder(
+        order = RunRequest(
             job_id=f"studio-{self._count}",
             request=request,
             checkpoint=self.checkpoint,

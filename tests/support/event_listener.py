@@ -10,7 +10,7 @@ import queue
 import numpy as np
 from PIL import Image as PILImage
 
-from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, Image, Picture, Progress, RunOrder
+from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, Image, Picture, Progress, RunRequest
 
 PATIENCE_S = 240  # only so that a broken engine fails a test instead of hanging it
 
@@ -65,7 +65,7 @@ def png(picture: PILImage.Image) -> bytes:
     return file.getvalue()
 
 
-def order_of(job_id: str, checkpoint, *files: bytes, more=(), models=None, **fields) -> RunOrder:
+def order_of(job_id: str, checkpoint, *files: bytes, more=(), models=None, **fields) -> RunRequest:
     """``files`` are the init images of an img2img; ``more`` other pictures, and ``models`` files, that it names."""
     inputs = {hashlib.sha256(data).hexdigest(): base64.b64encode(data).decode() for data in [*files, *more]}
     if files:
@@ -73,4 +73,6 @@ def order_of(job_id: str, checkpoint, *files: bytes, more=(), models=None, **fie
         fields = {"task": "img2img", "init_images": pictures} | fields
     defaults = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 6}
     request = GenerationRequest(**(defaults | fields))
-    return RunOrder(job_id=job_id, request=request, checkpoint=checkpoint, inputs=inputs, files=models or {})
+    return RunRequest(
+        job_id=job_id, request=request, checkpoint=checkpoint, inputs=inputs, files=models or {}
+    )

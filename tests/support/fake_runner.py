@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from PIL import Image as PILImage
 from pydantic import BaseModel
 
-from gpu_runner.protocol import Accepted, Done, Failed, Image, Progress, RunnerStatus, RunOrder
+from gpu_runner.protocol import Accepted, Done, Failed, Image, Progress, RunnerStatus, RunRequest
 
 TOKEN = "the runner's token"
 SECONDS = 2.0  # what every job says it took
@@ -28,7 +28,7 @@ class HungUp(Exception):
 class Talk:
     """One order and its answer, as a behaviour sees them."""
 
-    def __init__(self, handler: Handler, order: RunOrder) -> None:
+    def __init__(self, handler: Handler, order: RunRequest) -> None:
         self.order = order
         self._handler = handler
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -204,7 +204,7 @@ class FakeRunner:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
-    def orders(self) -> list[RunOrder]:
+    def orders(self) -> list[RunRequest]:
         return [talk.order for talk in self.talks.values()]
 
     def restart(self, boot_id: str) -> None:
@@ -241,13 +241,13 @@ class Handler(BaseHTTPRequestHandler):
         if not self._is_allowed():
             return
         if self.path == "/generate":
-            self._generate(RunOrder.model_validate_json(body))
+            self._generate(RunRequest.model_validate_json(body))
         elif self.path == "/unload":
             self._unload()
         else:
             self._cancel(self.path.split("/")[2], json.loads(body)["mode"])
 
-    def _generate(self, order: RunOrder) -> None:
+    def _generate(self, order: RunRequest) -> None:
         talk = self.fake.talks[order.job_id] = Talk(self, order)
         self._streams = False
         self.close_connection = True

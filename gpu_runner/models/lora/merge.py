@@ -41,7 +41,7 @@ class Lora:
         return found
 
 
-class Share(NamedTuple):
+class LoraWeight(NamedTuple):
     """A LoRA's part in a variation."""
 
     lora: Lora
@@ -65,10 +65,10 @@ def read_lora(file: TensorFile, name: str) -> Lora:
     return Lora(name, whole)
 
 
-def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[Share]) -> dict[str, Tensor]:
+def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[LoraWeight]) -> dict[str, Tensor]:
     """The tensors of one part (unet, text_encoder...) that differ with these LoRAs at these weights, by name."""
     module: nn.Module = getattr(checkpoint, part)
-    changes: dict[str, list[tuple[Share, Parts]]] = {}
+    changes: dict[str, list[tuple[LoraWeight, Parts]]] = {}
     for share in shares:
         for target, parts in _fitting(checkpoint, share.lora):
             if target.part == part:
@@ -84,7 +84,9 @@ def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target,
     return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
 
 
-def _changed(module: nn.Module, path: str, additions: Sequence[tuple[Share, Parts]]) -> dict[str, Tensor]:
+def _changed(
+    module: nn.Module, path: str, additions: Sequence[tuple[LoraWeight, Parts]]
+) -> dict[str, Tensor]:
     """Computed in float32 and rounded once, so that several LoRAs lose no more than one."""
     sums: dict[str, Tensor] = {}
     for share, parts in additions:

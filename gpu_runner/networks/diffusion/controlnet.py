@@ -14,7 +14,7 @@ from gpu_runner.networks.loaded import LoadedControlNet
 
 
 @dataclass(frozen=True, eq=False)
-class Push:
+class ControlNetInput:
     """One ControlNet's say in one estimate."""
 
     model: LoadedControlNet
@@ -24,7 +24,7 @@ class Push:
     unconditioned: bool = True  # does it push the rows of the negative text too?
 
 
-Row = tuple[int, Push]
+Row = tuple[int, ControlNetInput]
 
 
 @torch.inference_mode()

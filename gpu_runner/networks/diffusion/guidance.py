@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to_same_length, repeated
 
-from .controlnet import Push
+from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
 CONTROL_WORK = 0.4  # a ControlNet is the UNet's inward half
@@ -67,7 +67,7 @@ class Guidance:
         return sum(((row - origin) * pull for row, pull in zip(rows[:-1], self.pulls, strict=False)), origin)
 
 
-class Apart(NamedTuple):
+class GuidedAndUnguided(NamedTuple):
     """The estimate, and beside it the one of the negative text alone."""
 
     denoised: Tensor
@@ -75,7 +75,7 @@ class Apart(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class DenoiseInput:
     """What would be left of ``x`` without its noise of level ``sigma``?"""
 
     x: Tensor  # (4, h, w) float32, in sigma space
@@ -83,7 +83,7 @@ class Question:
     timestep: float
     guidance: Guidance
     extra: Tensor | None = None  # (5, h, w) for checkpoints made for inpainting, beside x
-    pushes: tuple[Push, ...] = ()
+    pushes: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None
 
     @property

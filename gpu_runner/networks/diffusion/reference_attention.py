@@ -36,7 +36,7 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Guest:
+class ReferenceRow:
     """A row of a call, and the row of what it looks at."""
 
     row: int
@@ -50,11 +50,11 @@ class Guest:
         return self.reference.fidelity if self.negative else 0.0
 
 
-Change = Callable[[Any, Tensor, Tensor, list[Guest]], Tensor]
+Change = Callable[[Any, Tensor, Tensor, list[ReferenceRow]], Tensor]
 
 
 @contextmanager
-def shared(unet: nn.Module, guests: Sequence[Guest]) -> Iterator[None]:
+def shared(unet: nn.Module, guests: Sequence[ReferenceRow]) -> Iterator[None]:
     """While this lasts, calls of the UNet have these guests."""
     with ExitStack() as hooks:
         if any(guest.reference.attention for guest in guests):
@@ -66,11 +66,11 @@ def shared(unet: nn.Module, guests: Sequence[Guest]) -> Iterator[None]:
         yield
 
 
-def _of(guests: Sequence[Guest], share: float, kind: str) -> list[Guest]:
+def _of(guests: Sequence[ReferenceRow], share: float, kind: str) -> list[ReferenceRow]:
     return [guest for guest in guests if getattr(guest.reference, kind) and guest.reference.weight > share]
 
 
-def _hook(hooks: ExitStack, module: nn.Module, change: Change, guests: list[Guest]) -> None:
+def _hook(hooks: ExitStack, module: nn.Module, change: Change, guests: list[ReferenceRow]) -> None:
     if not guests:
         return
 
@@ -86,14 +86,14 @@ def _hook(hooks: ExitStack, module: nn.Module, change: Change, guests: list[Gues
     hooks.callback(module.register_forward_hook(after).remove)
 
 
-def _attend(module: Any, tokens: Tensor, output: Tensor, guests: list[Guest]) -> Tensor:
+def _attend(module: Any, tokens: Tensor, output: Tensor, guests: list[ReferenceRow]) -> Tensor:
     own = tokens[[guest.row for guest in guests]]
     others = tokens[[guest.guest for guest in guests]]
     # Not the module itself, whose hook this is.
     return module.forward(own, encoder_hidden_states=torch.cat([own, others], dim=1))
 
 
-def _adapt(module: Any, before: Tensor, output: Tensor, guests: list[Guest]) -> Tensor:
+def _adapt(module: Any, before: Tensor, output: Tensor, guests: list[ReferenceRow]) -> Tensor:
     own, others = output[[guest.row for guest in guests]], output[[guest.guest for guest in guests]]
     (own_variance, own_mean), (variance, mean) = (
         torch.var_mean(part, dim=(2, 3), keepdim=True, correction=0) for part in (own, others)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning
-from gpu_runner.networks.diffusion.guidance import Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -24,7 +24,7 @@ SCORED = 5  # numbers that the refiner is told
 
 
 def added_conditions(
-    unet: UNet2DConditionModel, questions: Sequence[Question]
+    unet: UNet2DConditionModel, questions: Sequence[DenoiseInput]
 ) -> dict[str, dict[str, Tensor]]:
     """Arguments of the UNet's call; none for those that know the text's states only."""
     texts = [text for question in questions for text in question.guidance.conditionings]
@@ -49,7 +49,7 @@ def _numbers(unet: UNet2DConditionModel, pooled: int) -> int:
     return int(rest // unet.config.addition_time_embed_dim)
 
 
-def _told(question: Question, count: int) -> Iterator[list[float]]:
+def _told(question: DenoiseInput, count: int) -> Iterator[list[float]]:
     height, width = (float(side * PIXELS) for side in question.x.shape[-2:])
     positives = len(question.guidance.positives)
     for row in range(question.rows):

@@ -7,19 +7,21 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from gpu_runner.networks.diffusion.guidance import Apart, Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.text_projections import CrewTexts
 
 from .controlnet import Row, residuals, rows_of
-from .reference_attention import Guest, shared
+from .reference_attention import ReferenceRow, shared
 from .sdxl_conditioning import added_conditions
 
 _TEXTS = CrewTexts()
 
 
 @torch.inference_mode()
-def denoise(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> list[Tensor | Apart]:
+def denoise(
+    checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]
+) -> list[Tensor | GuidedAndUnguided]:
     """The questions must agree in latent shape."""
     predictions = _predict(checkpoint, questions).split([question.rows for question in questions])
     return [
@@ -28,7 +30,7 @@ def denoise(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> list
     ]
 
 
-def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Tensor:
+def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]) -> Tensor:
     unet = checkpoint.unet
     rows = [question for question in questions for _ in range(question.rows)]
     x = torch.cat([_seen(question).expand(question.rows, -1, -1, -1) for question in questions])
@@ -49,7 +51,7 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Ten
         return unet(x, **told, **pushes, return_dict=False)[0].float()[: len(rows)]
 
 
-def _numbered(questions: Sequence[Question]) -> Iterator[tuple[int, Question, bool]]:
+def _numbered(questions: Sequence[DenoiseInput]) -> Iterator[tuple[int, DenoiseInput, bool]]:
     """Each row of a call, whose it is, and whether it is of the negative text."""
     row = 0
     for question in questions:
@@ -58,12 +60,12 @@ def _numbered(questions: Sequence[Question]) -> Iterator[tuple[int, Question, bo
             row += 1
 
 
-def _pushed(questions: Sequence[Question]) -> Iterator[Row]:
+def _pushed(questions: Sequence[DenoiseInput]) -> Iterator[Row]:
     for row, question, negative in _numbered(questions):
         yield from ((row, push) for push in question.pushes if push.unconditioned or not negative)
 
 
-def _guests(questions: Sequence[Question]) -> list[Guest]:
+def _guests(questions: Sequence[DenoiseInput]) -> list[ReferenceRow]:
     """Their rows come behind those of all questions."""
     looking = [
         (row, negative, question.reference)
@@ -72,29 +74,31 @@ def _guests(questions: Sequence[Question]) -> list[Guest]:
     ]
     first = sum(question.rows for question in questions)
     return [
-        Guest(row, first + place, negative, reference)
+        ReferenceRow(row, first + place, negative, reference)
         for place, (row, negative, reference) in enumerate(looking)
     ]
 
 
-def _seen_guest(host: Question, guest: Guest) -> Tensor:
+def _seen_guest(host: DenoiseInput, guest: ReferenceRow) -> Tensor:
     scaled = guest.reference.at(host.sigma)
     return scaled if host.extra is None else torch.cat([scaled, host.extra])
 
 
-def _seen(question: Question) -> Tensor:
+def _seen(question: DenoiseInput) -> Tensor:
     scaled = question.x / (1 + question.sigma**2) ** 0.5
     return scaled if question.extra is None else torch.cat([scaled, question.extra])
 
 
-def _answer(question: Question, rows: Sequence[Tensor], prediction_type: str) -> Tensor | Apart:
+def _answer(
+    question: DenoiseInput, rows: Sequence[Tensor], prediction_type: str
+) -> Tensor | GuidedAndUnguided:
     denoised = _estimate(question, question.guidance.combine(rows), prediction_type)
     if not question.guidance.apart:
         return denoised
-    return Apart(denoised, _estimate(question, rows[-1], prediction_type))
+    return GuidedAndUnguided(denoised, _estimate(question, rows[-1], prediction_type))
 
 
-def _estimate(question: Question, prediction: Tensor, prediction_type: str) -> Tensor:
+def _estimate(question: DenoiseInput, prediction: Tensor, prediction_type: str) -> Tensor:
     variance = 1 + question.sigma**2
     if prediction_type == "v_prediction":
         return question.x / variance - prediction * (question.sigma / variance**0.5)

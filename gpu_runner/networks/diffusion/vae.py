@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.protocol.errors import NotANumber
+from gpu_runner.protocol.errors import NonFiniteOutput
 
 PROJECTION_PATCHES = 8  # a side
 
@@ -27,7 +27,7 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     x = (torch.stack(list(latents)) / checkpoint.vae_scaling).to(vae.dtype)
     pictures = vae.decode(x, return_dict=False)[0].float()
     if not torch.isfinite(pictures).all():
-        raise NotANumber("the model produced a picture that is not made of numbers")
+        raise NonFiniteOutput("the model produced a picture that is not made of numbers")
     return list(pictures.unbind())
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gpu_runner.networks.conditioning import Embedding, Wording
+from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions
 from gpu_runner.protocol.prompt.attention import parse_attention
 
 from .tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 
 CHUNK_LENGTH = 75
-PLAIN = Wording()
+PLAIN = TextEncodingOptions()
 COMMA_ID = 267
 PLACEHOLDER = 0  # the token under a vector of an embedding; never looked at
 
@@ -63,7 +63,7 @@ class Piece:
 
 
 def chunks_of(
-    prompt: str, tokenizer: ClipTokenizer, wording: Wording = PLAIN, padding: int = EOS_ID
+    prompt: str, tokenizer: ClipTokenizer, wording: TextEncodingOptions = PLAIN, padding: int = EOS_ID
 ) -> list[Chunk]:
     """At least one chunk. BREAK begins a new one even where that leaves an empty one; none follows a last BREAK."""
     sections = [[(prompt, 1.0)]] if wording.emphasis == "None" else parse_attention(prompt)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from gpu_runner.networks.conditioning import Conditioning, Wording
+from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
 from . import emphasis
@@ -24,7 +24,7 @@ CHUNKS_WORTH_KEEPING = 8
 
 @torch.no_grad()
 def encode(
-    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: Wording = PLAIN
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions = PLAIN
 ) -> list[Conditioning]:
     """Contexts of (77 * chunks, width), the same whatever they share the call with. Do not write to them."""
     known = {
@@ -41,7 +41,7 @@ def encode(
 
 
 def _encode_all(
-    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: Wording
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions
 ) -> Iterator[Conditioning]:
     """Where there are two text encoders, their states stand side by side."""
     if not prompts:
@@ -63,7 +63,7 @@ class _Reader:
 
     checkpoint: LoadedCheckpoint
     which: int
-    wording: Wording
+    wording: TextEncodingOptions
 
     @property
     def encoder(self) -> Any:

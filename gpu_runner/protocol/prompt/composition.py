@@ -26,12 +26,14 @@ class TooManyWords(ValueError):
 
 
 @dataclass(frozen=True)
-class Words:
+class PromptComposition:
     positives: tuple[tuple[Schedule, float], ...]
     negative: Schedule
 
     @classmethod
-    def of(cls, prompt: str, negative: str, calls: int, *, first_pass: int | None = None) -> Words:
+    def of(
+        cls, prompt: str, negative: str, calls: int, *, first_pass: int | None = None
+    ) -> PromptComposition:
         """``calls`` and ``first_pass`` as prompt_schedule has them. AND and tags mean nothing in a negative prompt."""
         parts = composition(extra_networks(prompt)[0])
         if len(parts) > MOST_PARTS:
@@ -45,7 +47,7 @@ class Words:
         return words
 
     @classmethod
-    def of_request(cls, request: GenerationRequest) -> Words:
+    def of_request(cls, request: GenerationRequest) -> PromptComposition:
         """The first pass."""
         calls = sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
         return cls.of(request.prompt, request.negative_prompt, calls)

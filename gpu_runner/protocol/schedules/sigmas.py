@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import ScheduleBend, UniPC
+from gpu_runner.protocol.generation_request import SigmaOverrides, UniPC
 
 from .beta_distribution import beta_quantiles
 
-STRAIGHT = ScheduleBend()
+STRAIGHT = SigmaOverrides()
 MOST_STEPS = 20_000  # of a schedule of which only the end is walked
 
 
@@ -67,43 +67,43 @@ class LcmLevels(NoiseLevels):
         return float((nearest + 1) * self._stride - 1)
 
 
-def _ends(levels: NoiseLevels, bend: ScheduleBend) -> tuple[float, float]:
+def _ends(levels: NoiseLevels, bend: SigmaOverrides) -> tuple[float, float]:
     return bend.sigma_max or levels.high, bend.sigma_min or levels.low
 
 
-def uniform(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def uniform(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     return [*levels.sigmas_at(np.linspace(levels.last_timestep, 0, steps)), 0.0]
 
 
-def normal(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def normal(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = map(levels.timestep_between, _ends(levels, bend))
     return [*levels.sigmas_at(np.linspace(high, low, steps)), 0.0]
 
 
-def karras(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def karras(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = _ends(levels, bend)
     rho = bend.rho or 7.0
     ramp = np.linspace(high ** (1 / rho), low ** (1 / rho), steps)
     return [*(ramp**rho).tolist(), 0.0]
 
 
-def exponential(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def exponential(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = _ends(levels, bend)
     return [*np.geomspace(high, low, steps).tolist(), 0.0]
 
 
-def polyexponential(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def polyexponential(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = _ends(levels, bend)
     ramp = np.linspace(1, 0, steps) ** (bend.rho or 1.0)
     return [*(low * (high / low) ** ramp).tolist(), 0.0]
 
 
-def sgm_uniform(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def sgm_uniform(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = map(levels.timestep_between, _ends(levels, bend))
     return [*levels.sigmas_at(np.linspace(high, low, steps + 1)[:-1]), 0.0]
 
 
-def kl_optimal(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def kl_optimal(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     """Ends at the lowest level, not at zero."""
     high, low = _ends(levels, bend)
     return np.tan(np.linspace(math.atan(high), math.atan(low), steps + 1)).tolist()
@@ -113,13 +113,13 @@ ALIGN_YOUR_STEPS_SD1 = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652,
 ALIGN_YOUR_STEPS_SDXL = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029)
 
 
-def align_your_steps(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def align_your_steps(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     table = ALIGN_YOUR_STEPS_SDXL if levels.is_sdxl else ALIGN_YOUR_STEPS_SD1
     logs = np.interp(np.linspace(0, 1, steps), np.linspace(0, 1, len(table)), np.log(table))
     return [*np.exp(logs).tolist(), 0.0]
 
 
-def simple(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def simple(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     """The trained levels have not enough for more steps than there are of them: those lie between."""
     stride = len(levels.sigmas) / steps
     if stride < 1:
@@ -127,19 +127,19 @@ def simple(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> li
     return [*(float(levels.sigmas[-1 - int(step * stride)]) for step in range(steps)), 0.0]
 
 
-def ddim(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def ddim(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     """Rounds the stride down, so that it may be some steps longer than asked for."""
     stride = max(len(levels.sigmas) // steps, 1)
     return [*levels.sigmas[1::stride][::-1].tolist(), 0.0]
 
 
-def beta(levels: NoiseLevels, steps: int, bend: ScheduleBend = STRAIGHT) -> list[float]:
+def beta(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
     high, low = _ends(levels, bend)
     places = beta_quantiles(1 - np.linspace(0, 1, steps), bend.beta_alpha, bend.beta_beta)
     return [*(low + places * (high - low)).tolist(), 0.0]
 
 
-SCHEDULES: dict[str, Callable[[NoiseLevels, int, ScheduleBend], list[float]]] = {
+SCHEDULES: dict[str, Callable[[NoiseLevels, int, SigmaOverrides], list[float]]] = {
     "Uniform": uniform,
     "Karras": karras,
     "Exponential": exponential,
@@ -179,7 +179,7 @@ def sigmas_for(
     scheduler_label: str,
     steps: int,
     *,
-    bend: ScheduleBend = STRAIGHT,
+    bend: SigmaOverrides = STRAIGHT,
     unipc: UniPC | None = None,
     discard_penultimate: bool = False,
 ) -> list[float]:

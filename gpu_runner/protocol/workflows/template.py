@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gpu_runner.protocol.generation_request import Message
+from gpu_runner.protocol.generation_request import StrictModel
 
 FILENAME_PREFIX = "filename_prefix"
 
@@ -41,7 +41,7 @@ class Node(BaseModel):
     inputs: dict[str, Any] = {}
 
 
-class Workflow(Message):
+class Workflow(StrictModel):
     """A graph as ComfyUI's *Export (API)* writes it, and what of a request goes where in it."""
 
     name: Text

@@ -18,8 +18,8 @@ from gpu_runner.imaging.masks import Box
 from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedControlNet
-from gpu_runner.protocol import RunOrder
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit, Picture
 from gpu_runner.protocol.preprocessor_catalog import Module, find
 from gpu_runner.tasks.generation import Pass, Plan
@@ -27,7 +27,7 @@ from gpu_runner.tasks.init_image import Canvas, Source
 
 
 @dataclass(frozen=True)
-class Beginning:
+class InitImageView:
     """The init image as units see it that have none of their own."""
 
     whole: Image.Image
@@ -36,7 +36,7 @@ class Beginning:
     box: tuple[float, float, float, float] | None = None  # the frame's place, as shares of the whole
 
     @classmethod
-    def of(cls, sources: Sequence[Source], canvases: Sequence[Canvas]) -> tuple[Beginning, ...]:
+    def of(cls, sources: Sequence[Source], canvases: Sequence[Canvas]) -> tuple[InitImageView, ...]:
         if not canvases:
             return tuple(cls(source.picture, source.picture, source.mask) for source in sources)
         wholes = [source.picture for source in sources] or [canvas.frame for canvas in canvases]
@@ -53,22 +53,22 @@ def _shares(canvas: Canvas) -> tuple[float, float, float, float] | None:
     return left / width, top / height, right / width, bottom / height
 
 
-class ControlRoom:
+class ControlUnitBuilder:
     """Makes the units of one order. A unit that reads the init image does so for each of them."""
 
     def __init__(
         self,
         store: ModelStore,
-        order: RunOrder,
+        order: RunRequest,
         plan: Plan,
-        beginnings: Sequence[Beginning],
+        beginnings: Sequence[InitImageView],
         opened: Callable[[Picture], Image.Image],
     ) -> None:
         self.store = store
         self.order = order
         self.plan = plan
         self.request = order.request
-        self.beginnings: Sequence[Beginning | None] = beginnings or [None]
+        self.beginnings: Sequence[InitImageView | None] = beginnings or [None]
         self._opened = opened
 
     def controls(self) -> Controls:
@@ -83,7 +83,7 @@ class ControlRoom:
             for beginning in (self.beginnings if own else self.beginnings[:1])
         )
 
-    def _unit(self, asked: ControlUnit, beginning: Beginning | None, walked: Pass, not_here: str) -> Unit:
+    def _unit(self, asked: ControlUnit, beginning: InitImageView | None, walked: Pass, not_here: str) -> Unit:
         module, pixels = self._module(asked), self._pixels(asked, beginning)
         mask, hidden = self._mask(asked, beginning), None
         if "inpaint" in module.name:
@@ -126,7 +126,7 @@ class ControlRoom:
         check_family(model, walked.model, asked.model)
         return model
 
-    def _pixels(self, asked: ControlUnit, beginning: Beginning | None) -> Pixels:
+    def _pixels(self, asked: ControlUnit, beginning: InitImageView | None) -> Pixels:
         """With an inpainting that draws a part only, a unit sees that part only."""
         if asked.image is not None:
             picture = images.flatten(self._opened(asked.image), self.request.background)
@@ -135,10 +135,12 @@ class ControlRoom:
         elif beginning is not None:
             picture = beginning.frame if asked.crop_with_mask else beginning.whole
         else:
-            raise BadOrder(f"a control unit with {asked.module} has no picture, and there is no init image")
+            raise InvalidRequest(
+                f"a control unit with {asked.module} has no picture, and there is no init image"
+            )
         return np.asarray(picture.convert("RGB"))
 
-    def _mask(self, asked: ControlUnit, beginning: Beginning | None) -> Plane | None:
+    def _mask(self, asked: ControlUnit, beginning: InitImageView | None) -> Plane | None:
         """The unit's own, or for inpainting modules the job's."""
         if asked.mask is not None:
             return self._plane(asked.mask)
@@ -174,9 +176,9 @@ def _box_in(picture: Image.Image, shares: tuple[float, float, float, float]) -> 
 def _module(name: str) -> Module:
     module = find(name)
     if module is None:
-        raise BadOrder(f"there is no preprocessor {name!r}")
+        raise InvalidRequest(f"there is no preprocessor {name!r}")
     if module.refused:
-        raise BadOrder(f"the preprocessor {name!r} is not supported: {module.refused}")
+        raise InvalidRequest(f"the preprocessor {name!r} is not supported: {module.refused}")
     return module
 
 
@@ -185,5 +187,5 @@ def _covering(mask: Plane | None, pixels: Pixels, module: str) -> Plane:
     if mask is None and module == "inpaint":
         return np.zeros(pixels.shape[:2], np.uint8)
     if mask is None:
-        raise BadOrder(f"the preprocessor {module!r} needs a mask")
+        raise InvalidRequest(f"the preprocessor {module!r} needs a mask")
     return fit_mask(mask, pixels.shape[1], pixels.shape[0], "stretch")

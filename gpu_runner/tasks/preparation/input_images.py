@@ -8,13 +8,13 @@ import binascii
 from PIL import Image
 
 from gpu_runner.imaging import images
-from gpu_runner.protocol import RunOrder
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import Picture
 from gpu_runner.tasks.init_image import Source
 
 
-def read_sources(order: RunOrder) -> list[Source]:
+def read_sources(order: RunRequest) -> list[Source]:
     """One for each init image; a picture that is named more than once is decoded once."""
     request = order.request
     mask = opened(order, request.inpaint.mask) if request.inpaint else None
@@ -22,12 +22,12 @@ def read_sources(order: RunOrder) -> list[Source]:
     return [read[picture] for picture in request.init_images]
 
 
-def _init_image(order: RunOrder, picture: Picture) -> Image.Image:
+def _init_image(order: RunRequest, picture: Picture) -> Image.Image:
     flat = images.flatten(opened(order, picture), order.request.background)
     return flat if order.request.keep_texture else images.without_texture(flat)
 
 
-def opened(order: RunOrder, picture: Picture) -> Image.Image:
+def opened(order: RunRequest, picture: Picture) -> Image.Image:
     return images.open_picture(_decoded(order.inputs[picture.sha256]))
 
 
@@ -35,4 +35,4 @@ def _decoded(data: str) -> bytes:
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:
-        raise BadOrder("a picture is not valid base64") from error
+        raise InvalidRequest("a picture is not valid base64") from error

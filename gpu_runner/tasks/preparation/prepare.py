@@ -9,21 +9,21 @@ from gpu_runner.imaging.nsfw import Check
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
-from gpu_runner.protocol import GenerationRequest, RunOrder, sampler_catalog, upscaler_catalog
-from gpu_runner.protocol.errors import BadOrder
+from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog, upscaler_catalog
+from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from gpu_runner.protocol.prompt.composition import TooManyWords
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
-from gpu_runner.tasks.image_tasks import EnlargingPlan, ReadyPlan, control_map, cut_out
+from gpu_runner.tasks.image_tasks import PrecomputedPlan, UpscalePlan, control_map, cut_out
 from gpu_runner.tasks.init_image import Canvas, Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
 
-from .control_units import Beginning, ControlRoom
+from .control_units import ControlUnitBuilder, InitImageView
 from .input_images import opened, read_sources
 
-AnyPlan = Plan | EnlargingPlan | ReadyPlan
+AnyPlan = Plan | UpscalePlan | PrecomputedPlan
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class Prepared:
     maps: tuple[bytes, ...] = ()  # PNG files of what ControlNets are shown
 
 
-def prepare(store: ModelStore, order: RunOrder) -> Prepared:
+def prepare(store: ModelStore, order: RunRequest) -> Prepared:
     check(order.request)
     sources = tuple(read_sources(order))
     try:
         plan = _plan(store, order, sources)
     except TooManyWords as error:
-        raise BadOrder(str(error)) from error
+        raise InvalidRequest(str(error)) from error
     plan, maps = _controlled(store, order, sources, _with_faces_restored(store, order, plan))
     return Prepared(plan, nsfw_check(store, order), maps)
 
 
-def _with_faces_restored(store: ModelStore, order: RunOrder, plan: AnyPlan) -> AnyPlan:
+def _with_faces_restored(store: ModelStore, order: RunRequest, plan: AnyPlan) -> AnyPlan:
     part = order.request.face_restoration
-    if part is None or part.visibility == 0 or isinstance(plan, ReadyPlan):
+    if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
         return plan
     detector = store.onnx.get(order.file("face_detector", part.detector), "face_detector")
     restorer = store.face_restorer(order.file("face_restorer", part.model))
@@ -54,27 +54,27 @@ def _with_faces_restored(store: ModelStore, order: RunOrder, plan: AnyPlan) -> A
 
 
 def _controlled(
-    store: ModelStore, order: RunOrder, sources: tuple[Source, ...], plan: AnyPlan
+    store: ModelStore, order: RunRequest, sources: tuple[Source, ...], plan: AnyPlan
 ) -> tuple[AnyPlan, tuple[bytes, ...]]:
     if not order.request.controls or not isinstance(plan, Plan):
         return plan, ()
-    beginnings = Beginning.of(sources, plan.canvases)
-    room = ControlRoom(store, order, plan, beginnings, lambda picture: opened(order, picture))
+    beginnings = InitImageView.of(sources, plan.canvases)
+    room = ControlUnitBuilder(store, order, plan, beginnings, lambda picture: opened(order, picture))
     controls = room.controls()
     return plan.controlled_by(controls), tuple(images.png(picture) for picture in controls.maps())
 
 
-def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> AnyPlan:
+def _plan(store: ModelStore, order: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
     if order.request.cut_out is not None:
         return _cut_out(store, order, order.request.cut_out, sources)
     if order.request.task == "control_map":
-        return ReadyPlan(tuple(control_map(store, order, source.picture) for source in sources))
+        return PrecomputedPlan(tuple(control_map(store, order, source.picture) for source in sources))
     request = change_background.drawing_request(order.request)
     if request.upscale is not None:
         first, second = (
             _upscaler(store, order, name) for name in (request.upscale.upscaler, request.upscale.upscaler_2)
         )
-        return EnlargingPlan.of(request, request.upscale, sources, first, second)
+        return UpscalePlan.of(request, request.upscale, sources, first, second)
     upscaler = _upscaler(store, order, request.hires.upscaler if request.hires else request.upscaler)
     plan = Plan.of(request, Models.of(store, order), upscaler)
     if order.request.change_background is not None:
@@ -84,12 +84,16 @@ def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> An
     return replace(plan, sources=sources)
 
 
-def _cut_out(store: ModelStore, order: RunOrder, part: CutOut, sources: tuple[Source, ...]) -> ReadyPlan:
+def _cut_out(
+    store: ModelStore, order: RunRequest, part: CutOut, sources: tuple[Source, ...]
+) -> PrecomputedPlan:
     matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    return ReadyPlan(tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources))
+    return PrecomputedPlan(
+        tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources)
+    )
 
 
-def _upscaler(store: ModelStore, order: RunOrder, name: str) -> LoadedUpscaler | str:
+def _upscaler(store: ModelStore, order: RunRequest, name: str) -> LoadedUpscaler | str:
     """A model where the name means a file."""
     file = upscaler_catalog.file_of(name)
     return store.upscaler(order.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
@@ -102,7 +106,7 @@ def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler:
     return tuple(made[id(source)] for source in sources)
 
 
-def _backdrops(store: ModelStore, order: RunOrder, part: ChangeBackground) -> tuple[Canvas, ...]:
+def _backdrops(store: ModelStore, order: RunRequest, part: ChangeBackground) -> tuple[Canvas, ...]:
     """One for each init image. Matting takes longer than a step, and here it keeps nobody from his steps."""
     request = order.request
     mask = opened(order, part.mask) if part.mask else None
@@ -116,7 +120,7 @@ def _backdrops(store: ModelStore, order: RunOrder, part: ChangeBackground) -> tu
     return tuple(made[picture] for picture in request.init_images)
 
 
-def nsfw_check(store: ModelStore, order: RunOrder) -> Check | None:
+def nsfw_check(store: ModelStore, order: RunRequest) -> Check | None:
     wanted = order.request.nsfw
     if wanted.policy == "off":
         return None
@@ -127,7 +131,7 @@ def nsfw_check(store: ModelStore, order: RunOrder) -> Check | None:
 def check(request: GenerationRequest) -> None:
     for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
         if sampler and sampler not in {known.name for known in sampler_catalog.SAMPLERS}:
-            raise BadOrder(f"there is no sampler {sampler!r}")
+            raise InvalidRequest(f"there is no sampler {sampler!r}")
     for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
         if scheduler and not sampler_catalog.is_scheduler(scheduler):
-            raise BadOrder(f"there is no scheduler {scheduler!r}")
+            raise InvalidRequest(f"there is no scheduler {scheduler!r}")

@@ -28,7 +28,7 @@ LEASE_SLACK_S = 60.0  # for resolving a name, and for writing
 
 
 @dataclass(frozen=True)
-class Sent:
+class DeliveryResult:
     status: int | None
     excerpt: str
     acknowledged: bool
@@ -59,17 +59,17 @@ def _begin(callback: Callback, attempt: int, lease_s: float) -> bool:
     )
 
 
-def _send(callback: Callback, policy: CallbackPolicy) -> Sent:
+def _send(callback: Callback, policy: CallbackPolicy) -> DeliveryResult:
     try:
         body = _body(callback, policy).encode()
         limits = replace(Policy.of(callback.job.source), total_s=policy.timeout_s)
         answer = post(callback.url, body, headers(callback, body), limits)
-        return Sent(answer.status, _excerpt(answer), policy.acknowledged(answer))
+        return DeliveryResult(answer.status, _excerpt(answer), policy.acknowledged(answer))
     except Refused as refused:
-        return Sent(None, refused.message[:EXCERPT], False)
+        return DeliveryResult(None, refused.message[:EXCERPT], False)
     except Exception:
         log.exception("callback %s could not be sent", callback.pk)
-        return Sent(None, "internal error", False)
+        return DeliveryResult(None, "internal error", False)
 
 
 def _body(callback: Callback, policy: CallbackPolicy) -> str:
@@ -84,7 +84,7 @@ def _excerpt(answer: Answer) -> str:
 
 
 @transaction.atomic
-def _finish(callback: Callback, policy: CallbackPolicy, sent: Sent) -> None:
+def _finish(callback: Callback, policy: CallbackPolicy, sent: DeliveryResult) -> None:
     now = timezone.now()
     CallbackAttempt.objects.create(
         callback=callback,

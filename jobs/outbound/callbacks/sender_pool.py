@@ -37,7 +37,7 @@ def start(callback_id: str, attempt: int) -> None:
         outbox.postpone(callback, timezone.now() + timedelta(seconds=LATER_S))
 
 
-class Senders:
+class SenderPool:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, "callbacks")
         self._begun: dict[
@@ -78,6 +78,6 @@ class Senders:
 
 
 @cache
-def _senders() -> Senders:
+def _senders() -> SenderPool:
     """Made in the worker that uses it, never before a fork."""
-    return Senders()
+    return SenderPool()

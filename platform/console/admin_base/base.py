@@ -17,7 +17,7 @@ from .fields import NamedChoosers
 from .filters import SourceFilter
 
 
-class OfThePlatform:
+class HiddenFromTenants:
     """Pages that no tenant's user sees, whatever its role."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

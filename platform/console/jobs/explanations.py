@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobs.models import Job, State
-from jobs.scheduling.eta import Outlook
+from jobs.scheduling.eta import JobEta
 from jobs.scheduling.policy import Reason
 
 
@@ -16,7 +16,7 @@ def steps(job: Job) -> str:
     return _("step %(step)d of %(steps)d") % {"step": job.step, "steps": job.steps}
 
 
-def why_not_yet(job: Job, told: Outlook) -> str:
+def why_not_yet(job: Job, told: JobEta) -> str:
     """Of a job that waits: what for, behind how many, until when. Of one that runs: when it ends. Else nothing."""
     if job.is_terminal:
         return ""
@@ -50,13 +50,13 @@ def _waits_for(job: Job, reason: Reason | None) -> str:
     }[reason]
 
 
-def _position(told: Outlook) -> str:
+def _position(told: JobEta) -> str:
     if told.reason in {None, Reason.NEXT, Reason.NO_RUNNER} or not told.ahead:
         return ""
     return ngettext("%d job goes before it.", "%d jobs go before it.", told.ahead) % told.ahead
 
 
-def _expected(job: Job, told: Outlook) -> str:
+def _expected(job: Job, told: JobEta) -> str:
     if job.state == State.RUNNING:
         if told.ends_in_s is None:
             return ""

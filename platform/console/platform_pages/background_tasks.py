@@ -7,27 +7,27 @@ from django_q import admin as theirs
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 
-from console.admin_base.base import OfThePlatform
+from console.admin_base.base import HiddenFromTenants
 
 for _model in (Failure, OrmQ, Schedule, Success):
     admin.site.unregister(_model)
 
 
 @admin.register(Failure)
-class FailureAdmin(OfThePlatform, theirs.FailAdmin, ModelAdmin):
+class FailureAdmin(HiddenFromTenants, theirs.FailAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Success)
-class SuccessAdmin(OfThePlatform, theirs.TaskAdmin, ModelAdmin):
+class SuccessAdmin(HiddenFromTenants, theirs.TaskAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(OfThePlatform, theirs.ScheduleAdmin, ModelAdmin):
+class ScheduleAdmin(HiddenFromTenants, theirs.ScheduleAdmin, ModelAdmin):
     pass
 
 
 @admin.register(OrmQ)
-class QueueAdmin(OfThePlatform, theirs.QueueAdmin, ModelAdmin):
+class QueueAdmin(HiddenFromTenants, theirs.QueueAdmin, ModelAdmin):
     pass

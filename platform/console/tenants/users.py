@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
-from console.admin_base.base import OfThePlatform
+from console.admin_base.base import HiddenFromTenants
 from console.admin_base.fields import LabelledInline
 
 User = get_user_model()
@@ -31,7 +31,7 @@ class MembershipInline(LabelledInline):
 
 
 @admin.register(User)
-class UserAdmin(OfThePlatform, TheirUserAdmin, ModelAdmin):
+class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -62,5 +62,5 @@ class UserAdmin(OfThePlatform, TheirUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(OfThePlatform, TheirGroupAdmin, ModelAdmin):
+class GroupAdmin(HiddenFromTenants, TheirGroupAdmin, ModelAdmin):
     pass

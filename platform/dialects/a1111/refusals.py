@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from jobs.errors import (
     BadIdempotencyKey,
-    BadPicture,
     BudgetSpent,
     IdempotencyConflict,
+    InvalidImage,
     ModelNotAllowed,
     QueueFull,
     QuotaSpent,
@@ -110,7 +110,7 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
             return WireError(500, error="Exception", errors=refused.message)
         case UnknownModel():
             return model_not_found(checkpoint)
-        case BadPicture():
+        case InvalidImage():
             return invalid_picture()
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}

@@ -28,7 +28,7 @@ CANCELLED = "cancelled by its client"
 
 
 @dataclass(frozen=True)
-class Call:
+class OperationContext:
     http: HttpRequest
     key: AccessKey
     body: Body
@@ -37,12 +37,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Operation:
-    run: Callable[[Call], Any]
+    run: Callable[[OperationContext], Any]
     req_key: str = ""  # where the body has none
     by_get: bool = False
 
 
-def process(call: Call) -> Any:
+def process(call: OperationContext) -> Any:
     """Draws and waits. The job lives on where the client has no patience: its id is in the headers."""
     job = _admitted(call, Lane.INTERACTIVE)
     ended = wait_for(job.pk, settings.JOB_WAIT_S)
@@ -55,17 +55,17 @@ def process(call: Call) -> Any:
     return call.envelope.success(data, headers)
 
 
-def submit(call: Call) -> Any:
+def submit(call: OperationContext) -> Any:
     job = _admitted(call, Lane.ASYNC, task_status.new_id())
     return call.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
 
 
-def result(call: Call) -> Any:
+def result(call: OperationContext) -> Any:
     task = task_status.find(call.key, call.body)
     return call.envelope.success(task_status.data(task, call.body, call.http))
 
 
-def cancel(call: Call) -> Any:
+def cancel(call: OperationContext) -> Any:
     """What has ended stays as it is, and what is not there cannot be cancelled: neither is an error."""
     task = task_status.find(call.key, call.body)
     if task is not None:
@@ -73,7 +73,7 @@ def cancel(call: Call) -> Any:
     return call.envelope.success(None)
 
 
-def _admitted(call: Call, lane: Lane, external_id: str = "") -> Job:
+def _admitted(call: OperationContext, lane: Lane, external_id: str = "") -> Job:
     """``return_url`` is read before anything is drawn for it."""
     call.body.flag("return_url")
     submission = read_submission(

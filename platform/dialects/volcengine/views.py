@@ -17,10 +17,10 @@ from access.models import AccessKey
 from jobs.errors import Refused
 
 from .actions import OPERATIONS
-from .authentication import SignedRequest
+from .authentication import SignatureAuthentication
 from .envelope import Envelope
 from .errors import GatewayError, ServiceError, too_large, unreadable
-from .operations import Call, Operation
+from .operations import Operation, OperationContext
 from .request.json_body import read_object
 from .signature import ALGORITHM
 
@@ -39,7 +39,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
 class Gateway(APIView):
     http_method_names = ["get", "post"]
-    authentication_classes = [SignedRequest]
+    authentication_classes = [SignatureAuthentication]
     content_negotiation_class = AlwaysJSON
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -55,7 +55,7 @@ class Gateway(APIView):
         if operation.req_key and "req_key" not in body:
             body = body.replaced(req_key=operation.req_key)
         key = cast(AccessKey, request.auth)
-        return cast(HttpResponse, operation.run(Call(request._request, key, body, self.envelope)))
+        return cast(HttpResponse, operation.run(OperationContext(request._request, key, body, self.envelope)))
 
     def _operation(self, method: str) -> Operation:
         operation = OPERATIONS.get((self.envelope.version, self.envelope.action))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from access.models import AccessKey
 from dialects.volcengine import signature
-from dialects.volcengine.signature import Scope, Sent, Signed
+from dialects.volcengine.signature import Scope, Signed, SignedRequest
 from jobs.models import Job, Runner
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
@@ -51,7 +51,7 @@ class Caller:
         names = tuple(sorted(headers))
         headers |= changes
         signed = Signed(key_id, Scope(date[:8], "cn-north-1", service), date, "", names)
-        sent = Sent(method, "/", tuple(query.items()), headers, body)
+        sent = SignedRequest(method, "/", tuple(query.items()), headers, body)
         return with_signature(secret, signed, sent)
 
     def send(self, query: dict[str, str], body: bytes, headers: dict[str, str]) -> Any:
@@ -77,7 +77,7 @@ class Caller:
         return self.call("CVSync2AsyncGetResult", body)
 
 
-def with_signature(secret: str, signed: Signed, sent: Sent) -> dict[str, str]:
+def with_signature(secret: str, signed: Signed, sent: SignedRequest) -> dict[str, str]:
     """The headers of what is sent, and Authorization."""
     key = signature.signing_key(secret, signed.scope)
     found = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
+from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit
 from gpu_runner.tasks.preparation.prepare import prepare
 from tests.support.event_listener import Listener
@@ -74,7 +74,9 @@ class Room:
         )
         inputs = {named(data).sha256: base64.b64encode(data).decode() for data in (*scenes, MASK)}
         files = {name.key: self.net for name in request.model_names()}
-        return RunOrder(job_id="job", request=request, checkpoint=self.checkpoint, files=files, inputs=inputs)
+        return RunRequest(
+            job_id="job", request=request, checkpoint=self.checkpoint, files=files, inputs=inputs
+        )
 
     def draw(self, *units, **fields):
         listener = Listener()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
-from gpu_runner.networks.operations import DenoiseAsk
+from gpu_runner.networks.operations import Denoise
 from gpu_runner.protocol import Done, ModelFile, Picture, sampler_catalog
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse
 from tests.support.event_listener import Listener, order_of, picture_file, png
@@ -81,7 +81,7 @@ def crowd(engine, order):
         patch.setattr(
             batched_calls,
             "answer",
-            lambda asks: sizes.append(len(asks) if isinstance(asks[0], DenoiseAsk) else 0) or answer(asks),
+            lambda asks: sizes.append(len(asks) if isinstance(asks[0], Denoise) else 0) or answer(asks),
         )
         listeners = [Listener() for _ in CASES]
         for number, listener in enumerate(listeners):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gpu_runner.engine.batching import CPU_LIMITS, PATIENCE, Limits, choose
-from gpu_runner.networks.conditioning import Conditioning, Wording
-from gpu_runner.networks.diffusion.guidance import Guidance, Question
-from gpu_runner.networks.operations import Ask, DecodeAsk, DenoiseAsk, TextAsk
+from gpu_runner.engine.batching import CPU_LIMITS, MAX_TURNS_WAITED, Limits, choose
+from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
+from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeText, Operation
 
 
 @dataclass(eq=False)
 class Waiting:
-    ask: Ask
+    ask: Operation
     since: int = 0
 
 
@@ -32,11 +32,11 @@ MODEL = Model("a")
 def step(side=8, tokens=77, scale=7.0, parts=1, model=MODEL):
     text = Conditioning(torch.zeros(tokens, 4))
     guidance = Guidance(((text, 1.0),) * parts, text, scale)
-    return DenoiseAsk(model, Question(torch.zeros(4, side, side), 1.0, 100.0, guidance))
+    return Denoise(model, DenoiseInput(torch.zeros(4, side, side), 1.0, 100.0, guidance))
 
 
 def decode():
-    return DecodeAsk(MODEL, torch.zeros(4, 8, 8))
+    return DecodeLatent(MODEL, torch.zeros(4, 8, 8))
 
 
 def chosen(*pictures, limits=CPU_LIMITS, turn=0, steps_are_due=False):
@@ -71,17 +71,19 @@ def test_of_equally_full_ones_the_oldest():
 
 def test_but_after_so_many_turns_everybody_goes_before_fuller_calls():
     alone, pair = Waiting(step(side=16), since=1), [Waiting(step(), since=2), Waiting(step(), since=2)]
-    assert chosen(alone, *pair, turn=PATIENCE) == pair
-    assert chosen(alone, *pair, turn=PATIENCE + 1) == [alone]
+    assert chosen(alone, *pair, turn=MAX_TURNS_WAITED) == pair
+    assert chosen(alone, *pair, turn=MAX_TURNS_WAITED + 1) == [alone]
 
 
 def served(pictures, turns, joiners=0):
     """Everybody asks again as soon as he is answered. Who went in each turn, and how long each had waited."""
     steps_are_due, history = False, []
     for turn in range(1, turns + 1):
-        texts = [Waiting(TextAsk(MODEL, ("a",), Wording()), since=turn) for _ in range(joiners)]
+        texts = [
+            Waiting(EncodeText(MODEL, ("a",), TextEncodingOptions()), since=turn) for _ in range(joiners)
+        ]
         crew = choose([*pictures, *texts], LIMITS, turn=turn, steps_are_due=steps_are_due)
-        steps_are_due = not isinstance(crew[0].ask, DenoiseAsk)
+        steps_are_due = not isinstance(crew[0].ask, Denoise)
         history.append([(picture, turn - picture.since) for picture in crew])
         for picture in crew:
             picture.since = turn
@@ -105,8 +107,8 @@ def test_no_step_waits_longer_than_is_promised_in_any_crowd(seed, joiners):
     dice = random.Random(seed)
     pictures = [Waiting(step(side=dice.choice([8, 8, 8, 16, 24, 32]))) for _ in range(dice.randint(2, 40))]
     waits = [wait for crew in served(pictures, 100, joiners) for picture, wait in crew if picture in pictures]
-    assert max(waits) <= PATIENCE + 2 * calls_needed(pictures)
-    assert all(picture.since > 100 - PATIENCE - 2 * calls_needed(pictures) for picture in pictures)
+    assert max(waits) <= MAX_TURNS_WAITED + 2 * calls_needed(pictures)
+    assert all(picture.since > 100 - MAX_TURNS_WAITED - 2 * calls_needed(pictures) for picture in pictures)
 
 
 def test_a_crowd_and_one_alone_share_the_device_so_that_most_calls_are_full():
@@ -124,9 +126,9 @@ def test_what_joins_or_leaves_goes_before_steps_but_not_twice_in_a_row():
 
 def test_texts_are_encoded_together():
     pictures = [
-        Waiting(TextAsk(MODEL, ("a", ""), Wording())),
-        Waiting(TextAsk(MODEL, ("b", ""), Wording())),
-        Waiting(TextAsk(MODEL, ("b", ""), Wording(clip_skip=2))),
+        Waiting(EncodeText(MODEL, ("a", ""), TextEncodingOptions())),
+        Waiting(EncodeText(MODEL, ("b", ""), TextEncodingOptions())),
+        Waiting(EncodeText(MODEL, ("b", ""), TextEncodingOptions(clip_skip=2))),
     ]
     assert chosen(*pictures) == pictures[:2]
 

@@ -11,7 +11,7 @@ from gpu_runner.engine import engine as engine_module
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
-from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk
+from gpu_runner.networks.operations import DecodeLatent, Denoise
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress, sampler_catalog
 from tests.support.event_listener import Listener, order_of, picture_file
 
@@ -86,7 +86,7 @@ def gate(monkeypatch):
             self.reached, self.open = threading.Event(), threading.Event()
 
         def __call__(self, asks):
-            if any(isinstance(ask, DenoiseAsk) for ask in asks):
+            if any(isinstance(ask, Denoise) for ask in asks):
                 self.reached.set()
                 assert self.open.wait(60)
             return answer(asks)
@@ -339,7 +339,7 @@ def scale_is_13(ask):
     ],
 )
 def test_a_failing_step_fails_its_own_job_only(submit, monkeypatch, error, code):
-    break_calls(monkeypatch, DenoiseAsk, error, scale_is_13)
+    break_calls(monkeypatch, Denoise, error, scale_is_13)
     jobs = [submit(seed=1), submit(guidance_scale=13.0), submit(seed=2)]
     fates = [job.end() for job in jobs]
     assert [type(fate) for fate in fates] == [Done, Failed, Done]
@@ -351,7 +351,7 @@ def test_a_call_too_large_for_the_memory_is_made_in_parts(submit, monkeypatch):
     answer = batched_calls.answer
 
     def small_device(asks):
-        if len(asks) > 1 and isinstance(asks[0], DenoiseAsk):
+        if len(asks) > 1 and isinstance(asks[0], Denoise):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return answer(asks)
 
@@ -362,12 +362,12 @@ def test_a_call_too_large_for_the_memory_is_made_in_parts(submit, monkeypatch):
 
 
 def test_a_failing_decoding_is_reported(submit, monkeypatch):
-    break_calls(monkeypatch, DecodeAsk, ArithmeticError(), lambda ask: True)
+    break_calls(monkeypatch, DecodeLatent, ArithmeticError(), lambda ask: True)
     assert submit().end().code == "internal"
 
 
 def test_the_engine_is_dead_when_the_device_is_lost(engine, submit, monkeypatch):
-    break_calls(monkeypatch, DenoiseAsk, torch.AcceleratorError("illegal memory access"), lambda ask: True)
+    break_calls(monkeypatch, Denoise, torch.AcceleratorError("illegal memory access"), lambda ask: True)
     assert submit().end().code == "lost"
     assert not engine.alive
     assert submit().end().code == "stopping"

@@ -14,10 +14,10 @@ from gpu_runner.engine import engine as engines
 from gpu_runner.engine import gc_tuning
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.models.variant import LoraFile, Variation
+from gpu_runner.models.variant import LoraFile, Variant
 from tests.support.demo_engine import DEMO_MODELS, demo_checkpoint, demo_file
 
-NIGHT = Variation(loras=(LoraFile(demo_file("loras/atelier-night.safetensors"), 0.7, 1.0),))
+NIGHT = Variant(loras=(LoraFile(demo_file("loras/atelier-night.safetensors"), 0.7, 1.0),))
 KINDS = {  # each with how to come to its modules
     "checkpoint": (lambda store: store.get(demo_checkpoint()), lambda model: [model.unet, model.vae]),
     "checkpoint with a LoRA": (lambda store: store.get(demo_checkpoint(), NIGHT), lambda model: [model.unet]),

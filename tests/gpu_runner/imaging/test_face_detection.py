@@ -10,8 +10,8 @@ from PIL import Image
 from demo import shapes
 from gpu_runner.imaging import images
 from gpu_runner.imaging.face_detection import find
-from gpu_runner.models.files import HashBook
-from gpu_runner.models.onnx_store import OnnxShelf
+from gpu_runner.models.files import FileHashCache
+from gpu_runner.models.onnx_store import OnnxStore
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
@@ -101,9 +101,9 @@ def test_a_file_that_is_no_detector_is_unavailable_by_its_name(tmp_path, data):
     (tmp_path / "broken.onnx").write_bytes(data)
     file = ModelFile(path="broken.onnx", sha256=hashlib.sha256(data).hexdigest())
     with pytest.raises(ModelUnavailable, match=r"broken\.onnx"):
-        OnnxShelf(tmp_path, HashBook()).get(file, "face_detector")
+        OnnxStore(tmp_path, FileHashCache()).get(file, "face_detector")
 
 
 def test_a_detector_is_no_matting_model():
     with pytest.raises(ModelUnavailable, match="matting"):
-        OnnxShelf(DEMO_MODELS, HashBook()).get(demo_file(YUNET), "matting")
+        OnnxStore(DEMO_MODELS, FileHashCache()).get(demo_file(YUNET), "matting")

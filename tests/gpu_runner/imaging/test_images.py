@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.images import InvalidImage
 
 
 def file_of(picture, file_format="PNG", **options):
@@ -38,17 +38,17 @@ def test_a_photo_stands_upright():
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", file_of(Image.new("RGB", (64, 64), "red"))[:60]])
 def test_what_is_no_picture_is_refused(data):
-    with pytest.raises(BadPicture, match="cannot be read"):
+    with pytest.raises(InvalidImage, match="cannot be read"):
         images.read(data)
 
 
 def test_other_formats_are_refused():
-    with pytest.raises(BadPicture):
+    with pytest.raises(InvalidImage):
         images.read(file_of(Image.new("RGB", (8, 8)), "TIFF"))
 
 
 def test_too_many_pixels_are_refused_before_they_are_unpacked():
-    with pytest.raises(BadPicture, match="9000x8000"):
+    with pytest.raises(InvalidImage, match="9000x8000"):
         images.read(file_of(Image.new("1", (9000, 8000))))
 
 

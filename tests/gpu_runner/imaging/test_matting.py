@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from demo import shapes
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.imaging.matting import matte
-from gpu_runner.models.files import HashBook
-from gpu_runner.models.onnx_store import OnnxShelf
+from gpu_runner.models.files import FileHashCache
+from gpu_runner.models.onnx_store import OnnxStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -28,7 +28,7 @@ def as_file(root: Path, path: str) -> ModelFile:
 
 @pytest.fixture(scope="module")
 def u2netp() -> OnnxModel:
-    return OnnxShelf(DEMO_MODELS, HashBook()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "matting")
+    return OnnxStore(DEMO_MODELS, FileHashCache()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "matting")
 
 
 def overlap(found: Image.Image, truth: np.ndarray) -> float:
@@ -68,7 +68,7 @@ def test_an_empty_picture_has_no_subject(tmp_path):
     """A network that sees the same everywhere; U²-Netp itself finds something in anything."""
     (tmp_path / "flat.onnx").write_bytes(sigmoid_of_the_first_channel(32))
     flat = OnnxModel(tmp_path / "flat.onnx", as_file(tmp_path, "flat.onnx"), "matting")
-    with pytest.raises(BadPicture, match="no subject"):
+    with pytest.raises(InvalidImage, match="no subject"):
         matte(flat, Image.new("RGB", (40, 40), "grey"))
 
 
@@ -88,18 +88,18 @@ def test_another_matting_model_is_fed_at_its_own_size(tmp_path):
 def test_a_broken_file_is_unavailable(tmp_path, data):
     (tmp_path / "broken.onnx").write_bytes(data)
     with pytest.raises(ModelUnavailable, match=r"broken\.onnx"):
-        OnnxShelf(tmp_path, HashBook()).get(as_file(tmp_path, "broken.onnx"), "matting")
+        OnnxStore(tmp_path, FileHashCache()).get(as_file(tmp_path, "broken.onnx"), "matting")
 
 
 def test_a_matting_model_is_no_detector(tmp_path):
     with pytest.raises(ModelUnavailable, match="nsfw"):
-        OnnxShelf(DEMO_MODELS, HashBook()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "nsfw")
+        OnnxStore(DEMO_MODELS, FileHashCache()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "nsfw")
 
 
 def test_the_shelf_keeps_the_few_that_were_used_last(tmp_path):
     for side in range(8, 14):
         (tmp_path / f"{side}.onnx").write_bytes(sigmoid_of_the_first_channel(side))
-    shelf = OnnxShelf(tmp_path, HashBook())
+    shelf = OnnxStore(tmp_path, FileHashCache())
     files = [as_file(tmp_path, f"{side}.onnx") for side in range(8, 14)]
     first, *_others, last = [shelf.get(file, "matting") for file in files]
     assert shelf.get(files[-1], "matting") is last

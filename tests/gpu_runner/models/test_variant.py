@@ -11,8 +11,8 @@ from demo.random_models import write_family
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.store import ModelStore
-from gpu_runner.models.variant import LoraFile, Variation
-from gpu_runner.networks.conditioning import Wording
+from gpu_runner.models.variant import LoraFile, Variant
+from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import Done, Failed, ModelFile
@@ -72,7 +72,7 @@ def test_a_vae_of_any_layout_takes_the_place_of_the_checkpoints_own(
     root, store, base, other_vae, tiny_checkpoint, layout
 ):
     file = vae_file(root, other_vae, layout)
-    varied = store.get(tiny_checkpoint[1], Variation(vae=file))
+    varied = store.get(tiny_checkpoint[1], Variant(vae=file))
     expected = other_vae.float().state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in varied.vae.state_dict().items())
     assert varied.unet is base.unet
@@ -83,11 +83,11 @@ def test_a_vae_of_any_layout_takes_the_place_of_the_checkpoints_own(
 def test_a_file_that_is_no_vae_is_refused(root, store, tiny_checkpoint):
     save_file({"emb_params": torch.zeros(2, 64)}, root / "no-vae.safetensors")
     with pytest.raises(ModelUnavailable, match="is not a VAE"):
-        store.get(tiny_checkpoint[1], Variation(vae=registered(root, "no-vae.safetensors")))
+        store.get(tiny_checkpoint[1], Variant(vae=registered(root, "no-vae.safetensors")))
 
 
 def test_tiled_pictures_go_on_beyond_their_edges(store, base, tiny_checkpoint):
-    tiled = store.get(tiny_checkpoint[1], Variation(tiling=True))
+    tiled = store.get(tiny_checkpoint[1], Variant(tiling=True))
     latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     rolled = latent.roll(3, -1)
     decoded = tiled.vae.decode(latent).sample.roll(24, -1)
@@ -115,7 +115,7 @@ def embedding_file(root, layout, vectors):
 def test_an_embedding_is_read_from_every_layout(root, store, tiny_checkpoint, layout):
     vectors = torch.randn(2, 64, generator=torch.Generator().manual_seed(1))
     file = embedding_file(root, layout, vectors)
-    found = store.get(tiny_checkpoint[1], Variation(embeddings=(("odd", file),))).embeddings["odd"]
+    found = store.get(tiny_checkpoint[1], Variant(embeddings=(("odd", file),))).embeddings["odd"]
     assert torch.equal(found.vectors[0], vectors[:1] if layout == "diffusers" else vectors)
     assert found.key == file.sha256
 
@@ -123,7 +123,7 @@ def test_an_embedding_is_read_from_every_layout(root, store, tiny_checkpoint, la
 def test_an_embedding_of_another_width_is_refused(root, store, tiny_checkpoint):
     file = embedding_file(root, "a1111", torch.zeros(2, 768))
     with pytest.raises(ModelUnavailable, match=r"widths \[768\], and these have \[64\]"):
-        store.get(tiny_checkpoint[1], Variation(embeddings=(("odd", file),)))
+        store.get(tiny_checkpoint[1], Variant(embeddings=(("odd", file),)))
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_what_the_device_has_no_room_for_comes_back_from_ram(root, tiny_checkpoi
 def test_variations_leave_with_their_checkpoint(root, tiny_checkpoint, tiny_modules, families):
     file = tiny_checkpoint[1]
     save_file(kohya(tiny_modules, (LINEAR,)), root / "leaving.safetensors")
-    variation = Variation(loras=(LoraFile(registered(root, "leaving.safetensors"), 1.0, 1.0),))
+    variation = Variant(loras=(LoraFile(registered(root, "leaving.safetensors"), 1.0, 1.0),))
     size = ModelStore(root, "cpu", torch.float32, 2**34).get(file).size_bytes
     store = ModelStore(root, "cpu", torch.float32, int(size * 1.2))
     varied = store.get(file, variation)
@@ -274,7 +274,7 @@ def test_a_lora_of_sdxl_changes_the_unet_and_each_of_the_text_encoders(root, sto
         expected.append(module.weight + up @ down)
     save_file(tensors, root / "sdxl-lora.safetensors")
     lora = LoraFile(registered(root, "sdxl-lora.safetensors"), 1.0, 1.0)
-    varied = store.get(families["sdxl"], Variation(loras=(lora,)))
+    varied = store.get(families["sdxl"], Variant(loras=(lora,)))
     found = [
         varied.unet.get_submodule(SDXL_LINEAR),
         varied.text_encoder.get_submodule(FIRST_LAYER),
@@ -296,9 +296,9 @@ def test_an_embedding_of_sdxl_speaks_to_both_text_encoders(root, store, families
     own = [encoder.get_input_embeddings().weight[red].detach() for encoder in checkpoint.text_encoders]
     save_file({"clip_l": own[0].clone(), "clip_g": own[1].clone()}, root / "xl-red.safetensors")
     file = registered(root, "xl-red.safetensors")
-    varied = store.get(families["sdxl"], Variation(embeddings=(("zyx", file),)))
+    varied = store.get(families["sdxl"], Variant(embeddings=(("zyx", file),)))
     [said], [meant], [unsaid] = (
-        encode(model, [text], Wording(embeddings=tuple(model.embeddings.values())))
+        encode(model, [text], TextEncodingOptions(embeddings=tuple(model.embeddings.values())))
         for model, text in ((varied, "a zyx cat"), (checkpoint, "a red cat"), (checkpoint, "a zyx cat"))
     )
     assert torch.allclose(said.context, meant.context, atol=1e-5)

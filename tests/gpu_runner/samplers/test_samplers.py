@@ -17,7 +17,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from gpu_runner.networks.diffusion.guidance import Apart
+from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import UniPC
 from gpu_runner.protocol.schedules.ancestral import ancestral_split
@@ -57,7 +57,7 @@ def walk(name, x, sigmas, denoise=toy_denoised, eta=None, noise=None, **options)
             x, sigma = sampler.send(denoised) if asked else next(sampler)
             denoised, asked = denoise(x, sigma), asked + 1
             if sampler_catalog.sampler(name).guided_apart:
-                denoised = Apart(denoised, denoised)
+                denoised = GuidedAndUnguided(denoised, denoised)
     except StopIteration as end:
         return end.value, asked
 
@@ -220,7 +220,7 @@ def test_cfgpp_goes_to_the_guided_estimate_along_the_noise_of_the_other():
     sampler = SAMPLERS["DDIM CFG++"](torch.ones(SHAPE), [4.0, 2.0], None, SamplerOptions())
     next(sampler)
     with pytest.raises(StopIteration) as end:
-        sampler.send(Apart(torch.full(SHAPE, 0.5), torch.full(SHAPE, -1.0)))
+        sampler.send(GuidedAndUnguided(torch.full(SHAPE, 0.5), torch.full(SHAPE, -1.0)))
     torch.testing.assert_close(end.value.value, torch.full(SHAPE, 0.5 + (1 + 1) / 4 * 2))
 
 

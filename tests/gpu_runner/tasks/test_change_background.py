@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Picture
 from gpu_runner.tasks import change_background
-from gpu_runner.tasks.change_background import Product, canvas, cut_out, drawing_request, expanded
+from gpu_runner.tasks.change_background import Foreground, canvas, cut_out, drawing_request, expanded
 
 NOBODY = Picture(sha256="0" * 64)
 
@@ -43,7 +43,7 @@ def area(mask):
 
 
 BOX = (20, 16, 44, 48)
-PRODUCT = Product(noise(64, 64), box_mask(64, 64, BOX))
+PRODUCT = Foreground(noise(64, 64), box_mask(64, 64, BOX))
 
 
 # The mask
@@ -69,12 +69,12 @@ def test_a_soft_mask_counts_from_the_half():
 @pytest.mark.parametrize("edge", ["nothing of the picture", "nothing to draw"])
 def test_a_mask_without_one_of_the_two_is_refused(edge):
     mask = Image.new("L", (64, 64), 0 if "of the picture" in edge else 255)
-    with pytest.raises(BadPicture, match=edge):
-        made(request(), Product(noise(64, 64), mask))
+    with pytest.raises(InvalidImage, match=edge):
+        made(request(), Foreground(noise(64, 64), mask))
 
 
 def test_a_product_that_shrinks_to_nothing_is_refused():
-    with pytest.raises(BadPicture, match="shrinks"):
+    with pytest.raises(InvalidImage, match="shrinks"):
         made(request(part={"mask_expansion": -20}), PRODUCT)
 
 
@@ -105,7 +105,7 @@ def test_a_picture_that_is_cut_out_already_shows_its_product_by_transparency():
 
 
 def test_an_opaque_picture_has_no_transparency_to_go_by():
-    with pytest.raises(BadPicture, match="transparent"):
+    with pytest.raises(InvalidImage, match="transparent"):
         cut(noise(64, 64), cut_out_by="transparency")
 
 
@@ -123,7 +123,7 @@ def test_the_products_pixels_are_its_own_to_the_byte_and_the_rest_is_drawn():
 
 
 def test_the_feather_blends_at_the_rim_and_nowhere_else():
-    white = Product(Image.new("RGB", (64, 64), "white"), PRODUCT.mask)
+    white = Foreground(Image.new("RGB", (64, 64), "white"), PRODUCT.mask)
     row = np.asarray(made(request(part={"mask_expansion": 0, "feather": 3}), white).finish(DRAWN))[32, :, 0]
     assert (np.diff(row[:32].astype(int)) >= 0).all()
     assert row[17:23].min() > 0
@@ -142,7 +142,7 @@ def test_without_a_feather_the_rim_is_sharp():
 def test_the_finished_picture_has_the_originals_size_though_it_was_drawn_in_another():
     picture = noise(101, 67)
     asked = request(104, 72, part={"output_width": 101, "output_height": 67, "feather": 0})
-    drawn_upon = made(asked, Product(picture, box_mask(101, 67, (30, 20, 71, 50))))
+    drawn_upon = made(asked, Foreground(picture, box_mask(101, 67, (30, 20, 71, 50))))
     assert (drawn_upon.frame.size, drawn_upon.mask.size) == ((104, 72), (104, 72))
     after = drawn_upon.finish(Image.new("RGB", (104, 72), "blue"))
     assert after.size == (101, 67)
@@ -160,7 +160,7 @@ def test_in_a_wider_frame_the_product_keeps_its_shape_and_the_bars_are_drawn():
 def test_nothing_of_the_old_background_is_left_to_begin_with_unless_it_is_asked_for():
     old = Image.new("RGB", (64, 64), "yellow")
     old.paste("red", BOX)
-    product = Product(old, PRODUCT.mask)
+    product = Foreground(old, PRODUCT.mask)
     filled, original = (made(request(part={"content": content}), product) for content in ("fill", "original"))
     assert original.frame.getpixel((2, 2)) == (255, 255, 0)
     red, green, _blue = filled.frame.getpixel((2, 2))

@@ -15,17 +15,17 @@ from safetensors.torch import save_file
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import face_detection, images
-from gpu_runner.models.memory_budget import Item
+from gpu_runner.models.memory_budget import CacheEntry
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
-from gpu_runner.networks.operations import Aside, DecodeAsk, FaceAsk
+from gpu_runner.networks.operations import DecodeLatent, OffloadedWork, RestoreFace
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
-from gpu_runner.protocol.errors import ModelUnavailable, NotANumber
+from gpu_runner.protocol.errors import ModelUnavailable, NonFiniteOutput
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.tasks import face_restoration
-from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
 from gpu_runner.tasks.init_image import Canvas, Overlay
@@ -49,9 +49,9 @@ def answered(asking, shown=None):
             except StopIteration as end:
                 return end.value
             match ask:
-                case Aside(work=work):
+                case OffloadedWork(work=work):
                     answer = work()
-                case DecodeAsk() if shown is not None:
+                case DecodeLatent() if shown is not None:
                     answer = images.to_tensor(shown)
                 case _:
                     answer = batched_calls.answer([ask])[0]
@@ -94,17 +94,17 @@ def test_the_same_face_is_the_same_again_in_any_company():
     restorer = face_files.dreamer()
     face, *strangers = (torch.rand(3, 512, 512) * 2 - 1 for _ in range(3))
     with torch.inference_mode():
-        alone = batched_calls.answer([FaceAsk(restorer, face)])[0]
+        alone = batched_calls.answer([RestoreFace(restorer, face)])[0]
         torch.manual_seed(99)
         together = batched_calls.answer(
-            [FaceAsk(restorer, pixels) for pixels in (strangers[0], face, strangers[1])]
+            [RestoreFace(restorer, pixels) for pixels in (strangers[0], face, strangers[1])]
         )
     assert (together[1] - alone).abs().max() < 1e-4
     assert (together[0] - alone).abs().max() > 0.01
 
 
 def test_a_restorer_that_gives_no_numbers_is_said_to():
-    with pytest.raises(NotANumber, match="not made of numbers"):
+    with pytest.raises(NonFiniteOutput, match="not made of numbers"):
         restored(photograph(), restorer=painter((float("nan"), 0, 0)))
 
 
@@ -119,7 +119,7 @@ def test_faces_are_restored_before_the_original_comes_back_around_a_mask(tiny_ch
     canvas = Canvas(picture, overlay=Overlay(picture, mask))
     faces = Restoration(face_files.yunet(), painter(), 1.0)
     plan = replace(Plan.of(request, Models(store.get(checkpoint))), canvases=(canvas,), faces=faces)
-    after = np.asarray(answered(plan.begin(0, Brake()), shown=picture).picture())
+    after = np.asarray(answered(plan.begin(0, StopFlag()), shown=picture).picture())
     assert (after[CHEEKS] == GREEN).all()
     assert (after[:, 320:] == np.asarray(picture)[:, 320:]).all()
 
@@ -151,7 +151,7 @@ def restorers(engine):
     for name, colour in colours.items():
         sha256 = hashlib.sha256(name.encode()).hexdigest()
         files[name] = ModelFile(path=f"face_restoration/{name}.pth", sha256=sha256)
-        engine.store._shelf.put(f"face_restorer:{sha256}", Item(painter(colour, key=sha256), 1))
+        engine.store._shelf.put(f"face_restorer:{sha256}", CacheEntry(painter(colour, key=sha256), 1))
     return files
 
 

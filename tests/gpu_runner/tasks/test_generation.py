@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from gpu_runner.models.request_models import Models
-from gpu_runner.networks.operations import DecodeAsk, DenoiseAsk, EncodeAsk, TextAsk
+from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, EncodeText
 from gpu_runner.protocol import GenerationRequest, Picture
-from gpu_runner.tasks.denoising_loop import Brake
+from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, draw
 from gpu_runner.tasks.init_image import Canvas
 
@@ -39,7 +39,7 @@ def request(**fields):
 
 def follow(asked, *, index=0, target=None, brake=None, pull_at=None):
     """Draws with a device whose every estimate is ``target``; returns the kinds of asks and the latent decoded."""
-    brake = brake or Brake()
+    brake = brake or StopFlag()
     target = torch.full((4, 8, 8), 0.5) if target is None else target
     canvases = (Canvas(Image.new("RGB", (64, 64))),) if asked.task == "img2img" else ()
     task = draw(replace(Plan.of(asked, Models(Checkpoint)), canvases=canvases), index, brake)
@@ -50,16 +50,16 @@ def follow(asked, *, index=0, target=None, brake=None, pull_at=None):
         except StopIteration as end:
             return asks, end.value.pixels
         asks.append(ask)
-        if len([one for one in asks if isinstance(one, DenoiseAsk)]) == pull_at:
+        if len([one for one in asks if isinstance(one, Denoise)]) == pull_at:
             brake.pulled = True
         match ask:
-            case TextAsk():
+            case EncodeText():
                 answer = torch.zeros(77, 4), torch.zeros(77, 4)
-            case EncodeAsk():
+            case EncodeImage():
                 answer = torch.full((4, 8, 8), -0.5)
-            case DenoiseAsk():
+            case Denoise():
                 answer = target
-            case DecodeAsk(latent=latent):
+            case DecodeLatent(latent=latent):
                 answer = latent
 
 
@@ -68,18 +68,18 @@ def kinds(asks):
 
 
 def steps(asks):
-    return [ask.question for ask in asks if isinstance(ask, DenoiseAsk)]
+    return [ask.question for ask in asks if isinstance(ask, Denoise)]
 
 
 def test_txt2img_asks_for_texts_steps_and_pixels():
     asks, _ = follow(request(num_inference_steps=4))
-    assert kinds(asks) == [TextAsk, *[DenoiseAsk] * 4, DecodeAsk]
+    assert kinds(asks) == [EncodeText, *[Denoise] * 4, DecodeLatent]
     assert asks[0].prompts == ("a cat", "a dog")
 
 
 def test_img2img_begins_with_the_picture_and_runs_one_step_more_than_its_share():
     asks, _ = follow(request(task="img2img", num_inference_steps=10, strength=0.5))
-    assert kinds(asks) == [TextAsk, EncodeAsk, *[DenoiseAsk] * 6, DecodeAsk]
+    assert kinds(asks) == [EncodeText, EncodeImage, *[Denoise] * 6, DecodeLatent]
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "Heun", "DPM2 a", "UniPC"])
@@ -123,7 +123,7 @@ def test_the_brake_makes_the_next_estimate_the_picture():
 
 
 def test_a_brake_pulled_before_the_start_still_gives_a_picture():
-    brake = Brake()
+    brake = StopFlag()
     brake.pulled = True
     asks, _ = follow(request(num_inference_steps=20), brake=brake)
-    assert kinds(asks) == [TextAsk, DenoiseAsk, DecodeAsk]
+    assert kinds(asks) == [EncodeText, Denoise, DecodeLatent]

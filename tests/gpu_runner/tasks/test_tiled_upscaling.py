@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import BadPicture
+from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.generation_request import Upscale
@@ -114,7 +114,7 @@ def test_sizes_by_a_factor_are_multiples_of_eight_and_by_a_size_cover_it():
 
 
 def test_a_result_too_large_is_refused_before_it_is_made():
-    with pytest.raises(BadPicture, match="more than"):
+    with pytest.raises(InvalidImage, match="more than"):
         enlarged_size((4000, 4000), Upscale(scale=4))
 
 

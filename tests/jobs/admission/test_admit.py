@@ -228,7 +228,7 @@ def test_same_picture_at_the_same_time_leaves_one_file(together, storage_folder)
     ids=["missing", "another one", "no picture", "half a picture"],
 )
 def test_bad_picture_makes_no_job(name, given, submission):
-    with pytest.raises(errors.BadPicture) as refused:
+    with pytest.raises(errors.InvalidImage) as refused:
         admit(submission(task="img2img", init_images=(name,), pictures=given))
     assert refused.value.field == "init_images"
     assert not Job.objects.exists()
@@ -237,6 +237,6 @@ def test_bad_picture_makes_no_job(name, given, submission):
 @pytest.mark.parametrize("limit", ["MAX_INPUT_BYTES", "MAX_INPUT_PIXELS"])
 def test_huge_picture_makes_no_job(limit, img2img, monkeypatch):
     monkeypatch.setattr(storage, limit, 64)
-    with pytest.raises(errors.BadPicture) as refused:
+    with pytest.raises(errors.InvalidImage) as refused:
         admit(img2img(named(RED), given=[RED]))
     assert refused.value.field == "init_images"

@@ -8,7 +8,7 @@ from gpu_runner.protocol import GenerationRequest, Hires, Picture, sampler_catal
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import second_request
-from gpu_runner.tasks.denoising_loop import Way
+from gpu_runner.tasks.denoising_loop import SamplingConfig
 from jobs.billing.cost import estimate, planned_steps, settled
 
 FROM_A_PICTURE = {"task": "img2img", "init_images": (Picture(sha256="0" * 64),), "strength": 0.6}
@@ -34,7 +34,7 @@ def test_what_is_planned_is_what_the_runner_will_count(sampler, way, levels):
                 sampler=sampler, scheduler=scheduler, num_inference_steps=steps, num_images=2, **WAYS[way]
             )
             passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
-            counted = sum(Way.of(walked, LEVELS[levels]).steps for walked in passes)
+            counted = sum(SamplingConfig.of(walked, LEVELS[levels]).steps for walked in passes)
             assert planned_steps(request) == max(1, 2 * counted), (scheduler, steps)
 
 

@@ -8,7 +8,7 @@ from django_q.models import Schedule
 
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
-from jobs.execution.sweep import Swept, died_with, sweep
+from jobs.execution.sweep import SweepResult, died_with, sweep
 from jobs.models import Job, State
 
 
@@ -29,7 +29,7 @@ def state_of(job: Job) -> str:
 
 def test_job_whose_lease_is_over_is_put_back(job, lease, shift, postings):
     shift(job, lease_expires_at=-1)
-    assert sweep() == Swept(put_back=1, expired=0)
+    assert sweep() == SweepResult(put_back=1, expired=0)
     job.refresh_from_db()
     assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
     assert job.transitions.last().note == "the lease expired"
@@ -53,7 +53,7 @@ def test_job_that_a_busy_runner_did_not_take_is_no_suspect(job, runner, shift):
 
 
 def test_job_whose_worker_lives_is_left_alone(job, lease):
-    assert sweep() == Swept(put_back=0, expired=0)
+    assert sweep() == SweepResult(put_back=0, expired=0)
     assert state_of(job) == State.RUNNING
 
 
@@ -66,7 +66,7 @@ def test_cancelled_job_of_a_dead_worker_ends(job, lease, shift):
 
 def test_job_that_waited_for_too_long_expires(job, shift, held):
     shift(job, expires_at=-1)
-    assert sweep() == Swept(put_back=0, expired=1)
+    assert sweep() == SweepResult(put_back=0, expired=1)
     assert state_of(job) == State.EXPIRED
     assert held() == 0
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from jobs.errors import BadPicture, BadURL, FetchFailed, ForbiddenAddress
+from jobs.errors import BadURL, FetchFailed, ForbiddenAddress, InvalidImage
 from jobs.images.fetch import fetch_picture
 from jobs.outbound import connections
 from jobs.outbound.connections import check_target
@@ -73,7 +73,7 @@ def test_redirects_are_followed_for_a_while(server):
 
 def test_what_is_no_picture_is_refused(server):
     server.answers["/a.png"] = answer(200, b"<html>", Content_Type="image/png")
-    with pytest.raises(BadPicture):
+    with pytest.raises(InvalidImage):
         fetch_picture(server.url("/a.png"), HERE)
 
 

@@ -16,7 +16,7 @@ from gpu_runner.protocol import Done
 from jobs.admission.admit import admit
 from jobs.admission.rerun import retry
 from jobs.billing import ledger_check
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.execution import lifecycle
 from jobs.images import storage
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
@@ -164,7 +164,7 @@ def test_job_without_its_inputs_cannot_be_repeated_and_says_why(old, source):
     job = old(8, inputs=(png(1),))
     keeps(source, keep_inputs_days=7)
     tidy()
-    with pytest.raises(BadPicture, match="missing"):
+    with pytest.raises(InvalidImage, match="missing"):
         retry(job)
 
 

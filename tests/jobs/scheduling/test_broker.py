@@ -143,7 +143,7 @@ def test_lone_job_is_claimed_on_the_way_of_the_look(job, runner, monkeypatch):
     monkeypatch.setattr(queue_snapshot, "glance", lambda name: pytest.fail("it looked twice"))
     look = look_for_work(runner.name, MANY, lone=job.pk)
     assert [lease.job_id for lease in look.leases] == [job.pk]
-    assert look.waiting == dispatch.Waiting.NOBODY
+    assert look.waiting == dispatch.WaitReason.NOBODY
 
 
 def test_older_job_goes_before_the_one_that_was_rung_for(submission, runner):
@@ -158,7 +158,7 @@ def test_older_job_goes_before_the_one_that_was_rung_for(submission, runner):
 def test_lone_job_waits_for_a_runner_that_takes_no_work(state, job, runner):
     has(runner, **state)
     look = look_for_work(runner.name, MANY, lone=job.pk)
-    assert (look.leases, look.waiting) == ([], dispatch.Waiting.SOMEBODY)
+    assert (look.leases, look.waiting) == ([], dispatch.WaitReason.SOMEBODY)
 
 
 def test_lone_job_waits_where_its_source_runs_as_many_as_it_may(submission, source, runner):
@@ -172,7 +172,7 @@ def test_lone_job_waits_where_its_source_runs_as_many_as_it_may(submission, sour
 def test_lone_job_that_was_cancelled_is_nobodys(job, runner):
     lifecycle.cancel(job.pk)
     look = look_for_work(runner.name, MANY, lone=job.pk)
-    assert (look.leases, look.waiting) == ([], dispatch.Waiting.NOBODY)
+    assert (look.leases, look.waiting) == ([], dispatch.WaitReason.NOBODY)
 
 
 def test_dispatcher_hears_which_job_is_alone(broker, submission, runner, monkeypatch):

@@ -10,10 +10,10 @@ from jobs.scheduling.policy import (
     LEAD_S,
     PATIENCE_S,
     WINDOW,
+    QueuedJob,
     Reason,
     RunnerView,
     SourceLoad,
-    Waiting,
     choose,
     explain,
 )
@@ -22,9 +22,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INTERACTIVE, ASYNC, BULK = range(3)
 
 
-def waiting(number: int, source_id: int = 1, lane: int = ASYNC, age_s: float = 0.0, **fields) -> Waiting:
+def waiting(number: int, source_id: int = 1, lane: int = ASYNC, age_s: float = 0.0, **fields) -> QueuedJob:
     created = NOW - timedelta(seconds=age_s)
-    return Waiting(number, source_id, lane, created, **({"checkpoint": "cold"} | fields))
+    return QueuedJob(number, source_id, lane, created, **({"checkpoint": "cold"} | fields))
 
 
 def load(**fields) -> SourceLoad:
@@ -197,7 +197,7 @@ def test_nothing_starves(lane, rival_weight, served_s, same_source):
     jobs = [patient]
     for second in range(bound):
         now = NOW + timedelta(seconds=second)
-        jobs.append(Waiting(second, rival, INTERACTIVE, now, "cold"))
+        jobs.append(QueuedJob(second, rival, INTERACTIVE, now, "cold"))
         (chosen,) = choose(jobs, sources, RunnerView(1), now)
         if chosen is patient:
             return
@@ -252,7 +252,7 @@ def test_explanation_agrees_with_the_choice(jobs, sources, runner):
         assert 0 <= told.ahead <= len(jobs)
 
 
-def reason(job: Waiting, *others: Waiting, source: SourceLoad | None = None, slots: int = 1, **runner):
+def reason(job: QueuedJob, *others: QueuedJob, source: SourceLoad | None = None, slots: int = 1, **runner):
     told = explain(job, [job, *others], {1: source or load()}, RunnerView(slots, **runner), NOW)
     return told.reason, told.ahead
 

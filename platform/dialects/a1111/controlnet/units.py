@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.a1111.errors import Location, Unprocessable
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
 from gpu_runner.protocol import Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
@@ -35,7 +35,7 @@ class Controls:
 
 
 def read_controls(
-    parameters: dict[str, Any], settings: Snapshot, source: BusinessSource, operation: str
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource, operation: str
 ) -> Controls:
     controls = Controls()
     for name, script in parameters["alwayson_scripts"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dialects.a1111.errors import Invalid, Location, Unprocessable
 
 
-class SilentFallbacks:
+class FallbackWarnings:
     """Those of one request."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from models_registry.selectors import resolve
 from statements import given
 from table_versions.remembered import Remembered
 
-from .fallback_warnings import SilentFallbacks
+from .fallback_warnings import FallbackWarnings
 from .table import OPTIONS, Effect
 
 CHECKPOINT = "sd_model_checkpoint"
@@ -167,9 +167,9 @@ def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
         return None
 
 
-def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location) -> SilentFallbacks:
+def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location) -> FallbackWarnings:
     """What keeps its value whatever is written."""
-    found = SilentFallbacks()
+    found = FallbackWarnings()
     for name, value in changes.items():
         option = OPTIONS.get(name)
         if option is None or option.effect is not Effect.READ_ONLY or name == CHECKPOINT_HASH:
@@ -179,7 +179,7 @@ def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location
     return found
 
 
-class Snapshot:
+class EffectiveOptions:
     """The options that one job is drawn with: the key's, with the request's overrides over them."""
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:

@@ -103,7 +103,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     parameters = parse(FIELDS, body)
     images = [parse(IMAGE, body)["image"]] if operation == SINGLE else _listed(body)
     files = [pictures.decode(image) for image in followed({"image": images}, key.source)["image"]]
-    settings = options.Snapshot(key, {}, restore=True)
+    settings = options.EffectiveOptions(key, {}, restore=True)
     return Submission(
         source=key.source,
         key=key,
@@ -159,7 +159,7 @@ def _needed_text(item: dict[str, Any], name: str) -> str:
 
 
 def _request(
-    parameters: dict[str, Any], files: list[bytes], settings: options.Snapshot, source: BusinessSource
+    parameters: dict[str, Any], files: list[bytes], settings: options.EffectiveOptions, source: BusinessSource
 ) -> GenerationRequest:
     wanted = {
         "task": "upscale",

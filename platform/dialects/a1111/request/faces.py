@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
 from dialects.a1111.errors import Location, Unprocessable
-from dialects.a1111.options.options import OVERRIDES, Snapshot
+from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
 from gpu_runner.protocol.generation_request import FaceRestoration
 from jobs.admission import defaults
 from jobs.admission.validation import CODEFORMER, is_codeformer
@@ -28,7 +28,7 @@ def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
 
 
 def face_restoration(
-    parameters: dict[str, Any], settings: Snapshot, source: BusinessSource
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
 ) -> FaceRestoration | None:
     """None where no face is to be touched. Raises Unprocessable."""
     asked = parameters["restore_faces"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from access.models import BusinessSource
 from dialects.a1111.errors import WireError
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from gpu_runner.protocol import sampler_catalog, upscaler_catalog
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
@@ -25,7 +25,7 @@ SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER = (
 
 
 def hires(
-    parameters: dict[str, Any], settings: Snapshot, source: BusinessSource, width: int, height: int
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource, width: int, height: int
 ) -> dict[str, Any] | None:
     """The part of the canonical request; None without one. Raises WireError."""
     if not parameters.get("enable_hr"):
@@ -80,7 +80,7 @@ def _checkpoint(name: str | None, source: BusinessSource) -> str:
     return closest_checkpoint(name, source)
 
 
-def _sampler(parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
+def _sampler(parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str, Any]:
     name, scheduler = parameters["hr_sampler_name"], parameters["hr_scheduler"]
     name = "" if name in (None, SAME_SAMPLER) else name
     scheduler = "" if scheduler in (None, SAME_SCHEDULER) else scheduler
@@ -91,7 +91,7 @@ def _sampler(parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
     return {"sampler": sampler, "scheduler": label, "eta": eta(sampler, parameters["eta"], settings)}
 
 
-def _words(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
+def _words(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
     """Only those that differ: what is left empty is the first pass's."""
     writer = Prompts(parameters, settings, source)
     words: dict[str, Any] = {}

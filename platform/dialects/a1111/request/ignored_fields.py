@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from gpu_runner.protocol import sampler_catalog
 from models_registry.selectors import styles_for
@@ -25,7 +25,7 @@ def unheeded(
     body: dict[str, Any],
     left_out: Iterable[str],
     parameters: dict[str, Any],
-    settings: Snapshot,
+    settings: EffectiveOptions,
     source: BusinessSource,
 ) -> None:
     """Notes all of it among the settings' fallbacks."""
@@ -40,14 +40,14 @@ def unheeded(
         settings.fallbacks.add(("body", "firstpass_image"), message)
 
 
-def _unknown_fields(body: dict[str, Any], settings: Snapshot) -> None:
+def _unknown_fields(body: dict[str, Any], settings: EffectiveOptions) -> None:
     """A field of the other operation is none of this one's, but clients that send it to both mean no harm."""
     unknown = [name for name in body if name not in TXT2IMG and name not in IMG2IMG]
     for name in unknown[:MOST]:
         settings.fallbacks.add(("body", name), _("there is no such field: %s") % name[:SHOWN])
 
 
-def _unknown_walks(parameters: dict[str, Any], settings: Snapshot) -> None:
+def _unknown_walks(parameters: dict[str, Any], settings: EffectiveOptions) -> None:
     named = {name: parameters.get(name) for name in SAMPLERS}
     if not named["sampler_name"]:
         named["sampler_index"] = parameters["sampler_index"]
@@ -63,7 +63,7 @@ def _unknown_walks(parameters: dict[str, Any], settings: Snapshot) -> None:
             settings.fallbacks.add(("body", field), message)
 
 
-def _unknown_styles(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> None:
+def _unknown_styles(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> None:
     names = parameters["styles"] or []
     known = set(styles_for(source).filter(name__in=names).values_list("name", flat=True)) if names else set()
     for index, name in enumerate(names):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from PIL import ImageColor
 
 from dialects.a1111.errors import Unprocessable, WireError
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images as pictures
 from gpu_runner.protocol import Picture
 
@@ -34,7 +34,7 @@ def mask_file(parameters: dict[str, Any]) -> bytes | None:
 
 
 def img2img(
-    parameters: dict[str, Any], settings: Snapshot, files: list[bytes], mask: bytes | None
+    parameters: dict[str, Any], settings: EffectiveOptions, files: list[bytes], mask: bytes | None
 ) -> dict[str, Any]:
     """The fields of the canonical request."""
     shown = tuple(Picture(sha256=pictures.sha256(data)) for data in files)
@@ -53,7 +53,7 @@ def img2img(
     }
 
 
-def _inpaint(parameters: dict[str, Any], settings: Snapshot, mask: bytes) -> dict[str, Any]:
+def _inpaint(parameters: dict[str, Any], settings: EffectiveOptions, mask: bytes) -> dict[str, Any]:
     both = parameters["mask_blur"]
     return {
         "mask": Picture(sha256=pictures.sha256(mask)),
@@ -79,7 +79,7 @@ def _chosen(names: tuple[str, ...], parameters: dict[str, Any], field: str) -> s
     return names[number]
 
 
-def _background(settings: Snapshot) -> str:
+def _background(settings: EffectiveOptions) -> str:
     name = settings["img2img_background_color"]
     try:
         red, green, blue = ImageColor.getrgb(name)[:3]

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.a1111.errors import WireError
-from dialects.a1111.options.options import OVERRIDES, Snapshot
+from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import list_for, resolve
@@ -17,7 +17,9 @@ OWN_VAE = (None, "", "Automatic", "None")
 NO_REFINER = (None, "", "None", "none")
 
 
-def model_choice(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
+def model_choice(
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
+) -> dict[str, Any]:
     """The fields of the canonical request. Raises WireError."""
     tiling = parameters["tiling"]
     return {
@@ -27,7 +29,7 @@ def model_choice(parameters: dict[str, Any], settings: Snapshot, source: Busines
     }
 
 
-def _vae(settings: Snapshot, source: BusinessSource) -> str:
+def _vae(settings: EffectiveOptions, source: BusinessSource) -> str:
     """The original draws with the checkpoint's own VAE when it does not find another; here a warning says so."""
     name = settings["sd_vae"]
     if name in OWN_VAE:

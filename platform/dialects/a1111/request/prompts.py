@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use
@@ -23,7 +23,9 @@ COMMENT = re.compile(r"#[^\n]*(\n|$)")
 class Prompts:
     """How this request writes its prompts, those of a second pass too."""
 
-    def __init__(self, parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> None:
+    def __init__(
+        self, parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
+    ) -> None:
         self._settings = settings
         self._source = source
         self._styles = _chosen_styles(parameters["styles"] or [], source)
@@ -59,7 +61,7 @@ class Prompts:
                 self._settings.fallbacks.add(("body", "prompt"), message % words)
 
 
-def prompts(parameters: dict[str, Any], settings: Snapshot, source: BusinessSource) -> dict[str, Any]:
+def prompts(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
     """The fields of the canonical request that are made of words."""
     writer = Prompts(parameters, settings, source)
     prompt = writer.positive(parameters["prompt"] or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dialects.a1111.options.options import Snapshot
+from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.options.table import OPTIONS
 from gpu_runner.protocol import sampler_catalog
 from jobs.admission.submission import random_seed
@@ -14,7 +14,7 @@ NOISE_SOURCES = {"GPU": "cpu", "CPU": "cpu", "NV": "nv"}
 LATENT_SCALE = 8
 
 
-def sampling(sampler: str, parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
+def sampling(sampler: str, parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str, Any]:
     return {
         "eta": eta(sampler, parameters["eta"], settings),
         "s_churn": _option_first("s_churn", parameters, settings),
@@ -40,7 +40,7 @@ def sampling(sampler: str, parameters: dict[str, Any], settings: Snapshot) -> di
     }
 
 
-def noise(parameters: dict[str, Any], settings: Snapshot) -> dict[str, Any]:
+def noise(parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str, Any]:
     return {
         "seed": seed(parameters["seed"]),
         "subseed": seed(parameters["subseed"]),
@@ -63,17 +63,17 @@ def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
     return {"seed_resize_from_width": sides[0], "seed_resize_from_height": sides[1]}
 
 
-def eta(sampler: str, asked: float | None, settings: Snapshot) -> float | None:
+def eta(sampler: str, asked: float | None, settings: EffectiveOptions) -> float | None:
     if sampler_catalog.sampler(sampler).default_eta is None:  # eta means nothing to it
         return None
     return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"] if asked is None else asked
 
 
-def _request_first(name: str, parameters: dict[str, Any], settings: Snapshot) -> float:
+def _request_first(name: str, parameters: dict[str, Any], settings: EffectiveOptions) -> float:
     return settings[name] if parameters[name] is None else parameters[name]
 
 
-def _option_first(name: str, parameters: dict[str, Any], settings: Snapshot) -> float:
+def _option_first(name: str, parameters: dict[str, Any], settings: EffectiveOptions) -> float:
     """Of these an option that is not at its default beats the request."""
     changed = settings[name] != OPTIONS[name].default
     return settings[name] if changed else _request_first(name, parameters, settings)

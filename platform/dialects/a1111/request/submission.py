@@ -73,9 +73,9 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     )
 
 
-def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.Snapshot:
+def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.EffectiveOptions:
     overrides = parameters["override_settings"] or {}
-    settings = options.Snapshot(
+    settings = options.EffectiveOptions(
         key, overrides, restore=bool(parameters["override_settings_restore_afterwards"])
     )
     if parameters["override_settings"]:
@@ -88,7 +88,7 @@ def _generation_request(
     operation: str,
     source: BusinessSource,
     parameters: dict[str, Any],
-    settings: options.Snapshot,
+    settings: options.EffectiveOptions,
     begin: dict[str, Any],
 ) -> GenerationRequest:
     sampler, scheduler = sampler_catalog.resolve(
@@ -155,7 +155,7 @@ def _external_id(parameters: dict[str, Any]) -> str:
     return name
 
 
-def _received(parameters: dict[str, Any], settings: options.Snapshot) -> dict[str, Any]:
+def _received(parameters: dict[str, Any], settings: options.EffectiveOptions) -> dict[str, Any]:
     """What the answer is written from, whenever it is asked for. Pictures are in storage, never in here."""
     return {
         "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},

@@ -17,7 +17,7 @@ from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
 from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.images.storage import check_picture
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
@@ -63,7 +63,7 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     data = images.decode(image.strip())
     try:
         check_picture(data)
-    except BadPicture:
+    except InvalidImage:
         raise images.invalid_picture() from None
     text, items = _written(data)
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}

@@ -14,7 +14,7 @@ from dialects.native.models import Upload
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission import idempotency
 from jobs.admission.submission import Submission, random_seed
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.images import signed_urls
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -97,11 +97,11 @@ def _callback(url: str | None, request: Request) -> CallbackRequest | None:
     return CallbackRequest(url, base_url=signed_urls.base_url(request._request)) if url else None
 
 
-def foreign_pictures(source: BusinessSource, submission: Submission) -> list[BadPicture]:
+def foreign_pictures(source: BusinessSource, submission: Submission) -> list[InvalidImage]:
     """Whoever learns another's hash must not get to see the picture by drawing over it."""
     named = submission.request.pictures() - submission.pictures.keys()
     if not named:
         return []
     own = Upload.objects.filter(source=source, picture__in=named).values_list("picture_id", flat=True)
     missing = named - set(own)
-    return [BadPicture(_("An input picture is missing."), field="init_images")] if missing else []
+    return [InvalidImage(_("An input picture is missing."), field="init_images")] if missing else []

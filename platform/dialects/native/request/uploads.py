@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from access.models import BusinessSource
 from dialects.native.errors import Problem, too_large
 from dialects.native.models import Upload
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.images.storage import MAX_INPUT_BYTES, store_input
 from jobs.models import Output
 
@@ -25,7 +25,7 @@ def store_upload(source: BusinessSource, request: Request) -> tuple[str, bool]:
     """The picture's SHA-256, and whether this source had not sent it before. Raises Problem."""
     try:
         picture = store_input(_sent(request))
-    except BadPicture as refused:  # whose field is a job's
+    except InvalidImage as refused:  # whose field is a job's
         raise Problem(422, refused.code, refused.message) from None
     _upload, is_new = Upload.objects.get_or_create(source=source, picture_id=picture.sha256)
     return picture.sha256, is_new

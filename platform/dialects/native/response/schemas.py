@@ -17,7 +17,7 @@ from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
 from jobs.models import Job, Lane, Output, Transition
-from jobs.scheduling.eta import Outlook, outlook, progress_of
+from jobs.scheduling.eta import JobEta, outlook, progress_of
 from jobs.scheduling.policy import Reason
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
@@ -238,7 +238,7 @@ def new_job_detail(job: Job) -> JobDetail:
     )
 
 
-def _place(expected: Outlook | None) -> Place | None:
+def _place(expected: JobEta | None) -> Place | None:
     if expected is None or expected.reason is None:
         return None
     return Place(reason=expected.reason, ahead=expected.ahead, starts_in_s=expected.starts_in_s)

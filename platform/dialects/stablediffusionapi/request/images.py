@@ -14,7 +14,7 @@ from PIL import Image
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import Picture
-from jobs.errors import BadPicture, Refused
+from jobs.errors import InvalidImage, Refused
 from jobs.images.fetch import PictureFetcher
 from jobs.images.local_urls import own_picture
 from jobs.images.storage import check_picture
@@ -67,7 +67,7 @@ def decoded(name: str, text: str, *, bare: bool) -> bytes:
     try:
         data = base64.b64decode(text[head.end() if head else 0 :])
         check_picture(data)
-    except (binascii.Error, ValueError, BadPicture):
+    except (binascii.Error, ValueError, InvalidImage):
         raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be an image."]}) from None
     return data
 

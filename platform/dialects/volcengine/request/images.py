@@ -15,7 +15,7 @@ from PIL import Image
 from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import Picture
-from jobs.errors import BadPicture
+from jobs.errors import InvalidImage
 from jobs.images.fetch import PictureFetcher
 from jobs.images.storage import check_picture
 
@@ -80,7 +80,7 @@ def _checked(data: bytes) -> InputPicture:
         raise ServiceError(50205, _("a picture may have %(limit)d MB") % {"limit": MAX_BYTES >> 20})
     try:
         check_picture(data)
-    except BadPicture:
+    except InvalidImage:
         raise ServiceError(50207) from None
     with Image.open(io.BytesIO(data)) as picture:
         file_format, (width, height) = picture.format, picture.size

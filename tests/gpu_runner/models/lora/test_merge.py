@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from gpu_runner.models.store import ModelStore
-from gpu_runner.models.variant import LoraFile, Variation
+from gpu_runner.models.variant import LoraFile, Variant
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.lora_files import CONV, CROSS_LAYER, LINEAR, TEXT, factors, kohya, noise
@@ -46,7 +46,7 @@ def with_loras(store, tiny_checkpoint, file_of):
 
     def varied(*loras):
         uses = tuple(LoraFile(file_of(tensors), *(weights * 2)[:2]) for tensors, *weights in loras)
-        return store.get(tiny_checkpoint[1], Variation(loras=uses))
+        return store.get(tiny_checkpoint[1], Variant(loras=uses))
 
     return varied
 
@@ -184,7 +184,7 @@ def test_a_thousand_changes_leave_the_checkpoint_as_it_was(
     for _ in range(1000):
         chosen = dice.sample(files, dice.randint(0, 3))
         uses = tuple(LoraFile(file, dice.choice((-1.0, 0.0, 0.5, 1.0)), dice.random()) for file in chosen)
-        store.get(tiny_checkpoint[1], Variation(loras=uses))
+        store.get(tiny_checkpoint[1], Variant(loras=uses))
     assert shas(base) == before
     assert store.get(tiny_checkpoint[1]) is base
 
@@ -240,5 +240,5 @@ def test_so_many_ranks_of_it_act(store, tiny_checkpoint, file_of, base, tiny_mod
     file = file_of(kohya(tiny_modules, rank=4, alpha=2.0))
     down, up = factors(tiny_modules.unet.get_submodule(LINEAR), rank=4)
     for rank, expected in ((1, up[:, :1] @ down[:1]), (3, up[:, :3] @ down[:3]), (99, up @ down)):
-        varied = store.get(tiny_checkpoint[1], Variation(loras=(LoraFile(file, 1.0, 1.0, rank),)))
+        varied = store.get(tiny_checkpoint[1], Variant(loras=(LoraFile(file, 1.0, 1.0, rank),)))
         assert torch.allclose(change(varied, base, LINEAR), expected * 2 / 4, atol=1e-6), rank

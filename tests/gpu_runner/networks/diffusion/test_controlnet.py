@@ -17,14 +17,14 @@ from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion import unet
-from gpu_runner.networks.diffusion.controlnet import Push
-from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.controlnet import ControlNetInput
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.reference_attention import Reference
-from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunOrder
+from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunRequest
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.tasks.control_schedule import Steering, scales
-from gpu_runner.tasks.denoising_loop import Script, Way
+from gpu_runner.tasks.control_schedule import ControlSchedule, scales
+from gpu_runner.tasks.denoising_loop import DenoiseContext, SamplingConfig
 from tests.support.event_listener import Listener, pixels_of
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
@@ -74,7 +74,7 @@ class Atelier:
             controls=units,
         )
         self.count += 1
-        return RunOrder(
+        return RunRequest(
             job_id=f"job-{self.count}",
             request=request,
             checkpoint=self.checkpoint,
@@ -152,7 +152,7 @@ def questions_of(atelier, pushes_of):
     texts = torch.randn(2, 77, 64, generator=generator)
     x = torch.randn(4, 8, 8, generator=generator) * 3
     guidance = Guidance(((Conditioning(texts[0]), 1.0),), Conditioning(texts[1]), 7.0)
-    question = Question(x, 3.0, 500.0, guidance, pushes=pushes_of(checkpoint))
+    question = DenoiseInput(x, 3.0, 500.0, guidance, pushes=pushes_of(checkpoint))
     return checkpoint, question
 
 
@@ -161,7 +161,7 @@ def push_of(atelier, name="one", **fields):
     hint = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     layers = len(model.net.controlnet_down_blocks) + 1
     with torch.inference_mode():
-        return Push(model, model.embedding(hint)[0], (1.0,) * layers, **fields), hint
+        return ControlNetInput(model, model.embedding(hint)[0], (1.0,) * layers, **fields), hint
 
 
 def test_the_estimate_is_that_of_diffusers(atelier):
@@ -257,9 +257,9 @@ def test_a_window_is_a_share_of_the_steps(atelier, window, acting):
     push, _hint = push_of(atelier)
     checkpoint, question = questions_of(atelier, lambda _: ())
     request = GenerationRequest(width=64, height=64, num_inference_steps=20)
-    way = Way.of(request, NoiseLevels(checkpoint.alphas_cumprod))
+    way = SamplingConfig.of(request, NoiseLevels(checkpoint.alphas_cumprod))
     direction = SimpleNamespace(at=lambda call: question.guidance)
-    script = Script(checkpoint, direction, steerings=(Steering(push, *window),))
+    script = DenoiseContext(checkpoint, direction, steerings=(ControlSchedule(push, *window),))
     asks = [script.ask(way, question.x, 3.0, call) for call in range(20)]
     assert [call for call, ask in enumerate(asks) if ask.question.pushes] == list(acting)
 

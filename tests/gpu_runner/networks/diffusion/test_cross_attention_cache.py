@@ -7,7 +7,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from gpu_runner import text_projections
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
-from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.unet import denoise
 from gpu_runner.networks.module_copies import with_tensors
 from gpu_runner.text_projections import CREWS_KEPT, CrewTexts, TextProjection
@@ -39,8 +39,8 @@ def guidance(seed: int, tokens: int = 77) -> Guidance:
     return Guidance(((Conditioning(positive), 1.0),), Conditioning(negative), 7.0)
 
 
-def question(asked: Guidance, sigma: float = 3.0) -> Question:
-    return Question(torch.ones(4, 8, 8), sigma, 500.0, asked)
+def question(asked: Guidance, sigma: float = 3.0) -> DenoiseInput:
+    return DenoiseInput(torch.ones(4, 8, 8), sigma, 500.0, asked)
 
 
 def projections_of(unet) -> int:

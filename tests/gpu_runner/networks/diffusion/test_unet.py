@@ -5,7 +5,7 @@ import torch
 
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Conditioning
-from gpu_runner.networks.diffusion.guidance import Guidance, Question
+from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.unet import denoise
 
 
@@ -23,7 +23,7 @@ def question(seed, scale=7.0, sigma=3.0, tokens=77):
     generator = torch.Generator().manual_seed(seed)
     texts = torch.randn(2, tokens, 64, generator=generator)
     x = torch.randn(4, 8, 8, generator=generator) * sigma
-    return Question(x, sigma, 500.5, towards(texts[0], texts[1], scale))
+    return DenoiseInput(x, sigma, 500.5, towards(texts[0], texts[1], scale))
 
 
 def test_neighbours_do_not_change_an_estimate(checkpoint):
@@ -44,7 +44,7 @@ def test_guidance_one_is_the_positive_text_alone(checkpoint):
 def test_guidance_zero_is_the_negative_text_alone(checkpoint):
     asked = question(1, scale=0.0)
     swapped = Guidance(((asked.guidance.negative, 1.0),), asked.guidance.negative, 1.0)
-    alone = Question(asked.x, asked.sigma, asked.timestep, swapped)
+    alone = DenoiseInput(asked.x, asked.sigma, asked.timestep, swapped)
     torch.testing.assert_close(
         denoise(checkpoint, [asked]), denoise(checkpoint, [alone]), atol=1e-4, rtol=1e-4
     )
@@ -59,7 +59,7 @@ def composed(seed, *weights, scale=5.0, lengths=(77, 154, 231)):
     ]
     negative = Conditioning(torch.randn(77, 64, generator=generator))
     x = torch.randn(4, 8, 8, generator=generator) * 3
-    return Question(x, 3.0, 500.5, Guidance(tuple(zip(texts, weights, strict=True)), negative, scale))
+    return DenoiseInput(x, 3.0, 500.5, Guidance(tuple(zip(texts, weights, strict=True)), negative, scale))
 
 
 def test_and_adds_the_pulls_of_its_parts(checkpoint):
@@ -117,16 +117,16 @@ def test_a_perfect_prediction_gives_the_clean_latent_back(prediction_type):
 
     Perfect.prediction_type = prediction_type
     texts = torch.zeros(77, 64)
-    asked = Question(clean + sigma * noise, sigma, 700.0, towards(texts, texts, 1.0))
+    asked = DenoiseInput(clean + sigma * noise, sigma, 700.0, towards(texts, texts, 1.0))
     torch.testing.assert_close(denoise(Perfect, [asked])[0], clean, atol=1e-5, rtol=1e-5)
 
 
 def test_an_answer_apart_brings_the_negative_texts_own_estimate(checkpoint):
     """Even at scale 1, where the negative text has no effect on the other."""
     asked = question(1, scale=1.0)
-    apart = Question(asked.x, asked.sigma, asked.timestep, asked.guidance.apart_at(1.0))
+    apart = DenoiseInput(asked.x, asked.sigma, asked.timestep, asked.guidance.apart_at(1.0))
     [both] = denoise(checkpoint, [apart])
-    unguided = Question(asked.x, asked.sigma, asked.timestep, asked.guidance.apart_at(0.0))
+    unguided = DenoiseInput(asked.x, asked.sigma, asked.timestep, asked.guidance.apart_at(0.0))
     torch.testing.assert_close(both.denoised, denoise(checkpoint, [asked])[0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(
         both.unguided, denoise(checkpoint, [unguided])[0].denoised, atol=1e-4, rtol=1e-4

@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from gpu_runner.models.store import ModelStore
-from gpu_runner.networks.conditioning import Embedding, Wording, pad_to_same_length
+from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions, pad_to_same_length
 from gpu_runner.networks.loaded import ENCODINGS_KEPT
-from gpu_runner.networks.lru_cache import Recent
+from gpu_runner.networks.lru_cache import LruCache
 from gpu_runner.networks.text import emphasis
 from gpu_runner.networks.text.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.networks.text.text_encoder import encode
@@ -33,15 +33,15 @@ def nothing_remembered(checkpoint):
 
 
 def forget(checkpoint):
-    checkpoint.encodings = Recent(ENCODINGS_KEPT)
+    checkpoint.encodings = LruCache(ENCODINGS_KEPT)
 
 
 def chunks(prompt, **wording):
-    return chunks_of(prompt, clip_tokenizer(), Wording(**wording))
+    return chunks_of(prompt, clip_tokenizer(), TextEncodingOptions(**wording))
 
 
 def contexts(checkpoint, prompts, **wording):
-    return [one.context for one in encode(checkpoint, prompts, Wording(**wording))]
+    return [one.context for one in encode(checkpoint, prompts, TextEncodingOptions(**wording))]
 
 
 def words(chunk):

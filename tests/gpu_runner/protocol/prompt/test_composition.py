@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.protocol.prompt.composition import HEAVIEST, MOST_PARTS, TooManyWords, Words, composition
+from gpu_runner.protocol.prompt.composition import (
+    HEAVIEST,
+    MOST_PARTS,
+    PromptComposition,
+    TooManyWords,
+    composition,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,33 +29,33 @@ def test_and_divides_a_prompt_into_weighted_parts(text, parts):
 
 
 def test_each_part_has_its_own_schedule():
-    words = Words.of("[red:blue:2] AND a cat:0.5", "[x|y]", 4)
+    words = PromptComposition.of("[red:blue:2] AND a cat:0.5", "[x|y]", 4)
     assert words.at(0) == ((("red ", 1.0), (" a cat", 0.5)), "x")
     assert words.at(3) == ((("blue ", 1.0), (" a cat", 0.5)), "x")
     assert words.texts == ("red ", "blue ", " a cat", "x", "y")
 
 
 def test_tags_are_not_told_to_the_text_encoder_and_and_is_a_plain_word_of_a_negative_prompt():
-    words = Words.of("a cat<lora:ink:1>", "ugly AND <lora:ink:1>", 4)
+    words = PromptComposition.of("a cat<lora:ink:1>", "ugly AND <lora:ink:1>", 4)
     assert words.texts == ("a cat", "ugly AND <lora:ink:1>")
 
 
 def test_more_parts_than_a_call_has_rows_are_refused():
-    Words.of(" AND ".join("a" * MOST_PARTS), "", 4)
+    PromptComposition.of(" AND ".join("a" * MOST_PARTS), "", 4)
     with pytest.raises(TooManyWords, match="17 parts"):
-        Words.of("a AND " * MOST_PARTS, "", 4)
+        PromptComposition.of("a AND " * MOST_PARTS, "", 4)
 
 
 def test_so_many_texts_that_they_fill_the_memory_are_refused():
-    Words.of("a" * 20_000 + "[b|c]", "", 500)
+    PromptComposition.of("a" * 20_000 + "[b|c]", "", 500)
     with pytest.raises(TooManyWords):
-        Words.of("a" * 10_000 + "[b|c|d|e|f|g|h|i|j|k|l]", "", 500)
+        PromptComposition.of("a" * 10_000 + "[b|c|d|e|f|g|h|i|j|k|l]", "", 500)
 
 
 @given(st.text(alphabet="[]():| AND.15<>lora"), st.integers(1, 30))
 def test_every_prompt_says_something_at_every_call(text, calls):
     try:
-        words = Words.of(text, text, calls)
+        words = PromptComposition.of(text, text, calls)
     except TooManyWords:
         return
     for call in (0, calls - 1, 3 * calls):

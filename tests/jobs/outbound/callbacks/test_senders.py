@@ -28,7 +28,7 @@ def silent(receiver):
 @pytest.fixture
 def worker(transactional_db, monkeypatch):
     """Starts all that is due, in the order of the list, as one worker of the background cluster does."""
-    senders = sender_pool.Senders()
+    senders = sender_pool.SenderPool()
     monkeypatch.setattr(sender_pool, "_senders", lambda: senders)
     monkeypatch.setattr(sender_pool, "SOON_S", 600.0)  # longer than a busy machine takes for an answer
 
