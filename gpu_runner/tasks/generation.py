@@ -32,6 +32,7 @@ from .denoising_loop import (
     RefinerSwitch,
     SamplingConfig,
     StopFlag,
+    run_denoising_loop,
 )
 from .face_restoration import Patches, Restoration
 from .guidance_schedule import GuidanceSchedule, directed, wording_of
