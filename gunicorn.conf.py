@@ -1,12 +1,15 @@
 """How the site is served: plain `gunicorn` starts it. Threads, because synchronous dialects wait for their jobs."""
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 _root = Path(__file__).resolve().parent
 sys.path.insert(0, str(_root))
 
+from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.glogging import Logger  # noqa: E402
 
 from gpu_runner import logs  # noqa: E402
@@ -33,3 +36,12 @@ class logger_class(Logger):
 
     def access(self, *request: object) -> None:
         pass
+
+
+def on_starting(server: Arbiter) -> None:
+    """Counters of requests are files that all web processes can read: see telemetry/counters.py."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="atelier-metrics-")
+
+
+def on_exit(server: Arbiter) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -21,7 +21,7 @@ from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import given
 from table_versions.remembered import Remembered
-from telemetry import tallies
+from telemetry import counters
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -69,7 +69,7 @@ def authenticate_by(
     try:
         return _proved(key_id, proves, dialect, address, session_token)
     except Denied as denied:
-        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        counters.denials.labels(dialect=dialect, reason=str(denied.reason)).inc()
         raise
 
 
