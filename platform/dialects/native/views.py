@@ -26,7 +26,7 @@ from .body import read_query
 from .errors import Problem
 from .events import EventStream, Position
 from .openapi import operation, parameters
-from .paging import JobQuery, UsageQuery, jobs_page
+from .paging import JobPagination, JobQuery, UsageQuery, filtered
 from .pictures import output_file, remember, store_upload
 from .request import JobRequest, foreign_pictures, read_submission
 from .response import (
@@ -67,7 +67,9 @@ class Jobs(NativeView):
     @operation("listJobs", {200: JobPage}, problems=(422,), parameters=parameters(JobQuery), tags=["jobs"])
     def get(self, request: Request) -> Response:
         """The source's jobs, the newest first, through whichever API they came."""
-        jobs, cursor = jobs_page(Job.objects.filter(source=self.key.source), read_query(JobQuery, request))
+        query = read_query(JobQuery, request)
+        found = filtered(Job.objects.filter(source=self.key.source), query)
+        jobs, cursor = JobPagination(query.limit).page_of(found, request)
         return shown(JobPage(items=[job_summary(job) for job in jobs], next=cursor))
 
     @operation(
@@ -265,5 +267,5 @@ class Usage(NativeView):
     )
     def get(self, request: Request) -> Response:
         """What the source used, day by day in UTC, the newest first."""
-        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request))
+        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request), request)
         return shown(UsagePage(items=days, next=cursor))
