@@ -7,15 +7,16 @@ import tempfile
 from pathlib import Path
 
 _root = Path(__file__).resolve().parent
-sys.path.insert(0, str(_root))
+if (_root / "platform").is_dir():  # a checkout; an installed wheel has this file as config/gunicorn_conf.py
+    sys.path.insert(0, str(_root))
+    chdir = str(_root)
+    pythonpath = f"{_root},{_root / 'platform'}"
 
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.glogging import Logger  # noqa: E402
 
 from gpu_runner import logs  # noqa: E402
 
-chdir = str(_root)
-pythonpath = f"{_root},{_root / 'platform'}"
 wsgi_app = "config.wsgi:application"
 worker_class = "config.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
