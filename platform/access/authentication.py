@@ -20,7 +20,7 @@ from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
 from statements import given
 from table_versions.remembered import Remembered
-from telemetry import tallies
+from telemetry import counters
 
 from . import rate_limit
 
@@ -70,7 +70,7 @@ def authenticate_by(
     try:
         return _proved(key_id, proves, dialect, address, session_token)
     except Denied as denied:
-        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        counters.denials.labels(dialect=dialect, reason=str(denied.reason)).inc()
         raise
 
 

@@ -9,7 +9,13 @@ from environs import Env
 from gpu_runner import logs
 
 env = Env()
-BASE_DIR = Path(__file__).resolve().parents[2]
+
+_SOURCE_DIR = Path(__file__).resolve().parents[2]
+IS_CHECKOUT = (_SOURCE_DIR / "manage.py").exists()
+# An installed wheel keeps its data below the current directory, and has templates and translations in this package.
+BASE_DIR = _SOURCE_DIR if IS_CHECKOUT else Path.cwd()
+TEMPLATES_DIR = BASE_DIR / "templates" if IS_CHECKOUT else Path(__file__).with_name("templates")
+LOCALE_DIR = BASE_DIR / "platform" / "locale" if IS_CHECKOUT else Path(__file__).with_name("locale")
 
 
 @env.parser_for("days")
@@ -89,7 +95,7 @@ APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [TEMPLATES_DIR],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -130,7 +136,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-LOCALE_PATHS = [BASE_DIR / "platform" / "locale"]
+LOCALE_PATHS = [LOCALE_DIR]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True

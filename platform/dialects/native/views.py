@@ -26,7 +26,7 @@ from .base import NativeView, shown
 from .errors import Problem
 from .openapi import operation, parameters
 from .request.json_body import read_query
-from .request.pagination import JobQuery, UsageQuery, jobs_page
+from .request.pagination import JobPagination, JobQuery, UsageQuery, filtered
 from .request.submission import JobRequest, foreign_pictures, read_submission
 from .request.uploads import output_file, remember, store_upload
 from .response import listings
@@ -69,7 +69,9 @@ class Jobs(NativeView):
     @operation("listJobs", {200: JobPage}, problems=(422,), parameters=parameters(JobQuery), tags=["jobs"])
     def get(self, request: Request) -> Response:
         """The source's jobs, the newest first, through whichever API they came."""
-        jobs, cursor = jobs_page(Job.objects.filter(source=self.key.source), read_query(JobQuery, request))
+        query = read_query(JobQuery, request)
+        found = filtered(Job.objects.filter(source=self.key.source), query)
+        jobs, cursor = JobPagination(query.limit).page_of(found, request)
         return shown(JobPage(items=[job_summary(job) for job in jobs], next=cursor))
 
     @operation(
@@ -267,5 +269,5 @@ class Usage(NativeView):
     )
     def get(self, request: Request) -> Response:
         """What the source used, day by day in UTC, the newest first."""
-        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request))
+        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request), request)
         return shown(UsagePage(items=days, next=cursor))
