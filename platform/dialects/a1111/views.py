@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +10,8 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import AccessKey
 from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from jobs.admission import admit_or_find, admitted_with
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.selectors import job_get
@@ -26,16 +25,15 @@ from .coercion import Coercion, Invalid, boolean, integer, string
 from .errors import Unprocessable, WireError
 from .limits import refusal
 from .png_info import png_info
-from .request import read_submission
+from .request import ParsedRequest, read_request
 from .response import JOB_HEADER, outcome
 
 
 class Generation(WireView):
-    """Draws and waits. The same ``force_task_id`` or ``Idempotency-Key`` waits for the same job again."""
+    """Submits a job and waits for it. A repeated ``force_task_id`` or ``Idempotency-Key`` waits for the first job."""
 
     operation = ""
     wire_names: Mapping[str, str] = {}  # where the request's differ from a drawing's
-    read: Callable[[str, AccessKey, dict[str, Any]], Submission] = staticmethod(read_submission)
 
     def post(self, request: Request) -> Response:
         job = self._known(request) or self._admit(request)
@@ -51,18 +49,27 @@ class Generation(WireView):
             raise refusal(refused, "") from refused
 
     def _admit(self, request: Request) -> Job:
-        submission = self.read(self.operation, self.key, read_object(request._request))
+        parsed = self.parse(read_object(request._request))
+        submission = replace(parsed.submission, idempotency=self.idempotency)
         try:
-            return admit(replace(submission, idempotency=self.idempotency))
+            job, is_new = admit_or_find(submission)
         except Refused as refused:
             raise refusal(refused, submission.request.checkpoint, self.wire_names) from refused
+        if is_new and parsed.option_changes:
+            options.store(self.key, parsed.option_changes)
+        return job
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return read_request(self.operation, self.key, body)
 
 
 class Extras(Generation):
-    """Enlarges and waits."""
+    """Upscales and waits."""
 
-    read = staticmethod(extras.read_submission)
     wire_names = extras.WIRE_NAMES
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(extras.read_submission(self.operation, self.key, body))
 
 
 class JobResult(WireView):
