@@ -1,4 +1,4 @@
-"""``/controlnet/*``: what its clients ask the extension beside drawing."""
+"""``/controlnet/*``: the routes of the ControlNet extension."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import controlnet_types, options
+from . import controlnet_detect, controlnet_types, options
 from .base import WireView
-from .body import read_json, read_object
+from .body import read_json
 from .coercion import boolean
-from .controlnet_detect import detect
 from .controlnet_poses import render
-from .links import followed
-from .views import query_value
+from .request import ParsedRequest
+from .views import Generation, query_value
 
 
 class Version(WireView):
@@ -47,9 +46,14 @@ class Settings(WireView):
         return Response({"control_net_unit_count": int(count)})
 
 
-class Detect(WireView):
-    def post(self, request: Request) -> Response:
-        return Response(detect(followed(read_object(request._request), self.key.source)))
+class Detect(Generation):
+    """Submits a job and waits for it."""
+
+    operation = controlnet_detect.OPERATION
+    wire_names = controlnet_detect.WIRE_NAMES
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
 
 
 class RenderPoses(WireView):

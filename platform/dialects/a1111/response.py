@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +17,7 @@ from jobs.pictures import read_input, read_output
 from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
 
-from . import extras, mask_pictures, pictures
+from . import controlnet_detect, extras, mask_pictures, pictures
 from .errors import WireError
 
 IN_PROGRESS_RETRY_S = 5
@@ -37,7 +38,14 @@ def outcome(job: Job) -> dict[str, Any]:
     if job.state in (State.FAILED, State.EXPIRED):
         error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
         raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
-    return extras.answer(job) if job.operation in (extras.SINGLE, extras.BATCH) else generation(job)
+    return ANSWERS.get(job.operation, generation)(job)
+
+
+ANSWERS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    extras.SINGLE: extras.answer,
+    extras.BATCH: extras.answer,
+    controlnet_detect.OPERATION: controlnet_detect.answer,
+}
 
 
 def generation(job: Job) -> dict[str, Any]:
