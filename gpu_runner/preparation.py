@@ -88,8 +88,8 @@ def _plan(store: ModelStore, order: RunOrder, sources: tuple[Source, ...]) -> An
 
 
 def _cut_out(store: ModelStore, order: RunOrder, part: CutOut, sources: tuple[Source, ...]) -> ReadyPlan:
-    matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    return ReadyPlan(tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources))
+    model = store.onnx.get(order.file("matting", part.matting_model), "matting")
+    return cut_out(order.request, part, [source.picture for source in sources], model)
 
 
 def _upscaler(store: ModelStore, order: RunOrder, name: str) -> LoadedUpscaler | str:

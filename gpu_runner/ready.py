@@ -5,7 +5,7 @@ Both may take longer than a step, and there they keep nobody from his steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from gpu_runner.errors import BadOrder
 from gpu_runner.matting import matte
 from gpu_runner.preprocessors import drawing, networks
 from gpu_runner.preprocessors.catalogue import find
+from gpu_runner.request import CutOut, GenerationRequest
 from gpu_runner.tasks import Drawn, Task
 from gpu_runner.walking import Brake
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadyPlan:
-    """One picture for all, or one each."""
+    """One picture for all outputs, or one each."""
 
     pictures: tuple[Image.Image, ...]
     steps: int = 1  # a picture
@@ -43,11 +44,22 @@ def _task(picture: Image.Image) -> Task:
     return Drawn(picture)
 
 
-def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Image.Image:
-    """The subject, and nothing behind it; or where it is, in white."""
-    mask = matte(matting, picture)
-    if mask_only:
-        return mask
+def cut_out(
+    request: GenerationRequest, part: CutOut, pictures: Sequence[Image.Image], model: OnnxModel
+) -> ReadyPlan:
+    """The foregrounds, white masks of them, or first the ones and then the others. Each picture is matted once."""
+    masks = [matte(model, picture) for picture in pictures]
+    if part.mask_only:
+        return ReadyPlan(tuple(masks))
+    subjects = [_transparent(*pair) for pair in zip(pictures, masks, strict=True)]
+    if not part.with_mask:
+        return ReadyPlan(tuple(subjects))
+    times = request.num_images // len(pictures)  # one init image for all, or one each
+    return ReadyPlan(tuple(subjects * times + masks * times))
+
+
+def _transparent(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """RGBA, with the mask as its alpha channel."""
     subject = picture.convert("RGBA")
     subject.putalpha(mask)
     return subject

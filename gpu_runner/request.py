@@ -178,10 +178,17 @@ class ChangeBackground(Message):
 
 
 class CutOut(Message):
-    """What the init image shows in front, and nothing behind it: transparent, or as a mask."""
+    """The foreground of the init image on a transparent background, its mask, or both."""
 
     matting_model: Name = ""  # empty: the default one
-    mask_only: bool = False
+    mask_only: bool = False  # the mask instead of the image
+    with_mask: bool = False  # the masks as further outputs, after the images
+
+    @model_validator(mode="after")
+    def returns_an_image_beside_its_mask(self) -> CutOut:
+        if self.mask_only and self.with_mask:
+            raise ValueError("cut_out: mask_only and with_mask exclude each other")
+        return self
 
 
 class FaceRestoration(Message):
@@ -337,6 +344,12 @@ class GenerationRequest(Message):
     def walks(self) -> bool:
         """Whether a UNet is asked for it, step by step; otherwise each picture is one step."""
         return self.task in ("txt2img", "img2img", "change_background")
+
+    @property
+    def num_outputs(self) -> int:
+        """Files that a runner returns: one for each image, and one for its mask where that is asked for, too."""
+        with_masks = self.cut_out is not None and self.cut_out.with_mask
+        return self.num_images * 2 if with_masks else self.num_images
 
     def seed_of(self, index: int) -> int:
         """Variations are of one seed."""

@@ -32,7 +32,8 @@ def curl(asked: Asked) -> str:
         refuse_all_but(request, "cut_out", *SIZED, tasks=("cut_out",))
         if request.cut_out.mask_only:
             raise no_words("cut_out.mask_only")
-        body = {"img_url": _picture(asked), "model": request.cut_out.matting_model}
+        part = request.cut_out
+        body = {"img_url": _picture(asked), "model": part.matting_model, "is_mask": part.with_mask}
         return command(f"{asked.base}/pictures/rembg_img", CREDENTIALS, body={"from": source, **body})
     body = {"from": source, **_change_background(asked)}
     return command(f"{asked.base}/pictures/{CHANGE_BACKGROUND}", CREDENTIALS, body=body)
