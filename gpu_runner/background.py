@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner import images, masks
-from gpu_runner.canvas import Canvas, Overlay
+from gpu_runner.canvas import Canvas, MaskOptions, Overlay
 from gpu_runner.images import BadPicture, ResizeMode, Size
-from gpu_runner.request import ChangeBackground, GenerationRequest, Inpaint
+from gpu_runner.request import ChangeBackground, GenerationRequest
 
 if TYPE_CHECKING:
     from gpu_runner.onnx_models import OnnxModel
@@ -32,13 +32,10 @@ class Product:
 
 
 def drawing_request(request: GenerationRequest) -> GenerationRequest:
-    """The inpainting that draws what is behind the product; any other task is its own."""
-    part = request.change_background
-    if part is None:
+    """The img2img that draws what is behind the product, upon canvases that have its mask; any other task is its own."""
+    if request.change_background is None:
         return request
-    inpaint = Inpaint(mask=part.mask or request.init_images[0], content=part.content)
-    changes = {"task": "img2img", "change_background": None, "inpaint": inpaint}
-    return request.model_copy(update=changes)
+    return request.model_copy(update={"task": "img2img", "change_background": None})
 
 
 def cut_out(
@@ -73,7 +70,8 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Product)
     if part.content != "original":
         frame = masks.filled(frame, behind)
     shows_drawn = ImageOps.invert(rim.filter(ImageFilter.BoxBlur(part.feather)))
-    return Canvas(frame, behind, Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size)))
+    overlay = Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size))
+    return Canvas(frame, behind, overlay, MaskOptions(part.content))
 
 
 def expanded(mask: Image.Image, pixels: int) -> Image.Image:

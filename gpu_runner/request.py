@@ -312,9 +312,13 @@ class GenerationRequest(Message):
     @model_validator(mode="after")
     def has_the_pictures_its_task_needs(self) -> GenerationRequest:
         if (self.task == "change_background") != (self.change_background is not None):
-            raise ValueError("change_background needs its part of the request, and no other task has one")
+            raise ValueError(
+                "change_background is required for, and only allowed with, task=change_background"
+            )
         if self.change_background and self.inpaint:
-            raise ValueError("change_background makes its own mask")
+            raise ValueError(
+                "change_background and inpaint exclude each other: the mask is change_background.mask"
+            )
         if self.task != "txt2img":
             if len(self.init_images) not in (1, self.num_images):
                 raise ValueError(f"{self.task} needs one init image, or one for each picture")

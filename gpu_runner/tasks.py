@@ -181,8 +181,8 @@ def _first_pass(walked: Pass, canvas: Canvas | None, index: int, brake: Brake) -
     latent, keeping = None, None
     if canvas is not None:
         latent = yield from _encoded(walked, canvas)
-        if canvas.mask is not None and walked.request.inpaint is not None:
-            keeping = inpainting.keeping(canvas, walked.request.inpaint, latent, walked.noise(index))
+        if canvas.mask is not None:
+            keeping = inpainting.keeping(canvas, latent, walked.noise(index))
             latent = keeping.original
     x = walked.way.start(latent, noise)
     if keeping is not None:
@@ -251,5 +251,5 @@ def _script(
     extra = None
     if inpainting.is_made_for_inpainting(walked.model):
         size = walked.request.width, walked.request.height
-        extra = yield from inpainting.conditioning(walked.model, *size, canvas, walked.request.inpaint)
+        extra = yield from inpainting.conditioning(walked.model, *size, canvas)
     return Script(walked.model, direction, keeping, extra, steerings)

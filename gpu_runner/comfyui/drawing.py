@@ -150,7 +150,7 @@ class Drawing:
         self._deliver(index, stage.finish(drawn))
 
     def _send(self, stage: Stage) -> Sent:
-        mask = stage.mask(self.order.request)
+        mask = stage.mask
         return Sent(
             init=self._upload(stage.canvas.frame) if stage.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",
