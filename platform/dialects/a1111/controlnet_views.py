@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from . import controlnet_detect, controlnet_types, options
-from .base import WireView
+from .base import A1111View
 from .body import read_json
 from .coercion import boolean
 from .controlnet_poses import render
@@ -16,12 +16,12 @@ from .request import ParsedRequest
 from .views import Generation, query_value
 
 
-class Version(WireView):
+class Version(A1111View):
     def get(self, request: Request) -> Response:
         return Response({"version": 3})
 
 
-class Models(WireView):
+class Models(A1111View):
     """``update`` changes nothing: the list is always read afresh."""
 
     def get(self, request: Request) -> Response:
@@ -29,18 +29,18 @@ class Models(WireView):
         return Response({"model_list": controlnet_types.model_titles(self.key)})
 
 
-class Modules(WireView):
+class Modules(A1111View):
     def get(self, request: Request) -> Response:
         labels = query_value(request, "alias_names", boolean, False)
         return Response(controlnet_types.module_list(labels=bool(labels)))
 
 
-class Types(WireView):
+class Types(A1111View):
     def get(self, request: Request) -> Response:
         return Response(controlnet_types.control_types(self.key))
 
 
-class Settings(WireView):
+class Settings(A1111View):
     def get(self, request: Request) -> Response:
         count: Any = options.current(self.key)["control_net_unit_count"]
         return Response({"control_net_unit_count": int(count)})
@@ -56,6 +56,6 @@ class Detect(Generation):
         return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
 
 
-class RenderPoses(WireView):
+class RenderPoses(A1111View):
     def post(self, request: Request) -> Response:
         return Response(render(read_json(request._request)))

@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 
 @csrf_exempt
-def elsewhere(request: HttpRequest, **_parts: str) -> HttpResponse:
+def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
     """307 to the bare path where there is one: the client repeats its method and body."""
     bare = request.path_info.rstrip("/")
     if request.path_info.endswith("/") and _is_route(bare):
@@ -22,6 +22,6 @@ def elsewhere(request: HttpRequest, **_parts: str) -> HttpResponse:
 
 def _is_route(path: str) -> bool:
     try:
-        return resolve(path).func is not elsewhere
+        return resolve(path).func is not not_found
     except Resolver404:
         return False

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from .base import WireView
+from .base import A1111View
 from .body import read_object
 from .coercion import string
 from .errors import Unprocessable, WireError
@@ -18,7 +18,7 @@ CAPTIONERS = ("clip", "deepdanbooru")
 INTERROGATE = {"image": Field(string, "", nullable=False), "model": Field(string, "clip", nullable=False)}
 
 
-class Interrogate(WireView):
+class Interrogate(A1111View):
     """Refused as long as the registry has no kind of model that describes pictures."""
 
     def post(self, request: Request) -> Response:
@@ -29,14 +29,14 @@ class Interrogate(WireView):
         raise Unprocessable.unsupported(("body", "model"), why)
 
 
-class Weights(WireView):
+class Weights(A1111View):
     """Runners load and unload by what all their clients need: one client's wish does nothing."""
 
     def post(self, request: Request) -> Response:
         return Response({})
 
 
-class Training(WireView):
+class Training(A1111View):
     def post(self, request: Request) -> Response:
         read_object(request._request)
         raise WireError(501, detail=_("Nothing is trained here."))

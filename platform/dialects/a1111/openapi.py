@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from dialects.http import IgnoreAcceptHeader
+
 from . import extras, not_for_clients, png_info
-from .base import AlwaysJSON
 from .coercion import array, boolean, integer, mapping, number, string, strings
 from .fields import IMG2IMG, TXT2IMG, Field
 from .listings import READABLE, REFRESHABLE
@@ -247,7 +248,7 @@ class Document(APIView):
 
     authentication_classes: list[Any] = []
     renderer_classes = [JSONRenderer]
-    content_negotiation_class = AlwaysJSON
+    content_negotiation_class = IgnoreAcceptHeader
 
     def get(self, request: Request) -> Response:
         return Response(document())
@@ -256,4 +257,4 @@ class Document(APIView):
 class Page(SpectacularSwaggerView):
     url_name = "a1111-openapi"
     authentication_classes: list[Any] = []
-    content_negotiation_class = AlwaysJSON
+    content_negotiation_class = IgnoreAcceptHeader

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, re_path
 
 from . import controlnet_views, extras, not_for_clients, openapi, views
-from .fallback import elsewhere
+from .fallback import not_found
 from .listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
 
 urlpatterns: list[URLPattern] = [
@@ -32,5 +32,5 @@ urlpatterns: list[URLPattern] = [
     path("internal/progress", views.TaskProgress.as_view()),
     path("openapi.json", openapi.Document.as_view(), name="a1111-openapi"),
     path("docs", openapi.Page.as_view(), name="a1111-docs"),
-    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", elsewhere),
+    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", not_found),
 ]

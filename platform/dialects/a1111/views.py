@@ -19,7 +19,7 @@ from jobs.waiting import wait_for
 
 from . import control, extras, options, progress
 from .authentication import DIALECT
-from .base import WireView
+from .base import A1111View
 from .body import read_object
 from .coercion import Coercion, Invalid, boolean, integer, string
 from .errors import Unprocessable, WireError
@@ -29,7 +29,7 @@ from .request import ParsedRequest, read_request
 from .response import JOB_HEADER, outcome
 
 
-class Generation(WireView):
+class Generation(A1111View):
     """Submits a job and waits for it. A repeated ``force_task_id`` or ``Idempotency-Key`` waits for the first job."""
 
     operation = ""
@@ -72,7 +72,7 @@ class Extras(Generation):
         return ParsedRequest(extras.read_submission(self.operation, self.key, body))
 
 
-class JobResult(WireView):
+class JobResult(A1111View):
     """Ours, not the original's: a job's state by its id, and its answer once it has one."""
 
     def get(self, request: Request, job_id: str) -> Response:
@@ -98,25 +98,25 @@ class JobResult(WireView):
         return job
 
 
-class Progress(WireView):
+class Progress(A1111View):
     def get(self, request: Request) -> Response:
         skip = query_value(request, "skip_current_image", boolean, False)
         return Response(progress.progress(self.key, with_picture=not skip))
 
 
-class Interrupt(WireView):
+class Interrupt(A1111View):
     def post(self, request: Request) -> Response:
         control.interrupt(self.key)
         return Response({})
 
 
-class Skip(WireView):
+class Skip(A1111View):
     def post(self, request: Request) -> Response:
         control.skip(self.key)
         return Response(None)
 
 
-class Options(WireView):
+class Options(A1111View):
     def get(self, request: Request) -> Response:
         return Response(options.rendered(self.key))
 
@@ -125,12 +125,12 @@ class Options(WireView):
         return Response(None)
 
 
-class PngInfo(WireView):
+class PngInfo(A1111View):
     def post(self, request: Request) -> Response:
         return Response(png_info(self.key, read_object(request._request)))
 
 
-class TaskProgress(WireView):
+class TaskProgress(A1111View):
     def post(self, request: Request) -> Response:
         body = read_object(request._request)
         task_id = _member(body, "id_task", string, None)
@@ -139,7 +139,7 @@ class TaskProgress(WireView):
         return Response(progress.task(self.key, task_id, with_picture=with_picture, seen=seen))
 
 
-class PendingTasks(WireView):
+class PendingTasks(A1111View):
     def get(self, request: Request) -> Response:
         names = [job.external_id or str(job.id) for job in progress.active(self.key)]
         return Response({"size": len(names), "tasks": names})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -18,7 +17,7 @@ from jobs.models import Job
 from jobs.waiting import wait_for
 
 from .authentication import DIALECT, Caller, caller
-from .base import WireView
+from .base import SmzdmView
 from .body import read_object
 from .cut_outs import cut_out
 from .errors import Code, WireError, envelope
@@ -27,7 +26,7 @@ from .request import change_background
 from .response import outcome
 
 
-class JobView(WireView):
+class JobView(SmzdmView):
     """A route whose requests become jobs."""
 
     def admitted(self, request: Request, who: Caller, read: Callable[[], Submission]) -> Job:
@@ -73,14 +72,7 @@ class RemoveBackground(JobView):
         return Response(envelope(data) | seconds)
 
 
-class Elsewhere(WireView):
-    """Addresses that are no route."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise WireError(Code.UNSUPPORTED, _("There is no such address here."))
-
-
-class Midjourney(WireView):
+class Midjourney(SmzdmView):
     def post(self, request: Request) -> Response:
         message = _("create_img_by_mj: there is no Midjourney here. Draw with another API of this platform.")
         raise WireError(Code.UNSUPPORTED, message)

@@ -23,6 +23,7 @@ def problem(response, status: int) -> dict:
         ({"width": 65}, "width", "multiple_of"),
         ({"seed": MAX_SEED + 1}, "seed", "less_than_equal"),
         ({"prompt": "a\0b"}, "prompt", "nul"),
+        ({"prompt": "\ud800"}, "prompt", "nul"),
         ({"wdith": 64}, "wdith", "extra_forbidden"),
         ({"lane": "first"}, "lane", "literal_error"),
         ({"external_id": "x" * 201}, "external_id", "string_too_long"),
@@ -67,7 +68,7 @@ def test_a_full_queue_says_when_to_come_back(alice, source):
     assert problem(response, 429)["retry_after"] == int(response["Retry-After"])
 
 
-@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 10_000, b'{"seed": NaN}', b'{"prompt": "\\ud800"}'])
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 10_000, b'{"seed": NaN}'])
 def test_a_body_that_is_no_json_is_refused(alice, data):
     response = alice.client.post("/api/v1/jobs", data, content_type="application/json")
     assert problem(response, 400)["code"] == "malformed_json"

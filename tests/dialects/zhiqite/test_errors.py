@@ -38,7 +38,7 @@ def unit(**fields):
         ({"enable_hr": True, "hr_upscaler": "Magic"}, "upscaler"),
         ({"prompt": "a <lora:nobody:1>"}, "prompt: lora:nobody cannot be used"),
         ({"prompt": "a" + 33 * "<lora:nobody:1>"}, "prompt: Input should have at most 32 LoRAs"),
-        ({"prompt": "a\0b"}, "Text may not contain NUL."),
+        ({"prompt": "a\0b"}, "Text may not contain NUL or half of a surrogate pair."),
         ({"alwayson_scripts": []}, "alwayson_scripts: "),
         ({"alwayson_scripts": {"id_task": "1"}}, "alwayson_scripts.sd_model_checkpoint: Field required"),
         ({"alwayson_scripts": {"sd_model_checkpoint": "shapes"}}, "alwayson_scripts.id_task: Field required"),
