@@ -144,12 +144,6 @@ def test_a_cut_out_that_takes_too_long_is_cancelled(alice, cutting):
     assert [job.state for job in Job.objects.all()] == ["cancelled"]
 
 
-def test_a_full_queue_is_busy(alice, shop):
-    shop.max_queued_jobs = 0
-    shop.save()
-    assert alice.refusal()[0] == 1005
-
-
 # Storage targets
 
 
