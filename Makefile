@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV = .venv/bin/
 PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
-PREFLIGHT = $(PYTHON) platform/quickstart/preflight.py
+PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit lint format bench demo-models tour locks messages
 

@@ -14,7 +14,7 @@ from access.models import BusinessSource
 from gpu_runner import logs
 from jobs.admission.submission import Submission
 from jobs.billing import cost
-from jobs.images import storage
+from jobs.images import storage as pictures
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
 from statements import Statement, given
@@ -53,7 +53,7 @@ def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     files = resolve_all(submission.source, submission.request, submission.backend)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
-    storage.store_inputs(submission.request, submission.pictures)
+    pictures.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))

@@ -150,7 +150,7 @@ class JobExecution:
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
-        if self.drawn < self.request.num_images and not interrupted:
+        if self.drawn < self.request.num_outputs and not interrupted:
             raise RuntimeError("the runner sent fewer pictures than were asked for")
         try:
             self._copy_to_target()

@@ -251,7 +251,8 @@ def succeed(
     job = job or _job(lease)
     with pipelined(), transaction.atomic():
         # A job that is not succeeded has no output, one that is has them all.
-        drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
+        # A mask beside its image is no further image: not for quotas, and not for the statement.
+        drawn = min(sum(output.kind == OutputKind.PICTURE for output in outputs), job.request["num_images"])
         counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
         last = {} if interrupted else {"step": F("steps")}  # what its runner told of was some time ago
         written = [_OUTPUTS.write(outputs)] if outputs else []

@@ -87,10 +87,8 @@ def _plan(store: ModelStore, order: RunRequest, sources: tuple[Source, ...]) -> 
 def _cut_out(
     store: ModelStore, order: RunRequest, part: CutOut, sources: tuple[Source, ...]
 ) -> PrecomputedPlan:
-    matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    return PrecomputedPlan(
-        tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources)
-    )
+    model = store.onnx.get(order.file("matting", part.matting_model), "matting")
+    return cut_out(order.request, part, [source.picture for source in sources], model)
 
 
 def _upscaler(store: ModelStore, order: RunRequest, name: str) -> LoadedUpscaler | str:

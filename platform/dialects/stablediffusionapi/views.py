@@ -22,7 +22,7 @@ from models_registry.models import Kind
 from models_registry.selectors import resolve
 
 from .authentication import DIALECT
-from .base import WireView
+from .base import StableDiffusionApiView
 from .coercion import Invalid, is_absent, text
 from .endpoints import ENDPOINTS
 from .errors import WireError, worded
@@ -38,7 +38,7 @@ NOT_FOUND = "Request not found"
 READY = "The model is ready."
 
 
-class Generation(WireView):
+class Generation(StableDiffusionApiView):
     """Draws, and waits a little. The same ``Idempotency-Key`` waits for the same job again."""
 
     def post(self, request: Request) -> Response:
@@ -62,7 +62,7 @@ class Generation(WireView):
             raise refusal(refused, self.edition, submission.request.checkpoint) from refused
 
 
-class Fetch(WireView):
+class Fetch(StableDiffusionApiView):
     """A job's answer, once it has one. Waits as long as the request that drew it would have."""
 
     http_method_names = ["get", "post"]
@@ -79,14 +79,14 @@ class Fetch(WireView):
     get = post
 
 
-class Listing(WireView):
+class Listing(StableDiffusionApiView):
     rows: Callable[[BusinessSource], Any] = staticmethod(listings.model_rows)
 
     def post(self, request: Request) -> Response:
         return Response(self.rows(self.source))
 
 
-class ModelReload(WireView):
+class ModelReload(StableDiffusionApiView):
     """Runners load a model when a job wants it; there is nothing to be done before."""
 
     def post(self, request: Request) -> Response:
@@ -102,12 +102,12 @@ class ModelReload(WireView):
         return Response({"status": "success", **worded(READY)})
 
 
-class Crop(WireView):
+class Crop(StableDiffusionApiView):
     def post(self, request: Request) -> Response:
         return Response(upload(self.given, self.base_url))
 
 
-class NotOffered(WireView):
+class NotOffered(StableDiffusionApiView):
     """What the vendor has and this platform does not, told after the key was checked."""
 
     http_method_names = ["get", "post", "put", "delete"]
@@ -117,10 +117,3 @@ class NotOffered(WireView):
         raise WireError(404, message % {"path": f"/api/{self.path}"})
 
     get = put = delete = post
-
-
-class Elsewhere(NotOffered):
-    """Addresses that are no endpoint at all."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise WireError(404, _("There is no such endpoint."), is_real=True)

@@ -16,7 +16,7 @@ LONG_S = 60.0  # only so that a waiter that is never woken fails its test
 @pytest.fixture(autouse=True)
 def watcher(monkeypatch):
     """A watcher that ends with its last waiter, so that none of its looks falls into the next test."""
-    monkeypatch.setattr(completion_waiter, "LINGER_S", 0.0)
+    monkeypatch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.0)
     monkeypatch.setattr(completion_waiter, "_watcher", Watcher())
     yield
     for thread in threading.enumerate():

@@ -1,4 +1,4 @@
-"""Maps without a drawing: ``/controlnet/detect``, for the modules that need no network."""
+"""``/controlnet/detect``: the maps that preprocessors make of images, as a job of the task ``control_map``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from typing import Any
 from django.utils.translation import gettext as _
 from PIL import Image
 
+from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import WireError
+from dialects.a1111.options import options
+from dialects.a1111.request.image_urls import followed
 from dialects.a1111.schema import images as pictures
 from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
-from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
+from jobs import control_refusals
+from jobs.admission.submission import Submission
 from jobs.errors import Refused
-from jobs.images.storage import check_picture
+from jobs.images.storage import check_picture, read_output
+from jobs.models import Job, Lane
+
+OPERATION = "controlnet-detect"
 
 FIELDS: dict[str, Field] = {
     "controlnet_module": Field(string, "none", nullable=False),
@@ -25,28 +35,44 @@ FIELDS: dict[str, Field] = {
     "controlnet_threshold_b": Field(number, -1.0, nullable=False),
     "controlnet_masks": Field(array, [], nullable=False),
 }
+IMAGE_FIELDS = {"controlnet_input_images", "controlnet_images", "controlnet_masks"}
 NOT_FOR_MAPS = {"clip_vision", "revision_clipvision", "revision_ignore_prompt", "ip-adapter-auto"}
 NEED_MASKS = {"inpaint", "inpaint_only", "inpaint_only+lama"}
 MOST_PICTURES = 16
+MOST_RESOLUTION = 4096  # of a control unit
+WIRE_NAMES = {"num_images": "controlnet_input_images"}
 
 
-def detect(body: dict[str, Any]) -> dict[str, Any]:
-    asked = parse(FIELDS, body)
+def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
+    """Parses the body of detect. Raises Unprocessable or WireError."""
+    asked = parse(FIELDS, followed(body, key.source))
     module = _module(asked["controlnet_module"])
-    images = asked["controlnet_input_images"] or asked["controlnet_images"]
-    masks = asked["controlnet_masks"]
-    if not images:
-        raise WireError(422, detail="No image selected")
-    if len(images) > MOST_PICTURES:
-        raise WireError(422, detail=_("At most %d pictures at once.") % MOST_PICTURES)
-    if module.name in NEED_MASKS and len(masks) != len(images):
-        raise WireError(422, detail=f"Preprocessor {module.name} requires `controlnet_masks` param.")
-    settings = module.settings(
-        asked["controlnet_processor_res"], asked["controlnet_threshold_a"], asked["controlnet_threshold_b"]
+    files = _files(module, asked)
+    settings = options.EffectiveOptions(key, {}, restore=True)
+    request = GenerationRequest(
+        task="control_map",
+        checkpoint=settings["sd_model_checkpoint"] or "",
+        init_images=tuple(Picture(sha256=pictures.sha256(data)) for data in files),
+        num_images=len(files),
+        controls=(_unit(module, asked),),
     )
-    pairs = zip(images, [*masks, *[None] * len(images)], strict=False)
-    maps = [_map(module, settings, *pair) for pair in pairs]
-    return {"images": maps, "info": "Success"}
+    for refused in control_refusals.every(key.source, request):
+        raise WireError(422, detail="Module not available", errors=refused.message)
+    return Submission(
+        source=key.source,
+        key=key,
+        dialect=DIALECT,
+        operation=operation,
+        request=request,
+        received={"parameters": {name: asked[name] for name in FIELDS if name not in IMAGE_FIELDS}},
+        pictures={pictures.sha256(data): data for data in files},
+        lane=Lane.INTERACTIVE,
+    )
+
+
+def answer(job: Job) -> dict[str, Any]:
+    images = [pictures.encode(read_output(output)) for output in job.outputs.all()]
+    return {"images": images, "info": "Success"}
 
 
 def _module(name: str) -> preprocessor_catalog.Module:
@@ -57,28 +83,42 @@ def _module(name: str) -> preprocessor_catalog.Module:
         raise WireError(422, detail="Module not supported")
     if module.refused:
         raise WireError(422, detail="Module not available", errors=f"{module.name}: {module.refused}")
-    if module.weights:
-        why = _("%s needs a network, which draws its map only with a picture") % module.name
-        raise WireError(422, detail="Module not available", errors=why)
     return module
 
 
-def _map(
-    module: preprocessor_catalog.Module, settings: preprocessor_catalog.Settings, image: Any, mask: Any
-) -> str:
-    # Only here, so that the web process holds OpenCV only where it is used.
-    import numpy as np
+def _files(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> list[bytes]:
+    images = asked["controlnet_input_images"] or asked["controlnet_images"]
+    masks = asked["controlnet_masks"]
+    if not images:
+        raise WireError(422, detail="No image selected")
+    if len(images) > MOST_PICTURES:
+        raise WireError(422, detail=_("At most %d pictures at once.") % MOST_PICTURES)
+    if module.name not in NEED_MASKS:
+        return [pictures.decode(image) for image in images]
+    if len(masks) != len(images):
+        raise WireError(422, detail=f"Preprocessor {module.name} requires `controlnet_masks` param.")
+    return [_masked(*pair) for pair in zip(images, masks, strict=True)]
 
-    from gpu_runner.controlnet.preprocessors import registry
 
+def _unit(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> ControlUnit:
+    """Numbers out of a slider's range mean the module's default. For modules with masks, the masked image is the map."""
+    resolution = asked["controlnet_processor_res"]
+    return ControlUnit(
+        module="none" if module.name in NEED_MASKS else module.name,
+        processor_res=resolution if 1 <= resolution <= MOST_RESOLUTION else None,
+        threshold_a=asked["controlnet_threshold_a"],
+        threshold_b=asked["controlnet_threshold_b"],
+    )
+
+
+def _masked(image: Any, mask: Any) -> bytes:
+    """A PNG file of the image, black where its mask is white."""
     picture = _opened(image)
-    if module.name in NEED_MASKS:
-        hidden = _opened(mask).convert("L").resize(picture.size).point(lambda level: 255 * (level > 127))
-        picture.paste("black", mask=hidden)
-    drawn = registry.detect(module, np.asarray(picture), settings)
+    hidden = _opened(mask).convert("L").resize(picture.size).point(lambda level: 255 * (level > 127))
+    picture.paste("black", mask=hidden)
     buffer = io.BytesIO()
-    Image.fromarray(drawn).save(buffer, "PNG")
-    return pictures.encode(buffer.getvalue())
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _opened(text: Any) -> Image.Image:
