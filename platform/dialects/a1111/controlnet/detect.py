@@ -18,8 +18,8 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-from jobs import control_refusals
 from jobs.admission.submission import Submission
+from jobs.admission.validation import unsupported_control_units
 from jobs.errors import Refused
 from jobs.images.storage import check_picture, read_output
 from jobs.models import Job, Lane
@@ -56,7 +56,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         num_images=len(files),
         controls=(_unit(module, asked),),
     )
-    for refused in control_refusals.every(key.source, request):
+    for refused in unsupported_control_units(key.source, request):
         raise WireError(422, detail="Module not available", errors=refused.message)
     return Submission(
         source=key.source,
