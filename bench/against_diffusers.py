@@ -14,12 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from torch import nn
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 
 from gpu_runner.models import ModelStore
-from gpu_runner.plain_blocks import as_diffusers_has_them
-from gpu_runner.text_projections import TextProjection
 from gpu_runner.tokenizer import clip_tokenizer
 from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
 
@@ -45,27 +42,15 @@ def ours(size: int) -> float:
     )
 
 
-def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """As diffusers builds it: what is ours in it is taken out."""
-    for path, module in list(unet.named_modules()):
-        if isinstance(module, TextProjection):
-            linear = nn.Linear(
-                module.in_features, module.out_features, module.bias is not None, device="meta"
-            )
-            linear._parameters = module._parameters
-            unet.set_submodule(path, linear)
-    return as_diffusers_has_them(unet)
-
-
 @cache
 def _pipeline() -> StableDiffusionPipeline:
     store = ModelStore(DEMO_MODELS, torch.device("cpu"), torch.float32, 2**34)
     loaded = store.get(demo_checkpoint())
     pipeline = StableDiffusionPipeline(
-        vae=as_diffusers_has_them(loaded.vae),
+        vae=loaded.vae,
         text_encoder=loaded.text_encoder,
         tokenizer=None,
-        unet=_plain(loaded.unet),
+        unet=loaded.unet,
         scheduler=EulerDiscreteScheduler(
             beta_start=0.00085,
             beta_end=0.012,

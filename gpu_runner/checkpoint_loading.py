@@ -24,12 +24,10 @@ from gpu_runner.lora_names import Target, targets
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import moved, size_bytes
 from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.plain_blocks import simplified
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
 from gpu_runner.recent import Recent
 from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
-from gpu_runner.text_projections import remember_texts
 from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
@@ -173,12 +171,10 @@ def _drawable_family(file: TensorFile, name: str) -> str:
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
     unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
-    made = simplified(with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last))
-    remember_texts(made)
-    return made
+    return with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
 
 
 def _vae(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
     vae = without_weights(lambda: AutoencoderKL(**config))
     state = to_diffusers(file, VAE_PREFIX, vae_pairs(config), vae.state_dict())
-    return simplified(with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)

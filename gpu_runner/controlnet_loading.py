@@ -16,7 +16,6 @@ from gpu_runner.families import CONTROL, identify, name_shapes_below
 from gpu_runner.ldm_layout import controlnet_pairs, to_diffusers
 from gpu_runner.model_files import ModelUnavailable, TensorFile
 from gpu_runner.module_copies import size_bytes
-from gpu_runner.plain_blocks import simplified
 
 
 @dataclass(eq=False)
@@ -66,4 +65,4 @@ def _net(file: TensorFile, config: Config, device: torch.device, dtype: torch.dt
         state = to_diffusers(file, prefix, controlnet_pairs(config), names)
     else:
         state = {name: file[f"{prefix}{name}"] for name in names}
-    return simplified(with_weights(net, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(net, state, device, dtype).to(memory_format=torch.channels_last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import lcm
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -14,12 +15,10 @@ from gpu_runner.conditioning import Conditioning, common_length, pad_to_same_len
 from gpu_runner.controlnet import Push, Row, residuals, rows_of
 from gpu_runner.reference import Guest, Reference, shared
 from gpu_runner.sdxl import added_conditions
-from gpu_runner.text_projections import CrewTexts
 
 if TYPE_CHECKING:
     from gpu_runner.models import LoadedCheckpoint
 
-_TEXTS = CrewTexts()
 CONTROL_WORK = 0.4  # a ControlNet is the UNet's inward half
 
 
@@ -124,7 +123,7 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Ten
     timesteps = torch.tensor([question.timestep for question in rows], device=x.device)
     told = {
         "timestep": timesteps,
-        "encoder_hidden_states": _TEXTS.of([question.guidance for question in questions], checkpoint.dtype),
+        "encoder_hidden_states": _contexts(questions).to(checkpoint.dtype),
         **added_conditions(unet, questions),
     }
     guests = _guests(questions)
@@ -136,6 +135,12 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[Question]) -> Ten
     pushes = residuals(_pushed(questions), x, told)
     with shared(unet, guests):
         return unet(x, **told, **pushes, return_dict=False)[0].float()[: len(rows)]
+
+
+def _contexts(questions: Sequence[Question]) -> Tensor:
+    """(rows, tokens, width). Shorter prompts are repeated to the least common multiple of the lengths."""
+    length = lcm(*(question.guidance.length for question in questions))
+    return torch.stack([context for question in questions for context in question.guidance.contexts(length)])
 
 
 def _numbered(questions: Sequence[Question]) -> Iterator[tuple[int, Question, bool]]:

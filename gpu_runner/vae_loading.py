@@ -13,7 +13,6 @@ from gpu_runner.building import BUILDING_ERRORS, reason, with_weights, without_w
 from gpu_runner.families import identify, name_shapes_below
 from gpu_runner.ldm_layout import reshaped, to_diffusers, vae_pairs
 from gpu_runner.model_files import ModelUnavailable, TensorFile
-from gpu_runner.plain_blocks import simplified
 
 # What diffusers called the attention's parts before it gave all attentions the same names.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -40,7 +39,7 @@ def _load(
     vae = without_weights(lambda: AutoencoderKL(**config))
     own = vae.state_dict()
     state = _as_now(file, prefix, own) if is_diffusers else to_diffusers(file, prefix, vae_pairs(config), own)
-    return simplified(with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
 
 
 def _as_now(file: TensorFile, prefix: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
