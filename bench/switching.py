@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import random
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 
 from bench.report import Row
 from demo.random_models import write_family
-from gpu_runner import interpreter
+from gpu_runner import host_memory, interpreter
 from gpu_runner.engine import Engine
 from gpu_runner.models import ModelStore
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
@@ -104,10 +105,9 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
         is_demo = uses or dice.random() < 0.5
         store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variation(loras=uses))
 
-    collections = interpreter.FullCollections()
-
     def resident() -> int:
-        collections.run()  # as a runner does that has a second without work
+        gc.collect()
+        host_memory.give_back()
         return psutil.Process().memory_info().rss
 
     for _ in range(BEFORE_MEASURING):
@@ -162,7 +162,7 @@ def longest_pauses(library: Library) -> tuple[float, float]:
 
 
 def measure() -> list[Row]:
-    interpreter.keep_what_is_there()  # as a runner does
+    interpreter.tune()  # as a runner does
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()

@@ -92,7 +92,7 @@ def main() -> int:
         )
         return 1
     engine = build_engine(options)
-    interpreter.keep_what_is_there()
+    interpreter.tune()
     engine.start()
     application = Door(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)

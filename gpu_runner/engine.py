@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from gpu_runner import calls, cpu_threads, devices, images, interpreter, logs
+from gpu_runner import calls, cpu_threads, devices, images, logs
 from gpu_runner.asks import Aside, DenoiseAsk
 from gpu_runner.batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from gpu_runner.denoiser import Apart
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
-IDLE_S = 1.0  # without a word: nobody is in the middle of something
 HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
 SHUTTING_DOWN = "the runner is shutting down"
 
@@ -56,7 +55,6 @@ class Engine:
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
         self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
-        self._collections = interpreter.FullCollections()
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
@@ -64,8 +62,8 @@ class Engine:
         self._lock = threading.RLock()  # over what submit and stop change
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._cpu_threads = torch.get_num_threads()
-        self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.work_alone)
-        self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.work_alone)
+        self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.use_one_thread)
+        self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.use_one_thread)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
 
     # Called from any thread.
@@ -142,8 +140,7 @@ class Engine:
     # The engine's thread.
 
     def _live(self) -> None:
-        interpreter.hand_over_quickly()
-        cpu_threads.share_among(self._cpu_threads)
+        cpu_threads.use_threads(self._cpu_threads)
         try:
             with torch.inference_mode():
                 while not self._stopping:
@@ -162,28 +159,16 @@ class Engine:
             run.emit(Failed(code=code, message=message, work=run.work()))
 
     def _read_inbox(self) -> None:
-        """Waits for a word where there is nothing else to do."""
+        """Blocks only while no image is being generated."""
         try:
-            word = self._inbox.get(block=False) if self._pictures else self._wait_for_a_word()
+            word = self._inbox.get(block=not self._pictures)
             while True:
                 word()
                 word = self._inbox.get_nowait()
         except Empty:
             pass
 
-    def _wait_for_a_word(self) -> Callable[[], None]:
-        """Whoever comes next waits for no collection, unless it comes at that very moment."""
-        cpu_threads.rest()
-        if self._collections.are_due:
-            try:
-                return self._inbox.get(timeout=IDLE_S)
-            except Empty:
-                self._collections.run()
-        return self._inbox.get()
-
     def _take_turn(self) -> None:
-        if self._collections.are_overdue:
-            self._collections.run()
         self._drop_the_closed()
         self._turn += 1
         group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
