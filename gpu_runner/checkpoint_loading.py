@@ -11,6 +11,7 @@ from functools import cached_property
 from math import prod
 
 import torch
+from cachetools import LRUCache
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
@@ -26,7 +27,6 @@ from gpu_runner.module_copies import moved, size_bytes
 from gpu_runner.noise_schedule import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.prediction import probed
 from gpu_runner.protocol import ModelFile
-from gpu_runner.recent import Recent
 from gpu_runner.text_encoder_loading import TextModel, load_text_encoders
 from gpu_runner.tokenizer import ClipTokenizer, clip_tokenizer
 
@@ -51,8 +51,8 @@ class LoadedCheckpoint:
     size_bytes: int
     text_encoder_2: TextModel | None = None
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
-    encodings: Recent[tuple[Wording, str], Conditioning] = field(
-        default_factory=lambda: Recent(ENCODINGS_KEPT)
+    encodings: LRUCache[tuple[Wording, str], Conditioning] = field(  # used by the engine's thread only
+        default_factory=lambda: LRUCache(ENCODINGS_KEPT)
     )
     # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
     unet_key: str = ""

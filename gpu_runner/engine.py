@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import torch
+from cachetools import LRUCache
 
 from gpu_runner import calls, cpu_threads, devices, images, logs
 from gpu_runner.asks import Aside, DenoiseAsk
@@ -28,7 +29,6 @@ from gpu_runner.models import LoadedCheckpoint, ModelStore, ModelUnavailable
 from gpu_runner.nsfw import Unfit
 from gpu_runner.preparation import Prepared, prepare
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunOrder
-from gpu_runner.recent import Recent
 from gpu_runner.reporting import Report
 from gpu_runner.runs import OnEvent, Picture, Run
 from gpu_runner.tasks import Drawn
@@ -54,7 +54,7 @@ class Engine:
         self.steps_total = self.calls_total = self.rows_total = 0
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
-        self._projections: Recent[str, Projection] = Recent(PROJECTIONS_KEPT)
+        self._projections: LRUCache[str, Projection] = LRUCache(PROJECTIONS_KEPT)
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
@@ -287,7 +287,7 @@ class Engine:
         projection = self._projections.get(checkpoint.vae_key)
         if projection is None:
             projection = Projection(checkpoint)
-            self._projections.put(checkpoint.vae_key, projection)
+            self._projections[checkpoint.vae_key] = projection
         return images.preview(projection.colours(estimate))
 
     def _picture_drawn(self, picture: Picture, drawn: Drawn) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from gpu_runner.model_files import HashBook, ModelUnavailable, locate
@@ -64,12 +64,12 @@ def _options() -> Any:
 
 
 class OnnxShelf:
-    """The models in use; of more than a few, the one that rested longest goes."""
+    """The least recently used of more than MOST_HELD models is dropped."""
 
     def __init__(self, root: Path, hashes: HashBook) -> None:
         self._root = root
         self._hashes = hashes
-        self._held: OrderedDict[str, OnnxModel] = OrderedDict()
+        self._held: LRUCache[str, OnnxModel] = LRUCache(MOST_HELD)
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
@@ -77,9 +77,6 @@ class OnnxShelf:
         with self._lock:
             model = self._held.get(file.sha256) or self._load(file, kind)
             self._held[file.sha256] = model
-            self._held.move_to_end(file.sha256)
-            while len(self._held) > MOST_HELD:
-                self._held.popitem(last=False)
             return model
 
     def clear(self) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from cachetools import LRUCache
 from torch import nn
 
 from gpu_runner.conditioning import Embedding
 from gpu_runner.lora import Share, adapted
 from gpu_runner.module_copies import tiling, with_tensors
-from gpu_runner.recent import Recent
 from gpu_runner.shelf import Item
 from gpu_runner.variations import Variation, key_of, vae_key
 
@@ -86,7 +86,7 @@ class Varying:
         return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
 
     def _no_encodings(self) -> Item:
-        return Item(Recent(self._base.encodings.limit), 0, base=self._base.key)
+        return Item(LRUCache(self._base.encodings.maxsize), 0, base=self._base.key)
 
     def _embeddings(self) -> dict[str, Embedding]:
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]

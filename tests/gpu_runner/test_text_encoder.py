@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cachetools import LRUCache
 from torch.nn.functional import scaled_dot_product_attention
 
 from gpu_runner import emphasis
@@ -9,7 +10,6 @@ from gpu_runner.checkpoint_loading import ENCODINGS_KEPT
 from gpu_runner.conditioning import Embedding, Wording, pad_to_same_length
 from gpu_runner.models import ModelStore
 from gpu_runner.prompt_chunks import COMMA_ID, chunks_of
-from gpu_runner.recent import Recent
 from gpu_runner.text_encoder import encode
 from gpu_runner.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
 
@@ -33,7 +33,7 @@ def nothing_remembered(checkpoint):
 
 
 def forget(checkpoint):
-    checkpoint.encodings = Recent(ENCODINGS_KEPT)
+    checkpoint.encodings = LRUCache(ENCODINGS_KEPT)
 
 
 def chunks(prompt, **wording):
