@@ -15,7 +15,7 @@ from gpu_runner.denoiser import Apart, Guidance, Question
 from gpu_runner.direction import Direction
 from gpu_runner.inpainting import Keeping
 from gpu_runner.noise import LATENT_SCALE, NoiseStream
-from gpu_runner.passes import evaluations, sigmas_of
+from gpu_runner.passes import evaluations, schedule_of, sigmas_of
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.refining import Handover
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
@@ -56,7 +56,7 @@ class Way:
             sampler=request.sampler,
             levels=levels,
             sigmas=sigmas_of(request, levels),
-            options=SamplerOptions.of(request),
+            options=SamplerOptions.of(request, schedule_of(request, levels)),
             width=request.width,
             height=request.height,
             noise_multiplier=request.initial_noise_multiplier,
