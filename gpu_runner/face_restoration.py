@@ -13,11 +13,10 @@ from torch import Tensor
 from gpu_runner import images
 from gpu_runner.asks import Aside, Ask, FaceAsk
 from gpu_runner.face_alignment import Alignment
-from gpu_runner.face_detection import find
+from gpu_runner.face_detection import FaceDetector, find
 
 if TYPE_CHECKING:
     from gpu_runner.face_restorer_loading import LoadedFaceRestorer
-    from gpu_runner.onnx_models import OnnxModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    detector: OnnxModel
+    detector: FaceDetector
     restorer: LoadedFaceRestorer
     visibility: float
 
@@ -52,6 +51,6 @@ class Restoration:
         return Patches(tuple(found), self.visibility)
 
 
-def _squares(detector: OnnxModel, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
+def _squares(detector: FaceDetector, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
     alignments = [Alignment.of(face.points) for face in find(detector, picture)]
     return [(alignment, images.to_tensor(alignment.cut(picture))) for alignment in alignments]

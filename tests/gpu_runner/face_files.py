@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gpu_runner.face_detection import FaceDetector
 from gpu_runner.face_restorer_loading import LoadedFaceRestorer
-from gpu_runner.onnx_models import OnnxModel
 from gpu_runner.protocol import ModelFile
 from gpu_runner.spandrel_loading import spandrel
-from tests.studio import DEMO_MODELS, demo_file
+from tests.studio import DEMO_MODELS
 
 GFPGAN = spandrel.architectures.GFPGAN.GFPGAN
 YUNET = "face_detection/yunet_n_640_640.onnx"
@@ -35,8 +35,8 @@ def two_of_her() -> Image.Image:
     return both
 
 
-def yunet() -> OnnxModel:
-    return OnnxModel(DEMO_MODELS / YUNET, demo_file(YUNET), "face_detector")
+def yunet() -> FaceDetector:
+    return FaceDetector(DEMO_MODELS / YUNET, 640, 640)
 
 
 def painter(colour: tuple[float, float, float] = GREEN, key: str = "painter") -> LoadedFaceRestorer:
