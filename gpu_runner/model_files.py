@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gpu_runner.protocol import ModelFile
-from gpu_runner.safetensors_header import Metadata, Shapes, read_safetensors_header
+from gpu_runner.safetensors_header import Metadata, Shapes, described
 from gpu_runner.tables import Table, named_tensors, named_texts
 
 PICKLED = {".ckpt", ".pt", ".pth"}
@@ -89,9 +89,8 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         yield _unpickled(path, name)
         return
     try:
-        shapes, metadata = read_safetensors_header(path)
         with safe_open(path, framework="pt", device="cpu") as source:
-            yield TensorFile(shapes, metadata, source)
+            yield TensorFile(*described(source), source)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
 

@@ -173,7 +173,7 @@ def test_a_damaged_file_is_unavailable_without_naming_folders(tmp_path, tiny_che
     (tmp_path / "a.safetensors").write_bytes((root / file.path).read_bytes()[:-100])
     with pytest.raises(ModelUnavailable) as refusal:
         store_of(tmp_path).get(registered(tmp_path, "a.safetensors"))
-    assert "cut short or damaged" in str(refusal.value)
+    assert "file not fully covered" in str(refusal.value)
     assert str(tmp_path) not in str(refusal.value)
 
 
