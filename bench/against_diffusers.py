@@ -1,6 +1,6 @@
-"""One request in our engine and in diffusers' plain pipeline, by turns, each in a process of its own as its users have it.
+"""One request in our engine and in diffusers' pipeline, alternating, each in a process of its own.
 
-In one process they would slow each other: two threads that share their work with crews of their own are more than the
+In one process they would slow each other: both would have an OpenMP thread pool, with more threads together than there are
 cores (docs/decisions/0013-one-crew-of-cpu-threads.md).
 """
 
@@ -95,7 +95,7 @@ def theirs(size: int) -> float:
 
 
 def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
-    """By size, after so many rounds each: the plain pipeline's time divided by ours. Above 1 we are faster."""
+    """By size, the median of so many rounds: the pipeline's time divided by ours. Above 1, ours is faster."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as their_process:
 
