@@ -48,7 +48,7 @@ def _with_faces_restored(store: ModelStore, order: RunRequest, plan: AnyPlan) ->
     part = order.request.face_restoration
     if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
         return plan
-    detector = store.onnx.get(order.file("face_detector", part.detector), "face_detector")
+    detector = store.onnx.face_detector(order.file("face_detector", part.detector))
     restorer = store.face_restorer(order.file("face_restorer", part.model))
     return replace(plan, faces=Restoration(detector, restorer, part.visibility))
 
