@@ -13,7 +13,6 @@ from gpu_runner.workflows import vocabulary
 from gpu_runner.workflows.expressing import inexpressible
 from gpu_runner.workflows.purposes import purpose_of
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from table_versions.remembered import Remembered
 
 from .errors import Refused, Unsupported
 from .models import Backend, Runner
@@ -53,8 +52,6 @@ def every(submission: Submission) -> Iterator[Refused]:
 
 def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     """The rule that says most; a style says more than an operation, and that more than a dialect."""
-    if _ANY_RULE.first() is None:
-        return None
     rules = WorkflowRule.objects.filter(
         Q(dialect__in=["", submission.dialect]),
         Q(operation__in=["", submission.operation]),
@@ -63,11 +60,6 @@ def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     ).select_related("template")
     ranked = sorted(rules, key=lambda rule: (bool(rule.style), bool(rule.operation), bool(rule.dialect)))
     return ranked[-1].template if ranked else None
-
-
-_ANY_RULE = Remembered(
-    lambda: WorkflowRule.objects.filter(template__enabled=True).values_list("pk", flat=True).order_by()[:1]
-)
 
 
 def _default(submission: Submission) -> WorkflowTemplate:

@@ -13,16 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
 FOLDERS |= {
     name: ROOT / "platform" / name
-    for name in ("statements", "table_versions", "telemetry", "access", "dialects", "console", "operations")
+    for name in ("statements", "telemetry", "access", "dialects", "console", "operations")
 }
 MAY_IMPORT = {
     "gpu_runner": set(),
     "statements": set(),
-    "table_versions": {"statements"},
     "telemetry": {"gpu_runner"},
-    "access": {"statements", "table_versions", "telemetry"},
-    "models_registry": {"access", "gpu_runner", "statements", "table_versions"},
-    "jobs": {"access", "gpu_runner", "models_registry", "statements", "table_versions", "telemetry"},
+    "access": {"statements", "telemetry"},
+    "models_registry": {"access", "gpu_runner", "statements"},
+    "jobs": {"access", "gpu_runner", "models_registry", "statements", "telemetry"},
     "operations": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
     "dialects": {
@@ -31,7 +30,6 @@ MAY_IMPORT = {
         "jobs",
         "models_registry",
         "statements",
-        "table_versions",
         "telemetry",
     },
 }

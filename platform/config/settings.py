@@ -52,7 +52,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "telemetry",
-    "table_versions",
     "config",
     "access",
     "models_registry",
