@@ -31,7 +31,7 @@ def full_keys() -> set[int]:
     return {
         key_id
         for source_id, key_id, limit in limited.values_list("source_id", "pk", "max_concurrent_jobs")
-        if taken_by_key(source_id, key_id, State.RUNNING) >= limit
+        if limit is not None and taken_by_key(source_id, key_id, State.RUNNING) >= limit
     }
 
 
