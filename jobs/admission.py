@@ -23,7 +23,7 @@ from .callbacks import outbox
 from .callbacks.outbox import CallbackRequest
 from .completion import completed
 from .idempotency import Idempotency
-from .model_files import Resolution, resolve_all
+from .model_files import ModelResolver, Resolution, resolve_all
 from .models import Backend, Job, Lane, request_as_json
 from .storage_targets.models import StorageTarget
 
@@ -71,12 +71,13 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if known is not None:
         return known, False
     submission = workflows.routed(submission)
-    refusals.check(submission.source, submission.key, submission.request, submission.backend)
+    models = ModelResolver(submission.source, submission.backend)
+    refusals.check(models, submission.key, submission.request)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
-    submission = with_choices(submission)
+    submission = replace(submission, request=completed(models, submission.request))
     workflows.check(submission)
-    files = resolve_all(submission.source, submission.request, submission.backend)
+    files = resolve_all(models, submission.request)
     for refused in refusals.forbidden_models(submission.key, files):
         raise refused
     pictures.store_inputs(submission.request, submission.pictures)
@@ -90,12 +91,6 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         if known is None:
             raise
         return known, False
-
-
-def with_choices(submission: Submission) -> Submission:
-    """With what its request leaves open. Raises Refused."""
-    request = completed(submission.source, submission.request, submission.backend)
-    return replace(submission, request=request)
 
 
 def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:

@@ -6,29 +6,26 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from access.models import BusinessSource
 from gpu_runner.preprocessors import catalogue
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.request import ControlUnit
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
-from models_registry.selectors import resolve
 
 from .errors import Refused, Unsupported
+from .model_files import ModelResolver
 from .models import Backend
 
 FIELD = "controls"
 KEEPS_OUTSIDE = "inpaint_only"
 
 
-def every(
-    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> Iterator[Refused]:
-    """Which preprocessors ComfyUI has, its workflows tell."""
+def every(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
+    """Preprocessors are checked for the pipeline only: ComfyUI's workflows have their own."""
     for unit in request.controls:
         try:
-            if backend == Backend.PIPELINE:
-                _must_work(source, _module(unit))
+            if models.backend == Backend.PIPELINE:
+                _must_work(models, _module(unit))
                 _must_have_its_mask(unit, request)
         except Refused as refused:
             yield refused
@@ -53,11 +50,11 @@ def _module(unit: ControlUnit) -> catalogue.Module:
     return module
 
 
-def _must_work(source: BusinessSource, module: catalogue.Module) -> None:
+def _must_work(models: ModelResolver, module: catalogue.Module) -> None:
     if not module.weights:
         return
     try:
-        resolve(Kind.PREPROCESSOR, module.weights, source)
+        models.find(Kind.PREPROCESSOR, module.weights)
     except ModelNotFound:
         message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
         words = {"name": module.name, "file": f"preprocessors/{module.weights}"}

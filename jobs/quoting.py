@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from django.utils import timezone
@@ -11,10 +11,12 @@ from django.utils import timezone
 from access import bookkeeping
 
 from . import model_files, pictures, quotas, refusals, workflows
-from .admission import Submission, planned_job, with_choices
+from .admission import Submission, planned_job
 from .callbacks import outbox
+from .completion import completed
 from .errors import Refused
 from .insertion import Waiting, over_quota, queue_full
+from .model_files import ModelResolver
 from .outlook import Outlook, outlook
 from .quotas import Allowance
 
@@ -36,16 +38,16 @@ def quote(submission: Submission) -> Quote:
         submission = workflows.routed(submission)
     except Refused as refused:
         return Quote([refused])
-    against, allowed = list(_against(submission)), _allowances(submission)
+    models = ModelResolver(submission.source, submission.backend)
+    against, allowed = list(_against(models, submission)), _allowances(submission)
     try:
-        submission = with_choices(submission)
+        submission = replace(submission, request=completed(models, submission.request))
     except Refused as refused:
         return Quote([*against, refused], allowances=allowed)
     against += workflows.every(submission)
-    asked = submission.source, submission.request, submission.backend
-    if unknown := model_files.problems(*asked):
+    if unknown := model_files.problems(models, submission.request):
         return Quote([*against, *unknown], allowances=allowed)
-    files = model_files.resolve_all(*asked)
+    files = model_files.resolve_all(models, submission.request)
     against += refusals.forbidden_models(submission.key, files)
     job = planned_job(submission, files)
     against += over_quota(job, allowed)
@@ -58,9 +60,9 @@ def _allowances(submission: Submission) -> list[Allowance]:
     return quotas.every_allowance(source, key, accounts, timezone.now())
 
 
-def _against(submission: Submission) -> Iterator[Refused]:
+def _against(models: ModelResolver, submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
-    yield from refusals.every(source, submission.key, request, submission.backend)
+    yield from refusals.every(models, submission.key, request)
     yield from pictures.problems(request, submission.pictures)
     yield from queue_full(source, submission.key, Waiting())
     if submission.callback:

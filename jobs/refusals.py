@@ -14,24 +14,20 @@ from gpu_runner.words import TooManyWords, Words
 
 from . import control_refusals
 from .errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
-from .model_files import Resolution
-from .models import Backend
+from .model_files import ModelResolver, Resolution
 
 SIZES = ("width", "height", "num_inference_steps")
 
 
-def check(
-    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> None:
+def check(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> None:
     """Raises Refused."""
-    for refused in every(source, key, request, backend):
+    for refused in every(models, key, request):
         raise refused
 
 
-def every(
-    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> Iterator[Refused]:
-    """All that speaks against it, not only the first."""
+def every(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> Iterator[Refused]:
+    """All reasons to refuse the request, not only the first."""
+    source = models.source
     if not source.enabled:
         yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
     elif source.is_expired:
@@ -41,7 +37,7 @@ def every(
         yield from _over_limits(key, key.key_id, request)
     # How a prompt's steps are counted depends on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
-    yield from control_refusals.every(source, request, backend)
+    yield from control_refusals.every(models, request)
     yield from _faces_to_keep(request)
     yield from _faces_by_codeformer(request)
 

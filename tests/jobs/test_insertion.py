@@ -15,7 +15,7 @@ from access.models import AccessKey, Account, Posting
 from jobs import admission, insertion
 from jobs.errors import QueueFull, QuotaSpent
 from jobs.idempotency import Idempotency
-from jobs.model_files import resolve_all
+from jobs.model_files import ModelResolver, resolve_all
 from jobs.models import Job, State
 
 
@@ -27,7 +27,7 @@ def planned(submission, checkpoint):
         made = []
         for _ in range(number):
             asked = submission(**fields)
-            files = resolve_all(asked.source, asked.request)
+            files = resolve_all(ModelResolver(asked.source), asked.request)
             made.append(insertion.Planned(admission.planned_job(asked, files), asked, language))
         return made
 

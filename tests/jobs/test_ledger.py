@@ -18,7 +18,7 @@ from jobs.admission import Submission, admit, planned_job
 from jobs.errors import BudgetSpent, ImpossibleTransition, QuotaSpent, Refused
 from jobs.ledger_check import disagreements, repair
 from jobs.lifecycle import Lease
-from jobs.model_files import resolve_all
+from jobs.model_files import ModelResolver, resolve_all
 from jobs.models import Job, Lane, State
 
 ANY_ORDER = settings(
@@ -31,7 +31,9 @@ class Crash(Exception):
 
 
 def planned(asked: Submission) -> insertion.Planned:
-    return insertion.Planned(planned_job(asked, resolve_all(asked.source, asked.request)), asked, "en")
+    return insertion.Planned(
+        planned_job(asked, resolve_all(ModelResolver(asked.source), asked.request)), asked, "en"
+    )
 
 
 class Company:

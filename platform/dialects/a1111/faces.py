@@ -10,6 +10,7 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.request import FaceRestoration
 from jobs import completion
 from jobs.errors import UnknownModel
+from jobs.model_files import ModelResolver
 from jobs.refusals import CODEFORMER, is_codeformer
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
@@ -63,6 +64,6 @@ def by_visibility(parameters: dict[str, Any], source: BusinessSource) -> FaceRes
 def _with_models(source: BusinessSource, part: FaceRestoration, location: Location) -> FaceRestoration:
     """Here, so that what the registry lacks is told by the field that asked for it."""
     try:
-        return completion.with_models(source, part)
+        return completion.with_models(ModelResolver(source), part)
     except UnknownModel as error:
         raise Unprocessable.unsupported(location, error.message) from None
