@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +17,6 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner import logs
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from models_registry.models import WorkflowTemplate
-from statements import Statement, given
 
 from . import cost, insertion, pictures, refusals, workflows
 from . import idempotency as idempotency_keys
@@ -70,14 +68,6 @@ def admit(submission: Submission) -> Job:
 
 def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     """As ``admit``, and whether the job is new."""
-    may_be_slow = bool(
-        submission.pictures or submission.callback
-    )  # a storage and a name server have their own pace
-    with nullcontext() if may_be_slow else insertion.on_the_way():
-        return _admit_or_find(submission)
-
-
-def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     known = _admitted_before(submission)
     if known is not None:
         return known, False
@@ -146,24 +136,8 @@ def _admitted_before(submission: Submission) -> Job | None:
     known = _replayed(submission.source, submission.dialect, submission.idempotency)
     if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
-    known_id = _BY_CALLERS_ID.first(
-        source=submission.source.pk, dialect=submission.dialect, external_id=submission.external_id
-    )
-    return Job.objects.get(pk=known_id) if known_id else None
-
-
-_BY_CALLERS_ID = Statement(
-    lambda: (
-        Job.objects.filter(
-            source=given("source"),
-            dialect=given("dialect"),
-            external_id=given("external_id"),
-            id_may_repeat=False,
-        )
-        .values_list("pk", flat=True)
-        .order_by()
-    )
-)
+    named = Job.objects.filter(dialect=submission.dialect, external_id=submission.external_id)
+    return named.filter(source=submission.source, id_may_repeat=False).first()
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:

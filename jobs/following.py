@@ -27,7 +27,6 @@ from gpu_runner.protocol import (
     Progress,
     RunOrder,
 )
-from statements import Statement, given
 
 from . import lifecycle, pictures
 from .errors import LeaseLost
@@ -238,20 +237,11 @@ class Following:
 
 
 def _job(lease: Lease) -> Job:
-    job = _JOB.first(job_id=lease.job_id)
+    related = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow")
+    job = related.defer("checkpoint__metadata").filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     return job
-
-
-_JOB = Statement(
-    lambda: (
-        Job.objects.filter(pk=given("job_id"))
-        .select_related("runner", "checkpoint", "storage_target", "workflow")
-        .defer("checkpoint__metadata")
-        .order_by()
-    )
-)
 
 
 class Stream:

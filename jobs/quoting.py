@@ -62,7 +62,7 @@ def _against(submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(source, submission.key, request, submission.backend)
     yield from pictures.problems(request, submission.pictures)
-    yield from queue_full(source, submission.key, Waiting({}))
+    yield from queue_full(source, submission.key, Waiting())
     if submission.callback:
         try:
             outbox.check(source, submission.dialect, submission.callback)

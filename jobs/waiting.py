@@ -15,11 +15,8 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from statements import Statement, given, together
-
 from . import wakeups
 from .models import TERMINAL, Job
-from .selectors import ask_outputs
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +30,11 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
     # Registered before the first look, so that an end between the look and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        state = _STATE.first(job_id=job_id)
-        if state is None:
-            raise Job.DoesNotExist
-        if state not in TERMINAL:
+        if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
             ended.wait(timeout_s)
-        return _with_outputs(job_id)
+        return Job.objects.select_related("checkpoint").defer("checkpoint__metadata").get(pk=job_id)
     finally:
         _watcher.remove(job_id, ended)
-
-
-def _with_outputs(job_id: uuid.UUID) -> Job:
-    jobs, outputs = together(_JOB.ask(job_id=job_id), ask_outputs(job_id))
-    if not jobs:
-        raise Job.DoesNotExist
-    job: Job = jobs[0]
-    if job.is_terminal:
-        job.known_outputs = outputs
-    return job
-
-
-_STATE = Statement(lambda: Job.objects.filter(pk=given("job_id")).values_list("state", flat=True).order_by())
-_JOB = Statement(
-    lambda: (
-        Job.objects.filter(pk=given("job_id"))
-        .select_related("checkpoint")
-        .defer("checkpoint__metadata")
-        .order_by()
-    )
-)
 
 
 class Watcher:

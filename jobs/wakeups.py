@@ -1,6 +1,6 @@
-"""Waking other processes: LISTEN/NOTIFY on PostgreSQL; with SQLite, where all are on one host, the host's own means.
+"""Notifications between processes: LISTEN/NOTIFY on PostgreSQL; Unix datagram sockets on one host with SQLite.
 
-A bell is a hint. Who waits for one also looks at the tables now and then.
+A notification is a hint: it may be lost. Listeners also poll the tables.
 """
 
 from __future__ import annotations
@@ -13,32 +13,24 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from statements import Write, send
-
 from . import local_bells
 
-WORK = "atelier_work"  # a job was queued, and the payload is its id; a slot became free: FREED; or something else
-FREED = "freed"
+WORK = "atelier_work"  # a job was queued, or a slot became free; no payload
 ENDED = "atelier_ended"  # a job ended; the payload is its id
 BELLS = "bells"  # the folder below DATA_DIR
 
 
-def ring(payloads: Mapping[str, str]) -> None:
-    """The payload for each channel. Heard when, and only when, the transaction around it commits."""
-    send(*to_ring(payloads))
-
-
-def to_ring(payloads: Mapping[str, str]) -> list[Write]:
-    """What has to be sent for it, in the transaction that this is called in."""
-    if not _database_rings():
-        transaction.on_commit(partial(_ring_locally, payloads))
-        return []
+def notify(payloads: Mapping[str, str]) -> None:
+    """Send one payload per channel. It is delivered when, and only when, the surrounding transaction commits."""
+    if not _database_notifies():
+        transaction.on_commit(partial(_notify_locally, payloads))
+        return
     calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
-    words = [word for bell in payloads.items() for word in bell]
-    return [Write("", f"SELECT {calls}", [words], is_select=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", [word for pair in payloads.items() for word in pair])
 
 
-def _ring_locally(payloads: Mapping[str, str]) -> None:
+def _notify_locally(payloads: Mapping[str, str]) -> None:
     for channel, payload in payloads.items():
         local_bells.ring(settings.DATA_DIR / BELLS, channel, payload)
 
@@ -56,12 +48,12 @@ class Ear(Protocol):
 
 
 def ear(channel: str) -> Ear:
-    if _database_rings():
+    if _database_notifies():
         return DatabaseEar(channel)
     return local_bells.LocalEar(settings.DATA_DIR / BELLS, channel)
 
 
-def _database_rings() -> bool:
+def _database_notifies() -> bool:
     return connection.vendor == "postgresql"
 
 

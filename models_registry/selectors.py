@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
-from statements import Statement, given
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -38,19 +37,9 @@ def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | 
     """None as well for one that is disabled or for others: a caller must not learn what others have."""
     if "\0" in key + variant:
         return None
-    return _PRESET.first(key=key, variant=variant, source=source.pk)
-
-
-_PRESET = Statement(
-    lambda: (
-        StylePreset.objects.usable()
-        .allowed_for(given("source"))
-        .filter(key=given("key"), variant=given("variant"))
-        .select_related("checkpoint", "vae", "control_model")
-        .prefetch_related("loras__lora")
-        .order_by("pk")[:1]
-    )
-)
+    presets = StylePreset.objects.usable().allowed_for(source).filter(key=key, variant=variant)
+    related = presets.select_related("checkpoint", "vae", "control_model").prefetch_related("loras__lora")
+    return related.order_by("pk").first()
 
 
 def is_usable(file: ModelFile, source: BusinessSource) -> bool:

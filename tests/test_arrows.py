@@ -13,25 +13,17 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
 FOLDERS |= {
     name: ROOT / "platform" / name
-    for name in ("statements", "telemetry", "access", "dialects", "console", "operations")
+    for name in ("telemetry", "access", "dialects", "console", "operations")
 }
 MAY_IMPORT = {
     "gpu_runner": set(),
-    "statements": set(),
     "telemetry": {"gpu_runner"},
-    "access": {"statements", "telemetry"},
-    "models_registry": {"access", "gpu_runner", "statements"},
-    "jobs": {"access", "gpu_runner", "models_registry", "statements", "telemetry"},
+    "access": {"telemetry"},
+    "models_registry": {"access", "gpu_runner"},
+    "jobs": {"access", "gpu_runner", "models_registry", "telemetry"},
     "operations": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
-    "dialects": {
-        "access",
-        "gpu_runner",
-        "jobs",
-        "models_registry",
-        "statements",
-        "telemetry",
-    },
+    "dialects": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
 }
 # What the platform may take from the runner's package: no torch, no django.
 SHARED = [

@@ -210,8 +210,6 @@ class Job(models.Model):
             ),
         ]
 
-    known_outputs: list[Output] | None = None  # where they were read with it, after its end
-
     def __str__(self) -> str:
         return str(self.id)
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import transaction
 
-from jobs import group_commit
 from jobs.group_commit import GroupCommit
 
 PATIENCE_S = 60  # until a test gives up
@@ -39,7 +38,7 @@ def work() -> Work:
 
 @pytest.fixture
 def group(work) -> GroupCommit[int, int]:
-    return GroupCommit(work, most=3)
+    return GroupCommit(work, max_size=3)
 
 
 @pytest.fixture
@@ -100,42 +99,6 @@ def test_who_spoils_the_transaction_fails_by_itself(crowd, work):
     with pytest.raises(Unfit):
         spoiler.result(PATIENCE_S)
     assert sorted(work.groups[2:]) == [[1], [2], [13]]
-
-
-def test_those_on_the_way_are_waited_for(group, work, pool, monkeypatch):
-    monkeypatch.setattr(group_commit, "PATIENCE_S", PATIENCE_S)
-    work.may_end.set()
-    with group.on_the_way():
-        other = pool.submit(group.submit, 1)
-        until_waiting(group, 1)
-        assert group.submit(2) == 4
-    assert other.result(PATIENCE_S) == 2
-    assert work.groups == [[1, 2]]
-
-
-def test_who_turns_back_is_waited_for_no_longer(group, work, pool, monkeypatch):
-    monkeypatch.setattr(group_commit, "PATIENCE_S", PATIENCE_S)
-    work.may_end.set()
-    with group.on_the_way():
-        other = pool.submit(group.submit, 1)
-        until_waiting(group, 1)
-    assert other.result(PATIENCE_S) == 2
-
-
-def test_nobody_is_waited_for_longer_than_a_moment(group, work):
-    work.may_end.set()
-    entered, may_leave = threading.Event(), threading.Event()
-
-    def dawdle() -> None:
-        with group.on_the_way():
-            entered.set()
-            may_leave.wait(PATIENCE_S)
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(dawdle)
-        assert entered.wait(PATIENCE_S)
-        assert group.submit(1) == 2
-        may_leave.set()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -76,7 +76,7 @@ def test_bell_is_heard_only_when_its_transaction_commits(settings, tmp_path, com
     ear = wakeups.ear(wakeups.WORK)
     ear.open()
     with transaction.atomic():
-        wakeups.ring({wakeups.WORK: "x"})
+        wakeups.notify({wakeups.WORK: "x"})
         assert ear.hear(0) == []
         transaction.set_rollback(not commits)
     heard = ear.hear(SOON_S if commits else 0.05)
