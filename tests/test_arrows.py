@@ -12,8 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
 FOLDERS |= {
-    name: ROOT / "platform" / name
-    for name in ("telemetry", "access", "dialects", "console", "operations")
+    name: ROOT / "platform" / name for name in ("telemetry", "access", "dialects", "console", "operations")
 }
 MAY_IMPORT = {
     "gpu_runner": set(),
