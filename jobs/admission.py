@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
@@ -93,14 +94,41 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         return known, False
 
 
-def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
-    """The job that the key has become. Raises IdempotencyConflict."""
+@dataclass(frozen=True)
+class Replay:
+    """The Idempotency-Key of a request, and the jobs that an earlier request with this key became."""
+
+    idempotency: Idempotency | None = None  # belongs into the submission of a new job
+    jobs: tuple[Job, ...] = ()
+
+    @property
+    def job(self) -> Job | None:
+        return self.jobs[0] if self.jobs else None
+
+
+def find_replay(source: BusinessSource, dialect: str, request: HttpRequest, *, parts: int = 1) -> Replay:
+    """Look up the Idempotency-Key of a request.
+
+    Every dialect calls this after authentication and before it fetches an input image. ``parts`` is the number of
+    jobs that one request becomes; either all of them are found, or none.
+
+    Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
+    """
+    idempotency = idempotency_keys.read(request)
+    if idempotency is None:
+        return Replay()
+    found = [_replayed(source, dialect, idempotency.of_part(index)) for index in range(parts)]
+    jobs = tuple(job for job in found if job is not None)
+    return Replay(idempotency, jobs if len(jobs) == parts else ())
+
+
+def _replayed(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
     known = idempotency and idempotency_keys.job_of(source, dialect, idempotency)
     return Job.objects.get(pk=known) if known else None
 
 
 def _admitted_before(submission: Submission) -> Job | None:
-    known = admitted_with(submission.source, submission.dialect, submission.idempotency)
+    known = _replayed(submission.source, submission.dialect, submission.idempotency)
     if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
     named = Job.objects.filter(dialect=submission.dialect, external_id=submission.external_id)

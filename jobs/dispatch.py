@@ -14,7 +14,7 @@ from .runner_watch import RunnerWatch
 
 log = logging.getLogger(__name__)
 
-LISTEN_S = 0.5  # the queue is polled this often, and the cluster's stop signal is noticed this late
+LISTEN_S = 0.5  # the queue is polled at least this often, and the cluster's stop signal is noticed this late
 BACK_OFF_S = 2.0  # after an error: the database may be starting
 
 
@@ -25,16 +25,16 @@ class Dispatcher:
         self.runner_name = runner_name
         self.workers = workers
         self._look_at_once = True
-        self._ear = wakeups.ear(wakeups.WORK)
+        self._listener = wakeups.listener(wakeups.WORK)
         RunnerWatch(runner_name).start()
 
     def take(self) -> list[Lease]:
         """Leases of the jobs to start now; empty after a short wait without any. Never raises."""
         try:
             close_old_connections()
-            self._ear.open()  # before the query, so that a notification between query and wait is received
+            self._listener.open()  # before the query, so that a notification between query and wait is received
             if not self._look_at_once:
-                self._ear.hear(LISTEN_S)
+                self._listener.wait(LISTEN_S)
             leases = claim_next(self.runner_name, self.workers)
             self._look_at_once = bool(leases)  # there may be more than the policy's window
             return leases

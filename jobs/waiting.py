@@ -1,6 +1,6 @@
-"""Waiting for a job to end, from any number of threads of a web process, with one watcher for all of them.
+"""Waits for jobs to end, in any number of threads of a web process, with one watcher thread for all of them.
 
-The watcher listens. As a safety net it looks at the table now and then, for those who have waited for a while.
+The watcher listens for notifications, and polls the table: as a safety net on PostgreSQL, as the only means on SQLite.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .models import TERMINAL, Job
 
 log = logging.getLogger(__name__)
 
-SAFETY_POLL_S = 1.0
-LINGER_S = 30.0  # how long the watcher outlives its last waiter
+POLL_S = 1.0  # the table is polled at least this often
+LINGER_S = 30.0  # the watcher thread ends so long after its last waiter
 
 
 def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
-    """The job as it is when it ended, or when the time is up."""
+    """Wait for a job to end, at most ``timeout_s``; returns the job as it is then. Raises Job.DoesNotExist."""
     ended = threading.Event()
-    # Registered before the first look, so that an end between the look and the wait is not missed.
+    # Registered before the state is read, so that an end between the query and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
         if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
@@ -38,22 +38,19 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
 
 
 class Watcher:
-    """Its thread starts with the first waiter and ends when nobody has waited for a while."""
+    """Its thread starts with the first waiter, and ends ``LINGER_S`` after the last one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiters: defaultdict[uuid.UUID, set[threading.Event]] = defaultdict(set)
-        self._since: dict[uuid.UUID, float] = {}  # of the first who waits for it; time.monotonic, as below
         self._thread: threading.Thread | None = None
-        self._someone = threading.Event()
-        self._next_look = 0.0  # at the table
-        self._everybody = True  # also at the jobs that somebody has waited for only just now
+        self._has_waiters = threading.Event()
+        self._next_poll = 0.0  # time.monotonic
 
     def add(self, job_id: uuid.UUID, ended: threading.Event) -> None:
         with self._lock:
             self._waiters[job_id].add(ended)
-            self._since.setdefault(job_id, time.monotonic())
-            self._someone.set()
+            self._has_waiters.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="job-watcher", daemon=True)
                 self._thread.start()
@@ -62,23 +59,23 @@ class Watcher:
         with self._lock:
             self._waiters[job_id].discard(ended)
             if not self._waiters[job_id]:
-                del self._waiters[job_id], self._since[job_id]
+                del self._waiters[job_id]
             if not self._waiters:
-                self._someone.clear()
+                self._has_waiters.clear()
 
     def _run(self) -> None:
-        ear = wakeups.ear(wakeups.ENDED)
-        self._look_at_once()
+        listener = wakeups.listener(wakeups.ENDED)
+        self._next_poll = 0.0
         try:
-            while self._wanted():
-                self._turn(ear)
+            while self._is_needed():
+                self._watch(listener)
         finally:
-            ear.close()
+            listener.close()
             connection.close()
 
-    def _wanted(self) -> bool:
-        """Waits for a waiter; False once nobody came for LINGER_S, and then no thread is running any more."""
-        if self._someone.wait(LINGER_S):
+    def _is_needed(self) -> bool:
+        """Wait for a waiter. After False, no thread runs, and the next waiter starts one."""
+        if self._has_waiters.wait(LINGER_S):
             return True
         with self._lock:
             if self._waiters:
@@ -86,33 +83,27 @@ class Watcher:
             self._thread = None
             return False
 
-    def _turn(self, ear: wakeups.Ear) -> None:
+    def _watch(self, listener: wakeups.Listener) -> None:
         try:
-            ear.open()
-            if time.monotonic() >= self._next_look:
-                self._look()
-            self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
+            listener.open()  # before the query, so that a notification between query and wait is received
+            if time.monotonic() >= self._next_poll:
+                self._poll()
+            payloads = listener.wait(POLL_S)
+            self._wake({uuid.UUID(payload) for payload in payloads})
+            if not payloads:
+                self._next_poll = 0.0
         except (DatabaseError, psycopg.Error, OSError):
             log.exception("The watcher of jobs lost the database; it tries again.")
             connection.close()
-            self._look_at_once()
-            time.sleep(SAFETY_POLL_S)
+            self._next_poll = 0.0
+            time.sleep(POLL_S)
 
-    def _look_at_once(self) -> None:
-        """At all jobs that somebody waits for: their ends may have been missed."""
-        self._next_look, self._everybody = 0.0, True
-
-    def _look(self) -> None:
-        now = time.monotonic()
+    def _poll(self) -> None:
         with self._lock:
-            awaited = [
-                job_id
-                for job_id, since in self._since.items()
-                if self._everybody or since <= now - SAFETY_POLL_S
-            ]
+            awaited = list(self._waiters)
         if awaited:
             self._wake(self._ended(awaited))
-        self._next_look, self._everybody = now + SAFETY_POLL_S, False
+        self._next_poll = time.monotonic() + POLL_S
 
     def _ended(self, awaited: list[uuid.UUID]) -> set[uuid.UUID]:
         return set(Job.objects.filter(pk__in=awaited, state__in=TERMINAL).values_list("pk", flat=True))

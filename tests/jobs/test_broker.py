@@ -209,20 +209,20 @@ def waiting_dispatcher(runner: Runner) -> Dispatcher:
     return dispatcher
 
 
-def test_dispatcher_is_woken_by_an_admitted_job(broker, submission, runner, monkeypatch):
+def test_dispatcher_is_woken_by_an_admitted_job(broker, submission, runner, together, monkeypatch):
     monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
     dispatcher = waiting_dispatcher(runner)
-    (job,) = queue(submission, 1)
+    (job,) = together(lambda: admit(submission()))
     assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
 
 
-def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, runner, monkeypatch):
+def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, runner, together, monkeypatch):
     monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
     running, waiting = queue(submission, 2)
     has(runner, slots=1)
     lease = lifecycle.claim(running.pk, runner)
     dispatcher = waiting_dispatcher(runner)
-    lifecycle.fail(lease, "internal", "It broke.")
+    together(lambda: lifecycle.fail(lease, "internal", "It broke."))
     assert [lease.job_id for lease in dispatcher.take()] == [waiting.pk]
 
 

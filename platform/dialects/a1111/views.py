@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
-from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from jobs.admission import Replay, Submission, admit, find_replay
 from jobs.errors import Refused
 from jobs.models import Job, State
 from jobs.selectors import job_get
@@ -38,22 +37,21 @@ class Generation(WireView):
     read: Callable[[str, AccessKey, dict[str, Any]], Submission] = staticmethod(read_submission)
 
     def post(self, request: Request) -> Response:
-        job = self._known(request) or self._admit(request)
+        replay = self._replay(request)
+        job = replay.job or self._admit(request, replay)
         ended = wait_for(job.id, settings.JOB_WAIT_S)
         return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
 
-    def _known(self, request: Request) -> Job | None:
-        """Before the body is read, so that no picture is fetched for it twice."""
+    def _replay(self, request: Request) -> Replay:
         try:
-            self.idempotency = idempotency.read(request._request)
-            return admitted_with(self.key.source, DIALECT, self.idempotency)
+            return find_replay(self.key.source, DIALECT, request._request)
         except Refused as refused:
             raise refusal(refused, "") from refused
 
-    def _admit(self, request: Request) -> Job:
+    def _admit(self, request: Request, replay: Replay) -> Job:
         submission = self.read(self.operation, self.key, read_object(request._request))
         try:
-            return admit(replace(submission, idempotency=self.idempotency))
+            return admit(replace(submission, idempotency=replay.idempotency))
         except Refused as refused:
             raise refusal(refused, submission.request.checkpoint, self.wire_names) from refused
 

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs import idempotency, picture_urls
+from jobs import picture_urls
 from jobs.admission import Submission, random_seed
 from jobs.callbacks.outbox import CallbackRequest
 from jobs.errors import BadPicture
@@ -87,7 +87,6 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
         pictures=inline.files,
         lane=LANES[wanted.lane],
         external_id=wanted.external_id,
-        idempotency=idempotency.read(request._request),
         callback=_callback(wanted.callback_url, request),
     )
 

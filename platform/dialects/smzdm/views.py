@@ -11,14 +11,14 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import idempotency, lifecycle, picture_urls
-from jobs.admission import Submission, admit, admitted_with
+from jobs import lifecycle, picture_urls
+from jobs.admission import Submission, admit, find_replay
 from jobs.errors import Refused
 from jobs.idempotency import Idempotency
 from jobs.models import Job
 from jobs.waiting import wait_for
 
-from .authentication import DIALECT, Caller, caller
+from .authentication import DIALECT, caller
 from .base import WireView
 from .body import read_object
 from .cut_outs import cut_outs
@@ -34,19 +34,15 @@ class ChangeBackground(WireView):
     def post(self, request: Request) -> Response:
         asked = ChangeBackgroundFields.model_validate(read_object(request._request))
         who = caller(request._request, asked.sender)
-        job = self._known(request, who) or self._admit(change_background(who, asked, request._request))
+        replay = find_replay(who.source, DIALECT, request._request)
+        job = replay.job
+        if job is None:
+            submission = change_background(who, asked, request._request)
+            job = admit(replace(submission, idempotency=replay.idempotency))
         if asked.calls_back:
             return Response(envelope([]))
-        done = ended(job, is_known_again=self.idempotency is not None)
+        done = ended(job, is_known_again=replay.idempotency is not None)
         return Response(outcome(done, picture_urls.base_url(request._request)))
-
-    def _known(self, request: Request, who: Caller) -> Job | None:
-        """Before any picture is fetched a second time."""
-        self.idempotency = idempotency.read(request._request)
-        return admitted_with(who.source, DIALECT, self.idempotency)
-
-    def _admit(self, submission: Submission) -> Job:
-        return admit(replace(submission, idempotency=self.idempotency))
 
 
 def ended(job: Job, *, is_known_again: bool) -> Job:
@@ -63,8 +59,10 @@ class RemoveBackground(WireView):
     def post(self, request: Request) -> Response:
         began, base = time.monotonic(), picture_urls.base_url(request._request)
         asked = CutOutFields.model_validate(read_object(request._request))
-        who, key = caller(request._request, asked.sender), idempotency.read(request._request)
-        jobs = _admitted_before(who, asked, key) or _admitted(cut_outs(who, asked), key)
+        who = caller(request._request, asked.sender)
+        replay = find_replay(who.source, DIALECT, request._request, parts=2 if asked.is_mask else 1)
+        key = replay.idempotency
+        jobs = replay.jobs or _admitted(cut_outs(who, asked), key)
         told = [outcome(ended(job, is_known_again=key is not None), base) for job in jobs]
         if failed := next((each for each in told if each["error_code"]), None):
             return Response(failed)
@@ -75,16 +73,7 @@ class RemoveBackground(WireView):
         return Response(envelope(data) | seconds)
 
 
-def _admitted_before(who: Caller, asked: CutOutFields, key: Idempotency | None) -> list[Job]:
-    """All of them or none, before the picture is fetched a second time."""
-    if key is None:
-        return []
-    parts = (key.of_part(index) for index in range(2 if asked.is_mask else 1))
-    known = [admitted_with(who.source, DIALECT, part) for part in parts]
-    return [job for job in known if job is not None] if all(known) else []
-
-
-def _admitted(submissions: list[Submission], key: Idempotency | None) -> list[Job]:
+def _admitted(submissions: list[Submission], key: Idempotency | None) -> tuple[Job, ...]:
     """All of them or none: nobody could ask for a half, unless its client has a key to send the request again with."""
     jobs: list[Job] = []
     try:
@@ -95,7 +84,7 @@ def _admitted(submissions: list[Submission], key: Idempotency | None) -> list[Jo
             for job in jobs:
                 lifecycle.cancel(job.pk, note="its other half was refused")
         raise
-    return jobs
+    return tuple(jobs)
 
 
 class Elsewhere(WireView):

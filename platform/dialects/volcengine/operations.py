@@ -10,12 +10,13 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs import idempotency, lifecycle
-from jobs.admission import admit
+from jobs import lifecycle
+from jobs.admission import admit, find_replay
 from jobs.models import Job, Lane
 from jobs.waiting import wait_for
 
 from . import tasks
+from .authentication import DIALECT
 from .body import Body
 from .envelope import Envelope
 from .errors import GatewayError
@@ -75,7 +76,10 @@ def cancel(call: Call) -> Any:
 def _admitted(call: Call, lane: Lane, external_id: str = "") -> Job:
     """``return_url`` is read before anything is drawn for it."""
     call.body.flag("return_url")
+    replay = find_replay(call.key.source, DIALECT, call.http)
+    if replay.job is not None:
+        return replay.job
     submission = read_submission(
         call.key, call.envelope.action, call.body, lane=lane, external_id=external_id
     )
-    return admit(replace(submission, idempotency=idempotency.read(call.http)))
+    return admit(replace(submission, idempotency=replay.idempotency))

@@ -13,8 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import AccessKey
-from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from jobs.admission import Submission, admit, find_replay
 from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders
@@ -48,9 +47,9 @@ class ZhiqiteView(APIView):
         return cast(AccessKey, self.request.auth)
 
     def admitted(self, request: Request, read: Callable[[], Submission]) -> Job:
-        """The job. The same Idempotency-Key gets the same one, and fetches no picture for it again."""
-        known = idempotency.read(request._request)
-        return admitted_with(self.key.source, DIALECT, known) or admit(replace(read(), idempotency=known))
+        """The job that an earlier request with this Idempotency-Key became, or a new one of what ``read`` returns."""
+        replay = find_replay(self.key.source, DIALECT, request._request)
+        return replay.job or admit(replace(read(), idempotency=replay.idempotency))
 
 
 class Elsewhere(ZhiqiteView):

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from jobs.admission import Submission
 from jobs.models import Job
 from jobs.picture_urls import base_url
 
@@ -27,11 +28,12 @@ class DrawV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(Drawing, request), base_url(request._request)
-        job = self.admitted(
-            request, partial(request_v2.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(Drawing, request)
+        return request_v2.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class DrawV3(ZhiqiteView):
@@ -39,11 +41,12 @@ class DrawV3(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(request_v3.BODIES[self.operation], request), base_url(request._request)
-        job = self.admitted(
-            request, partial(request_v3.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(request_v3.BODIES[self.operation], request)
+        return request_v3.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class UseTool(ZhiqiteView):
@@ -54,9 +57,12 @@ class UseTool(ZhiqiteView):
             raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
         if code not in tools.TOOLS:
             raise WireError("Not Found", status=404)
-        asked, base = read(tools.TOOLS[code], request), base_url(request._request)
-        job = self.admitted(request, partial(tools.read_submission, code, self.key, asked, base))
+        job = self.admitted(request, partial(self._submission, request, code))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request, code: str) -> Submission:
+        asked = read(tools.TOOLS[code], request)
+        return tools.read_submission(code, self.key, asked, base_url(request._request))
 
 
 class Training(ZhiqiteView):
