@@ -18,7 +18,7 @@ from gunicorn.glogging import Logger  # noqa: E402
 from gpu_runner import logs  # noqa: E402
 
 wsgi_app = "config.wsgi:application"
-worker_class = "config.web_worker.WebWorker"
+worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
 threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it

@@ -58,7 +58,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "telemetry",
-    "table_versions",
     "config",
     "access",
     "models_registry",
@@ -83,7 +82,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "console.messages.ConsoleMessages",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.audit.middleware.AuditTrail",
 ]
@@ -119,12 +118,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
-else:
-    DATABASES["default"]["ENGINE"] = "pipelined_postgresql"
-    # PostgreSQL plans a repeated statement once for a connection. 0 behind a pooler that mixes connections.
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = (
-        env.int("PREPARE_THRESHOLD", default=1) or None
-    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dialects.a1111.schema.query import _member, query_value
-from jobs.admission import idempotency
-from jobs.admission.admit import admit_or_find, admitted_with
+from jobs.admission.admit import Replay, admit_or_find, find_replay
 from jobs.errors import Refused
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, State
@@ -39,21 +38,20 @@ class Generation(A1111View):
     wire_names: Mapping[str, str] = {}  # where the request's differ from a drawing's
 
     def post(self, request: Request) -> Response:
-        job = self._known(request) or self._admit(request)
+        replay = self._replay(request)
+        job = replay.job or self._admit(request, replay)
         ended = wait_for(job.id, settings.JOB_WAIT_S)
         return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
 
-    def _known(self, request: Request) -> Job | None:
-        """Before the body is read, so that no picture is fetched for it twice."""
+    def _replay(self, request: Request) -> Replay:
         try:
-            self.idempotency = idempotency.read(request._request)
-            return admitted_with(self.key.source, DIALECT, self.idempotency)
+            return find_replay(self.key.source, DIALECT, request._request)
         except Refused as refused:
             raise refusal(refused, "") from refused
 
-    def _admit(self, request: Request) -> Job:
+    def _admit(self, request: Request, replay: Replay) -> Job:
         parsed = self.parse(read_object(request._request))
-        submission = replace(parsed.submission, idempotency=self.idempotency)
+        submission = replace(parsed.submission, idempotency=replay.idempotency)
         try:
             job, is_new = admit_or_find(submission)
         except Refused as refused:

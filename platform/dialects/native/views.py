@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,15 +14,15 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import BusinessSource
+from access.models import AccessKey
 from jobs.admission import idempotency
-from jobs.admission.admit import admit_or_find
+from jobs.admission.admit import admit_or_find, find_replay
 from jobs.admission.quote import quote
-from jobs.admission.submission import Submission
 from jobs.models import Job
 from jobs.selectors import job_get
 
 from . import control
+from .authentication import DIALECT
 from .base import NativeView, shown
 from .errors import Problem
 from .openapi import operation, parameters
@@ -85,12 +86,18 @@ class Jobs(NativeView):
     )
     def post(self, request: Request) -> Response:
         """Submit a generation request. Nobody waits here: follow the job by its events, or ask for it."""
-        job, is_new = _admitted(self.key.source, read_submission(self.key, request))
+        job, is_new = _admitted(self.key, request)
         detail = new_job_detail(job) if is_new else job_detail(job)
         return shown(detail, 201 if is_new else 200, {"Location": detail.url})
 
 
-def _admitted(source: BusinessSource, submission: Submission) -> tuple[Job, bool]:
+def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
+    """The job, and whether it is new."""
+    source = key.source
+    replay = find_replay(source, DIALECT, request._request)
+    if replay.job is not None:
+        return replay.job, False
+    submission = replace(read_submission(key, request), idempotency=replay.idempotency)
     for refused in foreign_pictures(source, submission):
         raise refused
     job, is_new = admit_or_find(submission)

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.admission import idempotency
-from jobs.admission.admit import admit, admitted_with
+from jobs.admission.admit import admit, find_replay
 from jobs.admission.submission import Submission
 from jobs.execution import lifecycle
 from jobs.execution.completion_waiter import wait_for
@@ -34,16 +33,15 @@ class JobView(SmzdmView):
 
     def admitted(self, request: Request, who: Caller, read: Callable[[], Submission]) -> Job:
         """The job. A repeated Idempotency-Key gets the first one, and fetches no image again."""
-        self.idempotency = idempotency.read(request._request)
-        known = admitted_with(who.source, DIALECT, self.idempotency)
-        return known or admit(replace(read(), idempotency=self.idempotency))
+        self.replay = find_replay(who.source, DIALECT, request._request)
+        return self.replay.job or admit(replace(read(), idempotency=self.replay.idempotency))
 
     def ended(self, job: Job) -> Job:
         """Waits for the end. A job that no client could find again is cancelled when the time is over."""
         found = wait_for(job.pk, settings.JOB_WAIT_S)
         if found.is_terminal:
             return found
-        if self.idempotency is None:
+        if self.replay.idempotency is None:
             lifecycle.cancel(job.pk, note="its client waited for too long")
         raise WireError(Code.BUSY, _("The pictures take longer than a client may wait. Use callback_url."))
 

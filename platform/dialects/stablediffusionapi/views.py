@@ -12,8 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
-from jobs.admission import idempotency
-from jobs.admission.admit import admitted_with
+from jobs.admission.admit import Replay, find_replay
 from jobs.errors import Refused
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
@@ -42,22 +41,21 @@ class Generation(StableDiffusionApiView):
     """Draws, and waits a little. The same ``Idempotency-Key`` waits for the same job again."""
 
     def post(self, request: Request) -> Response:
-        job = self._known(request) or self._admitted()
+        replay = self._replay(request)
+        job = replay.job or self._admitted(replay)
         patience = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
         return Response(answer(wait_for(job.pk, patience), self.base_url))
 
-    def _known(self, request: Request) -> Job | None:
-        """Before the fields are read, so that no picture is fetched for it twice."""
+    def _replay(self, request: Request) -> Replay:
         try:
-            self.idempotency = idempotency.read(request._request)
-            return admitted_with(self.source, DIALECT, self.idempotency)
+            return find_replay(self.source, DIALECT, request._request)
         except Refused as refused:
             raise refusal(refused, self.edition, "") from refused
 
-    def _admitted(self) -> Job:
+    def _admitted(self, replay: Replay) -> Job:
         submission = read_submission(ENDPOINTS[self.path], self.key, self.given, self.base_url)
         try:
-            return admit_with_number(replace(submission, idempotency=self.idempotency))
+            return admit_with_number(replace(submission, idempotency=replay.idempotency))
         except Refused as refused:
             raise refusal(refused, self.edition, submission.request.checkpoint) from refused
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from rest_framework.request import Request
 
 from dialects.http import DialectView, NotFoundView
-from jobs.admission import idempotency
-from jobs.admission.admit import admit, admitted_with
+from jobs.admission.admit import admit, find_replay
 from jobs.admission.submission import Submission
 from jobs.models import Job
 
@@ -25,9 +24,9 @@ class ZhiqiteView(DialectView):
     error_response = staticmethod(answer)
 
     def admitted(self, request: Request, read: Callable[[], Submission]) -> Job:
-        """The job. The same Idempotency-Key gets the same one, and fetches no picture for it again."""
-        known = idempotency.read(request._request)
-        return admitted_with(self.key.source, DIALECT, known) or admit(replace(read(), idempotency=known))
+        """The job that an earlier request with this Idempotency-Key became, or a new one of what ``read`` returns."""
+        replay = find_replay(self.key.source, DIALECT, request._request)
+        return replay.job or admit(replace(read(), idempotency=replay.idempotency))
 
 
 class NotFound(NotFoundView, ZhiqiteView):

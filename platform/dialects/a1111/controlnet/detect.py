@@ -18,6 +18,7 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
+from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units
 from jobs.errors import Refused
@@ -56,7 +57,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         num_images=len(files),
         controls=(_unit(module, asked),),
     )
-    for refused in unsupported_control_units(key.source, request):
+    for refused in unsupported_control_units(ModelResolver(key.source), request):
         raise WireError(422, detail="Module not available", errors=refused.message)
     return Submission(
         source=key.source,
