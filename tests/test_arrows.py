@@ -47,7 +47,8 @@ ROOMS = {
         "management, sample_renders",
     ],
     "models_registry": [
-        "apps, errors, prompt_styles, querysets, scan_runs, style_presets, workflow_templates",
+        "apps, errors, querysets, scan_runs, workflow_templates",
+        "prompt_styles, style_presets",
         "models",
         "scanning, selectors",
         "lora_tags, management, tasks",

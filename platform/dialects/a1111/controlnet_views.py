@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .base import A1111View
-from .controlnet import control_types, detect
+from .controlnet import control_types
 from .controlnet.openpose import render
 from .options import options
+from .request import controlnet_detect
 from .request.submission import ParsedRequest
 from .schema.coercion import boolean
 from .schema.json_body import read_json
@@ -51,11 +52,11 @@ class Settings(A1111View):
 class Detect(Generation):
     """Submits a job and waits for it."""
 
-    operation = detect.OPERATION
-    wire_names = detect.WIRE_NAMES
+    operation = controlnet_detect.OPERATION
+    wire_names = controlnet_detect.WIRE_NAMES
 
     def parse(self, body: dict[str, Any]) -> ParsedRequest:
-        return ParsedRequest(detect.read_submission(self.operation, self.key, body))
+        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
 
 
 class RenderPoses(A1111View):

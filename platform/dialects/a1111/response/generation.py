@@ -9,8 +9,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from dialects.a1111.controlnet import detect
 from dialects.a1111.errors import WireError
+from dialects.a1111.request import controlnet_detect
 from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
 from jobs.images.file_metadata import with_infotext
@@ -47,7 +47,7 @@ def outcome(job: Job) -> dict[str, Any]:
 ANSWERS: dict[str, Callable[[Job], dict[str, Any]]] = {
     SINGLE: extras.answer,
     BATCH: extras.answer,
-    detect.OPERATION: detect.answer,
+    controlnet_detect.OPERATION: controlnet_detect.answer,
 }
 
 
