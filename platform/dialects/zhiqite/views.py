@@ -1,4 +1,4 @@
-"""Drawing, asking for tasks, lists: each parses, calls one function, renders."""
+"""Views of generation, tools, task status and lists: each parses the body, calls one function, and renders."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class DrawV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(Drawing, request), base_url(request._request)
+        body, base = read(Drawing, request), base_url(request._request)
         job = self.admitted(
-            request, partial(submission_v2.read_submission, self.operation, self.key, asked, base)
+            request, partial(submission_v2.read_submission, self.operation, self.key, body, base)
         )
         return success({"task_id": job.external_id})
 
@@ -41,9 +41,9 @@ class DrawV3(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(submission_v3.BODIES[self.operation], request), base_url(request._request)
+        body, base = read(submission_v3.BODIES[self.operation], request), base_url(request._request)
         job = self.admitted(
-            request, partial(submission_v3.read_submission, self.operation, self.key, asked, base)
+            request, partial(submission_v3.read_submission, self.operation, self.key, body, base)
         )
         return success({"task_id": job.external_id})
 
@@ -56,8 +56,8 @@ class UseTool(ZhiqiteView):
             raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
         if code not in tools.TOOLS:
             raise WireError("Not Found", status=404)
-        asked, base = read(tools.TOOLS[code], request), base_url(request._request)
-        job = self.admitted(request, partial(tools.read_submission, code, self.key, asked, base))
+        body, base = read(tools.TOOLS[code], request), base_url(request._request)
+        job = self.admitted(request, partial(tools.read_submission, code, self.key, body, base))
         return success({"task_id": job.external_id})
 
 
@@ -71,7 +71,7 @@ class TaskQuery(Wire):
 
 
 class TaskState(ZhiqiteView):
-    find: Callable[[AccessKey, str], Job] = staticmethod(task_status.recent_drawing_of)
+    find: Callable[[AccessKey, str], Job] = staticmethod(task_status.find_recent_generation)
     render: Callable[[Job, str], dict[str, Any]] = staticmethod(task_status.realtime)
 
     def post(self, request: Request) -> Response:
@@ -81,7 +81,7 @@ class TaskState(ZhiqiteView):
 
 class ToolState(ZhiqiteView):
     def post(self, request: Request, code: str) -> Response:
-        job = task_status.tool_of(self.key, read(TaskQuery, request).businessTaskId, code)
+        job = task_status.find_tool_task(self.key, read(TaskQuery, request).businessTaskId, code)
         return success(task_status.tool(job, base_url(request._request)))
 
 
