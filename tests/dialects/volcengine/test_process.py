@@ -129,14 +129,14 @@ def test_timeout_is_a_gateway_error_and_the_job_continues(alice, body) -> None:
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
 
 
-def test_unexpected_error_reveals_no_details(alice, body, monkeypatch) -> None:
+def test_what_nobody_foresaw_tells_nothing(alice, body, monkeypatch) -> None:
     monkeypatch.setattr("dialects.volcengine.operations.admit", lambda *_arguments: 1 / 0)
     response = alice.call("CVProcess", body)
-    answer = response.json()
-    assert (response.status_code, answer["code"], answer["message"]) == (500, 50500, "Internal Error")
+    told = response.json()
+    assert (response.status_code, told["code"], told["message"]) == (500, 50500, "Internal Error")
 
 
-def test_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
+def test_a_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
     source.max_queued_jobs = 0
     source.save()
     response = alice.call("CVProcess", body)
@@ -144,7 +144,7 @@ def test_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
     assert int(response["Retry-After"]) > 0
 
 
-def test_missing_checkpoint_of_a_style_is_a_server_error(alice, body, checkpoint) -> None:
+def test_a_styles_missing_checkpoint_is_no_fault_of_the_client(alice, body, checkpoint) -> None:
     checkpoint.enabled = False
     checkpoint.save()
     response = alice.call("CVProcess", body)
@@ -167,14 +167,14 @@ def test_image_that_the_runner_rejects_is_a_client_error(worker, alice, body) ->
     assert "the mask leaves nothing to draw" in response.json()["message"]
 
 
-def test_too_large_a_body_is_refused(alice, settings) -> None:
+def test_a_body_that_is_too_large_is_told(alice, settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     response = alice.call("CVProcess", {"prompt": "x" * 200})
     assert (response.status_code, response.json()["code"]) == (400, 50213)
 
 
 @pytest.mark.parametrize("sent", [b"[]", b"{", b"7", b'{"a": NaN}', b"\xff", b"[" * 100_000])
-def test_body_that_is_no_json_object_is_refused(alice, sent) -> None:
+def test_what_is_no_json_object_is_told(alice, sent) -> None:
     response = alice.call("CVProcess", sent)
     assert (response.status_code, response.json()["code"]) in [(400, 50204), (400, 50201)]
 

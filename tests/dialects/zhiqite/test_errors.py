@@ -115,7 +115,7 @@ def test_image_urls_can_be_disabled(alice, web, settings):
     assert message == "Image URLs are disabled on this server."
 
 
-def test_full_queue_has_a_retry_after_header(alice, source):
+def test_a_full_queue_says_when_to_come_back(alice, source):
     source.max_queued_jobs = 0
     source.save()
     response = alice.client.post(PREFIX + TEXT, drawing(), content_type="application/json")
@@ -124,12 +124,12 @@ def test_full_queue_has_a_retry_after_header(alice, source):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"prompt": NaN}', b"\xff", b"[" * 100_000])
-def test_body_that_is_no_json_object_is_refused(alice, body):
+def test_what_is_no_object_is_refused(alice, body):
     response = alice.client.post(PREFIX + TEXT, body, content_type="application/json")
     assert (response.status_code, response.json()["code"]) == (200, "400")
 
 
-def test_too_large_a_body_is_refused(alice, settings):
+def test_a_body_that_is_too_large_is_refused(alice, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     assert alice.refused(TEXT, drawing(prompt="a" * 200)) == "The request body is too large."
 
@@ -148,7 +148,7 @@ def test_credentials_may_be_in_the_query(alice):
     assert response.json()["code"] == "200"
 
 
-def test_key_of_other_dialects_is_refused(alice):
+def test_a_key_of_other_dialects_is_refused(alice):
     alice.key.dialects = ["a1111"]
     alice.key.save()
     assert alice.refused(TEXT, drawing()) == "accessKey invalid"
@@ -181,7 +181,7 @@ def test_http_statuses_of_a_full_queue_a_large_body_and_an_unsupported_tool(alic
     assert status(TEXT, drawing(prompt="a" * 200)) == 413
 
 
-def test_unexpected_error_reveals_no_details(alice, settings, monkeypatch):
+def test_what_nobody_foresaw_tells_nothing(alice, settings, monkeypatch):
     settings.ZHIQITE_HTTP_ERRORS = True
     monkeypatch.setattr("dialects.zhiqite.request.submission_v2.read_submission", lambda *_arguments: 1 / 0)
     response = alice.client.post(PREFIX + TEXT, drawing(), content_type="application/json")
