@@ -1,3 +1,5 @@
+"""curl export of jobs in the native API."""
+
 import json
 from typing import Any
 
@@ -8,16 +10,16 @@ from jobs.models import Job
 
 
 def body(job: Job) -> dict[str, Any]:
-    said = {said.dialect: said for said in curl_export.in_every_dialect(job, "http://here")}["native"]
-    head, text = said.command.split("<<END\n")
+    exports = {each.dialect: each for each in curl_export.in_every_dialect(job, "http://here")}
+    head, text = exports["native"].command.split("<<END\n")
     assert "http://here/api/v1/jobs" in head
     assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head
-    told: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
-    return told
+    content: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
+    return content
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"prompt": "a red circle", "seed": 7},
         {"prompt": "a red circle", "num_images": 3, "clip_skip": 2, "output_format": "webp"},
@@ -25,7 +27,7 @@ def body(job: Job) -> dict[str, Any]:
         {"prompt": "a", "labels": [{"text": "AI 生成"}], "schedule_bend": {"rho": 5}},
     ],
 )
-def test_the_command_asks_for_an_equal_request(alice, asked):
-    job = alice.submit(**asked)
+def test_exported_command_submits_an_equal_request(alice, fields):
+    job = alice.submit(**fields)
     again = alice.post("jobs", body(job))
     assert Job.objects.get(pk=again.json()["id"]).request == job.request

@@ -1,4 +1,4 @@
-"""What a source used, day by day."""
+"""Daily usage of a source."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ ENDS = ("succeeded", "failed", "cancelled", "expired")
 
 
 def usage_page(source: BusinessSource, query: UsageQuery) -> tuple[list[UsageDay], str | None]:
-    """The newest day first, days in UTC; days on which nothing ended are left out."""
-    days = list(_by_day(_ended(source, query)).order_by("-day")[: query.limit + 1])
-    shown = [UsageDay.model_validate(_known(day)) for day in days[: query.limit]]
-    return shown, encode(shown[-1].day.isoformat()) if len(days) > query.limit else None
+    """One page of days in UTC, newest first, and the cursor of the next page. Days without ended jobs are left out.
+
+    Raises Problem for an invalid cursor.
+    """
+    days = list(_by_day(_ended_jobs(source, query)).order_by("-day")[: query.limit + 1])
+    page = [UsageDay.model_validate(_fields(day)) for day in days[: query.limit]]
+    return page, encode(page[-1].day.isoformat()) if len(days) > query.limit else None
 
 
-def _ended(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
+def _ended_jobs(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
     jobs = Job.objects.filter(source=source, state__in=TERMINAL, finished_at__isnull=False)
     if query.since:
         jobs = jobs.filter(finished_at__gte=_midnight(query.since))
@@ -43,16 +46,16 @@ def _by_day(jobs: QuerySet[Job]) -> Any:
         .annotate(
             jobs=Count("pk"),
             **{state: Count("pk", filter=Q(state=State(state))) for state in ENDS},
-            drawn=Sum("images_done", filter=Q(state=State.SUCCEEDED)),
+            total_images=Sum("images_done", filter=Q(state=State.SUCCEEDED)),
             total_cost=Sum("cost"),
             total_device_seconds=Sum("device_seconds"),
         )
     )
 
 
-def _known(day: dict[str, Any]) -> dict[str, Any]:
+def _fields(day: dict[str, Any]) -> dict[str, Any]:
     totals = {"cost": float(day["total_cost"]), "device_seconds": day["total_device_seconds"]}
-    return day | totals | {"pictures": day["drawn"] or 0}
+    return day | totals | {"pictures": day["total_images"] or 0}
 
 
 def _midnight(day: date) -> datetime:
