@@ -75,7 +75,7 @@ class Console(OpenApiAuthenticationExtension):
         return []
 
 
-def only_ours(endpoints: list[Any], **_more: Any) -> list[Any]:
+def only_native(endpoints: list[Any], **_more: Any) -> list[Any]:
     """Endpoints of this API. Other dialects, one of which has paths below /api/v1/ too, are left out."""
     return [endpoint for endpoint in endpoints if endpoint[3].cls.__module__.startswith(f"{PACKAGE}.")]
 

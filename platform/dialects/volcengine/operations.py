@@ -21,7 +21,7 @@ from .errors import GatewayError
 from .request.json_body import Body
 from .request.submission import read_submission
 from .response import task_status
-from .response.image_data import failure_of, picture_data
+from .response.image_data import failure_of, image_data
 
 JOB_HEADER = "X-Job-Id"
 CANCEL_NOTE = "cancelled by its client"
@@ -59,7 +59,7 @@ def process(context: OperationContext) -> Any:
         raise GatewayError("InternalServiceTimeout", headers=headers)
     if failure := failure_of(ended):
         raise failure
-    data = picture_data(ended, context.http, list(ended.pictures), as_url=context.body.flag("return_url"))
+    data = image_data(ended, context.http, list(ended.pictures), as_url=context.body.flag("return_url"))
     return context.envelope.success(data, headers)
 
 

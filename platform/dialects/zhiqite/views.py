@@ -18,7 +18,7 @@ from . import field_names
 from .base import ZhiqiteView
 from .errors import WireError, success
 from .request import submission_v2, submission_v3, tools
-from .request.fields_v2 import Drawing
+from .request.fields_v2 import GenerationV2
 from .request.json_body import Id, Wire, read
 from .request.unsupported_tools import REFUSED, TRAINING
 from .response import task_status
@@ -29,7 +29,7 @@ class DrawV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        body, base = read(Drawing, request), base_url(request._request)
+        body, base = read(GenerationV2, request), base_url(request._request)
         job = self.admitted(
             request, partial(submission_v2.read_submission, self.operation, self.key, body, base)
         )

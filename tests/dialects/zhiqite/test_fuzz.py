@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialects.zhiqite.request.fields_v2 import Drawing, Overrides, Scripts, Unit
-from dialects.zhiqite.request.fields_v3 import External, ImageV3, TextV3
+from dialects.zhiqite.request.fields_v2 import GenerationV2, Overrides, Scripts, Unit
+from dialects.zhiqite.request.fields_v3 import External, Image2ImageV3, Text2ImageV3
 from dialects.zhiqite.request.tools import TOOLS
 from tests.dialects.zhiqite.conftest import drawing
 
@@ -28,7 +28,7 @@ def check(answer) -> None:
 
 
 @FUZZ
-@given(body=fields_of(Drawing), scripts=fields_of(Scripts), complete=st.booleans())
+@given(body=fields_of(GenerationV2), scripts=fields_of(Scripts), complete=st.booleans())
 def test_v2_accepts_any_json(alice, body, scripts, complete) -> None:
     check(alice.post("sd/v2/image2image", drawing(scripts) | body if complete else body))
 
@@ -41,7 +41,9 @@ def test_units_and_settings_accept_any_json(alice, unit, settings) -> None:
 
 
 @FUZZ
-@given(body=fields_of(TextV3) | fields_of(ImageV3), external=fields_of(External), image=st.booleans())
+@given(
+    body=fields_of(Text2ImageV3) | fields_of(Image2ImageV3), external=fields_of(External), image=st.booleans()
+)
 def test_v3_accepts_any_json(alice, body, external, image) -> None:
     path = "sd/v3/image2Image" if image else "sd/v3/text2Image"
     named = {"baseModelCode": "shapes", "businessTaskId": "a", **external}

@@ -18,7 +18,7 @@ FAILED = {
 }  # error code of a job -> code of the service; every other one is an internal error
 
 
-def picture_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_url: bool) -> dict[str, Any]:
+def image_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_url: bool) -> dict[str, Any]:
     """``data`` of a succeeded job: URLs or base64 of its outputs, never both."""
     base = base_url(request)
     return {

@@ -19,7 +19,7 @@ from dialects.volcengine.request.watermarks import read_labels, read_marks
 from jobs.images.watermarked_copies import marked
 from jobs.models import Job, State
 
-from .image_data import failure_of, picture_data
+from .image_data import failure_of, image_data
 
 TASK_ID = re.compile(r"[0-9]{19}")
 FIRST_ID, ID_COUNT = 10**18, 9 * 10**18
@@ -63,7 +63,7 @@ def data(job: Job | None, body: Body, request: HttpRequest) -> dict[str, Any]:
     own = job.generation_request
     outputs = marked(job, () if own.labels else labels, () if own.marks else marks)
     tagged = {"aigc_meta_tagged": True} if marks else {}
-    return {"status": DONE, **picture_data(job, request, outputs, as_url=as_url), **tagged}
+    return {"status": DONE, **image_data(job, request, outputs, as_url=as_url), **tagged}
 
 
 def _req_json(body: Body) -> Body:

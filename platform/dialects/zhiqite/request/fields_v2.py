@@ -114,7 +114,7 @@ class Scripts(Wire):
     ADetailer: Any = None
 
 
-class Drawing(Wire):
+class GenerationV2(Wire):
     """Body of text2image, image2image, controlnet and inpaint."""
 
     prompt: Prompt

@@ -32,7 +32,7 @@ class External(Wire):
     targetImageFormat: OutputFormat = "jpg"
 
 
-class DrawingV3(Wire):
+class GenerationV3(Wire):
     prompt: PromptV3
     negativePrompt: PromptV3 = ""
     iterationCount: Count = 1
@@ -57,7 +57,7 @@ class DrawingV3(Wire):
     saasDrawingExternalImageParameterBO: External
 
 
-class TextV3(DrawingV3):
+class Text2ImageV3(GenerationV3):
     enableHighDefinitionRepair: bool = False
     highDefinitionRepairScale: float = Field(default=2.0, ge=1, le=4, allow_inf_nan=False)
     highDefinitionRepairEnlarger: Name = "Latent"
@@ -66,7 +66,7 @@ class TextV3(DrawingV3):
     firstPhaseHeight: HiresSide | Annotated[int, Field(ge=0, le=0)] = 0
 
 
-class ImageV3(DrawingV3):
+class Image2ImageV3(GenerationV3):
     resizeMode: int = Field(default=0, ge=0, le=3)
     imageResizeScale: float = Field(default=0.0, ge=0, le=3, allow_inf_nan=False)
     initialNoiseMultiplier: Noise = 1.0

@@ -15,7 +15,7 @@ from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from . import common
 from .controlnet import control_units
-from .fields_v2 import Drawing
+from .fields_v2 import GenerationV2
 from .input_images import InputImages
 
 TEXT, IMAGE, CONTROL, INPAINT = "v2/text2image", "v2/image2image", "v2/controlnet", "v1/inpaint"
@@ -24,7 +24,7 @@ DEFAULT_STRENGTH = 0.75
 INPAINT_PADDING = 32
 
 
-def read_submission(operation: str, key: AccessKey, body: Drawing, base_url: str) -> Submission:
+def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
     inputs = InputImages(key.source)
     request = _request(operation, body, key.source, inputs)
@@ -42,7 +42,9 @@ def read_submission(operation: str, key: AccessKey, body: Drawing, base_url: str
     )
 
 
-def _request(operation: str, body: Drawing, source: BusinessSource, inputs: InputImages) -> GenerationRequest:
+def _request(
+    operation: str, body: GenerationV2, source: BusinessSource, inputs: InputImages
+) -> GenerationRequest:
     scripts, overrides = body.alwayson_scripts, body.alwayson_scripts.override_settings
     _refuse_adetailer(scripts.ADetailer)
     sampling = common.sampling(body.sampler_index, "sampler_index")
@@ -92,7 +94,7 @@ def _is_off(unit: Any) -> bool:
     return not unit or unit is True
 
 
-def _init_image(operation: str, body: Drawing, inputs: InputImages) -> dict[str, Any]:
+def _init_image(operation: str, body: GenerationV2, inputs: InputImages) -> dict[str, Any]:
     """Fields of img2img and inpainting; none for txt2img."""
     if operation not in WITH_INIT_IMAGE:
         return {}
@@ -118,7 +120,7 @@ def _init_image(operation: str, body: Drawing, inputs: InputImages) -> dict[str,
     }
 
 
-def _inpaint(operation: str, body: Drawing, inputs: InputImages) -> dict[str, Any]:
+def _inpaint(operation: str, body: GenerationV2, inputs: InputImages) -> dict[str, Any]:
     """Mask fields. inpaint v1 has other defaults than v2: original content under the mask, and a padding of 32 pixels."""
     content = body.inpainting_fill
     padding = body.inpaint_full_res_padding
@@ -134,7 +136,7 @@ def _inpaint(operation: str, body: Drawing, inputs: InputImages) -> dict[str, An
     }
 
 
-def _hires(body: Drawing, img2img: bool, source: BusinessSource) -> dict[str, Any]:
+def _hires(body: GenerationV2, img2img: bool, source: BusinessSource) -> dict[str, Any]:
     if img2img:
         raise WireError(_("enable_hr is available for text2image only; leave image_link out"))
     return common.hires(

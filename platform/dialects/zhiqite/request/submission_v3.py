@@ -17,24 +17,24 @@ from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from . import common
-from .fields_v3 import DrawingV3, ImageV3, TextV3
+from .fields_v3 import GenerationV3, Image2ImageV3, Text2ImageV3
 from .input_images import InputImages
 from .submission_v2 import DEFAULT_STRENGTH
 
 TEXT, IMAGE = "v3/text2Image", "v3/image2Image"
-BODIES: dict[str, type[DrawingV3]] = {TEXT: TextV3, IMAGE: ImageV3}
+BODIES: dict[str, type[GenerationV3]] = {TEXT: Text2ImageV3, IMAGE: Image2ImageV3}
 NOTHING = ("", "None")
 BO = "saasDrawingExternalImageParameterBO"
 
 
-def read_submission(operation: str, key: AccessKey, body: DrawingV3, base_url: str) -> Submission:
+def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
     inputs = InputImages(key.source)
     fields = _common(body, key.source)
     match body:
-        case TextV3():
+        case Text2ImageV3():
             fields |= _text2image(body, key.source)
-        case ImageV3():
+        case Image2ImageV3():
             fields |= _image2image(body, inputs)
     return Submission(
         source=key.source,
@@ -50,7 +50,7 @@ def read_submission(operation: str, key: AccessKey, body: DrawingV3, base_url: s
     )
 
 
-def _common(body: DrawingV3, source: BusinessSource) -> dict[str, Any]:
+def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
     if body.scriptName not in NOTHING:
         raise WireError(_("scriptName must be empty or None (scripts are not supported)"))
     external = body.saasDrawingExternalImageParameterBO
@@ -82,7 +82,7 @@ def _common(body: DrawingV3, source: BusinessSource) -> dict[str, Any]:
     }
 
 
-def _text2image(body: TextV3, source: BusinessSource) -> dict[str, Any]:
+def _text2image(body: Text2ImageV3, source: BusinessSource) -> dict[str, Any]:
     """Size and hires pass. With firstPhaseWidth or firstPhaseHeight, width and height are the size of the hires pass."""
     size = body.firstPhaseWidth or body.width, body.firstPhaseHeight or body.height
     fields = {"width": size[0], "height": size[1]}
@@ -101,7 +101,7 @@ def _text2image(body: TextV3, source: BusinessSource) -> dict[str, Any]:
     return fields | {"hires": hires}
 
 
-def _image2image(body: ImageV3, inputs: InputImages) -> dict[str, Any]:
+def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
     url = body.saasDrawingExternalImageParameterBO.sourceImageUrl
     if not url:
         raise WireError(_("%(field)s is required for this operation") % {"field": f"{BO}.sourceImageUrl"})

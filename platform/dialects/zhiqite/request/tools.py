@@ -29,7 +29,7 @@ from .json_body import Count, Fraction, Id, Link, Name, Prompt, Seed, Wire
 
 MAX_GENERATED_SIDE = 1024  # pixels; larger generations tend to repeat the subject
 ERASE_EXPANSION = -4  # pixels around the erased object that are generated too
-SEAM = 8  # pixels of the image's edge that are generated together with the area beyond it
+OUTPAINT_BLEND = 8  # pixels of the image's edge that are generated together with the area beyond it
 
 
 class Tool(Wire, ABC):
@@ -97,8 +97,8 @@ class ImgExpand(InpaintTool):
         mask = {
             "mask": inputs.add(larger.mask),
             "mask_invert": True,
-            "mask_expansion": -SEAM,
-            "feather": SEAM,
+            "mask_expansion": -OUTPAINT_BLEND,
+            "feather": OUTPAINT_BLEND,
         }
         return self.inpaint_fields(source, inputs.add(larger.canvas), mask, (larger.width, larger.height))
 
