@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from jobs.errors import Refused
 from models_registry.errors import ModelNotAllowed
-from telemetry import tallies
+from telemetry import counters
 
 # Code of the service -> HTTP status and message.
 SERVICE = {
@@ -92,7 +92,7 @@ class ServiceError(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> ServiceError:
-        tallies.note("refusals", dialect="volcengine", reason=refused.code)
+        counters.refusals.labels(dialect="volcengine", reason=refused.code).inc()
         if isinstance(refused.__cause__, ModelNotAllowed):
             # The model is named by the style, not by the client; its name would reveal what other tenants have.
             return cls(50400, _("a model of this style is not available for this key"))

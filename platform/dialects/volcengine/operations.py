@@ -10,12 +10,12 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs.admission import idempotency
-from jobs.admission.admit import admit
+from jobs.admission.admit import admit, find_replay
 from jobs.execution import lifecycle
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
 
+from .authentication import DIALECT
 from .envelope import Envelope
 from .errors import GatewayError
 from .request.json_body import Body
@@ -86,7 +86,10 @@ def cancel(context: OperationContext) -> Any:
 def _admitted(context: OperationContext, lane: Lane, external_id: str = "") -> Job:
     """Admit the job. ``return_url`` is validated first, so that an invalid one costs no job."""
     context.body.flag("return_url")
+    replay = find_replay(context.key.source, DIALECT, context.http)
+    if replay.job is not None:
+        return replay.job
     submission = read_submission(
         context.key, context.envelope.action, context.body, lane=lane, external_id=external_id
     )
-    return admit(replace(submission, idempotency=idempotency.read(context.http)))
+    return admit(replace(submission, idempotency=replay.idempotency))

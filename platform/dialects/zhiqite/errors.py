@@ -25,7 +25,7 @@ from jobs.errors import (
     Refused,
     SourceDisabled,
 )
-from telemetry import tallies
+from telemetry import counters
 
 from .field_names import Names, with_wire_names
 
@@ -75,7 +75,7 @@ class WireError(Exception):
     @classmethod
     def of(cls, refused: Refused, names: Names) -> WireError:
         """From a refusal, with the vendor's field names."""
-        tallies.note("refusals", dialect="zhiqite", reason=refused.code)
+        counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
         return cls(with_wire_names(refused.message, refused.field, names), status=status, headers=headers)

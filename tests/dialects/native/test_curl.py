@@ -10,12 +10,12 @@ from jobs.models import Job
 
 
 def body(job: Job) -> dict[str, Any]:
-    exports = {each.dialect: each for each in curl_export.in_every_dialect(job, "http://here")}
-    head, text = exports["native"].command.split("<<END\n")
+    (curl,) = curl_export.commands(job, "http://here")
+    head, text = curl.command.split("<<END\n")
     assert "http://here/api/v1/jobs" in head
     assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head
-    content: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
-    return content
+    sent: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
+    return sent
 
 
 @pytest.mark.parametrize(

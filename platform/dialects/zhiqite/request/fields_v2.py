@@ -34,24 +34,14 @@ def _choice(choices: dict[str, str]) -> Callable[[Any], Any]:
     return read
 
 
-UnitResize = Annotated[
-    Literal["stretch", "crop", "fill"],
-    BeforeValidator(
-        _choice({"just resize": "stretch", "crop and resize": "crop", "resize and fill": "fill"})
-    ),
-]
-ControlMode = Annotated[
-    Literal["balanced", "prompt", "control"],
-    BeforeValidator(
-        _choice(
-            {
-                "balanced": "balanced",
-                "my prompt is more important": "prompt",
-                "controlnet is more important": "control",
-            }
-        )
-    ),
-]
+UNIT_RESIZE_MODES = {"just resize": "stretch", "crop and resize": "crop", "resize and fill": "fill"}
+CONTROL_MODES = {
+    "balanced": "balanced",
+    "my prompt is more important": "prompt",
+    "controlnet is more important": "control",
+}
+UnitResize = Annotated[Literal["stretch", "crop", "fill"], BeforeValidator(_choice(UNIT_RESIZE_MODES))]
+ControlMode = Annotated[Literal["balanced", "prompt", "control"], BeforeValidator(_choice(CONTROL_MODES))]
 OutputFormat = Annotated[Literal["jpg", "jpeg", "png"], BeforeValidator(_lower)]
 
 

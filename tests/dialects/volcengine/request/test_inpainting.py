@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dialects.volcengine.curl import curl
-from jobs.curl_export import Asked
+from jobs.curl_export import Context
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
@@ -128,9 +128,9 @@ def test_job_stores_the_request_and_its_curl_export_repeats_it(alice, presets):
     job = alice.submit(sent)
     assert (job.received["left"], sorted(job.received)) == (0.5, ["left", "picture", "req_key"])
     request = job.generation_request
-    answer = curl(Asked(job, request, "http://here"))
-    assert request.init_images[0].sha256 in answer
-    assert request.change_background.mask.sha256 in answer
+    command = curl(Context(job, request, "http://here"))
+    assert request.init_images[0].sha256 in command
+    assert request.change_background.mask.sha256 in command
 
 
 def test_missing_images_are_refused(refused):
