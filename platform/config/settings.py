@@ -180,7 +180,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "PREPROCESSING_HOOKS": ["dialects.native.openapi.only_ours"],
+    "PREPROCESSING_HOOKS": ["dialects.native.openapi.only_native"],
     "POSTPROCESSING_HOOKS": [],
     "SWAGGER_UI_DIST": "SIDECAR",  # the page works without the internet
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
