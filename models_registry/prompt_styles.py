@@ -43,7 +43,7 @@ class PromptStyle(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def applied(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
+    def apply(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
         """The request's words with this style's."""
         return self._around(prompt, self.prompt), self._around(negative_prompt, self.negative_prompt)
 

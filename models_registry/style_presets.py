@@ -147,11 +147,11 @@ class StylePreset(models.Model):
             raise ValidationError({"control_module": _("There is no such preprocessor.")})
 
     @property
-    def most_pictures(self) -> int:
+    def max_images(self) -> int:
         """That a request brings: the picture, and a mask."""
         return {self.Task.TXT2IMG: 0, self.Task.IMG2IMG: 1}.get(self.Task(self.task), 2)
 
-    def words(self, prompt: str) -> str:
+    def compose_prompt(self, prompt: str) -> str:
         """The prompt to draw from, for the request's own one."""
         if "{prompt}" in self.prompt:
             return self.prompt.replace("{prompt}", prompt)

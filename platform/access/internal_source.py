@@ -7,5 +7,5 @@ from access.models import BusinessSource
 NAME = "console"
 
 
-def house_source() -> BusinessSource:
+def internal_source() -> BusinessSource:
     return BusinessSource.objects.get_or_create(name=NAME, defaults={"title": "Console"})[0]

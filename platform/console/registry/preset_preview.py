@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from access.internal_source import house_source
+from access.internal_source import internal_source
 from access.models import BusinessSource
 from console.admin_base.action_form import AskForm
 from console.admin_base.base import ConsoleAdmin
@@ -80,7 +80,7 @@ def _payers(preset: StylePreset) -> list[BusinessSource]:
     allowed = list(preset.allowed_sources.filter(enabled=True))
     if allowed:
         return allowed
-    house = house_source()
+    house = internal_source()
     return [house, *BusinessSource.objects.filter(enabled=True).exclude(pk=house.pk)]
 
 
@@ -151,5 +151,5 @@ class WordsPreview(ConsoleAdmin):
         check(request, self, "view")
         given = request.POST
         style = PromptStyle(prompt=given.get("style", ""), negative_prompt=given.get("negative_style", ""))
-        prompt, negative = style.applied(given.get("prompt", ""), given.get("negative_prompt", ""))
+        prompt, negative = style.apply(given.get("prompt", ""), given.get("negative_prompt", ""))
         return JsonResponse({"prompt": prompt, "negative_prompt": negative})

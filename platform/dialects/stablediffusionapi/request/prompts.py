@@ -36,7 +36,7 @@ def words(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:
     """By the prompt style that ops keep for this; without one the words stay as they are."""
     style = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
-    return style.applied(prompt, negative) if style else (prompt, negative)
+    return style.apply(prompt, negative) if style else (prompt, negative)
 
 
 def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:

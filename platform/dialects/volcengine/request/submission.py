@@ -82,7 +82,7 @@ def submission_of(
     wanted = {
         **_models(preset, body),
         **_walk(preset, body),
-        "prompt": preset.words(prompt),
+        "prompt": preset.compose_prompt(prompt),
         "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
         "seed": _seed(body),
         "face_identity": body.number("id_scale", 0, 0, 1),
@@ -143,9 +143,9 @@ def _drawing(
     preset: StylePreset, body: Body, source: BusinessSource
 ) -> tuple[dict[str, Any], dict[str, InputPicture], list[InputPicture]]:
     """What the task has of its own; the pictures that were sent, by what they are; and those that the engine needs."""
-    if not preset.most_pictures:
+    if not preset.max_images:
         return _from_words(preset, body), {}, []
-    pictures = read_pictures(body, source, preset.most_pictures)
+    pictures = read_pictures(body, source, preset.max_images)
     if preset.task == preset.Task.IMG2IMG:
         (picture,) = pictures
         return _from_picture(preset, body, picture, source), {"picture": picture}, [picture]

@@ -75,7 +75,7 @@ def styled(prompt: str, negative: str, names: Sequence[str], source: BusinessSou
     for name in names:
         if name not in known:
             raise WireError(_("styles: there is no %(name)s") % {"name": name})
-        prompt, negative = known[name].applied(prompt, negative)
+        prompt, negative = known[name].apply(prompt, negative)
     return prompt, negative
 
 
