@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. ``platform/`` is a source root, appended so that the standard library keeps its names."""
+"""Django's command line. ``platform/`` is a source root, appended to ``sys.path`` after the standard library."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from pathlib import Path
 def main() -> None:
     root = Path(__file__).resolve().parent
     sys.path.append(str(root / "platform"))
-    from quickstart.demo_environment import adopt
+    from quickstart.demo_environment import load_demo_environment
 
-    adopt(os.environ, root)
+    load_demo_environment(os.environ, root)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 

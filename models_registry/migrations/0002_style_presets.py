@@ -16,9 +16,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=255, unique=True, verbose_name='name')),
-                ('prompt', models.TextField(blank=True, help_text="{prompt} stands for the request's own prompt; without it this is appended.", max_length=10000, verbose_name='prompt')),
+                ('prompt', models.TextField(blank=True, help_text='{prompt} is replaced by the prompt of the request. Without it, this text is appended.', max_length=10000, verbose_name='prompt')),
                 ('negative_prompt', models.TextField(blank=True, max_length=10000, verbose_name='negative prompt')),
-                ('allowed_sources', models.ManyToManyField(blank=True, help_text='None: every source.', related_name='+', to='access.businesssource', verbose_name='allowed sources')),
+                ('allowed_sources', models.ManyToManyField(blank=True, help_text='None selected: all sources.', related_name='+', to='access.businesssource', verbose_name='allowed sources')),
             ],
             options={
                 'verbose_name': 'style preset',

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='modelfile',
             name='aliases',
-            field=models.JSONField(blank=True, default=list, help_text='Names that clients use for files that this one stands in for.', verbose_name='other names'),
+            field=models.JSONField(blank=True, default=list, help_text='Other names under which clients may request this file.', verbose_name='other names'),
         ),
     ]

@@ -17,9 +17,9 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
                 ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
-                ('purpose', models.CharField(blank=True, choices=[('txt2img', 'from words alone'), ('img2img', 'from a picture'), ('inpaint', 'inpainting'), ('hires', 'second pass, by the latent'), ('hires_upscaler', 'second pass, by an upscaler'), ('change_background', 'change of background'), ('upscale', 'enlarging')], help_text='Requests for ComfyUI that no rule sends elsewhere. Empty: only what the rules below name.', max_length=20, verbose_name='default for')),
-                ('graph', models.JSONField(help_text='As ComfyUI writes it with Export (API).', verbose_name='graph')),
-                ('slots', models.JSONField(help_text='What goes where: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], "filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the names.', verbose_name='slots')),
+                ('purpose', models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix, latent upscale'), ('hires_upscaler', 'hires fix, upscale model'), ('change_background', 'change of background'), ('upscale', 'upscaling')], help_text='Used for ComfyUI requests that match no rule. Empty: used only for the rules below.', max_length=20, verbose_name='default for')),
+                ('graph', models.JSONField(help_text="JSON file from ComfyUI's menu item Export (API).", verbose_name='graph')),
+                ('slots', models.JSONField(help_text='Inputs of the graph to fill in: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], "filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the slots.', verbose_name='slots')),
             ],
             options={
                 'verbose_name': 'workflow template',
@@ -33,8 +33,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('dialect', models.CharField(blank=True, help_text='Empty: any.', max_length=32, verbose_name='dialect')),
-                ('operation', models.CharField(blank=True, help_text='The endpoint, as the list of jobs shows it. Empty: any.', max_length=64, verbose_name='operation')),
-                ('style', models.CharField(blank=True, help_text='A style that the request names, or its req_key. Empty: any.', max_length=100, verbose_name='style or req_key')),
+                ('operation', models.CharField(blank=True, help_text='Name of the endpoint, as shown on the page of a job. Empty: any.', max_length=64, verbose_name='operation')),
+                ('style', models.CharField(blank=True, help_text='Prompt style or req_key of the request. Empty: any.', max_length=100, verbose_name='style or req_key')),
                 ('template', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='models_registry.workflowtemplate')),
             ],
             options={

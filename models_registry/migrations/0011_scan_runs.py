@@ -14,9 +14,9 @@ class Migration(migrations.Migration):
             name='ScanRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('asked_at', models.DateTimeField(auto_now_add=True, verbose_name='asked for')),
+                ('asked_at', models.DateTimeField(auto_now_add=True, verbose_name='requested')),
                 ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('moved_at', models.DateTimeField(auto_now=True, verbose_name='last sign of life')),
+                ('moved_at', models.DateTimeField(auto_now=True, verbose_name='last progress')),
                 ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
                 ('files', models.PositiveIntegerField(default=0, verbose_name='files')),
                 ('files_done', models.PositiveIntegerField(default=0, verbose_name='files done')),

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='stylepreset',
             name='task',
-            field=models.CharField(choices=[('img2img', 'from a picture'), ('txt2img', 'from words alone'), ('inpaint', 'a part of a picture anew'), ('outpaint', "beyond a picture's edges")], default='img2img', max_length=8, verbose_name='task'),
+            field=models.CharField(choices=[('img2img', 'image to image'), ('txt2img', 'text to image'), ('inpaint', 'inpainting'), ('outpaint', 'outpainting')], default='img2img', max_length=8, verbose_name='task'),
         ),
     ]

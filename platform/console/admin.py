@@ -1,1 +1,1 @@
-"""What the console shows. Django looks for this module; each part registers its pages."""
+"""Admin module of the app; Django's autodiscovery imports it, and with it the page modules of each subfolder."""

@@ -11,6 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='businesssource',
             name='nsfw_policy',
-            field=models.CharField(choices=[('off', 'not checked'), ('flag', 'marked'), ('blur', 'blurred'), ('blank', 'blanked out'), ('refuse', 'refused: the job fails')], default='off', help_text='The least that is done with them; a request may ask for more. Needs a detector in the registry.', max_length=8, verbose_name='NSFW pictures'),
+            field=models.CharField(choices=[('off', 'not checked'), ('flag', 'flagged'), ('blur', 'blurred'), ('blank', 'replaced by a blank image'), ('refuse', 'refused: the job fails')], default='off', help_text='Minimum measure; a request may choose a stricter one. Requires an NSFW detector in the registry.', max_length=8, verbose_name='NSFW policy'),
         ),
     ]

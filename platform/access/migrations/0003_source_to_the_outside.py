@@ -28,11 +28,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='businesssource',
             name='public_pictures',
-            field=models.BooleanField(default=False, help_text='The URLs of its pictures do not expire. Unset, they all end as such.', verbose_name='public pictures'),
+            field=models.BooleanField(default=False, help_text='Image URLs never expire. If off, existing permanent URLs stop working.', verbose_name='public images'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='reachable',
-            field=models.JSONField(blank=True, default=list, help_text='Hosts and networks outside of the public internet that its pictures may come from and its callbacks may go to: ["images.example.lan", ".example.lan", "10.1.0.0/16"].', verbose_name='reachable places'),
+            field=models.JSONField(blank=True, default=list, help_text='Hosts and networks outside the public internet from which images may be fetched and to which callbacks may be sent: ["images.example.lan", ".example.lan", "10.1.0.0/16"].', verbose_name='reachable hosts'),
         ),
     ]

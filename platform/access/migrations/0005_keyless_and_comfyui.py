@@ -13,11 +13,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='businesssource',
             name='comfyui_by_pipeline',
-            field=models.BooleanField(default=False, help_text='While no ComfyUI runner is registered, requests for that backend are drawn by the pipeline instead of being refused.', verbose_name='pipeline for ComfyUI'),
+            field=models.BooleanField(default=False, help_text='While no ComfyUI runner is registered, run requests for that backend with the diffusers pipeline instead of refusing them.', verbose_name='pipeline as fallback for ComfyUI'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='keyless_networks',
-            field=models.JSONField(blank=True, default=list, help_text='Who calls from there needs no key where a dialect has none, as the SMZDM API: ["10.1.0.0/16"]. Empty: nobody. Behind a proxy every caller has the proxy\'s address.', verbose_name='networks without a key'),
+            field=models.JSONField(blank=True, default=list, help_text='Callers from these networks need no key in dialects without keys, such as the SMZDM API: ["10.1.0.0/16"]. Empty: no network. Proxies in front of the platform must be listed in TRUSTED_PROXIES.', verbose_name='networks without a key'),
         ),
     ]

@@ -40,32 +40,32 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='accesskey',
             name='allowed_models',
-            field=models.JSONField(blank=True, default=list, help_text='Model files it may use, by kind and name: ["checkpoint:shapes", "lora:night*"]. Of a kind that is named only those; "lora:" alone allows none. Kinds that are not named are not limited.', verbose_name='model files'),
+            field=models.JSONField(blank=True, default=list, help_text='Permitted model files as kind:name: ["checkpoint:shapes", "lora:night*"]. Of a listed kind, only the listed files may be used; "lora:" alone allows none. Kinds that are not listed are unrestricted.', verbose_name='model files'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='burst',
-            field=models.PositiveIntegerField(blank=True, help_text='So many requests may come at once after a pause. Empty: as many as in a second.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)], verbose_name='burst'),
+            field=models.PositiveIntegerField(blank=True, help_text='Burst size. Empty: same as the rate per second.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)], verbose_name='burst'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='cost_per_day',
-            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units a day'),
+            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units per day'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='cost_per_month',
-            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units a month'),
+            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units per month'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='images_per_day',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='pictures a day'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='images per day'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='images_per_month',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='pictures a month'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='images per month'),
         ),
         migrations.AddField(
             model_name='accesskey',
@@ -75,12 +75,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='accesskey',
             name='max_height',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='largest height'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='max height'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='max_images',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='most pictures per job'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='max images per job'),
         ),
         migrations.AddField(
             model_name='accesskey',
@@ -90,42 +90,42 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='accesskey',
             name='max_steps',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='most steps'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='max steps'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='max_width',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='largest width'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='max width'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='requests_per_second',
-            field=models.FloatField(blank=True, help_text="Of every kind, also those that only ask for a job's state.", null=True, validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(10000)], verbose_name='requests per second'),
+            field=models.FloatField(blank=True, help_text='All requests count, including those that query the state of a job.', null=True, validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(10000)], verbose_name='requests per second'),
         ),
         migrations.AddField(
             model_name='accesskey',
             name='total_budget',
-            field=models.DecimalField(blank=True, decimal_places=6, help_text='Cost units from the beginning. It does not renew itself: raise it to add to it.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='total budget'),
+            field=models.DecimalField(blank=True, decimal_places=6, help_text='Cost units over the whole lifetime. It is not renewed: raise it to add budget.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='total budget'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='burst',
-            field=models.PositiveIntegerField(blank=True, help_text='So many requests may come at once after a pause. Empty: as many as in a second.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)], verbose_name='burst'),
+            field=models.PositiveIntegerField(blank=True, help_text='Burst size. Empty: same as the rate per second.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)], verbose_name='burst'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='cost_per_day',
-            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units a day'),
+            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units per day'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='cost_per_month',
-            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units a month'),
+            field=models.DecimalField(blank=True, decimal_places=6, max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='cost units per month'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='dialects',
-            field=models.JSONField(blank=True, default=list, help_text='Names of the dialects it may use; empty: all.', verbose_name='dialects'),
+            field=models.JSONField(blank=True, default=list, help_text='Names of the permitted dialects. Empty: all.', verbose_name='dialects'),
         ),
         migrations.AddField(
             model_name='businesssource',
@@ -135,27 +135,27 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='businesssource',
             name='images_per_day',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='pictures a day'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='images per day'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='images_per_month',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='pictures a month'),
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='images per month'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='networks',
-            field=models.JSONField(blank=True, default=list, help_text='Networks it may call from: ["10.0.0.0/8"]. Empty: all.', verbose_name='networks'),
+            field=models.JSONField(blank=True, default=list, help_text='Networks of permitted callers: ["10.0.0.0/8"]. Empty: all.', verbose_name='networks'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='requests_per_second',
-            field=models.FloatField(blank=True, help_text="Of every kind, also those that only ask for a job's state.", null=True, validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(10000)], verbose_name='requests per second'),
+            field=models.FloatField(blank=True, help_text='All requests count, including those that query the state of a job.', null=True, validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(10000)], verbose_name='requests per second'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='total_budget',
-            field=models.DecimalField(blank=True, decimal_places=6, help_text='Cost units from the beginning. It does not renew itself: raise it to add to it.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='total budget'),
+            field=models.DecimalField(blank=True, decimal_places=6, help_text='Cost units over the whole lifetime. It is not renewed: raise it to add budget.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)], verbose_name='total budget'),
         ),
         migrations.AddField(
             model_name='posting',
@@ -171,7 +171,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='posting',
             name='images',
-            field=models.IntegerField(default=0, verbose_name='pictures'),
+            field=models.IntegerField(default=0, verbose_name='images'),
         ),
         migrations.AddField(
             model_name='posting',
@@ -186,7 +186,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='accesskey',
             name='networks',
-            field=models.JSONField(blank=True, default=list, help_text='Networks it may call from: ["10.0.0.0/8"]. Empty: all.', verbose_name='networks'),
+            field=models.JSONField(blank=True, default=list, help_text='Networks of permitted callers: ["10.0.0.0/8"]. Empty: all.', verbose_name='networks'),
         ),
         migrations.AddIndex(
             model_name='posting',

@@ -14,16 +14,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='businesssource',
             name='keep_inputs_days',
-            field=models.PositiveIntegerField(blank=True, help_text='After the end of the last job that used them. A job cannot be repeated without its inputs.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='input pictures are kept for days'),
+            field=models.PositiveIntegerField(blank=True, help_text='Counted from the end of the last job that used them. Without its inputs, a job cannot be repeated.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep input images'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='keep_jobs_days',
-            field=models.PositiveIntegerField(blank=True, help_text='With everything that belongs to them. What they cost stays in the ledger.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='jobs are kept for days'),
+            field=models.PositiveIntegerField(blank=True, help_text='Then the job is deleted with everything that belongs to it. Its cost stays in the ledger.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep jobs'),
         ),
         migrations.AddField(
             model_name='businesssource',
             name='keep_pictures_days',
-            field=models.PositiveIntegerField(blank=True, help_text="After the end of their job. Empty: as the platform's settings say, or for ever.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='pictures are kept for days'),
+            field=models.PositiveIntegerField(blank=True, help_text="Counted from the end of the job. Empty: the platform's default, or forever if there is none.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep images'),
         ),
     ]
