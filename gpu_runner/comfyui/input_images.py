@@ -32,12 +32,12 @@ class Stage:
     canvas: Canvas | None
     controls: tuple[Image.Image, ...] = ()
 
-    def mask(self, request: GenerationRequest) -> Image.Image | None:
+    @property
+    def mask(self) -> Image.Image | None:
         """Where it is rounded, a pixel of the latent is wholly masked or not at all."""
         if self.canvas is None or self.canvas.mask is None:
             return None
-        inpaint = request.inpaint
-        return on_grid(self.canvas.mask) if inpaint is None or inpaint.rounded else self.canvas.mask
+        return on_grid(self.canvas.mask) if self.canvas.options.rounded else self.canvas.mask
 
     def finish(self, drawn: Image.Image) -> Image.Image:
         return self.canvas.finish(drawn) if self.canvas else drawn

@@ -159,7 +159,7 @@ class ComfyJob:
         self._deliver(index, stage.finish(drawn))
 
     def _send(self, stage: Stage) -> UploadedInputs:
-        mask = stage.mask(self.order.request)
+        mask = stage.mask
         return UploadedInputs(
             init=self._upload(stage.canvas.frame) if stage.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",

@@ -178,10 +178,17 @@ class ChangeBackground(StrictModel):
 
 
 class CutOut(StrictModel):
-    """What the init image shows in front, and nothing behind it: transparent, or as a mask."""
+    """The foreground of the init image on a transparent background, its mask, or both."""
 
     matting_model: Name = ""  # empty: the default one
-    mask_only: bool = False
+    mask_only: bool = False  # the mask instead of the image
+    with_mask: bool = False  # the masks as further outputs, after the images
+
+    @model_validator(mode="after")
+    def returns_an_image_beside_its_mask(self) -> CutOut:
+        if self.mask_only and self.with_mask:
+            raise ValueError("cut_out: mask_only and with_mask exclude each other")
+        return self
 
 
 class FaceRestoration(StrictModel):
@@ -305,9 +312,13 @@ class GenerationRequest(StrictModel):
     @model_validator(mode="after")
     def has_the_pictures_its_task_needs(self) -> GenerationRequest:
         if (self.task == "change_background") != (self.change_background is not None):
-            raise ValueError("change_background needs its part of the request, and no other task has one")
+            raise ValueError(
+                "change_background is required for, and only allowed with, task=change_background"
+            )
         if self.change_background and self.inpaint:
-            raise ValueError("change_background makes its own mask")
+            raise ValueError(
+                "change_background and inpaint exclude each other: the mask is change_background.mask"
+            )
         if self.task != "txt2img":
             if len(self.init_images) not in (1, self.num_images):
                 raise ValueError(f"{self.task} needs one init image, or one for each picture")
@@ -337,6 +348,12 @@ class GenerationRequest(StrictModel):
     def walks(self) -> bool:
         """Whether a UNet is asked for it, step by step; otherwise each picture is one step."""
         return self.task in ("txt2img", "img2img", "change_background")
+
+    @property
+    def num_outputs(self) -> int:
+        """Files that a runner returns: one for each image, and one for its mask where that is asked for, too."""
+        with_masks = self.cut_out is not None and self.cut_out.with_mask
+        return self.num_images * 2 if with_masks else self.num_images
 
     def seed_of(self, index: int) -> int:
         """Variations are of one seed."""

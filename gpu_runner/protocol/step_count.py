@@ -75,15 +75,30 @@ def eta_of(request: GenerationRequest) -> float:
 
 
 def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """With a picture to begin with, only the end of a schedule is walked; ``exact_steps`` makes it so long that all steps are in it."""
+    """The sigmas that are run: all of the schedule for txt2img, its last part for img2img."""
     steps, strength = request.num_inference_steps, request.strength
+    schedule = schedule_of(request, levels)
     if request.task == "txt2img":
-        return _whole(request, levels, steps)
+        return schedule
     if not request.exact_steps:
-        return img2img_part(request.sampler, _whole(request, levels, steps), steps, strength)
-    if strength == 0:
-        return [0.0]
-    return _whole(request, levels, lengthened(steps, strength))[-steps - 1 :]
+        return img2img_part(request.sampler, schedule, steps, strength)
+    return schedule[-steps - 1 :] if strength > 0 else [0.0]
+
+
+def schedule_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
+    """The whole schedule. With ``exact_steps`` it is so long that img2img's part of it has all the steps."""
+    steps, strength = request.num_inference_steps, request.strength
+    if request.task != "txt2img" and request.exact_steps and strength > 0:
+        steps = lengthened(steps, strength)
+    return sigmas_for(
+        levels,
+        request.sampler,
+        request.scheduler,
+        steps,
+        bend=request.schedule_bend,
+        unipc=request.unipc,
+        discard_penultimate=request.discard_penultimate,
+    )
 
 
 def evaluations(name: str, sigmas: list[float], eta: float) -> int:
@@ -120,18 +135,6 @@ def _evaluations_of(*what_counts: Any) -> int:
 def _usual_levels() -> NoiseLevels:
     """Other levels move the sigmas, not their number."""
     return NoiseLevels(alphas_cumprod())
-
-
-def _whole(request: GenerationRequest, levels: NoiseLevels, steps: int) -> list[float]:
-    return sigmas_for(
-        levels,
-        request.sampler,
-        request.scheduler,
-        steps,
-        bend=request.schedule_bend,
-        unipc=request.unipc,
-        discard_penultimate=request.discard_penultimate,
-    )
 
 
 def _end(name: str, sigma: float, following: float, eta: float) -> float:

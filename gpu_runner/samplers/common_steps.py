@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,10 @@ class SamplerOptions:
     s_tmax: float = math.inf
     s_noise: float = 1.0
     unipc: UniPC = PLAIN_UNIPC
+    schedule: tuple[float, ...] = ()  # the whole one, of which img2img runs the last part
 
     @classmethod
-    def of(cls, request: GenerationRequest) -> SamplerOptions:
+    def of(cls, request: GenerationRequest, schedule: Sequence[float] = ()) -> SamplerOptions:
         return cls(
             eta=eta_of(request),
             s_churn=request.s_churn,
@@ -39,6 +40,7 @@ class SamplerOptions:
             s_tmax=math.inf if request.s_tmax is None else request.s_tmax,
             s_noise=request.s_noise,
             unipc=request.unipc,
+            schedule=tuple(schedule),
         )
 
 

@@ -77,10 +77,7 @@ class Account(models.Model):
         return self.owner
 
     def add(self, day: date, images: int, micros: int) -> None:
-        """Add a posting in memory, by the rules of ``account_balances``, for later checks of the same transaction.
-
-        Does not save.
-        """
+        """Add a posting of that day, in memory. A past day or month counts only in the totals. Does not save."""
         current = self.on(day)
         for period, begins in (("day", day), ("month", day.replace(day=1))):
             is_past = begins < getattr(self, period)

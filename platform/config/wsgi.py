@@ -12,7 +12,3 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = ChunkedBodies(get_wsgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 # WSGI servers do not run Django's system checks; a site with failing checks must not start.
 call_command("check")
-
-from telemetry import tallies  # noqa: E402 - needs the app registry
-
-tallies.keep_writing()

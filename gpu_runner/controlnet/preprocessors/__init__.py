@@ -1,1 +1,1 @@
-"""Preprocessors: what a ControlNet is shown of a picture. No torch here: the platform lists and tries them, too."""
+"""Preprocessors: the maps that ControlNets are given of an image. No torch here: the ComfyUI adapter runs without it."""

@@ -52,6 +52,8 @@ class Command(BaseCommand):
     help = "Migrate, load the demo, start all processes, generate a first image, and run until Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.IS_CHECKOUT:
+            raise CommandError("`up` needs a checkout of the repository: the wheel has no demo models")
         port = os.environ.get("PORT", "8000")
         base_url = f"http://127.0.0.1:{port}"
         logs = settings.DATA_DIR / "logs"
