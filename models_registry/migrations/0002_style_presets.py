@@ -4,50 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("access", "0001_initial"),
-        ("models_registry", "0001_initial"),
+        ('access', '0001_initial'),
+        ('models_registry', '0001_initial'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="StylePreset",
+            name='StylePreset',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("name", models.CharField(max_length=255, unique=True, verbose_name="name")),
-                (
-                    "prompt",
-                    models.TextField(
-                        blank=True,
-                        help_text="{prompt} is replaced by the prompt of the request. Without it, this text is appended.",
-                        max_length=10000,
-                        verbose_name="prompt",
-                    ),
-                ),
-                (
-                    "negative_prompt",
-                    models.TextField(blank=True, max_length=10000, verbose_name="negative prompt"),
-                ),
-                (
-                    "allowed_sources",
-                    models.ManyToManyField(
-                        blank=True,
-                        help_text="None selected: all sources.",
-                        related_name="+",
-                        to="access.businesssource",
-                        verbose_name="allowed sources",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=255, unique=True, verbose_name='name')),
+                ('prompt', models.TextField(blank=True, help_text='{prompt} is replaced by the prompt of the request. Without it, this text is appended.', max_length=10000, verbose_name='prompt')),
+                ('negative_prompt', models.TextField(blank=True, max_length=10000, verbose_name='negative prompt')),
+                ('allowed_sources', models.ManyToManyField(blank=True, help_text='None selected: all sources.', related_name='+', to='access.businesssource', verbose_name='allowed sources')),
             ],
             options={
-                "verbose_name": "style preset",
-                "verbose_name_plural": "style presets",
-                "ordering": ["name"],
+                'verbose_name': 'style preset',
+                'verbose_name_plural': 'style presets',
+                'ordering': ['name'],
             },
         ),
     ]

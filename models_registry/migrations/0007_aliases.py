@@ -4,19 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("models_registry", "0006_style_presets_of_pipelines"),
+        ('models_registry', '0006_style_presets_of_pipelines'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="modelfile",
-            name="aliases",
-            field=models.JSONField(
-                blank=True,
-                default=list,
-                help_text="Other names under which clients may request this file.",
-                verbose_name="other names",
-            ),
+            model_name='modelfile',
+            name='aliases',
+            field=models.JSONField(blank=True, default=list, help_text='Other names under which clients may request this file.', verbose_name='other names'),
         ),
     ]

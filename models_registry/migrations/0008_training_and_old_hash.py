@@ -4,40 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("models_registry", "0007_aliases"),
+        ('models_registry', '0007_aliases'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="modelfile",
-            name="legacy_hash",
-            field=models.CharField(
-                blank=True,
-                help_text="Eight digits, over part of the file, as shown by old A1111 versions and its ControlNet.",
-                max_length=8,
-                verbose_name="legacy hash",
-            ),
+            model_name='modelfile',
+            name='legacy_hash',
+            field=models.CharField(blank=True, help_text='Eight digits, over part of the file, as shown by old A1111 versions and its ControlNet.', max_length=8, verbose_name='legacy hash'),
         ),
         migrations.AddField(
-            model_name="modelfile",
-            name="prediction_type",
-            field=models.CharField(
-                blank=True,
-                choices=[("epsilon", "noise (epsilon)"), ("v_prediction", "velocity (v-prediction)")],
-                help_text="What the checkpoint was trained to predict. Empty: as its file says.",
-                max_length=12,
-                verbose_name="prediction type",
-            ),
+            model_name='modelfile',
+            name='prediction_type',
+            field=models.CharField(blank=True, choices=[('epsilon', 'noise (epsilon)'), ('v_prediction', 'velocity (v-prediction)')], help_text='What the checkpoint was trained to predict. Empty: as its file says.', max_length=12, verbose_name='prediction type'),
         ),
         migrations.AddField(
-            model_name="modelfile",
-            name="zero_terminal_snr",
-            field=models.BooleanField(
-                blank=True,
-                help_text="Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says.",
-                null=True,
-                verbose_name="zero terminal SNR",
-            ),
+            model_name='modelfile',
+            name='zero_terminal_snr',
+            field=models.BooleanField(blank=True, help_text='Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says.', null=True, verbose_name='zero terminal SNR'),
         ),
     ]

@@ -5,118 +5,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("models_registry", "0008_training_and_old_hash"),
+        ('models_registry', '0008_training_and_old_hash'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="WorkflowTemplate",
+            name='WorkflowTemplate',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
-                ("enabled", models.BooleanField(default=True, verbose_name="enabled")),
-                (
-                    "purpose",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("txt2img", "text to image"),
-                            ("img2img", "image to image"),
-                            ("inpaint", "inpainting"),
-                            ("hires", "hires fix, latent upscale"),
-                            ("hires_upscaler", "hires fix, upscale model"),
-                            ("change_background", "change of background"),
-                            ("upscale", "upscaling"),
-                        ],
-                        help_text="Used for ComfyUI requests that match no rule. Empty: used only for the rules below.",
-                        max_length=20,
-                        verbose_name="default for",
-                    ),
-                ),
-                (
-                    "graph",
-                    models.JSONField(
-                        help_text="JSON file from ComfyUI's menu item Export (API).", verbose_name="graph"
-                    ),
-                ),
-                (
-                    "slots",
-                    models.JSONField(
-                        help_text='Inputs of the graph to fill in: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], "filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the slots.',
-                        verbose_name="slots",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
+                ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
+                ('purpose', models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix, latent upscale'), ('hires_upscaler', 'hires fix, upscale model'), ('change_background', 'change of background'), ('upscale', 'upscaling')], help_text='Used for ComfyUI requests that match no rule. Empty: used only for the rules below.', max_length=20, verbose_name='default for')),
+                ('graph', models.JSONField(help_text="JSON file from ComfyUI's menu item Export (API).", verbose_name='graph')),
+                ('slots', models.JSONField(help_text='Inputs of the graph to fill in: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], "filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the slots.', verbose_name='slots')),
             ],
             options={
-                "verbose_name": "workflow template",
-                "verbose_name_plural": "workflow templates",
-                "ordering": ["name"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("enabled", True), models.Q(("purpose", ""), _negated=True)),
-                        fields=("purpose",),
-                        name="one_workflow_per_purpose",
-                    )
-                ],
+                'verbose_name': 'workflow template',
+                'verbose_name_plural': 'workflow templates',
+                'ordering': ['name'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('enabled', True), models.Q(('purpose', ''), _negated=True)), fields=('purpose',), name='one_workflow_per_purpose')],
             },
         ),
         migrations.CreateModel(
-            name="WorkflowRule",
+            name='WorkflowRule',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                (
-                    "dialect",
-                    models.CharField(
-                        blank=True, help_text="Empty: any.", max_length=32, verbose_name="dialect"
-                    ),
-                ),
-                (
-                    "operation",
-                    models.CharField(
-                        blank=True,
-                        help_text="Name of the endpoint, as shown on the page of a job. Empty: any.",
-                        max_length=64,
-                        verbose_name="operation",
-                    ),
-                ),
-                (
-                    "style",
-                    models.CharField(
-                        blank=True,
-                        help_text="Prompt style or req_key of the request. Empty: any.",
-                        max_length=100,
-                        verbose_name="style or req_key",
-                    ),
-                ),
-                (
-                    "template",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="rules",
-                        to="models_registry.workflowtemplate",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('dialect', models.CharField(blank=True, help_text='Empty: any.', max_length=32, verbose_name='dialect')),
+                ('operation', models.CharField(blank=True, help_text='Name of the endpoint, as shown on the page of a job. Empty: any.', max_length=64, verbose_name='operation')),
+                ('style', models.CharField(blank=True, help_text='Prompt style or req_key of the request. Empty: any.', max_length=100, verbose_name='style or req_key')),
+                ('template', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='models_registry.workflowtemplate')),
             ],
             options={
-                "verbose_name": "workflow rule",
-                "verbose_name_plural": "workflow rules",
-                "ordering": ["id"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("dialect", "operation", "style"), name="one_workflow_per_rule"
-                    )
-                ],
+                'verbose_name': 'workflow rule',
+                'verbose_name_plural': 'workflow rules',
+                'ordering': ['id'],
+                'constraints': [models.UniqueConstraint(fields=('dialect', 'operation', 'style'), name='one_workflow_per_rule')],
             },
         ),
     ]

@@ -4,34 +4,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("models_registry", "0010_shipped_workflows"),
+        ('models_registry', '0010_shipped_workflows'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="ScanRun",
+            name='ScanRun',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("asked_at", models.DateTimeField(auto_now_add=True, verbose_name="requested")),
-                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
-                ("moved_at", models.DateTimeField(auto_now=True, verbose_name="last progress")),
-                ("finished_at", models.DateTimeField(null=True, verbose_name="finished")),
-                ("files", models.PositiveIntegerField(default=0, verbose_name="files")),
-                ("files_done", models.PositiveIntegerField(default=0, verbose_name="files done")),
-                ("current", models.CharField(blank=True, max_length=500, verbose_name="current file")),
-                ("summary", models.CharField(blank=True, max_length=500, verbose_name="outcome")),
-                ("failed", models.BooleanField(default=False, verbose_name="failed")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('asked_at', models.DateTimeField(auto_now_add=True, verbose_name='requested')),
+                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
+                ('moved_at', models.DateTimeField(auto_now=True, verbose_name='last progress')),
+                ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
+                ('files', models.PositiveIntegerField(default=0, verbose_name='files')),
+                ('files_done', models.PositiveIntegerField(default=0, verbose_name='files done')),
+                ('current', models.CharField(blank=True, max_length=500, verbose_name='current file')),
+                ('summary', models.CharField(blank=True, max_length=500, verbose_name='outcome')),
+                ('failed', models.BooleanField(default=False, verbose_name='failed')),
             ],
             options={
-                "verbose_name": "scan",
-                "verbose_name_plural": "scans",
-                "ordering": ["-id"],
+                'verbose_name': 'scan',
+                'verbose_name_plural': 'scans',
+                'ordering': ['-id'],
             },
         ),
     ]

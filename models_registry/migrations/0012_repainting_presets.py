@@ -4,24 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("models_registry", "0011_scan_runs"),
+        ('models_registry', '0011_scan_runs'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="stylepreset",
-            name="task",
-            field=models.CharField(
-                choices=[
-                    ("img2img", "image to image"),
-                    ("txt2img", "text to image"),
-                    ("inpaint", "inpainting"),
-                    ("outpaint", "outpainting"),
-                ],
-                default="img2img",
-                max_length=8,
-                verbose_name="task",
-            ),
+            model_name='stylepreset',
+            name='task',
+            field=models.CharField(choices=[('img2img', 'image to image'), ('txt2img', 'text to image'), ('inpaint', 'inpainting'), ('outpaint', 'outpainting')], default='img2img', max_length=8, verbose_name='task'),
         ),
     ]

@@ -7,53 +7,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("access", "0002_nsfw_policy"),
+        ('access', '0002_nsfw_policy'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="CallbackSecret",
+            name='CallbackSecret',
             fields=[
-                (
-                    "source",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="callback_secret",
-                        serialize=False,
-                        to="access.businesssource",
-                        verbose_name="business source",
-                    ),
-                ),
-                ("secret", access.encryption.EncryptedTextField(editable=False, verbose_name="secret")),
-                (
-                    "created_at",
-                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="created"),
-                ),
+                ('source', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='callback_secret', serialize=False, to='access.businesssource', verbose_name='business source')),
+                ('secret', access.encryption.EncryptedTextField(editable=False, verbose_name='secret')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
             ],
             options={
-                "verbose_name": "callback secret",
-                "verbose_name_plural": "callback secrets",
+                'verbose_name': 'callback secret',
+                'verbose_name_plural': 'callback secrets',
             },
         ),
         migrations.AddField(
-            model_name="businesssource",
-            name="public_pictures",
-            field=models.BooleanField(
-                default=False,
-                help_text="Image URLs never expire. If off, existing permanent URLs stop working.",
-                verbose_name="public images",
-            ),
+            model_name='businesssource',
+            name='public_pictures',
+            field=models.BooleanField(default=False, help_text='Image URLs never expire. If off, existing permanent URLs stop working.', verbose_name='public images'),
         ),
         migrations.AddField(
-            model_name="businesssource",
-            name="reachable",
-            field=models.JSONField(
-                blank=True,
-                default=list,
-                help_text='Hosts and networks outside the public internet from which images may be fetched and to which callbacks may be sent: ["images.example.lan", ".example.lan", "10.1.0.0/16"].',
-                verbose_name="reachable hosts",
-            ),
+            model_name='businesssource',
+            name='reachable',
+            field=models.JSONField(blank=True, default=list, help_text='Hosts and networks outside the public internet from which images may be fetched and to which callbacks may be sent: ["images.example.lan", ".example.lan", "10.1.0.0/16"].', verbose_name='reachable hosts'),
         ),
     ]

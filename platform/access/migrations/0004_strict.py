@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
             name="strict",
             field=models.BooleanField(
                 default=False,
-                help_text="Refuse what A1111 silently ignores, such as an unknown sampler, style or LoRA, instead of adding a warning to the response.",
+                help_text='Refuse what A1111 silently ignores, such as an unknown sampler, style or LoRA, instead of adding a warning to the response.',
                 verbose_name="strict",
             ),
         ),

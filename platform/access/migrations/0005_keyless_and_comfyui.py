@@ -4,28 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("access", "0004_strict"),
+        ('access', '0004_strict'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="businesssource",
-            name="comfyui_by_pipeline",
-            field=models.BooleanField(
-                default=False,
-                help_text="While no ComfyUI runner is registered, run requests for that backend with the diffusers pipeline instead of refusing them.",
-                verbose_name="pipeline as fallback for ComfyUI",
-            ),
+            model_name='businesssource',
+            name='comfyui_by_pipeline',
+            field=models.BooleanField(default=False, help_text='While no ComfyUI runner is registered, run requests for that backend with the diffusers pipeline instead of refusing them.', verbose_name='pipeline as fallback for ComfyUI'),
         ),
         migrations.AddField(
-            model_name="businesssource",
-            name="keyless_networks",
-            field=models.JSONField(
-                blank=True,
-                default=list,
-                help_text='Callers from these networks need no key in dialects without keys, such as the SMZDM API: ["10.1.0.0/16"]. Empty: no network. Proxies in front of the platform must be listed in TRUSTED_PROXIES.',
-                verbose_name="networks without a key",
-            ),
+            model_name='businesssource',
+            name='keyless_networks',
+            field=models.JSONField(blank=True, default=list, help_text='Callers from these networks need no key in dialects without keys, such as the SMZDM API: ["10.1.0.0/16"]. Empty: no network. Proxies in front of the platform must be listed in TRUSTED_PROXIES.', verbose_name='networks without a key'),
         ),
     ]

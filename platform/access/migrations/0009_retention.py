@@ -5,51 +5,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("access", "0008_limits_and_accounts"),
+        ('access', '0008_limits_and_accounts'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="businesssource",
-            name="keep_inputs_days",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Counted from the end of the last job that used them. Without its inputs, a job cannot be repeated.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(1),
-                    django.core.validators.MaxValueValidator(36500),
-                ],
-                verbose_name="days to keep input images",
-            ),
+            model_name='businesssource',
+            name='keep_inputs_days',
+            field=models.PositiveIntegerField(blank=True, help_text='Counted from the end of the last job that used them. Without its inputs, a job cannot be repeated.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep input images'),
         ),
         migrations.AddField(
-            model_name="businesssource",
-            name="keep_jobs_days",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Then the job is deleted with everything that belongs to it. Its cost stays in the ledger.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(1),
-                    django.core.validators.MaxValueValidator(36500),
-                ],
-                verbose_name="days to keep jobs",
-            ),
+            model_name='businesssource',
+            name='keep_jobs_days',
+            field=models.PositiveIntegerField(blank=True, help_text='Then the job is deleted with everything that belongs to it. Its cost stays in the ledger.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep jobs'),
         ),
         migrations.AddField(
-            model_name="businesssource",
-            name="keep_pictures_days",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Counted from the end of the job. Empty: the platform's default, or forever if there is none.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(1),
-                    django.core.validators.MaxValueValidator(36500),
-                ],
-                verbose_name="days to keep images",
-            ),
+            model_name='businesssource',
+            name='keep_pictures_days',
+            field=models.PositiveIntegerField(blank=True, help_text="Counted from the end of the job. Empty: the platform's default, or forever if there is none.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days to keep images'),
         ),
     ]

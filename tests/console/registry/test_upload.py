@@ -13,7 +13,7 @@ from models_registry.scanning import install_file
 PAGE = "/admin/models_registry/checkpoint/upload/"
 NIGHT = Path(__file__).resolve().parents[3] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
-YUNET = NIGHT.parents[2] / "face_detection" / "yunet_n_640_640.onnx"
+YUNET = NIGHT.parents[1] / "face_detection" / "yunet_n_640_640.onnx"
 
 
 @pytest.fixture

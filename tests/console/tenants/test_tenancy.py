@@ -37,7 +37,7 @@ def foreign(submission, workflow_templates, django_user_model):
     """For each model with an admin page, a row of another tenant or without tenant. All of them contain MARK."""
     source = BusinessSource.objects.create(name=MARK, title=f"{MARK} title")
     key, _secret = AccessKey.issue(source, note=MARK)
-    callback = {"external_id": f"{MARK}-1", "operation": MARK, "received": {"prompt": MARK}}
+    callback = {"external_id": f"{MARK}-1", "operation": MARK, "received": {"parameters": {}, "note": MARK}}
     job = admit(submission(source=source, key=key, prompt=MARK, **callback))
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(
