@@ -33,12 +33,12 @@ class Prompts:
 
     def positive(self, text: str) -> str:
         for style in self._styles:
-            text, _negative = style.applied(text, "")
+            text, _negative = style.apply(text, "")
         return self._without_comments(text)
 
     def negative(self, text: str) -> str:
         for style in self._styles:
-            _positive, text = style.applied("", text)
+            _positive, text = style.apply("", text)
         return self._without_comments(text)
 
     def _without_comments(self, text: str) -> str:

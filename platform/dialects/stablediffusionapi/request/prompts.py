@@ -35,7 +35,7 @@ def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, A
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:
     """Apply the prompt style STABLEDIFFUSIONAPI_ENHANCE_STYLE, if it exists."""
     style = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
-    return style.applied(prompt, negative) if style else (prompt, negative)
+    return style.apply(prompt, negative) if style else (prompt, negative)
 
 
 def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:

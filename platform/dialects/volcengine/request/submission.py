@@ -82,7 +82,7 @@ def build_submission(
     fields = {
         **_models(preset, body),
         **_sampling(preset, body),
-        "prompt": preset.words(prompt),
+        "prompt": preset.compose_prompt(prompt),
         "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
         "seed": _seed(body),
         "face_identity": body.number("id_scale", 0, 0, 1),
@@ -148,9 +148,9 @@ def _task(
     preset: StylePreset, body: Body, source: BusinessSource
 ) -> tuple[dict[str, Any], dict[str, InputImage], list[InputImage]]:
     """Fields of the preset's task, the images that were sent by their role, and the images that the job needs."""
-    if not preset.most_pictures:
+    if not preset.max_images:
         return _txt2img(preset, body), {}, []
-    images = read_images(body, source, preset.most_pictures)
+    images = read_images(body, source, preset.max_images)
     if preset.task == preset.Task.IMG2IMG:
         (image,) = images
         return _img2img(preset, body, image, source), {"picture": image}, [image]

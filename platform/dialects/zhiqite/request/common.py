@@ -82,7 +82,7 @@ def with_styles(prompt: str, negative: str, names: Sequence[str], source: Busine
     for name in names:
         if name not in known:
             raise WireError(_("styles: unknown style %(name)s") % {"name": name})
-        prompt, negative = known[name].applied(prompt, negative)
+        prompt, negative = known[name].apply(prompt, negative)
     return prompt, negative
 
 
