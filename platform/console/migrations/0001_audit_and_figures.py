@@ -19,9 +19,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='at')),
-                ('username', models.CharField(blank=True, max_length=150, verbose_name='user name')),
-                ('address', models.CharField(blank=True, max_length=45, verbose_name='from address')),
-                ('kind', models.CharField(choices=[('look', 'looked at'), ('deed', 'did'), ('sign_in', 'signed in'), ('sign_out', 'signed out'), ('refused', 'sign-in refused')], max_length=8, verbose_name='kind')),
+                ('username', models.CharField(blank=True, max_length=150, verbose_name='username')),
+                ('address', models.CharField(blank=True, max_length=45, verbose_name='IP address')),
+                ('kind', models.CharField(choices=[('look', 'view'), ('deed', 'change'), ('sign_in', 'sign-in'), ('sign_out', 'sign-out'), ('refused', 'failed sign-in')], max_length=8, verbose_name='kind')),
                 ('page', models.CharField(blank=True, max_length=100, verbose_name='page')),
                 ('object_id', models.CharField(blank=True, max_length=64, verbose_name='object')),
                 ('detail', models.CharField(blank=True, max_length=300, verbose_name='detail')),
