@@ -46,7 +46,7 @@ def without_secrets(text: str) -> str:
     return text
 
 
-class Context(logging.Filter):
+class ContextFilter(logging.Filter):
     """Gives every record the job and the request that it belongs to."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -55,12 +55,12 @@ class Context(logging.Filter):
         return True
 
 
-class Line(logging.Formatter):
+class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
 
 
-class Json(JsonFormatter):
+class JsonLineFormatter(JsonFormatter):
     def __init__(self, **options: Any) -> None:
         fields = ["levelname", "name", "message", "processName", "job_id", "request_id"]
         names = {"levelname": "level", "name": "logger", "processName": "process"}
@@ -79,10 +79,10 @@ def configuration(log_format: str = "line", level: str = "INFO") -> dict[str, An
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"context": {"()": "gpu_runner.logs.Context"}},
+        "filters": {"context": {"()": "gpu_runner.logs.ContextFilter"}},
         "formatters": {
-            "line": {"()": "gpu_runner.logs.Line", "format": LINE},
-            "json": {"()": "gpu_runner.logs.Json"},
+            "line": {"()": "gpu_runner.logs.LineFormatter", "format": LINE},
+            "json": {"()": "gpu_runner.logs.JsonLineFormatter"},
         },
         "handlers": {
             "console": {

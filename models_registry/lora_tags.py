@@ -7,20 +7,20 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.protocol.generation_request import MOST_RANKS
-from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag
+from gpu_runner.protocol.generation_request import MAX_LORA_RANK
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
 
 def lora_use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
-    """A LoraUse, whose weights are not checked yet. Raises BadTag or ModelNotFound."""
+    """A LoraUse, whose weights are not checked yet. Raises InvalidTag or ModelNotFound."""
     if not tag.is_lora:
-        raise BadTag(_("there are no models of this kind here"))
+        raise InvalidTag(_("there are no models of this kind here"))
     if tag.rank is not None and tag.rank < 1:
-        raise BadTag(_("it has no ranks below 1"))
+        raise InvalidTag(_("it has no ranks below 1"))
     if not tag.name:
-        raise BadTag(_("it has no name"))
+        raise InvalidTag(_("it has no name"))
     file = resolve(Kind.LORA, tag.name, source)
-    rank = None if tag.rank is None else min(tag.rank, MOST_RANKS)
+    rank = None if tag.rank is None else min(tag.rank, MAX_LORA_RANK)
     return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder, "rank": rank}

@@ -27,11 +27,11 @@ class ComfyDoor(RunnerApp):
         ]
 
     async def inventory(self, request: Request) -> Response:
-        answer = self.backend.watch.stock.as_inventory()
+        answer = self.backend.poller.inventory.as_inventory()
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def check(self, request: Request) -> Response:
         workflow = await read(request, Workflow)
-        problems = tuple(server_check.problems(workflow, self.backend.watch.stock.nodes))[:MOST_PROBLEMS]
+        problems = tuple(server_check.problems(workflow, self.backend.poller.inventory.nodes))[:MOST_PROBLEMS]
         answer = WorkflowProblems(problems=problems)
         return Response(answer.model_dump_json(), media_type="application/json")

@@ -24,7 +24,7 @@ class ComfyBackend:
     def __init__(self, url: str, token: str, *, patience_s: float = 60.0) -> None:
         self.url = url
         self.client = ComfyClient(url)
-        self.watch = InventoryPoller(self.client)
+        self.poller = InventoryPoller(self.client)
         # The same after a restart, so that prompts which a killed adapter left behind are known for ours.
         self.name = f"atelier-{hashlib.sha256(f'{token} {url}'.encode()).hexdigest()[:16]}"
         self._patience_s = patience_s
@@ -34,12 +34,12 @@ class ComfyBackend:
         self._steps_total = 0
 
     def start(self) -> None:
-        self.watch.look()
+        self.poller.refresh()
         self.remove_what_was_left()
-        self.watch.start()
+        self.poller.start()
 
     def stop(self) -> None:
-        self.watch.stop()
+        self.poller.stop()
         with self._lock:
             drawings = list(self._drawings.values())
         for drawing in drawings:
@@ -72,7 +72,7 @@ class ComfyBackend:
             on_event(event)
 
         drawing = ComfyJob(
-            self.client, self.url, self.name, order, lambda: self.watch.stock, pass_on, self._patience_s
+            self.client, self.url, self.name, order, lambda: self.poller.inventory, pass_on, self._patience_s
         )
         with self._lock:
             older, self._drawings[order.job_id] = self._drawings.get(order.job_id), drawing
@@ -101,7 +101,7 @@ class ComfyBackend:
         return True
 
     def report(self) -> Report:
-        stock = self.watch.stock
+        stock = self.poller.inventory
         return Report(
             backend="comfyui",
             device=stock.device,
@@ -109,8 +109,8 @@ class ComfyBackend:
             loaded=(self._loaded,) if self._loaded else (),
             memory_bytes=stock.memory_bytes,
             steps_total=self._steps_total,
-            problem=self.watch.problem,
-            inventory=self.watch.digest,
+            problem=self.poller.problem,
+            inventory=self.poller.digest,
         )
 
     def _forget(self, drawing: ComfyJob) -> None:

@@ -10,7 +10,7 @@ from gpu_runner.protocol import GenerationRequest, ModelFile, RunRequest, Workfl
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
-from gpu_runner.protocol.workflows.capabilities import inexpressible, takes_upscaler_file
+from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Filling, Graph, LoraNode, fill
 
 
@@ -32,7 +32,7 @@ def check(order: RunRequest, stock: ServerInventory) -> Workflow:
     workflow = order.workflow
     if workflow is None:
         raise InvalidRequest("a ComfyUI runner draws by a workflow, and the order has none")
-    for refused in inexpressible(order.request, workflow):
+    for refused in unsupported_fields(order.request, workflow):
         raise InvalidRequest(f"{refused.field}: {refused.why}")
     for problem in server_check.problems(workflow, stock.nodes):
         raise MissingModel(f"the workflow {workflow.name} does not fit this ComfyUI: {problem}")

@@ -72,7 +72,7 @@ class InventoryPoller:
     def __init__(self, client: ComfyClient) -> None:
         self._client = client
         self._stop = threading.Event()
-        self.stock = ServerInventory()
+        self.inventory = ServerInventory()
         self.digest = ""
         self.problem = NO_ANSWER
 
@@ -82,18 +82,18 @@ class InventoryPoller:
     def stop(self) -> None:
         self._stop.set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         try:
             stock = _seen(self._client)
         except (ServerTimeout, Rejected) as error:
             self.problem = f"{NO_ANSWER}: {error}"[:300]
             return
         answer = stock.as_inventory().model_dump_json()
-        self.stock, self.digest, self.problem = stock, hashlib.sha256(answer.encode()).hexdigest(), ""
+        self.inventory, self.digest, self.problem = stock, hashlib.sha256(answer.encode()).hexdigest(), ""
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.look()
+            self.refresh()
             self._stop.wait(EVERY_S if not self.problem else EVERY_S / 5)
 
 

@@ -21,10 +21,10 @@ MASKED = 127
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class PreparedUnit:
     """One unit for one size of picture."""
 
-    asked: ControlUnit
+    request: ControlUnit
     module: Module
     model: LoadedControlNet | None
     map: Pixels
@@ -52,20 +52,20 @@ class Unit:
         return Image.fromarray(np.ascontiguousarray(visible.astype(np.uint8)))
 
 
-Units = tuple[tuple[Unit, ...], ...]  # for all pictures, or for each
+UnitsPerImage = tuple[tuple[PreparedUnit, ...], ...]  # for all pictures, or for each
 
 
 @dataclass(frozen=True)
-class Controls:
+class PreparedControls:
     """The units of each pass. Pictures with init images of their own have units of their own."""
 
-    first: Units = ((),)
-    second: Units = ((),)  # of the high-resolution fix
+    first: UnitsPerImage = ((),)
+    second: UnitsPerImage = ((),)  # of the high-resolution fix
 
     def maps(self) -> list[Image.Image]:
         """In the order in which clients expect them: a unit's larger map before its smaller one."""
         found: list[Image.Image] = []
         for place, unit in enumerate(self.first[0]):
-            if unit.asked.return_map:
+            if unit.request.return_map:
                 found += [larger.shown for larger in self.second[0][place : place + 1]] + [unit.shown]
         return found

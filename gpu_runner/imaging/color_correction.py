@@ -12,7 +12,7 @@ LINEAR_BELOW = (6 / 29) ** 3  # CIE 1976: where the cube root gives way to a lin
 LUMINOSITY = np.array([0.3, 0.59, 0.11])  # W3C Compositing and Blending, non-separable blend modes
 
 
-def corrected(drawn: Image.Image, model: Image.Image) -> Image.Image:
+def match_colors(drawn: Image.Image, model: Image.Image) -> Image.Image:
     """Each channel of CIELAB gets the histogram of the model's."""
     own, wanted = to_lab(drawn), to_lab(model)
     channels = [matched(own[..., index], wanted[..., index]) for index in range(3)]

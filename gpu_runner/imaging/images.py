@@ -29,10 +29,10 @@ class InvalidImage(ValueError):
 
 def read(data: bytes, background: str = "white") -> Image.Image:
     """The first frame, upright, in RGB, with the background behind what is transparent."""
-    return flatten(open_picture(data), background)
+    return flatten(open_image(data), background)
 
 
-def open_picture(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
     """The first frame, upright, in RGBA where any of it is transparent, else in RGB or grey."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
@@ -80,25 +80,25 @@ def _fill(picture: Image.Image, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.pad(pixels, bars[: pixels.ndim], mode="edge"))
 
 
-def without_texture(picture: Image.Image) -> Image.Image:
+def remove_texture(picture: Image.Image) -> Image.Image:
     """Its colours and large forms alone."""
     return picture.filter(ImageFilter.GaussianBlur(max(picture.size) * TEXTURE_SHARE))
 
 
-def covering(size: Size, width: int, height: int) -> Size:
+def cover_size(size: Size, width: int, height: int) -> Size:
     """The least size of the same shape that hides a frame."""
     if size[0] * height < size[1] * width:
         return width, max(height, width * size[1] // size[0])
     return max(width, height * size[0] // size[1]), height
 
 
-def centre(picture: Image.Image, width: int, height: int) -> Image.Image:
+def center_crop(picture: Image.Image, width: int, height: int) -> Image.Image:
     """Cuts the middle out."""
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return picture.crop((left, top, left + width, top + height))
 
 
-def within(picture: Image.Image, pixels: int) -> Image.Image:
+def limit_pixels(picture: Image.Image, pixels: int) -> Image.Image:
     """Shrunk, if it must be, to an area."""
     share = (pixels / (picture.width * picture.height)) ** 0.5
     if share >= 1:

@@ -19,15 +19,15 @@ FILL_RADII = (256, 64, 16, 4, 2, 0)  # from far to near
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def prepared(picture: Image.Image, inpaint: Inpaint) -> Image.Image:
+def prepare(picture: Image.Image, inpaint: Inpaint) -> Image.Image:
     """What a client's mask says, inverted and softened as it asked for."""
-    mask = said_by(picture, rounded=inpaint.rounded)
+    mask = from_image(picture, rounded=inpaint.rounded)
     if inpaint.invert:
         mask = ImageOps.invert(mask)
-    return blurred(mask, inpaint.blur_x, inpaint.blur_y)
+    return blur(mask, inpaint.blur_x, inpaint.blur_y)
 
 
-def said_by(picture: Image.Image, *, rounded: bool) -> Image.Image:
+def from_image(picture: Image.Image, *, rounded: bool) -> Image.Image:
     """The alpha channel where there is one that says anything, else the luminance."""
     if picture.mode != "RGBA" or picture.getchannel("A").getextrema() == (255, 255):
         return picture.convert("L")
@@ -35,7 +35,7 @@ def said_by(picture: Image.Image, *, rounded: bool) -> Image.Image:
     return alpha.point([255 * (level > HALF_ALPHA) for level in range(256)]) if rounded else alpha
 
 
-def blurred(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
+def blur(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
     if sigma_x == sigma_y == 0:
         return mask
     levels = np.asarray(mask, dtype=np.float64)
@@ -57,7 +57,7 @@ def _blurred_along(levels: np.ndarray, sigma: float, axis: int) -> np.ndarray:
     return np.moveaxis(full[..., 2 * reach : 2 * reach + levels.shape[axis]], -1, axis)
 
 
-def region(mask: Image.Image, padding: int, width: int, height: int) -> Box | None:
+def crop_box(mask: Image.Image, padding: int, width: int, height: int) -> Box | None:
     """The box around what the mask shows, padded, and grown to the shape of a frame; None for a black mask."""
     box = mask.getbbox()
     if box is None:
@@ -79,12 +79,12 @@ def _grown(low: int, high: int, length: float, limit: int) -> tuple[int, int]:
     return max(low, 0), min(high - min(low, 0), limit)
 
 
-def opened(mask: Image.Image) -> Image.Image:
+def double_opacity(mask: Image.Image) -> Image.Image:
     """Twice as strong: what is half masked is all new in the end, and no seam shows."""
     return mask.point([min(2 * level, 255) for level in range(256)])
 
 
-def filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
+def fill_masked(picture: Image.Image, mask: Image.Image) -> Image.Image:
     """Under the mask, the colours around it: blurs of what is kept, each nearer one over the farther."""
     kept = Image.new("RGBa", picture.size)
     kept.paste(picture.convert("RGBa"), mask=ImageOps.invert(mask))
@@ -94,7 +94,7 @@ def filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
     return result.convert("RGB")
 
 
-def on_grid(mask: Image.Image, width: int, height: int, *, rounded: bool) -> Tensor:
+def to_latent_grid(mask: Image.Image, width: int, height: int, *, rounded: bool) -> Tensor:
     """(1, height, width) from 0, kept, to 1, drawn anew."""
     import torch
 

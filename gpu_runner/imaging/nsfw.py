@@ -30,13 +30,13 @@ class NsfwDetected(Exception):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    unfit: bool
+class NsfwVerdict:
+    detected: bool
     score: float  # from 0, harmless, to 1
 
 
 @dataclass(frozen=True)
-class Check:
+class NsfwCheck:
     """What a job's pictures go through before they leave."""
 
     detector: OnnxModel
@@ -44,15 +44,15 @@ class Check:
     threshold: float
 
     @classmethod
-    def of(cls, detector: OnnxModel, policy: NsfwPolicy, threshold: float | None) -> Check:
+    def of(cls, detector: OnnxModel, policy: NsfwPolicy, threshold: float | None) -> NsfwCheck:
         own = THRESHOLDS[detector.detail["model"]]
         return cls(detector, policy, own if threshold is None else threshold)
 
-    def pass_on(self, picture: Image.Image) -> tuple[Image.Image, Verdict]:
+    def apply(self, picture: Image.Image) -> tuple[Image.Image, NsfwVerdict]:
         """The picture as it may be shown. Raises Unfit where it may not be shown at all."""
         found = score(self.detector, picture)
-        verdict = Verdict(found >= self.threshold, found)
-        return (treat(picture, self.policy) if verdict.unfit else picture), verdict
+        verdict = NsfwVerdict(found >= self.threshold, found)
+        return (treat(picture, self.policy) if verdict.detected else picture), verdict
 
 
 def treat(picture: Image.Image, policy: NsfwPolicy) -> Image.Image:

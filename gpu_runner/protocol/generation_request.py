@@ -15,8 +15,8 @@ from . import upscaler_catalog
 from .preprocessor_catalog import weights_of
 
 MAX_SEED = 2**32 - 1
-MOST_LORAS = 32  # of one pass
-MOST_RANKS = 4096  # of a LoRA; no file has as many
+MAX_LORAS = 32  # of one pass
+MAX_LORA_RANK = 4096  # of a LoRA; no file has as many
 LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
@@ -60,7 +60,7 @@ class LoraUse(StrictModel):
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
-    rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
+    rank: int | None = Field(default=None, ge=1, le=MAX_LORA_RANK)  # so many ranks of it act; None: all
 
 
 class Inpaint(StrictModel):
@@ -93,7 +93,7 @@ class Hires(StrictModel):
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
-    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MOST_LORAS)  # None: the first pass's
+    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MAX_LORAS)  # None: the first pass's
 
 
 class Upscale(StrictModel):
@@ -231,7 +231,7 @@ class GenerationRequest(StrictModel):
     # Models, by the registry's names.
     checkpoint: str = ""  # empty asks for the default checkpoint
     vae: Name = ""  # empty: the checkpoint's own
-    loras: tuple[LoraUse, ...] = Field(default=(), max_length=MOST_LORAS)
+    loras: tuple[LoraUse, ...] = Field(default=(), max_length=MAX_LORAS)
     embeddings: tuple[Name, ...] = Field(default=(), max_length=64)  # those whose names the prompts may say
     refiner: Refiner | None = None
     clip_skip: int = Field(default=1, ge=1, le=12)
@@ -334,7 +334,7 @@ class GenerationRequest(StrictModel):
         return self
 
     @property
-    def walks(self) -> bool:
+    def denoises(self) -> bool:
         """Whether a UNet is asked for it, step by step; otherwise each picture is one step."""
         return self.task in ("txt2img", "img2img", "change_background")
 

@@ -68,7 +68,7 @@ class RunRequest(StrictModel):
         return self.files[ModelName(kind, name).key]
 
 
-class CancelOrder(StrictModel):
+class CancelRequest(StrictModel):
     """Body of ``POST /jobs/{id}/cancel``; acts between two steps."""
 
     # discard: the job fails with code "cancelled".

@@ -12,7 +12,7 @@ DEFAULT_RESOLUTION = 512
 
 
 @dataclass(frozen=True)
-class Settings:
+class ModuleSettings:
     """The module's sliders, each within its range."""
 
     resolution: int
@@ -58,12 +58,12 @@ class Module:
     def all_sliders(self) -> tuple[Slider, ...]:
         return (*([self.resolution] if self.resolution else []), *self.sliders)
 
-    def settings(self, resolution: int | None, a: float | None, b: float | None) -> Settings:
+    def settings(self, resolution: int | None, a: float | None, b: float | None) -> ModuleSettings:
         """Sliders at their defaults where nothing usable is said."""
         wanted = (self.resolution or RESOLUTION).read(resolution)
         values = [slider.read(value) for slider, value in zip(self.sliders, (a, b), strict=False)]
         first, second, *_ = [*values, 0.0, 0.0]
-        return Settings(int(wanted), first, second)
+        return ModuleSettings(int(wanted), first, second)
 
 
 NEEDS_LIBRARY = "it needs a network that no maintained library without torchvision offers"

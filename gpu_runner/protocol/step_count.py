@@ -40,15 +40,15 @@ class PassCount(NamedTuple):
     pixels: int
 
 
-def counted(request: GenerationRequest) -> list[PassCount]:
+def count_evaluations(request: GenerationRequest) -> list[PassCount]:
     """Where no UNet is asked, a picture is its step."""
-    if not request.walks:
+    if not request.denoises:
         return [PassCount(1, request.width * request.height)]
-    passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
+    passes = [request, *([hires_request(request, request.hires)] if request.hires else [])]
     return [PassCount(_planned(walked), walked.width * walked.height) for walked in passes]
 
 
-def second_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
+def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
     """The second pass as a request of its own: an img2img in the first one's words, but for what it changes."""
     changes = {
         "task": "img2img",

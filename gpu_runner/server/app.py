@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
-    CancelOrder,
+    CancelRequest,
     Done,
     Event,
     Failed,
@@ -85,7 +85,7 @@ class RunnerApp:
         return StreamingResponse(_stream(run, events), media_type=NDJSON)
 
     async def cancel(self, request: Request) -> Response:
-        order = await read(request, CancelOrder)
+        order = await read(request, CancelRequest)
         if not self.engine.cancel(request.path_params["job_id"], order.mode):
             raise HTTPException(404, "the runner does not hold this job")
         return JSONResponse({"status": "ok"})

@@ -45,7 +45,7 @@ def keeping(canvas: Canvas, inpaint: Inpaint, latent: Tensor, noise: NoiseStream
     """With what the request wants under the mask at the start."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
-    mask = masks.on_grid(canvas.mask, width, height, rounded=inpaint.rounded).to(latent.device)
+    mask = masks.to_latent_grid(canvas.mask, width, height, rounded=inpaint.rounded).to(latent.device)
     if inpaint.content == "noise":
         latent = latent * (1 - mask) + noise.draw() * mask
     elif inpaint.content == "nothing":
@@ -63,7 +63,7 @@ def conditioning(
     """(5, h, w): the mask, and the latent of the picture without what is masked. Without a mask, all of it is."""
     mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
     if canvas is not None and canvas.mask is not None and inpaint is not None:
-        mask = masks.on_grid(canvas.mask, width, height, rounded=inpaint.rounded)
+        mask = masks.to_latent_grid(canvas.mask, width, height, rounded=inpaint.rounded)
         picture = canvas.pixels * (1 - mask * inpaint.conditioning_weight)
     latent = yield EncodeImage(model, picture)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]

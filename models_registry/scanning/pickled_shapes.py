@@ -11,7 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
 from gpu_runner.protocol.model_detection.safetensors_models import Metadata, Shape, Shapes
 
 from .pickle_safety import STAND_IN_TABLES, object_pickle
@@ -51,7 +51,7 @@ class _Unpickler(pickle.Unpickler):
             def __setstate__(self, state: Any) -> None:
                 pass
 
-        class Kept(Table):
+        class Kept(PickledObject):
             pass
 
         def tensor(_storage: Any, _offset: Any, size: Any, *_rest: Any) -> _Sized:

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.uint8]  # (height, width)
 Numbers = NDArray[Any]
 
 
-Preprocessor = Callable[[Pixels, Settings], Pixels]
+Preprocessor = Callable[[Pixels, ModuleSettings], Pixels]
 
 
 def at_resolution(pixels: Pixels, resolution: int) -> Pixels:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import cv2
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 from .arrays import Pixels, as_bytes, blurred
 
 GRID_CELL = 64
 
 
-def gaussian(pixels: Pixels, settings: Settings) -> Pixels:
+def gaussian(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return as_bytes(blurred(pixels, settings.a).round())
 
 
-def resample(pixels: Pixels, settings: Settings) -> Pixels:
+def resample(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     """``a`` is how many times smaller it becomes; the ControlNet sees it enlarged again."""
     height, width = pixels.shape[:2]
     if settings.a < 1.1:
@@ -24,7 +24,7 @@ def resample(pixels: Pixels, settings: Settings) -> Pixels:
     return as_bytes(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def colour_grid(pixels: Pixels, settings: Settings) -> Pixels:
+def colour_grid(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     """One colour for every cell of 64 pixels, as the T2I-Adapter for colours was trained."""
     height, width = pixels.shape[:2]
     cells = max(1, width // GRID_CELL), max(1, height // GRID_CELL)

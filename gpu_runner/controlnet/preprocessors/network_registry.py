@@ -10,7 +10,7 @@ from torch import nn
 
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
 
 from . import depth_anything, hed, lineart
 from .arrays import Pixels
@@ -45,5 +45,5 @@ def load(module: str, file: TensorFile, name: str) -> nn.Module:
 
 
 @torch.inference_mode()
-def detect(module: Module, network: nn.Module, pixels: Pixels, settings: Settings) -> Pixels:
+def detect(module: Module, network: nn.Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return NETWORKS[module.name].draw(network, sized(module, pixels, settings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
 
 from . import blur, edges, shuffle, tone
 from .arrays import Pixels, Preprocessor, at_resolution
@@ -30,10 +30,10 @@ DRAW: dict[str, Preprocessor] = {
 }
 
 
-def detect(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
+def detect(module: Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return DRAW[module.name](sized(module, pixels, settings), settings)
 
 
-def sized(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
+def sized(module: Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
     """Modules without the slider see the picture as it is."""
     return at_resolution(pixels, settings.resolution) if module.resolution else pixels

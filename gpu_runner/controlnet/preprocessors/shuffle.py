@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 from .arrays import Pixels, as_bytes
 
@@ -14,7 +14,7 @@ WAVE = 256  # pixels between two independent values of the field
 SEED = 12345
 
 
-def shuffle(pixels: Pixels, settings: Settings) -> Pixels:
+def shuffle(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     height, width = pixels.shape[:2]
     random = np.random.default_rng(SEED)
     x = _field(random, height, width) * (width - 1)

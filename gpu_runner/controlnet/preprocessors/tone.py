@@ -5,28 +5,28 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 from .arrays import Numbers, Pixels, three
 
 
-def unchanged(pixels: Pixels, settings: Settings) -> Pixels:
+def unchanged(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return pixels
 
 
-def invert(pixels: Pixels, settings: Settings) -> Pixels:
+def invert(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return 255 - pixels
 
 
-def threshold(pixels: Pixels, settings: Settings) -> Pixels:
+def threshold(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return three((pixels.min(axis=2) > settings.a) * np.uint8(255))
 
 
-def luminance(pixels: Pixels, settings: Settings) -> Pixels:
+def luminance(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return three(_gamma(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[:, :, 0], settings.a))
 
 
-def intensity(pixels: Pixels, settings: Settings) -> Pixels:
+def intensity(pixels: Pixels, settings: ModuleSettings) -> Pixels:
     return three(_gamma(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[:, :, 2], settings.a))
 
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 TABLES = ("state_dict", "params_ema", "params")  # the first found; averaged weights before the last ones
 
 
-class Table:
+class PickledObject:
     """Stands for the classes of other libraries that released files name. It only keeps what they kept."""
 
     def __setstate__(self, state: Any) -> None:
@@ -34,6 +34,6 @@ def named_texts(content: Mapping[Any, Any]) -> dict[str, str]:
 
 def _parameters(table: Any) -> Mapping[Any, Any]:
     """A textual inversion's, whose oldest files kept them in a module."""
-    if isinstance(table, Table):
+    if isinstance(table, PickledObject):
         table = table.kept.get("_parameters")
     return table if isinstance(table, dict) else {}

@@ -13,7 +13,7 @@ from .extra_networks import extra_networks
 from .schedule import Schedule, prompt_schedule, text_at
 
 Weighted = tuple[tuple[str, float], ...]
-Said = tuple[Weighted, str]  # at one call; the negative prompt last
+PromptTexts = tuple[Weighted, str]  # at one call; the negative prompt last
 AND = re.compile(r"\bAND\b")
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?|\d*\.\d+))\s*")
 HEAVIEST = 1000.0
@@ -21,7 +21,7 @@ MOST_PARTS = 16  # each is a row of every call
 MOST_CHARACTERS = 100_000  # over all texts of a pass: all are encoded before it begins
 
 
-class TooManyWords(ValueError):
+class PromptTooLong(ValueError):
     """The message is fit for the client's eyes."""
 
 
@@ -37,13 +37,13 @@ class PromptComposition:
         """``calls`` and ``first_pass`` as prompt_schedule has them. AND and tags mean nothing in a negative prompt."""
         parts = composition(extra_networks(prompt)[0])
         if len(parts) > MOST_PARTS:
-            raise TooManyWords(f"the prompt has {len(parts)} parts divided by AND; {MOST_PARTS} is the most")
+            raise PromptTooLong(f"the prompt has {len(parts)} parts divided by AND; {MOST_PARTS} is the most")
         positives = tuple(
             (prompt_schedule(text, calls, first_pass=first_pass), weight) for text, weight in parts
         )
         words = cls(positives, prompt_schedule(negative, calls, first_pass=first_pass))
         if sum(map(len, words.texts)) > MOST_CHARACTERS:
-            raise TooManyWords("the prompt is too long to change so often")
+            raise PromptTooLong("the prompt is too long to change so often")
         return words
 
     @classmethod
@@ -58,7 +58,7 @@ class PromptComposition:
         schedules = [*(schedule for schedule, _weight in self.positives), self.negative]
         return tuple(dict.fromkeys(entry.text for schedule in schedules for entry in schedule))
 
-    def at(self, call: int) -> Said:
+    def at(self, call: int) -> PromptTexts:
         positives = tuple((text_at(schedule, call), weight) for schedule, weight in self.positives)
         return positives, text_at(self.negative, call)
 

@@ -21,7 +21,7 @@ _LEXER = Lark(
 )
 
 
-class BadTag(ValueError):
+class InvalidTag(ValueError):
     """A tag whose arguments say nothing."""
 
 
@@ -67,7 +67,7 @@ class Tag:
         except ValueError:
             value = float("nan")
         if not isfinite(value):
-            raise BadTag(f"{word!r} is no number")
+            raise InvalidTag(f"{word!r} is no number")
         return value
 
 

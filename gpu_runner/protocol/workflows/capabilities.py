@@ -53,12 +53,12 @@ INPAINT_FIELDS = frozenset(
 CONTENTS = ("original", "fill")
 
 
-class Inexpressible(NamedTuple):
+class UnsupportedField(NamedTuple):
     field: str
     why: str
 
 
-def inexpressible(request: GenerationRequest, workflow: Workflow) -> Iterator[Inexpressible]:
+def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     """A field that stands at its default asks for nothing."""
     slots = workflow.slots.keys()
     for name in _asked(request):
@@ -74,7 +74,7 @@ def inexpressible(request: GenerationRequest, workflow: Workflow) -> Iterator[In
             case "hires" if request.hires:
                 yield from _hires(request.hires, workflow)
             case _:
-                yield Inexpressible(name, f"the workflow {workflow.name} has no place for it")
+                yield UnsupportedField(name, f"the workflow {workflow.name} has no place for it")
     yield from _names(request, workflow)
     yield from _words(request)
     if request.controls and CONTROLS in slots:
@@ -88,36 +88,36 @@ def _asked(part: BaseModel) -> Iterator[str]:
             yield name
 
 
-def _inpaint(inpaint: Inpaint) -> Iterator[Inexpressible]:
+def _inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:
     for name in _asked(inpaint):
         if name not in INPAINT_FIELDS:
-            yield Inexpressible(f"inpaint.{name}", "ComfyUI workflows have no place for it")
+            yield UnsupportedField(f"inpaint.{name}", "ComfyUI workflows have no place for it")
     if inpaint.content not in CONTENTS:
-        yield Inexpressible("inpaint.content", f"only {' and '.join(CONTENTS)} can be sent to ComfyUI")
+        yield UnsupportedField("inpaint.content", f"only {' and '.join(CONTENTS)} can be sent to ComfyUI")
 
 
-def _change_background(request: GenerationRequest) -> Iterator[Inexpressible]:
+def _change_background(request: GenerationRequest) -> Iterator[UnsupportedField]:
     part = request.change_background
     assert part is not None
     if part.mask is None and part.cut_out_by == "matting":
-        yield Inexpressible("change_background.mask", "a ComfyUI runner has no matting model of ours")
+        yield UnsupportedField("change_background.mask", "a ComfyUI runner has no matting model of ours")
     if part.content not in CONTENTS:
-        yield Inexpressible(
+        yield UnsupportedField(
             "change_background.content", f"only {' and '.join(CONTENTS)} can be sent to ComfyUI"
         )
 
 
-def _hires(hires: Hires, workflow: Workflow) -> Iterator[Inexpressible]:
+def _hires(hires: Hires, workflow: Workflow) -> Iterator[UnsupportedField]:
     slots = workflow.slots.keys()
     for name in ("width", "height", "upscaler", *_asked(hires)):
         field = f"hires.{name}"
         if name != "scale" and field not in slots:
-            yield Inexpressible(field, f"the workflow {workflow.name} has no place for it")
+            yield UnsupportedField(field, f"the workflow {workflow.name} has no place for it")
     wants_file = bool(upscaler_catalog.file_of(hires.upscaler))
     if takes_upscaler_file(workflow) != wants_file or not (
         wants_file or hires.upscaler in node_names.LATENT_METHODS
     ):
-        yield Inexpressible(
+        yield UnsupportedField(
             "hires.upscaler", f"the workflow {workflow.name} cannot enlarge with {hires.upscaler}"
         )
 
@@ -126,19 +126,19 @@ def takes_upscaler_file(workflow: Workflow) -> bool:
     return any(place.input == "model_name" for place in workflow.places("hires.upscaler"))
 
 
-def _names(request: GenerationRequest, workflow: Workflow) -> Iterator[Inexpressible]:
+def _names(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     passes: list[tuple[str, GenerationRequest | Hires]] = [("", request)]
     if request.hires:
         passes.append(("hires.", request.hires))
     for prefix, walked in passes:
         sampler, scheduler = walked.sampler or request.sampler, walked.scheduler or request.scheduler
         if prefix + "sampler" in workflow.slots and sampler not in node_names.SAMPLERS:
-            yield Inexpressible(prefix + "sampler", f"ComfyUI has no sampler that is {sampler}")
+            yield UnsupportedField(prefix + "sampler", f"ComfyUI has no sampler that is {sampler}")
         elif prefix + "scheduler" in workflow.slots and node_names.scheduler(sampler, scheduler) is None:
-            yield Inexpressible(prefix + "scheduler", f"ComfyUI has no scheduler that is {scheduler}")
+            yield UnsupportedField(prefix + "scheduler", f"ComfyUI has no scheduler that is {scheduler}")
 
 
-def _words(request: GenerationRequest) -> Iterator[Inexpressible]:
+def _words(request: GenerationRequest) -> Iterator[UnsupportedField]:
     for field, text, read in (
         ("prompt", request.prompt, prompt_translation.positive),
         ("negative_prompt", request.negative_prompt, prompt_translation.negative),
@@ -146,14 +146,14 @@ def _words(request: GenerationRequest) -> Iterator[Inexpressible]:
         try:
             read(text, request.num_inference_steps)
         except prompt_translation.NotInItsWords as error:
-            yield Inexpressible(field, f"ComfyUI's prompts have no {error}")
+            yield UnsupportedField(field, f"ComfyUI's prompts have no {error}")
 
 
-def _unit(unit: ControlUnit) -> Iterator[Inexpressible]:
+def _unit(unit: ControlUnit) -> Iterator[UnsupportedField]:
     for name in _asked(unit):
         if name not in UNIT_FIELDS:
-            yield Inexpressible(f"controls.{name}", "ComfyUI's ControlNet nodes have no place for it")
+            yield UnsupportedField(f"controls.{name}", "ComfyUI's ControlNet nodes have no place for it")
     if not unit.model:
-        yield Inexpressible("controls.model", "ComfyUI needs a ControlNet for every unit")
+        yield UnsupportedField("controls.model", "ComfyUI needs a ControlNet for every unit")
     if unit.module not in node_names.DRAWN_MODULES and unit.module not in node_names.MODULE_NODES:
-        yield Inexpressible("controls.module", f"no ComfyUI node is known for {unit.module}")
+        yield UnsupportedField("controls.module", f"no ComfyUI node is known for {unit.module}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .slots import CONTROLS, LORAS, VAE
-from .template import Place, Workflow, is_link
+from .template import SlotTarget, Workflow, is_link
 
 Graph = dict[str, dict[str, Any]]
 Link = list[Any]
@@ -59,7 +59,7 @@ class _Builder:
         for place in self.workflow.places(slot):
             self.graph[place.node]["inputs"][place.input] = value
 
-    def relink(self, old: Place, new: Link, *, but: set[str]) -> None:
+    def relink(self, old: SlotTarget, new: Link, *, but: set[str]) -> None:
         """Whoever was linked to an output is linked to another, except the nodes in between."""
         for key, node in self.graph.items():
             for name, value in node["inputs"].items():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from .template import FILENAME_PREFIX, Place, Workflow, links
+from .template import FILENAME_PREFIX, SlotTarget, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
 
@@ -75,7 +75,7 @@ def _wrong_places(workflow: Workflow, slot: str) -> Iterator[str]:
     wants_output = slot in (LORAS, VAE)
     for text in workflow.slots[slot]:
         try:
-            place = Place.read(text)
+            place = SlotTarget.read(text)
         except ValueError as error:
             yield f"slot {slot}: {error}"
             continue

@@ -14,7 +14,7 @@ FILENAME_PREFIX = "filename_prefix"
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Place(NamedTuple):
+class SlotTarget(NamedTuple):
     """``NODE.INPUT``, where a value goes, or ``NODE:OUTPUT``, what other nodes are linked to."""
 
     node: str
@@ -22,7 +22,7 @@ class Place(NamedTuple):
     output: int = -1
 
     @classmethod
-    def read(cls, text: str) -> Place:
+    def read(cls, text: str) -> SlotTarget:
         node, dot, name = text.rpartition(".")
         if dot and node and name:
             return cls(node, input=name)
@@ -55,8 +55,8 @@ class Workflow(StrictModel):
             return slots
         return {name: [places] if isinstance(places, str) else places for name, places in slots.items()}
 
-    def places(self, slot: str) -> list[Place]:
-        return [Place.read(text) for text in self.slots.get(slot, ())]
+    def places(self, slot: str) -> list[SlotTarget]:
+        return [SlotTarget.read(text) for text in self.slots.get(slot, ())]
 
     @property
     def output_node(self) -> str:

@@ -153,7 +153,7 @@ def test_a_model_that_this_comfyui_lacks(draw, order):
 def test_a_workflow_with_a_node_that_this_comfyui_lacks(backend, draw, order, double):
     known = double.object_info
     double.object_info = lambda: {name: info for name, info in known().items() if name != "CLIPSetLastLayer"}
-    backend.watch.look()
+    backend.poller.refresh()
     failed = failure(draw(order()))
     assert failed.code == "model_unavailable"
     assert "CLIPSetLastLayer" in failed.message

@@ -21,19 +21,19 @@ pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is
 def real() -> Iterator[ComfyBackend]:
     backend = ComfyBackend(URL, "a token")
     backend.start()
-    assert not backend.watch.problem
+    assert not backend.poller.problem
     yield backend
     backend.stop()
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in SHIPPED.glob("*.json")))
 def test_every_shipped_workflow_fits_it(real, name):
-    assert list(server_check.problems(shipped(name), real.watch.stock.nodes)) == []
+    assert list(server_check.problems(shipped(name), real.poller.inventory.nodes)) == []
 
 
 @pytest.mark.parametrize("files", [(), (picture_file("blue"),)], ids=["txt2img", "img2img"])
 def test_it_draws(real, order, files):
-    name = real.watch.stock.models["checkpoints"][0]
+    name = real.poller.inventory.models["checkpoints"][0]
     checkpoint = ModelFile(path=f"checkpoints/{name}", sha256="")
     asked = order("real", *files, seed=5, num_inference_steps=2, preview_every=1)
     ear = Listener()

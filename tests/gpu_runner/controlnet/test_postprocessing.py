@@ -1,11 +1,11 @@
-"""What modules do to the finished picture."""
+"""What modules do to the apply_postprocessing picture."""
 
 from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
 
-from gpu_runner.controlnet.postprocessing import finished
+from gpu_runner.controlnet.postprocessing import apply_postprocessing
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 
@@ -15,11 +15,11 @@ def pixels(colour) -> np.ndarray:
 
 
 def after(module: str, given: np.ndarray, drawn: np.ndarray, hidden=None, **fields) -> np.ndarray:
-    asked = ControlUnit(module=module, **fields)
+    request = ControlUnit(module=module, **fields)
     unit = SimpleNamespace(
-        module=MODULES[module], asked=asked, map=given, hidden=hidden, model="a net", acts=True
+        module=MODULES[module], request=request, map=given, hidden=hidden, model="a net", acts=True
     )
-    return np.asarray(finished([unit], Image.fromarray(drawn))).astype(int)
+    return np.asarray(apply_postprocessing([unit], Image.fromarray(drawn))).astype(int)
 
 
 def test_recolour_keeps_the_given_light_and_the_drawn_colour():

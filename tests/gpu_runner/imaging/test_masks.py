@@ -34,17 +34,17 @@ def canvas(picture, mask, **fields):
 def test_transparency_is_the_mask_where_there_is_any():
     picture = Image.new("RGBA", (4, 1), (255, 255, 255, 255))
     picture.putalpha(Image.fromarray(np.array([[0, 128, 129, 255]], dtype=np.uint8)))
-    assert list(np.asarray(masks.said_by(picture, rounded=True))[0]) == [0, 0, 255, 255]
-    assert list(np.asarray(masks.said_by(picture, rounded=False))[0]) == [0, 128, 129, 255]
+    assert list(np.asarray(masks.from_image(picture, rounded=True))[0]) == [0, 0, 255, 255]
+    assert list(np.asarray(masks.from_image(picture, rounded=False))[0]) == [0, 128, 129, 255]
 
 
 def test_without_transparency_the_luminance_is():
-    assert masks.said_by(Image.new("RGBA", (1, 1), (0, 255, 0, 255)), rounded=True).getpixel((0, 0)) == 150
+    assert masks.from_image(Image.new("RGBA", (1, 1), (0, 255, 0, 255)), rounded=True).getpixel((0, 0)) == 150
 
 
 def test_a_blur_is_gaussian_and_each_way_by_itself():
     mask = box_mask(101, 101, (50, 0, 101, 101))
-    soft = np.asarray(masks.blurred(mask, 10, 0), dtype=float)
+    soft = np.asarray(masks.blur(mask, 10, 0), dtype=float)
     assert (soft == soft[0]).all()
     assert soft[0, 40] == pytest.approx(255 * 0.171, abs=4)  # the normal distribution at -0.95 deviations
     assert (soft[0, 20], soft[0, 80]) == (0, 255)
@@ -52,20 +52,20 @@ def test_a_blur_is_gaussian_and_each_way_by_itself():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200)])
 def test_a_blur_larger_than_the_mask_is_no_harm(size):
-    assert masks.blurred(Image.new("L", size, 255), 500, 500).getextrema() == (255, 255)
+    assert masks.blur(Image.new("L", size, 255), 500, 500).getextrema() == (255, 255)
 
 
 def test_the_region_is_padded_grown_to_the_frame_and_stays_inside():
     mask = box_mask(200, 100, (90, 40, 110, 60))
-    assert masks.region(mask, 0, 64, 64) == (90, 40, 110, 60)
-    assert masks.region(mask, 10, 64, 64) == (80, 30, 120, 70)
-    assert masks.region(mask, 0, 128, 64) == (80, 40, 120, 60)
-    assert masks.region(box_mask(200, 100, (0, 0, 10, 50)), 0, 64, 64) == (0, 0, 50, 50)
-    assert masks.region(box_mask(200, 100, (190, 50, 200, 100)), 0, 64, 64) == (150, 50, 200, 100)
+    assert masks.crop_box(mask, 0, 64, 64) == (90, 40, 110, 60)
+    assert masks.crop_box(mask, 10, 64, 64) == (80, 30, 120, 70)
+    assert masks.crop_box(mask, 0, 128, 64) == (80, 40, 120, 60)
+    assert masks.crop_box(box_mask(200, 100, (0, 0, 10, 50)), 0, 64, 64) == (0, 0, 50, 50)
+    assert masks.crop_box(box_mask(200, 100, (190, 50, 200, 100)), 0, 64, 64) == (150, 50, 200, 100)
 
 
 def test_a_black_mask_has_no_region():
-    assert masks.region(Image.new("L", (10, 10)), 4, 64, 64) is None
+    assert masks.crop_box(Image.new("L", (10, 10)), 4, 64, 64) is None
 
 
 def test_only_masked_with_a_black_mask_is_a_plain_img2img():
@@ -108,14 +108,14 @@ def test_a_soft_edge_is_opened_so_that_half_masked_is_all_new():
 def test_filled_takes_the_colours_around():
     halves = Image.new("RGB", (64, 64), "yellow")
     halves.paste((0, 0, 255), (24, 24, 40, 40))
-    filled = masks.filled(halves, box_mask(64, 64, (24, 24, 40, 40)))
+    filled = masks.fill_masked(halves, box_mask(64, 64, (24, 24, 40, 40)))
     assert np.abs(np.array(filled.getpixel((32, 32))) - (255, 255, 0)).max() < 8
 
 
 def test_on_the_grid_a_pixel_is_masked_or_not_unless_it_may_be_half():
     mask = Image.new("L", (64, 64), 100)
-    assert torch.equal(masks.on_grid(mask, 8, 8, rounded=True), torch.zeros(1, 8, 8))
-    assert masks.on_grid(mask, 8, 8, rounded=False).mean() == pytest.approx(100 / 255, abs=0.01)
+    assert torch.equal(masks.to_latent_grid(mask, 8, 8, rounded=True), torch.zeros(1, 8, 8))
+    assert masks.to_latent_grid(mask, 8, 8, rounded=False).mean() == pytest.approx(100 / 255, abs=0.01)
 
 
 def test_colour_correction_brings_back_the_colours_of_the_init_image():

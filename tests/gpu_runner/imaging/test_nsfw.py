@@ -16,7 +16,7 @@ from PIL import Image
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import nsfw
-from gpu_runner.imaging.nsfw import Check, score, treat
+from gpu_runner.imaging.nsfw import NsfwCheck, score, treat
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import Done, Failed, ModelFile
@@ -46,8 +46,8 @@ def noise(width: int, height: int) -> Image.Image:
 def test_a_harmless_picture_scores_low_and_leaves_as_it_was(detector):
     with Image.open(GALLERY) as picture:
         picture = picture.convert("RGB")
-    passed, verdict = Check.of(detector, "refuse", None).pass_on(picture)
-    assert not verdict.unfit
+    passed, verdict = NsfwCheck.of(detector, "refuse", None).apply(picture)
+    assert not verdict.detected
     assert verdict.score < 0.1
     assert passed.tobytes() == picture.tobytes()
 
@@ -62,8 +62,8 @@ def test_our_feeding_of_the_model_is_its_packages(detector, size):
 
 def test_the_threshold_decides_and_is_the_requests_where_it_gives_one(detector):
     picture = noise(64, 64)
-    assert not Check.of(detector, "flag", None).pass_on(picture)[1].unfit
-    assert Check.of(detector, "flag", 0.0).pass_on(picture)[1].unfit
+    assert not NsfwCheck.of(detector, "flag", None).apply(picture)[1].detected
+    assert NsfwCheck.of(detector, "flag", 0.0).apply(picture)[1].detected
 
 
 def test_a_flagged_picture_is_shown():

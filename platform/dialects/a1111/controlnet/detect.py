@@ -64,7 +64,7 @@ def _module(name: str) -> preprocessor_catalog.Module:
 
 
 def _map(
-    module: preprocessor_catalog.Module, settings: preprocessor_catalog.Settings, image: Any, mask: Any
+    module: preprocessor_catalog.Module, settings: preprocessor_catalog.ModuleSettings, image: Any, mask: Any
 ) -> str:
     # Only here, so that the web process holds OpenCV only where it is used.
     import numpy as np

@@ -8,7 +8,7 @@ from gpu_runner.protocol.prompt.composition import (
     HEAVIEST,
     MOST_PARTS,
     PromptComposition,
-    TooManyWords,
+    PromptTooLong,
     composition,
 )
 
@@ -42,13 +42,13 @@ def test_tags_are_not_told_to_the_text_encoder_and_and_is_a_plain_word_of_a_nega
 
 def test_more_parts_than_a_call_has_rows_are_refused():
     PromptComposition.of(" AND ".join("a" * MOST_PARTS), "", 4)
-    with pytest.raises(TooManyWords, match="17 parts"):
+    with pytest.raises(PromptTooLong, match="17 parts"):
         PromptComposition.of("a AND " * MOST_PARTS, "", 4)
 
 
 def test_so_many_texts_that_they_fill_the_memory_are_refused():
     PromptComposition.of("a" * 20_000 + "[b|c]", "", 500)
-    with pytest.raises(TooManyWords):
+    with pytest.raises(PromptTooLong):
         PromptComposition.of("a" * 10_000 + "[b|c|d|e|f|g|h|i|j|k|l]", "", 500)
 
 
@@ -56,7 +56,7 @@ def test_so_many_texts_that_they_fill_the_memory_are_refused():
 def test_every_prompt_says_something_at_every_call(text, calls):
     try:
         words = PromptComposition.of(text, text, calls)
-    except TooManyWords:
+    except PromptTooLong:
         return
     for call in (0, calls - 1, 3 * calls):
         positives, negative = words.at(call)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 
 
 def tag(text: str) -> Tag:
@@ -40,7 +40,7 @@ def test_tags_are_taken_out_and_the_rest_stays():
 
 @pytest.mark.parametrize("text", ["<lora:ink:much>", "<lora:ink:nan>", "<lora:ink:te=inf>"])
 def test_a_weight_that_is_no_number_is_a_bad_tag(text):
-    with pytest.raises(BadTag):
+    with pytest.raises(InvalidTag):
         _ = tag(text).text_encoder
 
 

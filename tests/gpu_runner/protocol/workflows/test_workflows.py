@@ -16,9 +16,9 @@ from gpu_runner.protocol.generation_request import (
     Refiner,
 )
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
-from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
-from gpu_runner.protocol.workflows.template import Place
+from gpu_runner.protocol.workflows.template import SlotTarget
 from tests.gpu_runner.comfyui.conftest import shipped
 
 PICTURE = Picture(sha256="0" * 64)
@@ -27,7 +27,7 @@ FROM_A_PICTURE = {"task": "img2img", "init_images": (PICTURE,)}
 
 def refused(**fields) -> list[str]:
     request = GenerationRequest(**fields)
-    return [field for field, _why in inexpressible(request, shipped(purpose_of(request)))]
+    return [field for field, _why in unsupported_fields(request, shipped(purpose_of(request)))]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_a_template_refuses_what_it_has_no_slot_for():
     fewer = plain.model_copy(
         update={"slots": {k: v for k, v in plain.slots.items() if k != "guidance_scale"}}
     )
-    found = list(inexpressible(GenerationRequest(guidance_scale=3), fewer))
+    found = list(unsupported_fields(GenerationRequest(guidance_scale=3), fewer))
     assert [field for field, _why in found] == ["guidance_scale"]
-    assert list(inexpressible(GenerationRequest(), fewer)) == []
+    assert list(unsupported_fields(GenerationRequest(), fewer)) == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_every_scheduler_is_mapped_or_known_to_be_missing():
 @pytest.mark.parametrize("text", ["", "6", "6.", ".text", ":0", "6:x", "6:99999"])
 def test_a_place_that_is_none(text):
     with pytest.raises(ValueError, match="neither"):
-        Place.read(text)
+        SlotTarget.read(text)
 
 
 def test_both_shapes_of_choices_are_read():
