@@ -11,7 +11,7 @@ from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
-from gpu_runner.protocol.workflows.graph_builder import ControlNode, Filling, Graph, LoraNode, fill
+from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
 
 
 class MissingModel(ValueError):
@@ -57,7 +57,7 @@ def graph(
     values = {**_numbers(request, index), **_names(order, workflow, stock), "filename_prefix": prefix}
     values |= {"init_images": sent.init, "inpaint.mask": sent.mask}
     used = {slot: value for slot, value in values.items() if slot in workflow.slots}
-    filling = Filling(
+    slot_values = SlotValues(
         values=used,
         loras=tuple(_lora(order, stock, use.name, use.unet, use.text_encoder) for use in request.loras),
         vae=_found(stock, order.file("vae", request.vae), request.vae) if request.vae else "",
@@ -66,7 +66,7 @@ def graph(
             for unit, name in zip(request.controls, sent.controls, strict=True)
         ),
     )
-    return fill(workflow, filling)
+    return build_graph(workflow, slot_values)
 
 
 def first_steps(request: GenerationRequest) -> int:

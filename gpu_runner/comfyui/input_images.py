@@ -17,7 +17,7 @@ from gpu_runner.protocol import GenerationRequest, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import find
-from gpu_runner.protocol.workflows.node_names import DRAWN_MODULES
+from gpu_runner.protocol.workflows.node_names import LOCAL_MODULES
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.init_image import Canvas, compose
 from gpu_runner.tasks.preparation.input_images import opened, read_sources
@@ -104,7 +104,7 @@ def _map(order: RunRequest, unit: ControlUnit, canvas: Canvas | None) -> Image.I
         raise InvalidRequest("a control unit has no picture, and there is no init image")
     mode: ResizeMode = unit.resize_mode if unit.image else "stretch"
     pixels = np.asarray(picture.convert("RGB"))
-    if unit.module in DRAWN_MODULES and (module := find(unit.module)):
+    if unit.module in LOCAL_MODULES and (module := find(unit.module)):
         wanted = unit.processor_res
         if unit.pixel_perfect:
             wanted = perfect_resolution(pixels, request.width, request.height, mode)

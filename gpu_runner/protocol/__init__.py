@@ -1,4 +1,4 @@
-"""The contract between the platform and a runner. Imports neither torch nor Django."""
+"""Protocol between the platform and a runner: requests, events, catalogs. Imports neither torch nor Django."""
 
 from .generation_request import (
     MAX_SEED,

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gpu_runner.protocol.schedules.ancestral import ancestral_split
+from gpu_runner.protocol.schedules.ancestral import ancestral_step
 
 from .common_steps import SamplerOptions, Walk
 from .noise import NoiseStream
@@ -77,7 +77,7 @@ def _aim(now: float, then: float, end: float, eta: float) -> tuple[float, float]
     """Where to solve to, and how much noise then leads back up to ``then``."""
     if not eta:
         return then, 0.0
-    down, _ = ancestral_split(math.exp(-now), math.exp(-then), eta)
+    down, _ = ancestral_step(math.exp(-now), math.exp(-then), eta)
     aim = min(end, -math.log(down)) if down > 0 else end
     return aim, math.sqrt(max(math.exp(-2 * then) - math.exp(-2 * aim), 0.0))
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from gpu_runner.protocol.schedules.ancestral import ancestral_split
+from gpu_runner.protocol.schedules.ancestral import ancestral_step
 
 from .brownian_noise import BrownianPath
 from .common_steps import SamplerOptions, Walk, exponential_step, renoise
@@ -36,7 +36,7 @@ def dpmpp_2m(x: Tensor, sigmas: list[float], noise: NoiseStream, options: Sample
 
 def dpmpp_2s_ancestral(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
     for sigma, following in pairwise(sigmas):
-        down, up = ancestral_split(sigma, following, options.eta)
+        down, up = ancestral_step(sigma, following, options.eta)
         denoised = yield x, sigma
         if down > 0:
             middle = math.sqrt(sigma * down)
@@ -60,7 +60,7 @@ def dpmpp_sde(x: Tensor, sigmas: list[float], noise: NoiseStream, options: Sampl
 def _ancestral_step(
     x: Tensor, denoised: Tensor, sigma: float, following: float, path: BrownianPath, options: SamplerOptions
 ) -> Tensor:
-    down, up = ancestral_split(sigma, following, options.eta)
+    down, up = ancestral_step(sigma, following, options.eta)
     x = exponential_step(x, denoised, sigma, down)
     return x + path.unit(sigma, following) * (up * options.s_noise) if up > 0 else x
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
-from gpu_runner.protocol.schedules.ancestral import ancestral_split
+from gpu_runner.protocol.schedules.ancestral import ancestral_step
 
 from .common_steps import SamplerOptions, Walk, churn, euler_step, heun_step, midpoint_step, renoise
 from .noise import NoiseStream
@@ -29,7 +29,7 @@ def euler(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
 def euler_ancestral(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
     for sigma, following in pairwise(sigmas):
         denoised = yield x, sigma
-        down, up = ancestral_split(sigma, following, options.eta)
+        down, up = ancestral_step(sigma, following, options.eta)
         x = renoise(euler_step(x, denoised, sigma, down), following, up, noise)
     return x
 
@@ -50,7 +50,7 @@ def dpm_2(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
 
 def dpm_2_ancestral(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
     for sigma, following in pairwise(sigmas):
-        down, up = ancestral_split(sigma, following, options.eta)
+        down, up = ancestral_step(sigma, following, options.eta)
         x = yield from midpoint_step(x, sigma, down)
         x = renoise(x, following, up * options.s_noise, noise)
     return x

@@ -9,7 +9,7 @@ import math
 
 from torch import Tensor
 
-from gpu_runner.protocol.schedules.restart import stretches
+from gpu_runner.protocol.schedules.restart import restart_steps
 
 from .common_steps import SamplerOptions, Walk, heun_step
 from .noise import NoiseStream
@@ -17,7 +17,7 @@ from .noise import NoiseStream
 
 def restart(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
     reached = sigmas[0]
-    for sigma, following in stretches(sigmas):
+    for sigma, following in restart_steps(sigmas):
         if sigma > reached:
             x = x + noise.draw() * math.sqrt(sigma**2 - reached**2)
         x = yield from heun_step(x, sigma, following)

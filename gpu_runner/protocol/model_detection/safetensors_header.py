@@ -1,4 +1,4 @@
-"""The head of a .safetensors file: names, shapes and metadata, without reading a tensor. The file is not trusted."""
+"""Reader of .safetensors headers: names, shapes and metadata, without tensor data. The file is untrusted input."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 Metadata = Mapping[str, str]
 
-LONGEST_HEADER = 100_000_000  # the format's own limit
-MOST_TENSORS = 100_000
+MAX_HEADER_BYTES = 100_000_000  # limit of the format
+MAX_TENSORS = 100_000
 BYTES_OF_DTYPE = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -23,39 +23,41 @@ BYTES_OF_DTYPE = {
 
 
 def read_safetensors_header(path: Path) -> tuple[dict[str, Shape], dict[str, str]]:
-    """Shapes by tensor name, and the metadata. ValueError says what is wrong with the file."""
-    header, room = _header(path)
+    """Return the shapes by tensor name, and the metadata. Raises ValueError for invalid files."""
+    header, data_bytes = _header(path)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("the metadata is not a table of strings")
-    if len(header) > MOST_TENSORS:
-        raise ValueError("the header names too many tensors")
-    return {name: _shape(name, entry, room) for name, entry in header.items()}, metadata
+        raise ValueError("invalid safetensors header: metadata must map strings to strings")
+    if len(header) > MAX_TENSORS:
+        raise ValueError(f"a safetensors file may have at most {MAX_TENSORS} tensors (got {len(header)})")
+    return {name: _shape(name, entry, data_bytes) for name, entry in header.items()}, metadata
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The JSON object at the front, and the number of bytes that follow it."""
+    """Return the header's JSON object, and the number of bytes after it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, LONGEST_HEADER):
-            raise ValueError("not a safetensors file: it ends before its header does")
+        if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+            raise ValueError("not a safetensors file, or a truncated one: incomplete header")
         text = file.read(length)
     try:
         header = dict(json.loads(text).items())
     except (AttributeError, RecursionError, ValueError) as error:
-        raise ValueError("not a safetensors file: its header is not a JSON object") from error
+        raise ValueError("not a safetensors file: the header is not a JSON object") from error
     return header, size - 8 - length
 
 
-def _shape(name: str, entry: Any, room: int) -> Shape:
+def _shape(name: str, entry: Any, data_bytes: int) -> Shape:
     try:
         shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
         width = BYTES_OF_DTYPE[entry["dtype"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"tensor {name[:100]} is not described as the format asks") from error
+        raise ValueError(
+            f"invalid safetensors header: tensor {name[:100]} must have dtype, shape and data_offsets"
+        ) from error
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise ValueError(f"tensor {name[:100]} has a size that is not a whole number")
-    if end > room or end - begin != width * prod(shape):
-        raise ValueError(f"tensor {name[:100]} does not fit the file: it is cut short or damaged")
+        raise ValueError(f"invalid safetensors header: sizes of tensor {name[:100]} must be integers from 0")
+    if end > data_bytes or end - begin != width * prod(shape):
+        raise ValueError(f"truncated or damaged safetensors file: tensor {name[:100]} does not fit")
     return shape

@@ -20,8 +20,8 @@ from diffusers import (
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import UniPC
-from gpu_runner.protocol.schedules.ancestral import ancestral_split
-from gpu_runner.protocol.schedules.restart import stretches
+from gpu_runner.protocol.schedules.ancestral import ancestral_step
+from gpu_runner.protocol.schedules.restart import restart_steps
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels, sigmas_for
 from gpu_runner.protocol.step_count import evaluations
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
@@ -287,7 +287,7 @@ def test_the_adaptive_one_is_as_exact_as_it_promises_and_no_estimate_holds_it_fo
 
 def test_restart_goes_back_up_with_as_many_steps_as_it_takes_from_the_others(levels):
     sigmas = sigmas_for(levels, "Restart", "Automatic", 20)
-    steps = stretches(sigmas)
+    steps = restart_steps(sigmas)
     rises = [(low, high) for (_, low), (high, _) in pairwise(steps) if high > low]
     assert len(steps) == 20
     assert [low < 0.2 and 1 < high < 3 for low, high in rises] == [True]
@@ -295,7 +295,9 @@ def test_restart_goes_back_up_with_as_many_steps_as_it_takes_from_the_others(lev
         len(
             [
                 1
-                for (_, low), (high, _) in pairwise(stretches(sigmas_for(levels, "Restart", "Automatic", 40)))
+                for (_, low), (high, _) in pairwise(
+                    restart_steps(sigmas_for(levels, "Restart", "Automatic", 40))
+                )
                 if high > low
             ]
         )
@@ -376,7 +378,7 @@ def test_a_huge_eta_is_still_a_walk(levels, name):
 
 
 def test_ancestral_parts_add_up():
-    down, up = ancestral_split(5.0, 3.0, 0.8)
+    down, up = ancestral_step(5.0, 3.0, 0.8)
     assert down**2 + up**2 == pytest.approx(9.0)
 
 
