@@ -278,9 +278,8 @@ class GenerationRequest(StrictModel):
     s_tmin: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
     s_tmax: float | None = Field(default=None, ge=0, allow_inf_nan=False)  # None: infinite
     s_noise: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
-    s_min_uncond: float = Field(
-        default=0.0, ge=0, le=15, allow_inf_nan=False
-    )  # below this sigma every second step skips the negative prompt (A1111's NGMS)
+    # Below this sigma, every second step skips the negative prompt (A1111's NGMS).
+    s_min_uncond: float = Field(default=0.0, ge=0, le=15, allow_inf_nan=False)
     discard_penultimate: bool = False  # drop the last nonzero sigma; some samplers always do
     schedule_bend: SigmaOverrides = SigmaOverrides()
     unipc: UniPC = UniPC()
@@ -324,10 +323,10 @@ class GenerationRequest(StrictModel):
         """Check the fields that depend on ``task``. Raises ValueError with the field, what is allowed, and the value."""
         task, count = self.task, len(self.init_images)
         for name in ("change_background", "upscale", "cut_out"):
-            if (task == name) != (getattr(self, name) is not None):
-                raise ValueError(
-                    f"{name} is required for, and only allowed with, task={name} (got task={task})"
-                )
+            if task == name and getattr(self, name) is None:
+                raise ValueError(f"{name} is required with task={name}")
+            if task != name and getattr(self, name) is not None:
+                raise ValueError(f"{name} is only allowed with task={name} (got task={task})")
         if self.change_background and self.inpaint:
             raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
         if task == "txt2img":
