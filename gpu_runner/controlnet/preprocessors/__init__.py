@@ -1,1 +1,1 @@
-"""Preprocessors: what a ControlNet is shown of a picture. No torch here: the platform lists and tries them, too."""
+"""ControlNet preprocessors: image -> control map. Modules without a network do not import torch."""

@@ -1,4 +1,4 @@
-"""Lines and edges: white on black."""
+"""Preprocessors canny, scribble_xdog and lineart_standard. Maps are white lines on black."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 
 from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
-from .arrays import Pixels, blurred, three
+from .arrays import Pixels, blurred, gray_to_rgb
 
 
 def canny(pixels: Pixels, settings: ModuleSettings) -> Pixels:
-    """Canny, "A Computational Approach to Edge Detection" (1986): edges above b, and what of those above a touches them."""
-    return three(cv2.Canny(pixels, int(settings.a), int(settings.b)))
+    """Canny (1986), "A Computational Approach to Edge Detection", with hysteresis thresholds ``a`` (low) and ``b`` (high)."""
+    return gray_to_rgb(cv2.Canny(pixels, int(settings.a), int(settings.b)))
 
 
 def scribble_xdog(pixels: Pixels, settings: ModuleSettings) -> Pixels:
-    """A difference of Gaussians (Winnemöller, "XDoG", 2011), cut at the threshold."""
+    """Difference of Gaussians (Winnemöller 2011, "XDoG"), thresholded at ``a``."""
     difference = (blurred(pixels, 5.0) - blurred(pixels, 0.5)).min(axis=2).clip(0, 255)
-    return three((2 * difference > settings.a) * np.uint8(255))
+    return gray_to_rgb((2 * difference > settings.a) * np.uint8(255))
 
 
 def lineart_standard(pixels: Pixels, settings: ModuleSettings) -> Pixels:
-    """How much darker than its surroundings a pixel is, in terms of the picture's usual line."""
+    """Darkness relative to the blurred surroundings, normalized by the median of the lines."""
     darkness = (blurred(pixels, 6.0) - pixels).min(axis=2).clip(0, 255)
     lines = darkness[darkness > 8]
-    usual = max(16.0, float(np.median(lines)) if lines.size else 0.0)
-    return three(darkness / usual * 127)
+    typical = max(16.0, float(np.median(lines)) if lines.size else 0.0)
+    return gray_to_rgb(darkness / typical * 127)
