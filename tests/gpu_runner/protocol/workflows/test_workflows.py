@@ -19,7 +19,7 @@ from gpu_runner.protocol.workflows import node_names, prompt_translation, server
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from gpu_runner.protocol.workflows.template import Target
-from tests.gpu_runner.comfyui.conftest import shipped
+from tests.gpu_runner.comfyui.conftest import shipped_workflow
 
 IMAGE = Picture(sha256="0" * 64)
 IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
@@ -27,7 +27,7 @@ IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
 
 def unsupported(**fields) -> list[str]:
     request = GenerationRequest(**fields)
-    return [field for field, _why in unsupported_fields(request, shipped(purpose_of(request)))]
+    return [field for field, _why in unsupported_fields(request, shipped_workflow(purpose_of(request)))]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_unsupported_fields_are_named(field, fields):
 
 
 def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
-    plain = shipped("txt2img")
+    plain = shipped_workflow("txt2img")
     fewer = plain.model_copy(
         update={"slots": {k: v for k, v in plain.slots.items() if k != "guidance_scale"}}
     )
