@@ -77,7 +77,10 @@ def graph_of(
 
 
 def first_steps(request: GenerationRequest) -> int:
-    """Return the steps of the first pass. For img2img, ComfyUI counts the steps after the start, as in A1111's schedule."""
+    """Return the ``steps`` input of the first sampler node.
+
+    For img2img, A1111 counts the steps of the whole schedule, ComfyUI only those that are run.
+    """
     steps = request.num_inference_steps
     if not request.init_images or request.exact_steps:
         return steps

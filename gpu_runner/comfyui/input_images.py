@@ -68,14 +68,14 @@ def _backdrops(run_request: RunRequest) -> list[Canvas | None]:
     request, part = run_request.request, run_request.request.change_background
     assert part is not None
     mask = opened(run_request, part.mask) if part.mask else None
-    made: dict[str, Canvas] = {}
+    canvas_of: dict[str, Canvas] = {}
     for image in request.init_images:
-        if image.sha256 not in made:
+        if image.sha256 not in canvas_of:
             product = change_background.cut_out(
                 opened(run_request, image), mask, part, request.background, None
             )
-            made[image.sha256] = change_background.canvas(request, part, product)
-    return [made[image.sha256] for image in request.init_images]
+            canvas_of[image.sha256] = change_background.canvas(request, part, product)
+    return [canvas_of[image.sha256] for image in request.init_images]
 
 
 def _composed(request: GenerationRequest, source: Any) -> Canvas:

@@ -69,9 +69,9 @@ class Module:
         return ModuleSettings(int(wanted), first, second)
 
 
-NEEDS_LIBRARY = "it needs a network that no maintained library without torchvision offers"
-NEEDS_ENCODER = "it needs an image encoder and an adapter, which are not supported"
-NEEDS_VISION = "it needs MediaPipe's or facexlib's face models, which are not supported"
+NO_NETWORK = "its network is not supported"
+NO_IMAGE_ENCODER = "image encoders (CLIP vision, IP-Adapter, InstantID) are not supported"
+NO_FACE_MODELS = "the face models of MediaPipe and facexlib are not supported"
 FIDELITY = Slider('Style Fidelity (only for "Balanced" mode)', 0.5, 0, 1)
 GAMMA = Slider("Gamma Correction", 1, 0.1, 2, 0.001)
 VARIATION = Slider("Variation", 8, 3, 32, 1)
@@ -83,7 +83,7 @@ LINES = ("Lineart",)
 HED = "ControlNetHED"
 
 
-def _unsupported(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NEEDS_LIBRARY,
+def _unsupported(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NO_NETWORK,
              priority: int = 0) -> Module:  # fmt: skip
     return Module(name, label, types, sliders, priority=priority, refused=why)
 
@@ -110,7 +110,7 @@ _ALL = (
     _unsupported("pidinet_safe", "softedge_pidisafe", SOFT),
     _unsupported("softedge_teed", "", SOFT, SAFE_STEPS),
     Module("softedge_anyline", types=SOFT, sliders=(SAFE_STEPS,),
-           resolution=Slider("Resolution", 1280, 64, 2048, 8), refused=NEEDS_LIBRARY),
+           resolution=Slider("Resolution", 1280, 64, 2048, 8), refused=NO_NETWORK),
     Module("lineart", "lineart_realistic", LINES, weights="sk_model"),
     Module("lineart_coarse", types=LINES, weights="sk_model2"),
     Module("lineart_standard", "lineart_standard (from white bg & black line)", LINES, priority=100),
@@ -144,7 +144,7 @@ _ALL = (
     _unsupported("mobile_sam", "", ("Segmentation",)),
     Module("inpaint", "inpaint_global_harmonious", ("Inpaint",), resolution=None),
     Module("inpaint_only", types=("Inpaint",), resolution=None, priority=100),
-    Module("inpaint_only+lama", types=("Inpaint",), resolution=None, refused=NEEDS_LIBRARY),
+    Module("inpaint_only+lama", types=("Inpaint",), resolution=None, refused=NO_NETWORK),
     Module("tile_resample", types=("Tile",), sliders=(Slider("Down Sampling Rate", 1, 1, 8),),
            resolution=None, priority=100),
     Module("tile_colorfix", types=("Tile",), sliders=(VARIATION,), resolution=None),
@@ -157,23 +157,23 @@ _ALL = (
     Module("recolor_intensity", types=("Recolor",), sliders=(GAMMA,), resolution=None),
     Module("color", "t2ia_color_grid", ("T2I-Adapter",)),
     _unsupported("pidinet_sketch", "t2ia_sketch_pidi", ("T2I-Adapter",), priority=100),
-    _unsupported("clip_vision", "t2ia_style_clipvision", ("T2I-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter-auto", "", ("IP-Adapter",), why=NEEDS_ENCODER, priority=1000),
-    _unsupported("ip-adapter_clip_sd15", "ip-adapter_clip_h", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter_clip_sdxl", "ip-adapter_clip_g", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter_clip_sdxl_plus_vith", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter_face_id", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter_face_id_plus", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("ip-adapter_pulid", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _unsupported("instant_id_face_embedding", "", ("Instant-ID",), why=NEEDS_ENCODER, priority=100),
-    _unsupported("instant_id_face_keypoints", "", ("Instant-ID",), why=NEEDS_ENCODER),
+    _unsupported("clip_vision", "t2ia_style_clipvision", ("T2I-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter-auto", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER, priority=1000),
+    _unsupported("ip-adapter_clip_sd15", "ip-adapter_clip_h", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_clip_sdxl", "ip-adapter_clip_g", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_clip_sdxl_plus_vith", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_face_id", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_face_id_plus", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_pulid", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("instant_id_face_embedding", "", ("Instant-ID",), why=NO_IMAGE_ENCODER, priority=100),
+    _unsupported("instant_id_face_keypoints", "", ("Instant-ID",), why=NO_IMAGE_ENCODER),
     Module("revision_clipvision", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
-           resolution=None, priority=100, model_free=True, refused=NEEDS_ENCODER),
+           resolution=None, priority=100, model_free=True, refused=NO_IMAGE_ENCODER),
     Module("revision_ignore_prompt", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
-           resolution=None, model_free=True, refused=NEEDS_ENCODER),
+           resolution=None, model_free=True, refused=NO_IMAGE_ENCODER),
     _unsupported("mediapipe_face", "", (), Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1),
-             why=NEEDS_VISION),
-    _unsupported("facexlib", "", (), why=NEEDS_VISION),
+             why=NO_FACE_MODELS),
+    _unsupported("facexlib", "", (), why=NO_FACE_MODELS),
 )  # fmt: skip
 
 _ORDER = sorted(_ALL, key=lambda module: f"{module.priority:05}{module.title}", reverse=True)
