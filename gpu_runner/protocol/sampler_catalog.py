@@ -50,10 +50,10 @@ class Scheduler:
     need_inner_model: bool = (
         False  # built from all training sigmas of the model, not only from sigma_min and sigma_max
     )
-    has_ends: bool = True  # sigma_min and sigma_max can be overridden
+    has_range: bool = True  # sigma_min and sigma_max can be overridden
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names that clients may use."""
         return (self.label, self.name, *self.aliases)
 
@@ -96,22 +96,22 @@ SAMPLERS = (
 
 SCHEDULERS = (
     Scheduler("automatic", AUTOMATIC),
-    Scheduler("uniform", "Uniform", need_inner_model=True, has_ends=False),
+    Scheduler("uniform", "Uniform", need_inner_model=True, has_range=False),
     Scheduler("karras", "Karras", default_rho=7.0),
     Scheduler("exponential", "Exponential"),
     Scheduler("polyexponential", "Polyexponential", default_rho=1.0),
     Scheduler("sgm_uniform", "SGM Uniform", ("SGMUniform",), need_inner_model=True),
     Scheduler("kl_optimal", "KL Optimal"),
-    Scheduler("align_your_steps", "Align Your Steps", has_ends=False),
-    Scheduler("simple", "Simple", need_inner_model=True, has_ends=False),
+    Scheduler("align_your_steps", "Align Your Steps", has_range=False),
+    Scheduler("simple", "Simple", need_inner_model=True, has_range=False),
     Scheduler("normal", "Normal", need_inner_model=True),
-    Scheduler("ddim", "DDIM", need_inner_model=True, has_ends=False),
+    Scheduler("ddim", "DDIM", need_inner_model=True, has_range=False),
     Scheduler("beta", "Beta", need_inner_model=True),
 )
 
 _SAMPLERS = {sampler.name: sampler for sampler in SAMPLERS}
 _LABELS = {scheduler.label: scheduler for scheduler in SCHEDULERS}
-_SCHEDULERS = {name: scheduler for scheduler in SCHEDULERS for name in scheduler.words}
+_SCHEDULERS = {name: scheduler for scheduler in SCHEDULERS for name in scheduler.names}
 
 
 def sampler(name: str) -> Sampler:
@@ -166,7 +166,7 @@ def _split(name: str, schedulers: Iterable[Scheduler]) -> tuple[str, str]:
     """Strip scheduler suffixes in table order, as A1111 does. The last one found is returned."""
     found = AUTOMATIC
     for candidate in schedulers:
-        suffix = next((suffix for suffix in candidate.words if name.endswith(f" {suffix}")), None)
+        suffix = next((suffix for suffix in candidate.names if name.endswith(f" {suffix}")), None)
         if suffix is not None:
             name, found = name[: -len(suffix) - 1], candidate.label
     return name, found

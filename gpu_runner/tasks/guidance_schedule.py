@@ -11,7 +11,7 @@ from gpu_runner.networks.diffusion.sdxl_conditioning import blank
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import EncodeText, Operation
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTexts, Weighted
+from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTexts, WeightedTexts
 
 TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
 
@@ -32,7 +32,7 @@ class GuidanceSchedule:
             self._known[said] = self._guidance(*said)
         return self._known[said]
 
-    def _guidance(self, positives: Weighted, negative: str) -> Guidance:
+    def _guidance(self, positives: WeightedTexts, negative: str) -> Guidance:
         told = tuple((self.conditionings[text], weight) for text, weight in positives)
         against = self.conditionings[negative]
         is_blank = self.silence_is_blank and not negative

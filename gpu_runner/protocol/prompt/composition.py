@@ -12,8 +12,8 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 from .extra_networks import extra_networks
 from .schedule import Schedule, prompt_schedule, text_at
 
-Weighted = tuple[tuple[str, float], ...]
-PromptTexts = tuple[Weighted, str]  # at one model evaluation: weighted positive texts, negative text
+WeightedTexts = tuple[tuple[str, float], ...]
+PromptTexts = tuple[WeightedTexts, str]  # at one model evaluation: weighted positive texts, negative text
 AND = re.compile(r"\bAND\b")
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?|\d*\.\d+))\s*")
 MAX_WEIGHT = 1000.0

@@ -73,7 +73,7 @@ def sampling(name: str, *, karras: bool | None, algorithm: str) -> dict[str, Any
 def _as_a1111(name: str) -> dict[str, Any]:
     """Clients that come from there write "DPM++ 2M Karras"."""
     sampler, scheduler = sampler_catalog.resolve(name)
-    words = [word for each in sampler_catalog.SCHEDULERS for word in each.words]
+    words = [word for each in sampler_catalog.SCHEDULERS for word in each.names]
     if name != sampler and not any(name == f"{sampler} {word}" for word in words):
         raise _invalid("scheduler")
     return {"sampler": sampler, "scheduler": scheduler}
