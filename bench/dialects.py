@@ -40,7 +40,7 @@ def doors(key: Any) -> Iterator[Door]:
     from django.test import RequestFactory
 
     from access.models import BusinessSource
-    from dialects.a1111.request.submission import read_submission as a1111
+    from dialects.a1111.request.submission import read_request as a1111
     from dialects.a1111.response.generation import outcome as a1111_outcome
     from dialects.native.request.submission import JobRequest
     from dialects.native.response.schemas import job_detail
@@ -66,7 +66,7 @@ def doors(key: Any) -> Iterator[Door]:
     source: BusinessSource = key.source
 
     drawing = {**WORDS, "steps": 20, "cfg_scale": 7, "send_images": False}
-    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)), a1111_outcome)
+    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)).submission, a1111_outcome)
 
     def native() -> Submission:
         request = JobRequest.model_validate_json(json.dumps(WORDS)).generation_request()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import random
@@ -21,6 +22,7 @@ from bench.report import Row
 from demo.random_models import write_family
 from gpu_runner.engine import gc_tuning
 from gpu_runner.engine.engine import Engine
+from gpu_runner.models import devices
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variant
 from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunRequest
@@ -104,10 +106,9 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
         is_demo = uses or dice.random() < 0.5
         store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variant(loras=uses))
 
-    collections = gc_tuning.FullCollections()
-
     def resident() -> int:
-        collections.run()  # as a runner does that has a second without work
+        gc.collect()
+        devices.give_back()
         return psutil.Process().memory_info().rss
 
     for _ in range(BEFORE_MEASURING):
@@ -162,7 +163,7 @@ def longest_pauses(library: Library) -> tuple[float, float]:
 
 
 def measure() -> list[Row]:
-    gc_tuning.keep_what_is_there()  # as a runner does
+    gc_tuning.tune()  # as a runner does
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()

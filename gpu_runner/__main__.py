@@ -95,7 +95,7 @@ def main() -> int:
         )
         return 1
     engine = build_engine(options)
-    gc_tuning.keep_what_is_there()
+    gc_tuning.tune()
     engine.start()
     application = RunnerApp(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)

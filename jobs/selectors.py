@@ -10,7 +10,6 @@ from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from access.models import AccessKey, BusinessSource
-from statements import Ask, Statement, given
 
 from .models import ACTIVE, Backend, Job, Output, Runner, State
 
@@ -25,15 +24,8 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
 
 
 def outputs_of(job: Job) -> list[Output]:
-    """Of every kind, each in its order."""
-    return _OUTPUTS.all(job=job.pk) if job.known_outputs is None else job.known_outputs
-
-
-def ask_outputs(job_id: uuid.UUID) -> Ask[list[Output]]:
-    return _OUTPUTS.ask(job=job_id)
-
-
-_OUTPUTS = Statement(lambda: Output.objects.filter(job=given("job")).order_by("index"))
+    """The outputs of every kind, by index."""
+    return list(job.outputs.order_by("index"))
 
 
 def running_and_queued(key: AccessKey) -> QuerySet[Job]:

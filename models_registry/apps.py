@@ -5,4 +5,3 @@ from django.utils.translation import gettext_lazy as _
 class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
     verbose_name = _("models")
-    versioned = {"ModelFile": (), "WorkflowRule": (), "WorkflowTemplate": ()}

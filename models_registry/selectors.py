@@ -11,8 +11,6 @@ from django.db.models import QuerySet
 from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
-from statements import Statement, given
-from table_versions.remembered import Remembered
 
 NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
@@ -37,19 +35,9 @@ def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | 
     """None as well for one that is disabled or for others: a caller must not learn what others have."""
     if "\0" in key + variant:
         return None
-    return _PRESET.first(key=key, variant=variant, source=source.pk)
-
-
-_PRESET = Statement(
-    lambda: (
-        StylePreset.objects.usable()
-        .allowed_for(given("source"))
-        .filter(key=given("key"), variant=given("variant"))
-        .select_related("checkpoint", "vae", "control_model")
-        .prefetch_related("loras__lora")
-        .order_by("pk")[:1]
-    )
-)
+    presets = StylePreset.objects.usable().allowed_for(source).filter(key=key, variant=variant)
+    related = presets.select_related("checkpoint", "vae", "control_model").prefetch_related("loras__lora")
+    return related.order_by("pk").first()
 
 
 def is_usable(file: ModelFile, source: BusinessSource) -> bool:
@@ -58,7 +46,8 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
 
 def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
     """The file that a request of this source means by a name; the default one if it names none."""
-    found = _named_for(kind, name, source, on_runners) if name else _default_for(kind, source, on_runners)
+    files = list_for(kind, source, on_runners=on_runners)
+    found = _named(files, name) if name else _default(files)
     if found is not None:
         return found
     exists = name and _named(_there(kind, on_runners), name)
@@ -85,16 +74,7 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 
 def is_for_inpainting(file: ModelFile) -> bool:
     """Whether it is a checkpoint that sees the masked picture while it draws."""
-    return _FOR_INPAINTING.first(file=file.pk) is not None
-
-
-_FOR_INPAINTING = Remembered(
-    lambda: (
-        ModelFile.objects.filter(pk=given("file"), metadata__has_key="atelier.inpainting")
-        .values_list("pk", flat=True)
-        .order_by()
-    )
-)
+    return ModelFile.objects.filter(pk=file.pk, metadata__has_key="atelier.inpainting").exists()
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:
@@ -109,42 +89,17 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
 
 
 def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> list[str]:
-    if on_runners:
-        return list(list_for(kind, source, on_runners=True).values_list("name", flat=True))
-    return _NAMES.all(kind=kind, source=source.pk)
+    return list(list_for(kind, source, on_runners=on_runners).values_list("name", flat=True))
 
 
-def _allowed() -> ModelFileQuerySet:
-    """Without what the files say of themselves, which may be long and is seldom asked for."""
-    files = ModelFile.objects.filter(kind=given("kind")).usable().allowed_for(given("source"))
-    return files.defer("metadata")
-
-
-_DEFAULT = Remembered(lambda: _allowed().order_by("-is_default", "created_at", "pk")[:1])
-_BY_NAME = Remembered(lambda: _allowed().filter(name=given("name")).order_by()[:1])
-_NAMES = Remembered(lambda: _allowed().values_list("name", flat=True).order_by("name"))
-
-
-def _default_for(kind: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
-    if on_runners:
-        files = list_for(kind, source, on_runners=True)
-        return files.order_by("-is_default", "created_at", "pk").first()
-    return _DEFAULT.first(kind=kind, source=source.pk)
-
-
-def _named_for(kind: str, name: str, source: BusinessSource, on_runners: bool) -> ModelFile | None:
-    if on_runners:
-        return _named(list_for(kind, source, on_runners=True), name)
-    if "\0" in name:
-        return None
-    known = _BY_NAME.first(kind=kind, name=name, source=source.pk)
-    return known or _named_otherwise(list_for(kind, source), name)
+def _default(files: ModelFileQuerySet) -> ModelFile | None:
+    return files.defer("metadata").order_by("-is_default", "created_at", "pk").first()
 
 
 def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
         return None
-    return files.filter(name=name).first() or _named_otherwise(files, name)
+    return files.filter(name=name).defer("metadata").first() or _named_otherwise(files, name)
 
 
 def _named_otherwise(files: ModelFileQuerySet, name: str) -> ModelFile | None:

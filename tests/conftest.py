@@ -42,7 +42,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """PostgreSQL drops no database to which somebody listens: the watcher of jobs is gone before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(completion_waiter, "LINGER_S", 0.1)
+        patch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.1)
         yield
         for thread in threading.enumerate():
             if thread.name == "job-watcher":

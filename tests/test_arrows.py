@@ -47,7 +47,8 @@ ROOMS = {
         "management, sample_renders",
     ],
     "models_registry": [
-        "apps, errors, prompt_styles, querysets, scan_runs, style_presets, workflow_templates",
+        "apps, errors, querysets, scan_runs, workflow_templates",
+        "prompt_styles, style_presets",
         "models",
         "scanning, selectors",
         "lora_tags, management, tasks",
@@ -177,17 +178,17 @@ def shared_modules() -> list[str]:
     return sorted({*protocol, "gpu_runner.logs"})
 
 
-def test_what_the_runner_shares_needs_neither_torch_nor_django():
-    assert not {"torch", "django"} & modules_after(f"import {', '.join(shared_modules())}")
+def test_shared_modules_import_neither_torch_nor_opencv_nor_django():
+    assert not {"torch", "cv2", "django"} & modules_after(f"import {', '.join(shared_modules())}")
 
 
 def test_the_comfyui_adapter_needs_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
-def test_the_web_process_never_imports_torch():
+def test_the_web_process_imports_neither_torch_nor_opencv():
     modules = modules_after(
         "import config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"
     )
     assert "dialects.a1111.urls" in modules
-    assert not {"torch", "transformers", "diffusers"} & modules
+    assert not {"torch", "transformers", "diffusers", "cv2"} & modules

@@ -32,14 +32,12 @@ class ImageSet:
     canvas: Canvas | None
     controls: tuple[Image.Image, ...] = ()
 
-    def mask(self, request: GenerationRequest) -> Image.Image | None:
-        """Return the mask to upload, rounded on the latent grid unless ``inpaint.rounded`` is off."""
+    @property
+    def mask(self) -> Image.Image | None:
+        """The mask to upload, rounded on the latent grid unless ``rounded`` is off."""
         if self.canvas is None or self.canvas.mask is None:
             return None
-        inpaint = request.inpaint
-        return (
-            round_to_latent_grid(self.canvas.mask) if inpaint is None or inpaint.rounded else self.canvas.mask
-        )
+        return round_to_latent_grid(self.canvas.mask) if self.canvas.options.rounded else self.canvas.mask
 
     def finish(self, generated: Image.Image) -> Image.Image:
         """Return the output: the generated image, pasted into the init image where needed."""

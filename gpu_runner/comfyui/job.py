@@ -162,7 +162,7 @@ class ComfyJob:
         self._deliver(index, image_set.finish(generated))
 
     def _upload_set(self, image_set: ImageSet) -> UploadedInputs:
-        mask = image_set.mask(self.run_request.request)
+        mask = image_set.mask
         return UploadedInputs(
             init=self._upload(image_set.canvas.frame) if image_set.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",

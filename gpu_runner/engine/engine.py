@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import torch
+from cachetools import LRUCache
 
 from gpu_runner import logs
 from gpu_runner.imaging import images
@@ -27,7 +28,6 @@ from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.lru_cache import LruCache
 from gpu_runner.networks.operations import Denoise, OffloadedWork
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
@@ -35,7 +35,7 @@ from gpu_runner.server.status_report import Report
 from gpu_runner.tasks.generation import RawOutput
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
-from . import cpu_threads, gc_tuning
+from . import cpu_threads
 from .batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from .finalize import Finished, finish
 from .running_job import OnEvent, Picture, Run
@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 
 LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
 PROJECTIONS_KEPT = 16
-IDLE_S = 1.0  # without a word: nobody is in the middle of something
 HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
 SHUTTING_DOWN = "the runner is shutting down"
 
@@ -61,8 +60,7 @@ class Engine:
         self.steps_total = self.calls_total = self.rows_total = 0
         self._runs: dict[str, Run] = {}
         self._pictures: list[Picture] = []
-        self._projections: LruCache[str, Projection] = LruCache(PROJECTIONS_KEPT)
-        self._collections = gc_tuning.FullCollections()
+        self._projections: LRUCache[str, Projection] = LRUCache(PROJECTIONS_KEPT)
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
@@ -70,8 +68,8 @@ class Engine:
         self._lock = threading.RLock()  # over what submit and stop change
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._cpu_threads = torch.get_num_threads()
-        self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.work_alone)
-        self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.work_alone)
+        self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.use_one_thread)
+        self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.use_one_thread)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
 
     # Called from any thread.
@@ -148,8 +146,7 @@ class Engine:
     # The engine's thread.
 
     def _live(self) -> None:
-        gc_tuning.hand_over_quickly()
-        cpu_threads.share_among(self._cpu_threads)
+        cpu_threads.use_threads(self._cpu_threads)
         try:
             with torch.inference_mode():
                 while not self._stopping:
@@ -168,28 +165,16 @@ class Engine:
             run.emit(Failed(code=code, message=message, work=run.work()))
 
     def _read_inbox(self) -> None:
-        """Waits for a word where there is nothing else to do."""
+        """Blocks only while no image is being generated."""
         try:
-            word = self._inbox.get(block=False) if self._pictures else self._wait_for_a_word()
+            word = self._inbox.get(block=not self._pictures)
             while True:
                 word()
                 word = self._inbox.get_nowait()
         except Empty:
             pass
 
-    def _wait_for_a_word(self) -> Callable[[], None]:
-        """Whoever comes next waits for no collection, unless it comes at that very moment."""
-        cpu_threads.rest()
-        if self._collections.are_due:
-            try:
-                return self._inbox.get(timeout=IDLE_S)
-            except Empty:
-                self._collections.run()
-        return self._inbox.get()
-
     def _take_turn(self) -> None:
-        if self._collections.are_overdue:
-            self._collections.run()
         self._drop_the_closed()
         self._turn += 1
         group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
@@ -308,7 +293,7 @@ class Engine:
         projection = self._projections.get(checkpoint.vae_key)
         if projection is None:
             projection = Projection(checkpoint)
-            self._projections.put(checkpoint.vae_key, projection)
+            self._projections[checkpoint.vae_key] = projection
         return images.preview(projection.colours(estimate))
 
     def _picture_drawn(self, picture: Picture, drawn: RawOutput) -> None:

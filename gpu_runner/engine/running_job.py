@@ -96,10 +96,10 @@ class Run:
     def next_batch(self) -> Batch | None:
         request = self.order.request
         start = 0 if self.batch is None else self.batch.indices.stop
-        if start >= request.num_images or (self.last_batch and self.batch is not None):
+        if start >= request.num_outputs or (self.last_batch and self.batch is not None):
             return None
         number = 0 if self.batch is None else self.batch.number + 1
-        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_images)))
+        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_outputs)))
         self.batch.brake.pulled = self.last_batch
         return self.batch
 
@@ -142,7 +142,7 @@ class Run:
         self.emit(
             Progress(
                 step=self.steps_shown,
-                steps=max(1, self.prepared.plan.steps * request.num_images),
+                steps=max(1, self.prepared.plan.steps * request.num_outputs),
                 images_done=self.images_done,
                 batch=batch.number if batch else 0,
                 batch_step=batch.step if batch else 0,

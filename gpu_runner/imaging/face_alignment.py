@@ -1,4 +1,4 @@
-"""A face's upright square, cut from a picture, and its way back: the similarity that brings five points of it to a template."""
+"""Cuts a face from an image as an upright square and pastes it back, by the similarity of its five points to a template."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, floor
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -76,14 +77,9 @@ class Alignment:
 
 
 def similarity(points: Matrix, template: Matrix) -> Matrix:
-    """Turned, scaled and moved, never mirrored, so that the squared distances are least (Umeyama, 1991)."""
-    middle, wanted = points.mean(axis=0), template.mean(axis=0)
-    centred = points - middle
-    left, stretches, right = np.linalg.svd((template - wanted).T @ centred / len(points))
-    signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
-    turn = left @ np.diag(signs) @ right
-    scale = (stretches * signs).sum() / centred.var(axis=0).sum()
-    return np.column_stack([scale * turn, wanted - scale * turn @ middle])
+    """Rotation, uniform scale and translation, never a reflection, as 2 x 3. Estimated as facexlib does it."""
+    matrix, _inliers = cv2.estimateAffinePartial2D(points, template, method=cv2.LMEDS)
+    return np.asarray(matrix)
 
 
 @cache

@@ -62,9 +62,9 @@ def is_lost(error: Exception) -> bool:
 
 
 def give_back() -> None:
-    """What malloc keeps of what was freed, some 5 to 10 ms long. A C library without ``malloc_trim(3)`` does so itself.
+    """Call malloc_trim(3), where the C library has it. Takes 5 to 10 ms.
 
-    Tensors of a model that has left lie between others that have not, so malloc returns little of them on its own.
+    The tensors of an evicted model lie between others, so malloc returns little of them by itself.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

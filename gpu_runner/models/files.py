@@ -17,7 +17,7 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
-from gpu_runner.protocol.model_detection.safetensors_header import read_safetensors_header
+from gpu_runner.protocol.model_detection.safetensors_header import described
 
 PICKLED = {".ckpt", ".pt", ".pth"}
 
@@ -66,9 +66,8 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         yield _unpickled(path, name)
         return
     try:
-        shapes, metadata = read_safetensors_header(path)
         with safe_open(path, framework="pt", device="cpu") as source:
-            yield TensorFile(shapes, metadata, source)
+            yield TensorFile(*described(source), source)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
 

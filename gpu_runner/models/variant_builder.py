@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
+from cachetools import LRUCache
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from gpu_runner.models.lora.merge import Lora, LoraWeight, adapted
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.lru_cache import LruCache
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
 
@@ -99,7 +99,7 @@ class VariantBuilder:
         return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
 
     def _no_encodings(self) -> CacheEntry:
-        return CacheEntry(LruCache(self._base.encodings.limit), 0, base=self._base.key)
+        return CacheEntry(LRUCache(self._base.encodings.maxsize), 0, base=self._base.key)
 
     def _embeddings(self) -> dict[str, Embedding]:
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
+from cachetools import LRUCache
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
@@ -14,7 +15,6 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from gpu_runner.protocol.errors import NonFiniteOutput
 
 from .conditioning import Conditioning, Embedding, TextEncodingOptions
-from .lru_cache import LruCache
 from .module_copies import moved
 
 TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
@@ -38,8 +38,10 @@ class LoadedCheckpoint:
     size_bytes: int
     text_encoder_2: TextModel | None = None
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
-    encodings: LruCache[tuple[TextEncodingOptions, str], Conditioning] = field(
-        default_factory=lambda: LruCache(ENCODINGS_KEPT)
+    encodings: LRUCache[tuple[TextEncodingOptions, str], Conditioning] = (
+        field(  # used by the engine's thread only
+            default_factory=lambda: LRUCache(ENCODINGS_KEPT)
+        )
     )
     # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
     unet_key: str = ""

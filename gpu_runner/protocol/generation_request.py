@@ -197,10 +197,17 @@ class ChangeBackground(StrictModel):
 
 
 class CutOut(StrictModel):
-    """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, or the mask alone."""
+    """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, the mask, or both."""
 
     matting_model: Name = ""  # empty: the default one
-    mask_only: bool = False
+    mask_only: bool = False  # the mask instead of the image
+    with_mask: bool = False  # the masks as further outputs, after the images
+
+    @model_validator(mode="after")
+    def returns_an_image_beside_its_mask(self) -> CutOut:
+        if self.mask_only and self.with_mask:
+            raise ValueError("cut_out: mask_only and with_mask exclude each other")
+        return self
 
 
 class FaceRestoration(StrictModel):
@@ -360,6 +367,12 @@ class GenerationRequest(StrictModel):
     def denoises(self) -> bool:
         """Whether the task runs the denoising loop. Other tasks count one step per image."""
         return self.task in ("txt2img", "img2img", "change_background")
+
+    @property
+    def num_outputs(self) -> int:
+        """Files that a runner returns: one for each image, and one for its mask where that is asked for, too."""
+        with_masks = self.cut_out is not None and self.cut_out.with_mask
+        return self.num_images * 2 if with_masks else self.num_images
 
     def seed_of(self, index: int) -> int:
         """Return the seed of image ``index``. With a subseed, all images share one seed."""

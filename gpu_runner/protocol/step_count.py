@@ -74,19 +74,30 @@ def eta_of(request: GenerationRequest) -> float:
 
 
 def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """Return the sigmas of a pass, in descending order.
-
-    img2img uses the end of the schedule, according to ``strength``. With ``exact_steps``, the schedule is lengthened so
-    that its end has ``num_inference_steps`` steps.
-    """
+    """Return the sigmas of a pass, in descending order: the whole schedule for txt2img, its end for img2img."""
     steps, strength = request.num_inference_steps, request.strength
+    schedule = schedule_of(request, levels)
     if request.task == "txt2img":
-        return _full_schedule(request, levels, steps)
+        return schedule
     if not request.exact_steps:
-        return img2img_sigmas(request.sampler, _full_schedule(request, levels, steps), steps, strength)
-    if strength == 0:
-        return [0.0]
-    return _full_schedule(request, levels, total_steps(steps, strength))[-steps - 1 :]
+        return img2img_sigmas(request.sampler, schedule, steps, strength)
+    return schedule[-steps - 1 :] if strength > 0 else [0.0]
+
+
+def schedule_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
+    """Return the whole schedule. With ``exact_steps``, img2img lengthens it so that its end has all the steps."""
+    steps, strength = request.num_inference_steps, request.strength
+    if request.task != "txt2img" and request.exact_steps and strength > 0:
+        steps = total_steps(steps, strength)
+    return sigmas_for(
+        levels,
+        request.sampler,
+        request.scheduler,
+        steps,
+        overrides=request.schedule_bend,
+        unipc=request.unipc,
+        discard_penultimate=request.discard_penultimate,
+    )
 
 
 def evaluations(name: str, sigmas: list[float], eta: float) -> int:
@@ -123,18 +134,6 @@ def _cached_evaluations(*values: Any) -> int:
 def _default_levels() -> NoiseLevels:
     """The number of evaluations does not depend on the noise levels of the checkpoint."""
     return NoiseLevels(alphas_cumprod())
-
-
-def _full_schedule(request: GenerationRequest, levels: NoiseLevels, steps: int) -> list[float]:
-    return sigmas_for(
-        levels,
-        request.sampler,
-        request.scheduler,
-        steps,
-        overrides=request.schedule_bend,
-        unipc=request.unipc,
-        discard_penultimate=request.discard_penultimate,
-    )
 
 
 def _second_stage_sigma(name: str, sigma: float, sigma_next: float, eta: float) -> float:

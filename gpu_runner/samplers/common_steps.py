@@ -6,7 +6,7 @@ Arguments: ``x`` is the latent at ``sigma``, ``denoised`` the model's estimate o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,10 @@ class SamplerOptions:
     s_tmax: float = math.inf
     s_noise: float = 1.0
     unipc: UniPC = PLAIN_UNIPC
+    schedule: tuple[float, ...] = ()  # the whole one, of which img2img runs the last part
 
     @classmethod
-    def of(cls, request: GenerationRequest) -> SamplerOptions:
+    def of(cls, request: GenerationRequest, schedule: Sequence[float] = ()) -> SamplerOptions:
         """Return the options in a request."""
         return cls(
             eta=eta_of(request),
@@ -43,6 +44,7 @@ class SamplerOptions:
             s_tmax=math.inf if request.s_tmax is None else request.s_tmax,
             s_noise=request.s_noise,
             unipc=request.unipc,
+            schedule=tuple(schedule),
         )
 
 

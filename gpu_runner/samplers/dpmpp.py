@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gpu_runner.protocol.schedules.ancestral import ancestral_step
 
-from .brownian_noise import BrownianPath
+from .brownian_noise import BrownianNoise
 from .common_steps import SamplerGenerator, SamplerOptions, exponential_step, renoise
 from .noise import NoiseStream
 
@@ -53,7 +53,7 @@ def dpmpp_sde(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
     """k-diffusion's ``sample_dpmpp_sde`` with r = 1/2: the step uses the estimate at its midpoint in log(sigma) only."""
-    brownian = noise.brownian(sigmas)
+    brownian = noise.brownian([*sigmas, *options.schedule])
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
         if sigma_next > 0:
@@ -68,12 +68,12 @@ def _ancestral_step(
     denoised: Tensor,
     sigma: float,
     sigma_next: float,
-    brownian: BrownianPath,
+    brownian: BrownianNoise,
     options: SamplerOptions,
 ) -> Tensor:
     down, up = ancestral_step(sigma, sigma_next, options.eta)
     x = exponential_step(x, denoised, sigma, down)
-    return x + brownian.unit(sigma, sigma_next) * (up * options.s_noise) if up > 0 else x
+    return x + brownian.between(sigma, sigma_next) * (up * options.s_noise) if up > 0 else x
 
 
 def dpmpp_2m_sde(
@@ -100,7 +100,7 @@ def dpmpp_3m_sde(
 def _multistep_sde(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions, correction: Correction
 ) -> SamplerGenerator:
-    brownian = noise.brownian(sigmas)
+    brownian = noise.brownian([*sigmas, *options.schedule])
     known: Estimates = []
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
@@ -113,8 +113,8 @@ def _multistep_sde(
         x = math.exp(-h_eta) * x - math.expm1(-h_eta) * denoised
         if len(known) > 1:
             x = x + correction(known, h, h_eta)
-        fresh = sigma_next * math.sqrt(-math.expm1(-2 * options.eta * h)) * options.s_noise
-        x = x + brownian.unit(sigma, sigma_next) * fresh if fresh > 0 else x
+        noise_scale = sigma_next * math.sqrt(-math.expm1(-2 * options.eta * h)) * options.s_noise
+        x = x + brownian.between(sigma, sigma_next) * noise_scale if noise_scale > 0 else x
     return x
 
 

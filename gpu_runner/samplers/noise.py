@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpu_runner.protocol import GenerationRequest
 
-from .brownian_noise import BrownianPath
+from .brownian_noise import BrownianNoise
 from .philox import Philox
 
 LATENT_SCALE = 8  # image pixels per latent pixel, in each direction
@@ -109,10 +109,13 @@ class NoiseStream:
             self._stream = self._new(self._seed + self._delta)
         return first.to(self._device)
 
-    def brownian(self, sigmas: list[float]) -> BrownianPath:
-        """Return the Brownian path for SDE samplers. It depends on the seed only, not on source or variation."""
+    def brownian(self, sigmas: Sequence[float]) -> BrownianNoise:
+        """Return the Brownian noise for SDE samplers. ``sigmas`` is the whole schedule, of which img2img runs a part.
+
+        It depends on the seed only, not on the variation, and uses torch's CPU generator for every noise source.
+        """
         levels = [sigma for sigma in sigmas if sigma > 0]
-        return BrownianPath(self._seed, self._shape, min(levels), max(levels), self._device)
+        return BrownianNoise(self._seed, self._shape, min(levels), max(levels), self._device)
 
     def _first(self) -> Tensor:
         shape = (self._shape[0], *self._drawn_at) if self._drawn_at else self._shape

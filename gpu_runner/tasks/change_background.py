@@ -14,9 +14,9 @@ from PIL import Image, ImageFilter, ImageOps
 from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import InvalidImage, ResizeMode, Size
 from gpu_runner.networks.onnx_model import OnnxModel
-from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Inpaint
+from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest
 
-from .init_image import Canvas, Overlay
+from .init_image import Canvas, MaskOptions, Overlay
 
 HALF = 128
 
@@ -30,13 +30,10 @@ class Foreground:
 
 
 def drawing_request(request: GenerationRequest) -> GenerationRequest:
-    """The inpainting that draws what is behind the product; any other task is its own."""
-    part = request.change_background
-    if part is None:
+    """The img2img that draws what is behind the product, upon canvases that have its mask; any other task is its own."""
+    if request.change_background is None:
         return request
-    inpaint = Inpaint(mask=part.mask or request.init_images[0], content=part.content)
-    changes = {"task": "img2img", "change_background": None, "inpaint": inpaint}
-    return request.model_copy(update=changes)
+    return request.model_copy(update={"task": "img2img", "change_background": None})
 
 
 def cut_out(
@@ -71,7 +68,8 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Foregrou
     if part.content != "original":
         frame = masks.fill_masked(frame, behind)
     shows_drawn = ImageOps.invert(rim.filter(ImageFilter.BoxBlur(part.feather)))
-    return Canvas(frame, behind, Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size)))
+    overlay = Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size))
+    return Canvas(frame, behind, overlay, MaskOptions(part.content))
 
 
 def expanded(mask: Image.Image, pixels: int) -> Image.Image:

@@ -14,7 +14,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, Operation
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import evaluations, sigmas_of
+from gpu_runner.protocol.step_count import evaluations, schedule_of, sigmas_of
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
 
@@ -53,7 +53,7 @@ class SamplingConfig:
             sampler=request.sampler,
             levels=levels,
             sigmas=sigmas_of(request, levels),
-            options=SamplerOptions.of(request),
+            options=SamplerOptions.of(request, schedule_of(request, levels)),
             width=request.width,
             height=request.height,
             noise_multiplier=request.initial_noise_multiplier,

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.face_alignment import Alignment
-from gpu_runner.imaging.face_detection import find
+from gpu_runner.imaging.face_detection import FaceDetector, find
 from gpu_runner.networks.loaded import LoadedFaceRestorer
-from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import OffloadedWork, Operation, RestoreFace
 
 
@@ -37,7 +36,7 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    detector: OnnxModel
+    detector: FaceDetector
     restorer: LoadedFaceRestorer
     visibility: float
 
@@ -50,6 +49,6 @@ class Restoration:
         return Patches(tuple(found), self.visibility)
 
 
-def _squares(detector: OnnxModel, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
+def _squares(detector: FaceDetector, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
     alignments = [Alignment.of(face.points) for face in find(detector, picture)]
     return [(alignment, images.to_tensor(alignment.cut(picture))) for alignment in alignments]

@@ -191,8 +191,8 @@ def _first_pass(
     latent, keeping = None, None
     if canvas is not None:
         latent = yield from _encoded(walked, canvas)
-        if canvas.mask is not None and walked.request.inpaint is not None:
-            keeping = inpainting.keeping(canvas, walked.request.inpaint, latent, walked.noise(index))
+        if canvas.mask is not None:
+            keeping = inpainting.keeping(canvas, latent, walked.noise(index))
             latent = keeping.original
     x = walked.way.start(latent, noise)
     if keeping is not None:
@@ -261,5 +261,5 @@ def _script(
     extra = None
     if inpainting.is_made_for_inpainting(walked.model):
         size = walked.request.width, walked.request.height
-        extra = yield from inpainting.conditioning(walked.model, *size, canvas, walked.request.inpaint)
+        extra = yield from inpainting.conditioning(walked.model, *size, canvas)
     return DenoiseContext(walked.model, direction, keeping, extra, steerings)

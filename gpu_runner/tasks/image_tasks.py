@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import OffloadedWork, Operation
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import GenerationRequest, Upscale
+from gpu_runner.protocol.generation_request import CutOut, GenerationRequest, Upscale
 from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.upscaler_catalog import NONE
 
@@ -109,7 +109,7 @@ def enlarged_size(size: Size, upscale: Upscale) -> Size:
 
 @dataclass(frozen=True)
 class PrecomputedPlan:
-    """One picture for all, or one each."""
+    """One image for all outputs, or one each."""
 
     pictures: tuple[Image.Image, ...]
     steps: int = 1  # a picture
@@ -124,11 +124,22 @@ def _precomputed(picture: Image.Image) -> Task:
     return RawOutput(picture)
 
 
-def cut_out(picture: Image.Image, matting: OnnxModel, *, mask_only: bool) -> Image.Image:
-    """The subject, and nothing behind it; or where it is, in white."""
-    mask = matte(matting, picture)
-    if mask_only:
-        return mask
+def cut_out(
+    request: GenerationRequest, part: CutOut, pictures: Sequence[Image.Image], model: OnnxModel
+) -> PrecomputedPlan:
+    """The foregrounds, white masks of them, or first the ones and then the others. Each image is matted once."""
+    masks = [matte(model, picture) for picture in pictures]
+    if part.mask_only:
+        return PrecomputedPlan(tuple(masks))
+    subjects = [_transparent(*pair) for pair in zip(pictures, masks, strict=True)]
+    if not part.with_mask:
+        return PrecomputedPlan(tuple(subjects))
+    times = request.num_images // len(pictures)  # one init image for all, or one each
+    return PrecomputedPlan(tuple(subjects * times + masks * times))
+
+
+def _transparent(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """RGBA, with the mask as its alpha channel."""
     subject = picture.convert("RGBA")
     subject.putalpha(mask)
     return subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image, ImageOps
 
@@ -54,10 +54,20 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class MaskOptions:
+    """How the latents under a mask are treated; the fields of that name of request.Inpaint."""
+
+    content: Literal["fill", "original", "noise", "nothing"] = "original"
+    rounded: bool = True
+    conditioning_weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Canvas:
     frame: Image.Image  # what is encoded
     mask: Image.Image | None = None  # over the frame; white is drawn anew
     overlay: Overlay | None = None
+    options: MaskOptions = MaskOptions()
     corrects: bool = False
 
     @cached_property
@@ -130,4 +140,5 @@ def _masked(
 ) -> Canvas:
     if inpaint.content != "original":
         frame = masks.fill_masked(frame, mask)
-    return Canvas(frame, mask, overlay, request.colour_correction)
+    options = MaskOptions(inpaint.content, inpaint.rounded, inpaint.conditioning_weight)
+    return Canvas(frame, mask, overlay, options, request.colour_correction)

@@ -12,7 +12,6 @@ from torch import Tensor
 from gpu_runner.imaging import masks
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import EncodeImage, Operation
-from gpu_runner.protocol.generation_request import Inpaint
 from gpu_runner.samplers.noise import NoiseStream
 
 from .init_image import Canvas
@@ -41,14 +40,14 @@ class LatentMask:
         return replace(self, noise=(x - self.original) / sigma) if sigma > 0 else self
 
 
-def keeping(canvas: Canvas, inpaint: Inpaint, latent: Tensor, noise: NoiseStream) -> LatentMask:
+def keeping(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
     """With what the request wants under the mask at the start."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
-    mask = masks.to_latent_grid(canvas.mask, width, height, rounded=inpaint.rounded).to(latent.device)
-    if inpaint.content == "noise":
+    mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded).to(latent.device)
+    if canvas.options.content == "noise":
         latent = latent * (1 - mask) + noise.draw() * mask
-    elif inpaint.content == "nothing":
+    elif canvas.options.content == "nothing":
         latent = latent * (1 - mask)
     return LatentMask(latent, mask)
 
@@ -58,13 +57,13 @@ def is_made_for_inpainting(model: LoadedCheckpoint) -> bool:
 
 
 def conditioning(
-    model: LoadedCheckpoint, width: int, height: int, canvas: Canvas | None, inpaint: Inpaint | None
+    model: LoadedCheckpoint, width: int, height: int, canvas: Canvas | None
 ) -> Generator[Operation, Any, Tensor]:
     """(5, h, w): the mask, and the latent of the picture without what is masked. Without a mask, all of it is."""
     mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
-    if canvas is not None and canvas.mask is not None and inpaint is not None:
-        mask = masks.to_latent_grid(canvas.mask, width, height, rounded=inpaint.rounded)
-        picture = canvas.pixels * (1 - mask * inpaint.conditioning_weight)
+    if canvas is not None and canvas.mask is not None:
+        mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
+        picture = canvas.pixels * (1 - mask * canvas.options.conditioning_weight)
     latent = yield EncodeImage(model, picture)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]
     return torch.cat([small.to(latent.device), latent])

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import BusinessSource
 from gpu_runner import logs
 from jobs.admission.submission import Submission
 from jobs.billing import cost
-from jobs.images import storage
+from jobs.images import storage as pictures
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
-from statements import Statement, given
 
 from . import idempotency as idempotency_keys
 from . import insert, validation, workflow_routing
 from .defaults import completed
 from .idempotency import Idempotency
-from .model_resolution import Resolution, resolve_all
+from .model_resolution import ModelResolver, Resolution, resolve_all
 
 
 def admit(submission: Submission) -> Job:
@@ -33,27 +32,20 @@ def admit(submission: Submission) -> Job:
 
 def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     """As ``admit``, and whether the job is new."""
-    may_be_slow = bool(
-        submission.pictures or submission.callback
-    )  # a storage and a name server have their own pace
-    with nullcontext() if may_be_slow else insert.on_the_way():
-        return _admit_or_find(submission)
-
-
-def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
     known = _admitted_before(submission)
     if known is not None:
         return known, False
     submission = workflow_routing.routed(submission)
-    validation.check(submission.source, submission.key, submission.request, submission.backend)
+    models = ModelResolver(submission.source, submission.backend)
+    validation.check(models, submission.key, submission.request)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
-    submission = with_choices(submission)
+    submission = replace(submission, request=completed(models, submission.request))
     workflow_routing.check(submission)
-    files = resolve_all(submission.source, submission.request, submission.backend)
+    files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
-    storage.store_inputs(submission.request, submission.pictures)
+    pictures.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))
@@ -66,40 +58,35 @@ def _admit_or_find(submission: Submission) -> tuple[Job, bool]:
         return known, False
 
 
-def with_choices(submission: Submission) -> Submission:
-    """With what its request leaves open. Raises Refused."""
-    request = completed(submission.source, submission.request, submission.backend)
-    return replace(submission, request=request)
+@dataclass(frozen=True)
+class Replay:
+    """The Idempotency-Key of a request, and the job that an earlier request with this key became."""
+
+    idempotency: Idempotency | None = None  # belongs into the submission of a new job
+    job: Job | None = None
 
 
-def admitted_with(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
-    """The job that the key has become. Raises IdempotencyConflict."""
+def find_replay(source: BusinessSource, dialect: str, request: HttpRequest) -> Replay:
+    """Look up the Idempotency-Key of a request.
+
+    Every dialect calls this after authentication and before it fetches an input image.
+    Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
+    """
+    idempotency = idempotency_keys.read(request)
+    return Replay(idempotency, _replayed(source, dialect, idempotency))
+
+
+def _replayed(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
     known = idempotency and idempotency_keys.job_of(source, dialect, idempotency)
     return Job.objects.get(pk=known) if known else None
 
 
 def _admitted_before(submission: Submission) -> Job | None:
-    known = admitted_with(submission.source, submission.dialect, submission.idempotency)
+    known = _replayed(submission.source, submission.dialect, submission.idempotency)
     if known is not None or not submission.external_id or submission.id_may_repeat:
         return known
-    known_id = _BY_CALLERS_ID.first(
-        source=submission.source.pk, dialect=submission.dialect, external_id=submission.external_id
-    )
-    return Job.objects.get(pk=known_id) if known_id else None
-
-
-_BY_CALLERS_ID = Statement(
-    lambda: (
-        Job.objects.filter(
-            source=given("source"),
-            dialect=given("dialect"),
-            external_id=given("external_id"),
-            id_may_repeat=False,
-        )
-        .values_list("pk", flat=True)
-        .order_by()
-    )
-)
+    named = Job.objects.filter(dialect=submission.dialect, external_id=submission.external_id)
+    return named.filter(source=submission.source, id_may_repeat=False).first()
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:

@@ -1,15 +1,13 @@
-"""One transaction for all who come at the same time: the first does the work of those who came while another was at it.
+"""Group commit: concurrent inserts share one transaction.
 
-Under load many small transactions wait for their round trips, for each other's locks and for the disk, each by itself;
-together they wait once. Whoever finds nobody at work begins at once if nobody else is on the way, and otherwise waits for
-them a moment, as PostgreSQL's commit_delay does with its commit_siblings.
+The first caller becomes the leader and commits for the callers that queued up while the group before was committed.
+A caller that arrives alone is committed immediately.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -18,109 +16,82 @@ from django.db import connection
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PATIENCE_S = 0.01  # for those on the way; others need the time to prepare what they bring
-
 
 class LeaderDied(Exception):
-    """Whoever worked for this item ended in the middle: its process is going down."""
+    """The leader's process is going down; it is unknown whether the item was committed."""
 
 
 @dataclass(eq=False)
-class _Turn(Generic[Item, Result]):
+class _Call(Generic[Item, Result]):
     item: Item
     outcome: Result | Exception = field(default_factory=LeaderDied)
     leads: bool = False
-    is_alone: bool = False
-    called: threading.Event = field(default_factory=threading.Event)
+    retries_alone: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class GroupCommit(Generic[Item, Result]):
-    """``run`` does what is to be done for several items in one transaction; of each, its result or its error."""
+    """``run`` handles several items in one transaction. It returns the result, or the error, of each."""
 
     def __init__(
-        self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], *, most: int = 32
+        self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], *, max_size: int = 32
     ) -> None:
         self._run = run
-        self._most = most
-        self._changed = threading.Condition()
-        self._waiting: list[_Turn[Item, Result]] = []
-        self._at_work = False
-        self._coming = 0
-        self._this_thread = threading.local()
-
-    @contextmanager
-    def on_the_way(self) -> Iterator[None]:
-        """Around what leads to ``submit``, or to nothing."""
-        with self._changed:
-            self._coming += 1
-        self._this_thread.comes = True
-        try:
-            yield
-        finally:
-            self._arrive()
+        self._max_size = max_size
+        self._lock = threading.Lock()
+        self._queued: list[_Call[Item, Result]] = []
+        self._is_running = False
 
     def submit(self, item: Item) -> Result:
-        """Raises the item's error, or what went wrong with the transaction."""
-        turn = _Turn[Item, Result](item)
-        if connection.in_atomic_block:  # what is to be undone with it cannot be another thread's
-            self._work_for([turn])
+        """Raises the item's error, or the error of the transaction."""
+        call = _Call[Item, Result](item)
+        if connection.in_atomic_block:  # another thread's transaction cannot be rolled back with this one
+            self._run_group([call])
         else:
-            self._take_turn(turn)
-        if isinstance(turn.outcome, Exception):
-            raise turn.outcome
-        return turn.outcome
+            self._join(call)
+        if isinstance(call.outcome, Exception):
+            raise call.outcome
+        return call.outcome
 
-    def _arrive(self, turn: _Turn[Item, Result] | None = None) -> None:
-        with self._changed:
-            if getattr(self._this_thread, "comes", False):
-                self._this_thread.comes = False
-                self._coming -= 1
-            if turn is not None:
-                self._waiting.append(turn)
-                turn.leads, self._at_work = not self._at_work, True
-            self._changed.notify_all()
-
-    def _take_turn(self, turn: _Turn[Item, Result]) -> None:
-        self._arrive(turn)
-        if not turn.leads:
-            turn.called.wait()
-        if turn.leads:
+    def _join(self, call: _Call[Item, Result]) -> None:
+        with self._lock:
+            self._queued.append(call)
+            call.leads, self._is_running = not self._is_running, True
+        if not call.leads:
+            call.done.wait()
+        if call.leads:
             self._lead()
-        if turn.is_alone:
-            self._work_for([turn])
+        if call.retries_alone:
+            self._run_group([call])
 
     def _lead(self) -> None:
-        """The leader is the first who waits, so it works for itself as well; then the next first takes over."""
-        with self._changed:
-            self._changed.wait_for(self._is_complete, PATIENCE_S)
-            group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        """Commit the first group of the queue, of which the leader is a part. The next in the queue leads the next."""
+        with self._lock:
+            group, self._queued = self._queued[: self._max_size], self._queued[self._max_size :]
         try:
-            self._work_for(group)
+            self._run_group(group)
         finally:
-            self._hand_over()
-            for turn in group[1:]:
-                turn.called.set()
+            self._appoint_next_leader()
+            for call in group[1:]:
+                call.done.set()
 
-    def _is_complete(self) -> bool:
-        return not self._coming or len(self._waiting) >= self._most
+    def _appoint_next_leader(self) -> None:
+        with self._lock:
+            self._is_running = bool(self._queued)
+            if self._queued:
+                self._queued[0].leads = True
+                self._queued[0].done.set()
 
-    def _hand_over(self) -> None:
-        with self._changed:
-            self._at_work = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].called.set()
-
-    def _work_for(self, group: list[_Turn[Item, Result]]) -> None:
+    def _run_group(self, group: list[_Call[Item, Result]]) -> None:
         try:
-            outcomes = self._run([turn.item for turn in group])
+            outcomes = self._run([call.item for call in group])
         except Exception as error:
             if len(group) == 1:
                 group[0].outcome = error
                 return
-            # One of them is to blame, and the others must not suffer for it: each tries by itself.
-            for turn in group:
-                turn.is_alone = True
+            # One item failed the transaction of all: each retries in a transaction of its own.
+            for call in group:
+                call.retries_alone = True
             return
-        for turn, outcome in zip(group, outcomes, strict=True):
-            turn.outcome = outcome
+        for call, outcome in zip(group, outcomes, strict=True):
+            call.outcome = outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -24,12 +24,6 @@ class Idempotency:
 
     key: str
     fingerprint: str
-
-    def of_part(self, index: int) -> Idempotency:
-        """Where one request becomes several jobs."""
-        if index == 0:
-            return self
-        return replace(self, key=hashlib.sha256(f"{self.key}\n{index}".encode()).hexdigest())
 
 
 def read(request: HttpRequest, content: bytes | None = None) -> Idempotency | None:

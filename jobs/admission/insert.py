@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -21,7 +21,6 @@ from jobs.execution import notifications, slots
 from jobs.images import input_usage
 from jobs.models import Job, State, Transition
 from jobs.outbound.callbacks import outbox
-from statements import InsertStatement, pipelined, send
 
 from . import idempotency
 from .group_commit import GroupCommit
@@ -43,30 +42,27 @@ def insert(job: Job, submission: Submission) -> Job:
 
 
 def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
-    """Of each its job, or why it is refused."""
-    with pipelined(), transaction.atomic():
-        outcomes = _with_room(planned)
+    """Insert the jobs in one transaction. Returns each job, or the reason for which it is refused."""
+    with transaction.atomic():
+        # The accounts' locks keep two requests from both taking what is left of a limit, in one transaction or in two.
+        accounts = account_balances.lock({(one.job.source_id, one.job.key_id) for one in planned})
+        outcomes = _with_room(planned, accounts)
         if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
-            _insert_rows(taken)
+            _insert_rows(taken, accounts)
     return outcomes
 
 
-def _insert_rows(planned: Sequence[Planned]) -> None:
+def _insert_rows(planned: Sequence[Planned], accounts: dict[str, Account]) -> None:
     jobs = [one.job for one in planned]
-    send(
-        _JOBS.write(jobs),
-        _TRANSITIONS.write([_first_transition(one) for one in planned]),
-        *ledger.reservation(jobs),
-        *notifications.to_ring({notifications.WORK: str(jobs[0].pk) if len(jobs) == 1 else ""}),
-    )
+    Job.objects.bulk_create(jobs)
+    Transition.objects.bulk_create(_first_transition(one) for one in planned)
+    ledger.reserve(jobs, accounts)
     for one in planned:
         _promise(one.submission, one.job)
+    notifications.notify({notifications.WORK: ""})
 
 
-_JOBS: InsertStatement[Job] = InsertStatement(lambda: Job)
-_TRANSITIONS: InsertStatement[Transition] = InsertStatement(lambda: Transition)
 _TOGETHER: GroupCommit[Planned, Job] = GroupCommit(insert_all)
-on_the_way = _TOGETHER.on_the_way
 
 
 def _first_transition(planned: Planned) -> Transition:
@@ -84,20 +80,16 @@ def _promise(submission: Submission, job: Job) -> None:
         idempotency.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
 
 
-def _with_room(planned: Sequence[Planned]) -> list[Job | Refused]:
-    """Under a lock of all accounts, so that no limit is passed by two requests at once, in one transaction or in two."""
-    sources = sorted({one.job.source_id for one in planned})
-    accounts, queued = account_balances.all_locked(
-        {(one.job.source_id, one.job.key_id) for one in planned},
-        *(slots.ask_taken(source, State.QUEUED) for source in sources),
-    )
-    waiting = QueuedCounts(dict(zip(sources, map(slots.counted, queued), strict=True)))
+def _with_room(planned: Sequence[Planned], accounts: dict[str, Account]) -> list[Job | Refused]:
+    """Check the limits of each, counting those before it. Books what is admitted on the accounts, in memory."""
+    waiting = QueuedCounts()
     outcomes: list[Job | Refused] = []
     for one in planned:
         with translation.override(one.language):
             refused = next(_no_room(one.job, accounts, waiting), None)
-        if refused is None and one is not planned[-1]:
-            _hold(one.job, accounts, waiting)
+        if refused is None:
+            waiting.add(one.job.source_id, one.job.key_id)
+            ledger.book(one.job, accounts, one.job.cost_estimate, one.job.request["num_images"])
         outcomes.append(refused or one.job)
     return outcomes
 
@@ -107,19 +99,11 @@ def _no_room(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> I
     return chain(queue_full(job.source, job.key, waiting), over_quota(job, allowed))
 
 
-def _hold(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> None:
-    """What the next of this transaction finds taken."""
-    waiting.add(job.source_id, job.key_id)
-    day, micros = account_balances.accounting_day(job.created_at), ledger.in_micros(job.cost_estimate)
-    for owner, _mine in account_balances.owners(job.source_id, job.key_id):
-        accounts[owner].add(day, job.request["num_images"], micros)
-
-
 class QueuedCounts:
     """How many jobs wait: read once in a transaction, and counted on."""
 
-    def __init__(self, of_sources: Mapping[int, int]) -> None:
-        self._read: dict[tuple[int, int | None], int] = {(pk, None): jobs for pk, jobs in of_sources.items()}
+    def __init__(self) -> None:
+        self._read: dict[tuple[int, int | None], int] = {}
         self._added: Counter[tuple[int, int | None]] = Counter()
 
     def of_source(self, source_id: int) -> int:

@@ -1,4 +1,4 @@
-"""Which files a request's model names mean, for this source, at this moment."""
+"""Resolves the model names of a request to the files that its source may use."""
 
 from __future__ import annotations
 
@@ -18,6 +18,30 @@ from models_registry.selectors import resolve, training
 
 SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
+
+
+class ModelResolver:
+    """Looks up the model names of one request, each once.
+
+    Create one for each request, once its backend is known: a file that is disabled later must not be found.
+    """
+
+    def __init__(self, source: BusinessSource, backend: str = Backend.PIPELINE) -> None:
+        self.source = source
+        self.backend = backend
+        self._found: dict[tuple[str, str], ModelFile] = {}
+
+    @property
+    def on_runners(self) -> bool:
+        """Whether the files are those that runners have for themselves."""
+        return self.backend == Backend.COMFYUI
+
+    def find(self, kind: str, name: str) -> ModelFile:
+        """The file of a name; an empty name means the default. Raises ModelNotFound."""
+        if (kind, name) not in self._found:
+            file = resolve(kind, name, self.source, on_runners=self.on_runners)
+            self._found[kind, name] = self._found[kind, file.name] = file
+        return self._found[kind, name]
 
 
 @dataclass(frozen=True)
@@ -40,39 +64,35 @@ def _kept(file: ModelFile) -> dict[str, Any]:
     return kept | {"tensors_sha256": file.tensors_sha256} if file.tensors_sha256 else kept
 
 
-def resolve_all(
-    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> Resolution:
-    """Raises Refused where a name is unknown, not for this source, or of a family that does not fit."""
-    checkpoint = _checkpoint(source, request, backend)
-    others = {name.key: _fitting(source, name, checkpoint, backend) for name in _names(request, backend)}
+def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution:
+    """Raises Refused if a name is unknown, not allowed for the source, or of a model family that does not fit."""
+    checkpoint = _checkpoint(models, request)
+    others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
 
 
-def problems(
-    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> list[Refused]:
-    """All that ``resolve_all`` could refuse: of each file alone, or, where none of them is to blame, of all together."""
-    if found := list(_of_each_file(source, request, backend)):
+def problems(models: ModelResolver, request: GenerationRequest) -> list[Refused]:
+    """All reasons for which ``resolve_all`` would refuse: those of each file, or else those of their combination."""
+    if found := list(_of_each_file(models, request)):
         return found
     try:
-        resolve_all(source, request, backend)
+        resolve_all(models, request)
     except Refused as refused:
         return [refused]
     return []
 
 
-def _of_each_file(source: BusinessSource, request: GenerationRequest, backend: str) -> Iterator[Refused]:
+def _of_each_file(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
     checkpoint = None
     try:
-        checkpoint = _checkpoint(source, request, backend)
+        checkpoint = _checkpoint(models, request)
     except Refused as refused:
         yield refused
-    for name in _names(request, backend):
+    for name in _names(request, models.backend):
         try:
-            _fitting(source, name, checkpoint, backend)
+            _fitting(models, name, checkpoint)
         except Refused as refused:
             yield refused
 
@@ -85,16 +105,14 @@ def _names(request: GenerationRequest, backend: str) -> list[ModelName]:
     )
 
 
-def _checkpoint(source: BusinessSource, request: GenerationRequest, backend: str) -> ModelFile:
-    """Of what families ComfyUI draws, its workflows tell."""
-    checkpoint = _found(source, ModelName("checkpoint", request.checkpoint), backend)
-    return _drawable(checkpoint) if backend == Backend.PIPELINE else checkpoint
+def _checkpoint(models: ModelResolver, request: GenerationRequest) -> ModelFile:
+    """ComfyUI's workflows decide which model families it supports."""
+    checkpoint = _found(models, ModelName("checkpoint", request.checkpoint))
+    return _drawable(checkpoint) if models.backend == Backend.PIPELINE else checkpoint
 
 
-def _fitting(
-    source: BusinessSource, name: ModelName, checkpoint: ModelFile | None, backend: str
-) -> ModelFile:
-    file = _found(source, name, backend)
+def _fitting(models: ModelResolver, name: ModelName, checkpoint: ModelFile | None) -> ModelFile:
+    file = _found(models, name)
     if file.kind == Kind.CHECKPOINT:
         _drawable(file)
     if checkpoint is not None:
@@ -102,9 +120,9 @@ def _fitting(
     return file
 
 
-def _found(source: BusinessSource, name: ModelName, backend: str) -> ModelFile:
+def _found(models: ModelResolver, name: ModelName) -> ModelFile:
     try:
-        return resolve(name.kind, name.name, source, on_runners=backend == Backend.COMFYUI)
+        return models.find(name.kind, name.name)
     except ModelNotFound as error:
         raise UnknownModel(str(error), field=name.kind) from error
 

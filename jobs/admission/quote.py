@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from django.utils import timezone
@@ -18,8 +18,10 @@ from jobs.scheduling.eta import JobEta, outlook
 
 from . import model_resolution, workflow_routing
 from . import validation as refusals
-from .admit import planned_job, with_choices
+from .admit import planned_job
+from .defaults import completed
 from .insert import QueuedCounts, over_quota, queue_full
+from .model_resolution import ModelResolver
 from .submission import Submission
 
 
@@ -40,16 +42,16 @@ def quote(submission: Submission) -> Quote:
         submission = workflow_routing.routed(submission)
     except Refused as refused:
         return Quote([refused])
-    against, allowed = list(_against(submission)), _allowances(submission)
+    models = ModelResolver(submission.source, submission.backend)
+    against, allowed = list(_against(models, submission)), _allowances(submission)
     try:
-        submission = with_choices(submission)
+        submission = replace(submission, request=completed(models, submission.request))
     except Refused as refused:
         return Quote([*against, refused], allowances=allowed)
     against += workflow_routing.every(submission)
-    asked = submission.source, submission.request, submission.backend
-    if unknown := model_resolution.problems(*asked):
+    if unknown := model_resolution.problems(models, submission.request):
         return Quote([*against, *unknown], allowances=allowed)
-    files = model_resolution.resolve_all(*asked)
+    files = model_resolution.resolve_all(models, submission.request)
     against += refusals.forbidden_models(submission.key, files)
     job = planned_job(submission, files)
     against += over_quota(job, allowed)
@@ -62,11 +64,11 @@ def _allowances(submission: Submission) -> list[Allowance]:
     return quotas.every_allowance(source, key, accounts, timezone.now())
 
 
-def _against(submission: Submission) -> Iterator[Refused]:
+def _against(models: ModelResolver, submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
-    yield from refusals.every(source, submission.key, request, submission.backend)
+    yield from refusals.every(models, submission.key, request)
     yield from storage.problems(request, submission.pictures)
-    yield from queue_full(source, submission.key, QueuedCounts({}))
+    yield from queue_full(source, submission.key, QueuedCounts())
     if submission.callback:
         try:
             outbox.check(source, submission.dialect, submission.callback)

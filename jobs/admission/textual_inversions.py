@@ -9,25 +9,28 @@ from collections.abc import Iterable, Iterator
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
 from jobs.errors import Unsupported
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind
-from models_registry.selectors import list_for, names_for, resolve
+from models_registry.selectors import list_for, names_for
+
+from .model_resolution import ModelResolver
 
 MOST_AT_ONCE = 64
 SYNTAX = "()[]:|"  # ends a word, as a space does
 
 
-def with_named_embeddings(
-    source: BusinessSource, request: GenerationRequest, *, on_runners: bool = False
-) -> GenerationRequest:
-    """Those of the checkpoint's family that this source may use and that a prompt names; the caller's list is not asked for."""
+def with_named_embeddings(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    """With the embeddings that a prompt names, that the source may use, and that are of the checkpoint's family.
+
+    A list that the caller sent is replaced.
+    """
+    source, on_runners = models.source, models.on_runners
     names = named_in(_texts(request), names_for(Kind.EMBEDDING, source, on_runners=on_runners))
     if names:
         files = list_for(Kind.EMBEDDING, source, on_runners=on_runners)
-        family = _family(source, request, on_runners)
+        family = _family(models, request)
         fitting = files.filter(Q(family=Family.UNKNOWN) | Q(family=family), name__in=names)
         names = sorted(fitting.values_list("name", flat=True))
     if len(names) > MOST_AT_ONCE:
@@ -42,11 +45,11 @@ def named_in(texts: Iterable[str], names: Iterable[str]) -> list[str]:
     return [name for name in names if any(_says(text, _normal(name)) for text in written)]
 
 
-def _family(source: BusinessSource, request: GenerationRequest, on_runners: bool) -> str:
+def _family(models: ModelResolver, request: GenerationRequest) -> str:
     try:
-        return resolve(Kind.CHECKPOINT, request.checkpoint, source, on_runners=on_runners).family
+        return models.find(Kind.CHECKPOINT, request.checkpoint).family
     except ModelNotFound:
-        return Family.UNKNOWN  # what is wrong with it is said where all names are resolved
+        return Family.UNKNOWN  # ``resolve_all`` refuses the request
 
 
 def _texts(request: GenerationRequest) -> list[str]:

@@ -15,25 +15,21 @@ from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Uns
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
-from models_registry.selectors import resolve
 
-from .model_resolution import Resolution
+from .model_resolution import ModelResolver, Resolution
 
 SIZES = ("width", "height", "num_inference_steps")
 
 
-def check(
-    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> None:
+def check(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> None:
     """Raises Refused."""
-    for refused in every(source, key, request, backend):
+    for refused in every(models, key, request):
         raise refused
 
 
-def every(
-    source: BusinessSource, key: AccessKey | None, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> Iterator[Refused]:
-    """All that speaks against it, not only the first."""
+def every(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> Iterator[Refused]:
+    """All reasons to refuse the request, not only the first."""
+    source = models.source
     if not source.enabled:
         yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
     elif source.is_expired:
@@ -43,7 +39,7 @@ def every(
         yield from _over_limits(key, key.key_id, request)
     # How a prompt's steps are counted depends on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
-    yield from unsupported_control_units(source, request, backend)
+    yield from unsupported_control_units(models, request)
     yield from _faces_to_keep(request)
     yield from _faces_by_codeformer(request)
 
@@ -135,14 +131,12 @@ CONTROLS_FIELD = "controls"
 KEEPS_OUTSIDE = "inpaint_only"
 
 
-def unsupported_control_units(
-    source: BusinessSource, request: GenerationRequest, backend: str = Backend.PIPELINE
-) -> Iterator[Refused]:
-    """Which preprocessors ComfyUI has, its workflows tell."""
+def unsupported_control_units(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
+    """Preprocessors are checked for the pipeline only: ComfyUI's workflows have their own."""
     for unit in request.controls:
         try:
-            if backend == Backend.PIPELINE:
-                _must_work(source, _module(unit))
+            if models.backend == Backend.PIPELINE:
+                _must_work(models, _module(unit))
                 _must_have_its_mask(unit, request)
         except Refused as refused:
             yield refused
@@ -169,11 +163,11 @@ def _module(unit: ControlUnit) -> preprocessor_catalog.Module:
     return module
 
 
-def _must_work(source: BusinessSource, module: preprocessor_catalog.Module) -> None:
+def _must_work(models: ModelResolver, module: preprocessor_catalog.Module) -> None:
     if not module.weights:
         return
     try:
-        resolve(Kind.PREPROCESSOR, module.weights, source)
+        models.find(Kind.PREPROCESSOR, module.weights)
     except ModelNotFound:
         message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
         words = {"name": module.name, "file": f"preprocessors/{module.weights}"}

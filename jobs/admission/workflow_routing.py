@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol.workflows import node_names
@@ -14,7 +13,6 @@ from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from table_versions.remembered import Remembered
 
 from .submission import Submission
 
@@ -50,21 +48,18 @@ def every(submission: Submission) -> Iterator[Refused]:
 
 def _by_rule(submission: Submission) -> WorkflowTemplate | None:
     """The rule that says most; a style says more than an operation, and that more than a dialect."""
-    if _ANY_RULE.first() is None:
-        return None
     rules = WorkflowRule.objects.filter(
-        Q(dialect__in=["", submission.dialect]),
-        Q(operation__in=["", submission.operation]),
-        Q(style__in=["", *(style for style in submission.styles if "\0" not in style)]),
+        dialect__in=["", submission.dialect],
+        operation__in=["", submission.operation],
+        style__in=["", *(style for style in submission.styles if "\0" not in style)],
         template__enabled=True,
-    ).select_related("template")
-    ranked = sorted(rules, key=lambda rule: (bool(rule.style), bool(rule.operation), bool(rule.dialect)))
-    return ranked[-1].template if ranked else None
-
-
-_ANY_RULE = Remembered(
-    lambda: WorkflowRule.objects.filter(template__enabled=True).values_list("pk", flat=True).order_by()[:1]
-)
+    )
+    # Without the templates, whose graphs are large: most installations have no rule, and few requests match one.
+    ranked = sorted(
+        rules.order_by("pk").values_list("style", "operation", "dialect", "template"),
+        key=lambda rule: [bool(part) for part in rule[:3]],
+    )
+    return WorkflowTemplate.objects.filter(pk=ranked[-1][3]).first() if ranked else None
 
 
 def _default(submission: Submission) -> WorkflowTemplate:

@@ -26,7 +26,7 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
     evaluations = sum(walked.evaluations for walked in passes)
     work = Decimal(sum(walked.evaluations * walked.pixels for walked in passes))
     return (
-        max(1, evaluations * request.num_images),
+        max(1, evaluations * request.num_outputs),
         _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
     )
 

@@ -1,6 +1,6 @@
-"""Waiting for a job to end, from any number of threads of a web process, with one watcher for all of them.
+"""Waits for jobs to end, in any number of threads of a web process, with one watcher thread for all of them.
 
-The watcher listens. As a safety net it looks at the table now and then, for those who have waited for a while.
+The watcher listens for notifications, and polls the table: as a safety net on PostgreSQL, as the only means on SQLite.
 """
 
 from __future__ import annotations
@@ -16,71 +16,42 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from jobs.models import TERMINAL, Job
-from jobs.selectors import ask_outputs
-from statements import Statement, given, together
 
 from . import notifications
 
 log = logging.getLogger(__name__)
 
-SAFETY_POLL_S = 1.0
-IDLE_TIMEOUT_S = 30.0  # how long the watcher outlives its last waiter
+POLL_S = 1.0  # the table is polled at least this often
+IDLE_TIMEOUT_S = 30.0  # the watcher thread ends so long after its last waiter
 
 
 def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
-    """The job as it is when it ended, or when the time is up."""
+    """Wait for a job to end, at most ``timeout_s``; returns the job as it is then. Raises Job.DoesNotExist."""
     ended = threading.Event()
-    # Registered before the first look, so that an end between the look and the wait is not missed.
+    # Registered before the state is read, so that an end between the query and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        state = _STATE.first(job_id=job_id)
-        if state is None:
-            raise Job.DoesNotExist
-        if state not in TERMINAL:
+        if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
             ended.wait(timeout_s)
-        return _with_outputs(job_id)
+        return Job.objects.select_related("checkpoint").defer("checkpoint__metadata").get(pk=job_id)
     finally:
         _watcher.remove(job_id, ended)
 
 
-def _with_outputs(job_id: uuid.UUID) -> Job:
-    jobs, outputs = together(_JOB.ask(job_id=job_id), ask_outputs(job_id))
-    if not jobs:
-        raise Job.DoesNotExist
-    job: Job = jobs[0]
-    if job.is_terminal:
-        job.known_outputs = outputs
-    return job
-
-
-_STATE = Statement(lambda: Job.objects.filter(pk=given("job_id")).values_list("state", flat=True).order_by())
-_JOB = Statement(
-    lambda: (
-        Job.objects.filter(pk=given("job_id"))
-        .select_related("checkpoint")
-        .defer("checkpoint__metadata")
-        .order_by()
-    )
-)
-
-
 class Watcher:
-    """Its thread starts with the first waiter and ends when nobody has waited for a while."""
+    """Its thread starts with the first waiter, and ends ``IDLE_TIMEOUT_S`` after the last one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiters: defaultdict[uuid.UUID, set[threading.Event]] = defaultdict(set)
-        self._since: dict[uuid.UUID, float] = {}  # of the first who waits for it; time.monotonic, as below
         self._thread: threading.Thread | None = None
-        self._someone = threading.Event()
-        self._next_look = 0.0  # at the table
-        self._everybody = True  # also at the jobs that somebody has waited for only just now
+        self._has_waiters = threading.Event()
+        self._next_poll = 0.0  # time.monotonic
 
     def add(self, job_id: uuid.UUID, ended: threading.Event) -> None:
         with self._lock:
             self._waiters[job_id].add(ended)
-            self._since.setdefault(job_id, time.monotonic())
-            self._someone.set()
+            self._has_waiters.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="job-watcher", daemon=True)
                 self._thread.start()
@@ -89,23 +60,23 @@ class Watcher:
         with self._lock:
             self._waiters[job_id].discard(ended)
             if not self._waiters[job_id]:
-                del self._waiters[job_id], self._since[job_id]
+                del self._waiters[job_id]
             if not self._waiters:
-                self._someone.clear()
+                self._has_waiters.clear()
 
     def _run(self) -> None:
-        ear = notifications.ear(notifications.ENDED)
-        self._look_at_once()
+        listener = notifications.listener(notifications.ENDED)
+        self._next_poll = 0.0
         try:
-            while self._wanted():
-                self._turn(ear)
+            while self._is_needed():
+                self._watch(listener)
         finally:
-            ear.close()
+            listener.close()
             connection.close()
 
-    def _wanted(self) -> bool:
-        """Waits for a waiter; False once nobody came for LINGER_S, and then no thread is running any more."""
-        if self._someone.wait(IDLE_TIMEOUT_S):
+    def _is_needed(self) -> bool:
+        """Wait for a waiter. After False, no thread runs, and the next waiter starts one."""
+        if self._has_waiters.wait(IDLE_TIMEOUT_S):
             return True
         with self._lock:
             if self._waiters:
@@ -113,33 +84,27 @@ class Watcher:
             self._thread = None
             return False
 
-    def _turn(self, ear: notifications.Ear) -> None:
+    def _watch(self, listener: notifications.Listener) -> None:
         try:
-            ear.open()
-            if time.monotonic() >= self._next_look:
-                self._look()
-            self._wake({uuid.UUID(payload) for payload in ear.hear(SAFETY_POLL_S)})
+            listener.open()  # before the query, so that a notification between query and wait is received
+            if time.monotonic() >= self._next_poll:
+                self._poll()
+            payloads = listener.wait(POLL_S)
+            self._wake({uuid.UUID(payload) for payload in payloads})
+            if not payloads:
+                self._next_poll = 0.0
         except (DatabaseError, psycopg.Error, OSError):
             log.exception("The watcher of jobs lost the database; it tries again.")
             connection.close()
-            self._look_at_once()
-            time.sleep(SAFETY_POLL_S)
+            self._next_poll = 0.0
+            time.sleep(POLL_S)
 
-    def _look_at_once(self) -> None:
-        """At all jobs that somebody waits for: their ends may have been missed."""
-        self._next_look, self._everybody = 0.0, True
-
-    def _look(self) -> None:
-        now = time.monotonic()
+    def _poll(self) -> None:
         with self._lock:
-            awaited = [
-                job_id
-                for job_id, since in self._since.items()
-                if self._everybody or since <= now - SAFETY_POLL_S
-            ]
+            awaited = list(self._waiters)
         if awaited:
             self._wake(self._ended(awaited))
-        self._next_look, self._everybody = now + SAFETY_POLL_S, False
+        self._next_poll = time.monotonic() + POLL_S
 
     def _ended(self, awaited: list[uuid.UUID]) -> set[uuid.UUID]:
         return set(Job.objects.filter(pk__in=awaited, state__in=TERMINAL).values_list("pk", flat=True))

@@ -34,7 +34,6 @@ from jobs.images.storage_targets import copy
 from jobs.images.storage_targets.copy import CopyFailed
 from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal
 from models_registry.selectors import training
-from statements import Statement, given
 
 from . import lifecycle
 from .lifecycle import Lease
@@ -150,7 +149,7 @@ class JobExecution:
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
-        if self.drawn < self.request.num_images and not interrupted:
+        if self.drawn < self.request.num_outputs and not interrupted:
             raise RuntimeError("the runner sent fewer pictures than were asked for")
         try:
             self._copy_to_target()
@@ -239,20 +238,11 @@ class JobExecution:
 
 
 def _job(lease: Lease) -> Job:
-    job = _JOB.first(job_id=lease.job_id)
+    related = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow")
+    job = related.defer("checkpoint__metadata").filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     return job
-
-
-_JOB = Statement(
-    lambda: (
-        Job.objects.filter(pk=given("job_id"))
-        .select_related("runner", "checkpoint", "storage_target", "workflow")
-        .defer("checkpoint__metadata")
-        .order_by()
-    )
-)
 
 
 class Stream:

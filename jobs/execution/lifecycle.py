@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Subquery
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from access import account_balances
 from gpu_runner.protocol import Done, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
@@ -36,17 +34,6 @@ from jobs.models import (
     Transition,
 )
 from jobs.outbound.callbacks import outbox
-from statements import (
-    Ask,
-    InsertStatement,
-    Statement,
-    UpdateStatement,
-    Write,
-    given,
-    pipelined,
-    send,
-    together,
-)
 
 from . import notifications, slots
 
@@ -74,66 +61,40 @@ class Lease:
 # Taking -------------------------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    """None when somebody was first, or when the job's source or key runs as many as it may."""
-    with pipelined(), transaction.atomic():
-        return claimed(job_id, runner, together(*ask_to_claim(job_id, runner.backend)))
-
-
-def ask_to_claim(job_id: uuid.UUID, backend: str) -> tuple[Ask[Any], ...]:
-    """In a transaction; ``claimed`` makes a lease of the answers in the same one."""
-    return _QUEUED.ask(job_id=job_id, backend=backend), *slots.room_to_run(job_id)
-
-
-def claimed(job_id: uuid.UUID, runner: Runner, answers: Sequence[Any]) -> Lease | None:
-    """As ``claim``."""
-    found, *room = answers
-    if not found:
+    """None if another claim was first, or if the job's source or key runs as many jobs as it may."""
+    skip_locked = connection.features.has_select_for_update_skip_locked
+    queued = Job.objects.select_for_update(skip_locked=skip_locked).filter(state=State.QUEUED)
+    job = queued.only("source_id", "key_id", "attempt").filter(pk=job_id, backend=runner.backend).first()
+    if job is None or not slots.lock_and_check_room(job.source_id, job.key_id):
         return None
-    source_id, key_id, key_limit, attempts = found[0]
-    if not slots.has_room_to_run(*room):
-        return None
-    if key_limit is not None and slots.taken_by_key(source_id, key_id, State.RUNNING) >= key_limit:
-        return None
-    now, attempt = timezone.now(), attempts + 1
-    change = _change(
-        job_id,
-        State.QUEUED,
+    lease, now = Lease(job_id, job.attempt + 1), timezone.now()
+    claimed = Job.objects.filter(pk=job_id, state=State.QUEUED, attempt=job.attempt).update(
         state=State.RUNNING,
-        attempt=attempt,
-        runner_id=runner.pk,
+        attempt=lease.attempt,
+        runner=runner,
         runner_boot_id=runner.boot_id,
         started_at=now,
         lease_expires_at=_lease_end(now),
         signal="",
         **_NO_PROGRESS,
     )
-    # Nobody counts the rows: the job was read under a lock.
-    send(change.write(), _transition(job_id, State.QUEUED, State.RUNNING, runner.name))
-    return Lease(job_id, attempt)
+    if not claimed:
+        return None
+    _note_transition(job_id, State.QUEUED, State.RUNNING, runner.name)
+    return lease
 
 
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
-
-
-_QUEUED: Statement[tuple[int, int | None, int | None, int]] = Statement(
-    lambda: (
-        Job.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-        .filter(pk=given("job_id"), state=State.QUEUED, backend=given("backend"))
-        .annotate(key_limit=Subquery(slots.KEY_LIMIT))
-        .values_list("source_id", "key_id", "key_limit", "attempt")
-        .order_by()
-    )
-)
 
 
 # While it runs ------------------------------------------------------------------------------------------------------
 
 
 def renew(lease: Lease, **fields: Any) -> Signal | None:
-    """Extends the lease and gives back what a client asked for meanwhile."""
-    fields["lease_expires_at"] = _lease_end(timezone.now())
-    if not _change(lease.job_id, State.RUNNING, held=lease.attempt, **fields).run():
+    """Extend the lease. Returns the signal that a client sent meanwhile, if any."""
+    if not _held(lease).update(lease_expires_at=_lease_end(timezone.now()), **fields):
         raise LeaseLost(str(lease.job_id))
     return pending_signal(lease)
 
@@ -150,19 +111,10 @@ def progress(lease: Lease, event: Progress) -> Signal | None:
 
 
 def pending_signal(lease: Lease) -> Signal | None:
-    signal = _SIGNAL.first(job_id=lease.job_id, attempt=lease.attempt)
+    signal = _held(lease).values_list("signal", flat=True).first()
     if signal is None:
         raise LeaseLost(str(lease.job_id))
     return Signal(signal) if signal else None
-
-
-_SIGNAL = Statement(
-    lambda: (
-        Job.objects.filter(pk=given("job_id"), state=State.RUNNING, attempt=given("attempt"))
-        .values_list("signal", flat=True)
-        .order_by()
-    )
-)
 
 
 def skip_passed_on(lease: Lease) -> None:
@@ -216,14 +168,11 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
         fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
         _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
         return job, State.FAILED
-    back: dict[str, Any] = {"runner_id": None, "lease_expires_at": None, "signal": ""} | _NO_PROGRESS
-    change = _change(lease.job_id, State.RUNNING, state=State.QUEUED, runner_deaths=deaths, **back)
-    send(
-        change.write(),  # of a job that was read under a lock
-        _transition(lease.job_id, State.RUNNING, State.QUEUED, note),
-        _NO_PREVIEW.write(job_id=lease.job_id),
-        *notifications.to_ring({notifications.WORK: ""}),
-    )
+    back: dict[str, Any] = {"runner": None, "lease_expires_at": None, "signal": ""} | _NO_PROGRESS
+    _held(lease).update(state=State.QUEUED, runner_deaths=deaths, **back)
+    _note_transition(lease.job_id, State.RUNNING, State.QUEUED, note)
+    Preview.objects.filter(job=lease.job_id).delete()
+    notifications.notify({notifications.WORK: ""})
     return job, State.QUEUED
 
 
@@ -238,9 +187,6 @@ def _poisoned(job: Job, deaths: int, note: str) -> str:
     return ""
 
 
-_NO_PREVIEW = UpdateStatement(lambda: Preview.objects.filter(job=given("job_id")))
-
-
 # The end ------------------------------------------------------------------------------------------------------------
 
 
@@ -249,16 +195,13 @@ def succeed(
 ) -> None:
     """``job``: as the lease's holder has read it, if it has."""
     job = job or _job(lease)
-    with pipelined(), transaction.atomic():
-        # A job that is not succeeded has no output, one that is has them all.
-        drawn = sum(output.kind == OutputKind.PICTURE for output in outputs)
-        counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
-        last = {} if interrupted else {"step": F("steps")}  # what its runner told of was some time ago
-        written = [_OUTPUTS.write(outputs)] if outputs else []
-        _end_after(job, lease, State.SUCCEEDED, done, written, **counts, **last)
-
-
-_OUTPUTS: InsertStatement[Output] = InsertStatement(lambda: Output)
+    # A mask beside its image is no further image: not for quotas, and not for the statement.
+    drawn = min(sum(output.kind == OutputKind.PICTURE for output in outputs), job.request["num_images"])
+    counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+    last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
+    with transaction.atomic():
+        # In one transaction: a job has all of its outputs if it succeeded, and none otherwise.
+        _end_after(job, lease, State.SUCCEEDED, done, outputs, **counts, **last)
 
 
 def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:
@@ -280,12 +223,12 @@ def cancelled(lease: Lease, done: Done | None = None) -> None:
 
 
 def _end_after(
-    job: Job, lease: Lease, to: State, done: Done | None, also: Sequence[Write] = (), **fields: Any
+    job: Job, lease: Lease, to: State, done: Done | None, outputs: Sequence[Output] = (), **fields: Any
 ) -> None:
     paid = settlement.is_paid(to, fields.get("error_code", ""))
     if done is not None:
         fields["served"] = settlement.served(job, done)
-    _end(job, to, held=lease.attempt, also=also, **settlement.figures(job, done, paid=paid), **fields)
+    _end(job, to, held=lease.attempt, outputs=outputs, **settlement.figures(job, done, paid=paid), **fields)
 
 
 @transaction.atomic
@@ -319,98 +262,58 @@ def _end(
     settled: Decimal | None = None,
     images: int = 0,
     served: ledger.ServedWork | None = None,
-    also: Sequence[Write] = (),
+    outputs: Sequence[Output] = (),
     **fields: Any,
 ) -> None:
-    """From ``job.state``, as it was read. With ``held``, an attempt: only if that attempt still holds the job.
+    """End the job: from ``job.state`` as it was read, or, with ``held``, if that attempt still runs it.
 
-    What was reserved is released, and ``settled``, the price, is booked with the pictures that it is for. What was
-    ``served`` is added to the source's usage. What is ``also`` written is written if the job ends.
+    Releases what was reserved, posts the price ``settled`` for ``images``, and adds ``served`` to the source's usage.
+    Locks the job, then its accounts, then the usage: every transaction that locks more than one uses this order.
     """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
     origin = State(job.state) if held is None else State.RUNNING
-    moved = _transition(job.pk, origin, to, note)
-    fields |= {"state": to, "finished_at": timezone.now(), "lease_expires_at": None, "signal": ""}
-    # The job before its accounts, and those before the usage, as everybody locks them who locks more than one.
-    changed, accounts, *usage = together(
-        _change(job.pk, origin, held=held, **fields).ask(),
-        account_balances.ask_lock(job.source_id, job.key_id),
-        *([ledger.ask_usage(job.source_id)] if served else []),
-    )
-    if not changed and held is None:
-        raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
-    if not changed:
+    _check_transition(origin, to)
+    rows = Job.objects.filter(pk=job.pk, state=origin)
+    if held is not None:
+        rows = rows.filter(attempt=held)
+    if not rows.update(state=to, finished_at=timezone.now(), lease_expires_at=None, signal="", **fields):
+        if held is None:
+            raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
         raise LeaseLost(str(job.pk))
-    account_balances.make_missing(job.source_id, job.key_id, accounts)
-    send(
-        moved,
-        _NO_PREVIEW.write(job_id=job.pk),
-        *ledger.closing(job, settled, images),
-        *([ledger.charging(job.source_id, usage[0], served)] if served else []),
-        *also,
-        *notifications.to_ring({notifications.ENDED: str(job.pk), notifications.WORK: notifications.FREED}),
-    )
+    _note_transition(job.pk, origin, to, note)
+    Output.objects.bulk_create(outputs)
+    Preview.objects.filter(job=job.pk).delete()
+    ledger.close(job, settled, images)
+    if served is not None:
+        ledger.charge(job.source_id, served)
+    notifications.notify({notifications.ENDED: str(job.pk), notifications.WORK: ""})
     if job.has_callback:
         outbox.job_ended(job.pk)
 
 
-# The one place that changes a state ---------------------------------------------------------------------------------
+# State machine ------------------------------------------------------------------------------------------------------
 
 
-def _transition(job_id: uuid.UUID, origin: State, to: State, note: str) -> Write:
-    """The line of the timeline that goes with a change of state. Raises ImpossibleTransition."""
+def _check_transition(origin: State, to: State) -> None:
     if to not in TRANSITIONS.get(origin, frozenset()):
         raise ImpossibleTransition(f"{origin} → {to}")
-    return _TRANSITIONS.write([Transition(job_id=job_id, from_state=origin, to_state=to, note=note[:300])])
 
 
-_TRANSITIONS: InsertStatement[Transition] = InsertStatement(lambda: Transition)
-
-
-@dataclass(frozen=True)
-class _Change:
-    """Of a job's row, as long as it is as it was."""
-
-    statement: UpdateStatement
-    values: dict[str, Any]
-
-    def run(self) -> bool:
-        return bool(self.statement.run(**self.values))
-
-    def ask(self) -> Ask[int]:
-        return self.statement.ask(**self.values)
-
-    def write(self) -> Write:
-        return self.statement.write(**self.values)
-
-
-def _change(job_id: uuid.UUID, origin: State, *, held: int | None = None, **fields: Any) -> _Change:
-    where = {"pk": job_id, "state": origin} | ({} if held is None else {"attempt": held})
-    values = {f"where_{name}": value for name, value in where.items()} | fields
-    to = tuple((name, value if isinstance(value, F) else None) for name, value in fields.items())
-    return _Change(_update_statement(tuple(where), to), values)
-
-
-@cache
-def _update_statement(where: tuple[str, ...], to: tuple[tuple[str, F | None], ...]) -> UpdateStatement:
-    """``to``: the columns, and of those that get another column's value, that one."""
-    found = {name: given(f"where_{name}") for name in where}
-    values = {name: given(name) if other is None else other for name, other in to}
-    return UpdateStatement(lambda: Job.objects.filter(**found), **values)
+def _note_transition(job_id: uuid.UUID, origin: State, to: State, note: str) -> None:
+    """Add the change of state to the job's timeline, in the transaction that changes it."""
+    _check_transition(origin, to)
+    Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
 
 
 def _job(lease: Lease) -> Job:
-    job = _JOB.first(job_id=lease.job_id)
+    job = Job.objects.filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     return job
 
 
-_JOB = Statement(lambda: Job.objects.filter(pk=given("job_id")).order_by())
-
-
-def _held(lease: Lease) -> Any:
+def _held(lease: Lease) -> QuerySet[Job]:
     return Job.objects.filter(pk=lease.job_id, state=State.RUNNING, attempt=lease.attempt)
 
 

@@ -1,85 +1,93 @@
-"""Waking other processes: LISTEN/NOTIFY on PostgreSQL; with SQLite, where all are on one host, the host's own means.
+"""Notifications between processes: LISTEN/NOTIFY on PostgreSQL. On SQLite, listeners poll for any commit.
 
-A bell is a hint. Who waits for one also looks at the tables now and then.
+A notification is a hint: it may be lost. Listeners also poll the tables.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Protocol
 
 import psycopg
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
-from jobs import local_bells
-from statements import Write, send
-
-WORK = "atelier_work"  # a job was queued, and the payload is its id; a slot became free: FREED; or something else
-FREED = "freed"
+WORK = "atelier_work"  # a job was queued, or a slot became free; no payload
 ENDED = "atelier_ended"  # a job ended; the payload is its id
-BELLS = "bells"  # the folder below DATA_DIR
+POLL_S = 0.005  # between two queries of SQLite's data version
 
 
-def ring(payloads: Mapping[str, str]) -> None:
-    """The payload for each channel. Heard when, and only when, the transaction around it commits."""
-    send(*to_ring(payloads))
-
-
-def to_ring(payloads: Mapping[str, str]) -> list[Write]:
-    """What has to be sent for it, in the transaction that this is called in."""
-    if not _database_rings():
-        transaction.on_commit(partial(_ring_locally, payloads))
-        return []
+def notify(payloads: Mapping[str, str]) -> None:
+    """Send one payload per channel. It is delivered when, and only when, the surrounding transaction commits."""
+    if not _database_notifies():
+        return
     calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
-    words = [word for bell in payloads.items() for word in bell]
-    return [Write("", f"SELECT {calls}", [words], is_select=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", [word for pair in payloads.items() for word in pair])
 
 
-def _ring_locally(payloads: Mapping[str, str]) -> None:
-    for channel, payload in payloads.items():
-        local_bells.ring(settings.DATA_DIR / BELLS, channel, payload)
-
-
-class Ear(Protocol):
-    """Listens to one channel. Opened when first used, and again after it broke."""
+class Listener(Protocol):
+    """Listens to one channel. It opens at the first use, and again after an error."""
 
     def open(self) -> None: ...
 
-    def hear(self, timeout_s: float) -> list[str]:
-        """Payloads rung since the last call; waits for one, at most ``timeout_s``."""
+    def wait(self, timeout_s: float) -> list[str]:
+        """Wait for a notification, at most ``timeout_s``; returns the payloads that arrived since the last call.
+
+        An empty list means that it is time to poll the tables.
+        """
         ...
 
     def close(self) -> None: ...
 
 
-def ear(channel: str) -> Ear:
-    if _database_rings():
-        return PgListener(channel)
-    return local_bells.LocalEar(settings.DATA_DIR / BELLS, channel)
+def listener(channel: str) -> Listener:
+    return PgListener(channel) if _database_notifies() else SqliteListener()
 
 
-def _database_rings() -> bool:
+def _database_notifies() -> bool:
     return connection.vendor == "postgresql"
 
 
+class SqliteListener:
+    """Polls ``PRAGMA data_version``, which changes with every commit of another connection to the database file.
+
+    It knows neither channels nor payloads, so that each commit is a reason to poll the tables.
+    """
+
+    def __init__(self) -> None:
+        self._version = 0
+
+    def open(self) -> None:
+        if not self._version:
+            self._version = _data_version()
+
+    def wait(self, timeout_s: float) -> list[str]:
+        self.open()
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            time.sleep(POLL_S)
+            if (version := _data_version()) != self._version:
+                self._version = version
+                break
+        return []
+
+    def close(self) -> None:
+        self._version = 0
+
+
+def _data_version() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA data_version")
+        return int(cursor.fetchone()[0])
+
+
 class PgListener:
-    """On a connection of its own."""
+    """LISTEN, on a connection of its own."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self._connection: psycopg.Connection | None = None
-
-    def hear(self, timeout_s: float) -> list[str]:
-        """Payloads rung since the last call; waits for one, at most ``timeout_s``."""
-        self.open()
-        assert self._connection is not None
-        try:
-            return self._notices(timeout_s)
-        except psycopg.Error:
-            self.close()
-            raise
 
     def open(self) -> None:
         if self._connection is None:
@@ -89,11 +97,16 @@ class PgListener:
             opened.execute(f"LISTEN {self.channel}")
             self._connection = opened
 
+    def wait(self, timeout_s: float) -> list[str]:
+        self.open()
+        assert self._connection is not None
+        try:
+            return [notice.payload for notice in self._connection.notifies(timeout=timeout_s, stop_after=1)]
+        except psycopg.Error:
+            self.close()
+            raise
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _notices(self, timeout_s: float) -> list[str]:
-        assert self._connection is not None
-        return [notice.payload for notice in self._connection.notifies(timeout=timeout_s, stop_after=1)]

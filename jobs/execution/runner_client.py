@@ -1,18 +1,15 @@
-"""Talking to a runner: orders out, events in, and a name for each way in which that goes wrong.
-
-By httpcore alone: on the way to a picture, what httpx does around it costs as much as the call itself.
-"""
+"""HTTP client of a runner: sends requests, reads event streams, and maps every failure to a RunnerError."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import cache
 from http import HTTPStatus
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
 
-import httpcore
+import httpx
 from django.conf import settings
 from pydantic import ValidationError
 
@@ -34,22 +31,16 @@ from jobs.outbound.tls import trusted
 
 CancelMode = Literal["discard", "interrupt", "skip"]
 
-CONNECT_S = 3.0
-ANSWER_S = 5.0  # of the short calls
-KEPT_OPEN_S = 2.0  # less than the runner's server waits: a connection is never used while that closes it
-LINGER_S = (
-    60.0  # a silent stream outlives a job's longest run: whoever follows the job gives it up, not the socket
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 5.0  # of all calls but `generate`
+KEEPALIVE_EXPIRY_S = (
+    2.0  # shorter than the runner's keep-alive, so that no request meets a closing connection
 )
+IDLE_TIMEOUT_S = 60.0  # beyond JOB_TIMEOUT_S: the worker, not the socket, ends a job that takes too long
 BUSY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-MOST_CONNECTIONS = 100
-NOBODY_ANSWERS = (httpcore.ConnectError, httpcore.ConnectTimeout)
-# Of a connection, or of the address in the runner's row.
-BROKEN = (
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-)
+MAX_CONNECTIONS = 100
+CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
+REQUEST_ERRORS = (httpx.RequestError, httpx.InvalidURL)
 
 
 M = TypeVar("M", bound=StrictModel)
@@ -60,38 +51,54 @@ class RunnerError(Exception):
 
 
 class RunnerUnreachable(RunnerError):
-    """It was never asked: nobody answers at its address."""
+    """No connection to the runner could be made, so it did not receive the request."""
 
 
 class RunnerDied(RunnerError):
-    """It was sent the order, and went silent before its last word."""
+    """The connection broke after the request was sent and before the final event."""
 
 
 class NeverAccepted(RunnerDied):
-    """It did so before its first word, too: whether it read the order nobody knows."""
+    """The connection broke before the first event; it is unknown whether the runner read the request."""
 
 
 class RunnerBusy(RunnerError):
-    """It has no free slot; it did not take the order."""
+    """The runner has no free slot; it did not accept the request."""
 
 
 class RunnerRefused(RunnerError):
-    """It answered, and will not do it: a wrong token, or an order that it does not understand."""
+    """The runner rejected the request: a wrong token, or a request that it does not understand."""
+
+
+@cache
+def _http() -> httpx.Client:
+    """One per process, with one connection pool for all runners.
+
+    `trust_env=False`: the proxy of the environment is for the internet, and runners are in the private network.
+    """
+    return httpx.Client(
+        verify=trusted(),
+        trust_env=False,
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_EXPIRY_S,
+        ),
+    )
+
+
+# The clusters of django-q2 fork: a child must not use the connections of its parent.
+os.register_at_fork(after_in_child=_http.cache_clear)
 
 
 class RunnerClient:
     def __init__(self, url: str, token: str) -> None:
-        # Through no proxy: one of the environment is for the way out of the house, not for the way to a runner.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=trusted(), max_connections=MOST_CONNECTIONS, keepalive_expiry=KEPT_OPEN_S
-        )
         self._url = url.rstrip("/")
-        self._headers = [("Host", urlsplit(url).netloc), ("Authorization", f"Bearer {token}")]
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     @classmethod
     def of(cls, runner: Runner) -> RunnerClient:
-        """One for a runner in a process: a worker follows job after job on the same connection."""
-        return _kept(runner.url, runner.token or settings.RUNNER_TOKEN)
+        return cls(runner.url, runner.token or settings.RUNNER_TOKEN)
 
     def status(self) -> RunnerStatus:
         return self._read("GET", "/status", RunnerStatus)
@@ -116,85 +123,83 @@ class RunnerClient:
         self._answer("POST", "/unload")
 
     def generate(self, order: RunRequest) -> Iterator[Event]:
-        """Events until the last word, which is a Done or a Failed."""
+        """Yields events; the last one is a Done or a Failed. Read it to its end: only then is the connection reused.
+
+        Raises RunnerUnreachable, RunnerBusy, RunnerRefused or RunnerDied.
+        """
+        body = order.model_dump_json()
         try:
-            with self._asked(
-                "POST", "/generate", order.model_dump_json(), settings.JOB_TIMEOUT_S + LINGER_S
-            ) as response:
+            with self._stream("POST", "/generate", body, settings.JOB_TIMEOUT_S + IDLE_TIMEOUT_S) as response:
                 _raise_for(response)
                 yield from _events(response)
-        except NOBODY_ANSWERS as error:
+        except CONNECT_ERRORS as error:
             raise RunnerUnreachable(_words(error)) from error
-        except BROKEN as error:
+        except REQUEST_ERRORS as error:
             raise RunnerDied(_words(error)) from error
 
     def _answer(self, method: str, path: str, body: str | None = None) -> bytes:
         try:
-            with self._asked(method, path, body, ANSWER_S) as response:
+            with self._stream(method, path, body, READ_TIMEOUT_S) as response:
                 _raise_for(response)
                 return response.read()
-        except BROKEN as error:
+        except REQUEST_ERRORS as error:
             raise RunnerUnreachable(_words(error)) from error
 
-    def _asked(
-        self, method: str, path: str, body: str | None, answer_s: float
-    ) -> AbstractContextManager[httpcore.Response]:
-        content = body.encode() if body is not None else b""
-        of_body = [("Content-Type", "application/json")] if body is not None else []
-        timeout = {"connect": CONNECT_S, "read": answer_s, "write": answer_s, "pool": CONNECT_S}
-        return self._pool.stream(
+    def _stream(
+        self, method: str, path: str, body: str | None, timeout_s: float
+    ) -> AbstractContextManager[httpx.Response]:
+        json = {"Content-Type": "application/json"} if body is not None else {}
+        return _http().stream(
             method,
             self._url + path,
-            headers=[*self._headers, *of_body, ("Content-Length", str(len(content)))],
-            content=content,
-            extensions={"timeout": timeout},
+            headers=self._headers | json,
+            content=body,
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
         )
-
-
-@lru_cache(maxsize=8)
-def _kept(url: str, token: str) -> RunnerClient:
-    return RunnerClient(url, token)
 
 
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _events(response: httpcore.Response) -> Iterator[Event]:
-    """To the end of the stream, which comes right after the last word: only then the connection can be used again."""
+def _events(response: httpx.Response) -> Iterator[Event]:
+    """Continues after the final event to the end of the stream, which follows at once."""
     event: Event | None = None
     for line in _lines(response):
         event = _event(line)
         yield event
     if not isinstance(event, Done | Failed):
-        raise RunnerDied("the stream of events ended before its last word")
+        raise RunnerDied("the event stream ended before its final event")
 
 
-def _lines(response: httpcore.Response) -> Iterator[bytes]:
-    """Those that are not empty."""
-    begun: list[bytes] = []  # a picture's line comes in many parts
-    for part in response.iter_stream():
-        first, *others = part.split(b"\n")
-        begun.append(first)
+def _lines(response: httpx.Response) -> Iterator[bytes]:
+    """Lines of NDJSON, without empty ones.
+
+    Not `iter_lines`, which also splits at U+2028 and U+0085: both may stand unescaped in a JSON string.
+    """
+    parts: list[bytes] = []  # of an unfinished line: an image takes many chunks
+    for chunk in response.iter_bytes():
+        first, *others = chunk.split(b"\n")
+        parts.append(first)
         for other in others:
-            if line := b"".join(begun):
+            if line := b"".join(parts):
                 yield line
-            begun = [other]
+            parts = [other]
 
 
 def _event(line: bytes) -> Event:
     try:
         event = EVENT.validate_json(line)
     except ValidationError as error:
-        raise RunnerDied("it sent a line that is no event") from error
+        raise RunnerDied("the runner sent a line that is not an event") from error
     if isinstance(event, Failed) and event.code == "busy":
         raise RunnerBusy(event.message)
     return event
 
 
-def _raise_for(response: httpcore.Response) -> None:
-    if response.status in BUSY_STATUSES:
-        raise RunnerBusy(f"it answered {response.status}")
-    if response.status >= HTTPStatus.BAD_REQUEST:
+def _raise_for(response: httpx.Response) -> None:
+    if response.status_code in BUSY_STATUSES:
+        raise RunnerBusy(f"it answered {response.status_code}")
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
         said = response.read().decode(errors="replace")
-        raise RunnerRefused(f"it answered {response.status}: {said[:200]}")
+        raise RunnerRefused(f"it answered {response.status_code}: {said[:200]}")

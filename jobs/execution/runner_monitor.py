@@ -77,7 +77,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         problem=status.problem[:300],
     )
     if runner.problem or not runner.slots:
-        notifications.ring({notifications.WORK: ""})
+        notifications.notify({notifications.WORK: ""})
 
 
 def _not_seen(runner: Runner, problem: str) -> None:

@@ -1,92 +1,42 @@
-"""The places that a source has in the queue and on the runners, counted under its lock."""
+"""Concurrency limits: how many jobs a source or a key has in the queue and on the runners."""
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
-
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-
 from access.models import AccessKey, BusinessSource
 from jobs.models import Job, State
-from statements import Ask, Statement, given
 
 
-def room_to_run(job_id: uuid.UUID) -> tuple[Ask[list[int]], Ask[Any]]:
-    """What to ask for ``has_room_to_run``, together.
+def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
+    """Whether the source and the key may run one more job.
 
-    Until the transaction ends nobody else claims for the job's source, so that a limit holds for two at once.
+    The source's row stays locked until the transaction ends, so that two claims cannot both take the last slot.
     """
-    return _LOCKED.ask(job=job_id), _RUNNING.ask(job=job_id)
-
-
-def has_room_to_run(limits: list[int], running: list[dict[str, int]]) -> bool:
-    return counted(running) < limits[0]
+    limit = (
+        BusinessSource.objects.select_for_update(no_key=True)
+        .values_list("max_concurrent_jobs", flat=True)
+        .get(pk=source_id)
+    )
+    if taken(source_id, State.RUNNING) >= limit:
+        return False
+    key = AccessKey.objects.only("max_concurrent_jobs").filter(pk=key_id).first() if key_id else None
+    if key is None or key.max_concurrent_jobs is None:
+        return True
+    return taken_by_key(source_id, key.pk, State.RUNNING) < key.max_concurrent_jobs
 
 
 def full_keys() -> set[int]:
-    """Those that run as many jobs as they may."""
-    limits = _KEY_LIMITS.all()
+    """The keys that run as many jobs as they may."""
+    limited = AccessKey.objects.filter(max_concurrent_jobs__isnull=False).order_by()
     return {
         key_id
-        for source_id, key_id, limit in limits
-        if taken_by_key(source_id, key_id, State.RUNNING) >= limit
+        for source_id, key_id, limit in limited.values_list("source_id", "pk", "max_concurrent_jobs")
+        if limit is not None and taken_by_key(source_id, key_id, State.RUNNING) >= limit
     }
 
 
 def taken(source_id: int, state: State) -> int:
-    return counted(_TAKEN.all(source=source_id, state=state))
-
-
-def ask_taken(source_id: int, state: State) -> Ask[list[dict[str, int]]]:
-    """As ``taken``, asked together with other things: ``counted`` says how many it is."""
-    return _TAKEN.ask(source=source_id, state=state)
+    return Job.objects.filter(source=source_id, state=state).count()
 
 
 def taken_by_key(source_id: int, key_id: int, state: State) -> int:
-    return counted(_TAKEN_BY_KEY.all(source=source_id, key=key_id, state=state))
-
-
-def counted(rows: list[dict[str, int]]) -> int:
-    return sum(row["jobs"] for row in rows)
-
-
-KEY_LIMIT = (
-    AccessKey.objects.filter(pk=OuterRef("key_id")).order_by().values("max_concurrent_jobs")
-)  # of a job
-_KEY_LIMITS: Statement[Any] = Statement(
-    lambda: (
-        AccessKey.objects.filter(max_concurrent_jobs__isnull=False)
-        .values_list("source_id", "pk", "max_concurrent_jobs")
-        .order_by()
-    )
-)
-_LOCKED = Statement(
-    lambda: (
-        BusinessSource.objects.select_for_update(no_key=True)
-        .filter(pk=_source_of_a_job())
-        .values_list("max_concurrent_jobs", flat=True)
-        .order_by()
-    )
-)
-_RUNNING = Statement(
-    lambda: (
-        Job.objects.filter(source=_source_of_a_job(), state=State.RUNNING)
-        .order_by()
-        .values("source")
-        .annotate(jobs=Count("pk"))
-    )
-)
-
-
-def _source_of_a_job() -> Subquery:
-    return Subquery(Job.objects.filter(pk=given("job")).order_by().values("source"))
-
-
-_TAKEN = Statement(lambda: _counted(Job.objects.all()))
-_TAKEN_BY_KEY = Statement(lambda: _counted(Job.objects.filter(key=given("key"))))
-
-
-def _counted(jobs: QuerySet[Job]) -> Any:
-    found = jobs.filter(source=given("source"), state=given("state"))
-    return found.order_by().values("source").annotate(jobs=Count("pk"))
+    return Job.objects.filter(source=source_id, key=key_id, state=state).count()

@@ -57,7 +57,7 @@ def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None =
     request = job.generation_request
     pictures = [
         Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
-        for index in range(request.num_images)
+        for index in range(request.num_outputs)
     ]
     return [_output_url(picture, base, _expiry_for(job, age_s), form) for picture in pictures]
 

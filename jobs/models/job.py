@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import Any
 
 from django.core.validators import MinValueValidator
@@ -210,8 +211,6 @@ class Job(models.Model):
             ),
         ]
 
-    known_outputs: list[Output] | None = None  # where they were read with it, after its end
-
     def __str__(self) -> str:
         return str(self.id)
 
@@ -219,8 +218,9 @@ class Job(models.Model):
     def is_terminal(self) -> bool:
         return self.state in TERMINAL
 
-    @property
+    @cached_property
     def generation_request(self) -> GenerationRequest:
+        """``request``, validated. A job's request never changes."""
         asked = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
         return GenerationRequest.model_validate(asked)
 

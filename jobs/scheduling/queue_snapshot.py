@@ -1,34 +1,31 @@
-"""What the policy sees: the waiting jobs, the sources' loads and the runner, read from the tables."""
+"""A snapshot of the queue for the policy: the waiting jobs, the load of each source, and the runner."""
 
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 from django.utils import timezone
 
 from access.models import BusinessSource
 from jobs.execution import slots
 from jobs.execution.runner_inventory import RunnerCapabilities, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
-from jobs.models.usage import FIRST_GUESS_S_PER_COST, mean_seconds_per_cost
-from statements import Ask, Statement, given, together
+from jobs.models.usage import mean_seconds_per_cost
 
 from . import policy
 
 SEEN_WITHIN = timedelta(seconds=15)
 COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
-NO_LOAD = policy.SourceLoad(weight=1, served_s=0, running=0, cap=1)  # the claim itself minds the cap
 
 
 @dataclass(frozen=True)
 class QueueSnapshot:
+    """The arguments of ``policy.choose``."""
+
     waiting: list[policy.QueuedJob]
     sources: dict[int, policy.SourceLoad]
     runner: policy.RunnerView
@@ -38,75 +35,21 @@ class QueueSnapshot:
         return [job.id for job in policy.choose(self.waiting, self.sources, self.runner, self.now)]  # type: ignore[misc]
 
 
-@dataclass(frozen=True)
-class Glance:
-    """What one question tells: enough to see that nothing waits, or one job alone."""
+def read(runner: Runner, workers: int) -> QueueSnapshot:
+    """The snapshot for a runner whose cluster has so many workers.
 
-    runner: Runner
-    deaths: list[int]  # of runners, that each job on this one has seen
-    queued: list[Job]  # two at the most
-
-
-def glance(runner_name: str) -> Glance | None:
-    return glanced(together(*ask_glance(runner_name)))
-
-
-def ask_glance(runner_name: str) -> tuple[Ask[Any], ...]:
-    return tuple(statement.ask(name=runner_name) for statement in (_RUNNER, _DEATHS, _TWO_QUEUED))
-
-
-def glanced(answers: Sequence[Any]) -> Glance | None:
-    runners, deaths, queued = answers
-    return Glance(runners[0], deaths, queued) if runners else None
-
-
-_RUNNER = Statement(lambda: Runner.objects.filter(name=given("name")).order_by())
-_DEATHS = Statement(
-    lambda: (
-        Job.objects.filter(runner__name=given("name"), state=State.RUNNING)
-        .values_list("runner_deaths", flat=True)
-        .order_by()
-    )
-)
-_TWO_QUEUED = Statement(
-    lambda: (
-        Job.objects.filter(
-            state=State.QUEUED,
-            source__enabled=True,
-            backend=Subquery(Runner.objects.filter(name=given("name")).order_by().values("backend")),
-        )
-        .only(*COLUMNS)
-        .order_by()[:2]
-    )
-)
-
-
-def read(seen: Glance, workers: int) -> QueueSnapshot:
-    """For a runner whose cluster has so many workers: a job without a worker to follow it is better left waiting."""
-    now, runner = timezone.now(), seen.runner
-    view = runner_view(runner, seen.deaths, workers, now)
+    The queue is not read while the runner takes no job.
+    """
+    now = timezone.now()
+    view = runner_view(runner, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
         return QueueSnapshot([], {}, view, now)
-    if lone := _lone_job(seen):
-        return QueueSnapshot(
-            [_as_waiting(lone, FIRST_GUESS_S_PER_COST)], {lone.source_id: NO_LOAD}, view, now
-        )
+    oldest = list(_oldest_of_each(runner))
+    if not oldest:
+        return QueueSnapshot([], {}, view, now)
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = mean_seconds_per_cost(usages.values())
-    return QueueSnapshot(list(_waiting(rate, runner)), _loads(usages, rate, now), view, now)
-
-
-def takes(seen: Glance, workers: int, job_id: uuid.UUID) -> bool:
-    """Whether the runner takes this job, because it is the only one that waits for it."""
-    lone = _lone_job(seen)
-    return lone is not None and lone.pk == job_id and read(seen, workers).choose() == [job_id]
-
-
-def _lone_job(seen: Glance) -> Job | None:
-    """The only one that waits for it, if there is only one: then nothing has to be weighed against it."""
-    if seen.runner.backend != Backend.PIPELINE:
-        return None  # whether it has all that the job needs has to be weighed
-    return seen.queued[0] if len(seen.queued) == 1 else None
+    return QueueSnapshot([_as_waiting(job, rate) for job in oldest], _loads(usages, rate, now), view, now)
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
@@ -118,15 +61,18 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
         return policy.Explanation(policy.Reason.NO_RUNNER)
     if job.key_id in slots.full_keys():
         return policy.Explanation(policy.Reason.KEY_AT_CAP)
-    waiting = list(_waiting(rate, runner))
+    waiting = [_as_waiting(other, rate) for other in _oldest_of_each(runner)]
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
-    view = runner_view(runner, _DEATHS.all(name=runner.name), workers, now)
+    view = runner_view(runner, workers, now)
     return policy.explain(asked, waiting, _loads(usages, rate, now), view, now)
 
 
-def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) -> policy.RunnerView:
+def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
+    """A job takes a slot of the runner and a worker of the cluster."""
+    running = Job.objects.filter(runner=runner, state=State.RUNNING).order_by()
+    deaths = list(running.values_list("runner_deaths", flat=True))
     seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
     return policy.RunnerView(
         free_slots=min(runner.slots, workers) - len(deaths),
@@ -136,8 +82,11 @@ def runner_view(runner: Runner, deaths: list[int], workers: int, now: datetime) 
     )
 
 
-def _waiting(rate: float, runner: Runner) -> Iterator[policy.QueuedJob]:
-    """The oldest of every source and lane that has any. The rest cannot be next, and may be very many."""
+def _oldest_of_each(runner: Runner) -> Iterator[Job]:
+    """The oldest queued jobs of each source and lane, at most ``policy.WINDOW`` of each.
+
+    The others cannot be next, so that the cost does not depend on the length of the queue.
+    """
     queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
     if full := slots.full_keys():
         queued = queued.exclude(key__in=full)
@@ -146,8 +95,7 @@ def _waiting(rate: float, runner: Runner) -> Iterator[policy.QueuedJob]:
     for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
         for lane in Lane.values:
             if getattr(source, f"has_{lane}"):
-                for job in filter(able, _oldest(queued, source.pk, lane, runner.backend)):
-                    yield _as_waiting(job, rate)
+                yield from filter(able, _oldest(queued, source.pk, lane, runner.backend))
 
 
 def _oldest(queued: QuerySet[Job], source_id: int, lane: int, backend: str) -> Iterator[Job]:
@@ -173,18 +121,18 @@ def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
 
 
 def _loads(usages: dict[int, Usage], rate: float, now: datetime) -> dict[int, policy.SourceLoad]:
-    running = Job.objects.filter(state=State.RUNNING)
-    counts = Counter(running.values_list("source_id", flat=True))
-    costs = dict(running.values_list("source_id").order_by().annotate(Sum("cost_estimate")))
-    return {
-        source.pk: policy.SourceLoad(
+    by_source = Job.objects.filter(state=State.RUNNING).order_by().values_list("source_id")
+    running = {pk: (jobs, cost) for pk, jobs, cost in by_source.annotate(Count("pk"), Sum("cost_estimate"))}
+    loads = {}
+    for source in BusinessSource.objects.only("weight", "max_concurrent_jobs"):
+        jobs, cost = running.get(source.pk, (0, 0))
+        loads[source.pk] = policy.SourceLoad(
             weight=source.weight,
-            served_s=_served_s(usages.get(source.pk), now) + float(costs.get(source.pk, Decimal(0))) * rate,
-            running=counts[source.pk],
+            served_s=_served_s(usages.get(source.pk), now) + float(cost) * rate,
+            running=jobs,
             cap=source.max_concurrent_jobs,
         )
-        for source in BusinessSource.objects.all()
-    }
+    return loads
 
 
 def _served_s(usage: Usage | None, now: datetime) -> float:

@@ -72,7 +72,7 @@ class Account(models.Model):
         return self.owner
 
     def add(self, day: date, images: int, micros: int) -> None:
-        """As the database books it (``bookkeeping.booking``), so that the next of one transaction sees it. Not saved."""
+        """Book a posting of that day. Not saved. A day or month that is over counts in the totals only."""
         standing = self.on(day)
         for period, begins in (("day", day), ("month", day.replace(day=1))):
             late = begins < getattr(self, period)

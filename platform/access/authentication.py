@@ -18,9 +18,7 @@ from access.encryption import decrypt, encrypt
 from access.limits import Limits
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
-from statements import given
-from table_versions.remembered import Remembered
-from telemetry import tallies
+from telemetry import counters
 
 from . import rate_limit
 
@@ -70,7 +68,7 @@ def authenticate_by(
     try:
         return _proved(key_id, proves, dialect, address, session_token)
     except Denied as denied:
-        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        counters.denials.labels(dialect=dialect, reason=str(denied.reason)).inc()
         raise
 
 
@@ -103,16 +101,11 @@ def trusted_source(name: str, *, dialect: str, address: str) -> BusinessSource:
     return known
 
 
-_BY_ID = Remembered(
-    lambda: AccessKey.objects.select_related("source").filter(key_id=given("key_id")).order_by()
-)
-
-
 def find_key(key_id: str) -> AccessKey | None:
     # PostgreSQL refuses text with NUL in it, so whatever cannot be an id does not reach the database.
     if not KEY_ID.fullmatch(key_id):
         return None
-    return _BY_ID.first(key_id=key_id)
+    return AccessKey.objects.select_related("source").filter(key_id=key_id).first()
 
 
 def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
@@ -154,7 +147,6 @@ def note_use(key: AccessKey) -> None:
     if key.last_used_at is None or now - key.last_used_at >= USE_IS_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)
         AccessKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
-        _BY_ID.forget(key_id=key.key_id)  # its last use is no change that the table's version tells
 
 
 @functools.cache

@@ -9,7 +9,13 @@ from environs import Env
 from gpu_runner import logs
 
 env = Env()
-BASE_DIR = Path(__file__).resolve().parents[2]
+
+_SOURCE_DIR = Path(__file__).resolve().parents[2]
+IS_CHECKOUT = (_SOURCE_DIR / "manage.py").exists()
+# An installed wheel keeps its data below the current directory, and has templates and translations in this package.
+BASE_DIR = _SOURCE_DIR if IS_CHECKOUT else Path.cwd()
+TEMPLATES_DIR = BASE_DIR / "templates" if IS_CHECKOUT else Path(__file__).with_name("templates")
+LOCALE_DIR = BASE_DIR / "platform" / "locale" if IS_CHECKOUT else Path(__file__).with_name("locale")
 
 
 @env.parser_for("days")
@@ -52,7 +58,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "telemetry",
-    "table_versions",
     "config",
     "access",
     "models_registry",
@@ -77,7 +82,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "console.messages.ConsoleMessages",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.audit.middleware.AuditTrail",
 ]
@@ -89,7 +94,7 @@ APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [TEMPLATES_DIR],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -113,12 +118,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
-else:
-    DATABASES["default"]["ENGINE"] = "pipelined_postgresql"
-    # PostgreSQL plans a repeated statement once for a connection. 0 behind a pooler that mixes connections.
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = (
-        env.int("PREPARE_THRESHOLD", default=1) or None
-    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -130,7 +129,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-LOCALE_PATHS = [BASE_DIR / "platform" / "locale"]
+LOCALE_PATHS = [LOCALE_DIR]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True

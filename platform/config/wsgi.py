@@ -12,7 +12,3 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = ChunkedBodies(get_wsgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 # A server asks for no system checks by itself; a site that is not safe to run must not start.
 call_command("check")
-
-from telemetry import tallies  # noqa: E402 - the apps have to be ready
-
-tallies.keep_writing()

@@ -1,1 +1,9 @@
 """What the console shows. Django looks for this module; each part registers its pages."""
+
+from console.audit import admin as audit_admin  # noqa: F401
+from console.jobs import admin as jobs_admin  # noqa: F401
+from console.jobs import archive, callbacks  # noqa: F401
+from console.platform_pages import background_tasks, storage_targets  # noqa: F401
+from console.registry import model_files, styles, workflows  # noqa: F401
+from console.runners import admin as runners_admin  # noqa: F401
+from console.tenants import sources, users  # noqa: F401

@@ -20,6 +20,9 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 NEEDED_PYTHON = (3, 11)
 GIB = 1024**3
+VENV_GIB, CUDA_VENV_GIB = 3, 10  # while pip installs: downloads and installed files
+CUDA_PACKAGES = ("nvidia-", "cuda-")  # torch's build for NVIDIA GPUs depends on these
+PIP_WITH_CHEAP_DRY_RUN = "pip>=23.3"  # older ones download what they only report
 UNSPEAKABLE = ("%", " ;", "\n")  # supervisord's configuration has no way to write them
 
 
@@ -40,11 +43,11 @@ def existing_parent(path: str) -> str:
     return path
 
 
-def check_disk(path: str, needed_bytes: int, what: str) -> None:
+def check_disk(path: str, needed_bytes: int, what: str, hint: str = "") -> None:
     free = shutil.disk_usage(existing_parent(path)).free
     if free < needed_bytes:
         text = f"{what} needs {needed_bytes / GIB:.1f} GiB free at {path}, there is {free / GIB:.1f} GiB"
-        refuse(text)
+        refuse(text + hint)
 
 
 def check_port(port: str) -> None:
@@ -100,6 +103,31 @@ def demo_secrets(data_dir: str) -> dict:
         raise
 
 
+def pip(
+    *arguments: str, stdout: "int | None" = None, stderr: "int | None" = None
+) -> "subprocess.CompletedProcess[bytes]":
+    command = [PYTHON, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+    return subprocess.run(command, check=False, stdout=stdout, stderr=stderr)
+
+
+def torch_requirement(lock: str) -> str:
+    """The line of a lock that pins torch."""
+    with open(lock) as file:
+        return next(line.strip() for line in file if line.startswith("torch=="))
+
+
+def needs_cuda(torch: str) -> bool:
+    """Whether pip would install NVIDIA's libraries with this torch, or the one that is installed already.
+
+    False where pip cannot tell: the installation itself then says what is wrong.
+    """
+    report = pip("install", "--dry-run", "--report", "-", torch, stdout=subprocess.PIPE)
+    if report.returncode:
+        return False
+    names = [item["metadata"]["name"] for item in json.loads(report.stdout)["install"]]
+    return any(name.lower().replace("_", "-").startswith(CUDA_PACKAGES) for name in names)
+
+
 def install(lock: str) -> None:
     """Make .venv hold exactly what the lock names; nothing to do when it was made from this very lock."""
     alone = os.path.join(os.path.dirname(lock), "without-dependencies.txt")
@@ -110,7 +138,7 @@ def install(lock: str) -> None:
         with open(stamp) as file:
             if file.read() == wanted:
                 return
-    check_disk(ROOT, 3 * GIB, "the virtual environment")
+    check_disk(ROOT, VENV_GIB * GIB, "the virtual environment")
     if not os.path.exists(PYTHON):
         print("atelier: making .venv", flush=True)
         made = subprocess.run(
@@ -120,9 +148,15 @@ def install(lock: str) -> None:
             shutil.rmtree(VENV, ignore_errors=True)
             refuse("cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")
     print("atelier: installing " + os.path.relpath(lock, ROOT) + " (some minutes the first time)", flush=True)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    torch, torch_index = torch_requirement(lock), os.environ.get("TORCH_INDEX_URL")
+    pip("install", PIP_WITH_CHEAP_DRY_RUN, stderr=subprocess.DEVNULL)  # if it fails, the dry run takes longer
+    if torch_index and pip("install", "--no-deps", "--index-url", torch_index, torch).returncode:
+        refuse("could not install " + torch + " from TORCH_INDEX_URL")
+    if needs_cuda(torch):
+        hint = f"; with TORCH_INDEX_URL set to an index of CPU builds, {VENV_GIB} GiB are enough"
+        check_disk(ROOT, CUDA_VENV_GIB * GIB, "the virtual environment with torch for CUDA", hint)
     for arguments in (["-r", lock], ["--no-deps", "-r", alone]):
-        if subprocess.run(pip + arguments, check=False).returncode:
+        if pip("install", *arguments).returncode:
             refuse("could not install " + os.path.relpath(arguments[-1], ROOT))
     with open(stamp, "w") as file:
         file.write(wanted)

@@ -1,10 +1,15 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import venv
+import zipfile
+from collections import namedtuple
 from pathlib import Path
 
+import pip
 import pytest
 
 from quickstart import bootstrap
@@ -76,3 +81,99 @@ def test_ctrl_c_while_a_command_runs_shows_no_traceback(tmp_path):
     running.send_signal(signal.SIGINT)
     said, _none = running.communicate()
     assert (running.returncode, said) == (130, "")
+
+
+# What torch brings with it
+
+
+def make_wheel(folder: Path, name: str, version: str, *requires: str) -> None:
+    info = f"{name}-{version}.dist-info"
+    metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "\n".join(metadata))
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def cuda_index(tmp_path, monkeypatch) -> Path:
+    """The only packages that pip finds: torch 99 for CUDA, as it is on PyPI for Linux."""
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "torch", "99", "nvidia_cublas")
+    make_wheel(folder, "nvidia_cublas", "1")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", folder.as_uri())  # without pages: only the links are found
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def cpu_index(tmp_path) -> str:
+    """An index of torch 99 for CPUs."""
+    folder = tmp_path / "simple" / "torch"
+    make_wheel(folder, "torch", "99+cpu")
+    (file,) = folder.iterdir()
+    (folder / "index.html").write_text(f'<a href="{file.name}">{file.name}</a>')
+    return folder.parent.as_uri()
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch) -> str:
+    """A lock of torch alone, for a virtual environment that has nothing but pip."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    (site_packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site_packages / "pip").symlink_to(Path(pip.__file__).parent)
+    monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / "venv"))
+    monkeypatch.setattr(bootstrap, "PYTHON", str(tmp_path / "venv" / "bin" / "python"))
+    monkeypatch.delenv("TORCH_INDEX_URL", raising=False)
+    (tmp_path / "without-dependencies.txt").write_text("")
+    (tmp_path / "lock.txt").write_text("torch==99\n    # via nothing\n")
+    return str(tmp_path / "lock.txt")
+
+
+@pytest.fixture
+def free_gib(monkeypatch):
+    usage = namedtuple("usage", "free")
+    return lambda gib: monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(gib * bootstrap.GIB))
+
+
+def installed(name: str) -> str:
+    show = [bootstrap.PYTHON, "-c", f"from importlib.metadata import version; print(version({name!r}))"]
+    return subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_torch_for_cuda_needs_more_disk(cuda_index, lock, free_gib):
+    free_gib(5)
+    with pytest.raises(SystemExit, match=r"torch for CUDA needs 10.0 GiB .* TORCH_INDEX_URL"):
+        bootstrap.install(lock)
+
+
+def test_torch_for_cuda_is_installed_where_there_is_room(cuda_index, lock, free_gib):
+    free_gib(11)
+    bootstrap.install(lock)
+    assert (installed("torch"), installed("nvidia_cublas")) == ("99", "1")
+
+
+def test_index_of_cpu_builds_can_be_chosen(cuda_index, cpu_index, lock, free_gib, monkeypatch):
+    monkeypatch.setenv("TORCH_INDEX_URL", cpu_index)
+    free_gib(5)
+    bootstrap.install(lock)
+    assert installed("torch") == "99+cpu"
+
+
+def test_installation_is_not_repeated_for_the_same_lock(cuda_index, lock, free_gib):
+    free_gib(11)
+    bootstrap.install(lock)
+    free_gib(0)
+    bootstrap.install(lock)
+
+
+def test_index_without_torch_is_refused(cuda_index, lock, monkeypatch, tmp_path):
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("TORCH_INDEX_URL", (tmp_path / "empty").as_uri())
+    with pytest.raises(SystemExit, match="could not install torch==99 from TORCH_INDEX_URL"):
+        bootstrap.install(lock)

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gpu_runner.imaging.face_detection import FaceDetector
 from gpu_runner.models.loaders.spandrel import spandrel
 from gpu_runner.networks.loaded import LoadedFaceRestorer
-from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import ModelFile
 
-from .demo_engine import DEMO_MODELS, demo_file
+from .demo_engine import DEMO_MODELS
 
 GFPGAN = spandrel.architectures.GFPGAN.GFPGAN
 YUNET = "face_detection/yunet_n_640_640.onnx"
@@ -36,8 +36,8 @@ def two_of_her() -> Image.Image:
     return both
 
 
-def yunet() -> OnnxModel:
-    return OnnxModel(DEMO_MODELS / YUNET, demo_file(YUNET), "face_detector")
+def yunet() -> FaceDetector:
+    return FaceDetector(DEMO_MODELS / YUNET, 640, 640)
 
 
 def painter(colour: tuple[float, float, float] = GREEN, key: str = "painter") -> LoadedFaceRestorer:

@@ -78,7 +78,7 @@ class Talk:
 def draws(talk: Talk) -> None:
     talk.accept()
     talk.show_progress()
-    for index in range(talk.order.request.num_images):
+    for index in range(talk.order.request.num_outputs):
         talk.draw(index)
     talk.finish()
 

@@ -17,7 +17,6 @@ from gpu_runner.models.conversion.ldm_keys import UNET_PREFIX, VAE_PREFIX, to_di
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import (
@@ -26,7 +25,6 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
     zero_terminal_snr,
 )
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.text_projections import remember_texts
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 from .prediction_type import probed
@@ -104,12 +102,10 @@ def _drawable_family(file: TensorFile, name: str) -> str:
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
     unet = without_weights(lambda: UNet2DConditionModel(**config))
     state = to_diffusers(file, UNET_PREFIX, unet_pairs(config), unet.state_dict())
-    made = simplified(with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last))
-    remember_texts(made)
-    return made
+    return with_weights(unet, state, device, dtype).to(memory_format=torch.channels_last)
 
 
 def _vae(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
     vae = without_weights(lambda: AutoencoderKL(**config))
     state = to_diffusers(file, VAE_PREFIX, vae_pairs(config), vae.state_dict())
-    return simplified(with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)

@@ -12,7 +12,6 @@ from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, to_diffusers
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
 
@@ -52,4 +51,4 @@ def _net(file: TensorFile, config: Config, device: torch.device, dtype: torch.dt
         state = to_diffusers(file, prefix, controlnet_pairs(config), names)
     else:
         state = {name: file[f"{prefix}{name}"] for name in names}
-    return simplified(with_weights(net, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(net, state, device, dtype).to(memory_format=torch.channels_last)

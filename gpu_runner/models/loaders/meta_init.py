@@ -14,6 +14,7 @@ M = TypeVar("M", bound=nn.Module)
 BUILDING_ERRORS = (
     AssertionError,
     AttributeError,
+    IndexError,
     KeyError,
     TypeError,
     ValueError,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_runner.models.conversion.config_inference import TextEncoder
-from gpu_runner.models.conversion.open_clip_keys import open_clip_to_transformers
 from gpu_runner.networks.loaded import TextModel
 from gpu_runner.networks.tensor_file import TensorFile
 
@@ -38,7 +38,7 @@ def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: 
     config = CLIPTextConfig(**wanted.config)
     model = CLIPTextModelWithProjection if wanted.projects else CLIPTextModel
     encoder: TextModel = without_weights(lambda: model(config))
-    found = _found(file, wanted)
+    found = _found(file, wanted, encoder)
     state = {name: found[bare(name)] for name in encoder.state_dict()}
     # The only buffer that no file holds.
     for module in encoder.modules():
@@ -47,12 +47,13 @@ def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: 
     return with_weights(encoder, state, device, dtype)
 
 
-def _found(file: TensorFile, wanted: TextEncoder) -> Mapping[str, Tensor]:
+def _found(file: TensorFile, wanted: TextEncoder, encoder: TextModel) -> Mapping[str, Tensor]:
+    prefix = wanted.prefix
     if wanted.is_open_clip:
-        return open_clip_to_transformers(file, wanted.prefix, wanted.config["num_hidden_layers"])
-    return {
-        bare(name.removeprefix(wanted.prefix)): file[name] for name in file if name.startswith(wanted.prefix)
-    }
+        found = convert_open_clip_checkpoint(encoder, file, prefix)
+    else:
+        found = {name.removeprefix(prefix): file[name] for name in file if name.startswith(prefix)}
+    return {bare(name): tensor for name, tensor in found.items()}
 
 
 def bare(name: str) -> str:

@@ -11,7 +11,6 @@ from torch import Tensor
 from gpu_runner.models.conversion import config_inference
 from gpu_runner.models.conversion.ldm_keys import reshaped, to_diffusers, vae_pairs
 from gpu_runner.networks.tensor_file import TensorFile
-from gpu_runner.plain_blocks import simplified
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify, name_shapes_below
 
@@ -42,7 +41,7 @@ def _load(
     vae = without_weights(lambda: AutoencoderKL(**config))
     own = vae.state_dict()
     state = _as_now(file, prefix, own) if is_diffusers else to_diffusers(file, prefix, vae_pairs(config), own)
-    return simplified(with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last))
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
 
 
 def _as_now(file: TensorFile, prefix: str, like: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import lcm
 
 import torch
 from torch import Tensor
 
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.text_projections import CrewTexts
 
 from .controlnet import Row, residuals, rows_of
 from .reference_attention import ReferenceRow, shared
 from .sdxl_conditioning import added_conditions
-
-_TEXTS = CrewTexts()
 
 
 @torch.inference_mode()
@@ -37,7 +35,7 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]) ->
     timesteps = torch.tensor([question.timestep for question in rows], device=x.device)
     told = {
         "timestep": timesteps,
-        "encoder_hidden_states": _TEXTS.of([question.guidance for question in questions], checkpoint.dtype),
+        "encoder_hidden_states": _contexts(questions).to(checkpoint.dtype),
         **added_conditions(unet, questions),
     }
     guests = _guests(questions)
@@ -49,6 +47,12 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]) ->
     pushes = residuals(_pushed(questions), x, told)
     with shared(unet, guests):
         return unet(x, **told, **pushes, return_dict=False)[0].float()[: len(rows)]
+
+
+def _contexts(questions: Sequence[DenoiseInput]) -> Tensor:
+    """(rows, tokens, width). Shorter prompts are repeated to the least common multiple of the lengths."""
+    length = lcm(*(question.guidance.length for question in questions))
+    return torch.stack([context for question in questions for context in question.guidance.contexts(length)])
 
 
 def _numbered(questions: Sequence[DenoiseInput]) -> Iterator[tuple[int, DenoiseInput, bool]]:

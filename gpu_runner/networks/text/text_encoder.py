@@ -36,7 +36,7 @@ def encode(
     for prompt, conditioning in zip(new, _encode_all(checkpoint, new, wording), strict=True):
         known[prompt] = conditioning
         if len(conditioning.context) <= CHUNKS_WORTH_KEEPING * 77:
-            checkpoint.encodings.put((wording, prompt), conditioning)
+            checkpoint.encodings[wording, prompt] = conditioning
     return [known[prompt] for prompt in prompts]
 
 

@@ -48,7 +48,7 @@ def _with_faces_restored(store: ModelStore, order: RunRequest, plan: AnyPlan) ->
     part = order.request.face_restoration
     if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
         return plan
-    detector = store.onnx.get(order.file("face_detector", part.detector), "face_detector")
+    detector = store.onnx.face_detector(order.file("face_detector", part.detector))
     restorer = store.face_restorer(order.file("face_restorer", part.model))
     return replace(plan, faces=Restoration(detector, restorer, part.visibility))
 
@@ -87,10 +87,8 @@ def _plan(store: ModelStore, order: RunRequest, sources: tuple[Source, ...]) -> 
 def _cut_out(
     store: ModelStore, order: RunRequest, part: CutOut, sources: tuple[Source, ...]
 ) -> PrecomputedPlan:
-    matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    return PrecomputedPlan(
-        tuple(cut_out(source.picture, matting, mask_only=part.mask_only) for source in sources)
-    )
+    model = store.onnx.get(order.file("matting", part.matting_model), "matting")
+    return cut_out(order.request, part, [source.picture for source in sources], model)
 
 
 def _upscaler(store: ModelStore, order: RunRequest, name: str) -> LoadedUpscaler | str:

@@ -19,5 +19,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if not Runner.objects.filter(name=name).update(draining=False, enabled=True):
             raise CommandError(f"There is no runner {name!r}.")
-        notifications.ring({notifications.WORK: ""})
+        notifications.notify({notifications.WORK: ""})
         self.stdout.write(f"{name} takes work")

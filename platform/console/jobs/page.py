@@ -49,7 +49,7 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "files": [{"name": name, **file} for name, file in job.files.items()],
         "postings": list(Posting.objects.filter(job_id=job.pk).order_by("id")),
         "callback": callback,
-        "curls": curl_export.in_every_dialect(job, signed_urls.base_url(request)),
+        "curls": curl_export.commands(job, signed_urls.base_url(request)),
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MOST_REPETITIONS]
         ),

@@ -4,7 +4,6 @@ from django.apps import AppConfig
 class A1111Config(AppConfig):
     name = "dialects.a1111"
     label = "a1111"
-    versioned = {"KeyOptions": ()}
 
     def ready(self) -> None:
         from jobs import curl_export

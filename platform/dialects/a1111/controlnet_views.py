@@ -1,4 +1,4 @@
-"""``/controlnet/*``: what its clients ask the extension beside drawing."""
+"""``/controlnet/*``: the routes of the ControlNet extension."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from .base import WireView
+from .base import A1111View
 from .controlnet import control_types
-from .controlnet.detect import detect
 from .controlnet.openpose import render
 from .options import options
-from .request.image_urls import followed
+from .request import controlnet_detect
+from .request.submission import ParsedRequest
 from .schema.coercion import boolean
-from .schema.json_body import read_json, read_object
+from .schema.json_body import read_json
 from .schema.query import query_value
+from .views import Generation
 
 
-class Version(WireView):
+class Version(A1111View):
     def get(self, request: Request) -> Response:
         return Response({"version": 3})
 
 
-class Models(WireView):
+class Models(A1111View):
     """``update`` changes nothing: the list is always read afresh."""
 
     def get(self, request: Request) -> Response:
@@ -31,28 +32,33 @@ class Models(WireView):
         return Response({"model_list": control_types.model_titles(self.key)})
 
 
-class Modules(WireView):
+class Modules(A1111View):
     def get(self, request: Request) -> Response:
         labels = query_value(request, "alias_names", boolean, False)
         return Response(control_types.module_list(labels=bool(labels)))
 
 
-class Types(WireView):
+class Types(A1111View):
     def get(self, request: Request) -> Response:
         return Response(control_types.control_types(self.key))
 
 
-class Settings(WireView):
+class Settings(A1111View):
     def get(self, request: Request) -> Response:
         count: Any = options.current(self.key)["control_net_unit_count"]
         return Response({"control_net_unit_count": int(count)})
 
 
-class Detect(WireView):
-    def post(self, request: Request) -> Response:
-        return Response(detect(followed(read_object(request._request), self.key.source)))
+class Detect(Generation):
+    """Submits a job and waits for it."""
+
+    operation = controlnet_detect.OPERATION
+    wire_names = controlnet_detect.WIRE_NAMES
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
 
 
-class RenderPoses(WireView):
+class RenderPoses(A1111View):
     def post(self, request: Request) -> Response:
         return Response(render(read_json(request._request)))

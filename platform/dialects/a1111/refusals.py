@@ -20,7 +20,7 @@ from jobs.errors import (
     SourceDisabled,
     UnknownModel,
 )
-from telemetry import tallies
+from telemetry import counters
 
 from .errors import Unprocessable, WireError, model_not_found
 from .schema.images import invalid_picture
@@ -104,7 +104,7 @@ def _entry(complaint: Any) -> dict[str, Any]:
 
 def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None = None) -> Exception:
     """What A1111's client is told when the platform does not take the job. ``names``: where the request has others."""
-    tallies.note("refusals", dialect="a1111", reason=refused.code)
+    counters.refusals.labels(dialect="a1111", reason=refused.code).inc()
     match refused:
         case UnknownModel(field="upscaler"):
             return WireError(500, error="Exception", errors=refused.message)

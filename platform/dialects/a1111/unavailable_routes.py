@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from .base import WireView
+from .base import A1111View
 from .errors import Unprocessable, WireError
 from .schema.coercion import string
 from .schema.fields import Field, parse
@@ -22,7 +22,7 @@ CAPTIONERS = ("clip", "deepdanbooru")
 INTERROGATE = {"image": Field(string, "", nullable=False), "model": Field(string, "clip", nullable=False)}
 
 
-class Interrogate(WireView):
+class Interrogate(A1111View):
     """Refused as long as the registry has no kind of model that describes pictures."""
 
     def post(self, request: Request) -> Response:
@@ -33,14 +33,14 @@ class Interrogate(WireView):
         raise Unprocessable.unsupported(("body", "model"), why)
 
 
-class Weights(WireView):
+class Weights(A1111View):
     """Runners load and unload by what all their clients need: one client's wish does nothing."""
 
     def post(self, request: Request) -> Response:
         return Response({})
 
 
-class Training(WireView):
+class Training(A1111View):
     def post(self, request: Request) -> Response:
         read_object(request._request)
         raise WireError(501, detail=_("Nothing is trained here."))
@@ -58,7 +58,7 @@ ROUTES: dict[str, Any] = {
 
 
 @csrf_exempt
-def elsewhere(request: HttpRequest, **_parts: str) -> HttpResponse:
+def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
     """307 to the bare path where there is one: the client repeats its method and body."""
     bare = request.path_info.rstrip("/")
     if request.path_info.endswith("/") and _is_route(bare):
@@ -70,6 +70,6 @@ def elsewhere(request: HttpRequest, **_parts: str) -> HttpResponse:
 
 def _is_route(path: str) -> bool:
     try:
-        return resolve(path).func is not elsewhere
+        return resolve(path).func is not not_found
     except Resolver404:
         return False

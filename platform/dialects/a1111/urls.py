@@ -6,7 +6,7 @@ from . import controlnet_views, unavailable_routes, views
 from .request import extras
 from .response import openapi
 from .response.listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
-from .unavailable_routes import elsewhere
+from .unavailable_routes import not_found
 
 urlpatterns: list[URLPattern] = [
     path("sdapi/v1/txt2img", views.Generation.as_view(operation="txt2img")),
@@ -34,5 +34,5 @@ urlpatterns: list[URLPattern] = [
     path("internal/progress", views.TaskProgress.as_view()),
     path("openapi.json", openapi.Document.as_view(), name="a1111-openapi"),
     path("docs", openapi.Page.as_view(), name="a1111-docs"),
-    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", elsewhere),
+    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", not_found),
 ]

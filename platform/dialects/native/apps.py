@@ -16,5 +16,5 @@ class NativeConfig(AppConfig):
         from .curl import curl
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, for_all_jobs=True)
         from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 from access.models import BusinessSource
-from jobs.admission.admit import admit_or_find, admitted_with
+from jobs.admission.admit import admit_or_find
 from jobs.admission.submission import Submission
 from jobs.models import Job
 
@@ -19,9 +19,10 @@ MOST_DIGITS = len(str(MOST))
 def admit_with_number(submission: Submission) -> Job:
     """Raises Refused."""
     while True:
-        job, is_new = admit_or_find(replace(submission, external_id=new_number()))
-        # What is not new was found by the Idempotency-Key, or has this number already: then another one is drawn.
-        if is_new or job == admitted_with(submission.source, DIALECT, submission.idempotency):
+        number = new_number()
+        job, is_new = admit_or_find(replace(submission, external_id=number))
+        # A job that is not new was found by its Idempotency-Key, or it has this number: then draw another one.
+        if is_new or job.external_id != number:
             return job
 
 

@@ -10,12 +10,12 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs.admission import idempotency
-from jobs.admission.admit import admit
+from jobs.admission.admit import admit, find_replay
 from jobs.execution import lifecycle
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
 
+from .authentication import DIALECT
 from .envelope import Envelope
 from .errors import GatewayError
 from .request.json_body import Body
@@ -76,7 +76,10 @@ def cancel(call: OperationContext) -> Any:
 def _admitted(call: OperationContext, lane: Lane, external_id: str = "") -> Job:
     """``return_url`` is read before anything is drawn for it."""
     call.body.flag("return_url")
+    replay = find_replay(call.key.source, DIALECT, call.http)
+    if replay.job is not None:
+        return replay.job
     submission = read_submission(
         call.key, call.envelope.action, call.body, lane=lane, external_id=external_id
     )
-    return admit(replace(submission, idempotency=idempotency.read(call.http)))
+    return admit(replace(submission, idempotency=replay.idempotency))

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, re_path
 
 from . import views
-from .base import Elsewhere
+from .base import NotFound
 from .request import submission_v2, submission_v3
 from .response import task_status
 from .response.listings import LISTS
@@ -30,5 +30,5 @@ urlpatterns: list[URLPattern] = [
     path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
     path("saas/tool/<path:code>", views.UseTool.as_view()),
     path("saas/modelTraining/submitTraining/Job", views.Training.as_view()),
-    re_path(r"^[\s\S]*$", Elsewhere.as_view()),
+    re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from jobs.admission.submission import Submission
 from jobs.images.signed_urls import base_url
 from jobs.models import Job
 
@@ -29,11 +30,12 @@ class DrawV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(Drawing, request), base_url(request._request)
-        job = self.admitted(
-            request, partial(submission_v2.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(Drawing, request)
+        return submission_v2.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class DrawV3(ZhiqiteView):
@@ -41,11 +43,12 @@ class DrawV3(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(submission_v3.BODIES[self.operation], request), base_url(request._request)
-        job = self.admitted(
-            request, partial(submission_v3.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(submission_v3.BODIES[self.operation], request)
+        return submission_v3.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class UseTool(ZhiqiteView):
@@ -56,9 +59,12 @@ class UseTool(ZhiqiteView):
             raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
         if code not in tools.TOOLS:
             raise WireError("Not Found", status=404)
-        asked, base = read(tools.TOOLS[code], request), base_url(request._request)
-        job = self.admitted(request, partial(tools.read_submission, code, self.key, asked, base))
+        job = self.admitted(request, partial(self._submission, request, code))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request, code: str) -> Submission:
+        asked = read(tools.TOOLS[code], request)
+        return tools.read_submission(code, self.key, asked, base_url(request._request))
 
 
 class Training(ZhiqiteView):

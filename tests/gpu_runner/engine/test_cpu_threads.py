@@ -1,25 +1,24 @@
 import subprocess
 import sys
 
-CREW_COMES_AND_GOES = """
+THREADS = """
 import psutil, torch
 from gpu_runner import cpu_threads
 
-threads = psutil.Process().num_threads
 large = torch.randn(4, 64, 64, 64)
-cpu_threads.share_among(3)
-before = threads()
-for _ in range(2):
-    expected = large.relu().sum()
-    assert threads() == before + 2
-    cpu_threads.rest()
-    assert threads() == before
-cpu_threads.work_alone()
-assert torch.allclose(large.relu().sum(), expected)
-assert threads() == before
+before = psutil.Process().num_threads()
+
+def started():
+    large.relu().sum()
+    return psutil.Process().num_threads() - before
+
+cpu_threads.use_one_thread()
+assert started() == 0
+cpu_threads.use_threads(3)
+assert started() == 2
 """
 
 
-def test_a_thread_without_work_has_no_crew():
-    """In a process of its own, where nobody else starts threads."""
-    subprocess.run([sys.executable, "-c", CREW_COMES_AND_GOES], check=True)
+def test_an_operation_uses_as_many_threads_as_were_set():
+    """In a process of its own, in which no other test starts threads."""
+    subprocess.run([sys.executable, "-c", THREADS], check=True)

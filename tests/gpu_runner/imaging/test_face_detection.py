@@ -101,7 +101,7 @@ def test_a_file_that_is_no_detector_is_unavailable_by_its_name(tmp_path, data):
     (tmp_path / "broken.onnx").write_bytes(data)
     file = ModelFile(path="broken.onnx", sha256=hashlib.sha256(data).hexdigest())
     with pytest.raises(ModelUnavailable, match=r"broken\.onnx"):
-        OnnxStore(tmp_path, FileHashCache()).get(file, "face_detector")
+        OnnxStore(tmp_path, FileHashCache()).face_detector(file)
 
 
 def test_a_detector_is_no_matting_model():

@@ -12,8 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from demo.random_models import write_family
-from gpu_runner.models.conversion.open_clip_keys import LAYER
+from demo.random_models import transformers_to_open_clip, write_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import ModelFile
@@ -74,18 +73,9 @@ def test_a_checkpoint_knows_what_the_engine_asks(tiny_checkpoint):
 
 def open_clip_tensors(encoder):
     """A text model in the names of OpenCLIP, with the last layer that Stable Diffusion 2 leaves unused."""
-    state, prefix = encoder.state_dict(), "cond_stage_model.model."
-    tensors = {
-        f"{prefix}token_embedding.weight": state["embeddings.token_embedding.weight"],
-        f"{prefix}positional_embedding": state["embeddings.position_embedding.weight"],
-    }
-    for kind in ("weight", "bias"):
-        tensors[f"{prefix}ln_final.{kind}"] = state[f"final_layer_norm.{kind}"]
-        for layer in (0, 1, 2):
-            theirs, ours = f"{prefix}transformer.resblocks.{layer}", f"encoder.layers.{min(layer, 1)}"
-            tensors |= {f"{theirs}.{old}.{kind}": state[f"{ours}.{new}.{kind}"] for old, new in LAYER.items()}
-            joined = [state[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            tensors[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(joined)
+    state = encoder.state_dict()
+    state |= {name.replace("layers.1.", "layers.2."): state[name] for name in state if "layers.1." in name}
+    tensors = transformers_to_open_clip(state, "cond_stage_model.model.", layers=3)
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
@@ -175,7 +165,7 @@ def test_a_damaged_file_is_unavailable_without_naming_folders(tmp_path, tiny_che
     (tmp_path / "a.safetensors").write_bytes((root / file.path).read_bytes()[:-100])
     with pytest.raises(ModelUnavailable) as refusal:
         store_of(tmp_path).get(registered(tmp_path, "a.safetensors"))
-    assert "cut short or damaged" in str(refusal.value)
+    assert "file not fully covered" in str(refusal.value)
     assert str(tmp_path) not in str(refusal.value)
 
 

@@ -87,6 +87,6 @@ def test_a_stream_is_configured_by_the_request():
     assert torch.equal(stream.draw(), expected)
 
 
-def test_a_brownian_path_depends_on_the_seed():
+def test_brownian_noise_depends_on_the_seed():
     one, other = (NoiseStream(seed, SHAPE, CPU).brownian([9.0, 4.0, 0.0]) for seed in (7, 8))
-    assert not torch.equal(one.unit(9.0, 4.0), other.unit(9.0, 4.0))
+    assert not torch.equal(one.between(9.0, 4.0), other.between(9.0, 4.0))

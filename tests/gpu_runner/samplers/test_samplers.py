@@ -168,7 +168,7 @@ def test_multistep_sde_samplers_agree_with_diffusers_on_the_same_noise(levels, n
     x = start_noise
     for index, timestep in enumerate(reference.timesteps):
         end = sigmas[index + 1]
-        unit = path.unit(sigmas[index], end) if end > 0 else torch.zeros(SHAPE)
+        unit = path.between(sigmas[index], end) if end > 0 else torch.zeros(SHAPE)
         x = reference.step(toy_noise(x), timestep, x, variance_noise=unit).prev_sample
     result, _ = sample(name, start(start_noise, sigmas[0]), sigmas, noise=NoiseStream(5, SHAPE, CPU))
     torch.testing.assert_close(result, x, atol=2e-3, rtol=2e-3)

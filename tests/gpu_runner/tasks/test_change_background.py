@@ -169,8 +169,10 @@ def test_nothing_of_the_old_background_is_left_to_begin_with_unless_it_is_asked_
 
 def test_what_is_drawn_is_an_inpainting_of_everything_but_the_product():
     asked = drawing_request(request(strength=0.9))
-    assert (asked.task, asked.strength, asked.inpaint.content) == ("img2img", 0.9, "fill")
-    assert asked.change_background is None
+    assert (asked.task, asked.strength) == ("img2img", 0.9)
+    assert (asked.change_background, asked.inpaint) == (None, None)
+    drawn_upon = made(request(part={"content": "noise"}), PRODUCT)
+    assert (drawn_upon.options.content, drawn_upon.options.rounded) == ("noise", True)
     assert drawing_request(GenerationRequest()) == GenerationRequest()
 
 

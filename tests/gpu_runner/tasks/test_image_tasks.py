@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
@@ -72,6 +73,31 @@ def test_a_mask_says_where_the_subject_is(ask):
     assert isinstance(job.end(), Done)
     (mask,) = job.pixels
     assert (mask.shape, mask[32, 48] > 200, mask[4, 4] < 50) == ((64, 96), True, True)
+
+
+def test_subjects_are_followed_by_their_masks(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    pictures = [scene(), scene().transpose(Image.Transpose.ROTATE_180)]
+    part = CutOut(matting_model="u2netp", with_mask=True)
+    job = ask(*pictures, task="cut_out", cut_out=part, models=models, num_images=2)
+    end = job.end()
+    assert isinstance(end, Done), end
+    assert [output.shape for output in job.pixels] == [(64, 96, 4)] * 2 + [(64, 96)] * 2
+    for subject, mask in zip(job.pixels[:2], job.pixels[2:], strict=True):
+        assert np.array_equal(subject[:, :, 3], mask)
+
+
+def test_one_init_image_is_cut_out_for_every_image(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    part = CutOut(matting_model="u2netp", with_mask=True)
+    job = ask(scene(), task="cut_out", cut_out=part, models=models, num_images=2)
+    assert isinstance(job.end(), Done)
+    assert [output.ndim for output in job.pixels] == [3, 3, 2, 2]
+
+
+def test_mask_only_and_with_mask_exclude_each_other():
+    with pytest.raises(ValidationError, match="exclude each other"):
+        CutOut(mask_only=True, with_mask=True)
 
 
 def test_a_map_is_shown_as_a_unit_would_have_it_drawn(ask):

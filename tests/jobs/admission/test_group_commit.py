@@ -1,15 +1,16 @@
-"""Who comes at the same time shares a transaction, and nobody suffers for another."""
+"""Concurrent items share a transaction, and each gets its own result or error."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import transaction
 
-from jobs.admission import group_commit
 from jobs.admission.group_commit import GroupCommit
 
-PATIENCE_S = 60  # until a test gives up
+TIMEOUT_S = 60  # until a test fails
+SETTLE_S = 0.2  # time in which a thread that was started joins the queue
 
 
 class Unfit(Exception):
@@ -17,7 +18,7 @@ class Unfit(Exception):
 
 
 class Work:
-    """Doubles numbers; takes its time until it may go on, once it has begun."""
+    """Doubles numbers; a group that has begun is finished when ``may_end`` is set."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -26,7 +27,7 @@ class Work:
     def __call__(self, items):
         self.groups.append(list(items))
         self.began.set()
-        assert self.may_end.wait(PATIENCE_S)
+        assert self.may_end.wait(TIMEOUT_S)
         if 13 in items:
             raise Unfit
         return [Unfit() if item == 7 else 2 * item for item in items]
@@ -39,7 +40,7 @@ def work() -> Work:
 
 @pytest.fixture
 def group(work) -> GroupCommit[int, int]:
-    return GroupCommit(work, most=3)
+    return GroupCommit(work, max_size=3)
 
 
 @pytest.fixture
@@ -49,101 +50,60 @@ def pool():
 
 
 @pytest.fixture
-def crowd(group, work, pool):
-    """``crowd(1, 2)``: what becomes of those who come, in this order, while a first one is worked for."""
+def submit_together(group, work, pool):
+    """``submit_together(1, 2)``: the futures of items that are submitted, in this order, while a group is running."""
 
-    def crowd(*items: int):
+    def submit_together(*items: int):
         first = pool.submit(group.submit, 0)
-        assert work.began.wait(PATIENCE_S)
-        coming = [
-            (pool.submit(group.submit, item), until_waiting(group, place + 1))[0]
-            for place, item in enumerate(items)
-        ]
+        assert work.began.wait(TIMEOUT_S)
+        futures = []
+        for item in items:
+            futures.append(pool.submit(group.submit, item))
+            time.sleep(SETTLE_S)
         work.may_end.set()
-        assert first.result(PATIENCE_S) == 0
-        return coming
+        assert first.result(TIMEOUT_S) == 0
+        return futures
 
-    return crowd
-
-
-def until_waiting(group: GroupCommit, number: int) -> None:
-    with group._changed:
-        assert group._changed.wait_for(lambda: len(group._waiting) == number, PATIENCE_S)
+    return submit_together
 
 
-def test_whoever_comes_alone_is_served_alone_and_at_once(group, work):
+def test_single_item_is_committed_at_once(group, work):
     work.may_end.set()
     assert group.submit(4) == 8
     assert work.groups == [[4]]
 
 
-def test_those_who_come_meanwhile_share_the_next_transaction(crowd, work):
-    assert [done.result(PATIENCE_S) for done in crowd(1, 2, 3)] == [2, 4, 6]
+def test_items_that_arrive_meanwhile_share_the_next_transaction(submit_together, work):
+    assert [done.result(TIMEOUT_S) for done in submit_together(1, 2, 3)] == [2, 4, 6]
     assert work.groups == [[0], [1, 2, 3]]
 
 
-def test_a_group_has_an_end_and_the_next_one_follows(crowd, work):
-    assert [done.result(PATIENCE_S) for done in crowd(1, 2, 3, 4, 5)] == [2, 4, 6, 8, 10]
+def test_group_has_a_maximum_size(submit_together, work):
+    assert [done.result(TIMEOUT_S) for done in submit_together(1, 2, 3, 4, 5)] == [2, 4, 6, 8, 10]
     assert work.groups == [[0], [1, 2, 3], [4, 5]]
 
 
-def test_everybody_gets_an_error_of_its_own(crowd):
-    one, unfit, other = crowd(1, 7, 2)
-    assert (one.result(PATIENCE_S), other.result(PATIENCE_S)) == (2, 4)
+def test_each_item_gets_its_own_error(submit_together):
+    one, unfit, other = submit_together(1, 7, 2)
+    assert (one.result(TIMEOUT_S), other.result(TIMEOUT_S)) == (2, 4)
     with pytest.raises(Unfit):
-        unfit.result(PATIENCE_S)
+        unfit.result(TIMEOUT_S)
 
 
-def test_who_spoils_the_transaction_fails_by_itself(crowd, work):
-    one, spoiler, other = crowd(1, 13, 2)
-    assert (one.result(PATIENCE_S), other.result(PATIENCE_S)) == (2, 4)
+def test_item_that_fails_the_transaction_fails_alone(submit_together, work):
+    one, unfit, other = submit_together(1, 13, 2)
+    assert (one.result(TIMEOUT_S), other.result(TIMEOUT_S)) == (2, 4)
     with pytest.raises(Unfit):
-        spoiler.result(PATIENCE_S)
+        unfit.result(TIMEOUT_S)
     assert sorted(work.groups[2:]) == [[1], [2], [13]]
 
 
-def test_those_on_the_way_are_waited_for(group, work, pool, monkeypatch):
-    monkeypatch.setattr(group_commit, "PATIENCE_S", PATIENCE_S)
-    work.may_end.set()
-    with group.on_the_way():
-        other = pool.submit(group.submit, 1)
-        until_waiting(group, 1)
-        assert group.submit(2) == 4
-    assert other.result(PATIENCE_S) == 2
-    assert work.groups == [[1, 2]]
-
-
-def test_who_turns_back_is_waited_for_no_longer(group, work, pool, monkeypatch):
-    monkeypatch.setattr(group_commit, "PATIENCE_S", PATIENCE_S)
-    work.may_end.set()
-    with group.on_the_way():
-        other = pool.submit(group.submit, 1)
-        until_waiting(group, 1)
-    assert other.result(PATIENCE_S) == 2
-
-
-def test_nobody_is_waited_for_longer_than_a_moment(group, work):
-    work.may_end.set()
-    entered, may_leave = threading.Event(), threading.Event()
-
-    def dawdle() -> None:
-        with group.on_the_way():
-            entered.set()
-            may_leave.wait(PATIENCE_S)
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(dawdle)
-        assert entered.wait(PATIENCE_S)
-        assert group.submit(1) == 2
-        may_leave.set()
-
-
 @pytest.mark.django_db(transaction=True)
-def test_inside_a_transaction_nobody_else_s_work_is_taken_or_given(group, work, pool):
+def test_item_submitted_inside_a_transaction_is_not_grouped(group, work, pool):
     other = pool.submit(group.submit, 1)
-    assert work.began.wait(PATIENCE_S)
+    assert work.began.wait(TIMEOUT_S)
     with transaction.atomic():
         work.may_end.set()
         assert group.submit(5) == 10
-    assert other.result(PATIENCE_S) == 2
+    assert other.result(TIMEOUT_S) == 2
     assert sorted(work.groups) == [[1], [5]]

@@ -2,19 +2,21 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.utils import translation
 
 from access import account_balances
-from access.models import AccessKey, Account
+from access.accounts import MICROS
+from access.models import AccessKey, Account, Posting
 from jobs.admission import admit, insert
 from jobs.admission.idempotency import Idempotency
-from jobs.admission.model_resolution import resolve_all
+from jobs.admission.model_resolution import ModelResolver, resolve_all
 from jobs.errors import QueueFull, QuotaSpent
 from jobs.models import Job, State
-from statements import send
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def planned(submission, checkpoint):
         made = []
         for _ in range(number):
             asked = submission(**fields)
-            files = resolve_all(asked.source, asked.request)
+            files = resolve_all(ModelResolver(asked.source), asked.request)
             made.append(insert.Planned(admit.planned_job(asked, files), asked, language))
         return made
 
@@ -110,16 +112,24 @@ def test_one_id_at_the_same_time_names_one_job_and_hinders_nobody(together, subm
 
 
 @pytest.mark.parametrize("days", [(0, 0), (0, 1), (1, 0), (0, 31), (31, 30), (31, 0), (0, 400)])
-def test_an_account_adds_up_as_the_database_books_it(source, days):
-    account = account_balances.all_locked([(source.pk, None)])[0][f"source {source.pk}"]
-    for place, day in enumerate(days):
-        on = date(2026, 1, 15) + timedelta(days=day)
-        send(account_balances.booking(source.pk, None, day=on, images=2 + place, micros=1000 + place))
-        account.add(on, 2 + place, 1000 + place)
-    kept = Account.objects.get()
+def test_account_is_the_sum_of_its_postings_in_any_order_of_days(source, days):
+    with transaction.atomic():
+        accounts = account_balances.lock([(source.pk, None)])
+        for place, offset in enumerate(days):
+            day, images, micros = date(2026, 1, 15) + timedelta(days=offset), 2 + place, 1000 + place
+            amount = Decimal(micros) / MICROS
+            Posting.objects.create(
+                source=source, job_id=uuid4(), kind="reserve", amount=amount, images=images, day=day
+            )
+            account_balances.book(accounts, source.pk, None, day=day, images=images, micros=micros)
+        account_balances.save(accounts)
+    kept, summed = (
+        Account.objects.get(),
+        account_balances.summed(*account_balances.owners(source.pk, None)[0]),
+    )
     columns = [field.attname for field in Account._meta.local_concrete_fields]
-    assert {name: getattr(account, name) for name in columns} == {
-        name: getattr(kept, name) for name in columns
+    assert {name: getattr(kept, name) for name in columns} == {
+        name: getattr(summed, name) for name in columns
     }
 
 

@@ -15,7 +15,7 @@ from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
 from jobs.admission import insert
 from jobs.admission.admit import admit, planned_job
-from jobs.admission.model_resolution import resolve_all
+from jobs.admission.model_resolution import ModelResolver, resolve_all
 from jobs.admission.submission import Submission
 from jobs.billing import quotas
 from jobs.billing.ledger_check import disagreements, repair
@@ -34,7 +34,9 @@ class Crash(Exception):
 
 
 def planned(asked: Submission) -> insert.Planned:
-    return insert.Planned(planned_job(asked, resolve_all(asked.source, asked.request)), asked, "en")
+    return insert.Planned(
+        planned_job(asked, resolve_all(ModelResolver(asked.source), asked.request)), asked, "en"
+    )
 
 
 class Company:

@@ -15,8 +15,8 @@ LONG_S = 60.0  # only so that a waiter that is never woken fails its test
 
 @pytest.fixture(autouse=True)
 def watcher(monkeypatch):
-    """A watcher that ends with its last waiter, so that none of its looks falls into the next test."""
-    monkeypatch.setattr(completion_waiter, "LINGER_S", 0.0)
+    """A watcher that ends with its last waiter, so that none of its queries falls into the next test."""
+    monkeypatch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.0)
     monkeypatch.setattr(completion_waiter, "_watcher", Watcher())
     yield
     for thread in threading.enumerate():
@@ -32,7 +32,7 @@ def when_waited_for(job: Job) -> None:
 def ended_by(job: Job):
     def end() -> None:
         when_waited_for(job)
-        time.sleep(0.1)  # the waiter has looked, and waits
+        time.sleep(0.1)  # the waiter has read the state, and waits
         lifecycle.cancel(job.pk)
 
     return end
@@ -78,25 +78,25 @@ def test_time_out_gives_the_job_as_it_is(job):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_stranger_to_the_table_is_not_waited_for():
+def test_unknown_job_is_not_waited_for():
     with pytest.raises(Job.DoesNotExist):
         wait_for(uuid.uuid4(), EVER_S)
 
 
-def test_an_end_that_rang_no_bell_is_found_by_a_look(together, job, monkeypatch):
-    monkeypatch.setattr(completion_waiter, "SAFETY_POLL_S", 0.05)
+def test_end_without_a_notification_is_found_by_polling(together, job, monkeypatch):
+    monkeypatch.setattr(completion_waiter, "POLL_S", 0.05)
 
     def end() -> None:
         when_waited_for(job)
-        time.sleep(0.1)  # the watcher has looked at all
+        time.sleep(0.1)  # the watcher has polled
         Job.objects.update(state=State.CANCELLED)
 
     waited, _ended = together(lambda: wait_for(job.pk, EVER_S), end)
     assert waited.state == State.CANCELLED
 
 
-def test_watcher_that_lost_the_database_looks_again(together, job, monkeypatch):
-    monkeypatch.setattr(completion_waiter, "SAFETY_POLL_S", 0.05)
+def test_watcher_that_lost_the_database_polls_again(together, job, monkeypatch):
+    monkeypatch.setattr(completion_waiter, "POLL_S", 0.05)
     looks = Watcher._ended
     failures = iter([completion_waiter.DatabaseError("gone")])
 

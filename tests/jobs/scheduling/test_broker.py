@@ -2,6 +2,7 @@ import pydoc
 from collections import Counter
 from datetime import timedelta
 from multiprocessing import Event, Queue, Value
+from uuid import uuid4
 
 import pytest
 from django.db.models import Count
@@ -15,16 +16,17 @@ from django_q.worker import worker
 
 from access.models import AccessKey
 from jobs.admission.admit import admit
-from jobs.execution import lifecycle, notifications
+from jobs.execution import lifecycle
 from jobs.models import Job, Runner, State
 from jobs.scheduling import dispatcher as dispatch
 from jobs.scheduling import queue_snapshot
 from jobs.scheduling.broker import GENERATION, FairBroker
-from jobs.scheduling.dispatcher import Dispatcher, claim_next, look_for_work
-from jobs.scheduling.policy import Reason
+from jobs.scheduling.dispatcher import Dispatcher, claim_next
+from jobs.scheduling.policy import WINDOW, Reason
 from jobs.tasks import run_job
 
 MANY = 100
+NEVER_S = 600.0  # longer than a test may take
 
 
 @pytest.fixture
@@ -136,53 +138,6 @@ def test_jobs_of_a_disabled_source_wait(submission, source, runner):
     assert claim_next(runner.name, MANY) == []
 
 
-# The job that a bell was rung for, which is mostly the only one
-
-
-def test_lone_job_is_claimed_on_the_way_of_the_look(job, runner, monkeypatch):
-    monkeypatch.setattr(queue_snapshot, "glance", lambda name: pytest.fail("it looked twice"))
-    look = look_for_work(runner.name, MANY, lone=job.pk)
-    assert [lease.job_id for lease in look.leases] == [job.pk]
-    assert look.waiting == dispatch.WaitReason.NOBODY
-
-
-def test_older_job_goes_before_the_one_that_was_rung_for(submission, runner):
-    older, newer = queue(submission, 2)
-    first, *_others = look_for_work(runner.name, 1, lone=newer.pk).leases
-    assert first.job_id == older.pk
-
-
-@pytest.mark.parametrize(
-    "state", [{"enabled": False}, {"draining": True}, {"problem": "silent"}, {"seen_at": None}, {"slots": 0}]
-)
-def test_lone_job_waits_for_a_runner_that_takes_no_work(state, job, runner):
-    has(runner, **state)
-    look = look_for_work(runner.name, MANY, lone=job.pk)
-    assert (look.leases, look.waiting) == ([], dispatch.WaitReason.SOMEBODY)
-
-
-def test_lone_job_waits_where_its_source_runs_as_many_as_it_may(submission, source, runner):
-    running, lone = queue(submission, 2)
-    lifecycle.claim(running.pk, runner)
-    source.max_concurrent_jobs = 1
-    source.save()
-    assert look_for_work(runner.name, MANY, lone=lone.pk).leases == []
-
-
-def test_lone_job_that_was_cancelled_is_nobodys(job, runner):
-    lifecycle.cancel(job.pk)
-    look = look_for_work(runner.name, MANY, lone=job.pk)
-    assert (look.leases, look.waiting) == ([], dispatch.WaitReason.NOBODY)
-
-
-def test_dispatcher_hears_which_job_is_alone(broker, submission, runner, monkeypatch):
-    dispatcher = Dispatcher(runner.name, MANY)
-    looks = looks_of(dispatcher, monkeypatch)
-    (job,) = queue(submission, 1)
-    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
-    assert looks == []
-
-
 # Claimers at the same time
 
 
@@ -244,49 +199,53 @@ def test_broker_with_nothing_to_do_comes_back(broker, runner):
 def test_broker_survives_an_error(broker, job, runner, monkeypatch):
     """One that raised would stop django-q2's pusher."""
     monkeypatch.setattr(dispatch, "BACK_OFF_S", 0)
-    monkeypatch.setattr(dispatch, "look_for_work", lambda *args: 1 / 0)
+    monkeypatch.setattr(dispatch, "claim_next", lambda *args: 1 / 0)
     assert Dispatcher(runner.name, MANY).take() == []
     assert broker.dequeue() == []
 
 
-def looks_of(dispatcher: Dispatcher, monkeypatch) -> list[str]:
-    """Grows by one with each of its looks at the tables."""
-    looks = []
-    glance = queue_snapshot.glance
-    monkeypatch.setattr(queue_snapshot, "glance", lambda name: looks.append(name) or glance(name))
-    assert dispatcher.take() == []
-    looks.clear()
-    return looks
-
-
-def test_a_free_place_is_no_reason_to_look_where_nobody_waits(broker, runner, monkeypatch):
-    monkeypatch.setattr(dispatch, "LISTEN_S", 600.0)
+def waiting_dispatcher(runner: Runner) -> Dispatcher:
+    """One that has looked once and found nothing to claim."""
     dispatcher = Dispatcher(runner.name, MANY)
-    looks = looks_of(dispatcher, monkeypatch)
-    for reason in (notifications.FREED, notifications.FREED, ""):
-        notifications.ring({notifications.WORK: reason})
-    dispatcher.take()
-    assert len(looks) == 1
-    assert dispatcher._ear.hear(0) == []
+    assert dispatcher.take() == []
+    return dispatcher
 
 
-def test_a_free_place_is_a_reason_where_somebody_waits(broker, submission, runner, monkeypatch):
-    monkeypatch.setattr(dispatch, "LISTEN_S", 600.0)
+def test_dispatcher_is_woken_by_an_admitted_job(broker, submission, runner, together, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
+    dispatcher = waiting_dispatcher(runner)
+    (job,) = together(lambda: admit(submission()))
+    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
+
+
+def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, runner, together, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
     running, waiting = queue(submission, 2)
     has(runner, slots=1)
     lease = lifecycle.claim(running.pk, runner)
-    dispatcher = Dispatcher(runner.name, MANY)
-    looks_of(dispatcher, monkeypatch)
-    lifecycle.fail(lease, "internal", "It broke.")
+    dispatcher = waiting_dispatcher(runner)
+    together(lambda: lifecycle.fail(lease, "internal", "It broke."))
     assert [lease.job_id for lease in dispatcher.take()] == [waiting.pk]
 
 
-def test_it_looks_now_and_then_whatever_it_hears(broker, runner, monkeypatch):
+def test_dispatcher_polls_the_queue_without_a_notification(broker, submission, runner, monkeypatch):
     monkeypatch.setattr(dispatch, "LISTEN_S", 0.01)
-    dispatcher = Dispatcher(runner.name, MANY)
-    looks = looks_of(dispatcher, monkeypatch)
-    dispatcher.take()
-    assert len(looks) == 1
+    (job,) = queue(submission, 1)
+    has(runner, slots=0)
+    dispatcher = waiting_dispatcher(runner)
+    has(runner, slots=1)
+    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
+
+
+@pytest.mark.parametrize("waiting", [20, 200])
+def test_snapshot_takes_as_many_queries_whatever_the_length_of_the_queue(
+    waiting, submission, runner, django_assert_num_queries
+):
+    first, *_others = queue(submission, 2)
+    copies = [Job(**(Job.objects.values().get(pk=first.pk) | {"id": uuid4()})) for _ in range(waiting)]
+    Job.objects.bulk_create(copies)
+    with django_assert_num_queries(7):
+        assert len(queue_snapshot.read(runner, MANY).waiting) == min(waiting + 2, WINDOW)
 
 
 def test_jobs_are_not_enqueued_past_their_admission(broker):

@@ -52,6 +52,8 @@ class Command(BaseCommand):
     help = "Migrate, load the demo, start every process, draw a first picture, and stay until Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.IS_CHECKOUT:
+            raise CommandError("`up` needs a checkout of the repository: the wheel has no demo models")
         port = os.environ.get("PORT", "8000")
         base_url = f"http://127.0.0.1:{port}"
         logs = settings.DATA_DIR / "logs"

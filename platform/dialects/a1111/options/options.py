@@ -16,8 +16,6 @@ from gpu_runner.protocol import Emphasis
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
-from statements import given
-from table_versions.remembered import Remembered
 
 from .fallback_warnings import FallbackWarnings
 from .table import OPTIONS, Effect
@@ -59,12 +57,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-_STORED = Remembered(lambda: KeyOptions.objects.filter(key=given("key")).values_list("values", flat=True))
-
-
 def current(key: AccessKey) -> dict[str, Any]:
     """Every option as this key has it."""
-    stored = _STORED.first(key=key.pk) or {}
+    stored = KeyOptions.objects.filter(key=key).values_list("values", flat=True).first() or {}
     values = {name: stored.get(name, option.default) for name, option in OPTIONS.items()}
     return values | {"api_enable_requests": django_settings.INPUT_URLS}
 

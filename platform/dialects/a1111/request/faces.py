@@ -11,6 +11,7 @@ from dialects.a1111.errors import Location, Unprocessable
 from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
 from gpu_runner.protocol.generation_request import FaceRestoration
 from jobs.admission import defaults
+from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.validation import CODEFORMER, is_codeformer
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
@@ -61,6 +62,6 @@ def by_visibility(parameters: dict[str, Any], source: BusinessSource) -> FaceRes
 def _with_models(source: BusinessSource, part: FaceRestoration, location: Location) -> FaceRestoration:
     """Here, so that what the registry lacks is told by the field that asked for it."""
     try:
-        return defaults.with_models(source, part)
+        return defaults.with_models(ModelResolver(source), part)
     except UnknownModel as error:
         raise Unprocessable.unsupported(location, error.message) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,8 +39,16 @@ MASK_PICTURES = ("return_mask", "return_mask_composite")
 LONG_TEXT = 2000  # no setting is longer; a picture always is
 
 
-def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
-    """Raises Unprocessable or WireError for whatever cannot become one."""
+@dataclass(frozen=True)
+class ParsedRequest:
+    """A submission, and the options that the key keeps once the job is admitted."""
+
+    submission: Submission
+    option_changes: dict[str, Any] = field(default_factory=dict)
+
+
+def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> ParsedRequest:
+    """Parses the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
     body, left_out = pasted(operation, body, key)
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
@@ -57,9 +66,8 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     request = _generation_request(operation, key.source, parameters, settings, begin)
     if key.source.strict:
         settings.fallbacks.refuse()
-    if not parameters["override_settings_restore_afterwards"]:
-        options.store(key, settings.overrides)
-    return Submission(
+    restores = parameters["override_settings_restore_afterwards"]
+    submission = Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
@@ -71,6 +79,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         external_id=_external_id(parameters),
         styles=tuple(parameters["styles"] or ()),
     )
+    return ParsedRequest(submission, {} if restores else settings.overrides)
 
 
 def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.EffectiveOptions:

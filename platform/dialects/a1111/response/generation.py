@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
 from django.utils import timezone
 
 from dialects.a1111.errors import WireError
+from dialects.a1111.request import controlnet_detect
 from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
 from jobs.images.file_metadata import with_infotext
@@ -39,9 +41,14 @@ def outcome(job: Job) -> dict[str, Any]:
     if job.state in (State.FAILED, State.EXPIRED):
         error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
         raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
-    if job.operation in (SINGLE, BATCH):
-        return extras.answer(job)
-    return generation(job)
+    return ANSWERS.get(job.operation, generation)(job)
+
+
+ANSWERS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    SINGLE: extras.answer,
+    BATCH: extras.answer,
+    controlnet_detect.OPERATION: controlnet_detect.answer,
+}
 
 
 def generation(job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
-from dialects.a1111.base import WireView
+from dialects.a1111.base import A1111View
 from dialects.a1111.options.command_flags import FLAGS
 from dialects.a1111.request.faces import face_restorers
 from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
@@ -23,7 +23,7 @@ from .samplers import samplers, schedulers
 Answer = Callable[[AccessKey], Any]
 
 
-class Listing(WireView):
+class Listing(A1111View):
     """One of READABLE."""
 
     answer: Answer = staticmethod(lambda key: None)
@@ -32,7 +32,7 @@ class Listing(WireView):
         return Response(self.answer(self.key))
 
 
-class Refresh(WireView):
+class Refresh(A1111View):
     """Every list is read afresh from the registry, and only ops decide when the disk is scanned."""
 
     def post(self, request: Request) -> Response:
@@ -152,6 +152,6 @@ READABLE: dict[str, Answer] = {
 REFRESHABLE = ("refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings")
 
 
-class Ping(WireView):
+class Ping(A1111View):
     def get(self, request: Request) -> Response:
         return Response({})

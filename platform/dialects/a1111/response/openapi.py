@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dialects.a1111 import unavailable_routes
-from dialects.a1111.base import AlwaysJSON
 from dialects.a1111.request import extras
 from dialects.a1111.schema.coercion import array, boolean, integer, mapping, number, string, strings
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field
+from dialects.http import IgnoreAcceptHeader
 
 from . import png_info
 from .listings import READABLE, REFRESHABLE
@@ -250,7 +250,7 @@ class Document(APIView):
 
     authentication_classes: list[Any] = []
     renderer_classes = [JSONRenderer]
-    content_negotiation_class = AlwaysJSON
+    content_negotiation_class = IgnoreAcceptHeader
 
     def get(self, request: Request) -> Response:
         return Response(document())
@@ -259,4 +259,4 @@ class Document(APIView):
 class Page(SpectacularSwaggerView):
     url_name = "a1111-openapi"
     authentication_classes: list[Any] = []
-    content_negotiation_class = AlwaysJSON
+    content_negotiation_class = IgnoreAcceptHeader

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from dialects.a1111.errors import Invalid, Location, Unprocessable, unreadable
+from dialects.http import InvalidJSON, UnstorableText, check_text, parse_json
 
 from .coercion import mapping
 
-MOST_LEVELS = 100  # of lists and objects within each other; whoever copies them later recurses, too
 QUOTED = 1000  # characters of a broken body that the answer gives back
 BODY: Location = ("body",)
 
@@ -22,9 +20,13 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
     """The body's JSON object. Without a content type it is taken for JSON; with any other it is no object."""
     value = read_json(request)
     try:
-        return _storable(mapping(value))
+        read = mapping(value)
+        check_text(read, BODY)
     except Invalid as error:
         raise Unprocessable([error.at(BODY)]) from None
+    except UnstorableText as error:
+        raise Unprocessable.at(error.location, error.message, "value_error.str") from None
+    return read
 
 
 def read_json(request: HttpRequest) -> Any:
@@ -46,55 +48,14 @@ def _is_json(content_type: str) -> bool:
 
 def _decode(data: bytes) -> Any:
     try:
-        text = data.decode("utf-8-sig")
-        return json.loads(text, parse_float=_finite, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise Unprocessable([_broken_json(error)]) from None
-    except (ValueError, RecursionError):  # not UTF-8, a number of thousands of digits, ten thousand brackets
+        return parse_json(data)
+    except InvalidJSON as error:
+        if isinstance(error.__cause__, json.JSONDecodeError):
+            raise Unprocessable([_broken_json(error.__cause__)]) from None
         raise unreadable() from None
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number too large")
-    return number
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _broken_json(error: json.JSONDecodeError) -> dict[str, Any]:
     place = {"pos": error.pos, "lineno": error.lineno, "colno": error.colno}
     context = {"msg": error.msg, "doc": error.doc[:QUOTED], **place}
     return Invalid(str(error), "value_error.jsondecode", context).at((*BODY, error.pos))
-
-
-def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    """Refuses text that databases and UTF-8 cannot hold, wherever it is, before it meets one of them."""
-    _check_text(value, BODY)
-    return value
-
-
-def _check_text(value: Any, location: Location) -> None:
-    if len(location) > MOST_LEVELS:
-        raise unreadable()
-    if isinstance(value, str) and not _is_plain(value):
-        message = _("text may not contain NUL or half of a surrogate pair")
-        raise Unprocessable.at(location, message, "value_error.str")
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_text(item, (*location, index))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name, location)
-            _check_text(item, (*location, name))
-
-
-def _is_plain(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text

@@ -6,9 +6,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from django.utils.translation import gettext as _
 from pydantic import AfterValidator, BaseModel
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import PydanticCustomError
 from rest_framework.request import Request
 
+from dialects.http import InvalidJSON, NotAnObject, UnstorableText, parse_object
 from dialects.native.errors import Complaint, Problem
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -20,13 +21,14 @@ def read_json(request: Request) -> dict[str, Any]:
     if not _is_json(request._request.content_type or ""):
         raise Problem(415, "unsupported_media_type", _("Send application/json."))
     try:
-        value = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise Problem(400, "malformed_json", _("The body is not JSON: %s") % error) from None
-    if not isinstance(value, dict):
-        raise Problem.unprocessable([Complaint(loc=[], msg=_("Send a JSON object."), type="dict_type")])
-    _check_text(value, [])
-    return value
+        return parse_object(data)
+    except InvalidJSON as error:
+        raise Problem(400, "malformed_json", error.message) from None
+    except NotAnObject as error:
+        raise Problem.unprocessable([Complaint(loc=[], msg=error.message, type="dict_type")]) from None
+    except UnstorableText as error:
+        complaint = Complaint(loc=list(error.location), msg=error.message, type="nul")
+        raise Problem.unprocessable([complaint]) from None
 
 
 def read_query(model: type[AnyModel], request: Request) -> AnyModel:
@@ -41,19 +43,6 @@ def read_query(model: type[AnyModel], request: Request) -> AnyModel:
 
 def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.endswith("+json")
-
-
-def _check_text(value: Any, loc: list[str | int]) -> None:
-    """NUL is in no name and no prompt, and PostgreSQL does not hold it."""
-    if isinstance(value, str) and "\0" in value:
-        raise Problem.unprocessable([Complaint(loc=loc, msg=_("Text may not contain NUL."), type="nul")])
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_text(item, [*loc, index])
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name, loc)
-            _check_text(item, [*loc, name])
 
 
 def _without_nul(text: str) -> str:

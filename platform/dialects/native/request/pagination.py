@@ -1,15 +1,17 @@
-"""Pages by key: what comes or goes meanwhile neither repeats nor hides a row. Cursors are opaque to clients."""
+"""Pages of jobs and usage: REST framework's cursor pagination, and the query parameters of both lists."""
 
 from __future__ import annotations
 
-import base64
-import uuid
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
 
 from dialects.native.errors import Complaint, Problem
 from jobs.models import Job
@@ -54,16 +56,63 @@ class UsageQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=200, description="``next`` of the page before.")
 
 
-def jobs_page(jobs: QuerySet[Job], query: JobQuery) -> tuple[list[Job], str | None]:
-    """The newest first."""
-    found = _filtered(jobs, query)
-    if query.cursor:
-        found = found.filter(_older_than(query.cursor))
-    rows = list(found.order_by("-created_at", "-id")[: query.limit + 1])
-    return rows[: query.limit], _cursor(rows[query.limit - 1]) if len(rows) > query.limit else None
+class OpaqueCursorPagination(CursorPagination):
+    """``next`` of a page is the cursor alone, not a URL. A cursor that was not issued here is a problem of its field."""
+
+    def __init__(self, page_size: int) -> None:
+        self.page_size = page_size
+
+    def page_of(self, rows: QuerySet[Any, Any], request: Request) -> tuple[list[Any], str | None]:
+        found = self.paginate_queryset(rows, request) or []
+        return found, self.get_next_link()
+
+    @staticmethod
+    def check_position(position: str) -> None:
+        """Raises ValueError for a text that is not a value of the column that the list is ordered by."""
+        raise NotImplementedError
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        try:
+            cursor = super().decode_cursor(request)
+            if cursor and cursor.position is not None:
+                self.check_position(str(cursor.position))
+        except (NotFound, ValueError):
+            raise _invalid_cursor() from None
+        # REST framework skips what it does not know, and would answer with the first page.
+        if cursor and self.encode_cursor(cursor) != request.query_params[self.cursor_query_param]:
+            raise _invalid_cursor()
+        return cursor
+
+    def encode_cursor(self, cursor: Cursor) -> str:
+        query = parse_qs(urlsplit(super().encode_cursor(cursor)).query, keep_blank_values=True)
+        return query[self.cursor_query_param][0]
 
 
-def _filtered(jobs: QuerySet[Job], query: JobQuery) -> QuerySet[Job]:
+def _invalid_cursor() -> Problem:
+    return Problem.unprocessable([Complaint(loc=["cursor"], msg=_("Invalid cursor."), type="cursor")])
+
+
+class JobPagination(OpaqueCursorPagination):
+    """The newest first. Jobs of the same microsecond are told apart by an offset in the cursor."""
+
+    ordering = ("-created_at", "-id")
+
+    @staticmethod
+    def check_position(position: str) -> None:
+        _storable(datetime.fromisoformat(position))
+
+
+class UsagePagination(OpaqueCursorPagination):
+    """The newest day first."""
+
+    ordering = ("-day",)
+
+    @staticmethod
+    def check_position(position: str) -> None:
+        date.fromisoformat(position)
+
+
+def filtered(jobs: QuerySet[Job], query: JobQuery) -> QuerySet[Job]:
     wanted = {
         "state__in": query.state or None,
         "external_id": query.external_id,
@@ -72,34 +121,3 @@ def _filtered(jobs: QuerySet[Job], query: JobQuery) -> QuerySet[Job]:
         "created_at__lt": query.until,
     }
     return jobs.filter(**{name: value for name, value in wanted.items() if value is not None})
-
-
-def _cursor(job: Job) -> str:
-    return encode(f"{job.created_at.isoformat()} {job.pk}")
-
-
-def _older_than(cursor: str) -> Q:
-    at, _space, job_id = decode(cursor).partition(" ")
-    try:
-        created_at, pk = _storable(datetime.fromisoformat(at)), uuid.UUID(job_id)
-    except ValueError:
-        raise bad_cursor() from None
-    # The first condition alone says it all; the second lets the database start in the right place of its index.
-    older = Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=pk)
-    return older & Q(created_at__lte=created_at)
-
-
-def encode(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def decode(cursor: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:
-        raise bad_cursor() from None
-
-
-def bad_cursor() -> Problem:
-    complaint = Complaint(loc=["cursor"], msg=_("This is no cursor of ours."), type="cursor")
-    return Problem.unprocessable([complaint])

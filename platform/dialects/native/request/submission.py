@@ -12,7 +12,6 @@ from access.models import AccessKey, BusinessSource
 from dialects.native.authentication import DIALECT
 from dialects.native.models import Upload
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs.admission import idempotency
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls
@@ -88,7 +87,6 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
         pictures=inline.files,
         lane=LANES[wanted.lane],
         external_id=wanted.external_id,
-        idempotency=idempotency.read(request._request),
         callback=_callback(wanted.callback_url, request),
     )
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
+from rest_framework.request import Request
 
 from access.models import BusinessSource
-from dialects.native.request.pagination import UsageQuery, bad_cursor, decode, encode
+from dialects.native.request.pagination import UsagePagination, UsageQuery
 from jobs.models import TERMINAL, Job, State
 
 from .schemas import UsageDay
@@ -17,11 +18,12 @@ from .schemas import UsageDay
 ENDS = ("succeeded", "failed", "cancelled", "expired")
 
 
-def usage_page(source: BusinessSource, query: UsageQuery) -> tuple[list[UsageDay], str | None]:
+def usage_page(
+    source: BusinessSource, query: UsageQuery, request: Request
+) -> tuple[list[UsageDay], str | None]:
     """The newest day first, days in UTC; days on which nothing ended are left out."""
-    days = list(_by_day(_ended(source, query)).order_by("-day")[: query.limit + 1])
-    shown = [UsageDay.model_validate(_known(day)) for day in days[: query.limit]]
-    return shown, encode(shown[-1].day.isoformat()) if len(days) > query.limit else None
+    days, cursor = UsagePagination(query.limit).page_of(_by_day(_ended(source, query)), request)
+    return [UsageDay.model_validate(_known(day)) for day in days], cursor
 
 
 def _ended(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
@@ -30,8 +32,6 @@ def _ended(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
         jobs = jobs.filter(finished_at__gte=_midnight(query.since))
     if query.until and query.until < date.max:
         jobs = jobs.filter(finished_at__lt=_midnight(query.until + timedelta(days=1)))
-    if query.cursor:
-        jobs = jobs.filter(finished_at__lt=_midnight(_day(query.cursor)))
     return jobs
 
 
@@ -57,10 +57,3 @@ def _known(day: dict[str, Any]) -> dict[str, Any]:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
-
-
-def _day(cursor: str) -> date:
-    try:
-        return date.fromisoformat(decode(cursor))
-    except ValueError:
-        raise bad_cursor() from None

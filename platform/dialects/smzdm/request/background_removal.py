@@ -1,4 +1,4 @@
-"""rembg_img: the product without anything behind it, and its mask if it is asked for; each is a job."""
+"""From the body of rembg_img to a submission: the foreground of an image, and its mask if that is asked for."""
 
 from __future__ import annotations
 
@@ -18,29 +18,26 @@ from .submission import received, target_of
 OPERATION = "rembg_img"
 
 
-def cut_outs(caller: Caller, asked: CutOutFields) -> list[Submission]:
+def cut_out(caller: Caller, asked: CutOutFields) -> Submission:
     """Raises Refused or WireError."""
     target = target_of(caller.source, asked.upload_img_config)
     data = fetched("img_url", asked.img_url, caller.source)
     picture = Picture(sha256=hashlib.sha256(data).hexdigest())
     width, height = working_size(*upright_size(data))
-    return [
-        Submission(
-            source=caller.source,
-            key=caller.key,
-            dialect=DIALECT,
-            operation=OPERATION,
-            request=GenerationRequest(
-                task="cut_out",
-                init_images=(picture,),
-                width=width,
-                height=height,
-                cut_out=CutOut(matting_model=asked.model, mask_only=mask_only),
-            ),
-            received=received(asked),
-            pictures={picture.sha256: data},
-            lane=Lane.INTERACTIVE,
-            storage_target=target,
-        )
-        for mask_only in ([False, True] if asked.is_mask else [False])
-    ]
+    return Submission(
+        source=caller.source,
+        key=caller.key,
+        dialect=DIALECT,
+        operation=OPERATION,
+        request=GenerationRequest(
+            task="cut_out",
+            init_images=(picture,),
+            width=width,
+            height=height,
+            cut_out=CutOut(matting_model=asked.model, with_mask=asked.is_mask),
+        ),
+        received=received(asked),
+        pictures={picture.sha256: data},
+        lane=Lane.INTERACTIVE,
+        storage_target=target,
+    )

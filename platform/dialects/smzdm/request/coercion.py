@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from .json_body import from_json_text
+from dialects.http import InvalidJSON, UnstorableText, check_text, parse_json
+from dialects.smzdm.errors import Code, WireError
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0{1,9})?")
@@ -71,9 +72,13 @@ def _object(value: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return from_json_text(text)
-    except ValueError:
+        value = parse_json(text)
+        check_text(value)
+    except InvalidJSON:
         raise _wrong("send JSON") from None
+    except UnstorableText as error:
+        raise WireError(Code.PARAMETER, error.message) from None
+    return value
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]

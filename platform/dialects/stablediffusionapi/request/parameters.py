@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from dialects.http import InvalidJSON, parse_json
 from dialects.stablediffusionapi.errors import WireError
 
 
@@ -36,9 +36,9 @@ def _json(data: bytes) -> dict[str, Any]:
     if not data.strip():
         return {}
     try:
-        value = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise WireError(400, _("The body is not JSON.")) from None
+        value = parse_json(data)
+    except InvalidJSON as error:
+        raise WireError(400, error.message) from None
     if not isinstance(value, dict):
         raise WireError(400, _("Send a JSON object."))
     return value

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from pydantic_core import from_json
 
+from dialects.http import InvalidJSON, NotAnObject, UnstorableText, check_text, parse_object
 from dialects.volcengine.errors import ServiceError
 
 COMMON = frozenset({"Action", "Version"})
@@ -18,7 +18,10 @@ def read_object(request: HttpRequest) -> Body:
     """Of a GET, its query is the object."""
     if request.method == "GET":
         given = {name: value for name, value in request.GET.items() if name not in COMMON}
-        _check_text(given)
+        try:
+            check_text(given)
+        except UnstorableText as error:
+            raise ServiceError(50204, error.message) from None
         return Body({name: value for name, value in given.items() if not name.startswith("X-")})
     return parsed(request.body or b"{}")
 
@@ -26,13 +29,13 @@ def read_object(request: HttpRequest) -> Body:
 def parsed(data: bytes | str, within: str = "") -> Body:
     told = within.removesuffix(".") or _("the body")
     try:
-        value = from_json(data, allow_inf_nan=False)
-    except ValueError:
+        return Body(parse_object(data), within)
+    except InvalidJSON:
         raise ServiceError(50204, _("%(part)s is not JSON") % {"part": told}) from None
-    if not isinstance(value, dict):
-        raise ServiceError(50204, _("%(part)s is not a JSON object") % {"part": told})
-    _check_text(value)
-    return Body(value, within)
+    except NotAnObject:
+        raise ServiceError(50204, _("%(part)s is not a JSON object") % {"part": told}) from None
+    except UnstorableText as error:
+        raise ServiceError(50204, error.message) from None
 
 
 class Body:
@@ -107,17 +110,3 @@ class Body:
     def _wrong_type(self, name: str, expected: str) -> Any:
         words = {"name": self._within + name, "type": expected}
         raise ServiceError(50204, _("%(name)s has to be of the type %(type)s") % words)
-
-
-def _check_text(value: Any) -> None:
-    """NUL and halves of surrogate pairs are in no name and no prompt, and databases do not hold them."""
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ServiceError(50204, _("text may not contain NUL or half of a surrogate pair"))
-    elif isinstance(value, list):
-        for item in value:
-            _check_text(item)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name)
-            _check_text(item)

@@ -34,24 +34,14 @@ def _chosen(words: dict[str, str]) -> Callable[[Any], Any]:
     return read
 
 
-UnitResize = Annotated[
-    Literal["stretch", "crop", "fill"],
-    BeforeValidator(
-        _chosen({"just resize": "stretch", "crop and resize": "crop", "resize and fill": "fill"})
-    ),
-]
-ControlMode = Annotated[
-    Literal["balanced", "prompt", "control"],
-    BeforeValidator(
-        _chosen(
-            {
-                "balanced": "balanced",
-                "my prompt is more important": "prompt",
-                "controlnet is more important": "control",
-            }
-        )
-    ),
-]
+UNIT_RESIZE_MODES = {"just resize": "stretch", "crop and resize": "crop", "resize and fill": "fill"}
+CONTROL_MODES = {
+    "balanced": "balanced",
+    "my prompt is more important": "prompt",
+    "controlnet is more important": "control",
+}
+UnitResize = Annotated[Literal["stretch", "crop", "fill"], BeforeValidator(_chosen(UNIT_RESIZE_MODES))]
+ControlMode = Annotated[Literal["balanced", "prompt", "control"], BeforeValidator(_chosen(CONTROL_MODES))]
 OutputFormat = Annotated[Literal["jpg", "jpeg", "png"], BeforeValidator(_lower)]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import from_json
 from rest_framework.request import Request
 
+from dialects.http import BadBody, parse_object
 from dialects.zhiqite.errors import WireError
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -51,23 +50,7 @@ class Wire(BaseModel):
 def read(model: type[AnyModel], request: Request) -> AnyModel:
     """Raises WireError, or pydantic's ValidationError."""
     try:
-        value = from_json(request._request.body, allow_inf_nan=False)
-    except ValueError as error:
-        raise WireError(_("The body is not JSON: %s") % error) from None
-    if not isinstance(value, dict):
-        raise WireError(_("Send a JSON object."))
-    _check_text(value)
+        value = parse_object(request._request.body)
+    except BadBody as error:
+        raise WireError(error.message) from None
     return model.model_validate(value)
-
-
-def _check_text(value: Any) -> None:
-    """NUL is in no name and no prompt, and PostgreSQL does not hold it."""
-    if isinstance(value, str) and "\0" in value:
-        raise WireError(_("Text may not contain NUL."))
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name)
-            _check_text(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_text(item)

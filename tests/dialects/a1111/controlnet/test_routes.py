@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from gpu_runner.protocol.preprocessor_catalog import MODULES
+from jobs.images.storage import read_input
+from jobs.models import Job
 from models_registry.models import Kind, ModelFile
 
 
@@ -93,30 +96,67 @@ def test_types_filter_models_and_modules(get) -> None:
     assert len(types["All"]["model_list"]) == 4
 
 
+@pytest.fixture
+def detect(post):
+    """The job that a request to detect becomes, without waiting for its end."""
+
+    def detect(**body) -> Job:
+        response = post("detect", body)
+        assert response.status_code == 503, response.content
+        return Job.objects.get(pk=response["X-Job-Id"])
+
+    return detect
+
+
 @pytest.mark.parametrize("name", ["controlnet_input_images", "controlnet_images"])
-def test_detect_draws_the_map(post, circle, name) -> None:
-    body = {"controlnet_module": "canny", name: [circle, circle], "controlnet_processor_res": 96}
-    answer = post("detect", body).json()
+def test_detect_is_a_job_of_the_task_control_map(detect, circle, name) -> None:
+    job = detect(controlnet_module="canny", controlnet_processor_res=96, **{name: [circle, circle]})
+    request = job.generation_request
+    assert (request.task, request.num_images, len(request.init_images)) == ("control_map", 2, 2)
+    (unit,) = request.controls
+    assert (unit.module, unit.processor_res) == ("canny", 96)
+    assert job.cost_estimate > 0
+
+
+def test_detect_waits_for_the_maps(post, circle, worker) -> None:
+    answer = post("detect", {"controlnet_module": "canny", "controlnet_input_images": [circle] * 2}).json()
     assert answer["info"] == "Success"
-    assert len(answer["images"]) == 2
-    edges = pixels(answer["images"][0])[:, :, 0]
-    assert edges.shape == (96, 128)
-    ys, xs = np.nonzero(edges)
-    distance = np.hypot(xs - 65, ys - 45)
-    assert abs(distance - 25).max() < 3
-    assert 100 < len(xs) < 400
+    assert [pixels(image).ndim for image in answer["images"]] == [3, 3]
+    assert Job.objects.get().state == "succeeded"
 
 
-def test_detect_hides_what_a_mask_covers(post, circle) -> None:
+def test_result_of_detect_can_be_fetched_later(alice, detect, draw, circle) -> None:
+    job = detect(controlnet_module="canny", controlnet_input_images=[circle])
+    draw(job)
+    answer = alice.result(job)
+    assert (answer["info"], len(answer["images"])) == ("Success", 1)
+
+
+def test_detect_hides_what_a_mask_covers(detect, circle) -> None:
     mask = base64.b64encode(_half_white()).decode()
-    body = {
-        "controlnet_module": "inpaint_only",
-        "controlnet_input_images": [circle],
-        "controlnet_masks": [mask],
-    }
-    drawn = pixels(post("detect", body).json()["images"][0])
+    job = detect(controlnet_module="inpaint_only", controlnet_input_images=[circle], controlnet_masks=[mask])
+    (picture,) = job.generation_request.init_images
+    with Image.open(io.BytesIO(read_input(picture.sha256))) as masked:
+        drawn = np.asarray(masked)
     assert (drawn[:, :60] == 0).all()
     assert (drawn[:, 100:] == 255).all()
+
+
+def test_detect_with_a_network_needs_its_file(post, detect, circle) -> None:
+    body = {"controlnet_module": "hed", "controlnet_input_images": [circle]}
+    response = post("detect", body)
+    assert (response.status_code, response.json()["detail"]) == (422, "Module not available")
+    ModelFile.objects.create(
+        kind=Kind.PREPROCESSOR, name="ControlNetHED", path="preprocessors/ControlNetHED.pth", sha256="1" * 64
+    )
+    assert detect(**body).files.keys() == {"preprocessor:ControlNetHED"}
+
+
+def test_detect_beyond_the_limit_of_images_names_its_field(post, circle, source) -> None:
+    source.max_images = 1
+    source.save()
+    response = post("detect", {"controlnet_module": "canny", "controlnet_input_images": [circle] * 2})
+    assert response.json()["detail"][0]["loc"] == ["body", "controlnet_input_images"]
 
 
 def _half_white() -> bytes:
@@ -144,12 +184,16 @@ def test_detect_says_what_is_wrong(post, circle, body, detail) -> None:
     assert response.json()["detail"] == detail
 
 
-def test_detect_takes_the_default_for_a_number_out_of_range(post, circle) -> None:
-    body = {"controlnet_module": "canny", "controlnet_input_images": [circle]}
-    usual = post("detect", body).json()
-    assert (
-        post("detect", body | {"controlnet_threshold_a": 999, "controlnet_processor_res": 5}).json() == usual
+def test_detect_takes_the_default_for_a_number_out_of_range(detect, circle) -> None:
+    job = detect(
+        controlnet_module="canny",
+        controlnet_input_images=[circle],
+        controlnet_threshold_a=999,
+        controlnet_processor_res=-7,
     )
+    (unit,) = job.generation_request.controls
+    used = MODULES["canny"].settings(unit.processor_res, unit.threshold_a, unit.threshold_b)
+    assert used == MODULES["canny"].settings(None, None, None)
 
 
 def test_detect_of_no_picture_is_the_formats_error(post) -> None:

@@ -145,6 +145,39 @@ def test_overrides_stay_when_they_are_not_to_be_restored(alice) -> None:
     assert alice.submit().generation_request.output_format == "webp"
 
 
+@pytest.mark.parametrize(
+    ("field", "limit", "status"),
+    [("max_queued_jobs", 0, 429), ("max_width", 32, 422), ("total_budget", 0, 402)],
+)
+def test_refused_request_changes_no_option(alice, source, second, field, limit, status) -> None:
+    setattr(source, field, limit)
+    source.save()
+    before = alice.get("options").json()
+    overrides = {"sd_model_checkpoint": second.name, "CLIP_stop_at_last_layers": 2}
+    body = {"override_settings": overrides, "override_settings_restore_afterwards": False}
+    assert alice.post("txt2img", body).status_code == status
+    assert alice.get("options").json() == before
+
+
+def test_admitted_request_changes_the_options_that_are_not_restored(alice, second) -> None:
+    overrides = {"sd_model_checkpoint": second.name, "CLIP_stop_at_last_layers": 2}
+    alice.submit(override_settings=overrides, override_settings_restore_afterwards=False)
+    options = alice.get("options").json()
+    assert (options["sd_model_checkpoint"], options["CLIP_stop_at_last_layers"]) == (second.title, 2.0)
+
+
+def test_repeated_request_does_not_change_the_options_again(alice) -> None:
+    body = {
+        "force_task_id": "one",
+        "override_settings": {"CLIP_stop_at_last_layers": 2},
+        "override_settings_restore_afterwards": False,
+    }
+    alice.submit(**body)
+    alice.post("options", {"CLIP_stop_at_last_layers": 1})
+    alice.submit(**body)
+    assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0
+
+
 def test_pictures_with_loss_have_the_quality_of_the_options(alice, draw, opened) -> None:
     sizes = []
     for quality in (80, 20):

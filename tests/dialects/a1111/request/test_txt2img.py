@@ -125,14 +125,6 @@ def test_the_limits_of_the_source_are_422_with_their_field(alice, limit, body, f
     assert entry["msg"].startswith(told)
 
 
-def test_a_full_queue_says_when_to_come_back(alice) -> None:
-    alice.key.source.max_queued_jobs = 0
-    alice.key.source.save()
-    response = alice.post("txt2img", {})
-    assert response.status_code == 429
-    assert int(response["Retry-After"]) > 0
-
-
 def test_without_any_checkpoint_the_model_is_not_found(alice, checkpoint) -> None:
     checkpoint.delete()
     response = alice.post("txt2img", {})

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dialects.volcengine.curl import curl
-from jobs.curl_export import Asked
+from jobs.curl_export import Context
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
@@ -126,7 +126,7 @@ def test_the_job_keeps_what_was_sent_and_its_curl_asks_for_the_same(alice, prese
     job = alice.submit(sent)
     assert (job.received["left"], sorted(job.received)) == (0.5, ["left", "picture", "req_key"])
     request = job.generation_request
-    told = curl(Asked(job, request, "http://here"))
+    told = curl(Context(job, request, "http://here"))
     assert request.init_images[0].sha256 in told
     assert request.change_background.mask.sha256 in told
 

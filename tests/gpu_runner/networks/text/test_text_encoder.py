@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from cachetools import LRUCache
 from torch.nn.functional import scaled_dot_product_attention
 
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions, pad_to_same_length
 from gpu_runner.networks.loaded import ENCODINGS_KEPT
-from gpu_runner.networks.lru_cache import LruCache
 from gpu_runner.networks.text import emphasis
 from gpu_runner.networks.text.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.networks.text.text_encoder import encode
@@ -33,7 +33,7 @@ def nothing_remembered(checkpoint):
 
 
 def forget(checkpoint):
-    checkpoint.encodings = LruCache(ENCODINGS_KEPT)
+    checkpoint.encodings = LRUCache(ENCODINGS_KEPT)
 
 
 def chunks(prompt, **wording):

@@ -206,6 +206,13 @@ BROKEN = {
     "unknown type": header({"a": ENTRY | {"dtype": "F3"}}, data=b"12345678"),
     "no shape": header({"a": 3}),
     "bad metadata": header({"__metadata__": {"a": 1}}),
+    "not a number": header(b'{"a": NaN}'),
+    "tensors that overlap": header({"a": ENTRY, "b": ENTRY}, data=b"12345678"),
+    "a hole between tensors": header({"a": ENTRY, "b": ENTRY | {"data_offsets": [12, 20]}}, data=b"1" * 20),
+    "more bytes than tensors": header({"a": ENTRY}, data=b"1" * 20),
+    "too many tensors": header(
+        {f"{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(100_001)}
+    ),
 }
 
 
