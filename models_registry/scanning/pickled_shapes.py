@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
 from gpu_runner.protocol.model_detection.safetensors_models import Metadata, Shape, Shapes
 
 from .pickle_safety import DICT_CLASSES, object_pickle
@@ -57,7 +57,7 @@ class _ShapeUnpickler(pickle.Unpickler):
             def __setstate__(self, state: Any) -> None:
                 pass
 
-        class DictStub(Table):
+        class DictStub(PickledObject):
             pass
 
         def tensor(_storage: Any, _offset: Any, size: Any, *_rest: Any) -> _TensorStub:

@@ -19,11 +19,11 @@ def written():
     """``written("json", "a %s", "message")``: the line that a log call becomes."""
 
     def written(log_format: str, message: str, *args: object, **extra: object) -> str:
-        formatter = {"json": logs.Json(), "line": logs.Line(logs.LINE)}[log_format]
+        formatter = {"json": logs.JsonLineFormatter(), "line": logs.LineFormatter(logs.LINE)}[log_format]
         record = logging.getLogger("jobs").makeRecord(
             "jobs", logging.INFO, "x.py", 1, message, args, extra.pop("exc_info", None), extra=extra
         )
-        logs.Context().filter(record)
+        logs.ContextFilter().filter(record)
         return formatter.format(record)
 
     return written

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
-from gpu_runner.protocol.generation_request import MOST_LORAS
-from gpu_runner.protocol.prompt.extra_networks import BadTag, extra_networks
+from gpu_runner.protocol.generation_request import MAX_LORAS
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
 from jobs.admission.submission import random_seed
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use
@@ -65,12 +65,12 @@ def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
     """
     found = []
     tags = extra_networks(prompt)[1]
-    if len(tags) > MOST_LORAS:
-        raise WireError(f"prompt: Input should have at most {MOST_LORAS} LoRAs")
+    if len(tags) > MAX_LORAS:
+        raise WireError(f"prompt: Input should have at most {MAX_LORAS} LoRAs")
     for tag in tags:
         try:
             found.append(lora_use(tag, source))
-        except (BadTag, ModelNotFound) as error:
+        except (InvalidTag, ModelNotFound) as error:
             values = {"kind": tag.kind, "name": tag.name, "reason": error}
             raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % values) from None
     return found
