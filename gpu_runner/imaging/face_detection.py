@@ -1,6 +1,6 @@
-"""Finds faces in an image, with their eyes, nose and corners of the mouth: YuNet (Wu, Peng, Yu, 2023), run by OpenCV.
+"""Face detection with five landmarks: YuNet (Wu, Peng and Yu, 2023), executed by OpenCV.
 
-The network finds faces of about 10 to 300 pixels, so each image is given to it at three sizes.
+The network finds faces of about 10 to 300 pixels, so each image is processed at three sizes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE = 640  # for graphs that take any
-SHARES = (1.0, 0.5, 0.25)  # of the graph's frame that the image is fitted into
-SUREST = 0.8  # the least score of a face
-OVERLAP = 0.3  # of two boxes, over their union, from which on they mean the same face
-ALL_OVERLAPS = 1.0  # OpenCV suppresses none: the boxes of one face are averaged here, over the three sizes
-MOST_BOXES = 5000
-EYES_APART = 5.0  # pixels; a smaller face has too little detail
-MOST = 64  # faces of an image
+SIDE = 640  # input size of models with dynamic size
+FRAME_SHARES = (1.0, 0.5, 0.25)  # share of the input frame that the image is fitted into, per pass
+MIN_SCORE = 0.8  # minimum score of a face
+MIN_IOU = 0.3  # intersection over union above which two boxes are the same face
+NO_SUPPRESSION = (
+    1.0  # NMS threshold of OpenCV; boxes of the same face are averaged here, over the three sizes
+)
+MAX_BOXES = 5000
+MIN_EYE_DISTANCE = 5.0  # pixels; smaller faces have too little detail
+MAX_FACES = 64  # per image
 
 Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """In pixels of the image: (left, top, right, bottom), and five points, those on the image's left first."""
+    """A detected face in image pixels: box (left, top, right, bottom) and five landmarks, the left ones first."""
 
     score: float
     box: Points
@@ -37,14 +39,18 @@ class Face:
 
 
 class FaceDetector:
+    """A YuNet model loaded by OpenCV. Thread-safe."""
+
     def __init__(self, path: Path, width: int, height: int) -> None:
-        """The graph's input size, 0 where it takes any. Raises cv2.error for a file that OpenCV cannot run."""
+        """``width`` and ``height`` are the input size, or 0 if it is dynamic. Raises cv2.error for unsupported files."""
         self.size = width or SIDE, height or SIDE
-        self._network = cv2.FaceDetectorYN.create(str(path), "", self.size, SUREST, ALL_OVERLAPS, MOST_BOXES)
-        self._lock = Lock()  # OpenCV's networks serve one thread at a time
+        self._network = cv2.FaceDetectorYN.create(
+            str(path), "", self.size, MIN_SCORE, NO_SUPPRESSION, MAX_BOXES
+        )
+        self._lock = Lock()  # OpenCV networks are not thread-safe
 
     def boxes(self, frame: Image.Image) -> Points:
-        """A row for each: score, left, top, right, bottom, and the five points. ``frame`` is RGB, of the input size."""
+        """Return an array (n, 15): score, left, top, right, bottom and five points. ``frame`` is RGB of the input size."""
         with self._lock:
             _count, found = self._network.detect(np.ascontiguousarray(np.asarray(frame)[:, :, ::-1]))
         if found is None:
@@ -54,23 +60,25 @@ class FaceDetector:
         return np.hstack([scores, corners, points])
 
 
-def find(detector: FaceDetector, picture: Image.Image) -> list[Face]:
-    """By descending score."""
-    rows = np.concatenate([_candidates(detector, picture.convert("RGB"), share) for share in SHARES])
+def find(detector: FaceDetector, image: Image.Image) -> list[Face]:
+    """Return the faces of an image by descending score, at most MAX_FACES."""
+    rows = np.concatenate([_candidates(detector, image.convert("RGB"), share) for share in FRAME_SHARES])
     faces = (_face(same) for same in _merged(rows[np.argsort(-rows[:, 0], kind="stable")]))
-    return [face for face in faces if np.hypot(*(face.points[1] - face.points[0])) >= EYES_APART][:MOST]
+    return [face for face in faces if np.hypot(*(face.points[1] - face.points[0])) >= MIN_EYE_DISTANCE][
+        :MAX_FACES
+    ]
 
 
-def _candidates(detector: FaceDetector, picture: Image.Image, share: float) -> Points:
-    """A row each: score, box and points, in pixels of the image."""
+def _candidates(detector: FaceDetector, image: Image.Image, share: float) -> Points:
+    """Return rows as ``FaceDetector.boxes``, in image pixels, for one size of the image."""
     width, height = detector.size
-    shown = _fitted(picture.size, int(width * share), int(height * share))
+    fitted = _fitted(image.size, int(width * share), int(height * share))
     frame = Image.new("RGB", detector.size)
-    frame.paste(picture.resize(shown, Image.Resampling.BILINEAR))
+    frame.paste(image.resize(fitted, Image.Resampling.BILINEAR))
     rows = detector.boxes(frame)
     rows = rows[np.isfinite(rows).all(axis=1)]
-    stretch = picture.width / shown[0], picture.height / shown[1]
-    rows[:, 1:] *= np.tile(stretch, 7)
+    scale = image.width / fitted[0], image.height / fitted[1]
+    rows[:, 1:] *= np.tile(scale, 7)
     return rows
 
 
@@ -80,22 +88,22 @@ def _fitted(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
 
 
 def _merged(rows: Points) -> Iterator[Points]:
-    """Groups the rows of each face. ``rows`` is sorted by descending score."""
+    """Yield the rows of each face. ``rows`` must be sorted by descending score."""
     while len(rows):
-        same = _overlaps(rows[0, 1:5], rows[:, 1:5]) > OVERLAP
+        same = _iou(rows[0, 1:5], rows[:, 1:5]) > MIN_IOU
         same[0] = True
         yield rows[same]
         rows = rows[~same]
 
 
 def _face(rows: Points) -> Face:
-    """The mean, weighted by score, which is more exact than the best row alone."""
+    """Return the mean of the rows weighted by score, which is more exact than the best row."""
     mean = np.average(rows[:, 1:], axis=0, weights=rows[:, 0])
     return Face(float(rows[0, 0]), mean[:4], mean[4:].reshape(5, 2))
 
 
-def _overlaps(box: Points, others: Points) -> Points:
-    """Intersection over union."""
+def _iou(box: Points, others: Points) -> Points:
+    """Return the intersection over union of a box with each of the others."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = (high - low).clip(0).prod(axis=1)
     areas = (others[:, 2:] - others[:, :2]).prod(axis=1)

@@ -206,7 +206,7 @@ class CutOut(StrictModel):
     @model_validator(mode="after")
     def returns_an_image_beside_its_mask(self) -> CutOut:
         if self.mask_only and self.with_mask:
-            raise ValueError("cut_out: mask_only and with_mask exclude each other")
+            raise ValueError("mask_only and with_mask must not both be true")
         return self
 
 
@@ -370,7 +370,7 @@ class GenerationRequest(StrictModel):
 
     @property
     def num_outputs(self) -> int:
-        """Files that a runner returns: one for each image, and one for its mask where that is asked for, too."""
+        """Number of output files: one per image, and one per mask with ``cut_out.with_mask``."""
         with_masks = self.cut_out is not None and self.cut_out.with_mask
         return self.num_images * 2 if with_masks else self.num_images
 

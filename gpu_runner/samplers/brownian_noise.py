@@ -6,30 +6,30 @@ import torch
 from torch import Tensor
 from torchsde import BrownianTree
 
-DIGITS = 6  # to which the tree rounds its times
+DIGITS = 6  # BrownianTree rounds its times to this many digits
 
 
 class BrownianNoise:
-    """Depends on the seed and the two ends only, not on the steps between them, and not on the rest of a batch.
+    """Brownian motion of one image. Depends on the seed and the sigma range only, not on the steps or the batch.
 
-    Sigmas are taken in float32, as k-diffusion has them. The numbers are drawn on the CPU, the same for every device.
+    Sigmas are rounded to float32, as in k-diffusion. The numbers are drawn on the CPU, so that all devices give the same.
     """
 
     def __init__(
-        self, seed: int, shape: tuple[int, ...], lowest: float, highest: float, device: torch.device
+        self, seed: int, shape: tuple[int, ...], sigma_min: float, sigma_max: float, device: torch.device
     ) -> None:
-        """``shape`` is one image's (channels, height, width); ``lowest`` is above 0."""
-        ends = torch.tensor([lowest, highest])
+        """``shape`` is one image's (channels, height, width); ``sigma_min`` is above 0."""
+        ends = torch.tensor([sigma_min, sigma_max])
         self._tree = BrownianTree(ends[0], torch.zeros(shape), ends[1], entropy=seed)
-        self._lowest, self._highest = (round(float(end), DIGITS) for end in ends)
+        self._sigma_min, self._sigma_max = (round(float(end), DIGITS) for end in ends)
         self._device = device
 
-    def between(self, sigma: float, following: float) -> Tensor:
-        """Standard normal noise for the step from ``sigma`` down to ``following``."""
-        start, end = torch.tensor([sigma, following]).unbind()
-        increment = -self._tree(self._inside(end), self._inside(start))
+    def between(self, sigma: float, sigma_next: float) -> Tensor:
+        """Standard normal noise for the step from ``sigma`` down to ``sigma_next``."""
+        start, end = torch.tensor([sigma, sigma_next]).unbind()
+        increment = -self._tree(self._clamp(end), self._clamp(start))
         return (increment / (end - start).abs().sqrt()).to(self._device)
 
-    def _inside(self, time: Tensor) -> float:
-        """The tree warns of times outside its rounded ends."""
-        return min(max(float(time), self._lowest), self._highest)
+    def _clamp(self, time: Tensor) -> float:
+        """Limit a time to the rounded range; the tree warns about times outside."""
+        return min(max(float(time), self._sigma_min), self._sigma_max)

@@ -32,7 +32,7 @@ class SamplerOptions:
     s_tmax: float = math.inf
     s_noise: float = 1.0
     unipc: UniPC = PLAIN_UNIPC
-    schedule: tuple[float, ...] = ()  # the whole one, of which img2img runs the last part
+    schedule: tuple[float, ...] = ()  # the whole schedule, of which img2img runs the end
 
     @classmethod
     def of(cls, request: GenerationRequest, schedule: Sequence[float] = ()) -> SamplerOptions:

@@ -55,6 +55,7 @@ class Double:
         self.drops_sockets = False
         self.posted: list[dict[str, Any]] = []  # bodies of POST /prompt that were accepted
         self.interrupts: list[Any] = []
+        self.drawn = 0  # number of saved outputs
         self.inputs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, str], bytes] = {}
         self.sockets: dict[str, WebSocket] = {}
@@ -392,6 +393,7 @@ class Double:
             self._send(client, "progress", {"value": step, "max": steps, "prompt_id": prompt_id, "node": key})
 
     def save_output(self, graph: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
+        self.drawn += 1
         folder, _slash, name = node["inputs"]["filename_prefix"].rpartition("/")
         taken = sum(key[0] == folder and key[1].startswith(f"{name}_") for key in self.outputs)
         filename = f"{name}_{taken + 1:05}_.png"

@@ -386,7 +386,7 @@ def test_unknown_names_are_a_bad_request(submit, fields, words):
 def test_a_broken_picture_is_a_bad_request(submit):
     failed = submit(b"not a picture").end()
     assert failed.code == "bad_request"
-    assert "cannot be read" in failed.message
+    assert "cannot be decoded" in failed.message
 
 
 def test_a_missing_model_is_unavailable(engine):

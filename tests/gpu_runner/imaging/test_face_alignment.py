@@ -1,4 +1,4 @@
-"""The way from a face to its square, and back to the same pixels."""
+"""Face alignment: crop to the template, and paste back."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ def moved(points, degrees, scale, shift):
 @pytest.mark.parametrize(
     ("degrees", "scale", "shift"), [(0, 1, (0, 0)), (30, 0.2, (40, 9)), (-170, 3.5, (-80, 700))]
 )
-def test_a_face_turned_scaled_and_moved_comes_exactly_to_the_template(degrees, scale, shift):
+def test_rotation_scale_and_translation_are_estimated_exactly(degrees, scale, shift):
     points = moved(TEMPLATE, degrees, scale, shift)
     matrix = similarity(points, TEMPLATE)
     assert np.abs(points @ matrix[:, :2].T + matrix[:, 2] - TEMPLATE).max() < 1e-3
 
 
-def test_a_mirrored_face_is_turned_and_not_mirrored_back():
+def test_a_reflection_is_never_estimated():
     assert np.linalg.det(similarity(TEMPLATE * (-1, 1), TEMPLATE)[:, :2]) > 0
 
 
-def test_the_way_back_is_the_inverse_of_the_way_there():
+def test_backward_is_the_inverse_of_forward():
     alignment = Alignment.of(moved(TEMPLATE, 12, 0.3, (50, 60)))
     there, back = alignment.forward, alignment.backward
     assert np.abs(there[:, :2] @ back[:, :2] - np.eye(2)).max() < 1e-9
@@ -38,7 +38,7 @@ def test_the_way_back_is_the_inverse_of_the_way_there():
 
 @pytest.mark.parametrize("degrees", [0, 25, -20])
 @pytest.mark.parametrize("side", [160, 320, 1500])
-def test_the_eyes_of_a_photograph_come_to_the_templates_eyes(degrees, side):
+def test_the_eyes_of_a_photograph_are_aligned_to_the_template(degrees, side):
     """As the detector sees them in the square itself."""
     turned = photograph().rotate(degrees, Image.Resampling.BICUBIC, fillcolor="grey").resize((side, side))
     [face] = find(face_files.yunet(), turned)
@@ -49,19 +49,19 @@ def test_the_eyes_of_a_photograph_come_to_the_templates_eyes(degrees, side):
 
 
 @pytest.mark.parametrize("side", [100, 320, 1500])
-def test_a_square_that_nobody_changed_gives_the_same_picture_back(side):
-    picture = photograph().resize((side, side), Image.Resampling.LANCZOS)
-    [face] = find(face_files.yunet(), picture)
-    alignment, pasted = Alignment.of(face.points), picture.copy()
-    alignment.paste(alignment.cut(picture), pasted, 1.0)
-    difference = np.abs(np.asarray(pasted, dtype=int) - np.asarray(picture, dtype=int))
+def test_pasting_an_unchanged_square_keeps_the_image(side):
+    image = photograph().resize((side, side), Image.Resampling.LANCZOS)
+    [face] = find(face_files.yunet(), image)
+    alignment, pasted = Alignment.of(face.points), image.copy()
+    alignment.paste(alignment.cut(image), pasted, 1.0)
+    difference = np.abs(np.asarray(pasted, dtype=int) - np.asarray(image, dtype=int))
     assert difference.max() < 70  # hair and lashes, sampled twice
     assert difference.mean() < 0.6
 
 
-def test_beyond_the_ellipse_no_byte_changes_and_its_middle_is_the_square_to_the_byte():
-    picture, points = photograph(), moved(TEMPLATE, 7, 0.25, (60, 30))
-    pasted = picture.copy()
+def test_paste_replaces_the_center_and_keeps_pixels_outside_the_ellipse():
+    image, points = photograph(), moved(TEMPLATE, 7, 0.25, (60, 30))
+    pasted = image.copy()
     Alignment.of(points).paste(Image.new("RGB", (SIDE, SIDE), (0, 255, 0)), pasted, 1.0)
     left, top = points.min(axis=0).astype(int)
     right, bottom = points.max(axis=0).astype(int)
@@ -70,18 +70,18 @@ def test_beyond_the_ellipse_no_byte_changes_and_its_middle_is_the_square_to_the_
     forward = Alignment.of(points).forward
     x, y = (row[0] * across + row[1] * down + row[2] for row in forward)
     outside = np.hypot((x - 256) / 188, (y - 280) / 232) > 1.03
-    assert not (changed(picture, pasted) & outside).any()
+    assert not (changed(image, pasted) & outside).any()
 
 
-def test_a_face_at_the_edge_and_one_outside_harm_nothing():
-    picture = photograph()
+def test_faces_at_or_outside_the_image_edge_are_handled():
+    image = photograph()
     for shift in ((-60, -60), (300, 280), (-900, 0), (5000, 5000)):
-        square = Alignment.of(moved(TEMPLATE, 0, 0.25, shift)).cut(picture)
-        Alignment.of(moved(TEMPLATE, 0, 0.25, shift)).paste(square, picture, 1.0)
-    assert picture.size == (320, 320)
+        square = Alignment.of(moved(TEMPLATE, 0, 0.25, shift)).cut(image)
+        Alignment.of(moved(TEMPLATE, 0, 0.25, shift)).paste(square, image, 1.0)
+    assert image.size == (320, 320)
 
 
-def test_the_ellipse_fades_to_nothing_before_the_squares_edge():
+def test_the_ellipse_ends_inside_the_square():
     levels = np.asarray(ellipse())
     assert levels[280, 256] == 255
     assert max(levels[0].max(), levels[-1].max(), levels[:, 0].max(), levels[:, -1].max()) < 6

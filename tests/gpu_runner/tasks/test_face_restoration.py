@@ -347,5 +347,5 @@ def test_it_is_known_by_its_tensors_and_not_by_its_name(tmp_path, prefix):
 )
 def test_what_draws_no_picture_restores_no_faces(fields):
     begin = {"init_images": (Picture(sha256="0" * 64),)}
-    with pytest.raises(ValidationError, match="whose faces could be restored"):
+    with pytest.raises(ValidationError, match="face_restoration is not allowed"):
         GenerationRequest(**fields, **begin, face_restoration=FaceRestoration())

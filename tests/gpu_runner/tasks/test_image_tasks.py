@@ -96,7 +96,7 @@ def test_one_init_image_is_cut_out_for_every_image(ask):
 
 
 def test_mask_only_and_with_mask_exclude_each_other():
-    with pytest.raises(ValidationError, match="exclude each other"):
+    with pytest.raises(ValidationError, match="must not both be true"):
         CutOut(mask_only=True, with_mask=True)
 
 

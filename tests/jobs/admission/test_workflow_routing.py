@@ -204,4 +204,4 @@ def test_a_silent_server_takes_no_work_and_tells_ops(comfyui, adapter, double):
     adapter.backend.poller.refresh()
     RunnerWatch(NAME).look()
     comfyui.refresh_from_db()
-    assert comfyui.problem.startswith("ComfyUI does not answer")
+    assert comfyui.problem.startswith("ComfyUI does not respond")
