@@ -39,7 +39,7 @@ class EngineServer(Server):
         threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
 
     def _end_with_the_engine(self) -> None:
-        """Exit when the engine dies. A lost device is recovered only by a process restart, by the supervisor."""
+        """Exit when the engine dies. The supervisor restarts the process, which recovers a lost device."""
         self.engine_died = self._watched.wait_for_death()
         self.should_exit = True
 

@@ -1,7 +1,7 @@
 """Continuous batching: one thread owns the device; images join, leave and are cancelled between two calls.
 
-Each image in progress is a generator (gpu_runner.tasks) with a pending operation. Each turn executes one batch
-of operations that can share a call.
+Each image in progress is a generator (gpu_runner.tasks) with a pending operation. Each turn executes one
+batch of operations that can share a call.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Engine:
     def submit(self, order: RunRequest, on_event: OnEvent) -> Run:
         """Start a job and return its state. Events are passed to ``on_event``.
 
-        An earlier request for the same job is discarded: a job is claimed again only after its worker is gone.
+        An earlier request for the same job is discarded: a job is claimed again only if its worker is gone.
         """
         run = Run(order, on_event)
         with logs.about(order.job_id):

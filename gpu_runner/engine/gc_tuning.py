@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import sys
 
-# A denoising step makes some thousand short calls from Python. With Python's default of 5 ms, each of them can
-# wait that long for the GIL while another thread loads a model.
+# A denoising step makes some thousand short calls from Python. With Python's default of 5 ms, each of them
+# can wait that long for the GIL while another thread loads a model.
 SWITCH_INTERVAL_S = 0.00001
 
 

@@ -128,7 +128,7 @@ class Run:
             self.batch.steps[picture.index] = picture.steps
 
     def count_drawn(self, picture: Picture) -> None:
-        """Correct the progress at the end of an image: an adaptive sampler can take fewer steps than planned."""
+        """Correct the progress at the end of an image: an adaptive sampler may take fewer steps."""
         self.steps_shown += max(0, self.prepared.plan.steps - picture.steps)
 
     @property

@@ -42,9 +42,9 @@ class TextEncodingOptions:
 def pad_to_same_length(contexts: Sequence[Tensor]) -> list[Tensor]:
     """Pad contexts of shape (tokens, width) to the same number of tokens by repetition.
 
-    Cross-attention over a sequence repeated as a whole equals attention over the sequence itself, so the padding
-    does not change the result. If the least common multiple of the lengths is more than MOST_REPETITIONS times
-    the longest length, the last token's state is repeated instead, as A1111 does.
+    Cross-attention over a sequence repeated as a whole equals attention over the sequence itself, so the
+    padding does not change the result. If the least common multiple of the lengths is more than
+    MOST_REPETITIONS times the longest length, the last token's state is repeated instead, as A1111 does.
     """
     length = common_length([len(context) for context in contexts])
     return [_padded(context, length) for context in contexts]

@@ -37,7 +37,7 @@ class Guidance:
 
     @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
-        """Conditionings of the batch rows, without the negative one if its weight is 0 and ``apart`` is not set."""
+        """Conditionings of the batch rows. The negative one is skipped if its weight is 0, unless ``apart``."""
         positives = tuple(text for text, _weight in self.positives)
         return positives if self.pulls[-1] == 0 and not self.apart else (*positives, self.negative)
 

@@ -1,9 +1,9 @@
 """reference_only and reference_adain: condition an image on a reference image inside the UNet.
 
 The reference latent, with noise of the same level, is added to the same batch as separate rows. In the
-self-attention of each transformer block, the rows of the image also attend to the tokens of their reference row.
-With AdaIN (Huang and Belongie 2017), block outputs take the mean and standard deviation of the reference row.
-Other rows of the batch are not changed.
+self-attention of each transformer block, the rows of the image also attend to the tokens of their reference
+row. With AdaIN (Huang and Belongie 2017), block outputs take the mean and standard deviation of the reference
+row. Other rows of the batch are not changed.
 """
 
 from __future__ import annotations
