@@ -134,9 +134,9 @@ P = TypeVar("P", bound=WaitingOperation)
 def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: bool) -> list[P]:
     """Pick the batch with the most rows; an image that waited MAX_TURNS_WAITED turns goes first.
 
-    Other operations (text encoding, VAE encode and decode) have priority over denoising steps, but never twice
-    in a row. A step therefore waits at most MAX_TURNS_WAITED turns, plus two for each batch of images that have
-    waited as long.
+    Other operations (text encoding, VAE encode and decode) have priority over denoising steps, but never
+    twice in a row. A step therefore waits at most MAX_TURNS_WAITED turns, plus two for each batch of images
+    that have waited as long.
     """
     steps = [picture for picture in pictures if isinstance(picture.ask, Denoise)]
     others = [picture for picture in pictures if not isinstance(picture.ask, Denoise)]

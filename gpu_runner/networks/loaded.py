@@ -40,9 +40,7 @@ class LoadedCheckpoint:
     vae_scaling: float
     size_bytes: int
     text_encoder_2: TextModel | None = None
-    embeddings: Mapping[str, Embedding] = field(
-        default_factory=dict
-    )  # textual inversions usable in prompts, by name
+    embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # textual inversions, by name
     encodings: LRUCache[tuple[TextEncodingOptions, str], Conditioning] = (
         field(  # accessed by the engine thread only
             default_factory=lambda: LRUCache(ENCODINGS_KEPT)

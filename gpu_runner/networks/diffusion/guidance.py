@@ -37,7 +37,7 @@ class Guidance:
 
     @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
-        """Conditionings of the batch rows. The negative one is skipped if its weight is 0, unless ``apart``."""
+        """Conditionings of the batch rows. A negative one of weight 0 is skipped, unless ``apart``."""
         positives = tuple(text for text, _weight in self.positives)
         return positives if self.pulls[-1] == 0 and not self.apart else (*positives, self.negative)
 

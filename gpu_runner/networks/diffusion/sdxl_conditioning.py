@@ -1,7 +1,8 @@
 """Additional conditioning of SDXL and its refiner: pooled text embedding and size conditioning.
 
 Podell et al. 2023, "SDXL: Improving Latent Diffusion Models", section 2.2. As in A1111, the original size
-equals the image size and the crop offset is 0. The refiner takes an aesthetic score instead of the target size.
+equals the image size and the crop offset is 0. The refiner takes an aesthetic score instead of the target
+size.
 """
 
 from __future__ import annotations
