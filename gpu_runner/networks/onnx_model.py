@@ -44,9 +44,7 @@ class OnnxModel:
 def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, min(MAX_THREADS, (os.cpu_count() or 1) // 2))
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # no busy waiting in idle threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # no busy waiting
     options.log_severity_level = 3
     return options
 
