@@ -1,4 +1,4 @@
-"""``python -m gpu_runner``: one process for one device."""
+"""Entry point ``python -m gpu_runner``: a runner process for one device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would look for files on the internet
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before importing libraries that would download files
 
 import torch
 import uvicorn
@@ -23,11 +23,11 @@ from . import logs
 from .engine import gc_tuning
 from .models import devices
 
-CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
+CACHE_SHARE = 0.6  # share of device memory for models; the rest is for activations
 
 
 class EngineServer(Server):
-    """Ends with its engine."""
+    """HTTP server that exits when its engine dies."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config, engine)
@@ -39,12 +39,13 @@ class EngineServer(Server):
         threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
 
     def _end_with_the_engine(self) -> None:
-        """A lost device comes back in a new process only; whoever supervises this one starts it again."""
+        """Exit when the engine dies. The supervisor restarts the process, which recovers a lost device."""
         self.engine_died = self._watched.wait_for_death()
         self.should_exit = True
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parse command line options; the defaults come from environment variables."""
     env = os.environ.get
     parser = argparse.ArgumentParser("gpu_runner", description="Draws pictures for one device.")
     parser.add_argument("--host", default=env("RUNNER_HOST", "127.0.0.1"))
@@ -107,4 +108,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # the engine's thread may be deep in a call, which nobody waits for any more
+    os._exit(code)  # do not wait for a device call in progress on the engine thread

@@ -1,4 +1,4 @@
-"""Which of the pictures' asks the device serves next. Pure: the engine does what this decides."""
+"""Batch selection: which pending operations the device executes next. Pure functions without side effects."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gpu_runner.networks.operations import (
 )
 
 MOST_STRETCHING = 3
-MAX_TURNS_WAITED = 4  # turns after which a picture goes before those in fuller calls
+MAX_TURNS_WAITED = 4  # after so many turns, an image goes before larger batches
 
 
 class WaitingOperation(Protocol):
-    """A picture with an open ask."""
+    """An image with a pending operation."""
 
     ask: Operation
-    since: int  # the turn in which it asked
+    since: int  # turn in which the operation was submitted
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one call takes. Areas are in latent pixels, so that large pictures travel in smaller company."""
+    """Batch size limits of one call. Areas are in latent pixels, so larger images get smaller batches."""
 
     rows: int
     row_area: int
@@ -40,7 +40,7 @@ class Limits:
     texts: int = 64
 
     def admit(self, company: Sequence[Operation], ask: Operation) -> bool:
-        """Whether one more fits into a call. The first always does."""
+        """Whether an operation fits into the batch. The first one always does."""
         return not company or (self._have_room([*company, ask]) and _reach_one_length([*company, ask]))
 
     def _have_room(self, asks: Sequence[Operation]) -> bool:
@@ -61,7 +61,7 @@ class Limits:
                 return len(asks) <= self.texts
 
     def below(self, asks: Sequence[Operation]) -> Limits:
-        """What to try after a call with these asks found too little memory."""
+        """Return lower limits after these operations ran out of memory: half their UNet row area."""
         areas = [
             ask.question.x.shape[-2] * ask.question.x.shape[-1] * ask.question.seats
             for ask in asks
@@ -71,12 +71,16 @@ class Limits:
 
 
 def row_count(asks: Sequence[Operation]) -> int:
+    """Number of UNet rows of all Denoise operations."""
     return sum(ask.question.seats for ask in asks if isinstance(ask, Denoise))
 
 
 def _reach_one_length(asks: Sequence[Operation]) -> bool:
-    """Repeated to their common multiple, contexts of different lengths mean what they meant; but no call for the sake of it
-    may become much longer than its longest one."""
+    """Whether the contexts can be padded to a common length.
+
+    Repetition to the least common multiple does not change the result, but that length may be at most
+    MOST_STRETCHING times the longest context.
+    """
     lengths = [ask.question.guidance.length for ask in asks if isinstance(ask, Denoise)]
     return not lengths or lcm(*lengths) <= MOST_STRETCHING * max(lengths)
 
@@ -86,7 +90,10 @@ CUDA_LIMITS = Limits(rows=64, row_area=64 * 64 * 64, vae_area=4 * 64 * 64)
 
 
 def company(ask: Operation) -> Hashable:
-    """Asks of the same company can share a call. What is in here can never be changed by a neighbour."""
+    """Return the batch key: operations with equal keys can share a call.
+
+    It contains everything that must not depend on the other operations of the batch.
+    """
     kind = type(ask), _part_key(ask)
     match ask:
         case Denoise(question=question):
@@ -105,7 +112,7 @@ def company(ask: Operation) -> Hashable:
 
 
 def _part_key(ask: Operation) -> str:
-    """Of the part that answers: variations of a checkpoint share the calls of what they have in common."""
+    """Key of the model part that executes the operation. Checkpoint variants share unmodified parts."""
     match ask:
         case Denoise(model=model):
             return model.unet_key
@@ -125,10 +132,11 @@ P = TypeVar("P", bound=WaitingOperation)
 
 
 def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: bool) -> list[P]:
-    """The call that fills most rows, unless somebody has waited for PATIENCE turns: then his.
+    """Pick the batch with the most rows; an image that waited MAX_TURNS_WAITED turns goes first.
 
-    What lets a picture join (texts, encodings) or leave (decodings) goes before steps, but never twice in a row. So no
-    step waits for more than PATIENCE turns, and two more for each call that has to be made for those who wait as long.
+    Other operations (text encoding, VAE encode and decode) have priority over denoising steps, but never
+    twice in a row. A step therefore waits at most MAX_TURNS_WAITED turns, plus two for each batch of images
+    that have waited as long.
     """
     steps = [picture for picture in pictures if isinstance(picture.ask, Denoise)]
     others = [picture for picture in pictures if not isinstance(picture.ask, Denoise)]
@@ -139,7 +147,7 @@ def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: b
 
 
 def _place(turn: int, crew: Sequence[WaitingOperation]) -> tuple[int, int, int]:
-    """The lowest goes next. A crew's first is its oldest."""
+    """Sort key of a batch: the lowest is executed next. The first element is the oldest."""
     since = crew[0].since
     if turn - since >= MAX_TURNS_WAITED:
         return 0, since, 0
@@ -148,7 +156,7 @@ def _place(turn: int, crew: Sequence[WaitingOperation]) -> tuple[int, int, int]:
 
 
 def _crew(group: Sequence[P], limits: Limits) -> list[P]:
-    """As many as one call takes, the oldest first."""
+    """Fill a batch up to the limits, oldest first."""
     crew: list[P] = []
     for picture in group:
         if limits.admit([one.ask for one in crew], picture.ask):

@@ -1,6 +1,7 @@
-"""Continuous batching: one thread owns the device, and between two calls pictures join, leave and are cancelled.
+"""Continuous batching: one thread owns the device; images join, leave and are cancelled between two calls.
 
-Every picture under way is a generator (tasks.py) with an open ask. Each turn serves the asks that can share one call.
+Each image in progress is a generator (gpu_runner.tasks) with a pending operation. Each turn executes one
+batch of operations that can share a call.
 """
 
 from __future__ import annotations
@@ -42,17 +43,19 @@ from .running_job import OnEvent, Picture, Run
 
 log = logging.getLogger(__name__)
 
-LOADERS = 4  # threads that read files: a job of a warm checkpoint need not wait for a cold one
+LOADERS = 4  # threads that load models, so that jobs with cached models do not wait for a load
 PROJECTIONS_KEPT = 16
-HELPERS = 2  # threads that write PNG files, and do what pictures step aside for
+HELPERS = 2  # threads that encode PNG files and run OffloadedWork
 SHUTTING_DOWN = "the runner is shutting down"
 
 
 class DeviceLost(RuntimeError):
-    pass
+    """The device failed; only a new process can use it again."""
 
 
 class Engine:
+    """Runs jobs on one device with continuous batching."""
+
     def __init__(self, store: ModelStore, device: torch.device, limits: Limits | None = None) -> None:
         self.store = store
         self.device = device
@@ -65,14 +68,14 @@ class Engine:
         self._steps_are_due = False
         self._stopping = False
         self._died = False
-        self._lock = threading.RLock()  # over what submit and stop change
+        self._lock = threading.RLock()  # guards the state changed by submit and stop
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._cpu_threads = torch.get_num_threads()
         self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.use_one_thread)
         self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.use_one_thread)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
 
-    # Called from any thread.
+    # Public API: thread-safe.
 
     def start(self) -> None:
         self._thread.start()
@@ -82,15 +85,19 @@ class Engine:
         return self._thread.is_alive() and not self._stopping
 
     def wait_for_death(self) -> bool:
-        """Returns when its thread has ended; True if nobody had asked for that."""
+        """Block until the engine thread has ended. Returns True if it ended because of an error."""
         self._thread.join()
         return self._died
 
     def jobs(self) -> tuple[str, ...]:
+        """Ids of the running jobs."""
         return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
 
     def submit(self, order: RunRequest, on_event: OnEvent) -> Run:
-        """An earlier order of the same job is discarded: its worker is gone if the job was claimed again."""
+        """Start a job and return its state. Events are passed to ``on_event``.
+
+        An earlier request for the same job is discarded: a job is claimed again only if its worker is gone.
+        """
         run = Run(order, on_event)
         with logs.about(order.job_id):
             log.info("order %s taken", order.job_id)
@@ -106,6 +113,11 @@ class Engine:
         return run
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+        """Cancel a job; returns False if it is not running.
+
+        ``discard`` fails the job. ``skip`` ends the current batch after its next step and keeps its images;
+        ``interrupt`` does the same and starts no further batch.
+        """
         run = self._runs.get(job_id)
         if run is None or run.closed:
             return False
@@ -116,7 +128,7 @@ class Engine:
         return True
 
     def unload(self) -> bool:
-        """Drops every model from memory; False, and nothing is dropped, while there are jobs."""
+        """Unload all models from memory. Returns False, and unloads nothing, while jobs are running."""
         with self._lock:
             if self.jobs():
                 return False
@@ -124,6 +136,7 @@ class Engine:
         return True
 
     def report(self) -> Report:
+        """Status of the device, loaded models and counters."""
         return Report(
             device=devices.describe(self.device),
             loaded=tuple(self.store.loaded()),
@@ -135,7 +148,7 @@ class Engine:
         )
 
     def stop(self) -> None:
-        """Ends every job at once. The call that the device is in runs out behind it."""
+        """Fail all jobs and stop the engine. A device call in progress is not aborted."""
         with self._lock:
             self._stopping = True
             self._fail_all("stopping", SHUTTING_DOWN)
@@ -143,7 +156,7 @@ class Engine:
         for pool in (self._loaders, self._helpers):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    # The engine's thread.
+    # Engine thread only.
 
     def _live(self) -> None:
         cpu_threads.use_threads(self._cpu_threads)
@@ -196,7 +209,7 @@ class Engine:
             self._begin_pictures(run)
 
     def _begin_pictures(self, run: Run) -> None:
-        """Batch after batch while they ask nothing of the device, and are drawn as soon as they are begun."""
+        """Start the next batch; continue while batches finish at once, without device operations."""
         run.beginning = True
         while not run.closed and (run.batch is None or run.batch.is_drawn):
             pictures = run.begin_pictures(self._turn)
@@ -208,7 +221,7 @@ class Engine:
         run.beginning = False
 
     def _serve(self, group: list[Picture]) -> None:
-        """On a failure the group is halved until the picture at fault stands alone; the others go on."""
+        """Execute one batch. On failure it is split in halves until only the failing image is left."""
         group = [picture for picture in group if not picture.run.closed]
         if not group:
             return
@@ -272,7 +285,7 @@ class Engine:
             picture.ask, picture.since = ask, self._turn
 
     def _step_aside(self, picture: Picture, aside: OffloadedWork) -> None:
-        """The others go on meanwhile."""
+        """Run the work on a helper thread while the other images continue."""
         self._pictures.remove(picture)
         working = self._helpers.submit(aside.work)
         working.add_done_callback(lambda future: self._inbox.put(partial(self._come_back, picture, future)))
@@ -297,7 +310,7 @@ class Engine:
         return images.preview(projection.colours(estimate))
 
     def _picture_drawn(self, picture: Picture, drawn: RawOutput) -> None:
-        """The file is written beside the engine's thread; the next batch need not wait for it."""
+        """Encode the image on a helper thread and start the next batch without waiting for it."""
         run = picture.run
         run.count_drawn(picture)
         writing = self._helpers.submit(finish, drawn.off_the_device(), run.prepared.check)
@@ -318,7 +331,7 @@ class Engine:
 
     @contextmanager
     def _blaming(self, run: Run) -> Iterator[None]:
-        """What goes wrong inside is this job's failure, and nobody else's."""
+        """Context manager: an exception fails this job only, not the engine."""
         try:
             yield
         except Exception as error:
@@ -333,7 +346,7 @@ class Engine:
 
 
 def explain(error: Exception) -> tuple[ErrorCode, str]:
-    """What a client may know of an error; the rest is for the log."""
+    """Map an exception to an error code and a message for the client. Details are only logged."""
     if isinstance(error, InvalidRequest | InvalidImage):
         return "bad_request", str(error)
     if isinstance(error, ModelUnavailable):

@@ -1,4 +1,4 @@
-"""The last things done to a picture, beside the engine's thread: it is checked, and becomes a file."""
+"""Postprocessing of a generated image on a helper thread: NSFW check and PNG encoding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from gpu_runner.tasks.generation import RawOutput
 
 @dataclass(frozen=True)
 class Finished:
+    """An encoded image and the result of its NSFW check."""
+
     png: bytes
     width: int
     height: int
-    verdict: NsfwVerdict | None  # None: nobody looked
+    verdict: NsfwVerdict | None  # None: not checked
 
 
 def finish(drawn: RawOutput, check: NsfwCheck | None) -> Finished:
-    """Raises nsfw.Unfit."""
+    """Check the image and encode it as PNG. Raises nsfw.NsfwDetected if the check rejects it."""
     picture = drawn.picture()
     picture, verdict = check.apply(picture) if check else (picture, None)
     return Finished(images.png(picture), picture.width, picture.height, verdict)

@@ -1,4 +1,4 @@
-"""A job in the engine's hands, and its pictures."""
+"""State of a running job and its images."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(eq=False)
 class Picture:
-    """A picture under way. ``ask`` is what it waits for."""
+    """An image in progress. ``ask`` is its pending operation."""
 
     run: Run
     index: int
     task: Task
-    since: int  # the engine's turn in which it asked
+    since: int  # engine turn in which ``ask`` was submitted
     ask: Operation = field(init=False)
     steps: int = 0
 
 
 @dataclass
 class Batch:
-    """The pictures of a job that are drawn at the same time."""
+    """Images of a job that are generated at the same time."""
 
     number: int
     indices: range
     brake: StopFlag = field(default_factory=StopFlag)
-    steps: dict[int, int] = field(default_factory=dict)  # of each picture, by its index
+    steps: dict[int, int] = field(default_factory=dict)  # steps done, by image index
     drawn: int = 0
-    previewed: int = 0  # the step that the last preview showed
+    previewed: int = 0  # step of the last preview
 
     @property
     def is_drawn(self) -> bool:
@@ -56,7 +56,7 @@ class Batch:
 
 
 class Run:
-    """Its events come in order, and nothing comes after a Done or a Failed, from whatever thread they are sent."""
+    """State of a running job. Thread-safe: events are ordered, and none follows Done or Failed."""
 
     prepared: Prepared  # set once, before the first batch
 
@@ -64,8 +64,8 @@ class Run:
         self.order = order
         self.closed = False
         self.batch: Batch | None = None
-        self.beginning = False  # its next pictures are being begun right now
-        self.last_batch = False  # an interrupt leaves no batch after the one under way
+        self.beginning = False  # its next images are being started
+        self.last_batch = False  # set by an interrupt: no batch after the current one
         self.steps_run = self.steps_shown = self.images_started = self.images_done = 0
         self.device_seconds = 0.0
         self._on_event = on_event
@@ -73,6 +73,7 @@ class Run:
         self._began = time.monotonic()
 
     def emit(self, event: Event) -> None:
+        """Send an event to the client. Ignored once the job is closed."""
         with self._lock:
             if self.closed:
                 return
@@ -85,15 +86,17 @@ class Run:
                 self.closed = True
 
     def discard(self) -> None:
+        """Fail the job as cancelled."""
         self.emit(Failed(code="cancelled", message="the job was cancelled", work=self.work()))
 
     def stop_batch(self, *, and_the_rest: bool) -> None:
-        """The pictures under way end at their next estimate."""
+        """End the current batch after its next step; with ``and_the_rest``, start no other batch."""
         self.last_batch = self.last_batch or and_the_rest
         if self.batch is not None:
             self.batch.brake.pulled = True
 
     def next_batch(self) -> Batch | None:
+        """Advance to the next batch, or return None if there is none."""
         request = self.order.request
         start = 0 if self.batch is None else self.batch.indices.stop
         if start >= request.num_outputs or (self.last_batch and self.batch is not None):
@@ -104,7 +107,7 @@ class Run:
         return self.batch
 
     def begin_pictures(self, turn: int) -> list[Picture]:
-        """Those of the next batch, before their first ask; none when there is no more to draw."""
+        """Create the images of the next batch, before their first operation; empty if there is none."""
         batch = self.next_batch()
         if batch is None:
             return []
@@ -113,6 +116,7 @@ class Run:
         return [Picture(self, index, plan.begin(index, batch.brake), turn) for index in batch.indices]
 
     def show_maps(self) -> None:
+        """Emit the preprocessed control images."""
         for index, png in enumerate(self.prepared.maps):
             self.emit(ControlMap(index=index, data=base64.b64encode(png).decode()))
 
@@ -124,13 +128,13 @@ class Run:
             self.batch.steps[picture.index] = picture.steps
 
     def count_drawn(self, picture: Picture) -> None:
-        """A sampler that finds out its steps on the way may have taken fewer than were announced, or more."""
+        """Correct the progress at the end of an image: an adaptive sampler may take fewer steps."""
         self.steps_shown += max(0, self.prepared.plan.steps - picture.steps)
 
     @property
     def preview_is_due(self) -> bool:
         every, batch = self.order.request.preview_every, self.batch
-        if self.order.request.nsfw.hides:  # nobody has looked at the picture yet
+        if self.order.request.nsfw.hides:  # a preview would bypass the NSFW check
             return False
         if not every or batch is None or batch.step == batch.previewed or batch.step % every:
             return False
@@ -151,6 +155,7 @@ class Run:
         )
 
     def deliver(self, index: int, finished: Finished) -> None:
+        """Emit a finished image."""
         verdict = finished.verdict
         self.images_done += 1
         if not self.order.request.denoises:
@@ -169,7 +174,7 @@ class Run:
         )
 
     def work(self) -> Done:
-        """What was done up to now."""
+        """Usage of the job up to now."""
         elapsed = time.monotonic() - self._began
         return Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run)
 

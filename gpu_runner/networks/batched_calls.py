@@ -1,4 +1,4 @@
-"""Answers many asks of one kind with one call of the checkpoint's modules."""
+"""Batched execution: one model call for several operations of the same type."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from .text import text_encoder
 
 
 def answer(asks: Sequence[Operation]) -> list[Any]:
-    """In the order of the asks. They must be of one kind and model, and alike enough to share a call."""
+    """Execute the operations in one batch and return their results in order.
+
+    The operations must have the same type and model part, and equal shapes (see engine.batching.company).
+    """
     return CALLS[type(asks[0])](asks[0].model, asks)
 
 
@@ -81,5 +84,5 @@ CALLS: dict[type[Operation], Callable[[Any, Sequence[Any]], list[Any]]] = {
 
 
 def share(ask: Operation) -> float:
-    """How much of a call's time is this ask's, in proportion to its neighbours'."""
+    """Relative cost of an operation, used to split the time of a batched call between its operations."""
     return ask.question.work if isinstance(ask, Denoise) else 1

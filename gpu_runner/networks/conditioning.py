@@ -1,4 +1,4 @@
-"""What the words of a prompt become: the states that a UNet attends to. And what else than the words decides on them."""
+"""Text conditioning of the UNet, and the options that text encoding depends on besides the prompt."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ MOST_REPETITIONS = 4
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
+    """Text encoder output for one prompt."""
+
     context: Tensor  # (tokens, width)
-    pooled: Tensor | None = None  # (width,): the whole text in one state, which SDXL is told too
+    pooled: Tensor | None = None  # (width,): pooled text embedding, an additional input of SDXL
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A textual inversion: learned vectors that stand where a prompt says its name."""
+    """Textual inversion: learned vectors that replace the embedding's name in a prompt."""
 
     name: str
     key: str  # the file's SHA-256
-    vectors: tuple[Tensor, ...] = field(compare=False, repr=False)  # (n, width) for each text encoder
+    vectors: tuple[Tensor, ...] = field(compare=False, repr=False)  # (n, width), one per text encoder
 
 
 @dataclass(frozen=True)
 class TextEncodingOptions:
-    """How prompts are read. Texts of one wording can be encoded together."""
+    """Options of text encoding. Prompts with equal options can be encoded in one batch."""
 
     clip_skip: int = 1
     emphasis: str = "Original"
@@ -38,17 +40,18 @@ class TextEncodingOptions:
 
 
 def pad_to_same_length(contexts: Sequence[Tensor]) -> list[Tensor]:
-    """Repeat each prompt's states until all are equally long.
+    """Pad contexts of shape (tokens, width) to the same number of tokens by repetition.
 
-    Attention over a whole sequence repeated gives what it gives over the sequence once, so a short negative prompt means
-    the same beside a long prompt as alone. Where that would take too many repetitions, the last state is repeated
-    instead, as A1111 does in its batches.
+    Cross-attention over a sequence repeated as a whole equals attention over the sequence itself, so the
+    padding does not change the result. If the least common multiple of the lengths is more than
+    MOST_REPETITIONS times the longest length, the last token's state is repeated instead, as A1111 does.
     """
     length = common_length([len(context) for context in contexts])
     return [_padded(context, length) for context in contexts]
 
 
 def common_length(lengths: Sequence[int]) -> int:
+    """Length that contexts are padded to: the least common multiple if not too long, else the maximum."""
     longest, common = max(lengths), lcm(*lengths)
     return common if common <= longest * MOST_REPETITIONS else longest
 

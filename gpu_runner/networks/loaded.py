@@ -1,4 +1,4 @@
-"""Loaded models: plain data, apart from the code that loads them."""
+"""Data classes for loaded models. The code that loads them is in gpu_runner.models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ ENCODINGS_KEPT = 64
 
 @dataclass(eq=False)
 class LoadedCheckpoint:
-    """A checkpoint ready to draw. Whoever holds it keeps it in memory: hold it no longer than a job."""
+    """A loaded Stable Diffusion checkpoint.
 
-    key: str  # the file's SHA-256; more, where the registry knows better than the file, and of a variation
+    A reference to it keeps its weights in memory, so do not hold one for longer than a job.
+    """
+
+    key: str  # the file's SHA-256, with a suffix for registry overrides and variants
     family: str
     unet: UNet2DConditionModel
     vae: AutoencoderKL
@@ -37,13 +40,13 @@ class LoadedCheckpoint:
     vae_scaling: float
     size_bytes: int
     text_encoder_2: TextModel | None = None
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # that prompts may say, by name
+    embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # textual inversions, by name
     encodings: LRUCache[tuple[TextEncodingOptions, str], Conditioning] = (
-        field(  # used by the engine's thread only
+        field(  # accessed by the engine thread only
             default_factory=lambda: LRUCache(ENCODINGS_KEPT)
         )
     )
-    # Equal where the parts are: the asks of two variations share the calls of a part that they have in common.
+    # Keys of the parts: variants that share a part have the same key, so their operations can be batched.
     unet_key: str = ""
     text_key: str = ""
     vae_key: str = ""
@@ -61,14 +64,15 @@ class LoadedCheckpoint:
 
     @property
     def is_sdxl(self) -> bool:
-        """Whether it is told sizes and the pooled text, as SDXL and its refiner are."""
+        """Whether the UNet takes sizes and the pooled text embedding, as SDXL and its refiner do."""
         return self.unet.config.addition_embed_type == "text_time"
 
     def is_built_like(self, other: LoadedCheckpoint) -> bool:
-        """Whether what was made for the one fits the other."""
+        """Whether LoRAs, embeddings and ControlNets of one checkpoint fit the other (equal context width)."""
         return self.unet.config.cross_attention_dim == other.unet.config.cross_attention_dim
 
     def moved(self, device: torch.device) -> LoadedCheckpoint:
+        """Return a copy on another device."""
         modules = {name: moved(module, device) for name, module in self.modules().items()}
         return replace(self, **modules)  # type: ignore[arg-type]
 
@@ -76,7 +80,7 @@ class LoadedCheckpoint:
         names = ("unet", "vae", "text_encoder", "text_encoder_2")
         return {name: module for name in names if (module := getattr(self, name)) is not None}
 
-    # The modules' own properties of these names look at every parameter, which takes a millisecond.
+    # The modules' own `dtype` and `device` properties iterate over all parameters, which takes about 1 ms.
 
     @property
     def dtype(self) -> torch.dtype:
@@ -89,13 +93,16 @@ class LoadedCheckpoint:
 
 @dataclass(eq=False)
 class LoadedControlNet:
-    """``net`` takes hints that ``embedding`` has read: a hint is the same at every step, so it is read once."""
+    """A loaded ControlNet, split so that the control image is encoded only once.
+
+    ``embedding`` encodes the control image; ``net`` takes its output at each denoising step.
+    """
 
     key: str  # the file's SHA-256
     family: str
     net: ControlNetModel
     embedding: nn.Module
-    pools: bool  # its residuals say what, not where: they are averaged over the picture
+    pools: bool  # residuals are averaged over height and width (global average pooling)
     size_bytes: int
     device: torch.device
     dtype: torch.dtype
@@ -103,13 +110,15 @@ class LoadedControlNet:
 
 @dataclass(eq=False)
 class LoadedUpscaler:
+    """A loaded upscaling network."""
+
     key: str  # the file's SHA-256
     scale: int
     descriptor: Any
     size_bytes: int
 
     def __call__(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """From -1 to 1, as everywhere; the models know 0 to 1. All pictures are of one size."""
+        """Upscale images of (3, height, width), in [-1, 1], all of the same size. The network uses [0, 1]."""
         batch = torch.stack([(picture + 1) / 2 for picture in pixels])
         enlarged = self.descriptor(batch.to(self.descriptor.device, self.descriptor.dtype))
         return list((enlarged.float() * 2 - 1).unbind())
@@ -117,12 +126,18 @@ class LoadedUpscaler:
 
 @dataclass(eq=False)
 class LoadedFaceRestorer:
+    """A loaded face restoration network."""
+
     key: str  # the file's SHA-256
     model: nn.Module
     size_bytes: int
 
     def __call__(self, faces: Sequence[Tensor]) -> list[Tensor]:
-        """Aligned squares, from -1 to 1. The noise is what the file keeps of its training: the same face is the same again."""
+        """Restore aligned square face images in [-1, 1].
+
+        The noise is read from the model file, not drawn, so the result is deterministic.
+        Raises NonFiniteOutput if the output contains NaN or infinity.
+        """
         weight = next(self.model.parameters())
         batch = torch.stack(list(faces)).to(weight.device, weight.dtype)
         restored = self.model(batch, return_rgb=False, randomize_noise=False)[0].float()

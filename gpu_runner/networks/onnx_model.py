@@ -1,4 +1,4 @@
-"""ONNX networks, run by onnxruntime on the CPU."""
+"""ONNX models, executed by onnxruntime on the CPU."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Array = NDArray[np.float32]
 
 
 class OnnxModel:
-    """A session of onnxruntime. ``detail`` is what the graph's identification found out."""
+    """An onnxruntime session. ``detail`` holds the properties found when the graph was identified."""
 
     def __init__(self, path: Path, file: ModelFile, kind: str) -> None:
-        """Raises ModelUnavailable for a file that is no model of the kind."""
+        """Load the file. Raises ModelUnavailable if it is not a valid model of this kind."""
         with unavailable_if_broken(file):
             self.header, self.detail = identify_graph(path, file, kind)
             self._session = onnxruntime.InferenceSession(
@@ -36,7 +36,7 @@ class OnnxModel:
         self.key = file.sha256
 
     def run(self, pixels: Array) -> Array:
-        """The first output for a batch."""
+        """Run the model on a batch and return its first output."""
         [name, *_others] = self.header.inputs
         return self._session.run([next(iter(self.header.outputs))], {name: pixels})[0]
 
@@ -44,13 +44,16 @@ class OnnxModel:
 def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, min(MAX_THREADS, (os.cpu_count() or 1) // 2))
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads wait, not burn
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # no busy waiting
     options.log_severity_level = 3
     return options
 
 
 def identify_graph(path: Path, file: ModelFile, kind: str) -> tuple[OnnxHeader, Mapping[str, Any]]:
-    """The header of an ONNX file and what its identification found out. Raises ModelUnavailable for another kind."""
+    """Read and identify an ONNX file: its header and detected properties.
+
+    Raises ModelUnavailable if the model is of another kind.
+    """
     header = read_onnx_header(path)
     identified = identify_onnx(header)
     if identified.kind != kind:
@@ -60,10 +63,10 @@ def identify_graph(path: Path, file: ModelFile, kind: str) -> tuple[OnnxHeader, 
 
 @contextmanager
 def unavailable_if_broken(file: ModelFile) -> Iterator[None]:
-    """Turns the errors of onnxruntime and OpenCV into ModelUnavailable."""
+    """Context manager that converts errors of onnxruntime and OpenCV to ModelUnavailable."""
     try:
         yield
     except ModelUnavailable:
         raise
-    except Exception as error:  # onnxruntime and OpenCV raise their own kinds, and plain RuntimeErrors
+    except Exception as error:  # onnxruntime and OpenCV raise RuntimeError and types of their own
         raise ModelUnavailable(f"{file.path} cannot be used as an ONNX model") from error

@@ -1,4 +1,4 @@
-"""What a picture under way can ask of the device. Each ask names the model that is to answer it."""
+"""Device operations that an image generator yields. Each names the model that executes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .loaded import LoadedCheckpoint, LoadedControlNet
 
 @dataclass(frozen=True, eq=False)
 class EncodeText:
-    """Answered with a Conditioning for each of the prompts."""
+    """Encode prompts. Result: one Conditioning per prompt."""
 
     model: LoadedCheckpoint
     prompts: tuple[str, ...]
@@ -26,7 +26,7 @@ class EncodeText:
 
 @dataclass(frozen=True, eq=False)
 class EncodeImage:
-    """Answered with the latent of (3, height, width) pixels."""
+    """Encode pixels of (3, height, width) with the VAE. Result: the latent, (4, height / 8, width / 8)."""
 
     model: LoadedCheckpoint
     pixels: Tensor
@@ -34,7 +34,7 @@ class EncodeImage:
 
 @dataclass(frozen=True, eq=False)
 class Denoise:
-    """Answered with the denoised estimate; with an Apart where its guidance says so."""
+    """Predict the denoised latent. Result: a Tensor, or GuidedAndUnguided if ``guidance.apart`` is set."""
 
     model: LoadedCheckpoint
     question: DenoiseInput
@@ -42,7 +42,7 @@ class Denoise:
 
 @dataclass(frozen=True, eq=False)
 class DecodeLatent:
-    """Answered with (3, height, width) pixels."""
+    """Decode a latent with the VAE. Result: pixels of (3, height, width)."""
 
     model: LoadedCheckpoint
     latent: Tensor
@@ -50,7 +50,7 @@ class DecodeLatent:
 
 @dataclass(frozen=True, eq=False)
 class UpscaleTile:
-    """Answered with (3, height, width) pixels, larger by the model's scale."""
+    """Upscale a tile of (3, height, width). Result: pixels of (3, height * scale, width * scale)."""
 
     model: LoadedUpscaler
     pixels: Tensor
@@ -58,7 +58,7 @@ class UpscaleTile:
 
 @dataclass(frozen=True, eq=False)
 class RestoreFace:
-    """Answered with the same face, (3, 512, 512) pixels of its aligned square, restored."""
+    """Restore an aligned face of (3, 512, 512) pixels. Result: pixels of the same shape."""
 
     model: LoadedFaceRestorer
     pixels: Tensor
@@ -66,7 +66,7 @@ class RestoreFace:
 
 @dataclass(frozen=True, eq=False)
 class EncodeHint:
-    """Answered with what a ControlNet reads of (3, height, width) pixels, from 0 to 1."""
+    """Encode a control image of (3, height, width), in [0, 1], with the ControlNet's embedding."""
 
     model: LoadedControlNet
     pixels: Tensor
@@ -74,7 +74,7 @@ class EncodeHint:
 
 @dataclass(frozen=True, eq=False)
 class OffloadedWork:
-    """No ask of the device: work of more than a moment, done beside the engine's thread, and answered with its result."""
+    """Long-running CPU work for a helper thread, not a device operation. Result: its return value."""
 
     work: Callable[[], Any]
 

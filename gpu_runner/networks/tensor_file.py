@@ -1,4 +1,4 @@
-"""Tensors of a model file by name, read when they are needed."""
+"""Mapping of tensor names to the tensors of a model file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Sha
 
 
 class TensorFile(Mapping[str, Tensor]):
-    """The tensors of a file by name. Those of a safetensors file are read when they are asked for."""
+    """Read-only mapping of tensor names to tensors. Safetensors files are read lazily, per tensor.
+
+    ``__getitem__`` raises KeyError for an unknown name.
+    """
 
     def __init__(self, shapes: Shapes, metadata: Metadata, source: Any) -> None:
         self.shapes = shapes

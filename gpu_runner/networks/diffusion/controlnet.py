@@ -1,4 +1,4 @@
-"""What ControlNets add to a UNet call. Each is called once, for all the rows that it pushes, whoever's they are."""
+"""ControlNet residuals for a batched UNet call. Each ControlNet is called once for all its rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gpu_runner.networks.loaded import LoadedControlNet
 
 @dataclass(frozen=True, eq=False)
 class ControlNetInput:
-    """One ControlNet's say in one estimate."""
+    """Input of one ControlNet for one denoising step of an image."""
 
     model: LoadedControlNet
-    hint: Tensor  # (width, h, w): read by the model's embedding
-    scales: tuple[float, ...]  # of the residuals, from the first to the middle
-    region: Tensor | None = None  # (1, h, w), from 0 to 1: where it acts
-    unconditioned: bool = True  # does it push the rows of the negative text too?
+    hint: Tensor  # (width, h, w): output of the model's embedding
+    scales: tuple[float, ...]  # one per residual, from the first down block to the middle block
+    region: Tensor | None = None  # (1, h, w) in [0, 1]: mask of the area it affects
+    unconditioned: bool = True  # also applied to the rows of the negative prompt
 
 
 Row = tuple[int, ControlNetInput]
@@ -29,13 +29,16 @@ Row = tuple[int, ControlNetInput]
 
 @torch.inference_mode()
 def read_hints(model: LoadedControlNet, pictures: Sequence[Tensor]) -> list[Tensor]:
-    """The pictures must be of one size."""
+    """Encode control images of (3, height, width), in [0, 1], all of the same size."""
     batch = torch.stack(list(pictures)).to(model.device, model.dtype)
     return list(model.embedding(batch.contiguous(memory_format=torch.channels_last)).unbind())
 
 
 def residuals(rows: Iterable[Row], x: Tensor, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The UNet's arguments for these pushes of the rows of ``x``. A row that nothing pushes is added zeros."""
+    """Compute the residual arguments of the UNet call for a batch ``x``.
+
+    Residuals of several ControlNets are summed. Rows without a ControlNet get zeros. Empty if ``rows`` is.
+    """
     totals: list[Tensor] = []
     for model, pushed in _by_model(rows).items():
         outputs = _call(model, pushed, x, arguments)
@@ -61,7 +64,7 @@ def _call(
 ) -> list[Tensor]:
     rows = torch.tensor([row for row, _ in pushed], device=x.device)
     hints = torch.stack([push.hint for _, push in pushed])
-    # A 9-channel inpainting checkpoint brings a mask and a picture along, which ControlNets do not know.
+    # ControlNets take only the latent, not the mask and masked image of a 9-channel inpainting checkpoint.
     latents = x[rows][:, : model.net.config.in_channels]
     down, middle = model.net(
         latents.to(memory_format=torch.channels_last),
@@ -78,7 +81,7 @@ def _call(
 
 
 def rows_of(arguments: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
-    """A call's arguments for some of its rows, in that order."""
+    """Select rows, in this order, of all tensors in the keyword arguments of a batched call."""
     return {
         name: rows_of(value, rows) if isinstance(value, Mapping) else value[rows]
         for name, value in arguments.items()
@@ -96,7 +99,7 @@ def _add(totals: Sequence[Tensor], outputs: Sequence[Tensor], pushed: Sequence[R
 
 
 def _regions(pushed: Sequence[Row]) -> Tensor | None:
-    """(rows, 1, h, w); None where every push acts everywhere."""
+    """Masks of (rows, 1, h, w); None if no input has a mask."""
     if all(push.region is None for _, push in pushed):
         return None
     everywhere = next(torch.ones_like(push.region) for _, push in pushed if push.region is not None)

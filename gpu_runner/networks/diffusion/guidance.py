@@ -14,21 +14,21 @@ from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to
 from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
-CONTROL_WORK = 0.4  # a ControlNet is the UNet's inward half
+CONTROL_WORK = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
 
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """What pulls a picture: towards some texts, each with its weight, away from the negative one."""
+    """Classifier-free guidance of one image: weighted positive conditionings and a negative one."""
 
     positives: tuple[tuple[Conditioning, float], ...]
     negative: Conditioning
     scale: float
-    apart: bool = False  # answer with an Apart
+    apart: bool = False  # return GuidedAndUnguided instead of a Tensor
 
     @cached_property
     def pulls(self) -> tuple[float, ...]:
-        """How strongly each text acts, the negative one last. Together they are 1.
+        """Weights of the conditionings, negative last; they sum to 1.
 
         Liu et al. 2022, Compositional Visual Generation with Composable Diffusion Models, equation 11.
         """
@@ -37,24 +37,31 @@ class Guidance:
 
     @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
-        """The texts that are rows of a call. A negative one without effect is none."""
+        """Conditionings of the batch rows. A negative one of weight 0 is skipped, unless ``apart``."""
         positives = tuple(text for text, _weight in self.positives)
         return positives if self.pulls[-1] == 0 and not self.apart else (*positives, self.negative)
 
     def unopposed(self) -> Guidance:
-        """For a step without the negative text: the first text stands in its place, as in A1111."""
+        """Return the guidance of a step without the negative prompt.
+
+        The first positive prompt replaces it, as in A1111.
+        """
         return replace(self, negative=self.positives[0][0], scale=1.0)
 
     def apart_at(self, scale: float) -> Guidance:
+        """Return a copy with another scale and ``apart`` set."""
         return replace(self, scale=scale, apart=True)
 
     @cached_property
     def length(self) -> int:
-        """Tokens of each row, when they are padded to each other."""
+        """Number of tokens per row after padding to a common length."""
         return common_length([len(text.context) for text in self.conditionings])
 
     def contexts(self, length: int) -> list[Tensor]:
-        """One a row, all as long as that; a multiple of this guidance's own length."""
+        """Return one context per row, each of ``length`` tokens.
+
+        ``length`` must be a multiple of this guidance's own length.
+        """
         return [repeated(context, length // self.length) for context in self._own_contexts]
 
     @cached_property
@@ -62,13 +69,16 @@ class Guidance:
         return pad_to_same_length([text.context for text in self.conditionings])
 
     def combine(self, rows: Sequence[Tensor]) -> Tensor:
-        """Because the pulls are 1 together, each of the others can be told as a way from the last row."""
+        """Combine the UNet outputs of all rows into the guided prediction.
+
+        The weights sum to 1, so the result is the last row plus weighted differences from it.
+        """
         origin = rows[-1]
         return sum(((row - origin) * pull for row, pull in zip(rows[:-1], self.pulls, strict=False)), origin)
 
 
 class GuidedAndUnguided(NamedTuple):
-    """The estimate, and beside it the one of the negative text alone."""
+    """The guided x0 prediction, and the prediction for the negative prompt alone."""
 
     denoised: Tensor
     unguided: Tensor
@@ -76,13 +86,13 @@ class GuidedAndUnguided(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DenoiseInput:
-    """What would be left of ``x`` without its noise of level ``sigma``?"""
+    """Input of one denoising call: predict x0 from ``x`` at noise level ``sigma``."""
 
     x: Tensor  # (4, h, w) float32, in sigma space
     sigma: float
     timestep: float
     guidance: Guidance
-    extra: Tensor | None = None  # (5, h, w) for checkpoints made for inpainting, beside x
+    extra: Tensor | None = None  # (5, h, w): additional channels of inpainting checkpoints
     pushes: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None
 
@@ -92,10 +102,10 @@ class DenoiseInput:
 
     @property
     def seats(self) -> int:
-        """Rows that it takes in a call: its own, and those of what it looks at."""
+        """Batch rows used: its conditionings plus its reference images."""
         return self.rows * (1 if self.reference is None else 2)
 
     @property
     def work(self) -> float:
-        """In rows of the UNet."""
+        """Cost in UNet rows, including ControlNets."""
         return self.seats + self.rows * CONTROL_WORK * len(self.pushes)

@@ -1,8 +1,9 @@
-"""reference_only and reference_adain: a picture looks at another one from inside of the UNet.
+"""reference_only and reference_adain: condition an image on a reference image inside the UNet.
 
-The other picture, under as much noise, travels in the same call in rows of its own. In the self-attention of each
-transformer block, the rows of the picture attend to their guest's tokens besides their own; with AdaIN (Huang and
-Belongie 2017) the blocks' outputs take over their guest's mean and deviation. Strangers' rows are not touched.
+The reference latent, with noise of the same level, is added to the same batch as separate rows. In the
+self-attention of each transformer block, the rows of the image also attend to the tokens of their reference
+row. With AdaIN (Huang and Belongie 2017), block outputs take the mean and standard deviation of the reference
+row. Other rows of the batch are not changed.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ LEAST_VARIANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What a picture looks at."""
+    """Reference image of a generated image, and its options."""
 
     latent: Tensor  # (4, h, w)
     noise: Tensor
-    weight: float  # how many of the UNet's blocks share: above 0 the widest, at 1 all
-    fidelity: float  # how much of it the negative rows do not see
+    weight: float  # share of UNet blocks that use it: above 0 the widest ones, at 1 all
+    fidelity: float  # share of their own output that the negative rows keep, in [0, 1]
     attention: bool
     adain: bool
 
     def at(self, sigma: float) -> Tensor:
-        """As a UNet takes it."""
+        """Return the latent with noise of level ``sigma``, scaled for the UNet."""
         return (self.latent + self.noise * sigma) / (1 + sigma**2) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceRow:
-    """A row of a call, and the row of what it looks at."""
+    """A row of the batch and the row of its reference image."""
 
     row: int
     guest: int
@@ -46,7 +47,7 @@ class ReferenceRow:
 
     @property
     def own(self) -> float:
-        """How much of what it would be without a guest remains."""
+        """Share of the output without the reference that is kept."""
         return self.reference.fidelity if self.negative else 0.0
 
 
@@ -55,7 +56,7 @@ Change = Callable[[Any, Tensor, Tensor, list[ReferenceRow]], Tensor]
 
 @contextmanager
 def shared(unet: nn.Module, guests: Sequence[ReferenceRow]) -> Iterator[None]:
-    """While this lasts, calls of the UNet have these guests."""
+    """Context manager that applies the references to UNet calls, with forward hooks."""
     with ExitStack() as hooks:
         if any(guest.reference.attention for guest in guests):
             for module, share in _attentions(unet):
@@ -89,7 +90,7 @@ def _hook(hooks: ExitStack, module: nn.Module, change: Change, guests: list[Refe
 def _attend(module: Any, tokens: Tensor, output: Tensor, guests: list[ReferenceRow]) -> Tensor:
     own = tokens[[guest.row for guest in guests]]
     others = tokens[[guest.guest for guest in guests]]
-    # Not the module itself, whose hook this is.
+    # Call forward directly: calling the module would run this hook again.
     return module.forward(own, encoder_hidden_states=torch.cat([own, others], dim=1))
 
 
@@ -103,14 +104,17 @@ def _adapt(module: Any, before: Tensor, output: Tensor, guests: list[ReferenceRo
 
 
 def _attentions(unet: nn.Module) -> list[tuple[nn.Module, float]]:
-    """Self-attentions, the widest first, and the weight above which each shares."""
+    """Self-attention layers, widest first, and the reference weight above which each one is used."""
     blocks = [module for module in unet.modules() if isinstance(module, BasicTransformerBlock)]
     blocks.sort(key=lambda block: -block.norm1.normalized_shape[0])
     return [(block.attn1, place / len(blocks)) for place, block in enumerate(blocks)]
 
 
 def _blocks(unet: Any) -> list[tuple[nn.Module, float]]:
-    """The middle first; then outwards on both sides, but never the outermost level."""
+    """Blocks for AdaIN and the weight above which each one is used.
+
+    The middle block is used first, then blocks outwards on both sides. The outermost level is never used.
+    """
     inward = [block for level in unet.down_blocks[1:] for block in _layers(level)]
     outward = [block for level in unet.up_blocks[:-1] for block in _layers(level)][:-1]
     return [
@@ -121,7 +125,10 @@ def _blocks(unet: Any) -> list[tuple[nn.Module, float]]:
 
 
 def _layers(level: Any) -> list[nn.Module]:
-    """The last module of each layer: its attention, where it has one. The middle's last one is a ResNet block."""
+    """Last module of each layer: the attention if there is one, else the ResNet block.
+
+    The last layer of the middle block has no attention.
+    """
     resnets, attentions = list(level.resnets), list(getattr(level, "attentions", ()))
     if len(resnets) > len(attentions):
         return resnets

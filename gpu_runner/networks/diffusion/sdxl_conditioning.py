@@ -1,7 +1,8 @@
-"""What SDXL and its refiner are told beside the text's states: the whole text in one state, and the picture's size.
+"""Additional conditioning of SDXL and its refiner: pooled text embedding and size conditioning.
 
-Podell et al. 2023, "SDXL: Improving Latent Diffusion Models", section 2.2. Sizes are told as A1111 tells them: the picture
-was never another size, and nothing was cropped off. The refiner is told how beautiful it is to be instead.
+Podell et al. 2023, "SDXL: Improving Latent Diffusion Models", section 2.2. As in A1111, the original size
+equals the image size and the crop offset is 0. The refiner takes an aesthetic score instead of the target
+size.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 BEAUTIFUL, UGLY = 6.0, 2.5
-PIXELS = 8  # a side of a latent pixel
-SCORED = 5  # numbers that the refiner is told
+PIXELS = 8  # image pixels per latent pixel, along one side
+SCORED = 5  # count of time_ids of the refiner
 
 
 def added_conditions(
     unet: UNet2DConditionModel, questions: Sequence[DenoiseInput]
 ) -> dict[str, dict[str, Tensor]]:
-    """Arguments of the UNet's call; none for those that know the text's states only."""
+    """Return ``added_cond_kwargs`` for the UNet call; empty for models without a pooled text embedding."""
     texts = [text for question in questions for text in question.guidance.conditionings]
     wholes = [text.pooled for text in texts if text.pooled is not None]
     if not wholes:
@@ -38,13 +39,16 @@ def added_conditions(
 
 
 def blank(text: Conditioning) -> Conditioning:
-    """What an empty negative prompt is to SDXL."""
+    """Return the all-zero conditioning that SDXL uses for an empty negative prompt."""
     pooled = None if text.pooled is None else torch.zeros_like(text.pooled)
     return Conditioning(torch.zeros_like(text.context), pooled)
 
 
 def _numbers(unet: UNet2DConditionModel, pooled: int) -> int:
-    """How many numbers this UNet expects: its input is their embeddings and the pooled text."""
+    """Number of time_ids of this UNet, derived from the input width of its additional embedding.
+
+    That width is the width of the pooled embedding plus the embeddings of the time_ids.
+    """
     rest = unet.config.projection_class_embeddings_input_dim - pooled
     return int(rest // unet.config.addition_time_embed_dim)
 

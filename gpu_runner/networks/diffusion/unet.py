@@ -1,4 +1,4 @@
-"""One UNet call for the asks of many pictures: their rows, conditioned or not, stand side by side in one batch."""
+"""Batched UNet call: conditional and unconditional rows of several images in one batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .sdxl_conditioning import added_conditions
 def denoise(
     checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]
 ) -> list[Tensor | GuidedAndUnguided]:
-    """The questions must agree in latent shape."""
+    """Predict x0 for each input with one UNet call. All inputs must have the same latent shape."""
     predictions = _predict(checkpoint, questions).split([question.rows for question in questions])
     return [
         _answer(question, rows.unbind(), checkpoint.prediction_type)
@@ -50,13 +50,13 @@ def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]) ->
 
 
 def _contexts(questions: Sequence[DenoiseInput]) -> Tensor:
-    """(rows, tokens, width). Shorter prompts are repeated to the least common multiple of the lengths."""
+    """Contexts of (rows, tokens, width), repeated to the least common multiple of their lengths."""
     length = lcm(*(question.guidance.length for question in questions))
     return torch.stack([context for question in questions for context in question.guidance.contexts(length)])
 
 
 def _numbered(questions: Sequence[DenoiseInput]) -> Iterator[tuple[int, DenoiseInput, bool]]:
-    """Each row of a call, whose it is, and whether it is of the negative text."""
+    """Yield row index, input, and whether the row is of the negative prompt."""
     row = 0
     for question in questions:
         for place in range(question.rows):
@@ -70,7 +70,7 @@ def _pushed(questions: Sequence[DenoiseInput]) -> Iterator[Row]:
 
 
 def _guests(questions: Sequence[DenoiseInput]) -> list[ReferenceRow]:
-    """Their rows come behind those of all questions."""
+    """Reference rows. They follow the rows of all inputs in the batch."""
     looking = [
         (row, negative, question.reference)
         for row, question, negative in _numbered(questions)

@@ -1,4 +1,4 @@
-"""Between pixels and latents, and a cheap look at latents for previews."""
+"""VAE encode and decode, and a linear latent-to-RGB preview."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from torch import Tensor
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.errors import NonFiniteOutput
 
-PROJECTION_PATCHES = 8  # a side
+PROJECTION_PATCHES = 8  # patches per side
 
 
 @torch.inference_mode()
 def encode(checkpoint: LoadedCheckpoint, pictures: Sequence[Tensor]) -> list[Tensor]:
-    """The most likely latent of each picture, not a draw: the same picture is always the same latent."""
+    """Encode images of (3, height, width), in [-1, 1], all of the same size.
+
+    Uses the mode of the latent distribution instead of a sample, so the result is deterministic.
+    """
     vae = checkpoint.vae
     pixels = torch.stack(list(pictures)).to(vae.device, vae.dtype)
     return list((vae.encode(pixels).latent_dist.mode().float() * checkpoint.vae_scaling).unbind())
@@ -23,6 +26,10 @@ def encode(checkpoint: LoadedCheckpoint, pictures: Sequence[Tensor]) -> list[Ten
 
 @torch.inference_mode()
 def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tensor]:
+    """Decode latents of the same shape to pixels in about [-1, 1].
+
+    Raises NonFiniteOutput if the output contains NaN or infinity.
+    """
     vae = checkpoint.vae
     x = (torch.stack(list(latents)) / checkpoint.vae_scaling).to(vae.dtype)
     pictures = vae.decode(x, return_dict=False)[0].float()
@@ -32,7 +39,10 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
 
 
 class Projection:
-    """A linear guess of each latent pixel's colour, fitted once for a checkpoint to what its own VAE makes of flat patches."""
+    """Linear approximation of the VAE decoder for previews: one RGB color per latent pixel.
+
+    Fitted once per VAE by least squares to its output for random constant patches.
+    """
 
     def __init__(self, checkpoint: LoadedCheckpoint) -> None:
         patches = torch.randn(
@@ -44,7 +54,7 @@ class Projection:
         self._weights = torch.linalg.lstsq(known, colours.cpu().flatten(1).T).solution.T
 
     def colours(self, latent: Tensor) -> Tensor:
-        """(3, h, w) for (4, h, w)."""
+        """Convert a latent of (4, h, w) to RGB of (3, h, w)."""
         return torch.einsum("ck,khw->chw", self._weights, _with_constant(latent.float().cpu()))
 
 

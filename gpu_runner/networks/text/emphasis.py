@@ -1,4 +1,4 @@
-"""What a token's weight does to its state: A1111's four ways."""
+"""Prompt emphasis: the four A1111 modes of applying token weights to text encoder states."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SMALL_MEAN = 1e-2  # of the spread; the released text encoders have a tenth
+SMALL_MEAN = 1e-2  # relative to the standard deviation; released text encoders have about 0.1
 
 
 def original(states: Tensor, weights: Tensor) -> Tensor:
-    """Multiply each token, then bring the mean of the chunk back to what it was.
+    """Multiply each token's state by its weight, then rescale the chunk to its original mean.
 
-    Where the mean was next to nothing there is nothing to bring back, and the quotient would be noise.
+    ``states`` is (chunks, 77, width), ``weights`` is (chunks, 77). A chunk whose mean is close to 0 is not
+    rescaled, because the quotient would be dominated by noise.
     """
     changed = states.float() * weights[..., None]
     before, after = (value.float().mean(dim=(1, 2), keepdim=True) for value in (states, changed))
@@ -25,6 +26,7 @@ def original(states: Tensor, weights: Tensor) -> Tensor:
 
 
 def without_norm(states: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each token's state by its weight, without rescaling."""
     return (states.float() * weights[..., None]).to(states.dtype)
 
 
@@ -36,5 +38,5 @@ MODES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Original": original,
     "No norm": without_norm,
     "Ignore": ignored,
-    "None": ignored,  # brackets are letters there, so that there are no weights
+    "None": ignored,  # brackets are literal text in this mode, so all weights are 1
 }

@@ -1,4 +1,4 @@
-"""Prompts to the pieces of 75 tokens that CLIP can read, each token with its weight, as A1111 cuts them."""
+"""Split prompts into weighted chunks of 75 tokens for CLIP, as A1111 does."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from .tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 CHUNK_LENGTH = 75
 PLAIN = TextEncodingOptions()
 COMMA_ID = 267
-PLACEHOLDER = 0  # the token under a vector of an embedding; never looked at
+PLACEHOLDER = 0  # token id at the position of an embedding vector, which replaces it
 
 
 @dataclass
 class Chunk:
+    """Token ids and weights of one CLIP input sequence."""
+
     tokens: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
-    embeddings: dict[int, Embedding] = field(default_factory=dict)  # by the place of their first vector
+    embeddings: dict[int, Embedding] = field(default_factory=dict)  # by the position of their first vector
 
     def add(self, piece: Piece) -> None:
         if isinstance(piece.thing, Embedding):
@@ -29,7 +31,10 @@ class Chunk:
         self.weights += [piece.weight] * len(piece.tokens)
 
     def split_after_comma(self, backtrack: int) -> Chunk:
-        """Cut off and return what follows a comma near the end; nothing when there is no such comma."""
+        """Remove and return the tokens after the last comma.
+
+        Returns an empty chunk if there is no comma within the last ``backtrack`` tokens.
+        """
         length = len(self.tokens)
         commas = (place for place in reversed(range(length)) if self.tokens[place] == COMMA_ID)
         comma = next(commas, None)
@@ -43,7 +48,7 @@ class Chunk:
         return tail
 
     def framed(self, padding: int) -> Chunk:
-        """Between the start and the end token, and filled up: 77 in all."""
+        """Return the chunk with start and end tokens, padded to 77 tokens."""
         missing = CHUNK_LENGTH - len(self.tokens)
         tokens = [BOS_ID, *self.tokens, EOS_ID, *[padding] * missing]
         embeddings = {place + 1: embedding for place, embedding in self.embeddings.items()}
@@ -52,7 +57,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Piece:
-    """A token or an embedding, which no chunk divides."""
+    """A token or an embedding. An embedding is never split between chunks."""
 
     thing: int | Embedding
     weight: float
@@ -65,7 +70,10 @@ class Piece:
 def chunks_of(
     prompt: str, tokenizer: ClipTokenizer, wording: TextEncodingOptions = PLAIN, padding: int = EOS_ID
 ) -> list[Chunk]:
-    """At least one chunk. BREAK begins a new one even where that leaves an empty one; none follows a last BREAK."""
+    """Tokenize a prompt into chunks of 77 tokens, at least one.
+
+    BREAK starts a new chunk, even if the previous one is empty. A trailing BREAK adds no empty chunk.
+    """
     sections = [[(prompt, 1.0)]] if wording.emphasis == "None" else parse_attention(prompt)
     names = Names(tokenizer, wording.embeddings)
     chunks: list[Chunk] = []
@@ -80,14 +88,14 @@ def chunks_of(
 
 
 class Names:
-    """The names of embeddings, as the tokens that they are written with."""
+    """Finds embedding names in token sequences. The longest matching name wins."""
 
     def __init__(self, tokenizer: ClipTokenizer, embeddings: Iterable[Embedding]) -> None:
         written = [(tokenizer.encode(embedding.name), embedding) for embedding in embeddings]
         self._longest_first = sorted(written, key=lambda entry: -len(entry[0]))
 
     def find(self, tokens: list[int]) -> Iterator[int | Embedding]:
-        """The tokens, and in place of every name its embedding."""
+        """Yield the tokens, with each embedding name replaced by its embedding."""
         place = 0
         while place < len(tokens):
             name, thing = self._at(tokens, place) or ([0], tokens[place])

@@ -1,4 +1,4 @@
-"""Prompts to the states that the UNet attends to."""
+"""CLIP text encoding: prompts to UNet conditioning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import emphasis
 from .prompt_chunks import PLAIN, Chunk, chunks_of
 from .tokenizer import clip_tokenizer
 
-CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds
+CHUNKS_AT_ONCE = 64  # batch size limit; a prompt of maximum length has hundreds of chunks
 CHUNKS_WORTH_KEEPING = 8
 
 
@@ -26,7 +26,11 @@ CHUNKS_WORTH_KEEPING = 8
 def encode(
     checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions = PLAIN
 ) -> list[Conditioning]:
-    """Contexts of (77 * chunks, width), the same whatever they share the call with. Do not write to them."""
+    """Encode prompts to contexts of (77 * chunks, width).
+
+    The results do not depend on the other prompts of the call. They are cached on the checkpoint: do not
+    modify them in place.
+    """
     known = {
         prompt: conditioning
         for prompt in prompts
@@ -43,7 +47,7 @@ def encode(
 def _encode_all(
     checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions
 ) -> Iterator[Conditioning]:
-    """Where there are two text encoders, their states stand side by side."""
+    """Encode with every text encoder; their states are concatenated along the width."""
     if not prompts:
         return iter(())
     readers = [_Reader(checkpoint, which, wording) for which in range(len(checkpoint.text_encoders))]
@@ -51,7 +55,7 @@ def _encode_all(
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
-    # New tensors: a view kept by the cache would keep everything encoded beside it.
+    # Clone: a cached view would keep the whole batch in memory.
     context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
     pooled = parts[-1][1]
     return Conditioning(context.clone(), None if pooled is None else pooled.clone())
@@ -59,7 +63,7 @@ def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
 
 @dataclass(frozen=True)
 class _Reader:
-    """One of a checkpoint's text encoders."""
+    """Runs one of the checkpoint's text encoders."""
 
     checkpoint: LoadedCheckpoint
     which: int
@@ -70,7 +74,7 @@ class _Reader:
         return self.checkpoint.text_encoders[self.which]
 
     def read(self, prompts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Of each prompt the states, (chunks, 77, width), and the first chunk as a whole."""
+        """Return, per prompt, the states of (chunks, 77, width) and the first chunk's pooled embedding."""
         padding = self.encoder.config.pad_token_id
         by_prompt = [chunks_of(prompt, clip_tokenizer(), self.wording, padding) for prompt in prompts]
         chunks = [chunk for of_prompt in by_prompt for chunk in of_prompt]
@@ -90,23 +94,23 @@ class _Reader:
         return emphasis.MODES[self.wording.emphasis](states, weights), getattr(outputs, "text_embeds", None)
 
     def _hidden_states(self, outputs: Any) -> Tensor:
-        """The states after the layer ``clip_skip`` from the end, normalised as if it were the last one.
+        """Hidden states after the layer ``clip_skip`` from the end, with the final layer norm applied.
 
-        A model with fewer layers stops at its first. SDXL was trained on the states before the last layer as they are,
-        and knows no clip skip.
+        ``clip_skip`` is limited to the number of layers. SDXL ignores it: it was trained on the penultimate
+        hidden states without the layer norm.
         """
         if self.checkpoint.is_sdxl:
             return outputs.hidden_states[-2]
         if self.wording.clip_skip == 1:
             return outputs.last_hidden_state
-        layers = len(outputs.hidden_states) - 1  # before them all: the embeddings
+        layers = len(outputs.hidden_states) - 1  # the first entry is the input embeddings
         chosen = outputs.hidden_states[-min(self.wording.clip_skip, layers)]
         return getattr(self.encoder, "text_model", self.encoder).final_layer_norm(chosen)
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """Vectors that stand in a call's input from one token on."""
+    """Embedding vectors and their position in a batch of chunks."""
 
     chunk: int
     begin: int
@@ -118,7 +122,10 @@ class _Placed:
 
 @contextmanager
 def learned_vectors(encoder: CLIPTextModel, chunks: Sequence[Chunk], which: int = 0) -> Iterator[None]:
-    """While it lasts, one call with these chunks sees their embeddings' vectors for the ``which``-th text encoder."""
+    """Context manager that inserts the chunks' textual inversion vectors into the encoder's input embeddings.
+
+    ``which`` is the index of the text encoder.
+    """
     placed = [
         _Placed(row, begin, embedding.vectors[which])
         for row, chunk in enumerate(chunks)

@@ -1,6 +1,6 @@
-"""The tokenizer of CLIP, built from the merges that ship with the package: no download, no vocabulary file.
+"""CLIP tokenizer, built from the BPE merges that ship with the package.
 
-``tokenizers`` alone is enough for it, so that counting tokens does not import transformers.
+It uses ``tokenizers`` only, so that counting tokens does not import transformers.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ _WORDS = Regex(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L
 
 
 class ClipTokenizer:
-    """Text to CLIP's token ids. Holds no state between calls: any number of threads may share one."""
+    """Converts text to CLIP token ids. Thread-safe."""
 
     def __init__(self, backend: Tokenizer) -> None:
         self._backend = backend
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the words alone, without the start and end tokens, of any length."""
+        """Return the token ids of a text, without start and end tokens and without truncation."""
         return self._backend.encode(text, add_special_tokens=False).ids
 
     def token(self, token_id: int) -> str | None:
+        """Return the token of an id, or None if there is none."""
         return self._backend.id_to_token(token_id)
 
 
 @cache
 def clip_tokenizer() -> ClipTokenizer:
+    """Return the tokenizer shared by the process."""
     backend = Tokenizer(_byte_pair_model())
     backend.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -67,13 +69,14 @@ def _byte_pair_model() -> BPE:
 
 
 def merges() -> list[tuple[str, str]]:
+    """Read the BPE merges of CLIP in order of priority."""
     packed = resources.files("gpu_runner").joinpath("assets/clip_merges.txt.gz").read_bytes()
     pairs = (line.split(" ") for line in gzip.decompress(packed).decode().splitlines())
     return [(left, right) for left, right in pairs]
 
 
 def _letters_of_bytes() -> Iterator[str]:
-    """The visible letters that stand for the 256 bytes, in the order of the vocabulary."""
+    """Printable characters that represent the 256 byte values in byte-level BPE, in vocabulary order."""
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     yield from map(chr, visible)
     yield from (chr(256 + i) for i in range(256 - len(visible)))
