@@ -51,7 +51,7 @@ def capacity_bytes(device: torch.device) -> int:
 
 
 def ram_for_models(device: torch.device) -> int:
-    """RAM budget for cached models in bytes: half of the total with a GPU; 0 on a CPU, whose memory is the RAM."""
+    """RAM budget for cached models in bytes: half of the RAM with a GPU, 0 on a CPU."""
     return psutil.virtual_memory().total // 2 if device.type == "cuda" else 0
 
 

@@ -148,7 +148,7 @@ class ModelStore:
         return self._shelf.files()
 
     def clear(self) -> None:
-        """Clear all caches. Models in use stay in memory until released, but no longer count in the budget."""
+        """Clear all caches. Models in use stay in memory until released, outside the budget."""
         self.onnx.clear()
         for shelf in {self._shelf, self._ram}:
             shelf.clear()
@@ -183,7 +183,7 @@ class ModelStore:
         load: Callable[[TensorFile], CacheEntry],
         dtype: torch.dtype | None = None,
     ) -> Any:
-        """Return a cached entry or load its file; ``dtype`` overrides the default dtype in the size estimate."""
+        """Return a cached entry or load its file; ``dtype`` overrides the default in the size estimate."""
         found = shelf.find(key)
         if found is not None:
             return found

@@ -30,7 +30,7 @@ class Foreground:
 
 
 def drawing_request(request: GenerationRequest) -> GenerationRequest:
-    """Return the img2img request that inpaints the background; requests of other tasks are returned unchanged."""
+    """Return the img2img request that inpaints the background; other tasks are returned unchanged."""
     if request.change_background is None:
         return request
     return request.model_copy(update={"task": "img2img", "change_background": None})

@@ -36,7 +36,7 @@ class ControlSchedule:
 def acting_at(
     steerings: Iterable[ControlSchedule], share: float
 ) -> tuple[tuple[ControlNetInput, ...], Reference | None]:
-    """Return the ControlNet inputs and the reference active at ``share``; the last of several references wins."""
+    """Return the ControlNet inputs and the reference active at ``share``; the last reference wins."""
     acting = [steering.acts_by for steering in steerings if steering.acts(share)]
     references = [one for one in acting if isinstance(one, Reference)]
     return tuple(one for one in acting if isinstance(one, ControlNetInput)), references[

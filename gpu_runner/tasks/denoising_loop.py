@@ -72,7 +72,7 @@ class SamplingConfig:
 
     @property
     def variance_preserving(self) -> bool:
-        """Whether the sampler's x at start and end is in the variance-preserving space (samplers with own timesteps)."""
+        """Whether x starts and ends in the variance-preserving space (samplers with own timesteps)."""
         return sampler_catalog.sampler(self.sampler).variance_preserving
 
     def start(self, latent: Tensor | None, noise: NoiseStream) -> Tensor:
@@ -84,7 +84,10 @@ class SamplingConfig:
         return noise.draw() * ((1 + sigma**2) ** 0.5 if widened else sigma)
 
     def guided(self, guidance: Guidance, sigma: float, call: int) -> Guidance:
-        """Adapt the guidance to the sampler: CFG++, or no negative conditioning in every other call below s_min_uncond."""
+        """Adapt the guidance to the sampler and call.
+
+        CFG++ samplers get separate guidance. Below s_min_uncond, odd calls skip the negative conditioning.
+        """
         if sampler_catalog.sampler(self.sampler).guided_apart:
             return guidance.apart_at(guidance.scale / CFGPP_SHARE)
         if call % 2 and sigma < self.s_min_uncond:
@@ -105,7 +108,7 @@ class DenoiseContext:
     def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         """Build the Denoise operation of one call.
 
-        For variance-preserving samplers the inpainting mask is applied to x here, otherwise to the x0 estimate.
+        For variance-preserving samplers the inpainting mask is applied to x, otherwise to the x0 estimate.
         """
         if self.keeping is not None and way.variance_preserving:
             x = self.keeping.blend_noisy(x, sigma)
@@ -149,8 +152,8 @@ TRAINING_STEPS = 1000
 class RefinerSwitch:
     """Uses the base model until ``switch_at`` (fraction of training timesteps), then the refiner.
 
-    A1111 1.10 and later also switch by timestep, not by call. The switch is final, even with samplers that return
-    to a higher noise level.
+    A1111 1.10 and later also switch by timestep, not by call. The switch is final, even with samplers that
+    return to a higher noise level.
     """
 
     def __init__(self, first: DenoiseContext, second: DenoiseContext, switch_at: float) -> None:

@@ -43,7 +43,7 @@ class Restoration:
     visibility: float
 
     def patches(self, picture: Image.Image) -> Generator[Operation | OffloadedWork, Any, Patches]:
-        """Detect and restore all faces. Each crop is taken from the original image, not from a partly restored one."""
+        """Detect and restore all faces. Each crop is taken from the unrestored image."""
         found = []
         for alignment, square in (yield OffloadedWork(partial(_squares, self.detector, picture))):
             restored = yield RestoreFace(self.restorer, square)

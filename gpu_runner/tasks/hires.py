@@ -35,7 +35,7 @@ def enlarged_picture(
     upscaler: LoadedUpscaler | str,
     size: Size,
 ) -> Generator[Operation, Any, Tensor]:
-    """Decode with the first checkpoint's VAE, enlarge and center-crop the image, encode with the second's VAE."""
+    """Decode with the first VAE, enlarge and center-crop the image, encode with the second VAE."""
     small = images.from_tensor((yield DecodeLatent(first, latent)))
     large = yield from enlarge(upscaler, small, *images.cover_size(small.size, *size))
     return (yield EncodeImage(second, images.to_tensor(images.center_crop(large, *size))))

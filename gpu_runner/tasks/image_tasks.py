@@ -151,7 +151,7 @@ def _transparent(picture: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def control_map(store: ModelStore, order: RunRequest, picture: Image.Image) -> Image.Image:
-    """Return the control map of the request's only unit. Raises InvalidRequest for an unknown preprocessor."""
+    """Return the control map of the request's only unit. Raises InvalidRequest."""
     (asked,) = order.request.controls
     module = find(asked.module)
     if module is None or module.refused:

@@ -74,7 +74,7 @@ class Canvas:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """Pixels of the frame. One tensor object for all images of this canvas, so that it is encoded once."""
+        """Pixels of the frame. All images of this canvas share the tensor, so that it is encoded once."""
         return images.to_tensor(self.frame)
 
     def finish(self, drawn: Image.Image) -> Image.Image:
@@ -104,7 +104,7 @@ def _plain(
 
 
 def _encodable(picture: Image.Image) -> Image.Image:
-    """Return the image, shrunk to at most MOST_ENCODED pixels and enlarged to sides of at least LEAST_SIDE."""
+    """Limit the image to MOST_ENCODED pixels, and stretch it to sides of at least LEAST_SIDE."""
     picture = images.limit_pixels(picture, MOST_ENCODED)
     width, height = max(picture.width, LEAST_SIDE), max(picture.height, LEAST_SIDE)
     return images.resize(picture, width, height, "stretch")

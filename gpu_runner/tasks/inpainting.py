@@ -25,7 +25,7 @@ class LatentMask:
 
     original: Tensor  # (4, h, w)
     mask: Tensor  # (1, h, w); 1 is inpainted
-    noise: Tensor | None = None  # (4, h, w), unit variance; the initial noise of the pass
+    noise: Tensor | None = None  # (4, h, w); initial noise of the pass divided by its sigma
 
     def blend(self, latent: Tensor) -> Tensor:
         return latent * self.mask + self.original * (1 - self.mask)

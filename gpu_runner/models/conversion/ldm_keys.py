@@ -166,7 +166,7 @@ def reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
 def to_diffusers(
     state: Mapping[str, Tensor], prefix: str, pairs: Iterable[Pair], like: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Rename the tensors under ``prefix`` and reshape them as in ``like``. Raises KeyError if one is absent."""
+    """Rename the tensors under ``prefix`` and reshape them as in ``like``. KeyError if one is missing."""
     result = {}
     for ldm, ours in pairs:
         for kind in ("weight", "bias"):

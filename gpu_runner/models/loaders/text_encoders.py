@@ -57,5 +57,5 @@ def _found(file: TensorFile, wanted: TextEncoder, encoder: TextModel) -> Mapping
 
 
 def bare(name: str) -> str:
-    """Strip the ``text_model.`` prefix; its presence depends on the transformers version and the checkpoint."""
+    """Strip the ``text_model.`` prefix, which only some transformers versions and checkpoints use."""
     return name.removeprefix("text_model.")

@@ -28,7 +28,7 @@ def weight_delta(
 ) -> Tensor | None:
     """Return the delta of a module's weight, or None if only the bias changes.
 
-    ``rank`` keeps the first ranks of a plain LoRA without rescaling; other kinds are not truncated, as in A1111.
+    ``rank`` keeps the first ranks of a plain LoRA without rescaling; other kinds stay whole, as in A1111.
     Raises ValueError if the number of elements differs from ``shape``.
     """
     parts = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}

@@ -44,7 +44,7 @@ PREFIXES = {
 
 
 class Target(NamedTuple):
-    """A module of a checkpoint: ``part`` is the checkpoint's attribute, ``path`` the module path inside it."""
+    """A module of a checkpoint: ``part`` is the checkpoint's attribute, ``path`` the path inside it."""
 
     part: str
     path: str

@@ -112,7 +112,7 @@ class ControlUnitBuilder:
         return asked.resize_mode if asked.image else "stretch" if job == "latent" else job
 
     def _module(self, asked: ControlUnit) -> Module:
-        """Preprocessor of the unit. inpaint_only becomes inpaint if the request inpaints and keeps the unmasked area."""
+        """Preprocessor of the unit. An inpainting request restores the unmasked area, so inpaint suffices."""
         masked = self.request.inpaint is not None or self.request.change_background is not None
         return _module("inpaint" if asked.module == "inpaint_only" and masked else asked.module)
 
@@ -131,7 +131,7 @@ class ControlUnitBuilder:
         return model
 
     def _pixels(self, asked: ControlUnit, beginning: InitImageView | None) -> Pixels:
-        """Input image of the unit, RGB (h, w, 3). With only_masked inpainting it is cropped to the generated region.
+        """Input image of the unit, RGB (h, w, 3); with crop_with_mask, only the generated region.
 
         Raises InvalidRequest if neither the unit nor the request has an image.
         """
@@ -190,7 +190,7 @@ def _module(name: str) -> Module:
 
 
 def _covering(mask: Plane | None, pixels: Pixels, module: str) -> Plane:
-    """Resize the mask to the image. Without a mask, ``inpaint`` gets an empty one; others raise InvalidRequest."""
+    """Resize the mask to the image. No mask: empty for ``inpaint``, InvalidRequest for other modules."""
     if mask is None and module == "inpaint":
         return np.zeros(pixels.shape[:2], np.uint8)
     if mask is None:

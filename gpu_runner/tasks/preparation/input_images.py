@@ -28,7 +28,7 @@ def _init_image(order: RunRequest, picture: Picture) -> Image.Image:
 
 
 def opened(order: RunRequest, picture: Picture) -> Image.Image:
-    """Decode an input image. Raises InvalidRequest for invalid base64, InvalidImage for invalid image data."""
+    """Decode an input image. Raises InvalidRequest (invalid base64) or InvalidImage."""
     return images.open_image(_decoded(order.inputs[picture.sha256]))
 
 

@@ -111,7 +111,7 @@ def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler:
 
 
 def _backdrops(store: ModelStore, order: RunRequest, part: ChangeBackground) -> tuple[Canvas, ...]:
-    """Return one canvas per init image. Matting is slower than a step, so it runs outside the engine's thread."""
+    """Return one canvas per init image. Matting is slower than a step, so it runs here, not in the engine."""
     request = order.request
     mask = opened(order, part.mask) if part.mask else None
     matting = None
