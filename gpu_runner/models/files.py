@@ -1,4 +1,7 @@
-"""Model files on disk: found below the root only, checked against their hash, read without running anything in them."""
+"""Model files on disk: path resolution below the models root, SHA-256 verification, tensor reading.
+
+Pickles are loaded with ``weights_only=True``, so no code in them is executed.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,14 @@ PICKLED = {".ckpt", ".pt", ".pth"}
 
 
 def locate(root: Path, file: ModelFile) -> Path:
-    """The real path of the file, links followed; never one outside the root."""
+    """Resolve symlinks and return the real path of the file.
+
+    Raises ModelUnavailable if it is missing, not a regular file, or outside ``root``.
+    """
     try:
         base = root.resolve(strict=True)
         path = (base / file.path).resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (OSError, RuntimeError) as error:  # RuntimeError: symlink loop
         raise ModelUnavailable(f"{file.path} is missing") from error
     if not path.is_relative_to(base) or not path.is_file():
         raise ModelUnavailable(f"{file.path} is not a file inside the models folder")
@@ -35,13 +41,14 @@ def locate(root: Path, file: ModelFile) -> Path:
 
 
 class FileHashCache:
-    """Hashes of files, computed once for each state of a file."""
+    """SHA-256 cache of files, keyed by path, modification time and size."""
 
     def __init__(self) -> None:
         self._hashes: dict[tuple[Path, int, int], str] = {}
         self._lock = Lock()
 
     def check(self, path: Path, file: ModelFile) -> None:
+        """Raises ModelUnavailable if the file is unreadable or its SHA-256 differs."""
         try:
             found = self._sha256(path)
         except OSError as error:
@@ -61,7 +68,10 @@ class FileHashCache:
 
 @contextmanager
 def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
-    """Tensors must be copied before the file closes: they are views of it. ``name`` is for messages."""
+    """Open a safetensors or pickle file for reading. Raises ModelUnavailable, with ``name`` in the message.
+
+    The tensors are views of the file: copy them before the context manager exits.
+    """
     if path.suffix.lower() in PICKLED:
         yield _unpickled(path, name)
         return

@@ -1,4 +1,4 @@
-"""A bounded shelf of things that take memory. The least recently used leave first, and with them what was made of them."""
+"""LRU cache bounded by bytes. Evicting an entry also evicts the entries derived from it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from gpu_runner.protocol import LoadedModel
 @dataclass(frozen=True, eq=False)
 class CacheEntry:
     value: Any
-    size_bytes: int  # of its own: what it shares with its base is counted there
-    base: str = ""  # the key of what it shares memory with
-    file: LoadedModel | None = None  # where it comes from; a variation comes from no file
+    size_bytes: int  # without the memory shared with its base
+    base: str = ""  # key of the entry that it shares memory with
+    file: LoadedModel | None = None  # source file; None for a variant
 
 
 class MemoryCache:
-    """An item that alone exceeds the budget is still taken, by itself."""
+    """Thread-safe LRU cache with a budget in bytes.
+
+    An item larger than the whole budget is still stored, as the only one.
+    """
 
     def __init__(self, budget_bytes: int, after_eviction: Callable[[], None] = lambda: None) -> None:
         self._budget = budget_bytes
@@ -31,7 +34,10 @@ class MemoryCache:
         self._lock = Lock()
 
     def find(self, key: str) -> Any | None:
-        """Its base counts as used with it, and later: so the base never leaves first."""
+        """Return the value and mark it as used, or None.
+
+        The base entry is marked as used after it, so that it is not evicted before its derived entries.
+        """
         with self._lock:
             item = self._items.get(key)
             if item is None:
@@ -43,7 +49,7 @@ class MemoryCache:
 
     @contextmanager
     def room(self, needed: int) -> Iterator[None]:
-        """Room for an item that is being made, kept free until it is put here or given up."""
+        """Evict entries and reserve ``needed`` bytes while the caller creates an item."""
         with self._lock:
             left = self._evict(needed)
             self._promised += needed
@@ -56,7 +62,7 @@ class MemoryCache:
                 self._promised -= needed
 
     def put(self, key: str, item: CacheEntry) -> None:
-        """What was made of something that has left meanwhile is not kept: nobody would count what they share."""
+        """Store an item unless its base was evicted meanwhile: the shared memory would not be counted."""
         with self._lock:
             if not item.base or item.base in self._items:
                 self._items[key] = item
@@ -67,7 +73,7 @@ class MemoryCache:
         self._after_eviction()
 
     def files(self) -> list[LoadedModel]:
-        """The most recently used last."""
+        """Source files of the cached entries, most recently used last."""
         with self._lock:
             return [item.file for item in self._items.values() if item.file is not None]
 
@@ -80,7 +86,7 @@ class MemoryCache:
         return sum(item.size_bytes for item in self._items.values())
 
     def _evict(self, needed: int) -> bool:
-        """Whether something that came from a file has left."""
+        """Evict until ``needed`` bytes fit. Returns whether an entry loaded from a file was evicted."""
         files_left = False
         while self._items and self._taken() + self._promised + needed > self._budget:
             key, item = self._items.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Small networks in ONNX files, run on the CPU: matting models, NSFW detectors and face detectors."""
+"""LRU cache of ONNX models that run on the CPU: matting, NSFW detection and face detection."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Model = TypeVar("Model")
 
 
 def load_face_detector(path: Path, file: ModelFile) -> FaceDetector:
-    """Raises ModelUnavailable for a file that is no face detector."""
+    """Load a face detector. Raises ModelUnavailable if the file is not one."""
     with unavailable_if_broken(file):
         _header, detail = identify_graph(path, file, "face_detector")
         return FaceDetector(path, detail["width"], detail["height"])
 
 
 class OnnxStore:
-    """Loads ONNX models and keeps the MOST_HELD that were used last. Its getters raise ModelUnavailable."""
+    """LRU cache of at most MOST_HELD ONNX models. The getters raise ModelUnavailable."""
 
     def __init__(self, root: Path, hashes: FileHashCache) -> None:
         self._root = root
@@ -37,7 +37,7 @@ class OnnxStore:
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
-        """A matting model or an NSFW detector."""
+        """Return a model of ``kind`` ``matting`` or ``nsfw``, loading it if necessary."""
         return self._model(file, kind, lambda path: OnnxModel(path, file, kind))
 
     def face_detector(self, file: ModelFile) -> FaceDetector:

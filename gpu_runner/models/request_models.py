@@ -1,4 +1,4 @@
-"""The checkpoints of one request, each with the LoRAs, VAE and embeddings that it is drawn with."""
+"""The checkpoints of one request, with its LoRAs, VAE and embeddings applied."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from .variant import Variant
 
 @dataclass(frozen=True)
 class Models:
+    """Base checkpoint, refiner and hires checkpoint of one request."""
+
     checkpoint: LoadedCheckpoint
     refiner: LoadedCheckpoint | None = None
-    hires: LoadedCheckpoint | None = None  # of the second pass; None without one
+    hires: LoadedCheckpoint | None = None  # checkpoint of the hires pass; None without one
 
     @classmethod
     def of(cls, store: ModelStore, order: RunRequest) -> Models:
-        """Raises ModelUnavailable."""
+        """Load the models of a request. Raises ModelUnavailable."""
         variation = Variant.of(order, order.request.loras)
         checkpoint = store.get(order.checkpoint, variation)
         return cls(checkpoint, _refiner(store, order, variation, checkpoint), _hires(store, order))
@@ -28,7 +30,7 @@ class Models:
 def _refiner(
     store: ModelStore, order: RunRequest, variation: Variant, checkpoint: LoadedCheckpoint
 ) -> LoadedCheckpoint | None:
-    """LoRAs and embeddings of the checkpoint go with it where its architecture is the same."""
+    """The refiner uses the request's LoRAs and embeddings only if its architecture matches the checkpoint."""
     if order.request.refiner is None or order.request.refiner.switch_at == 1:
         return None
     file = order.file("checkpoint", order.request.refiner.checkpoint)

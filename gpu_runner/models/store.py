@@ -1,4 +1,4 @@
-"""Models in memory: loaded when asked for, varied without being changed, dropped when others need the room."""
+"""Model store: loads models on demand, derives variants and evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from .variant_builder import VariantBuilder
 
 
 class ModelStore:
-    """What the device's memory cannot hold any more stays in RAM, where there is a budget for that.
+    """Two-level LRU cache of models: device memory, and RAM if ``ram_budget_bytes`` is above 0.
 
-    The least recently used go first. One that alone exceeds the budget is still loaded, by itself.
+    A model larger than the whole budget is still loaded, as the only one. The getters raise ModelUnavailable.
     """
 
     def __init__(
@@ -55,12 +55,15 @@ class ModelStore:
         after_eviction = partial(devices.release_cache, self._device)
         self._shelf = MemoryCache(budget_bytes, after_eviction)
         self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._shelf
-        self._loading = Lock()  # one load at a time: two at once would make each other slow
+        self._loading = Lock()  # one load at a time: parallel reads slow each other down
         self.loads_total = 0
-        self._varying = Lock()  # of what is loaded: need not wait for a load
+        self._varying = Lock()  # for variants of loaded models, which need not wait for a load
 
     def get(self, file: ModelFile, variation: Variant = PLAIN) -> LoadedCheckpoint:
-        """Raises ModelUnavailable. The same for the same variation, as long as it is in memory."""
+        """Return the checkpoint with the variant applied. Raises ModelUnavailable.
+
+        Equal arguments return the same modules while they are cached.
+        """
         base = self.checkpoint(file)
         if variation == PLAIN:
             return base
@@ -103,7 +106,7 @@ class ModelStore:
         return self._from_file(self._ram, f"lora:{file.sha256}", file, load)
 
     def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]:
-        """Of an embedding, for text encoders of these widths."""
+        """Vectors of an embedding, one tensor for each text encoder; ``widths`` are their hidden sizes."""
 
         def load(tensors: TensorFile) -> CacheEntry:
             vectors = read_vectors(tensors, file.path, widths)
@@ -126,7 +129,10 @@ class ModelStore:
         return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load, torch.float32)
 
     def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
-        """A part of a variation; ``base`` is the key of the model that it shares memory with."""
+        """Return a cached part of a variant, or create it with ``make``.
+
+        ``needed`` is in bytes; ``base`` is the key of the model that the part shares memory with.
+        """
         found = self._shelf.find(key)
         if found is not None:
             return found
@@ -138,17 +144,17 @@ class ModelStore:
             return found
 
     def loaded(self) -> list[LoadedModel]:
-        """What is in the device's memory, the most recently used last."""
+        """Models in device memory, most recently used last."""
         return self._shelf.files()
 
     def clear(self) -> None:
-        """Whoever holds a model keeps it until done; but the budget no longer knows of it."""
+        """Clear all caches. Models in use stay in memory until released, outside the budget."""
         self.onnx.clear()
         for shelf in {self._shelf, self._ram}:
             shelf.clear()
 
     def _brought(self, file: ModelFile) -> LoadedCheckpoint:
-        """From RAM to the device, and to RAM first where it is not there."""
+        """Copy a checkpoint from the RAM cache to the device, loading it into RAM first if it is missing."""
         key = key_of(file)
         master = self._from_file(self._ram, key, file, self._load_checkpoint(file, torch.device("cpu")))
         with self._varying:
@@ -177,7 +183,7 @@ class ModelStore:
         load: Callable[[TensorFile], CacheEntry],
         dtype: torch.dtype | None = None,
     ) -> Any:
-        """``dtype`` is for what is not loaded in the device's own."""
+        """Return a cached entry or load its file; ``dtype`` overrides the default in the size estimate."""
         found = shelf.find(key)
         if found is not None:
             return found

@@ -1,4 +1,4 @@
-"""A checkpoint with LoRAs, another VAE, tiling or embeddings: what of it is its own, and under which names that is kept."""
+"""Variants of a checkpoint (LoRAs, VAE, tiling, embeddings) and their cache keys."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from gpu_runner.protocol.generation_request import LoraUse
 
 @dataclass(frozen=True)
 class LoraFile:
+    """A LoRA file with its UNet and text encoder weights; ``rank`` truncates it, None keeps all ranks."""
+
     file: ModelFile
     unet: float
     text_encoder: float
@@ -22,9 +24,11 @@ class LoraFile:
 
 @dataclass(frozen=True)
 class Variant:
+    """Changes that a request applies to a checkpoint."""
+
     vae: ModelFile | None = None
     loras: tuple[LoraFile, ...] = ()
-    embeddings: tuple[tuple[str, ModelFile], ...] = ()  # the name that the prompts say, and its file
+    embeddings: tuple[tuple[str, ModelFile], ...] = ()  # name in the prompt, and its file
     tiling: bool = False
 
     @classmethod
@@ -48,6 +52,6 @@ def vae_key(file: ModelFile, dtype: torch.dtype) -> str:
 
 
 def key_of(base: str, changes: Iterable[str]) -> str:
-    """Equal where the changes are, in whatever order: so requests that differ elsewhere share what they have in common."""
+    """Cache key of a base with changes, independent of their order, so that requests share common parts."""
     said = "|".join(sorted(changes))
     return f"{base}+{hashlib.sha256(said.encode()).hexdigest()[:16]}" if said else base

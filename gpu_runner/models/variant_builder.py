@@ -1,4 +1,4 @@
-"""Making a variation of a checkpoint out of parts, each of which is kept for all the variations that have it in common."""
+"""Builds a variant of a checkpoint from cached parts, which variants with the same changes share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
 
 class PartStore(Protocol):
-    """What the builder needs of the model store: loaded files, and a cache of derived parts."""
+    """The model store interface used by VariantBuilder: file loaders and a cache of derived parts."""
 
     def lora(self, file: ModelFile) -> Lora: ...
 
@@ -36,14 +36,14 @@ class PartStore(Protocol):
 
 
 class VariantBuilder:
-    """Raises ModelUnavailable for what does not fit."""
+    """Builds one variant. Raises ModelUnavailable if a LoRA, VAE or embedding does not fit the checkpoint."""
 
     def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variant) -> None:
         self._store = store
         self._base = base
         self._variation = variation
         self._loras: dict[str, list[LoraWeight]] = {}
-        self._changes: dict[str, list[str]] = {}  # what of each part differs, in words
+        self._changes: dict[str, list[str]] = {}  # per part: change descriptions for the cache key
         for use in sorted(variation.loras, key=lambda use: use.file.sha256):
             lora = store.lora(use.file)
             for part in sorted(lora.parts(base)):
@@ -65,7 +65,7 @@ class VariantBuilder:
     def _part(self, name: str, key: str) -> Any:
         if key == self._base.key:
             return getattr(self._base, name)
-        # A guess at the memory needed: the adapted weights are larger than the LoRAs, but all else is shared.
+        # Memory estimate: the merged weights are larger than the LoRAs, but all other weights are shared.
         needed = sum(share.lora.size_bytes for share in self._loras.get(name, ()))
         return self._store.varied(f"{name} {key}", self._base.key, needed, lambda: self._adapted(name))
 

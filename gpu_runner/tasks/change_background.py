@@ -1,6 +1,6 @@
-"""A new background: the product is cut out, everything else is drawn anew around it, and the product's own pixels come back.
+"""Background replacement: cut out the product, inpaint the rest, and paste the original product pixels back.
 
-All of it but the drawing happens before the first step and after the last, beside the engine's thread.
+Only the inpainting runs on the engine's thread; cut-out and compositing run on other threads.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ HALF = 128
 
 @dataclass(frozen=True)
 class Foreground:
-    """A picture, and where in it the product is: white in the mask, which has the picture's size."""
+    """An image and the mask of its product: same size, white where the product is."""
 
     picture: Image.Image
     mask: Image.Image
 
 
 def drawing_request(request: GenerationRequest) -> GenerationRequest:
-    """The img2img that draws what is behind the product, upon canvases that have its mask; any other task is its own."""
+    """Return the img2img request that inpaints the background; other tasks are returned unchanged."""
     if request.change_background is None:
         return request
     return request.model_copy(update={"task": "img2img", "change_background": None})
@@ -43,13 +43,16 @@ def cut_out(
     background: str,
     matting: OnnxModel | None,
 ) -> Foreground:
-    """From the client's files. Without a mask, a matting model or the picture's transparency tells what the product is."""
+    """Cut out the product by the client's mask, else by the matting model, else by the image's alpha channel.
+
+    Raises InvalidImage if there is none of them.
+    """
     flat = images.flatten(picture, background)
     if mask is not None:
         said = masks.from_image(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
         return Foreground(flat, ImageOps.invert(said) if part.mask_invert else said)
     if matting is not None:
-        from gpu_runner.imaging.matting import matte  # it stands on torch, and not every runner has that
+        from gpu_runner.imaging.matting import matte  # imports torch, which not every runner has
 
         return Foreground(flat, matte(matting, flat))
     if picture.mode != "RGBA":
@@ -58,7 +61,10 @@ def cut_out(
 
 
 def canvas(request: GenerationRequest, part: ChangeBackground, product: Foreground) -> Canvas:
-    """What the background is drawn upon, and how the product gets back into it."""
+    """Build the canvas for inpainting the background, with the overlay that restores the product.
+
+    Raises InvalidImage if the expanded mask covers nothing or everything.
+    """
     placed = _placed(product, _output_size(request, part), request.resize_mode)
     rim = expanded(placed.mask, part.mask_expansion)
     _must_leave_both(rim)
@@ -73,10 +79,10 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Foregrou
 
 
 def expanded(mask: Image.Image, pixels: int) -> Image.Image:
-    """Black and white, grown by so many pixels to every side, or shrunk where they are below 0."""
+    """Threshold the mask at 128 and dilate it by ``pixels``, or erode it if ``pixels`` is negative."""
     levels = np.where(np.asarray(mask) >= HALF, np.uint8(255), np.uint8(0))
     square = np.ones((2 * abs(pixels) + 1,) * 2, np.uint8)
-    # Beyond the picture's edge there is nothing that could grow, on neither side of the rim.
+    # OpenCV's default border value lets neither dilation nor erosion start from the image border.
     return Image.fromarray(cv2.erode(levels, square) if pixels < 0 else cv2.dilate(levels, square))
 
 
@@ -85,7 +91,7 @@ def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:
 
 
 def _placed(product: Foreground, size: Size, mode: str) -> Foreground:
-    """In a frame of this size. Where the frame is larger than the picture there is only background."""
+    """Resize image and mask to ``size``. With ``fill``, the padding around the image is background."""
     if mode == "fill":
         inner = ImageOps.contain(product.picture, size, Image.Resampling.LANCZOS).size
         mask = Image.new("L", size)

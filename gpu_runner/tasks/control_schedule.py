@@ -1,4 +1,4 @@
-"""How the control units of a picture act along its walk."""
+"""Active ControlNet units and references per step (guidance start and end, control mode)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
 
-SOFT = 0.825  # each layer further from the middle has this share of the next one's weight
-OTHER_NOISE = 0x5EED  # a reference under the picture's own noise would be taken for the picture
+SOFT = 0.825  # weight factor per layer away from the middle block, as in soft weighting
+OTHER_NOISE = 0x5EED  # seed offset: reference noise must differ from the image's noise
 
 
 @dataclass(frozen=True, eq=False)
 class ControlSchedule:
-    """What acts, and the window of the walk in which it does, as shares of the steps."""
+    """A control input and the interval in which it is active, as fractions of the steps (0 to 1)."""
 
     acts_by: ControlNetInput | Reference
     start: float
@@ -36,7 +36,7 @@ class ControlSchedule:
 def acting_at(
     steerings: Iterable[ControlSchedule], share: float
 ) -> tuple[tuple[ControlNetInput, ...], Reference | None]:
-    """Of several references the last one acts."""
+    """Return the ControlNet inputs and the reference active at ``share``; the last reference wins."""
     acting = [steering.acts_by for steering in steerings if steering.acts(share)]
     references = [one for one in acting if isinstance(one, Reference)]
     return tuple(one for one in acting if isinstance(one, ControlNetInput)), references[
@@ -47,7 +47,7 @@ def acting_at(
 def schedule_controls(
     units: Iterable[PreparedUnit], checkpoint: LoadedCheckpoint, seed: int
 ) -> Generator[Operation, Tensor, tuple[ControlSchedule, ...]]:
-    """The steering of a pass. A unit with neither a model nor a reference only shows its map."""
+    """Build the control schedules of one pass. Units with neither a model nor a reference are skipped."""
     steerings = []
     for unit in units:
         if unit.acts:
@@ -83,7 +83,10 @@ def _reference(unit: PreparedUnit, latent: Tensor, seed: int) -> Reference:
 
 
 def scales(unit: PreparedUnit, model: LoadedControlNet) -> tuple[float, ...]:
-    """The weight of each residual, from the first to the middle's."""
+    """Return the weight of each ControlNet residual, from the first down block to the middle block.
+
+    Raises InvalidRequest if ``layer_weights`` has the wrong length.
+    """
     asked, layers = unit.request, len(model.net.controlnet_down_blocks) + 1
     if asked.layer_weights:
         if len(asked.layer_weights) != layers:

@@ -1,4 +1,4 @@
-"""One walk of a sampler from a noisy latent to a clean one, and what the model is told on the way."""
+"""The denoising loop of one image: sampler, conditioning schedule, inpainting mask and control inputs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from .guidance_schedule import GuidanceSchedule
 from .inpainting import LatentMask
 
 Answer = Tensor | GuidedAndUnguided
-CFGPP_SHARE = 12.5  # the scale at which CFG++ is guided by all of the text
+CFGPP_SHARE = 12.5  # guidance_scale that corresponds to a CFG++ weight of 1
 
 
 class StopFlag:
-    """Pulled from outside, it ends the walk at the next estimate, which then is the picture."""
+    """Set by another thread; the loop stops after the current step and returns the current x0 estimate."""
 
     pulled = False
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Sampler, sigmas and size of one walk: what all pictures of a request have in common."""
+    """Sampler, sigmas and size in pixels of one denoising pass; shared by all images of a request."""
 
     sampler: str
     levels: NoiseLevels
@@ -42,7 +42,7 @@ class SamplingConfig:
     options: SamplerOptions
     width: int
     height: int
-    noise_multiplier: float = 1.0  # of what is laid over a latent
+    noise_multiplier: float = 1.0  # scales the noise added to an init latent
     s_min_uncond: float = 0.0
     sgm_noise_multiplier: bool = False
 
@@ -63,7 +63,7 @@ class SamplingConfig:
 
     @cached_property
     def steps(self) -> int:
-        """How often each picture will ask the UNet; what is usual where the sampler finds out on the way."""
+        """UNet calls per image; an estimate for adaptive samplers."""
         return evaluations(self.sampler, self.sigmas, self.options.eta)
 
     @property
@@ -72,11 +72,11 @@ class SamplingConfig:
 
     @property
     def variance_preserving(self) -> bool:
-        """The samplers that walk their own timesteps begin and end in the variance-preserving space."""
+        """Whether x starts and ends in the variance-preserving space (samplers with own timesteps)."""
         return sampler_catalog.sampler(self.sampler).variance_preserving
 
     def start(self, latent: Tensor | None, noise: NoiseStream) -> Tensor:
-        """The first x: the latent under noise, or noise alone."""
+        """Return the initial x: the noised latent, or pure noise if ``latent`` is None."""
         sigma = self.sigmas[0]
         if latent is not None:
             return latent + noise.draw() * (sigma * self.noise_multiplier)
@@ -84,7 +84,10 @@ class SamplingConfig:
         return noise.draw() * ((1 + sigma**2) ** 0.5 if widened else sigma)
 
     def guided(self, guidance: Guidance, sigma: float, call: int) -> Guidance:
-        """As this sampler is guided at this call."""
+        """Adapt the guidance to the sampler and call.
+
+        CFG++ samplers get separate guidance. Below s_min_uncond, odd calls skip the negative conditioning.
+        """
         if sampler_catalog.sampler(self.sampler).guided_apart:
             return guidance.apart_at(guidance.scale / CFGPP_SHARE)
         if call % 2 and sigma < self.s_min_uncond:
@@ -94,16 +97,19 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class DenoiseContext:
-    """Who estimates, and what it is told at each call, counted from 0."""
+    """UNet and its conditioning per call (0-based)."""
 
     model: LoadedCheckpoint
     direction: GuidanceSchedule
     keeping: LatentMask | None = None
-    extra: Tensor | None = None  # what checkpoints made for inpainting are shown beside x
+    extra: Tensor | None = None  # additional input channels of inpainting checkpoints
     steerings: tuple[ControlSchedule, ...] = ()
 
     def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
-        """Samplers that walk their own timesteps see the original in the question, the others in the answer."""
+        """Build the Denoise operation of one call.
+
+        For variance-preserving samplers the inpainting mask is applied to x, otherwise to the x0 estimate.
+        """
         if self.keeping is not None and way.variance_preserving:
             x = self.keeping.blend_noisy(x, sigma)
         timestep = way.levels.timestep_at(sigma)
@@ -112,7 +118,7 @@ class DenoiseContext:
         return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *acting))
 
     def settled(self, way: SamplingConfig, answer: Answer) -> Answer:
-        """What the sampler is told of the answer."""
+        """Apply the inpainting mask to the x0 estimate, if the sampler is not variance-preserving."""
         if self.keeping is None or isinstance(answer, GuidedAndUnguided) or way.variance_preserving:
             return answer
         return self.keeping.blend(answer)
@@ -125,6 +131,7 @@ def run_denoising_loop(
     noise: NoiseStream,
     brake: StopFlag,
 ) -> Generator[Operation, Any, Tensor]:
+    """Run the sampler; yields Denoise operations and returns the final latent (4, h, w)."""
     sampler = SAMPLERS[way.sampler](x, way.sigmas, noise, way.options)
     answer: Answer | None = None
     call = 0
@@ -143,10 +150,10 @@ TRAINING_STEPS = 1000
 
 
 class RefinerSwitch:
-    """The first script's words until ``switch_at`` of the training steps lie behind, then the second's.
+    """Uses the base model until ``switch_at`` (fraction of training timesteps), then the refiner.
 
-    A1111 counts so since 1.10: by how noisy the picture still is, not by calls. What has taken over stays, even with
-    samplers that go back to more noise.
+    A1111 1.10 and later also switch by timestep, not by call. The switch is final, even with samplers that
+    return to a higher noise level.
     """
 
     def __init__(self, first: DenoiseContext, second: DenoiseContext, switch_at: float) -> None:

@@ -1,4 +1,4 @@
-"""The faces of a finished picture, drawn anew by a network that knows nothing but faces, and pasted back over themselves."""
+"""Face restoration of a finished image: detect faces, restore each crop, paste it back."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gpu_runner.networks.operations import OffloadedWork, Operation, RestoreFace
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Restored squares and where they belong. Pasting needs no device: it is left for those who write the file."""
+    """Restored face crops with their alignments. They are pasted on the thread that writes the file."""
 
     patches: tuple[tuple[Alignment, Tensor], ...] = ()
     visibility: float = 1.0
 
     def over(self, picture: Image.Image) -> Image.Image:
-        """The same picture where there are none."""
+        """Return a copy with the patches pasted, or the image itself if there are none."""
         if not self.patches:
             return picture
         restored = picture.copy()
@@ -36,12 +36,14 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
+    """Face detector, restorer network and blend weight (0 to 1)."""
+
     detector: FaceDetector
     restorer: LoadedFaceRestorer
     visibility: float
 
     def patches(self, picture: Image.Image) -> Generator[Operation | OffloadedWork, Any, Patches]:
-        """Every face is cut from the picture as it is, so that neighbours do not see each other restored."""
+        """Detect and restore all faces. Each crop is taken from the unrestored image."""
         found = []
         for alignment, square in (yield OffloadedWork(partial(_squares, self.detector, picture))):
             restored = yield RestoreFace(self.restorer, square)

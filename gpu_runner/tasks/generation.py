@@ -1,4 +1,4 @@
-"""One picture's way from a request to pixels, as a generator: it yields what it needs of the device, and is sent the result."""
+"""Image generation as a generator: yields device operations, receives their results, returns the pixels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _as_it_is(picture: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, eq=False)
 class RawOutput:
-    """Pixels as the device left them, and what is still to be done to them, beside the engine's thread."""
+    """Output of the device, and the postprocessing that runs on another thread than the engine's."""
 
     pixels: Tensor | Image.Image
     finish: Callable[[Image.Image], Image.Image] = _as_it_is
@@ -64,14 +64,14 @@ Task = Generator[Operation | OffloadedWork, Any, RawOutput]
 
 @dataclass(frozen=True)
 class Pass:
-    """One walk: its request says in whose words, its model estimates."""
+    """One denoising pass: request, checkpoint and optional refiner."""
 
     request: GenerationRequest
     model: LoadedCheckpoint
     way: SamplingConfig
     words: PromptComposition
     wording: TextEncodingOptions
-    refiner: Pass | None = None  # which takes over on the way
+    refiner: Pass | None = None  # replaces this model after switch_at
     units: UnitsPerImage = ((),)
 
     @classmethod
@@ -107,15 +107,17 @@ def _calls(request: GenerationRequest) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the pictures of one request have in common."""
+    """Shared state of all images of one request."""
 
     request: GenerationRequest
     first: Pass
     second: Pass | None = None
-    upscaler: LoadedUpscaler | str = LANCZOS  # of the init images, or between the passes
-    canvases: tuple[Canvas, ...] = ()  # one for all pictures, or one each
-    sources: tuple[Source, ...] = ()  # likewise, where only the device can make canvases of them
-    faces: Restoration | None = None  # of the finished pictures
+    upscaler: LoadedUpscaler | str = LANCZOS  # for the init images, or between the passes
+    canvases: tuple[Canvas, ...] = ()  # one for all images, or one each
+    sources: tuple[
+        Source, ...
+    ] = ()  # likewise, if an upscaler model must run on the device to build the canvases
+    faces: Restoration | None = None  # applied to the finished images
 
     @classmethod
     def of(
@@ -124,7 +126,7 @@ class Plan:
         models: Models,
         upscaler: LoadedUpscaler | str = LANCZOS,
     ) -> Plan:
-        """The refiner refines the last pass, as A1111 does by default."""
+        """Build the plan. The refiner applies to the last pass, as by default in A1111."""
         first = Pass.of(request, models.checkpoint)
         if request.hires is None:
             return cls(request, first.refined_by(models.refiner), None, upscaler)
@@ -138,7 +140,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """How often each picture will ask a UNet."""
+        """UNet calls per image, in both passes."""
         return self.first.way.steps + (self.second.way.steps if self.second else 0)
 
     def controlled_by(self, controls: PreparedControls) -> Plan:
@@ -150,6 +152,7 @@ class Plan:
 
 
 def draw(plan: Plan, index: int, brake: StopFlag) -> Task:
+    """Generate the image with this index: passes, VAE decode, face restoration."""
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, brake)
     last = plan.first
@@ -172,11 +175,11 @@ def _finish(
 
 
 def _canvas(plan: Plan, index: int) -> Generator[Operation, Any, Canvas | None]:
-    """What img2img begins with; txt2img has none."""
+    """Return the canvas of an img2img request; None for txt2img."""
     if len(plan.canvases) == 1:
         return plan.canvases[0]
     if plan.canvases:
-        return replace(plan.canvases[index])  # whose pixels are forgotten with this picture
+        return replace(plan.canvases[index])  # a copy, whose cached pixels are freed with this image
     if not plan.sources:
         return None
     source = plan.sources[index if len(plan.sources) > 1 else 0]
@@ -204,7 +207,7 @@ def _first_pass(
 def _second_pass(
     plan: Plan, walked: Pass, latent: Tensor, index: int, brake: StopFlag
 ) -> Generator[Operation, Any, Tensor]:
-    """Its noise is fresh, from the same seed, at the new size."""
+    """Run the hires pass, with new noise from the same seed at the new size."""
     direction = yield from walked.direction()
     width, height = walked.request.width, walked.request.height
     assert plan.request.hires is not None

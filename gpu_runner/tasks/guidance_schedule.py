@@ -1,4 +1,4 @@
-"""The words of a pass, encoded: what its picture is pulled towards at each call."""
+"""Text conditionings of one pass, and the guidance at each UNet call."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from gpu_runner.networks.operations import EncodeText, Operation
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTexts, WeightedTexts
 
-TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
+TEXTS_AN_ASK = 16  # texts per EncodeText operation; bounds the delay for other images
 
 
 @dataclass(frozen=True, eq=False)
 class GuidanceSchedule:
+    """Classifier-free guidance of one pass per UNet call (0-based)."""
+
     words: PromptComposition
     conditionings: Mapping[str, Conditioning]
     scale: float
-    silence_is_blank: bool = False  # to SDXL no negative prompt is none, not an empty one
+    silence_is_blank: bool = False  # SDXL: an empty negative prompt becomes a zero conditioning
     _known: dict[PromptTexts, Guidance] = field(
         default_factory=dict
-    )  # most prompts say one thing at every call
+    )  # most prompts have the same texts at every call
 
     def at(self, call: int) -> Guidance:
         said = self.words.at(call)
@@ -40,7 +42,7 @@ class GuidanceSchedule:
 
 
 def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
-    """The embeddings are those that the request may say, of all that are loaded for the model."""
+    """Return the text encoding options, with the subset of the model's embeddings that the request names."""
     embeddings = tuple(model.embeddings[name] for name in request.embeddings)
     return TextEncodingOptions(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
 
@@ -48,6 +50,7 @@ def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncod
 def directed(
     model: LoadedCheckpoint, words: PromptComposition, wording: TextEncodingOptions, scale: float
 ) -> Generator[Operation, tuple[Conditioning, ...], GuidanceSchedule]:
+    """Encode all texts of a prompt composition, in batches, and build the guidance schedule."""
     conditionings: dict[str, Conditioning] = {}
     for begin in range(0, len(words.texts), TEXTS_AN_ASK):
         texts = words.texts[begin : begin + TEXTS_AN_ASK]

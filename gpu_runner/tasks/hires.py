@@ -1,4 +1,4 @@
-"""The second pass: the first one's result, enlarged as a latent or as a picture, and drawn over."""
+"""Input of the hires pass: the first pass's result, enlarged as a latent or as an image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 
 def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:
-    """Covers the size in pixels, and is cut to it on both sides alike."""
+    """Interpolate a latent (c, h, w) to cover ``width`` x ``height`` pixels, and center-crop it."""
     across, down = width // LATENT_SCALE, height // LATENT_SCALE
     first = latent.shape[-1] * LATENT_SCALE, latent.shape[-2] * LATENT_SCALE
     wide, high = (side // LATENT_SCALE for side in images.cover_size(first, width, height))
@@ -35,7 +35,7 @@ def enlarged_picture(
     upscaler: LoadedUpscaler | str,
     size: Size,
 ) -> Generator[Operation, Any, Tensor]:
-    """By way of pixels: one checkpoint's VAE opens what the other's closes again."""
+    """Decode with the first VAE, enlarge and center-crop the image, encode with the second VAE."""
     small = images.from_tensor((yield DecodeLatent(first, latent)))
     large = yield from enlarge(upscaler, small, *images.cover_size(small.size, *size))
     return (yield EncodeImage(second, images.to_tensor(images.center_crop(large, *size))))

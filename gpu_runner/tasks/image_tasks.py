@@ -29,17 +29,19 @@ from .generation import RawOutput, Task
 from .init_image import Source
 from .tiled_upscaling import MOST_PIXELS, enlarge, run_by_itself
 
-MULTIPLE = 8  # to which sizes by a factor are rounded down
+MULTIPLE = 8  # sizes computed from a scale factor are rounded down to this multiple
 
 
 @dataclass(frozen=True)
 class UpscalePlan:
+    """Upscaling by one upscaler, or by two whose results are blended."""
+
     request: GenerationRequest
     upscale: Upscale
     sources: tuple[Source, ...]
     first: LoadedUpscaler | str
     second: LoadedUpscaler | str
-    faces: Restoration | None = None  # of the enlarged pictures
+    faces: Restoration | None = None  # applied to the enlarged images
     steps: int = 1  # a picture
 
     @classmethod
@@ -51,7 +53,7 @@ class UpscalePlan:
         first: LoadedUpscaler | str,
         second: LoadedUpscaler | str,
     ) -> UpscalePlan:
-        """Raises BadPicture where a result would be too large, before anything is done."""
+        """Build the plan. Raises InvalidImage if a result would exceed MOST_PIXELS."""
         for source in sources:
             enlarged_size(source.picture.size, upscale)
         return cls(request, upscale, sources, first, second)
@@ -61,7 +63,7 @@ class UpscalePlan:
 
 
 def _upscale(plan: UpscalePlan, picture: Image.Image) -> Task:
-    """Interpolation needs no device: it is left for those who write the file."""
+    """Upscale one image. Interpolation needs no device and runs on the thread that writes the file."""
     interpolates = isinstance(plan.first, str) and isinstance(plan.second, str)
     if interpolates and plan.faces is None:
         return RawOutput(picture, lambda small: run_by_itself(_enlarged(plan, small)))
@@ -95,7 +97,7 @@ def _by(
 
 
 def enlarged_size(size: Size, upscale: Upscale) -> Size:
-    """Before it is cut to the size asked for."""
+    """Return the enlarged size before cropping. Raises InvalidImage above MOST_PIXELS."""
     if upscale.width and upscale.height:
         width, height = images.cover_size(size, upscale.width, upscale.height)
     else:
@@ -109,7 +111,7 @@ def enlarged_size(size: Size, upscale: Upscale) -> Size:
 
 @dataclass(frozen=True)
 class PrecomputedPlan:
-    """One image for all outputs, or one each."""
+    """Plan with finished images: one for all outputs, or one each."""
 
     pictures: tuple[Image.Image, ...]
     steps: int = 1  # a picture
@@ -127,7 +129,10 @@ def _precomputed(picture: Image.Image) -> Task:
 def cut_out(
     request: GenerationRequest, part: CutOut, pictures: Sequence[Image.Image], model: OnnxModel
 ) -> PrecomputedPlan:
-    """The foregrounds, white masks of them, or first the ones and then the others. Each image is matted once."""
+    """Return the foregrounds, the masks (white on the foreground), or all foregrounds followed by all masks.
+
+    Each init image is matted once.
+    """
     masks = [matte(model, picture) for picture in pictures]
     if part.mask_only:
         return PrecomputedPlan(tuple(masks))
@@ -139,14 +144,14 @@ def cut_out(
 
 
 def _transparent(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """RGBA, with the mask as its alpha channel."""
+    """Return the image as RGBA with the mask as alpha channel."""
     subject = picture.convert("RGBA")
     subject.putalpha(mask)
     return subject
 
 
 def control_map(store: ModelStore, order: RunRequest, picture: Image.Image) -> Image.Image:
-    """As the order's only unit has it drawn."""
+    """Return the control map of the request's only unit. Raises InvalidRequest."""
     (asked,) = order.request.controls
     module = find(asked.module)
     if module is None or module.refused:

@@ -1,4 +1,4 @@
-"""What a picture is drawn upon: the init image and its mask, made ready before the walk, and the paste-back after it."""
+"""Init image and mask of img2img and inpainting: preparation before denoising, and paste-back after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gpu_runner.networks.operations import Operation
 
-MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent
+MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent (resize mode latent)
 LEAST_SIDE = 16
 
 Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", Any, Image.Image]]
@@ -27,7 +27,7 @@ Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", An
 
 @dataclass(frozen=True)
 class Source:
-    """Pictures as the client sent them: the init image on its background, and the mask."""
+    """Input images of the client: the init image, flattened on the background color, and the mask."""
 
     picture: Image.Image
     mask: Image.Image | None = None
@@ -35,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Overlay:
-    """The original, which comes back wherever its mask is not white. ``box`` is the part of it that was drawn."""
+    """The original image, restored where the mask is black; ``box`` is the region that was generated."""
 
     original: Image.Image
     mask: Image.Image
@@ -55,7 +55,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """How the latents under a mask are treated; the fields of that name of request.Inpaint."""
+    """Treatment of the masked latents; the fields correspond to those of ``generation_request.Inpaint``."""
 
     content: Literal["fill", "original", "noise", "nothing"] = "original"
     rounded: bool = True
@@ -64,15 +64,17 @@ class MaskOptions:
 
 @dataclass(frozen=True)
 class Canvas:
-    frame: Image.Image  # what is encoded
-    mask: Image.Image | None = None  # over the frame; white is drawn anew
+    """Prepared input of img2img or inpainting."""
+
+    frame: Image.Image  # encoded by the VAE
+    mask: Image.Image | None = None  # same size as the frame; white is inpainted
     overlay: Overlay | None = None
     options: MaskOptions = MaskOptions()
     corrects: bool = False
 
     @cached_property
     def pixels(self) -> Tensor:
-        """One tensor for all pictures that are drawn upon it: they are encoded once."""
+        """Pixels of the frame. All images of this canvas share the tensor, so that it is encoded once."""
         return images.to_tensor(self.frame)
 
     def finish(self, drawn: Image.Image) -> Image.Image:
@@ -82,7 +84,7 @@ class Canvas:
 
 
 def compose(request: GenerationRequest, source: Source, resize: Resize) -> Generator[Operation, Any, Canvas]:
-    """``resize`` is a generator because an upscaler may have to be asked."""
+    """Build the canvas. ``resize`` is a generator because it may yield upscaler operations."""
     if request.inpaint is None or source.mask is None:
         return (yield from _plain(request, source.picture, resize))
     mask = masks.prepare(source.mask, request.inpaint)
@@ -102,7 +104,7 @@ def _plain(
 
 
 def _encodable(picture: Image.Image) -> Image.Image:
-    """As it is, but for a picture that is larger than memory should be asked for, or smaller than a latent pixel."""
+    """Limit the image to MOST_ENCODED pixels, and stretch it to sides of at least LEAST_SIDE."""
     picture = images.limit_pixels(picture, MOST_ENCODED)
     width, height = max(picture.width, LEAST_SIDE), max(picture.height, LEAST_SIDE)
     return images.resize(picture, width, height, "stretch")

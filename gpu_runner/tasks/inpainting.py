@@ -1,4 +1,4 @@
-"""Drawing one part of a picture and keeping the rest, in latents."""
+"""Inpainting in latent space: latent mask, and input channels of inpainting checkpoints."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ from gpu_runner.samplers.noise import NoiseStream
 
 from .init_image import Canvas
 
-WITH_MASK = (
-    9  # channels of a UNet made for inpainting: the noisy latent, the mask, the latent of what is kept
-)
+WITH_MASK = 9  # input channels of an inpainting UNet: latent 4, mask 1, masked image latent 4
 
 
 @dataclass(frozen=True, eq=False)
 class LatentMask:
-    """The original latent, which comes back after every step wherever the mask is 0."""
+    """The original latent, restored after every step where the mask is 0."""
 
     original: Tensor  # (4, h, w)
-    mask: Tensor  # (1, h, w); 1 is drawn anew
-    noise: Tensor | None = None  # of sigma 1, under which the walk began
+    mask: Tensor  # (1, h, w); 1 is inpainted
+    noise: Tensor | None = None  # (4, h, w); initial noise of the pass divided by its sigma
 
     def blend(self, latent: Tensor) -> Tensor:
         return latent * self.mask + self.original * (1 - self.mask)
@@ -41,7 +39,7 @@ class LatentMask:
 
 
 def keeping(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
-    """With what the request wants under the mask at the start."""
+    """Build the latent mask, with the masked area initialized as ``content`` requires (noise, nothing)."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
     mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded).to(latent.device)
@@ -59,7 +57,10 @@ def is_made_for_inpainting(model: LoadedCheckpoint) -> bool:
 def conditioning(
     model: LoadedCheckpoint, width: int, height: int, canvas: Canvas | None
 ) -> Generator[Operation, Any, Tensor]:
-    """(5, h, w): the mask, and the latent of the picture without what is masked. Without a mask, all of it is."""
+    """Return the additional UNet input (5, h, w): the mask and the latent of the masked image.
+
+    Without a canvas mask, everything is masked.
+    """
     mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
     if canvas is not None and canvas.mask is not None:
         mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)

@@ -1,4 +1,4 @@
-"""Enlarging pictures: by interpolation, or by an upscaler model, tile by tile so that memory stays bounded."""
+"""Image enlargement by interpolation or by an upscaler model, in tiles to bound memory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
 from .init_image import Resize
 
 TILE = 192
-OVERLAP = 16  # of neighbouring tiles; they fade into each other there
-MOST_RUNS = 3  # of a model over its own result, where once does not reach the size
-MOST_PIXELS = 64 * 1024 * 1024  # of a result on the way: the source is shrunk before it would get larger
+OVERLAP = 16  # pixels shared by adjacent tiles, where they are blended linearly
+MOST_RUNS = 3  # repeated runs of a model whose scale is below the requested factor
+MOST_PIXELS = 64 * 1024 * 1024  # limit of an intermediate result; the source is shrunk to stay below it
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 def enlarge(
     enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int
 ) -> Generator[Operation, Any, Image.Image]:
-    """To exactly this size; what a model makes too large is shrunk again."""
+    """Enlarge to exactly ``width`` x ``height`` pixels; a larger model output is downscaled with Lanczos."""
     if not isinstance(enlarger, str):
         picture = yield from _run(enlarger, picture, width, height)
     grows = width > picture.width or height > picture.height
@@ -41,7 +41,7 @@ def enlarge(
 def resize(
     enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int, mode: ResizeMode
 ) -> Generator[Operation, Any, Image.Image]:
-    """As images.resize does, after an upscaler where the picture grows."""
+    """Resize like ``images.resize``, with the upscaler applied first if the image grows."""
     if not isinstance(enlarger, str):
         picture = yield from _run(enlarger, picture, width, height)
     elif enlarger == NEAREST and picture.width < width and picture.height < height:
@@ -51,12 +51,12 @@ def resize(
 
 
 def resize_by_itself(enlarger: str) -> Resize:
-    """Without a model there is nothing to ask."""
+    """Return a Resize callable by interpolation only, which yields no operations."""
     return partial(resize, enlarger)
 
 
 def run_by_itself(asking: Generator[Operation, Any, T]) -> T:
-    """The result of what turns out to ask nothing."""
+    """Run a generator that yields no operations. Raises TypeError if it yields one."""
     try:
         next(asking)
     except StopIteration as end:
@@ -76,6 +76,7 @@ def _run(
 
 
 def run_once(model: LoadedUpscaler, picture: Image.Image) -> Generator[Operation, Any, Image.Image]:
+    """Upscale by the model's scale, tile by tile, and blend the overlaps."""
     pixels = images.to_tensor(picture)
     _, height, width = pixels.shape
     result = torch.zeros(3, height * model.scale, width * model.scale)
@@ -93,13 +94,14 @@ def run_once(model: LoadedUpscaler, picture: Image.Image) -> Generator[Operation
 
 
 def tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, bottom, left, right) of each tile in pixels."""
     for top, bottom in _spans(height):
         for left, right in _spans(width):
             yield top, bottom, left, right
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
-    """All of one length, so that tiles can share a call; the last ones overlap more."""
+    """Tile intervals of equal length, so that tiles can be batched; the last one overlaps more."""
     if length <= TILE:
         return [(0, length)]
     stride = TILE - OVERLAP
@@ -108,7 +110,7 @@ def _spans(length: int) -> list[tuple[int, int]]:
 
 
 def faded(height: int, width: int, scale: int) -> Tensor:
-    """Weights that fall towards the edges over the width of the overlap."""
+    """Blend weights (height * scale, width * scale), falling linearly to the edges over the overlap."""
 
     def ramp(length: int) -> Tensor:
         from_edge = torch.arange(length * scale) + 0.5
@@ -119,7 +121,7 @@ def faded(height: int, width: int, scale: int) -> Tensor:
 
 
 def interpolate(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:
-    """A latent to the size of a grid."""
+    """Interpolate a latent (c, h, w) to (c, height, width)."""
     return functional.interpolate(
         latent[None], size=(height, width), mode=mode.interpolation, antialias=mode.antialias
     )[0]

@@ -1,8 +1,8 @@
-"""Configurations of diffusers' and transformers' modules from the shapes in an LDM-layout file, of any width and depth.
+"""Infers diffusers and transformers configurations from the tensor shapes of an LDM-layout file.
 
-Shapes do not tell the number of attention heads or of normalisation groups. Those are the family's standards, unless the
-file's metadata key ``atelier.config`` says otherwise: JSON ``{"unet": {...}, "vae": {...}, "text_encoder": {...}}``.
-No torch here.
+Any width and depth is supported. Shapes do not show the numbers of attention heads and normalization groups:
+the defaults of the family are used, unless the metadata key ``atelier.config`` overrides them:
+JSON ``{"unet": {...}, "vae": {...}, "text_encoder": {...}}``. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Configurations:
 
 
 def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
-    """ValueError names what the file lacks, or what about it fits no known architecture."""
+    """Infer the configurations of all modules of a checkpoint.
+
+    Raises ValueError if a tensor is missing or the architecture is unknown.
+    """
     overrides = read_overrides(metadata)
     return Configurations(
         unet=infer_unet(name_shapes_below(shapes, UNET), family) | overrides["unet"],
@@ -54,6 +57,7 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
 
 
 def read_overrides(metadata: Metadata) -> dict[str, Config]:
+    """Parse the ``atelier.config`` metadata. Raises ValueError if it is malformed or sets other keys."""
     try:
         given = json.loads(metadata.get(METADATA_KEY, "{}"))
         return {part: _known(part, given.get(part, {})) for part in OVERRIDABLE}
@@ -85,14 +89,14 @@ def infer_unet(shapes: Shapes, family: str) -> Config:
         "cross_attention_dim": crossing[1],
         "use_linear_projection": len(_shape_of(shapes, "middle_block.1.proj_in.weight")) == 2,
         "norm_num_groups": 32,
-        # diffusers calls the number of heads so; SD 1 has eight heads at every width, the later ones 64 numbers a head.
+        # In diffusers this is the number of heads: 8 at every width in SD 1, width / 64 in later families.
         "attention_head_dim": 8 if family == "sd15" else [max(1, width // 64) for width in widths],
     }
     return config | _size_conditioning(shapes)
 
 
 def _size_conditioning(shapes: Shapes) -> Config:
-    """SDXL adds the picture's size and the pooled prompt to the time embedding."""
+    """SDXL adds the image size and the pooled prompt embedding to the time embedding."""
     if "label_emb.0.0.weight" not in shapes:
         return {}
     return {
@@ -104,7 +108,7 @@ def _size_conditioning(shapes: Shapes) -> Config:
 
 @dataclass
 class Level:
-    """The blocks of one resolution; ``depth`` counts the transformer blocks of each attention, 0 where there is none."""
+    """The blocks of one resolution; ``depth`` is the number of transformer blocks per attention, or 0."""
 
     width: int
     layers: int
@@ -136,7 +140,7 @@ def _depth(shapes: Shapes, attention: str) -> int:
 
 @dataclass(frozen=True)
 class VaeNames:
-    """Where a layout keeps the first convolution of a level's layers."""
+    """Tensor names of a VAE layout: the first convolution of each encoder layer."""
 
     first_conv: str
 
@@ -182,12 +186,12 @@ def _vae_widths(shapes: Shapes, names: VaeNames) -> list[int]:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Where a file holds it, and how it is built."""
+    """Key prefix and configuration of a text encoder in a checkpoint file."""
 
     prefix: str
     config: Config
     is_open_clip: bool = False
-    projects: bool = False  # gives the whole text in one state, too
+    projects: bool = False  # also returns the pooled projection
 
 
 def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
@@ -199,7 +203,7 @@ def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
 
 
 def _sdxl_places(shapes: Shapes) -> list[int]:
-    """The refiner has the larger text encoder only, in the first place."""
+    """Embedder indices: 0 and 1, or only 0 in the SDXL refiner, which has a single OpenCLIP encoder."""
     return [0, 1] if any(name.startswith("conditioner.embedders.0.transformer.") for name in shapes) else [0]
 
 
@@ -224,7 +228,7 @@ def _openai_clip(inner: Shapes) -> Config:
 
 
 def _before_the_last(shapes: Shapes) -> Config:
-    """SD 2 takes the states before the last layer, which is why its last layer is not even built."""
+    """SD 2 uses the penultimate hidden states, so the last layer is not built."""
     config = _open_clip(shapes)
     return config | {"num_hidden_layers": max(1, config["num_hidden_layers"] - 1)}
 

@@ -1,4 +1,7 @@
-"""Configuration of diffusers' ControlNetModel from the shapes of a file, in the LDM layout or in diffusers'. No torch."""
+"""Infers a ControlNetModel configuration from tensor shapes, in the LDM or the diffusers layout.
+
+This module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def is_ldm(shapes: Shapes) -> bool:
 
 
 def infer_controlnet(shapes: Shapes, family: str, metadata: Metadata) -> Config:
-    """ValueError names what the file lacks, or what about it fits no known architecture."""
+    """Infer the configuration. Raises ValueError if a tensor is missing or the architecture is unknown."""
     shapes = name_shapes_below(shapes, CONTROL) or shapes
     if "task_embedding" in shapes:
         raise ValueError("it is a union ControlNet, which are not supported")
@@ -90,7 +93,7 @@ def _config(levels: list[Level], middle: int, family: str) -> Config:
 
 
 def _hints(shapes: Shapes, name: str, places: range) -> list[int]:
-    """Widths of the convolutions that shrink the hint; the last place of the LDM layout is not one of them."""
+    """Output channels of the hint's downsampling convolutions, without the last one of the LDM layout."""
     found = [shapes[name.format(place)][0] for place in places if name.format(place) in shapes]
     if not found:
         raise ValueError("it lacks the layers that read the hint")

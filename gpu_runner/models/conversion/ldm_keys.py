@@ -1,7 +1,7 @@
-"""Names of the same tensor in the LDM layout of single-file checkpoints and in diffusers.
+"""Conversion of tensor names between the LDM layout of single-file checkpoints and diffusers.
 
-Each function lists pairs of module names (LDM, diffusers) for a configuration of any width and depth; a tensor's name is
-a module's name and ``.weight`` or ``.bias``. The pairs serve both ways: loading a single file, and writing one.
+Each ``*_pairs`` function returns pairs of module names (LDM, diffusers) for a configuration of any width and
+depth. A tensor name is a module name plus ``.weight`` or ``.bias``. The pairs serve loading and writing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _per_level(value: int | Sequence[int], levels: int) -> list[int]:
 
 
 def _unet_encoder_pairs(config: Mapping[str, Any]) -> list[Pair]:
-    """The UNet's inward half and its middle, which a ControlNet has too."""
+    """Pairs for the down blocks and the middle block, which UNet and ControlNet share."""
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
@@ -112,7 +112,7 @@ def controlnet_pairs(config: Mapping[str, Any]) -> list[Pair]:
 
 
 def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
-    """Pairs for an AutoencoderKL's config. LDM numbers the decoder's levels from the widest picture inwards."""
+    """Pairs for an AutoencoderKL's config. LDM counts decoder levels from the highest resolution down."""
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
@@ -159,14 +159,14 @@ def _vae_resnet(ldm: str, ours: str, shortcut: bool) -> list[Pair]:
 
 
 def reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
-    """1x1 convolutions and linear layers are the same numbers; which of the two a file uses differs."""
+    """Reshape between 1x1 convolution and linear weights, which files use interchangeably."""
     return tensor if like is None or tensor.numel() != like.numel() else tensor.reshape(like.shape)
 
 
 def to_diffusers(
     state: Mapping[str, Tensor], prefix: str, pairs: Iterable[Pair], like: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors under ``prefix`` renamed and shaped as in ``like``. KeyError names a tensor that is missing."""
+    """Rename the tensors under ``prefix`` and reshape them as in ``like``. KeyError if one is missing."""
     result = {}
     for ldm, ours in pairs:
         for kind in ("weight", "bias"):
@@ -177,7 +177,7 @@ def to_diffusers(
 
 
 def from_diffusers(state: Mapping[str, Tensor], prefix: str, pairs: Iterable[Pair]) -> dict[str, Tensor]:
-    """The inverse, for writing a single file. Attention projections of the VAE become 1x1 convolutions again."""
+    """Inverse of ``to_diffusers``. VAE attention projections become 1x1 convolutions."""
     result = {}
     for ldm, ours in pairs:
         for kind in ("weight", "bias"):

@@ -1,6 +1,6 @@
-"""A checkpoint in one file, in the LDM layout, to the modules of diffusers and transformers.
+"""Loads a single-file checkpoint in the LDM layout into diffusers and transformers modules.
 
-Modules are built without weights, and the tensors of the file become the weights: nothing is initialised in vain.
+Modules are built on the meta device and the file's tensors are assigned, which skips weight initialization.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
 
 
 def key_of(file: ModelFile) -> str:
-    """What the registry says of a file makes another checkpoint of it."""
+    """Cache key: the SHA-256, and the prediction type and zero terminal SNR that the registry overrides."""
     said = [str(word) for word in (file.prediction_type, file.zero_terminal_snr) if word not in ("", None)]
     return " ".join([file.sha256, *said])
 
@@ -43,6 +43,7 @@ def key_of(file: ModelFile) -> str:
 def load_checkpoint(
     file: TensorFile, asked: ModelFile, device: torch.device, dtype: torch.dtype
 ) -> LoadedCheckpoint:
+    """Load UNet, VAE and text encoders. Raises ModelUnavailable."""
     name = asked.path
     family = _drawable_family(file, name)
     try:
@@ -73,12 +74,12 @@ def _undeclared(family: str, unet: UNet2DConditionModel) -> str:
 
 
 def vae_dtype(family: str, dtype: torch.dtype) -> torch.dtype:
-    """SDXL's VAE overflows in half precision."""
+    """Dtype of the VAE: float32 for SDXL instead of float16, in which its activations overflow."""
     return torch.float32 if family == "sdxl" and dtype == torch.float16 else dtype
 
 
 def expected_size(file: TensorFile, dtype: torch.dtype) -> int:
-    """Bytes that a file will take in memory, from its shapes; averaged copies of a checkpoint's weights stay on disk."""
+    """Size of the loaded model in bytes, estimated from the tensor shapes; EMA weights are not loaded."""
     drawn_with = [shape for name, shape in file.shapes.items() if name.startswith(PREFIXES)]
     return sum(map(prod, drawn_with or file.shapes.values())) * dtype.itemsize
 

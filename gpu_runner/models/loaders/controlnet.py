@@ -1,4 +1,4 @@
-"""A ControlNet in one file, in the LDM layout or in diffusers', to diffusers' module."""
+"""Loads a single-file ControlNet, in the LDM or the diffusers layout, into a diffusers ControlNetModel."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 def load_controlnet(
     file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
 ) -> LoadedControlNet:
+    """Load a ControlNet. Raises ModelUnavailable."""
     found = identify(file.shapes, file.metadata)
     if found.kind != "controlnet":
         raise ModelUnavailable(f"{name} is not a ControlNet")
@@ -36,7 +37,10 @@ def load_controlnet(
 
 
 def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, name: str) -> None:
-    """The registry refuses what it can tell apart; pickles only show what they are when they are read."""
+    """Raises ModelUnavailable if the ControlNet does not match the checkpoint's architecture.
+
+    The registry checks this for safetensors files; the family of a pickle is known only after loading.
+    """
     widths = [model.config.block_out_channels for model in (controlnet.net, checkpoint.unet)]
     contexts = {model.config.cross_attention_dim for model in (controlnet.net, checkpoint.unet)}
     if len(contexts) > 1 or list(widths[0]) != list(widths[1]):

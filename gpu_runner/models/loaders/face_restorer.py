@@ -1,4 +1,4 @@
-"""Networks that draw a face anew from a poor picture of it. Of those that spandrel knows, GFPGAN."""
+"""Loads face restoration networks through spandrel; only GFPGAN is supported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ ARCHITECTURE = "GFPGAN"
 
 
 def load_face_restorer(file: TensorFile, name: str, key: str, device: torch.device) -> LoadedFaceRestorer:
-    """In full precision: half is too little for its modulated convolutions."""
+    """Load a GFPGAN model in float32. Raises ModelUnavailable.
+
+    float16 is not precise enough for its modulated convolutions.
+    """
     descriptor = described(file, name, "a face restorer")
     if descriptor.architecture.id != ARCHITECTURE:
         raise ModelUnavailable(

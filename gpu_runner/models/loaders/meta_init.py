@@ -1,4 +1,4 @@
-"""Modules from a file's tensors: built without weights, so that nothing is initialised in vain."""
+"""Builds modules on the meta device and assigns tensors from a file, skipping weight initialization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 
-# What goes wrong when a file's shapes fit no architecture. Not RuntimeError: too little memory is one.
+# Raised when a file's shapes fit no architecture. Without RuntimeError, which includes out-of-memory errors.
 BUILDING_ERRORS = (
     AssertionError,
     AttributeError,
@@ -23,12 +23,16 @@ BUILDING_ERRORS = (
 
 
 def without_weights(build: Callable[[], M]) -> M:
+    """Call ``build`` with the meta device as default device."""
     with torch.device("meta"):
         return build()
 
 
 def with_weights(module: M, state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> M:
-    """Copies, so that neither a file changed on disk nor its handle has a say in what is drawn."""
+    """Assign copies of the tensors to the module. Raises ValueError if a shape differs.
+
+    Copying makes the module independent of the memory-mapped file.
+    """
     for name, empty in module.state_dict().items():
         if state[name].shape != empty.shape:
             raise ValueError(f"{name} is {tuple(state[name].shape)}, not {tuple(empty.shape)}")

@@ -1,7 +1,7 @@
-"""What a Stable Diffusion 2 UNet predicts when its file does not say so: the noise, or the velocity.
+"""Detects the prediction type of a Stable Diffusion 2 UNet whose file does not declare it.
 
-A1111's test: shown nearly pure noise, a UNet that predicts noise gives back what it was shown, and one that predicts the
-velocity (Salimans and Ho 2022) what it takes away from it.
+Uses the test of A1111: at the last timestep the input is nearly pure noise. An epsilon UNet returns about its
+input; a v-prediction UNet (Salimans and Ho 2022) returns a clearly smaller mean.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ LAST_TIMESTEP = 999
 
 @torch.no_grad()
 def probed(unet: UNet2DConditionModel) -> str:
-    """diffusers' word for it."""
+    """Return the diffusers prediction type: ``epsilon`` or ``v_prediction``."""
     weight = unet.conv_in.weight
-    if weight.shape[1] != 4:  # those made for inpainting and depth were all trained to predict noise
+    if weight.shape[1] != 4:  # all inpainting and depth models predict epsilon
         return "epsilon"
     shown = torch.full((1, 4, 8, 8), 0.5, dtype=weight.dtype, device=weight.device)
     text = shown.new_full((1, 2, unet.config.cross_attention_dim), 0.5)

@@ -1,4 +1,4 @@
-"""Networks that make pictures of pictures, from files that spandrel recognises and builds."""
+"""Image-to-image networks (upscalers, face restorers) built by spandrel from their files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from gpu_runner.protocol.errors import ModelUnavailable
 
 
 def _import_spandrel() -> ModuleType:
-    """Two of spandrel's forty architectures need torchvision, and neither is wanted. They are left out.
+    """Import spandrel without requiring torchvision.
 
-    While it is imported, they find a stand-in without content. See docs/decisions/0005-spandrel.md.
+    Two architectures import torchvision, and neither is used here. During the import they get empty stubs.
+    See docs/decisions/0005-spandrel.md.
     """
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
     stand_ins = {} if find_spec("torchvision") else {name: ModuleType(name) for name in names}
@@ -31,11 +32,14 @@ def _import_spandrel() -> ModuleType:
 
 spandrel: Any = _import_spandrel()
 
-UNUSABLE = ("LaMa", "RestoreFormer")  # without torchvision
+UNUSABLE = ("LaMa", "RestoreFormer")  # need torchvision
 
 
 def described(file: TensorFile, name: str, wanted: str) -> Any:
-    """spandrel's descriptor. Raises ModelUnavailable; ``wanted`` is what the file was hoped to be."""
+    """Build the model and return the spandrel descriptor. Raises ModelUnavailable.
+
+    ``wanted`` is the expected kind of model, used in the error message.
+    """
     loader = spandrel.ModelLoader(registry=_registry())
     try:
         return loader.load_from_state_dict({name: file[name].clone() for name in file})
@@ -46,7 +50,7 @@ def described(file: TensorFile, name: str, wanted: str) -> Any:
 
 
 def size_of(model: Any) -> int:
-    """Bytes."""
+    """Size of all parameters and buffers in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 

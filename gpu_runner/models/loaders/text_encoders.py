@@ -1,4 +1,4 @@
-"""A checkpoint's text encoders: CLIP as OpenAI made it, OpenCLIP, or in SDXL both of them."""
+"""Loads the text encoders of a checkpoint: OpenAI CLIP (SD 1.5), OpenCLIP (SD 2), or both (SDXL)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: 
     encoder: TextModel = without_weights(lambda: model(config))
     found = _found(file, wanted, encoder)
     state = {name: found[bare(name)] for name in encoder.state_dict()}
-    # The only buffer that no file holds.
+    # position_ids is the only buffer that checkpoint files do not contain.
     for module in encoder.modules():
         if hasattr(module, "position_ids"):
             module.position_ids = torch.arange(config.max_position_embeddings, device=device).expand(1, -1)
@@ -57,5 +57,5 @@ def _found(file: TensorFile, wanted: TextEncoder, encoder: TextModel) -> Mapping
 
 
 def bare(name: str) -> str:
-    """Versions of transformers, and old checkpoints, differ in whether the text model's names have this prefix."""
+    """Strip the ``text_model.`` prefix, which only some transformers versions and checkpoints use."""
     return name.removeprefix("text_model.")

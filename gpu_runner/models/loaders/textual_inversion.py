@@ -1,4 +1,4 @@
-"""Textual inversions: vectors that stand in a text encoder's input where a prompt says their name."""
+"""Reads textual inversion embeddings: vectors that replace token embeddings in the text encoder input."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from torch import Tensor
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
-TOKEN = re.compile(r"<[^<>]+>")  # diffusers' files name the tensor by the token itself
+TOKEN = re.compile(r"<[^<>]+>")  # diffusers files use the token as the tensor name
 
 
 def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor, ...]:
-    """(n, width) for each text encoder, all with the same n. Raises ModelUnavailable for what is no embedding, or one for text encoders of other widths than these."""
+    """Return one float32 tensor of shape (n, width) for each text encoder, all with the same n.
+
+    Raises ModelUnavailable if the file is not an embedding, or if its widths differ from ``widths``.
+    """
     tensors = _tensors(file)
     if not tensors:
         raise ModelUnavailable(f"{name} is not an embedding")

@@ -1,4 +1,4 @@
-"""Upscaler models from files."""
+"""Loads upscaler models through spandrel."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ LARGEST_SCALE = 8
 def load_upscaler(
     file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
 ) -> LoadedUpscaler:
+    """Load an RGB upscaler, in float16 if ``dtype`` is float16 and the model supports it.
+
+    Raises ModelUnavailable.
+    """
     descriptor = described(file, name, "an upscaler")
     _must_enlarge_colours(descriptor, name)
     half = dtype == torch.float16 and descriptor.supports_half

@@ -1,4 +1,4 @@
-"""A VAE in a file of its own, in the LDM or the diffusers layout."""
+"""Loads a standalone VAE, in the LDM or the diffusers layout."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from gpu_runner.protocol.model_detection.safetensors_models import identify, nam
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 
-# What diffusers called the attention's parts before it gave all attentions the same names.
+# Attention layer names in older diffusers releases, before they were unified.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(attentions\.0\.)({'|'.join(OLD_ATTENTION)})\.")
 
 
 def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
+    """Load a VAE file, or the VAE of a checkpoint file. Raises ModelUnavailable."""
     found = identify(file.shapes, file.metadata)
     if found.kind not in ("vae", "checkpoint") or not found.detail.get("has_vae", True):
         raise ModelUnavailable(f"{name} is not a VAE")

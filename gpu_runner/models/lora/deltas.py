@@ -1,4 +1,4 @@
-"""What one module's share of a LoRA adds to its weight, in float32.
+"""Weight deltas of LoRA, LoCon, LoHa, LoKr and full-difference modules, in float32.
 
 LoRA: Hu et al. 2021. LoCon, LoHa and LoKr: Yeh et al. 2023 ("Navigating Text-To-Image Customization").
 """
@@ -17,7 +17,7 @@ WHOLE = ({"down", "up"}, {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}, {
 
 
 def is_whole(parts: Parts) -> bool:
-    """Whether nothing is missing that its kind needs."""
+    """Whether all tensors that the kind of adapter requires are present."""
     return any(kind <= parts.keys() for kind in WHOLE) or (
         _has_factor(parts, "lokr_w1") and _has_factor(parts, "lokr_w2")
     )
@@ -26,10 +26,10 @@ def is_whole(parts: Parts) -> bool:
 def weight_delta(
     parts: Parts, shape: torch.Size, device: torch.device, rank: int | None = None
 ) -> Tensor | None:
-    """None where only the bias changes. ValueError when it is for a module of another shape.
+    """Return the delta of a module's weight, or None if only the bias changes.
 
-    ``rank`` leaves the first so many ranks of a plain LoRA, as strong as they are among all; other kinds know no such
-    order, and A1111 does not cut them either.
+    ``rank`` keeps the first ranks of a plain LoRA without rescaling; other kinds stay whole, as in A1111.
+    Raises ValueError if the number of elements differs from ``shape``.
     """
     parts = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}
     delta = _delta(parts, rank)
@@ -72,7 +72,7 @@ def _hadamard(parts: Parts) -> Tensor:
 
 
 def _rebuilt(a: Tensor, b: Tensor, core: Tensor | None) -> Tensor:
-    """Tucker's decomposition where there is a core: there both factors have the rank in front."""
+    """Product of the two factors; a Tucker decomposition if there is a core (factors have the rank first)."""
     return a @ b if core is None else torch.einsum("rshw,ro,si->oihw", core, a, b)
 
 

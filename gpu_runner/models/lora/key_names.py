@@ -1,4 +1,4 @@
-"""Under which names the many tools that train LoRAs speak of a checkpoint's modules."""
+"""Maps LoRA tensor names of the common training tools (kohya, diffusers, PEFT) to checkpoint modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from gpu_runner.models.conversion.ldm_keys import unet_pairs
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
-# The ends of the tensors' names, the longer before those that they end with, and what each holds.
+# Tensor name suffix -> role of the tensor. A longer suffix precedes the shorter ones that it ends with.
 PARTS = {
     ".lora_linear_layer.down.weight": "down",
     ".lora_linear_layer.up.weight": "up",
@@ -44,14 +44,14 @@ PREFIXES = {
 
 
 class Target(NamedTuple):
-    """A module of a checkpoint: ``part`` is the checkpoint's attribute, ``path`` leads to the module inside of it."""
+    """A module of a checkpoint: ``part`` is the checkpoint's attribute, ``path`` the path inside it."""
 
     part: str
     path: str
 
 
 def split(tensor_name: str) -> tuple[str, str] | None:
-    """The name of the module in kohya's spelling, and what the tensor is of it. None for what is no part of a LoRA."""
+    """Split a tensor name into kohya module name and tensor role; None if it is not a LoRA tensor."""
     for ending, part in PARTS.items():
         if tensor_name.endswith(ending):
             return _kohya(tensor_name.removesuffix(ending)), part
@@ -59,7 +59,7 @@ def split(tensor_name: str) -> tuple[str, str] | None:
 
 
 def targets(checkpoint: LoadedCheckpoint) -> dict[str, Target]:
-    """Every module that a LoRA may change, by each of its names. Computed once for a loaded checkpoint."""
+    """All modules that a LoRA can change, by each of their names. Cached per loaded checkpoint."""
     if checkpoint not in _TARGETS:
         _TARGETS[checkpoint] = _all_targets(checkpoint)
     return _TARGETS[checkpoint]

@@ -1,4 +1,4 @@
-"""LoRAs: read from their files, and added to the weights of a checkpoint's twin. The checkpoint itself is never written."""
+"""Reads LoRA files and merges them into copies of checkpoint weights. The checkpoint is not modified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .key_names import Target, split, targets
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA's tensors by the names of the modules that they change."""
+    """The tensors of a LoRA, grouped by kohya module name."""
 
     name: str
     modules: Mapping[str, Parts]
@@ -31,9 +31,9 @@ class Lora:
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def parts(self, checkpoint: LoadedCheckpoint) -> set[str]:
-        """Which of the checkpoint's parts it changes.
+        """Names of the checkpoint parts that this LoRA changes.
 
-        Modules that the checkpoint does not have are passed over, as A1111 does; but something must fit.
+        Modules missing from the checkpoint are skipped, as in A1111. Raises ModelUnavailable if none matches.
         """
         found = {target.part for target, _parts in _fitting(checkpoint, self)}
         if not found:
@@ -42,15 +42,15 @@ class Lora:
 
 
 class LoraWeight(NamedTuple):
-    """A LoRA's part in a variation."""
+    """A LoRA with its weight in a variant."""
 
     lora: Lora
     weight: float
-    rank: int | None = None  # so many of its ranks act; None: all
+    rank: int | None = None  # number of ranks used; None: all
 
 
 def read_lora(file: TensorFile, name: str) -> Lora:
-    """Raises ModelUnavailable for what is no LoRA, or one of a kind that is not read here."""
+    """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA or its kind is not supported."""
     modules: dict[str, dict[str, Tensor]] = {}
     for tensor_name in file:
         if found := split(tensor_name):
@@ -66,7 +66,7 @@ def read_lora(file: TensorFile, name: str) -> Lora:
 
 
 def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[LoraWeight]) -> dict[str, Tensor]:
-    """The tensors of one part (unet, text_encoder...) that differ with these LoRAs at these weights, by name."""
+    """Merged tensors of one checkpoint part (unet, text_encoder, ...), by name; only those that change."""
     module: nn.Module = getattr(checkpoint, part)
     changes: dict[str, list[tuple[LoraWeight, Parts]]] = {}
     for share in shares:
@@ -87,7 +87,7 @@ def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target,
 def _changed(
     module: nn.Module, path: str, additions: Sequence[tuple[LoraWeight, Parts]]
 ) -> dict[str, Tensor]:
-    """Computed in float32 and rounded once, so that several LoRAs lose no more than one."""
+    """Sum the deltas in float32 and cast once, so that several LoRAs lose no more precision than one."""
     sums: dict[str, Tensor] = {}
     for share, parts in additions:
         try:
@@ -96,7 +96,12 @@ def _changed(
                 sums[kind] = torch.add(before, delta, alpha=share.weight)
         except torch.OutOfMemoryError:
             raise
-        except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:  # of no rank, or no matrix
+        except (
+            ValueError,
+            RuntimeError,
+            IndexError,
+            ZeroDivisionError,
+        ) as error:  # rank 0, or a tensor of the wrong dimension
             raise ModelUnavailable(
                 f"{share.lora.name} does not fit this checkpoint at {path}: {error}"
             ) from error
@@ -104,7 +109,7 @@ def _changed(
 
 
 def _parameter(module: nn.Module, kind: str) -> Tensor:
-    """Without the search that an attribute of a module is."""
+    """Direct lookup; faster than attribute access through ``nn.Module.__getattr__``."""
     parameter = module._parameters[kind]
     assert parameter is not None
     return parameter

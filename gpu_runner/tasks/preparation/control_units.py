@@ -1,4 +1,4 @@
-"""Where control units are made ready, beside the engine's thread: models loaded, maps drawn and fitted."""
+"""Preparation of control units outside the engine's thread: load models, compute and resize control maps."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ from gpu_runner.tasks.init_image import Canvas, Source
 
 @dataclass(frozen=True)
 class InitImageView:
-    """The init image as units see it that have none of their own."""
+    """The init image for control units without an image of their own."""
 
     whole: Image.Image
-    frame: Image.Image  # what of it is drawn upon
-    mask: Image.Image | None = None  # over the frame
-    box: tuple[float, float, float, float] | None = None  # the frame's place, as shares of the whole
+    frame: Image.Image  # the region that is generated
+    mask: Image.Image | None = None  # same size as the frame
+    box: tuple[float, float, float, float] | None = (
+        None  # left, top, right, bottom of the frame as fractions of whole
+    )
 
     @classmethod
     def of(cls, sources: Sequence[Source], canvases: Sequence[Canvas]) -> tuple[InitImageView, ...]:
@@ -54,7 +56,7 @@ def _shares(canvas: Canvas) -> tuple[float, float, float, float] | None:
 
 
 class ControlUnitBuilder:
-    """Makes the units of one order. A unit that reads the init image does so for each of them."""
+    """Builds the control units of one request. Units without an image are built for each init image."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class ControlUnitBuilder:
         return PreparedControls(self._units(self.plan.first, "high" if self.plan.second else ""), second)
 
     def _units(self, walked: Pass, not_here: str) -> UnitsPerImage:
-        """``not_here`` is the hr_option of units for the other pass."""
+        """``not_here`` is the hr_option of units that apply to the other pass only."""
         own = any(asked.image is None for asked in self.request.controls)
         return tuple(
             tuple(self._unit(asked, beginning, walked, not_here) for asked in self.request.controls)
@@ -90,7 +92,7 @@ class ControlUnitBuilder:
         mask, hidden = self._mask(asked, beginning), None
         if "inpaint" in module.name:
             hidden = _covering(mask, pixels, module.name)
-        elif mask is not None and mask.any():  # a sketch, which is a map already
+        elif mask is not None and mask.any():  # the mask is a sketch and already a control map
             module, pixels = _module("none"), np.repeat(mask[:, :, None], 3, axis=2)
         width, height, mode = walked.request.width, walked.request.height, self._mode(asked)
         drawn = self._map(module, _at_resolution(asked, pixels, width, height, mode), pixels)
@@ -105,12 +107,12 @@ class ControlUnitBuilder:
         )
 
     def _mode(self, asked: ControlUnit) -> ResizeMode:
-        """The init image is fitted here as it is fitted there."""
+        """Resize mode of the unit; units that use the init image resize it like the request does."""
         job = self.request.resize_mode
         return asked.resize_mode if asked.image else "stretch" if job == "latent" else job
 
     def _module(self, asked: ControlUnit) -> Module:
-        """Where the job itself inpaints, it also keeps what is outside of the mask."""
+        """Preprocessor of the unit. An inpainting request restores the unmasked area, so inpaint suffices."""
         masked = self.request.inpaint is not None or self.request.change_background is not None
         return _module("inpaint" if asked.module == "inpaint_only" and masked else asked.module)
 
@@ -129,7 +131,10 @@ class ControlUnitBuilder:
         return model
 
     def _pixels(self, asked: ControlUnit, beginning: InitImageView | None) -> Pixels:
-        """With an inpainting that draws a part only, a unit sees that part only."""
+        """Input image of the unit, RGB (h, w, 3); with crop_with_mask, only the generated region.
+
+        Raises InvalidRequest if neither the unit nor the request has an image.
+        """
         if asked.image is not None:
             picture = images.flatten(self._opened(asked.image), self.request.background)
             if asked.crop_with_mask and beginning is not None and beginning.box is not None:
@@ -143,7 +148,7 @@ class ControlUnitBuilder:
         return np.asarray(picture.convert("RGB"))
 
     def _mask(self, asked: ControlUnit, beginning: InitImageView | None) -> Plane | None:
-        """The unit's own, or for inpainting modules the job's."""
+        """Mask of the unit; inpainting preprocessors fall back to the request's mask."""
         if asked.mask is not None:
             return self._plane(asked.mask)
         if beginning is None or beginning.mask is None or "inpaint" not in asked.module:
@@ -162,7 +167,7 @@ class ControlUnitBuilder:
 def _at_resolution(
     asked: ControlUnit, pixels: Pixels, width: int, height: int, mode: ResizeMode
 ) -> ControlUnit:
-    """With pixel_perfect the resolution is what the picture's size makes it."""
+    """With pixel_perfect, replace the preprocessor resolution by the one computed from the image size."""
     if not asked.pixel_perfect:
         return asked
     resolution = perfect_resolution(pixels, width, height, mode)
@@ -185,7 +190,7 @@ def _module(name: str) -> Module:
 
 
 def _covering(mask: Plane | None, pixels: Pixels, module: str) -> Plane:
-    """The mask at the size of the picture that it masks. Without one, harmonious inpainting is shown the whole picture."""
+    """Resize the mask to the image. No mask: empty for ``inpaint``, InvalidRequest for other modules."""
     if mask is None and module == "inpaint":
         return np.zeros(pixels.shape[:2], np.uint8)
     if mask is None:

@@ -1,4 +1,4 @@
-"""The pictures that travel with an order, decoded. No torch."""
+"""Decoding of the input images of a request. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpu_runner.tasks.init_image import Source
 
 
 def read_sources(order: RunRequest) -> list[Source]:
-    """One for each init image; a picture that is named more than once is decoded once."""
+    """Return one source per init image; repeated images are decoded once."""
     request = order.request
     mask = opened(order, request.inpaint.mask) if request.inpaint else None
     read = {picture: Source(_init_image(order, picture), mask) for picture in set(request.init_images)}
@@ -28,6 +28,7 @@ def _init_image(order: RunRequest, picture: Picture) -> Image.Image:
 
 
 def opened(order: RunRequest, picture: Picture) -> Image.Image:
+    """Decode an input image. Raises InvalidRequest (invalid base64) or InvalidImage."""
     return images.open_image(_decoded(order.inputs[picture.sha256]))
 
 

@@ -1,4 +1,4 @@
-"""What an order needs before its first step, done beside the engine's thread: files read, pictures decoded."""
+"""Preparation of a request outside the engine's thread: load models, decode images, build the plan."""
 
 from __future__ import annotations
 
@@ -28,12 +28,18 @@ AnyPlan = Plan | UpscalePlan | PrecomputedPlan
 
 @dataclass(frozen=True)
 class Prepared:
+    """A request ready to run."""
+
     plan: AnyPlan
-    check: NsfwCheck | None = None  # what finished pictures go through
-    maps: tuple[bytes, ...] = ()  # PNG files of what ControlNets are shown
+    check: NsfwCheck | None = None  # NSFW check of finished images
+    maps: tuple[bytes, ...] = ()  # control maps as PNG files
 
 
 def prepare(store: ModelStore, order: RunRequest) -> Prepared:
+    """Validate the request, load its models and build its plan.
+
+    Raises InvalidRequest, InvalidImage or ModelUnavailable.
+    """
     check(order.request)
     sources = tuple(read_sources(order))
     try:
@@ -92,7 +98,7 @@ def _cut_out(
 
 
 def _upscaler(store: ModelStore, order: RunRequest, name: str) -> LoadedUpscaler | str:
-    """A model where the name means a file."""
+    """Return the upscaler model if the name refers to a file, else the name of the interpolation."""
     file = upscaler_catalog.file_of(name)
     return store.upscaler(order.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
 
@@ -105,7 +111,7 @@ def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler:
 
 
 def _backdrops(store: ModelStore, order: RunRequest, part: ChangeBackground) -> tuple[Canvas, ...]:
-    """One for each init image. Matting takes longer than a step, and here it keeps nobody from his steps."""
+    """Return one canvas per init image. Matting is slower than a step, so it runs here, not in the engine."""
     request = order.request
     mask = opened(order, part.mask) if part.mask else None
     matting = None
@@ -127,6 +133,7 @@ def nsfw_check(store: ModelStore, order: RunRequest) -> NsfwCheck | None:
 
 
 def check(request: GenerationRequest) -> None:
+    """Raises InvalidRequest for an unknown sampler or scheduler."""
     for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
         if sampler and sampler not in {known.name for known in sampler_catalog.SAMPLERS}:
             raise InvalidRequest(f"there is no sampler {sampler!r}")
