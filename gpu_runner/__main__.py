@@ -47,7 +47,7 @@ class EngineServer(Server):
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse command line options; the defaults come from environment variables."""
     env = os.environ.get
-    parser = argparse.ArgumentParser("gpu_runner", description="Draws pictures for one device.")
+    parser = argparse.ArgumentParser("gpu_runner", description="Generates images on one device.")
     parser.add_argument("--host", default=env("RUNNER_HOST", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=env("RUNNER_PORT", "0"), help="0 takes a free one")
     parser.add_argument("--models-root", type=Path, default=env("MODELS_ROOT", "var/models"))

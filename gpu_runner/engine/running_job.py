@@ -82,7 +82,7 @@ class Run:
                 self._on_event(event)
             except Exception:
                 with logs.about(self.order.job_id):
-                    log.exception("nobody listens to job %s any more", self.order.job_id)
+                    log.exception("client of job %s disconnected", self.order.job_id)
                 self.closed = True
 
     def discard(self) -> None:
