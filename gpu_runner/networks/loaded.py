@@ -142,5 +142,5 @@ class LoadedFaceRestorer:
         batch = torch.stack(list(faces)).to(weight.device, weight.dtype)
         restored = self.model(batch, return_rgb=False, randomize_noise=False)[0].float()
         if not torch.isfinite(restored).all():
-            raise NonFiniteOutput("the face restorer produced a face that is not made of numbers")
+            raise NonFiniteOutput("the face restorer produced NaN values")
         return list(restored.unbind())

@@ -34,7 +34,7 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     x = (torch.stack(list(latents)) / checkpoint.vae_scaling).to(vae.dtype)
     pictures = vae.decode(x, return_dict=False)[0].float()
     if not torch.isfinite(pictures).all():
-        raise NonFiniteOutput("the model produced a picture that is not made of numbers")
+        raise NonFiniteOutput("the VAE produced NaN values")
     return list(pictures.unbind())
 
 
