@@ -76,9 +76,8 @@ def rendered(key: AccessKey) -> dict[str, Any]:
 def write(key: AccessKey, changes: dict[str, Any]) -> None:
     """Validate and store option changes. If one is invalid, none is stored."""
     name = changes.get(CHECKPOINT)
-    is_another = (
-        name is not None and name != current(key)[CHECKPOINT]
-    )  # the stored one may be deleted
+    # An unchanged name is not checked: the stored checkpoint may have been deleted since.
+    is_another = name is not None and name != current(key)[CHECKPOINT]
     if is_another and _checkpoint_or_none(name, key) is None:
         raise model_not_found(str(name))
     if key.source.strict:

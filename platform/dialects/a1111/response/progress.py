@@ -124,7 +124,7 @@ def preview(job: Job) -> bytes | None:
 
 
 def _unseen(job: Job, seen: int) -> tuple[int, bytes | None]:
-    """Number of the newest preview (its time in ms since 1970), and its JPEG unless ``seen`` is that number."""
+    """Number of the newest preview (its time in ms since 1970), and its JPEG if it differs from ``seen``."""
     found = Preview.objects.filter(job=job).first()
     number = int(found.updated_at.timestamp() * 1000) if found else seen
     return number, bytes(found.jpeg) if found and number != seen else None
