@@ -45,7 +45,7 @@ class DialectView(APIView):
         return self.error_response
 
     def check_method(self, request: Request) -> None:
-        """Raise MethodNotAllowed. For ``initial()`` of dialects where 405 precedes authentication."""
+        """Raise MethodNotAllowed if the method is not supported. For dialects where 405 precedes 401."""
         method = str(request.method).lower()
         if method not in self.http_method_names or not hasattr(self, method):
             self.http_method_not_allowed(request)
