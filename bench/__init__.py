@@ -1,1 +1,1 @@
-"""Benchmarks. Machines are noisy, so every figure that matters is a ratio within one run."""
+"""Benchmarks. Absolute figures vary between machines; compare the ratios measured within one run."""

@@ -1,4 +1,4 @@
-"""How many jobs the web process admits in a second, each authenticated, checked, priced and durable, on PostgreSQL."""
+"""Jobs admitted per second by the web processes on PostgreSQL: authenticated, validated, priced, stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.postgres import postgres
 CLIENTS = 16
 WORKERS = 2
 EACH = 150
-WARM_UP = 15  # of each client: its thread has a connection then, which knows its statements
+WARM_UP = 15  # requests per client: its server thread then has a connection with prepared statements
 REQUEST = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 1, "seed": 1}
 NO_LIMIT = """
 from access.models import BusinessSource
@@ -42,8 +42,10 @@ def request_bytes(installation: Installation) -> bytes:
 
 
 class Client:
-    """Keeps its connection, on a bare socket: it shares the two cores with the server, and a comfortable client would take
-    more of them than the server does."""
+    """HTTP client with one persistent connection, on a raw socket.
+
+    It shares two cores with the server, and an HTTP library would use more CPU time than the server does.
+    """
 
     def __init__(self, installation: Installation) -> None:
         self._request = request_bytes(installation)
@@ -58,7 +60,7 @@ class Client:
         self._connection.close()
 
     def latencies(self, requests: int) -> list[float]:
-        """In seconds."""
+        """Send requests one after the other. Returns their latencies in seconds."""
         taken = []
         for _ in range(requests):
             begin = time.perf_counter()
@@ -69,7 +71,7 @@ class Client:
 
 
 def all_serve(installation: Installation) -> bool:
-    """Each process of the site has taken one of some connections: loaded ones only take any."""
+    """Check that every web process has accepted a connection. Under load, this is not certain."""
     processes = psutil.Process(installation.processes["web"].pid).children()
     with ExitStack() as opened:
         for _ in range(2 * WORKERS):

@@ -1,7 +1,7 @@
-"""One request in our engine and in diffusers' pipeline, alternating, each in a process of its own.
+"""The same request in our engine and in diffusers' pipeline, alternating, each in its own process.
 
-In one process they would slow each other: both would have an OpenMP thread pool, with more threads together than there are
-cores (docs/decisions/0013-openmp-threads-for-the-engine-only.md).
+In one process, two OpenMP thread pools would compete for the cores
+(docs/decisions/0013-openmp-threads-for-the-engine-only.md).
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ def theirs(size: int) -> float:
 
 
 def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
-    """By size, the median of so many rounds: the pipeline's time divided by ours. Above 1, ours is faster."""
+    """Median ratio of diffusers' time to ours per image size (above 1, ours is faster).
+
+    ``rounds`` maps each size to its number of rounds.
+    """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as their_process:
 
@@ -104,5 +107,5 @@ def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
             return their_time / our_process.submit(ours, size).result()
 
         for size in rounds:
-            ratio(size)  # the first of a size is slower
+            ratio(size)  # warm-up: the first run of each size is slower
         return {size: statistics.median(ratio(size) for _ in range(count)) for size, count in rounds.items()}

@@ -1,4 +1,4 @@
-"""A crowd that differs in everything, together against one by one: 4 samplers, 2 sets of LoRAs, a ControlNet on every second."""
+"""Heterogeneous requests, batched against sequential: 4 samplers, 2 LoRA sets, ControlNet on every second."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def outline() -> bytes:
 
 
 def controlnet(root: Path) -> ModelFile:
-    """The demo's, or one of its shape with random weights: the work is the same."""
+    """The demo ControlNet, or one of the same shape with random weights, which costs the same compute."""
     if not (DEMO_MODELS / CONTROLNET).exists():
         return write_tensors(root, CONTROLNET, ldm_tensors(random_controlnet(1)))
     (root / CONTROLNET).parent.mkdir()

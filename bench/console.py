@@ -1,6 +1,6 @@
-"""How long ops wait for a page of the console, and a runner for its next job, at 10³, 10⁵ and 10⁶ jobs on PostgreSQL.
+"""Latency of console pages and of claiming a job, at 10³, 10⁵ and 10⁶ jobs on PostgreSQL.
 
-And at the last of these, how long the ledger's check takes, and how many old jobs an hour's tidying could archive.
+At the largest size, also the time of the ledger check and the number of old jobs archived per hour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROUNDS = 15
 WARM_UP = 3
 GOAL_MS, GOAL_RATIO = 150, 1.3
 SOURCES = 4
-QUEUED = 200  # of every size of table: how many wait does not depend on how many have ended
+QUEUED = 200  # for every table size: the queue length does not depend on the number of finished jobs
 
 SEED = f"""
 from django.contrib.auth.models import User
@@ -69,8 +69,8 @@ begin = time.perf_counter()
 done = tidy(float("inf"))
 print(json.dumps([done.archived, time.perf_counter() - begin]))
 """
-OLD_DAYS = 89  # of ninety
-# One of twenty failed, and a few never ran. The newest wait.
+OLD_DAYS = 89  # the jobs are spread over 90 days, so that 1/90 of them is older
+# 1 of 20 jobs failed, some never started. The newest are queued.
 VALUES = {
     "id": "gen_random_uuid()",
     "source_id": f"%(source)s + g %% {SOURCES}",
@@ -103,7 +103,7 @@ BESIDE = (
 
 
 def fill(database: psycopg.Connection, jobs: int, source: int) -> None:
-    """Empties the table but for one job, and makes as many like it."""
+    """Truncate the table except for one job, and create ``jobs`` copies of it."""
     columns = [
         name
         for (name,) in database.execute(
@@ -164,7 +164,7 @@ def median_ms(client: httpx.Client, url: str) -> float:
 
 
 def upkeep(installation: Installation) -> list[Row]:
-    """Of the largest table, whose postings agree with its jobs."""
+    """Maintenance benchmarks on the largest table, whose postings match its jobs."""
     check = float(installation.python(CHECK))
     installation.environment |= {name: str(OLD_DAYS) for name in ("KEEP_PICTURES_DAYS", "ARCHIVE_JOBS_DAYS")}
     archived, seconds = installation.python(TIDY)

@@ -1,6 +1,6 @@
-"""What a door costs beside the picture: processor time from the body to a submission, and from the job to the answer.
+"""CPU time that each dialect adds: parsing a body into a submission, and rendering a job's response.
 
-In a process of its own on an empty SQLite database. Another door adds itself to ``doors``.
+Runs in its own process on an empty SQLite database. Register further dialects in ``doors``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ CHECKPOINT, CONTROLNET = "bench", "canny"
 
 class Door(NamedTuple):
     name: str
-    parse: Callable[[], Any]  # to a submission
-    render: Callable[[Any], object]  # a job that has ended
+    parse: Callable[[], Any]  # request body to submission
+    render: Callable[[Any], object]  # finished job to response
 
 
 def doors(key: Any) -> Iterator[Door]:
@@ -121,7 +121,7 @@ def _picture() -> bytes:
 
 
 def _served(data: bytes) -> str:
-    """The URL of a server that has nothing else."""
+    """Start an HTTP server that serves only ``data``, and return its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -150,7 +150,10 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """The child: one line of JSON, name to milliseconds of parsing and rendering."""
+    """Entry point of the child process.
+
+    Prints one line of JSON: milliseconds of parsing and rendering by name.
+    """
     import django
 
     django.setup()
@@ -190,7 +193,7 @@ def main() -> None:
 
 
 def _ended(door: Door, runner: Any) -> Any:
-    """A job of this door with a picture."""
+    """Finished job of this dialect, with one image."""
     from gpu_runner.protocol import Done
     from jobs.admission.admit import admit
     from jobs.execution import lifecycle

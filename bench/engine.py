@@ -1,4 +1,4 @@
-"""The engine against itself fed one by one, and against diffusers' own pipeline: same weights, same settings, one run."""
+"""Engine throughput: batched against sequential, and against diffusers' pipeline, with equal settings."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What each source gets of the runners, and how long it waits, by the platform's policy and in a plain queue.
+"""Share of the runners and waiting time per source, with the platform's policy and with a FIFO queue.
 
-    python -m bench fairness                made-up mixes
+    python -m bench fairness                synthetic mixes
     python -m bench.fairness jobs.jsonl     a recorded one: the output of `manage.py list_jobs --json`
 
-In simulated time, with the very function that hands out jobs.
+Runs in simulated time, with the production scheduling function.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.simulation import Arrival, Drawn, Source, first_come
 from jobs.scheduling import policy
 
 INTERACTIVE, ASYNC, BULK = range(3)
-GOAL_JOBS = 1.5  # median wait of a small source, in the time of a job in its slot
+GOAL_JOBS = 1.5  # maximum median wait of a small source, as a multiple of the job duration
 HOT_JOBS = 1000
 
 
@@ -31,12 +31,12 @@ class Mix:
     name: str
     arrivals: list[Arrival]
     sources: dict[str, Source]
-    small: tuple[str, ...] = ()  # those whose median wait has a goal
+    small: tuple[str, ...] = ()  # sources whose median wait has a goal
     runners: int = 1
     slots: int = 4
     change_s: float = 0.0
-    until_s: float = 900.0  # shares are looked at while everybody still wants something
-    job_s: float = field(default=4.0)  # the time of a job in its slot
+    until_s: float = 900.0  # shares are measured until then, while all sources have queued jobs
+    job_s: float = field(default=4.0)  # duration of a job in its slot
 
     def drawn(self, choose: simulation.Choose) -> list[Drawn]:
         shape = {"runners": self.runners, "slots": self.slots, "change_s": self.change_s}
@@ -48,7 +48,7 @@ def flood(source: str, count: int = HOT_JOBS, at_s: float = 0.0, **job: object) 
 
 
 def drip(source: str, every_s: float, until_s: float, seed: int, **job: object) -> list[Arrival]:
-    """One now and then, as people ask."""
+    """Poisson arrivals of one source, ``every_s`` seconds apart on average."""
     dice = random.Random(seed)
     at_s, arrivals = dice.uniform(0, every_s), []
     while at_s < until_s:
@@ -67,7 +67,7 @@ SMALL = ("small-1", "small-2", "small-3")
 
 
 def mixes() -> list[Mix]:
-    """Four slots draw a job of four seconds every second; a thousand of them take a thousand seconds."""
+    """Synthetic mixes. Four slots finish one 4 s job per second, so 1,000 jobs take 1,000 s."""
     sources = {name: Source() for name in ("hot", *SMALL)}
     until_s = Mix.until_s
     return [
@@ -123,7 +123,7 @@ def mixes() -> list[Mix]:
 
 
 def recorded(path: Path) -> Mix:
-    """As it came in. Seconds of the device stand for the time in a slot."""
+    """Mix with recorded arrival times. ``device_seconds`` is the duration in the slot."""
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     rows = [row for row in rows if row["started_at"] and row["device_seconds"]]
     if not rows:

@@ -1,4 +1,7 @@
-"""Contact sheets of what the engine can do, drawn with the demo models: ``python -m bench.gallery``. Into docs/gallery/."""
+"""Contact sheets of engine features, drawn with the demo models: ``python -m bench.gallery``.
+
+Writes to docs/gallery/.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ Cell = tuple[str, Callable[[], Image.Image]]
 
 
 def later(drawing: Drawing) -> Callable[[], Image.Image]:
-    """Begun at once, in company; waited for when the sheet is made."""
+    """Return a function that waits for the image. The drawing is already running, batched with others."""
     return lambda: drawing.pictures()[0]
 
 
@@ -44,7 +47,7 @@ def sheet(name: str, cells: list[Cell], columns: int = 6) -> None:
 
 
 def in_short(prompt: str) -> str:
-    """Whatever tells it from the others: a cell has room for 24 letters."""
+    """Label of a cell, at most 24 characters: the prompt without its most common words."""
     short = prompt
     for words in (" background", "a ", "an ", "the ", "picture of "):
         short = short.replace(words, "") if len(short) > LETTERS else short
@@ -59,7 +62,7 @@ def attached(picture: Image.Image) -> tuple[Picture, dict[str, str]]:
 
 
 def prompts(studio: Studio) -> list[Cell]:
-    """The 64 pictures that the tests judge."""
+    """One cell for each of the 64 prompts that the tests evaluate."""
     return [
         (in_short(prompt), later(studio.begin(prompt=prompt, seed=1000 + i)))
         for i, (prompt, _wanted) in enumerate(PROMPTS)

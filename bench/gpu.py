@@ -1,4 +1,7 @@
-"""The engine with a full-size SD1.5 of random weights, fp16, 512², 20 steps, on CUDA: images/s and share of the floor."""
+"""Engine on CUDA: images/s and share of peak FLOPS.
+
+The model is a full-size SD1.5 with random weights in fp16, at 512² and 20 steps.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ ROUNDS = 3
 
 
 def random_modules() -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel]:
-    """SD1.5's sizes."""
+    """Modules in the sizes of SD1.5, with random weights."""
     unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
     vae = AutoencoderKL(
         down_block_types=["DownEncoderBlock2D"] * 4,
@@ -64,7 +67,7 @@ def write_checkpoint(
 
 
 def images_per_second(studio: Studio, clients: int) -> float:
-    """Every client asks for its next picture when it has the last one."""
+    """Throughput with ``clients`` concurrent clients. Each requests its next image after the previous one."""
     pictures = clients * ROUNDS
     begin = time.perf_counter()
     under_way = [studio.begin(prompt="a cat", seed=i, width=512, height=512) for i in range(clients)]

@@ -1,4 +1,4 @@
-"""What the platform adds to a generation: from the POST to its answer, minus the time in the engine; and its memory."""
+"""Overhead of the platform per generation (POST to response, minus engine time), and its memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.postgres import postgres
 
 REQUESTS = 50
 WORKERS = 4
-WARM_UP = 10 * WORKERS  # each has loaded its code, and its connection knows its statements
+WARM_UP = 10 * WORKERS  # each worker then has imported its code and has a connection with prepared statements
 SMALLEST = {"prompt": "a red circle", "width": 64, "height": 64, "steps": 1, "seed": 1}
 ENGINE_SECONDS = """
 import json
@@ -29,7 +29,7 @@ print(json.dumps(dict(Job.objects.exclude(external_id="").values_list("external_
 
 
 def overheads(installation: Installation) -> list[float]:
-    """Milliseconds, one for each request, sorted."""
+    """Overhead of each request in milliseconds, sorted."""
     plain = HTTPConnection("127.0.0.1", installation.port)
     for i in range(WARM_UP):
         draw(plain, installation, f"warm-{i}")
@@ -44,7 +44,7 @@ def overheads(installation: Installation) -> list[float]:
 
 
 def draw(plain: HTTPConnection, installation: Installation, task: str) -> None:
-    """By the standard library's client: what a comfortable one takes of the two cores would count as the platform's."""
+    """Send one request with http.client: another client's CPU time would count as the platform's overhead."""
     body = json.dumps({**SMALLEST, "force_task_id": task})
     credentials = ":".join(installation.credentials[name] for name in ("key_id", "secret"))
     authorization = "Basic " + b64encode(credentials.encode()).decode()
@@ -60,7 +60,7 @@ def peak_memory(installation: Installation) -> list[Row]:
     rows = []
     for name, process in installation.processes.items():
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        # Proportional set size: forked workers share most of their pages.
+        # PSS (proportional set size), because forked workers share most of their pages.
         total = sum(member.memory_full_info().pss for member in family)
         peak = max(
             int(line.split()[1]) * 1024

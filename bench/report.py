@@ -1,4 +1,4 @@
-"""Rows of figures, printed as a table and kept as JSON."""
+"""Benchmark results: printed as a table and saved as JSON."""
 
 from __future__ import annotations
 

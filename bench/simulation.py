@@ -1,4 +1,4 @@
-"""A queue in simulated time: jobs arrive, runners' slots draw them, and a policy says which is next."""
+"""Discrete-event simulation of the queue: arrivals, runner slots, and a scheduling policy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from jobs.scheduling import policy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HALF_LIFE_S = 600.0  # as jobs.models.usage.Usage
-KEPT_MODELS = 2  # checkpoints that a runner holds
+HALF_LIFE_S = 600.0  # same as jobs.models.usage.Usage
+KEPT_MODELS = 2  # checkpoints that a runner keeps loaded
 
 Choose = Callable[
     [Sequence[policy.QueuedJob], Mapping[int, policy.SourceLoad], policy.RunnerView, datetime],
@@ -25,7 +25,7 @@ Choose = Callable[
 class Arrival:
     source: str
     at_s: float
-    takes_s: float = 1.0  # in its slot, with its checkpoint loaded
+    takes_s: float = 1.0  # duration in its slot, with its checkpoint loaded
     lane: int = 1
     checkpoint: str = "a"
 
@@ -38,7 +38,7 @@ class Source:
 
 @dataclass
 class Tenant:
-    """What the policy may know of a source."""
+    """Load of one source, as the policy sees it."""
 
     weight: float
     cap: int
@@ -65,7 +65,7 @@ class Machine:
     loaded: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def load(self, checkpoint: str) -> bool:
-        """Whether that was a change of models."""
+        """Load a checkpoint, and return whether it was not loaded before."""
         is_new = checkpoint not in self.loaded
         self.loaded[checkpoint] = None
         self.loaded.move_to_end(checkpoint)
@@ -87,7 +87,7 @@ class Drawn:
         return self.started_s - self.arrived_s
 
     def within(self, until_s: float) -> float:
-        """Seconds of its slot until then."""
+        """Seconds of slot time used before ``until_s``."""
         return max(0.0, min(self.ended_s, until_s) - self.started_s)
 
 
@@ -97,7 +97,7 @@ def first_come(
     runner: policy.RunnerView,
     now: datetime,
 ) -> list[policy.QueuedJob]:
-    """What a plain queue does."""
+    """FIFO policy."""
     able = [job for job in waiting if sources[job.source_id].has_room]
     return sorted(able, key=lambda job: job.created_at)[: runner.free_slots]
 
@@ -163,7 +163,7 @@ class Simulation:
 
     def _hand_out(self, now_s: float) -> None:
         for machine in self.machines:
-            # As jobs.scheduling.queue_snapshot reads it: the oldest of every source and lane.
+            # The oldest job of each source and lane, as in jobs.scheduling.queue_snapshot.
             waiting = [
                 job for queue in self.queues.values() for job in itertools.islice(queue, policy.WINDOW)
             ]
@@ -187,7 +187,7 @@ class Simulation:
 
 
 def shares(drawn: Iterable[Drawn], until_s: float) -> dict[str, float]:
-    """Of the slots' time until then."""
+    """Share of each source in the slot time before ``until_s``."""
     seconds: Counter[str] = Counter()
     for job in drawn:
         seconds[job.source] += job.within(until_s)  # type: ignore[assignment]

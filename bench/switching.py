@@ -1,4 +1,4 @@
-"""What a change of models costs against a cold load, and whether a thousand changes leave anything behind. One run."""
+"""Cost of switching models against a cold load, and memory growth over thousands of switches, in one run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFil
 from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS
 
 BUDGET = 2**30
-SMALL_BUDGET = 2**27  # is full before memory is measured: what grows after that is a leak
+SMALL_BUDGET = 2**27  # full before the memory is measured, so any later growth is a leak
 COLD_LOADS = 5
-PICTURES = 3  # drawn to find the longest pause in each
+PICTURES = 3  # images drawn to find the longest pause in each
 CHANGES = 1000
-BEFORE_MEASURING = 200  # changes until every cache is as full as it gets
+BEFORE_MEASURING = 200  # changes until all caches have reached their maximum size
 LORAS = 3
 RANK = 8
 
@@ -45,7 +45,7 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 class Library:
-    """Two checkpoints and some LoRAs in a folder of their own."""
+    """Two checkpoints and several LoRAs in a temporary folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -62,7 +62,7 @@ class Library:
         return ModelFile(path=name, sha256=hashlib.sha256((self.root / name).read_bytes()).hexdigest())
 
     def _lora(self, unet: torch.nn.Module, seed: int) -> ModelFile:
-        """Over every attention, as most LoRAs are."""
+        """LoRA over the linear layers of all attention blocks, as in most LoRAs."""
         torch.manual_seed(seed)
         tensors = {}
         for path, module in unet.named_modules():
@@ -75,7 +75,7 @@ class Library:
 
 
 def cold_load(library: Library) -> float:
-    """The median of fresh stores; the files are in the system's cache, which makes the ratios harder to reach."""
+    """Median over new stores. The files are in the page cache, which makes cold loads faster."""
     return statistics.median(
         seconds(lambda: library.store().get(library.checkpoints[0])) for _ in range(COLD_LOADS)
     )
@@ -87,7 +87,7 @@ def warm_change(store: ModelStore, library: Library) -> float:
 
 
 def lora_change(store: ModelStore, library: Library) -> float:
-    """Each at a weight that was never used before."""
+    """Median time to apply a LoRA with a weight that was not used before."""
     uses = [
         Variant(loras=(LoraFile(library.loras[number % LORAS], 0.1 + number / 100, 1.0),))
         for number in range(20)
@@ -96,8 +96,10 @@ def lora_change(store: ModelStore, library: Library) -> float:
 
 
 def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
-    """Of the process: between the 200th and the last of a thousand random changes of checkpoint and LoRAs, and over the
-    thousand changes after those."""
+    """Memory growth of the process over random changes of checkpoint and LoRAs.
+
+    Returns the growth between the 200th and the 1,000th change, and over the following 1,000 changes.
+    """
     dice = random.Random(0)
 
     def change() -> None:
@@ -123,7 +125,7 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
 
 
 class Clock:
-    """When a job's events came."""
+    """Timestamps of a job's events."""
 
     def __init__(self) -> None:
         self.moments: list[float] = []
@@ -141,7 +143,7 @@ class Clock:
 
 
 def longest_pause(library: Library, *, loading: bool) -> float:
-    """Between two steps of a picture under way, while other checkpoints are loaded beside it or not."""
+    """Longest time between two steps of an image, with or without concurrent checkpoint loads."""
     engine = Engine(library.store(), torch.device("cpu"))
     engine.start()
     clock = Clock()
@@ -154,7 +156,7 @@ def longest_pause(library: Library, *, loading: bool) -> float:
 
 
 def longest_pauses(library: Library) -> tuple[float, float]:
-    """The median of some pictures each, drawn by turns: without and beside loads."""
+    """Medians over several images, alternating: without and with concurrent loads."""
     pairs = [
         (longest_pause(library, loading=False), longest_pause(library, loading=True)) for _ in range(PICTURES)
     ]
@@ -163,7 +165,7 @@ def longest_pauses(library: Library) -> tuple[float, float]:
 
 
 def measure() -> list[Row]:
-    gc_tuning.tune()  # as a runner does
+    gc_tuning.tune()  # same settings as in a runner
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()

@@ -1,4 +1,4 @@
-"""Reading the registry: which files a source may use, and which file a name in its request means."""
+"""Registry queries: the files that a source may use, and name resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
 def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFileQuerySet:
-    """What is in MODELS_ROOT; with ``on_runners``, what runners with files of their own have."""
+    """Files in MODELS_ROOT; with ``on_runners``, the files that runners report from their own folders."""
     return _there(kind, on_runners).allowed_for(source)
 
 
@@ -32,7 +32,10 @@ def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
 
 
 def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | None:
-    """None as well for one that is disabled or for others: a caller must not learn what others have."""
+    """Style preset of this key and variant, or None.
+
+    Disabled presets and presets of other sources are None too, so that their existence is not revealed.
+    """
     if "\0" in key + variant:
         return None
     presets = StylePreset.objects.usable().allowed_for(source).filter(key=key, variant=variant)
@@ -45,7 +48,7 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
 
 
 def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
-    """The file that a request of this source means by a name; the default one if it names none."""
+    """Resolve a name in a request of this source to a file. Without a name, returns the default file."""
     files = list_for(kind, source, on_runners=on_runners)
     found = _named(files, name) if name else _default(files)
     if found is not None:
@@ -55,9 +58,10 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
 
 
 def control_model(name: str, source: BusinessSource) -> ModelFile | None:
-    """The ControlNet that clients of A1111's extension mean: "stem [hash]", the stem in any case, or a part of it.
+    """ControlNet by the name that clients of A1111's extension use.
 
-    Its other names, which ops gave it for such clients, are as good as its own, with or without a suffix.
+    That is "stem [hash]", with the stem matched case-insensitively, or a part of it.
+    Aliases are matched in the same way as the name, with or without a suffix.
     """
     files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
     if name in files:
@@ -73,12 +77,12 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 
 
 def is_for_inpainting(file: ModelFile) -> bool:
-    """Whether it is a checkpoint that sees the masked picture while it draws."""
+    """Whether the file is an inpainting checkpoint, whose UNet takes the masked image as input."""
     return ModelFile.objects.filter(pk=file.pk, metadata__has_key="atelier.inpainting").exists()
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:
-    """Every name that clients give a file, the surest first. All of them are exact and case-sensitive."""
+    """All names of a file, most specific first. They are matched exactly, case-sensitively."""
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
@@ -97,7 +101,7 @@ def _default(files: ModelFileQuerySet) -> ModelFile | None:
 
 
 def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
-    if "\0" in name:  # no name has it, and PostgreSQL refuses to be asked
+    if "\0" in name:  # PostgreSQL does not accept NUL in text, and no name contains it
         return None
     return files.filter(name=name).defer("metadata").first() or _named_otherwise(files, name)
 
@@ -107,13 +111,13 @@ def _named_otherwise(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 
 def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
-    """The name that a LoRA's training gave it, where one file alone has it."""
+    """File whose training metadata has this output name (``ss_output_name``), if it is unique."""
     found = list(files.filter(metadata__ss_output_name=name)[:2])
     return found[0] if len(found) == 1 else None
 
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
-    # The registry holds hundreds of files, not millions, so the rules are applied here rather than in SQL.
+    # The registry holds hundreds of files, so the rules are applied in Python rather than in SQL.
     light = files.only(*NAMED_BY).order_by("created_at", "pk")
     ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
     return files.get(pk=min(ranked)[-1]) if ranked else None
@@ -124,6 +128,6 @@ def _numbered(files: ModelFileQuerySet) -> list[tuple[int, ModelFile, tuple[str,
 
 
 def training(file: ModelFile) -> dict[str, Any]:
-    """What ops say of a checkpoint that its file does not."""
+    """Training settings that operators have entered because the checkpoint's file does not contain them."""
     said = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
     return {name: value for name, value in said.items() if value not in ("", None)}

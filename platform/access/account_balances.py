@@ -1,4 +1,4 @@
-"""Accounts: the sums of the postings. Every writer of postings locks the accounts first, so that the sums stay exact."""
+"""Account balances: sums of the postings. Writers of postings lock the accounts first to keep sums exact."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from access.accounts import Account, Posting, in_micros, owner_of_key, owner_of_source
 
-Owner = tuple[str, dict[str, int]]  # the account's primary key, and the filter that selects its postings
+Owner = tuple[str, dict[str, int]]  # primary key of the account, and the filter that selects its postings
 NEVER = date.min
 
 
 def owners(source_id: int, key_id: int | None) -> list[Owner]:
-    """The accounts that a job of this source and key is booked on."""
+    """Accounts to which a job of this source and key is posted."""
     source: Owner = (owner_of_source(source_id), {"source": source_id})
     return [source] if key_id is None else [source, (owner_of_key(key_id), {"key_id": key_id})]
 
@@ -25,8 +25,7 @@ def owners(source_id: int, key_id: int | None) -> list[Owner]:
 def lock(pairs: Collection[tuple[int, int | None]]) -> dict[str, Account]:
     """Lock the accounts of these sources and keys until the transaction ends. Returns them by owner.
 
-    The rows are locked in one order, so that two transactions cannot deadlock. A missing account is created from its
-    postings.
+    Rows are locked in a fixed order to prevent deadlocks. A missing account is created from its postings.
     """
     wanted = dict(owner for pair in pairs for owner in owners(*pair))
     rows = Account.objects.filter(owner__in=wanted).select_for_update(no_key=True).order_by("owner")
@@ -42,7 +41,7 @@ def lock(pairs: Collection[tuple[int, int | None]]) -> dict[str, Account]:
 def book(
     accounts: dict[str, Account], source_id: int, key_id: int | None, *, day: date, images: int, micros: int
 ) -> None:
-    """Add to the locked accounts of source and key, in memory. ``save`` writes them."""
+    """Add to the locked accounts of source and key, in memory only; ``save`` writes them."""
     for owner, _filter in owners(source_id, key_id):
         accounts[owner].add(day, images, micros)
 
@@ -54,14 +53,14 @@ def save(accounts: dict[str, Account]) -> None:
 
 
 def read(source_id: int, key_id: int | None) -> dict[str, Account]:
-    """The accounts by owner, without a lock."""
+    """Read the accounts without a lock. Returns them by owner."""
     wanted = owners(source_id, key_id)
     found = Account.objects.in_bulk([name for name, _filter in wanted])
     return {name: found.get(name) or summed(name, mine) for name, mine in wanted}
 
 
 def summed(owner: str, mine: dict[str, int]) -> Account:
-    """The account that the postings add up to. Not saved."""
+    """Sum the postings into an account, without saving it."""
     postings = Posting.objects.filter(**mine).order_by()
     newest = postings.aggregate(day=Max("day"))["day"] or NEVER
     month = newest.replace(day=1)

@@ -1,4 +1,4 @@
-"""Who calls, and may it? The only place that compares secrets."""
+"""Authentication of access keys. All comparisons of secrets are in this module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 class Reason(StrEnum):
-    """For our own logs. A client learns no more than that it was denied."""
+    """Reason of a denial, for the log only. It is not disclosed to the client."""
 
     UNKNOWN_KEY = "unknown key"
     UNKNOWN_SOURCE = "unknown source"
@@ -46,12 +46,12 @@ class Denied(Exception):
     def __init__(self, reason: Reason, *, retry_after: int = 0) -> None:
         super().__init__(str(reason))
         self.reason = reason
-        self.retry_after = retry_after  # seconds; only of RATE
+        self.retry_after = retry_after  # seconds; only set for RATE
 
 
 @sensitive_variables("secret")
 def authenticate(key_id: str, secret: str, *, dialect: str, address: str) -> AccessKey:
-    """The key, with its source, that the caller proved to hold and may use here; otherwise Denied."""
+    """Return the access key, with its source, after checking secret and permissions. Raises Denied."""
     return authenticate_by(key_id, lambda key: key.proves(secret), dialect=dialect, address=address)
 
 
@@ -64,7 +64,7 @@ def authenticate_by(
     address: str,
     session_token: str = "",
 ) -> AccessKey:
-    """As ``authenticate``, where the caller proves in another way that it holds the secret."""
+    """As ``authenticate``, for callers that prove possession of the secret in another way (``proves``)."""
     try:
         return _proved(key_id, proves, dialect, address, session_token)
     except Denied as denied:
@@ -90,7 +90,7 @@ def _proved(
 
 
 def trusted_source(name: str, *, dialect: str, address: str) -> BusinessSource:
-    """The source that a caller without a key names, if it trusts the caller's network; otherwise Denied."""
+    """Return the source named by a caller without a key, if it trusts the caller's network. Raises Denied."""
     known = KEY_ID.fullmatch(name) and BusinessSource.objects.filter(name=name).first()
     if not known:
         raise Denied(Reason.UNKNOWN_SOURCE)
@@ -102,14 +102,17 @@ def trusted_source(name: str, *, dialect: str, address: str) -> BusinessSource:
 
 
 def find_key(key_id: str) -> AccessKey | None:
-    # PostgreSQL refuses text with NUL in it, so whatever cannot be an id does not reach the database.
+    # PostgreSQL rejects text that contains NUL, so malformed ids are not looked up.
     if not KEY_ID.fullmatch(key_id):
         return None
     return AccessKey.objects.select_related("source").filter(key_id=key_id).first()
 
 
 def check_use(key: AccessKey, *, dialect: str, address: str) -> None:
-    """Asked only after the secret is proved: a stranger must not learn which keys are disabled."""
+    """Check state and limits of an authenticated key. Raises Denied.
+
+    Call it after the secret is verified, so that it does not reveal which keys are disabled.
+    """
     if not key.enabled:
         raise Denied(Reason.DISABLED_KEY)
     if key.is_expired:
@@ -134,7 +137,10 @@ def _check_limits(limits: Limits, *, dialect: str, address: str) -> None:
 
 
 def count_request(source: BusinessSource, key: AccessKey | None = None) -> None:
-    """The key's first: what it is refused must not use up what its source's other keys may ask for."""
+    """Apply the rate limits of key and source. Raises Denied.
+
+    The key's limit comes first, so that its refused requests do not use up the source's limit.
+    """
     now = time.time()
     wait = rate_limit.seconds_to_wait(owner_of_key(key.pk), key, now) if key is not None else 0
     wait = wait or rate_limit.seconds_to_wait(owner_of_source(source.pk), source, now)
@@ -155,5 +161,5 @@ def _decoy() -> str:
 
 
 def _spend_the_time_of_a_known_key() -> None:
-    """A known key's secret is decrypted and compared; without this, the answer's time would tell ids apart."""
+    """Decrypt and compare a dummy secret for unknown ids, so that response times do not reveal ids."""
     AccessKey(secret=decrypt(_decoy())).proves("")

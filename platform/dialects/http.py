@@ -1,6 +1,6 @@
-"""What the HTTP side of every dialect shares: content negotiation, base classes of views, and the reading of JSON bodies.
+"""HTTP code shared by all dialects: content negotiation, base views, and JSON body parsing.
 
-A dialect adds how it authenticates, and the form of its errors.
+Each dialect adds its authentication and its error format.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rest_framework.views import APIView
 
 from access.models import AccessKey
 
-MAX_LEVELS = 100  # of nested lists and objects; code that copies a body recurses as deeply
+MAX_LEVELS = 100  # maximum nesting depth; code that copies a body recurses this deep
 ErrorHandler = Callable[[Exception, dict[str, Any]], HttpResponseBase]
 
 
 class IgnoreAcceptHeader(BaseContentNegotiation):
-    """Always the first parser and the first renderer, as in the original APIs: each answers in one format."""
+    """Always use the first parser and renderer: each of the original APIs has only one format."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
@@ -34,7 +34,7 @@ class IgnoreAcceptHeader(BaseContentNegotiation):
 
 
 class DialectView(APIView):
-    """Base class of a dialect's views. ``error_response`` turns exceptions into the dialect's own error bodies."""
+    """Base view of a dialect. ``error_response`` converts exceptions to the dialect's error format."""
 
     http_method_names = ["post"]
     renderer_classes = [JSONRenderer]
@@ -45,7 +45,7 @@ class DialectView(APIView):
         return self.error_response
 
     def check_method(self, request: Request) -> None:
-        """For ``initial()`` of dialects that answer 405 before they authenticate. Raises MethodNotAllowed."""
+        """Raise MethodNotAllowed if the method is not supported. For dialects where 405 precedes 401."""
         method = str(request.method).lower()
         if method not in self.http_method_names or not hasattr(self, method):
             self.http_method_not_allowed(request)
@@ -56,7 +56,7 @@ class DialectView(APIView):
 
 
 class NotFoundView(DialectView):
-    """Answers every request to a path that is no route, without authentication."""
+    """Answer unknown paths with 404, without authentication."""
 
     authentication_classes = []
     schema = None
@@ -69,7 +69,7 @@ class NotFoundView(DialectView):
 
 
 class BadBody(ValueError):
-    """A body that no dialect accepts. ``message`` is translated, and fit for the client."""
+    """Request body that no dialect accepts. ``message`` is translated and may be shown to the client."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class NotAnObject(BadBody):
 
 
 class UnstorableText(BadBody):
-    """``location`` is the path of the text within the body; of a name, that of its object."""
+    """Text that cannot be stored. ``location`` is its path in the body; for a key, the path of its object."""
 
     def __init__(self, location: tuple[str | int, ...]) -> None:
         super().__init__(_("Text may not contain NUL or half of a surrogate pair."))
@@ -93,7 +93,7 @@ class UnstorableText(BadBody):
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Strict JSON in UTF-8, with or without a byte order mark, at most MAX_LEVELS deep. Raises InvalidJSON."""
+    """Parse strict JSON in UTF-8, with or without a BOM, nested up to MAX_LEVELS. Raises InvalidJSON."""
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         value = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
@@ -106,7 +106,7 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def parse_object(data: bytes | str) -> dict[str, Any]:
-    """As ``parse_json``, for a JSON object whose text can be stored. Raises BadBody."""
+    """Parse a JSON object, as ``parse_json``, whose text can be stored. Raises BadBody."""
     value = parse_json(data)
     if not isinstance(value, dict):
         raise NotAnObject(_("Send a JSON object."))
@@ -115,7 +115,7 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
 
 
 def check_text(value: Any, location: tuple[str | int, ...] = ()) -> None:
-    """Raises UnstorableText for text that PostgreSQL or UTF-8 cannot hold, in values and in names."""
+    """Check keys and values. Raises UnstorableText for text that PostgreSQL or UTF-8 cannot represent."""
     if isinstance(value, str):
         if not is_storable(value):
             raise UnstorableText(location)
@@ -129,7 +129,7 @@ def check_text(value: Any, location: tuple[str | int, ...] = ()) -> None:
 
 
 def is_storable(text: str) -> bool:
-    """Without NUL, which PostgreSQL refuses, and without lone surrogates, which UTF-8 refuses."""
+    """Return whether the text is free of NUL (PostgreSQL) and lone surrogates (UTF-8)."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,8 @@
-"""Counting what has ended: jobs and callback attempts, into tallies that last when their rows are gone.
+"""Count finished jobs and callback attempts into tallies, which remain after the rows are deleted.
 
-Read from the tables behind the fact, so that the hot path counts nothing and no killed process loses a count. Whoever
-comes first, the scrape or the clock, counts up to a moment that everybody has certainly written by.
+Counting reads the tables afterwards, so the hot path is unaffected and no count is lost when a process is
+killed. The metrics scrape and the periodic task both call it; each counts rows up to LAG ago, by which time
+all transactions are committed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from telemetry import tallies
 from telemetry.models import Mark
 
 MARK = "counted"
-LAG = timedelta(seconds=10)  # longer than the transaction that ends a job
+LAG = timedelta(seconds=10)  # longer than the transaction that finishes a job
 BUCKETS_S = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 INFINITY = "+Inf"
 
@@ -28,7 +29,10 @@ Counts = Counter[tuple[str, tuple[tuple[str, str], ...]]]
 
 @transaction.atomic
 def count_what_ended(until: datetime | None = None) -> int:
-    """How many jobs were counted. What ended before it was called for the first time is not counted."""
+    """Count rows that ended after the last call, up to ``until``. Returns the number of jobs counted.
+
+    Rows that ended before the first call are not counted.
+    """
     until = until or timezone.now() - LAG
     Mark.objects.get_or_create(name=MARK, defaults={"at": until})
     mark = Mark.objects.select_for_update().get(name=MARK)

@@ -1,4 +1,4 @@
-"""The metrics of the platform: those of queue, jobs and runners from the database, those of requests from the web processes."""
+"""Prometheus metrics: queue, jobs and runners from the database, requests from the web processes."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, figures: Figures) -
 
 
 def _histogram(name: str, text: str, buckets: Figures, sums: Figures) -> Metric:
-    """Tallies count each bucket for itself; Prometheus wants each with all before it."""
+    """Convert per-bucket tallies to the cumulative buckets that Prometheus expects."""
     family = HistogramMetricFamily(PREFIX + name, text, labels=["lane"])
     limits = [*(f"{limit:g}" for limit in BUCKETS_S), INFINITY]
     counted = {(labels["lane"], labels["le"]): value for labels, value in buckets}

@@ -1,7 +1,9 @@
-"""What `make run` and `make test` do before there is a virtual environment: the standard library alone, any Python 3.
+"""Bootstrap of `make run` and `make test`: creates the virtual environment.
+
+Uses only the standard library, and runs on any Python 3.
 
 python3 platform/quickstart/bootstrap.py venv LOCK          make .venv and install the lock
-python3 platform/quickstart/bootstrap.py run LOCK           the same, then hand over to `manage.py up`
+python3 platform/quickstart/bootstrap.py run LOCK           the same, then exec `manage.py up`
 """
 
 import fcntl
@@ -20,10 +22,10 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 NEEDED_PYTHON = (3, 11)
 GIB = 1024**3
-VENV_GIB, CUDA_VENV_GIB = 3, 10  # while pip installs: downloads and installed files
-CUDA_PACKAGES = ("nvidia-", "cuda-")  # torch's build for NVIDIA GPUs depends on these
-PIP_WITH_CHEAP_DRY_RUN = "pip>=23.3"  # older ones download what they only report
-UNSPEAKABLE = ("%", " ;", "\n")  # supervisord's configuration has no way to write them
+VENV_GIB, CUDA_VENV_GIB = 3, 10  # disk space during installation, for downloads and installed files
+CUDA_PACKAGES = ("nvidia-", "cuda-")  # package name prefixes of the dependencies of torch's CUDA build
+PIP_WITH_CHEAP_DRY_RUN = "pip>=23.3"  # older versions download packages in a dry run
+UNSPEAKABLE = ("%", " ;", "\n")  # cannot be escaped in supervisord's configuration
 
 
 def refuse(reason: str) -> None:
@@ -75,7 +77,10 @@ def check_data_dir(path: str) -> None:
 
 
 def hold(data_dir: str, port: str) -> None:
-    """Two would fight over the runner's row. The lock ends with the process that this one becomes."""
+    """Lock DATA_DIR, because two instances would share one runner row.
+
+    The lock is released when the process that this one execs ends.
+    """
     file = os.open(os.path.join(data_dir, ".running"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,7 +93,7 @@ def hold(data_dir: str, port: str) -> None:
 
 
 def demo_secrets(data_dir: str) -> dict:
-    """The secrets of this DATA_DIR, made once, readable by its owner alone."""
+    """Return the secrets of this DATA_DIR. Created on first use, readable only by the owner."""
     path = os.path.join(data_dir, "secrets.json")
     if not os.path.exists(path):
         made = {name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "RUNNER_TOKEN")}
@@ -111,15 +116,15 @@ def pip(
 
 
 def torch_requirement(lock: str) -> str:
-    """The line of a lock that pins torch."""
+    """Return the line of the lock file that pins torch."""
     with open(lock) as file:
         return next(line.strip() for line in file if line.startswith("torch=="))
 
 
 def needs_cuda(torch: str) -> bool:
-    """Whether pip would install NVIDIA's libraries with this torch, or the one that is installed already.
+    """Return whether pip would install NVIDIA's libraries for this torch requirement.
 
-    False where pip cannot tell: the installation itself then says what is wrong.
+    False if pip fails; the installation then reports the error.
     """
     report = pip("install", "--dry-run", "--report", "-", torch, stdout=subprocess.PIPE)
     if report.returncode:
@@ -129,7 +134,7 @@ def needs_cuda(torch: str) -> bool:
 
 
 def install(lock: str) -> None:
-    """Make .venv hold exactly what the lock names; nothing to do when it was made from this very lock."""
+    """Install exactly the packages of the lock file in .venv. Skipped if .venv is from the same lock."""
     alone = os.path.join(os.path.dirname(lock), "without-dependencies.txt")
     with open(lock, "rb") as file, open(alone, "rb") as more:
         wanted = hashlib.sha256(file.read() + more.read() + sys.version.encode()).hexdigest()
@@ -149,7 +154,8 @@ def install(lock: str) -> None:
             refuse("cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")
     print("atelier: installing " + os.path.relpath(lock, ROOT) + " (some minutes the first time)", flush=True)
     torch, torch_index = torch_requirement(lock), os.environ.get("TORCH_INDEX_URL")
-    pip("install", PIP_WITH_CHEAP_DRY_RUN, stderr=subprocess.DEVNULL)  # if it fails, the dry run takes longer
+    # If this fails, only the dry run is slower.
+    pip("install", PIP_WITH_CHEAP_DRY_RUN, stderr=subprocess.DEVNULL)
     if torch_index and pip("install", "--no-deps", "--index-url", torch_index, torch).returncode:
         refuse("could not install " + torch + " from TORCH_INDEX_URL")
     if needs_cuda(torch):
@@ -163,7 +169,7 @@ def install(lock: str) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C needs no traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C
     verb, lock = sys.argv[1], os.path.abspath(sys.argv[2])
     check_python()
     if verb == "run":

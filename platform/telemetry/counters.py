@@ -1,6 +1,7 @@
-"""Counters of requests, incremented in the web processes and summed over them by prometheus_client's multiprocess mode.
+"""Request counters of the web processes, summed by prometheus_client's multiprocess mode.
 
-gunicorn.conf.py sets PROMETHEUS_MULTIPROC_DIR. Without it (runserver, tests) there is one process, and it counts in memory.
+gunicorn.conf.py sets PROMETHEUS_MULTIPROC_DIR. Without it (runserver, tests), the single process counts in
+memory.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ http_responses = Counter(
 
 
 def collector() -> Collector:
-    """The counters of all web processes of this host."""
+    """Return a collector over the counters of all web processes on this host."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         return MultiProcessCollector(registry=None)
     return registry

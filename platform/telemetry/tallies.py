@@ -1,4 +1,4 @@
-"""Counters in the database, for events that end in a process that Prometheus cannot scrape."""
+"""Counters in the database, for processes that Prometheus cannot scrape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_LABEL_LENGTH = 64
 
 
 def add(name: str, amount: float, **labels: str) -> None:
-    """Part of the caller's transaction."""
+    """Add to a counter, in the caller's transaction. Label values are truncated to MAX_LABEL_LENGTH."""
     tally = Tally.objects.filter(name=name, labels=_serialized(labels))
     if not tally.update(value=F("value") + amount):
         Tally.objects.get_or_create(name=name, labels=_serialized(labels))

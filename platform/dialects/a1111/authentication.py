@@ -1,4 +1,4 @@
-"""HTTP Basic: the key's id is the user, its secret the password."""
+"""HTTP Basic authentication: the user name is the key id, the password its secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIALECT = "a1111"
 
 
 class BasicKey(BaseAuthentication):
-    """Gives ``request.auth`` the access key, and every other caller A1111's 401."""
+    """Set ``request.auth`` to the access key, or answer 401 in A1111's format."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
         key_id, secret = _credentials(request.headers.get("Authorization", ""))

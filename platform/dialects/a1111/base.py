@@ -17,14 +17,14 @@ from .errors import answer
 
 
 class WireJSON(JSONRenderer):
-    """None is rendered as ``null``, because clients decode every answer."""
+    """JSON renderer that writes None as ``null``, because clients decode every response body."""
 
     def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
         return b"null" if data is None else super().render(data, *args, **kwargs)
 
 
 class A1111View(DialectView):
-    http_method_names = ["get", "post"]  # HEAD and OPTIONS are 405 in the original
+    http_method_names = ["get", "post"]  # the original answers 405 to HEAD and OPTIONS
     authentication_classes = [BasicKey]
     renderer_classes = [WireJSON]
     error_response = staticmethod(answer)
@@ -34,7 +34,7 @@ class A1111View(DialectView):
         super().setup(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """405 comes before 401."""
+        """Check the method before authentication, so that 405 takes precedence over 401."""
         self.check_method(request)
         super().initial(request, *args, **kwargs)
 

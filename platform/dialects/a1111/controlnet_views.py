@@ -1,4 +1,4 @@
-"""``/controlnet/*``: the routes of the ControlNet extension."""
+"""``/controlnet/*``: routes of the ControlNet extension."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Version(A1111View):
 
 
 class Models(A1111View):
-    """``update`` changes nothing: the list is always read afresh."""
+    """List the ControlNet models. ``update`` has no effect, because the list is never cached."""
 
     def get(self, request: Request) -> Response:
         query_value(request, "update", boolean, True)
@@ -50,7 +50,7 @@ class Settings(A1111View):
 
 
 class Detect(Generation):
-    """Submits a job and waits for it."""
+    """Submit a preprocessor job and wait for its result."""
 
     operation = controlnet_detect.OPERATION
     wire_names = controlnet_detect.WIRE_NAMES

@@ -1,4 +1,4 @@
-"""A job of this dialect as a command that sends its request again, with the seeds that were used."""
+"""Render a job of this dialect as a curl command that repeats its request with the seeds that were used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .request import extras
 from .request.submission import FIELDS
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
-# The id would find this job again. The infotext has been read into the other parameters.
+# force_task_id would return the existing job; the infotext is already merged into the other parameters.
 LEFT_OUT = {"force_task_id", "infotext"}
 
 

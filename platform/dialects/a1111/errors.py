@@ -1,4 +1,4 @@
-"""The two bodies in which A1111 answers errors: FastAPI's list for what did not parse, its own object for the rest."""
+"""Error bodies of A1111: FastAPI's 422 list for invalid fields, an error object for everything else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class WireError(Exception):
-    """Answers with a status and A1111's object for errors raised inside a handler."""
+    """Error answered with a status code and A1111's error object for exceptions in a handler."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class WireError(Exception):
 
 
 class Unprocessable(Exception):
-    """Answers 422 with FastAPI's list, one entry for each bad value."""
+    """422 error with FastAPI's list, one entry per invalid value."""
 
     def __init__(self, entries: list[dict[str, Any]]) -> None:
         super().__init__(str(entries))
@@ -58,7 +58,7 @@ def unreadable() -> WireError:
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
-    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    """Exception handler of this dialect. Details of unexpected errors are not sent to the client."""
     match error:
         case WireError():
             return Response(error.body, status=error.status, headers=error.headers)
@@ -80,7 +80,7 @@ Location = tuple[str | int, ...]
 
 
 class Invalid(ValueError):
-    """One bad value: an entry of the 422 answer without its place."""
+    """One invalid value: an entry of the 422 response without its location."""
 
     def __init__(self, msg: str, type: str, ctx: dict[str, Any] | None = None) -> None:
         super().__init__(msg)
@@ -91,7 +91,7 @@ class Invalid(ValueError):
 
 
 class InvalidItems(ValueError):
-    """Bad members of a list, by their index."""
+    """Invalid items of a list, by index."""
 
     def __init__(self, errors: dict[int, Invalid]) -> None:
         super().__init__("invalid items")

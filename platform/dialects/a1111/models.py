@@ -1,11 +1,14 @@
-"""What this dialect keeps: the options that each key has set."""
+"""Database model of the options set by each access key."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class KeyOptions(models.Model):
-    """The options that differ from their defaults. One set for each key, so that no caller changes another's pictures."""
+    """Options of one access key that differ from the defaults.
+
+    Stored per key, so that callers cannot change the images of other callers.
+    """
 
     key = models.OneToOneField(
         "access.AccessKey",

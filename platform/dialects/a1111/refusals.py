@@ -1,4 +1,4 @@
-"""Limits that a request passed, in the words of A1111's fields."""
+"""Convert exceeded limits and validation errors to errors with A1111's field names."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ WIRE_NAMES: dict[str, str] = {
     "face_restoration.visibility": "gfpgan_visibility",
     "loras": "prompt",
 }
-PRODUCTS = {"num_images": "batch_size × n_iter"}  # of fields on the wire
+PRODUCTS = {"num_images": "batch_size × n_iter"}  # canonical fields that are products of wire fields
 BOUNDS: dict[str, tuple[str, str, str]] = {
     "greater_than_equal": ("ge", "greater than or equal to", "value_error.number.not_ge"),
     "less_than_equal": ("le", "less than or equal to", "value_error.number.not_le"),
@@ -70,12 +70,12 @@ def wire_name(field: str | None) -> str:
 
 
 def bounds_as_on_the_wire(error: ValidationError) -> list[dict[str, Any]]:
-    """The canonical request's complaints as entries of a 422."""
+    """Convert validation errors of the canonical request to entries of a 422 response."""
     return [_entry(complaint) for complaint in error.errors(include_url=False)]
 
 
 def _wire_place(place: tuple[str | int, ...]) -> list[str]:
-    """By the whole path where the wire has a field of its own for it, else by its first part."""
+    """Wire name of a canonical path: that of the whole path if it has one, else of its first component."""
     dotted = ".".join(str(part) for part in place[:2])
     return [WIRE_NAMES.get(dotted) or wire_name(str(place[0]))] if place else []
 
@@ -103,7 +103,7 @@ def _entry(complaint: Any) -> dict[str, Any]:
 
 
 def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None = None) -> Exception:
-    """What A1111's client is told when the platform does not take the job. ``names``: where the request has others."""
+    """Convert a refused job to an A1111 error. ``names`` overrides wire field names."""
     counters.refusals.labels(dialect="a1111", reason=refused.code).inc()
     match refused:
         case UnknownModel(field="upscaler"):

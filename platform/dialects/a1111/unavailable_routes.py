@@ -1,4 +1,4 @@
-"""Routes whose work is not a client's here: they are answered, and say what is not done."""
+"""Routes of the original that have no effect or are not available on this platform."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERROGATE = {"image": Field(string, "", nullable=False), "model": Field(string
 
 
 class Interrogate(A1111View):
-    """Refused as long as the registry has no kind of model that describes pictures."""
+    """Refuse interrogation: the registry has no captioning models."""
 
     def post(self, request: Request) -> Response:
         asked = parse(INTERROGATE, read_object(request._request))
@@ -34,7 +34,7 @@ class Interrogate(A1111View):
 
 
 class Weights(A1111View):
-    """Runners load and unload by what all their clients need: one client's wish does nothing."""
+    """No-op: runners load and unload models according to the demand of all clients."""
 
     def post(self, request: Request) -> Response:
         return Response({})
@@ -59,7 +59,10 @@ ROUTES: dict[str, Any] = {
 
 @csrf_exempt
 def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
-    """307 to the bare path where there is one: the client repeats its method and body."""
+    """Answer 404, or 307 to the path without its trailing slash if that is a route.
+
+    With 307, clients repeat the method and the body.
+    """
     bare = request.path_info.rstrip("/")
     if request.path_info.endswith("/") and _is_route(bare):
         query = request.META.get("QUERY_STRING", "")

@@ -1,4 +1,4 @@
-"""Routes of the A1111 dialect: /sdapi/v1, /controlnet and /internal at the host's root."""
+"""Routes of the A1111 dialect: /sdapi/v1, /controlnet and /internal at the root of the host."""
 
 from django.urls import URLPattern, path, re_path
 

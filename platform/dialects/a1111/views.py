@@ -1,4 +1,4 @@
-"""Drawing, watching, stopping, options."""
+"""Views for generation, progress, interrupt and options."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ from .schema.json_body import read_object
 
 
 class Generation(A1111View):
-    """Submits a job and waits for it. A repeated ``force_task_id`` or ``Idempotency-Key`` waits for the first job."""
+    """Submit a job and wait for it.
+
+    A repeated ``force_task_id`` or ``Idempotency-Key`` waits for the first job.
+    """
 
     operation = ""
-    wire_names: Mapping[str, str] = {}  # where the request's differ from a drawing's
+    wire_names: Mapping[str, str] = {}  # wire names that differ from those of generation requests
 
     def post(self, request: Request) -> Response:
         replay = self._replay(request)
@@ -65,7 +68,7 @@ class Generation(A1111View):
 
 
 class Extras(Generation):
-    """Upscales and waits."""
+    """Submit an upscaling job and wait for it."""
 
     wire_names = extras.WIRE_NAMES
 
@@ -74,7 +77,7 @@ class Extras(Generation):
 
 
 class JobResult(A1111View):
-    """Ours, not the original's: a job's state by its id, and its answer once it has one."""
+    """State of a job by id, and its response once it has ended. Not part of the original API."""
 
     def get(self, request: Request, job_id: str) -> Response:
         job = self._job(job_id)

@@ -1,4 +1,4 @@
-"""Base classes of this API's views."""
+"""Base views of the native API."""
 
 from __future__ import annotations
 

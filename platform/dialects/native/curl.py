@@ -1,4 +1,4 @@
-"""A job as a request to our own API, which can express all of them."""
+"""Render a job as a curl command for the native API, which can express jobs of all dialects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of this dialect's views."""
+"""Base views of the SMZDM dialect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import Code, WireError, answer
 
 
 class SmzdmView(DialectView):
-    """The body names the caller, so each view authenticates after it has read the body."""
+    """Base view. The caller is identified in the body, so views authenticate after parsing it."""
 
     authentication_classes = []
     error_response = staticmethod(answer)

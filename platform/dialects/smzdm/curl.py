@@ -1,4 +1,4 @@
-"""A job of this dialect as a command that sends its request again, without callback and upload."""
+"""Render a job of this dialect as a curl command that repeats its request, without callback and upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of this API's views."""
+"""Base views of the stablediffusionapi.com dialect."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .request.parameters import read_parameters
 
 
 class StableDiffusionApiView(DialectView):
-    """``given`` are the parameters of body and query."""
+    """Base view. ``given`` contains the parameters of body and query."""
 
     authentication_classes = []
 
-    path = ""  # below /api/
+    path = ""  # relative to /api/
     given: dict[str, Any]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

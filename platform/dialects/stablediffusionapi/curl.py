@@ -1,4 +1,4 @@
-"""A job of this dialect as a command that sends its request again, without webhook, with the images that are stored."""
+"""Render a job of this dialect as a curl command that repeats its request without the webhook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def curl(context: Context) -> str:
 
 
 def _images(request: GenerationRequest) -> dict[str, Picture | None]:
-    """By field. An init image without a mask or a control image beside it is the control image."""
+    """Images by field name. Without an init image, the control image is sent as ``init_image``."""
     control = request.controls[0].image if request.controls else None
     init = request.init_images[0] if request.init_images else control
     mask = request.inpaint.mask if request.inpaint else None

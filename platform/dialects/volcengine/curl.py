@@ -1,4 +1,4 @@
-"""A job of this dialect as a bash script that signs its request and sends it again."""
+"""Render a job of this dialect as a bash script that signs and repeats its request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .actions import OPERATIONS
 from .envelope import FLAT
 
 ACTION = "CVProcess"
-# The signature as signature.py reads it, of the headers host and x-date.
+# Computes the signature that signature.py verifies, over the headers host and x-date.
 SIGNED = """\
 BODY=$(cat <<END
 {body}
@@ -54,6 +54,6 @@ def curl(context: Context) -> str:
 
 
 def _style_of(action: str) -> str:
-    """The style of an action that has only one."""
+    """Style of an action that supports only one."""
     known = (operation.req_key for (_version, name), operation in OPERATIONS.items() if name == action)
     return next(known, "")

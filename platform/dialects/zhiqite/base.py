@@ -1,4 +1,4 @@
-"""Base classes of this dialect's views."""
+"""Base views of the Zhiqite dialect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ZhiqiteView(DialectView):
     error_response = staticmethod(answer)
 
     def admitted(self, request: Request, read: Callable[[], Submission]) -> Job:
-        """The job that an earlier request with this Idempotency-Key became, or a new one of what ``read`` returns."""
+        """Return the existing job of this Idempotency-Key, or admit a new one from ``read()``."""
         replay = find_replay(self.key.source, DIALECT, request._request)
         return replay.job or admit(replace(read(), idempotency=replay.idempotency))
 

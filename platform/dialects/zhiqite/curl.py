@@ -1,4 +1,4 @@
-"""A job of this dialect as a command that sends its request again, without callback, with another task id."""
+"""Render a job of this dialect as a curl command that repeats its request with a new task id, no callback."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _scripts(scripts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unit(unit: dict[str, Any]) -> dict[str, Any]:
-    """The job keeps our own names of what the wire has other words for."""
+    """Convert canonical values of a control unit back to the words of the wire format."""
     words = {
         name: next(word for word, ours in choices.items() if ours == unit[name])
         for name, choices in UNIT_CHOICES.items()

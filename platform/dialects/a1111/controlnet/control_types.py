@@ -1,4 +1,4 @@
-"""What the ControlNet extension tells of models and modules: all of them, and by type of control."""
+"""ControlNet models and modules, listed in full and by control type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models_registry.selectors import list_for
 
 NO_MODEL = "None"
 ALL = "All"
-# Each type and what the names of its models may contain instead of the type's own name.
+# Control type to the substrings of model names that also select it, besides the type's own name.
 TYPES: dict[str, tuple[str, ...]] = {
     ALL: (),
     "Canny": (),
@@ -84,7 +84,7 @@ def _is_of(title: str, name: str) -> bool:
 
 
 def _default_module(name: str, modules: list[Module]) -> Module:
-    """The most important one that works; where none does, no module."""
+    """Return the supported module with the highest priority, or "none"."""
     if name == ALL:
         return MODULES["none"]
     able = [module for module in modules if not module.refused]

@@ -1,4 +1,4 @@
-"""The fields of a ControlNet unit: names, aliases, types and bounds of the extension's v1.1.455, and of older clients."""
+"""Fields of a ControlNet unit: names, aliases, types and bounds of extension v1.1.455 and older clients."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ MOST_WEIGHTS = 64
 
 
 def words(table: Words, *numbered: str) -> Coercion:
-    """One of the words, in any case; or, as older clients and Forge write it, its number."""
+    """Coercion to one of the words of ``table``, case-insensitive.
+
+    Older clients and Forge send an index into ``numbered`` instead.
+    """
 
     def read(value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(numbered):
@@ -111,7 +114,10 @@ FIELDS: dict[str, Field] = {
 
 
 def read_unit(given: Any) -> dict[str, Any]:
-    """Every field, read or at its default; unknown ones are left out. Raises what the extension answers for bad ones."""
+    """Parse a unit: every field, with its default if absent. Unknown fields are dropped.
+
+    Raises the extension's error for invalid values.
+    """
     try:
         unit = mapping(given)
     except Invalid as error:
@@ -144,7 +150,7 @@ def _renamed(unit: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Invalid]]:
 
 
 def invalid_unit(wrong: dict[str, Invalid]) -> WireError:
-    """pydantic's text, which clients are shown."""
+    """Build the error with pydantic's message text, because clients display it."""
     count = len(wrong)
     lines = [f"{count} validation error{'s' if count > 1 else ''} for ControlNetUnit"]
     for name, error in wrong.items():

@@ -1,4 +1,4 @@
-"""``/controlnet/render_openpose_json``: OpenPose's key points, drawn as its ControlNets were trained to read them."""
+"""``/controlnet/render_openpose_json``: render OpenPose key points in the colours of the training data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dialects.a1111.schema.coercion import array, integer, mapping, number
 LONGEST_SIDE = 4096
 MOST_PEOPLE = 100
 Point = tuple[float, float] | None
-# Pairs of OpenPose's eighteen points of a body, counted from 0: neck to shoulders, arms, legs, face.
+# Pairs of the 18 OpenPose body key points, 0-based: neck to shoulders, arms, legs, face.
 LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
     (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
-# Of a hand's twenty-one points: the wrist, and four for each finger.
+# Pairs of the 21 hand key points: the wrist, and four joints per finger.
 FINGERS = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
 
 
@@ -68,7 +68,10 @@ def _draw_person(draw: ImageDraw.ImageDraw, person: dict[str, Any], size: tuple[
 
 
 def _points(numbers: Any, size: tuple[int, int]) -> list[Point]:
-    """x, y and confidence of each; where all are at most 1, as shares of the canvas."""
+    """Parse (x, y, confidence) triples into pixel coordinates; None for points with confidence 0.
+
+    If all coordinates are at most 1, they are fractions of the canvas size.
+    """
     values = [number(value) for value in array(numbers or [])]
     triples = list(zip(values[::3], values[1::3], values[2::3], strict=False))
     share = all(x <= 1 and y <= 1 for x, y, _ in triples)
@@ -102,5 +105,5 @@ def _dot(draw: ImageDraw.ImageDraw, point: Point, radius: int, colour: tuple[int
 
 
 def _colour(index: int, count: int) -> tuple[int, ...]:
-    """Round the wheel of colours, beginning with red."""
+    """RGB colour number ``index`` of ``count`` evenly spaced hues, starting with red."""
     return tuple(round(255 * level) for level in colorsys.hsv_to_rgb(index / count, 1, 1))

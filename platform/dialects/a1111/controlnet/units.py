@@ -1,4 +1,4 @@
-"""From the units of ``alwayson_scripts.ControlNet`` to the canonical request's control units."""
+"""Convert the units of ``alwayson_scripts.ControlNet`` to control units of the canonical request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_MODEL = ("", "none")
 @dataclass
 class Controls:
     units: list[ControlUnit] = field(default_factory=list)
-    files: list[bytes] = field(default_factory=list)  # what the units' pictures are
+    files: list[bytes] = field(default_factory=list)  # contents of the image files that the units use
 
     def keep(self, text: Any) -> Picture | None:
         if text is None:
@@ -109,7 +109,7 @@ SAME = (
 
 
 def _image_and_mask(values: dict[str, Any], location: Location) -> tuple[Any, Any]:
-    """``image`` may bring its mask along: {image, mask}, [image, mask] or [{image, mask}]."""
+    """Split ``image``, which may contain its mask: {image, mask}, [image, mask] or [{image, mask}]."""
     image, mask = values["image"], values["mask"]
     if isinstance(image, list) and len(image) == 1:
         image = image[0]
@@ -124,12 +124,12 @@ def _image_and_mask(values: dict[str, Any], location: Location) -> tuple[Any, An
 
 
 def _or_none(text: Any) -> Any:
-    """The most used client writes an empty text for no picture."""
+    """Treat an empty string as no image: the most used client sends it."""
     return None if text == "" else text
 
 
 def _model(name: str, source: BusinessSource, location: Location) -> str:
-    """The registry's name of the file that the client means."""
+    """Resolve the client's model name to the registry's name."""
     place = (*location, "model")
     if name.strip().lower() in NO_MODEL:
         raise Unprocessable.at(place, _("the unit has no ControlNet model"), "value_error.missing")

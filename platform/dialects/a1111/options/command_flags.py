@@ -1,4 +1,4 @@
-"""``/cmd-flags``: the original's command line. Folders, files and credentials are nobody's business and have no value."""
+"""``/cmd-flags``: command line flags of the original. Paths and credentials are always returned empty."""
 
 from __future__ import annotations
 

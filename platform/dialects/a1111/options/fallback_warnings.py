@@ -1,4 +1,7 @@
-"""Where the original does something else than was asked, without a word: ``info.warnings`` says so, strict sources refuse it."""
+"""Warnings for requests that the original silently handles differently than requested.
+
+They are returned in ``info.warnings``; for strict sources, the request is refused instead.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dialects.a1111.errors import Invalid, Location, Unprocessable
 
 
 class FallbackWarnings:
-    """Those of one request."""
+    """Fallback warnings of one request."""
 
     def __init__(self) -> None:
         self._found: list[tuple[Location, str]] = []
@@ -19,7 +22,7 @@ class FallbackWarnings:
         return [message for _location, message in self._found]
 
     def refuse(self) -> None:
-        """Raises Unprocessable if there are any."""
+        """Raise Unprocessable if there are any warnings."""
         if self._found:
             raise Unprocessable(
                 [Invalid(message, "value_error.strict").at(location) for location, message in self._found]

@@ -1,4 +1,4 @@
-"""The options of an access key: reading, writing, and the snapshot that a job takes of them."""
+"""Options of an access key: read, write, and resolve the effective options of a job."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .fallback_warnings import FallbackWarnings
 from .table import OPTIONS, Effect
 
 CHECKPOINT = "sd_model_checkpoint"
-CHECKPOINT_HASH = "sd_checkpoint_hash"  # says what the checkpoint is, whoever sends it along
+CHECKPOINT_HASH = "sd_checkpoint_hash"  # read-only; ignored without a warning when a client sends it
 OVERRIDES: Location = ("body", "override_settings")
-LONGEST = 4000  # characters of a value as JSON
+LONGEST = 4000  # maximum length of a value, in characters of JSON
 OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
 OF_FILES = ("samples_format", "jpeg_quality")
 RANGES: dict[str, tuple[float, float]] = {
@@ -58,14 +58,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def current(key: AccessKey) -> dict[str, Any]:
-    """Every option as this key has it."""
+    """Return the values of all options for this key."""
     stored = KeyOptions.objects.filter(key=key).values_list("values", flat=True).first() or {}
     values = {name: stored.get(name, option.default) for name, option in OPTIONS.items()}
     return values | {"api_enable_requests": django_settings.INPUT_URLS}
 
 
 def rendered(key: AccessKey) -> dict[str, Any]:
-    """The answer of GET /options; POSTing it back changes nothing."""
+    """Return the body of GET /options. Posting it back changes nothing."""
     values = {name: OPTIONS[name].rendered(value) for name, value in current(key).items()}
     checkpoint = _checkpoint_or_none(values[CHECKPOINT], key)
     if checkpoint is not None:
@@ -74,9 +74,10 @@ def rendered(key: AccessKey) -> dict[str, Any]:
 
 
 def write(key: AccessKey, changes: dict[str, Any]) -> None:
-    """All of the changes, or none."""
+    """Validate and store option changes. If one is invalid, none is stored."""
     name = changes.get(CHECKPOINT)
-    is_another = name is not None and name != current(key)[CHECKPOINT]  # the one before may be gone by now
+    # An unchanged name is not checked: the stored checkpoint may have been deleted since.
+    is_another = name is not None and name != current(key)[CHECKPOINT]
     if is_another and _checkpoint_or_none(name, key) is None:
         raise model_not_found(str(name))
     if key.source.strict:
@@ -93,7 +94,7 @@ def store(key: AccessKey, values: dict[str, Any]) -> None:
 
 
 def read_changes(changes: dict[str, Any], location: Location) -> dict[str, Any]:
-    """The changes with their types put right. Raises what A1111 answers for a key that it does not know."""
+    """Coerce the changes to the types of their options. Raises A1111's error for an unknown option."""
     read: dict[str, Any] = {}
     wrong: list[dict[str, Any]] = []
     for name, value in changes.items():
@@ -113,7 +114,7 @@ def read_changes(changes: dict[str, Any], location: Location) -> dict[str, Any]:
 def _is_writable(name: str, value: Any) -> bool:
     if name in OPTIONS:
         return OPTIONS[name].effect is not Effect.READ_ONLY
-    if value is not None:  # an unknown key's value is None, and writing the same value does nothing
+    if value is not None:  # unknown keys have the value None; writing an unchanged value has no effect
         raise WireError(500, error="KeyError", errors=repr(name))
     return False
 
@@ -136,7 +137,7 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _emphasis(name: str) -> str:
-    """The original does as usual for a name that it does not know."""
+    """Map unknown emphasis modes to "Original", as A1111 does."""
     return name if name in get_args(Emphasis) else "Original"
 
 
@@ -163,7 +164,7 @@ def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
 
 
 def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location) -> FallbackWarnings:
-    """What keeps its value whatever is written."""
+    """Collect a warning for each read-only option whose value would change."""
     found = FallbackWarnings()
     for name, value in changes.items():
         option = OPTIONS.get(name)
@@ -175,7 +176,7 @@ def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location
 
 
 class EffectiveOptions:
-    """The options that one job is drawn with: the key's, with the request's overrides over them."""
+    """Options of one job: the options of the key, overlaid with the overrides of the request."""
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
         configured = current(key)
@@ -196,7 +197,7 @@ class EffectiveOptions:
         return {option: value for option, value in overrides.items() if option != CHECKPOINT}
 
     def _restore_before_encoding(self, configured: dict[str, Any]) -> None:
-        """The original encodes after the settings are put back, and clients have got used to it."""
+        """Use the key's file options: the original encodes images after it has restored the settings."""
         asked = {name: self.values[name] for name in OF_FILES}
         self.values |= {name: configured[name] for name in OF_FILES}
         for name, value in asked.items():
@@ -210,7 +211,7 @@ class EffectiveOptions:
 
     @property
     def output_file(self) -> dict[str, Any]:
-        """Fields of the canonical request. A PNG has no quality."""
+        """Output fields of the canonical request. PNG has no quality setting."""
         file_format = OUTPUT_FORMATS[self["samples_format"].lower()]
         quality = {} if file_format == "png" else {"output_quality": self["jpeg_quality"]}
         return {"output_format": file_format, **quality}

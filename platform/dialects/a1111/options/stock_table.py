@@ -1,13 +1,13 @@
-"""The rest of the original's options: they concern its user interface, its disk, its memory, or ways of drawing not taken here.
+"""Options of the original without effect here: user interface, disk, memory, unsupported generation features.
 
-Clients write the whole object back, so that every key has to be there and has to be accepted.
+Clients write the whole options object back, so every key must be present and accepted.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Kept and given back. No picture and no answer depends on them.
+# Stored and returned. No image and no response depends on them.
 UNUSED: dict[str, Any] = {
     # files on the server's disk
     "samples_filename_pattern": "",
@@ -45,7 +45,7 @@ UNUSED: dict[str, Any] = {
     "use_save_to_dirs_for_ui": False,
     "directories_filename_pattern": "[date]",
     "directories_max_prompt_words": 8,
-    # its memory and its processes
+    # memory and processes
     "ESRGAN_tile": 192,
     "ESRGAN_tile_overlap": 8,
     "DAT_tile": 192,
@@ -114,7 +114,7 @@ UNUSED: dict[str, Any] = {
     "deepbooru_use_spaces": True,
     "deepbooru_escape": True,
     "deepbooru_filter_tags": "",
-    # its user interface
+    # user interface
     "img2img_editor_height": 720,
     "img2img_sketch_default_brush_color": "#ffffff",
     "img2img_inpaint_mask_brush_color": "#ffffff",
@@ -207,7 +207,7 @@ UNUSED: dict[str, Any] = {
     "settings_in_ui": "",
 }
 
-# Pictures, or what is written into them, would depend on these: only what is done anyway is accepted.
+# Images or their metadata would depend on these, so only the value that matches the behaviour is accepted.
 NOT_TAKEN: dict[str, Any] = {
     "webp_lossless": False,
     "add_model_hash_to_info": True,

@@ -1,4 +1,4 @@
-"""The options that clients read and write, with A1111's defaults, and what each one does here."""
+"""Options that clients read and write: A1111's defaults, and how each option is handled."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .stock_table import NOT_TAKEN, UNUSED
 
 class Effect(Enum):
     HONOURED = auto()
-    HARMLESS = auto()  # kept and given back; no picture depends on it
-    FIXED = auto()  # pictures would depend on it: only what is done anyway is accepted
-    READ_ONLY = auto()  # ignored without a word when written, as the original does
+    HARMLESS = auto()  # stored and returned; no image depends on it
+    FIXED = auto()  # images would depend on it: only values that match the behaviour are accepted
+    READ_ONLY = auto()  # writes are silently ignored, as in the original
 
 
 HONOURED, HARMLESS, FIXED, READ_ONLY = Effect
@@ -24,16 +24,16 @@ HONOURED, HARMLESS, FIXED, READ_ONLY = Effect
 class Option(NamedTuple):
     default: Any
     effect: Effect
-    same: tuple[Any, ...] = ()  # other values that mean what is done anyway
+    same: tuple[Any, ...] = ()  # other accepted values that match the behaviour
 
     def coerce(self, value: Any) -> Any:
-        """None stands for the default, which is what the original makes of it for the options that take it."""
+        """Convert a value to the type of the default. None is replaced by the default."""
         if value is None:
             return self.default
         return COERCIONS[type(self.default)](value)
 
     def rendered(self, value: Any) -> Any:
-        """Options whose default is a whole number other than zero come back as floats."""
+        """Return the value as A1111 serializes it: options with a nonzero integer default are floats."""
         counts = isinstance(self.default, int) and not isinstance(self.default, bool) and self.default
         return float(value) if counts else value
 
@@ -68,7 +68,7 @@ OPTIONS: dict[str, Option] = {
     "face_restoration": Option(False, HONOURED),
     "face_restoration_model": Option(
         "GFPGAN", HONOURED
-    ),  # the original's CodeFormer is not for commercial use
+    ),  # the original's CodeFormer is not licensed for commercial use
     "code_former_weight": Option(0.5, HARMLESS),
     "upscaler_for_img2img": Option(None, HONOURED),
     "initial_noise_multiplier": Option(1.0, HONOURED),

@@ -1,4 +1,4 @@
-"""``/controlnet/detect``: the maps that preprocessors make of images, as a job of the task ``control_map``."""
+"""``/controlnet/detect``: run preprocessors on images, as a job of the task ``control_map``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPERATION = "controlnet-detect"
 FIELDS: dict[str, Field] = {
     "controlnet_module": Field(string, "none", nullable=False),
     "controlnet_input_images": Field(array, [], nullable=False),
-    "controlnet_images": Field(array, [], nullable=False),  # what the most used client calls them
+    "controlnet_images": Field(array, [], nullable=False),  # name used by the most common client
     "controlnet_processor_res": Field(integer, -1, nullable=False),
     "controlnet_threshold_a": Field(number, -1.0, nullable=False),
     "controlnet_threshold_b": Field(number, -1.0, nullable=False),
@@ -40,12 +40,12 @@ IMAGE_FIELDS = {"controlnet_input_images", "controlnet_images", "controlnet_mask
 NOT_FOR_MAPS = {"clip_vision", "revision_clipvision", "revision_ignore_prompt", "ip-adapter-auto"}
 NEED_MASKS = {"inpaint", "inpaint_only", "inpaint_only+lama"}
 MOST_PICTURES = 16
-MOST_RESOLUTION = 4096  # of a control unit
+MOST_RESOLUTION = 4096  # maximum resolution of a control unit
 WIRE_NAMES = {"num_images": "controlnet_input_images"}
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
-    """Parses the body of detect. Raises Unprocessable or WireError."""
+    """Parse the body of a detect request. Raises Unprocessable or WireError."""
     asked = parse(FIELDS, followed(body, key.source))
     module = _module(asked["controlnet_module"])
     files = _files(module, asked)
@@ -102,7 +102,10 @@ def _files(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> list[b
 
 
 def _unit(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> ControlUnit:
-    """Numbers out of a slider's range mean the module's default. For modules with masks, the masked image is the map."""
+    """Build the control unit. Numbers outside the slider's range are replaced by the module's default.
+
+    For modules with masks, the masked image is the map.
+    """
     resolution = asked["controlnet_processor_res"]
     return ControlUnit(
         module="none" if module.name in NEED_MASKS else module.name,
@@ -113,7 +116,7 @@ def _unit(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> Control
 
 
 def _masked(image: Any, mask: Any) -> bytes:
-    """A PNG file of the image, black where its mask is white."""
+    """PNG of the image, black where the mask is white."""
     picture = _opened(image)
     hidden = _opened(mask).convert("L").resize(picture.size).point(lambda level: 255 * (level > 127))
     picture.paste("black", mask=hidden)

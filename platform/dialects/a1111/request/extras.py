@@ -1,4 +1,4 @@
-"""The extras routes: enlarging pictures, one or many, as a job like any other."""
+"""Parse requests of the extras routes (upscaling of one or several images)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ FIELDS: dict[str, Field] = {
     "upscaler_1": _field(string, upscaler_catalog.NONE),
     "upscaler_2": _field(string, upscaler_catalog.NONE),
     "extras_upscaler_2_visibility": _field(share, 0.0),
-    "upscale_first": _field(boolean, False),  # without effect in the original too
+    "upscale_first": _field(boolean, False),  # has no effect in the original either
 }
 IMAGE = {"image": _field(string, "")}
 LISTED = ("data", "name")
@@ -99,7 +99,7 @@ WIRE_NAMES = {"num_images": "imageList"}
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
-    """Raises Unprocessable or WireError."""
+    """Parse the body of an extras request. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
     images = [parse(IMAGE, body)["image"]] if operation == SINGLE else _listed(body)
     files = [pictures.decode(image) for image in followed({"image": images}, key.source)["image"]]
@@ -117,7 +117,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
 
 
 def _listed(body: dict[str, Any]) -> list[str]:
-    """The pictures of ``imageList``. Raises Unprocessable with all that is wrong."""
+    """Images of ``imageList``. Raises Unprocessable with all errors found."""
     place: Location = ("body", "imageList")
     if "imageList" not in body:
         raise Unprocessable([MISSING.at(place)])

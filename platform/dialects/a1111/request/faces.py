@@ -1,4 +1,4 @@
-"""Whether and by what faces are restored, as A1111's fields and options say it."""
+"""Face restoration settings from A1111's fields and options."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
-GFPGAN = "GFPGAN"  # the original's one name for it, whatever its file is called
+GFPGAN = "GFPGAN"  # name of the GFPGAN restorer in the original, independent of its file name
 OPTION = "face_restoration_model"
-SHOWN = 100  # characters of a name
+SHOWN = 100  # maximum length of a name in messages, in characters
 
 
 def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
 def face_restoration(
     parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
 ) -> FaceRestoration | None:
-    """None where no face is to be touched. Raises Unprocessable."""
+    """Face restoration of a generation request; None if disabled. Raises Unprocessable."""
     asked = parameters["restore_faces"]
     name = settings[OPTION]
     if not (settings["face_restoration"] if asked is None else asked) or name == "None":
@@ -50,7 +50,7 @@ def face_restoration(
 
 
 def by_visibility(parameters: dict[str, Any], source: BusinessSource) -> FaceRestoration | None:
-    """As the extras ask for it. Raises Unprocessable."""
+    """Face restoration of an extras request, by visibility. Raises Unprocessable."""
     if parameters["codeformer_visibility"]:
         raise Unprocessable.unsupported(("body", "codeformer_visibility"), str(CODEFORMER))
     visibility = parameters["gfpgan_visibility"]
@@ -60,7 +60,7 @@ def by_visibility(parameters: dict[str, Any], source: BusinessSource) -> FaceRes
 
 
 def _with_models(source: BusinessSource, part: FaceRestoration, location: Location) -> FaceRestoration:
-    """Here, so that what the registry lacks is told by the field that asked for it."""
+    """Resolve the models here, so that the error names the wire field that requires them."""
     try:
         return defaults.with_models(ModelResolver(source), part)
     except UnknownModel as error:

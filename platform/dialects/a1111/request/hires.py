@@ -1,4 +1,4 @@
-"""The second pass as A1111's clients ask for it: by a factor, or by a size of which one side may be left open."""
+"""Hires fix parameters of A1111: by scale factor, or by size with one side optional."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER = (
 def hires(
     parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource, width: int, height: int
 ) -> dict[str, Any] | None:
-    """The part of the canonical request; None without one. Raises WireError."""
+    """Hires part of the canonical request; None if disabled. Raises WireError."""
     if not parameters.get("enable_hr"):
         return None
-    if parameters["denoising_strength"] is None:  # as the original stumbles over it
+    if parameters["denoising_strength"] is None:  # the original fails with this TypeError
         message = "'>' not supported between instances of 'NoneType' and 'int'"
         raise WireError(500, error="TypeError", errors=message)
     across, down = target(parameters, width, height)
@@ -92,7 +92,7 @@ def _sampler(parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str
 
 
 def _words(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
-    """Only those that differ: what is left empty is the first pass's."""
+    """Prompts of the hires pass. Empty prompts are omitted, so that those of the first pass apply."""
     writer = Prompts(parameters, settings, source)
     words: dict[str, Any] = {}
     if parameters["hr_prompt"]:

@@ -1,4 +1,4 @@
-"""What a request says that the original passes over without a word: names that it does not know, fields without effect."""
+"""Warnings for parts of a request that the original silently ignores (unknown names, unused fields)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from models_registry.selectors import styles_for
 
 from .hires import SAME_SAMPLER, SAME_SCHEDULER
 
-MOST = 20  # unknown fields that are told
-SHOWN = 100  # characters of a name
+MOST = 20  # maximum number of unknown fields reported
+SHOWN = 100  # maximum length of a name in messages, in characters
 SAMPLERS = ("sampler_name", "hr_sampler_name")
 SCHEDULERS = ("scheduler", "hr_scheduler")
 
@@ -28,7 +28,7 @@ def unheeded(
     settings: EffectiveOptions,
     source: BusinessSource,
 ) -> None:
-    """Notes all of it among the settings' fallbacks."""
+    """Add a warning to the fallbacks of ``settings`` for each ignored part of the request."""
     _unknown_fields(body, settings)
     _unknown_walks(parameters, settings)
     _unknown_styles(parameters, settings, source)
@@ -41,7 +41,7 @@ def unheeded(
 
 
 def _unknown_fields(body: dict[str, Any], settings: EffectiveOptions) -> None:
-    """A field of the other operation is none of this one's, but clients that send it to both mean no harm."""
+    """Warn about unknown fields. Fields of the other operation are allowed: clients send both sets."""
     unknown = [name for name in body if name not in TXT2IMG and name not in IMG2IMG]
     for name in unknown[:MOST]:
         settings.fallbacks.add(("body", name), _("there is no such field: %s") % name[:SHOWN])

@@ -1,4 +1,4 @@
-"""Pictures that a request names by URL, fetched and put in their place as base64, which is what the rest reads."""
+"""Fetch images that a request names by URL, and replace the URLs with base64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dialects.a1111.schema import images
 from jobs.errors import ForbiddenAddress, OverLimit, Refused
 from jobs.images.fetch import PictureFetcher
 
-# Wherever they are: also in ControlNet's units, and in the list of the extras.
+# Field names with images at any depth, including ControlNet units and the list of the extras routes.
 NAMES = frozenset(
     {
         "init_images",
@@ -30,7 +30,7 @@ NAMES = frozenset(
 
 
 def followed(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """The body with no URL in it. All its pictures together may take the time of one."""
+    """Return the body with image URLs replaced by base64. All fetches share the timeout of a single one."""
     return _walked(body, "", _Fetcher(source)) if settings.INPUT_URLS else body
 
 

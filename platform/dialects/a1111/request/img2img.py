@@ -1,4 +1,4 @@
-"""What img2img begins with: init images, the mask, and what the options say of both."""
+"""img2img parameters: init images, the mask, and the options that apply to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def mask_file(parameters: dict[str, Any]) -> bytes | None:
 def img2img(
     parameters: dict[str, Any], settings: EffectiveOptions, files: list[bytes], mask: bytes | None
 ) -> dict[str, Any]:
-    """The fields of the canonical request."""
+    """Fields of the canonical request."""
     shown = tuple(Picture(sha256=pictures.sha256(data)) for data in files)
     batches = 1 if parameters["n_iter"] is None else parameters["n_iter"]
     noise = parameters["initial_noise_multiplier"]

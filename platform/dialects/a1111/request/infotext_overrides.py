@@ -1,4 +1,4 @@
-"""The request field ``infotext``: its values stand wherever the client has set nothing."""
+"""The request field ``infotext``: its values apply to every field that the client has not set."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ OF_IMG2IMG: dict[str, str] = {
 }
 CONTENTS = ("fill", "original", "latent noise", "latent nothing")
 
-# Settings travel as overrides. Those whose words differ from the option's are in _overrides.
+# Infotext labels that are applied as override settings. _overrides handles labels that need conversion.
 OVERRIDES: dict[str, str] = {
     "Clip skip": "CLIP_stop_at_last_layers",
     "ENSD": "eta_noise_seed_delta",
@@ -90,7 +90,7 @@ OVERRIDES: dict[str, str] = {
     "FP8 weight": "fp8_storage",
     "Refiner switch by sampling steps": "refiner_switch_by_sample_steps",
 }
-# A client that set one of these has set the field.
+# Fields replaced by an infotext value, and the older names whose presence prevents it.
 OLDER_NAMES = {
     "sampler_name": {"sampler_index"},
     "mask_blur": {"mask_blur_x", "mask_blur_y"},
@@ -99,7 +99,7 @@ OLDER_NAMES = {
     "width": {"firstphase_width"},
     "height": {"firstphase_height"},
 }
-# They tell about the picture and ask for nothing.
+# Labels that describe the image and set no parameter.
 TOLD = frozenset(
     {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Init image hash", "Version", "User"}
 )
@@ -108,7 +108,7 @@ UNDERSTOOD = FIELDS.keys() | OF_TXT2IMG.keys() | OF_IMG2IMG.keys() | OVERRIDES.k
 
 
 def pasted(operation: str, body: dict[str, Any], key: AccessKey) -> tuple[dict[str, Any], list[str]]:
-    """The body with the infotext's values in it, and the names of those that cannot be carried out."""
+    """Return the body with the infotext's values merged in, and the labels that are not supported."""
     text = _text(body)
     if not text:
         return body, []
@@ -158,10 +158,10 @@ def _knows_content(pairs: Pairs) -> bool:
 
 
 def _walk(found: Pairs) -> dict[str, Any]:
-    """Older texts write the schedule behind the sampler's name: there the missing type does not mean "Automatic"."""
+    """Sampler fields. Older texts append the schedule to the sampler; a missing type is not "Automatic"."""
     if "Sampler" not in found:
         return {}
-    if not sampler_catalog.understands_sampler(found["Sampler"]):  # told as any other unknown name
+    if not sampler_catalog.understands_sampler(found["Sampler"]):  # reported like any other unknown name
         return {"sampler_name": found["Sampler"], "scheduler": found.get("Schedule type", "Automatic")}
     sampler, scheduler = sampler_catalog.resolve(found["Sampler"], found.get("Schedule type", ""))
     return {"sampler_name": sampler, "scheduler": scheduler}
@@ -175,7 +175,6 @@ def _overrides(pairs: Pairs, found: Pairs, current: dict[str, Any]) -> dict[str,
 
 
 def _says_the_same(now: Any, value: Any) -> bool:
-    """As text: what an infotext says is text."""
     if str(now) == str(value):
         return True
     try:

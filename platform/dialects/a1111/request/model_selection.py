@@ -1,4 +1,4 @@
-"""The models of a request beside its checkpoint: VAE and refiner, and tiling, which changes both."""
+"""Model settings of a request besides its checkpoint: VAE, refiner, and tiling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_REFINER = (None, "", "None", "none")
 def model_choice(
     parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
 ) -> dict[str, Any]:
-    """The fields of the canonical request. Raises WireError."""
+    """Fields of the canonical request. Raises WireError."""
     tiling = parameters["tiling"]
     return {
         "vae": _vae(settings, source),
@@ -30,7 +30,7 @@ def model_choice(
 
 
 def _vae(settings: EffectiveOptions, source: BusinessSource) -> str:
-    """The original draws with the checkpoint's own VAE when it does not find another; here a warning says so."""
+    """Resolve the VAE. An unknown name means the checkpoint's VAE, as in the original, with a warning."""
     name = settings["sd_vae"]
     if name in OWN_VAE:
         return ""
@@ -51,7 +51,7 @@ def _refiner(parameters: dict[str, Any], source: BusinessSource) -> dict[str, An
 
 
 def closest_checkpoint(name: str, source: BusinessSource) -> str:
-    """One that bears the name, or the one with the shortest title of those that contain it."""
+    """Checkpoint of this name, or else the shortest title that contains it."""
     try:
         return resolve(Kind.CHECKPOINT, name, source).name
     except ModelNotFound:

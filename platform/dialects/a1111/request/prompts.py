@@ -1,4 +1,4 @@
-"""The words of a request: styles put in, comments taken out, and the LoRAs that their tags name."""
+"""Prompts of a request: apply styles, remove comments, and resolve the LoRAs of the tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMENT = re.compile(r"#[^\n]*(\n|$)")
 
 
 class Prompts:
-    """How this request writes its prompts, those of a second pass too."""
+    """Prompt preprocessing of one request, also used for the hires pass."""
 
     def __init__(
         self, parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
@@ -47,7 +47,7 @@ class Prompts:
         return text
 
     def loras(self, prompt: str) -> list[dict[str, Any]]:
-        """LoraUses, as many as can be had. The original draws without the others too; here a warning says so."""
+        """LoraUses of the prompt's tags. Unusable tags are skipped, as in the original, with a warning."""
         tags = extra_networks(prompt)[1] if self._tags_act else []
         return list(self._uses(tags))
 
@@ -62,7 +62,7 @@ class Prompts:
 
 
 def prompts(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
-    """The fields of the canonical request that are made of words."""
+    """Prompt fields of the canonical request."""
     writer = Prompts(parameters, settings, source)
     prompt = writer.positive(parameters["prompt"] or "")
     return {
@@ -75,6 +75,6 @@ def prompts(parameters: dict[str, Any], settings: EffectiveOptions, source: Busi
 
 
 def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
-    """In the request's order. Unknown names are ignored, as in the original."""
+    """Styles in the order of the request. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]

@@ -1,4 +1,4 @@
-"""How a picture is walked to and from which noise, in A1111's words: its fields, and the options behind them."""
+"""Sampler, schedule, seed and noise parameters of A1111, and the options that apply to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dialects.a1111.options.table import OPTIONS
 from gpu_runner.protocol import sampler_catalog
 from jobs.admission.submission import random_seed
 
-# "GPU" is whatever the webui's own card draws; here that is the CPU's generator, which is the same everywhere.
+# In the original, "GPU" depends on the graphics card. Here it is the CPU generator, which is reproducible.
 NOISE_SOURCES = {"GPU": "cpu", "CPU": "cpu", "NV": "nv"}
 LATENT_SCALE = 8
 
@@ -56,7 +56,7 @@ def seed(asked: int | None) -> int:
 
 
 def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
-    """Off unless both sides have at least a latent pixel."""
+    """Seed resize fields; empty (off) unless both sides are at least one latent pixel."""
     sides = (width or 0, height or 0)
     if min(sides) < LATENT_SCALE:
         return {}
@@ -64,7 +64,7 @@ def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
 
 
 def eta(sampler: str, asked: float | None, settings: EffectiveOptions) -> float | None:
-    if sampler_catalog.sampler(sampler).default_eta is None:  # eta means nothing to it
+    if sampler_catalog.sampler(sampler).default_eta is None:  # the sampler does not use eta
         return None
     return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"] if asked is None else asked
 
@@ -74,6 +74,6 @@ def _request_first(name: str, parameters: dict[str, Any], settings: EffectiveOpt
 
 
 def _option_first(name: str, parameters: dict[str, Any], settings: EffectiveOptions) -> float:
-    """Of these an option that is not at its default beats the request."""
+    """Value of a setting for which an option that differs from its default overrides the request."""
     changed = settings[name] != OPTIONS[name].default
     return settings[name] if changed else _request_first(name, parameters, settings)

@@ -1,4 +1,4 @@
-"""From A1111's generation request to a submission."""
+"""Convert an A1111 generation request to a submission."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ MAX_ID = 200
 MASKS = ("mask", "latent_mask")
 GRID = ("return_grid", "n_rows", "grid_only_if_multiple", "grid_prevent_empty_spots")
 MASK_PICTURES = ("return_mask", "return_mask_composite")
-LONG_TEXT = 2000  # no setting is longer; a picture always is
+LONG_TEXT = 2000  # characters; no setting is longer, and an encoded image always is
 
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A submission, and the options that the key keeps once the job is admitted."""
+    """A submission, and the options to store for the key once the job is admitted."""
 
     submission: Submission
     option_changes: dict[str, Any] = field(default_factory=dict)
 
 
 def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> ParsedRequest:
-    """Parses the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
+    """Parse the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
     body, left_out = pasted(operation, body, key)
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
@@ -127,7 +127,7 @@ def _generation_request(
 
 
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
-    """What has a number in A1111 when null has its default."""
+    """Numeric fields of the canonical request. Null means A1111's default."""
     return {
         "num_inference_steps": _given(parameters["steps"], 50),
         "guidance_scale": _given(parameters["cfg_scale"], 7.0),
@@ -145,7 +145,7 @@ def _size(pixels: int) -> int:
 
 
 def _counts(parameters: dict[str, Any], files: list[bytes]) -> dict[str, int]:
-    """Several init images are drawn once each per batch, however large the batch was to be."""
+    """Image count and batch size. Several init images replace batch_size: one image each per batch."""
     size = len(files) if len(files) > 1 else _given(parameters["batch_size"], 1)
     batches = _given(parameters["n_iter"], 1)
     for name, value in (("batch_size", size), ("n_iter", batches)):
@@ -165,7 +165,7 @@ def _external_id(parameters: dict[str, Any]) -> str:
 
 
 def _received(parameters: dict[str, Any], settings: options.EffectiveOptions) -> dict[str, Any]:
-    """What the answer is written from, whenever it is asked for. Pictures are in storage, never in here."""
+    """Data from which the response is rendered at any later time. Images are replaced by their SHA-256."""
     return {
         "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},
         "enable_pnginfo": settings["enable_pnginfo"],

@@ -1,4 +1,4 @@
-"""Fields that A1111 acts on and this platform does not yet: refused by name, unless they ask for nothing."""
+"""Refuse fields that A1111 supports and this platform does not, unless their value has no effect."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ASKS_FOR_NOTHING: dict[str, Callable[[Any], bool]] = {
     "latent_mask": _off,
 }
 
-# Scripts that clients name in every request because they once saw them listed. The first three carry no effect even
-# in the original; the others only with arguments.
+# Scripts that clients list in every request. The first three have no effect in the original;
+# the others have one only with arguments.
 WITHOUT_EFFECT = frozenset({"refiner", "sampler", "seed"})
 READ_ELSEWHERE = frozenset({"controlnet"})
 NOT_YET = frozenset({"adetailer", "animatediff"})
-SELECTABLE = frozenset({"controlnet m2m"})  # listed, because clients look for it
+SELECTABLE = frozenset({"controlnet m2m"})  # listed for clients that check for it
 
 
 def refuse_unsupported(parameters: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Answers of the extras routes."""
+"""Responses of the extras routes."""
 
 from __future__ import annotations
 

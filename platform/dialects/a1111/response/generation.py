@@ -1,4 +1,4 @@
-"""From a job to A1111's answer. Everything is read from the job, so that it can be given again later."""
+"""Convert a finished job to an A1111 response, from stored data only, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOB_HEADER = "X-Job-Id"
 
 
 def outcome(job: Job) -> dict[str, Any]:
-    """The answer to a generation request whose job has ended; WireError for any that brought nothing."""
+    """Response body of a generation request whose job has ended. Raises WireError if it has no images."""
     headers = {JOB_HEADER: str(job.id)}
     if not job.is_terminal:
         raise WireError(
@@ -91,7 +91,7 @@ def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
 
 
 def _echo(job: Job) -> dict[str, Any]:
-    """The request as it was read, with its defaults. Pictures only come back where that was asked for."""
+    """Parsed request with its defaults. Images are included only if the request asks for them."""
     parameters = dict(job.received["parameters"])
     if "init_images" in parameters:
         wanted = parameters["include_init_images"]

@@ -1,4 +1,4 @@
-"""Stopping what the caller runs. Nobody else's jobs are in reach."""
+"""Interrupt the caller's jobs. Jobs of other callers are not affected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .progress import active
 
 
 def interrupt(key: AccessKey) -> None:
-    """Running jobs keep the pictures they have; those that wait are cancelled."""
+    """Interrupt running jobs, which keep their finished images, and cancel queued ones."""
     for job in active(key):
         if job.state == State.RUNNING:
             lifecycle.signal(job.id, Signal.INTERRUPT)

@@ -1,4 +1,4 @@
-"""What clients ask for before they draw. Lists of things that this platform does not have yet are empty."""
+"""Listing routes: models, samplers, scripts and others. Unsupported kinds return empty lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Answer = Callable[[AccessKey], Any]
 
 
 class Listing(A1111View):
-    """One of READABLE."""
+    """View of one list in READABLE."""
 
     answer: Answer = staticmethod(lambda key: None)
 
@@ -33,7 +33,7 @@ class Listing(A1111View):
 
 
 class Refresh(A1111View):
-    """Every list is read afresh from the registry, and only ops decide when the disk is scanned."""
+    """No-op: lists are read from the registry on each request, and only operators start a disk scan."""
 
     def post(self, request: Request) -> Response:
         return Response(None)
@@ -49,7 +49,7 @@ def _checkpoint(file: ModelFile) -> dict[str, Any]:
         "model_name": str(PurePosixPath(file.path_in_kind).with_suffix("")).replace("/", "_"),
         "hash": file.short_hash or None,
         "sha256": file.sha256 or None,
-        "filename": file.path,  # below the models' root: where that is on the disk is nobody's business
+        "filename": file.path,  # relative to the model root; the absolute path is not disclosed
         "config": None,
     }
 
@@ -72,7 +72,7 @@ def loras(key: AccessKey) -> list[dict[str, Any]]:
 
 
 def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
-    """How many vectors a pickled one has, and how long they are, nobody knows before it is loaded."""
+    """Embeddings. Vector count and size of a pickled file are unknown until it is loaded."""
     loaded = {file.name: _embedding(file) for file in list_for(Kind.EMBEDDING, key.source)}
     return {"loaded": loaded, "skipped": {}}
 
@@ -95,14 +95,14 @@ def prompt_styles(key: AccessKey) -> list[dict[str, Any]]:
 
 
 def memory(key: AccessKey) -> dict[str, Any]:
-    """Of this web process. The GPUs are other machines' or other processes' matter."""
+    """Memory of this web process. GPU memory is not reported, because runners are separate processes."""
     used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
     ram = {"free": total - used, "used": used, "total": total}
     return {"ram": ram, "cuda": {"error": "unavailable"}}
 
 
 def upscalers(key: AccessKey) -> list[dict[str, Any]]:
-    """``None`` has to be the first: a client replaces what stands there."""
+    """Upscalers. ``None`` must be the first entry, because a client replaces the entry at that position."""
     files = sorted(list_for(Kind.UPSCALER, key.source), key=lambda file: file.name.lower())
     built_in = [_upscaler(name, None) for name in BUILT_IN]
     return built_in + [_upscaler(file.name, file) for file in files]
@@ -114,11 +114,11 @@ def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
         "model_name": file and PurePosixPath(file.path).stem,
         "model_path": file and file.path,
         "model_url": None,
-        "scale": 4.0,  # what the original says of those whose files do not tell
+        "scale": 4.0,  # the original's value for upscalers whose files do not contain a scale
     }
 
 
-# The second is how clients find out that there is ControlNet; nobody calls it.
+# Clients detect ControlNet support by the second script. It cannot be selected.
 ALWAYS_ON = "controlnet"
 SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
 

@@ -1,4 +1,4 @@
-"""The options ``return_mask`` and ``return_mask_composite``: beside each inpainted picture its mask, and what was drawn alone."""
+"""The options ``return_mask`` and ``return_mask_composite``: add masks and composites of inpainted images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FULL = 255
 
 
 def interleaved(job: Job, files: list[bytes]) -> list[bytes]:
-    """The pictures, and behind each what the options want of it."""
+    """Return the images, each followed by the mask and the composite if the options enable them."""
     request = job.generation_request
     wanted = job.received["masks"]
     if request.inpaint is None or not any(wanted.values()):
@@ -34,7 +34,7 @@ def interleaved(job: Job, files: list[bytes]) -> list[bytes]:
 
 
 def overlay_mask(request: GenerationRequest, inpaint: Inpaint) -> Image.Image:
-    """White where the drawn picture shows, of the picture's own size."""
+    """Mask of the original image's size, white where the generated image is visible."""
     with Image.open(io.BytesIO(read_input(inpaint.mask.sha256))) as picture:
         mask = _said_by(picture.convert("RGBA") if picture.mode in ("LA", "PA", "P") else picture, inpaint)
     if inpaint.invert:
@@ -63,7 +63,7 @@ def _framed(mask: Image.Image, request: GenerationRequest) -> Image.Image:
 
 
 def _composite(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """What was drawn; the rest is transparent."""
+    """The generated part of the image; the rest is transparent."""
     drawn = picture.convert("RGBA")
     drawn.putalpha(mask.resize(picture.size))
     return drawn

@@ -1,4 +1,4 @@
-"""``/openapi.json`` and ``/docs``: this dialect as its routes and field tables have it, for a page that needs no internet."""
+"""``/openapi.json`` and ``/docs``: OpenAPI document built from routes and field tables, viewable offline."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ ANYTHING: Schema = {}
 
 
 def _of(fields: Mapping[str, Field]) -> Schema:
-    """A request's body. Its values may also be written in the lax ways that the coercions take."""
+    """Schema of a request body. Values may also have the other types that the coercions accept."""
     return {"type": "object", "properties": {name: _field(field) for name, field in fields.items()}}
 
 
@@ -246,7 +246,7 @@ def document() -> Schema:
 
 
 class Document(APIView):
-    """Open to all, as the document of our own API: it tells nothing about this server."""
+    """OpenAPI document. It requires no authentication, because it contains no data of this server."""
 
     authentication_classes: list[Any] = []
     renderer_classes = [JSONRenderer]

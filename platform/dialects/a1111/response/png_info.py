@@ -1,4 +1,4 @@
-"""``/png-info``: what is written in a picture about how it was drawn."""
+"""``/png-info``: read the generation parameters from an image's metadata."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TECHNICAL = frozenset(
 )
 ENCODINGS = {b"UNICODE\0": "utf-16-be", b"ASCII\0\0\0": "ascii", b"\0\0\0\0\0\0\0\0": "utf-8"}
 PLACE = "{prompt}"
-# NovelAI's names of samplers.
+# NovelAI sampler names to A1111 sampler names.
 SAMPLERS = {
     "k_euler_ancestral": "Euler a",
     "k_euler": "Euler",
@@ -56,7 +56,7 @@ SAMPLERS = {
 
 
 def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer. Raises Unprocessable or WireError."""
+    """Response body of png-info. Raises Unprocessable or WireError."""
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
     image = parse(FIELDS, followed({"image": body["image"]}, key.source))["image"]
@@ -86,7 +86,7 @@ def _written(data: bytes) -> tuple[str, dict[str, Any]]:
     items = {str(name): value for name, value in raw.items() if name not in TECHNICAL and _is_plain(value)}
     if comment:
         text, items["exif comment"] = comment, comment
-    if not text and isinstance(raw.get("comment"), bytes):  # a GIF's
+    if not text and isinstance(raw.get("comment"), bytes):  # GIF comment
         text = raw["comment"].decode("utf8", errors="replace")
     if items.get("Software") == "NovelAI":
         text = _from_novelai(items) or text
@@ -100,7 +100,7 @@ def _is_plain(value: Any) -> bool:
 def _comment(picture: Image.Image) -> str:
     try:
         raw = picture.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
-    except (ValueError, TypeError, KeyError, OSError, SyntaxError):  # what is no EXIF says nothing
+    except (ValueError, TypeError, KeyError, OSError, SyntaxError):  # invalid EXIF data is ignored
         return ""
     if isinstance(raw, str):
         return raw
@@ -125,7 +125,10 @@ def _from_novelai(items: dict[str, Any]) -> str:
 
 
 def without_styles(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str, list[str]]:
-    """The prompts before their styles were put in, and the names of those styles, in the order they were put in."""
+    """Remove the texts of the source's styles from the prompts.
+
+    Returns both prompts and the names of the removed styles, in the order in which they were applied.
+    """
     styles, found = list(styles_for(source)), []
     while style := next((style for style in styles if _fits(style, prompt, negative)), None):
         prompt, negative = _taken_out(style.prompt, prompt), _taken_out(style.negative_prompt, negative)
@@ -142,7 +145,7 @@ def _fits(style: PromptStyle, prompt: str, negative: str) -> bool:
 
 
 def _taken_out(style: str, words: str) -> Any:
-    """The words without the style, or None where it is not in them."""
+    """Return the prompt without the style's text, or None if it does not contain the style."""
     if not style:
         return words
     before, place, after = style.partition(PLACE)

@@ -1,4 +1,4 @@
-"""How far the caller's own job is, in A1111's terms."""
+"""Progress of the caller's job, in A1111's format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDLE_STATE: dict[str, Any] = {
     "sampling_step": 0,
     "sampling_steps": 0,
 }
-STARTED = 0.01  # what a job shows before its first step
+STARTED = 0.01  # progress of a running job before its first step
 
 
 def active(key: AccessKey) -> QuerySet[Job]:
@@ -34,7 +34,7 @@ def active(key: AccessKey) -> QuerySet[Job]:
 
 
 def current(key: AccessKey) -> Job | None:
-    """The oldest that runs; else the oldest that waits, for then this caller is not idle."""
+    """Oldest running job of the key, or else the oldest queued one; None if there is neither."""
     jobs = list(active(key))
     return next((job for job in jobs if job.state == State.RUNNING), jobs[0] if jobs else None)
 
@@ -85,7 +85,7 @@ def batches(job: Job) -> int:
 
 
 def passes(job: Job) -> int:
-    """The original counts each pass of a batch as a job."""
+    """Number of passes of a batch. The original counts each as a job."""
     return 2 if job.request.get("hires") else 1
 
 
@@ -98,7 +98,7 @@ def _pass_under_way(job: Job) -> int:
 
 
 def batch_steps(job: Job) -> int:
-    """Steps of one batch: the job counts the steps of all its pictures."""
+    """Steps of one batch; the job's own count includes all of its images."""
     return max(1, job.steps // job.request["num_images"])
 
 
@@ -124,16 +124,16 @@ def preview(job: Job) -> bytes | None:
 
 
 def _unseen(job: Job, seen: int) -> tuple[int, bytes | None]:
-    """The newest preview with its number, which is when it was made."""
+    """Number of the newest preview (its time in ms since 1970), and its JPEG if it differs from ``seen``."""
     found = Preview.objects.filter(job=job).first()
     number = int(found.updated_at.timestamp() * 1000) if found else seen
     return number, bytes(found.jpeg) if found and number != seen else None
 
 
 def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) -> dict[str, Any]:
-    """Of one task, by the id that its client gave it; an unknown one is neither active, queued nor completed.
+    """Progress of one task by its client-assigned id. For unknown ids, all states are false.
 
-    ``seen`` is the preview that the client has already: the same one is not sent again.
+    ``seen`` is the number of the client's newest preview; that preview is not sent again.
     """
     found = Job.objects.filter(source=key.source, dialect=DIALECT, external_id=task_id or "")
     job = found.first() if task_id else None

@@ -1,4 +1,4 @@
-"""What this platform draws with, as A1111 lists it."""
+"""List samplers and schedulers in A1111's format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def samplers() -> list[dict[str, Any]]:
 
 
 def _options(sampler: sampler_catalog.Sampler) -> dict[str, str]:
-    """All values are strings. The automatic schedule is named only where it is not the uniform one."""
+    """Sampler options, all as strings. The default scheduler is included only if it is not uniform."""
     options = {"scheduler": _name_of(sampler.automatic)} if sampler.automatic != "Uniform" else {}
     flags = {
         "discard_next_to_last_sigma": sampler.discard_penultimate,

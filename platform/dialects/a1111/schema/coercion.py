@@ -1,4 +1,4 @@
-"""The lax reading of values that A1111's clients rely on: pydantic v1's rules, with its very messages."""
+"""Value coercion with pydantic v1's rules and error messages, on which A1111's clients rely."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def number(value: Any) -> float:
         read = float(value)
     except (TypeError, ValueError, OverflowError):
         read = math.nan
-    # pydantic lets NaN and infinity pass; JSON cannot carry them back, and no setting means anything by them.
+    # pydantic accepts NaN and infinity, but JSON cannot represent them and no setting uses them.
     if not math.isfinite(read):
         raise Invalid("value is not a valid float", "type_error.float")
     return read
@@ -57,7 +57,7 @@ def array(value: Any) -> list[Any]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Whatever ``dict()`` takes: an empty list is an empty object."""
+    """Coerce to a dict with the rules of ``dict()``: an empty list is an empty object."""
     try:
         return dict(value)
     except (TypeError, ValueError):

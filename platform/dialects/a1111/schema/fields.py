@@ -1,4 +1,4 @@
-"""The fields of the two generation requests: names, types and defaults of A1111 v1.10.1."""
+"""Fields of the two generation requests: names, types and defaults of A1111 v1.10.1."""
 
 from __future__ import annotations
 
@@ -111,7 +111,10 @@ IMG2IMG: dict[str, Field] = {
 
 
 def parse(fields: Mapping[str, Field], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field, read or at its default; unknown ones are left out. Raises Unprocessable with all that is wrong."""
+    """Parse every field, with its default if absent. Unknown fields are dropped.
+
+    Raises Unprocessable with all errors found.
+    """
     read: dict[str, Any] = {}
     wrong: list[dict[str, Any]] = []
     for name, field in fields.items():

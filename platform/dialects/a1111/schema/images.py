@@ -1,4 +1,4 @@
-"""Pictures as A1111's clients write them: base64, bare or in a data URI. URLs are the module links'."""
+"""Images in A1111's format: base64, bare or as a data URI. URLs are handled by ``request.image_urls``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dialects.a1111.errors import WireError
 
 
 def decode(text: Any) -> bytes:
-    """The bytes of a picture file; whether they are one is asked when they are stored."""
+    """Decode the contents of an image file. Whether it is a valid image is checked when it is stored."""
     if not isinstance(text, str):
         raise invalid_picture()
     if is_url(text):
@@ -47,7 +47,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-# How each format is written again without its text, losing as little as it lets us.
+# Per format, the save options for a copy without metadata that preserve the most quality.
 REWRITTEN: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": "keep", "exif": b""},
@@ -56,7 +56,7 @@ REWRITTEN: dict[str, dict[str, Any]] = {
 
 
 def without_infotext(data: bytes) -> bytes:
-    """The same picture, without what was written into it."""
+    """Return the image without its embedded metadata."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(data)) as picture:
         kind = str(picture.format)
@@ -65,7 +65,10 @@ def without_infotext(data: bytes) -> bytes:
 
 
 def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
-    """By the option ``n_rows``: -1 is about as many rows as columns, 0 a row for each picture of a batch."""
+    """Number of grid rows by the option ``n_rows``.
+
+    -1 means about as many rows as columns, 0 as many rows as images in a batch. At most ``count``.
+    """
     rows = settings["n_rows"]
     if rows == 0:
         rows = batch_size
@@ -77,7 +80,7 @@ def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
 
 
 def grid(files: list[bytes], rows: int) -> bytes:
-    """All pictures in one PNG."""
+    """Combine the images into one PNG grid."""
     pictures = [Image.open(io.BytesIO(data)) for data in files]
     columns = math.ceil(len(pictures) / rows)
     width, height = pictures[0].size

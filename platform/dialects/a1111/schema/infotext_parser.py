@@ -1,4 +1,4 @@
-"""Reading an infotext: what A1111 writes under a picture, back into its pairs. Pure."""
+"""Parser for A1111's infotext (generation parameters as text). No I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 PAIR = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 SIZE = re.compile(r"(\d+)x(\d+)")
-FEWEST_PAIRS = 3  # in a last line that holds parameters
+FEWEST_PAIRS = 3  # minimum number of pairs in a last line that contains parameters
 NEGATIVE = "Negative prompt:"
-LONGEST = 100_000  # characters; nobody's prompt is longer
+LONGEST = 100_000  # maximum length of an infotext, in characters
 
-# What a text that does not say it means.
+# Values implied when the infotext does not contain them.
 UNSAID: dict[str, Any] = {
     "Clip skip": "1",
     "Hires resize-1": 0,
@@ -39,7 +39,10 @@ UNSAID: dict[str, Any] = {
 
 
 def said(text: str) -> dict[str, str]:
-    """The pairs that are there, with ``Prompt`` and ``Negative prompt``; ``Size: 1x2`` is ``Size-1`` and ``Size-2``."""
+    """Pairs found in the text, plus ``Prompt`` and ``Negative prompt``.
+
+    ``Size: 1x2`` becomes ``Size-1`` and ``Size-2``.
+    """
     lines = text[:LONGEST].strip().split("\n")
     pairs = PAIR.findall(lines[-1])
     if len(pairs) < FEWEST_PAIRS:
@@ -49,14 +52,14 @@ def said(text: str) -> dict[str, str]:
 
 
 def with_the_unsaid(pairs: dict[str, str]) -> dict[str, Any]:
-    """As A1111 hands them on: with what the text leaves open."""
+    """Return the pairs with implied values added, as A1111 does."""
     emphasised = any(mark in pairs["Prompt"] + pairs["Negative prompt"] for mark in "([")
     unsaid = UNSAID | ({"Emphasis": "Original"} if emphasised else {})
     return {**pairs, **{name: value for name, value in unsaid.items() if name not in pairs}}
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
-    """The negative prompt begins in the line that says so, and goes on to the end."""
+    """Split into prompt and negative prompt, which extends from its label to the end."""
     start = next((index for index, line in enumerate(lines) if line.strip().startswith(NEGATIVE)), len(lines))
     positive = "\n".join(line.strip() for line in lines[:start])
     rest = [line.strip() for line in lines[start:]]

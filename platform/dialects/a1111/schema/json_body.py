@@ -1,4 +1,4 @@
-"""The JSON body of a request, as FastAPI reads it."""
+"""Parse a JSON request body as FastAPI does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dialects.http import InvalidJSON, UnstorableText, check_text, parse_json
 
 from .coercion import mapping
 
-QUOTED = 1000  # characters of a broken body that the answer gives back
+QUOTED = 1000  # maximum characters of an invalid body that the error response quotes
 BODY: Location = ("body",)
 
 
 def read_object(request: HttpRequest) -> dict[str, Any]:
-    """The body's JSON object. Without a content type it is taken for JSON; with any other it is no object."""
+    """Parse the JSON object of the body. A missing content type means JSON; any other type is an error."""
     value = read_json(request)
     try:
         read = mapping(value)

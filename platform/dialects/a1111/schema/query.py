@@ -1,4 +1,4 @@
-"""Query parameters with a1111's coercion."""
+"""Query parameters, parsed with A1111's coercions."""
 
 from __future__ import annotations
 

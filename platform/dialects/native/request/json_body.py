@@ -1,4 +1,4 @@
-"""What a client sent, as one of our pydantic models; a problem for whatever does not fit."""
+"""Parse and validate requests with pydantic models. Invalid requests raise Problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_json(request: Request) -> dict[str, Any]:
-    """The body's JSON object."""
+    """Parse the JSON object of the body. Raises Problem."""
     data = request._request.body
     if not _is_json(request._request.content_type or ""):
         raise Problem(415, "unsupported_media_type", _("Send application/json."))
@@ -32,7 +32,7 @@ def read_json(request: Request) -> dict[str, Any]:
 
 
 def read_query(model: type[AnyModel], request: Request) -> AnyModel:
-    """The query's parameters. Those that are lists in the model may be given more than once."""
+    """Parse the query parameters. List parameters of the model may be repeated."""
     given = request.query_params
     fields = model.model_fields
     many = {name for name in given if name in fields and get_origin(fields[name].annotation) is tuple}
@@ -55,7 +55,7 @@ PlainText = Annotated[str, AfterValidator(_without_nul)]
 
 
 def models_in(annotation: Any) -> set[type[BaseModel]]:
-    """The pydantic models that an annotation mentions."""
+    """Return all pydantic models that occur in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return {annotation}
     return {model for part in get_args(annotation) for model in models_in(part)}

@@ -1,4 +1,4 @@
-"""The JSON body of a request. What is null or empty counts as not sent: clients send every field of a form."""
+"""Parse the JSON body. Null and empty values count as absent, because clients send every form field."""
 
 from __future__ import annotations
 

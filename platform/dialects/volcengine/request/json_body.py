@@ -1,4 +1,4 @@
-"""The JSON object that a client sent, and its members, read as the vendor's service reads them."""
+"""Parse the JSON object of a request, with the type rules of the vendor's service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMMON = frozenset({"Action", "Version"})
 
 
 def read_object(request: HttpRequest) -> Body:
-    """Of a GET, its query is the object."""
+    """Parse the body, or the query parameters of a GET request. Raises ServiceError."""
     if request.method == "GET":
         given = {name: value for name, value in request.GET.items() if name not in COMMON}
         try:
@@ -39,7 +39,10 @@ def parsed(data: bytes | str, within: str = "") -> Body:
 
 
 class Body:
-    """Absent and null are the same. A wrong type is 50204, a wrong value 50200, a missing one 50201."""
+    """Parsed JSON object. Null counts as absent.
+
+    Raises ServiceError: 50204 for a wrong type, 50200 for a wrong value, 50201 for a missing one.
+    """
 
     def __init__(self, values: dict[str, Any], within: str = "") -> None:
         self._values = {name: value for name, value in values.items() if value is not None}
@@ -56,7 +59,7 @@ class Body:
 
     def text(self, name: str, default: str = "") -> str:
         value = self._values.get(name, default)
-        if value == []:  # the vendor's own examples send this for an empty prompt
+        if value == []:  # the vendor's examples send [] for an empty prompt
             return ""
         return value if isinstance(value, str) else self._wrong_type(name, "string")
 

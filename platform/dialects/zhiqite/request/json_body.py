@@ -1,4 +1,4 @@
-"""What a client sent, as one of our pydantic models."""
+"""Parse and validate requests with pydantic models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Guidance = Annotated[float, Field(ge=1, le=30, allow_inf_nan=False)]
 
 
 class Wire(BaseModel):
-    """Numbers may be written as texts, texts as numbers; null and "" say nothing; what nobody knows is left out."""
+    """Base model of requests. Strings and numbers are converted to each other.
+
+    Null and "" count as absent; unknown fields are ignored.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
@@ -43,12 +46,12 @@ class Wire(BaseModel):
         return {name: said for name, said in value.items() if said is not None and said != ""}
 
     def received(self) -> dict[str, Any]:
-        """What the job keeps of it."""
+        """The fields that were sent, by wire name, as stored with the job."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def read(model: type[AnyModel], request: Request) -> AnyModel:
-    """Raises WireError, or pydantic's ValidationError."""
+    """Parse and validate the body. Raises WireError or pydantic's ValidationError."""
     try:
         value = parse_object(request._request.body)
     except BadBody as error:
