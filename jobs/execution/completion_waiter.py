@@ -1,6 +1,7 @@
-"""Waits for jobs to end, in any number of threads of a web process, with one watcher thread for all of them.
+"""Wait for jobs to end, in any number of threads of a web process, with one shared watcher thread.
 
-The watcher listens for notifications, and polls the table: as a safety net on PostgreSQL, as the only means on SQLite.
+The watcher listens for notifications and polls the table: as a fallback on PostgreSQL, as the only means on
+SQLite.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from . import notifications
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0  # the table is polled at least this often
-IDLE_TIMEOUT_S = 30.0  # the watcher thread ends so long after its last waiter
+IDLE_TIMEOUT_S = 30.0  # the watcher thread exits after this long without waiters
 
 
 def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
-    """Wait for a job to end, at most ``timeout_s``; returns the job as it is then. Raises Job.DoesNotExist."""
+    """Wait until a job ends, at most ``timeout_s`` seconds, and return the job. Raises Job.DoesNotExist."""
     ended = threading.Event()
     # Registered before the state is read, so that an end between the query and the wait is not missed.
     _watcher.add(job_id, ended)
@@ -39,7 +40,7 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
 
 
 class Watcher:
-    """Its thread starts with the first waiter, and ends ``IDLE_TIMEOUT_S`` after the last one."""
+    """Shared watcher thread. Starts with the first waiter; exits ``IDLE_TIMEOUT_S`` after the last one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +76,7 @@ class Watcher:
             connection.close()
 
     def _is_needed(self) -> bool:
-        """Wait for a waiter. After False, no thread runs, and the next waiter starts one."""
+        """Wait for a waiter. After False, the thread has to exit, and the next waiter starts a new one."""
         if self._has_waiters.wait(IDLE_TIMEOUT_S):
             return True
         with self._lock:

@@ -1,7 +1,7 @@
-"""Following one running job: the runner's events in, the lease kept, the client's signals out.
+"""Execution of one claimed job on a runner: read events, renew the lease, forward the client's signals.
 
-A thread reads the stream; everything else happens in a loop with a beat, so that the lease is renewed and signals pass
-on while the runner is silent. No transaction is open around HTTP or storage.
+A thread reads the event stream. The main loop wakes every ``POLL_INTERVAL_S``, so that the lease is renewed and
+signals are forwarded while the runner sends nothing. No transaction is open during HTTP or storage calls.
 """
 
 from __future__ import annotations
@@ -41,17 +41,19 @@ from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, 
 
 log = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.25  # at most so old is what the table says; at most so late is a signal
+POLL_INTERVAL_S = 0.25  # progress is written, and signals are read, this often
 MODES: dict[Signal, CancelMode] = {
     Signal.DISCARD: "discard",
     Signal.INTERRUPT: "interrupt",
     Signal.SKIP: "skip",
 }
 COPY_FAILED = "copy_failed"
-GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
+GRACE_S = 15.0  # time for the runner to confirm a cancellation; then the job ends without it
 
 
 class JobExecution:
+    """Runs the job of one lease on its runner, and records the result."""
+
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.job = _job(lease)
@@ -60,29 +62,29 @@ class JobExecution:
         self._infotexts: dict[int, str] = {}
         self.drawn = 0
         self.progress: Progress | None = None  # not yet written
-        self.preview: str | None = None  # neither; of an earlier step, where the newest has none
+        self.preview: str | None = None  # not yet written; kept from an earlier step if the newest has none
         self.accepted = False
         self.passed_on: set[Signal] = set()
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
         self.succeeded = False
-        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just given it one
+        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just set the lease
 
     def run(self) -> None:
-        """To the end of the job. Raises LeaseLost or a RunnerError where the job did not come to its end here."""
+        """Run the job to completion. Raises LeaseLost, or RunnerError if the runner failed."""
         if self.job.runner is None:
             raise LeaseLost(str(self.lease.job_id))
         self.client = RunnerClient.of(self.job.runner)
         try:
             self._follow(Stream(self.client, self._order()))
         except (RunnerUnreachable, RunnerDied) as error:
-            # Nothing more is handed out until the watch has seen the runner again.
+            # No job is dispatched to the runner until the monitor reaches it again.
             Runner.objects.filter(jobs=self.job).update(problem=str(error)[:300])
             if isinstance(error, RunnerDied) and not self.accepted:
                 raise NeverAccepted(str(error)) from error
             raise
         finally:
-            if not self.succeeded:  # no row knows these files
+            if not self.succeeded:  # no row refers to these files
                 self._forget_pictures()
 
     def _forget_pictures(self) -> None:
@@ -114,14 +116,14 @@ class JobExecution:
                 if self._beat():
                     return
 
-    # Events ---------------------------------------------------------------------------------------------------------
+    # Events
 
     def _take(self, event: Event) -> bool:
-        """True when that was the last word, and the job has its end."""
+        """Handle one event. Returns True after the final event, when the job has ended."""
         match event:
             case Accepted():
                 self.accepted = True
-                self._infotext(0)  # while the runner draws
+                self._infotext(0)  # built now, while the runner generates
             case Progress():
                 self.progress = event
                 self.preview = event.preview or self.preview
@@ -161,7 +163,7 @@ class JobExecution:
         self.succeeded = True
 
     def _copy_to_target(self) -> None:
-        """Before the job succeeds, so that whoever hears of that finds them there."""
+        """Copy the images to the storage target. Before the job succeeds, because clients then read them."""
         if self.job.storage_target is None:
             return
         for output in self.outputs:
@@ -181,10 +183,10 @@ class JobExecution:
         else:
             lifecycle.requeue(self.lease, note=f"the runner dropped it: {failed.message}", done=failed.work)
 
-    # The beat -------------------------------------------------------------------------------------------------------
+    # Polling
 
     def _beat(self) -> bool:
-        """True when the runner is not waited for any longer, and the job has its end."""
+        """Renew the lease, forward signals, check the timeout. Returns True if the job was ended here."""
         signal = self._show_life()
         if signal is not None:
             self._pass_on(signal)
@@ -207,7 +209,7 @@ class JobExecution:
         return lifecycle.progress(self.lease, newest)
 
     def _pass_on(self, signal: Signal) -> None:
-        """Before the order is accepted, the runner does not know the job yet: then the next beat tries again."""
+        """Forward a signal to the runner. Retried at each poll until the runner has accepted the job."""
         if not self.accepted or signal in self.passed_on - {Signal.SKIP}:
             return
         try:
@@ -222,7 +224,10 @@ class JobExecution:
             self.give_up_at = min(self.give_up_at, time.monotonic() + GRACE_S)
 
     def _give_up(self) -> bool:
-        """First asks the runner to drop the job; after another while, ends it without the runner's word."""
+        """Handle a timeout: cancel the job on the runner, and after ``GRACE_S`` stop waiting for it.
+
+        Returns True if the job was ended. Raises TimeoutError if the runner did not drop a timed-out job.
+        """
         if Signal.DISCARD in self.passed_on:
             lifecycle.cancelled(self.lease)
             return True
@@ -246,7 +251,7 @@ def _job(lease: Lease) -> Job:
 
 
 class Stream:
-    """The runner's events, read by a thread of its own. It ends with the last word, an error, or the client's end."""
+    """Event stream of a runner, read by its own thread until the final event or an error."""
 
     def __init__(self, client: RunnerClient, order: RunRequest) -> None:
         self._arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
@@ -255,7 +260,7 @@ class Stream:
         ).start()
 
     def next(self, timeout_s: float) -> Event | None:
-        """None when none came in time. Raises what ended the stream."""
+        """Next event, or None after ``timeout_s`` seconds. Raises the error that ended the stream."""
         try:
             arrived = self._arrived.get(timeout=timeout_s)
         except queue.Empty:

@@ -1,7 +1,7 @@
-"""The state machine of a job. Every change is one conditional UPDATE whose count is checked.
+"""State machine of a job. Every transition is one conditional UPDATE whose row count is checked.
 
-The attempt is the fence: a claim raises it, and whoever writes for a running job names the attempt it holds. A worker
-that lost its lease finds no row to update, and gets LeaseLost.
+The attempt number is a fencing token: each claim increments it, and every write for a running job filters by
+the attempt. A worker that lost its lease matches no row, which raises LeaseLost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from jobs.outbound.callbacks import outbox
 from . import notifications, slots
 
 MAX_RUNNER_DEATHS = 2
-MAX_UNCLEAR_LOSSES = 5  # one is a restart or a slow disk; so many may be what the job does
+MAX_UNCLEAR_LOSSES = 5  # one may be a restart or a slow disk; this many suggest that the job is the cause
 LEASE_LOST = "the lease expired"
 NEVER_ACCEPTED = "the runner died before it accepted the job"
 UNCLEAR_LOSSES = (LEASE_LOST, NEVER_ACCEPTED)
@@ -47,23 +47,26 @@ POISONED = "poisoned"
 
 @dataclass(frozen=True)
 class Lease:
-    """A worker's right to write for a job: this attempt, and no other."""
+    """A worker's permission to write for one attempt of a job."""
 
     job_id: uuid.UUID
     attempt: int
 
     @property
     def order_id(self) -> str:
-        """What the runner calls it: an older attempt may not have left it yet."""
+        """Job id on the runner. Contains the attempt, because the runner may still execute an older one."""
         return f"{self.job_id}-{self.attempt}"
 
 
-# Taking -------------------------------------------------------------------------------------------------------------
+# Claim ------------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    """None if another claim was first, or if the job's source or key runs as many jobs as it may."""
+    """Claim a queued job for a runner.
+
+    Returns None if another worker claimed it first, or if the source or key is at its concurrency limit.
+    """
     skip_locked = connection.features.has_select_for_update_skip_locked
     queued = Job.objects.select_for_update(skip_locked=skip_locked).filter(state=State.QUEUED)
     job = queued.only("source_id", "key_id", "attempt").filter(pk=job_id, backend=runner.backend).first()
@@ -89,11 +92,11 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
-# While it runs ------------------------------------------------------------------------------------------------------
+# Running ----------------------------------------------------------------------------------------------------
 
 
 def renew(lease: Lease, **fields: Any) -> Signal | None:
-    """Extend the lease. Returns the signal that a client sent meanwhile, if any."""
+    """Extend the lease and set ``fields``. Returns the client's pending signal, if any. Raises LeaseLost."""
     if not _held(lease).update(lease_expires_at=_lease_end(timezone.now()), **fields):
         raise LeaseLost(str(lease.job_id))
     return pending_signal(lease)
@@ -118,14 +121,15 @@ def pending_signal(lease: Lease) -> Signal | None:
 
 
 def skip_passed_on(lease: Lease) -> None:
-    """A batch was skipped; the client may ask for the next one to be skipped, too."""
+    """Clear the SKIP signal after forwarding it, so that the client can skip the next batch, too."""
     _held(lease).filter(signal=Signal.SKIP).update(signal="")
 
 
 def signal(job_id: uuid.UUID, wanted: Signal, note: str = "") -> bool:
-    """Asks the worker of a running job; False when it does not run. Nothing takes a cancellation back.
+    """Send a signal to the worker of a running job. Returns False if the job is not running.
 
-    ``note``: of a cancellation, for the timeline.
+    A cancellation (DISCARD) cannot be replaced by another signal. ``note``: reason of a cancellation, for the
+    timeline.
     """
     running = Job.objects.filter(pk=job_id, state=State.RUNNING)
     if wanted == Signal.DISCARD:
@@ -133,7 +137,7 @@ def signal(job_id: uuid.UUID, wanted: Signal, note: str = "") -> bool:
     return bool(running.exclude(signal=Signal.DISCARD).update(signal=wanted))
 
 
-# Back into the queue ------------------------------------------------------------------------------------------------
+# Requeue ----------------------------------------------------------------------------------------------------
 
 
 def requeue(
@@ -144,10 +148,11 @@ def requeue(
     expired: bool = False,
     done: Done | None = None,
 ) -> State:
-    """Back to the queue, or to its end: cancelled if that was asked for, failed if it is poisoned.
+    """Requeue a running job, or end it: as cancelled if a cancellation is pending, as failed if poisoned.
 
-    ``runner_died``: while it had the job. ``expired``: only if the lease is over; otherwise LeaseLost, because a worker
-    shows life after all.
+    ``runner_died``: the runner died while it executed the job. ``expired``: requeue only if the lease has
+    expired; otherwise the worker is still alive, and LeaseLost is raised. ``done``: work of this attempt, if known.
+    Returns the new state.
     """
     with transaction.atomic():
         job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
@@ -177,7 +182,7 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
 
 
 def _poisoned(job: Job, deaths: int, note: str) -> str:
-    """Why it is not tried once more; empty if it is."""
+    """Reason not to retry the job; empty if it may be retried."""
     if deaths >= MAX_RUNNER_DEATHS:
         return f"{deaths} runners died while they ran this job."
     if note in UNCLEAR_LOSSES:
@@ -187,25 +192,28 @@ def _poisoned(job: Job, deaths: int, note: str) -> str:
     return ""
 
 
-# The end ------------------------------------------------------------------------------------------------------------
+# End --------------------------------------------------------------------------------------------------------
 
 
 def succeed(
     lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False, job: Job | None = None
 ) -> None:
-    """``job``: as the lease's holder has read it, if it has."""
+    """End the job as succeeded, with its outputs. ``job``: the row if the caller has already read it.
+
+    Raises LeaseLost.
+    """
     job = job or _job(lease)
-    # A mask beside its image is no further image: not for quotas, and not for the statement.
+    # Masks are not counted as images, neither for quotas nor for the statement.
     drawn = min(sum(output.kind == OutputKind.PICTURE for output in outputs), job.request["num_images"])
     counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
     last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
     with transaction.atomic():
-        # In one transaction: a job has all of its outputs if it succeeded, and none otherwise.
+        # One transaction: a succeeded job has all of its outputs, any other job has none.
         _end_after(job, lease, State.SUCCEEDED, done, outputs, **counts, **last)
 
 
 def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:
-    """``done``: the work up to there, where the runner told it."""
+    """End the job as failed. ``done``: work up to the failure, if reported. Raises LeaseLost."""
     job = _job(lease)
     with transaction.atomic():
         _end_after(job, lease, State.FAILED, done, note=code, error_code=code, error_message=message)
@@ -214,7 +222,7 @@ def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> Non
 
 
 def cancelled(lease: Lease, done: Done | None = None) -> None:
-    """The runner has dropped the job, as its client had asked, after ``done``."""
+    """End the job as cancelled. ``done``: work up to the cancellation, if reported. Raises LeaseLost."""
     job = _job(lease)
     with transaction.atomic():
         _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
@@ -233,7 +241,10 @@ def _end_after(
 
 @transaction.atomic
 def cancel(job_id: uuid.UUID, note: str = "") -> State:
-    """Ends a queued job at once and asks the worker of a running one. The state in which that left the job."""
+    """Cancel a job: a queued one ends immediately, the worker of a running one gets a signal.
+
+    Returns the resulting state. Raises Job.DoesNotExist.
+    """
     job = Job.objects.select_for_update().get(pk=job_id)
     if job.state == State.QUEUED:
         _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
@@ -245,7 +256,7 @@ def cancel(job_id: uuid.UUID, note: str = "") -> State:
 
 @transaction.atomic
 def expire(job_id: uuid.UUID) -> bool:
-    """False when it is no longer queued."""
+    """End a queued job as expired. Returns False if it is no longer queued."""
     job = Job.objects.select_for_update().get(pk=job_id)
     if job.state != State.QUEUED:
         return False
@@ -265,10 +276,11 @@ def _end(
     outputs: Sequence[Output] = (),
     **fields: Any,
 ) -> None:
-    """End the job: from ``job.state`` as it was read, or, with ``held``, if that attempt still runs it.
+    """End the job from ``job.state``, or from RUNNING if ``held`` is still its attempt.
 
-    Releases what was reserved, posts the price ``settled`` for ``images``, and adds ``served`` to the source's usage.
-    Locks the job, then its accounts, then the usage: every transaction that locks more than one uses this order.
+    Releases the reservation, posts the price ``settled`` for ``images``, and adds ``served`` to the source's usage.
+    Lock order, in every transaction that takes more than one: job, accounts, usage.
+    Raises LeaseLost (with ``held``) or ImpossibleTransition if the job has left its state.
     """
     if to not in TERMINAL:
         raise ImpossibleTransition(f"{to} is not an end")
@@ -292,7 +304,7 @@ def _end(
         outbox.job_ended(job.pk)
 
 
-# State machine ------------------------------------------------------------------------------------------------------
+# State machine ----------------------------------------------------------------------------------------------
 
 
 def _check_transition(origin: State, to: State) -> None:
@@ -301,7 +313,7 @@ def _check_transition(origin: State, to: State) -> None:
 
 
 def _note_transition(job_id: uuid.UUID, origin: State, to: State, note: str) -> None:
-    """Add the change of state to the job's timeline, in the transaction that changes it."""
+    """Add the transition to the job's timeline. Call it in the transaction that changes the state."""
     _check_transition(origin, to)
     Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
 

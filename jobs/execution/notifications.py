@@ -18,7 +18,7 @@ POLL_S = 0.005  # between two queries of SQLite's data version
 
 
 def notify(payloads: Mapping[str, str]) -> None:
-    """Send one payload per channel. It is delivered when, and only when, the surrounding transaction commits."""
+    """Send one payload per channel. Delivered only if, and when, the surrounding transaction commits."""
     if not _database_notifies():
         return
     calls = ", ".join(["pg_notify(%s, %s)"] * len(payloads))
@@ -27,14 +27,14 @@ def notify(payloads: Mapping[str, str]) -> None:
 
 
 class Listener(Protocol):
-    """Listens to one channel. It opens at the first use, and again after an error."""
+    """Listener of one channel. Opened on first use, and reopened after an error."""
 
     def open(self) -> None: ...
 
     def wait(self, timeout_s: float) -> list[str]:
-        """Wait for a notification, at most ``timeout_s``; returns the payloads that arrived since the last call.
+        """Wait at most ``timeout_s`` seconds; returns the payloads that arrived since the last call.
 
-        An empty list means that it is time to poll the tables.
+        If the list is empty, the caller has to poll the tables.
         """
         ...
 
@@ -50,9 +50,9 @@ def _database_notifies() -> bool:
 
 
 class SqliteListener:
-    """Polls ``PRAGMA data_version``, which changes with every commit of another connection to the database file.
+    """Polls ``PRAGMA data_version``, which changes with every commit of another connection.
 
-    It knows neither channels nor payloads, so that each commit is a reason to poll the tables.
+    There are no channels or payloads, so every commit makes the caller poll the tables.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def _data_version() -> int:
 
 
 class PgListener:
-    """LISTEN, on a connection of its own."""
+    """LISTEN on a dedicated connection."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel

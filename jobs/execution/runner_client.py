@@ -32,11 +32,11 @@ from jobs.outbound.tls import trusted
 CancelMode = Literal["discard", "interrupt", "skip"]
 
 CONNECT_TIMEOUT_S = 3.0
-READ_TIMEOUT_S = 5.0  # of all calls but `generate`
+READ_TIMEOUT_S = 5.0  # of all calls except `generate`
 KEEPALIVE_EXPIRY_S = (
     2.0  # shorter than the runner's keep-alive, so that no request meets a closing connection
 )
-IDLE_TIMEOUT_S = 60.0  # beyond JOB_TIMEOUT_S: the worker, not the socket, ends a job that takes too long
+IDLE_TIMEOUT_S = 60.0  # added to JOB_TIMEOUT_S: the worker, not the socket, enforces the job timeout
 BUSY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 MAX_CONNECTIONS = 100
 CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
@@ -72,9 +72,9 @@ class RunnerRefused(RunnerError):
 
 @cache
 def _http() -> httpx.Client:
-    """One per process, with one connection pool for all runners.
+    """HTTP client of this process, with one connection pool for all runners.
 
-    `trust_env=False`: the proxy of the environment is for the internet, and runners are in the private network.
+    `trust_env=False`: the proxies of the environment are for the internet; runners are in the private network.
     """
     return httpx.Client(
         verify=trusted(),
@@ -119,12 +119,13 @@ class RunnerClient:
         self._answer("POST", f"/jobs/{job_id}/cancel", CancelRequest(mode=mode).model_dump_json())
 
     def unload(self) -> None:
-        """Raises RunnerBusy while it has jobs."""
+        """Unload all models. Raises RunnerBusy while the runner has jobs."""
         self._answer("POST", "/unload")
 
     def generate(self, order: RunRequest) -> Iterator[Event]:
-        """Yields events; the last one is a Done or a Failed. Read it to its end: only then is the connection reused.
+        """Send a job and yield its events; the last one is a Done or a Failed.
 
+        Exhaust the iterator: otherwise the connection is not reused.
         Raises RunnerUnreachable, RunnerBusy, RunnerRefused or RunnerDied.
         """
         body = order.model_dump_json()
@@ -163,7 +164,7 @@ def _words(error: Exception) -> str:
 
 
 def _events(response: httpx.Response) -> Iterator[Event]:
-    """Continues after the final event to the end of the stream, which follows at once."""
+    """Parse the events. Reads to the end of the stream, which follows the final event immediately."""
     event: Event | None = None
     for line in _lines(response):
         event = _event(line)
@@ -173,9 +174,9 @@ def _events(response: httpx.Response) -> Iterator[Event]:
 
 
 def _lines(response: httpx.Response) -> Iterator[bytes]:
-    """Lines of NDJSON, without empty ones.
+    """Non-empty lines of an NDJSON response.
 
-    Not `iter_lines`, which also splits at U+2028 and U+0085: both may stand unescaped in a JSON string.
+    `iter_lines` would also split at U+2028 and U+0085, which may occur unescaped in a JSON string.
     """
     parts: list[bytes] = []  # of an unfinished line: an image takes many chunks
     for chunk in response.iter_bytes():

@@ -1,4 +1,4 @@
-"""What a runner has for itself, kept beside its row, and which jobs that is enough for."""
+"""Inventory of a runner (model files, ComfyUI nodes), and the jobs that it can execute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models_registry.scanning.runner_files import register
 
 
 def keep(runner: Runner, status: RunnerStatus, ask: Callable[[], Inventory]) -> None:
-    """Asks for the list only when it is another than the one that is known."""
+    """Store the inventory of a runner. ``ask`` fetches it, and is called only if its hash has changed."""
     if not status.inventory or status.inventory == runner.inventory:
         return
     inventory = ask()
@@ -26,7 +26,7 @@ def keep(runner: Runner, status: RunnerStatus, ask: Callable[[], Inventory]) -> 
 
 
 def queued_for(runner: Runner, queued: QuerySet[Job]) -> QuerySet[Job]:
-    """Those that this runner may draw, as far as the table can tell."""
+    """Filter queued jobs by the runner's backend and, for ComfyUI, by its checkpoints."""
     queued = queued.filter(backend=runner.backend)
     if runner.backend == Backend.COMFYUI:
         return queued.filter(checkpoint__runners=runner)
@@ -34,7 +34,7 @@ def queued_for(runner: Runner, queued: QuerySet[Job]) -> QuerySet[Job]:
 
 
 class RunnerCapabilities:
-    """Whether a runner has all that a job names. One whose checkpoint it lacks is not asked about."""
+    """Predicate: the runner has the files and nodes of a job. ``queued_for`` checks the checkpoint."""
 
     def __init__(self, runner: Runner) -> None:
         self._everything = runner.backend != Backend.COMFYUI

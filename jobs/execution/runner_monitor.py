@@ -1,4 +1,4 @@
-"""Keeping a runner's row up to date, and the jobs of a runner that died."""
+"""Monitor of a runner: updates its row, and requeues the jobs of a runner that died."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIGURES = ("slots_busy", "steps_total", "calls_total", "rows_total", "loads_tota
 
 
 class RunnerWatch:
-    """Looks at one runner again and again. ``look`` is one turn."""
+    """Polls one runner every ``LOOK_EVERY_S`` seconds in a daemon thread. ``look`` is one poll."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -81,7 +81,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
 
 
 def _not_seen(runner: Runner, problem: str) -> None:
-    """Jobs of a runner that stays silent for longer than a lease are taken from it."""
+    """Record the problem. Requeue the runner's jobs if it was unreachable for longer than a lease."""
     Runner.objects.filter(pk=runner.pk).update(problem=problem[:300])
     silent_since = timezone.now() - timedelta(seconds=settings.JOB_LEASE_S)
     if runner.seen_at is not None and runner.seen_at < silent_since:

@@ -1,4 +1,4 @@
-"""Concurrency limits: how many jobs a source or a key has in the queue and on the runners."""
+"""Concurrency limits of sources and access keys: numbers of queued and running jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jobs.models import Job, State
 
 
 def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
-    """Whether the source and the key may run one more job.
+    """Lock the source, and return whether the source and the key may run one more job.
 
     The source's row stays locked until the transaction ends, so that two claims cannot both take the last slot.
     """
@@ -25,7 +25,7 @@ def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
 
 
 def full_keys() -> set[int]:
-    """The keys that run as many jobs as they may."""
+    """Ids of the access keys that are at their concurrency limit."""
     limited = AccessKey.objects.filter(max_concurrent_jobs__isnull=False).order_by()
     return {
         key_id

@@ -1,4 +1,4 @@
-"""Putting right what nobody else will: leases whose worker is gone, and jobs that waited for too long."""
+"""Requeue jobs with expired leases; expire jobs that waited too long."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ class SweepResult:
 
 
 def sweep() -> SweepResult:
+    """Process at most ``AT_ONCE`` jobs of each kind."""
     return SweepResult(put_back=_put_back(), expired=_expire())
 
 
 def died_with(runner: Runner, before: datetime, *, new_boot_id: str = "", held: Collection[str] = ()) -> int:
-    """Puts back what the runner ran before it died: everything that started ``before``, and not on the new process.
+    """Requeue the jobs of a runner that died: those started before ``before``, and not on ``new_boot_id``.
 
-    What that holds, by its orders' names, is left alone: it waited at its door while it started. A job that started
-    after the runner was last seen may never have reached it, and is not blamed for the death.
+    ``held``: order ids that the new process already has; they were sent while it started, and are not requeued.
+    A job that started after the runner was last seen may never have reached it, so it is not counted as a cause.
+    Returns the number of requeued jobs.
     """
     jobs = Job.objects.filter(runner=runner, state=State.RUNNING, started_at__lt=before)
     lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt", "started_at")
@@ -59,6 +61,6 @@ def _expire() -> int:
 def _requeued(lease: Lease, **how: object) -> bool:
     try:
         lifecycle.requeue(lease, **how)  # type: ignore[arg-type]
-    except LeaseLost:  # its worker ended it, or showed life, in this very moment
+    except LeaseLost:  # its worker ended it, or renewed the lease, meanwhile
         return False
     return True

@@ -1,4 +1,4 @@
-"""Pictures that a request names by URL."""
+"""Download of input images given by URL."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SHORTEST_S = 0.001
 
 
 def fetch_picture(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
-    """Raises BadURL, ForbiddenAddress, FetchFailed, or BadPicture for whatever the picture decoder does not know."""
+    """Download and check one image. Raises BadURL, ForbiddenAddress, FetchFailed or InvalidImage."""
     data = fetch(url, policy, resolve)
     check_picture(data)
     return data
 
 
 class PictureFetcher:
-    """Fetches the pictures of one request: all together may take the time of one, and be as many as may be drawn."""
+    """Downloads the images of one request. The deadline and ``max_images`` apply to all together."""
 
     def __init__(self, source: BusinessSource) -> None:
         self._policy = Policy.of(source)
@@ -34,7 +34,7 @@ class PictureFetcher:
         self._left = source.max_images
 
     def __call__(self, url: str) -> bytes:
-        """Raises Refused, as ``fetch_picture``, or OverLimit."""
+        """Download one image. Raises OverLimit, or Refused as ``fetch_picture``."""
         self._left -= 1
         if self._left < 0:
             message = _("The request names more pictures by URL than its source may draw.")

@@ -1,4 +1,4 @@
-"""Picture files with the infotext where A1111's users look for it: a PNG's text chunk, EXIF in JPEG and WebP. Pure."""
+"""Infotext in image files, as in A1111: PNG text chunk, EXIF UserComment in JPEG and WebP. Pure functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
 def with_infotext(
     png: bytes, output_format: str, infotext: str, key: str = "parameters", *, quality: int = 95
 ) -> bytes:
-    """From the runner's PNG to the file that the client asked for. ``quality``: 1 to 100, of JPEG and WebP."""
+    """Convert the runner's PNG to the output format and add the infotext.
+
+    ``quality``: 1 to 100, for JPEG and WebP.
+    """
     if output_format == "png":
         return _png(png, infotext, key)
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
@@ -34,14 +37,14 @@ def with_marks(data: bytes, marks: Iterable[Mark]) -> bytes:
 
 
 def infotext_of(data: bytes) -> str:
-    """What a PNG says about how it was drawn; empty for any other file."""
+    """Generation parameters of a PNG file; empty for other files."""
     with Image.open(io.BytesIO(data)) as picture:
         text = picture.info.get("parameters", "")
     return text if isinstance(text, str) else ""
 
 
 def _png(png: bytes, infotext: str, key: str) -> bytes:
-    """The chunk goes in as it is: to compress the picture again would cost more than all the rest."""
+    """Insert a text chunk after IHDR, without the cost of re-encoding. Raises ValueError if not a PNG."""
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("not a PNG file")
     return png[:PNG_HEAD] + _text_chunk(key, infotext) + png[PNG_HEAD:] if infotext else png

@@ -1,7 +1,7 @@
-"""Input pictures that no job needs any more.
+"""Use of input images by jobs, and deletion of unused ones.
 
-A picture that a request names is touched before its job is there; one that was touched lately is never deleted. The row
-goes first, under a lock: a file that stays behind is only a file, a row without its file would fail a job.
+An input image is touched before the job that refers to it is inserted; recently touched ones are never deleted.
+The row is deleted first, under a lock: a leftover file does no harm, but a row without a file would fail a job.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from django.utils import timezone
 from jobs.models import InputPicture, Job
 from jobs.models.archive import JobInput
 
-UNTOUCHED_FOR = timedelta(hours=1)  # longer than a request takes from its pictures to its job
+UNTOUCHED_FOR = timedelta(hours=1)  # longer than a request takes from storing its images to inserting its job
 
 
 def touch(sha256: str) -> bool:
-    """Keeps it for now; False when there is none."""
+    """Mark an input image as recently used. Returns False if it does not exist."""
     return bool(InputPicture.objects.filter(pk=sha256).update(used_at=timezone.now()))
 
 
 def remember(job: Job, pictures: Iterable[str]) -> None:
-    """In the transaction that inserts the job."""
+    """Record the inputs of a job. Call it in the transaction that inserts the job."""
     JobInput.objects.bulk_create([JobInput(job=job, sha256=sha256) for sha256 in sorted(pictures)])
 
 
 def delete_unneeded(among: Iterable[str], before: datetime | None = None) -> int:
-    """Those that no job has, and that nobody sent since ``before``."""
+    """Delete the images of ``among`` that no job uses and that were last touched before ``before``.
+
+    Images touched within ``UNTOUCHED_FOR`` are kept in any case. Returns the number of deleted images.
+    """
     before = min(before or timezone.now(), timezone.now() - UNTOUCHED_FOR)
     with transaction.atomic():
         unneeded = InputPicture.objects.filter(

@@ -1,4 +1,4 @@
-"""Pictures that a request names by a URL of this platform: read from storage, because its own host may not be called."""
+"""Input images given by URLs of this platform: read from storage, as its own host may not be requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ OUTPUTS = frozenset(name for name, _what in ROUTES.values())
 
 
 def own_picture(url: str, base_url: str) -> bytes | None:
-    """None for a stranger's URL. Raises BadURL for one of ours that is forged, has ended, or names no picture."""
+    """Read the image of a URL of this platform; None for other hosts.
+
+    Raises BadURL if the URL is forged or expired, or if there is no such image.
+    """
     bare = url.partition("#")[0].partition("?")[0]
     if not bare.startswith(base_url + "/"):
         return None

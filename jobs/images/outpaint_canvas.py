@@ -1,4 +1,4 @@
-"""A larger canvas around a picture, for the engine to draw what is beyond its edges. Pure."""
+"""Outpainting canvas and mask: an image extended beyond its edges. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpu_runner.protocol.working_size import LARGEST
 
 @dataclass(frozen=True)
 class Margins:
-    """Pixels beyond each edge."""
+    """Pixels to add at each edge."""
 
     left: int
     top: int
@@ -26,7 +26,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class Expanded:
-    """PNG files: the picture on its canvas, and, in white, what is beyond the picture."""
+    """Canvas and mask as PNG files, and their size in pixels. The mask is white outside the image."""
 
     canvas: bytes
     mask: bytes
@@ -35,11 +35,14 @@ class Expanded:
 
 
 class TooLarge(ValueError):
-    """The canvas would be larger than anything that is drawn."""
+    """A side of the canvas exceeds ``LARGEST`` pixels."""
 
 
 def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None) -> Expanded:
-    """A canvas that would be larger than ``most`` (width, height) is made smaller, picture and all. Raises TooLarge."""
+    """Build the canvas and the mask. Image and margins are scaled down to fit ``most`` (width, height).
+
+    Raises TooLarge.
+    """
     with Image.open(io.BytesIO(data)) as opened:
         picture = opened.convert("RGB")
     width, height = _around(picture, margins)

@@ -1,7 +1,7 @@
-"""URLs under which clients, and only those who were told, get their pictures.
+"""Signed URLs of images, with an expiry time.
 
-The signature is in the path: old clients lose a query string. A URL without expiry is good for as long as its source
-says that its pictures are public.
+The signature is in the path, because some old clients drop the query string. A URL without expiry is valid while
+``public_pictures`` of its source is set.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Form = Literal["picture", "base64"]
 NEVER = 0
 SIGNATURE_BYTES = 16
 LONGEST_EXPIRY = 12
-ROUNDED_TO_S = 3600  # so that a picture asked for twice has one URL, which caches know
+ROUNDED_TO_S = 3600  # so that repeated requests yield the same, cacheable URL
 PREVIEW = "preview"
 INPUT = "input"
-# What a token speaks of: each kind of output counts from 0.
+# Route and token subject of each kind of output; indices start at 0 per kind.
 ROUTES = {
     OutputKind.PICTURE: ("picture-output", "{}"),
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
@@ -39,7 +39,10 @@ SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 def base_url(request: HttpRequest | None = None) -> str:
-    """Where clients find this platform: PUBLIC_URL, or the host that they called."""
+    """Public base URL of this platform: PUBLIC_URL, or else the host of the request.
+
+    Raises ImproperlyConfigured if there is neither.
+    """
     if settings.PUBLIC_URL:
         return settings.PUBLIC_URL.rstrip("/")
     if request is None:
@@ -48,12 +51,15 @@ def base_url(request: HttpRequest | None = None) -> str:
 
 
 def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
-    """Absolute URLs of the job's pictures, in their order. ``base`` is a base_url(); with ``age_s`` they end sooner."""
+    """Absolute URLs of the job's images, in order.
+
+    ``base``: a base_url(). ``age_s``: lifetime in seconds, at most PICTURE_URL_AGE_S.
+    """
     return [_output_url(output, base, _expiry_for(job, age_s), form) for output in job.pictures]
 
 
 def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
-    """Where the pictures of a job will be that has not ended."""
+    """URLs that the images of an unfinished job will have."""
     request = job.generation_request
     pictures = [
         Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
@@ -63,29 +69,29 @@ def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None =
 
 
 def input_url(sha256: str, base: str) -> str:
-    """Of a PNG file that was sent to us, for whoever sent it."""
+    """URL of an uploaded PNG file."""
     return base + reverse("picture-input", args=[_token(INPUT, sha256, _expiry()), sha256])
 
 
 def control_map_urls(job: Job, base: str) -> list[str]:
-    """Of what its ControlNets were shown."""
+    """URLs of the job's control maps."""
     expiry = NEVER if job.source.public_pictures else _expiry()
     return [_output_url(output, base, expiry, "picture") for output in job.control_maps]
 
 
 def output_url(output: Output, base: str) -> str:
-    """Of one picture, or of a marked copy of it."""
+    """URL of one image, or of a labelled copy."""
     expiry = NEVER if output.job.source.public_pictures else _expiry()
     return _output_url(output, base, expiry, "picture")
 
 
 def preview_url(job: Job, base: str) -> str:
-    """Of the running job's newest preview; there is nothing any more when it has ended."""
+    """URL of the newest preview of a running job. Previews are deleted when the job ends."""
     return base + reverse("picture-preview", args=[job.pk, _token(job.pk, PREVIEW, _expiry())])
 
 
 def allowed_until(job_id: uuid.UUID | str, what: int | str, token: str) -> int | None:
-    """When the token ends, or NEVER; None for a forged or an ended one."""
+    """Expiry of a valid token (Unix time in seconds, or NEVER); None if it is forged or expired."""
     expiry = _expiry_of(token)
     if expiry is None or not constant_time_compare(token, _token(job_id, what, expiry)):
         return None

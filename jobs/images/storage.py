@@ -1,4 +1,4 @@
-"""Pictures on their way into storage and out of it. A row never holds one; storage is django's default storage."""
+"""Storage of input and output images in Django's default storage. Rows hold file names, never image data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
 def store_input(data: bytes) -> Picture:
-    """Stores a picture once, by its content. Raises BadPicture."""
+    """Store an input image, deduplicated by its SHA-256. Raises InvalidImage."""
     check_picture(data)
     digest = hashlib.sha256(data).hexdigest()
     if not input_usage.touch(digest):
@@ -37,13 +37,16 @@ def store_input(data: bytes) -> Picture:
         _row, created = InputPicture.objects.get_or_create(
             sha256=digest, defaults={"file": path, "size_bytes": len(data)}
         )
-        if not created:  # the same picture came twice at once
+        if not created:  # a concurrent request stored the same image
             default_storage.delete(path)
     return Picture(sha256=digest)
 
 
 def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> None:
-    """Stores what the request names; afterwards every picture it names is there. Raises BadPicture."""
+    """Store the input images of a request. ``pictures``: new ones, by SHA-256; others must already be stored.
+
+    Raises InvalidImage.
+    """
     for wanted in request.pictures():
         if wanted in pictures:
             if store_input(pictures[wanted]).sha256 != wanted:
@@ -53,7 +56,7 @@ def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> N
 
 
 def problems(request: GenerationRequest, pictures: Mapping[str, bytes]) -> Iterator[InvalidImage]:
-    """All that ``store_inputs`` could refuse, without storing anything."""
+    """Yield the errors that ``store_inputs`` would raise, without storing anything."""
     for wanted in request.pictures():
         try:
             if wanted in pictures:
@@ -75,7 +78,7 @@ def read_output(output: Output) -> bytes:
 
 
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
-    """Stores one finished picture. The Output is not saved: that happens when, and only if, the job succeeds."""
+    """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
     data = _as_file(request, image, infotext)
     output = Output(
         index=image.index,
@@ -90,7 +93,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
 
 
 def store_map(job: Job, control_map: ControlMap) -> Output:
-    """Stores what a ControlNet was shown, without loss and without a text."""
+    """Store the control map of a ControlNet unit as PNG, without infotext."""
     data = base64.b64decode(control_map.data)
     with Image.open(io.BytesIO(data)) as picture:
         width, height = picture.size
@@ -100,7 +103,7 @@ def store_map(job: Job, control_map: ControlMap) -> Output:
 
 
 def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
-    """Stores the file; the row is the caller's to save."""
+    """Store the file and fill in its fields. The caller saves the row."""
     prefix = "" if output.kind == OutputKind.PICTURE else f"{output.kind}-"
     name = f"{job.pk}/{prefix}{output.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[file_format]}"
     output.job = job
@@ -116,7 +119,10 @@ def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> b
 
 
 def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext: str) -> bytes:
-    """A picture that was only enlarged keeps what is known of how it was drawn, and says the rest under another key."""
+    """Add the infotext. An upscaled image keeps its source's infotext.
+
+    In a PNG, the upscaling parameters go under the key ``postprocessing``, as in A1111.
+    """
     if request.task != "upscale":
         return file_metadata.with_infotext(
             data, request.output_format, infotext, quality=request.output_quality
@@ -137,7 +143,7 @@ def delete_files(outputs: Iterable[Output]) -> None:
 
 
 def check_picture(data: bytes) -> None:
-    """Raises BadPicture."""
+    """Check size, format and pixel count of an input image. Raises InvalidImage."""
     if len(data) > MAX_INPUT_BYTES:
         message = _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
         raise InvalidImage(message, field="init_images")

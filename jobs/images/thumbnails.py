@@ -1,4 +1,4 @@
-"""Small copies of pictures, for pages that show many."""
+"""Thumbnails of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EDGE = 256
 
 
 def thumbnail(picture: bytes) -> bytes:
-    """A WebP whose longer edge is at most EDGE; without the picture's metadata."""
+    """WebP file with a longer edge of at most ``EDGE`` pixels, without metadata."""
     small = io.BytesIO()
     with Image.open(io.BytesIO(picture)) as image:
         image.thumbnail((EDGE, EDGE))

@@ -1,4 +1,4 @@
-"""Pictures for those who hold a URL of jobs.images.signed_urls. Whatever is wrong with it: there is no such picture."""
+"""Views that serve images under signed URLs (jobs.images.signed_urls). Any invalid URL is a 404."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .storage import read_output
 A_YEAR_S = 365 * 24 * 3600
 
 
-@csrf_exempt  # a POST is 405, as everywhere: there is nothing here that it could do
+@csrf_exempt  # so that a POST is answered with 405, not with a CSRF error
 @require_safe
 def output(
     request: HttpRequest,
@@ -60,14 +60,14 @@ def input_picture(request: HttpRequest, token: str, sha256: str) -> HttpResponse
 def preview(request: HttpRequest, job_id: uuid.UUID, token: str) -> HttpResponse:
     _until(job_id, PREVIEW, token)
     newest = get_object_or_404(Preview, job_id=job_id)
-    # It changes with every few steps.
+    # The preview changes every few steps.
     return HttpResponse(bytes(newest.jpeg), content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def found_output(
     job_id: uuid.UUID, token: str, index: int, suffix: str, kind: OutputKind = OutputKind.PICTURE
 ) -> tuple[Output, int]:
-    """The picture that a URL names, and when the URL ends. Raises Http404."""
+    """Output of a signed URL, and the URL's expiry (Unix time or NEVER). Raises Http404."""
     until = _until(job_id, ROUTES[kind][1].format(index), token)
     outputs = Output.objects.select_related("job__source")
     found = get_object_or_404(outputs, job_id=job_id, kind=kind, index=index)
@@ -79,7 +79,7 @@ def found_output(
 
 
 def found_input(token: str, sha256: str) -> tuple[InputPicture, int]:
-    """As ``found_output``, of a picture that was sent to us."""
+    """Input image of a signed URL, and the URL's expiry. Raises Http404."""
     until = _until(INPUT, sha256, token)
     return get_object_or_404(InputPicture, pk=sha256), until
 
@@ -97,7 +97,7 @@ def _answer(output: Output, suffix: str) -> HttpResponseBase:
             text = base64.b64encode(read_output(output))
             return HttpResponse(text, content_type="text/plain; charset=us-ascii")
         if settings.PICTURE_REDIRECTS and not isinstance(default_storage, FileSystemStorage):
-            # The storage's own signature ends sooner than ours: nobody may remember it.
+            # The storage's signature may expire before ours, so the redirect must not be cached.
             return HttpResponseRedirect(output.file.url, headers={"Cache-Control": "no-store"})
         return FileResponse(output.file.open("rb"), content_type=output.content_type)
     except FileNotFoundError:

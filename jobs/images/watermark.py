@@ -1,4 +1,4 @@
-"""Words in the corners of finished pictures: "AI生成", a brand, a watermark. Pure."""
+"""Text labels in the corners of images: "AI生成", a brand, a watermark. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from gpu_runner.protocol.generation_request import Label
 
 FONT = Path(__file__).parent / "fonts" / "NotoSansSC-Medium.subset.ttf"
-HEIGHT = 1 / 24  # of the picture's short side
+HEIGHT = 1 / 24  # of the image's short side
 SMALLEST, LARGEST = 8, 96  # pixels
-WIDEST = 0.9  # of the picture's width
-MARGIN = 0.6  # of the letters' size
-OUTLINE = 1 / 12  # of the letters' size: white letters stay readable on white
+WIDEST = 0.9  # of the image's width
+MARGIN = 0.6  # of the font size
+OUTLINE = 1 / 12  # of the font size; keeps white text readable on white
 INK, EDGE = (255, 255, 255), (0, 0, 0)
 
 
 def drawn(png: bytes, labels: Sequence[Label]) -> bytes:
-    """The same file where there is nothing to draw; otherwise a new one, without the texts of the old."""
+    """Draw the labels on a PNG file. The new file has no text chunks; without labels, ``png`` is returned."""
     if not labels:
         return png
     with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
@@ -34,7 +34,7 @@ def drawn(png: bytes, labels: Sequence[Label]) -> bytes:
 
 
 def _layer(size: tuple[int, int], label: Label) -> Image.Image:
-    """Only its alpha differs from a picture that has the label in full: so opacity 1 is opaque, and 0 is nothing."""
+    """RGBA layer with the label; its alpha is multiplied by the opacity (0: invisible, 1: opaque)."""
     text = " ".join(label.text.split()) or label.text
     font = _fitting(text, size)
     edge = max(1, round(font.size * OUTLINE))
@@ -50,7 +50,7 @@ def _layer(size: tuple[int, int], label: Label) -> Image.Image:
 
 
 def _fitting(text: str, size: tuple[int, int]) -> ImageFont.FreeTypeFont:
-    """As high as the picture's size asks for, or as low as its width needs."""
+    """Font sized by the short side, or smaller if the text would exceed ``WIDEST`` of the width."""
     height = min(max(round(min(size) * HEIGHT), SMALLEST), LARGEST)
     length = _font(height).getlength(text)
     return (

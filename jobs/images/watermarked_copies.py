@@ -1,4 +1,4 @@
-"""Copies of finished pictures with a label or a mark that was asked for after they were drawn."""
+"""Copies of finished images with labels or metadata marks that were requested after generation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from jobs.models import Job, Output, OutputKind
 
 from . import file_metadata, storage, watermark
 
-MOST_COPIES = 16  # of one job: each other wording is another file
+MOST_COPIES = 16  # per job: each different text creates another file
 TRIES = 5
 
 
 def marked(job: Job, wanted: Sequence[Label], marks: Sequence[Mark]) -> list[Output]:
-    """The job's pictures, or copies of them, each kept once however often it is asked for. Raises OverLimit."""
+    """The job's images, or labelled copies of them. Identical copies are stored once. Raises OverLimit."""
     outputs = list(job.pictures)
     if not wanted and not marks:
         return outputs
@@ -32,7 +32,7 @@ def _marked_file(
     output: Output, request: GenerationRequest, wanted: Sequence[Label], marks: Sequence[Mark]
 ) -> bytes:
     data = watermark.drawn(storage.read_output(output), wanted)
-    if wanted:  # drawing has dropped the texts
+    if wanted:  # re-encoding has removed the text chunks
         data = file_metadata.with_infotext(data, "png", output.infotext)
         data = file_metadata.with_marks(data, request.marks)
     return file_metadata.with_marks(data, marks)
@@ -61,7 +61,7 @@ def _copy(job: Job, of: Output, data: bytes) -> Output:
         try:
             with transaction.atomic():
                 copy.save()
-        except IntegrityError:  # another one was made meanwhile, perhaps the same
+        except IntegrityError:  # a concurrent request took this index, perhaps for the same copy
             storage.delete_files([copy])
         else:
             return copy

@@ -1,4 +1,4 @@
-"""Which jobs a command is about: their ids, or what they have in common."""
+"""Job selection of management commands: ids and filter options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILTERS = {
 
 
 def moment(text: str) -> datetime:
-    """2026-11-21, 2026-11-21T10:00, or how long ago, as 90m, 24h and 7d."""
+    """Parse 2026-11-21, 2026-11-21T10:00, or an age: 90m, 24h, 7d. Raises ArgumentTypeError."""
     units = {"m": "minutes", "h": "hours", "d": "days"}
     if text[:-1].isdigit() and text[-1] in units:
         return timezone.now() - timedelta(**{units[text[-1]]: int(text[:-1])})
@@ -50,6 +50,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def chosen(options: dict[str, Any]) -> QuerySet[Job]:
+    """Selected jobs, newest first. Raises CommandError for an unknown source or job id."""
     jobs = Job.objects.order_by("-created_at", "-pk")
     _check_names(options)
     if options["ids"]:
@@ -59,7 +60,7 @@ def chosen(options: dict[str, Any]) -> QuerySet[Job]:
 
 
 def chosen_for_a_change(options: dict[str, Any]) -> QuerySet[Job]:
-    """Nobody changes every job there is by leaving something out."""
+    """Selected jobs of a command that changes them. Raises CommandError without ids or filters."""
     if not options["ids"] and all(options[name] is None for name in FILTERS):
         raise CommandError(
             "Name jobs, or say which: --source, --state, --dialect, --error, --since, --until."
@@ -68,7 +69,7 @@ def chosen_for_a_change(options: dict[str, Any]) -> QuerySet[Job]:
 
 
 def _check_names(options: dict[str, Any]) -> None:
-    """A name or an id that is nobody's is a mistake, and not a list without jobs."""
+    """Raise CommandError for an unknown source or job id, instead of selecting nothing."""
     if options["source"] and not BusinessSource.objects.filter(name=options["source"]).exists():
         raise CommandError(f"There is no source {options['source']!r}.")
     known = set(Job.objects.filter(pk__in=options["ids"]).values_list("pk", flat=True))

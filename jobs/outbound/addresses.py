@@ -1,4 +1,4 @@
-"""Which addresses belong to the public internet. Pure."""
+"""Classification of public IP addresses. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that IANA has given out
-RELAY = IPv4Network("192.88.99.0/24")  # the way into 6to4
-# Their addresses carry an IPv4 address: whoever routes them may end up at a private one.
+GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that IANA has allocated for global unicast
+RELAY = IPv4Network("192.88.99.0/24")  # 6to4 relay anycast (RFC 7526)
+# Addresses with an embedded IPv4 address, which may be private.
 CARRIERS = tuple(
     IPv6Network(network)
     for network in (
         "::/96",  # IPv4-compatible
         "::ffff:0:0/96",  # IPv4-mapped
         "64:ff9b::/96",  # NAT64
-        "64:ff9b:1::/48",  # NAT64 of one's own network
+        "64:ff9b:1::/48",  # local-use NAT64 (RFC 8215)
         "2001::/32",  # Teredo
         "2002::/16",  # 6to4
     )
@@ -32,7 +32,7 @@ def is_public(address: Address) -> bool:
 
 
 def as_network(text: str) -> Network | None:
-    """None for what is no network and no address, which then is the name of a host."""
+    """Parse a network or address; None for any other text, such as a host name."""
     try:
         return ip_network(text, strict=False)
     except ValueError:

@@ -1,6 +1,7 @@
-"""Connections to addresses that were checked. The name is resolved here, once, and that very address is connected to,
+"""HTTP connections to checked addresses only (SSRF guard).
 
-so that a second answer of a name server (DNS rebinding) is never asked for. TLS and Host keep the name.
+A host name is resolved once, and the connection is made to the checked address, which prevents DNS rebinding.
+TLS (SNI, certificate check) and the Host header keep the name.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ USER_AGENT = "Atelier"
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """Raises OSError for a name that nobody knows."""
+    """Addresses of a host name, without duplicates. Raises OSError if it cannot be resolved."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(answer[4][0]) for answer in found))
 
 
 def check_target(url: str, policy: Policy, resolve: Resolve = resolve) -> None:
-    """Raises BadURL or ForbiddenAddress for what would never be called. A name that is unknown now may be known later."""
+    """Validate a URL and its addresses. Raises BadURL or ForbiddenAddress.
+
+    A name that cannot be resolved now is accepted, because it may be resolvable later.
+    """
     target = check_url(url)
     host = target.raw_host.decode("ascii")
     try:
@@ -43,13 +47,13 @@ def check_target(url: str, policy: Policy, resolve: Resolve = resolve) -> None:
 
 
 def _check(host: str, addresses: Iterable[Address], policy: Policy) -> None:
-    """One private address is enough: a name that has both kinds is a trap, or a mistake."""
+    """Raise ForbiddenAddress if any of the addresses is not allowed, even if others are."""
     if not all(policy.allows(host, address) for address in addresses):
         raise ForbiddenAddress(_("%(host)s is not in the public internet.") % {"host": host})
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A stream whose every read and write ends by one moment, however few bytes at a time the other side sends."""
+    """Network stream with one deadline (time.monotonic) for all reads and writes, against slow senders."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream, self._deadline = stream, deadline
@@ -81,6 +85,8 @@ def _left(deadline: float, error: type[Exception]) -> float:
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
+    """Network backend that resolves names, checks the addresses against the policy, and connects to them."""
+
     def __init__(self, policy: Policy, deadline: float, resolve: Resolve) -> None:
         self._policy, self._deadline, self._resolve = policy, deadline, resolve
         self._network = httpcore.SyncBackend()
@@ -115,7 +121,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
 
 class GuardedTransport(httpx.HTTPTransport):
-    """httpx has no way to name the network below it; httpcore, whose pool this replaces, has."""
+    """Transport with a custom network backend; httpx has no option for it, so its pool is replaced."""
 
     def __init__(self, network: httpcore.NetworkBackend) -> None:
         super().__init__(verify=trusted(), trust_env=False)
@@ -123,15 +129,16 @@ class GuardedTransport(httpx.HTTPTransport):
 
 
 def client(policy: Policy, resolve: Resolve = resolve) -> httpx.Client:
-    """For one call, redirects included: its time begins to run now. No proxy, because that would resolve the names.
+    """HTTP client for one call, including redirects. Its time limit starts now.
 
-    Redirects are the caller's: httpx would read their bodies to the end, however long.
+    No proxy is used, because a proxy would resolve the names. The caller follows redirects itself, because httpx
+    would read their bodies without a size limit.
     """
     network = GuardedNetwork(policy, time.monotonic() + policy.total_s, resolve)
     return httpx.Client(
         transport=GuardedTransport(network),
         trust_env=False,
         timeout=policy.total_s,
-        # Nothing that unpacks into more than was sent.
+        # No compression: a small body could expand beyond the size limit.
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
     )

@@ -1,4 +1,4 @@
-"""One call to a stranger's server: a GET that follows redirects, or a POST that does not."""
+"""HTTP client for untrusted hosts (SSRF-guarded): GET with redirects, POST without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.errors import FetchFailed
 from .connections import Resolve, client, resolve
 from .policy import Policy, check_url
 
-ANSWER_BYTES = 64 * 1024  # nobody acknowledges at greater length
+ANSWER_BYTES = 64 * 1024  # longer callback responses are truncated
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Answer:
 
 
 def fetch(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
-    """Raises BadURL, ForbiddenAddress or FetchFailed."""
+    """GET a URL, following redirects, and return the body. Raises BadURL, ForbiddenAddress or FetchFailed."""
     with _failures_told(check_url(url).host), client(policy, resolve) as http:
         return _follow(http, http.build_request("GET", url, headers={"Accept": "image/*"}), policy)
 
@@ -32,7 +32,10 @@ def fetch(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
 def post(
     url: str, body: bytes, headers: Mapping[str, str], policy: Policy, resolve: Resolve = resolve
 ) -> Answer:
-    """Whatever the status. Raises BadURL, ForbiddenAddress or FetchFailed."""
+    """POST to a URL without following redirects. Returns the response, whatever its status.
+
+    Raises BadURL, ForbiddenAddress or FetchFailed.
+    """
     with (
         _failures_told(check_url(url).host),
         client(policy, resolve) as http,

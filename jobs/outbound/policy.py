@@ -1,4 +1,4 @@
-"""Whom the platform calls for a source, and how much it takes from them."""
+"""Allowed hosts, size limits and time limits of outgoing requests, per source."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SCHEMES = frozenset({"http", "https"})
 
 @dataclass(frozen=True)
 class Policy:
-    """Everybody in public may be called; beyond that the named hosts, and addresses of the named networks."""
+    """Limits of outgoing requests. Allowed are public addresses, ``hosts``, and addresses in ``networks``."""
 
-    hosts: frozenset[str] = frozenset()  # ".example.com" stands for every name below it
+    hosts: frozenset[str] = frozenset()  # ".example.com" matches all of its subdomains
     networks: tuple[Network, ...] = ()
     max_bytes: int = 32 * 1024 * 1024
-    total_s: float = 30.0  # from the first name's resolving to the last byte, over all redirects
+    total_s: float = 30.0  # from the first name resolution to the last byte, including redirects
     max_redirects: int = 3
 
     @classmethod
@@ -35,7 +35,7 @@ class Policy:
         return limits.allowing([*settings.OUTBOUND_ALLOWED, *source.reachable])
 
     def allowing(self, places: Iterable[str]) -> Policy:
-        """``places``: names of hosts, and networks."""
+        """Copy of the policy that also allows ``places``: host names, addresses or networks (CIDR)."""
         found = {place.lower(): as_network(place) for place in places}
         hosts = frozenset(place for place, network in found.items() if network is None)
         networks = tuple(network for network in found.values() if network is not None)
@@ -54,7 +54,7 @@ class Policy:
 
 
 def check_url(url: str | httpx.URL) -> httpx.URL:
-    """The URL, if it is one that may be called as far as its text tells. Raises BadURL."""
+    """Parse and validate a URL, without resolving its host. Raises BadURL."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The certificates that this process trusts."""
+"""Shared TLS context of the process."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from functools import cache
 
 @cache
 def trusted() -> ssl.SSLContext:
-    """Once in a process: to read the certificates takes longer than a small job's whole conversation."""
+    """SSL context with the default CA certificates. Cached, because loading them is slow."""
     return ssl.create_default_context()

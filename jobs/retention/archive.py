@@ -1,4 +1,4 @@
-"""Moving old jobs into the archive, and out of it only when their time is over."""
+"""Archiving of old jobs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECORDED += ("error_message", "images_done", "interrupted", "engine_seconds")
 
 @transaction.atomic
 def archive(jobs: Sequence[Job]) -> int:
-    """One row there for each row here, at once: whenever this is stopped, every job is in one place."""
+    """Move jobs to the archive in one transaction, with their timelines. Returns the number of jobs."""
     ids = [job.pk for job in jobs]
     timelines: dict[Any, list[list[str]]] = defaultdict(list)
     lines = Transition.objects.filter(job__in=ids).order_by("id")

@@ -1,7 +1,7 @@
-"""Deleting what has been kept for long enough, in small batches, as often as it takes.
+"""Retention: delete expired images, inputs, jobs and temporary keys in batches, and archive old jobs.
 
-Every step finds by itself what is left to do, so it may be stopped anywhere and called again. Files go before the rows
-that name them: where it is stopped in between, the row is found again, and a file that is gone is no error.
+Each step queries what is left to do, so the cleanup may be interrupted and restarted at any point. Output files
+are deleted before their rows: after an interruption the row is found again, and a missing file is no error.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from .archive import archive
 log = logging.getLogger(__name__)
 
 BATCH = 200
-LONGEST_S = 600.0  # the background cluster's tasks have 900 s
-KEYS_KEPT = timedelta(days=7)  # temporary ones, after their end
+LONGEST_S = 600.0  # the task timeout of the background cluster is 900 s
+KEYS_KEPT = timedelta(days=7)  # temporary keys are kept this long after their expiry
 UNDELIVERED = (CallbackState.WAITING, CallbackState.PENDING, CallbackState.SENDING)
 
 
 @dataclass
 class Tidied:
+    """Numbers of deleted and archived rows."""
+
     pictures: int = 0
     inputs: int = 0
     jobs: int = 0
@@ -50,11 +52,13 @@ class Tidied:
 
 
 def tidy(longest_s: float = LONGEST_S) -> Tidied:
-    """What is not done in this time is left for the next."""
+    """Run the cleanup for at most ``longest_s`` seconds. The next run continues."""
     return CleanupRun(time.monotonic() + longest_s).run()
 
 
 class CleanupRun:
+    """One run of the cleanup. ``stop_at``: no batch starts after this time (time.monotonic)."""
+
     def __init__(self, stop_at: float = float("inf")) -> None:
         self.now = timezone.now()
         self.done = Tidied()
@@ -94,7 +98,7 @@ class CleanupRun:
                 break
         return total
 
-    # Each of these does one batch, and says how much it did.
+    # Each of these processes one batch and returns its size; 0 means that nothing is left.
 
     def _pictures(self, source: BusinessSource, before: datetime) -> int:
         old = Output.objects.filter(job__in=_ended(source, before)).order_by("pk")
@@ -111,7 +115,7 @@ class CleanupRun:
         return len(found)
 
     def _unused_inputs(self, before: datetime) -> int:
-        """Those that were sent and never used."""
+        """Delete input images that no job uses."""
         unused = InputPicture.objects.filter(
             ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), used_at__lt=before
         )
@@ -132,7 +136,7 @@ class CleanupRun:
         return ArchivedJob.objects.filter(pk__in=ids).delete()[0]
 
     def _archive(self, source: BusinessSource, before: datetime) -> int:
-        """A job whose pictures are kept is kept with them."""
+        """Archive jobs. Jobs that still have outputs are not archived."""
         old = _settled(_ended(source, before)).filter(~Exists(Output.objects.filter(job=OuterRef("pk"))))
         found = list(old.select_related("key", "checkpoint", "runner").order_by("finished_at")[:BATCH])
         needed = set(
@@ -154,7 +158,7 @@ def _ended(source: BusinessSource, before: datetime) -> QuerySet[Job]:
 
 
 def _settled(jobs: QuerySet[Job]) -> QuerySet[Job]:
-    """Nobody has still to be told of their end."""
+    """Jobs without undelivered callbacks."""
     return jobs.exclude(callback__state__in=UNDELIVERED)
 
 

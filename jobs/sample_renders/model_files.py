@@ -1,4 +1,4 @@
-"""Drawing with one model file, to see what it does: the same seed and size for all of a family."""
+"""Sample images of a model file. Seed and size are the same for all files of a model family."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIDES = {Family.SDXL: 1024, Family.SD2: 768}
 SIDE = 512
 DIALECT, OPERATION = "console", "sample"
 
-Picked = tuple[dict[str, Any], bytes | None]  # fields of the request, and the picture that they name
+Picked = tuple[dict[str, Any], bytes | None]  # fields of the request, and the input image that they refer to
 
 
 def can_be_sampled(file: ModelFile) -> bool:
@@ -37,13 +37,13 @@ def can_be_sampled(file: ModelFile) -> bool:
 
 
 def sources_for(file: ModelFile) -> list[BusinessSource]:
-    """Who may draw with it: where everybody may, the platform itself does."""
+    """Enabled sources that the file is restricted to; the internal source if there are none."""
     allowed = list(file.allowed_sources.filter(enabled=True))
     return allowed or [internal_source()]
 
 
 def draw(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:
-    """Raises Refused."""
+    """Submit a sample job for the file. ``by``: note for the job's timeline. Raises Refused."""
     make = MAKERS.get(file.kind)
     if make is None:
         raise Unsupported(_("Nothing is drawn with files of this kind alone."))
@@ -69,7 +69,7 @@ def draw(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:
 
 
 def newest_pictured(files: list[ModelFile]) -> dict[int, Job]:
-    """By the file's key: the newest sample that has a picture."""
+    """Newest sample job with an image, by the id of its file."""
     samples = ModelSample.objects.filter(file__in=files, job__outputs__kind="picture").order_by("pk")
     return {sample.file_id: sample.job for sample in samples.select_related("job").distinct()}
 
@@ -131,7 +131,7 @@ MAKERS: dict[str, Callable[[ModelFile, str, BusinessSource], Picked]] = {
 
 
 def _base(file: ModelFile, source: BusinessSource) -> str:
-    """A checkpoint that the file fits; the default one where it tells no family."""
+    """Name of a checkpoint of the file's family; empty (the default checkpoint) if the family is unknown."""
     if file.family == Family.UNKNOWN:
         return ""
     fitting = list_for(Kind.CHECKPOINT, source).filter(family=file.family)

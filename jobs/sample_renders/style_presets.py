@@ -1,4 +1,4 @@
-"""Trying a style preset as its dialect's clients would use it. The dialect tells how; it registers when its app is ready."""
+"""Sample jobs of a style preset. The dialect with presets registers its reader in ``AppConfig.ready``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from access.models import BusinessSource
 from jobs.admission.submission import Submission
 from models_registry.models import StylePreset
 
-# The preset, who pays, the prompt, and the pictures that the preset draws from. Raises Refused.
+# Arguments: preset, source that is billed, prompt, input images. Raises Refused.
 Reader = Callable[[StylePreset, BusinessSource, str, list[bytes]], Submission]
 
 OPERATION = "try"
@@ -21,7 +21,7 @@ def register(reader: Reader) -> None:
 
 
 def submission(preset: StylePreset, source: BusinessSource, prompt: str, pictures: list[bytes]) -> Submission:
-    """Raises Refused, or LookupError where no dialect draws with presets."""
+    """Build the submission. Raises Refused, or LookupError if no dialect has registered a reader."""
     if not _readers:
         raise LookupError("no dialect draws with style presets")
     return _readers[0](preset, source, prompt, pictures)

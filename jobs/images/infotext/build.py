@@ -1,4 +1,4 @@
-"""The text that A1111 writes under a picture, and that its users paste back to draw it again."""
+"""Infotext (generation parameters) of an image, in A1111's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION = "Atelier"
 
 
 def infotext(job: Job, request: GenerationRequest, index: int) -> str:
-    """Of the picture with this index."""
+    """Infotext of the image with this 0-based index."""
     if not request.denoises:
         return postprocessing(request)
     lines = [request.prompt]
@@ -26,7 +26,7 @@ def infotext(job: Job, request: GenerationRequest, index: int) -> str:
 
 
 def postprocessing(request: GenerationRequest) -> str:
-    """What A1111 writes about a picture that was only enlarged."""
+    """Infotext of an image that was only upscaled or face-restored, as A1111's extras tab writes it."""
     pairs = image_fields.enlarging(request.upscale) if request.upscale else {}
     if request.face_restoration:
         pairs |= {"GFPGAN visibility": round(request.face_restoration.visibility, 3)}
@@ -34,7 +34,7 @@ def postprocessing(request: GenerationRequest) -> str:
 
 
 def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
-    """Those that A1111 keeps apart from its own fields, as ``extra_generation_params``."""
+    """Fields that A1111 has in ``extra_generation_params``."""
     pairs = {
         "Denoising strength": image_fields.strength(request),
         **image_fields.pairs(request),
@@ -48,7 +48,7 @@ def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
 
 
 def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, object]:
-    """In A1111's order."""
+    """All infotext fields, in A1111's order; None values are not written."""
     return {
         "Steps": request.num_inference_steps,
         "Sampler": request.sampler,
@@ -81,7 +81,7 @@ def _embedding_hashes(job: Job, request: GenerationRequest) -> str | None:
 
 
 def _emphasis(request: GenerationRequest) -> str | None:
-    """Only where there is something to emphasise."""
+    """Emphasis mode, if it is not the default and a prompt has brackets."""
     brackets = any(mark in request.prompt + request.negative_prompt for mark in "([")
     return request.emphasis if brackets and request.emphasis != "Original" else None
 

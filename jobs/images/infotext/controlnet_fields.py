@@ -1,4 +1,4 @@
-"""The lines of an infotext that tell of control units, in the words of A1111's ControlNet extension."""
+"""Infotext fields of ControlNet units, as A1111's ControlNet extension writes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _model(job: Job, unit: ControlUnit) -> str:
 
 
 def _sliders(unit: ControlUnit) -> dict[str, float]:
-    """Those that the module has, at the values that they had."""
+    """Preprocessor settings that the module has, with the values used."""
     module = preprocessor_catalog.find(unit.module)
     if module is None:
         return {}

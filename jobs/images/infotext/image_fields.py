@@ -1,4 +1,4 @@
-"""The infotext's pairs about init images, masks and second passes, as A1111 names them. Pure."""
+"""Infotext fields of init images, masks, hires fix and upscaling, named as in A1111. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def strength(request: GenerationRequest) -> float | None:
 
 
 def pairs(request: GenerationRequest) -> dict[str, object]:
-    """In A1111's order; values of None are not written."""
+    """Inpainting, noise and hires fields, in A1111's order; None values are not written."""
     return {
         **(_inpaint(request.inpaint) if request.inpaint else {}),
         **_noise(request),
@@ -36,7 +36,10 @@ def _inpaint(inpaint: Inpaint) -> dict[str, object]:
 
 
 def _blur(across: float, down: float) -> dict[str, object]:
-    """A1111 is silent about none and about two kinds, and draws another picture from its own text."""
+    """Mask blur in pixels.
+
+    A1111 omits a blur of 0 and unequal blurs, so that its infotext does not reproduce the image; both are written.
+    """
     if across == down:
         return {"Mask blur": _number(across)}
     return {"Mask blur x": _number(across), "Mask blur y": _number(down)}
@@ -63,7 +66,7 @@ def _hires(request: GenerationRequest, hires: Hires) -> dict[str, object]:
 
 
 def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
-    """Where the first pass's schedule, by the name that the text gives it, would not be the second one's."""
+    """Schedule of the hires pass, if it differs from what the first pass's label means for its sampler."""
     sampler = hires.sampler or request.sampler
     named = sampling_fields.schedule_type(request.sampler, request.scheduler)
     walked = sampling_fields.schedule_type(sampler, hires.scheduler or request.scheduler)
@@ -87,5 +90,5 @@ def _changed(value: str, first: str) -> str | None:
 
 
 def _number(value: float) -> float | int:
-    """Pixels are whole numbers for nearly everybody."""
+    """Integral values are written without decimals."""
     return int(value) if value == int(value) else value

@@ -1,4 +1,4 @@
-"""The infotext's pairs about models other than the checkpoint, as A1111 names them. Pure."""
+"""Infotext fields of VAE, refiner and LoRAs, named as in A1111. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHORT, SHORT_OF_LORAS = 10, 12
 
 
 def vae(request: GenerationRequest, files: Files) -> tuple[str | None, str | None]:
-    """File name and short hash; nothing where it is the checkpoint's own."""
+    """File name and short hash of the VAE; (None, None) for the checkpoint's own VAE."""
     if not request.vae:
         return None, None
     file = files[ModelName("vae", request.vae).key]
@@ -25,7 +25,7 @@ def vae_pairs(request: GenerationRequest, files: Files) -> dict[str, object]:
 
 
 def pairs(request: GenerationRequest, files: Files) -> dict[str, object]:
-    """Those that A1111 keeps apart from its own fields, in its order; values of None are not written."""
+    """Fields that A1111 has in ``extra_generation_params``, in its order; None values are not written."""
     return {**_refiner(request, files), "Lora hashes": _lora_hashes(request, files)}
 
 

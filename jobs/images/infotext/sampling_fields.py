@@ -1,4 +1,4 @@
-"""What an infotext says of the noise a picture came from, and of the way it was walked. Only what acts, and is unusual."""
+"""Infotext fields of noise, sampler and schedule: only values in effect that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PENULTIMATE = "Discard penultimate sigma"
 
 
 def schedule_type(sampler: str, scheduler: str) -> str:
-    """The schedule walked; "Automatic" where that is only the sampler's plain one."""
+    """Label of the schedule in use; "Automatic" if it is the sampler's default and "Uniform"."""
     label = sampler_catalog.effective_scheduler(sampler, scheduler)
     plain = scheduler == sampler_catalog.AUTOMATIC and label == "Uniform"
     return sampler_catalog.AUTOMATIC if plain else label
 
 
 def variation(request: GenerationRequest, index: int) -> Pairs:
-    """The keys that A1111 writes behind the models."""
+    """Variation seed fields. A1111 writes them after the model fields."""
     width, height = request.seed_resize_from_width, request.seed_resize_from_height
     varies = request.subseed_strength > 0
     return {
@@ -29,7 +29,7 @@ def variation(request: GenerationRequest, index: int) -> Pairs:
 
 
 def noise_source(request: GenerationRequest) -> Pairs:
-    """A1111 leaves its own GPU unsaid; nothing here is drawn by it."""
+    """Eta noise seed delta and RNG. A1111 omits RNG for its default, GPU noise, which is not used here."""
     delta = request.eta_noise_seed_delta
     return {
         "ENSD": delta

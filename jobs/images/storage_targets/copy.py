@@ -1,4 +1,4 @@
-"""Copying a job's pictures to its target, and where clients find them there."""
+"""Copies of a job's images at its storage target, and their URLs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.models.storage_target import StorageTarget, Visibility
 
 log = logging.getLogger(__name__)
 
-OURS = "outputs/"  # where pictures lie in our own storage
+OURS = "outputs/"  # prefix of output files in the default storage
 
 
 class CopyFailed(Exception):
@@ -23,19 +23,22 @@ class CopyFailed(Exception):
 
 
 def copy(target: StorageTarget, output: Output) -> None:
-    """The name keeps its random part: whoever knows one picture's URL cannot guess another's. Raises CopyFailed."""
+    """Copy one image to the target. Raises CopyFailed.
+
+    The name keeps its random part, so that URLs of other images cannot be guessed.
+    """
     assert output.file.name is not None
     name = str(PurePosixPath(target.folder, output.file.name.removeprefix(OURS)))
     try:
         with output.file.open("rb") as file:
             output.target_name = target.files.save(name, File(file, name=name))
-    except Exception as error:  # storages raise what their libraries raise
+    except Exception as error:  # storage backends raise exceptions of their own libraries
         log.exception("picture %s could not be copied to %s", output, target)
         raise CopyFailed(str(target)) from error
 
 
 def delete_copies(target: StorageTarget, outputs: Iterable[Output]) -> None:
-    """As far as the target lets us: nobody was told of them."""
+    """Delete the copies at the target. Errors are only logged: no client has received these URLs."""
     for output in outputs:
         if not output.target_name:
             continue
@@ -46,7 +49,10 @@ def delete_copies(target: StorageTarget, outputs: Iterable[Output]) -> None:
 
 
 def urls(job: Job, base: str, *, by_host: bool = False) -> list[str]:
-    """Of the job's pictures, in their order: at its target, or ours where it has none. ``base`` is a base_url()."""
+    """URLs of the job's images, in order: at its storage target, or signed URLs if it has none.
+
+    ``base``: a base_url(). ``by_host``: build them from the target's public host.
+    """
     target = job.storage_target
     if target is None or (target.is_local and target.visibility == Visibility.PRIVATE and not by_host):
         return output_urls(job, base)

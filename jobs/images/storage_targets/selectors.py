@@ -1,4 +1,4 @@
-"""Which target a source means."""
+"""Lookup of storage targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ class UnknownTarget(Refused):
 
 
 def find_target(source: BusinessSource, channel: str, visibility: str, *, by_host: bool) -> StorageTarget:
-    """Another source's target is as unknown as one that nobody has. Raises UnknownTarget."""
+    """Find an enabled storage target that the source may use.
+
+    ``by_host``: the target must have a public host. Raises UnknownTarget, also for targets of other sources, so
+    that their existence is not revealed.
+    """
     open_to_it = Q(allowed_sources=None) | Q(allowed_sources=source)
     named = StorageTarget.objects.filter(open_to_it, channel=channel, visibility=visibility, enabled=True)
     target = named.distinct().first()

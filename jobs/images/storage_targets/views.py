@@ -1,4 +1,4 @@
-"""Pictures at public targets that are folders of this host. Others are served by whoever owns the storage."""
+"""View for images at public, local storage targets. Other targets are served by their own storage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A_YEAR_S = 365 * 24 * 3600
 @csrf_exempt
 @require_safe
 def picture(request: HttpRequest, name: str) -> FileResponse:
-    """The name is looked up among those that the job's pictures have, never on the disk."""
+    """Serve one image. The name must be that of a known output; the file system is not searched."""
     public = {"job__storage_target__storage": LOCAL, "job__storage_target__visibility": Visibility.PUBLIC}
     outputs = Output.objects.select_related("job__storage_target").filter(**public)
     found = outputs.filter(job=_job_in(name), target_name=name).first()
@@ -34,7 +34,7 @@ def picture(request: HttpRequest, name: str) -> FileResponse:
 
 
 def _job_in(name: str) -> uuid.UUID:
-    """Pictures lie in a folder of their job's."""
+    """Job id in a file name: the name of its parent folder. Raises Http404."""
     try:
         return uuid.UUID(PurePosixPath(name).parent.name)
     except ValueError:

@@ -1,4 +1,7 @@
-"""``manage.py cancel_jobs JOB…``, or ``manage.py cancel_jobs --source shop --state queued``"""
+"""Cancel queued and running jobs.
+
+``manage.py cancel_jobs JOB…``, or ``manage.py cancel_jobs --source shop --state queued``
+"""
 
 from __future__ import annotations
 

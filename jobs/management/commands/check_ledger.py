@@ -1,4 +1,4 @@
-"""``manage.py check_ledger``: whether the sums of jobs, postings and accounts agree."""
+"""``manage.py check_ledger``: check that the sums of jobs, postings and accounts agree."""
 
 from __future__ import annotations
 

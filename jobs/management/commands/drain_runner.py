@@ -1,4 +1,4 @@
-"""``manage.py drain_runner NAME --wait``: before a host is stopped or a runner upgraded."""
+"""``manage.py drain_runner NAME --wait``: stop dispatching jobs to a runner, before a shutdown or upgrade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``manage.py list_callbacks --state dead --since 24h --json``"""
+"""List callbacks.
+
+``manage.py list_callbacks --state dead --since 24h --json``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``manage.py list_jobs --source shop --state failed --since 24h --json``"""
+"""List jobs.
+
+``manage.py list_jobs --source shop --state failed --since 24h --json``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``manage.py list_runners --json``"""
+"""List runners.
+
+``manage.py list_runners --json``
+"""
 
 from __future__ import annotations
 

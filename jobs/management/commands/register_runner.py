@@ -1,4 +1,4 @@
-"""``manage.py register_runner NAME URL``: adds a runner, or tells where it is now."""
+"""``manage.py register_runner NAME URL``: add a runner, or change its URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``manage.py replay_callbacks CALLBACK…``, or ``manage.py replay_callbacks --dead --since 24h``"""
+"""Send callbacks again.
+
+``manage.py replay_callbacks CALLBACK…``, or ``manage.py replay_callbacks --dead --since 24h``
+"""
 
 from __future__ import annotations
 

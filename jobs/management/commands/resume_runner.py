@@ -1,4 +1,4 @@
-"""``manage.py resume_runner NAME``: after drain_runner."""
+"""``manage.py resume_runner NAME``: dispatch jobs to a runner again, after drain_runner."""
 
 from __future__ import annotations
 

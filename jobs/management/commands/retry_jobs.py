@@ -1,4 +1,7 @@
-"""``manage.py retry_jobs JOB…``, or ``manage.py retry_jobs --source shop --state failed --since 24h``"""
+"""Submit failed, cancelled or expired jobs again.
+
+``manage.py retry_jobs JOB…``, or ``manage.py retry_jobs --source shop --state failed --since 24h``
+"""
 
 from __future__ import annotations
 

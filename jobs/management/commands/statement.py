@@ -1,4 +1,4 @@
-"""``manage.py statement SOURCE 2026-11 --format csv``: what a source is billed for a month."""
+"""``manage.py statement SOURCE 2026-11 --format csv``: export a source's billing statement of a month."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py sweep``: what the background cluster does every minute."""
+"""``manage.py sweep``: requeue and expire jobs, as the background cluster does every minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py tidy``: what the background cluster does every hour, to its end."""
+"""``manage.py tidy``: run the hourly cleanup of the background cluster, without a time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending one attempt of a callback. No transaction is open while the receiver takes its time."""
+"""Delivery of one callback attempt. No transaction is open during the HTTP call."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .signing import headers
 
 log = logging.getLogger(__name__)
 
-EXCERPT = 300
-LEASE_SLACK_S = 60.0  # for resolving a name, and for writing
+EXCERPT = 300  # characters of a response that are kept
+LEASE_SLACK_S = 60.0  # for name resolution and database writes
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DeliveryResult:
 
 
 def deliver(callback_id: str, attempt: int) -> None:
-    """The attempt after so many others; nothing, if somebody has begun it."""
+    """Send a callback. ``attempt``: number of earlier attempts; if it is outdated, nothing is sent."""
     callback = Callback.objects.select_related("job__source").filter(pk=callback_id).first()
     if callback is None:  # its job was deleted
         return

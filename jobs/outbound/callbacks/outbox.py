@@ -1,7 +1,7 @@
-"""Putting callbacks on the background cluster's list, in the transaction that makes them due.
+"""Transactional outbox of callbacks: tasks are queued in the transaction that makes a callback due.
 
-An entry of the list names an attempt. Entries that come too late, or twice, find that attempt begun and do nothing, so
-it is always safe to add one.
+A task names an attempt. A late or duplicate task finds that attempt started and does nothing, so it is always
+safe to queue another one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class CallbackRequest:
-    """Where to call when the job ends. ``extra`` is what the dialect's policy needs to write the body."""
+    """Callback URL and headers of a job. ``extra``: data from which the dialect's policy builds the body."""
 
     url: str
     extra: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class CallbackRequest:
 
 
 def check(source: BusinessSource, dialect: str, wanted: CallbackRequest) -> None:
-    """Raises Refused for a callback that could never be delivered."""
+    """Validate a callback before the job is inserted. Raises Refused if its URL may not be called."""
     policy_for(dialect)
     try:
         check_target(wanted.url, Policy.of(source))
@@ -50,7 +50,7 @@ def check(source: BusinessSource, dialect: str, wanted: CallbackRequest) -> None
 
 
 def add(job_id: uuid.UUID, dialect: str, wanted: CallbackRequest) -> None:
-    """In the transaction that inserts the job."""
+    """Insert the callback of a job. Call it in the transaction that inserts the job."""
     Callback.objects.create(
         job_id=job_id,
         dialect=dialect,
@@ -62,31 +62,32 @@ def add(job_id: uuid.UUID, dialect: str, wanted: CallbackRequest) -> None:
 
 
 def job_ended(job_id: uuid.UUID) -> None:
-    """In the transaction that ends the job."""
+    """Queue the callback of a job. Call it in the transaction that ends the job."""
     callback = Callback.objects.get(job_id=job_id)
     _send_at(callback, timezone.now(), CallbackState.WAITING)
 
 
 @transaction.atomic
 def retry(callback: Callback, at: datetime) -> None:
+    """Queue the next attempt after a failed one."""
     _send_at(callback, at, CallbackState.SENDING)
 
 
 @transaction.atomic
 def postpone(callback: Callback, at: datetime) -> None:
-    """Without having tried."""
+    """Queue a pending attempt again, for later. It does not count as a try."""
     _send_at(callback, at, CallbackState.PENDING)
 
 
 @transaction.atomic
 def replay(callback: Callback) -> bool:
-    """Sends it again, whether or not it ever arrived, with all its tries; False while that is impossible."""
+    """Queue a delivered or dead callback again, with all retries. Returns False in any other state."""
     return _send_at(callback, timezone.now(), CallbackState.DELIVERED, CallbackState.DEAD, tries=0)
 
 
 @transaction.atomic
 def sweep() -> int:
-    """Callbacks whose sender died, and those whose entry in the list was lost."""
+    """Requeue callbacks whose sender died or whose task was lost. Returns their number."""
     now = timezone.now()
     lost = Callback.objects.filter(state=CallbackState.SENDING, next_at__lt=now)
     late = Callback.objects.filter(state=CallbackState.PENDING, next_at__lt=now - OVERDUE)
@@ -101,6 +102,6 @@ def _send_at(callback: Callback, at: datetime, *origins: CallbackState, **fields
     task = package(
         uuid.uuid4(), "jobs.outbound.callbacks.sender_pool.start", str(callback.pk), callback.attempts
     )
-    # The stock broker gives out what is no longer locked: a lock that ends later is a task for later.
+    # The ORM broker of django-q2 returns tasks whose lock has expired, so a future lock schedules the task.
     OrmQ.objects.create(key=settings.Q_CLUSTER["name"], payload=task, lock=at)
     return True

@@ -1,6 +1,6 @@
-"""How each dialect calls back: what it says, what it takes for an acknowledgement, and when it tries again.
+"""Callback policies of the dialects: body, acknowledgement and retries.
 
-A dialect registers its policy when its app is ready, so that every process knows it.
+A dialect registers its policy in ``AppConfig.ready``, so that it is available in every process.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from jobs.outbound.http import Answer
 
 @dataclass(frozen=True)
 class CallbackPolicy:
-    """``waits_s[n]`` is the wait after the n-th failure; the last one repeats itself until ``max_attempts``."""
+    """Callback policy of one dialect.
 
-    body: Callable[[Callback], Any]  # JSON; the callback has its job, its extra data and its base_url
+    ``waits_s[n]``: seconds to wait after failure n (0-based); the last value repeats until ``max_attempts``.
+    """
+
+    body: Callable[[Callback], Any]  # JSON value, made from the job, extra and base_url of the callback
     acknowledged: Callable[[Answer], bool]
     waits_s: tuple[float, ...]
     max_attempts: int
     timeout_s: float = 15.0
 
     def wait_after(self, tries: int) -> float | None:
-        """Seconds until the next attempt; None when there is none."""
+        """Seconds until the next attempt; None after the last one. ``tries``: failed attempts, at least 1."""
         return None if tries >= self.max_attempts else self.waits_s[min(tries, len(self.waits_s)) - 1]
 
 
@@ -37,21 +40,22 @@ def register(dialect: str, policy: CallbackPolicy) -> None:
 
 
 def policy_for(dialect: str) -> CallbackPolicy:
-    """Raises LookupError for a dialect that does not call back."""
+    """Policy of a dialect. Raises LookupError if it has no callbacks."""
     return _policies[dialect]
 
 
 def dialects() -> list[str]:
-    """Those that call back."""
+    """Names of the dialects with callbacks."""
     return sorted(_policies)
 
 
 def by_status(answer: Answer) -> bool:
+    """Acknowledged by any 2xx status."""
     return 200 <= answer.status < 300
 
 
 def by_code(code: str) -> Callable[[Answer], bool]:
-    """A JSON object whose member ``code`` is this text, or the number of it."""
+    """Acknowledged by a 2xx status and a JSON object whose ``code`` is this string, or the same number."""
 
     def acknowledged(answer: Answer) -> bool:
         try:

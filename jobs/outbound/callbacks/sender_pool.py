@@ -1,6 +1,7 @@
-"""Sending callbacks beside each other in a worker of the background cluster.
+"""Thread pool that sends callbacks concurrently in a worker of the background cluster.
 
-A receiver that never answers is waited for by a thread, and holds up neither the worker nor other sources' callbacks.
+A receiver that does not respond occupies one thread; it blocks neither the worker nor the callbacks of other
+sources.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 12
 OF_A_SOURCE = 4
-SOON_S = 1.0  # a call that takes longer is not waited for by the next of its source
-LATER_S = 5.0  # after which one that finds no place tries again
+SOON_S = 1.0  # if the source's last call has run longer, the next one is postponed, without waiting
+LATER_S = 5.0  # delay of a callback that found no free slot
 
 
 def start(callback_id: str, attempt: int) -> None:
-    """What the cluster calls. The outbox's lease outlives this process: a call that dies with it is made again."""
+    """Task of the background cluster: send one attempt, or postpone it if no slot is free.
+
+    If this process dies, the lease in the outbox expires, and the call is sent again.
+    """
     callback = Callback.objects.filter(pk=callback_id).select_related("job").first()
     if callback is None:  # its job was deleted
         return
@@ -38,18 +42,20 @@ def start(callback_id: str, attempt: int) -> None:
 
 
 class SenderPool:
+    """At most ``AT_ONCE`` concurrent calls, and ``OF_A_SOURCE`` per source."""
+
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, "callbacks")
         self._begun: dict[
             tuple[str, int], tuple[int, float]
-        ] = {}  # what is being sent: its source, since when
+        ] = {}  # (callback, attempt) being sent: source, start time
         self._changed = Condition()
 
     def take_over(self, source_id: int, callback_id: str, attempt: int) -> bool:
-        """False when there is no place, and none is likely to become free soon."""
+        """Submit an attempt. Returns False if no slot is free, and none is expected within ``SOON_S``."""
         entry = callback_id, attempt
         with self._changed:
-            if entry in self._begun:  # it was put on the list twice
+            if entry in self._begun:  # the task was queued twice
                 return True
             while not self._has_room(source_id):
                 wait = max(self._since(source_id), default=0.0) + SOON_S - time.monotonic()
@@ -79,5 +85,5 @@ class SenderPool:
 
 @cache
 def _senders() -> SenderPool:
-    """Made in the worker that uses it, never before a fork."""
+    """Pool of this process. Created on first use, because threads do not survive a fork."""
     return SenderPool()

@@ -1,4 +1,4 @@
-"""What a receiver checks before it believes a callback."""
+"""HMAC signatures of callbacks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ SIGNATURE = "X-Atelier-Signature"
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """Of the timestamp, a dot and the body, so that nobody sends an old body again with a new time."""
+    """Return ``v1=`` and the hex HMAC-SHA256 of ``timestamp.body``.
+
+    The timestamp is signed, too, so that an old body cannot be replayed with a new timestamp.
+    """
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
     return f"v1={digest.hexdigest()}"
 
 
 def headers(callback: Callback, body: bytes) -> dict[str, str]:
-    """Not signed for as long as its source has no callback secret."""
+    """Request headers of a callback. Unsigned if its source has no callback secret."""
     timestamp = str(int(time.time()))
     told = {
         "Content-Type": "application/json",
