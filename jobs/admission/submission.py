@@ -38,9 +38,7 @@ class Submission:
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
     workflow: WorkflowTemplate | None = None  # chosen at admission
-    styles: tuple[
-        str, ...
-    ] = ()  # req_key, or style names in the request; operators can map them to workflows
+    styles: tuple[str, ...] = ()  # req_key or style names; operators can map them to workflows
     storage_target: StorageTarget | None = None
     repeats: Job | None = None  # the job of which this is a retry or rerun
     note: str = ""  # how the request was interpreted, for operators; note of the first transition

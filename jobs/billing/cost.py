@@ -14,7 +14,7 @@ UNIT = Decimal("0.000001")
 
 
 def planned_steps(request: GenerationRequest) -> int:
-    """Number of model evaluations over all outputs and passes (at least 1); the runner reports progress in these."""
+    """Number of model evaluations over all outputs and passes, at least 1. The unit of progress."""
     return planned(request, 1)[0]
 
 

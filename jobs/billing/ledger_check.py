@@ -28,7 +28,7 @@ def disagreements(most: int = MOST_TOLD) -> Iterator[str]:
 
 
 def repair() -> list[str]:
-    """Recompute wrong accounts from their postings, each under its lock. Returns the owners of these accounts."""
+    """Recompute wrong accounts from their postings, each under its lock. Returns their owners."""
     return [owner[0] for owner in _owners() if _repaired(owner)]
 
 

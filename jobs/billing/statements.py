@@ -51,7 +51,7 @@ class AccountStatement:
         return sum((line.cost for line in self.lines), Decimal(0))
 
     def by(self, column: str) -> list[Line]:
-        """Lines grouped by ``day``, ``dialect``, ``model`` or ``key`` only; the other columns are left empty."""
+        """Group lines by ``day``, ``dialect``, ``model`` or ``key``; the other three columns are empty."""
         groups: dict[object, list[Line]] = {}
         for line in self.lines:
             groups.setdefault(getattr(line, column), []).append(line)
@@ -62,7 +62,7 @@ COLUMNS = tuple(field.name for field in fields(Line))
 
 
 def statement(source: BusinessSource, month: date) -> AccountStatement:
-    """Statement of the month. A job counts on the day of its admission in TIME_ZONE, not of its settlement."""
+    """Statement of a month. A job counts on the day of its admission (in TIME_ZONE), not of settlement."""
     first = month.replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
     settled = Posting.objects.filter(
@@ -78,9 +78,7 @@ def statement(source: BusinessSource, month: date) -> AccountStatement:
         source,
         first,
         [
-            Line(
-                day, dialect, model, name(key_id), jobs, images, cost.quantize(UNIT)
-            )  # SQLite returns sums as floats
+            Line(day, dialect, model, name(key_id), jobs, images, cost.quantize(UNIT))  # SQLite sums floats
             for day, dialect, model, key_id, jobs, images, cost in rows
         ],
     )

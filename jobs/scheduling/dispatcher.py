@@ -1,4 +1,4 @@
-"""Dispatcher: claims queued jobs for the generation workers of this host, up to the free slots of its runner."""
+"""Dispatcher: claims queued jobs for the workers of this host, up to the free slots of its runner."""
 
 from __future__ import annotations
 

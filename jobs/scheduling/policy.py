@@ -1,4 +1,4 @@
-"""Scheduling policy (pure functions): which queued jobs start next, and why a queued job does not start yet."""
+"""Scheduling policy as pure functions: which queued jobs start next, and why a job does not start yet."""
 
 from __future__ import annotations
 
