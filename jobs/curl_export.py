@@ -1,7 +1,7 @@
-"""A job as a curl command: its request in the dialect it came through, and the same in our own API.
+"""Export of a job as curl commands: in the dialect of its request, and in the native API.
 
-A dialect registers its renderer when its app is ready; the console shows the commands. They hold no secret: the caller's
-credentials are $KEY_ID and $SECRET.
+Dialects register a renderer when their app is ready; the console shows the commands. Commands contain no
+secrets: credentials are the shell variables $KEY_ID and $SECRET.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class NotRepeatable(Exception):
-    """The request cannot be sent again in its dialect. The message says why, for people."""
+    """The request cannot be sent again in its dialect. The message is shown to users."""
 
 
 @dataclass(frozen=True)
 class Context:
+    """Arguments of a renderer."""
+
     job: Job
     request: GenerationRequest
     base_url: str
@@ -37,6 +39,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Curl:
+    """A curl command, or the reason why there is none."""
+
     dialect: str
     command: str = ""
     reason: str = ""  # why there is no command
@@ -49,7 +53,7 @@ _for_all_jobs: set[str] = set()
 
 
 def register(dialect: str, render: Render, *, for_all_jobs: bool = False) -> None:
-    """A renderer for the jobs that came through this dialect, or for all jobs."""
+    """Register a renderer for the jobs of this dialect, or for all jobs."""
     _renderers[dialect] = render
     if for_all_jobs:
         _for_all_jobs.add(dialect)
@@ -60,7 +64,7 @@ def dialects() -> list[str]:
 
 
 def commands(job: Job, base_url: str) -> list[Curl]:
-    """The job's own dialect first."""
+    """Return the curl commands of a job, the one in its own dialect first."""
     context = Context(job, job.generation_request, base_url)
     own = [job.dialect] if job.dialect in _renderers and job.received else []
     return [_rendered(dialect, context) for dialect in [*own, *sorted(_for_all_jobs - {*own})]]
@@ -78,7 +82,7 @@ def _rendered(dialect: str, context: Context) -> Curl:
 
 @dataclass(frozen=True)
 class Base64:
-    """A value of a JSON body: an input image, which the command itself downloads and encodes while its URL is valid."""
+    """An input image in a JSON body. The command downloads and encodes it; its signed URL expires."""
 
     url: str
     prefix: str = ""
@@ -89,7 +93,7 @@ class Base64:
 
 
 def with_images(value: Any, context: Context) -> Any:
-    """Puts images back where a received body has their hashes. Raises NotRepeatable where one was not stored."""
+    """Replace image hashes in a received body by images. Raises NotRepeatable if one was not stored."""
     if isinstance(value, dict):
         return {name: with_images(item, context) for name, item in value.items()}
     if isinstance(value, list):
@@ -103,13 +107,13 @@ def with_images(value: Any, context: Context) -> Any:
 
 
 def command(url: str, *options: str, body: Any) -> str:
-    """A POST of JSON."""
+    """Return a curl command that POSTs a JSON body."""
     head = [f"curl -sS {shlex.quote(url)}", *options, "-H 'Content-Type: application/json'"]
     return " \\\n  ".join([*head, "--data-binary @- <<END"]) + f"\n{in_shell(body)}\nEND"
 
 
 def in_shell(body: Any) -> str:
-    """JSON for an unquoted here-document: the shell expands images, and nothing that a client wrote."""
+    """Serialize JSON for an unquoted here-document. The shell expands images only; client text is escaped."""
     mark = secrets.token_hex(16)  # cannot be guessed, so that no prompt contains it
     text = json.dumps(
         body, indent=2, ensure_ascii=False, default=lambda it: f"{it.prefix}{mark}<{it.url}>{mark}"

@@ -1,4 +1,4 @@
-"""What django_q.tasks.async_task would put on a list."""
+"""django-q2 task packages and schedules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django_q.signing import SignedPackage
 
 
 def package(task_id: uuid.UUID, func: str, *args: Any) -> str:
+    """Return a signed task package, as django_q.tasks.async_task would enqueue it."""
     return SignedPackage.dumps(
         {
             "id": task_id.hex,
@@ -26,6 +27,7 @@ def package(task_id: uuid.UUID, func: str, *args: Any) -> str:
 
 
 def create_schedules(**_: Any) -> None:
+    """Create or update the schedules of periodic tasks (post_migrate handler)."""
     Schedule.objects.update_or_create(
         name="sweep of leases and expired jobs",
         defaults={"func": "jobs.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},

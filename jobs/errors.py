@@ -1,4 +1,4 @@
-"""Why a job was not taken, or not moved. Dialects translate these into their own words."""
+"""Exceptions of admission and of the state machine. Dialects map them to their own error responses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from django.utils.translation import gettext as _
 
 
 class Refused(Exception):
-    """A request that will not become a job. ``message`` is fit for the client's eyes; ``field`` is GenerationRequest's."""
+    """A request is refused at admission.
+
+    ``message`` may be shown to the client. ``field`` is the name of a field of GenerationRequest, or None.
+    """
 
     code = "refused"
 
@@ -38,7 +41,7 @@ class QueueFull(Refused):
 
 
 class RateLimited(Refused):
-    """Told before anything is read of the request."""
+    """Raised before the request body is parsed."""
 
     code = "rate_limited"
 
@@ -48,17 +51,19 @@ class RateLimited(Refused):
 
 
 class QuotaSpent(Refused):
-    """Of a day or a month: it renews itself."""
+    """A daily or monthly quota is exhausted; it is renewed automatically."""
 
     code = "quota_exhausted"
 
 
 class BudgetSpent(Refused):
+    """The total budget is exhausted."""
+
     code = "budget_exhausted"
 
 
 class ModelNotAllowed(Refused):
-    """Its source may use the file; the key may not."""
+    """The key may not use a model file that its source may use."""
 
     code = "model_not_allowed"
 
@@ -76,7 +81,7 @@ class BadURL(Refused):
 
 
 class ForbiddenAddress(Refused):
-    """A URL whose host is, or resolves to, an address that the platform does not call for strangers."""
+    """The host of a URL is, or resolves to, an address blocked for outgoing requests (SSRF protection)."""
 
     code = "forbidden_address"
 
@@ -90,7 +95,7 @@ class BadIdempotencyKey(Refused):
 
 
 class IdempotencyConflict(Refused):
-    """The key was used for another request. HTTP has 409 or 422 for it."""
+    """The key was used with a different request. HTTP status 409 or 422."""
 
     code = "idempotency_conflict"
 
@@ -100,8 +105,8 @@ class SourceDisabled(Refused):
 
 
 class ImpossibleTransition(Exception):
-    """A change of state that the state machine does not have."""
+    """Invalid state transition."""
 
 
 class LeaseLost(ImpossibleTransition):
-    """The job is not, or no longer, this worker's attempt: whatever it wanted to write must not be written."""
+    """The worker does not hold the lease of the job's current attempt; it must not write to the job."""

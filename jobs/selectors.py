@@ -1,4 +1,4 @@
-"""Reading jobs. The source comes first: no caller sees another's job."""
+"""Queries for jobs. Lookups by ID are limited to the jobs of one source (tenant isolation)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .models import ACTIVE, Backend, Job, Output, Runner, State
 
 
 def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
-    """Raises Job.DoesNotExist for a stranger's job just as for one that never was."""
+    """Return a job of the source.
+
+    Raises Job.DoesNotExist, also for jobs of other tenants, so that their existence is not revealed.
+    """
     try:
         wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(job_id)
     except ValueError:
@@ -24,29 +27,28 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
 
 
 def outputs_of(job: Job) -> list[Output]:
-    """The outputs of every kind, by index."""
+    """Outputs of all kinds, ordered by index."""
     return list(job.outputs.order_by("index"))
 
 
 def running_and_queued(key: AccessKey) -> QuerySet[Job]:
-    """The key's jobs that have not ended, oldest first."""
+    """Queued and running jobs of the key, oldest first."""
     return Job.objects.filter(key=key, state__in=ACTIVE).order_by("created_at")
 
 
 def is_offered(backend: Backend) -> bool:
-    """Whether any runner draws with it, be it busy or not seen just now."""
+    """Whether there is an enabled runner with this backend, even if it is busy or unreachable."""
     return Runner.objects.filter(enabled=True, backend=backend).exists()
 
 
 WITH_ERRORS = (State.FAILED, State.EXPIRED)
 BEGINNING_OF_ID = re.compile(r"[0-9a-f]{6,32}")
 HIGHEST = "\U0010ffff"
-MAX_RESULTS = (
-    200  # jobs whose callers' ids begin alike; of more, some are left out until more of the id is given
-)
+MAX_RESULTS = 200  # limit of a search by prefix of the caller's id; further matches are omitted
 
 
 def search(jobs: QuerySet[Job], words: str) -> QuerySet[Job]:
+    """Search by prefix of the job ID (at least 6 hex digits), else by error code, else by caller's id."""
     words = words.strip()
     digits = words.lower().replace("-", "")
     if BEGINNING_OF_ID.fullmatch(digits):
@@ -63,16 +65,20 @@ def with_error_code(jobs: QuerySet[Job], code: str) -> QuerySet[Job]:
 
 
 def with_callers_id(jobs: QuerySet[Job], beginning: str) -> QuerySet[Job]:
+    """Jobs whose caller's id begins with a prefix; exact matches are always included."""
     named = jobs.filter(_stated("external_id")).order_by().values_list("pk", flat=True)
     alike = named.filter(external_id__startswith=beginning)
-    if connection.vendor == "sqlite":  # its LIKE does not use the index; a range does
+    if connection.vendor == "sqlite":  # LIKE does not use the index in SQLite; a range does
         alike = alike.filter(external_id__gte=beginning, external_id__lt=beginning + HIGHEST)
-    # Found first, and sorted then: in one query the database might look for them from the newest job on. It does that
-    # for a thousand found ones as well, and of a million jobs that takes most of a second.
+    # Fetch the IDs first: in a single query with ORDER BY, the database may scan all jobs from the newest on,
+    # which takes most of a second for a million jobs. It does so with a thousand IDs too, hence MAX_RESULTS.
     found = {*named.filter(external_id=beginning)[:MAX_RESULTS], *alike[:MAX_RESULTS]}
     return jobs.filter(pk__in=found)
 
 
 def _stated(column: str) -> Q:
-    """That it is not empty, as the condition of its index has it: what is a parameter SQLite cannot compare with that."""
+    """Condition that the column is not empty, written exactly as in its partial index.
+
+    With a bound parameter, SQLite would not use the index.
+    """
     return Q(RawSQL(f"NOT (jobs_job.{column} = '')", (), output_field=BooleanField()))

@@ -1,4 +1,4 @@
-"""What django-q2 calls."""
+"""django-q2 task functions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from .execution.sweep import sweep
 
 log = logging.getLogger(__name__)
 
-REQUEUE_DELAY_S = 0.5  # before a job goes back to a runner that would not take it just now
+REQUEUE_DELAY_S = 0.5  # after RunnerBusy or RunnerUnreachable
 
 __all__ = ["run_job", "sweep"]
 
 
 def run_job(job_id: str, attempt: int) -> None:
-    """Follows one attempt of a job to its end. Whatever happens, the job is moved, or it is somebody else's."""
+    """Execute one attempt of a job.
+
+    On any error the job is requeued or failed, unless the lease was lost to another worker.
+    """
     lease = Lease(uuid.UUID(job_id), attempt)
     with logs.about(job_id):
         log.info("attempt %d begins", attempt)

@@ -1,4 +1,7 @@
-"""From a submission to a durable job, or to a reason why not. One transaction, after the pictures are stored."""
+"""Admission: turns a submission into a durable job, or refuses it.
+
+Input images are stored first; the job and its related rows are then inserted in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,15 @@ from .model_resolution import ModelResolver, Resolution, resolve_all
 
 
 def admit(submission: Submission) -> Job:
-    """The new job, or the one that this caller's id already named. Raises Refused."""
+    """Admit a submission.
+
+    Returns the new job, or the existing job with the same caller's id or Idempotency-Key. Raises Refused.
+    """
     return admit_or_find(submission)[0]
 
 
 def admit_or_find(submission: Submission) -> tuple[Job, bool]:
-    """As ``admit``, and whether the job is new."""
+    """Like ``admit``; also returns whether the job is new."""
     known = _admitted_before(submission)
     if known is not None:
         return known, False
@@ -51,7 +57,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         logs.job.set(str(job.pk))
         return job, True
     except IntegrityError:
-        # Two requests with one caller's id at the same time: the other one was first.
+        # A concurrent request with the same caller's id or Idempotency-Key was inserted first.
         known = _admitted_before(submission)
         if known is None:
             raise
@@ -60,9 +66,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
 
 @dataclass(frozen=True)
 class Replay:
-    """The Idempotency-Key of a request, and the job that an earlier request with this key became."""
+    """The Idempotency-Key of a request, and the job created by an earlier request with this key."""
 
-    idempotency: Idempotency | None = None  # belongs into the submission of a new job
+    idempotency: Idempotency | None = None  # to be set in the submission of a new job
     job: Job | None = None
 
 
@@ -90,7 +96,7 @@ def _admitted_before(submission: Submission) -> Job | None:
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:
-    """Not saved."""
+    """Build the Job of a submission. It is not saved."""
     checkpoint = files.checkpoint
     request = submission.request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()

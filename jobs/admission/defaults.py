@@ -1,4 +1,7 @@
-"""Defaults: what a request leaves open is filled in at admission, so that every attempt of the job uses the same."""
+"""Fills in default models and policies that a request leaves unset.
+
+This happens at admission, so that every attempt of the job uses the same models.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from .validation import is_codeformer
 
 
 def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
-    """Raises Refused, for instance if the registry has no model of a kind that the request needs."""
+    """Return the request with its defaults filled in.
+
+    Raises Refused, for example UnknownModel if the registry has no model of a required kind.
+    """
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
     if models.on_runners:
         return request
@@ -26,13 +32,13 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
 
 
 def face_restorers(source: BusinessSource) -> list[str]:
-    """Names, the default first, without those called CodeFormer, which is not supported."""
+    """Names of the face restorers of a source, the default first, without CodeFormer (not supported)."""
     files = list_for(Kind.FACE_RESTORER, source).order_by("-is_default", "created_at", "pk")
     return [name for name in files.values_list("name", flat=True) if not is_codeformer(name)]
 
 
 def with_models(models: ModelResolver, part: FaceRestoration) -> FaceRestoration:
-    """A copy with the default models where it names none. Raises UnknownModel if there is no default."""
+    """Return a copy with default models where none is named. Raises UnknownModel if there is no default."""
     model = part.model or next(iter(face_restorers(models.source)), "")
     if not model:
         raise _none_of(Kind.FACE_RESTORER)
@@ -41,15 +47,17 @@ def with_models(models: ModelResolver, part: FaceRestoration) -> FaceRestoration
 
 
 def stricter(*policies: str) -> NsfwPolicy:
+    """Return the strictest of the NSFW policies."""
     return max((policy for policy in NSFW_POLICIES if policy in policies), key=NSFW_POLICIES.index)
 
 
 def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
-    """A request may be stricter than its source's policy, not less strict."""
+    """Apply the NSFW policy: a request may be stricter than the policy of its source, but not less strict."""
     policy = stricter(models.source.nsfw_policy, request.nsfw.policy)
     if policy == "off":
         return request
-    # The default is a file of MODELS_ROOT also where a runner has files of its own: the workflow check refuses it there.
+    # The default NSFW model is always a file in MODELS_ROOT, even if runners have their own model files;
+    # the workflow check refuses it for such a backend.
     platform_models = ModelResolver(models.source) if models.on_runners else models
     model = request.nsfw.model or _default(platform_models, Kind.NSFW)
     return request.model_copy(

@@ -1,7 +1,7 @@
 """Group commit: concurrent inserts share one transaction.
 
-The first caller becomes the leader and commits for the callers that queued up while the group before was committed.
-A caller that arrives alone is committed immediately.
+The first caller becomes the leader. It commits for the callers that queued up while the previous group was
+committed. A caller that arrives alone is committed immediately.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class LeaderDied(Exception):
-    """The leader's process is going down; it is unknown whether the item was committed."""
+    """The leader failed without setting an outcome; it is unknown whether the item was committed."""
 
 
 @dataclass(eq=False)
@@ -31,7 +31,10 @@ class _Call(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """``run`` handles several items in one transaction. It returns the result, or the error, of each."""
+    """Combines items submitted by concurrent threads into groups of at most ``max_size`` items.
+
+    ``run`` processes one group in one transaction and returns the result or the exception of each item.
+    """
 
     def __init__(
         self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], *, max_size: int = 32
@@ -43,9 +46,9 @@ class GroupCommit(Generic[Item, Result]):
         self._is_running = False
 
     def submit(self, item: Item) -> Result:
-        """Raises the item's error, or the error of the transaction."""
+        """Process one item and return its result. Raises the error of the item or of the transaction."""
         call = _Call[Item, Result](item)
-        if connection.in_atomic_block:  # another thread's transaction cannot be rolled back with this one
+        if connection.in_atomic_block:  # work committed by another thread would not be rolled back
             self._run_group([call])
         else:
             self._join(call)
@@ -65,7 +68,7 @@ class GroupCommit(Generic[Item, Result]):
             self._run_group([call])
 
     def _lead(self) -> None:
-        """Commit the first group of the queue, of which the leader is a part. The next in the queue leads the next."""
+        """Commit the first group in the queue, which includes the leader, then appoint the next leader."""
         with self._lock:
             group, self._queued = self._queued[: self._max_size], self._queued[self._max_size :]
         try:
@@ -89,7 +92,7 @@ class GroupCommit(Generic[Item, Result]):
             if len(group) == 1:
                 group[0].outcome = error
                 return
-            # One item failed the transaction of all: each retries in a transaction of its own.
+            # One item made the shared transaction fail: retry each item in its own transaction.
             for call in group:
                 call.retries_alone = True
             return

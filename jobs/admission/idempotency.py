@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: a request that is sent again gets the job that it became the first time."""
+"""Idempotency-Key header: a repeated request returns the job that the first request created."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 @dataclass(frozen=True)
 class Idempotency:
-    """A caller's key, and the fingerprint of what it was sent with."""
+    """An idempotency key, and the fingerprint (SHA-256, hex) of the request that it came with."""
 
     key: str
     fingerprint: str
 
 
 def read(request: HttpRequest, content: bytes | None = None) -> Idempotency | None:
-    """From the header, if it is there. ``content``: what has to be the same, where it is not path and body.
+    """Read the Idempotency-Key header; None if it is missing.
 
+    ``content`` is the data to fingerprint (default: path with query string, and body).
     Raises BadIdempotencyKey.
     """
     key = request.headers.get(HEADER)
@@ -43,7 +44,10 @@ def read(request: HttpRequest, content: bytes | None = None) -> Idempotency | No
 
 
 def job_of(source: BusinessSource, dialect: str, idempotency: Idempotency) -> uuid.UUID | None:
-    """The job that the key has become. Raises IdempotencyConflict where that was another request's."""
+    """Return the ID of the job created with this key, or None.
+
+    Raises IdempotencyConflict if the key was used with a different request.
+    """
     known = IdempotencyKey.objects.filter(source=source, dialect=dialect, key=idempotency.key).first()
     if known is None:
         return None
@@ -53,7 +57,10 @@ def job_of(source: BusinessSource, dialect: str, idempotency: Idempotency) -> uu
 
 
 def remember(source: BusinessSource, dialect: str, idempotency: Idempotency, job_id: uuid.UUID) -> None:
-    """In the transaction that inserts the job. Raises IntegrityError when somebody was first."""
+    """Store the key of a job. Call it in the transaction that inserts the job.
+
+    Raises IntegrityError if a concurrent request stored the same key first.
+    """
     IdempotencyKey.objects.create(
         source=source,
         dialect=dialect,

@@ -1,4 +1,7 @@
-"""Planned jobs become rows, with what is held for them and what is promised: several requests' in one transaction."""
+"""Inserts planned jobs with their reservations, callbacks and idempotency keys.
+
+Jobs of concurrent requests are inserted in one transaction (group commit).
+"""
 
 from __future__ import annotations
 
@@ -31,20 +34,25 @@ RETRY_WHEN_FULL_S = 10
 
 @dataclass(frozen=True)
 class Planned:
+    """A job to insert, with its submission."""
+
     job: Job  # not saved
     submission: Submission
-    language: str  # of its refusal
+    language: str  # language of the error message if the job is refused
 
 
 def insert(job: Job, submission: Submission) -> Job:
-    """Raises Refused where a limit is reached, IntegrityError where the caller's id has just named another job."""
+    """Insert a job, in one transaction with jobs of concurrent requests.
+
+    Raises Refused if a limit is reached, IntegrityError if another job has the same caller's id.
+    """
     return _TOGETHER.submit(Planned(job, submission, translation.get_language()))
 
 
 def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
-    """Insert the jobs in one transaction. Returns each job, or the reason for which it is refused."""
+    """Insert the jobs in one transaction. Returns each job, or the Refused exception of a refused job."""
     with transaction.atomic():
-        # The accounts' locks keep two requests from both taking what is left of a limit, in one transaction or in two.
+        # The locks on the accounts prevent two requests from both using the remainder of a limit.
         accounts = account_balances.lock({(one.job.source_id, one.job.key_id) for one in planned})
         outcomes = _with_room(planned, accounts)
         if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
@@ -71,7 +79,7 @@ def _first_transition(planned: Planned) -> Transition:
 
 
 def _promise(submission: Submission, job: Job) -> None:
-    """What is to be remembered beside the job."""
+    """Insert the rows that belong to the job: input usage, callback, idempotency key."""
     if needed := submission.request.pictures():
         input_usage.remember(job, needed)
     if submission.callback:
@@ -81,7 +89,10 @@ def _promise(submission: Submission, job: Job) -> None:
 
 
 def _with_room(planned: Sequence[Planned], accounts: dict[str, Account]) -> list[Job | Refused]:
-    """Check the limits of each, counting those before it. Books what is admitted on the accounts, in memory."""
+    """Check the limits of each job, counting the jobs before it.
+
+    Admitted jobs are booked on the accounts in memory.
+    """
     waiting = QueuedCounts()
     outcomes: list[Job | Refused] = []
     for one in planned:
@@ -100,7 +111,7 @@ def _no_room(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> I
 
 
 class QueuedCounts:
-    """How many jobs wait: read once in a transaction, and counted on."""
+    """Numbers of queued jobs: read once per transaction, then incremented in memory."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[int, int | None], int] = {}
@@ -122,10 +133,12 @@ class QueuedCounts:
 
 
 def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
+    """Yield a refusal for each quota that the job would exceed."""
     return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
 
 
 def queue_full(source: BusinessSource, key: AccessKey | None, waiting: QueuedCounts) -> Iterator[Refused]:
+    """Yield a refusal if the source, or the key, has reached its maximum number of queued jobs."""
     message = _("%(source)s already has %(limit)d jobs in the queue.")
     if waiting.of_source(source.pk) >= source.max_queued_jobs:
         words = {"source": source.name, "limit": source.max_queued_jobs}

@@ -1,4 +1,4 @@
-"""Resolves the model names of a request to the files that its source may use."""
+"""Resolves the model names of a request to model files that its source may use."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
 
 
 class ModelResolver:
-    """Looks up the model names of one request, each once.
+    """Looks up the model names of one request and caches the results.
 
-    Create one for each request, once its backend is known: a file that is disabled later must not be found.
+    Create one per request, after its backend is known: a longer-lived cache would return files
+    that were disabled in the meantime.
     """
 
     def __init__(self, source: BusinessSource, backend: str = Backend.PIPELINE) -> None:
@@ -33,11 +34,11 @@ class ModelResolver:
 
     @property
     def on_runners(self) -> bool:
-        """Whether the files are those that runners have for themselves."""
+        """Whether model files are stored on the runners themselves (ComfyUI)."""
         return self.backend == Backend.COMFYUI
 
     def find(self, kind: str, name: str) -> ModelFile:
-        """The file of a name; an empty name means the default. Raises ModelNotFound."""
+        """Return the file with this name; an empty name means the default. Raises ModelNotFound."""
         if (kind, name) not in self._found:
             file = resolve(kind, name, self.source, on_runners=self.on_runners)
             self._found[kind, name] = self._found[kind, file.name] = file
@@ -46,18 +47,21 @@ class ModelResolver:
 
 @dataclass(frozen=True)
 class Resolution:
-    """``others`` by ModelName.key, as the request names them."""
+    """The model files of a request: its checkpoint, and all others by ModelName.key."""
 
     checkpoint: ModelFile
     others: dict[str, ModelFile]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
-        """What the job keeps: a file that changes later must not change the picture of a retry."""
+        """Paths and hashes to store in the job.
+
+        A retry detects with them that a file has changed since admission.
+        """
         return {key: _kept(file) for key, file in self.others.items()}
 
 
 def _kept(file: ModelFile) -> dict[str, Any]:
-    """With the hashes that infotexts name a LoRA and a ControlNet by."""
+    """Include the hashes by which infotexts identify a LoRA or a ControlNet."""
     kept = {"path": file.path, "sha256": file.sha256} | training(file)
     if file.kind == Kind.CONTROLNET and file.legacy_hash:
         kept["legacy_hash"] = file.legacy_hash
@@ -65,7 +69,10 @@ def _kept(file: ModelFile) -> dict[str, Any]:
 
 
 def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution:
-    """Raises Refused if a name is unknown, not allowed for the source, or of a model family that does not fit."""
+    """Resolve all model names of the request.
+
+    Raises Refused if a name is unknown, not allowed for the source, or of an incompatible model family.
+    """
     checkpoint = _checkpoint(models, request)
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
     if request.refiner is not None:
@@ -74,7 +81,10 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
 
 
 def problems(models: ModelResolver, request: GenerationRequest) -> list[Refused]:
-    """All reasons for which ``resolve_all`` would refuse: those of each file, or else those of their combination."""
+    """Return the reasons for which ``resolve_all`` would refuse the request.
+
+    The errors of single files; if there are none, the error of their combination.
+    """
     if found := list(_of_each_file(models, request)):
         return found
     try:
@@ -98,7 +108,7 @@ def _of_each_file(models: ModelResolver, request: GenerationRequest) -> Iterator
 
 
 def _names(request: GenerationRequest, backend: str) -> list[ModelName]:
-    """ComfyUI has its own files for preprocessors, which no registry names."""
+    """Model names to resolve. ComfyUI has its own preprocessor files, which are not in the registry."""
     names = request.model_names()
     return (
         names if backend == Backend.PIPELINE else [name for name in names if name.kind != Kind.PREPROCESSOR]
@@ -106,7 +116,7 @@ def _names(request: GenerationRequest, backend: str) -> list[ModelName]:
 
 
 def _checkpoint(models: ModelResolver, request: GenerationRequest) -> ModelFile:
-    """ComfyUI's workflows decide which model families it supports."""
+    """Find the checkpoint. The family is checked for the pipeline only; ComfyUI depends on the workflow."""
     checkpoint = _found(models, ModelName("checkpoint", request.checkpoint))
     return _drawable(checkpoint) if models.backend == Backend.PIPELINE else checkpoint
 
@@ -137,7 +147,7 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
-    """Files that do not tell their family are tried."""
+    """Raise Unsupported if the families differ. Files of unknown family are accepted."""
     untold = Family.UNKNOWN in (file.family, checkpoint.family)
     if file.kind not in FAMILY_BOUND or untold or file.family == checkpoint.family:
         return
@@ -147,7 +157,7 @@ def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
 
 
 def _must_share_latents(refiner: ModelFile, checkpoint: ModelFile) -> None:
-    """What one has begun the other must be able to read."""
+    """Raise Unsupported if the refiner cannot continue from latents of the checkpoint."""
     if (refiner.family == Family.SDXL) != (checkpoint.family == Family.SDXL):
         message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
         words = {"name": refiner.name, "family": refiner.get_family_display(), "checkpoint": checkpoint.name}

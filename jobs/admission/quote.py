@@ -1,4 +1,4 @@
-"""What a submission would cost, and whether it would be taken, without taking it."""
+"""Dry run of admission: cost, ETA and reasons for refusal of a submission. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ from .submission import Submission
 
 @dataclass(frozen=True)
 class Quote:
+    """Result of ``quote``."""
+
     refusals: list[Refused]
-    cost: Decimal | None = None  # None: its models are not known
+    cost: Decimal | None = None  # None: the models could not be resolved
     outlook: JobEta | None = None
-    allowances: list[Allowance] = field(default_factory=list)  # as they are before the job
+    allowances: list[Allowance] = field(default_factory=list)  # before the job is booked
 
     @property
     def is_accepted(self) -> bool:
@@ -38,6 +40,7 @@ class Quote:
 
 
 def quote(submission: Submission) -> Quote:
+    """Check a submission and compute its cost without admitting it. Refusals are returned, not raised."""
     try:
         submission = workflow_routing.routed(submission)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""Drawing a job again: a new job with the same request, whose cost is the same source's and who is told the same."""
+"""Retry and rerun of a job: a new job with the same request, billed to the same source."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _new_ids: dict[str, Callable[[], str]] = {}
 
 
 def register_ids(dialect: str, new_id: Callable[[], str]) -> None:
-    """For a dialect whose every job has an id of the dialect's own."""
+    """Register the ID generator of a dialect in which every job has its own external ID."""
     _new_ids[dialect] = new_id
 
 
 def retry(job: Job, note: str = "") -> Job:
-    """For the client, who is called back if it wanted to be. Raises Refused."""
+    """Repeat a job for the client; its callback is sent again. Raises Refused."""
     kept: dict[str, Any] = (
         {"external_id": job.external_id, "id_may_repeat": True} if job.id_may_repeat else {}
     )
@@ -32,7 +32,7 @@ def retry(job: Job, note: str = "") -> Job:
 
 
 def rerun(job: Job, note: str = "") -> Job:
-    """For us, to compare: the client hears nothing of it. Raises Refused."""
+    """Repeat a job for operators to compare results; no callback is sent. Raises Refused."""
     return admit(_submission(job, note))
 
 
@@ -45,7 +45,7 @@ def _submission(job: Job, note: str) -> Submission:
         operation=job.operation,
         request=job.generation_request,
         received=job.received,
-        lane=max(Lane(job.lane), Lane.ASYNC),  # nobody waits on a connection any more
+        lane=max(Lane(job.lane), Lane.ASYNC),  # no client connection is open for it
         external_id=new_id() if new_id else "",
         backend=Backend(job.backend),
         workflow=job.workflow,

@@ -1,4 +1,4 @@
-"""What a dialect hands to admission."""
+"""Submission: the input of admission, built by a dialect from an API request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from models_registry.models import WorkflowTemplate
 
 from .idempotency import Idempotency
 
-PREVIEWS_FOR_OPS = (
-    10  # steps between two, where a dialect's clients are shown none: ops watch jobs in the console
-)
+# Steps between previews in dialects without previews for clients: operators watch jobs in the console.
+PREVIEWS_FOR_OPS = 10
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a dialect hands over. ``pictures`` are the bytes behind the request's input pictures, by SHA-256."""
+    """A parsed request with its metadata. ``pictures`` maps the SHA-256 of each input image to its bytes."""
 
     source: BusinessSource
     key: AccessKey | None
@@ -34,16 +33,17 @@ class Submission:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     lane: Lane = Lane.ASYNC
     external_id: str = ""
-    id_may_repeat: bool = False  # the caller's id names the newest of its jobs, not the one and only
+    id_may_repeat: bool = False  # several jobs may have this external_id; it refers to the newest
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
     workflow: WorkflowTemplate | None = None  # chosen at admission
-    styles: tuple[str, ...] = ()  # a req_key, or styles that the request names: ops may map them to workflows
+    styles: tuple[str, ...] = ()  # req_key or style names; operators can map them to workflows
     storage_target: StorageTarget | None = None
-    repeats: Job | None = None  # the job that it is to be drawn again for
-    note: str = ""  # what ops should know of how the request was read; the first line of the job's timeline
+    repeats: Job | None = None  # the job of which this is a retry or rerun
+    note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 
 def random_seed() -> int:
+    """Return a random seed from 0 to MAX_SEED."""
     return secrets.randbelow(MAX_SEED + 1)

@@ -1,4 +1,4 @@
-"""Textual inversions act where a prompt says their name. Which ones that are is settled at admission."""
+"""Selects the textual inversions (embeddings) whose names occur in the prompts, at admission."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SYNTAX = "()[]:|"  # ends a word, as a space does
 
 
 def with_named_embeddings(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
-    """With the embeddings that a prompt names, that the source may use, and that are of the checkpoint's family.
+    """Set ``embeddings`` to those named in a prompt, allowed for the source and of the checkpoint's family.
 
-    A list that the caller sent is replaced.
+    A list sent by the caller is replaced. Raises Unsupported if there are more than MOST_AT_ONCE.
     """
     source, on_runners = models.source, models.on_runners
     names = named_in(_texts(request), names_for(Kind.EMBEDDING, source, on_runners=on_runners))
@@ -40,7 +40,10 @@ def with_named_embeddings(models: ModelResolver, request: GenerationRequest) -> 
 
 
 def named_in(texts: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The names that a text says as whole words, in the tokenizer's sense of a word: a run of letters, a digit, a run of signs."""
+    """Return the names that occur in a text as whole words.
+
+    A word is what the CLIP tokenizer takes for one: a run of letters, one digit, or a run of other signs.
+    """
     written = [_normal(text) for text in texts]
     return [name for name in names if any(_says(text, _normal(name)) for text in written)]
 

@@ -1,4 +1,4 @@
-"""Why a request is refused at once: what its source may not ask for, and what no runner here could do."""
+"""Validation of a request at admission: limits of the source and key, and unsupported features."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SIZES = ("width", "height", "num_inference_steps")
 
 
 def check(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> None:
-    """Raises Refused."""
+    """Raise the first reason to refuse the request, if there is one. Raises Refused."""
     for refused in every(models, key, request):
         raise refused
 
 
 def every(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> Iterator[Refused]:
-    """All reasons to refuse the request, not only the first."""
+    """Yield all reasons to refuse the request."""
     source = models.source
     if not source.enabled:
         yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
@@ -37,7 +37,7 @@ def every(models: ModelResolver, key: AccessKey | None, request: GenerationReque
     yield from _over_limits(source, source.name, request)
     if key is not None:
         yield from _over_limits(key, key.key_id, request)
-    # How a prompt's steps are counted depends on the sampler.
+    # The step counts of a prompt schedule depend on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
     yield from unsupported_control_units(models, request)
     yield from _faces_to_keep(request)
@@ -45,7 +45,7 @@ def every(models: ModelResolver, key: AccessKey | None, request: GenerationReque
 
 
 def forbidden_models(key: AccessKey | None, files: Resolution) -> Iterator[Refused]:
-    """Files that the source may use, and this key may not."""
+    """Yield a refusal for each file that the key may not use, although its source may."""
     if key is None or not key.allowed_models:
         return
     for file in (files.checkpoint, *files.others.values()):
@@ -94,7 +94,7 @@ def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:
 
 
 def is_codeformer(name: str) -> bool:
-    """Whatever the file is called that a client means by it."""
+    """Whether the name refers to CodeFormer, in any common spelling of the file name."""
     return name.lower().replace("-", "").replace("_", "").startswith("codeformer")
 
 
@@ -111,7 +111,7 @@ def _faces_by_codeformer(request: GenerationRequest) -> Iterator[Refused]:
 def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
     passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
     for walked in passes:
-        may_be_open = walked is not request  # a second pass goes on as the first
+        may_be_open = walked is not request  # the hires pass inherits from the first pass
         if not (may_be_open and not walked.sampler) and not sampler_catalog.is_sampler(walked.sampler):
             yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
         if not (may_be_open and not walked.scheduler) and not sampler_catalog.is_scheduler(walked.scheduler):
@@ -132,7 +132,10 @@ KEEPS_OUTSIDE = "inpaint_only"
 
 
 def unsupported_control_units(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
-    """Preprocessors are checked for the pipeline only: ComfyUI's workflows have their own."""
+    """Yield the reasons to refuse the control units.
+
+    Preprocessors are checked for the pipeline only: ComfyUI workflows have their own.
+    """
     for unit in request.controls:
         try:
             if models.backend == Backend.PIPELINE:

@@ -1,4 +1,4 @@
-"""Which workflow template draws a job, and what speaks against it. Only runners of the backend comfyui draw by one."""
+"""Selects and checks the workflow template of a job. Only the comfyui backend uses templates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .submission import Submission
 
 
 def routed(submission: Submission) -> Submission:
-    """With its backend, and with its template where that draws by one. Raises Refused."""
+    """Return the submission with its backend and, for ComfyUI, its workflow template. Raises Refused."""
     if submission.workflow is not None:
         return submission
     template = _by_rule(submission)
@@ -30,13 +30,13 @@ def routed(submission: Submission) -> Submission:
 
 
 def check(submission: Submission) -> None:
-    """Raises Refused."""
+    """Raise the first reason to refuse the workflow template, if there is one. Raises Refused."""
     for refused in every(submission):
         raise refused
 
 
 def every(submission: Submission) -> Iterator[Refused]:
-    """All that speaks against the request's template."""
+    """Yield all reasons why the request cannot be executed with its template."""
     template = submission.workflow
     if template is None:
         return
@@ -47,14 +47,14 @@ def every(submission: Submission) -> Iterator[Refused]:
 
 
 def _by_rule(submission: Submission) -> WorkflowTemplate | None:
-    """The rule that says most; a style says more than an operation, and that more than a dialect."""
+    """Template of the most specific matching rule: style outranks operation, operation outranks dialect."""
     rules = WorkflowRule.objects.filter(
         dialect__in=["", submission.dialect],
         operation__in=["", submission.operation],
         style__in=["", *(style for style in submission.styles if "\0" not in style)],
         template__enabled=True,
     )
-    # Without the templates, whose graphs are large: most installations have no rule, and few requests match one.
+    # Do not load the templates here: their graphs are large, and few requests match a rule.
     ranked = sorted(
         rules.order_by("pk").values_list("style", "operation", "dialect", "template"),
         key=lambda rule: [bool(part) for part in rule[:3]],
@@ -72,7 +72,7 @@ def _default(submission: Submission) -> WorkflowTemplate:
 
 
 def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Refused]:
-    """No runner that could: be it busy or not seen just now."""
+    """Yield a refusal if no enabled runner has the required nodes. Busy or unreachable runners count."""
     runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token"))
     if not runners:
         yield Unsupported(_("No ComfyUI runner is registered."), field=None)

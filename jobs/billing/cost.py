@@ -1,4 +1,7 @@
-"""What a job costs: megapixels times how often the model is asked about them, times the checkpoint's multiplier. Pure."""
+"""Cost of a job: megapixels x model evaluations x cost multiplier of the checkpoint.
+
+Pure functions. The unit is one evaluation of one megapixel, rounded to UNIT.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ UNIT = Decimal("0.000001")
 
 
 def planned_steps(request: GenerationRequest) -> int:
-    """How often the model will be asked, over all pictures and passes: what a runner counts its progress in."""
+    """Number of model evaluations over all outputs and passes, at least 1. The unit of progress."""
     return planned(request, 1)[0]
 
 
 def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
-    """Each pass at its own size."""
+    """Cost of the request. Each pass counts with its own image size."""
     return planned(request, multiplier)[1]
 
 
 def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal]:
-    """``planned_steps`` and ``estimate`` for one look at the passes."""
+    """``planned_steps`` and ``estimate``; the passes are evaluated only once."""
     passes = count_evaluations(request)
     evaluations = sum(walked.evaluations for walked in passes)
     work = Decimal(sum(walked.evaluations * walked.pixels for walked in passes))
@@ -32,9 +35,9 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
 
 
 def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> Decimal:
-    """The share of the estimate that was really run: the multiplier stays what it was at admission.
+    """Final cost: the estimate, times the share of the planned steps that was run.
 
-    What was reserved is the most: nobody pays for more than was quoted.
+    It never exceeds the estimate, and the multiplier remains the one at admission.
     """
     most = planned_steps(request)
     return _rounded(estimated * min(steps_run, most) / most)

@@ -1,4 +1,4 @@
-"""What a source had drawn on each of the last days."""
+"""Usage of a source per day: jobs, failures, images and cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class DayOfUse:
 
 
 def by_day(source: BusinessSource, days: int = 30) -> list[DayOfUse]:
-    """Oldest first, today last, none left out; a job counts for the day on which it came, in TIME_ZONE."""
+    """Usage of each of the last ``days`` days, oldest first, today last; days without jobs are included.
+
+    A job counts on the day of its creation, in TIME_ZONE.
+    """
     today = timezone.localdate()
     first = today - timedelta(days=days - 1)
     since = timezone.make_aware(datetime.combine(first, time.min))

@@ -1,4 +1,4 @@
-"""Ledger: what jobs reserve and cost, and the device time that a source was served."""
+"""Ledger: postings for reserved and final job costs, and the device time used per source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from jobs.models import Job, Usage
 
 
 def reserve(jobs: Sequence[Job], accounts: dict[str, Account]) -> None:
-    """Post the reservations of jobs that this transaction inserts. ``accounts``: theirs, locked and already booked."""
+    """Post the reservations of jobs inserted in this transaction.
+
+    ``accounts`` are the accounts of the jobs, locked and with the amounts already booked in memory.
+    """
     Posting.objects.bulk_create(
         _posting(job, Posting.Kind.RESERVE, job.cost_estimate, job.request["num_images"]) for job in jobs
     )
@@ -24,7 +27,10 @@ def reserve(jobs: Sequence[Job], accounts: dict[str, Account]) -> None:
 
 
 def close(job: Job, price: Decimal | None, images: int = 0) -> None:
-    """Release what the job reserved, and post its price if there is one, in the transaction that ends the job."""
+    """Release the reservation of a job, and post its price if there is one.
+
+    Call it in the transaction that ends the job.
+    """
     postings = [_posting(job, Posting.Kind.RELEASE, -job.cost_estimate, -job.request["num_images"])]
     if price is not None:
         postings.append(_posting(job, Posting.Kind.SETTLE, price, images))
@@ -36,7 +42,7 @@ def close(job: Job, price: Decimal | None, images: int = 0) -> None:
 
 
 def book(job: Job, accounts: dict[str, Account], amount: Decimal, images: int) -> None:
-    """Add to the locked accounts of the job's source and key, in memory."""
+    """Add an amount and images to the locked accounts of the job's source and key, in memory."""
     day = account_balances.accounting_day(job.created_at)
     account_balances.book(
         accounts, job.source_id, job.key_id, day=day, images=images, micros=in_micros(amount)
@@ -44,15 +50,15 @@ def book(job: Job, accounts: dict[str, Account], amount: Decimal, images: int) -
 
 
 class ServedWork(NamedTuple):
-    """Device time that a source was served."""
+    """Device time used by a source, and its price."""
 
     device_seconds: float
-    work: float  # its price
+    work: float  # price of device_seconds, in cost units
 
 
 @transaction.atomic
 def charge(source_id: int, served: ServedWork) -> None:
-    """Add to the source's decayed usage, which the policy reads."""
+    """Add to the decayed usage of the source, which the scheduling policy reads."""
     usage, _created = Usage.objects.select_for_update().get_or_create(source_id=source_id)
     usage.add(*served, timezone.now())
     usage.save()
@@ -73,4 +79,5 @@ def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Post
 
 
 def in_micros(amount: Decimal) -> int:
+    """Convert cost units to micro-units."""
     return int(amount * MICROS)

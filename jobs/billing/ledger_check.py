@@ -1,4 +1,4 @@
-"""Whether jobs, postings and accounts tell the same story."""
+"""Consistency check of jobs, postings and accounts, and repair of accounts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from access.models import AccessKey, Account, BusinessSource, Posting
 from jobs.models import TERMINAL, Job
 
 COLUMNS = tuple(f"{what}_{period}" for what in ("images", "cost") for period in ("day", "month", "total"))
-MOST_TOLD = 100  # of each kind of disagreement
+MOST_TOLD = 100  # limit per kind of inconsistency
 
 
 def disagreements(most: int = MOST_TOLD) -> Iterator[str]:
-    """One line for each, of one moment: work may go on meanwhile."""
+    """Yield one line per inconsistency. Reads a consistent snapshot, so that it can run during operation."""
     with _one_moment():
         for owner in _owners():
             yield from _of_account(owner)
@@ -28,7 +28,7 @@ def disagreements(most: int = MOST_TOLD) -> Iterator[str]:
 
 
 def repair() -> list[str]:
-    """Accounts anew from the postings, each under its lock. Those that were wrong."""
+    """Recompute wrong accounts from their postings, each under its lock. Returns their owners."""
     return [owner[0] for owner in _owners() if _repaired(owner)]
 
 
@@ -63,7 +63,7 @@ def _repaired(owner: account_balances.Owner) -> bool:
 
 def _of_account(owner: account_balances.Owner) -> Iterator[str]:
     kept = Account.objects.filter(pk=owner[0]).first()
-    if kept is not None:  # else it will be made of the postings when it is first asked for
+    if kept is not None:  # a missing account is computed from the postings when first used
         for column, is_, should in _differences(kept, account_balances.summed(*owner)):
             yield f"account of {owner[0]}: {column} is {is_}, its postings say {should}"
 
@@ -77,7 +77,11 @@ def _differences(kept: Account, right: Account) -> Iterator[tuple[str, int, int]
 
 
 def _of_jobs(most: int) -> Iterator[str]:
-    """A job holds its estimate until it ends; then it has cost what was settled, and holds nothing."""
+    """Check the postings of jobs.
+
+    Active jobs must reserve their estimate; ended jobs must have released it, with a cost equal to
+    the amount settled.
+    """
     jobs = Job.objects.order_by().annotate(
         held=_posted(Posting.Kind.RESERVE, Posting.Kind.RELEASE), settled=_posted(Posting.Kind.SETTLE)
     )
@@ -100,7 +104,7 @@ def _posted(*kinds: Posting.Kind) -> Coalesce:
 
 
 def _of_postings(most: int) -> Iterator[str]:
-    """Jobs may be gone and their postings stay; but nothing is released or settled that was not reserved."""
+    """Check that every settlement has a release and a reservation. Postings of deleted jobs are kept."""
     counts = {kind.value: Count("pk", filter=Q(kind=kind)) for kind in Posting.Kind}
     of_jobs = Posting.objects.order_by().values("job_id").annotate(**counts)
     for row in of_jobs.filter(Q(reserve=0) | Q(settle__gt=F("release")))[:most]:

@@ -1,4 +1,7 @@
-"""How much a source, and a key, may still draw today, this month and ever. Pure but for the words."""
+"""Quotas and budgets of sources and keys: per day, per month and in total.
+
+No database access; only error messages depend on the active language.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ class Period(StrEnum):
 
 @dataclass(frozen=True)
 class Quota:
-    limit: str  # the field of the holder
-    column: str  # of its account
+    limit: str  # field of the source or key
+    column: str  # column of the account
     counts_images: bool
     period: Period
 
@@ -45,7 +48,7 @@ QUOTAS = (
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is left of one quota. What jobs have reserved counts as used."""
+    """Limit and usage of one quota. Reservations of active jobs count as used."""
 
     holder: Holder
     quota: Quota
@@ -59,7 +62,7 @@ class Allowance:
 
 
 def allowances(holder: Holder, account: Account, now: datetime) -> list[Allowance]:
-    """Of the quotas that are set."""
+    """Allowances of a source or key, for the quotas that are set."""
     set_ = [quota for quota in QUOTAS if getattr(holder, quota.limit) is not None]
     if not set_:
         return []
@@ -79,12 +82,13 @@ def allowances(holder: Holder, account: Account, now: datetime) -> list[Allowanc
 def every_allowance(
     source: BusinessSource, key: AccessKey | None, accounts: dict[str, Account], now: datetime
 ) -> list[Allowance]:
+    """Allowances of the source and, if there is one, of the key."""
     of_source = allowances(source, accounts[owner_of_source(source.pk)], now)
     return of_source if key is None else of_source + allowances(key, accounts[owner_of_key(key.pk)], now)
 
 
 def exceeded(allowed: list[Allowance], images: int, cost: Decimal, now: datetime) -> Iterator[Refused]:
-    """All that such a job would go beyond."""
+    """Yield a refusal for each allowance that a job with so many images and this cost would exceed."""
     for allowance in allowed:
         asked = Decimal(images) if allowance.quota.counts_images else cost
         if asked > allowance.left:
@@ -140,6 +144,6 @@ def _message(quota: Quota) -> str:
 
 
 def _plain(number: Decimal) -> str:
-    """Without an exponent, and without zeros that say nothing."""
+    """Format without exponent and trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,7 +1,8 @@
-"""What was done for a job, whatever its end: who pays for it, and what its source was served.
+"""Settlement: final price and usage of a finished job.
 
-The bill: success, what was really run; a picture that may not be shown, likewise; a client's own cancel, what the
-runner says it had run; everything else, nothing. The policy counts every end, by the runner's word or by the progress.
+The steps actually run are billed if the job succeeded, failed the NSFW check, or was cancelled by its client.
+All other failures cost nothing. For scheduling, every outcome counts as usage: as reported by the runner, or
+else estimated from the progress.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ PAID_FAILURES = frozenset({"nsfw"})
 
 
 def price(job: Job, work: Done) -> Decimal:
+    """Final price of the steps that were run."""
     return cost.settled(job.cost_estimate, job.generation_request, work.steps_run)
 
 
 def is_paid(to: State, error_code: str = "") -> bool:
+    """Whether a job that ends in this state is billed."""
     return to != State.FAILED or error_code in PAID_FAILURES
 
 
 def figures(job: Job, work: Done | None, *, paid: bool) -> dict[str, Any]:
-    """What its end writes into the job."""
+    """Values of the job's columns to update when it ends: device times and, if billed, cost."""
     if work is None:
         return {}
     seconds = {"engine_seconds": work.engine_seconds, "device_seconds": work.device_seconds}
@@ -38,12 +41,16 @@ def figures(job: Job, work: Done | None, *, paid: bool) -> dict[str, Any]:
 
 
 def served(job: Job, work: Done) -> ledger.ServedWork:
+    """Usage to charge to the source for scheduling."""
     return ledger.ServedWork(work.device_seconds, float(price(job, work)))
 
 
 def charge(job: Job, work: Done | None) -> None:
-    """After a transaction that put the job back, or ended it without the runner's word: it weighs who is served next, and
-    is nobody's bill."""
+    """Charge usage to the source for scheduling; nothing is billed.
+
+    Call it after the transaction that requeued the job or ended it. Without a report of the runner
+    (``work`` is None), the usage is estimated from the progress.
+    """
     if work is not None:
         ledger.charge(job.source_id, served(job, work))
     elif job.step and job.steps:

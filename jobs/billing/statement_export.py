@@ -1,4 +1,4 @@
-"""A statement as a file: CSV and JSON for programs, XLSX for people."""
+"""Export of monthly statements as CSV, JSON or XLSX files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openpyxl.styles import Font
 
 from .statements import COLUMNS, AccountStatement, Line
 
-BYTE_ORDER_MARK = "\ufeff"  # without it Excel reads a CSV file's Chinese as something else
+BYTE_ORDER_MARK = "\ufeff"  # without it Excel does not decode CSV files as UTF-8
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -77,5 +77,5 @@ def _plain(line: Line) -> dict[str, Any]:
 
 
 def _harmless(value: object) -> object:
-    """A spreadsheet must not take a model's name for a formula."""
+    """Escape text that a spreadsheet would interpret as a formula (CSV injection)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

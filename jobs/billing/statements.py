@@ -1,4 +1,7 @@
-"""What a source is billed for a month: by day, dialect, model and key. Read from the ledger alone, which outlives jobs."""
+"""Monthly billing statements of a source, grouped by day, dialect, model and key.
+
+Computed from the ledger only, because postings are kept longer than jobs.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from .cost import UNIT
 
 @dataclass(frozen=True)
 class Line:
-    """Jobs that were settled alike on one day."""
+    """Sum of the settled jobs of one day, dialect, model and key."""
 
     day: date
     dialect: str
     model: str
-    key: str  # its id; empty: none was needed
+    key: str  # key_id; empty: submitted without a key
     jobs: int
     images: int
     cost: Decimal
@@ -29,8 +32,10 @@ class Line:
 
 @dataclass(frozen=True)
 class AccountStatement:
+    """Statement of one source for one month."""
+
     source: BusinessSource
-    month: date  # its first day
+    month: date  # first day of the month
     lines: list[Line]
 
     @property
@@ -46,7 +51,7 @@ class AccountStatement:
         return sum((line.cost for line in self.lines), Decimal(0))
 
     def by(self, column: str) -> list[Line]:
-        """One line for each ``day``, ``dialect``, ``model`` or ``key``, the other three left empty; the same sums."""
+        """Group lines by ``day``, ``dialect``, ``model`` or ``key``; the other three columns are empty."""
         groups: dict[object, list[Line]] = {}
         for line in self.lines:
             groups.setdefault(getattr(line, column), []).append(line)
@@ -57,7 +62,7 @@ COLUMNS = tuple(field.name for field in fields(Line))
 
 
 def statement(source: BusinessSource, month: date) -> AccountStatement:
-    """A job belongs to the day on which it was admitted, in TIME_ZONE, whenever it was settled."""
+    """Statement of a month. A job counts on the day of its admission (in TIME_ZONE), not of settlement."""
     first = month.replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
     settled = Posting.objects.filter(
@@ -80,7 +85,7 @@ def statement(source: BusinessSource, month: date) -> AccountStatement:
 
 
 def months(source: BusinessSource) -> list[date]:
-    """Those in which anything was settled, the newest first."""
+    """Months with settled jobs, newest first."""
     settled = Posting.objects.filter(source=source, kind=Posting.Kind.SETTLE)
     return list(settled.dates("day", "month", order="DESC"))
 

@@ -1,4 +1,4 @@
-"""The job and its life, its pictures, and the runners that draw them. Django looks for an app's models here."""
+"""Django models of the jobs app: jobs, images, callbacks, runners."""
 
 from .archive import ArchivedJob, JobInput
 from .callback import Callback, CallbackAttempt

@@ -1,4 +1,4 @@
-"""Which jobs need which input pictures, and what is left of old jobs."""
+"""Input images used by jobs, and archived jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class JobInput(models.Model):
-    """A job needs this input picture. By its content: the picture is stored once for everybody."""
+    """Use of an input image by a job. The image is identified by SHA-256 and stored once for all tenants."""
 
     job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="inputs", db_index=False)
     sha256 = models.CharField(max_length=64, db_index=True)
@@ -24,7 +24,7 @@ class JobInput(models.Model):
 
 
 class ArchivedJob(models.Model):
-    """A job that ended long ago and has no pictures any more: one row, out of the way of those that are at work."""
+    """An old job whose images were deleted, in a table of its own to keep the Job table small."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(
@@ -42,7 +42,7 @@ class ArchivedJob(models.Model):
     device_seconds = models.FloatField(_("device seconds"), default=0)
     created_at = models.DateTimeField(_("created"))
     finished_at = models.DateTimeField(_("finished"))
-    record = models.JSONField(_("record"), default=dict)  # the rest of its row, and its timeline
+    record = models.JSONField(_("record"), default=dict)  # the other columns of the job, and its transitions
 
     class Meta:
         verbose_name = _("archived job")

@@ -1,4 +1,4 @@
-"""The outbox: one row for each callback that a client asked for, and a line for each time it was sent."""
+"""Callback outbox: one row per callback, and one per delivery attempt."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ class CallbackState(models.TextChoices):
 
 
 class Callback(models.Model):
-    # Also the receiver's means to know a delivery that it has had.
+    """A callback (webhook) requested for a job, and the state of its delivery."""
+
+    # Receivers can use the ID to detect duplicate deliveries.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.OneToOneField(
         "jobs.Job", on_delete=models.CASCADE, related_name="callback", verbose_name=_("job")
     )
     dialect = models.CharField(_("dialect"), max_length=32)
     url = models.CharField(_("address"), max_length=2000)
-    headers = models.JSONField(_("headers"), default=dict)  # the dialect's own
-    extra = models.JSONField(_("extra"), default=dict)  # what the dialect needs to write the body
-    base_url = models.CharField(max_length=300, blank=True)  # where the client finds its pictures
-    body = models.TextField(_("body"), blank=True)  # written at the first attempt, the same at each one after
+    headers = models.JSONField(_("headers"), default=dict)  # HTTP headers set by the dialect
+    extra = models.JSONField(_("extra"), default=dict)  # data that the dialect needs to build the body
+    base_url = models.CharField(max_length=300, blank=True)  # of the image URLs
+    body = models.TextField(_("body"), blank=True)  # built at the first attempt, then reused
 
     state = models.CharField(_("state"), max_length=9, choices=CallbackState, default=CallbackState.WAITING)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)  # the fence: a sender names its attempt
-    tries = models.PositiveIntegerField(default=0)  # attempts since it was last (re)started
-    next_at = models.DateTimeField(
-        _("next"), null=True, blank=True
-    )  # while being sent: when that is given up
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)  # also the fencing token of senders
+    tries = models.PositiveIntegerField(default=0)  # attempts since delivery was last started or restarted
+    # Time of the next attempt; in state SENDING, the time at which the running attempt is considered lost.
+    next_at = models.DateTimeField(_("next"), null=True, blank=True)
     last_status = models.PositiveIntegerField(_("last status"), null=True, blank=True)
     last_excerpt = models.CharField(_("last answer"), max_length=300, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
@@ -56,14 +57,14 @@ class Callback(models.Model):
 
 
 class CallbackAttempt(models.Model):
-    """One time that a callback was sent, and what came of it."""
+    """One delivery attempt of a callback, and its result."""
 
     callback = models.ForeignKey(
         Callback, on_delete=models.CASCADE, related_name="history", verbose_name=_("callback")
     )
     number = models.PositiveIntegerField(_("attempt"))
     at = models.DateTimeField(_("at"), default=timezone.now)
-    status = models.PositiveIntegerField(_("status"), null=True, blank=True)  # none: nobody answered
+    status = models.PositiveIntegerField(_("status"), null=True, blank=True)  # null: no response
     excerpt = models.CharField(_("answer"), max_length=300, blank=True)
     acknowledged = models.BooleanField(_("acknowledged"), default=False)
 

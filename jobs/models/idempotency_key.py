@@ -1,4 +1,4 @@
-"""Which job an Idempotency-Key has become."""
+"""Idempotency keys of requests, and the jobs created with them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from django.utils.translation import gettext_lazy
 
 
 class IdempotencyKey(models.Model):
+    """An Idempotency-Key, unique per source and dialect."""
+
     source = models.ForeignKey("access.BusinessSource", on_delete=models.CASCADE, related_name="+")
     dialect = models.CharField(max_length=32)
     key = models.CharField(max_length=200)
-    fingerprint = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=64)  # SHA-256 of the request, hex
     job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="idempotency_keys")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -1,4 +1,4 @@
-"""What a job draws, what it is given to draw from, and what is seen of it meanwhile."""
+"""Input images, previews and output images of jobs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 
 class InputPicture(models.Model):
-    """A picture that came with a request, stored once by its content."""
+    """An input image, stored once per SHA-256."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     file = models.FileField(_("file"), max_length=300)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    used_at = models.DateTimeField(_("last used"), default=timezone.now, db_index=True)  # or sent
+    # Last time that a request contained it or a job needed it.
+    used_at = models.DateTimeField(_("last used"), default=timezone.now, db_index=True)
 
     class Meta:
         verbose_name = _("input picture")
@@ -25,7 +26,7 @@ class InputPicture(models.Model):
 
 
 class Preview(models.Model):
-    """The newest preview of a running job; gone when the job ends."""
+    """The latest preview of a running job; deleted when the job ends."""
 
     job = models.OneToOneField("jobs.Job", on_delete=models.CASCADE, primary_key=True, related_name="preview")
     jpeg = models.BinaryField()
@@ -38,11 +39,11 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     PICTURE = "picture", _("picture")
     CONTROL_MAP = "control_map", _("control map")
-    MARKED = "marked", _("copy with a label")  # made after the job, for who asked for the label then
+    MARKED = "marked", _("copy with a label")  # created after the job, on request
 
 
 class Output(models.Model):
-    """One stored picture of a job: what it drew, or what it shows of its work. Each kind counts from 0."""
+    """One stored image of a job: a result, a control map or a labelled copy. 0-based index per kind."""
 
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job")
@@ -50,7 +51,7 @@ class Output(models.Model):
     kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.PICTURE)
     index = models.PositiveIntegerField(_("index"))
     file = models.FileField(_("file"), max_length=300)
-    target_name = models.CharField(max_length=500, blank=True, default="")  # of its copy at the job's target
+    target_name = models.CharField(max_length=500, blank=True, default="")  # name in the storage target
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     width = models.PositiveIntegerField(_("width"))
@@ -58,7 +59,7 @@ class Output(models.Model):
     seed = models.BigIntegerField(_("seed"))
     content_type = models.CharField(_("type"), max_length=32, default="image/png")
     infotext = models.TextField(_("infotext"), blank=True)
-    nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: it was not checked
+    nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: not checked
     nsfw_score = models.FloatField(_("NSFW score"), null=True, default=None)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -1,4 +1,4 @@
-"""The job and its life."""
+"""The Job model and its state machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from .storage_target import StorageTarget
 
 
 class State(models.TextChoices):
+    """State of a job. TRANSITIONS lists the allowed changes."""
+
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
     SUCCEEDED = "succeeded", _("succeeded")
@@ -28,7 +30,7 @@ class State(models.TextChoices):
 
 
 class Signal(models.TextChoices):
-    """What a client wants done to its running job; the worker that follows the job passes it on to the runner."""
+    """Request of a client to a running job. The worker that executes the job forwards it to the runner."""
 
     DISCARD = "discard", _("cancel")
     INTERRUPT = "interrupt", _("stop and keep what there is")
@@ -37,18 +39,19 @@ class Signal(models.TextChoices):
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 TERMINAL = frozenset(State) - ACTIVE
-FORMER_FIELDS = frozenset({"face_restorer", "face_restorer_weight"})  # of requests; they never did anything
+# Removed fields that stored requests may still contain; they never had an effect.
+FORMER_FIELDS = frozenset({"face_restorer", "face_restorer_weight"})
 TRANSITIONS: dict[str, frozenset[str]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.EXPIRED, State.FAILED}),
-    # Back to queued when its runner died under it.
+    # Back to QUEUED if the attempt is retried, for example because the runner died.
     State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUEUED}),
 }
 
 
 class Lane(models.IntegerChoices):
-    """Smaller goes first."""
+    """Priority class of a job; smaller values go first."""
 
-    INTERACTIVE = 0, _("interactive")  # someone waits on the connection
+    INTERACTIVE = 0, _("interactive")  # the client waits for the response
     ASYNC = 1, _("asynchronous")
     BULK = 2, _("bulk")
 
@@ -62,7 +65,7 @@ class Job(models.Model):
         on_delete=models.PROTECT,
         related_name="jobs",
         verbose_name=_("business source"),
-        db_index=False,  # as of runner and checkpoint: the indexes below begin with it
+        db_index=False,  # composite indexes below begin with it; likewise for runner and checkpoint
     )
     key = models.ForeignKey(
         "access.AccessKey",
@@ -72,11 +75,10 @@ class Job(models.Model):
         verbose_name=_("access key"),
     )
     dialect = models.CharField(_("dialect"), max_length=32)
-    operation = models.CharField(
-        _("operation"), max_length=64, blank=True
-    )  # the dialect's own name of the endpoint
+    # Name of the endpoint in the dialect.
+    operation = models.CharField(_("operation"), max_length=64, blank=True)
     external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
-    id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same caller's id
+    id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same external_id
     repeats = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -99,7 +101,7 @@ class Job(models.Model):
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.ASYNC)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
 
-    received = models.JSONField(_("request as received"), default=dict)  # pictures replaced by their hashes
+    received = models.JSONField(_("request as received"), default=dict)  # with hashes in place of images
     request = models.JSONField(_("request as understood"))  # a GenerationRequest
     workflow = models.ForeignKey(
         "models_registry.WorkflowTemplate",
@@ -116,15 +118,13 @@ class Job(models.Model):
         verbose_name=_("checkpoint"),
         db_index=False,
     )
-    checkpoint_sha256 = models.CharField(
-        max_length=64
-    )  # what the file was at admission; the policy's affinity
+    # At admission. The policy prefers jobs whose checkpoint is loaded.
+    checkpoint_sha256 = models.CharField(max_length=64)
 
-    files = models.JSONField(
-        _("other model files"), default=dict
-    )  # ModelName.key -> {"path", "sha256"}, as they were at admission
+    # ModelName.key -> {"path", "sha256", ...}, as of admission.
+    files = models.JSONField(_("other model files"), default=dict)
 
-    attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)  # claims so far
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)  # number of claims so far
     runner_deaths = models.PositiveSmallIntegerField(_("runner deaths"), default=0)
     runner = models.ForeignKey(
         Runner,
@@ -137,14 +137,12 @@ class Job(models.Model):
     )
     runner_boot_id = models.CharField(max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
-    signal = models.CharField(
-        _("signal"), max_length=10, choices=Signal, blank=True, default=""
-    )  # for the worker
-    interrupted = models.BooleanField(
-        _("interrupted"), default=False
-    )  # succeeded with less than was asked for
+    # Read by the worker that executes the job.
+    signal = models.CharField(_("signal"), max_length=10, choices=Signal, blank=True, default="")
+    # Stopped early: succeeded with fewer steps or images than requested.
+    interrupted = models.BooleanField(_("interrupted"), default=False)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
-    cancel_note = models.CharField(max_length=300, blank=True, default="", db_default="")  # who asked for it
+    cancel_note = models.CharField(max_length=300, blank=True, default="", db_default="")  # cancelled by
 
     step = models.PositiveIntegerField(_("step"), default=0)
     steps = models.PositiveIntegerField(_("steps"), default=0)
@@ -161,9 +159,9 @@ class Job(models.Model):
     device_seconds = models.FloatField(_("device seconds"), default=0, validators=[MinValueValidator(0)])
 
     created_at = models.DateTimeField(_("created"), default=timezone.now)
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)  # of the last attempt
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)  # start of the last attempt
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)  # while still queued
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)  # expires if still queued then
 
     class Meta:
         verbose_name = _("job")
@@ -176,7 +174,8 @@ class Job(models.Model):
                 name="one_job_per_callers_id",
             ),
         ]
-        # Led by the state, not partial: SQLite does not see that a bound parameter implies an index's condition.
+        # The first column is the state instead of a partial index: SQLite cannot prove that a bound parameter
+        # satisfies the condition of a partial index.
         indexes = [
             models.Index(fields=["state", "source", "lane", "created_at"], name="job_queue"),
             models.Index(fields=["state", "expires_at"], name="job_expiry"),
@@ -185,14 +184,14 @@ class Job(models.Model):
             models.Index(fields=["source", "external_id"], name="job_by_callers_id"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
             models.Index(fields=["-created_at"], name="job_newest"),
-            # For the console's list, whose pages begin anywhere: what it filters by, then the time.
+            # For the console's job list: filter column, then creation time.
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["source", "state", "-created_at"], name="job_by_source_and_state"),
             models.Index(fields=["dialect", "-created_at"], name="job_by_dialect"),
             models.Index(fields=["lane", "-created_at"], name="job_by_lane"),
             models.Index(fields=["checkpoint", "-created_at"], name="job_by_checkpoint"),
             models.Index(fields=["runner", "-created_at"], name="job_by_runner"),
-            # Few jobs have these; jobs.searching says their conditions in SQLite's hearing.
+            # Partial: few jobs have these. jobs.selectors repeats the conditions, as SQLite requires.
             models.Index(
                 fields=["error_code", "-created_at"], condition=~models.Q(error_code=""), name="job_by_error"
             ),
@@ -205,7 +204,7 @@ class Job(models.Model):
             models.Index(
                 fields=["repeats"], condition=models.Q(repeats__isnull=False), name="job_repetitions"
             ),
-            # Partial: a queued job is not in it. SQLite does see that a comparison implies "is not null".
+            # Partial: excludes unfinished jobs. SQLite does infer "is not null" from a comparison.
             models.Index(
                 fields=["finished_at"], name="job_ends", condition=models.Q(finished_at__isnull=False)
             ),
@@ -220,7 +219,7 @@ class Job(models.Model):
 
     @cached_property
     def generation_request(self) -> GenerationRequest:
-        """``request``, validated. A job's request never changes."""
+        """``request`` as a validated GenerationRequest. Cached: the request of a job never changes."""
         asked = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
         return GenerationRequest.model_validate(asked)
 
@@ -234,7 +233,7 @@ class Job(models.Model):
 
 
 class Transition(models.Model):
-    """One line of a job's timeline."""
+    """A state change of a job, with time and note."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="transitions", verbose_name=_("job"))
     from_state = models.CharField(_("from"), max_length=10, blank=True)

@@ -1,4 +1,4 @@
-"""Which jobs show what a model file draws."""
+"""Sample images of model files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ModelSample(models.Model):
-    """One try of a model file. The newest that succeeded is its picture in the console."""
+    """A job that renders a sample image of a model file. The console shows the latest successful one."""
 
     file = models.ForeignKey(
         "models_registry.ModelFile",

@@ -1,4 +1,4 @@
-"""The processes that draw."""
+"""Runners: the processes that execute generation jobs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from access.encryption import EncryptedTextField
 
 
 class Backend(models.TextChoices):
-    """What draws."""
+    """Implementation that generates images: the own pipeline, or ComfyUI."""
 
     PIPELINE = "pipeline", "pipeline"
     COMFYUI = "comfyui", "ComfyUI"
 
 
 class Runner(models.Model):
-    """One gpu_runner process, as its generation cluster last saw it."""
+    """A runner process, with the status last reported to its generation cluster."""
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     url = models.URLField(_("address"), max_length=300)
@@ -40,12 +40,13 @@ class Runner(models.Model):
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
     version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
-    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since it was started
-    inventory = models.CharField(max_length=64, blank=True, editable=False)  # of which the two below tell
+    figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since process start
+    # Version of the inventory stored in the two fields below.
+    inventory = models.CharField(max_length=64, blank=True, editable=False)
     own_files = models.ManyToManyField(
         "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
     )
-    nodes = models.JSONField(default=list, editable=False)  # classes that its workflows can use
+    nodes = models.JSONField(default=list, editable=False)  # node classes available to workflows
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
 

@@ -1,4 +1,4 @@
-"""Where ops let clients have their pictures copied to: a channel that a request names, and the storage behind it."""
+"""Storage targets: storages to which output images are copied, selected by channel in a request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-LOCAL = "targets"  # the storage that is a folder of this host
+LOCAL = "targets"  # alias of the storage in a local folder
 NOT_A_TARGET = {"default", "staticfiles"}
 FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
@@ -27,6 +27,8 @@ def storage_choices() -> list[tuple[str, str]]:
 
 
 class StorageTarget(models.Model):
+    """A storage and folder for copies of output images, identified by channel and visibility."""
+
     channel = models.CharField(
         _("channel"),
         max_length=64,

@@ -1,4 +1,7 @@
-"""The queue that generation workers take from is the Job table itself; every other list is the stock broker's."""
+"""django-q2 broker that dequeues generation jobs from the Job table by the scheduling policy.
+
+All other queues use the ORM broker of django-q2.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ GENERATION = "generation"
 
 
 class FairBroker(ORM):
+    """Broker of the generation cluster; for other clusters it behaves like ORM."""
+
     def dequeue(self) -> list[tuple[Any, str]] | None:
         if not self._is_ours:
             return super().dequeue()
@@ -29,7 +34,7 @@ class FairBroker(ORM):
             raise ValueError("jobs are admitted, not enqueued: use jobs.admission")
         return super().enqueue(task)
 
-    # The Job table keeps its own books: a claimed job ends by jobs.execution.lifecycle, or its lease does.
+    # No acknowledgement is needed: jobs.execution.lifecycle ends a claimed job, or its lease expires.
 
     def acknowledge(self, task_id: Any) -> Any:
         return None if self._is_ours else super().acknowledge(task_id)
@@ -58,7 +63,7 @@ class FairBroker(ORM):
 
     @cached_property
     def _dispatcher(self) -> Dispatcher:
-        """Made at the first dequeue: the cluster builds its broker before it forks the process that uses it."""
+        """Created at the first dequeue, because the cluster creates its broker before it forks."""
         return Dispatcher(settings.RUNNER_NAME, Conf.WORKERS)
 
     def _count(self, state: State) -> int:

@@ -1,4 +1,4 @@
-"""Claims queued jobs for this host's generation workers, up to the number of free slots of its runner."""
+"""Dispatcher: claims queued jobs for the workers of this host, up to the free slots of its runner."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from . import queue_snapshot
 
 log = logging.getLogger(__name__)
 
-LISTEN_S = 0.5  # the queue is polled at least this often, and the cluster's stop signal is noticed this late
+LISTEN_S = 0.5  # polling interval of the queue; also the maximum delay in noticing the stop signal
 BACK_OFF_S = 2.0  # after an error: the database may be starting
 
 
 class Dispatcher:
-    """Create it in the process that uses it, never before a fork."""
+    """Claims jobs for one runner. Not fork-safe: create it in the process that uses it."""
 
     def __init__(self, runner_name: str, workers: int) -> None:
         self.runner_name = runner_name
@@ -31,14 +31,14 @@ class Dispatcher:
         RunnerWatch(runner_name).start()
 
     def take(self) -> list[Lease]:
-        """Leases of the jobs to start now; empty after a short wait without any. Never raises."""
+        """Return leases of the jobs to start now; an empty list after LISTEN_S without any. Never raises."""
         try:
             close_old_connections()
             self._listener.open()  # before the query, so that a notification between query and wait is received
             if not self._look_at_once:
                 self._listener.wait(LISTEN_S)
             leases = claim_next(self.runner_name, self.workers)
-            self._look_at_once = bool(leases)  # there may be more than the policy's window
+            self._look_at_once = bool(leases)  # there may be more jobs than the policy's window
             return leases
         except Exception:
             log.exception("claiming jobs failed; trying again")
@@ -51,7 +51,7 @@ class Dispatcher:
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
     """Claim the jobs that the policy chooses from a snapshot of the queue.
 
-    Another cluster may have claimed one of them meanwhile; such a job is skipped.
+    Jobs that another cluster has claimed in the meantime are skipped.
     """
     runner = Runner.objects.filter(name=runner_name).first()
     if runner is None:

@@ -1,4 +1,4 @@
-"""When a job will start and end, and what it waits for. Guesses from what was lately measured."""
+"""Queue position and ETA of a job, estimated from recent throughput."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from .policy import Explanation, Reason
 
 @dataclass(frozen=True)
 class JobEta:
-    reason: Reason | None = None  # None: it does not wait
-    ahead: int = 0
-    starts_in_s: float | None = 0.0  # None: nobody can tell
+    """Estimated start and end of a job, in seconds from now."""
+
+    reason: Reason | None = None  # None: the job is not queued
+    ahead: int = 0  # number of jobs that start before it
+    starts_in_s: float | None = 0.0  # None: no estimate
     ends_in_s: float | None = 0.0
 
 
 def outlook(job: Job) -> JobEta:
-    """Also of a job that is not saved: as if it were queued now."""
+    """ETA of a job. An unsaved job is treated as if it were queued now."""
     if job.is_terminal:
         return JobEta()
     if job.state == State.RUNNING:
@@ -32,7 +34,7 @@ def outlook(job: Job) -> JobEta:
 
 
 def progress_of(job: Job) -> float:
-    """From 0 to 1. A job that was interrupted, or failed, stays where it stood."""
+    """Progress from 0 to 1. Interrupted and failed jobs keep the progress that they had reached."""
     if job.state == State.SUCCEEDED and not job.interrupted:
         return 1.0
     return min(1.0, job.step / job.steps) if job.steps else 0.0
@@ -57,7 +59,7 @@ def _while_waiting(job: Job) -> JobEta:
 
 
 def _guess(job: Job, best: Explanation, runners: int) -> JobEta:
-    """Jobs on one runner share its device, so that device-seconds add up to seconds whoever is drawn first."""
+    """Estimate start and end. Jobs on one runner share its device, so device-seconds add up in any order."""
     rate = seconds_per_cost()
     running = list(Job.objects.filter(state=State.RUNNING).only("state", "cost_estimate", "step", "steps"))
     under_way = sum(float(other.cost_estimate) * rate * (1 - progress_of(other)) for other in running)

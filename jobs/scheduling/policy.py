@@ -1,4 +1,4 @@
-"""Which waiting jobs start next. One pure function decides, and another says why a job does not start yet."""
+"""Scheduling policy as pure functions: which queued jobs start next, and why a job does not start yet."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import takewhile
 
-LEAD_S = 60.0  # a source so far ahead of another has no precedence over it, by no lane and no age
-AGEING_S = 60.0  # a job rises by one lane for every minute that it waits
-WINDOW = 32  # among so many of a source's oldest jobs, one whose checkpoint is loaded may go first...
-PATIENCE_S = 30.0  # ...unless the oldest has waited for longer than this
+LEAD_S = 60.0  # a source ahead of the least-served one by more must wait, regardless of lane and age
+AGEING_S = 60.0  # a queued job is promoted by one lane per this time
+WINDOW = 32  # among this many oldest jobs of a source, one with a loaded checkpoint may go first...
+PATIENCE_S = 30.0  # ...unless the oldest has waited longer than this
 
 
 @dataclass(frozen=True)
 class QueuedJob:
+    """A queued job, as the policy sees it."""
+
     id: Hashable
     source_id: int
     lane: int
     created_at: datetime
     checkpoint: str  # sha256
     expected_s: float = 1.0  # device-seconds
-    suspect: bool = False  # a runner died under it
+    suspect: bool = False  # a runner died while executing it
 
 
 @dataclass(frozen=True)
 class SourceLoad:
+    """Current load of a source: recent usage, running jobs and limits."""
+
     weight: float
-    served_s: float  # device-seconds, decayed; with those that its running jobs are expected to take
+    served_s: float  # decayed device-seconds, including those expected for its running jobs
     running: int
     cap: int
 
@@ -46,8 +50,10 @@ class SourceLoad:
 
 @dataclass(frozen=True)
 class RunnerView:
+    """State of a runner, as the policy sees it."""
+
     free_slots: int
-    loaded: frozenset[str] = frozenset()
+    loaded: frozenset[str] = frozenset()  # SHA-256 of the loaded models
     runs_suspect: bool = False
     takes_work: bool = True  # enabled, not draining, and seen lately
 
@@ -61,11 +67,13 @@ class RunnerView:
 
 
 class Reason(StrEnum):
+    """Why a job does not start yet."""
+
     NEXT = "next"  # it starts now
     NO_RUNNER = "no_runner"
     NO_FREE_SLOT = "no_free_slot"
     SOURCE_AT_CAP = "source_at_cap"
-    KEY_AT_CAP = "key_at_cap"  # told by the board: such jobs are not weighed
+    KEY_AT_CAP = "key_at_cap"  # set by queue_snapshot; the policy does not see such jobs
     SUSPECT_WAITS = "suspect_waits"
     BEHIND_OTHERS = "behind_others"
 
@@ -74,17 +82,17 @@ class Reason(StrEnum):
 class Explanation:
     reason: Reason
     ahead: int = 0  # jobs that would start before it
-    ahead_s: float = 0.0  # device-seconds that those are expected to take
+    ahead_s: float = 0.0  # expected device-seconds of these jobs
 
 
 def choose(
     waiting: Sequence[QueuedJob], sources: Mapping[int, SourceLoad], runner: RunnerView, now: datetime
 ) -> list[QueuedJob]:
-    """The jobs to start now, the most urgent first; at most as many as the runner has free slots.
+    """Return the jobs to start now, the most urgent first; at most as many as the runner has free slots.
 
-    In this order: sources that are not far ahead of another that waits; lane, with ageing; the least-served source; a
-    loaded checkpoint, within bounds; the oldest. Without the first, the backlog of a source that floods the queue would
-    grow old, and go before the newcomers of all others.
+    Criteria, in this order: the source is at most LEAD_S ahead of the least-served source with a startable
+    job; lane, with ageing; least-served source; loaded checkpoint, within WINDOW and PATIENCE_S; age. Without
+    the first criterion, the aged backlog of a source that floods the queue would precede new jobs of all other sources.
     """
     left, loads, chosen = list(waiting), dict(sources), []
     while runner.takes_work and runner.free_slots > 0:
@@ -105,7 +113,7 @@ def explain(
     runner: RunnerView,
     now: datetime,
 ) -> Explanation:
-    """Why this job is not running yet, with the same eyes as ``choose``."""
+    """Explain why this job is not running yet, by the criteria of ``choose``."""
     if not runner.takes_work:
         return Explanation(Reason.NO_RUNNER)
     if not sources[job.source_id].has_room:
@@ -127,7 +135,7 @@ def _ahead(
     runner: RunnerView,
     now: datetime,
 ) -> list[QueuedJob]:
-    """Those before it if every slot were free and nothing were capped."""
+    """Jobs that would start before it if all slots were free and no source were capped."""
     endless = {key: replace(load, cap=load.cap + len(waiting)) for key, load in sources.items()}
     order = choose(waiting, endless, replace(runner, free_slots=len(waiting)), now)
     return list(takewhile(lambda other: other.id != job.id, order))

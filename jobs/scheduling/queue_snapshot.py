@@ -1,4 +1,4 @@
-"""A snapshot of the queue for the policy: the waiting jobs, the load of each source, and the runner."""
+"""Snapshot of the queue for the policy: queued jobs, load of each source, and the runner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.models.usage import mean_seconds_per_cost
 
 from . import policy
 
-SEEN_WITHIN = timedelta(seconds=15)
+SEEN_WITHIN = timedelta(seconds=15)  # a runner not seen for longer gets no jobs
 COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
 
 
@@ -36,9 +36,9 @@ class QueueSnapshot:
 
 
 def read(runner: Runner, workers: int) -> QueueSnapshot:
-    """The snapshot for a runner whose cluster has so many workers.
+    """Read the snapshot for a runner whose cluster has ``workers`` workers.
 
-    The queue is not read while the runner takes no job.
+    The queue is not read if the runner cannot take a job.
     """
     now = timezone.now()
     view = runner_view(runner, workers, now)
@@ -53,7 +53,7 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
-    """Why this queued job does not run on this runner yet."""
+    """Explain why this queued job does not run on this runner yet."""
     now = timezone.now()
     usages = {usage.source_id: usage for usage in Usage.objects.all()}
     rate = mean_seconds_per_cost(usages.values())
@@ -70,7 +70,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
 
 
 def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
-    """A job takes a slot of the runner and a worker of the cluster."""
+    """State of the runner. Each running job occupies a slot of the runner and a worker of the cluster."""
     running = Job.objects.filter(runner=runner, state=State.RUNNING).order_by()
     deaths = list(running.values_list("runner_deaths", flat=True))
     seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
@@ -85,7 +85,7 @@ def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerVie
 def _oldest_of_each(runner: Runner) -> Iterator[Job]:
     """The oldest queued jobs of each source and lane, at most ``policy.WINDOW`` of each.
 
-    The others cannot be next, so that the cost does not depend on the length of the queue.
+    Other jobs cannot be chosen next. The cost is independent of the length of the queue.
     """
     queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
     if full := slots.full_keys():
