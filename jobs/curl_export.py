@@ -1,7 +1,7 @@
 """Export of a job as curl commands: in the dialect of its request, and in the native API.
 
-Dialects register a renderer when their app is ready; the console shows the commands. Commands contain no secrets:
-credentials are the shell variables $KEY_ID and $SECRET.
+Dialects register a renderer when their app is ready; the console shows the commands. Commands contain no
+secrets: credentials are the shell variables $KEY_ID and $SECRET.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Group commit: concurrent inserts share one transaction.
 
-The first caller becomes the leader. It commits for the callers that queued up while the previous group was committed.
-A caller that arrives alone is committed immediately.
+The first caller becomes the leader. It commits for the callers that queued up while the previous group was
+committed. A caller that arrives alone is committed immediately.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ class Idempotency:
 def read(request: HttpRequest, content: bytes | None = None) -> Idempotency | None:
     """Read the Idempotency-Key header; None if it is missing.
 
-    ``content`` is the data to fingerprint (default: path with query string, and body). Raises BadIdempotencyKey.
+    ``content`` is the data to fingerprint (default: path with query string, and body).
+    Raises BadIdempotencyKey.
     """
     key = request.headers.get(HEADER)
     if key is None:

@@ -23,7 +23,8 @@ FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
 class ModelResolver:
     """Looks up the model names of one request and caches the results.
 
-    Create one per request, after its backend is known: a longer-lived cache would return files disabled meanwhile.
+    Create one per request, after its backend is known: a longer-lived cache would return files
+    that were disabled in the meantime.
     """
 
     def __init__(self, source: BusinessSource, backend: str = Backend.PIPELINE) -> None:

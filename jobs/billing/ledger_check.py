@@ -79,7 +79,8 @@ def _differences(kept: Account, right: Account) -> Iterator[tuple[str, int, int]
 def _of_jobs(most: int) -> Iterator[str]:
     """Check the postings of jobs.
 
-    Active jobs must reserve their estimate; ended jobs must have released it, with a cost equal to the amount settled.
+    Active jobs must reserve their estimate; ended jobs must have released it, with a cost equal to
+    the amount settled.
     """
     jobs = Job.objects.order_by().annotate(
         held=_posted(Posting.Kind.RESERVE, Posting.Kind.RELEASE), settled=_posted(Posting.Kind.SETTLE)

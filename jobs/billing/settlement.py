@@ -1,8 +1,8 @@
 """Settlement: final price and usage of a finished job.
 
 The steps actually run are billed if the job succeeded, failed the NSFW check, or was cancelled by its client.
-All other failures cost nothing. For scheduling, every outcome counts as usage: as reported by the runner, or else
-estimated from the progress.
+All other failures cost nothing. For scheduling, every outcome counts as usage: as reported by the runner, or
+else estimated from the progress.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def served(job: Job, work: Done) -> ledger.ServedWork:
 def charge(job: Job, work: Done | None) -> None:
     """Charge usage to the source for scheduling; nothing is billed.
 
-    Call it after the transaction that requeued the job or ended it. Without a report of the runner (``work`` is
-    None), the usage is estimated from the progress.
+    Call it after the transaction that requeued the job or ended it. Without a report of the runner
+    (``work`` is None), the usage is estimated from the progress.
     """
     if work is not None:
         ledger.charge(job.source_id, served(job, work))

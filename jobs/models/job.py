@@ -191,7 +191,7 @@ class Job(models.Model):
             models.Index(fields=["lane", "-created_at"], name="job_by_lane"),
             models.Index(fields=["checkpoint", "-created_at"], name="job_by_checkpoint"),
             models.Index(fields=["runner", "-created_at"], name="job_by_runner"),
-            # Partial: few jobs have these. jobs.selectors repeats the conditions so that SQLite uses the indexes.
+            # Partial: few jobs have these. jobs.selectors repeats the conditions, as SQLite requires.
             models.Index(
                 fields=["error_code", "-created_at"], condition=~models.Q(error_code=""), name="job_by_error"
             ),
