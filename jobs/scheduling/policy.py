@@ -92,7 +92,8 @@ def choose(
 
     Criteria, in this order: the source is at most LEAD_S ahead of the least-served source with a startable
     job; lane, with ageing; least-served source; loaded checkpoint, within WINDOW and PATIENCE_S; age. Without
-    the first criterion, the aged backlog of a source that floods the queue would precede new jobs of all other sources.
+    the first criterion, the aged backlog of a source that floods the queue would precede new jobs of all
+    other sources.
     """
     left, loads, chosen = list(waiting), dict(sources), []
     while runner.takes_work and runner.free_slots > 0:
