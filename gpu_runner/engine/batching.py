@@ -143,28 +143,28 @@ def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: b
     candidates = steps if steps and (steps_are_due or not others) else others
     if not candidates:
         return []
-    return min((_crew(group, limits) for group in _companies(candidates)), key=partial(_place, turn))
+    return min((_batch(group, limits) for group in _groups(candidates)), key=partial(_place, turn))
 
 
-def _place(turn: int, crew: Sequence[WaitingOperation]) -> tuple[int, int, int]:
+def _place(turn: int, members: Sequence[WaitingOperation]) -> tuple[int, int, int]:
     """Sort key of a batch: the lowest is executed next. The first element is the oldest."""
-    since = crew[0].since
+    since = members[0].since
     if turn - since >= MAX_TURNS_WAITED:
         return 0, since, 0
-    asks = [picture.ask for picture in crew]
+    asks = [picture.ask for picture in members]
     return 1, -(row_count(asks) or len(asks)), since
 
 
-def _crew(group: Sequence[P], limits: Limits) -> list[P]:
+def _batch(group: Sequence[P], limits: Limits) -> list[P]:
     """Fill a batch up to the limits, oldest first."""
-    crew: list[P] = []
+    members: list[P] = []
     for picture in group:
-        if limits.admit([one.ask for one in crew], picture.ask):
-            crew.append(picture)
-    return crew
+        if limits.admit([one.ask for one in members], picture.ask):
+            members.append(picture)
+    return members
 
 
-def _companies(pictures: Sequence[P]) -> list[list[P]]:
+def _groups(pictures: Sequence[P]) -> list[list[P]]:
     groups: dict[Hashable, list[P]] = {}
     for picture in sorted(pictures, key=lambda picture: picture.since):
         groups.setdefault(company(picture.ask), []).append(picture)

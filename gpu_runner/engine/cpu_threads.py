@@ -2,7 +2,7 @@
 
 OpenMP keeps a pool of worker threads for every thread that runs parallel operations. If all pools together
 have more threads than there are cores, GNU OpenMP stops busy waiting, and every operation has to wake its
-threads first. Therefore only the engine thread has a pool (docs/decisions/0013-one-crew-of-cpu-threads.md).
+threads first. Therefore only the engine thread has a pool (docs/decisions/0013-openmp-threads-for-the-engine-only.md).
 """
 
 from __future__ import annotations

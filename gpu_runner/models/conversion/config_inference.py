@@ -66,8 +66,8 @@ def read_overrides(metadata: Metadata) -> dict[str, Config]:
 
 
 def _known(part: str, given: Config) -> Config:
-    if strangers := sorted(given.keys() - OVERRIDABLE[part]):
-        raise ValueError(f"{part}.{strangers[0]} cannot be set")
+    if unknown := sorted(given.keys() - OVERRIDABLE[part]):
+        raise ValueError(f"{part}.{unknown[0]} cannot be set")
     return given
 
 
