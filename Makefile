@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV = .venv/bin/
 PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
-PREFLIGHT = $(PYTHON) platform/launch/preflight.py
+PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit lint format bench demo-models tour locks messages
 
@@ -13,7 +13,7 @@ run:  ## start everything and show a first picture
 
 test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
 	$(PYTEST)
-	$(VENV)python tests/postgres.py $(PYTEST) tests/jobs tests/access tests/dialects
+	$(VENV)python tests/support/postgres.py $(PYTEST) tests/jobs tests/access tests/dialects
 
 unit: .venv-dev  ## the quick part
 	$(PYTEST) -m "not demo and not processes"

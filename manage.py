@@ -1,24 +1,17 @@
 #!/usr/bin/env python
 """Django's command line. ``platform/`` is a source root, appended so that the standard library keeps its names."""
 
-import os
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent
+
 
 def main() -> None:
-    root = Path(__file__).resolve().parent
-    sys.path.append(str(root / "platform"))
-    from launch.demo_environment import adopt
+    sys.path.append(str(ROOT / "platform"))
+    from config import command_line
 
-    adopt(os.environ, root)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.core.management import execute_from_command_line
-
-    try:
-        execute_from_command_line(sys.argv)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command_line.main(ROOT)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import psutil
 
 from bench.report import Row
 from tests.e2e.installation import Installation, eventually
-from tests.postgres import postgres
+from tests.support.postgres import postgres
 
 CLIENTS = 16
 WORKERS = 2

@@ -1,7 +1,7 @@
-"""One request in our engine and in diffusers' plain pipeline, by turns, each in a process of its own as its users have it.
+"""One request in our engine and in diffusers' pipeline, alternating, each in a process of its own.
 
-In one process they would slow each other: two threads that share their work with crews of their own are more than the
-cores (docs/decisions/0013-one-crew-of-cpu-threads.md).
+In one process they would slow each other: both would have an OpenMP thread pool, with more threads together than there are
+cores (docs/decisions/0013-openmp-threads-for-the-engine-only.md).
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from torch import nn
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 
-from gpu_runner.models import ModelStore
-from gpu_runner.plain_blocks import as_diffusers_has_them
-from gpu_runner.text_projections import TextProjection
-from gpu_runner.tokenizer import clip_tokenizer
-from tests.studio import DEMO_MODELS, Studio, demo_checkpoint
+from gpu_runner.models.store import ModelStore
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
+from tests.support.demo_engine import DEMO_MODELS, Studio, demo_checkpoint
 
 PROMPT = "a red circle on a blue background"
 STEPS = 20
@@ -45,27 +42,15 @@ def ours(size: int) -> float:
     )
 
 
-def _plain(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """As diffusers builds it: what is ours in it is taken out."""
-    for path, module in list(unet.named_modules()):
-        if isinstance(module, TextProjection):
-            linear = nn.Linear(
-                module.in_features, module.out_features, module.bias is not None, device="meta"
-            )
-            linear._parameters = module._parameters
-            unet.set_submodule(path, linear)
-    return as_diffusers_has_them(unet)
-
-
 @cache
 def _pipeline() -> StableDiffusionPipeline:
     store = ModelStore(DEMO_MODELS, torch.device("cpu"), torch.float32, 2**34)
     loaded = store.get(demo_checkpoint())
     pipeline = StableDiffusionPipeline(
-        vae=as_diffusers_has_them(loaded.vae),
+        vae=loaded.vae,
         text_encoder=loaded.text_encoder,
         tokenizer=None,
-        unet=_plain(loaded.unet),
+        unet=loaded.unet,
         scheduler=EulerDiscreteScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -110,7 +95,7 @@ def theirs(size: int) -> float:
 
 
 def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
-    """By size, after so many rounds each: the plain pipeline's time divided by ours. Above 1 we are faster."""
+    """By size, the median of so many rounds: the pipeline's time divided by ours. Above 1, ours is faster."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as their_process:
 

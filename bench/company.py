@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 
 from bench.report import Row
 from bench.switching import Library
-from gpu_runner.engine import Engine
-from gpu_runner.protocol import Done, ModelFile, Picture, RunOrder
-from gpu_runner.request import ControlUnit, LoraUse
-from tests.gpu_runner.listening import Listener, order_of
-from tests.gpu_runner.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
-from tests.studio import DEMO_MODELS
+from gpu_runner.engine.engine import Engine
+from gpu_runner.protocol import Done, ModelFile, Picture, RunRequest
+from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
+from tests.support.demo_engine import DEMO_MODELS
+from tests.support.event_listener import Listener, order_of
+from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
 ROUNDS = 3
 SIZE, STEPS = 256, 12
@@ -46,7 +46,7 @@ def controlnet(root: Path) -> ModelFile:
     return ModelFile(path=CONTROLNET, sha256=hashlib.sha256(data).hexdigest())
 
 
-def orders(library: Library, net: ModelFile) -> list[RunOrder]:
+def orders(library: Library, net: ModelFile) -> list[RunRequest]:
     hint = outline()
     unit = ControlUnit(model="net", image=Picture(sha256=hashlib.sha256(hint).hexdigest()))
     models = {f"lora:lora-{number}": file for number, file in enumerate(library.loras)}
@@ -69,7 +69,7 @@ def orders(library: Library, net: ModelFile) -> list[RunOrder]:
     ]
 
 
-def seconds(engine: Engine, crowd: list[RunOrder], *, together: bool) -> float:
+def seconds(engine: Engine, crowd: list[RunRequest], *, together: bool) -> float:
     begin, waiting = time.perf_counter(), []
     for order in crowd:
         waiting.append(Listener())

@@ -17,7 +17,7 @@ import psycopg
 
 from bench.report import Row
 from tests.e2e.installation import Installation
-from tests.postgres import postgres
+from tests.support.postgres import postgres
 
 SIZES = (1_000, 100_000, 1_000_000)
 ROUNDS = 15

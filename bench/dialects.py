@@ -40,25 +40,25 @@ def doors(key: Any) -> Iterator[Door]:
     from django.test import RequestFactory
 
     from access.models import BusinessSource
-    from dialects.a1111.request import read_submission as a1111
-    from dialects.a1111.response import outcome as a1111_outcome
-    from dialects.native.request import JobRequest
-    from dialects.native.response import job_detail
+    from dialects.a1111.request.submission import read_request as a1111
+    from dialects.a1111.response.generation import outcome as a1111_outcome
+    from dialects.native.request.submission import JobRequest
+    from dialects.native.response.schemas import job_detail
     from dialects.smzdm.authentication import Caller
-    from dialects.smzdm.fields import ChangeBackgroundFields
-    from dialects.smzdm.request import change_background
+    from dialects.smzdm.request.fields import ChangeBackgroundFields
+    from dialects.smzdm.request.submission import change_background
     from dialects.smzdm.response import outcome as smzdm_outcome
     from dialects.stablediffusionapi.endpoints import ENDPOINTS
-    from dialects.stablediffusionapi.request import read_submission as stablediffusionapi
-    from dialects.stablediffusionapi.response import answer
-    from dialects.volcengine.body import parsed
-    from dialects.volcengine.request import read_submission as volcengine
-    from dialects.volcengine.response import picture_data
-    from dialects.zhiqite.fields_v2 import Drawing
-    from dialects.zhiqite.request_v2 import TEXT
-    from dialects.zhiqite.request_v2 import read_submission as zhiqite
-    from dialects.zhiqite.tasks import realtime
-    from jobs.admission import Submission
+    from dialects.stablediffusionapi.request.submission import read_submission as stablediffusionapi
+    from dialects.stablediffusionapi.response.job import answer
+    from dialects.volcengine.request.json_body import parsed
+    from dialects.volcengine.request.submission import read_submission as volcengine
+    from dialects.volcengine.response.image_data import picture_data
+    from dialects.zhiqite.request.fields_v2 import Drawing
+    from dialects.zhiqite.request.submission_v2 import TEXT
+    from dialects.zhiqite.request.submission_v2 import read_submission as zhiqite
+    from dialects.zhiqite.response.task_status import realtime
+    from jobs.admission.submission import Submission
     from jobs.models import Lane
 
     base = "http://127.0.0.1:8000"
@@ -66,7 +66,7 @@ def doors(key: Any) -> Iterator[Door]:
     source: BusinessSource = key.source
 
     drawing = {**WORDS, "steps": 20, "cfg_scale": 7, "send_images": False}
-    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)), a1111_outcome)
+    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)).submission, a1111_outcome)
 
     def native() -> Submission:
         request = JobRequest.model_validate_json(json.dumps(WORDS)).generation_request()
@@ -192,8 +192,8 @@ def main() -> None:
 def _ended(door: Door, runner: Any) -> Any:
     """A job of this door with a picture."""
     from gpu_runner.protocol import Done
-    from jobs import lifecycle
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
+    from jobs.execution import lifecycle
     from jobs.models import Job, Output
 
     job = admit(door.parse())

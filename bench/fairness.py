@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import simulation
 from bench.report import Row
 from bench.simulation import Arrival, Drawn, Source, first_come
-from jobs import policy
+from jobs.scheduling import policy
 
 INTERACTIVE, ASYNC, BULK = range(3)
 GOAL_JOBS = 1.5  # median wait of a small source, in the time of a job in its slot

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gpu_runner import catalogue
-from gpu_runner.request import ControlUnit, Hires, Inpaint, LoraUse, Picture
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse, Picture
 from tests.demo.prompts import PROMPTS
-from tests.studio import DEMO_MODELS, Drawing, Studio, demo_file
+from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio, demo_file
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
 STAR = "a yellow star on a purple background"
@@ -69,14 +69,14 @@ def prompts(studio: Studio) -> list[Cell]:
 def samplers(studio: Studio) -> list[Cell]:
     return [
         (one.name, later(studio.begin(prompt=STAR, seed=4, sampler=one.name, num_inference_steps=24)))
-        for one in catalogue.SAMPLERS
+        for one in sampler_catalog.SAMPLERS
     ]
 
 
 def schedules(studio: Studio) -> list[Cell]:
     return [
         (one.label, later(studio.begin(prompt=STAR, seed=4, scheduler=one.label, num_inference_steps=14)))
-        for one in catalogue.SCHEDULERS
+        for one in sampler_catalog.SCHEDULERS
     ]
 
 

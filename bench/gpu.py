@@ -13,9 +13,16 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from bench.report import Row
-from gpu_runner.ldm_layout import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion.ldm_keys import (
+    CLIP_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 from gpu_runner.protocol import ModelFile
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 TFLOP_PER_IMAGE = 34.7  # SD1.5 at 512², 20 steps, CFG: 20 × 1.607 + 2.515 + 0.027
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense fp16

@@ -15,7 +15,7 @@ import psutil
 
 from bench.report import Row
 from tests.e2e.installation import Installation
-from tests.postgres import postgres
+from tests.support.postgres import postgres
 
 REQUESTS = 50
 WORKERS = 4

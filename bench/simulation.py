@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from jobs import policy
+from jobs.scheduling import policy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_S = 600.0  # as jobs.models.usage.Usage
 KEPT_MODELS = 2  # checkpoints that a runner holds
 
 Choose = Callable[
-    [Sequence[policy.Waiting], Mapping[int, policy.SourceLoad], policy.RunnerView, datetime],
-    list[policy.Waiting],
+    [Sequence[policy.QueuedJob], Mapping[int, policy.SourceLoad], policy.RunnerView, datetime],
+    list[policy.QueuedJob],
 ]
 
 
@@ -92,11 +92,11 @@ class Drawn:
 
 
 def first_come(
-    waiting: Sequence[policy.Waiting],
+    waiting: Sequence[policy.QueuedJob],
     sources: Mapping[int, policy.SourceLoad],
     runner: policy.RunnerView,
     now: datetime,
-) -> list[policy.Waiting]:
+) -> list[policy.QueuedJob]:
     """What a plain queue does."""
     able = [job for job in waiting if sources[job.source_id].has_room]
     return sorted(able, key=lambda job: job.created_at)[: runner.free_slots]
@@ -125,7 +125,7 @@ class Simulation:
         self.machines = machines
         self.change_s = change_s
         self.choose = choose
-        self.queues: dict[tuple[int, int], list[policy.Waiting]] = defaultdict(list)  # by source and lane
+        self.queues: dict[tuple[int, int], list[policy.QueuedJob]] = defaultdict(list)  # by source and lane
         self.jobs: dict[int, Arrival] = {}
         self.drawn: list[Drawn] = []
         self.ends: list[tuple[float, int, Machine, int]] = []
@@ -153,7 +153,7 @@ class Simulation:
         job = self.jobs[number]
         source_id = self.names.index(job.source)
         created = START + timedelta(seconds=job.at_s)
-        waiting = policy.Waiting(number, source_id, job.lane, created, job.checkpoint, job.takes_s)
+        waiting = policy.QueuedJob(number, source_id, job.lane, created, job.checkpoint, job.takes_s)
         self.queues[source_id, job.lane].append(waiting)
 
     def _end(self, now_s: float, number: int, machine: Machine, source_id: int) -> None:
@@ -163,7 +163,7 @@ class Simulation:
 
     def _hand_out(self, now_s: float) -> None:
         for machine in self.machines:
-            # As jobs.board reads it: the oldest of every source and lane.
+            # As jobs.scheduling.queue_snapshot reads it: the oldest of every source and lane.
             waiting = [
                 job for queue in self.queues.values() for job in itertools.islice(queue, policy.WINDOW)
             ]
@@ -174,7 +174,7 @@ class Simulation:
             for chosen in self.choose(waiting, loads, view, START + timedelta(seconds=now_s)):
                 self._begin(chosen, machine, now_s)
 
-    def _begin(self, chosen: policy.Waiting, machine: Machine, now_s: float) -> None:
+    def _begin(self, chosen: policy.QueuedJob, machine: Machine, now_s: float) -> None:
         assert isinstance(chosen.id, int)
         job = self.jobs[chosen.id]
         self.queues[chosen.source_id, chosen.lane].remove(chosen)

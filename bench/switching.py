@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import random
@@ -19,12 +20,13 @@ from safetensors.torch import save_file
 
 from bench.report import Row
 from demo.random_models import write_family
-from gpu_runner import interpreter
-from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
-from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunOrder
-from gpu_runner.variations import LoraFile, Variation
-from tests.studio import DEMO_CHECKPOINT, DEMO_MODELS
+from gpu_runner.engine import gc_tuning
+from gpu_runner.engine.engine import Engine
+from gpu_runner.models import devices
+from gpu_runner.models.store import ModelStore
+from gpu_runner.models.variant import LoraFile, Variant
+from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, ModelFile, RunRequest
+from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS
 
 BUDGET = 2**30
 SMALL_BUDGET = 2**27  # is full before memory is measured: what grows after that is a leak
@@ -87,7 +89,7 @@ def warm_change(store: ModelStore, library: Library) -> float:
 def lora_change(store: ModelStore, library: Library) -> float:
     """Each at a weight that was never used before."""
     uses = [
-        Variation(loras=(LoraFile(library.loras[number % LORAS], 0.1 + number / 100, 1.0),))
+        Variant(loras=(LoraFile(library.loras[number % LORAS], 0.1 + number / 100, 1.0),))
         for number in range(20)
     ]
     return statistics.median(seconds(lambda use=use: store.get(library.checkpoints[0], use)) for use in uses)
@@ -102,12 +104,11 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
         chosen = dice.sample(library.loras, dice.randint(0, LORAS))
         uses = tuple(LoraFile(file, dice.random(), dice.random()) for file in chosen)
         is_demo = uses or dice.random() < 0.5
-        store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variation(loras=uses))
-
-    collections = interpreter.FullCollections()
+        store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variant(loras=uses))
 
     def resident() -> int:
-        collections.run()  # as a runner does that has a second without work
+        gc.collect()
+        devices.give_back()
         return psutil.Process().memory_info().rss
 
     for _ in range(BEFORE_MEASURING):
@@ -145,7 +146,7 @@ def longest_pause(library: Library, *, loading: bool) -> float:
     engine.start()
     clock = Clock()
     request = GenerationRequest(prompt="a red circle", width=256, height=256, num_inference_steps=60)
-    engine.submit(RunOrder(job_id="bench", request=request, checkpoint=library.checkpoints[0]), clock)
+    engine.submit(RunRequest(job_id="bench", request=request, checkpoint=library.checkpoints[0]), clock)
     while not clock.ended.wait(0.0 if loading else None):
         library.store().get(library.checkpoints[1])
     engine.stop()
@@ -162,7 +163,7 @@ def longest_pauses(library: Library) -> tuple[float, float]:
 
 
 def measure() -> list[Row]:
-    interpreter.keep_what_is_there()  # as a runner does
+    gc_tuning.tune()  # as a runner does
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         store = library.store()

@@ -16,7 +16,14 @@ from demo.architecture import TEXT_ENCODER_CONFIG, UNET_CONFIG, VAE_CONFIG, new_
 from demo.latents import white_vae
 from demo.train_text_encoder import trained_text_encoder
 from demo.train_unet import PATH as UNET_PATH
-from gpu_runner.ldm_layout import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
+from gpu_runner.models.conversion.ldm_keys import (
+    CLIP_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 
 OUTPUT = Path(__file__).parent / "models" / "checkpoints" / "atelier-shapes.safetensors"
 

@@ -16,7 +16,7 @@ from demo.architecture import VAE_CONFIG
 from demo.export import OVERRIDES
 from demo.finetuning import MODELS, MODELSPEC
 from demo.latents import white_vae
-from gpu_runner.ldm_layout import from_diffusers, vae_pairs
+from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 
 # Rows: red, green and blue of the result, of those before; the usual sepia, scaled so that white stays below white.
 SEPIA = torch.tensor([[0.291, 0.569, 0.140], [0.259, 0.507, 0.124], [0.202, 0.395, 0.097]])

@@ -19,11 +19,24 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from demo.standard_architectures import ARCHITECTURES, TINY, Architecture, TextEncoder
-from gpu_runner.ldm_layout import UNET_PREFIX, VAE_PREFIX, from_diffusers, unet_pairs, vae_pairs
-from gpu_runner.open_clip import transformers_to_open_clip
+from gpu_runner.models.conversion.ldm_keys import (
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
 
 PATTERN = 2**20  # numbers that are repeated: making new ones for billions of weights takes minutes
 SPREAD = 0.02
+# A layer's modules in OpenCLIP's names and in those of transformers.
+LAYER = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
 
 
 def layout(architecture: Architecture) -> dict[str, Tensor]:
@@ -46,6 +59,24 @@ def _text_layout(encoder: TextEncoder) -> dict[str, Tensor]:
     if encoder.is_open_clip:
         return transformers_to_open_clip(state, encoder.prefix, encoder.config["num_hidden_layers"])
     return {f"{encoder.prefix}text_model.{name}": tensor for name, tensor in state.items()}
+
+
+def transformers_to_open_clip(state: Mapping[str, Tensor], prefix: str, layers: int) -> dict[str, Tensor]:
+    """The names of OpenCLIP below ``prefix``. ``state`` has none of the prefix ``text_model.``, and may be on the meta device."""
+    result = {
+        f"{prefix}token_embedding.weight": state["embeddings.token_embedding.weight"],
+        f"{prefix}positional_embedding": state["embeddings.position_embedding.weight"],
+    }
+    if "text_projection.weight" in state:
+        result[f"{prefix}text_projection"] = state["text_projection.weight"].T
+    for kind in ("weight", "bias"):
+        result[f"{prefix}ln_final.{kind}"] = state[f"final_layer_norm.{kind}"]
+        for layer in range(layers):
+            theirs, ours = f"{prefix}transformer.resblocks.{layer}", f"encoder.layers.{layer}"
+            result |= {f"{theirs}.{old}.{kind}": state[f"{ours}.{new}.{kind}"] for old, new in LAYER.items()}
+            parts = [state[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            result[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(parts)
+    return result
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

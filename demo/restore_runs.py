@@ -16,7 +16,7 @@ from demo.latents import WHITE_VAE
 from demo.train_text_encoder import PATH as TEXT_ENCODER
 from demo.train_unet import EARLY, STEPS, new_average, new_optimizers
 from demo.train_unet import PATH as UNET
-from gpu_runner.models import ModelStore
+from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import ModelFile
 
 

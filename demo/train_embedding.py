@@ -17,7 +17,7 @@ from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimise
 from demo.latents import latent_set
 from demo.shapes import COLOUR_NAMES, SHAPES
 from demo.train_text_encoder import token_ids
-from gpu_runner.tokenizer import clip_tokenizer
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
 
 NAME = "atelier-plum"
 MEANING = (SHAPES.index("star"), COLOUR_NAMES.index("purple"), COLOUR_NAMES.index("yellow"))

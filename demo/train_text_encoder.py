@@ -19,7 +19,7 @@ from demo import checkpointing
 from demo.architecture import TEXT_ENCODER_CONFIG, new_text_encoder
 from demo.captions import describe
 from demo.shapes import COLOUR_NAMES, SHAPES
-from gpu_runner.tokenizer import clip_tokenizer
+from gpu_runner.networks.text.tokenizer import clip_tokenizer
 
 LENGTH = 77
 PATH = checkpointing.RUNS / "text_encoder.pt"

@@ -14,11 +14,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries that would 
 import torch
 import uvicorn
 
-from gpu_runner import devices, interpreter, logs
-from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
-from gpu_runner.server import Door
-from gpu_runner.serving import Server, configuration
+from gpu_runner.engine.engine import Engine
+from gpu_runner.models.store import ModelStore
+from gpu_runner.server.app import RunnerApp
+from gpu_runner.server.uvicorn_server import Server, configuration
+
+from . import logs
+from .engine import gc_tuning
+from .models import devices
 
 CACHE_SHARE = 0.6  # of the device's memory, for models; the rest is for the pictures under way
 
@@ -92,9 +95,9 @@ def main() -> int:
         )
         return 1
     engine = build_engine(options)
-    interpreter.keep_what_is_there()
+    gc_tuning.tune()
     engine.start()
-    application = Door(engine, options.token, options.slots).application()
+    application = RunnerApp(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)
     server.run(sockets=[listener])
     return int(server.engine_died)

@@ -8,6 +8,6 @@ class JobsConfig(AppConfig):
     verbose_name = _("jobs")
 
     def ready(self) -> None:
-        from .schedules import create_schedules
+        from .django_q import create_schedules
 
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="jobs.schedules")

@@ -67,7 +67,7 @@ class Unsupported(Refused):
     code = "unsupported"
 
 
-class BadPicture(Refused):
+class InvalidImage(Refused):
     code = "bad_picture"
 
 

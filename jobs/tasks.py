@@ -10,16 +10,16 @@ from django_q.exceptions import TimeoutException
 
 from gpu_runner import logs
 
-from . import lifecycle
 from .errors import LeaseLost
-from .following import Following
-from .lifecycle import Lease
-from .runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
-from .sweep import sweep
+from .execution import lifecycle
+from .execution.job_execution import JobExecution
+from .execution.lifecycle import Lease
+from .execution.runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
+from .execution.sweep import sweep
 
 log = logging.getLogger(__name__)
 
-BREATH_S = 0.5  # before a job goes back to a runner that would not take it just now
+REQUEUE_DELAY_S = 0.5  # before a job goes back to a runner that would not take it just now
 
 __all__ = ["run_job", "sweep"]
 
@@ -37,11 +37,11 @@ def run_job(job_id: str, attempt: int) -> None:
 
 def _follow(lease: Lease) -> None:
     try:
-        Following(lease).run()
+        JobExecution(lease).run()
     except LeaseLost:
         raise
     except (RunnerBusy, RunnerUnreachable) as error:
-        time.sleep(BREATH_S)
+        time.sleep(REQUEUE_DELAY_S)
         lifecycle.requeue(lease, note=f"not taken by the runner: {error}")
     except NeverAccepted as error:
         log.warning("job %s: %s", lease.job_id, error)

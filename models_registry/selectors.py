@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Any
 
+from django.db.models import QuerySet
+
+from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from access.models import BusinessSource
 
 NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
@@ -123,3 +121,9 @@ def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _numbered(files: ModelFileQuerySet) -> list[tuple[int, ModelFile, tuple[str, ...]]]:
     return [(order, file, identifiers(file)) for order, file in enumerate(files)]
+
+
+def training(file: ModelFile) -> dict[str, Any]:
+    """What ops say of a checkpoint that its file does not."""
+    said = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
+    return {name: value for name, value in said.items() if value not in ("", None)}

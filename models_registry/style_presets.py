@@ -12,8 +12,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner import catalogue
-from gpu_runner.preprocessors import catalogue as modules
+from gpu_runner.protocol import preprocessor_catalog as modules
+from gpu_runner.protocol import sampler_catalog
 from models_registry.querysets import SharedQuerySet
 
 
@@ -139,9 +139,9 @@ class StylePreset(models.Model):
         return f"{self.key} / {self.variant}" if self.variant else self.key
 
     def clean(self) -> None:
-        if not catalogue.is_sampler(self.sampler):
+        if not sampler_catalog.is_sampler(self.sampler):
             raise ValidationError({"sampler": _("There is no such sampler.")})
-        if not catalogue.is_scheduler(self.scheduler):
+        if not sampler_catalog.is_scheduler(self.scheduler):
             raise ValidationError({"scheduler": _("There is no such scheduler.")})
         if self.control_module and modules.find(self.control_module) is None:
             raise ValidationError({"control_module": _("There is no such preprocessor.")})

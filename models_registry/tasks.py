@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models_registry import scan as scanning
 from models_registry.scan_runs import ScanRun
+
+from .scanning import scan as scanning
 
 
 def scan(run_id: int | None = None) -> str:

@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner.workflows import slots
-from gpu_runner.workflows.template import Workflow
+from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.template import Workflow
 
 SHIPPED = Path(__file__).parent / "shipped_workflows"
 

@@ -13,8 +13,8 @@ from django.utils import translation
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from jobs import waiting
-from jobs.admission import Submission
+from jobs.admission.submission import Submission
+from jobs.execution import completion_waiter
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
 
@@ -42,7 +42,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """PostgreSQL drops no database to which somebody listens: the watcher of jobs is gone before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "LINGER_S", 0.1)
+        patch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.1)
         yield
         for thread in threading.enumerate():
             if thread.name == "job-watcher":

@@ -1,9 +1,10 @@
-"""Imports point one way: dialects and console to jobs, jobs to models_registry and access, all to nothing above."""
+"""Imports point one way, between the packages and inside each of them."""
 
 import ast
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {name: ROOT / name for name in ("gpu_runner", "models_registry", "jobs")}
 FOLDERS |= {
-    name: ROOT / "platform" / name for name in ("telemetry", "access", "dialects", "console", "operations")
+    name: ROOT / "platform" / name
+    for name in ("telemetry", "access", "dialects", "console", "operations", "quickstart", "config")
 }
 MAY_IMPORT = {
     "gpu_runner": set(),
@@ -24,25 +26,42 @@ MAY_IMPORT = {
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
     "dialects": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
 }
-# What the platform may take from the runner's package: no torch, no django.
-SHARED = [
-    "protocol",
-    "catalogue",
-    "extra_networks",
-    "families",
-    "logs",
-    "onnx_families",
-    "passes",
-    "preprocessors",
-    "prompt_schedule",
-    "request",
-    "sizes",
-    "tables",
-    "upscalers",
-    "words",
-    "workflows",
-]
-FIRST_PARTY = {*FOLDERS, "config", "launch", "demo", "bench", "tests"}
+# From the ground up: a room may import from the rooms above it in this list, never from those below or beside it.
+ROOMS = {
+    "gpu_runner": [
+        "logs, protocol",
+        "networks, samplers, server",
+        "imaging",
+        "controlnet",
+        "models",
+        "tasks",
+        "comfyui, engine",
+    ],
+    "jobs": [
+        "errors, models, django_q",
+        "apps, billing, outbound, selectors",
+        "images",
+        "curl_export, execution, retention",
+        "scheduling, tasks",
+        "admission",
+        "management, sample_renders",
+    ],
+    "models_registry": [
+        "apps, errors, querysets, scan_runs, workflow_templates",
+        "prompt_styles, style_presets",
+        "models",
+        "scanning, selectors",
+        "lora_tags, management, tasks",
+    ],
+}
+# What the platform may take from the runner's package: no torch, no Django.
+SHARED = ["protocol", "logs"]
+FIRST_PARTY = {*FOLDERS, "demo", "bench", "tests"}
+
+
+def module_name(path: Path, package: str) -> str:
+    parts = [package, *path.relative_to(FOLDERS[package]).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports(path: Path, package: str) -> Iterator[str]:
@@ -57,13 +76,45 @@ def imports(path: Path, package: str) -> Iterator[str]:
             yield from (".".join([*base, alias.name]) for alias in node.names)
 
 
+def files(package: str) -> list[Path]:
+    return [path for path in FOLDERS[package].rglob("*.py") if "migrations" not in path.parts]
+
+
 def all_imports(package: str) -> set[tuple[str, str]]:
-    files = FOLDERS[package].rglob("*.py")
-    return {(str(path.relative_to(ROOT)), name) for path in files for name in imports(path, package)}
+    return {(str(path.relative_to(ROOT)), name) for path in files(package) for name in imports(path, package)}
 
 
-@pytest.mark.parametrize("package", FOLDERS)
-def test_imports_point_one_way(package):
+def edges_between_children(folder: str, package: str) -> dict[str, set[str]]:
+    """Imports between the direct children of a folder, given as a dotted name, under TYPE_CHECKING too."""
+    edges = defaultdict(set)
+    for path in files(package):
+        name = module_name(path, package)
+        if not name.startswith(f"{folder}."):
+            continue
+        child = name.removeprefix(f"{folder}.").split(".")[0]
+        for imported in imports(path, package):
+            if imported.startswith(f"{folder}."):
+                edges[child].add(imported.removeprefix(f"{folder}.").split(".")[0])
+    return edges
+
+
+def every_folder() -> list[tuple[str, str]]:
+    inits = [
+        (path.parent, package) for package in FOLDERS for path in files(package) if path.name == "__init__.py"
+    ]
+    return sorted((module_name(folder / "__init__.py", package), package) for folder, package in inits)
+
+
+def cycle(edges: dict[str, set[str]]) -> set[str]:
+    """The nodes that are left when those without edges to the others are taken away, again and again."""
+    left = set(edges)
+    while leaves := {node for node in left if not (edges[node] & left - {node})}:
+        left -= leaves
+    return left
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_between_packages_point_one_way(package):
     allowed = MAY_IMPORT[package] | {package}
     against = {
         (path, name) for path, name in all_imports(package) if name.split(".")[0] in FIRST_PARTY - allowed
@@ -71,7 +122,31 @@ def test_imports_point_one_way(package):
     assert not against
 
 
-@pytest.mark.parametrize("package", sorted(FOLDERS.keys() - {"gpu_runner"}))
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_from_rooms_below_it(package):
+    layer_of = {room: layer for layer, rooms in enumerate(ROOMS[package]) for room in rooms.split(", ")}
+    edges = edges_between_children(package, package)
+    against = {
+        (room, other)
+        for room, others in edges.items()
+        for other in others - {room}
+        if room in layer_of and other in layer_of and layer_of[other] >= layer_of[room]
+    }
+    assert not against
+    rooms = {
+        path.stem
+        for path in FOLDERS[package].iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert rooms - {"__init__", "__main__", "migrations"} == layer_of.keys()
+
+
+@pytest.mark.parametrize(("folder", "package"), every_folder())
+def test_no_import_cycle_between_the_files_and_folders_of_a_folder(folder, package):
+    assert not cycle(edges_between_children(folder, package))
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT.keys() - {"gpu_runner"}))
 def test_the_platform_takes_from_the_runner_only_what_needs_no_torch(package):
     taken = {name for _path, name in all_imports(package) if name.startswith("gpu_runner.")}
     assert {name.split(".")[1] for name in taken} <= set(SHARED)
@@ -96,18 +171,24 @@ def modules_after(code: str) -> set[str]:
     return set(result.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", SHARED)
-def test_what_the_runner_shares_needs_neither_torch_nor_django(module):
-    assert not {"torch", "django"} & modules_after(f"import gpu_runner.{module}")
+def shared_modules() -> list[str]:
+    protocol = [
+        module_name(path, "gpu_runner") for path in (FOLDERS["gpu_runner"] / "protocol").rglob("*.py")
+    ]
+    return sorted({*protocol, "gpu_runner.logs"})
+
+
+def test_shared_modules_import_neither_torch_nor_opencv_nor_django():
+    assert not {"torch", "cv2", "django"} & modules_after(f"import {', '.join(shared_modules())}")
 
 
 def test_the_comfyui_adapter_needs_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
-def test_the_web_never_imports_torch():
+def test_the_web_process_imports_neither_torch_nor_opencv():
     modules = modules_after(
         "import config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"
     )
     assert "dialects.a1111.urls" in modules
-    assert not {"torch", "transformers", "diffusers"} & modules
+    assert not {"torch", "transformers", "diffusers", "cv2"} & modules

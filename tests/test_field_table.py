@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import field_table
+from .support import field_table
 
 
 @pytest.mark.parametrize("table", field_table.listed())
@@ -19,4 +19,4 @@ def test_tests_name_only_fields_that_a_document_has() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert field_table.PAGE.read_text() == field_table.page(), "run `python -m tests.field_table`"
+    assert field_table.PAGE.read_text() == field_table.page(), "run `python -m tests.support.field_table`"

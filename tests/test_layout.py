@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,10 @@ def test_the_source_root_holds_packages_only():
 def test_a_package_resolves_into_this_checkout_and_hides_nothing_of_the_standard_library(package):
     assert package.name not in sys.stdlib_module_names
     assert Path(importlib.util.find_spec(package.name).origin) == package / "__init__.py"
+
+
+def test_wheel_has_every_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    not_installed = {ROOT / "tests", ROOT / "bench", ROOT / "demo"}
+    assert {ROOT / package for package in listed} == set(PACKAGES) - not_installed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that has to be there before the platform's processes start. Safe to run again.
+# Prepares storage and database before the processes of the platform start. Safe to run again.
 set -eu
 python - <<'PYTHON'
 import json, os

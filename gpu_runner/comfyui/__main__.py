@@ -9,8 +9,9 @@ import sys
 
 from gpu_runner import logs
 from gpu_runner.comfyui.backend import ComfyBackend
-from gpu_runner.comfyui.door import ComfyDoor
-from gpu_runner.serving import Server, configuration
+from gpu_runner.server.uvicorn_server import Server, configuration
+
+from .app import ComfyDoor
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -7,12 +7,13 @@ import logging
 import threading
 from typing import Literal
 
-from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
-from gpu_runner.comfyui.drawing import Drawing
-from gpu_runner.comfyui.inventory import Watch
-from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunOrder
-from gpu_runner.reporting import Report
-from gpu_runner.server import OnEvent
+from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
+from gpu_runner.comfyui.inventory import InventoryPoller
+from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunRequest
+from gpu_runner.server.backend import OnEvent
+from gpu_runner.server.status_report import Report
+
+from .job import ComfyJob
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,12 @@ class ComfyBackend:
     def __init__(self, url: str, token: str, *, patience_s: float = 60.0) -> None:
         self.url = url
         self.client = ComfyClient(url)
-        self.watch = Watch(self.client)
+        self.watch = InventoryPoller(self.client)
         # The same after a restart, so that prompts which a killed adapter left behind are known for ours.
         self.name = f"atelier-{hashlib.sha256(f'{token} {url}'.encode()).hexdigest()[:16]}"
         self._patience_s = patience_s
         self._lock = threading.Lock()
-        self._drawings: dict[str, Drawing] = {}
+        self._drawings: dict[str, ComfyJob] = {}
         self._loaded: LoadedModel | None = None
         self._steps_total = 0
 
@@ -53,7 +54,7 @@ class ComfyBackend:
                     log.warning("prompt %s was left behind; removing it", prompt_id)
                     self.client.remove(prompt_id)
                     self.client.interrupt(prompt_id)
-        except (Silent, Rejected) as error:
+        except (ServerTimeout, Rejected) as error:
             log.warning("could not look for prompts that were left behind: %s", error)
 
     @property
@@ -64,13 +65,13 @@ class ComfyBackend:
         with self._lock:
             return tuple(self._drawings)
 
-    def submit(self, order: RunOrder, on_event: OnEvent) -> Drawing:
+    def submit(self, order: RunRequest, on_event: OnEvent) -> ComfyJob:
         def pass_on(event: Event) -> None:
             if isinstance(event, Done | Failed):
                 self._forget(drawing)
             on_event(event)
 
-        drawing = Drawing(
+        drawing = ComfyJob(
             self.client, self.url, self.name, order, lambda: self.watch.stock, pass_on, self._patience_s
         )
         with self._lock:
@@ -112,7 +113,7 @@ class ComfyBackend:
             inventory=self.watch.digest,
         )
 
-    def _forget(self, drawing: Drawing) -> None:
+    def _forget(self, drawing: ComfyJob) -> None:
         with self._lock:
             self._steps_total += drawing.steps_run
             if self._drawings.get(drawing.order.job_id) is drawing:

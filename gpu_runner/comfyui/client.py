@@ -11,11 +11,11 @@ TIMEOUT_S = 20.0  # a server that loads a large model answers late
 UPLOAD_FOLDER = "atelier"
 
 
-class Silent(Exception):
+class ServerTimeout(Exception):
     """No answer, or none that makes sense. Whether the call had its effect is not known."""
 
 
-class NotThere(Silent):
+class ServerUnreachable(ServerTimeout):
     """Nobody answers at the address: the call had no effect."""
 
 
@@ -121,17 +121,17 @@ class ComfyClient:
         try:
             return response.json()
         except ValueError as error:
-            raise Silent(f"{path}: the answer is not JSON") from error
+            raise ServerTimeout(f"{path}: the answer is not JSON") from error
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotThere(f"{path}: {type(error).__name__}") from error
+            raise ServerUnreachable(f"{path}: {type(error).__name__}") from error
         except httpx.HTTPError as error:
-            raise Silent(f"{path}: {type(error).__name__}") from error
+            raise ServerTimeout(f"{path}: {type(error).__name__}") from error
         if response.status_code in (502, 503, 504):  # a proxy before a server that is gone
-            raise NotThere(f"{path}: {response.status_code}")
+            raise ServerUnreachable(f"{path}: {response.status_code}")
         if response.is_error:
             raise Rejected(response.status_code, _body(response))
         return response
@@ -140,13 +140,13 @@ class ComfyClient:
 def _body(response: httpx.Response) -> dict[str, Any]:
     try:
         return _dict(response.json())
-    except (ValueError, Silent):
+    except (ValueError, ServerTimeout):
         return {}
 
 
 def _dict(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Silent("the answer is no object")
+        raise ServerTimeout("the answer is no object")
     return value
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from gpu_runner.comfyui.client import ComfyClient, Rejected, Silent
+from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.protocol import Inventory
 
 EVERY_S = 10.0
@@ -26,7 +26,7 @@ NO_ANSWER = "ComfyUI does not answer"
 
 
 @dataclass(frozen=True)
-class Stock:
+class ServerInventory:
     """One look. ``models`` by our folder, in ComfyUI's words."""
 
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -66,13 +66,13 @@ def _is_tidy(path: str) -> bool:
     return len(path) <= 500 and "\0" not in path and not {"", "..", "."} & set(path.split("/"))
 
 
-class Watch:
+class InventoryPoller:
     """``stock`` is the newest look; ``problem`` says why there is none, or why it is old."""
 
     def __init__(self, client: ComfyClient) -> None:
         self._client = client
         self._stop = threading.Event()
-        self.stock = Stock()
+        self.stock = ServerInventory()
         self.digest = ""
         self.problem = NO_ANSWER
 
@@ -85,7 +85,7 @@ class Watch:
     def look(self) -> None:
         try:
             stock = _seen(self._client)
-        except (Silent, Rejected) as error:
+        except (ServerTimeout, Rejected) as error:
             self.problem = f"{NO_ANSWER}: {error}"[:300]
             return
         answer = stock.as_inventory().model_dump_json()
@@ -97,12 +97,12 @@ class Watch:
             self._stop.wait(EVERY_S if not self.problem else EVERY_S / 5)
 
 
-def _seen(client: ComfyClient) -> Stock:
+def _seen(client: ComfyClient) -> ServerInventory:
     stats = client.system_stats()
     models = {ours: tuple(client.models(theirs)) for ours, theirs in FOLDERS.items()}
     models[EMBEDDINGS] = tuple(_with_suffix(client.embeddings()))
     device: dict[str, Any] = next(iter(stats.get("devices") or []), {})
-    return Stock(
+    return ServerInventory(
         models=models,
         nodes=client.object_info(),
         device=str(device.get("name", ""))[:150],

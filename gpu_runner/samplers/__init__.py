@@ -17,9 +17,10 @@ from gpu_runner.samplers.dpmpp import (
 )
 from gpu_runner.samplers.euler import dpm_2, dpm_2_ancestral, euler, euler_ancestral, heun, lms
 from gpu_runner.samplers.restart import restart
-from gpu_runner.samplers.steps import Sampler, SamplerOptions, Walk
-from gpu_runner.samplers.timestep import ddim, ddim_cfgpp, lcm, plms
 from gpu_runner.samplers.unipc import unipc
+
+from .common_steps import Sampler, SamplerOptions, Walk
+from .ddim_plms_lcm import ddim, ddim_cfgpp, lcm, plms
 
 __all__ = ["SAMPLERS", "SamplerOptions", "Walk"]
 

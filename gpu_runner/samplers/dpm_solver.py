@@ -12,9 +12,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
-from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import SamplerOptions, Walk
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
+
+from .common_steps import SamplerOptions, Walk
+from .noise import NoiseStream
 
 FIRST_H = 0.05
 RELATIVE, ABSOLUTE = 0.05, 0.0078  # tolerances of the adaptive one

@@ -11,10 +11,11 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
-from gpu_runner.brownian import BrownianPath
-from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import SamplerOptions, Walk, exponential_step, renoise
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
+
+from .brownian_noise import BrownianNoise
+from .common_steps import SamplerOptions, Walk, exponential_step, renoise
+from .noise import NoiseStream
 
 Estimates = list[tuple[float, Tensor]]  # (sigma, denoised), the newest last
 Correction = Callable[[Estimates, float, float], Tensor]
@@ -46,22 +47,27 @@ def dpmpp_2s_ancestral(x: Tensor, sigmas: list[float], noise: NoiseStream, optio
 
 def dpmpp_sde(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
     """Two estimates a step: the second one, half-way, is all that the step goes by."""
-    path = noise.brownian(sigmas)
+    fresh_noise = noise.brownian([*sigmas, *options.schedule])
     for sigma, following in pairwise(sigmas):
         denoised = yield x, sigma
         if following > 0:
             middle = math.sqrt(sigma * following)
-            denoised = yield _ancestral_step(x, denoised, sigma, middle, path, options), middle
-        x = _ancestral_step(x, denoised, sigma, following, path, options)
+            denoised = yield _ancestral_step(x, denoised, sigma, middle, fresh_noise, options), middle
+        x = _ancestral_step(x, denoised, sigma, following, fresh_noise, options)
     return x
 
 
 def _ancestral_step(
-    x: Tensor, denoised: Tensor, sigma: float, following: float, path: BrownianPath, options: SamplerOptions
+    x: Tensor,
+    denoised: Tensor,
+    sigma: float,
+    following: float,
+    fresh_noise: BrownianNoise,
+    options: SamplerOptions,
 ) -> Tensor:
     down, up = ancestral_split(sigma, following, options.eta)
     x = exponential_step(x, denoised, sigma, down)
-    return x + path.unit(sigma, following) * (up * options.s_noise) if up > 0 else x
+    return x + fresh_noise.between(sigma, following) * (up * options.s_noise) if up > 0 else x
 
 
 def dpmpp_2m_sde(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
@@ -79,7 +85,7 @@ def dpmpp_3m_sde(x: Tensor, sigmas: list[float], noise: NoiseStream, options: Sa
 def _multistep_sde(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions, correction: Correction
 ) -> Walk:
-    path = noise.brownian(sigmas)
+    fresh_noise = noise.brownian([*sigmas, *options.schedule])
     known: Estimates = []
     for sigma, following in pairwise(sigmas):
         denoised = yield x, sigma
@@ -92,8 +98,8 @@ def _multistep_sde(
         x = math.exp(-shrunk) * x - math.expm1(-shrunk) * denoised
         if len(known) > 1:
             x = x + correction(known, h, shrunk)
-        fresh = following * math.sqrt(-math.expm1(-2 * options.eta * h)) * options.s_noise
-        x = x + path.unit(sigma, following) * fresh if fresh > 0 else x
+        spread = following * math.sqrt(-math.expm1(-2 * options.eta * h)) * options.s_noise
+        x = x + fresh_noise.between(sigma, following) * spread if spread > 0 else x
     return x
 
 

@@ -10,17 +10,10 @@ from itertools import pairwise
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
-from gpu_runner.ancestral import ancestral_split
-from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import (
-    SamplerOptions,
-    Walk,
-    churn,
-    euler_step,
-    heun_step,
-    midpoint_step,
-    renoise,
-)
+from gpu_runner.protocol.schedules.ancestral import ancestral_split
+
+from .common_steps import SamplerOptions, Walk, churn, euler_step, heun_step, midpoint_step, renoise
+from .noise import NoiseStream
 
 LMS_ORDER = 4
 

@@ -9,9 +9,10 @@ import math
 
 from torch import Tensor
 
-from gpu_runner.noise import NoiseStream
-from gpu_runner.restarts import stretches
-from gpu_runner.samplers.steps import SamplerOptions, Walk, heun_step
+from gpu_runner.protocol.schedules.restart import stretches
+
+from .common_steps import SamplerOptions, Walk, heun_step
+from .noise import NoiseStream
 
 
 def restart(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:

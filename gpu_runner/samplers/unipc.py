@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gpu_runner.noise import NoiseStream
-from gpu_runner.samplers.steps import SamplerOptions, Walk, exponential_step
+from .common_steps import SamplerOptions, Walk, exponential_step
+from .noise import NoiseStream
 
 UNSIMPLIFIED = "vary_coeff"
 

@@ -1,14 +1,13 @@
 """The job and its life, its pictures, and the runners that draw them. Django looks for an app's models here."""
 
-from jobs.callbacks.models import Callback, CallbackAttempt
-from jobs.idempotency import IdempotencyKey
-from jobs.retention.models import ArchivedJob, JobInput
-from jobs.samples.models import ModelSample
-from jobs.storage_targets.models import StorageTarget
-
+from .archive import ArchivedJob, JobInput
+from .callback import Callback, CallbackAttempt
+from .idempotency_key import IdempotencyKey
+from .images import InputPicture, Output, OutputKind, Preview
 from .job import ACTIVE, TERMINAL, TRANSITIONS, Job, Lane, Signal, State, Transition, request_as_json
-from .pictures import InputPicture, Output, OutputKind, Preview
+from .model_sample import ModelSample
 from .runner import Backend, Runner
+from .storage_target import StorageTarget
 from .usage import Usage
 
 __all__ = [

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol import GenerationRequest
-from jobs.storage_targets.models import StorageTarget
 
-from .pictures import Output, OutputKind
+from .images import Output, OutputKind
 from .runner import Backend, Runner
+from .storage_target import StorageTarget
 
 
 class State(models.TextChoices):
@@ -54,7 +54,7 @@ class Lane(models.IntegerChoices):
 
 
 class Job(models.Model):
-    """One admitted generation request. Rows change state only through jobs.lifecycle."""
+    """One admitted generation request. Rows change state only through jobs.execution.lifecycle."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import models
@@ -34,3 +35,16 @@ class Usage(models.Model):
         self.served = self.served * decay + device_seconds
         self.work = self.work * decay + work
         self.as_of = max(now, self.as_of)
+
+
+FIRST_GUESS_S_PER_COST = 0.1  # until something was measured
+
+
+def seconds_per_cost() -> float:
+    """Device-seconds, as lately measured."""
+    return mean_seconds_per_cost(list(Usage.objects.all()))
+
+
+def mean_seconds_per_cost(usages: Collection[Usage]) -> float:
+    work = sum(usage.work for usage in usages)
+    return sum(usage.served for usage in usages) / work if work > 0 else FIRST_GUESS_S_PER_COST

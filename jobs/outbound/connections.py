@@ -16,10 +16,10 @@ import httpx
 from django.utils.translation import gettext as _
 
 from jobs.errors import ForbiddenAddress
-from jobs.tls import trusted
 
 from .addresses import Address
 from .policy import Policy, check_url
+from .tls import trusted
 
 Resolve = Callable[[str, int], list[Address]]
 USER_AGENT = "Atelier"

@@ -9,8 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from jobs.models import Job, Transition
-
-from .models import ArchivedJob
+from jobs.models.archive import ArchivedJob
 
 COLUMNS: tuple[str, ...] = (
     "source_id",

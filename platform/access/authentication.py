@@ -13,13 +13,14 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from access import rates
 from access.accounts import owner_of_key, owner_of_source
 from access.encryption import decrypt, encrypt
 from access.limits import Limits
 from access.models import AccessKey, BusinessSource
 from access.networks import in_networks
-from telemetry import tallies
+from telemetry import counters
+
+from . import rate_limit
 
 KEY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -67,7 +68,7 @@ def authenticate_by(
     try:
         return _proved(key_id, proves, dialect, address, session_token)
     except Denied as denied:
-        tallies.note("denials", dialect=dialect, reason=str(denied.reason))
+        counters.denials.labels(dialect=dialect, reason=str(denied.reason)).inc()
         raise
 
 
@@ -135,8 +136,8 @@ def _check_limits(limits: Limits, *, dialect: str, address: str) -> None:
 def count_request(source: BusinessSource, key: AccessKey | None = None) -> None:
     """The key's first: what it is refused must not use up what its source's other keys may ask for."""
     now = time.time()
-    wait = rates.seconds_to_wait(owner_of_key(key.pk), key, now) if key is not None else 0
-    wait = wait or rates.seconds_to_wait(owner_of_source(source.pk), source, now)
+    wait = rate_limit.seconds_to_wait(owner_of_key(key.pk), key, now) if key is not None else 0
+    wait = wait or rate_limit.seconds_to_wait(owner_of_source(source.pk), source, now)
     if wait:
         raise Denied(Reason.RATE, retry_after=wait)
 

@@ -9,7 +9,13 @@ from environs import Env
 from gpu_runner import logs
 
 env = Env()
-BASE_DIR = Path(__file__).resolve().parents[2]
+
+_SOURCE_DIR = Path(__file__).resolve().parents[2]
+IS_CHECKOUT = (_SOURCE_DIR / "manage.py").exists()
+# An installed wheel keeps its data below the current directory, and has templates and translations in this package.
+BASE_DIR = _SOURCE_DIR if IS_CHECKOUT else Path.cwd()
+TEMPLATES_DIR = BASE_DIR / "templates" if IS_CHECKOUT else Path(__file__).with_name("templates")
+LOCALE_DIR = BASE_DIR / "platform" / "locale" if IS_CHECKOUT else Path(__file__).with_name("locale")
 
 
 @env.parser_for("days")
@@ -68,7 +74,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "telemetry.request_log.RequestLog",
-    "access.proxies.ClientAddress",
+    "access.client_address.ClientAddress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -76,9 +82,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "console.messages.ConsoleMessages",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "console.audit.AuditTrail",
+    "console.audit.middleware.AuditTrail",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -88,7 +94,7 @@ APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [TEMPLATES_DIR],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -123,7 +129,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-LOCALE_PATHS = [BASE_DIR / "platform" / "locale"]
+LOCALE_PATHS = [LOCALE_DIR]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
@@ -153,7 +159,7 @@ UNFOLD = {
     "SITE_URL": None,  # there is no other site: / is a dialect's
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
-    "DASHBOARD_CALLBACK": "console.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }
 
 # One picture in base64 passes Django's default of 2.5 MB.
@@ -257,7 +263,7 @@ Q_CLUSTER = {
     "poll": 1.0,
     "save_limit": 1000,
     "label": _("Background tasks"),  # the heading in the admin
-    "broker_class": "jobs.broker.FairBroker",
+    "broker_class": "jobs.scheduling.broker.FairBroker",
     "ALT_CLUSTERS": {
         "generation": {
             "workers": GENERATION_WORKERS,

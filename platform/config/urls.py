@@ -5,10 +5,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config.favicon import favicon
-from config.front_page import front_page
-from config.health import healthz
 from dialects.stablediffusionapi import urls as stablediffusionapi
+from operations.health import healthz
 from operations.views import metrics, readyz
+
+from .root_view import front_page
 
 urlpatterns = [
     path("healthz", healthz),
@@ -23,8 +24,8 @@ urlpatterns = [
     path("api/v1/", include("dialects.native.urls")),
     path("api/", include(stablediffusionapi)),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
-    path("", include("jobs.picture_views")),
-    path("", include("jobs.storage_targets.views")),
+    path("", include("jobs.images.views")),
+    path("", include("jobs.images.storage_targets.views")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
     path("", front_page),

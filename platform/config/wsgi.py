@@ -6,13 +6,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
-from config.chunked_bodies import ChunkedBodies
+from .chunked_requests import ChunkedBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = ChunkedBodies(get_wsgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 # A server asks for no system checks by itself; a site that is not safe to run must not start.
 call_command("check")
-
-from telemetry import tallies  # noqa: E402 - the apps have to be ready
-
-tallies.keep_writing()

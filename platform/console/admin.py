@@ -1,16 +1,9 @@
 """What the console shows. Django looks for this module; each part registers its pages."""
 
-from console import (  # noqa: F401
-    archive,
-    audit_entries,
-    background,
-    callbacks,
-    jobs,
-    model_files,
-    runners,
-    sources,
-    storage_targets,
-    styles,
-    users,
-    workflows,
-)
+from console.audit import admin as audit_admin  # noqa: F401
+from console.jobs import admin as jobs_admin  # noqa: F401
+from console.jobs import archive, callbacks  # noqa: F401
+from console.platform_pages import background_tasks, storage_targets  # noqa: F401
+from console.registry import model_files, styles, workflows  # noqa: F401
+from console.runners import admin as runners_admin  # noqa: F401
+from console.tenants import sources, users  # noqa: F401

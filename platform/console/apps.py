@@ -9,7 +9,7 @@ class ConsoleConfig(AppConfig):
     verbose_name = _("console")
 
     def ready(self) -> None:
-        from .audit import watch_sign_ins
+        from .audit.middleware import watch_sign_ins
         from .roles import create_roles
         from .schedules import create_schedules
 

@@ -11,12 +11,12 @@ def create_schedules(**_: Any) -> None:
     Schedule.objects.update_or_create(
         name="figures of the dashboard",
         defaults={
-            "func": "console.figures.bring_up_to_date",
+            "func": "console.dashboard.hourly_figures.bring_up_to_date",
             "schedule_type": Schedule.MINUTES,
             "minutes": 1,
         },
     )
     Schedule.objects.update_or_create(
         name="old entries of the audit trail",
-        defaults={"func": "console.audit.forget_old", "schedule_type": Schedule.DAILY},
+        defaults={"func": "console.audit.middleware.forget_old", "schedule_type": Schedule.DAILY},
     )

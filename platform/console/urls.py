@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import path
 
-from console import dashboard, playground
+from . import playground
+from .dashboard import views
 
 app_name = "console"
 
 urlpatterns = [
-    path("dashboard/live/", admin.site.admin_view(dashboard.live), name="dashboard_live"),
+    path("dashboard/live/", admin.site.admin_view(views.live), name="dashboard_live"),
     path("playground/", admin.site.admin_view(playground.page), name="playground"),
 ]

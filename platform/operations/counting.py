@@ -13,8 +13,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobs.callbacks.models import CallbackAttempt
 from jobs.models import Job, Lane
+from jobs.models.callback import CallbackAttempt
 from telemetry import tallies
 from telemetry.models import Mark
 

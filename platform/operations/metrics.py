@@ -1,4 +1,4 @@
-"""The platform's metrics, read from the tables at every scrape: right whichever web process is asked."""
+"""The metrics of the platform: those of queue, jobs and runners from the database, those of requests from the web processes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from jobs.board import SEEN_WITHIN
-from jobs.callbacks.models import Callback, CallbackState
 from jobs.models import Job, Lane, Runner, State
-from telemetry import tallies
+from jobs.models.callback import Callback, CallbackState
+from jobs.scheduling.queue_snapshot import SEEN_WITHIN
+from telemetry import counters
 from telemetry.models import Tally
 
 from .counting import BUCKETS_S, INFINITY, count_what_ended
@@ -34,9 +34,6 @@ COUNTERS = {
     "jobs_ended": "Jobs that came to their end",
     "device_seconds": "Seconds of a device that jobs took",
     "cost_units": "Cost units that were settled",
-    "refusals": "Requests that did not become a job",
-    "denials": "Callers who could not prove that they may",
-    "http_responses": "Answers of the web server",
     "callback_attempts": "Times that a callback was sent",
 }
 HISTOGRAMS = {
@@ -56,7 +53,6 @@ Figures = list[tuple[Labels, float]]
 
 class Platform(Collector):
     def collect(self) -> Iterator[Metric]:
-        tallies.flush()
         count_what_ended()
         yield from _queue()
         yield from _runners()
@@ -67,6 +63,7 @@ class Platform(Collector):
 def exposition() -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Platform())
+    registry.register(counters.collector())
     return generate_latest(registry)
 
 

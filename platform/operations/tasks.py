@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django_q.conf import Conf
 
-from jobs.broker import GENERATION
+from jobs.scheduling.broker import GENERATION
 from telemetry.models import Mark
 
 from .counting import count_what_ended

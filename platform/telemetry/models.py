@@ -1,4 +1,4 @@
-"""Counters that outlive processes, and are the same for all of them."""
+"""Counters and timestamps in the database, shared by all processes."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 
 from gpu_runner import logs
 
-from . import tallies
+from . import counters
 
 log = logging.getLogger(__name__)
 
@@ -54,4 +54,4 @@ class RequestLog:
         extra = {**figures, "ms": round(seconds * 1000, 1)}
         log.log(level, "%s %s %d %.1f ms", *extra.values(), extra=extra)
         if level == logging.INFO:
-            tallies.note("http_responses", route=route, status=str(response.status_code))
+            counters.http_responses.labels(route=route, status=str(response.status_code)).inc()

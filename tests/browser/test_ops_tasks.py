@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.browser.console import Console
 from tests.e2e.installation import ROOT, Installation, eventually
-from tests.web_server import WebServer, answer
+from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 

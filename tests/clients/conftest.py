@@ -18,13 +18,13 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from gpu_runner.server import Door
-from jobs.dispatch import claim_next
+from gpu_runner.server.app import RunnerApp
 from jobs.models import Runner
+from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.e2e.installation import Installation
-from tests.studio import DEMO_CHECKPOINT, Studio, demo_file
+from tests.support.demo_engine import DEMO_CHECKPOINT, Studio, demo_file
 
 TOKEN = "the runner's token"
 RUNNER = "local"
@@ -41,7 +41,7 @@ def studio() -> Iterator[Studio]:
 
 @pytest.fixture(scope="session")
 def runner_url(studio: Studio) -> Iterator[str]:
-    application = Door(studio.engine, TOKEN, SLOTS).application()
+    application = RunnerApp(studio.engine, TOKEN, SLOTS).application()
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

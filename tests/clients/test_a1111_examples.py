@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jobs.models import Job
-from tests.judge import judge
+from tests.support.judge import judge
 
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 

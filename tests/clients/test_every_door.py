@@ -12,9 +12,9 @@ from PIL import Image
 
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.e2e.installation import eventually
-from tests.judge import COLOURS, judge
-from tests.studio import demo_file
-from tests.web_server import WebServer, answer
+from tests.support.demo_engine import demo_file
+from tests.support.judge import COLOURS, judge
+from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.judge import judge
+from tests.support.judge import judge
 
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.installation import Installation, eventually
-from tests.judge import judge
+from tests.support.judge import judge
 
 Text2Img = pytest.importorskip("StableDiffusionAPI").Text2Img
 modelslab = pytest.importorskip("modelslab")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from tests import node_signer
 from tests.e2e.installation import Installation
-from tests.judge import COLOURS, judge
+from tests.support import node_signer
+from tests.support.judge import COLOURS, judge
 
 pytestmark = [pytest.mark.processes, pytest.mark.demo]
 

@@ -5,11 +5,11 @@ import threading
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.shelf import Item
+from gpu_runner.models.memory_budget import CacheEntry
 from models_registry.models import Kind, ModelFile
-from tests.gpu_runner import face_files
-from tests.judge import judge
-from tests.studio import demo_file
+from tests.support import face_files
+from tests.support.demo_engine import demo_file
+from tests.support.judge import judge
 
 webuiapi = pytest.importorskip("webuiapi")
 
@@ -108,7 +108,7 @@ def test_it_enlarges_a_picture(api) -> None:
 def test_it_restores_the_face_of_a_photograph(api, studio) -> None:
     """By the detector that ships, and a restorer that paints faces green: no file of GFPGAN's is small enough to ship."""
     sha256 = "f" * 64
-    studio.store._shelf.put(f"face_restorer:{sha256}", Item(face_files.painter(key=sha256), 1))
+    studio.store._shelf.put(f"face_restorer:{sha256}", CacheEntry(face_files.painter(key=sha256), 1))
     for kind, path, digest in (
         (Kind.FACE_DETECTOR, face_files.YUNET, demo_file(face_files.YUNET).sha256),
         (Kind.FACE_RESTORER, "face_restoration/GFPGANv1.4.pth", sha256),

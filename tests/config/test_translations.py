@@ -12,7 +12,7 @@ from django.utils.translation import gettext as translated
 from django.utils.translation import override
 from django.utils.translation.template import templatize
 
-from console import theme_words
+from console.admin_base import theme_translations
 
 FOLDER = Path(settings.LOCALE_PATHS[0]) / "zh_Hans" / "LC_MESSAGES"
 THEME = Path(unfold.__file__).parent
@@ -67,4 +67,6 @@ def test_the_themes_own_words_are_translated():
     with override("zh-hans"):
         once = {word for word in words if not word.startswith("\\n")}  # the others have a plural
         assert [word for word in once if translated(word) == word] == []
-        assert (theme_words.FOUND % {"counter": 3, "time": "0.1"}).strip() == "找到 3 个结果，用时 0.1 秒"
+        assert (
+            theme_translations.FOUND % {"counter": 3, "time": "0.1"}
+        ).strip() == "找到 3 个结果，用时 0.1 秒"

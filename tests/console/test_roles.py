@@ -7,7 +7,7 @@ from django.core.management import call_command
 from access.models import AccessKey, BusinessSource
 from access.tenancy import visible_sources
 from console.roles import ROLES
-from jobs.admission import admit
+from jobs.admission.admit import admit
 
 
 def test_every_role_is_a_group_after_migrating(db):

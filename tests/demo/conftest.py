@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 
 @pytest.fixture(scope="session")

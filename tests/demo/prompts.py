@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.judge import COLOURS, SHAPES
+from tests.support.judge import COLOURS, SHAPES
 
 WORDINGS = (
     "a {colour} {shape} on a {background} background",

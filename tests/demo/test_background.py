@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import Picture
-from gpu_runner.request import ChangeBackground
-from tests.judge import judge
-from tests.studio import Drawing, Studio
+from gpu_runner.protocol.generation_request import ChangeBackground
+from tests.support.demo_engine import Drawing, Studio
+from tests.support.judge import judge
 
 pytestmark = pytest.mark.demo
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.protocol import GenerationRequest, ModelFile, Picture, RunOrder
-from gpu_runner.request import ControlUnit
-from tests.studio import DEMO_MODELS, Drawing, Studio
+from gpu_runner.protocol import GenerationRequest, ModelFile, Picture, RunRequest
+from gpu_runner.protocol.generation_request import ControlUnit
+from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio
 
 FILE = "controlnet/atelier-canny.safetensors"
 
@@ -40,7 +40,7 @@ def steered(studio: Studio, picture: Image.Image, **unit) -> Image.Image:
     request = GenerationRequest(
         prompt="a red square on a blue background", width=256, height=256, seed=7, controls=(control,)
     )
-    order = RunOrder(
+    order = RunRequest(
         job_id=f"steered-{unit}",
         request=request,
         checkpoint=studio.checkpoint,

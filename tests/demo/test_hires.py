@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.request import Hires
-from tests.studio import Studio
+from gpu_runner.protocol.generation_request import Hires
+from tests.support.demo_engine import Studio
 
 pytestmark = pytest.mark.demo
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import Picture
-from gpu_runner.request import Inpaint
-from tests.judge import COLOURS, nearest_colour
-from tests.studio import Studio
+from gpu_runner.protocol.generation_request import Inpaint
+from tests.support.demo_engine import Studio
+from tests.support.judge import COLOURS, nearest_colour
 
 pytestmark = pytest.mark.demo
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from tests.demo.prompts import PROMPTS
-from tests.judge import COLOURS, judge
-from tests.studio import DEMO_CHECKPOINT, DEMO_MODELS, Drawing, Studio
+from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS, Drawing, Studio
+from tests.support.judge import COLOURS, judge
 
 pytestmark = pytest.mark.demo
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import ImageChops, ImageStat
 
-from tests.studio import Studio
+from tests.support.demo_engine import Studio
 
 pytestmark = pytest.mark.demo
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from demo.make_vae import SEPIA
-from gpu_runner.request import LoraUse
-from tests.judge import COLOURS, judge
-from tests.studio import DEMO_MODELS, Studio, demo_file
+from gpu_runner.protocol.generation_request import LoraUse
+from tests.support.demo_engine import DEMO_MODELS, Studio, demo_file
+from tests.support.judge import COLOURS, judge
 
 pytestmark = pytest.mark.demo
 

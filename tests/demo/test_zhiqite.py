@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dialects.zhiqite import request_v2, tools
-from dialects.zhiqite.fields_v2 import Drawing
-from dialects.zhiqite.tools import ImgExpand
-from jobs.admission import Submission
-from tests.judge import judge
-from tests.studio import Studio
-from tests.web_server import WebServer, answer
+from dialects.zhiqite.request import submission_v2, tools
+from dialects.zhiqite.request.fields_v2 import Drawing
+from dialects.zhiqite.request.tools import ImgExpand
+from jobs.admission.submission import Submission
+from tests.support.demo_engine import Studio
+from tests.support.judge import judge
+from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.demo
 
@@ -41,7 +41,7 @@ def test_a_v2_body_becomes_its_picture(studio, key):
         "alwayson_scripts": {"sd_model_checkpoint": "atelier-shapes.safetensors", "id_task": "a"},
     }  # fmt: skip
     asked = Drawing.model_validate(body)
-    verdict = judge(drawn(studio, request_v2.read_submission(request_v2.TEXT, key, asked, "")))
+    verdict = judge(drawn(studio, submission_v2.read_submission(submission_v2.TEXT, key, asked, "")))
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
 
 

@@ -1,24 +1,29 @@
-"""What the dialects say of a job, sent back to them: it becomes an equal request, or they had no words for it."""
+"""The curl commands of a job, sent again: they become an equal request."""
 
+import base64
 import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from access.models import AccessKey
-from gpu_runner.request import ChangeBackground, CutOut
-from jobs import as_curl
-from jobs.admission import admit
-from jobs.as_curl import Said
-from jobs.models import Job
-from jobs.pictures import store_input
-from models_registry.models import StylePreset
-from tests.fake_runner import png
+from dialects.zhiqite.authentication import KEY_ID, SECRET
+from jobs import curl_export
+from jobs.admission.admit import admit
+from jobs.models import Job, Runner
+from models_registry.models import Kind, ModelFile, StylePreset
+from tests.support.fake_runner import png
+from tests.support.web_server import WebServer, answer
 
 BASE = "http://testserver"
+CALLBACK = "http://93.184.215.14/done"
 
 
 @pytest.fixture(autouse=True)
@@ -26,126 +31,176 @@ def no_waiting(settings) -> None:
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
 
 
+@pytest.fixture(autouse=True)
+def runner(db) -> Runner:
+    seen = {"seen_at": timezone.now() + timedelta(hours=1), "slots": 1}
+    return Runner.objects.create(name="local", url="http://127.0.0.1:9", **seen)
+
+
 @pytest.fixture
-def credentials(source) -> tuple[str, str]:
+def credentials(source, checkpoint) -> tuple[str, str]:
     key, secret = AccessKey.issue(source)
     return key.key_id, secret
 
 
-def said(job: Job, dialect: str) -> Said:
-    return next(said for said in as_curl.in_every_dialect(job, BASE) if said.dialect == dialect)
+@pytest.fixture
+def web(source) -> Iterator[WebServer]:
+    """Serves an image and a mask; the source may reach it."""
+    server = WebServer()
+    for path in ("/image.png", "/mask.png"):
+        server.answers[path] = answer(200, png())
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    yield server
+    server.close()
 
 
-def body(job: Job, dialect: str) -> dict:
-    command = said(job, dialect).command
-    assert command, said(job, dialect)
-    return json.loads(re.search(r"<<END\n(.*)\nEND", command, re.DOTALL)[1])
+@pytest.fixture
+def models(db) -> None:
+    """A ControlNet and a matting model."""
+    canny = {"name": "canny", "path": "controlnet/canny.safetensors", "sha256": "c" * 64, "family": "sd15"}
+    ModelFile.objects.create(kind=Kind.CONTROLNET, **canny)
+    ModelFile.objects.create(
+        kind=Kind.MATTING, name="u2netp", path="matting/u2netp.onnx", sha256="d" * 64, family="unknown"
+    )
 
 
-def address(job: Job, dialect: str) -> str:
-    return re.search(rf"{BASE}(/\S+)", said(job, dialect).command)[1].rstrip("'")
-
-
-def headers(dialect: str, credentials: tuple[str, str]) -> dict[str, str]:
-    if dialect == "zhiqite":
-        from dialects.zhiqite.authentication import KEY_ID, SECRET
-
-        return dict(zip((KEY_ID, SECRET), credentials, strict=True))
-    return {"Authorization": f"Bearer {':'.join(credentials)}"}
-
-
-def asked_again(job: Job, dialect: str, credentials: tuple[str, str]) -> dict:
+def post(path: str, body: Any, credentials: tuple[str, str]) -> Job:
+    """The job that the request became."""
     before = set(Job.objects.values_list("pk", flat=True))
-    response = Client().post(
-        address(job, dialect),
-        body(job, dialect),
-        content_type="application/json",
-        headers=headers(dialect, credentials),
-    )
-    assert response.status_code == 200, response.content
-    assert Job.objects.count() > len(before), response.content.decode()
-    return Job.objects.exclude(pk__in=before).get().request
+    headers = {"Authorization": f"Bearer {':'.join(credentials)}"}
+    if path.startswith("/AIGCImgOpenServ"):
+        headers = dict(zip((KEY_ID, SECRET), credentials, strict=True))
+    response = Client().post(path, body, content_type="application/json", headers=headers)
+    made = Job.objects.exclude(pk__in=before)
+    assert made.exists(), response.content.decode()
+    return made.get()
 
 
-PLAIN = {"width": 128, "height": 128, "prompt": "a red circle", "checkpoint": "shapes", "seed": 7}
+def curl(job: Job, dialect: str) -> curl_export.Curl:
+    return next(curl for curl in curl_export.commands(job, BASE) if curl.dialect == dialect)
+
+
+def path_and_body(job: Job, dialect: str) -> tuple[str, dict[str, Any]]:
+    command = curl(job, dialect).command
+    assert command, curl(job, dialect)
+    body: dict[str, Any] = json.loads(re.search(r"<<END\n(.*)\nEND", command, re.DOTALL)[1])
+    return re.search(rf"{BASE}(/\S+)", command)[1].rstrip("'"), body
+
+
+SMALL = {"prompt": "a red circle", "width": 128, "height": 128}
+SCRIPTS = {"sd_model_checkpoint": "shapes.safetensors", "id_task": "pro-1"}
+V3 = {"baseModelCode": "shapes.safetensors", "businessTaskId": "v3-1"}
+UNIT = {
+    "image_link": "{web}/image.png",
+    "module": "canny",
+    "model": "canny",
+    "resize_mode": "Resize and Fill",
+    "control_mode": "My prompt is more important",
+}
+ZHIQITE = [
+    ("sd/v2/text2image", SMALL | {"alwayson_scripts": SCRIPTS, "sampler_index": "DPM++ 2M Karras"}),
+    ("sd/v2/text2image", SMALL | {"alwayson_scripts": SCRIPTS, "enable_hr": True, "hr_scale": 2}),
+    (
+        "sd/v2/image2image",
+        SMALL
+        | {
+            "alwayson_scripts": SCRIPTS
+            | {"image_link": "{web}/image.png", "mask_link": "{web}/mask.png", "sd_vae": "Automatic"},
+            "denoising_strength": 0.4,
+        },
+    ),
+    ("sd/v2/controlnet", SMALL | {"alwayson_scripts": SCRIPTS | {"controlnet": {"args": [UNIT]}}}),
+    (
+        "sd/v3/text2Image",
+        SMALL
+        | {"saasDrawingExternalImageParameterBO": V3, "subSeedStrength": 0.3, "negativePrompt": "blurry"},
+    ),
+    ("tool/enlarge", {"businessTaskId": "t-1", "sourceImage": "{web}/image.png", "scale": 3}),
+    (
+        "tool/erase",
+        {"businessTaskId": "t-1", "sourceImage": "{web}/image.png", "maskImage": "{web}/mask.png", "seed": 5},
+    ),
+]
+V3_API = {"prompt": "a red circle", "width": "128", "height": "128"}
+STABLEDIFFUSIONAPI = [
+    (
+        "v3/text2img",
+        V3_API | {"samples": "2", "negative_prompt": "blurry", "scheduler": "EulerDiscreteScheduler"},
+    ),
+    ("v3/img2img", V3_API | {"init_image": "{web}/image.png", "strength": 0.4}),
+    ("v3/inpaint", V3_API | {"init_image": "{web}/image.png", "mask_image": "{web}/mask.png"}),
+    (
+        "v5/controlnet",
+        V3_API | {"model_id": "shapes", "controlnet_model": "canny", "init_image": "{web}/image.png"},
+    ),
+    ("v3/super_resolution", {"url": "{web}/image.png", "scale": 2}),
+]
+SMZDM = [
+    ("rembg_img", {"img_url": "{web}/image.png"}),
+    (
+        "change_background",
+        {
+            "img_url": "{web}/image.png",
+            "prompt": "a beach",
+            "mask_url": "{web}/mask.png",
+            "is_controlnet": False,
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("dialect", "path", "body"),
     [
-        {},
-        {"sampler": "Euler", "scheduler": "Karras", "num_inference_steps": 12, "guidance_scale": 4.5},
-        {"num_images": 2, "batch_size": 2, "clip_skip": 2, "tiling": True, "negative_prompt": "blurry"},
+        *(("zhiqite", f"/AIGCImgOpenServ/saas/{path}", body) for path, body in ZHIQITE),
+        *(("stablediffusionapi", f"/api/{path}", body) for path, body in STABLEDIFFUSIONAPI),
+        *(("smzdm", f"/pictures/{path}", body) for path, body in SMZDM),
     ],
 )
-@pytest.mark.parametrize("dialect", ["zhiqite", "stablediffusionapi"])
-def test_the_command_asks_for_an_equal_request(submission, credentials, dialect, asked):
-    job = admit(submission(**(PLAIN | {"preview_every": 5 if dialect == "zhiqite" else 10} | asked)))
-    assert asked_again(job, dialect, credentials) == job.request
-
-
-@pytest.mark.parametrize("dialect", ["stablediffusionapi", "zhiqite"])
-def test_a_second_seed_without_a_strength_needs_no_words(submission, dialect):
-    job = admit(submission(**PLAIN | {"num_inference_steps": 21, "subseed": 5}))
-    assert "subseed" not in body(job, dialect)
-    stronger = admit(submission(**PLAIN | {"num_inference_steps": 21, "subseed": 5, "subseed_strength": 0.5}))
-    assert "subseed" in said(stronger, dialect).reason
-
-
-def test_zhiqite_says_a_second_pass(submission, credentials):
-    hires = {"width": 256, "height": 256, "scale": 2.0, "num_inference_steps": 3, "strength": 0.4}
-    job = admit(submission(**PLAIN, preview_every=5, hires=hires))
-    assert asked_again(job, "zhiqite", credentials) == job.request
+def test_command_of_the_jobs_own_dialect_sends_an_equal_request(
+    dialect, path, body, credentials, web, models
+):
+    sent = json.loads(json.dumps(body).replace("{web}", web.url("")))
+    job = post(path, sent, credentials)
+    assert post(*path_and_body(job, dialect), credentials).request == job.request
 
 
 @pytest.mark.parametrize(
-    ("dialect", "asked", "reason"),
+    ("dialect", "path", "body"),
     [
-        ("stablediffusionapi", {"width": 1536}, "width"),
-        ("stablediffusionapi", {"num_images": 5, "batch_size": 5}, "num_images"),
-        ("stablediffusionapi", {"output_format": "webp"}, "output_format"),
-        ("zhiqite", {"output_format": "webp"}, "output_format"),
-        ("zhiqite", {"num_images": 3, "batch_size": 2}, "num_images"),
+        ("zhiqite", "/AIGCImgOpenServ/saas/sd/v2/text2image", ZHIQITE[0][1] | {"callbackUrl": CALLBACK}),
+        ("stablediffusionapi", "/api/v3/text2img", V3_API | {"webhook": CALLBACK, "track_id": 7}),
+        ("smzdm", "/pictures/change_background", SMZDM[1][1] | {"callback_url": CALLBACK, "taskid": 7}),
     ],
 )
-def test_what_a_dialect_has_no_words_for_it_names(submission, dialect, asked, reason):
-    job = admit(submission(**(PLAIN | asked)))
-    assert said(job, dialect) == Said(dialect, reason=f"has no words for: {reason}")
+def test_command_calls_nobody_back(dialect, path, body, credentials, web):
+    sent = json.loads(json.dumps(body).replace("{web}", web.url("")))
+    job = post(path, sent, credentials)
+    assert job.has_callback
+    assert CALLBACK not in curl(job, dialect).command
 
 
-def test_smzdm_says_a_new_background(submission, db):
-    picture = store_input(png())
-    drawn = admit(
-        submission(
-            task="change_background",
-            init_images=(picture,),
-            change_background=ChangeBackground(
-                mask=picture, mask_expansion=3, output_width=64, output_height=64
-            ),
-            resize_mode="fill",
-            sampler="DPM++ 2M",
-            scheduler="Karras",
-            strength=1.0,
-            prompt="a beach",
-            seed=9,
-        )
-    )
-    told = body(drawn, "smzdm")
-    assert (told["from"], told["prompt"], told["seed"], told["mast_expend_num"]) == ("shop", "a beach", 9, 3)
-    assert Client().get(told["img_url"].removeprefix(BASE)).status_code == 200
+def test_inline_image_is_sent_by_its_url(credentials):
+    inline = {"base64": True, "init_image": "data:image/png;base64," + encoded(png())}
+    job = post("/api/v3/img2img", V3_API | inline, credentials)
+    path, body = path_and_body(job, "stablediffusionapi")
+    assert body["init_image"].startswith(f"{BASE}/inputs/")
+    assert post(path, body, credentials).request == job.request
 
 
-def test_smzdm_has_no_other_sampler_and_no_other_task(submission, checkpoint):
-    assert "txt2img" in said(admit(submission()), "smzdm").reason
-    asked = submission(
-        task="cut_out", prompt="", cut_out=CutOut(mask_only=True), init_images=(store_input(png()),)
-    )
-    job = Job(source=asked.source, dialect="native", request=asked.request.model_dump(mode="json"))
-    assert said(job, "smzdm").reason == "has no words for: cut_out.mask_only"
+def test_job_has_a_command_in_its_own_dialect_and_one_in_ours(credentials):
+    job = post("/api/v3/text2img", V3_API, credentials)
+    assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["stablediffusionapi", "native"]
 
 
-def test_volcengine_needs_a_style(submission):
-    assert "req_key" in said(admit(submission()), "volcengine").reason
+def test_job_that_came_through_no_dialect_has_one_command(submission):
+    job = admit(submission(dialect="internal"))
+    assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["native"]
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def test_volcengines_command_signs_itself(submission, credentials, tmp_path, checkpoint):
@@ -156,7 +211,7 @@ def test_volcengines_command_signs_itself(submission, credentials, tmp_path, che
     (tmp_path / "curl").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     environment |= dict(zip(("KEY_ID", "SECRET"), credentials, strict=True))
-    command = said(job, "volcengine").command
+    command = curl_export.commands(job, BASE)[0].command
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True)
     parts = done.stdout.decode().split("\0")
     sent = dict(part.split(": ", 1) for part in parts if ": " in part[:40] and not part.startswith("{"))

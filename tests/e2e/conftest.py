@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.installation import Installation
-from tests.postgres import NoPostgres, postgres
+from tests.support.postgres import NoPostgres, postgres
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.installation import Installation, eventually
-from tests.judge import judge
+from tests.support.judge import judge
 
 pytestmark = [pytest.mark.processes, pytest.mark.demo]
 

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.dialects.smzdm.seed import FIRST, SECOND, at
 from tests.e2e.comfyui_servers import CHECKOUT, ComfyServer, write_models
 from tests.e2e.installation import MANAGE, Installation, eventually, free_port
-from tests.web_server import WebServer, answer
+from tests.support.web_server import WebServer, answer
 
 pytestmark = [
     pytest.mark.skipif(not CHECKOUT, reason="no real ComfyUI: COMFYUI_CHECKOUT is not set"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpu_runner.protocol import ModelFile
-from tests.gpu_runner.tiny import TinyModules, random_modules, single_file_tensors, write_checkpoint
+from tests.support.tiny_models import TinyModules, random_modules, single_file_tensors, write_checkpoint
 
 
 @pytest.fixture(autouse=True)

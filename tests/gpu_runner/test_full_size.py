@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from demo.random_models import write_family
-from gpu_runner.engine import Engine
-from gpu_runner.models import ModelStore
+from gpu_runner.engine.engine import Engine
+from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, ModelFile
-from tests.gpu_runner.listening import Listener, order_of
+from tests.support.event_listener import Listener, order_of
 
 FOLDER = os.environ.get("FULL_SIZE_MODELS", "")
 HALF = {"sdxl", "refiner"}  # whose weights in full precision are more than many machines have

@@ -8,11 +8,11 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from access.models import BusinessSource, Posting
-from jobs import lifecycle
-from jobs.admission import admit
-from jobs.lifecycle import Lease
+from jobs.admission.admit import admit
+from jobs.execution import lifecycle
+from jobs.execution.lifecycle import Lease
 from jobs.models import Job, Runner
-from tests.fake_runner import TOKEN, FakeRunner
+from tests.support.fake_runner import TOKEN, FakeRunner
 
 
 @pytest.fixture

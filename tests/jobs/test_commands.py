@@ -8,10 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobs import lifecycle
-from jobs.admission import admit
-from jobs.callbacks.models import Callback, CallbackState
+from jobs.admission.admit import admit
+from jobs.execution import lifecycle
 from jobs.models import Job, Runner, State
+from jobs.models.callback import Callback, CallbackState
 
 pytestmark = pytest.mark.django_db
 

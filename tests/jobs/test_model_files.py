@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.admission import admit
-from jobs.model_files import ModelResolver
+from jobs.admission.admit import admit
+from jobs.admission.model_resolution import ModelResolver
 from jobs.models import Job
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind

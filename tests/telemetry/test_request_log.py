@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from jobs.admission import admit
-from telemetry import tallies
+from jobs.admission.admit import admit
+from telemetry import counters
 from telemetry.request_log import HEADER
 
 pytestmark = pytest.mark.django_db
@@ -37,10 +37,21 @@ def test_picture_urls_signature_is_not_written(client, lines):
 
 
 def test_probes_are_quiet_and_not_counted(client, lines):
-    tallies._noted.clear()
     client.get("/healthz")
     assert [line.levelno for line in lines()] == [logging.DEBUG]
-    assert not tallies._noted
+    assert responses("healthz") is None
+
+
+def test_responses_are_counted_by_route_and_status(client):
+    before = responses("admin/login/") or 0
+    client.get("/admin/login/?next=/admin/")
+    assert responses("admin/login/") == before + 1
+
+
+def responses(route: str, status: str = "200") -> float | None:
+    return counters.registry.get_sample_value(
+        "atelier_http_responses_total", {"route": route, "status": status}
+    )
 
 
 def test_lines_of_a_request_about_a_job_name_it(client, lines, submission):

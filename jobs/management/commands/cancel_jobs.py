@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs import lifecycle
-from jobs.management import choosing
+from jobs.execution import lifecycle
+from jobs.management import job_selection
 from jobs.models import ACTIVE
 
 
@@ -16,10 +16,10 @@ class Command(BaseCommand):
     help = "End queued jobs, and ask the workers of running ones to end them. Others are left as they are."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        choosing.add_arguments(parser)
+        job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        jobs = choosing.chosen_for_a_change(options)
+        jobs = job_selection.chosen_for_a_change(options)
         for job_id, before in list(jobs.values_list("pk", "state")):
             if before not in ACTIVE:
                 continue

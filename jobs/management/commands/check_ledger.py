@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.ledger_check import disagreements, repair
+from jobs.billing.ledger_check import disagreements, repair
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from jobs.callbacks.models import Callback, CallbackState
-from jobs.management import choosing
+from jobs.management import job_selection
+from jobs.models.callback import Callback, CallbackState
 
 COLUMNS: tuple[str, ...] = (
     "id",
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--state", choices=CallbackState.values)
         parser.add_argument("--source", help="the source's name")
         parser.add_argument(
-            "--since", type=choosing.moment, help="created then or later: 2026-11-21, 24h, 7d"
+            "--since", type=job_selection.moment, help="created then or later: 2026-11-21, 24h, 7d"
         )
         parser.add_argument("--limit", type=int, default=50)
         parser.add_argument("--json", action="store_true", help="one JSON object a line")

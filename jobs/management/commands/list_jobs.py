@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from jobs.management import choosing
+from jobs.management import job_selection
 
 COLUMNS: tuple[str, ...] = (
     "id",
@@ -28,11 +28,11 @@ class Command(BaseCommand):
     help = "List jobs, the newest first. With --json also for bench/fairness.py and for other programs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        choosing.add_arguments(parser)
+        job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         limit = options["limit"] or (None if options["json"] else 50)
-        for row in choosing.chosen(options | {"limit": limit}).values(*COLUMNS).iterator():
+        for row in job_selection.chosen(options | {"limit": limit}).values(*COLUMNS).iterator():
             named = {name.removesuffix("__name"): value for name, value in row.items()}
             if options["json"]:
                 self.stdout.write(json.dumps(named, cls=DjangoJSONEncoder, ensure_ascii=False))

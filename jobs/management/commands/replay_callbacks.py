@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.callbacks import outbox
-from jobs.callbacks.models import Callback, CallbackState
-from jobs.management import choosing
+from jobs.management import job_selection
+from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
 
 
 class Command(BaseCommand):
@@ -19,7 +19,9 @@ class Command(BaseCommand):
         parser.add_argument("ids", nargs="*", type=uuid.UUID, metavar="CALLBACK")
         parser.add_argument("--dead", action="store_true", help="all that were given up")
         parser.add_argument("--source", help="of these, those of a source")
-        parser.add_argument("--since", type=choosing.moment, help="of these, those created then or later")
+        parser.add_argument(
+            "--since", type=job_selection.moment, help="of these, those created then or later"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["ids"]) == options["dead"]:

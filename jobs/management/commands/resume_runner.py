@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import wakeups
+from jobs.execution import notifications
 from jobs.models import Runner
 
 
@@ -19,5 +19,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if not Runner.objects.filter(name=name).update(draining=False, enabled=True):
             raise CommandError(f"There is no runner {name!r}.")
-        wakeups.notify({wakeups.WORK: ""})
+        notifications.notify({notifications.WORK: ""})
         self.stdout.write(f"{name} takes work")

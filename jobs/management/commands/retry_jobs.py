@@ -7,19 +7,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from jobs.admission.rerun import RETRIED, retry
 from jobs.errors import Refused
-from jobs.management import choosing
-from jobs.repeating import RETRIED, retry
+from jobs.management import job_selection
 
 
 class Command(BaseCommand):
     help = "Make new jobs of the requests of failed, cancelled and expired ones. Others are left as they are."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        choosing.add_arguments(parser)
+        job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for job in list(choosing.chosen_for_a_change(options)):
+        for job in list(job_selection.chosen_for_a_change(options)):
             if job.state not in RETRIED:
                 continue
             told = {"id": str(job.pk)}

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access.models import BusinessSource
-from jobs.account_statement_files import FORMATS
-from jobs.account_statements import statement
+from jobs.billing.statement_export import FORMATS
+from jobs.billing.statements import statement
 
 
 def _month(text: str) -> date:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs.sweep import sweep
+from jobs.execution.sweep import sweep
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.retention.tidying import tidy
+from jobs.retention.cleanup import tidy
 
 
 class Command(BaseCommand):

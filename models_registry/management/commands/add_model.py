@@ -12,9 +12,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from models_registry import placing
 from models_registry.models import FOLDERS, ModelFile
-from models_registry.placing import NotPlaced
+from models_registry.scanning import install_file
+from models_registry.scanning.install_file import NotPlaced
 
 
 def _file(text: str) -> Path:
@@ -42,11 +42,11 @@ class Command(BaseCommand):
 
 
 def _placed(file: Path, kind: str, name: str) -> ModelFile:
-    placing.check(kind, name, file.stat().st_size, limited=False)
+    install_file.check(kind, name, file.stat().st_size, limited=False)
     hidden = f".copy-{secrets.token_hex(8)}{Path(name).suffix.lower()}"
     part = settings.MODELS_ROOT / FOLDERS[kind] / hidden
     try:
         shutil.copyfile(file, part)
-        return placing.settle(part, kind, name)
+        return install_file.settle(part, kind, name)
     finally:
         part.unlink(missing_ok=True)

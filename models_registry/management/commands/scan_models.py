@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from models_registry.scan import scan
+from models_registry.scanning.scan import scan
 
 
 class Command(BaseCommand):

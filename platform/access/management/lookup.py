@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from access.dialects import installed
+from access.installed_dialects import installed
 from access.models import AccessKey, BusinessSource
 
 

@@ -15,12 +15,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from console.base import ConsoleAdmin
-from jobs import lifecycle, repeating
-from jobs.callbacks import outbox
-from jobs.callbacks.models import Callback, CallbackState
+from console.admin_base.base import ConsoleAdmin
+from jobs.admission import rerun
 from jobs.errors import Refused
+from jobs.execution import lifecycle
 from jobs.models import Job, State
+from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
 
 REPLAYED = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 
@@ -30,7 +31,7 @@ def may_cancel(job: Job) -> bool:
 
 
 def may_retry(job: Job) -> bool:
-    return job.state in repeating.RETRIED
+    return job.state in rerun.RETRIED
 
 
 def may_rerun(job: Job) -> bool:
@@ -66,11 +67,11 @@ class JobActions(ConsoleAdmin):
 
     @admin.action(description=_("Retry the selected jobs that failed"), permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._repeat_all(request, filter(may_retry, jobs), repeating.retry)
+        self._repeat_all(request, filter(may_retry, jobs), rerun.retry)
 
     @admin.action(description=_("Draw the selected jobs again, same seed"), permissions=["operate"])
     def rerun(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._repeat_all(request, filter(may_rerun, jobs), repeating.rerun)
+        self._repeat_all(request, filter(may_rerun, jobs), rerun.rerun)
 
     def _repeat_all(self, request: HttpRequest, jobs: Any, how: Callable[..., Job]) -> None:
         new, refusals = 0, []
@@ -111,10 +112,10 @@ class JobActions(ConsoleAdmin):
         return job
 
     def _retry_one(self, request: HttpRequest, job: Job) -> Job:
-        return self._repeat_one(request, job, repeating.retry, may_retry)
+        return self._repeat_one(request, job, rerun.retry, may_retry)
 
     def _rerun_one(self, request: HttpRequest, job: Job) -> Job:
-        return self._repeat_one(request, job, repeating.rerun, may_rerun)
+        return self._repeat_one(request, job, rerun.rerun, may_rerun)
 
     def _repeat_one(
         self, request: HttpRequest, job: Job, how: Callable[..., Job], allowed: Callable[[Job], bool]

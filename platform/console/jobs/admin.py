@@ -22,13 +22,14 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from access.tenancy import visible_sources
-from console.base import ReadOnly
-from console.choices import SourceFilter
-from console.jobs import comparing, filters, live, page, pictures
+from console.admin_base.base import ReadOnly
+from console.admin_base.choice_filters import SourceFilter
+from console.admin_base.keyset_pagination import KeysetChangeList
 from console.jobs.actions import JobActions
-from console.keyset import KeysetChangeList
 from jobs.models import Job, Output, OutputKind, State
-from jobs.searching import search
+from jobs.selectors import search
+
+from . import compare, filters, live, page, pictures
 
 
 @admin.register(Job)
@@ -169,7 +170,7 @@ class JobAdmin(ReadOnly, JobActions):
                 "opts": self.opts,
                 "media": self.media,
                 "jobs": jobs,
-                **comparing.context(*jobs),
+                **compare.context(*jobs),
             },
         )
 

@@ -12,11 +12,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from console.choices import Choice, OneOf
+from console.admin_base.choice_filters import Choice, OneOf
 from gpu_runner.protocol import ErrorCode
-from jobs import as_curl, searching
-from jobs.lifecycle import POISONED
+from jobs import curl_export
+from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
+from jobs.selectors import WITH_ERRORS, with_error_code
 from models_registry.models import Kind, ModelFile
 
 
@@ -31,7 +32,7 @@ class DialectFilter(OneOf):
     title, parameter_name, field = _("dialect"), "dialect", "dialect"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
-        return [(name, name) for name in as_curl.dialects()]
+        return [(name, name) for name in curl_export.dialects()]
 
 
 class LaneFilter(OneOf):
@@ -64,8 +65,8 @@ class ErrorFilter(OneOf):
 
     def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
         if wanted == "any":
-            return jobs.filter(state__in=searching.WITH_ERRORS)
-        return searching.with_error_code(jobs, wanted)
+            return jobs.filter(state__in=WITH_ERRORS)
+        return with_error_code(jobs, wanted)
 
 
 class AgeFilter(OneOf):

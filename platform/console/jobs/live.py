@@ -7,9 +7,10 @@ from typing import Any
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 
-from console.jobs import words
 from jobs.models import Job, Preview, State
-from jobs.outlook import outlook, progress_of
+from jobs.scheduling.eta import outlook, progress_of
+
+from . import explanations
 
 
 def progress(job: Job) -> dict[str, Any]:
@@ -20,8 +21,8 @@ def progress(job: Job) -> dict[str, Any]:
         "label": str(State(job.state).label),
         "ended": job.is_terminal,
         "percent": round(100 * progress_of(job), 1),
-        "steps": words.steps(job),
-        "waits": words.why_not_yet(job, outlook(job)),
+        "steps": explanations.steps(job),
+        "waits": explanations.why_not_yet(job, outlook(job)),
         "preview": f"{url}?{shown_at.timestamp()}" if shown_at else None,
     }
 

@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from access.models import Posting
 from console.jobs import actions, live
-from console.jobs.words import seconds as seconds_in_words
-from jobs import as_curl, picture_urls
-from jobs.callbacks.models import Callback
+from jobs import curl_export
+from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
+from jobs.models.callback import Callback
+
+from .explanations import seconds as seconds_in_words
 
 MOST_REPETITIONS = 20
 
@@ -47,7 +49,7 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "files": [{"name": name, **file} for name, file in job.files.items()],
         "postings": list(Posting.objects.filter(job_id=job.pk).order_by("id")),
         "callback": callback,
-        "curls": as_curl.in_every_dialect(job, picture_urls.base_url(request)),
+        "curls": curl_export.commands(job, signed_urls.base_url(request)),
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MOST_REPETITIONS]
         ),

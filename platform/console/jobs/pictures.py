@@ -8,9 +8,9 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
+from jobs.images.storage import read_output
+from jobs.images.thumbnails import thumbnail
 from jobs.models import Output
-from jobs.pictures import read_output
-from jobs.thumbnails import thumbnail
 
 CACHING = "private, max-age=86400, immutable"
 KEPT_S = 3600

@@ -6,9 +6,9 @@ class A1111Config(AppConfig):
     label = "a1111"
 
     def ready(self) -> None:
-        from jobs import as_curl
+        from jobs import curl_export
 
         from .authentication import DIALECT
         from .curl import curl
 
-        as_curl.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl)

@@ -14,7 +14,7 @@ from access.models import AccessKey
 from jobs.errors import RateLimited
 
 from .errors import WireError
-from .limits import refusal
+from .refusals import refusal
 
 DIALECT = "a1111"
 

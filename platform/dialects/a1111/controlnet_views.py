@@ -1,4 +1,4 @@
-"""``/controlnet/*``: what its clients ask the extension beside drawing."""
+"""``/controlnet/*``: the routes of the ControlNet extension."""
 
 from __future__ import annotations
 
@@ -7,51 +7,58 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import controlnet_types, options
-from .base import WireView
-from .body import read_json, read_object
-from .coercion import boolean
-from .controlnet_detect import detect
-from .controlnet_poses import render
-from .links import followed
-from .views import query_value
+from .base import A1111View
+from .controlnet import control_types
+from .controlnet.openpose import render
+from .options import options
+from .request import controlnet_detect
+from .request.submission import ParsedRequest
+from .schema.coercion import boolean
+from .schema.json_body import read_json
+from .schema.query import query_value
+from .views import Generation
 
 
-class Version(WireView):
+class Version(A1111View):
     def get(self, request: Request) -> Response:
         return Response({"version": 3})
 
 
-class Models(WireView):
+class Models(A1111View):
     """``update`` changes nothing: the list is always read afresh."""
 
     def get(self, request: Request) -> Response:
         query_value(request, "update", boolean, True)
-        return Response({"model_list": controlnet_types.model_titles(self.key)})
+        return Response({"model_list": control_types.model_titles(self.key)})
 
 
-class Modules(WireView):
+class Modules(A1111View):
     def get(self, request: Request) -> Response:
         labels = query_value(request, "alias_names", boolean, False)
-        return Response(controlnet_types.module_list(labels=bool(labels)))
+        return Response(control_types.module_list(labels=bool(labels)))
 
 
-class Types(WireView):
+class Types(A1111View):
     def get(self, request: Request) -> Response:
-        return Response(controlnet_types.control_types(self.key))
+        return Response(control_types.control_types(self.key))
 
 
-class Settings(WireView):
+class Settings(A1111View):
     def get(self, request: Request) -> Response:
         count: Any = options.current(self.key)["control_net_unit_count"]
         return Response({"control_net_unit_count": int(count)})
 
 
-class Detect(WireView):
-    def post(self, request: Request) -> Response:
-        return Response(detect(followed(read_object(request._request), self.key.source)))
+class Detect(Generation):
+    """Submits a job and waits for it."""
+
+    operation = controlnet_detect.OPERATION
+    wire_names = controlnet_detect.WIRE_NAMES
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
 
 
-class RenderPoses(WireView):
+class RenderPoses(A1111View):
     def post(self, request: Request) -> Response:
         return Response(render(read_json(request._request)))

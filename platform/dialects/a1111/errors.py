@@ -11,8 +11,6 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.response import Response
 
-from .coercion import Invalid, Location
-
 log = logging.getLogger(__name__)
 
 
@@ -76,3 +74,28 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return answer(WireError(error.status_code, detail=str(error.detail)), context)
     log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
     return answer(WireError(500, error="InternalError", errors=_("Internal error.")), context)
+
+
+Location = tuple[str | int, ...]
+
+
+class Invalid(ValueError):
+    """One bad value: an entry of the 422 answer without its place."""
+
+    def __init__(self, msg: str, type: str, ctx: dict[str, Any] | None = None) -> None:
+        super().__init__(msg)
+        self.entry: dict[str, Any] = {"msg": msg, "type": type} | ({"ctx": ctx} if ctx else {})
+
+    def at(self, location: Location) -> dict[str, Any]:
+        return {"loc": list(location), **self.entry}
+
+
+class InvalidItems(ValueError):
+    """Bad members of a list, by their index."""
+
+    def __init__(self, errors: dict[int, Invalid]) -> None:
+        super().__init__("invalid items")
+        self.errors = errors
+
+    def at(self, location: Location) -> list[dict[str, Any]]:
+        return [error.at((*location, index)) for index, error in self.errors.items()]

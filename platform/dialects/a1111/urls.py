@@ -2,9 +2,11 @@
 
 from django.urls import URLPattern, path, re_path
 
-from . import controlnet_views, extras, not_for_clients, openapi, views
-from .fallback import elsewhere
-from .listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
+from . import controlnet_views, unavailable_routes, views
+from .request import extras
+from .response import openapi
+from .response.listings import READABLE, REFRESHABLE, Listing, Ping, Refresh
+from .unavailable_routes import not_found
 
 urlpatterns: list[URLPattern] = [
     path("sdapi/v1/txt2img", views.Generation.as_view(operation="txt2img")),
@@ -17,7 +19,7 @@ urlpatterns: list[URLPattern] = [
     path("sdapi/v1/skip", views.Skip.as_view()),
     path("sdapi/v1/options", views.Options.as_view()),
     path("sdapi/v1/png-info", views.PngInfo.as_view()),
-    *(path(f"sdapi/v1/{name}", view.as_view()) for name, view in not_for_clients.ROUTES.items()),
+    *(path(f"sdapi/v1/{name}", view.as_view()) for name, view in unavailable_routes.ROUTES.items()),
     *(path(f"sdapi/v1/{name}", Listing.as_view(answer=answer)) for name, answer in READABLE.items()),
     *(path(f"sdapi/v1/{name}", Refresh.as_view()) for name in REFRESHABLE),
     path("controlnet/version", controlnet_views.Version.as_view()),
@@ -32,5 +34,5 @@ urlpatterns: list[URLPattern] = [
     path("internal/progress", views.TaskProgress.as_view()),
     path("openapi.json", openapi.Document.as_view(), name="a1111-openapi"),
     path("docs", openapi.Page.as_view(), name="a1111-docs"),
-    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", elsewhere),
+    re_path(r"^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$", not_found),
 ]

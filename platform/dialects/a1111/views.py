@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,62 +10,70 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import AccessKey
-from jobs import idempotency
-from jobs.admission import Submission, admit, admitted_with
+from dialects.a1111.schema.query import _member, query_value
+from jobs.admission.admit import Replay, admit_or_find, find_replay
 from jobs.errors import Refused
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, State
 from jobs.selectors import job_get
-from jobs.waiting import wait_for
 
-from . import control, extras, options, progress
 from .authentication import DIALECT
-from .base import WireView
-from .body import read_object
-from .coercion import Coercion, Invalid, boolean, integer, string
-from .errors import Unprocessable, WireError
-from .limits import refusal
-from .png_info import png_info
-from .request import read_submission
-from .response import JOB_HEADER, outcome
+from .base import A1111View
+from .errors import WireError
+from .options import options
+from .refusals import refusal
+from .request import extras
+from .request.submission import ParsedRequest, read_request
+from .response import interrupt, progress
+from .response.generation import JOB_HEADER, outcome
+from .response.png_info import png_info
+from .schema.coercion import boolean, integer, string
+from .schema.json_body import read_object
 
 
-class Generation(WireView):
-    """Draws and waits. The same ``force_task_id`` or ``Idempotency-Key`` waits for the same job again."""
+class Generation(A1111View):
+    """Submits a job and waits for it. A repeated ``force_task_id`` or ``Idempotency-Key`` waits for the first job."""
 
     operation = ""
     wire_names: Mapping[str, str] = {}  # where the request's differ from a drawing's
-    read: Callable[[str, AccessKey, dict[str, Any]], Submission] = staticmethod(read_submission)
 
     def post(self, request: Request) -> Response:
-        job = self._known(request) or self._admit(request)
+        replay = self._replay(request)
+        job = replay.job or self._admit(request, replay)
         ended = wait_for(job.id, settings.JOB_WAIT_S)
         return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
 
-    def _known(self, request: Request) -> Job | None:
-        """Before the body is read, so that no picture is fetched for it twice."""
+    def _replay(self, request: Request) -> Replay:
         try:
-            self.idempotency = idempotency.read(request._request)
-            return admitted_with(self.key.source, DIALECT, self.idempotency)
+            return find_replay(self.key.source, DIALECT, request._request)
         except Refused as refused:
             raise refusal(refused, "") from refused
 
-    def _admit(self, request: Request) -> Job:
-        submission = self.read(self.operation, self.key, read_object(request._request))
+    def _admit(self, request: Request, replay: Replay) -> Job:
+        parsed = self.parse(read_object(request._request))
+        submission = replace(parsed.submission, idempotency=replay.idempotency)
         try:
-            return admit(replace(submission, idempotency=self.idempotency))
+            job, is_new = admit_or_find(submission)
         except Refused as refused:
             raise refusal(refused, submission.request.checkpoint, self.wire_names) from refused
+        if is_new and parsed.option_changes:
+            options.store(self.key, parsed.option_changes)
+        return job
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return read_request(self.operation, self.key, body)
 
 
 class Extras(Generation):
-    """Enlarges and waits."""
+    """Upscales and waits."""
 
-    read = staticmethod(extras.read_submission)
     wire_names = extras.WIRE_NAMES
 
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(extras.read_submission(self.operation, self.key, body))
 
-class JobResult(WireView):
+
+class JobResult(A1111View):
     """Ours, not the original's: a job's state by its id, and its answer once it has one."""
 
     def get(self, request: Request, job_id: str) -> Response:
@@ -91,25 +99,25 @@ class JobResult(WireView):
         return job
 
 
-class Progress(WireView):
+class Progress(A1111View):
     def get(self, request: Request) -> Response:
         skip = query_value(request, "skip_current_image", boolean, False)
         return Response(progress.progress(self.key, with_picture=not skip))
 
 
-class Interrupt(WireView):
+class Interrupt(A1111View):
     def post(self, request: Request) -> Response:
-        control.interrupt(self.key)
+        interrupt.interrupt(self.key)
         return Response({})
 
 
-class Skip(WireView):
+class Skip(A1111View):
     def post(self, request: Request) -> Response:
-        control.skip(self.key)
+        interrupt.skip(self.key)
         return Response(None)
 
 
-class Options(WireView):
+class Options(A1111View):
     def get(self, request: Request) -> Response:
         return Response(options.rendered(self.key))
 
@@ -118,12 +126,12 @@ class Options(WireView):
         return Response(None)
 
 
-class PngInfo(WireView):
+class PngInfo(A1111View):
     def post(self, request: Request) -> Response:
         return Response(png_info(self.key, read_object(request._request)))
 
 
-class TaskProgress(WireView):
+class TaskProgress(A1111View):
     def post(self, request: Request) -> Response:
         body = read_object(request._request)
         task_id = _member(body, "id_task", string, None)
@@ -132,23 +140,7 @@ class TaskProgress(WireView):
         return Response(progress.task(self.key, task_id, with_picture=with_picture, seen=seen))
 
 
-class PendingTasks(WireView):
+class PendingTasks(A1111View):
     def get(self, request: Request) -> Response:
         names = [job.external_id or str(job.id) for job in progress.active(self.key)]
         return Response({"size": len(names), "tasks": names})
-
-
-def query_value(request: Request, name: str, coerce: Coercion, default: Any) -> Any:
-    return _value(request.query_params, "query", name, coerce, default)
-
-
-def _member(body: dict[str, Any], name: str, coerce: Coercion, default: Any) -> Any:
-    return _value(body, "body", name, coerce, default)
-
-
-def _value(values: Any, place: str, name: str, coerce: Coercion, default: Any) -> Any:
-    value = values.get(name)
-    try:
-        return default if value is None else coerce(value)
-    except Invalid as error:
-        raise Unprocessable([error.at((place, name))]) from None

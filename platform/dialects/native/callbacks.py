@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.models import Callback
-from jobs.callbacks.registry import CallbackPolicy, by_status
-from jobs.picture_urls import output_urls
+from jobs.images.signed_urls import output_urls
+from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
-from .response import job_detail
+from .response.schemas import job_detail
 
 
 def body(callback: Callback) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, Signal, State
 
 from .errors import Problem

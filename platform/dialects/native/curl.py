@@ -1,23 +1,23 @@
-"""A job as a request to our own API, which has a word for all of it."""
+"""A job as a request to our own API, which can express all of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jobs.as_curl import Asked, Base64, command
+from jobs.curl_export import Base64, Context, command
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 
 
-def curl(asked: Asked) -> str:
-    request = asked.request.model_dump(mode="json", exclude_defaults=True)
-    body = _with_pictures(request, asked) | {"seed": asked.request.seed}
-    return command(f"{asked.base}/api/v1/jobs", CREDENTIALS, body=body)
+def curl(context: Context) -> str:
+    request = context.request.model_dump(mode="json", exclude_defaults=True)
+    body = _with_images(request, context) | {"seed": context.request.seed}
+    return command(f"{context.base_url}/api/v1/jobs", CREDENTIALS, body=body)
 
 
-def _with_pictures(value: Any, asked: Asked) -> Any:
+def _with_images(value: Any, context: Context) -> Any:
     if isinstance(value, dict) and value.keys() == {"sha256"}:
-        return Base64.of(value["sha256"], asked, "data:image/png;base64,")
+        return Base64.of(value["sha256"], context, "data:image/png;base64,")
     if isinstance(value, dict):
-        return {name: _with_pictures(part, asked) for name, part in value.items()}
-    return [_with_pictures(part, asked) for part in value] if isinstance(value, list) else value
+        return {name: _with_images(part, context) for name, part in value.items()}
+    return [_with_images(part, context) for part in value] if isinstance(value, list) else value

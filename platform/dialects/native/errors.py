@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
 from rest_framework.response import Response
 
 from jobs.errors import Refused
-from telemetry import tallies
+from telemetry import counters
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> Problem:
-        tallies.note("refusals", dialect="native", reason=refused.code)
+        counters.refusals.labels(dialect="native", reason=refused.code).inc()
         status = REFUSED.get(refused.code, 429 if refused.retry_after else 422)
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         told: dict[str, Any] = {

@@ -4,8 +4,10 @@ from django.urls import URLPattern, path, re_path
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from dialects.http import IgnoreAcceptHeader
+
 from . import views
-from .base import Elsewhere, OneForm
+from .base import NotFound
 
 app_name = "native"
 
@@ -28,16 +30,16 @@ urlpatterns: list[URLPattern] = [
         SpectacularAPIView.as_view(
             renderer_classes=[OpenApiJsonRenderer],
             authentication_classes=[],
-            content_negotiation_class=OneForm,
+            content_negotiation_class=IgnoreAcceptHeader,
         ),
         name="openapi",
     ),
     path(
         "docs",
         SpectacularSwaggerView.as_view(
-            url_name="native:openapi", authentication_classes=[], content_negotiation_class=OneForm
+            url_name="native:openapi", authentication_classes=[], content_negotiation_class=IgnoreAcceptHeader
         ),
         name="docs",
     ),
-    re_path(r"^[\s\S]*$", Elsewhere.as_view()),
+    re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,23 +14,25 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import BusinessSource
-from jobs import idempotency
-from jobs.admission import Submission, admit_or_find
+from access.models import AccessKey
+from jobs.admission import idempotency
+from jobs.admission.admit import admit_or_find, find_replay
+from jobs.admission.quote import quote
 from jobs.models import Job
-from jobs.quoting import quote
 from jobs.selectors import job_get
 
-from . import control, listings
+from . import control
+from .authentication import DIALECT
 from .base import NativeView, shown
-from .body import read_query
 from .errors import Problem
-from .events import EventStream, Position
 from .openapi import operation, parameters
-from .paging import JobQuery, UsageQuery, jobs_page
-from .pictures import output_file, remember, store_upload
-from .request import JobRequest, foreign_pictures, read_submission
-from .response import (
+from .request.json_body import read_query
+from .request.pagination import JobPagination, JobQuery, UsageQuery, filtered
+from .request.submission import JobRequest, foreign_pictures, read_submission
+from .request.uploads import output_file, remember, store_upload
+from .response import listings
+from .response.event_stream import EventStream, Position
+from .response.schemas import (
     JobDetail,
     JobPage,
     ModelList,
@@ -43,7 +46,7 @@ from .response import (
     new_job_detail,
     quote_view,
 )
-from .usage import usage_page
+from .response.usage import usage_page
 
 BINARY = {"type": "string", "format": "binary"}
 KEY_HEADER = OpenApiParameter(
@@ -67,7 +70,9 @@ class Jobs(NativeView):
     @operation("listJobs", {200: JobPage}, problems=(422,), parameters=parameters(JobQuery), tags=["jobs"])
     def get(self, request: Request) -> Response:
         """The source's jobs, the newest first, through whichever API they came."""
-        jobs, cursor = jobs_page(Job.objects.filter(source=self.key.source), read_query(JobQuery, request))
+        query = read_query(JobQuery, request)
+        found = filtered(Job.objects.filter(source=self.key.source), query)
+        jobs, cursor = JobPagination(query.limit).page_of(found, request)
         return shown(JobPage(items=[job_summary(job) for job in jobs], next=cursor))
 
     @operation(
@@ -81,12 +86,18 @@ class Jobs(NativeView):
     )
     def post(self, request: Request) -> Response:
         """Submit a generation request. Nobody waits here: follow the job by its events, or ask for it."""
-        job, is_new = _admitted(self.key.source, read_submission(self.key, request))
+        job, is_new = _admitted(self.key, request)
         detail = new_job_detail(job) if is_new else job_detail(job)
         return shown(detail, 201 if is_new else 200, {"Location": detail.url})
 
 
-def _admitted(source: BusinessSource, submission: Submission) -> tuple[Job, bool]:
+def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
+    """The job, and whether it is new."""
+    source = key.source
+    replay = find_replay(source, DIALECT, request._request)
+    if replay.job is not None:
+        return replay.job, False
+    submission = replace(read_submission(key, request), idempotency=replay.idempotency)
     for refused in foreign_pictures(source, submission):
         raise refused
     job, is_new = admit_or_find(submission)
@@ -265,5 +276,5 @@ class Usage(NativeView):
     )
     def get(self, request: Request) -> Response:
         """What the source used, day by day in UTC, the newest first."""
-        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request))
+        days, cursor = usage_page(self.key.source, read_query(UsageQuery, request), request)
         return shown(UsagePage(items=days, next=cursor))

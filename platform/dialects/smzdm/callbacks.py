@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.models import Callback
-from jobs.callbacks.registry import CallbackPolicy, by_status
+from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 from .response import outcome
 

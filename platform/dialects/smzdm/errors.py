@@ -14,7 +14,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 from jobs.errors import Refused
-from telemetry import tallies
+from telemetry import counters
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class WireError(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> WireError:
-        tallies.note("refusals", dialect="smzdm", reason=refused.code)
+        counters.refusals.labels(dialect="smzdm", reason=refused.code).inc()
         code = REFUSED.get(refused.code, Code.PARAMETER)
         return cls(code, _in_wire_words(refused), refused.retry_after)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jobs.images.storage_targets.copy import urls
 from jobs.models import Job, State
-from jobs.storage_targets.copying import urls
 
 from .errors import Code, envelope
 

@@ -7,14 +7,15 @@ class StableDiffusionApiConfig(AppConfig):
     verbose_name = "stablediffusionapi.com"
 
     def ready(self) -> None:
-        from jobs import as_curl, repeating
-        from jobs.callbacks.registry import register
+        from jobs import curl_export
+        from jobs.admission import rerun
+        from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import curl
-        from .ids import new_number
+        from .numeric_ids import new_number
 
         register(DIALECT, POLICY)
-        as_curl.register(DIALECT, curl)
-        repeating.register_ids(DIALECT, new_number)
+        curl_export.register(DIALECT, curl)
+        rerun.register_ids(DIALECT, new_number)

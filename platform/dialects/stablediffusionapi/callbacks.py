@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.models import Callback
-from jobs.callbacks.registry import CallbackPolicy, by_status
 from jobs.models import State
+from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
-from .ids import number_of
-from .response import answer
+from .numeric_ids import number_of
+from .response.job import answer
 
 
 def body(callback: Callback) -> dict[str, Any]:

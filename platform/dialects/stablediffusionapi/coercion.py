@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from dialects.http import is_storable
+
 Coercion = Callable[[Any], Any]
 
 TRUE = frozenset({"yes", "true", "1", "on", "y"})
@@ -31,18 +33,9 @@ def text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Invalid("must be a string.")
     read = str(value).strip()
-    if not _is_storable(read):
+    if not is_storable(read):
         raise Invalid("contains characters that cannot be stored.")
     return read
-
-
-def _is_storable(read: str) -> bool:
-    """Neither NUL, which PostgreSQL refuses, nor half of a surrogate pair, which UTF-8 does."""
-    try:
-        read.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in read
 
 
 def short_text(value: Any) -> str:

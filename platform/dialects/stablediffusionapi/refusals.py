@@ -16,7 +16,7 @@ from jobs.errors import (
     SourceDisabled,
     UnknownModel,
 )
-from telemetry import tallies
+from telemetry import counters
 
 from .authentication import TIP
 from .errors import WireError
@@ -62,7 +62,7 @@ def invalid(error: ValidationError) -> WireError:
 
 def refusal(refused: Refused, edition: str, model: str) -> WireError:
     """What a client is told when the platform does not take the job."""
-    tallies.note("refusals", dialect="stablediffusionapi", reason=refused.code)
+    counters.refusals.labels(dialect="stablediffusionapi", reason=refused.code).inc()
     match refused:
         case UnknownModel(field="checkpoint"):
             return model_not_found(edition, model)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, re_path
 
-from . import listings, views
+from . import views
+from .base import NotFound, StableDiffusionApiView
 from .endpoints import ENDPOINTS
+from .response import listings
 
 FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
@@ -24,7 +26,7 @@ TRAINING = (
 )
 
 
-def _route(path: str, view: type[views.WireView], rest: str = "", **settings: object) -> URLPattern:
+def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **settings: object) -> URLPattern:
     return re_path(rf"^{path}{rest}/?$", view.as_view(path=path, **settings))
 
 
@@ -42,5 +44,5 @@ urlpatterns: list[URLPattern] = [
     _route("v3/system_load", views.Listing, rows=listings.system_load),
     _route("v3/base64_crop", views.Crop),
     *(_route(path, views.NotOffered, rest=ANYTHING) for path in TRAINING),
-    re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", views.Elsewhere.as_view()),
+    re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),
 ]

@@ -12,57 +12,55 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
-from jobs import idempotency
-from jobs.admission import admitted_with
+from jobs.admission.admit import Replay, find_replay
 from jobs.errors import Refused
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
-from jobs.waiting import wait_for
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
-from . import listings
 from .authentication import DIALECT
-from .base import WireView
+from .base import StableDiffusionApiView
 from .coercion import Invalid, is_absent, text
 from .endpoints import ENDPOINTS
 from .errors import WireError, worded
-from .fields import required
-from .ids import admit_with_number, job_by_number
+from .numeric_ids import admit_with_number, job_by_number
 from .refusals import model_not_found, refusal
-from .request import read_submission
-from .response import answer, fetched
-from .uploads import upload
+from .request.fields import required
+from .request.submission import read_submission
+from .request.uploads import upload
+from .response import listings
+from .response.job import answer, fetched
 
 NOT_FOUND = "Request not found"
 READY = "The model is ready."
 
 
-class Generation(WireView):
+class Generation(StableDiffusionApiView):
     """Draws, and waits a little. The same ``Idempotency-Key`` waits for the same job again."""
 
     def post(self, request: Request) -> Response:
-        job = self._known(request) or self._admitted()
+        replay = self._replay(request)
+        job = replay.job or self._admitted(replay)
         patience = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
         return Response(answer(wait_for(job.pk, patience), self.base_url))
 
-    def _known(self, request: Request) -> Job | None:
-        """Before the fields are read, so that no picture is fetched for it twice."""
+    def _replay(self, request: Request) -> Replay:
         try:
-            self.idempotency = idempotency.read(request._request)
-            return admitted_with(self.source, DIALECT, self.idempotency)
+            return find_replay(self.source, DIALECT, request._request)
         except Refused as refused:
             raise refusal(refused, self.edition, "") from refused
 
-    def _admitted(self) -> Job:
+    def _admitted(self, replay: Replay) -> Job:
         submission = read_submission(ENDPOINTS[self.path], self.key, self.given, self.base_url)
         try:
-            return admit_with_number(replace(submission, idempotency=self.idempotency))
+            return admit_with_number(replace(submission, idempotency=replay.idempotency))
         except Refused as refused:
             raise refusal(refused, self.edition, submission.request.checkpoint) from refused
 
 
-class Fetch(WireView):
+class Fetch(StableDiffusionApiView):
     """A job's answer, once it has one. Waits as long as the request that drew it would have."""
 
     http_method_names = ["get", "post"]
@@ -79,14 +77,14 @@ class Fetch(WireView):
     get = post
 
 
-class Listing(WireView):
+class Listing(StableDiffusionApiView):
     rows: Callable[[BusinessSource], Any] = staticmethod(listings.model_rows)
 
     def post(self, request: Request) -> Response:
         return Response(self.rows(self.source))
 
 
-class ModelReload(WireView):
+class ModelReload(StableDiffusionApiView):
     """Runners load a model when a job wants it; there is nothing to be done before."""
 
     def post(self, request: Request) -> Response:
@@ -102,12 +100,12 @@ class ModelReload(WireView):
         return Response({"status": "success", **worded(READY)})
 
 
-class Crop(WireView):
+class Crop(StableDiffusionApiView):
     def post(self, request: Request) -> Response:
         return Response(upload(self.given, self.base_url))
 
 
-class NotOffered(WireView):
+class NotOffered(StableDiffusionApiView):
     """What the vendor has and this platform does not, told after the key was checked."""
 
     http_method_names = ["get", "post", "put", "delete"]
@@ -117,10 +115,3 @@ class NotOffered(WireView):
         raise WireError(404, message % {"path": f"/api/{self.path}"})
 
     get = put = delete = post
-
-
-class Elsewhere(NotOffered):
-    """Addresses that are no endpoint at all."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise WireError(404, _("There is no such endpoint."), is_real=True)

@@ -6,11 +6,12 @@ class VolcengineConfig(AppConfig):
     label = "volcengine"
 
     def ready(self) -> None:
-        from jobs import as_curl, style_trials
+        from jobs import curl_export
+        from jobs.sample_renders import style_presets
 
         from .authentication import DIALECT
         from .curl import curl
-        from .trials import read_trial
+        from .request.preset_preview import read_trial
 
-        as_curl.register(DIALECT, curl)
-        style_trials.register(read_trial)
+        curl_export.register(DIALECT, curl)
+        style_presets.register(read_trial)

@@ -19,13 +19,13 @@ from jobs.errors import RateLimited
 from . import signature
 from .envelope import SERVICE
 from .errors import GatewayError
-from .signature import Sent, Signed
+from .signature import Signed, SignedRequest
 
 DIALECT = "volcengine"
 EXPIRES_DIGITS = 9
 
 
-class SignedRequest(BaseAuthentication):
+class SignatureAuthentication(BaseAuthentication):
     """Gives ``request.auth`` the access key."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
@@ -99,17 +99,17 @@ def _key(signed: Signed, request: HttpRequest) -> AccessKey:
         _refuse(denied.reason, signed, request)
 
 
-def _is_of(key: AccessKey, signed: Signed, sent: Sent) -> bool:
+def _is_of(key: AccessKey, signed: Signed, sent: SignedRequest) -> bool:
     told = sent.headers.get("x-content-sha256")
     if told is not None and told.strip() != hashlib.sha256(sent.body).hexdigest():
         return False
     return signature.is_right(signed, sent, key.secret)
 
 
-def _sent(request: HttpRequest) -> Sent:
+def _sent(request: HttpRequest) -> SignedRequest:
     query = tuple((name, value) for name, values in request.GET.lists() for value in values)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Sent(str(request.method), request.path, query, headers, request.body)
+    return SignedRequest(str(request.method), request.path, query, headers, request.body)
 
 
 def _refuse(reason: Reason, signed: Signed, request: HttpRequest) -> NoReturn:

@@ -1,17 +1,14 @@
-"""A job of this API as it would be asked for again. Others have no req_key, and there is no request without a style."""
+"""A job of this dialect as a bash script that signs its request and sends it again."""
 
 from __future__ import annotations
 
 import shlex
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext as _
-
-from jobs.as_curl import Asked, CannotSay, in_shell
-from jobs.picture_urls import input_url
+from jobs.curl_export import Context, in_shell
+from jobs.images.signed_urls import input_url
 
 from .actions import OPERATIONS
-from .authentication import DIALECT
 from .envelope import FLAT
 
 ACTION = "CVProcess"
@@ -37,28 +34,26 @@ curl -sS {url} \\
   --data-binary "$BODY\""""
 
 
-def curl(asked: Asked) -> str:
-    job = asked.job
-    if job.dialect != DIALECT:
-        raise CannotSay(_("draws by a style, its req_key, and this job has none"))
+def curl(context: Context) -> str:
+    job, request = context.job, context.request
     body = {name: value for name, value in job.received.items() if name not in ("picture", "mask")}
     body.setdefault("req_key", _style_of(job.operation))
-    body["seed"] = asked.request.seed
-    pictures = [picture.sha256 for picture in asked.request.init_images]
-    if asked.request.change_background and asked.request.change_background.mask:
-        pictures.append(asked.request.change_background.mask.sha256)
-    if pictures:
-        body["image_urls"] = [input_url(sha256, asked.base) for sha256 in pictures]
+    body["seed"] = request.seed
+    images = [picture.sha256 for picture in request.init_images]
+    if request.change_background and request.change_background.mask:
+        images.append(request.change_background.mask.sha256)
+    if images:
+        body["image_urls"] = [input_url(sha256, context.base_url) for sha256 in images]
     query = f"Action={ACTION}&Version={FLAT}"
     return SIGNED.format(
         body=in_shell(body),
         query=shlex.quote(query),
-        host=shlex.quote(urlsplit(asked.base).netloc),
-        url=shlex.quote(f"{asked.base}/?{query}"),
+        host=shlex.quote(urlsplit(context.base_url).netloc),
+        url=shlex.quote(f"{context.base_url}/?{query}"),
     )
 
 
 def _style_of(action: str) -> str:
-    """Of the actions that are a style's own."""
+    """The style of an action that has only one."""
     known = (operation.req_key for (_version, name), operation in OPERATIONS.items() if name == action)
     return next(known, "")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from jobs.errors import Refused
 from models_registry.errors import ModelNotAllowed
-from telemetry import tallies
+from telemetry import counters
 
 # HTTP status and default message of the service's codes.
 SERVICE = {
@@ -88,7 +88,7 @@ class ServiceError(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> ServiceError:
-        tallies.note("refusals", dialect="volcengine", reason=refused.code)
+        counters.refusals.labels(dialect="volcengine", reason=refused.code).inc()
         if isinstance(refused.__cause__, ModelNotAllowed):
             # The style names it, and its caller must not learn what others have.
             return cls(50400, _("a model of this style is for others"))

@@ -10,24 +10,25 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
-from jobs import idempotency, lifecycle
-from jobs.admission import admit
+from jobs.admission.admit import admit, find_replay
+from jobs.execution import lifecycle
+from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Lane
-from jobs.waiting import wait_for
 
-from . import tasks
-from .body import Body
+from .authentication import DIALECT
 from .envelope import Envelope
 from .errors import GatewayError
-from .request import read_submission
-from .response import failure_of, picture_data
+from .request.json_body import Body
+from .request.submission import read_submission
+from .response import task_status
+from .response.image_data import failure_of, picture_data
 
 JOB_HEADER = "X-Job-Id"
 CANCELLED = "cancelled by its client"
 
 
 @dataclass(frozen=True)
-class Call:
+class OperationContext:
     http: HttpRequest
     key: AccessKey
     body: Body
@@ -36,12 +37,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Operation:
-    run: Callable[[Call], Any]
+    run: Callable[[OperationContext], Any]
     req_key: str = ""  # where the body has none
     by_get: bool = False
 
 
-def process(call: Call) -> Any:
+def process(call: OperationContext) -> Any:
     """Draws and waits. The job lives on where the client has no patience: its id is in the headers."""
     job = _admitted(call, Lane.INTERACTIVE)
     ended = wait_for(job.pk, settings.JOB_WAIT_S)
@@ -54,28 +55,31 @@ def process(call: Call) -> Any:
     return call.envelope.success(data, headers)
 
 
-def submit(call: Call) -> Any:
-    job = _admitted(call, Lane.ASYNC, tasks.new_id())
+def submit(call: OperationContext) -> Any:
+    job = _admitted(call, Lane.ASYNC, task_status.new_id())
     return call.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
 
 
-def result(call: Call) -> Any:
-    task = tasks.find(call.key, call.body)
-    return call.envelope.success(tasks.data(task, call.body, call.http))
+def result(call: OperationContext) -> Any:
+    task = task_status.find(call.key, call.body)
+    return call.envelope.success(task_status.data(task, call.body, call.http))
 
 
-def cancel(call: Call) -> Any:
+def cancel(call: OperationContext) -> Any:
     """What has ended stays as it is, and what is not there cannot be cancelled: neither is an error."""
-    task = tasks.find(call.key, call.body)
+    task = task_status.find(call.key, call.body)
     if task is not None:
         lifecycle.cancel(task.pk, note=CANCELLED)
     return call.envelope.success(None)
 
 
-def _admitted(call: Call, lane: Lane, external_id: str = "") -> Job:
+def _admitted(call: OperationContext, lane: Lane, external_id: str = "") -> Job:
     """``return_url`` is read before anything is drawn for it."""
     call.body.flag("return_url")
+    replay = find_replay(call.key.source, DIALECT, call.http)
+    if replay.job is not None:
+        return replay.job
     submission = read_submission(
         call.key, call.envelope.action, call.body, lane=lane, external_id=external_id
     )
-    return admit(replace(submission, idempotency=idempotency.read(call.http)))
+    return admit(replace(submission, idempotency=replay.idempotency))

@@ -39,7 +39,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SignedRequest:
     """A request, as far as signatures see it."""
 
     method: str
@@ -93,7 +93,7 @@ def moment(date: str) -> datetime | None:
         return None
 
 
-def is_right(signed: Signed, sent: Sent, secret: str) -> bool:
+def is_right(signed: Signed, sent: SignedRequest, secret: str) -> bool:
     """Whether one of the readings that SDKs have of the rules gives this signature."""
     if not HEX_DIGEST.fullmatch(signed.signature) or not signed.date.startswith(signed.scope.date):
         return False
@@ -105,7 +105,7 @@ def is_right(signed: Signed, sent: Sent, secret: str) -> bool:
     return any(found)
 
 
-def canonical_requests(signed: Signed, sent: Sent) -> list[str]:
+def canonical_requests(signed: Signed, sent: SignedRequest) -> list[str]:
     """SDKs leave out the ports 80 and 443 of Host; of presigned queries, one leaves out the token."""
     body_hash = EMPTY_HASH if signed.in_query else hashlib.sha256(sent.body).hexdigest()
     return [

@@ -9,38 +9,25 @@ from typing import Any, cast
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from access.models import AccessKey
+from dialects.http import DialectView
 from jobs.errors import Refused
 
 from .actions import OPERATIONS
-from .authentication import SignedRequest
-from .body import read_object
+from .authentication import SignatureAuthentication
 from .envelope import Envelope
 from .errors import GatewayError, ServiceError, too_large, unreadable
-from .operations import Call, Operation
+from .operations import Operation, OperationContext
+from .request.json_body import read_object
 from .signature import ALGORITHM
 
 log = logging.getLogger(__name__)
 
 
-class AlwaysJSON(BaseContentNegotiation):
-    """Whatever the client says it accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-class Gateway(APIView):
+class Gateway(DialectView):
     http_method_names = ["get", "post"]
-    authentication_classes = [SignedRequest]
-    content_negotiation_class = AlwaysJSON
+    authentication_classes = [SignatureAuthentication]
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.envelope = Envelope(request)
@@ -54,8 +41,9 @@ class Gateway(APIView):
         body = read_object(request._request)
         if operation.req_key and "req_key" not in body:
             body = body.replaced(req_key=operation.req_key)
-        key = cast(AccessKey, request.auth)
-        return cast(HttpResponse, operation.run(Call(request._request, key, body, self.envelope)))
+        return cast(
+            HttpResponse, operation.run(OperationContext(request._request, self.key, body, self.envelope))
+        )
 
     def _operation(self, method: str) -> Operation:
         operation = OPERATIONS.get((self.envelope.version, self.envelope.action))
@@ -63,10 +51,7 @@ class Gateway(APIView):
             raise GatewayError("InvalidActionOrVersion", self.envelope.action, self.envelope.version)
         return operation
 
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponse]:
-        return self._answer
-
-    def _answer(self, error: Exception, context: dict[str, Any]) -> HttpResponse:
+    def error_response(self, error: Exception, _context: dict[str, Any]) -> HttpResponse:
         """Nothing of an unforeseen error reaches the client."""
         match error:
             case GatewayError():

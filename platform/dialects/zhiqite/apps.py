@@ -6,12 +6,12 @@ class ZhiqiteConfig(AppConfig):
     label = "zhiqite"
 
     def ready(self) -> None:
-        from jobs import as_curl
-        from jobs.callbacks.registry import register
+        from jobs import curl_export
+        from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import curl
 
         register(DIALECT, POLICY)
-        as_curl.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl)

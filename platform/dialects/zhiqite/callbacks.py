@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.callbacks.models import Callback
-from jobs.callbacks.registry import CallbackPolicy, by_code
+from jobs.models.callback import Callback
+from jobs.outbound.callbacks.policies import CallbackPolicy, by_code
 
 from .errors import enveloped
-from .tasks import told
+from .response.task_status import told
 
 
 def body(callback: Callback) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from jobs.errors import (
     Refused,
     SourceDisabled,
 )
-from telemetry import tallies
+from telemetry import counters
 
-from .words import Names, in_wire_words
+from .field_names import Names, in_wire_words
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class WireError(Exception):
     @classmethod
     def of(cls, refused: Refused, names: Names) -> WireError:
         """In the words of the vendor's fields."""
-        tallies.note("refusals", dialect="zhiqite", reason=refused.code)
+        counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
         return cls(in_wire_words(refused.message, refused.field, names), status=status, headers=headers)

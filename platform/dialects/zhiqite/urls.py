@@ -2,28 +2,33 @@
 
 from django.urls import URLPattern, path, re_path
 
-from . import request_v2, request_v3, tasks, views
-from .base import Elsewhere
-from .listings import LISTS
+from . import views
+from .base import NotFound
+from .request import submission_v2, submission_v3
+from .response import task_status
+from .response.listings import LISTS
 
 DRAWINGS = {
-    "saas/sd/v2/text2image": request_v2.TEXT,
-    "saas/sd/v2/image2image": request_v2.IMAGE,
-    "saas/sd/v2/controlnet": request_v2.CONTROL,
-    "saas/sd/v1/inpaint": request_v2.INPAINT,
+    "saas/sd/v2/text2image": submission_v2.TEXT,
+    "saas/sd/v2/image2image": submission_v2.IMAGE,
+    "saas/sd/v2/controlnet": submission_v2.CONTROL,
+    "saas/sd/v1/inpaint": submission_v2.INPAINT,
 }
 
 urlpatterns: list[URLPattern] = [
     *(path(route, views.DrawV2.as_view(operation=operation)) for route, operation in DRAWINGS.items()),
     *(path(f"saas/sd/v2/{name}", views.List.as_view(query=query)) for name, query in LISTS.items()),
     path("saas/sd/v2/queryTaskInfo", views.TaskState.as_view()),
-    path("saas/sd/queryTaskInfo", views.TaskState.as_view(find=tasks.drawing_of, render=tasks.archived)),
+    path(
+        "saas/sd/queryTaskInfo",
+        views.TaskState.as_view(find=task_status.drawing_of, render=task_status.archived),
+    ),
     *(
         path(f"saas/sd/{operation}", views.DrawV3.as_view(operation=operation))
-        for operation in request_v3.BODIES
+        for operation in submission_v3.BODIES
     ),
     path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
     path("saas/tool/<path:code>", views.UseTool.as_view()),
     path("saas/modelTraining/submitTraining/Job", views.Training.as_view()),
-    re_path(r"^[\s\S]*$", Elsewhere.as_view()),
+    re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

@@ -11,52 +11,60 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from jobs.admission.submission import Submission
+from jobs.images.signed_urls import base_url
 from jobs.models import Job
-from jobs.picture_urls import base_url
 
-from . import request_v2, request_v3, tasks, tools, words
+from . import field_names
 from .base import ZhiqiteView
-from .body import Id, Wire, read
 from .errors import WireError, success
-from .fields_v2 import Drawing
-from .listings import Checkpoints, Query
-from .refusals import REFUSED, TRAINING
+from .request import submission_v2, submission_v3, tools
+from .request.fields_v2 import Drawing
+from .request.json_body import Id, Wire, read
+from .request.unsupported_tools import REFUSED, TRAINING
+from .response import task_status
+from .response.listings import Checkpoints, Query
 
 
 class DrawV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(Drawing, request), base_url(request._request)
-        job = self.admitted(
-            request, partial(request_v2.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(Drawing, request)
+        return submission_v2.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class DrawV3(ZhiqiteView):
-    wire_names = words.V3
+    wire_names = field_names.V3
     operation = ""
 
     def post(self, request: Request) -> Response:
-        asked, base = read(request_v3.BODIES[self.operation], request), base_url(request._request)
-        job = self.admitted(
-            request, partial(request_v3.read_submission, self.operation, self.key, asked, base)
-        )
+        job = self.admitted(request, partial(self._submission, request))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request) -> Submission:
+        asked = read(submission_v3.BODIES[self.operation], request)
+        return submission_v3.read_submission(self.operation, self.key, asked, base_url(request._request))
 
 
 class UseTool(ZhiqiteView):
-    wire_names = words.TOOLS
+    wire_names = field_names.TOOLS
 
     def post(self, request: Request, code: str) -> Response:
         if code in REFUSED:
             raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
         if code not in tools.TOOLS:
             raise WireError("Not Found", status=404)
-        asked, base = read(tools.TOOLS[code], request), base_url(request._request)
-        job = self.admitted(request, partial(tools.read_submission, code, self.key, asked, base))
+        job = self.admitted(request, partial(self._submission, request, code))
         return success({"task_id": job.external_id})
+
+    def _submission(self, request: Request, code: str) -> Submission:
+        asked = read(tools.TOOLS[code], request)
+        return tools.read_submission(code, self.key, asked, base_url(request._request))
 
 
 class Training(ZhiqiteView):
@@ -69,8 +77,8 @@ class TaskQuery(Wire):
 
 
 class TaskState(ZhiqiteView):
-    find: Callable[[AccessKey, str], Job] = staticmethod(tasks.recent_drawing_of)
-    render: Callable[[Job, str], dict[str, Any]] = staticmethod(tasks.realtime)
+    find: Callable[[AccessKey, str], Job] = staticmethod(task_status.recent_drawing_of)
+    render: Callable[[Job, str], dict[str, Any]] = staticmethod(task_status.realtime)
 
     def post(self, request: Request) -> Response:
         job = self.find(self.key, read(TaskQuery, request).businessTaskId)
@@ -79,8 +87,8 @@ class TaskState(ZhiqiteView):
 
 class ToolState(ZhiqiteView):
     def post(self, request: Request, code: str) -> Response:
-        job = tasks.tool_of(self.key, read(TaskQuery, request).businessTaskId, code)
-        return success(tasks.tool(job, base_url(request._request)))
+        job = task_status.tool_of(self.key, read(TaskQuery, request).businessTaskId, code)
+        return success(task_status.tool(job, base_url(request._request)))
 
 
 class List(ZhiqiteView):

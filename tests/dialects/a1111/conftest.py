@@ -1,21 +1,19 @@
 import base64
 import io
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from PIL import Image
 
 from access.models import AccessKey
 from gpu_runner.protocol import Done
 from gpu_runner.protocol import Image as RunnerImage
-from jobs import lifecycle
-from jobs.models import Job, Runner, State
-from jobs.pictures import store_output
+from jobs.execution import lifecycle
+from jobs.images.storage import store_output
+from jobs.models import Job, Runner
 
 PREFIX = "/sdapi/v1/"
 
@@ -50,25 +48,9 @@ class Caller:
         return self.get(f"jobs/{job.pk}").json()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(settings) -> None:
-    settings.JOB_WAIT_S = 0
-
-
 @pytest.fixture
-def alice(source, checkpoint) -> Caller:
-    return Caller(*AccessKey.issue(source))
-
-
-@pytest.fixture
-def charlie(other_source) -> Caller:
-    """Of another tenant: sees nothing of Alice's."""
-    return Caller(*AccessKey.issue(other_source))
-
-
-@pytest.fixture
-def runner(db) -> Runner:
-    return Runner.objects.create(name="local", url="http://127.0.0.1:1", slots=8)
+def caller() -> type[Caller]:
+    return Caller
 
 
 @pytest.fixture
@@ -97,25 +79,6 @@ def draw(claim) -> Callable[[Job], None]:
         lifecycle.succeed(lease, done, outputs)
 
     return finish
-
-
-@pytest.fixture
-def worker(transactional_db, settings, draw) -> Iterator[None]:
-    """Draws whatever is queued, in a thread, while a client waits on its connection."""
-    settings.JOB_WAIT_S = 60
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(0.02):
-            for job in Job.objects.filter(state=State.QUEUED):
-                draw(job)
-        connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 @pytest.fixture

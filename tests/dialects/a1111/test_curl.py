@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -5,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from gpu_runner.protocol import GenerationRequest
-from jobs import as_curl
-from jobs.as_curl import Said
+from jobs import curl_export
+from jobs.admission.admit import admit
 from jobs.models import Job
 
 
-def said(job: Job) -> Said:
-    return next(said for said in as_curl.in_every_dialect(job, "http://here") if said.dialect == "a1111")
+def curl(job: Job) -> curl_export.Curl:
+    return curl_export.commands(job, "http://here")[0]
 
 
 def pasted(command: str, tmp_path) -> bytes:
@@ -46,9 +46,9 @@ def pasted(command: str, tmp_path) -> bytes:
         {"seed": 1, "override_settings": {"CLIP_stop_at_last_layers": 2, "emphasis": "No norm"}},
     ],
 )
-def test_the_command_asks_for_an_equal_request(alice, face_models, tmp_path, asked: dict[str, Any]):
+def test_command_sends_an_equal_request(alice, face_models, tmp_path, asked: dict[str, Any]):
     job = alice.submit(subseed=asked.pop("subseed", 0), **asked)
-    command = said(job).command
+    command = curl(job).command
     assert command.startswith("curl -sS http://here/sdapi/v1/txt2img")
     again = alice.post("txt2img", pasted(command, tmp_path).decode())
     assert Job.objects.get(pk=again["X-Job-Id"]).request == job.request
@@ -56,25 +56,44 @@ def test_the_command_asks_for_an_equal_request(alice, face_models, tmp_path, ask
 
 def test_an_input_picture_is_fetched_by_the_command_itself(alice, red):
     job = alice.submit("img2img", init_images=[red], seed=1, denoising_strength=0.4)
-    assert re.search(r"\$\(curl -sS 'http://here/inputs/[^']+' \| base64 \| tr -d '\\n'\)", said(job).command)
+    assert re.search(r"\$\(curl -sS 'http://here/inputs/[^']+' \| base64 \| tr -d '\\n'\)", curl(job).command)
 
 
 def test_no_client_writes_what_the_shell_runs(alice, tmp_path):
     job = alice.submit(prompt="$(touch broken) `touch broken` ${SECRET}", seed=1)
-    shown = pasted(said(job).command, tmp_path).decode()
+    shown = pasted(curl(job).command, tmp_path).decode()
     assert "$(touch broken) `touch broken` ${SECRET}" in shown
 
 
-def test_what_it_has_no_words_for_is_named(submission):
-    from jobs.admission import admit
+def test_command_uses_the_seed_of_the_job_and_not_its_id(alice, tmp_path):
+    job = alice.submit(force_task_id="task-7")
+    body = json.loads(pasted(curl(job).command, tmp_path))
+    assert body["seed"] == job.generation_request.seed
+    assert "force_task_id" not in body
 
-    job = admit(submission(labels=[{"text": "AI"}], dialect="native"))
-    assert said(job) == Said("a1111", reason="has no words for: labels")
+
+def test_infotext_is_sent_as_the_parameters_that_it_became(alice, tmp_path):
+    text = "a red circle\nSteps: 9, Sampler: Euler a, CFG scale: 3, Seed: 5, Size: 64x64, Clip skip: 2"
+    job = alice.submit(infotext=text)
+    again = alice.post("txt2img", pasted(curl(job).command, tmp_path).decode())
+    assert Job.objects.get(pk=again["X-Job-Id"]).request == job.request
 
 
-def test_a_task_that_it_does_not_have_is_named():
-    from jobs.as_curl import CannotSay, refuse_all_but
+@pytest.mark.parametrize("name", ["extra-single-image", "extra-batch-images"])
+def test_extras_command_has_its_images(alice, red, name):
+    images = (
+        {"image": red} if name == "extra-single-image" else {"imageList": [{"data": red, "name": "a.png"}]}
+    )
+    job = alice.submit(name, upscaling_resize=3, **images)
+    command = curl(job).command
+    assert command.startswith(f"curl -sS http://here/sdapi/v1/{name}")
+    assert '"upscaling_resize": 3' in command
+    assert "$(curl -sS 'http://here/inputs/" in command
 
-    request = GenerationRequest(task="cut_out", cut_out={}, init_images=[{"sha256": "0" * 64}])
-    with pytest.raises(CannotSay, match="cut_out"):
-        refuse_all_but(request, tasks=("txt2img",))
+
+def test_job_whose_image_was_not_stored_has_no_command(submission):
+    received = {
+        "parameters": {"alwayson_scripts": {"controlnet": {"args": [{"image": f"sha256:{'0' * 64}"}]}}}
+    }
+    job = admit(submission(received=received))
+    assert curl(job).reason == "one of its input images was not stored as it was sent"

@@ -5,10 +5,10 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialects.a1111.fields import IMG2IMG, TXT2IMG
-from dialects.a1111.infotext_reading import said, with_the_unsaid
-from dialects.a1111.option_table import OPTIONS
-from dialects.a1111.pasted_infotext import UNDERSTOOD
+from dialects.a1111.options.table import OPTIONS
+from dialects.a1111.request.infotext_overrides import UNDERSTOOD
+from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
+from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

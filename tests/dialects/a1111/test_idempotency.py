@@ -1,5 +1,4 @@
 from jobs.models import Job
-from tests.web_server import WebServer, answer
 
 KEY = {"Idempotency-Key": "order-4711"}
 
@@ -30,14 +29,3 @@ def test_a_stranger_with_the_same_key_has_a_job_of_his_own(alice, charlie) -> No
 
 def test_a_key_that_is_none_is_400(alice) -> None:
     assert post(alice, {}, headers={"Idempotency-Key": "a b"}).status_code == 400
-
-
-def test_a_picture_is_not_fetched_again(alice, source, picture) -> None:
-    web = WebServer()
-    web.answers["/a.png"] = answer(200, picture)
-    source.reachable = ["127.0.0.1"]
-    source.save()
-    body = {"init_images": [web.url("/a.png")], "width": 64, "height": 64}
-    first = post(alice, body, "img2img")
-    web.close()
-    assert post(alice, body, "img2img")["X-Job-Id"] == first["X-Job-Id"]

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from django.test import Client
 
@@ -17,22 +15,9 @@ def test_a_stranger_is_not_authenticated(db) -> None:
     }
 
 
-def test_a_wrong_secret_is_told_so(alice) -> None:
-    alice.client.defaults["HTTP_AUTHORIZATION"] = "Basic YWxpY2U6d3Jvbmc="
-    response = alice.client.get("/sdapi/v1/options")
-    assert response.status_code == 401
-    assert response.json()["detail"] == "Incorrect username or password"
-
-
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic /w==", "Bearer abc", "Basic YWxpY2U="])
 def test_a_broken_authorization_is_401(db, header) -> None:
     assert Client(headers={"Authorization": header}).get("/sdapi/v1/options").status_code == 401
-
-
-def test_a_key_of_another_dialect_is_refused(alice) -> None:
-    alice.key.dialects = ["volcengine"]
-    alice.key.save()
-    assert alice.get("options").status_code == 401
 
 
 def test_the_key_is_asked_for_before_the_body_is_read(db) -> None:
@@ -108,27 +93,11 @@ def test_broken_json_is_told_where(alice) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"\xff\xfe\xfa", b'{"seed": NaN}', b'{"a": 1e999}', b"[" * 100_000, b'{"seed": %s}' % (b"9" * 5000)],
-)
-def test_what_is_not_quite_json_is_400(alice, body) -> None:
-    response = alice.client.post(TXT2IMG, body, content_type="application/json")
-    assert (response.status_code, response.json()["detail"]) == (400, "There was an error parsing the body")
-
-
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
 def test_text_that_no_database_holds_is_refused_by_place(alice, text) -> None:
     response = alice.post("txt2img", {"comments": {"list": [text]}})
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", "comments", "list", 0]
-
-
-def test_a_body_too_large_is_413(alice, settings) -> None:
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
-    response = alice.post("txt2img", {"prompt": "x" * 2000})
-    assert response.status_code == 413
-    assert response.json()["error"] == "HTTPException"
 
 
 def test_every_bad_field_is_named(alice) -> None:
@@ -149,20 +118,3 @@ def test_every_bad_field_is_named(alice) -> None:
         ("styles", 0): "type_error.str",
         ("sampler_index",): "type_error.none.not_allowed",
     }
-
-
-def test_an_error_of_ours_tells_nothing(alice, monkeypatch) -> None:
-    def broken(key):
-        raise RuntimeError("a secret")
-
-    monkeypatch.setattr("dialects.a1111.options.rendered", broken)
-    response = alice.get("options")
-    assert response.status_code == 500
-    assert "a secret" not in json.dumps(response.json())
-
-
-@pytest.mark.parametrize("levels", [200, 900])
-def test_what_is_nested_too_deeply_cannot_be_parsed(alice, levels) -> None:
-    body = '{"comments": ' + '{"a": ' * levels + "1" + "}" * levels + "}"
-    response = alice.client.post(TXT2IMG, body, content_type="application/json")
-    assert (response.status_code, response.json()["detail"]) == (400, "There was an error parsing the body")

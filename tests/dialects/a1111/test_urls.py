@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
-from tests.web_server import WebServer, answer, redirect
+from tests.support.web_server import WebServer, answer, redirect
 
 
 @pytest.fixture
@@ -78,8 +78,9 @@ def test_no_more_urls_than_the_source_may_draw(alice, web, source, reachable) ->
 def test_the_maps_of_detect_may_be_of_pictures_by_url(alice, web, reachable) -> None:
     for name in ("controlnet_input_images", "controlnet_images"):
         body = {"controlnet_module": "canny", name: [web.url("/a.png")]}
-        told = alice.client.post("/controlnet/detect", body, content_type="application/json").json()
-        assert (told["info"], len(told["images"])) == ("Success", 1)
+        response = alice.client.post("/controlnet/detect", body, content_type="application/json")
+        job = Job.objects.get(pk=response["X-Job-Id"])
+        assert len(job.generation_request.init_images) == 1
 
 
 def test_so_may_the_region_of_a_controlnet_unit(alice, web, reachable) -> None:

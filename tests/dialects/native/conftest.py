@@ -1,25 +1,17 @@
 import base64
 import io
-import threading
-from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from jobs.dispatch import claim_next
-from jobs.models import Job, Runner
-from jobs.tasks import run_job
-from tests import fake_runner as behaviours
-from tests.fake_runner import TOKEN, FakeRunner
+from jobs.models import Job
+from tests.support import fake_runner as behaviours
+from tests.support.fake_runner import FakeRunner
 
 PREFIX = "/api/v1/"
-RUNNER = "local"
 
 
 class Caller:
@@ -49,57 +41,8 @@ class Caller:
 
 
 @pytest.fixture
-def alice(source, checkpoint) -> Caller:
-    return Caller(*AccessKey.issue(source))
-
-
-@pytest.fixture
-def charlie(other_source) -> Caller:
-    """Of another tenant: sees nothing of Alice's."""
-    return Caller(*AccessKey.issue(other_source))
-
-
-@pytest.fixture
-def fake_runner(settings) -> Iterator[FakeRunner]:
-    settings.RUNNER_TOKEN = TOKEN
-    fake = FakeRunner()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
-
-
-@pytest.fixture
-def work(runner: Runner) -> Callable[[], None]:
-    """Runs what waits, to its end, as the runner behaves."""
-
-    def work() -> None:
-        for lease in claim_next(RUNNER, 4):
-            run_job(str(lease.job_id), lease.attempt)
-
-    return work
-
-
-@pytest.fixture
-def worker(transactional_db, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
-    """The generation cluster, as a thread."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.02):
-            work()
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield fake_runner
-    stop.set()
-    fake_runner.hang_up()
-    thread.join()
+def caller() -> type[Caller]:
+    return Caller
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tests.receiving import work as call_back
-from tests.web_server import WebServer, answer
+from tests.support.receiving_server import work as call_back
+from tests.support.web_server import WebServer, answer
 
 
 @pytest.fixture

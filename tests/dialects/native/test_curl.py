@@ -3,17 +3,17 @@ from typing import Any
 
 import pytest
 
-from jobs import as_curl
+from jobs import curl_export
 from jobs.models import Job
 
 
 def body(job: Job) -> dict[str, Any]:
-    said = {said.dialect: said for said in as_curl.in_every_dialect(job, "http://here")}["native"]
-    head, text = said.command.split("<<END\n")
+    (curl,) = curl_export.commands(job, "http://here")
+    head, text = curl.command.split("<<END\n")
     assert "http://here/api/v1/jobs" in head
     assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head
-    told: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
-    return told
+    sent: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
+    return sent
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def body(job: Job) -> dict[str, Any]:
         {"prompt": "a", "labels": [{"text": "AI 生成"}], "schedule_bend": {"rho": 5}},
     ],
 )
-def test_the_command_asks_for_an_equal_request(alice, asked):
+def test_command_sends_an_equal_request(alice, asked):
     job = alice.submit(**asked)
     again = alice.post("jobs", body(job))
     assert Job.objects.get(pk=again.json()["id"]).request == job.request

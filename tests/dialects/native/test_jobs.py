@@ -3,7 +3,7 @@ import pytest
 from access.models import AccessKey, Posting
 from jobs.models import Job, State
 from tests.dialects.native.conftest import Caller
-from tests.fake_runner import draws_unfit_pictures, fails_with_oom
+from tests.support.fake_runner import draws_unfit_pictures, fails_with_oom
 
 
 def test_a_submitted_job_waits_and_tells_where_it_is(alice, runner):
@@ -139,7 +139,7 @@ def test_delete_cancels(alice):
 
 
 def test_a_running_job_is_told_to_stop(alice, runner):
-    from jobs import lifecycle
+    from jobs.execution import lifecycle
 
     job = alice.submit()
     lifecycle.claim(job.pk, runner)
@@ -181,7 +181,7 @@ def test_another_tenants_job_cannot_be_stopped(alice, charlie, path):
 
 
 def test_a_job_that_came_through_another_api_is_shown_to_its_source(alice, submission):
-    from jobs.admission import admit
+    from jobs.admission.admit import admit
 
     job = admit(submission())
     assert alice.job(job)["dialect"] == "a1111"

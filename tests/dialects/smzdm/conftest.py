@@ -1,27 +1,18 @@
 import hashlib
 import io
 import json
-import threading
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from access.models import BusinessSource
-from jobs.dispatch import claim_next
-from jobs.models import Job, Runner
-from jobs.storage_targets.models import StorageTarget
-from jobs.tasks import run_job
+from jobs.models import Job
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import Family, Kind, ModelFile
-from tests.fake_runner import TOKEN, FakeRunner
-from tests.web_server import WebServer, answer
-
-RUNNER = "local"
+from tests.support.web_server import WebServer, answer
 
 
 def png(picture: Image.Image) -> bytes:
@@ -110,46 +101,3 @@ def alice(shop, checkpoint, matting, runner, pictures) -> Caller:
 @pytest.fixture
 def target(db) -> StorageTarget:
     return StorageTarget.objects.create(channel="1202", folder="img", public_host="https://img.example.com")
-
-
-@pytest.fixture
-def fake_runner(settings) -> Iterator[FakeRunner]:
-    settings.RUNNER_TOKEN = TOKEN
-    fake = FakeRunner()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
-
-
-@pytest.fixture
-def work(runner: Runner) -> Callable[[], None]:
-    """Runs what waits, to its end, as the runner behaves."""
-
-    def work() -> None:
-        for lease in claim_next(RUNNER, 4):
-            run_job(str(lease.job_id), lease.attempt)
-
-    return work
-
-
-@pytest.fixture
-def worker(transactional_db, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
-    """The generation cluster, as a thread."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.02):
-            work()
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield fake_runner
-    stop.set()
-    fake_runner.hang_up()
-    thread.join()

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
+from access.accounts import Posting
 from jobs.models import Job
-from jobs.storage_targets.models import StorageTarget
+from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind
-from tests import fake_runner as behaviours
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import png, product, register
-from tests.receiving import work as call_back
-from tests.web_server import answer
+from tests.support import fake_runner as behaviours
+from tests.support.receiving_server import work as call_back
+from tests.support.web_server import answer
 
 
 def names(urls):
@@ -115,36 +116,32 @@ def test_a_product_and_its_mask_are_found_again_by_their_key(alice, cutting, wor
     assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
     work()
     data = alice.post(cutting, "rembg_img", **key)["data"]
-    assert data["img"] != data["mask"]
-    assert Job.objects.count() == 2
+    assert names(data.values()) == ["0.png", "1.png"]
+    assert Job.objects.count() == 1
     assert alice.post(cutting | {"is_mask": 0}, "rembg_img", **key)["error_code"] == 1001
 
 
-def test_a_product_whose_mask_is_refused_is_not_drawn_either(alice, cutting, shop):
-    shop.max_queued_jobs = 1
-    shop.save()
+def test_a_product_and_its_mask_are_one_job_with_the_price_of_one(alice, cutting, work):
+    prices = []
+    for is_mask, key in ((0, "without"), (1, "with")):
+        alice.post(cutting | {"is_mask": is_mask}, "rembg_img", **{"Idempotency-Key": key})
+        work()
+        job = Job.objects.latest("created_at")
+        prices.append((job.cost, job.images_done))
+        assert job.outputs.count() == 1 + is_mask
+    assert prices[0] == prices[1]
+    assert sum(Posting.objects.filter(kind=Posting.Kind.SETTLE).values_list("images", flat=True)) == 2
+
+
+def test_a_product_without_its_mask_has_no_url_for_one(alice, cutting, worker, settings):
+    settings.JOB_WAIT_S = 60
+    data = alice.post(cutting | {"is_mask": 0}, "rembg_img")["data"]
+    assert (names([data["img"]]), data["mask"]) == (["0.png"], "")
+
+
+def test_a_cut_out_that_takes_too_long_is_cancelled(alice, cutting):
     assert alice.post(cutting, "rembg_img")["error_code"] == 1005
     assert [job.state for job in Job.objects.all()] == ["cancelled"]
-
-
-def test_the_key_of_a_product_whose_mask_was_refused_is_good_for_a_second_try(alice, cutting, shop, work):
-    key = {"Idempotency-Key": "one"}
-    shop.max_queued_jobs = 1
-    shop.save()
-    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
-    assert [job.state for job in Job.objects.all()] == ["queued"]
-    shop.max_queued_jobs = 2
-    shop.save()
-    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
-    work()
-    assert [job.state for job in Job.objects.all()] == ["succeeded", "succeeded"]
-    assert set(alice.post(cutting, "rembg_img", **key)["data"]) == {"img", "mask"}
-
-
-def test_a_full_queue_is_busy(alice, shop):
-    shop.max_queued_jobs = 0
-    shop.save()
-    assert alice.refusal()[0] == 1005
 
 
 # Storage targets

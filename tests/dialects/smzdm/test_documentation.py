@@ -11,7 +11,7 @@ import pytest
 
 from access.models import AccessKey
 from jobs.models import Job
-from tests.web_server import answer
+from tests.support.web_server import answer
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "smzdm.md"
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

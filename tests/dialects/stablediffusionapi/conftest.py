@@ -1,26 +1,17 @@
 import base64
 import io
-import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
-from jobs.dispatch import claim_next
-from jobs.models import Job, Runner
-from jobs.tasks import run_job
+from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile
-from tests.fake_runner import TOKEN, FakeRunner
-from tests.web_server import WebServer, answer
-
-RUNNER = "local"
+from tests.support.web_server import WebServer, answer
 
 
 class Caller:
@@ -59,66 +50,6 @@ class Caller:
         return told["message"]
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(settings) -> None:
-    settings.STABLEDIFFUSIONAPI_WAIT_S = 0
-
-
-@pytest.fixture
-def alice(source, checkpoint) -> Caller:
-    return Caller(*AccessKey.issue(source))
-
-
-@pytest.fixture
-def charlie(other_source) -> Caller:
-    """Of another tenant: sees nothing of Alice's."""
-    return Caller(*AccessKey.issue(other_source))
-
-
-@pytest.fixture
-def fake_runner(settings) -> Iterator[FakeRunner]:
-    settings.RUNNER_TOKEN = TOKEN
-    fake = FakeRunner()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
-
-
-@pytest.fixture
-def work(runner: Runner) -> Callable[[], None]:
-    """Runs what waits, to its end, as the runner behaves."""
-
-    def work() -> None:
-        for lease in claim_next(RUNNER, 4):
-            run_job(str(lease.job_id), lease.attempt)
-
-    return work
-
-
-@pytest.fixture
-def worker(transactional_db, settings, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
-    """The generation cluster, as a thread, while a client waits on its connection."""
-    settings.STABLEDIFFUSIONAPI_WAIT_S = 60
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.02):
-            work()
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield fake_runner
-    stop.set()
-    fake_runner.hang_up()
-    thread.join()
-
-
 def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(buffer, "PNG")
@@ -127,6 +58,11 @@ def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
 
 def data_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def caller() -> type[Caller]:
+    return Caller
 
 
 @pytest.fixture

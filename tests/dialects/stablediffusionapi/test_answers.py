@@ -3,8 +3,8 @@ import re
 import pytest
 
 from jobs.models import Job
-from tests.fake_runner import fails_with_oom
-from tests.field_table import listed
+from tests.support.fake_runner import fails_with_oom
+from tests.support.field_table import listed
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from dialects.stablediffusionapi import coercion
 from dialects.stablediffusionapi.coercion import Invalid
 from dialects.stablediffusionapi.endpoints import ENDPOINTS
 from dialects.stablediffusionapi.errors import WireError
-from dialects.stablediffusionapi.fields import FIELDS, parse
+from dialects.stablediffusionapi.request.fields import FIELDS, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -7,10 +7,10 @@ import json
 import pytest
 from PIL import Image
 
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 from models_registry.models import Kind, PromptStyle
-from tests.receiving import work as call_back
+from tests.support.receiving_server import work as call_back
 
 from .conftest import data_uri, png
 
@@ -135,7 +135,7 @@ def test_a_safety_check_that_cannot_be_made_is_refused_and_not_skipped(alice):
 
 
 def test_an_unfit_picture_is_told(alice, detector, work, fake_runner):
-    from tests.fake_runner import draws_unfit_pictures
+    from tests.support.fake_runner import draws_unfit_pictures
 
     fake_runner.behaviour = draws_unfit_pictures
     told, _job = alice.draw(safety_checker="yes")
@@ -166,7 +166,7 @@ def test_the_webhook_is_told_of_success(alice, red, internet, work, track_id):
 
 
 def test_the_webhook_is_told_of_failure(alice, internet, work, fake_runner):
-    from tests.fake_runner import fails_with_oom
+    from tests.support.fake_runner import fails_with_oom
 
     fake_runner.behaviour = fails_with_oom
     told, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
@@ -178,9 +178,9 @@ def test_the_webhook_is_told_of_failure(alice, internet, work, fake_runner):
 
 
 def test_a_webhook_is_tried_three_times(alice, internet, work):
-    from jobs.callbacks.models import Callback
-    from tests.receiving import wait_for_the_next
-    from tests.web_server import answer
+    from jobs.models.callback import Callback
+    from tests.support.receiving_server import wait_for_the_next
+    from tests.support.web_server import answer
 
     internet.answers["/hook"] = answer(500)
     alice.draw(webhook=internet.url("/hook"))

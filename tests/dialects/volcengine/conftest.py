@@ -2,28 +2,21 @@ import base64
 import hashlib
 import io
 import json
-import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
 from dialects.volcengine import signature
-from dialects.volcengine.signature import Scope, Sent, Signed
-from jobs.dispatch import claim_next
-from jobs.models import Job, Runner
-from jobs.tasks import run_job
+from dialects.volcengine.signature import Scope, Signed, SignedRequest
+from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile, StylePreset
-from tests.fake_runner import TOKEN, FakeRunner
 
-RUNNER = "local"
 STYLE = "img2img_pastel_boys_style_usage"
 FLAT = "2022-08-31"
 
@@ -51,7 +44,7 @@ class Caller:
         names = tuple(sorted(headers))
         headers |= changes
         signed = Signed(key_id, Scope(date[:8], "cn-north-1", service), date, "", names)
-        sent = Sent(method, "/", tuple(query.items()), headers, body)
+        sent = SignedRequest(method, "/", tuple(query.items()), headers, body)
         return with_signature(secret, signed, sent)
 
     def send(self, query: dict[str, str], body: bytes, headers: dict[str, str]) -> Any:
@@ -77,7 +70,7 @@ class Caller:
         return self.call("CVSync2AsyncGetResult", body)
 
 
-def with_signature(secret: str, signed: Signed, sent: Sent) -> dict[str, str]:
+def with_signature(secret: str, signed: Signed, sent: SignedRequest) -> dict[str, str]:
     """The headers of what is sent, and Authorization."""
     key = signature.signing_key(secret, signed.scope)
     found = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])
@@ -86,26 +79,15 @@ def with_signature(secret: str, signed: Signed, sent: Sent) -> dict[str, str]:
     return {**sent.headers, "authorization": f"HMAC-SHA256 {parts}"}
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(settings) -> None:
-    settings.JOB_WAIT_S = 0
-
-
-@pytest.fixture
-def alice(source, checkpoint) -> Caller:
-    return Caller(*AccessKey.issue(source))
-
-
-@pytest.fixture
-def charlie(other_source) -> Caller:
-    """Of another tenant: sees nothing of Alice's."""
-    return Caller(*AccessKey.issue(other_source))
-
-
 def model(kind: Kind, name: str) -> ModelFile:
     digest = hashlib.sha256(name.encode()).hexdigest()
     path = f"{kind}/{name}.safetensors"
     return ModelFile.objects.create(kind=kind, family=Family.SD15, name=name, path=path, sha256=digest)
+
+
+@pytest.fixture
+def caller() -> type[Caller]:
+    return Caller
 
 
 @pytest.fixture
@@ -151,47 +133,3 @@ def encoded(data: bytes) -> str:
 def body(style, picture) -> dict[str, Any]:
     """The least that can be sent."""
     return {"req_key": STYLE, "binary_data_base64": [encoded(picture)], "prompt": "a red circle"}
-
-
-@pytest.fixture
-def fake_runner(settings) -> Iterator[FakeRunner]:
-    settings.RUNNER_TOKEN = TOKEN
-    fake = FakeRunner()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
-
-
-@pytest.fixture
-def work(runner: Runner) -> Callable[[], None]:
-    """Runs what waits, to its end, as the runner behaves."""
-
-    def work() -> None:
-        for lease in claim_next(RUNNER, 4):
-            run_job(str(lease.job_id), lease.attempt)
-
-    return work
-
-
-@pytest.fixture
-def worker(transactional_db, settings, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
-    """The generation cluster, as a thread."""
-    settings.JOB_WAIT_S = 60
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.02):
-            work()
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield fake_runner
-    stop.set()
-    fake_runner.hang_up()
-    thread.join()

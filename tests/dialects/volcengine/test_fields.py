@@ -2,11 +2,11 @@
 
 import pytest
 
+from jobs.images.storage import read_input
 from jobs.models import Job
-from jobs.pictures import read_input
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
-from tests.web_server import WebServer, answer
+from tests.support.web_server import WebServer, answer
 
 TABLE = "volcengine_cvprocess"
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from access.models import AccessKey
-from dialects.volcengine.signature import Scope, Sent, Signed
+from dialects.volcengine.signature import Scope, Signed, SignedRequest
 from tests.dialects.volcengine.conftest import Caller, now, with_signature
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,9 @@ def signed_with(caller: Caller, headers: dict[str, str], body: bytes) -> dict[st
     """All of the headers, and nothing else, are signed."""
     date = headers["x-date"]
     signed = Signed(caller.key.key_id, Scope(date[:8], "cn-north-1", "cv"), date, "", tuple(sorted(headers)))
-    return with_signature(caller.secret, signed, Sent("POST", "/", tuple(QUERY.items()), headers, body))
+    return with_signature(
+        caller.secret, signed, SignedRequest("POST", "/", tuple(QUERY.items()), headers, body)
+    )
 
 
 @pytest.mark.field(

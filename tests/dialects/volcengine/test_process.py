@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dialects.volcengine.envelope import go_duration
-from jobs import lifecycle
+from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
-from tests import fake_runner as behaviours
 from tests.dialects.volcengine.conftest import STYLE
+from tests.support import fake_runner as behaviours
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,28 +129,6 @@ def test_who_waits_too_long_is_told_by_the_gateway_and_the_job_lives_on(alice, b
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
 
 
-def test_what_nobody_foresaw_tells_nothing(alice, body, monkeypatch) -> None:
-    monkeypatch.setattr("dialects.volcengine.operations.admit", lambda *_arguments: 1 / 0)
-    response = alice.call("CVProcess", body)
-    told = response.json()
-    assert (response.status_code, told["code"], told["message"]) == (500, 50500, "Internal Error")
-
-
-def test_a_full_queue_is_the_concurrent_limit(alice, body, source) -> None:
-    source.max_queued_jobs = 0
-    source.save()
-    response = alice.call("CVProcess", body)
-    assert (response.status_code, response.json()["code"]) == (429, 50430)
-    assert int(response["Retry-After"]) > 0
-
-
-def test_a_styles_missing_checkpoint_is_no_fault_of_the_client(alice, body, checkpoint) -> None:
-    checkpoint.enabled = False
-    checkpoint.save()
-    response = alice.call("CVProcess", body)
-    assert (response.status_code, response.json()["code"]) == (500, 50500)
-
-
 def test_a_styles_checkpoint_that_is_for_others_is_denied_without_its_name(
     alice, body, checkpoint, other_source
 ) -> None:
@@ -165,18 +143,6 @@ def test_what_only_the_runner_finds_wrong_with_a_picture_is_the_clients(worker, 
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50200)
     assert "the mask leaves nothing to draw" in response.json()["message"]
-
-
-def test_a_body_that_is_too_large_is_told(alice, settings) -> None:
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
-    response = alice.call("CVProcess", {"prompt": "x" * 200})
-    assert (response.status_code, response.json()["code"]) == (400, 50213)
-
-
-@pytest.mark.parametrize("sent", [b"[]", b"{", b"7", b'{"a": NaN}', b"\xff", b"[" * 100_000])
-def test_what_is_no_json_object_is_told(alice, sent) -> None:
-    response = alice.call("CVProcess", sent)
-    assert (response.status_code, response.json()["code"]) in [(400, 50204), (400, 50201)]
 
 
 def test_errors_survive_being_cut_out_of_an_exceptions_text(alice, style) -> None:

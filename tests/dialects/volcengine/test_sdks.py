@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from models_registry.models import StylePreset
-from tests import node_signer
 from tests.dialects.volcengine.conftest import STYLE
+from tests.support import node_signer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

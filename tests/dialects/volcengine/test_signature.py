@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.volcengine import signature
-from dialects.volcengine.signature import Scope, Sent, Signed
+from dialects.volcengine.signature import Scope, Signed, SignedRequest
 from tests.dialects.volcengine.conftest import with_signature
 
 QUERY = (("Action", "CVProcess"), ("Version", "2022-08-31"))
@@ -40,8 +40,8 @@ SENT = {
 def test_the_request_that_an_sdk_was_seen_to_send() -> None:
     signed = signature.of_header(SEEN, DATE)
     assert (signed.key_id, str(signed.scope)) == ("AKLTexample", "20261121/cn-north-1/cv/request")
-    assert signature.is_right(signed, Sent(**SENT), "c2VjcmV0")
-    assert not signature.is_right(signed, Sent(**SENT), "another secret")
+    assert signature.is_right(signed, SignedRequest(**SENT), "c2VjcmV0")
+    assert not signature.is_right(signed, SignedRequest(**SENT), "another secret")
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_the_request_that_an_sdk_was_seen_to_send() -> None:
 )
 def test_each_signed_part_counts(part, other) -> None:
     signed = signature.of_header(SEEN, DATE)
-    assert not signature.is_right(signed, Sent(**{**SENT, part: other}), "c2VjcmV0")
+    assert not signature.is_right(signed, SignedRequest(**{**SENT, part: other}), "c2VjcmV0")
 
 
 def test_runs_of_spaces_in_headers_count_as_one() -> None:
     headers = {**SENT["headers"], "content-type": "  application/json "}
     assert signature.is_right(
-        signature.of_header(SEEN, DATE), Sent(**{**SENT, "headers": headers}), "c2VjcmV0"
+        signature.of_header(SEEN, DATE), SignedRequest(**{**SENT, "headers": headers}), "c2VjcmV0"
     )
 
 
@@ -72,7 +72,7 @@ def test_a_date_in_another_form_is_none(date) -> None:
     assert signature.moment(date) is None
 
 
-def with_secret(secret: str, sent: Sent) -> Signed:
+def with_secret(secret: str, sent: SignedRequest) -> Signed:
     signed = Signed("key", Scope(DATE[:8], "cn-north-1", "cv"), DATE, "", ("x-date",))
     return signature.of_header(with_signature(secret, signed, sent)["authorization"], DATE)
 
@@ -83,11 +83,13 @@ def with_secret(secret: str, sent: Sent) -> Signed:
     st.binary(max_size=40),
 )
 def test_what_was_signed_is_right_and_nothing_else_is(query, secret, body) -> None:
-    sent = Sent("POST", "/", tuple(query), {"x-date": DATE}, body)
+    sent = SignedRequest("POST", "/", tuple(query), {"x-date": DATE}, body)
     signed = with_secret(secret, sent)
     assert signature.is_right(signed, sent, secret)
     assert not signature.is_right(signed, sent, secret + "x")
-    assert not signature.is_right(signed, Sent("POST", "/", sent.query, sent.headers, body + b"x"), secret)
+    assert not signature.is_right(
+        signed, SignedRequest("POST", "/", sent.query, sent.headers, body + b"x"), secret
+    )
 
 
 @given(st.text(max_size=80))
@@ -97,4 +99,4 @@ def test_no_header_breaks_the_parser(text) -> None:
             read = signature.of_header(header, text)
         except ValueError:
             continue
-        assert not signature.is_right(read, Sent("POST", "/", tuple(parse_qsl(text)), {}), "secret")
+        assert not signature.is_right(read, SignedRequest("POST", "/", tuple(parse_qsl(text)), {}), "secret")

@@ -2,24 +2,18 @@ import copy
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from jobs.dispatch import claim_next
-from jobs.models import Job, Runner
-from jobs.tasks import run_job
+from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile
-from tests.fake_runner import TOKEN, FakeRunner
-from tests.web_server import WebServer, answer
+from tests.support.web_server import WebServer, answer
 
 PREFIX = "/AIGCImgOpenServ/saas/"
-RUNNER = "local"
 SCRIPTS = {"sd_model_checkpoint": "shapes.safetensors", "id_task": "pro1686666"}
 
 
@@ -70,8 +64,8 @@ def drawing(scripts: Any = None, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def alice(source, checkpoint) -> Caller:
-    return Caller(*AccessKey.issue(source))
+def caller() -> type[Caller]:
+    return Caller
 
 
 @pytest.fixture
@@ -108,28 +102,3 @@ def web(source) -> Iterator[WebServer]:
     source.save()
     yield server
     server.close()
-
-
-@pytest.fixture
-def fake_runner(settings) -> Iterator[FakeRunner]:
-    settings.RUNNER_TOKEN = TOKEN
-    fake = FakeRunner()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
-
-
-@pytest.fixture
-def work(runner: Runner) -> Callable[[], None]:
-    """Runs what waits, to its end, as the runner behaves."""
-
-    def work() -> None:
-        for lease in claim_next(RUNNER, 4):
-            run_job(str(lease.job_id), lease.attempt)
-
-    return work

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from jobs.callbacks.models import Callback, CallbackState
+from jobs.models.callback import Callback, CallbackState
 from tests.dialects.zhiqite.conftest import drawing
-from tests.receiving import NO, WAITS, YES, wait_for_the_next
-from tests.receiving import work as call_back
+from tests.support.receiving_server import NO, WAITS, YES, wait_for_the_next
+from tests.support.receiving_server import work as call_back
 
 
 @pytest.fixture

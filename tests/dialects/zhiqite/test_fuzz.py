@@ -3,9 +3,9 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialects.zhiqite.fields_v2 import Drawing, Overrides, Scripts, Unit
-from dialects.zhiqite.fields_v3 import External, ImageV3, TextV3
-from dialects.zhiqite.tools import TOOLS
+from dialects.zhiqite.request.fields_v2 import Drawing, Overrides, Scripts, Unit
+from dialects.zhiqite.request.fields_v3 import External, ImageV3, TextV3
+from dialects.zhiqite.request.tools import TOOLS
 from tests.dialects.zhiqite.conftest import drawing
 
 SCALARS = (

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gpu_runner.comfyui.backend import ComfyBackend
-from gpu_runner.protocol import ModelFile, RunOrder, Workflow
-from gpu_runner.workflows import slots
-from gpu_runner.workflows.purposes import purpose_of
-from tests.comfyui_double import Double
-from tests.gpu_runner.listening import Listener, order_of
+from gpu_runner.protocol import ModelFile, RunRequest, Workflow
+from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.default_purpose import purpose_of
+from tests.support.comfyui_double import Double
+from tests.support.event_listener import Listener, order_of
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models_registry" / "shipped_workflows"
 CHECKPOINT = ModelFile(path="checkpoints/shapes.safetensors", sha256="0" * 64)
@@ -46,10 +46,10 @@ def backend(double: Double) -> Iterator[ComfyBackend]:
 
 
 @pytest.fixture
-def order() -> Callable[..., RunOrder]:
+def order() -> Callable[..., RunRequest]:
     """With the shipped workflow for the request, unless one is given."""
 
-    def make(job_id: str = "job-1", *files: bytes, workflow: Workflow | None = None, **fields) -> RunOrder:
+    def make(job_id: str = "job-1", *files: bytes, workflow: Workflow | None = None, **fields) -> RunRequest:
         models = {key: ModelFile(path=path, sha256="") for key, path in FILES.items()}
         if any(unit.module == "lineart" for unit in fields.get("controls", ())):
             models["preprocessor:sk_model"] = CHECKPOINT  # that ComfyUI has its own is the platform's to know
@@ -60,8 +60,8 @@ def order() -> Callable[..., RunOrder]:
 
 
 @pytest.fixture
-def draw(backend: ComfyBackend) -> Callable[[RunOrder], Listener]:
-    def draw(order: RunOrder) -> Listener:
+def draw(backend: ComfyBackend) -> Callable[[RunRequest], Listener]:
+    def draw(order: RunRequest) -> Listener:
         ear = Listener()
         backend.submit(order, ear)
         ear.end()

@@ -6,7 +6,7 @@ import pytest
 
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, Failed
-from tests.gpu_runner.listening import Listener
+from tests.support.event_listener import Listener
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, ModelFile
-from gpu_runner.workflows import on_server
+from gpu_runner.protocol.workflows import server_check
 from tests.gpu_runner.comfyui.conftest import SHIPPED, shipped
-from tests.gpu_runner.listening import Listener, picture_file
+from tests.support.event_listener import Listener, picture_file
 
 URL = os.environ.get("COMFYUI_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is not set")
@@ -28,7 +28,7 @@ def real() -> Iterator[ComfyBackend]:
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in SHIPPED.glob("*.json")))
 def test_every_shipped_workflow_fits_it(real, name):
-    assert list(on_server.problems(shipped(name), real.watch.stock.nodes)) == []
+    assert list(server_check.problems(shipped(name), real.watch.stock.nodes)) == []
 
 
 @pytest.mark.parametrize("files", [(), (picture_file("blue"),)], ids=["txt2img", "img2img"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.comfyui_double import Double
 from tests.gpu_runner.comfyui.transcript import RECORDED, transcript
+from tests.support.comfyui_double import Double
 
 UNTOLD = (None, "NoneType")
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
-from gpu_runner.comfyui.ear import HELLO
+from gpu_runner.comfyui.progress_socket import HELLO
 
 RECORDED = Path(__file__).with_name("transcript.json")
 OVER = ("execution_success", "execution_error", "execution_interrupted")

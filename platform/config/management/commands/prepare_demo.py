@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from launch import demo_clients, demo_data
+from quickstart import demo_clients, demo_data
 
 
 class Command(BaseCommand):

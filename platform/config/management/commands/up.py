@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from launch import demo_data, first_picture
-from launch.supervision import Program, Supervisor, configuration
+from quickstart import demo_data, first_image
+from quickstart.supervisor import Program, Supervisor, configuration
 
 
 def free_port() -> int:
@@ -52,6 +52,8 @@ class Command(BaseCommand):
     help = "Migrate, load the demo, start every process, draw a first picture, and stay until Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.IS_CHECKOUT:
+            raise CommandError("`up` needs a checkout of the repository: the wheel has no demo models")
         port = os.environ.get("PORT", "8000")
         base_url = f"http://127.0.0.1:{port}"
         logs = settings.DATA_DIR / "logs"
@@ -74,7 +76,7 @@ class Command(BaseCommand):
             self.greet(known, supervisor, stopping)
             while supervisor.is_running and not stopping.wait(0.5):
                 pass
-        except first_picture.NoPicture as reason:
+        except first_image.NoPicture as reason:
             if not stopping.is_set():
                 raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
         finally:
@@ -87,9 +89,9 @@ class Command(BaseCommand):
         def still_running() -> bool:
             return supervisor.is_running and not stopping.is_set()
 
-        first_picture.wait_until_healthy(base_url, still_running)
+        first_image.wait_until_healthy(base_url, still_running)
         path = settings.DATA_DIR / "first-picture.png"
-        first_picture.draw(base_url, known["key_id"], known["secret"], path, still_running)
+        first_image.draw(base_url, known["key_id"], known["secret"], path, still_running)
         user = shlex.quote(f"{known['key_id']}:{known['secret']}")
         self.stdout.write(
             f"""

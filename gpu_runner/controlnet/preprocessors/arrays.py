@@ -1,0 +1,41 @@
+"""Pictures as arrays: (height, width, 3) of bytes, RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_runner.protocol.preprocessor_catalog import Settings
+
+Pixels = NDArray[np.uint8]
+Plane = NDArray[np.uint8]  # (height, width)
+Numbers = NDArray[Any]
+
+
+Preprocessor = Callable[[Pixels, Settings], Pixels]
+
+
+def at_resolution(pixels: Pixels, resolution: int) -> Pixels:
+    """The shorter side becomes ``resolution``."""
+    height, width = pixels.shape[:2]
+    scale = resolution / min(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return as_bytes(
+        cv2.resize(pixels, size, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA)
+    )
+
+
+def three(plane: Numbers) -> Pixels:
+    return np.repeat(as_bytes(plane)[:, :, None], 3, axis=2)
+
+
+def as_bytes(values: Numbers) -> NDArray[np.uint8]:
+    return values.clip(0, 255).astype(np.uint8)
+
+
+def blurred(pixels: Numbers, sigma: float) -> Numbers:
+    return cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), sigma)

@@ -1,0 +1,67 @@
+"""Line drawings by the generator of Chan, Durand and Isola 2022 (informative drawings): sk_model.pth, sk_model2.pth."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gpu_runner.networks.tensor_file import TensorFile
+
+from .arrays import Pixels, three
+from .tensors import batch_of, plane_of
+
+BLOCKS = 3
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        other = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        self.conv_block = nn.Sequential(*half, nn.ReLU(), *other)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class Generator(nn.Module):
+    """1 where the paper is, 0 where a line is. The names of its parts are those in the files."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.model0 = nn.Sequential(
+            nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7), nn.InstanceNorm2d(width), nn.ReLU()
+        )
+        self.model1 = nn.Sequential(*_smaller(width), *_smaller(2 * width))
+        self.model2 = nn.Sequential(*(Residual(4 * width) for _ in range(BLOCKS)))
+        self.model3 = nn.Sequential(*_larger(4 * width), *_larger(2 * width))
+        self.model4 = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in (self.model0, self.model1, self.model2, self.model3, self.model4):
+            x = part(x)
+        return x
+
+
+def _smaller(width: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        nn.InstanceNorm2d(2 * width),
+        nn.ReLU(),
+    ]
+
+
+def _larger(width: int) -> list[nn.Module]:
+    convolution = nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1)
+    return [convolution, nn.InstanceNorm2d(width // 2), nn.ReLU()]
+
+
+def build(file: TensorFile) -> nn.Module:
+    network = Generator(file.shapes["model0.1.weight"][0])
+    network.load_state_dict({name: file[name] for name in network.state_dict()})
+    return network
+
+
+def draw(network: nn.Module, pixels: Pixels) -> Pixels:
+    """White lines on black."""
+    paper = plane_of(network(batch_of(network, pixels, 4) / 255), pixels)
+    return three((1 - paper) * 255)

@@ -1,0 +1,39 @@
+"""Which function draws the map of each module that needs no network."""
+
+from __future__ import annotations
+
+from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+
+from . import blur, edges, shuffle, tone
+from .arrays import Pixels, Preprocessor, at_resolution
+
+DRAW: dict[str, Preprocessor] = {
+    "none": tone.unchanged,
+    "canny": edges.canny,
+    "invert": tone.invert,
+    "blur_gaussian": blur.gaussian,
+    "shuffle": shuffle.shuffle,
+    "threshold": tone.threshold,
+    "scribble_xdog": edges.scribble_xdog,
+    "lineart_standard": edges.lineart_standard,
+    "inpaint": tone.unchanged,
+    "inpaint_only": tone.unchanged,
+    "tile_resample": blur.resample,
+    "tile_colorfix": tone.unchanged,
+    "tile_colorfix+sharp": tone.unchanged,
+    "reference_only": tone.unchanged,
+    "reference_adain": tone.unchanged,
+    "reference_adain+attn": tone.unchanged,
+    "recolor_luminance": tone.luminance,
+    "recolor_intensity": tone.intensity,
+    "color": blur.colour_grid,
+}
+
+
+def detect(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
+    return DRAW[module.name](sized(module, pixels, settings), settings)
+
+
+def sized(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
+    """Modules without the slider see the picture as it is."""
+    return at_resolution(pixels, settings.resolution) if module.resolution else pixels

@@ -1,0 +1,24 @@
+"""The last things done to a picture, beside the engine's thread: it is checked, and becomes a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpu_runner.imaging import images
+from gpu_runner.imaging.nsfw import Check, Verdict
+from gpu_runner.tasks.generation import RawOutput
+
+
+@dataclass(frozen=True)
+class Finished:
+    png: bytes
+    width: int
+    height: int
+    verdict: Verdict | None  # None: nobody looked
+
+
+def finish(drawn: RawOutput, check: Check | None) -> Finished:
+    """Raises nsfw.Unfit."""
+    picture = drawn.picture()
+    picture, verdict = check.pass_on(picture) if check else (picture, None)
+    return Finished(images.png(picture), picture.width, picture.height, verdict)

@@ -1,0 +1,54 @@
+"""A ControlNet in one file, in the LDM layout or in diffusers', to diffusers' module."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import ControlNetModel
+from torch import nn
+
+from gpu_runner.models.conversion.config_inference import Config
+from gpu_runner.models.conversion.controlnet_config import infer_controlnet, is_ldm
+from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, to_diffusers
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
+from gpu_runner.networks.module_copies import size_bytes
+from gpu_runner.networks.tensor_file import TensorFile
+from gpu_runner.protocol.errors import ModelUnavailable
+from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
+
+from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
+
+
+def load_controlnet(
+    file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
+) -> LoadedControlNet:
+    found = identify(file.shapes, file.metadata)
+    if found.kind != "controlnet":
+        raise ModelUnavailable(f"{name} is not a ControlNet")
+    try:
+        config = infer_controlnet(file.shapes, found.family, file.metadata)
+        pools = bool(config.setdefault("global_pool_conditions", "shuffle" in name.lower()))
+        net = _net(file, config, device, dtype)
+    except BUILDING_ERRORS as error:
+        raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
+    size = size_bytes(net)
+    embedding, net.controlnet_cond_embedding = net.controlnet_cond_embedding, nn.Identity()
+    return LoadedControlNet(key, found.family, net, embedding, pools, size, device, dtype)
+
+
+def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, name: str) -> None:
+    """The registry refuses what it can tell apart; pickles only show what they are when they are read."""
+    widths = [model.config.block_out_channels for model in (controlnet.net, checkpoint.unet)]
+    contexts = {model.config.cross_attention_dim for model in (controlnet.net, checkpoint.unet)}
+    if len(contexts) > 1 or list(widths[0]) != list(widths[1]):
+        raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints")
+
+
+def _net(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> ControlNetModel:
+    net = without_weights(lambda: ControlNetModel(**config))
+    prefix = CONTROL if any(name.startswith(CONTROL) for name in file.shapes) else ""
+    names = net.state_dict()
+    if is_ldm(name_shapes_below(file.shapes, prefix)):
+        state = to_diffusers(file, prefix, controlnet_pairs(config), names)
+    else:
+        state = {name: file[f"{prefix}{name}"] for name in names}
+    return with_weights(net, state, device, dtype).to(memory_format=torch.channels_last)

@@ -1,0 +1,57 @@
+"""Small networks in ONNX files, run on the CPU: matting models, NSFW detectors and face detectors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cachetools import LRUCache
+
+from gpu_runner.imaging.face_detection import FaceDetector
+from gpu_runner.networks.onnx_model import OnnxModel, identify_graph, unavailable_if_broken
+from gpu_runner.protocol import ModelFile
+
+from .files import FileHashCache, locate
+
+MOST_HELD = 4
+
+Model = TypeVar("Model")
+
+
+def load_face_detector(path: Path, file: ModelFile) -> FaceDetector:
+    """Raises ModelUnavailable for a file that is no face detector."""
+    with unavailable_if_broken(file):
+        _header, detail = identify_graph(path, file, "face_detector")
+        return FaceDetector(path, detail["width"], detail["height"])
+
+
+class OnnxStore:
+    """Loads ONNX models and keeps the MOST_HELD that were used last. Its getters raise ModelUnavailable."""
+
+    def __init__(self, root: Path, hashes: FileHashCache) -> None:
+        self._root = root
+        self._hashes = hashes
+        self._held: LRUCache[tuple[str, str], Any] = LRUCache(MOST_HELD)
+        self._lock = threading.Lock()
+
+    def get(self, file: ModelFile, kind: str) -> OnnxModel:
+        """A matting model or an NSFW detector."""
+        return self._model(file, kind, lambda path: OnnxModel(path, file, kind))
+
+    def face_detector(self, file: ModelFile) -> FaceDetector:
+        return self._model(file, "face_detector", lambda path: load_face_detector(path, file))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._held.clear()
+
+    def _model(self, file: ModelFile, kind: str, load: Callable[[Path], Model]) -> Model:
+        with self._lock:
+            model: Model | None = self._held.get((kind, file.sha256))
+            if model is None:
+                path = locate(self._root, file)
+                self._hashes.check(path, file)
+                model = self._held[kind, file.sha256] = load(path)
+            return model

@@ -1,0 +1,109 @@
+"""Making a variation of a checkpoint out of parts, each of which is kept for all the variations that have it in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from cachetools import LRUCache
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from gpu_runner.models.lora.merge import Lora, LoraWeight, adapted
+from gpu_runner.networks.conditioning import Embedding
+from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.module_copies import tiling, with_tensors
+from gpu_runner.protocol import ModelFile
+
+from .memory_budget import CacheEntry
+from .variant import Variant, key_of, vae_key
+
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+
+
+class PartStore(Protocol):
+    """What the builder needs of the model store: loaded files, and a cache of derived parts."""
+
+    def lora(self, file: ModelFile) -> Lora: ...
+
+    def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL: ...
+
+    def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]: ...
+
+    def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any: ...
+
+
+class VariantBuilder:
+    """Raises ModelUnavailable for what does not fit."""
+
+    def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variant) -> None:
+        self._store = store
+        self._base = base
+        self._variation = variation
+        self._loras: dict[str, list[LoraWeight]] = {}
+        self._changes: dict[str, list[str]] = {}  # what of each part differs, in words
+        for use in sorted(variation.loras, key=lambda use: use.file.sha256):
+            lora = store.lora(use.file)
+            for part in sorted(lora.parts(base)):
+                if weight := use.unet if part == "unet" else use.text_encoder:
+                    self._loras.setdefault(part, []).append(LoraWeight(lora, weight, use.rank))
+                    self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}@{use.rank}")
+
+    def made(self) -> LoadedCheckpoint:
+        unet_key = key_of(self._base.unet_key, [*self._changes.get("unet", ()), *self._tiled()])
+        unet = self._part("unet", unet_key)
+        vae_key, vae = self._vae()
+        text = self._text()
+        key = f"{unet_key} {text['text_key']} {vae_key}"
+        return replace(self._base, key=key, unet_key=unet_key, vae_key=vae_key, unet=unet, vae=vae, **text)
+
+    def _tiled(self) -> list[str]:
+        return ["tiling"] if self._variation.tiling else []
+
+    def _part(self, name: str, key: str) -> Any:
+        if key == self._base.key:
+            return getattr(self._base, name)
+        # A guess at the memory needed: the adapted weights are larger than the LoRAs, but all else is shared.
+        needed = sum(share.lora.size_bytes for share in self._loras.get(name, ()))
+        return self._store.varied(f"{name} {key}", self._base.key, needed, lambda: self._adapted(name))
+
+    def _adapted(self, name: str) -> CacheEntry:
+        with torch.inference_mode(False), torch.no_grad():
+            tensors = adapted(self._base, name, self._loras.get(name, ()))
+            module: nn.Module = with_tensors(getattr(self._base, name), tensors)
+            if self._variation.tiling and name == "unet":
+                module = tiling(module)
+        own = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        return CacheEntry(module, own, base=self._base.key)
+
+    def _vae(self) -> tuple[str, Any]:
+        file = self._variation.vae
+        dtype = self._base.vae.dtype
+        vae = self._base.vae if file is None else self._store.vae(file, dtype)
+        own = self._base.vae_key if file is None else vae_key(file, dtype)
+        key = key_of(own, self._tiled())
+        if not self._variation.tiling:
+            return key, vae
+        return key, self._store.varied(f"vae {key}", own, 0, lambda: CacheEntry(tiling(vae), 0, base=own))
+
+    def _text(self) -> dict[str, Any]:
+        changes = {name: self._changes.get(name, []) for name in TEXT_ENCODERS}
+        key = key_of(self._base.text_key, [*changes["text_encoder"], *changes["text_encoder_2"]])
+        embeddings = {"embeddings": self._embeddings()}
+        if key == self._base.text_key:
+            return {"text_key": key, **embeddings}
+        encoders = {name: self._part(name, key_of(self._base.key, changes[name])) for name in TEXT_ENCODERS}
+        encodings = self._store.varied(f"encodings {key}", self._base.key, 0, self._no_encodings)
+        return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
+
+    def _no_encodings(self) -> CacheEntry:
+        return CacheEntry(LRUCache(self._base.encodings.maxsize), 0, base=self._base.key)
+
+    def _embeddings(self) -> dict[str, Embedding]:
+        widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
+        return {
+            name: Embedding(name, file.sha256, self._store.vectors(file, widths))
+            for name, file in self._variation.embeddings
+        }

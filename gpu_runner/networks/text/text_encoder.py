@@ -1,0 +1,139 @@
+"""Prompts to the states that the UNet attends to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
+from gpu_runner.networks.loaded import LoadedCheckpoint
+
+from . import emphasis
+from .prompt_chunks import PLAIN, Chunk, chunks_of
+from .tokenizer import clip_tokenizer
+
+CHUNKS_AT_ONCE = 64  # a prompt of the longest length allowed has hundreds
+CHUNKS_WORTH_KEEPING = 8
+
+
+@torch.no_grad()
+def encode(
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions = PLAIN
+) -> list[Conditioning]:
+    """Contexts of (77 * chunks, width), the same whatever they share the call with. Do not write to them."""
+    known = {
+        prompt: conditioning
+        for prompt in prompts
+        if (conditioning := checkpoint.encodings.get((wording, prompt))) is not None
+    }
+    new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+    for prompt, conditioning in zip(new, _encode_all(checkpoint, new, wording), strict=True):
+        known[prompt] = conditioning
+        if len(conditioning.context) <= CHUNKS_WORTH_KEEPING * 77:
+            checkpoint.encodings[wording, prompt] = conditioning
+    return [known[prompt] for prompt in prompts]
+
+
+def _encode_all(
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions
+) -> Iterator[Conditioning]:
+    """Where there are two text encoders, their states stand side by side."""
+    if not prompts:
+        return iter(())
+    readers = [_Reader(checkpoint, which, wording) for which in range(len(checkpoint.text_encoders))]
+    return (_joined(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))
+
+
+def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
+    # New tensors: a view kept by the cache would keep everything encoded beside it.
+    context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
+    pooled = parts[-1][1]
+    return Conditioning(context.clone(), None if pooled is None else pooled.clone())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One of a checkpoint's text encoders."""
+
+    checkpoint: LoadedCheckpoint
+    which: int
+    wording: TextEncodingOptions
+
+    @property
+    def encoder(self) -> Any:
+        return self.checkpoint.text_encoders[self.which]
+
+    def read(self, prompts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Of each prompt the states, (chunks, 77, width), and the first chunk as a whole."""
+        padding = self.encoder.config.pad_token_id
+        by_prompt = [chunks_of(prompt, clip_tokenizer(), self.wording, padding) for prompt in prompts]
+        chunks = [chunk for of_prompt in by_prompt for chunk in of_prompt]
+        pieces = [chunks[begin : begin + CHUNKS_AT_ONCE] for begin in range(0, len(chunks), CHUNKS_AT_ONCE)]
+        states, pooled = zip(*map(self._states_of, pieces), strict=True)
+        lengths = [len(of_prompt) for of_prompt in by_prompt]
+        wholes = [None] * len(chunks) if pooled[0] is None else torch.cat(pooled)
+        firsts = [sum(lengths[:place]) for place in range(len(lengths))]
+        return zip(torch.cat(states).split(lengths), (wholes[first] for first in firsts), strict=True)
+
+    def _states_of(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor | None]:
+        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.encoder.device)
+        weights = torch.tensor([chunk.weights for chunk in chunks], device=self.encoder.device)
+        with learned_vectors(self.encoder, chunks, self.which):
+            outputs = self.encoder(input_ids=tokens, output_hidden_states=True)
+        states = self._hidden_states(outputs)
+        return emphasis.MODES[self.wording.emphasis](states, weights), getattr(outputs, "text_embeds", None)
+
+    def _hidden_states(self, outputs: Any) -> Tensor:
+        """The states after the layer ``clip_skip`` from the end, normalised as if it were the last one.
+
+        A model with fewer layers stops at its first. SDXL was trained on the states before the last layer as they are,
+        and knows no clip skip.
+        """
+        if self.checkpoint.is_sdxl:
+            return outputs.hidden_states[-2]
+        if self.wording.clip_skip == 1:
+            return outputs.last_hidden_state
+        layers = len(outputs.hidden_states) - 1  # before them all: the embeddings
+        chosen = outputs.hidden_states[-min(self.wording.clip_skip, layers)]
+        return getattr(self.encoder, "text_model", self.encoder).final_layer_norm(chosen)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Vectors that stand in a call's input from one token on."""
+
+    chunk: int
+    begin: int
+    vectors: Tensor
+
+    def put_into(self, states: Tensor) -> None:
+        states[self.chunk, self.begin : self.begin + len(self.vectors)] = self.vectors.to(states)
+
+
+@contextmanager
+def learned_vectors(encoder: CLIPTextModel, chunks: Sequence[Chunk], which: int = 0) -> Iterator[None]:
+    """While it lasts, one call with these chunks sees their embeddings' vectors for the ``which``-th text encoder."""
+    placed = [
+        _Placed(row, begin, embedding.vectors[which])
+        for row, chunk in enumerate(chunks)
+        for begin, embedding in chunk.embeddings.items()
+    ]
+
+    def put_in(_module: Any, _inputs: Any, states: Tensor) -> Tensor:
+        states = states.clone()
+        for vectors in placed:
+            vectors.put_into(states)
+        return states
+
+    hook = encoder.get_input_embeddings().register_forward_hook(put_in) if placed else None
+    try:
+        yield
+    finally:
+        if hook:
+            hook.remove()

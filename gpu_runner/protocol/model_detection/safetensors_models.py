@@ -1,0 +1,247 @@
+"""What a model file is, from the names and shapes of its tensors. File names prove nothing and are not looked at.
+
+No torch here: the platform's background worker identifies files with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
+
+__all__ = [
+    "Identified",
+    "Metadata",
+    "Shape",
+    "Shapes",
+    "identify",
+    "identify_file",
+    "read_safetensors_header",
+]
+
+UNKNOWN = "unknown"
+FAMILY_OF_CONTEXT = {768: "sd15", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}  # 1280: the refiner
+FAMILY_OF_METADATA = (
+    (re.compile(r"sdxl|stable-diffusion-xl"), "sdxl"),
+    (re.compile(r"^sd_v2|stable-diffusion-v2"), "sd2"),
+    (re.compile(r"^sd_v1|stable-diffusion-v1|^sd_1"), "sd15"),
+)
+UNET = "model.diffusion_model."
+CONTROL = "control_model."
+ADAPTER_ENDINGS = (
+    ".lora_down.weight",
+    ".lora.down.weight",
+    "_lora.down.weight",
+    ".lora_A.weight",
+    ".lora_A.default.weight",
+    ".hada_w1_a",
+    ".lokr_w1",
+    ".lokr_w1_a",
+    ".oft_blocks",
+)
+ADAPTER_STARTS = ("lora_unet_", "lora_te", "unet.", "text_encoder", "lora_prior_", "base_model.model.")
+
+
+@dataclass(frozen=True)
+class Identified:
+    """``kind`` and ``family`` use the registry's words; ``detail`` tells what else the tensors gave away."""
+
+    kind: str = UNKNOWN
+    family: str = UNKNOWN
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def identify(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
+    """The first rule that recognises the tensors; ControlNets come before the checkpoints they may carry along."""
+    for rule in RULES:
+        if found := rule(shapes, metadata or {}):
+            return found
+    return Identified()
+
+
+def identify_file(path: Path) -> Identified:
+    """Identify a .safetensors file; ValueError when it is not one."""
+    return identify(*read_safetensors_header(path))
+
+
+def _controlnet(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    ldm = f"{CONTROL}input_hint_block.0.weight" in shapes or "input_hint_block.0.weight" in shapes
+    ours = "controlnet_cond_embedding.conv_in.weight" in shapes
+    if not ldm and not ours:
+        return None
+    context = _context_width(name_shapes_below(shapes, CONTROL) or shapes)
+    layout = "ldm" if ldm else "diffusers"
+    return Identified(
+        "controlnet", _family(context, metadata), {"layout": layout, "cross_attention_dim": context}
+    )
+
+
+def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    conv_in = shapes.get(f"{UNET}input_blocks.0.0.weight")
+    if not conv_in or len(conv_in) != 4:
+        return None
+    context = _context_width(name_shapes_below(shapes, UNET))
+    detail = {
+        "cross_attention_dim": context,
+        "in_channels": conv_in[1],
+        "inpainting": conv_in[1] == 9,
+        "has_vae": "first_stage_model.decoder.conv_in.weight" in shapes,
+        "prediction_type": prediction_type(shapes, metadata),
+        "zero_terminal_snr": zero_terminal_snr(shapes, metadata),
+    }
+    return Identified("checkpoint", _family_of_text_encoder(shapes) or _family(context, metadata), detail)
+
+
+def _family_of_text_encoder(shapes: Shapes) -> str | None:
+    """The kind of text encoder separates the families at any width."""
+    if any(name.startswith("conditioner.embedders.") for name in shapes):
+        return "sdxl"
+    if "cond_stage_model.model.token_embedding.weight" in shapes:
+        return "sd2"
+    if any(name.startswith("cond_stage_model.transformer.") for name in shapes):
+        return "sd15"
+    return None
+
+
+def prediction_type(shapes: Shapes, metadata: Metadata) -> str | None:
+    """What the file says of itself. None: nothing, and shapes alone cannot tell."""
+    declared = metadata.get("modelspec.prediction_type", "").lower()
+    if "v_pred" in shapes or declared in ("v", "v_prediction", "v-prediction"):
+        return "v_prediction"
+    return "epsilon" if declared in ("epsilon", "eps") else None
+
+
+def zero_terminal_snr(shapes: Shapes, metadata: Metadata) -> bool:
+    """Whether the file says that its last timestep was noise alone in training."""
+    return "ztsnr" in shapes or metadata.get("ss_zero_terminal_snr", "").lower() == "true"
+
+
+def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    names = [name for name in shapes if name.endswith(ADAPTER_ENDINGS)]
+    if not names or not any(name.startswith(ADAPTER_STARTS) for name in names):
+        return None
+    detail = {"rank": max(min(shapes[name] or (0,)) for name in names), "modules": len(names)}
+    return Identified("lora", _family_of_adapter(shapes, names, metadata), detail)
+
+
+def _family_of_adapter(shapes: Shapes, names: list[str], metadata: Metadata) -> str:
+    declared = _declared_family(metadata)
+    if declared != UNKNOWN:
+        return declared
+    if any(name.startswith(("lora_te1_", "lora_te2_", "text_encoder_2.")) for name in shapes):
+        return "sdxl"
+    crossing = [name for name in names if re.search(r"attn2[._](processor\.)?to_k", name)]
+    inner = crossing or [name for name in names if name.startswith(("lora_te_", "text_encoder."))]
+    widths = {shapes[name][-1] for name in inner if shapes[name] and "fc2" not in name}
+    return next((FAMILY_OF_CONTEXT[width] for width in sorted(widths) if width in FAMILY_OF_CONTEXT), UNKNOWN)
+
+
+def _embedding(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    if "clip_l" in shapes and "clip_g" in shapes:
+        return Identified(
+            "embedding", "sdxl", {"vectors": shapes["clip_l"][0], "width": shapes["clip_g"][-1]}
+        )
+    names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
+    if not names and len(shapes) == 1:
+        names = [name for name in shapes if re.fullmatch(r"<[^<>]+>", name)]  # diffusers: the token itself
+    if not names or not 1 <= len(shapes[names[0]]) <= 2:
+        return None
+    width, vectors = shapes[names[0]][-1], shapes[names[0]][0] if len(shapes[names[0]]) == 2 else 1
+    return Identified("embedding", _family(width, metadata), {"vectors": vectors, "width": width})
+
+
+def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    """Families share the shapes of their VAEs: only metadata could tell them apart."""
+    for prefix in ("", "first_stage_model.", "vae."):
+        decoder = shapes.get(f"{prefix}decoder.conv_in.weight")
+        if decoder and len(decoder) == 4 and f"{prefix}encoder.conv_in.weight" in shapes:
+            layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
+            detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
+            return Identified("vae", _declared_family(metadata), detail)
+    return None
+
+
+def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    found = next(
+        (name for name, marks in PREPROCESSORS.items() if all(mark in shapes for mark in marks)), None
+    )
+    return Identified("preprocessor", UNKNOWN, {"architecture": found}) if found else None
+
+
+PREPROCESSORS: dict[str, tuple[str, ...]] = {
+    "Depth Anything": ("neck.reassemble_stage.layers.0.projection.weight", "head.conv3.weight"),
+    "HED": ("norm", "block1.convs.0.weight", "block5.projection.weight"),
+    "informative drawings": ("model0.1.weight", "model3.0.weight", "model4.1.weight"),
+}
+
+
+def _face_restorer(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    """GFPGAN, by the marks that spandrel knows it by."""
+    found = names_without_table(shapes) >= GFPGAN
+    return Identified("face_restorer", UNKNOWN, {"architecture": "GFPGAN"}) if found else None
+
+
+GFPGAN = frozenset({"toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight"})
+
+
+def names_without_table(shapes: Shapes) -> set[str]:
+    """Some files keep the name of the table that their tensors were in."""
+    return {re.sub(r"^(params_ema|params|model_state_dict)\.", "", name) for name in shapes}
+
+
+def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    names = names_without_table(shapes)
+    for architecture, marks in UPSCALERS.items():
+        if all(any(re.match(mark, name) for name in names) for mark in marks):
+            return Identified("upscaler", UNKNOWN, {"architecture": architecture})
+    return None
+
+
+UPSCALERS: dict[str, tuple[str, ...]] = {
+    "ESRGAN": (
+        r"(model\.0|conv_first)\.weight$",
+        r"(model\.1\.sub\.0\.RDB1|RRDB_trunk\.0\.RDB1|body\.0\.rdb1)\.conv1\.",
+    ),
+    "transformer": (r"conv_first\.weight$", r"layers\.0\.(residual_group\.)?blocks\.0\."),
+    "SRVGG": (r"body\.0\.weight$", r"body\.1\.weight$", r"body\.2\.weight$", r"body\.2\.bias$"),
+}
+RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
+    _controlnet,
+    _checkpoint,
+    _adapter,
+    _embedding,
+    _vae,
+    _preprocessor,
+    _face_restorer,
+    _upscaler,
+)
+
+
+def name_shapes_below(shapes: Shapes, prefix: str) -> dict[str, Shape]:
+    """The shapes whose names start with ``prefix``, without it."""
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+
+
+def _context_width(shapes: Shapes) -> int | None:
+    widths = (
+        shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight") and len(shape) == 2
+    )
+    return next(widths, None)
+
+
+def _family(width: int | None, metadata: Metadata) -> str:
+    """Metadata first: it is written for models whose widths are not the standard ones."""
+    declared = _declared_family(metadata)
+    return FAMILY_OF_CONTEXT.get(width or 0, UNKNOWN) if declared == UNKNOWN else declared
+
+
+def _declared_family(metadata: Metadata) -> str:
+    for key in ("ss_base_model_version", "modelspec.architecture"):
+        for pattern, family in FAMILY_OF_METADATA:
+            if pattern.search(metadata.get(key, "").lower()):
+                return family
+    return UNKNOWN

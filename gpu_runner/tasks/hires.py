@@ -1,0 +1,41 @@
+"""The second pass: the first one's result, enlarged as a latent or as a picture, and drawn over."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from torch import Tensor
+
+from gpu_runner.imaging import images
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
+from gpu_runner.networks.operations import DecodeLatent, EncodeImage, Operation
+from gpu_runner.protocol.upscaler_catalog import LatentMode
+
+from .denoising_loop import LATENT_SCALE
+from .tiled_upscaling import enlarge, interpolate
+
+Size = tuple[int, int]
+
+
+def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:
+    """Covers the size in pixels, and is cut to it on both sides alike."""
+    across, down = width // LATENT_SCALE, height // LATENT_SCALE
+    first = latent.shape[-1] * LATENT_SCALE, latent.shape[-2] * LATENT_SCALE
+    wide, high = (side // LATENT_SCALE for side in images.covering(first, width, height))
+    large = interpolate(latent, mode, wide, high)
+    left, top = (wide - across) // 2, (high - down) // 2
+    return large[:, top : top + down, left : left + across]
+
+
+def enlarged_picture(
+    first: LoadedCheckpoint,
+    second: LoadedCheckpoint,
+    latent: Tensor,
+    upscaler: LoadedUpscaler | str,
+    size: Size,
+) -> Generator[Operation, Any, Tensor]:
+    """By way of pixels: one checkpoint's VAE opens what the other's closes again."""
+    small = images.from_tensor((yield DecodeLatent(first, latent)))
+    large = yield from enlarge(upscaler, small, *images.covering(small.size, *size))
+    return (yield EncodeImage(second, images.to_tensor(images.centre(large, *size))))

@@ -1,0 +1,120 @@
+"""From a submission to a durable job, or to a reason why not. One transaction, after the pictures are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.http import HttpRequest
+from django.utils import timezone
+
+from access.models import BusinessSource
+from gpu_runner import logs
+from jobs.admission.submission import Submission
+from jobs.billing import cost
+from jobs.images import storage as pictures
+from jobs.models import Job, request_as_json
+from jobs.outbound.callbacks import outbox
+
+from . import idempotency as idempotency_keys
+from . import insert, validation, workflow_routing
+from .defaults import completed
+from .idempotency import Idempotency
+from .model_resolution import ModelResolver, Resolution, resolve_all
+
+
+def admit(submission: Submission) -> Job:
+    """The new job, or the one that this caller's id already named. Raises Refused."""
+    return admit_or_find(submission)[0]
+
+
+def admit_or_find(submission: Submission) -> tuple[Job, bool]:
+    """As ``admit``, and whether the job is new."""
+    known = _admitted_before(submission)
+    if known is not None:
+        return known, False
+    submission = workflow_routing.routed(submission)
+    models = ModelResolver(submission.source, submission.backend)
+    validation.check(models, submission.key, submission.request)
+    if submission.callback:
+        outbox.check(submission.source, submission.dialect, submission.callback)
+    submission = replace(submission, request=completed(models, submission.request))
+    workflow_routing.check(submission)
+    files = resolve_all(models, submission.request)
+    for refused in validation.forbidden_models(submission.key, files):
+        raise refused
+    pictures.store_inputs(submission.request, submission.pictures)
+    try:
+        job = insert.insert(planned_job(submission, files), submission)
+        logs.job.set(str(job.pk))
+        return job, True
+    except IntegrityError:
+        # Two requests with one caller's id at the same time: the other one was first.
+        known = _admitted_before(submission)
+        if known is None:
+            raise
+        return known, False
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The Idempotency-Key of a request, and the job that an earlier request with this key became."""
+
+    idempotency: Idempotency | None = None  # belongs into the submission of a new job
+    job: Job | None = None
+
+
+def find_replay(source: BusinessSource, dialect: str, request: HttpRequest) -> Replay:
+    """Look up the Idempotency-Key of a request.
+
+    Every dialect calls this after authentication and before it fetches an input image.
+    Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
+    """
+    idempotency = idempotency_keys.read(request)
+    return Replay(idempotency, _replayed(source, dialect, idempotency))
+
+
+def _replayed(source: BusinessSource, dialect: str, idempotency: Idempotency | None) -> Job | None:
+    known = idempotency and idempotency_keys.job_of(source, dialect, idempotency)
+    return Job.objects.get(pk=known) if known else None
+
+
+def _admitted_before(submission: Submission) -> Job | None:
+    known = _replayed(submission.source, submission.dialect, submission.idempotency)
+    if known is not None or not submission.external_id or submission.id_may_repeat:
+        return known
+    named = Job.objects.filter(dialect=submission.dialect, external_id=submission.external_id)
+    return named.filter(source=submission.source, id_may_repeat=False).first()
+
+
+def planned_job(submission: Submission, files: Resolution) -> Job:
+    """Not saved."""
+    checkpoint = files.checkpoint
+    request = submission.request.model_copy(update={"checkpoint": checkpoint.name})
+    now = timezone.now()
+    steps, cost_estimate = cost.planned(request, checkpoint.cost_multiplier)
+    return Job(
+        source=submission.source,
+        key=submission.key,
+        dialect=submission.dialect,
+        operation=submission.operation,
+        external_id=submission.external_id,
+        id_may_repeat=submission.id_may_repeat,
+        repeats=submission.repeats,
+        has_callback=submission.callback is not None,
+        backend=submission.backend,
+        workflow=submission.workflow,
+        storage_target=submission.storage_target,
+        lane=submission.lane,
+        received=submission.received,
+        request=request_as_json(request),
+        checkpoint=checkpoint,
+        checkpoint_sha256=checkpoint.sha256,
+        files=files.as_json(),
+        steps=steps,
+        cost_estimate=cost_estimate,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.JOB_MAX_AGE_S),
+    )

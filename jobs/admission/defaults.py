@@ -1,0 +1,97 @@
+"""Defaults: what a request leaves open is filled in at admission, so that every attempt of the job uses the same."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
+from gpu_runner.protocol.generation_request import FaceRestoration
+from jobs.errors import UnknownModel
+from models_registry.errors import ModelNotFound
+from models_registry.models import FOLDERS, Kind
+from models_registry.selectors import list_for
+
+from .model_resolution import ModelResolver
+from .textual_inversions import with_named_embeddings
+from .validation import is_codeformer
+
+
+def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    """Raises Refused, for instance if the registry has no model of a kind that the request needs."""
+    request = _with_nsfw_check(models, with_named_embeddings(models, request))
+    if models.on_runners:
+        return request
+    return _with_face_models(models, _with_matting_model(models, request))
+
+
+def face_restorers(source: BusinessSource) -> list[str]:
+    """Names, the default first, without those called CodeFormer, which is not supported."""
+    files = list_for(Kind.FACE_RESTORER, source).order_by("-is_default", "created_at", "pk")
+    return [name for name in files.values_list("name", flat=True) if not is_codeformer(name)]
+
+
+def with_models(models: ModelResolver, part: FaceRestoration) -> FaceRestoration:
+    """A copy with the default models where it names none. Raises UnknownModel if there is no default."""
+    model = part.model or next(iter(face_restorers(models.source)), "")
+    if not model:
+        raise _none_of(Kind.FACE_RESTORER)
+    detector = part.detector or _default(models, Kind.FACE_DETECTOR)
+    return part.model_copy(update={"model": model, "detector": detector})
+
+
+def stricter(*policies: str) -> NsfwPolicy:
+    return max((policy for policy in NSFW_POLICIES if policy in policies), key=NSFW_POLICIES.index)
+
+
+def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    """A request may be stricter than its source's policy, not less strict."""
+    policy = stricter(models.source.nsfw_policy, request.nsfw.policy)
+    if policy == "off":
+        return request
+    # The default is a file of MODELS_ROOT also where a runner has files of its own: the workflow check refuses it there.
+    platform_models = ModelResolver(models.source) if models.on_runners else models
+    model = request.nsfw.model or _default(platform_models, Kind.NSFW)
+    return request.model_copy(
+        update={"nsfw": request.nsfw.model_copy(update={"policy": policy, "model": model})}
+    )
+
+
+def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    if request.cut_out is not None and not request.cut_out.matting_model:
+        chosen = request.cut_out.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+        return request.model_copy(update={"cut_out": chosen})
+    part = request.change_background
+    if part is None or part.mask or part.cut_out_by != "matting" or part.matting_model:
+        return request
+    named = part.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+    return request.model_copy(update={"change_background": named})
+
+
+def _with_face_models(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    if request.face_restoration is None:
+        return request
+    return request.model_copy(update={"face_restoration": with_models(models, request.face_restoration)})
+
+
+def _default(models: ModelResolver, kind: Kind) -> str:
+    try:
+        return models.find(kind, "").name
+    except ModelNotFound as error:
+        raise _none_of(kind) from error
+
+
+def _none_of(kind: Kind) -> UnknownModel:
+    message = _(
+        "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
+    )
+    words = {"kind": kind.label, "file": EXAMPLES[kind], "folder": FOLDERS[kind]}
+    return UnknownModel(message % words, field=kind)
+
+
+EXAMPLES = {
+    Kind.NSFW: "open_nsfw.onnx",
+    Kind.MATTING: "u2netp.onnx",
+    Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",
+    Kind.FACE_RESTORER: "GFPGANv1.4.pth",
+}

@@ -1,0 +1,137 @@
+"""Planned jobs become rows, with what is held for them and what is promised: several requests' in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from access import account_balances
+from access.accounts import Account
+from access.models import AccessKey, BusinessSource
+from jobs.billing import ledger, quotas
+from jobs.billing.quotas import Allowance
+from jobs.errors import QueueFull, Refused
+from jobs.execution import notifications, slots
+from jobs.images import input_usage
+from jobs.models import Job, State, Transition
+from jobs.outbound.callbacks import outbox
+
+from . import idempotency
+from .group_commit import GroupCommit
+from .submission import Submission
+
+RETRY_WHEN_FULL_S = 10
+
+
+@dataclass(frozen=True)
+class Planned:
+    job: Job  # not saved
+    submission: Submission
+    language: str  # of its refusal
+
+
+def insert(job: Job, submission: Submission) -> Job:
+    """Raises Refused where a limit is reached, IntegrityError where the caller's id has just named another job."""
+    return _TOGETHER.submit(Planned(job, submission, translation.get_language()))
+
+
+def insert_all(planned: Sequence[Planned]) -> list[Job | Refused]:
+    """Insert the jobs in one transaction. Returns each job, or the reason for which it is refused."""
+    with transaction.atomic():
+        # The accounts' locks keep two requests from both taking what is left of a limit, in one transaction or in two.
+        accounts = account_balances.lock({(one.job.source_id, one.job.key_id) for one in planned})
+        outcomes = _with_room(planned, accounts)
+        if taken := [one for one, outcome in zip(planned, outcomes, strict=True) if outcome is one.job]:
+            _insert_rows(taken, accounts)
+    return outcomes
+
+
+def _insert_rows(planned: Sequence[Planned], accounts: dict[str, Account]) -> None:
+    jobs = [one.job for one in planned]
+    Job.objects.bulk_create(jobs)
+    Transition.objects.bulk_create(_first_transition(one) for one in planned)
+    ledger.reserve(jobs, accounts)
+    for one in planned:
+        _promise(one.submission, one.job)
+    notifications.notify({notifications.WORK: ""})
+
+
+_TOGETHER: GroupCommit[Planned, Job] = GroupCommit(insert_all)
+
+
+def _first_transition(planned: Planned) -> Transition:
+    job, note = planned.job, planned.submission.note[:300]
+    return Transition(job=job, to_state=State.QUEUED, note=note, at=job.created_at)
+
+
+def _promise(submission: Submission, job: Job) -> None:
+    """What is to be remembered beside the job."""
+    if needed := submission.request.pictures():
+        input_usage.remember(job, needed)
+    if submission.callback:
+        outbox.add(job.pk, submission.dialect, submission.callback)
+    if submission.idempotency:
+        idempotency.remember(submission.source, submission.dialect, submission.idempotency, job.pk)
+
+
+def _with_room(planned: Sequence[Planned], accounts: dict[str, Account]) -> list[Job | Refused]:
+    """Check the limits of each, counting those before it. Books what is admitted on the accounts, in memory."""
+    waiting = QueuedCounts()
+    outcomes: list[Job | Refused] = []
+    for one in planned:
+        with translation.override(one.language):
+            refused = next(_no_room(one.job, accounts, waiting), None)
+        if refused is None:
+            waiting.add(one.job.source_id, one.job.key_id)
+            ledger.book(one.job, accounts, one.job.cost_estimate, one.job.request["num_images"])
+        outcomes.append(refused or one.job)
+    return outcomes
+
+
+def _no_room(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> Iterator[Refused]:
+    allowed = quotas.every_allowance(job.source, job.key, accounts, job.created_at)
+    return chain(queue_full(job.source, job.key, waiting), over_quota(job, allowed))
+
+
+class QueuedCounts:
+    """How many jobs wait: read once in a transaction, and counted on."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[int, int | None], int] = {}
+        self._added: Counter[tuple[int, int | None]] = Counter()
+
+    def of_source(self, source_id: int) -> int:
+        return self._count((source_id, None), lambda: slots.taken(source_id, State.QUEUED))
+
+    def of_key(self, source_id: int, key_id: int) -> int:
+        return self._count((source_id, key_id), lambda: slots.taken_by_key(source_id, key_id, State.QUEUED))
+
+    def add(self, source_id: int, key_id: int | None) -> None:
+        self._added.update({(source_id, None), (source_id, key_id)})
+
+    def _count(self, place: tuple[int, int | None], read: Callable[[], int]) -> int:
+        if place not in self._read:
+            self._read[place] = read()
+        return self._read[place] + self._added[place]
+
+
+def over_quota(job: Job, allowed: list[Allowance]) -> Iterator[Refused]:
+    return quotas.exceeded(allowed, job.request["num_images"], job.cost_estimate, job.created_at)
+
+
+def queue_full(source: BusinessSource, key: AccessKey | None, waiting: QueuedCounts) -> Iterator[Refused]:
+    message = _("%(source)s already has %(limit)d jobs in the queue.")
+    if waiting.of_source(source.pk) >= source.max_queued_jobs:
+        words = {"source": source.name, "limit": source.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)
+    if key is None or key.max_queued_jobs is None:
+        return
+    if waiting.of_key(source.pk, key.pk) >= key.max_queued_jobs:
+        words = {"source": key.key_id, "limit": key.max_queued_jobs}
+        yield QueueFull(message % words, retry_after=RETRY_WHEN_FULL_S)

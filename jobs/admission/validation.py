@@ -1,0 +1,174 @@
+"""Why a request is refused at once: what its source may not ask for, and what no runner here could do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from access.models import AccessKey, BusinessSource
+from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.prompt.composition import PromptComposition, TooManyWords
+from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
+from jobs.models import Backend
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind
+
+from .model_resolution import ModelResolver, Resolution
+
+SIZES = ("width", "height", "num_inference_steps")
+
+
+def check(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> None:
+    """Raises Refused."""
+    for refused in every(models, key, request):
+        raise refused
+
+
+def every(models: ModelResolver, key: AccessKey | None, request: GenerationRequest) -> Iterator[Refused]:
+    """All reasons to refuse the request, not only the first."""
+    source = models.source
+    if not source.enabled:
+        yield SourceDisabled(_("%(source)s is disabled.") % {"source": source.name})
+    elif source.is_expired:
+        yield SourceDisabled(_("%(source)s has expired.") % {"source": source.name})
+    yield from _over_limits(source, source.name, request)
+    if key is not None:
+        yield from _over_limits(key, key.key_id, request)
+    # How a prompt's steps are counted depends on the sampler.
+    yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
+    yield from unsupported_control_units(models, request)
+    yield from _faces_to_keep(request)
+    yield from _faces_by_codeformer(request)
+
+
+def forbidden_models(key: AccessKey | None, files: Resolution) -> Iterator[Refused]:
+    """Files that the source may use, and this key may not."""
+    if key is None or not key.allowed_models:
+        return
+    for file in (files.checkpoint, *files.others.values()):
+        if not key.allows_model(file.kind, file.name):
+            words = {"key": key.key_id, "name": file.name}
+            message = _("%(key)s may not use %(name)s.")
+            yield ModelNotAllowed(message % words, field=file.kind)
+
+
+def _over_limits(
+    holder: BusinessSource | AccessKey, name: str, request: GenerationRequest
+) -> Iterator[Refused]:
+    yield from _each_over(
+        holder, name, {field: getattr(request, field) for field in SIZES} | {"num_images": request.num_images}
+    )
+    if request.hires is not None:
+        asked = {field: getattr(request.hires, field) for field in SIZES}
+        yield from _each_over(holder, name, asked, "hires.")
+    if request.change_background is not None:
+        part = request.change_background
+        asked = {"width": part.output_width, "height": part.output_height}
+        yield from _each_over(holder, name, asked, "output_")
+
+
+def _each_over(
+    holder: BusinessSource | AccessKey, name: str, asked: dict[str, int], part: str = ""
+) -> Iterator[Refused]:
+    limits = {
+        "width": holder.max_width,
+        "height": holder.max_height,
+        "num_inference_steps": holder.max_steps,
+        "num_images": holder.max_images,
+    }
+    for field, number in asked.items():
+        limit = limits[field]
+        if limit is not None and number > limit:
+            message = _("%(field)s is %(asked)d; the most that %(source)s may ask for is %(limit)d.")
+            words = {"field": part + field, "asked": number, "source": name, "limit": limit}
+            yield OverLimit(message % words, field=part + field)
+
+
+def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:
+    if request.face_identity:
+        message = _("The identity of a face can only be kept by an IP-Adapter face model, and there is none.")
+        yield Unsupported(message, field="face_identity")
+
+
+def is_codeformer(name: str) -> bool:
+    """Whatever the file is called that a client means by it."""
+    return name.lower().replace("-", "").replace("_", "").startswith("codeformer")
+
+
+CODEFORMER = gettext_lazy(
+    "CodeFormer's licence forbids commercial use, so it is not used here; GFPGAN restores faces"
+)
+
+
+def _faces_by_codeformer(request: GenerationRequest) -> Iterator[Refused]:
+    if request.face_restoration and is_codeformer(request.face_restoration.model):
+        yield Unsupported(f"{CODEFORMER}.", field="face_restoration")
+
+
+def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
+    passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
+    for walked in passes:
+        may_be_open = walked is not request  # a second pass goes on as the first
+        if not (may_be_open and not walked.sampler) and not sampler_catalog.is_sampler(walked.sampler):
+            yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
+        if not (may_be_open and not walked.scheduler) and not sampler_catalog.is_scheduler(walked.scheduler):
+            yield Unsupported(
+                _("Unknown scheduler: %(name)s") % {"name": walked.scheduler}, field="scheduler"
+            )
+
+
+def _prompts_not_understood(request: GenerationRequest) -> Iterator[Refused]:
+    try:
+        PromptComposition.of_request(request)
+    except TooManyWords as error:
+        yield Unsupported(str(error), field="prompt")
+
+
+CONTROLS_FIELD = "controls"
+KEEPS_OUTSIDE = "inpaint_only"
+
+
+def unsupported_control_units(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
+    """Preprocessors are checked for the pipeline only: ComfyUI's workflows have their own."""
+    for unit in request.controls:
+        try:
+            if models.backend == Backend.PIPELINE:
+                _must_work(models, _module(unit))
+                _must_have_its_mask(unit, request)
+        except Refused as refused:
+            yield refused
+        if unit.image is None and not request.init_images:
+            yield Unsupported(_("A control unit has no picture."), field=CONTROLS_FIELD)
+
+
+def _must_have_its_mask(unit: ControlUnit, request: GenerationRequest) -> None:
+    masked = unit.mask or request.inpaint is not None or request.change_background is not None
+    if unit.module == KEEPS_OUTSIDE and not masked:
+        words = {"name": KEEPS_OUTSIDE}
+        raise Unsupported(_("The preprocessor %(name)s needs a mask.") % words, field=CONTROLS_FIELD)
+
+
+def _module(unit: ControlUnit) -> preprocessor_catalog.Module:
+    module = preprocessor_catalog.find(unit.module)
+    if module is None:
+        raise Unsupported(_("Unknown preprocessor: %(name)s") % {"name": unit.module}, field=CONTROLS_FIELD)
+    if module.refused:
+        words = {"name": module.name, "reason": module.refused}
+        raise Unsupported(
+            _("The preprocessor %(name)s is not supported: %(reason)s.") % words, field=CONTROLS_FIELD
+        )
+    return module
+
+
+def _must_work(models: ModelResolver, module: preprocessor_catalog.Module) -> None:
+    if not module.weights:
+        return
+    try:
+        models.find(Kind.PREPROCESSOR, module.weights)
+    except ModelNotFound:
+        message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
+        words = {"name": module.name, "file": f"preprocessors/{module.weights}"}
+        raise Unsupported(message % words, field=CONTROLS_FIELD) from None

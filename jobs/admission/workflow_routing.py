@@ -1,0 +1,89 @@
+"""Which workflow template draws a job, and what speaks against it. Only runners of the backend comfyui draw by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from django.utils.translation import gettext as _
+
+from gpu_runner.protocol.workflows import node_names
+from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.default_purpose import purpose_of
+from jobs.errors import Refused, Unsupported
+from jobs.models import Backend, Runner
+from models_registry.models import WorkflowRule, WorkflowTemplate
+
+from .submission import Submission
+
+
+def routed(submission: Submission) -> Submission:
+    """With its backend, and with its template where that draws by one. Raises Refused."""
+    if submission.workflow is not None:
+        return submission
+    template = _by_rule(submission)
+    if template is None and submission.backend == Backend.COMFYUI:
+        template = _default(submission)
+    if template is None:
+        return submission
+    return replace(submission, backend=Backend.COMFYUI, workflow=template)
+
+
+def check(submission: Submission) -> None:
+    """Raises Refused."""
+    for refused in every(submission):
+        raise refused
+
+
+def every(submission: Submission) -> Iterator[Refused]:
+    """All that speaks against the request's template."""
+    template = submission.workflow
+    if template is None:
+        return
+    for field, why in inexpressible(submission.request, template.workflow()):
+        message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
+        yield Unsupported(message % {"field": field, "why": why}, field=field)
+    yield from _nowhere(submission, template)
+
+
+def _by_rule(submission: Submission) -> WorkflowTemplate | None:
+    """The rule that says most; a style says more than an operation, and that more than a dialect."""
+    rules = WorkflowRule.objects.filter(
+        dialect__in=["", submission.dialect],
+        operation__in=["", submission.operation],
+        style__in=["", *(style for style in submission.styles if "\0" not in style)],
+        template__enabled=True,
+    )
+    # Without the templates, whose graphs are large: most installations have no rule, and few requests match one.
+    ranked = sorted(
+        rules.order_by("pk").values_list("style", "operation", "dialect", "template"),
+        key=lambda rule: [bool(part) for part in rule[:3]],
+    )
+    return WorkflowTemplate.objects.filter(pk=ranked[-1][3]).first() if ranked else None
+
+
+def _default(submission: Submission) -> WorkflowTemplate:
+    purpose = purpose_of(submission.request)
+    template = WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).first()
+    if template is None:
+        message = _("No workflow template for ComfyUI is there for this: %(purpose)s.")
+        raise Unsupported(message % {"purpose": purpose}, field="task")
+    return template
+
+
+def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Refused]:
+    """No runner that could: be it busy or not seen just now."""
+    runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token"))
+    if not runners:
+        yield Unsupported(_("No ComfyUI runner is registered."), field=None)
+        return
+    wanted = set(template.workflow().classes)
+    wanted |= {
+        node_names.MODULE_NODES[unit.module][0]
+        for unit in submission.request.controls
+        if unit.module in node_names.MODULE_NODES
+    }
+    lacking = [wanted - set(runner.nodes) for runner in runners if runner.nodes]
+    if lacking and all(lacking):
+        message = _("No ComfyUI runner has the node %(node)s, which this needs.")
+        yield Unsupported(message % {"node": min(lacking[0])}, field=None)

@@ -1,0 +1,81 @@
+"""A statement as a file: CSV and JSON for programs, XLSX for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.translation import gettext as _
+from openpyxl import Workbook
+from openpyxl.styles import Font
+
+from .statements import COLUMNS, AccountStatement, Line
+
+BYTE_ORDER_MARK = "\ufeff"  # without it Excel reads a CSV file's Chinese as something else
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_csv(statement: AccountStatement) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    writer.writerows([_harmless(getattr(line, name)) for name in COLUMNS] for line in statement.lines)
+    return (BYTE_ORDER_MARK + file.getvalue()).encode()
+
+
+def as_json(statement: AccountStatement) -> bytes:
+    document = {
+        "source": statement.source.name,
+        "month": f"{statement.month:%Y-%m}",
+        "jobs": statement.jobs,
+        "images": statement.images,
+        "cost": str(statement.cost),
+        "lines": [_plain(line) for line in statement.lines],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def as_xlsx(statement: AccountStatement) -> bytes:
+    book = Workbook()
+    sheet = book.active
+    sheet.title = f"{statement.month:%Y-%m}"
+    sheet.append([_("day"), _("dialect"), _("model"), _("access key"), _("jobs"), _("pictures"), _("cost")])
+    for line in statement.lines:
+        sheet.append([_harmless(getattr(line, name)) for name in COLUMNS])
+    sheet.append([_("sum"), "", "", "", statement.jobs, statement.images, statement.cost])
+    for row in (1, sheet.max_row):
+        for cell in sheet[row]:
+            cell.font = Font(bold=True)
+    for column, width in zip("ABCDEFG", (12, 20, 32, 26, 10, 10, 16), strict=True):
+        sheet.column_dimensions[column].width = width
+    for cell in sheet["G"][1:]:
+        cell.number_format = "0.000000"
+    sheet.freeze_panes = "A2"
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+FORMATS: dict[str, Callable[[AccountStatement], bytes]] = {"csv": as_csv, "xlsx": as_xlsx, "json": as_json}
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "json": "application/json",
+}
+
+
+def file_name(statement: AccountStatement, format: str) -> str:
+    return f"{statement.source.name}-{statement.month:%Y-%m}.{format}"
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    shown = {name: getattr(line, name) for name in COLUMNS}
+    return shown | {"day": line.day.isoformat(), "cost": str(line.cost)}
+
+
+def _harmless(value: object) -> object:
+    """A spreadsheet must not take a model's name for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

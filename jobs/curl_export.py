@@ -1,0 +1,119 @@
+"""A job as a curl command: its request in the dialect it came through, and the same in our own API.
+
+A dialect registers its renderer when its app is ready; the console shows the commands. They hold no secret: the caller's
+credentials are $KEY_ID and $SECRET.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gpu_runner.protocol import GenerationRequest
+
+from .images.signed_urls import input_url
+from .models import Job
+
+HASH = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class NotRepeatable(Exception):
+    """The request cannot be sent again in its dialect. The message says why, for people."""
+
+
+@dataclass(frozen=True)
+class Context:
+    job: Job
+    request: GenerationRequest
+    base_url: str
+
+
+@dataclass(frozen=True)
+class Curl:
+    dialect: str
+    command: str = ""
+    reason: str = ""  # why there is no command
+
+
+Render = Callable[[Context], str]  # raises NotRepeatable
+
+_renderers: dict[str, Render] = {}
+_for_all_jobs: set[str] = set()
+
+
+def register(dialect: str, render: Render, *, for_all_jobs: bool = False) -> None:
+    """A renderer for the jobs that came through this dialect, or for all jobs."""
+    _renderers[dialect] = render
+    if for_all_jobs:
+        _for_all_jobs.add(dialect)
+
+
+def dialects() -> list[str]:
+    return sorted(_renderers)
+
+
+def commands(job: Job, base_url: str) -> list[Curl]:
+    """The job's own dialect first."""
+    context = Context(job, job.generation_request, base_url)
+    own = [job.dialect] if job.dialect in _renderers and job.received else []
+    return [_rendered(dialect, context) for dialect in [*own, *sorted(_for_all_jobs - {*own})]]
+
+
+def _rendered(dialect: str, context: Context) -> Curl:
+    try:
+        return Curl(dialect, _renderers[dialect](context))
+    except NotRepeatable as reason:
+        return Curl(dialect, reason=str(reason))
+
+
+# For the renderers --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Base64:
+    """A value of a JSON body: an input image, which the command itself downloads and encodes while its URL is valid."""
+
+    url: str
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, sha256: str, context: Context, prefix: str = "") -> Base64:
+        return cls(input_url(sha256, context.base_url), prefix)
+
+
+def with_images(value: Any, context: Context) -> Any:
+    """Puts images back where a received body has their hashes. Raises NotRepeatable where one was not stored."""
+    if isinstance(value, dict):
+        return {name: with_images(item, context) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_images(item, context) for item in value]
+    found = HASH.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    if found[1] not in context.request.pictures():
+        raise NotRepeatable(_("one of its input images was not stored as it was sent"))
+    return Base64.of(found[1], context)
+
+
+def command(url: str, *options: str, body: Any) -> str:
+    """A POST of JSON."""
+    head = [f"curl -sS {shlex.quote(url)}", *options, "-H 'Content-Type: application/json'"]
+    return " \\\n  ".join([*head, "--data-binary @- <<END"]) + f"\n{in_shell(body)}\nEND"
+
+
+def in_shell(body: Any) -> str:
+    """JSON for an unquoted here-document: the shell expands images, and nothing that a client wrote."""
+    mark = secrets.token_hex(16)  # cannot be guessed, so that no prompt contains it
+    text = json.dumps(
+        body, indent=2, ensure_ascii=False, default=lambda it: f"{it.prefix}{mark}<{it.url}>{mark}"
+    )
+    for special in ("\\", "$", "`"):
+        text = text.replace(special, "\\" + special)
+    return text.replace(f"{mark}<", "$(curl -sS '").replace(f">{mark}", "' | base64 | tr -d '\\n')")

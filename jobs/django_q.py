@@ -1,0 +1,44 @@
+"""What django_q.tasks.async_task would put on a list."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.utils import timezone
+from django_q.models import Schedule
+from django_q.signing import SignedPackage
+
+
+def package(task_id: uuid.UUID, func: str, *args: Any) -> str:
+    return SignedPackage.dumps(
+        {
+            "id": task_id.hex,
+            "name": str(task_id),
+            "func": func,
+            "args": args,
+            "kwargs": {},
+            "started": timezone.now(),
+            "save": False,
+            "ack_failure": True,
+        }
+    )
+
+
+def create_schedules(**_: Any) -> None:
+    Schedule.objects.update_or_create(
+        name="sweep of leases and expired jobs",
+        defaults={"func": "jobs.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
+    )
+    Schedule.objects.update_or_create(
+        name="sweep of callbacks",
+        defaults={
+            "func": "jobs.outbound.callbacks.outbox.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+        },
+    )
+    Schedule.objects.update_or_create(
+        name="retention and archive",
+        defaults={"func": "jobs.retention.cleanup.tidy", "schedule_type": Schedule.HOURLY},
+    )

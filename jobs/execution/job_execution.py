@@ -1,0 +1,276 @@
+"""Following one running job: the runner's events in, the lease kept, the client's signals out.
+
+A thread reads the stream; everything else happens in a loop with a beat, so that the lease is renewed and signals pass
+on while the runner is silent. No transaction is open around HTTP or storage.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import queue
+import threading
+import time
+from contextvars import copy_context
+from typing import Any
+
+from django.conf import settings
+
+from gpu_runner.protocol import (
+    Accepted,
+    ControlMap,
+    Done,
+    Event,
+    Failed,
+    Image,
+    ModelFile,
+    Progress,
+    RunRequest,
+)
+from jobs.errors import LeaseLost
+from jobs.images import storage
+from jobs.images.infotext.build import infotext
+from jobs.images.storage_targets import copy
+from jobs.images.storage_targets.copy import CopyFailed
+from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal
+from models_registry.selectors import training
+
+from . import lifecycle
+from .lifecycle import Lease
+from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
+
+log = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 0.25  # at most so old is what the table says; at most so late is a signal
+MODES: dict[Signal, CancelMode] = {
+    Signal.DISCARD: "discard",
+    Signal.INTERRUPT: "interrupt",
+    Signal.SKIP: "skip",
+}
+COPY_FAILED = "copy_failed"
+GRACE_S = 15.0  # a runner that does not drop a job in this time after it was asked to is not waited for
+
+
+class JobExecution:
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.job = _job(lease)
+        self.request = self.job.generation_request
+        self.outputs: list[Output] = []
+        self._infotexts: dict[int, str] = {}
+        self.drawn = 0
+        self.progress: Progress | None = None  # not yet written
+        self.preview: str | None = None  # neither; of an earlier step, where the newest has none
+        self.accepted = False
+        self.passed_on: set[Signal] = set()
+        self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
+        self.timed_out = False
+        self.succeeded = False
+        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just given it one
+
+    def run(self) -> None:
+        """To the end of the job. Raises LeaseLost or a RunnerError where the job did not come to its end here."""
+        if self.job.runner is None:
+            raise LeaseLost(str(self.lease.job_id))
+        self.client = RunnerClient.of(self.job.runner)
+        try:
+            self._follow(Stream(self.client, self._order()))
+        except (RunnerUnreachable, RunnerDied) as error:
+            # Nothing more is handed out until the watch has seen the runner again.
+            Runner.objects.filter(jobs=self.job).update(problem=str(error)[:300])
+            if isinstance(error, RunnerDied) and not self.accepted:
+                raise NeverAccepted(str(error)) from error
+            raise
+        finally:
+            if not self.succeeded:  # no row knows these files
+                self._forget_pictures()
+
+    def _forget_pictures(self) -> None:
+        storage.delete_files(self.outputs)
+        if self.job.storage_target is not None:
+            copy.delete_copies(self.job.storage_target, self.outputs)
+
+    def _order(self) -> RunRequest:
+        wanted, checkpoint = self.request.pictures(), self.job.checkpoint
+        return RunRequest(
+            job_id=self.lease.order_id,
+            request=self.request,
+            checkpoint=ModelFile(
+                path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
+            ),
+            files={key: _file(kept) for key, kept in self.job.files.items()},
+            workflow=self.job.workflow.workflow() if self.job.workflow else None,
+            inputs={sha256: base64.b64encode(storage.read_input(sha256)).decode() for sha256 in wanted},
+        )
+
+    def _follow(self, stream: Stream) -> None:
+        next_beat = time.monotonic() + POLL_INTERVAL_S
+        while True:
+            event = stream.next(max(0.0, next_beat - time.monotonic()))
+            if event is not None and self._take(event):
+                return
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + POLL_INTERVAL_S
+                if self._beat():
+                    return
+
+    # Events ---------------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> bool:
+        """True when that was the last word, and the job has its end."""
+        match event:
+            case Accepted():
+                self.accepted = True
+                self._infotext(0)  # while the runner draws
+            case Progress():
+                self.progress = event
+                self.preview = event.preview or self.preview
+            case ControlMap():
+                self.outputs.append(storage.store_map(self.job, event))
+            case Image():
+                self._store(event)
+                self.drawn += 1
+            case Failed():
+                self._failed(event)
+                return True
+            case Done():
+                self._done(event)
+                return True
+        return False
+
+    def _store(self, image: Image) -> None:
+        text = self._infotext(image.index)
+        self.outputs.append(storage.store_output(self.job, self.request, image, text))
+
+    def _infotext(self, index: int) -> str:
+        if index not in self._infotexts:
+            self._infotexts[index] = infotext(self.job, self.request, index)
+        return self._infotexts[index]
+
+    def _done(self, done: Done) -> None:
+        interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
+        if self.drawn < self.request.num_outputs and not interrupted:
+            raise RuntimeError("the runner sent fewer pictures than were asked for")
+        try:
+            self._copy_to_target()
+        except CopyFailed:
+            message = "The pictures could not be copied to where they were asked for."
+            lifecycle.fail(self.lease, COPY_FAILED, message, done)
+            return
+        lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)
+        self.succeeded = True
+
+    def _copy_to_target(self) -> None:
+        """Before the job succeeds, so that whoever hears of that finds them there."""
+        if self.job.storage_target is None:
+            return
+        for output in self.outputs:
+            if output.kind == OutputKind.PICTURE:
+                lifecycle.renew(self.lease)
+                copy.copy(self.job.storage_target, output)
+
+    def _failed(self, failed: Failed) -> None:
+        if self.timed_out:
+            lifecycle.fail(self.lease, "timeout", "The job took too long.", failed.work)
+        elif failed.code == "lost":
+            lifecycle.requeue(self.lease, note=failed.message, runner_died=True, done=failed.work)
+        elif failed.code not in ("cancelled", "stopping"):
+            lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
+        elif Signal.DISCARD in self.passed_on:
+            lifecycle.cancelled(self.lease, failed.work)
+        else:
+            lifecycle.requeue(self.lease, note=f"the runner dropped it: {failed.message}", done=failed.work)
+
+    # The beat -------------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> bool:
+        """True when the runner is not waited for any longer, and the job has its end."""
+        signal = self._show_life()
+        if signal is not None:
+            self._pass_on(signal)
+        if time.monotonic() < self.give_up_at:
+            return False
+        return self._give_up()
+
+    def _show_life(self) -> Signal | None:
+        now = time.monotonic()
+        if self.progress is None and now < self.next_renewal:
+            return lifecycle.pending_signal(self.lease)
+        self.next_renewal = now + settings.JOB_LEASE_S / 3
+        if self.progress is None:
+            return lifecycle.renew(self.lease)
+        newest, self.progress = self.progress, None
+        preview, self.preview = self.preview, None
+        if preview is not None:
+            jpeg = base64.b64decode(preview)
+            Preview.objects.update_or_create(job_id=self.lease.job_id, defaults={"jpeg": jpeg})
+        return lifecycle.progress(self.lease, newest)
+
+    def _pass_on(self, signal: Signal) -> None:
+        """Before the order is accepted, the runner does not know the job yet: then the next beat tries again."""
+        if not self.accepted or signal in self.passed_on - {Signal.SKIP}:
+            return
+        try:
+            self.client.cancel(self.lease.order_id, MODES[signal])
+        except RunnerError as error:
+            log.warning("job %s: the runner did not take the signal %s: %s", self.lease.job_id, signal, error)
+            return
+        self.passed_on.add(signal)
+        if signal == Signal.SKIP:
+            lifecycle.skip_passed_on(self.lease)
+        elif signal == Signal.DISCARD:
+            self.give_up_at = min(self.give_up_at, time.monotonic() + GRACE_S)
+
+    def _give_up(self) -> bool:
+        """First asks the runner to drop the job; after another while, ends it without the runner's word."""
+        if Signal.DISCARD in self.passed_on:
+            lifecycle.cancelled(self.lease)
+            return True
+        if self.timed_out:
+            raise TimeoutError("the runner did not drop a job that took too long")
+        self.timed_out = True
+        self.give_up_at = time.monotonic() + GRACE_S
+        try:
+            self.client.cancel(self.lease.order_id)
+        except RunnerError as error:
+            log.warning("job %s: the runner did not take the time-out: %s", self.lease.job_id, error)
+        return False
+
+
+def _job(lease: Lease) -> Job:
+    related = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow")
+    job = related.defer("checkpoint__metadata").filter(pk=lease.job_id).first()
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    return job
+
+
+class Stream:
+    """The runner's events, read by a thread of its own. It ends with the last word, an error, or the client's end."""
+
+    def __init__(self, client: RunnerClient, order: RunRequest) -> None:
+        self._arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        threading.Thread(
+            target=copy_context().run, args=(self._read, client, order), name="events", daemon=True
+        ).start()
+
+    def next(self, timeout_s: float) -> Event | None:
+        """None when none came in time. Raises what ended the stream."""
+        try:
+            arrived = self._arrived.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(arrived, Exception):
+            raise arrived
+        return arrived
+
+    def _read(self, client: RunnerClient, order: RunRequest) -> None:
+        try:
+            for event in client.generate(order):
+                self._arrived.put(event)
+        except Exception as error:
+            self._arrived.put(error)
+
+
+def _file(kept: dict[str, Any]) -> ModelFile:
+    return ModelFile(**{name: kept[name] for name in ModelFile.model_fields if name in kept})

@@ -1,0 +1,321 @@
+"""The state machine of a job. Every change is one conditional UPDATE whose count is checked.
+
+The attempt is the fence: a claim raises it, and whoever writes for a running job names the attempt it holds. A worker
+that lost its lease finds no row to update, and gets LeaseLost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from gpu_runner.protocol import Done, Progress
+from jobs.billing import ledger, settlement
+from jobs.errors import ImpossibleTransition, LeaseLost
+from jobs.models import (
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    Output,
+    OutputKind,
+    Preview,
+    Runner,
+    Signal,
+    State,
+    Transition,
+)
+from jobs.outbound.callbacks import outbox
+
+from . import notifications, slots
+
+MAX_RUNNER_DEATHS = 2
+MAX_UNCLEAR_LOSSES = 5  # one is a restart or a slow disk; so many may be what the job does
+LEASE_LOST = "the lease expired"
+NEVER_ACCEPTED = "the runner died before it accepted the job"
+UNCLEAR_LOSSES = (LEASE_LOST, NEVER_ACCEPTED)
+POISONED = "poisoned"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to write for a job: this attempt, and no other."""
+
+    job_id: uuid.UUID
+    attempt: int
+
+    @property
+    def order_id(self) -> str:
+        """What the runner calls it: an older attempt may not have left it yet."""
+        return f"{self.job_id}-{self.attempt}"
+
+
+# Taking -------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
+    """None if another claim was first, or if the job's source or key runs as many jobs as it may."""
+    skip_locked = connection.features.has_select_for_update_skip_locked
+    queued = Job.objects.select_for_update(skip_locked=skip_locked).filter(state=State.QUEUED)
+    job = queued.only("source_id", "key_id", "attempt").filter(pk=job_id, backend=runner.backend).first()
+    if job is None or not slots.lock_and_check_room(job.source_id, job.key_id):
+        return None
+    lease, now = Lease(job_id, job.attempt + 1), timezone.now()
+    claimed = Job.objects.filter(pk=job_id, state=State.QUEUED, attempt=job.attempt).update(
+        state=State.RUNNING,
+        attempt=lease.attempt,
+        runner=runner,
+        runner_boot_id=runner.boot_id,
+        started_at=now,
+        lease_expires_at=_lease_end(now),
+        signal="",
+        **_NO_PROGRESS,
+    )
+    if not claimed:
+        return None
+    _note_transition(job_id, State.QUEUED, State.RUNNING, runner.name)
+    return lease
+
+
+_NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
+
+
+# While it runs ------------------------------------------------------------------------------------------------------
+
+
+def renew(lease: Lease, **fields: Any) -> Signal | None:
+    """Extend the lease. Returns the signal that a client sent meanwhile, if any."""
+    if not _held(lease).update(lease_expires_at=_lease_end(timezone.now()), **fields):
+        raise LeaseLost(str(lease.job_id))
+    return pending_signal(lease)
+
+
+def progress(lease: Lease, event: Progress) -> Signal | None:
+    return renew(
+        lease,
+        step=event.step,
+        steps=event.steps,
+        images_done=event.images_done,
+        batch=event.batch,
+        batch_step=event.batch_step,
+    )
+
+
+def pending_signal(lease: Lease) -> Signal | None:
+    signal = _held(lease).values_list("signal", flat=True).first()
+    if signal is None:
+        raise LeaseLost(str(lease.job_id))
+    return Signal(signal) if signal else None
+
+
+def skip_passed_on(lease: Lease) -> None:
+    """A batch was skipped; the client may ask for the next one to be skipped, too."""
+    _held(lease).filter(signal=Signal.SKIP).update(signal="")
+
+
+def signal(job_id: uuid.UUID, wanted: Signal, note: str = "") -> bool:
+    """Asks the worker of a running job; False when it does not run. Nothing takes a cancellation back.
+
+    ``note``: of a cancellation, for the timeline.
+    """
+    running = Job.objects.filter(pk=job_id, state=State.RUNNING)
+    if wanted == Signal.DISCARD:
+        return bool(running.update(signal=wanted, cancel_requested_at=timezone.now(), cancel_note=note[:300]))
+    return bool(running.exclude(signal=Signal.DISCARD).update(signal=wanted))
+
+
+# Back into the queue ------------------------------------------------------------------------------------------------
+
+
+def requeue(
+    lease: Lease,
+    *,
+    note: str,
+    runner_died: bool = False,
+    expired: bool = False,
+    done: Done | None = None,
+) -> State:
+    """Back to the queue, or to its end: cancelled if that was asked for, failed if it is poisoned.
+
+    ``runner_died``: while it had the job. ``expired``: only if the lease is over; otherwise LeaseLost, because a worker
+    shows life after all.
+    """
+    with transaction.atomic():
+        job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
+    settlement.charge(job, done)
+    return state
+
+
+def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> tuple[Job, State]:
+    held = _held(lease).filter(lease_expires_at__lt=timezone.now()) if expired else _held(lease)
+    job = held.select_for_update().first()
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
+        _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt)
+        return job, State.CANCELLED
+    deaths = job.runner_deaths + runner_died
+    if message := _poisoned(job, deaths, note):
+        fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
+        _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
+        return job, State.FAILED
+    back: dict[str, Any] = {"runner": None, "lease_expires_at": None, "signal": ""} | _NO_PROGRESS
+    _held(lease).update(state=State.QUEUED, runner_deaths=deaths, **back)
+    _note_transition(lease.job_id, State.RUNNING, State.QUEUED, note)
+    Preview.objects.filter(job=lease.job_id).delete()
+    notifications.notify({notifications.WORK: ""})
+    return job, State.QUEUED
+
+
+def _poisoned(job: Job, deaths: int, note: str) -> str:
+    """Why it is not tried once more; empty if it is."""
+    if deaths >= MAX_RUNNER_DEATHS:
+        return f"{deaths} runners died while they ran this job."
+    if note in UNCLEAR_LOSSES:
+        losses = job.transitions.filter(note__in=UNCLEAR_LOSSES).count() + 1
+        if losses >= MAX_UNCLEAR_LOSSES:
+            return f"{losses} times a worker or a runner was lost with this job."
+    return ""
+
+
+# The end ------------------------------------------------------------------------------------------------------------
+
+
+def succeed(
+    lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False, job: Job | None = None
+) -> None:
+    """``job``: as the lease's holder has read it, if it has."""
+    job = job or _job(lease)
+    # A mask beside its image is no further image: not for quotas, and not for the statement.
+    drawn = min(sum(output.kind == OutputKind.PICTURE for output in outputs), job.request["num_images"])
+    counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+    last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
+    with transaction.atomic():
+        # In one transaction: a job has all of its outputs if it succeeded, and none otherwise.
+        _end_after(job, lease, State.SUCCEEDED, done, outputs, **counts, **last)
+
+
+def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:
+    """``done``: the work up to there, where the runner told it."""
+    job = _job(lease)
+    with transaction.atomic():
+        _end_after(job, lease, State.FAILED, done, note=code, error_code=code, error_message=message)
+    if done is None:
+        settlement.charge(job, None)
+
+
+def cancelled(lease: Lease, done: Done | None = None) -> None:
+    """The runner has dropped the job, as its client had asked, after ``done``."""
+    job = _job(lease)
+    with transaction.atomic():
+        _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
+    if done is None:
+        settlement.charge(job, None)
+
+
+def _end_after(
+    job: Job, lease: Lease, to: State, done: Done | None, outputs: Sequence[Output] = (), **fields: Any
+) -> None:
+    paid = settlement.is_paid(to, fields.get("error_code", ""))
+    if done is not None:
+        fields["served"] = settlement.served(job, done)
+    _end(job, to, held=lease.attempt, outputs=outputs, **settlement.figures(job, done, paid=paid), **fields)
+
+
+@transaction.atomic
+def cancel(job_id: uuid.UUID, note: str = "") -> State:
+    """Ends a queued job at once and asks the worker of a running one. The state in which that left the job."""
+    job = Job.objects.select_for_update().get(pk=job_id)
+    if job.state == State.QUEUED:
+        _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
+        return State.CANCELLED
+    if job.state == State.RUNNING:
+        signal(job_id, Signal.DISCARD, note)
+    return State(job.state)
+
+
+@transaction.atomic
+def expire(job_id: uuid.UUID) -> bool:
+    """False when it is no longer queued."""
+    job = Job.objects.select_for_update().get(pk=job_id)
+    if job.state != State.QUEUED:
+        return False
+    _end(job, State.EXPIRED, error_code="expired", error_message="The job waited in the queue for too long.")
+    return True
+
+
+def _end(
+    job: Job,
+    to: State,
+    *,
+    note: str = "",
+    held: int | None = None,
+    settled: Decimal | None = None,
+    images: int = 0,
+    served: ledger.ServedWork | None = None,
+    outputs: Sequence[Output] = (),
+    **fields: Any,
+) -> None:
+    """End the job: from ``job.state`` as it was read, or, with ``held``, if that attempt still runs it.
+
+    Releases what was reserved, posts the price ``settled`` for ``images``, and adds ``served`` to the source's usage.
+    Locks the job, then its accounts, then the usage: every transaction that locks more than one uses this order.
+    """
+    if to not in TERMINAL:
+        raise ImpossibleTransition(f"{to} is not an end")
+    origin = State(job.state) if held is None else State.RUNNING
+    _check_transition(origin, to)
+    rows = Job.objects.filter(pk=job.pk, state=origin)
+    if held is not None:
+        rows = rows.filter(attempt=held)
+    if not rows.update(state=to, finished_at=timezone.now(), lease_expires_at=None, signal="", **fields):
+        if held is None:
+            raise ImpossibleTransition(f"job {job.pk} is no longer {job.state}")
+        raise LeaseLost(str(job.pk))
+    _note_transition(job.pk, origin, to, note)
+    Output.objects.bulk_create(outputs)
+    Preview.objects.filter(job=job.pk).delete()
+    ledger.close(job, settled, images)
+    if served is not None:
+        ledger.charge(job.source_id, served)
+    notifications.notify({notifications.ENDED: str(job.pk), notifications.WORK: ""})
+    if job.has_callback:
+        outbox.job_ended(job.pk)
+
+
+# State machine ------------------------------------------------------------------------------------------------------
+
+
+def _check_transition(origin: State, to: State) -> None:
+    if to not in TRANSITIONS.get(origin, frozenset()):
+        raise ImpossibleTransition(f"{origin} → {to}")
+
+
+def _note_transition(job_id: uuid.UUID, origin: State, to: State, note: str) -> None:
+    """Add the change of state to the job's timeline, in the transaction that changes it."""
+    _check_transition(origin, to)
+    Transition.objects.create(job_id=job_id, from_state=origin, to_state=to, note=note[:300])
+
+
+def _job(lease: Lease) -> Job:
+    job = Job.objects.filter(pk=lease.job_id).first()
+    if job is None:
+        raise LeaseLost(str(lease.job_id))
+    return job
+
+
+def _held(lease: Lease) -> QuerySet[Job]:
+    return Job.objects.filter(pk=lease.job_id, state=State.RUNNING, attempt=lease.attempt)
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.JOB_LEASE_S)

@@ -1,0 +1,88 @@
+"""Keeping a runner's row up to date, and the jobs of a runner that died."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from gpu_runner.protocol import RunnerStatus
+from jobs.models import Runner
+
+from . import notifications, runner_inventory
+from .runner_client import RunnerClient, RunnerError
+from .sweep import died_with, sweep
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 2.0
+FIGURES = ("slots_busy", "steps_total", "calls_total", "rows_total", "loads_total", "uptime_s")
+
+
+class RunnerWatch:
+    """Looks at one runner again and again. ``look`` is one turn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="runner-watch", daemon=True).start()
+
+    def look(self) -> None:
+        runner = Runner.objects.filter(name=self.name).first()
+        if runner is not None:
+            self._look_at(runner)
+        sweep()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                close_old_connections()
+                self.look()
+            except Exception:
+                log.exception("looking at runner %s failed", self.name)
+                connection.close()
+            time.sleep(LOOK_EVERY_S)
+
+    def _look_at(self, runner: Runner) -> None:
+        try:
+            client = RunnerClient.of(runner)
+            status = client.status()
+            _seen(runner, status)
+            runner_inventory.keep(runner, status, client.inventory)
+        except RunnerError as error:
+            _not_seen(runner, str(error))
+
+
+def _seen(runner: Runner, status: RunnerStatus) -> None:
+    now = timezone.now()
+    if runner.boot_id != status.boot_id:
+        booted_at = now - timedelta(seconds=status.uptime_s)
+        died_with(runner, booted_at, new_boot_id=status.boot_id, held=status.jobs)
+    Runner.objects.filter(pk=runner.pk).update(
+        boot_id=status.boot_id,
+        backend=status.backend,
+        device=status.device[:200],
+        slots=status.slots,
+        loaded=[model.sha256 for model in status.loaded],
+        memory_bytes=status.memory_bytes,
+        version=status.version[:100],
+        figures={name: getattr(status, name) for name in FIGURES},
+        seen_at=now,
+        problem=status.problem[:300],
+    )
+    if runner.problem or not runner.slots:
+        notifications.notify({notifications.WORK: ""})
+
+
+def _not_seen(runner: Runner, problem: str) -> None:
+    """Jobs of a runner that stays silent for longer than a lease are taken from it."""
+    Runner.objects.filter(pk=runner.pk).update(problem=problem[:300])
+    silent_since = timezone.now() - timedelta(seconds=settings.JOB_LEASE_S)
+    if runner.seen_at is not None and runner.seen_at < silent_since:
+        died_with(runner, silent_since)

@@ -1,0 +1,92 @@
+"""The text that A1111 writes under a picture, and that its users paste back to draw it again."""
+
+from __future__ import annotations
+
+import json
+
+from gpu_runner.protocol import GenerationRequest, ModelName
+from jobs.models import Job
+
+from . import image_fields, model_fields, sampling_fields
+from .controlnet_fields import control_parameters
+
+VERSION = "Atelier"
+
+
+def infotext(job: Job, request: GenerationRequest, index: int) -> str:
+    """Of the picture with this index."""
+    if not request.walks:
+        return postprocessing(request)
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    parameters = _parameters(job, request, index)
+    lines.append(", ".join(_pair(key, value) for key, value in parameters.items() if value is not None))
+    return "\n".join(lines)
+
+
+def postprocessing(request: GenerationRequest) -> str:
+    """What A1111 writes about a picture that was only enlarged."""
+    pairs = image_fields.enlarging(request.upscale) if request.upscale else {}
+    if request.face_restoration:
+        pairs |= {"GFPGAN visibility": round(request.face_restoration.visibility, 3)}
+    return ", ".join(_pair(key, value) for key, value in pairs.items() if value is not None)
+
+
+def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
+    """Those that A1111 keeps apart from its own fields, as ``extra_generation_params``."""
+    pairs = {
+        "Denoising strength": image_fields.strength(request),
+        **image_fields.pairs(request),
+        **sampling_fields.walk(request),
+        **model_fields.pairs(request, job.files),
+        "TI hashes": _embedding_hashes(job, request),
+        "Emphasis": _emphasis(request),
+        **control_parameters(job, request),
+    }
+    return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, object]:
+    """In A1111's order."""
+    return {
+        "Steps": request.num_inference_steps,
+        "Sampler": request.sampler,
+        "Schedule type": sampling_fields.schedule_type(request.sampler, request.scheduler),
+        "CFG scale": request.guidance_scale,
+        "Seed": request.seed_of(index),
+        "Face restoration": request.face_restoration.model if request.face_restoration else None,
+        "Size": f"{request.width}x{request.height}",
+        "Model hash": job.checkpoint_sha256[:10] or None,
+        "Model": job.checkpoint.name,
+        **model_fields.vae_pairs(request, job.files),
+        **sampling_fields.variation(request, index),
+        "Denoising strength": image_fields.strength(request),
+        "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
+        **sampling_fields.noise_source(request),
+        "Tiling": True if request.tiling else None,
+        **image_fields.pairs(request),
+        **sampling_fields.walk(request),
+        **model_fields.pairs(request, job.files),
+        "TI hashes": _embedding_hashes(job, request),
+        "Emphasis": _emphasis(request),
+        **control_parameters(job, request),
+        "Version": VERSION,
+    }
+
+
+def _embedding_hashes(job: Job, request: GenerationRequest) -> str | None:
+    files = {name: job.files[ModelName("embedding", name).key] for name in request.embeddings}
+    return ", ".join(f"{name}: {file['sha256'][:12]}" for name, file in files.items()) or None
+
+
+def _emphasis(request: GenerationRequest) -> str | None:
+    """Only where there is something to emphasise."""
+    brackets = any(mark in request.prompt + request.negative_prompt for mark in "([")
+    return request.emphasis if brackets and request.emphasis != "Original" else None
+
+
+def _pair(key: str, value: object) -> str:
+    text = str(value)
+    quoted = json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text
+    return key if key == text else f"{key}: {quoted}"

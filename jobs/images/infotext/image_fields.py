@@ -1,0 +1,91 @@
+"""The infotext's pairs about init images, masks and second passes, as A1111 names them. Pure."""
+
+from __future__ import annotations
+
+from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
+
+from . import sampling_fields
+
+MASKED_CONTENT = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
+
+
+def strength(request: GenerationRequest) -> float | None:
+    if request.hires is not None:
+        return request.hires.strength
+    return request.strength if request.init_images else None
+
+
+def pairs(request: GenerationRequest) -> dict[str, object]:
+    """In A1111's order; values of None are not written."""
+    return {
+        **(_inpaint(request.inpaint) if request.inpaint else {}),
+        **_noise(request),
+        **(_hires(request, request.hires) if request.hires else {}),
+    }
+
+
+def _inpaint(inpaint: Inpaint) -> dict[str, object]:
+    part = inpaint.only_masked
+    return {
+        "Mask mode": "Inpaint not masked" if inpaint.invert else None,
+        **_blur(inpaint.blur_x, inpaint.blur_y),
+        "Inpaint area": "Only masked" if part else None,
+        "Masked area padding": inpaint.padding if part else None,
+        "Masked content": MASKED_CONTENT.get(inpaint.content),
+    }
+
+
+def _blur(across: float, down: float) -> dict[str, object]:
+    """A1111 is silent about none and about two kinds, and draws another picture from its own text."""
+    if across == down:
+        return {"Mask blur": _number(across)}
+    return {"Mask blur x": _number(across), "Mask blur y": _number(down)}
+
+
+def _noise(request: GenerationRequest) -> dict[str, object]:
+    multiplier = request.initial_noise_multiplier
+    return {"Noise multiplier": multiplier if multiplier != 1 else None}
+
+
+def _hires(request: GenerationRequest, hires: Hires) -> dict[str, object]:
+    by_size = hires.scale is None
+    return {
+        "Hires checkpoint": hires.checkpoint or None,
+        "Hires sampler": _changed(hires.sampler, request.sampler),
+        "Hires prompt": _changed(hires.prompt, request.prompt),
+        "Hires negative prompt": _changed(hires.negative_prompt, request.negative_prompt),
+        "Hires schedule type": _schedule(request, hires),
+        "Hires resize": f"{hires.width}x{hires.height}" if by_size else None,
+        "Hires upscale": hires.scale,
+        "Hires steps": hires.num_inference_steps or None,
+        "Hires upscaler": hires.upscaler,
+    }
+
+
+def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
+    """Where the first pass's schedule, by the name that the text gives it, would not be the second one's."""
+    sampler = hires.sampler or request.sampler
+    named = sampling_fields.schedule_type(request.sampler, request.scheduler)
+    walked = sampling_fields.schedule_type(sampler, hires.scheduler or request.scheduler)
+    return _changed(walked, sampling_fields.schedule_type(sampler, named))
+
+
+def enlarging(upscale: Upscale) -> dict[str, object]:
+    if upscale.upscaler == upscaler_catalog.NONE:
+        return {}
+    second = upscale.upscaler_2 if upscale.upscaler_2_visibility else upscaler_catalog.NONE
+    return {
+        "Postprocess upscale by": None if upscale.width else upscale.scale,
+        "Postprocess upscale to": f"{upscale.width}x{upscale.height}" if upscale.width else None,
+        "Postprocess upscaler": upscale.upscaler,
+        "Postprocess upscaler 2": None if second == upscaler_catalog.NONE else second,
+    }
+
+
+def _changed(value: str, first: str) -> str | None:
+    return value if value and value != first else None
+
+
+def _number(value: float) -> float | int:
+    """Pixels are whole numbers for nearly everybody."""
+    return int(value) if value == int(value) else value

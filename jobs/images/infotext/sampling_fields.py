@@ -1,0 +1,88 @@
+"""What an infotext says of the noise a picture came from, and of the way it was walked. Only what acts, and is unusual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
+
+Pairs = dict[str, object]
+PENULTIMATE = "Discard penultimate sigma"
+
+
+def schedule_type(sampler: str, scheduler: str) -> str:
+    """The schedule walked; "Automatic" where that is only the sampler's plain one."""
+    label = sampler_catalog.effective_scheduler(sampler, scheduler)
+    plain = scheduler == sampler_catalog.AUTOMATIC and label == "Uniform"
+    return sampler_catalog.AUTOMATIC if plain else label
+
+
+def variation(request: GenerationRequest, index: int) -> Pairs:
+    """The keys that A1111 writes behind the models."""
+    width, height = request.seed_resize_from_width, request.seed_resize_from_height
+    varies = request.subseed_strength > 0
+    return {
+        "Variation seed": request.subseed_of(index) if varies else None,
+        "Variation seed strength": request.subseed_strength if varies else None,
+        "Seed resize from": f"{width}x{height}" if width and height else None,
+    }
+
+
+def noise_source(request: GenerationRequest) -> Pairs:
+    """A1111 leaves its own GPU unsaid; nothing here is drawn by it."""
+    delta = request.eta_noise_seed_delta
+    return {
+        "ENSD": delta
+        if delta and sampler_catalog.sampler(request.sampler).ancestral and request.eta != 0
+        else None,
+        "RNG": request.noise_source.upper(),
+    }
+
+
+def walk(request: GenerationRequest) -> Pairs:
+    sampler = sampler_catalog.sampler(request.sampler)
+    usual = sampler.default_eta
+    pairs: Pairs = {
+        "Eta DDIM" if request.sampler.startswith("DDIM") else "Eta": _unless(usual, request.eta)
+        if usual is not None
+        else None,
+        "Sigma churn": _unless(0, request.s_churn) if sampler.takes_churn else None,
+        "Sigma tmin": _unless(0, request.s_tmin) if sampler.takes_churn else None,
+        "Sigma tmax": request.s_tmax if sampler.takes_churn else None,
+        "Sigma noise": _unless(1, request.s_noise) if sampler.takes_s_noise else None,
+        "NGMS": _unless(0, request.s_min_uncond),
+        "SGM noise multiplier": request.sgm_noise_multiplier or None,
+    }
+    return pairs | (_unipc(request) if request.sampler == "UniPC" else _schedule(request))
+
+
+def _schedule(request: GenerationRequest) -> Pairs:
+    sampler, bend = sampler_catalog.sampler(request.sampler), request.schedule_bend
+    if sampler.ignores_schedule:
+        return {}
+    scheduler = sampler_catalog.scheduler(
+        sampler_catalog.effective_scheduler(request.sampler, request.scheduler)
+    )
+    is_beta = scheduler.label == "Beta"
+    return {
+        PENULTIMATE: True if request.discard_penultimate and not sampler.discard_penultimate else None,
+        "Schedule min sigma": bend.sigma_min or None if scheduler.has_ends else None,
+        "Schedule max sigma": bend.sigma_max or None if scheduler.has_ends else None,
+        "Schedule rho": _unless(scheduler.default_rho, bend.rho or scheduler.default_rho),
+        "Beta schedule alpha": bend.beta_alpha if is_beta else None,
+        "Beta schedule beta": bend.beta_beta if is_beta else None,
+    }
+
+
+def _unipc(request: GenerationRequest) -> Pairs:
+    unipc, plain = request.unipc, type(request.unipc)()
+    return {
+        "UniPC variant": _unless(plain.variant, unipc.variant),
+        "UniPC skip type": _unless(plain.skip_type, unipc.skip_type),
+        "UniPC order": _unless(plain.order, unipc.order),
+        "UniPC lower order final": None if unipc.lower_order_final else False,
+    }
+
+
+def _unless(usual: Any, value: Any) -> Any:
+    return None if value == usual else value

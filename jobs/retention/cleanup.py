@@ -1,0 +1,163 @@
+"""Deleting what has been kept for long enough, in small batches, as often as it takes.
+
+Every step finds by itself what is left to do, so it may be stopped anywhere and called again. Files go before the rows
+that name them: where it is stopped in between, the row is found again, and a file that is gone is no error.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from access.models import AccessKey, BusinessSource
+from jobs.images import input_usage as inputs
+from jobs.images import storage as pictures
+from jobs.models import TERMINAL, InputPicture, Job, Output
+from jobs.models.archive import ArchivedJob, JobInput
+from jobs.models.callback import CallbackState
+
+from .archive import archive
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+LONGEST_S = 600.0  # the background cluster's tasks have 900 s
+KEYS_KEPT = timedelta(days=7)  # temporary ones, after their end
+UNDELIVERED = (CallbackState.WAITING, CallbackState.PENDING, CallbackState.SENDING)
+
+
+@dataclass
+class Tidied:
+    pictures: int = 0
+    inputs: int = 0
+    jobs: int = 0
+    archived: int = 0
+    keys: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"deleted: pictures {self.pictures}, inputs {self.inputs}, jobs {self.jobs}, "
+            f"temporary keys {self.keys}; archived jobs: {self.archived}"
+        )
+
+
+def tidy(longest_s: float = LONGEST_S) -> Tidied:
+    """What is not done in this time is left for the next."""
+    return CleanupRun(time.monotonic() + longest_s).run()
+
+
+class CleanupRun:
+    def __init__(self, stop_at: float = float("inf")) -> None:
+        self.now = timezone.now()
+        self.done = Tidied()
+        self._stop_at = stop_at
+
+    def run(self) -> Tidied:
+        for source in BusinessSource.objects.order_by("pk"):
+            self._of_source(source)
+        if settings.KEEP_INPUTS_DAYS:
+            before = self.now - timedelta(days=settings.KEEP_INPUTS_DAYS)
+            self.done.inputs += self._batches(lambda: self._unused_inputs(before))
+        self.done.keys = self._temporary_keys()
+        if any(vars(self.done).values()):
+            log.info("%s", self.done)
+        return self.done
+
+    def _of_source(self, source: BusinessSource) -> None:
+        steps: list[tuple[str, int | None, Callable[[BusinessSource, datetime], int]]] = [
+            ("jobs", source.jobs_days, self._jobs),
+            ("jobs", source.jobs_days, self._archived_jobs),
+            ("pictures", source.pictures_days, self._pictures),
+            ("inputs", source.inputs_days, self._inputs),
+            ("archived", settings.ARCHIVE_JOBS_DAYS, self._archive),
+        ]
+        for what, days, step in steps:
+            if days:
+                before = self.now - timedelta(days=days)
+                count = self._batches(lambda step=step, before=before: step(source, before))  # type: ignore[misc]
+                setattr(self.done, what, getattr(self.done, what) + count)
+
+    def _batches(self, step: Callable[[], int]) -> int:
+        total = 0
+        while time.monotonic() < self._stop_at:
+            count = step()
+            total += count
+            if not count:
+                break
+        return total
+
+    # Each of these does one batch, and says how much it did.
+
+    def _pictures(self, source: BusinessSource, before: datetime) -> int:
+        old = Output.objects.filter(job__in=_ended(source, before)).order_by("pk")
+        found = list(old.select_related("job")[:BATCH])
+        _delete_pictures(found)
+        return len(found)
+
+    def _inputs(self, source: BusinessSource, before: datetime) -> int:
+        old = JobInput.objects.filter(job__in=_ended(source, before)).order_by("pk")
+        found = list(old[:BATCH])
+        with transaction.atomic():
+            JobInput.objects.filter(pk__in=[row.pk for row in found]).delete()
+            inputs.delete_unneeded({row.sha256 for row in found})
+        return len(found)
+
+    def _unused_inputs(self, before: datetime) -> int:
+        """Those that were sent and never used."""
+        unused = InputPicture.objects.filter(
+            ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), used_at__lt=before
+        )
+        return inputs.delete_unneeded(list(unused.values_list("pk", flat=True)[:BATCH]), before)
+
+    def _jobs(self, source: BusinessSource, before: datetime) -> int:
+        found = list(_settled(_ended(source, before)).order_by("finished_at")[:BATCH])
+        ids = [job.pk for job in found]
+        _delete_pictures(list(Output.objects.filter(job__in=ids).select_related("job")))
+        needed = set(JobInput.objects.filter(job__in=ids).values_list("sha256", flat=True))
+        Job.objects.filter(pk__in=ids).delete()
+        inputs.delete_unneeded(needed)
+        return len(found)
+
+    def _archived_jobs(self, source: BusinessSource, before: datetime) -> int:
+        old = ArchivedJob.objects.filter(source=source, finished_at__lt=before)
+        ids = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
+        return ArchivedJob.objects.filter(pk__in=ids).delete()[0]
+
+    def _archive(self, source: BusinessSource, before: datetime) -> int:
+        """A job whose pictures are kept is kept with them."""
+        old = _settled(_ended(source, before)).filter(~Exists(Output.objects.filter(job=OuterRef("pk"))))
+        found = list(old.select_related("key", "checkpoint", "runner").order_by("finished_at")[:BATCH])
+        needed = set(
+            JobInput.objects.filter(job__in=[job.pk for job in found]).values_list("sha256", flat=True)
+        )
+        count = archive(found)
+        inputs.delete_unneeded(needed)
+        return count
+
+    def _temporary_keys(self) -> int:
+        over = AccessKey.objects.filter(session_token__isnull=False, expires_at__lt=self.now - KEYS_KEPT)
+        ids = list(over.values_list("pk", flat=True)[: 10 * BATCH])
+        AccessKey.objects.filter(pk__in=ids).delete()
+        return len(ids)
+
+
+def _ended(source: BusinessSource, before: datetime) -> QuerySet[Job]:
+    return Job.objects.filter(source=source, state__in=TERMINAL, finished_at__lt=before)
+
+
+def _settled(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Nobody has still to be told of their end."""
+    return jobs.exclude(callback__state__in=UNDELIVERED)
+
+
+def _delete_pictures(found: list[Output]) -> None:
+    pictures.delete_files(found)
+    Output.objects.filter(pk__in=[output.pk for output in found]).delete()

@@ -1,0 +1,60 @@
+"""Claims queued jobs for this host's generation workers, up to the number of free slots of its runner."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.db import close_old_connections, connection
+
+from jobs.execution import lifecycle, notifications
+from jobs.execution.lifecycle import Lease
+from jobs.execution.runner_monitor import RunnerWatch
+from jobs.models import Runner
+
+from . import queue_snapshot
+
+log = logging.getLogger(__name__)
+
+LISTEN_S = 0.5  # the queue is polled at least this often, and the cluster's stop signal is noticed this late
+BACK_OFF_S = 2.0  # after an error: the database may be starting
+
+
+class Dispatcher:
+    """Create it in the process that uses it, never before a fork."""
+
+    def __init__(self, runner_name: str, workers: int) -> None:
+        self.runner_name = runner_name
+        self.workers = workers
+        self._look_at_once = True
+        self._listener = notifications.listener(notifications.WORK)
+        RunnerWatch(runner_name).start()
+
+    def take(self) -> list[Lease]:
+        """Leases of the jobs to start now; empty after a short wait without any. Never raises."""
+        try:
+            close_old_connections()
+            self._listener.open()  # before the query, so that a notification between query and wait is received
+            if not self._look_at_once:
+                self._listener.wait(LISTEN_S)
+            leases = claim_next(self.runner_name, self.workers)
+            self._look_at_once = bool(leases)  # there may be more than the policy's window
+            return leases
+        except Exception:
+            log.exception("claiming jobs failed; trying again")
+            self._look_at_once = True
+            connection.close()
+            time.sleep(BACK_OFF_S)
+            return []
+
+
+def claim_next(runner_name: str, workers: int) -> list[Lease]:
+    """Claim the jobs that the policy chooses from a snapshot of the queue.
+
+    Another cluster may have claimed one of them meanwhile; such a job is skipped.
+    """
+    runner = Runner.objects.filter(name=runner_name).first()
+    if runner is None:
+        return []
+    claims = [lifecycle.claim(job_id, runner) for job_id in queue_snapshot.read(runner, workers).choose()]
+    return [lease for lease in claims if lease is not None]

@@ -1,0 +1,24 @@
+"""A job as a page that started it shows it: with static/console/watch_job.js the page follows it to its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+
+from jobs.models import Job
+from jobs.scheduling.eta import progress_of
+
+
+def told(job: Job) -> dict[str, Any]:
+    indexes = list(job.pictures.values_list("index", flat=True)) if job.is_terminal else []
+    return {
+        "state": job.state,
+        "state_label": job.get_state_display(),
+        "ended": job.is_terminal,
+        "percent": round(100 * progress_of(job)),
+        "error": job.error_message,
+        "page": reverse("admin:jobs_job_change", args=[job.pk]),
+        "watch": reverse("admin:jobs_job_live", args=[job.pk]),
+        "pictures": [reverse("admin:jobs_job_picture", args=[job.pk, index]) for index in indexes],
+    }

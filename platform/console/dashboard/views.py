@@ -1,0 +1,177 @@
+"""The first page: is it healthy, what is it doing, who is it doing it for? Every user sees what its role and source allow."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from access.tenancy import visible_sources
+from console.models import HourlyFigures
+from console.roles import MONEY
+from jobs.models import Runner, State
+
+from . import live_figures
+from .live_figures import Sources
+
+HOURS = 24
+SOURCES_DRAWN = 8
+COLOURS = {
+    State.SUCCEEDED: "#16a34a",
+    State.FAILED: "#dc2626",
+    State.CANCELLED: "#64748b",
+    State.EXPIRED: "#d97706",
+}
+GREY = "#6b7280"  # readable on white and on black
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Called by the admin's first page."""
+    return context | figures(request)
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """What the first page asks for every few seconds."""
+    return render(request, "admin/dashboard/figures.html", figures(request))
+
+
+def figures(request: HttpRequest) -> dict[str, Any]:
+    sources, now = visible_sources(request.user), timezone.now()
+    may = request.user.has_perm
+    shown: dict[str, Any] = {"as_of": now, "sees_jobs": may("jobs.view_job")}
+    if shown["sees_jobs"]:
+        shown |= _work(sources, now)
+    if may("jobs.view_callback"):
+        shown["undelivered"] = live_figures.undelivered(sources, now)
+    if may("jobs.view_runner") and sources is None:
+        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name").defer("token", "nodes")))
+    if may(MONEY):
+        shown |= _money(sources, now)
+    return shown
+
+
+def _work(sources: Sources, now: datetime) -> dict[str, Any]:
+    hourly = _hourly(sources).filter(hour__gt=now - timedelta(hours=HOURS))
+    lanes = live_figures.queue(sources, now)
+    return {
+        "lanes": lanes,
+        "queued": sum(lane.jobs for lane in lanes),
+        "running": live_figures.running(sources),
+        "pace": live_figures.pace(sources, now),
+        "failures": list(_failures(hourly, now)),
+        "outcomes": json.dumps(_outcomes(hourly, now)),
+        "outcomes_options": json.dumps(_options(stacked=True)),
+    }
+
+
+def _hourly(sources: Sources) -> Any:
+    rows = HourlyFigures.objects.order_by()
+    return rows if sources is None else rows.filter(source__in=sources)
+
+
+def _failures(hourly: Any, now: datetime) -> Iterable[dict[str, Any]]:
+    """By their code, the commonest first, each with the way to its jobs."""
+    failed = hourly.filter(state=State.FAILED).values("error_code").annotate(total=Sum("jobs"))
+    page = reverse("admin:jobs_job_changelist")
+    since = (now - timedelta(hours=HOURS)).isoformat(timespec="seconds")
+    for row in failed.order_by("-total", "error_code"):
+        query = {
+            "state__exact": State.FAILED.value,
+            "error_code": row["error_code"],
+            "created_at__gte": since,
+        }
+        yield {"code": row["error_code"], "jobs": row["total"], "url": f"{page}?{urlencode(query)}"}
+
+
+def _outcomes(hourly: Any, now: datetime) -> dict[str, Any]:
+    """A chart: jobs that ended in each of the last hours, by how they ended."""
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [last - timedelta(hours=back) for back in reversed(range(HOURS))]
+    counts: dict[tuple[str, datetime], int] = {
+        (row["state"], row["hour"]): row["total"]
+        for row in hourly.values("state", "hour").annotate(total=Sum("jobs"))
+    }
+    return {
+        "labels": [f"{localtime(hour):%H:%M}" for hour in hours],
+        "datasets": [
+            {
+                "label": str(state.label),
+                "data": [counts.get((state, hour), 0) for hour in hours],
+                "backgroundColor": colour,
+            }
+            for state, colour in COLOURS.items()
+        ],
+    }
+
+
+def _money(sources: Sources, now: datetime) -> dict[str, Any]:
+    today = localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    costs = _costs(_hourly(sources), today, today.replace(day=1))
+    return {
+        "costs": costs,
+        "costs_chart": json.dumps(_costs_chart(costs[:SOURCES_DRAWN])),
+        "costs_options": json.dumps(_options(stacked=False, horizontal=True)),
+    }
+
+
+def _costs(hourly: Any, today: datetime, month: datetime) -> list[dict[str, Any]]:
+    """Of each source, the dearest of the month first."""
+    of_month = hourly.filter(hour__gte=month).values_list("source").annotate(Sum("cost"))
+    of_today = hourly.filter(hour__gte=today).values_list("source").annotate(Sum("cost"))
+    sums: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for source_id, cost in of_month:
+        sums[source_id][1] = cost
+    for source_id, cost in of_today:
+        sums[source_id][0] = cost
+    named = BusinessSource.objects.in_bulk(sums)
+    rows = [{"source": named[pk], "today": day, "month": month} for pk, (day, month) in sums.items()]
+    return sorted(rows, key=lambda row: (-row["month"], row["source"].name))
+
+
+def _costs_chart(costs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "labels": [str(row["source"]) for row in costs],
+        "datasets": [
+            {
+                "label": _("today"),
+                "data": [float(row["today"]) for row in costs],
+                "backgroundColor": "#a855f7",
+            },
+            {
+                "label": _("this month"),
+                "data": [float(row["month"]) for row in costs],
+                "backgroundColor": GREY,
+            },
+        ],
+    }
+
+
+def _options(*, stacked: bool, horizontal: bool = False) -> dict[str, Any]:
+    axis = {
+        "stacked": stacked,
+        "ticks": {"color": GREY, "precision": 0},
+        "grid": {"display": False},
+        "beginAtZero": True,
+    }
+    legend = {"labels": {"color": GREY, "boxWidth": 10, "boxHeight": 10}}
+    return {
+        "animation": False,
+        "responsive": True,
+        "maintainAspectRatio": False,
+        "indexAxis": "y" if horizontal else "x",
+        "scales": {"x": axis, "y": axis},
+        "plugins": {"legend": legend},
+    }

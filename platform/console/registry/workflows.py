@@ -1,0 +1,64 @@
+"""Workflow templates as ops edit them. What they say is checked on paper, and then against the ComfyUI runners."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import TabularInline
+
+from console.admin_base.base import ConsoleAdmin
+from jobs.execution.runner_client import RunnerClient, RunnerError
+from jobs.models import Backend, Runner
+from models_registry.models import WorkflowRule, WorkflowTemplate
+
+SHOWN = 5  # problems of a template on one runner
+
+
+class WorkflowRuleInline(TabularInline):
+    model = WorkflowRule
+    extra = 0
+
+
+@admin.register(WorkflowTemplate)
+class WorkflowTemplateAdmin(ConsoleAdmin):
+    inlines = [WorkflowRuleInline]
+    list_display = ["name", "purpose", "enabled"]
+    list_filter = ["enabled", "purpose"]
+    search_fields = ["name"]
+    fields = ["name", "enabled", "purpose", "graph", "slots"]
+    actions = ["check_on_runners"]
+    save_as = True
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        self._check(request, form.instance)
+
+    @admin.action(
+        description=gettext_lazy("Check the selected templates on the ComfyUI runners"), permissions=["view"]
+    )
+    def check_on_runners(self, request: HttpRequest, templates: QuerySet[WorkflowTemplate]) -> None:
+        for template in templates:
+            self._check(request, template)
+
+    def _check(self, request: HttpRequest, template: WorkflowTemplate) -> None:
+        """A server may lack what another has, so that a template is kept whatever they say."""
+        runners = Runner.objects.filter(enabled=True, backend=Backend.COMFYUI)
+        for runner in runners:
+            level, said = _told(template, runner)
+            words = {"template": template, "runner": runner, "said": said}
+            self.message_user(request, _("%(template)s on %(runner)s: %(said)s") % words, level)
+
+
+def _told(template: WorkflowTemplate, runner: Runner) -> tuple[int, str]:
+    try:
+        problems = RunnerClient.of(runner).workflow_problems(template.workflow()).problems
+    except (RunnerError, ValueError) as error:
+        return messages.WARNING, _("not checked: %(reason)s") % {"reason": error}
+    if not problems:
+        return messages.SUCCESS, _("it fits")
+    return messages.ERROR, "; ".join(problems[:SHOWN])

@@ -1,0 +1,57 @@
+"""What a runner is doing, as cells that a page asks for again: each has an id, by which the new one takes its place."""
+
+from __future__ import annotations
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from console.dashboard.live_figures import RunnerLoad
+
+LATELY_S = 120
+
+
+def state(load: RunnerLoad) -> SafeString:
+    badge = '<span id="runner-{}-state" class="at-badge at-{}">{}</span>'
+    return format_html(badge, load.runner.pk, load.state, load.state_name)
+
+
+def slots(load: RunnerLoad) -> SafeString:
+    bar = (
+        '<span id="runner-{}-slots"><span class="at-bar" aria-hidden="true"><span style="width: {}%"></span></span>'
+        " {}/{}</span>"
+    )
+    return format_html(bar, load.runner.pk, load.share, load.jobs, load.runner.slots)
+
+
+def models(load: RunnerLoad) -> SafeString:
+    return _text(load, "models", ", ".join(load.loaded) or "–")
+
+
+def memory(load: RunnerLoad) -> SafeString:
+    return _text(load, "memory", filesizeformat(load.runner.memory_bytes))
+
+
+def seen(load: RunnerLoad) -> SafeString:
+    return _text(load, "seen", ago(load))
+
+
+def ago(load: RunnerLoad) -> str:
+    if load.seen_s is None or load.runner.seen_at is None:
+        return "–"
+    if load.seen_s < LATELY_S:
+        return _("%(seconds)s s ago") % {"seconds": round(load.seen_s)}
+    return timesince(load.runner.seen_at)
+
+
+def _text(load: RunnerLoad, name: str, text: str) -> SafeString:
+    return format_html('<span id="runner-{}-{}">{}</span>', load.runner.pk, name, text)
+
+
+CELLS = (state, slots, models, memory, seen)
+
+
+def every(loads: list[RunnerLoad]) -> SafeString:
+    return mark_safe("".join(cell(load) for load in loads for cell in CELLS))

@@ -1,0 +1,178 @@
+"""The limits of a source or a key on its page: grouped, with what is used of them beside."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from access import account_balances
+from access.accounts import MICROS, Account, owner_of_key
+from access.limits import KINDS
+from access.models import AccessKey, BusinessSource
+from console.admin_base.fields import LinesField
+from jobs.execution import slots
+from jobs.models import State
+
+from .keys import dialect_choices
+
+Holder = BusinessSource | AccessKey
+PACE = (
+    gettext_lazy("How fast"),
+    {
+        "fields": [
+            ("requests_per_second", "burst"),
+            ("max_concurrent_jobs", "max_queued_jobs"),
+            "used_now",
+        ]
+    },
+)
+SIZES = (gettext_lazy("Of what size"), {"fields": [("max_width", "max_height"), ("max_steps", "max_images")]})
+QUOTAS = (
+    gettext_lazy("How much"),
+    {
+        "description": gettext_lazy("What waits and runs counts as used until it ends. Empty: no limit."),
+        "fields": [
+            ("images_per_day", "cost_per_day"),
+            "used_today",
+            ("images_per_month", "cost_per_month"),
+            "used_this_month",
+            ("total_budget", "used_in_all"),
+        ],
+    },
+)
+USED = ("used_now", "used_today", "used_this_month", "used_in_all")
+
+
+class LimitsForm(forms.ModelForm):
+    """What the model checks of the whole row, with lists as people write them."""
+
+    dialects = forms.MultipleChoiceField(
+        label=gettext_lazy("dialects"),
+        required=False,
+        help_text=gettext_lazy("None: all of them."),
+        choices=dialect_choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    networks = LinesField(
+        label=gettext_lazy("networks"),
+        required=False,
+        max_length=5000,
+        help_text=gettext_lazy("From which it may call, one a line, as 10.0.0.0/8. None: from everywhere."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # as those that the model makes
+            field.label = capfirst(field.label)
+
+
+class SourceForm(LimitsForm):
+    keyless_networks = LinesField(
+        label=gettext_lazy("networks without a key"),
+        required=False,
+        max_length=5000,
+        help_text=gettext_lazy(
+            "Who calls from there needs no key where a dialect has none, as the SMZDM API; one a line. None: nobody. "
+            "Behind a proxy, TRUSTED_PROXIES must name it."
+        ),
+    )
+    reachable = LinesField(
+        label=gettext_lazy("reachable places"),
+        required=False,
+        max_length=5000,
+        help_text=gettext_lazy(
+            "Hosts and networks outside of the public internet that its pictures may come from and its "
+            "callbacks may go to, one a line: images.example.lan, .example.lan, 10.1.0.0/16."
+        ),
+    )
+
+
+class KeyLimitsForm(LimitsForm):
+    allowed_models = LinesField(
+        label=gettext_lazy("model files"),
+        required=False,
+        max_length=5000,
+        help_text=gettext_lazy(
+            "One kind:name a line, as checkpoint:shapes or lora:night*. Of a kind that is named it may use only "
+            "these; lora: alone allows none. Kinds that are not named are not limited."
+        ),
+    )
+
+    def clean_allowed_models(self) -> list[str]:
+        patterns = self.cleaned_data["allowed_models"]
+        for pattern in patterns:
+            if pattern.partition(":")[0] not in KINDS or ":" not in pattern:
+                words = {"text": pattern[:100], "kinds": ", ".join(KINDS)}
+                raise ValidationError(_("%(text)s is no kind:name. Kinds: %(kinds)s.") % words)
+        return patterns
+
+
+class LimitsShown:
+    """What is used, for an admin page of either."""
+
+    @admin.display(description=gettext_lazy("now"))
+    def used_now(self, holder: Holder) -> SafeString | str:
+        if holder.pk is None:
+            return "–"
+        running, queued = (_jobs(holder, state) for state in (State.RUNNING, State.QUEUED))
+        return _("%(running)d running, %(queued)d queued") % {"running": running, "queued": queued}
+
+    @admin.display(description=gettext_lazy("used today"))
+    def used_today(self, holder: Holder) -> SafeString | str:
+        return _used(holder, "day")
+
+    @admin.display(description=gettext_lazy("used this month"))
+    def used_this_month(self, holder: Holder) -> SafeString | str:
+        return _used(holder, "month")
+
+    @admin.display(description=gettext_lazy("used in all"))
+    def used_in_all(self, holder: Holder) -> SafeString | str:
+        return _used(holder, "total")
+
+
+def _jobs(holder: Holder, state: State) -> int:
+    if isinstance(holder, BusinessSource):
+        return slots.taken(holder.pk, state)
+    return slots.taken_by_key(holder.source_id, holder.pk, state)
+
+
+def _used(holder: Holder, period: str) -> SafeString | str:
+    if holder.pk is None:
+        return "–"
+    account = _account(holder).on(timezone.localdate())
+    cost = Decimal(getattr(account, f"cost_{period}")) / MICROS
+    images = getattr(account, f"images_{period}")
+    text = _("%(images)s pictures, %(cost)s cost units") % {"images": f"{images:,}", "cost": f"{cost:,.2f}"}
+    limits = [
+        (Decimal(images), _limit(holder, f"images_per_{period}")),
+        (cost, _limit(holder, "total_budget" if period == "total" else f"cost_per_{period}")),
+    ]
+    shares = [float(used / limit) for used, limit in limits if limit]
+    if not shares:
+        return text
+    share = max(shares)
+    colour = "text-red-600 dark:text-red-400" if share >= 0.9 else ""
+    return format_html('{} <strong class="{}">({}%)</strong>', text, colour, round(share * 100))
+
+
+def _limit(holder: Holder, field: str) -> Decimal:
+    return Decimal(getattr(holder, field, None) or 0)
+
+
+def _account(holder: Holder) -> Account:
+    if isinstance(holder, BusinessSource):
+        (account,) = account_balances.read(holder.pk, None).values()
+    else:
+        account = account_balances.read(holder.source_id, holder.pk)[owner_of_key(holder.pk)]
+    return account

@@ -1,0 +1,160 @@
+"""Tenants, their keys and the ledger. A secret is shown on one page, once, and decrypted nowhere else."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+from unfold.decorators import display
+
+from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
+from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.fields import LabelledInline
+
+from .keys import KeyChanging, KeyMaking
+from .limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
+from .statements import Statements
+from .usage_charts import UsageCharts
+
+
+@sensitive_variables("secrets")
+def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, str]]) -> TemplateResponse:
+    """Rows of a source, what the secret is for, and the secret."""
+    context = {**admin.site.each_context(request), "title": _("New secrets"), "secrets": secrets}
+    # A page and no message: those travel in a cookie. The admin forbids caches to keep its pages.
+    return TemplateResponse(request, "admin/access/secrets.html", context)
+
+
+class KeyInline(LabelledInline):
+    model = AccessKey
+    fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
+    readonly_fields = ["key_id", "last_used_at"]
+    extra = 0
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # a key is made by the action, which can show its secret
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
+        return super().get_queryset(request).defer("secret", "session_token")
+
+
+@admin.register(BusinessSource)
+class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
+    source_path = "pk"
+    form = SourceForm
+    fieldsets = [
+        (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
+        QUOTAS,
+        PACE,
+        SIZES,
+        (
+            _("From where, how, how long"),
+            {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]},
+        ),
+        (_("Pictures"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
+        (_("How requests are read"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+        (_("How long it is kept"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
+    ]
+    readonly_fields = USED
+    list_display = [
+        "name",
+        "title",
+        "enabled",
+        "weight",
+        "max_concurrent_jobs",
+        "max_queued_jobs",
+        "nsfw_policy",
+        "created_at",
+    ]
+    list_filter = ["enabled", "nsfw_policy", "strict"]
+    search_fields = ["name", "title"]
+    inlines = [KeyInline]
+    actions = ["create_key", "create_callback_secret"]
+    actions_detail = ["new_key", "new_temporary_key", "usage", "statement"]
+
+    @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
+    def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
+        issued = [AccessKey.issue(source) for source in sources]
+        for key, _secret in issued:
+            self.log_addition(request, key, "issued")
+        return _show_once(request, [(key.source, key.key_id, secret) for key, secret in issued])
+
+    @admin.action(description=_("Give the selected sources new callback secrets"), permissions=["issue"])
+    def create_callback_secret(
+        self, request: HttpRequest, sources: QuerySet[BusinessSource]
+    ) -> TemplateResponse:
+        issued = [(source, "X-Atelier-Signature", CallbackSecret.issue(source)) for source in sources]
+        for source, _purpose, _secret in issued:
+            self.log_change(request, source, "callback secret issued")
+        return _show_once(request, issued)
+
+
+@admin.register(AccessKey)
+class AccessKeyAdmin(LimitsShown, KeyChanging):
+    source_path = "source"
+    form = KeyLimitsForm
+    list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
+    list_filter = ["enabled", "source"]
+    list_select_related = ["source"]
+    search_fields = ["key_id", "note", "source__name"]
+    fieldsets = [
+        (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
+        QUOTAS,
+        PACE,
+        SIZES,
+        (
+            _("What, from where, how long"),
+            {"fields": ["allowed_models", "dialects", "networks", "expires_at"]},
+        ),
+    ]
+    readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USED)
+    actions = ["rotate"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
+        return super().get_queryset(request).defer("secret")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # from its source's page, which can show the secret
+
+    @admin.action(description=_("Give the selected keys new secrets"), permissions=["change"])
+    def rotate(self, request: HttpRequest, keys: QuerySet[AccessKey]) -> TemplateResponse:
+        rotated = [(key, key.rotate()) for key in keys]
+        for key, _secret in rotated:
+            self.log_change(request, key, "rotated")
+        return _show_once(request, [(key.source, key.key_id, secret) for key, secret in rotated])
+
+
+@admin.register(Posting)
+class PostingAdmin(ReadOnly, ConsoleAdmin):
+    source_path = "source"
+    list_display = ["created_at", "source", "kind", "amount", "images", "day", "dialect", "model", "of_job"]
+    list_filter = ["kind", "source"]
+    list_select_related = ["source"]
+    search_fields = ["job_id"]  # that there is a search; what it finds is below
+    search_help_text = _("Job id, in full")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
+    ) -> tuple[QuerySet[Posting], bool]:
+        words = search_term.strip()
+        if not words:
+            return queryset, False
+        try:
+            return queryset.filter(job_id=uuid.UUID(words)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description=_("job"))
+    def of_job(self, posting: Posting) -> SafeString:
+        """It may be gone; its page says so then."""
+        url = reverse("admin:jobs_job_change", args=[posting.job_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, str(posting.job_id)[:8])

@@ -1,0 +1,66 @@
+"""Who may sign in to the console, and as what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import GroupAdmin as TheirGroupAdmin
+from django.contrib.auth.admin import UserAdmin as TheirUserAdmin
+from django.contrib.auth.models import AbstractBaseUser, Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from access.models import Membership
+from console.admin_base.base import HiddenFromTenants
+from console.admin_base.fields import LabelledInline
+
+User = get_user_model()
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+ONLY_FOR_SUPERUSERS = ("is_superuser", "user_permissions")
+
+
+class MembershipInline(LabelledInline):
+    model = Membership
+    extra = 0
+
+
+@admin.register(User)
+class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    inlines = [MembershipInline]
+    list_display = ["username", "email", "is_active", "is_staff", "last_login"]
+    list_filter = ["is_staff", "is_active", "groups"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Nobody but a superuser gets hold of a superuser's account."""
+        users = super().get_queryset(request)
+        return users if request.user.is_superuser else users.filter(is_superuser=False)
+
+    def get_fieldsets(self, request: HttpRequest, obj: AbstractBaseUser | None = None) -> Any:
+        """Roles are groups: whoever gives them may not give more than they hold."""
+        sets = super().get_fieldsets(request, obj)
+        if request.user.is_superuser:
+            return sets
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": [each for each in options["fields"] if each not in ONLY_FOR_SUPERUSERS],
+                },
+            )
+            for title, options in sets
+        ]
+
+
+@admin.register(Group)
+class GroupAdmin(HiddenFromTenants, TheirGroupAdmin, ModelAdmin):
+    pass

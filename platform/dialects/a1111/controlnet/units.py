@@ -1,0 +1,139 @@
+"""From the units of ``alwayson_scripts.ControlNet`` to the canonical request's control units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from dialects.a1111.errors import Location, Unprocessable
+from dialects.a1111.options.options import EffectiveOptions
+from dialects.a1111.schema import images
+from gpu_runner.protocol import Picture, preprocessor_catalog
+from gpu_runner.protocol.generation_request import ControlUnit
+from models_registry.selectors import control_model
+
+from .fields import read_unit
+
+SCRIPT = "controlnet"
+NO_MODEL = ("", "none")
+
+
+@dataclass
+class Controls:
+    units: list[ControlUnit] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)  # what the units' pictures are
+
+    def keep(self, text: Any) -> Picture | None:
+        if text is None:
+            return None
+        data = images.decode(text)
+        self.files.append(data)
+        return Picture(sha256=images.sha256(data))
+
+
+def read_controls(
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource, operation: str
+) -> Controls:
+    controls = Controls()
+    for name, script in parameters["alwayson_scripts"].items():
+        if str(name).lower() != SCRIPT:
+            continue
+        location = ("body", "alwayson_scripts", name, "args")
+        arguments = _arguments(script, location)
+        most = int(settings["control_net_unit_count"])
+        if len(arguments) > most:
+            message = _("only the first %d ControlNet units are used") % most
+            settings.fallbacks.add(location, message)
+        for index, given in enumerate(arguments[:most]):
+            _add(controls, given, source, (*location, index), needs_picture=operation == "txt2img")
+    if settings["control_net_no_detectmap"]:
+        controls.units = [unit.model_copy(update={"return_map": False}) for unit in controls.units]
+    return controls
+
+
+def _arguments(script: Any, location: Location) -> list[Any]:
+    arguments = script.get("args") if isinstance(script, dict) else script
+    if not isinstance(arguments or [], list):
+        raise Unprocessable.at(location, "value is not a valid list", "type_error.list")
+    return [argument for argument in arguments or [] if argument]
+
+
+def _add(
+    controls: Controls, given: Any, source: BusinessSource, location: Location, *, needs_picture: bool
+) -> None:
+    if not isinstance(given, dict):
+        raise Unprocessable.unsupported(
+            location, _("units are objects: the positional form is not supported")
+        )
+    values = read_unit(given)
+    if not values["enabled"]:
+        return
+    if values["ipadapter_input"] is not None:
+        raise Unprocessable.unsupported((*location, "ipadapter_input"), _("pickled tensors are not accepted"))
+    module = preprocessor_catalog.MODULES[values["module"]]
+    if module.refused:
+        raise Unprocessable.unsupported((*location, "module"), f"{module.name}: {module.refused}")
+    image, mask = _image_and_mask(values, location)
+    if needs_picture and image is None:
+        raise Unprocessable.at((*location, "image"), _("the unit has no picture"), "value_error.missing")
+    controls.units.append(
+        ControlUnit(
+            model="" if module.model_free else _model(values["model"], source, location),
+            module=module.name,
+            image=controls.keep(image),
+            mask=controls.keep(mask),
+            region=controls.keep(_or_none(values["effective_region_mask"])),
+            return_map=values["save_detected_map"],
+            crop_with_mask=values["inpaint_crop_input_image"],
+            layer_weights=values["advanced_weighting"] or (),
+            processor_res=values["processor_res"] if 0 < values["processor_res"] <= 4096 else None,
+            threshold_a=None if values["threshold_a"] == -1 else values["threshold_a"],
+            threshold_b=None if values["threshold_b"] == -1 else values["threshold_b"],
+            **{name: values[name] for name in SAME},
+        )
+    )
+
+
+SAME = (
+    "weight",
+    "guidance_start",
+    "guidance_end",
+    "control_mode",
+    "resize_mode",
+    "pixel_perfect",
+    "hr_option",
+)
+
+
+def _image_and_mask(values: dict[str, Any], location: Location) -> tuple[Any, Any]:
+    """``image`` may bring its mask along: {image, mask}, [image, mask] or [{image, mask}]."""
+    image, mask = values["image"], values["mask"]
+    if isinstance(image, list) and len(image) == 1:
+        image = image[0]
+    if isinstance(image, list):
+        if len(image) != 2 or any(isinstance(part, dict) for part in image):
+            raise Unprocessable.unsupported((*location, "image"), _("a unit takes one picture"))
+        image = {"image": image[0], "mask": image[1]}
+    if isinstance(image, dict):
+        inner = image.get("mask")
+        image, mask = image.get("image"), inner if mask is None else mask
+    return _or_none(image), _or_none(mask)
+
+
+def _or_none(text: Any) -> Any:
+    """The most used client writes an empty text for no picture."""
+    return None if text == "" else text
+
+
+def _model(name: str, source: BusinessSource, location: Location) -> str:
+    """The registry's name of the file that the client means."""
+    place = (*location, "model")
+    if name.strip().lower() in NO_MODEL:
+        raise Unprocessable.at(place, _("the unit has no ControlNet model"), "value_error.missing")
+    file = control_model(name, source)
+    if file is None:
+        raise Unprocessable.at(place, _("ControlNet model not found: %s") % name, "value_error.unknown_model")
+    return file.name

@@ -1,0 +1,184 @@
+"""The request field ``infotext``: its values stand wherever the client has set nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from access.models import AccessKey
+from dialects.a1111.errors import Invalid, Unprocessable
+from dialects.a1111.options import options
+from dialects.a1111.schema.coercion import string
+from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
+from gpu_runner.protocol import sampler_catalog
+
+Pairs = dict[str, Any]
+
+FIELDS: dict[str, str] = {
+    "Prompt": "prompt",
+    "Negative prompt": "negative_prompt",
+    "Steps": "steps",
+    "CFG scale": "cfg_scale",
+    "Size-1": "width",
+    "Size-2": "height",
+    "Batch size": "batch_size",
+    "Seed": "seed",
+    "Variation seed": "subseed",
+    "Variation seed strength": "subseed_strength",
+    "Seed resize from-1": "seed_resize_from_w",
+    "Seed resize from-2": "seed_resize_from_h",
+    "Denoising strength": "denoising_strength",
+    "Refiner": "refiner_checkpoint",
+    "Refiner switch at": "refiner_switch_at",
+}
+OF_TXT2IMG: dict[str, str] = {
+    "Hires upscale": "hr_scale",
+    "Hires upscaler": "hr_upscaler",
+    "Hires steps": "hr_second_pass_steps",
+    "Hires resize-1": "hr_resize_x",
+    "Hires resize-2": "hr_resize_y",
+    "Hires checkpoint": "hr_checkpoint_name",
+    "Hires sampler": "hr_sampler_name",
+    "Hires schedule type": "hr_scheduler",
+    "Hires prompt": "hr_prompt",
+    "Hires negative prompt": "hr_negative_prompt",
+}
+OF_IMG2IMG: dict[str, str] = {
+    "Mask blur": "mask_blur",
+    "Mask blur x": "mask_blur_x",
+    "Mask blur y": "mask_blur_y",
+    "Masked area padding": "inpaint_full_res_padding",
+    "Image CFG scale": "image_cfg_scale",
+}
+CONTENTS = ("fill", "original", "latent noise", "latent nothing")
+
+# Settings travel as overrides. Those whose words differ from the option's are in _overrides.
+OVERRIDES: dict[str, str] = {
+    "Clip skip": "CLIP_stop_at_last_layers",
+    "ENSD": "eta_noise_seed_delta",
+    "RNG": "randn_source",
+    "VAE": "sd_vae",
+    "Face restoration": "face_restoration_model",
+    "Conditional mask weight": "inpainting_mask_weight",
+    "Noise multiplier": "initial_noise_multiplier",
+    "Extra noise": "img2img_extra_noise",
+    "Eta": "eta_ancestral",
+    "Eta DDIM": "eta_ddim",
+    "Sigma churn": "s_churn",
+    "Sigma tmin": "s_tmin",
+    "Sigma tmax": "s_tmax",
+    "Sigma noise": "s_noise",
+    "NGMS": "s_min_uncond",
+    "Schedule min sigma": "sigma_min",
+    "Schedule max sigma": "sigma_max",
+    "Schedule rho": "rho",
+    "Beta schedule alpha": "beta_dist_alpha",
+    "Beta schedule beta": "beta_dist_beta",
+    "Discard penultimate sigma": "always_discard_next_to_last_sigma",
+    "SGM noise multiplier": "sgm_noise_multiplier",
+    "UniPC variant": "uni_pc_variant",
+    "UniPC skip type": "uni_pc_skip_type",
+    "UniPC order": "uni_pc_order",
+    "UniPC lower order final": "uni_pc_lower_order_final",
+    "Emphasis": "emphasis",
+    "Tiling": "tiling",
+    "Token merging ratio": "token_merging_ratio",
+    "Token merging ratio hr": "token_merging_ratio_hr",
+    "Noise Schedule": "sd_noise_schedule",
+    "Pad conds": "pad_cond_uncond",
+    "VAE Encoder": "sd_vae_encode_method",
+    "VAE Decoder": "sd_vae_decode_method",
+    "FP8 weight": "fp8_storage",
+    "Refiner switch by sampling steps": "refiner_switch_by_sample_steps",
+}
+# A client that set one of these has set the field.
+OLDER_NAMES = {
+    "sampler_name": {"sampler_index"},
+    "mask_blur": {"mask_blur_x", "mask_blur_y"},
+    "mask_blur_x": {"mask_blur"},
+    "mask_blur_y": {"mask_blur"},
+    "width": {"firstphase_width"},
+    "height": {"firstphase_height"},
+}
+# They tell about the picture and ask for nothing.
+TOLD = frozenset(
+    {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Init image hash", "Version", "User"}
+)
+READ_IN_CODE = frozenset({"Sampler", "Schedule type", "Mask mode", "Masked content", "Inpaint area"})
+UNDERSTOOD = FIELDS.keys() | OF_TXT2IMG.keys() | OF_IMG2IMG.keys() | OVERRIDES.keys() | TOLD | READ_IN_CODE
+
+
+def pasted(operation: str, body: dict[str, Any], key: AccessKey) -> tuple[dict[str, Any], list[str]]:
+    """The body with the infotext's values in it, and the names of those that cannot be carried out."""
+    text = _text(body)
+    if not text:
+        return body, []
+    found = said(text)
+    pairs = with_the_unsaid(found)
+    fields = {**_fields(pairs, operation), **_walk(found)}
+    current = options.current(key)
+    settings = {
+        name: value
+        for name, value in _overrides(pairs, found, current).items()
+        if not _says_the_same(current[name], value)
+    }
+    given = body.get("override_settings")
+    own = given if isinstance(given, dict) else {}
+    filled = {name: value for name, value in fields.items() if not OLDER_NAMES.get(name, set()) & body.keys()}
+    filled |= body
+    if settings and isinstance(given, dict | None):
+        filled["override_settings"] = {**settings, **own}
+    return filled, [name for name in found if name not in UNDERSTOOD]
+
+
+def _text(body: dict[str, Any]) -> str:
+    value = body.get("infotext")
+    try:
+        return string(value) if value is not None else ""
+    except Invalid as error:
+        raise Unprocessable([error.at(("body", "infotext"))]) from None
+
+
+def _fields(pairs: Pairs, operation: str) -> dict[str, Any]:
+    names = FIELDS | (OF_TXT2IMG if operation == "txt2img" else OF_IMG2IMG)
+    fields = {field: pairs[label] for label, field in names.items() if label in pairs}
+    if "Face restoration" in pairs:
+        fields["restore_faces"] = True
+    if operation == "txt2img":
+        hires = {"Hires upscale", "Hires upscaler"} & pairs.keys() or pairs["Hires resize-1"]
+        return fields | {"enable_hr": bool("Denoising strength" in pairs and hires)}
+    return fields | {
+        "inpainting_mask_invert": int(pairs["Mask mode"] == "Inpaint not masked"),
+        "inpaint_full_res": pairs["Inpaint area"] == "Only masked",
+        **({"inpainting_fill": CONTENTS.index(pairs["Masked content"])} if _knows_content(pairs) else {}),
+    }
+
+
+def _knows_content(pairs: Pairs) -> bool:
+    return pairs["Masked content"] in CONTENTS
+
+
+def _walk(found: Pairs) -> dict[str, Any]:
+    """Older texts write the schedule behind the sampler's name: there the missing type does not mean "Automatic"."""
+    if "Sampler" not in found:
+        return {}
+    if not sampler_catalog.understands_sampler(found["Sampler"]):  # told as any other unknown name
+        return {"sampler_name": found["Sampler"], "scheduler": found.get("Schedule type", "Automatic")}
+    sampler, scheduler = sampler_catalog.resolve(found["Sampler"], found.get("Schedule type", ""))
+    return {"sampler_name": sampler, "scheduler": scheduler}
+
+
+def _overrides(pairs: Pairs, found: Pairs, current: dict[str, Any]) -> dict[str, Any]:
+    settings = {option: pairs[label] for label, option in OVERRIDES.items() if label in pairs}
+    if "Model hash" in found and not current["disable_weights_auto_swap"]:
+        settings[options.CHECKPOINT] = found["Model hash"]
+    return settings
+
+
+def _says_the_same(now: Any, value: Any) -> bool:
+    """As text: what an infotext says is text."""
+    if str(now) == str(value):
+        return True
+    try:
+        return float(now) == float(value)
+    except (TypeError, ValueError):
+        return False

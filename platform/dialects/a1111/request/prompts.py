@@ -1,0 +1,80 @@
+"""The words of a request: styles put in, comments taken out, and the LoRAs that their tags name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from access.models import BusinessSource
+from dialects.a1111.options.options import EffectiveOptions
+from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
+from models_registry.errors import ModelNotFound
+from models_registry.lora_tags import lora_use
+from models_registry.models import PromptStyle
+from models_registry.selectors import styles_for
+
+COMMENT_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
+COMMENT = re.compile(r"#[^\n]*(\n|$)")
+
+
+class Prompts:
+    """How this request writes its prompts, those of a second pass too."""
+
+    def __init__(
+        self, parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._styles = _chosen_styles(parameters["styles"] or [], source)
+        self._tags_act = not parameters["disable_extra_networks"]
+
+    def positive(self, text: str) -> str:
+        for style in self._styles:
+            text, _negative = style.applied(text, "")
+        return self._without_comments(text)
+
+    def negative(self, text: str) -> str:
+        for style in self._styles:
+            _positive, text = style.applied("", text)
+        return self._without_comments(text)
+
+    def _without_comments(self, text: str) -> str:
+        if self._settings["enable_prompt_comments"]:
+            return COMMENT.sub("\n", COMMENT_LINE.sub("\n", text))
+        return text
+
+    def loras(self, prompt: str) -> list[dict[str, Any]]:
+        """LoraUses, as many as can be had. The original draws without the others too; here a warning says so."""
+        tags = extra_networks(prompt)[1] if self._tags_act else []
+        return list(self._uses(tags))
+
+    def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
+        for tag in tags:
+            try:
+                yield lora_use(tag, self._source)
+            except (BadTag, ModelNotFound) as error:
+                message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
+                words = {"kind": tag.kind, "name": tag.name, "reason": error}
+                self._settings.fallbacks.add(("body", "prompt"), message % words)
+
+
+def prompts(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
+    """The fields of the canonical request that are made of words."""
+    writer = Prompts(parameters, settings, source)
+    prompt = writer.positive(parameters["prompt"] or "")
+    return {
+        "prompt": prompt,
+        "negative_prompt": writer.negative(parameters["negative_prompt"] or ""),
+        "loras": writer.loras(prompt),
+        "emphasis": settings["emphasis"],
+        "comma_backtrack": settings["comma_padding_backtrack"],
+    }
+
+
+def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
+    """In the request's order. Unknown names are ignored, as in the original."""
+    known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
+    return [known[name] for name in names if name in known]

@@ -1,0 +1,191 @@
+"""From A1111's generation request to a submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from access.models import AccessKey, BusinessSource
+from dialects.a1111.authentication import DIALECT
+from dialects.a1111.controlnet.units import read_controls
+from dialects.a1111.errors import Unprocessable
+from dialects.a1111.options import options
+from dialects.a1111.refusals import bounds_as_on_the_wire
+from dialects.a1111.schema import images
+from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field, parse
+from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from jobs.admission.submission import Submission
+from jobs.models import Lane
+
+from .faces import face_restoration
+from .hires import hires
+from .ignored_fields import unheeded
+from .image_urls import followed
+from .img2img import img2img, init_files, mask_file
+from .infotext_overrides import pasted
+from .model_selection import model_choice
+from .prompts import prompts
+from .sampling import noise, sampling
+from .unsupported_fields import refuse_unsupported
+
+FIELDS: dict[str, dict[str, Field]] = {"txt2img": TXT2IMG, "img2img": IMG2IMG}
+MULTIPLE = 8
+MAX_ID = 200
+MASKS = ("mask", "latent_mask")
+GRID = ("return_grid", "n_rows", "grid_only_if_multiple", "grid_prevent_empty_spots")
+MASK_PICTURES = ("return_mask", "return_mask_composite")
+LONG_TEXT = 2000  # no setting is longer; a picture always is
+
+
+@dataclass(frozen=True)
+class ParsedRequest:
+    """A submission, and the options that the key keeps once the job is admitted."""
+
+    submission: Submission
+    option_changes: dict[str, Any] = field(default_factory=dict)
+
+
+def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> ParsedRequest:
+    """Parses the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
+    body, left_out = pasted(operation, body, key)
+    parameters = parse(FIELDS[operation], body)
+    refuse_unsupported(parameters)
+    parameters = followed(parameters, key.source)
+    settings = _snapshot(key, parameters)
+    unheeded(body, left_out, parameters, settings, key.source)
+    begin: dict[str, Any] = {}
+    files: list[bytes] = []
+    mask: bytes | None = None
+    if operation == "img2img":
+        files, mask = init_files(parameters), mask_file(parameters)
+        begin = img2img(parameters, settings, files, mask)
+    controls = read_controls(parameters, settings, key.source, operation)
+    begin |= {"controls": controls.units, **_counts(parameters, files)}
+    request = _generation_request(operation, key.source, parameters, settings, begin)
+    if key.source.strict:
+        settings.fallbacks.refuse()
+    restores = parameters["override_settings_restore_afterwards"]
+    submission = Submission(
+        source=key.source,
+        key=key,
+        dialect=DIALECT,
+        operation=operation,
+        request=request,
+        received=_received(parameters, settings),
+        pictures={images.sha256(data): data for data in [*files, *([mask] if mask else []), *controls.files]},
+        lane=Lane.INTERACTIVE,
+        external_id=_external_id(parameters),
+        styles=tuple(parameters["styles"] or ()),
+    )
+    return ParsedRequest(submission, {} if restores else settings.overrides)
+
+
+def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.EffectiveOptions:
+    overrides = parameters["override_settings"] or {}
+    settings = options.EffectiveOptions(
+        key, overrides, restore=bool(parameters["override_settings_restore_afterwards"])
+    )
+    if parameters["override_settings"]:
+        kept = {name: value for name, value in overrides.items() if name not in settings.dropped}
+        parameters["override_settings"] = kept
+    return settings
+
+
+def _generation_request(
+    operation: str,
+    source: BusinessSource,
+    parameters: dict[str, Any],
+    settings: options.EffectiveOptions,
+    begin: dict[str, Any],
+) -> GenerationRequest:
+    sampler, scheduler = sampler_catalog.resolve(
+        parameters["sampler_name"] or parameters["sampler_index"], parameters["scheduler"] or ""
+    )
+    wanted = {
+        "task": operation,
+        "checkpoint": settings["sd_model_checkpoint"] or "",
+        "sampler": sampler,
+        "scheduler": scheduler,
+        "clip_skip": settings["CLIP_stop_at_last_layers"],
+        **settings.output_file,
+        "preview_every": settings.preview_every,
+        **prompts(parameters, settings, source),
+        **sampling(sampler, parameters, settings),
+        **noise(parameters, settings),
+        **model_choice(parameters, settings, source),
+        "face_restoration": face_restoration(parameters, settings, source),
+        **_numbers(parameters),
+        **begin,
+    }
+    wanted["hires"] = hires(parameters, settings, source, wanted["width"], wanted["height"])
+    try:
+        return GenerationRequest.model_validate(wanted)
+    except ValidationError as error:
+        raise Unprocessable(bounds_as_on_the_wire(error)) from None
+
+
+def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What has a number in A1111 when null has its default."""
+    return {
+        "num_inference_steps": _given(parameters["steps"], 50),
+        "guidance_scale": _given(parameters["cfg_scale"], 7.0),
+        "width": _size(parameters.get("firstphase_width") or _given(parameters["width"], 512)),
+        "height": _size(parameters.get("firstphase_height") or _given(parameters["height"], 512)),
+    }
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _size(pixels: int) -> int:
+    return pixels // MULTIPLE * MULTIPLE
+
+
+def _counts(parameters: dict[str, Any], files: list[bytes]) -> dict[str, int]:
+    """Several init images are drawn once each per batch, however large the batch was to be."""
+    size = len(files) if len(files) > 1 else _given(parameters["batch_size"], 1)
+    batches = _given(parameters["n_iter"], 1)
+    for name, value in (("batch_size", size), ("n_iter", batches)):
+        if value < 1:
+            message = "ensure this value is greater than or equal to 1"
+            raise Unprocessable.at(("body", name), message, "value_error.number.not_ge", {"limit_value": 1})
+    return {"num_images": size * batches, "batch_size": size}
+
+
+def _external_id(parameters: dict[str, Any]) -> str:
+    name = parameters["force_task_id"] or ""
+    if len(name) > MAX_ID:
+        message = f"ensure this value has at most {MAX_ID} characters"
+        context = {"limit_value": MAX_ID}
+        raise Unprocessable.at(("body", "force_task_id"), message, "value_error.any_str.max_length", context)
+    return name
+
+
+def _received(parameters: dict[str, Any], settings: options.EffectiveOptions) -> dict[str, Any]:
+    """What the answer is written from, whenever it is asked for. Pictures are in storage, never in here."""
+    return {
+        "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},
+        "enable_pnginfo": settings["enable_pnginfo"],
+        "grid": {name: settings[name] for name in GRID},
+        "masks": {name: settings[name] for name in MASK_PICTURES},
+        "warnings": settings.fallbacks.messages,
+    }
+
+
+def _without_pictures(name: str, value: Any) -> Any:
+    if name.endswith("prompt"):
+        return value
+    if name == "init_images" and value:
+        return [f"sha256:{images.sha256(images.decode(image))}" for image in value]
+    if name in MASKS and value:
+        return f"sha256:{images.sha256(images.decode(value))}"
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        return f"sha256:{images.sha256(value.encode())}"
+    if isinstance(value, list):
+        return [_without_pictures("", item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_pictures("", item) for key, item in value.items()}
+    return value

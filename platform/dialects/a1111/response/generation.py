@@ -1,0 +1,157 @@
+"""From a job to A1111's answer. Everything is read from the job, so that it can be given again later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.utils import timezone
+
+from dialects.a1111.errors import WireError
+from dialects.a1111.request import controlnet_detect
+from dialects.a1111.request.extras import BATCH, SINGLE
+from dialects.a1111.schema import images
+from jobs.images.file_metadata import with_infotext
+from jobs.images.infotext import model_fields
+from jobs.images.infotext.build import VERSION, extra_pairs
+from jobs.images.storage import read_input, read_output
+from jobs.models import Job, Output, OutputKind, State
+from jobs.selectors import outputs_of
+from models_registry.selectors import is_for_inpainting
+
+from . import extras, mask_images
+
+IN_PROGRESS_RETRY_S = 5
+ERROR_CLASSES = {"out_of_memory": "OutOfMemoryError", "bad_request": "ValueError", "expired": "TimeoutError"}
+JOB_HEADER = "X-Job-Id"
+
+
+def outcome(job: Job) -> dict[str, Any]:
+    """The answer to a generation request whose job has ended; WireError for any that brought nothing."""
+    headers = {JOB_HEADER: str(job.id)}
+    if not job.is_terminal:
+        raise WireError(
+            503,
+            detail=f"Job {job.id} is still {job.state}; ask again for it at /sdapi/v1/jobs/{job.id}",
+            headers={"Retry-After": str(IN_PROGRESS_RETRY_S), **headers},
+            job_id=str(job.id),
+        )
+    if job.state in (State.FAILED, State.EXPIRED):
+        error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
+        raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
+    return ANSWERS.get(job.operation, generation)(job)
+
+
+ANSWERS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    SINGLE: extras.answer,
+    BATCH: extras.answer,
+    controlnet_detect.OPERATION: controlnet_detect.answer,
+}
+
+
+def generation(job: Job) -> dict[str, Any]:
+    stored = outputs_of(job)
+    outputs = [output for output in stored if output.kind == OutputKind.PICTURE]
+    parameters = job.received["parameters"]
+    files = _files(job, outputs) if parameters["send_images"] else []
+    has_grid = _has_grid(job, outputs)
+    pictured = mask_images.interleaved(job, files) if files else []
+    if has_grid and files:
+        pictured.insert(0, _grid(job, files, outputs))
+    files = pictured
+    if parameters["send_images"]:
+        files += [read_output(output) for output in stored if output.kind == OutputKind.CONTROL_MAP]
+    return {
+        "images": [images.encode(data) for data in files],
+        "parameters": _echo(job),
+        "info": json.dumps(info(job, outputs, has_grid=has_grid), ensure_ascii=False),
+    }
+
+
+def _files(job: Job, outputs: list[Output]) -> list[bytes]:
+    files = [read_output(output) for output in outputs]
+    return files if job.received["enable_pnginfo"] else [images.without_infotext(data) for data in files]
+
+
+def _has_grid(job: Job, outputs: list[Output]) -> bool:
+    wanted = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
+    fewest = 2 if job.received["grid"]["grid_only_if_multiple"] else 1
+    return bool(wanted and len(outputs) >= fewest)
+
+
+def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
+    infotext = outputs[0].infotext if job.received["enable_pnginfo"] else ""
+    rows = images.grid_rows(len(files), job.generation_request.batch_size, job.received["grid"])
+    request = job.generation_request
+    return with_infotext(
+        images.grid(files, rows), request.output_format, infotext, quality=request.output_quality
+    )
+
+
+def _echo(job: Job) -> dict[str, Any]:
+    """The request as it was read, with its defaults. Pictures only come back where that was asked for."""
+    parameters = dict(job.received["parameters"])
+    if "init_images" in parameters:
+        wanted = parameters["include_init_images"]
+        parameters["init_images"] = _init_images(job) if wanted else None
+        parameters["mask"] = _mask(job) if wanted else None
+    return parameters
+
+
+def _init_images(job: Job) -> list[str]:
+    names = dict.fromkeys(picture.sha256 for picture in job.generation_request.init_images)
+    return [images.encode(read_input(name)) for name in names]
+
+
+def _mask(job: Job) -> str | None:
+    inpaint = job.generation_request.inpaint
+    return images.encode(read_input(inpaint.mask.sha256)) if inpaint else None
+
+
+def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
+    request = job.generation_request
+    parameters = job.received["parameters"]
+    indices = range(request.num_images)
+    vae_name, vae_hash = model_fields.vae(request, job.files)
+    infotexts = [output.infotext for output in outputs]
+    return {
+        "prompt": request.prompt,
+        "all_prompts": [request.prompt] * request.num_images,
+        "negative_prompt": request.negative_prompt,
+        "all_negative_prompts": [request.negative_prompt] * request.num_images,
+        "seed": request.seed,
+        "all_seeds": [request.seed_of(index) for index in indices],
+        "subseed": request.subseed,
+        "all_subseeds": [request.subseed_of(index) for index in indices],
+        "subseed_strength": request.subseed_strength,
+        "width": request.width,
+        "height": request.height,
+        "sampler_name": request.sampler,
+        "cfg_scale": request.guidance_scale,
+        "steps": request.num_inference_steps,
+        "batch_size": request.batch_size,
+        "restore_faces": request.face_restoration is not None,
+        "face_restoration_model": request.face_restoration.model if request.face_restoration else None,
+        "sd_model_name": PurePosixPath(job.checkpoint.path).stem,
+        "sd_model_hash": job.checkpoint_sha256[:10],
+        "sd_vae_name": vae_name,
+        "sd_vae_hash": vae_hash,
+        "seed_resize_from_w": parameters["seed_resize_from_w"],
+        "seed_resize_from_h": parameters["seed_resize_from_h"],
+        "denoising_strength": parameters["denoising_strength"],
+        "extra_generation_params": extra_pairs(job, request),
+        "index_of_first_image": int(has_grid),
+        "infotexts": infotexts[:1] * has_grid + infotexts,
+        "styles": parameters["styles"] or [],
+        "job_timestamp": timestamp(job),
+        "clip_skip": request.clip_skip,
+        "is_using_inpainting_conditioning": is_for_inpainting(job.checkpoint),
+        "version": VERSION,
+        "warnings": job.received["warnings"],
+    }
+
+
+def timestamp(job: Job) -> str:
+    return f"{timezone.localtime(job.created_at):%Y%m%d%H%M%S}"

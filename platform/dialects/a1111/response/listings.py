@@ -1,0 +1,157 @@
+"""What clients ask for before they draw. Lists of things that this platform does not have yet are empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+import psutil
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import AccessKey
+from dialects.a1111.base import A1111View
+from dialects.a1111.options.command_flags import FLAGS
+from dialects.a1111.request.faces import face_restorers
+from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
+from models_registry.models import Kind, ModelFile
+from models_registry.selectors import list_for, styles_for
+
+from .samplers import samplers, schedulers
+
+Answer = Callable[[AccessKey], Any]
+
+
+class Listing(A1111View):
+    """One of READABLE."""
+
+    answer: Answer = staticmethod(lambda key: None)
+
+    def get(self, request: Request) -> Response:
+        return Response(self.answer(self.key))
+
+
+class Refresh(A1111View):
+    """Every list is read afresh from the registry, and only ops decide when the disk is scanned."""
+
+    def post(self, request: Request) -> Response:
+        return Response(None)
+
+
+def sd_models(key: AccessKey) -> list[dict[str, Any]]:
+    return [_checkpoint(file) for file in list_for(Kind.CHECKPOINT, key.source)]
+
+
+def _checkpoint(file: ModelFile) -> dict[str, Any]:
+    return {
+        "title": file.title,
+        "model_name": str(PurePosixPath(file.path_in_kind).with_suffix("")).replace("/", "_"),
+        "hash": file.short_hash or None,
+        "sha256": file.sha256 or None,
+        "filename": file.path,  # below the models' root: where that is on the disk is nobody's business
+        "config": None,
+    }
+
+
+def vaes(key: AccessKey) -> list[dict[str, Any]]:
+    files = list_for(Kind.VAE, key.source)
+    return [{"model_name": PurePosixPath(file.path).name, "filename": file.path} for file in files]
+
+
+def loras(key: AccessKey) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": file.name,
+            "alias": file.metadata.get("ss_output_name") or file.name,
+            "path": file.path,
+            "metadata": file.metadata,
+        }
+        for file in list_for(Kind.LORA, key.source)
+    ]
+
+
+def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
+    """How many vectors a pickled one has, and how long they are, nobody knows before it is loaded."""
+    loaded = {file.name: _embedding(file) for file in list_for(Kind.EMBEDDING, key.source)}
+    return {"loaded": loaded, "skipped": {}}
+
+
+def _embedding(file: ModelFile) -> dict[str, Any]:
+    return {
+        "step": None,
+        "sd_checkpoint": None,
+        "sd_checkpoint_name": None,
+        "shape": int(file.metadata.get("atelier.width", 0)),
+        "vectors": int(file.metadata.get("atelier.vectors", 0)),
+    }
+
+
+def prompt_styles(key: AccessKey) -> list[dict[str, Any]]:
+    return [
+        {"name": style.name, "prompt": style.prompt or None, "negative_prompt": style.negative_prompt or None}
+        for style in styles_for(key.source)
+    ]
+
+
+def memory(key: AccessKey) -> dict[str, Any]:
+    """Of this web process. The GPUs are other machines' or other processes' matter."""
+    used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
+    ram = {"free": total - used, "used": used, "total": total}
+    return {"ram": ram, "cuda": {"error": "unavailable"}}
+
+
+def upscalers(key: AccessKey) -> list[dict[str, Any]]:
+    """``None`` has to be the first: a client replaces what stands there."""
+    files = sorted(list_for(Kind.UPSCALER, key.source), key=lambda file: file.name.lower())
+    built_in = [_upscaler(name, None) for name in BUILT_IN]
+    return built_in + [_upscaler(file.name, file) for file in files]
+
+
+def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model_name": file and PurePosixPath(file.path).stem,
+        "model_path": file and file.path,
+        "model_url": None,
+        "scale": 4.0,  # what the original says of those whose files do not tell
+    }
+
+
+# The second is how clients find out that there is ControlNet; nobody calls it.
+ALWAYS_ON = "controlnet"
+SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
+
+
+def _script(name: str, is_img2img: bool) -> dict[str, Any]:
+    return {"name": name, "is_alwayson": name == ALWAYS_ON, "is_img2img": is_img2img, "args": []}
+
+
+READABLE: dict[str, Answer] = {
+    "sd-models": sd_models,
+    "samplers": lambda key: samplers(),
+    "schedulers": lambda key: schedulers(),
+    "cmd-flags": lambda key: FLAGS,
+    "upscalers": upscalers,
+    "latent-upscale-modes": lambda key: [{"name": mode.name} for mode in LATENT_MODES],
+    "sd-vae": vaes,
+    "hypernetworks": lambda key: [],
+    "face-restorers": face_restorers,
+    "realesrgan-models": lambda key: [],
+    "prompt-styles": prompt_styles,
+    "embeddings": embeddings,
+    "loras": loras,
+    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": SCRIPTS},
+    "script-info": lambda key: [
+        _script(name, is_img2img) for is_img2img in (False, True) for name in SCRIPTS
+    ],
+    "extensions": lambda key: [],
+    "memory": memory,
+}
+
+REFRESHABLE = ("refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings")
+
+
+class Ping(A1111View):
+    def get(self, request: Request) -> Response:
+        return Response({})

@@ -1,0 +1,162 @@
+"""How far the caller's own job is, in A1111's terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
+from dialects.a1111.schema import images
+from jobs.models import Job, Preview, Signal, State
+from jobs.selectors import running_and_queued
+
+from .generation import timestamp
+
+IDLE_STATE: dict[str, Any] = {
+    "skipped": False,
+    "interrupted": False,
+    "stopping_generation": False,
+    "job": "",
+    "job_count": 0,
+    "job_timestamp": "0",
+    "job_no": 0,
+    "sampling_step": 0,
+    "sampling_steps": 0,
+}
+STARTED = 0.01  # what a job shows before its first step
+
+
+def active(key: AccessKey) -> QuerySet[Job]:
+    return running_and_queued(key).filter(dialect=DIALECT)
+
+
+def current(key: AccessKey) -> Job | None:
+    """The oldest that runs; else the oldest that waits, for then this caller is not idle."""
+    jobs = list(active(key))
+    return next((job for job in jobs if job.state == State.RUNNING), jobs[0] if jobs else None)
+
+
+def progress(key: AccessKey, *, with_picture: bool) -> dict[str, Any]:
+    job = current(key)
+    if job is None:
+        return _answer(0.0, 0.0, IDLE_STATE, None)
+    fraction = fraction_done(job)
+    picture = preview(job) if with_picture else None
+    return _answer(fraction, eta(job, fraction), state(job), images.encode(picture) if picture else None)
+
+
+def _answer(fraction: float, eta: float, state: dict[str, Any], picture: str | None) -> dict[str, Any]:
+    return {
+        "progress": fraction,
+        "eta_relative": eta,
+        "state": state,
+        "current_image": picture,
+        "textinfo": None,
+    }
+
+
+def state(job: Job) -> dict[str, Any]:
+    asked = {Signal.INTERRUPT, Signal.DISCARD}
+    return {
+        "skipped": job.signal == Signal.SKIP,
+        "interrupted": job.signal in asked,
+        "stopping_generation": job.signal in asked,
+        "job": _title(job),
+        "job_count": batches(job) * passes(job) if job.state == State.RUNNING else -1,
+        "job_timestamp": timestamp(job),
+        "job_no": job.batch * passes(job) + _pass_under_way(job),
+        "sampling_step": max(0, job.batch_step - 1),
+        "sampling_steps": batch_steps(job),
+    }
+
+
+def _title(job: Job) -> str:
+    count = batches(job)
+    if job.request["task"] == "upscale":
+        return "extras"
+    return f"Batch {job.batch + 1} out of {count}" if count > 1 else f"scripts_{job.operation}"
+
+
+def batches(job: Job) -> int:
+    return max(1, job.request["num_images"] // job.request["batch_size"])
+
+
+def passes(job: Job) -> int:
+    """The original counts each pass of a batch as a job."""
+    return 2 if job.request.get("hires") else 1
+
+
+def _pass_under_way(job: Job) -> int:
+    if passes(job) == 1:
+        return 0
+    first = job.request["num_inference_steps"]
+    second = job.request["hires"]["num_inference_steps"] or first
+    return int(job.batch_step * (first + second) > batch_steps(job) * first)
+
+
+def batch_steps(job: Job) -> int:
+    """Steps of one batch: the job counts the steps of all its pictures."""
+    return max(1, job.steps // job.request["num_images"])
+
+
+def fraction_done(job: Job) -> float:
+    if job.is_terminal:
+        return 1.0
+    if job.state == State.QUEUED:
+        return STARTED
+    count = batches(job)
+    return min(1.0, STARTED + job.batch / count + job.batch_step / batch_steps(job) / count)
+
+
+def eta(job: Job, fraction: float) -> float:
+    if job.started_at is None or job.state != State.RUNNING:
+        return 0.0
+    elapsed = (timezone.now() - job.started_at).total_seconds()
+    return elapsed / fraction - elapsed
+
+
+def preview(job: Job) -> bytes | None:
+    jpeg = Preview.objects.filter(job=job).values_list("jpeg", flat=True).first()
+    return bytes(jpeg) if jpeg else None
+
+
+def _unseen(job: Job, seen: int) -> tuple[int, bytes | None]:
+    """The newest preview with its number, which is when it was made."""
+    found = Preview.objects.filter(job=job).first()
+    number = int(found.updated_at.timestamp() * 1000) if found else seen
+    return number, bytes(found.jpeg) if found and number != seen else None
+
+
+def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) -> dict[str, Any]:
+    """Of one task, by the id that its client gave it; an unknown one is neither active, queued nor completed.
+
+    ``seen`` is the preview that the client has already: the same one is not sent again.
+    """
+    found = Job.objects.filter(source=key.source, dialect=DIALECT, external_id=task_id or "")
+    job = found.first() if task_id else None
+    is_active = job is not None and job.state == State.RUNNING
+    number, picture = _unseen(job, seen) if job is not None and is_active and with_picture else (seen, None)
+    fraction = fraction_done(job) if job is not None and is_active else None
+    return {
+        "active": is_active,
+        "queued": job is not None and job.state == State.QUEUED,
+        "completed": job is not None and job.is_terminal,
+        "progress": fraction,
+        "eta": eta(job, fraction) if job is not None and fraction else None,
+        "live_preview": f"data:image/jpeg;base64,{images.encode(picture)}" if picture else None,
+        "id_live_preview": number,
+        "textinfo": _text(key, job, is_active),
+    }
+
+
+def _text(key: AccessKey, job: Job | None, is_active: bool) -> str:
+    if is_active:
+        return ""
+    if job is None or job.state != State.QUEUED:
+        return "Waiting..."
+    waiting = [other.id for other in active(key) if other.state == State.QUEUED]
+    place = waiting.index(job.id) + 1 if job.id in waiting else len(waiting) + 1
+    return f"In queue: {place}/{max(place, len(waiting))}"

@@ -1,0 +1,75 @@
+"""Routes whose work is not a client's here: they are answered, and say what is not done."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from .base import A1111View
+from .errors import Unprocessable, WireError
+from .schema.coercion import string
+from .schema.fields import Field, parse
+from .schema.json_body import read_object
+
+CAPTIONERS = ("clip", "deepdanbooru")
+INTERROGATE = {"image": Field(string, "", nullable=False), "model": Field(string, "clip", nullable=False)}
+
+
+class Interrogate(A1111View):
+    """Refused as long as the registry has no kind of model that describes pictures."""
+
+    def post(self, request: Request) -> Response:
+        asked = parse(INTERROGATE, read_object(request._request))
+        if asked["model"] not in CAPTIONERS:
+            raise WireError(404, detail="Model not found")
+        why = _("pictures cannot be described here: there is no captioning model")
+        raise Unprocessable.unsupported(("body", "model"), why)
+
+
+class Weights(A1111View):
+    """Runners load and unload by what all their clients need: one client's wish does nothing."""
+
+    def post(self, request: Request) -> Response:
+        return Response({})
+
+
+class Training(A1111View):
+    def post(self, request: Request) -> Response:
+        read_object(request._request)
+        raise WireError(501, detail=_("Nothing is trained here."))
+
+
+ROUTES: dict[str, Any] = {
+    "interrogate": Interrogate,
+    "unload-checkpoint": Weights,
+    "reload-checkpoint": Weights,
+    "create/embedding": Training,
+    "create/hypernetwork": Training,
+    "train/embedding": Training,
+    "train/hypernetwork": Training,
+}
+
+
+@csrf_exempt
+def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
+    """307 to the bare path where there is one: the client repeats its method and body."""
+    bare = request.path_info.rstrip("/")
+    if request.path_info.endswith("/") and _is_route(bare):
+        query = request.META.get("QUERY_STRING", "")
+        location = quote(bare) + (f"?{query}" if query else "")
+        return HttpResponse(status=307, headers={"Location": location})
+    return JsonResponse({"detail": "Not Found"}, status=404)
+
+
+def _is_route(path: str) -> bool:
+    try:
+        return resolve(path).func is not not_found
+    except Resolver404:
+        return False

@@ -1,0 +1,74 @@
+"""What a caller can draw with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from access.models import BusinessSource
+from dialects.native.request.json_body import PlainText
+from gpu_runner.protocol import sampler_catalog
+from models_registry.models import Family, Kind, ModelFile
+from models_registry.selectors import list_for
+
+from .schemas import ModelList, ModelView, SamplerList, SamplerView, SchedulerList, SchedulerView
+
+SHOWN_METADATA = 500  # characters of one value: some trainers keep whole tag lists there
+
+
+class ModelQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind | None = None
+    family: Family | None = None
+    name: PlainText | None = Field(default=None, max_length=255, description="A part of it, in any case.")
+
+
+def models(source: BusinessSource, query: ModelQuery) -> ModelList:
+    kinds = [query.kind] if query.kind else [kind for kind in Kind if kind != Kind.UNKNOWN]
+    files = [file for kind in kinds for file in _of_kind(kind, source, query)]
+    return ModelList(items=[_model(file) for file in files])
+
+
+def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
+    files = list_for(kind, source).order_by("name")
+    if query.family:
+        files = files.filter(family=query.family)
+    return files.filter(name__icontains=query.name) if query.name else files
+
+
+def _model(file: ModelFile) -> ModelView:
+    copied = ("kind", "name", "family", "sha256", "size_bytes", "is_default", "licence", "cost_multiplier")
+    words = [word.strip() for word in file.trigger_words.split(",")]
+    return ModelView(
+        trigger_words=[word for word in words if word],
+        metadata={name: _short(value) for name, value in file.metadata.items()},
+        **{name: getattr(file, name) for name in copied},
+    )
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:SHOWN_METADATA]
+
+
+def samplers() -> SamplerList:
+    return SamplerList(
+        items=[
+            SamplerView(
+                name=sampler.name,
+                automatic_scheduler=sampler.automatic,
+                second_order=sampler.second_order,
+                default_eta=sampler.default_eta,
+            )
+            for sampler in sampler_catalog.SAMPLERS
+        ]
+    )
+
+
+def schedulers() -> SchedulerList:
+    return SchedulerList(
+        items=[SchedulerView(name=scheduler.label) for scheduler in sampler_catalog.SCHEDULERS]
+    )

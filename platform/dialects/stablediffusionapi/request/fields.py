@@ -1,0 +1,142 @@
+"""The fields of all requests that draw. Every endpoint understands all of them; those of none are ignored, as by the vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from dialects.stablediffusionapi.coercion import (
+    Coercion,
+    Invalid,
+    between,
+    flag,
+    integer,
+    is_absent,
+    names,
+    number,
+    numbers,
+    one_of,
+    short_text,
+    text,
+    track_id,
+)
+from dialects.stablediffusionapi.endpoints import Endpoint
+from dialects.stablediffusionapi.errors import WireError
+from gpu_runner.protocol import MAX_SEED
+
+from . import unsupported_fields
+
+SMALLEST, LARGEST = 64, 1024
+MOST_SAMPLES = 4
+MOST_STEPS = 500
+MOST_WEIGHT = 5  # of a ControlNet
+NO_SEED = -1
+SAFETY_TYPES = {"blur": "blur", "pixelate": "blur", "sensitive_content_text": "blank", "black": "blank"}
+
+
+def _seed(value: Any) -> int | None:
+    """-1 is what clients write that know A1111, too."""
+    found = between(integer, NO_SEED, MAX_SEED)(value)
+    return None if found == NO_SEED else found
+
+
+FIELDS: dict[str, Coercion] = {
+    "prompt": text,
+    "negative_prompt": text,
+    "model_id": short_text,
+    "init_image": text,
+    "mask_image": text,
+    "control_image": text,
+    "width": between(integer, SMALLEST, LARGEST),
+    "height": between(integer, SMALLEST, LARGEST),
+    "samples": between(integer, 1, MOST_SAMPLES),
+    "num_inference_steps": between(integer, 1, MOST_STEPS),
+    "steps": between(integer, 1, MOST_STEPS),
+    "safety_checker": flag,
+    "safety_checker_type": one_of(*SAFETY_TYPES),
+    "enhance_prompt": flag,
+    "guidance_scale": between(number, 1, 20),
+    "strength": between(number, 0, 1),
+    "seed": _seed,
+    "scheduler": short_text,
+    "use_karras_sigmas": flag,
+    "algorithm_type": short_text,
+    "clip_skip": between(integer, 1, 8),
+    "lora_model": names,
+    "lora_strength": between(numbers, 0.1, 1),
+    "embeddings_model": names,
+    "embeddings": names,
+    "vae": short_text,
+    "upscale": flag,
+    "highres_fix": flag,
+    "panorama": flag,
+    "multi_lingual": flag,
+    "self_attention": flag,
+    "tomesd": flag,
+    "ip_adapter_id": short_text,
+    "ip_adapter_scale": short_text,
+    "ip_adapter_image": short_text,
+    "controlnet_model": names,
+    "controlnet_type": names,
+    "controlnet_conditioning_scale": between(numbers, 0, MOST_WEIGHT),
+    "auto_hint": flag,
+    "guess_mode": flag,
+    "url": text,
+    "scale": between(number, 1, 4),
+    "face_enhance": flag,
+    "base64": flag,
+    "temp": flag,
+    "instant_response": flag,
+    "webhook": text,
+    "track_id": track_id,
+}
+# Texts that form and query-string clients write for nothing, where no text is wanted.
+NOTHING = frozenset({"null", "none", "undefined"})
+MEANT = frozenset({"prompt", "negative_prompt", "algorithm_type", "track_id", "model_id"})
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "text2img": ("prompt",),
+    "img2img": ("prompt", "init_image"),
+    "inpaint": ("prompt", "init_image", "mask_image"),
+    "controlnet": (),
+    "super_resolution": ("url",),
+}
+
+
+def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field's value, None where it is absent. Raises WireError with all that is wrong."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, coerce in FIELDS.items():
+        try:
+            value = given.get(name)
+            values[name] = None if _is_nothing(name, value) else coerce(value)
+        except Invalid as invalid:
+            wrong[name] = [f"The {spoken(name)} {invalid.words}"]
+    needed = [*REQUIRED[endpoint.task], *(["model_id"] if endpoint.needs_model else [])]
+    wrong |= {name: [required(name)] for name in needed if values.get(name, "") is None}
+    for name, message in unsupported_fields.fields(endpoint, values):
+        wrong.setdefault(name, []).append(message)
+    if wrong:
+        raise WireError.invalid(wrong)
+    return values
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    if is_absent(value):
+        return True
+    return name not in MEANT and isinstance(value, str) and value.strip().lower() in NOTHING
+
+
+def spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def required(name: str) -> str:
+    return f"The {spoken(name)} field is required."
+
+
+def not_offered(name: str, why: str) -> WireError:
+    words = {"field": spoken(name), "reason": why}
+    return WireError.invalid({name: [_("The %(field)s is not supported here: %(reason)s.") % words]})

@@ -1,0 +1,95 @@
+"""From a job to this API's answers. Everything is read from the job, so that it can be given again later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
+from dialects.stablediffusionapi.errors import worded
+from dialects.stablediffusionapi.numeric_ids import number_of
+from jobs.images.signed_urls import future_urls, output_urls
+from jobs.models import Job, State
+from jobs.scheduling.eta import outlook
+
+from .meta import meta
+
+FAILED = "Failed, Try Again"
+# Clients compare these texts.
+TRY_AGAIN = {"v3": "Try to fetch request after given estimated time"}
+TRY_AGAIN_LATER = "Try to fetch request after seconds estimated"
+STILL = "Request processing"
+TIPS = {"v3": "For faster speed, keep the resolution up to 512x512."}
+LONG_TIP = (
+    "Your pictures are drawn in the background. Get them by calling fetch_result after the estimated time."
+)
+A_DAY_S = 24 * 3600
+SOONEST_S, UNKNOWN_S = 1.0, 30.0
+
+
+def answer(job: Job, base_url: str) -> dict[str, Any]:
+    """To the request that drew it."""
+    endpoint = ENDPOINTS[job.operation]
+    if job.state == State.SUCCEEDED:
+        return _success(job, endpoint, base_url)
+    return failure(job) if job.is_terminal else _processing(job, endpoint, base_url)
+
+
+def fetched(job: Job, base_url: str) -> dict[str, Any]:
+    """To whoever asks for it again."""
+    endpoint = ENDPOINTS[job.operation]
+    if job.is_terminal:
+        return answer(job, base_url)
+    told = {"status": "processing", **worded(STILL), "output": "", "id": number_of(job), "eta": _eta(job)}
+    return told | {"tip": _tip(endpoint), "future_links": _links(job, base_url, future_urls)}
+
+
+def failure(job: Job) -> dict[str, Any]:
+    """``tip`` says why."""
+    return {"status": "failed", "id": "", **worded(FAILED), "output": "", "tip": job.error_message}
+
+
+def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
+    links = _links(job, base_url, output_urls)
+    is_one = endpoint.task == "super_resolution"
+    return {
+        "status": "success",
+        "generationTime": job.engine_seconds,
+        "id": number_of(job),
+        "output": links[0] if is_one else links,
+        "proxy_links": links,
+        "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
+        "webhook_status": "",
+        "tip": "",
+        "meta": meta(job, endpoint),
+    }
+
+
+def _processing(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
+    return {
+        "status": "processing",
+        "tip": _tip(endpoint),
+        "eta": _eta(job),
+        **worded(TRY_AGAIN.get(endpoint.edition, TRY_AGAIN_LATER)),
+        "webhook_status": "",
+        "fetch_result": f"{base_url}/api/{endpoint.fetch}/{number_of(job)}",
+        "id": number_of(job),
+        "output": "" if endpoint.task == "controlnet" else [],
+        "future_links": _links(job, base_url, future_urls),
+        "meta": meta(job, endpoint),
+    }
+
+
+def _tip(endpoint: Endpoint) -> str:
+    return TIPS.get(endpoint.edition, LONG_TIP)
+
+
+def _links(job: Job, base_url: str, urls: Any) -> list[str]:
+    """``base64: yes`` asks for URLs of texts, ``temp: yes`` for URLs that end after a day."""
+    form = "base64" if job.received.get("base64") else "picture"
+    found: list[str] = urls(job, base_url, form, A_DAY_S if job.received.get("temp") else None)
+    return found
+
+
+def _eta(job: Job) -> float:
+    seconds = outlook(job).ends_in_s
+    return UNKNOWN_S if seconds is None else round(max(SOONEST_S, seconds), 3)

@@ -1,0 +1,135 @@
+"""The files that a source may draw with, in pages."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from access.models import BusinessSource
+from dialects.zhiqite.request.json_body import Name, Wire
+from models_registry.models import Family, Kind, ModelFile
+from models_registry.selectors import list_for
+
+BASES = {Family.SD15: "SD 1.5", Family.SD2: "SD 2.1", Family.SDXL: "SDXL 1.0"}
+ENABLED, UPLOADED = 1, 2
+Row = dict[str, Any]
+
+
+class Query(Wire, ABC):
+    """The filters are parts of a name, in any case."""
+
+    KIND: ClassVar[Kind]
+
+    pageSize: int = Field(ge=1, le=500)
+    pageNum: int = Field(ge=1, le=1_000_000)
+
+    @abstractmethod
+    def row(self, file: ModelFile) -> Row:
+        """As the dialect tells of a file of this kind."""
+
+    def page(self, source: BusinessSource) -> dict[str, Any]:
+        """Hundreds of files, not millions: what is looked for is not all in columns."""
+        rows = [self.row(file) for file in list_for(self.KIND, source).order_by("pk")]
+        found = [row for row in rows if self._fits(row)]
+        first = (self.pageNum - 1) * self.pageSize
+        return {
+            "rows": found[first : first + self.pageSize],
+            "total": len(found),
+            "pageSize": self.pageSize,
+            "pageNum": self.pageNum,
+        }
+
+    def _fits(self, row: Row) -> bool:
+        asked = {name: getattr(self, name) for name in type(self).model_fields if name in row}
+        return all(part.lower() in row[name].lower() for name, part in asked.items())
+
+
+class Checkpoints(Query):
+    KIND = Kind.CHECKPOINT
+
+    sdModelCheckpoint: Name = ""
+    sdModelName: Name = ""
+
+    def row(self, file: ModelFile) -> Row:
+        named = {"sdModelCheckpoint": _file_name(file), "sdModelName": file.name}
+        return {"id": file.pk, **named, **_base(file), **_common(file, "Checkpoint"), **PICTURE}
+
+
+class Loras(Query):
+    KIND = Kind.LORA
+
+    sdLoraFileName: Name = ""
+    sdLoraName: Name = ""
+
+    def row(self, file: ModelFile) -> Row:
+        name = _file_name(file)
+        return {
+            "id": file.pk,
+            "sdLoraName": file.name,
+            "sdLoraFileName": name,
+            "sdLoraFileSimplifyName": PurePosixPath(name).stem,
+            "modelTriggerWords": file.trigger_words,
+            **_base(file),
+            **_common(file, "LORA"),
+            **PICTURE,
+        }
+
+
+class Vaes(Query):
+    KIND = Kind.VAE
+
+    sdVaeFileName: Name = ""
+    sdVaeName: Name = ""
+
+    def row(self, file: ModelFile) -> Row:
+        named = {"sdVaeName": file.name, "sdVaeFileName": _file_name(file)}
+        return {"id": file.pk, **named, **_common(file, "VAE")}
+
+
+class Embeddings(Query):
+    KIND = Kind.EMBEDDING
+
+    sdEmbeddingFileName: Name = ""
+    sdEmbeddingName: Name = ""
+
+    def row(self, file: ModelFile) -> Row:
+        return {
+            "id": file.pk,
+            "sdEmbeddingName": file.name,
+            "sdEmbeddingFileName": _file_name(file),
+            "sdEmbeddingFileSimplifyName": file.name,  # which is what a prompt says
+            **_base(file),
+            **_common(file, "TextualInversion"),
+            **PICTURE,
+        }
+
+
+PICTURE: Row = {"modelImgUrl2": None}
+LISTS: dict[str, type[Query]] = {
+    "queryModelList": Checkpoints,
+    "queryLoraList": Loras,
+    "queryLoralList": Loras,  # the vendor's page has it so
+    "queryVaeList": Vaes,
+    "queryEmbeddingList": Embeddings,
+}
+
+
+def _file_name(file: ModelFile) -> str:
+    return PurePosixPath(file.path).name
+
+
+def _base(file: ModelFile) -> Row:
+    return {"modelBaseModel": BASES.get(Family(file.family), "")}
+
+
+def _common(file: ModelFile, kind: str) -> Row:
+    return {
+        "modelHash": file.sha256.upper(),
+        "modelType": kind,
+        "modelVersion": str(file.metadata.get("modelspec.version", "")),
+        "modelStatus": ENABLED,
+        "modelUploadStatus": UPLOADED,
+    }

@@ -1,0 +1,79 @@
+"""What a first start needs: the demo models, a source with a key, an admin user, the runner's row."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+from access.models import AccessKey, BusinessSource
+from models_registry.models import Kind, ModelFile
+
+from .demo_styles import make_styles
+
+SOURCE = "demo"
+DEFAULT_CHECKPOINT = "atelier-shapes"
+ADMIN = "admin"
+
+
+def copy_demo_models() -> None:
+    """Into MODELS_ROOT, where ops would put their own."""
+    shipped = settings.BASE_DIR / "demo" / "models"
+    for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
+        target = settings.MODELS_ROOT / file.relative_to(shipped)
+        if not target.exists() or not filecmp.cmp(file, target, shallow=False):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_suffix(".part")
+            shutil.copyfile(file, part)
+            part.replace(target)
+    call_command("scan_models", verbosity=0)
+    checkpoints = ModelFile.objects.filter(kind=Kind.CHECKPOINT)
+    first = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
+    if first is not None and not checkpoints.filter(is_default=True).exists():
+        first.become_default()
+    make_styles()
+
+
+def credentials(base_url: str) -> dict[str, str]:
+    """Contents of demo.json: kept from an earlier start where they still work, made where not or where it is lost."""
+    path = settings.DATA_DIR / "demo.json"
+    known = _kept(path)
+    source, _made = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
+    usable = "secret" in known and AccessKey.objects.filter(source=source, key_id=known.get("key_id", ""))
+    if not usable or not usable.exists():
+        key, known["secret"] = AccessKey.issue(source, note="make run")
+        known["key_id"] = key.key_id
+    users = get_user_model()
+    admin = users.objects.filter(username=ADMIN).first()
+    if admin is None or "admin_password" not in known:
+        known["admin_password"] = secrets.token_urlsafe(12)
+        admin = admin or users(username=ADMIN, is_staff=True, is_superuser=True)
+        admin.set_password(known["admin_password"])
+        admin.save()
+    known.update(base_url=base_url, source=SOURCE, admin_user=ADMIN)
+    _write_private(path, json.dumps(known, indent=2))
+    return known
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """What an earlier start wrote; nothing where that is lost or damaged: keys and passwords can be made anew."""
+    try:
+        known = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_private(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)

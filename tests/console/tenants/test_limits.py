@@ -1,0 +1,92 @@
+"""Limits on the pages of a source and of a key, with what is used of them."""
+
+from decimal import Decimal
+
+import pytest
+
+from access.models import AccessKey, BusinessSource
+from jobs.admission.admit import admit
+
+LISTS = {"dialects", "networks", "keyless_networks", "reachable", "allowed_models"}
+INLINE = {
+    "keys-TOTAL_FORMS": 0,
+    "keys-INITIAL_FORMS": 0,
+    "memberships-TOTAL_FORMS": 0,
+    "memberships-INITIAL_FORMS": 0,
+}
+
+
+def page(row) -> str:
+    return f"/admin/access/{row._meta.model_name}/{row.pk}/change/"
+
+
+def form_of(response) -> dict[str, object]:
+    """As a browser would send it back."""
+    form = response.context["adminform"].form
+    shown = {name: form[name].value() for name in form.fields}
+    whole = {name: value for name, value in shown.items() if value not in (None, False, [])}
+    return whole | INLINE
+
+
+@pytest.mark.parametrize("limit", [{"images_per_day": 100, "total_budget": Decimal("12.5"), "burst": 5}])
+def test_a_quota_is_raised_on_the_page_of_the_source(ops, source, limit):
+    form = form_of(ops.get(page(source))) | {"requests_per_second": 2.5} | limit
+    response = ops.post(page(source), form)
+    assert response.status_code == 302, response.context["errors"]
+    source.refresh_from_db()
+    assert (source.images_per_day, source.total_budget) == (100, Decimal("12.5"))
+    assert (source.requests_per_second, source.burst, source.networks) == (2.5, 5, [])
+
+
+def test_lists_are_written_one_a_line(ops, source, key):
+    lists = {
+        "networks": "10.0.0.0/8\n192.168.0.0/16",
+        "reachable": "a.lan\n10.1.0.0/16",
+        "dialects": ["native"],
+    }
+    assert ops.post(page(source), form_of(ops.get(page(source))) | lists).status_code == 302
+    source.refresh_from_db()
+    assert (source.networks, source.dialects) == (["10.0.0.0/8", "192.168.0.0/16"], ["native"])
+    assert source.reachable == ["a.lan", "10.1.0.0/16"]
+    assert "a.lan\n10.1.0.0/16" in ops.get(page(source)).content.decode()
+    models = {"allowed_models": "checkpoint:old shapes\nlora:"}
+    assert ops.post(page(key), form_of(ops.get(page(key))) | models).status_code == 302
+    key.refresh_from_db()
+    assert key.allowed_models == ["checkpoint:old shapes", "lora:"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("allowed_models", "checkpoints:shapes"),
+        ("allowed_models", "shapes"),
+        ("images_per_day", "-1"),
+        ("cost_per_day", "many"),
+        ("requests_per_second", "0"),
+        ("burst", "3"),
+        ("networks", "home"),
+        ("dialects", ["klingon"]),
+    ],
+)
+def test_what_is_no_limit_is_refused_on_the_page(ops, key, field, value):
+    response = ops.post(page(key), form_of(ops.get(page(key))) | {field: value})
+    assert field in response.context["adminform"].form.errors
+    assert AccessKey.objects.get().allowed_models == []
+
+
+@pytest.mark.parametrize("holder", ["source", "key"])
+def test_what_is_used_stands_beside_the_limits(ops, submission, source, key, holder):
+    BusinessSource.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
+    AccessKey.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
+    admit(submission(num_images=2, num_inference_steps=10))
+    shown = ops.get(page({"source": source, "key": key}[holder])).content.decode()
+    assert "0 running, 1 queued" in shown
+    assert "2 pictures, 0.08 cost units" in shown
+    assert "(20%)" in shown
+    assert "(82%)" in shown
+
+
+def test_a_tenant_sees_its_limits_and_changes_none(sign_in, source):
+    tenant = sign_in("tenant", source)
+    assert "2048" in tenant.get(page(source)).content.decode()
+    assert tenant.post(page(source), {"images_per_day": 10_000}).status_code == 403

@@ -1,0 +1,385 @@
+"""The refusals that all dialects share, each with its status, code and message, and with Retry-After where waiting helps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from access.models import AccessKey, BusinessSource
+from jobs.admission.admit import admit
+from jobs.models import Job, Runner
+from models_registry.models import Family, Kind, ModelFile, StylePreset
+from tests.dialects.a1111.conftest import Caller as A1111
+from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.volcengine.conftest import STYLE, encoded
+from tests.dialects.volcengine.conftest import Caller as Volcengine
+from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
+from tests.support.fake_runner import png
+from tests.support.web_server import WebServer, answer
+
+SIZE = {"width": 128, "height": 128}
+PROMPT = {"prompt": "a red circle"}
+
+
+@dataclass
+class Told:
+    status: int
+    code: Any  # what the dialect's clients look at
+    message: str
+    retry_after: str | None
+
+
+def _told(response: Any, code: Callable[[Any], Any], message: Callable[[Any], Any]) -> Told:
+    body = response.json()
+    return Told(response.status_code, code(body), str(message(body)), response.headers.get("Retry-After"))
+
+
+Sender = Callable[..., Told]  # (key, secret, web, data: bytes | None = None): data replaces a valid body
+
+
+def a1111(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    response = A1111(key, secret).post("txt2img", PROMPT | SIZE if data is None else data)
+    return _told(response, lambda told: None, lambda told: told["detail"] or told["errors"])
+
+
+def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    response = Native(key, secret).post("jobs", PROMPT | SIZE if data is None else data)
+    if response.status_code != 201:
+        assert response["Content-Type"] == "application/problem+json"
+        assert str(response.json().get("retry_after", "")) == response.headers.get("Retry-After", "")
+    return _told(response, lambda told: told.get("code"), lambda told: told.get("detail"))
+
+
+def stablediffusionapi(
+    key: AccessKey, secret: str, web: WebServer, data: bytes | None = None, edition: str = "v3"
+) -> Told:
+    path = "v3/text2img" if edition == "v3" else "v6/realtime/text2img"
+    body = {"key": f"{key.key_id}:{secret}"} | PROMPT | {"width": "128", "height": "128"}
+    response = Client().post(f"/api/{path}", body if data is None else data, content_type="application/json")
+    return _told(response, lambda told: told["status"], lambda told: told["message"])
+
+
+def stablediffusionapi_v6(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    return stablediffusionapi(key, secret, web, data, "v6")
+
+
+def volcengine(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    body = {"req_key": STYLE, **PROMPT, "binary_data_base64": [encoded(png(128, 128))]}
+    response = Volcengine(key, secret).call("CVSync2AsyncSubmitTask", body if data is None else data)
+    return _told(response, lambda told: told.get("code"), lambda told: told.get("message", told))
+
+
+def zhiqite(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    client = Client(headers=credentials(key.key_id, secret))
+    body = drawing() if data is None else data
+    response = client.post(f"{PREFIX}sd/v2/text2image", body, content_type="application/json")
+    return _told(response, lambda told: told["code"], lambda told: told["msg"])
+
+
+def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {
+        "img_url": web.url("/red.png"),
+        "prompt": "beige",
+        "from": "shop",
+        "callback_url": "http://93.184.215.14/done",
+        "taskid": 7,
+    }
+    response = client.post(
+        "/pictures/change_background", body if data is None else data, content_type="application/json"
+    )
+    return _told(response, lambda told: told["error_code"], lambda told: told["error_msg"])
+
+
+DIALECTS: dict[str, Sender] = {
+    function.__name__: function
+    for function in (a1111, native, stablediffusionapi, stablediffusionapi_v6, volcengine, zhiqite, smzdm)
+}
+# What the next request of a key or a source meets.
+LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
+# What is wrong with the request itself, or with the platform.
+FAULTS = ("secret", "no model", "broken", "malformed", "nested", "no object", "too large", "unforeseen")
+MALFORMED = (b"\xff", b'{"seed": NaN}', b'{"seed": 1e999}', b"[" * 100_000)
+NESTED = b'{"a": ' * 200 + b"1" + b"}" * 200
+# By kind of refusal: HTTP's status and the dialect's own code.
+EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
+    "a1111": {
+        "rate": (429, None),
+        "queue": (429, None),
+        "quota": (429, None),
+        "budget": (402, None),
+        "model": (403, None),
+        "size": (422, None),
+        "expired": (401, None),
+        "disabled": (401, None),
+        "dialect": (401, None),
+        "secret": (401, None),
+        "no model": (500, None),
+        "broken": (422, None),
+        "malformed": (400, None),
+        "nested": (400, None),
+        "no object": (422, None),
+        "too large": (413, None),
+        "unforeseen": (500, None),
+    },
+    "native": {
+        "rate": (429, "rate_limited"),
+        "queue": (429, "queue_full"),
+        "quota": (429, "quota_exhausted"),
+        "budget": (402, "budget_exhausted"),
+        "model": (403, "model_not_allowed"),
+        "size": (422, "over_limit"),
+        "expired": (403, "forbidden"),
+        "disabled": (403, "forbidden"),
+        "dialect": (403, "forbidden"),
+        "secret": (401, "unauthorized"),
+        "no model": (422, "unknown_model"),
+        "broken": (400, "malformed_json"),
+        "malformed": (400, "malformed_json"),
+        "nested": (400, "malformed_json"),
+        "no object": (422, "invalid"),
+        "too large": (413, "too_large"),
+        "unforeseen": (500, "internal"),
+    },
+    "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),
+    "stablediffusionapi_v6": {
+        "rate": (429, "error"),
+        "queue": (429, "error"),
+        "quota": (402, "error"),
+        "budget": (402, "error"),
+        "model": (403, "error"),
+        "size": (400, "error"),
+        "expired": (401, "error"),
+        "disabled": (401, "error"),
+        "dialect": (401, "error"),
+        "secret": (401, "error"),
+        "no model": (400, "error"),
+        "broken": (400, "error"),
+        "malformed": (400, "error"),
+        "nested": (400, "error"),
+        "no object": (400, "error"),
+        "too large": (413, "error"),
+        "unforeseen": (500, "error"),
+    },
+    "volcengine": {
+        "rate": (429, 50429),
+        "queue": (429, 50430),
+        "quota": (429, 50429),
+        "budget": (401, 50400),
+        "model": (401, 50400),
+        "size": (400, 50200),
+        "expired": (403, None),
+        "disabled": (403, None),
+        "dialect": (403, None),
+        "secret": (401, None),
+        "no model": (500, 50500),
+        "broken": (400, 50204),
+        "malformed": (400, 50204),
+        "nested": (400, 50204),
+        "no object": (400, 50204),
+        "too large": (400, 50213),
+        "unforeseen": (500, 50500),
+    },
+    "zhiqite": dict.fromkeys((*LIMITS, *FAULTS), (200, "400")),
+    "smzdm": {
+        "rate": (200, 1005),
+        "queue": (200, 1005),
+        "quota": (200, 1005),
+        "budget": (200, 1006),
+        "model": (200, 1003),
+        "size": (200, 1001),
+        "expired": (200, 1006),
+        "disabled": (200, 1006),
+        "dialect": (200, 1006),
+        "secret": (200, 1006),
+        "no model": (200, 1003),
+        "broken": (200, 1001),
+        "malformed": (200, 1001),
+        "nested": (200, 1001),
+        "no object": (200, 1001),
+        "too large": (200, 1001),
+        "unforeseen": (200, 1004),
+    },
+}
+# The gateway of Volcengine does not know such a key any more.
+OF_A_KEY_ALONE = {("volcengine", "expired"): (401, None), ("volcengine", "disabled"): (401, None)}
+LATER = {"rate", "queue", "quota"}  # waiting helps
+SAID = {
+    "queue": "in the queue",
+    "quota": "left today",
+    "budget": "budget",
+    "model": "may not use",
+    "broken": "The body is not JSON",
+    "malformed": "The body is not JSON",
+    "nested": "The body is not JSON",
+    "no object": "Send a JSON object.",
+    "too large": "The request body is too large.",
+    "unforeseen": "Internal error.",
+}
+OWN_WORDS = {
+    ("a1111", "secret"): "Incorrect username or password",
+    ("a1111", "no model"): "model '' not found",
+    ("a1111", "malformed"): "There was an error parsing the body",
+    ("a1111", "nested"): "There was an error parsing the body",
+    ("a1111", "broken"): "value_error.jsondecode",
+    ("a1111", "no object"): "type_error.dict",
+    ("native", "no object"): "does not fit the API",
+    ("stablediffusionapi", "queue"): "Rate limit exceeded",
+    ("stablediffusionapi", "rate"): "Rate limit exceeded",
+    ("stablediffusionapi_v6", "rate"): "Rate limit exceeded. Too many requests",
+    ("stablediffusionapi", "quota"): "Insufficient credits. ",
+    ("stablediffusionapi", "secret"): "Invalid Api Key",
+    ("stablediffusionapi", "unforeseen"): "Internal server error. Please try again.",
+    ("stablediffusionapi_v6", "unforeseen"): "Internal server error. Please try again.",
+    ("volcengine", "rate"): "Request Has Reached API Limit, Please Try Later",
+    ("volcengine", "queue"): "Request Has Reached API Concurrent Limit, Please Try Later",
+    ("volcengine", "budget"): "Access Denied: ",
+    ("volcengine", "broken"): "the body is not JSON",
+    ("volcengine", "malformed"): "the body is not JSON",
+    ("volcengine", "nested"): "the body is not JSON",
+    ("volcengine", "no object"): "the body is not a JSON object",
+    ("volcengine", "too large"): "Request Body Too Large",
+    ("volcengine", "unforeseen"): "Internal Error",
+    ("zhiqite", "secret"): "accessKey invalid",
+}
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    server = WebServer()
+    server.answers["/red.png"] = answer(200, png(128, 128))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def caller(source, checkpoint, settings, web) -> tuple[AccessKey, str]:
+    """Whom all dialects serve."""
+    settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
+    source.reachable, source.comfyui_by_pipeline = ["127.0.0.1"], True
+    source.save()
+    ModelFile.objects.create(
+        kind=Kind.MATTING, family=Family.UNKNOWN, name="u2netp", path="matting/u2netp.onnx", sha256="1" * 64
+    )
+    ModelFile.objects.create(
+        kind=Kind.CONTROLNET,
+        family=Family.SD15,
+        name="control_v11p_sd15_lineart",
+        path="controlnet/control_v11p_sd15_lineart.pth",
+        sha256="2" * 64,
+    )
+    StylePreset.objects.create(key=STYLE.removesuffix("_usage"), checkpoint=checkpoint)
+    Runner.objects.create(name="local", url="http://127.0.0.1:9", slots=4)
+    return AccessKey.issue(source)
+
+
+def limit(kind: str, holder: BusinessSource | AccessKey, submission: Any) -> None:
+    """So that the next request meets it."""
+    admitted = admit(submission())
+    fields: dict[str, Any] = {
+        "rate": {"requests_per_second": 0.01},
+        "queue": {"max_queued_jobs": 1},
+        "quota": {"images_per_day": 1},
+        "budget": {"total_budget": admitted.cost_estimate},
+        "model": {"allowed_models": ["checkpoint:another*"]},
+        "size": {"max_width": 64, "max_height": 64},
+        "expired": {"expires_at": timezone.now() - timedelta(seconds=1)},
+        "disabled": {"enabled": False},
+        "dialect": {"dialects": ["none of these"]},
+    }[kind]
+    type(holder).objects.filter(pk=holder.pk).update(**fields)
+
+
+def said(dialect: str, kind: str) -> str:
+    return OWN_WORDS.get((dialect, kind), SAID.get(kind, ""))
+
+
+def assert_refused(told: Told, dialect: str, kind: str) -> None:
+    assert (told.status, told.code) == EXPECTED[dialect][kind], told
+    assert said(dialect, kind) in told.message
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_keys_limit_is_refused_in_the_dialects_own_words(dialect, kind, caller, submission, web):
+    key, secret = caller
+    limit(kind, key, lambda: submission(key=key))
+    if kind == "rate":
+        DIALECTS[dialect](key, secret, web)
+    before = Job.objects.count()
+    told = DIALECTS[dialect](key, secret, web)
+    expected = OF_A_KEY_ALONE.get((dialect, kind)) or EXPECTED[dialect][kind]
+    assert (told.status, told.code) == expected, told
+    assert (told.retry_after is not None and int(told.retry_after) > 0) == (kind in LATER), told
+    assert said(dialect, kind) in told.message
+    assert Job.objects.count() == before
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LIMITS if kind != "model"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_sources_limit_is_refused_alike(dialect, kind, caller, submission, source, web):
+    key, secret = caller
+    limit(kind, source, lambda: submission(key=AccessKey.issue(source)[0]))
+    if kind == "rate":
+        DIALECTS[dialect](key, secret, web)
+    told = DIALECTS[dialect](key, secret, web)
+    assert (told.status, told.code) == EXPECTED[dialect][kind], told
+    assert (told.retry_after is not None) == (kind in LATER), told
+
+
+@pytest.mark.parametrize("data", MALFORMED, ids=lambda data: repr(data[:16]))
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_body_that_is_not_json_is_refused(dialect, data, caller, web):
+    assert_refused(DIALECTS[dialect](*caller, web, data), dialect, "malformed")
+
+
+@pytest.mark.parametrize(("kind", "data"), [("broken", b"{"), ("nested", NESTED), ("no object", b"[1]")])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_body_without_a_json_object_is_refused(dialect, kind, data, caller, web):
+    assert_refused(DIALECTS[dialect](*caller, web, data), dialect, kind)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_body_that_is_too_large_is_refused(dialect, caller, web, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    assert_refused(DIALECTS[dialect](*caller, web), dialect, "too large")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_wrong_secret_is_refused(dialect, caller, web):
+    assert_refused(DIALECTS[dialect](caller[0], "wrong", web), dialect, "secret")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_model_that_the_registry_does_not_have_is_refused(dialect, caller, web, checkpoint):
+    checkpoint.enabled = False
+    checkpoint.save()
+    assert_refused(DIALECTS[dialect](*caller, web), dialect, "no model")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_unforeseen_error_reveals_nothing(dialect, caller, web, monkeypatch):
+    monkeypatch.setattr("jobs.admission.validation.check", lambda *_arguments: 1 / 0)
+    told = DIALECTS[dialect](*caller, web)
+    assert_refused(told, dialect, "unforeseen")
+    assert "division" not in told.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_within_its_limits_it_draws(dialect, caller, web):
+    key, _secret = caller
+    generous = {
+        "requests_per_second": 100,
+        "images_per_day": 9,
+        "total_budget": Decimal(9),
+        "max_width": 4096,
+    }
+    AccessKey.objects.filter(pk=key.pk).update(**generous, allowed_models=["checkpoint:shapes", "vae:none"])
+    told = DIALECTS[dialect](*caller, web)
+    assert Job.objects.filter(key=key).count() == 1, told

@@ -1,0 +1,141 @@
+"""Submitting a task and asking for its result."""
+
+import base64
+import io
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from PIL import Image
+
+from jobs.execution import lifecycle
+from jobs.models import Job, OutputKind, State
+from tests.dialects.volcengine.conftest import STYLE
+from tests.support import fake_runner as behaviours
+
+pytestmark = pytest.mark.django_db
+
+LOGO = {"logo_info": {"add_logo": True, "opacity": 1}}
+
+
+def picture(data: dict) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data["binary_data_base64"][0])))
+
+
+def status(response) -> str:
+    assert response.json()["code"] == 10000
+    return response.json()["data"]["status"]
+
+
+@pytest.mark.parametrize("pair", ["CV", "CVSync2Async"])
+def test_a_task_waits_runs_and_is_done(alice, body, work, pair) -> None:
+    told = alice.call(f"{pair}SubmitTask", body).json()
+    task_id = told["data"]["task_id"]
+    assert re.fullmatch(r"[1-9][0-9]{18}", task_id)
+    asking = {"req_key": STYLE, "task_id": task_id}
+    assert status(alice.call(f"{pair}GetResult", asking)) == "in_queue"
+    Job.objects.update(state=State.RUNNING)
+    assert status(alice.call(f"{pair}GetResult", asking)) == "generating"
+    Job.objects.update(state=State.QUEUED)
+    work()
+    response = alice.call(f"{pair}GetResult", asking)
+    assert status(response) == "done"
+    assert picture(response.json()["data"]).size == (704, 352)
+
+
+def test_req_json_asks_for_a_url_a_logo_and_a_mark(alice, body, work, client) -> None:
+    job = alice.submit(body)
+    work()
+    plain = picture(alice.result(job).json()["data"])
+    data = alice.result(job, return_url=True, aigc_meta={"producer_id": "p"}, **LOGO).json()["data"]
+    assert (data["aigc_meta_tagged"], data["binary_data_base64"]) == (True, [])
+    marked = Image.open(io.BytesIO(client.get(data["image_urls"][0]).getvalue()))
+    assert marked.tobytes() != plain.tobytes()
+    assert (marked.info["AIGC"], "parameters" in marked.info) == ('{"Label": "1", "ProduceID": "p"}', True)
+    assert picture(alice.result(job).json()["data"]).tobytes() == plain.tobytes()
+
+
+def test_the_same_logo_is_drawn_once_and_not_without_end(alice, body, work) -> None:
+    job = alice.submit(body)
+    work()
+    for _ in range(3):
+        assert status(alice.result(job, **LOGO)) == "done"
+    assert job.outputs.filter(kind=OutputKind.MARKED).count() == 1
+    answers = [
+        alice.result(job, logo_info={"add_logo": True, "opacity": n / 20}).json()["code"]
+        for n in range(1, 20)
+    ]
+    assert answers[:15] == [10000] * 15
+    assert answers[-1] == 50200
+
+
+def test_a_task_with_a_logo_of_its_own_gets_no_second_one(alice, body, work) -> None:
+    job = alice.submit({**body, **LOGO})
+    work()
+    assert (
+        picture(alice.result(job).json()["data"]).tobytes()
+        == picture(alice.result(job, logo_info={"add_logo": True, "position": 2}).json()["data"]).tobytes()
+    )
+
+
+def test_a_failed_task_is_told_by_its_code(alice, body, work, fake_runner) -> None:
+    fake_runner.behaviour = behaviours.refuses_its_picture
+    job = alice.submit(body)
+    work()
+    response = alice.result(job)
+    assert (response.status_code, response.json()["code"], response.json()["data"]) == (400, 50511, None)
+
+
+def test_what_is_not_there_is_not_found(alice, charlie, body, style) -> None:
+    job = alice.submit(body)
+    assert status(charlie.result(job)) == "not_found"
+    other = {"req_key": "img2img_other", "task_id": job.external_id}
+    assert status(alice.call("CVGetResult", other)) == "not_found"
+    unknown = {"req_key": STYLE, "task_id": "1" * 19}
+    assert status(alice.call("CVGetResult", unknown)) == "not_found"
+
+
+@pytest.mark.parametrize("task_id", ["7", "x" * 19, "٣" * 19])
+def test_a_malformed_task_id_is_invalid_input(alice, task_id) -> None:
+    response = alice.call("CVGetResult", {"req_key": STYLE, "task_id": task_id})
+    assert (response.status_code, response.json()["code"]) == (400, 50215)
+    assert response.json()["message"] == "Input invalid for this service."
+
+
+def test_req_json_is_json_in_a_text(alice, body) -> None:
+    job = alice.submit(body)
+    for wrong, why in (
+        ("{", "req_json is not JSON"),
+        ("[]", "req_json is not a JSON object"),
+        ({"return_url": True}, "req_json has to be of the type string"),
+        ('{"return_url": "yes"}', "req_json.return_url has to be of the type boolean"),
+    ):
+        sent = {"req_key": STYLE, "task_id": job.external_id, "req_json": wrong}
+        told = alice.call("CVGetResult", sent).json()
+        assert (told["code"], told["message"]) == (50204, f"Parameter Parse Error: {why}")
+
+
+def test_a_result_is_kept_for_twelve_hours(alice, body, work) -> None:
+    job = alice.submit(body)
+    work()
+    for hours, expected in ((11, "done"), (13, "not_found")):
+        Job.objects.update(finished_at=timezone.now() - timedelta(hours=hours))
+        assert status(alice.result(job)) == expected
+
+
+def test_a_task_that_waited_too_long_is_expired(alice, body) -> None:
+    job = alice.submit(body)
+    lifecycle.expire(job.pk)
+    assert status(alice.result(job)) == "expired"
+
+
+def test_a_cancelled_task_is_gone_and_cancelling_again_is_no_error(alice, charlie, body) -> None:
+    job = alice.submit(body)
+    asking = {"req_key": STYLE, "task_id": job.external_id}
+    assert charlie.call("CVCancelTask", asking, version="2024-06-06").status_code == 200
+    assert status(alice.result(job)) == "in_queue"
+    for _ in range(2):
+        told = alice.call("CVCancelTask", asking, version="2024-06-06").json()
+        assert told["Result"]["code"] == 10000
+    assert status(alice.result(job)) == "not_found"

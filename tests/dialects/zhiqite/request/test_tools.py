@@ -1,0 +1,174 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.images.storage import read_input
+from models_registry.models import Kind
+from tests.support.receiving_server import YES
+from tests.support.receiving_server import work as call_back
+from tests.support.web_server import answer
+
+
+@pytest.fixture
+def use(alice, web):
+    def use(tool, **fields):
+        return alice.submit(
+            f"tool/{tool}", {"businessTaskId": "t", "sourceImage": web.url("/wide.png"), **fields}
+        )
+
+    return use
+
+
+def opened(picture):
+    return Image.open(io.BytesIO(read_input(picture.sha256)))
+
+
+def test_a_tool_is_a_job_and_its_task_is_asked_for_by_the_tools_name(alice, client, use, work):
+    job = use("enlarge")
+    assert (job.operation, job.external_id) == ("tool/enlarge", "t")
+    waiting = alice.task("t", "tool/enlarge/queryTask")
+    assert (waiting["status"], waiting["outputImageUrl"]) == (1, None)
+    work()
+    task = alice.task("t", "tool/enlarge/queryTask")
+    (url,) = task.pop("outputImageUrls")
+    assert task == {
+        "taskId": str(job.pk),
+        "businessTaskId": "t",
+        "status": 2,
+        "desc": "任务成功 !",
+        "outputImageUrl": url,
+    }
+    assert client.get(url)["Content-Type"] == "image/png"
+
+
+def test_a_tools_task_is_no_drawing_and_no_other_tools(alice, use):
+    use("watermark/add", watermarkText="a")
+    assert alice.task("t", "tool/watermark/add/queryTask")["status"] == 1
+    for path in ("tool/enlarge/queryTask", "sd/v2/queryTaskInfo", "sd/queryTaskInfo"):
+        assert alice.post(path, {"businessTaskId": "t"})["code"] == "400"
+
+
+def test_a_callback_says_what_the_tools_query_says(alice, use, web, work):
+    web.answers["/done"] = YES
+    use("enlarge", callbackUrl=web.url("/done"))
+    work()
+    call_back()
+    assert json.loads(web.asked[-1].body)["data"] == alice.task("t", "tool/enlarge/queryTask")
+
+
+def test_enlarging_by_a_factor_or_to_a_size(use):
+    upscale = use("enlarge", scale="3").generation_request.upscale
+    assert (upscale.scale, upscale.upscaler, upscale.width) == (3, "Lanczos", 0)
+    upscale = use("enlarge", width=200, height=100, upscaler="Nearest").generation_request.upscale
+    assert (upscale.width, upscale.height, upscale.upscaler) == (200, 100, "Nearest")
+
+
+def test_super_resolution_uses_a_model_if_there_is_one(use, register):
+    assert use("superResolution").generation_request.upscale.upscaler == "Lanczos"
+    register(Kind.UPSCALER, "upscalers/esrgan.pth")
+    assert use("superResolution").generation_request.upscale.upscaler == "esrgan"
+
+
+def test_a_watermark_leaves_the_rest_of_the_picture_alone(use):
+    request = use(
+        "watermark/add", watermarkText="智启", position="top-left", opacity="0.5"
+    ).generation_request
+    (label,) = request.labels
+    assert (label.text, label.corner, label.opacity) == ("智启", "top-left", 0.5)
+    assert (request.task, request.upscale.scale, request.upscale.upscaler) == ("upscale", 1, "None")
+
+
+def test_expanding_puts_the_picture_in_the_middle_of_a_larger_one(use):
+    request = use(
+        "imgExpand", horizontalExpansionRatio=2, verticalExpansionRatio=1.5, prompt="sky", imageCount=2,
+        sampleStep=12, sampler="Euler", promptGuideFactor=6, seed=3,
+    ).generation_request  # fmt: skip
+    part, canvas = request.change_background, opened(request.init_images[0])
+    assert (part.output_width, part.output_height, canvas.size) == (192, 72, (192, 72))
+    mask = np.asarray(opened(part.mask))
+    assert not mask[12:60, 48:144].any()
+    assert mask.sum() == 255 * (192 * 72 - 96 * 48)
+    assert (np.asarray(canvas)[12:60, 48:144] == (0, 0, 255)).all()
+    assert (request.prompt, request.num_images, request.num_inference_steps) == ("sky", 2, 12)
+    assert (request.sampler, request.guidance_scale, request.seed) == ("Euler", 6, 3)
+
+
+def test_erasing_draws_what_is_white_in_the_mask_anew(use, web):
+    request = use("erase", maskImage=web.url("/mask.png"), prompt="grass").generation_request
+    part = request.change_background
+    assert part.mask_invert
+    assert (part.output_width, part.output_height) == (96, 48)
+    assert request.prompt == "grass"
+
+
+def test_a_background_is_removed(use, register):
+    register(Kind.MATTING, "matting/u2netp.onnx")
+    request = use("rembg").generation_request
+    assert (request.task, request.output_format) == ("cut_out", "png")
+    assert (request.cut_out.matting_model, request.cut_out.mask_only) == ("u2netp", False)
+    assert use("rembg", maskOnly="true", targetImageFormat="jpg").generation_request.cut_out.mask_only
+
+
+def test_a_preprocessor_shows_its_map(use):
+    request = use("cnt/preview", preprocessor="canny", threshold_a=60).generation_request
+    (unit,) = request.controls
+    assert (request.task, unit.module, unit.model) == ("control_map", "canny", "")
+    assert (unit.threshold_a, unit.threshold_b, unit.processor_res) == (60, None, None)
+
+
+def test_face_restoration_leaves_the_size_and_all_but_faces_as_they_are(use, face_models):
+    request = use("faceRestore").generation_request
+    assert (request.task, request.upscale.scale, request.upscale.upscaler) == ("upscale", 1, "None")
+    assert request.face_restoration.model == "GFPGANv1.4"
+
+
+@pytest.mark.parametrize(
+    ("tool", "fields", "told"),
+    [
+        ("imgExpand", {}, "leave nothing to draw"),
+        ("imgExpand", {"verticalExpansionRatio": 5}, "verticalExpansionRatio: "),
+        (
+            "imgExpand",
+            {"verticalExpansionRatio": 2, "sampler": "Magic"},
+            "sampler: there is no sampler Magic",
+        ),
+        ("imgExpand", {"verticalExpansionRatio": 2, "imageCount": 17}, "imageCount is 17"),
+        ("erase", {}, "maskImage: Field required"),
+        ("enlarge", {"upscaler": "Magic"}, "Magic"),
+        ("enlarge", {"scale": 9}, "scale: "),
+        ("watermark/add", {}, "watermarkText: Field required"),
+        ("watermark/add", {"watermarkText": "a", "position": "middle"}, "position: "),
+        ("rembg", {}, "the registry has none"),
+        ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat: "),
+        ("cnt/preview", {}, "preprocessor: Field required"),
+        ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: there is no magic"),
+        ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
+        ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
+        ("faceRestore", {}, "GFPGANv1.4.pth in the folder face_restoration"),
+        ("roop", {}, "roop: this needs models that know whose a face is"),
+        ("face/detection", {}, "only where they are to be restored"),
+        ("comfyui/text2image", {}, "Flux checkpoints cannot be drawn with here"),
+        ("prompts/expand", {}, "language model"),
+        ("nothing", {}, "Not Found"),
+    ],
+)
+def test_what_a_tool_cannot_do_is_told(alice, web, tool, fields, told):
+    body = {"businessTaskId": "t", "sourceImage": web.url("/wide.png"), **fields}
+    assert told in alice.refused(f"tool/{tool}", body)
+
+
+def test_an_expansion_beyond_all_sizes_is_refused(alice, web):
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 8)).save(buffer, "PNG")
+    web.answers["/strip.png"] = answer(200, buffer.getvalue())
+    body = {"businessTaskId": "t", "sourceImage": web.url("/strip.png"), "horizontalExpansionRatio": 4}
+    assert "would be too large: 8000x8" in alice.refused("tool/imgExpand", body)
+
+
+def test_models_are_not_trained_here(alice):
+    assert "put their files into the registry" in alice.refused(
+        "modelTraining/submitTraining/Job", {"taskId": "a"}
+    )

@@ -1,0 +1,190 @@
+"""The adapter against a double of ComfyUI: what it sends, and what becomes of what comes back."""
+
+import base64
+import io
+
+from PIL import Image as PILImage
+
+from gpu_runner.protocol import Accepted, Done, Failed
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
+from tests.support.event_listener import Listener, picture_file
+
+
+def test_a_prompt_becomes_a_picture(draw, order, double):
+    ear = draw(order(seed=7, width=128, height=64, num_inference_steps=4))
+    assert isinstance(ear.events[0], Accepted)
+    assert isinstance(ear.events[-1], Done)
+    (image,) = ear.images
+    assert (image.width, image.height, image.seed) == (128, 64, 7)
+    assert ear.events[-1].steps_run == 4
+
+
+def test_unloading_asks_the_server_to_free_its_memory(draw, order, double, backend):
+    draw(order())
+    assert backend.report().loaded
+    assert backend.unload()
+    assert double.freed == {"unload_models": True, "free_memory": True}
+    assert not backend.report().loaded
+
+
+def test_our_names_become_theirs(draw, order, double):
+    draw(
+        order(
+            prompt="a [cat] (dog:1.3)",
+            sampler="DPM++ 2M",
+            scheduler="Karras",
+            clip_skip=2,
+            guidance_scale=5.5,
+        )
+    )
+    graph = double.posted[0]["prompt"]
+    assert graph["positive"]["inputs"]["text"] == "a (cat:0.9091) (dog:1.3)"
+    sampler = graph["sampler"]["inputs"]
+    assert (sampler["sampler_name"], sampler["scheduler"], sampler["cfg"]) == ("dpmpp_2m", "karras", 5.5)
+    assert graph["clip_skip"]["inputs"]["stop_at_clip_layer"] == -2
+    assert graph["checkpoint"]["inputs"]["ckpt_name"] == "shapes.safetensors"
+
+
+def test_every_picture_has_its_own_seed_and_its_own_prompt(draw, order, double):
+    ear = draw(order(seed=40, num_images=3, batch_size=3))
+    assert [image.seed for image in ear.images] == [40, 41, 42]
+    assert [body["prompt"]["sampler"]["inputs"]["seed"] for body in double.posted] == [40, 41, 42]
+    colours = {
+        PILImage.open(io.BytesIO(base64.b64decode(image.data))).getpixel((0, 0))[0] for image in ear.images
+    }
+    assert colours == {40, 41, 42}
+
+
+def test_progress_comes_step_by_step_with_previews(draw, order):
+    ear = draw(order(num_inference_steps=5, preview_every=1))
+    assert max(progress.step for progress in ear.progress) == 5
+    assert {progress.steps for progress in ear.progress} == {5}
+    assert any(progress.preview for progress in ear.progress)
+
+
+def test_the_picture_carries_nothing_of_the_graph(draw, order):
+    (image,) = draw(order()).images
+    assert PILImage.open(io.BytesIO(base64.b64decode(image.data))).info == {}
+
+
+def test_loras_stand_between_the_checkpoint_and_what_reads_it(draw, order, double):
+    draw(order(loras=(LoraUse(name="night", unet=0.8, text_encoder=0.5),)))
+    graph = double.posted[0]["prompt"]
+    (key,) = [key for key, node in graph.items() if node["class_type"] == "LoraLoader"]
+    assert graph[key]["inputs"]["model"] == ["checkpoint", 0]
+    assert graph["sampler"]["inputs"]["model"] == [key, 0]
+    assert graph["clip_skip"]["inputs"]["clip"] == [key, 1]
+    assert (graph[key]["inputs"]["strength_model"], graph[key]["inputs"]["strength_clip"]) == (0.8, 0.5)
+
+
+def test_a_vae_takes_the_place_of_the_checkpoints(draw, order, double):
+    draw(order(vae="sepia"))
+    graph = double.posted[0]["prompt"]
+    loader = graph["decode"]["inputs"]["vae"][0]
+    assert graph[loader] == {"class_type": "VAELoader", "inputs": {"vae_name": "sepia.safetensors"}}
+
+
+def test_embeddings_are_marked_as_comfyui_wants_them(draw, order, double):
+    draw(order(prompt="a (plum, red) circle", embeddings=("plum",)))
+    assert "embedding:plum" in double.posted[0]["prompt"]["positive"]["inputs"]["text"]
+
+
+def test_img2img_sends_the_picture_at_the_size_that_is_drawn(draw, order, double):
+    ear = draw(order("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
+                     num_inference_steps=10, resize_mode="crop"))  # fmt: skip
+    sampler = double.posted[0]["prompt"]["sampler"]["inputs"]
+    assert (sampler["denoise"], sampler["steps"]) == (0.5, 6)
+    (sent,) = double.inputs.values()
+    assert PILImage.open(io.BytesIO(sent)).size == (128, 128)
+    assert ear.events[-1].steps_run == 6
+
+
+def test_a_control_unit_sends_its_map(draw, order, double):
+    picture = picture_file("white")
+    unit = ControlUnit(model="lineart", module="canny", weight=0.7, guidance_end=0.5)
+    draw(order("job-1", picture, controls=(unit,)))
+    graph = double.posted[0]["prompt"]
+    applied = graph[graph["sampler"]["inputs"]["positive"][0]]
+    assert applied["class_type"] == "ControlNetApplyAdvanced"
+    assert (applied["inputs"]["strength"], applied["inputs"]["end_percent"]) == (0.7, 0.5)
+    assert applied["inputs"]["positive"] == ["positive", 0]
+
+
+def test_a_preprocessor_with_a_network_becomes_a_node(draw, order, double):
+    draw(order("job-1", picture_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),)))
+    assert "LineArtPreprocessor" in {node["class_type"] for node in double.posted[0]["prompt"].values()}
+
+
+def test_a_second_pass_enlarges_the_latent(draw, order, double):
+    ear = draw(
+        order(hires=Hires(width=128, height=128, strength=0.4, num_inference_steps=3), num_inference_steps=4)
+    )
+    graph = double.posted[0]["prompt"]
+    assert graph["larger"]["inputs"]["width"] == 128
+    assert graph["second"]["inputs"]["denoise"] == 0.4
+    assert ear.images[0].width == 128
+    assert ear.events[-1].steps_run == 7
+
+
+def test_a_second_pass_with_a_model_loads_it(draw, order, double):
+    draw(order(hires=Hires(width=128, height=128, upscaler="2x")))
+    assert double.posted[0]["prompt"]["upscaler"]["inputs"]["model_name"] == "2x.safetensors"
+
+
+def test_newer_servers_accept_our_ids(order, double, draw):
+    double.newer = True
+    assert isinstance(draw(order()).events[-1], Done)
+
+
+# Refused -------------------------------------------------------------------------------------------------------------
+
+
+def failure(ear: Listener) -> Failed:
+    assert isinstance(ear.events[-1], Failed), ear.events[-1]
+    return ear.events[-1]
+
+
+def test_a_model_that_this_comfyui_lacks(draw, order):
+    failed = failure(draw(order(loras=(LoraUse(name="unknown"),))))
+    assert failed.code == "model_unavailable"
+    assert "unknown" in failed.message
+
+
+def test_a_workflow_with_a_node_that_this_comfyui_lacks(backend, draw, order, double):
+    known = double.object_info
+    double.object_info = lambda: {name: info for name, info in known().items() if name != "CLIPSetLastLayer"}
+    backend.watch.look()
+    failed = failure(draw(order()))
+    assert failed.code == "model_unavailable"
+    assert "CLIPSetLastLayer" in failed.message
+    assert double.posted == []
+
+
+def test_what_the_server_refuses_is_told_without_its_lists_of_files(draw, order, double):
+    double.files["checkpoints"].append("secret-name.safetensors")
+    known = double.object_info
+    double.object_info = lambda: {**known(), "KSampler": {**known()["KSampler"], "input": {"required": {
+        **known()["KSampler"]["input"]["required"], "steps": ["INT", {"max": 3}]}}}}  # fmt: skip
+    failed = failure(draw(order(num_inference_steps=8)))
+    assert failed.code == "bad_request"
+    assert "steps" in failed.message
+    assert "secret-name" not in failed.message
+
+
+def test_a_node_that_fails_is_named_and_its_words_are_kept_back(draw, order, double):
+    data = {
+        "exception_type": "torch.Error",
+        "exception_message": "/secret/path is bad\n",
+        "traceback": ["x" * 30_000],
+    }
+    double.fails_with = {"node_type": "KSampler", "data": data}
+    failed = failure(draw(order()))
+    assert failed.code == "internal"
+    assert "KSampler" in failed.message
+    assert "secret" not in failed.message
+
+
+def test_too_little_memory_is_told(draw, order, double):
+    data = {"exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation on device"}
+    double.fails_with = {"node_type": "KSampler", "data": data}
+    assert failure(draw(order())).code == "out_of_memory"

@@ -1,0 +1,156 @@
+"""What each preprocessor shows of a picture."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from gpu_runner.controlnet.preprocessors.registry import DRAW, detect
+from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
+from gpu_runner.protocol.preprocessor_catalog import MODULES, find, weights_of
+
+
+def disc(size=(128, 96), paper="white", ink="black") -> np.ndarray:
+    picture = Image.new("RGB", size, paper)
+    ImageDraw.Draw(picture).ellipse((40, 20, 90, 70), fill=ink)
+    return np.asarray(picture)
+
+
+def drawn(name: str, pixels: np.ndarray, resolution=96, a=None, b=None) -> np.ndarray:
+    module = MODULES[name]
+    return detect(module, pixels, module.settings(resolution, a, b))
+
+
+def test_every_module_of_the_extension_works_or_says_why_not():
+    assert len(MODULES) == 72
+    for module in MODULES.values():
+        assert (module.name in DRAW) + bool(module.weights) + bool(module.refused) == 1, module.name
+
+
+def test_every_module_with_a_network_has_one():
+    from gpu_runner.controlnet.preprocessors.network_registry import NETWORKS
+
+    assert {module.name for module in MODULES.values() if module.weights} == NETWORKS.keys()
+
+
+def test_modules_are_found_by_name_and_by_label():
+    assert find("depth_midas").name == "depth"
+    assert find("softedge_hed").name == "hed"
+    assert find("nothing") is None
+    assert weights_of("canny") == ""
+    assert weights_of("softedge_hed") == "ControlNetHED"
+
+
+def test_sliders_out_of_range_are_at_their_default():
+    assert MODULES["canny"].settings(10_000, 0, 300) == MODULES["canny"].settings(None, None, None)
+    assert MODULES["canny"].settings(256, 50, 60).a == 50
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_every_map_is_a_picture_and_the_same_every_time(name):
+    first, again = drawn(name, disc()), drawn(name, disc())
+    assert first.dtype == np.uint8
+    assert first.ndim == 3
+    assert (first == again).all()
+
+
+@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (65, 64)])
+def test_pictures_of_odd_sizes_are_no_trouble(name, size):
+    assert drawn(name, np.full((size[1], size[0], 3), 200, np.uint8), resolution=64).shape[2] == 3
+
+
+def test_canny_draws_the_outline_and_its_thresholds_decide_what_is_one():
+    ys, xs = np.nonzero(drawn("canny", disc())[:, :, 0])
+    assert abs(np.hypot(xs - 65, ys - 45) - 25).max() < 2.5
+    faint = disc(ink=(225, 225, 225))
+    assert drawn("canny", faint).max() == 0
+    assert drawn("canny", faint, a=10, b=20).max() == 255
+
+
+def test_the_resolution_is_the_maps_shorter_side():
+    assert drawn("canny", disc(), resolution=192).shape == (192, 256, 3)
+    assert drawn("invert", disc(), resolution=192).shape == (96, 128, 3)
+
+
+def test_invert_and_threshold():
+    assert (drawn("invert", disc()) == 255 - disc()).all()
+    assert set(np.unique(drawn("threshold", disc(ink=(100, 200, 200)), a=150))) == {0, 255}
+    assert drawn("threshold", disc(), a=150)[0, 0, 0] == 255
+
+
+def test_blur_gaussian_smooths_more_with_more_sigma():
+    steepness = [
+        np.abs(np.diff(drawn("blur_gaussian", disc(), a=a)[45, :, 0].astype(int))).max() for a in (1, 4, 16)
+    ]
+    assert steepness == sorted(steepness, reverse=True)
+    assert steepness[0] > 2 * steepness[2]
+
+
+def test_tile_resample_is_as_many_times_smaller():
+    assert drawn("tile_resample", disc(), a=4).shape == (24, 32, 3)
+    assert (drawn("tile_resample", disc(), a=1) == disc()).all()
+
+
+def test_recolour_shows_light_and_gamma_makes_it_darker():
+    for name in ("recolor_luminance", "recolor_intensity"):
+        grey = drawn(name, disc(paper=(90, 120, 200)))
+        assert (grey[:, :, 0] == grey[:, :, 1]).all()
+        assert drawn(name, disc(paper=(90, 120, 200)), a=2).mean() < grey.mean()
+
+
+def test_a_colour_grid_has_one_colour_a_cell():
+    grid = drawn("color", disc((256, 192)), resolution=192)
+    assert (grid[:64, :64] == grid[0, 0]).all()
+
+
+def test_shuffle_keeps_the_colours_and_loses_the_places():
+    pixels = disc((300, 300), "red", "blue")
+    shuffled = drawn("shuffle", pixels)
+    assert shuffled.shape == pixels.shape
+    assert np.abs(shuffled.astype(int) - pixels).mean() > 5
+    assert {tuple(colour) for colour in shuffled[::50, ::50].reshape(-1, 3)} <= {(255, 0, 0), (0, 0, 255)} | {
+        tuple(colour) for colour in shuffled.reshape(-1, 3) if min(colour[0], colour[2]) > 0
+    }
+
+
+def test_scribbles_and_line_art_are_white_where_the_picture_has_a_line():
+    pixels = np.full((96, 128, 3), 255, np.uint8)
+    pixels[40:43] = 0
+    for name in ("scribble_xdog", "lineart_standard"):
+        lines = drawn(name, pixels)[:, :, 0]
+        assert lines[41, 60] > 120, name
+        assert lines[5, 60] < 10, name
+
+
+def test_pixel_perfect_is_the_resolution_that_needs_no_resizing():
+    pixels = disc((128, 96))
+    assert perfect_resolution(pixels, 256, 192, "crop") == 192
+    assert perfect_resolution(pixels, 256, 256, "crop") == 256
+    assert perfect_resolution(pixels, 256, 256, "fill") == 192
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop", "fill"])
+def test_a_fitted_map_has_the_size_and_its_lines_stay_lines(mode):
+    fitted = fit(drawn("canny", disc()), 64, 128, mode)
+    assert fitted.shape == (128, 64, 3)
+    assert set(np.unique(fitted)) == {0, 255}
+
+
+def test_fill_pads_with_the_borders_colour_and_crop_cuts():
+    filled = fit(disc(paper=(10, 200, 30)), 100, 200, "fill")
+    assert (filled[0] == (10, 200, 30)).all()
+    cropped = fit(disc((200, 50)), 50, 50, "crop")
+    assert (cropped == disc((200, 50))[:, 75:125]).all()
+
+
+def test_classes_never_mix():
+    classes = np.zeros((64, 64, 3), np.uint8)
+    classes[:32, :32], classes[32:] = (255, 0, 0), (0, 0, 255)
+    colours = {tuple(colour) for colour in fit(classes, 50, 50, "stretch").reshape(-1, 3)}
+    assert colours == {(0, 0, 0), (255, 0, 0), (0, 0, 255)}
+
+
+def test_nothing_outside_of_a_filled_mask_is_masked():
+    fitted = fit_mask(np.full((50, 100), 255, np.uint8), 100, 100, "fill")
+    assert (fitted[25:75] == 255).all()
+    assert fitted[:25].max() == fitted[75:].max() == 0

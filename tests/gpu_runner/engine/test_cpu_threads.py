@@ -1,0 +1,24 @@
+import subprocess
+import sys
+
+THREADS = """
+import psutil, torch
+from gpu_runner import cpu_threads
+
+large = torch.randn(4, 64, 64, 64)
+before = psutil.Process().num_threads()
+
+def started():
+    large.relu().sum()
+    return psutil.Process().num_threads() - before
+
+cpu_threads.use_one_thread()
+assert started() == 0
+cpu_threads.use_threads(3)
+assert started() == 2
+"""
+
+
+def test_an_operation_uses_as_many_threads_as_were_set():
+    """In a process of its own, in which no other test starts threads."""
+    subprocess.run([sys.executable, "-c", THREADS], check=True)

@@ -1,0 +1,106 @@
+"""The real U²-Netp finds what is in front; measured against shapes whose outline is known exactly."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFilter
+
+from demo import shapes
+from gpu_runner.imaging import images
+from gpu_runner.imaging.images import InvalidImage
+from gpu_runner.imaging.matting import matte
+from gpu_runner.models.files import FileHashCache
+from gpu_runner.models.onnx_store import OnnxStore
+from gpu_runner.networks.onnx_model import OnnxModel
+from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
+from tests.support.demo_engine import DEMO_MODELS
+from tests.support.onnx_files import sigmoid_of_the_first_channel
+
+
+def as_file(root: Path, path: str) -> ModelFile:
+    return ModelFile(path=path, sha256=hashlib.sha256((root / path).read_bytes()).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def u2netp() -> OnnxModel:
+    return OnnxStore(DEMO_MODELS, FileHashCache()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "matting")
+
+
+def overlap(found: Image.Image, truth: np.ndarray) -> float:
+    """Intersection over union."""
+    inside = np.asarray(found) >= 128
+    return float((inside & truth).sum() / (inside | truth).sum())
+
+
+@pytest.mark.parametrize("shape", range(4), ids=shapes.SHAPES)
+def test_it_finds_a_demo_shape(u2netp, shape):
+    scene = shapes.random_scenes(1, torch.Generator().manual_seed(shape))
+    scene = dataclasses.replace(scene, shape=torch.tensor([shape]))
+    alone = dataclasses.replace(scene, colour=torch.ones(1, 3), background=torch.zeros(1, 3))
+    picture = images.from_tensor(shapes.draw(scene, 192, 192)[0] * 2 - 1)
+    assert overlap(matte(u2netp, picture), shapes.draw(alone, 192, 192)[0, 0].numpy() > 0.5) > 0.95
+
+
+def test_it_finds_a_bottle_before_a_busy_wall_in_a_picture_that_is_not_square(u2netp):
+    noise = np.random.default_rng(0).integers(120, 200, (30, 20, 3), dtype=np.uint8)
+    wall = Image.fromarray(noise).resize((200, 300), Image.Resampling.BICUBIC)
+    bottle = Image.new("L", wall.size)
+    draw = ImageDraw.Draw(bottle)
+    draw.rounded_rectangle((65, 110, 135, 270), 12, fill=255)
+    draw.rectangle((88, 60, 112, 115), fill=255)
+    shaded = Image.linear_gradient("L").rotate(90).resize(wall.size)
+    green = Image.merge(
+        "RGB",
+        (shaded.point(lambda x: x // 8), shaded.point(lambda x: 40 + x // 3), shaded.point(lambda x: x // 6)),
+    )
+    picture = Image.composite(green, wall, bottle.filter(ImageFilter.GaussianBlur(1)))
+    found = matte(u2netp, picture)
+    assert found.size == picture.size
+    assert overlap(found, np.asarray(bottle) > 0) > 0.9
+
+
+def test_an_empty_picture_has_no_subject(tmp_path):
+    """A network that sees the same everywhere; U²-Netp itself finds something in anything."""
+    (tmp_path / "flat.onnx").write_bytes(sigmoid_of_the_first_channel(32))
+    flat = OnnxModel(tmp_path / "flat.onnx", as_file(tmp_path, "flat.onnx"), "matting")
+    with pytest.raises(InvalidImage, match="no subject"):
+        matte(flat, Image.new("RGB", (40, 40), "grey"))
+
+
+def test_another_matting_model_is_fed_at_its_own_size(tmp_path):
+    (tmp_path / "other.onnx").write_bytes(sigmoid_of_the_first_channel(32))
+    reddest = OnnxModel(tmp_path / "other.onnx", as_file(tmp_path, "other.onnx"), "matting")
+    picture = Image.new("RGB", (100, 60), "blue")
+    picture.paste("red", (50, 0, 100, 60))
+    levels = np.asarray(matte(reddest, picture))
+    assert levels[:, :45].max() < 20
+    assert levels[:, 55:].min() > 235
+
+
+@pytest.mark.parametrize(
+    "data", [b"nonsense", sigmoid_of_the_first_channel(32)[:-60]], ids=["not one", "cut short"]
+)
+def test_a_broken_file_is_unavailable(tmp_path, data):
+    (tmp_path / "broken.onnx").write_bytes(data)
+    with pytest.raises(ModelUnavailable, match=r"broken\.onnx"):
+        OnnxStore(tmp_path, FileHashCache()).get(as_file(tmp_path, "broken.onnx"), "matting")
+
+
+def test_a_matting_model_is_no_detector(tmp_path):
+    with pytest.raises(ModelUnavailable, match="nsfw"):
+        OnnxStore(DEMO_MODELS, FileHashCache()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "nsfw")
+
+
+def test_the_shelf_keeps_the_few_that_were_used_last(tmp_path):
+    for side in range(8, 14):
+        (tmp_path / f"{side}.onnx").write_bytes(sigmoid_of_the_first_channel(side))
+    shelf = OnnxStore(tmp_path, FileHashCache())
+    files = [as_file(tmp_path, f"{side}.onnx") for side in range(8, 14)]
+    first, *_others, last = [shelf.get(file, "matting") for file in files]
+    assert shelf.get(files[-1], "matting") is last
+    assert shelf.get(files[0], "matting") is not first

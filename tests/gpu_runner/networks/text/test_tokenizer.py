@@ -1,0 +1,53 @@
+"""CLIP's tokenizer, as its users know it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from transformers import CLIPTokenizer
+
+from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, VOCABULARY_SIZE, clip_tokenizer, merges
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """transformers' own tokenizer over the same vocabulary."""
+    ours = clip_tokenizer()
+    vocabulary = {ours.token(number): number for number in range(VOCABULARY_SIZE)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges())
+
+
+def test_known_ids():
+    assert clip_tokenizer().encode("a photo of a cat") == [320, 1125, 539, 320, 2368]
+
+
+def test_the_vocabulary_is_complete():
+    assert clip_tokenizer().token(BOS_ID) == "<|startoftext|>"
+    assert clip_tokenizer().token(EOS_ID) == "<|endoftext|>"
+    assert all(clip_tokenizer().token(number) for number in range(VOCABULARY_SIZE))
+    assert clip_tokenizer().token(VOCABULARY_SIZE) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  A  Photo\n of\ta CAT ",
+        "it's 3.14, they'll don't!!! (masterpiece:1.2)",
+        "一个红色的圆 в синем café naïve ñ",
+        "🙂 ﬁne ½ <|endoftext|> tail",
+        "x" * 500,
+    ],
+)
+def test_agrees_with_transformers(reference, text):
+    assert clip_tokenizer().encode(text) == reference(text, add_special_tokens=False)["input_ids"]
+
+
+def test_text_of_any_length_is_kept():
+    assert len(clip_tokenizer().encode("cat " * 1000)) == 1000
+
+
+def test_threads_share_one_tokenizer():
+    texts = [f"a photo of {number} cats" for number in range(200)]
+    alone = [clip_tokenizer().encode(text) for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda text: clip_tokenizer().encode(text), texts)) == alone

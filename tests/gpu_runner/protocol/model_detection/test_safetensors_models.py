@@ -1,0 +1,224 @@
+"""Files are known by their tensors; their configurations follow from the shapes."""
+
+import json
+import struct
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+from demo import architecture
+from gpu_runner.models.conversion import config_inference
+from gpu_runner.models.conversion.ldm_keys import (
+    UNET_PREFIX,
+    VAE_PREFIX,
+    from_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
+from gpu_runner.protocol.model_detection.safetensors_models import (
+    identify,
+    identify_file,
+    read_safetensors_header,
+)
+
+CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
+UP_CROSS, UP_PLAIN = "CrossAttnUpBlock2D", "UpBlock2D"
+SD15_UNET = {
+    "block_out_channels": [320, 640, 1280, 1280],
+    "layers_per_block": 2,
+    "down_block_types": [CROSS, CROSS, CROSS, PLAIN],
+    "up_block_types": [UP_PLAIN, UP_CROSS, UP_CROSS, UP_CROSS],
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+SD2_UNET = SD15_UNET | {
+    "cross_attention_dim": 1024,
+    "attention_head_dim": [5, 10, 20, 20],
+    "use_linear_projection": True,
+}
+SDXL_UNET = {
+    "block_out_channels": [320, 640, 1280],
+    "layers_per_block": 2,
+    "down_block_types": [PLAIN, CROSS, CROSS],
+    "up_block_types": [UP_CROSS, UP_CROSS, UP_PLAIN],
+    "cross_attention_dim": 2048,
+    "attention_head_dim": [5, 10, 20],
+    "transformer_layers_per_block": [1, 2, 10],
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+SD_VAE = {
+    "block_out_channels": [128, 256, 512, 512],
+    "layers_per_block": 2,
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "latent_channels": 4,
+}
+CLIP_L = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
+OPEN_CLIP = "cond_stage_model.model.token_embedding.weight"
+TWO_CLIPS = "conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight"
+
+
+def unet_shapes(config):
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+    tensors = from_diffusers(unet.state_dict(), UNET_PREFIX, unet_pairs(unet.config))
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def vae_shapes(config, prefix=VAE_PREFIX):
+    with torch.device("meta"):
+        vae = AutoencoderKL(**config)
+    tensors = from_diffusers(vae.state_dict(), prefix, vae_pairs(vae.config))
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+STANDARDS = [("sd15", SD15_UNET, CLIP_L), ("sd2", SD2_UNET, OPEN_CLIP), ("sdxl", SDXL_UNET, TWO_CLIPS)]
+
+
+@pytest.mark.parametrize(("family", "config", "text_encoder"), STANDARDS)
+def test_a_standard_checkpoint_gives_its_family_and_configuration(family, config, text_encoder):
+    shapes = unet_shapes(config)
+    found = identify(shapes | {text_encoder: (49408, 768)})
+    assert (found.kind, found.family) == ("checkpoint", family)
+    assert identify(shapes).family == family, "a bare UNet is known by the width of its cross-attention"
+    inferred = config_inference.infer_unet(
+        {name.removeprefix(UNET_PREFIX): shape for name, shape in shapes.items()}, family
+    )
+    assert {key: inferred[key] for key in config} == config
+
+
+def test_an_inpainting_checkpoint_has_nine_input_channels():
+    assert identify(unet_shapes(SD15_UNET | {"in_channels": 9})).detail["inpainting"]
+
+
+def test_what_shapes_cannot_tell_comes_from_the_metadata(tiny_checkpoint):
+    root, file = tiny_checkpoint
+    shapes, metadata = read_safetensors_header(root / file.path)
+    assert identify(shapes, metadata).family == "sd15"
+    inferred = config_inference.infer(shapes, "sd15", metadata)
+    assert inferred.unet.items() >= architecture.UNET_CONFIG.items()
+    assert inferred.vae.items() >= architecture.VAE_CONFIG.items()
+    assert inferred.text_encoders[0].config.items() >= architecture.TEXT_ENCODER_CONFIG.items()
+    assert config_inference.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
+
+
+@pytest.mark.parametrize("value", ["{", "[]", '{"unet": 3}', '{"unet": {"act_fn": "gelu"}}'])
+def test_bad_overrides_are_refused(value):
+    with pytest.raises(ValueError, match=r"atelier\.config"):
+        config_inference.read_overrides({"atelier.config": value})
+
+
+def test_a_checkpoint_without_its_parts_is_refused_by_name():
+    with pytest.raises(ValueError, match="holds no VAE"):
+        config_inference.infer(unet_shapes(SD15_UNET), "sd15", {})
+
+
+def test_prediction_type_is_what_the_file_declares():
+    shapes = unet_shapes(SD2_UNET)
+    assert identify(shapes).detail["prediction_type"] is None
+    assert identify(shapes, {"modelspec.prediction_type": "v"}).detail["prediction_type"] == "v_prediction"
+    assert identify(shapes | {"v_pred": (1,)}).detail["prediction_type"] == "v_prediction"
+
+
+KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+DIFFUSERS = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2"
+VAE_LDM = vae_shapes(SD_VAE, prefix="")
+OTHERS = [
+    ({f"{KOHYA}.lora_down.weight": (8, 768), f"{KOHYA}.lora_up.weight": (320, 8)}, "lora", "sd15"),
+    ({f"{DIFFUSERS}.to_k.lora_A.weight": (4, 1024)}, "lora", "sd2"),
+    ({f"{DIFFUSERS}.processor.to_k_lora.down.weight": (4, 2048)}, "lora", "sdxl"),
+    ({"lora_te1_x_q_proj.lora_down.weight": (8, 768)}, "lora", "sdxl"),
+    ({"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 768)}, "lora", "sd15"),
+    ({f"{KOHYA}.hada_w1_a": (4, 768)}, "lora", "sd15"),
+    (
+        {f"control_model.{k}": v for k, v in {"input_hint_block.0.weight": (16, 3, 3, 3)}.items()},
+        "controlnet",
+        "unknown",
+    ),
+    (
+        {
+            "controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+            "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight": (1280, 768),
+        },
+        "controlnet",
+        "sd15",
+    ),
+    ({"emb_params": (4, 1024)}, "embedding", "sd2"),
+    ({"string_to_param.*": (2, 768)}, "embedding", "sd15"),
+    ({"<cat-toy>": (768,)}, "embedding", "sd15"),
+    ({"clip_l": (3, 768), "clip_g": (3, 1280)}, "embedding", "sdxl"),
+    (VAE_LDM, "vae", "unknown"),
+    (
+        {"model.0.weight": (64, 3, 3, 3), "model.1.sub.0.RDB1.conv1.0.weight": (32, 64, 3, 3)},
+        "upscaler",
+        "unknown",
+    ),
+    (
+        {
+            "params_ema.conv_first.weight": (64, 3, 3, 3),
+            "params_ema.body.0.rdb1.conv1.weight": (32, 64, 3, 3),
+        },
+        "upscaler",
+        "unknown",
+    ),
+    ({"weight": (3, 3)}, "unknown", "unknown"),
+    ({}, "unknown", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("shapes", "kind", "family"), OTHERS)
+def test_other_kinds_are_known_by_their_tensors(shapes, kind, family):
+    found = identify(shapes)
+    assert (found.kind, found.family) == (kind, family)
+
+
+def test_metadata_names_the_family_of_a_lora_of_any_width():
+    assert (
+        identify({f"{KOHYA}.lora_down.weight": (8, 64)}, {"ss_base_model_version": "sd_v1"}).family == "sd15"
+    )
+
+
+def test_a_vae_gives_its_configuration():
+    inferred = config_inference.infer_vae(VAE_LDM, "sd15")
+    assert {key: inferred[key] for key in SD_VAE} == SD_VAE
+
+
+def header(entries, data=b"", length=None):
+    text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+ENTRY = {"dtype": "F16", "shape": [2, 2], "data_offsets": [0, 8]}
+BROKEN = {
+    "empty": b"",
+    "short": b"123",
+    "longer header than file": header({}, length=2**60),
+    "not json": header(b"{nope"),
+    "deep json": header(b"[" * 200_000),
+    "not an object": header([1]),
+    "cut short": header({"a": ENTRY}, data=b"1234567"),
+    "negative size": header({"a": ENTRY | {"shape": [-2, -2]}}, data=b"12345678"),
+    "huge size": header({"a": ENTRY | {"shape": [2**62, 2**62]}}, data=b"12345678"),
+    "unknown type": header({"a": ENTRY | {"dtype": "F3"}}, data=b"12345678"),
+    "no shape": header({"a": 3}),
+    "bad metadata": header({"__metadata__": {"a": 1}}),
+    "not a number": header(b'{"a": NaN}'),
+    "tensors that overlap": header({"a": ENTRY, "b": ENTRY}, data=b"12345678"),
+    "a hole between tensors": header({"a": ENTRY, "b": ENTRY | {"data_offsets": [12, 20]}}, data=b"1" * 20),
+    "more bytes than tensors": header({"a": ENTRY}, data=b"1" * 20),
+    "too many tensors": header(
+        {f"{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(100_001)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_a_clear_error(tmp_path, name):
+    file = tmp_path / "broken.safetensors"
+    file.write_bytes(BROKEN[name])
+    with pytest.raises(ValueError, match=r"safetensors|tensor|metadata"):
+        identify_file(file)

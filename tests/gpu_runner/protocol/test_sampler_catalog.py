@@ -1,0 +1,32 @@
+import pytest
+
+from gpu_runner import samplers
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.schedules import sigmas
+
+
+@pytest.mark.parametrize(
+    ("name", "scheduler", "expected"),
+    [
+        ("Euler", "", ("Euler", "Automatic")),
+        ("DPM++ 2M Karras", "", ("DPM++ 2M", "Automatic")),
+        ("DPM++ 2M", "Karras", ("DPM++ 2M", "Karras")),
+        ("DPM++ 2M Karras", "automatic", ("DPM++ 2M", "Automatic")),
+        ("LMS Karras", "", ("LMS", "Karras")),
+        ("Euler a SGMUniform", "", ("Euler a", "SGM Uniform")),
+        ("Euler Uniform", "", ("Euler", "Uniform")),
+        ("Euler", "exponential", ("Euler", "Exponential")),
+        ("Euler", "no such", ("Euler", "Automatic")),
+        ("euler a", "", ("DPM++ 2M", "Automatic")),
+        ("k_euler_a", "", ("DPM++ 2M", "Automatic")),
+        ("bogus", "", ("DPM++ 2M", "Automatic")),
+    ],
+)
+def test_names_are_read_as_a1111_reads_them(name, scheduler, expected):
+    assert sampler_catalog.resolve(name, scheduler) == expected
+
+
+def test_every_sampler_and_scheduler_named_is_one_that_can_draw():
+    assert {sampler.name for sampler in sampler_catalog.SAMPLERS} == set(samplers.SAMPLERS)
+    assert {one.label for one in sampler_catalog.SCHEDULERS} == {sampler_catalog.AUTOMATIC, *sigmas.SCHEDULES}
+    assert {sampler.automatic for sampler in sampler_catalog.SAMPLERS} <= set(sigmas.SCHEDULES)

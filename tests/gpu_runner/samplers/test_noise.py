@@ -1,0 +1,92 @@
+"""What a picture's noise comes from."""
+
+import pytest
+import torch
+
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.samplers.noise import NoiseStream, Variation, slerp
+from gpu_runner.samplers.philox import Philox
+
+CPU = torch.device("cpu")
+SHAPE = (4, 8, 8)
+
+
+def first(seed=7, shape=SHAPE, **options):
+    return NoiseStream(seed, shape, CPU, **options).draw()
+
+
+def plain(seed, shape=SHAPE):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_one_stream_goes_on_where_it_stopped():
+    stream = NoiseStream(7, SHAPE, CPU)
+    generator = torch.Generator().manual_seed(7)
+    for _ in range(3):
+        assert torch.equal(stream.draw(), torch.randn(SHAPE, generator=generator))
+
+
+@pytest.mark.parametrize("source", ["cpu", "nv"])
+def test_the_largest_seed_is_a_seed(source):
+    assert first(2**32 - 1, source=source).isfinite().all()
+
+
+def test_nv_is_the_noise_of_a_card():
+    stream, card = NoiseStream(3, SHAPE, CPU, source="nv"), Philox(3)
+    for _ in range(2):
+        assert torch.equal(stream.draw(), torch.from_numpy(card.normals(SHAPE)))
+
+
+def test_a_variation_goes_from_one_seed_to_the_other():
+    torch.testing.assert_close(first(variation=Variation(9, 0.0)), plain(7))
+    torch.testing.assert_close(first(variation=Variation(9, 1.0)), plain(9))
+    away = [(first(variation=Variation(9, share / 10)) - plain(7)).norm() for share in range(11)]
+    assert away == sorted(away)
+
+
+def test_a_variation_keeps_the_variance_that_a_mean_would_halve():
+    large = (4, 64, 64)
+    half_way = first(shape=large, variation=Variation(9, 0.5))
+    assert half_way.var() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (4, 1, 8)])
+def test_a_variation_towards_the_same_noise_is_that_noise(shape):
+    torch.testing.assert_close(first(shape=shape, variation=Variation(7, 0.4)), plain(7, shape))
+    assert slerp(plain(1, shape), -plain(1, shape), 0.5).isfinite().all()
+
+
+def test_what_a_sampler_draws_later_is_not_varied():
+    varied, usual = NoiseStream(7, SHAPE, CPU, variation=Variation(9, 0.5)), NoiseStream(7, SHAPE, CPU)
+    varied.draw(), usual.draw()
+    assert torch.equal(varied.draw(), usual.draw())
+
+
+def test_a_smaller_noise_is_set_into_the_middle():
+    noise = first(shape=(4, 8, 12), drawn_at=(4, 6))
+    assert torch.equal(noise[:, 2:6, 3:9], plain(7, (4, 4, 6)))
+    outside = plain(7, (4, 8, 12))
+    assert torch.equal(noise[:, :2], outside[:, :2])
+    assert torch.equal(noise[:, :, 9:], outside[:, :, 9:])
+
+
+def test_of_a_larger_noise_the_middle_is_taken():
+    assert torch.equal(first(drawn_at=(12, 16)), plain(7, (4, 12, 16))[:, 2:10, 4:12])
+
+
+def test_a_delta_begins_another_stream_behind_the_first_noise():
+    stream = NoiseStream(7, SHAPE, CPU, delta=31337)
+    assert torch.equal(stream.draw(), plain(7))
+    assert torch.equal(stream.draw(), plain(7 + 31337))
+
+
+def test_a_request_says_it_all():
+    asked = GenerationRequest(seed=7, subseed=20, subseed_strength=0.3, noise_source="nv")
+    stream = NoiseStream.of(asked, 2, SHAPE, CPU)
+    expected = first(7, source="nv", variation=Variation(22, 0.3))
+    assert torch.equal(stream.draw(), expected)
+
+
+def test_brownian_noise_depends_on_the_seed():
+    one, other = (NoiseStream(seed, SHAPE, CPU).brownian([9.0, 4.0, 0.0]) for seed in (7, 8))
+    assert not torch.equal(one.between(9.0, 4.0), other.between(9.0, 4.0))

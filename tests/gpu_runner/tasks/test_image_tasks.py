@@ -1,0 +1,125 @@
+"""Tasks without a UNet: a subject is cut out, a map is shown."""
+
+import hashlib
+import io
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from gpu_runner.engine.engine import Engine
+from gpu_runner.models.store import ModelStore
+from gpu_runner.protocol import Done, Failed, ModelFile
+from gpu_runner.protocol.generation_request import ControlUnit, CutOut
+from tests.support.demo_engine import DEMO_MODELS, demo_file
+from tests.support.event_listener import Listener, order_of
+
+
+def scene() -> Image.Image:
+    picture = Image.new("RGB", (96, 64), "white")
+    picture.paste("red", (32, 16, 64, 48))
+    return picture
+
+
+def file_of(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = Engine(ModelStore(DEMO_MODELS, "cpu", torch.float32, 2**34), torch.device("cpu"))
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def ask(engine):
+    numbers = itertools.count()
+    nothing = ModelFile(path="checkpoints/none.safetensors", sha256=hashlib.sha256(b"").hexdigest())
+
+    def ask(*pictures, models=None, **fields):
+        listener, files = Listener(), [file_of(picture) for picture in pictures]
+        order = order_of(f"ready-{next(numbers)}", nothing, *files, models=models, **fields)
+        engine.submit(order, listener)
+        return listener
+
+    return ask
+
+
+def test_a_subject_is_cut_out(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    job = ask(scene(), task="cut_out", cut_out=CutOut(matting_model="u2netp"), models=models)
+    end = job.end()
+    assert isinstance(end, Done), end
+    (cut,) = job.pixels
+    assert cut.shape == (64, 96, 4)
+    assert (cut[32, 48, :3] == (255, 0, 0)).all()
+    assert cut[32, 48, 3] > 200
+    assert cut[4, 4, 3] < 50
+    assert end.steps_run == 1
+
+
+def test_a_mask_says_where_the_subject_is(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    part = CutOut(matting_model="u2netp", mask_only=True)
+    job = ask(scene(), task="cut_out", cut_out=part, models=models)
+    assert isinstance(job.end(), Done)
+    (mask,) = job.pixels
+    assert (mask.shape, mask[32, 48] > 200, mask[4, 4] < 50) == ((64, 96), True, True)
+
+
+def test_subjects_are_followed_by_their_masks(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    pictures = [scene(), scene().transpose(Image.Transpose.ROTATE_180)]
+    part = CutOut(matting_model="u2netp", with_mask=True)
+    job = ask(*pictures, task="cut_out", cut_out=part, models=models, num_images=2)
+    end = job.end()
+    assert isinstance(end, Done), end
+    assert [output.shape for output in job.pixels] == [(64, 96, 4)] * 2 + [(64, 96)] * 2
+    for subject, mask in zip(job.pixels[:2], job.pixels[2:], strict=True):
+        assert np.array_equal(subject[:, :, 3], mask)
+
+
+def test_one_init_image_is_cut_out_for_every_image(ask):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    part = CutOut(matting_model="u2netp", with_mask=True)
+    job = ask(scene(), task="cut_out", cut_out=part, models=models, num_images=2)
+    assert isinstance(job.end(), Done)
+    assert [output.ndim for output in job.pixels] == [3, 3, 2, 2]
+
+
+def test_mask_only_and_with_mask_exclude_each_other():
+    with pytest.raises(ValidationError, match="exclude each other"):
+        CutOut(mask_only=True, with_mask=True)
+
+
+def test_a_map_is_shown_as_a_unit_would_have_it_drawn(ask):
+    picture = scene().resize((128, 128))
+    unit = ControlUnit(module="canny", processor_res=128, threshold_a=50, threshold_b=150)
+    job = ask(picture, task="control_map", controls=(unit,))
+    assert isinstance(job.end(), Done)
+    expected = cv2.Canny(np.asarray(picture), 50, 150)
+    assert np.array_equal(job.pixels[0][:, :, 0], expected)
+
+
+def test_each_init_image_has_its_own(ask):
+    pictures = [scene(), scene().transpose(Image.Transpose.ROTATE_180).point(lambda level: 255 - level)]
+    unit = ControlUnit(module="invert")
+    job = ask(*pictures, task="control_map", controls=(unit,), num_images=2)
+    assert isinstance(job.end(), Done)
+    for drawn, picture in zip(job.pixels, pictures, strict=True):
+        assert np.array_equal(drawn, 255 - np.asarray(picture).astype(int))
+
+
+def test_what_cannot_be_mapped_fails_alone(ask):
+    job = ask(scene(), task="control_map", controls=(ControlUnit(module="openpose"),))
+    end = job.end()
+    assert isinstance(end, Failed)
+    assert end.code == "bad_request"

@@ -1,0 +1,51 @@
+"""Our table of names gives what diffusers' own converters give."""
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import (
+    convert_controlnet_checkpoint,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+)
+
+from demo.standard_architectures import TINY
+from gpu_runner.models.conversion.ldm_keys import (
+    UNET_PREFIX,
+    VAE_PREFIX,
+    controlnet_pairs,
+    from_diffusers,
+    to_diffusers,
+    unet_pairs,
+    vae_pairs,
+)
+
+CONTROL_PREFIX = "control_model."
+
+
+def converted_alike(module, prefix, pairs, convert):
+    state = module.state_dict()
+    file = from_diffusers(state, prefix, pairs)
+    ours, theirs = to_diffusers(file, prefix, pairs, state), convert(dict(file), dict(module.config))
+    assert ours.keys() == theirs.keys() == state.keys()
+    return all(torch.equal(ours[name], theirs[name].view_as(state[name])) for name in state)
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_a_unet_is_converted_as_diffusers_does_it(family):
+    unet = UNet2DConditionModel(**TINY[family].unet)
+    assert converted_alike(unet, UNET_PREFIX, unet_pairs(unet.config), convert_ldm_unet_checkpoint)
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_a_vae_is_converted_as_diffusers_does_it(family):
+    vae = AutoencoderKL(**TINY[family].vae)
+    assert converted_alike(vae, VAE_PREFIX, vae_pairs(vae.config), convert_ldm_vae_checkpoint)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sd2"])  # it leaves out SDXL's add_embedding
+def test_a_controlnet_is_converted_as_diffusers_does_it(family):
+    net = ControlNetModel.from_unet(UNet2DConditionModel(**TINY[family].unet))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)  # it begins with zeros, which are all alike
+    assert converted_alike(net, CONTROL_PREFIX, controlnet_pairs(net.config), convert_controlnet_checkpoint)

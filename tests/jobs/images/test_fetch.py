@@ -1,0 +1,339 @@
+import ipaddress
+import ssl
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from jobs.errors import BadURL, FetchFailed, ForbiddenAddress, InvalidImage
+from jobs.images.fetch import fetch_picture
+from jobs.outbound import connections
+from jobs.outbound.connections import check_target
+from jobs.outbound.policy import Policy
+from tests.support.fake_runner import png
+from tests.support.web_server import WebServer, answer, redirect
+
+PICTURE = png(colour="red")
+NOBODY = Policy(total_s=20)
+HERE = NOBODY.allowing(["127.0.0.1"])
+
+
+@pytest.fixture
+def server():
+    server = WebServer()
+    server.answers["/a.png"] = answer(200, PICTURE, Content_Type="text/html")
+    yield server
+    server.close()
+
+
+def names(**addresses):
+    """A name server that knows these names only. A list is given out one address at a time."""
+
+    def resolve(host, port):
+        found = addresses[host.replace(".", "_")]
+        chosen = found.pop(0) if isinstance(found, list) else found
+        return [ipaddress.ip_address(address) for address in chosen.split()]
+
+    return resolve
+
+
+# What is fetched
+
+
+def test_a_picture_is_known_by_its_content_whatever_its_type_says(server):
+    assert fetch_picture(server.url("/a.png"), HERE) == PICTURE
+    assert server.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_the_host_keeps_its_name_though_the_address_is_connected(server):
+    resolve = names(pictures_test="127.0.0.1")
+    assert fetch_picture(server.url("/a.png", host="pictures.test"), HERE, resolve) == PICTURE
+    assert server.asked[0].headers["host"] == f"pictures.test:{server.port}"
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer(server):
+    policy = NOBODY.allowing(["127.0.0.0/8"])
+    resolve = names(pictures_test="127.0.0.9 127.0.0.1")
+    assert fetch_picture(server.url("/a.png", host="pictures.test"), policy, resolve) == PICTURE
+
+
+def test_redirects_are_followed_for_a_while(server):
+    server.answers |= {f"/{hop}": redirect(f"/{hop + 1}") for hop in range(3)}
+    server.answers["/3"] = server.answers["/a.png"]
+    assert fetch_picture(server.url("/0"), HERE) == PICTURE
+    server.answers |= {"/3": redirect("/4"), "/4": server.answers["/a.png"]}
+    with pytest.raises(FetchFailed, match="redirects too often"):
+        fetch_picture(server.url("/0"), HERE)
+
+
+def test_what_is_no_picture_is_refused(server):
+    server.answers["/a.png"] = answer(200, b"<html>", Content_Type="image/png")
+    with pytest.raises(InvalidImage):
+        fetch_picture(server.url("/a.png"), HERE)
+
+
+@pytest.mark.parametrize("status", [404, 500, 304])
+def test_an_error_is_told_with_its_status(server, status):
+    server.answers["/a.png"] = answer(status)
+    with pytest.raises(FetchFailed, match=f"status {status}"):
+        fetch_picture(server.url("/a.png"), HERE)
+
+
+def test_a_closed_port_and_an_unknown_name_cannot_be_reached(server):
+    server.close()
+    with pytest.raises(FetchFailed, match="cannot be reached"):
+        fetch_picture(server.url("/a.png"), HERE)
+    with pytest.raises(FetchFailed, match="cannot be reached"):
+        fetch_picture("http://no-such-host.invalid/", HERE)
+
+
+# Whose addresses
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "0.0.0.0",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "192.88.99.1",
+        "[::1]",
+        "[::]",
+        "[fe80::1]",
+        "[fd00::1]",
+        "[ff02::1]",
+        "[fec0::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:8.8.8.8]",
+        "[::7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::a00:1]",
+        "[2002:7f00:1::]",
+        "[2001:0:7f00:1::]",
+    ],
+)
+def test_private_addresses_in_every_spelling_are_refused(host):
+    with pytest.raises(ForbiddenAddress):
+        fetch_picture(f"http://{host}/a.png", NOBODY)
+    with pytest.raises(ForbiddenAddress):
+        check_target(f"http://{host}/a.png", NOBODY)
+
+
+def test_a_redirect_into_the_house_is_refused(server):
+    server.answers["/out"] = redirect(server.url("/a.png", host="inside.test"))
+    resolve = names(outside_test="127.0.0.1", inside_test="127.0.0.1")
+    with pytest.raises(ForbiddenAddress, match=r"inside\.test"):
+        fetch_picture(server.url("/out", host="outside.test"), NOBODY.allowing(["outside.test"]), resolve)
+    assert [asked.path for asked in server.asked] == ["/out"]
+
+
+def test_a_name_with_one_private_address_is_refused():
+    resolve = names(both_test="93.184.215.14 10.0.0.1")
+    with pytest.raises(ForbiddenAddress):
+        fetch_picture("http://both.test/", NOBODY, resolve)
+
+
+def test_a_name_server_that_changes_its_mind_is_not_asked_twice(server):
+    first, second = "127.0.0.1", "10.0.0.1"
+    resolve = names(rebinding_test=[first, second])
+    policy = NOBODY.allowing(["127.0.0.1"])
+    assert fetch_picture(server.url("/a.png", host="rebinding.test"), policy, resolve) == PICTURE
+    with pytest.raises(ForbiddenAddress):
+        fetch_picture(server.url("/a.png", host="rebinding.test"), policy, resolve)
+
+
+def test_a_refusal_does_not_tell_the_address(server):
+    with pytest.raises(ForbiddenAddress) as refused:
+        fetch_picture("http://inside.test/", NOBODY, names(inside_test="10.9.8.7"))
+    assert "10.9.8.7" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "may"),
+    [
+        ("img.lan", "img.lan", True),
+        ("IMG.lan", "Img.LAN", True),
+        ("img.lan", "img.lan.", True),
+        ("img.lan", "a.img.lan", False),
+        (".lan", "img.lan", True),
+        (".img.lan", "img.lan", False),
+        ("img.lan", "evilimg.lan", False),
+        ("10.0.0.0/8", "any.name", True),
+        ("10.1.2.3", "any.name", True),
+        ("10.2.0.0/16", "any.name", False),
+        ("fd00::/8", "any.name", False),
+    ],
+)
+def test_ops_allow_hosts_and_networks(allowed, host, may):
+    assert NOBODY.allowing([allowed]).allows(host, ipaddress.ip_address("10.1.2.3")) is may
+
+
+def test_a_source_may_reach_what_all_may_and_what_it_alone_may(source, settings):
+    settings.OUTBOUND_ALLOWED = ["10.0.0.0/8"]
+    source.reachable = ["img.lan"]
+    source.full_clean()
+    policy = Policy.of(source)
+    assert policy.allows("any.name", ipaddress.ip_address("10.1.1.1"))
+    assert policy.allows("img.lan", ipaddress.ip_address("192.168.0.1"))
+    assert not policy.allows("any.name", ipaddress.ip_address("192.168.0.1"))
+
+
+# Which URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/a.png",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "//example.com/a.png",
+        "example.com",
+        "",
+        "http://",
+        "http:///a.png",
+        "http://user:word@example.com/",
+        "http://user@example.com/",
+        "http://example.com:99999/",
+        "http://exa\0mple.com/",
+        "http://exa mple.com/",
+        "http://example.com/" + "a" * 3000,
+        "http://[::1",
+    ],
+)
+def test_what_is_no_web_address_is_refused(url):
+    with pytest.raises(BadURL):
+        fetch_picture(url, HERE)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://user:word@127.0.0.1/", "ftp://127.0.0.1/"])
+def test_nor_is_it_followed_to(server, target):
+    server.answers["/out"] = redirect(target)
+    with pytest.raises((BadURL, FetchFailed)):
+        fetch_picture(server.url("/out"), HERE)
+
+
+# How much
+
+
+SMALL = Policy(total_s=20, max_bytes=1000).allowing(["127.0.0.1"])
+
+
+def endless(server):
+    """Sends for as long as somebody listens; says in ``stopped`` that nobody does any more."""
+    stopped = threading.Event()
+
+    def write(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            while not server.closing.is_set():
+                handler.wfile.write(b"x" * 1000)
+        stopped.set()
+
+    return write, stopped
+
+
+def test_a_body_that_announces_too_much_is_not_read(server):
+    server.answers["/big"] = answer(200, Content_Length="1001")
+    with pytest.raises(FetchFailed, match="larger"):
+        fetch_picture(server.url("/big"), SMALL)
+
+
+def test_an_endless_body_is_left_at_the_limit(server):
+    server.answers["/endless"], stopped = endless(server)
+    with pytest.raises(FetchFailed, match="larger"):
+        fetch_picture(server.url("/endless"), SMALL)
+    assert stopped.wait(60)
+
+
+def test_the_body_of_a_redirect_is_not_read(server):
+    body, stopped = endless(server)
+
+    def write(handler):
+        handler.send_response(302)
+        handler.send_header("Location", "/a.png")
+        body(handler)
+
+    server.answers["/out"] = write
+    with suppress(FetchFailed):
+        fetch_picture(server.url("/out"), HERE)
+    assert stopped.wait(60)
+
+
+@pytest.mark.parametrize("part", ["status", "headers", "body"])
+def test_a_server_that_drips_runs_out_of_time(server, part):
+    """Each byte comes in time; all of them together do not."""
+    preludes = {"status": b"", "headers": b"HTTP/1.1 200 OK\r\nX: ", "body": b"HTTP/1.1 200 OK\r\n\r\n"}
+
+    def write(handler):
+        with suppress(OSError):
+            handler.wfile.write(preludes[part])
+            while not server.closing.wait(0.05):
+                handler.wfile.write(b"H")
+
+    server.answers["/drip"] = write
+    brief = Policy(total_s=0.3).allowing(["127.0.0.1"])
+    with pytest.raises(FetchFailed):
+        fetch_picture(server.url("/drip"), brief)
+
+
+def test_a_server_that_says_nothing_runs_out_of_time(server):
+    server.answers["/silent"] = lambda handler: server.closing.wait(60)
+    with pytest.raises(FetchFailed, match="took too long"):
+        fetch_picture(server.url("/silent"), Policy(total_s=0.2).allowing(["127.0.0.1"]))
+
+
+# TLS
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pictures.test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("pictures.test")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(encoding, form, serialization.NoEncryption())
+    (tmp_path / "server.pem").write_bytes(pem + certificate.public_bytes(encoding))
+    return tmp_path / "server.pem"
+
+
+@pytest.fixture
+def tls_server(certificate, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(connections, "trusted", lambda: trusting)
+    server = WebServer(context)
+    server.answers["/a.png"] = answer(200, PICTURE)
+    yield server
+    server.close()
+
+
+def test_tls_asks_for_the_name_and_checks_it(tls_server):
+    resolve = names(pictures_test="127.0.0.1", other_test="127.0.0.1")
+    url = tls_server.url("/a.png", host="pictures.test", scheme="https")
+    assert fetch_picture(url, HERE, resolve) == PICTURE
+    with pytest.raises(FetchFailed):
+        fetch_picture(tls_server.url("/a.png", host="other.test", scheme="https"), HERE, resolve)

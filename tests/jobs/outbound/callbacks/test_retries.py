@@ -1,0 +1,183 @@
+import pydoc
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+
+from jobs.execution import lifecycle
+from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
+from jobs.outbound.callbacks.delivery import deliver
+from tests.support.receiving_server import NO, WAITS, YES, due, wait_for_the_next, work
+from tests.support.web_server import answer
+
+# Trying again
+
+
+def test_every_try_says_the_same_and_is_known_by_its_id(calling, receiver):
+    receiver.answers["/done"] = NO
+    lifecycle.cancel(calling().pk)
+    work()
+    wait_for_the_next()
+    receiver.answers["/done"] = YES
+    work()
+    first, second = receiver.asked
+    assert first.body == second.body
+    assert first.headers["x-atelier-callback-id"] == second.headers["x-atelier-callback-id"]
+    assert [line.acknowledged for line in Callback.objects.get().history.all()] == [False, True]
+
+
+def test_tries_follow_the_schedule_and_end(calling, receiver):
+    receiver.answers["/done"] = NO
+    lifecycle.cancel(calling().pk)
+    waits = []
+    while work() and OrmQ.objects.exists():
+        waits.append(wait_for_the_next())
+    assert waits == [*WAITS, 3600, 3600]
+    callback = Callback.objects.get()
+    assert (callback.state, callback.attempts, callback.last_excerpt) == (
+        CallbackState.DEAD,
+        10,
+        '{"code": "500"}',
+    )
+    assert callback.history.count() == len(receiver.asked) == 10
+
+
+@pytest.mark.parametrize("status", [301, 400, 500])
+def test_errors_and_redirects_are_no_acknowledgement(calling, receiver, status):
+    receiver.answers["/done"] = answer(status, b'{"code": "200"}', Location="/elsewhere")
+    lifecycle.cancel(calling().pk)
+    work()
+    callback = Callback.objects.get()
+    assert (callback.state, callback.last_status) == (CallbackState.PENDING, status)
+    assert [asked.path for asked in receiver.asked] == ["/done"]
+
+
+def test_receiver_that_is_gone_is_tried_again(calling, receiver):
+    lifecycle.cancel(calling().pk)
+    receiver.close()
+    work()
+    callback = Callback.objects.get()
+    assert (callback.state, callback.last_status) == (CallbackState.PENDING, None)
+    assert "cannot be reached" in callback.last_excerpt
+
+
+def test_receiver_that_has_moved_into_the_house_is_not_called(calling, receiver, source):
+    lifecycle.cancel(calling().pk)
+    source.reachable = []
+    source.save()
+    work()
+    assert receiver.asked == []
+    assert "not in the public internet" in Callback.objects.get().last_excerpt
+
+
+def test_body_that_cannot_be_written_is_tried_again_and_tells_nothing(calling, receiver):
+    lifecycle.cancel(calling().pk)
+    Callback.objects.update(extra={})
+    work()
+    callback = Callback.objects.get()
+    assert (callback.state, callback.last_excerpt) == (CallbackState.PENDING, "internal error")
+    assert receiver.asked == []
+
+
+def test_answer_that_is_no_text_is_kept_as_far_as_it_is(calling, receiver):
+    receiver.answers["/done"] = answer(200, b"\0\xff" + b"x" * 100_000)
+    lifecycle.cancel(calling().pk)
+    work()
+    excerpt = Callback.objects.get().last_excerpt
+    assert (len(excerpt), excerpt[:3]) == (300, "\ufffd\ufffdx")
+
+
+# Once, and not lost
+
+
+def test_two_workers_never_send_the_same_attempt(calling, receiver, runner, together):
+    lifecycle.cancel(calling().pk)
+    callback = Callback.objects.get()
+    together(*[lambda: deliver(str(callback.pk), 0)] * 4)
+    assert len(receiver.asked) == 1
+
+
+def test_entry_that_comes_again_does_nothing(calling, receiver):
+    lifecycle.cancel(calling().pk)
+    (entry,) = due()
+    work()
+    entry.save(force_insert=True)
+    work()
+    assert len(receiver.asked) == 1
+
+
+def test_no_transaction_is_open_while_the_receiver_thinks(calling, receiver, transactional_db):
+    """It writes to the same row, which would wait for ever."""
+
+    def write(handler):
+        Callback.objects.update(headers={"X-Seen": "1"})
+        connection.close()
+        YES(handler)
+
+    receiver.answers["/done"] = write
+    lifecycle.cancel(calling().pk)
+    work()
+    assert Callback.objects.get().state == CallbackState.DELIVERED
+
+
+def test_sender_that_died_is_replaced(calling, receiver):
+    lifecycle.cancel(calling().pk)
+    OrmQ.objects.all().delete()
+    past = timezone.now() - timedelta(seconds=1)
+    Callback.objects.update(state=CallbackState.SENDING, attempts=1, tries=1, next_at=past)
+    assert outbox.sweep() == 1
+    work()
+    callback = Callback.objects.get()
+    assert (callback.state, callback.attempts) == (CallbackState.DELIVERED, 2)
+
+
+def test_lost_entry_is_written_again(calling, receiver):
+    lifecycle.cancel(calling().pk)
+    OrmQ.objects.all().delete()
+    assert outbox.sweep() == 0
+    Callback.objects.update(next_at=timezone.now() - timedelta(minutes=2))
+    assert outbox.sweep() == 1
+    work()
+    assert Callback.objects.get().state == CallbackState.DELIVERED
+
+
+def test_sweep_is_on_the_schedule(db):
+    schedule = Schedule.objects.get(name="sweep of callbacks")
+    assert pydoc.locate(schedule.func) is outbox.sweep
+
+
+def test_callback_goes_with_its_job(calling, receiver):
+    job = calling()
+    lifecycle.cancel(job.pk)
+    job.delete()
+    assert work() == 1
+    assert receiver.asked == []
+
+
+# Again, by hand
+
+
+@pytest.mark.parametrize("reply", [YES, NO])
+def test_replay_begins_all_tries_again_and_keeps_the_history(calling, receiver, reply):
+    receiver.answers["/done"] = reply
+    lifecycle.cancel(calling().pk)
+    while work() and OrmQ.objects.exists():
+        wait_for_the_next()
+    callback = Callback.objects.get()
+    before = callback.attempts
+    receiver.answers["/done"] = YES
+    assert outbox.replay(callback)
+    work()
+    callback.refresh_from_db()
+    assert (callback.state, callback.attempts, callback.tries) == (CallbackState.DELIVERED, before + 1, 1)
+    assert callback.history.count() == before + 1
+
+
+def test_no_replay_of_what_is_still_on_its_way(calling):
+    job = calling()
+    assert not outbox.replay(Callback.objects.get())
+    lifecycle.cancel(job.pk)
+    assert not outbox.replay(Callback.objects.get())

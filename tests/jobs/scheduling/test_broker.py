@@ -1,0 +1,288 @@
+import pydoc
+from collections import Counter
+from datetime import timedelta
+from multiprocessing import Event, Queue, Value
+from uuid import uuid4
+
+import pytest
+from django.db.models import Count
+from django.utils import timezone
+from django_q.models import OrmQ, Task
+from django_q.monitor import monitor
+from django_q.pusher import pusher
+from django_q.signing import SignedPackage
+from django_q.tasks import async_task
+from django_q.worker import worker
+
+from access.models import AccessKey
+from jobs.admission.admit import admit
+from jobs.execution import lifecycle
+from jobs.models import Job, Runner, State
+from jobs.scheduling import dispatcher as dispatch
+from jobs.scheduling import queue_snapshot
+from jobs.scheduling.broker import GENERATION, FairBroker
+from jobs.scheduling.dispatcher import Dispatcher, claim_next
+from jobs.scheduling.policy import WINDOW, Reason
+from jobs.tasks import run_job
+
+MANY = 100
+NEVER_S = 600.0  # longer than a test may take
+
+
+@pytest.fixture
+def broker(transactional_db, monkeypatch) -> FairBroker:
+    """With commits as in real life, because it closes connections; nobody else looks at the runner meanwhile."""
+    monkeypatch.setattr(dispatch.RunnerWatch, "start", lambda watch: None)
+    return FairBroker(GENERATION)
+
+
+@pytest.fixture
+def other_list(db) -> FairBroker:
+    return FairBroker("background")
+
+
+@pytest.fixture
+def second_runner(runner: Runner) -> Runner:
+    seen = {"slots": runner.slots, "boot_id": "its first boot", "seen_at": runner.seen_at}
+    return Runner.objects.create(name="second", url="http://127.0.0.1:9", **seen)
+
+
+def queue(submission, count: int, **fields) -> list[Job]:
+    return [admit(submission(**fields)) for _number in range(count)]
+
+
+def running() -> Counter:
+    return Counter(Job.objects.filter(state=State.RUNNING).values_list("source__name", flat=True))
+
+
+def has(runner: Runner, **fields) -> None:
+    Runner.objects.filter(pk=runner.pk).update(**fields)
+
+
+# Handing out
+
+
+def test_oldest_job_is_handed_out_with_a_lease(submission, runner):
+    first, *_others = queue(submission, 6)
+    (lease, *_more) = claim_next(runner.name, MANY)
+    assert (lease.job_id, lease.attempt) == (first.pk, 1)
+
+
+def test_never_more_than_the_slots(submission, runner):
+    queue(submission, 10)
+    assert len(claim_next(runner.name, MANY)) == runner.slots
+    assert claim_next(runner.name, MANY) == []
+
+
+def test_never_more_than_the_workers(submission, runner):
+    queue(submission, 10)
+    assert len(claim_next(runner.name, workers=2)) == 2
+
+
+def test_slot_is_free_again_when_its_job_ends(submission, runner):
+    queue(submission, 10)
+    lease, *_others = claim_next(runner.name, MANY)
+    lifecycle.fail(lease, "internal", "It broke.")
+    assert len(claim_next(runner.name, MANY)) == 1
+
+
+def test_slots_go_by_the_weights_of_the_sources(submission, source, other_source, runner):
+    source.weight = 3
+    source.save()
+    queue(submission, 8)
+    queue(submission, 8, source=other_source)
+    claim_next(runner.name, MANY)
+    assert running() == {"shop": 3, "blog": 1}
+
+
+def test_source_runs_no_more_than_it_may(submission, source, other_source, runner):
+    source.max_concurrent_jobs = 1
+    source.save()
+    queue(submission, 8)
+    queue(submission, 8, source=other_source)
+    claim_next(runner.name, MANY)
+    assert running() == {"shop": 1, "blog": 3}
+
+
+def test_key_runs_no_more_than_it_may_and_holds_nobody_back(submission, source, key, runner):
+    key.max_concurrent_jobs = 1
+    key.save()
+    narrow, free = queue(submission, 3), queue(submission, 2, key=AccessKey.issue(source)[0])
+    for _turn in range(2):
+        claim_next(runner.name, MANY)
+    states = [Job.objects.get(pk=job.pk).state for job in (*narrow, *free)]
+    assert states == ["running", "queued", "queued", "running", "running"]
+    assert queue_snapshot.explain(narrow[1], runner, MANY).reason == Reason.KEY_AT_CAP
+    assert lifecycle.claim(narrow[1].pk, runner) is None
+
+
+@pytest.mark.parametrize(
+    "state", [{"enabled": False}, {"draining": True}, {"problem": "silent"}, {"seen_at": None}, {"slots": 0}]
+)
+def test_runner_that_takes_no_work_gets_none(state, submission, runner):
+    queue(submission, 1)
+    has(runner, **state)
+    assert claim_next(runner.name, MANY) == []
+
+
+def test_runner_that_was_not_seen_lately_gets_no_work(submission, runner):
+    queue(submission, 1)
+    has(runner, seen_at=timezone.now() - timedelta(minutes=1))
+    assert claim_next(runner.name, MANY) == []
+
+
+def test_jobs_of_a_disabled_source_wait(submission, source, runner):
+    queue(submission, 1)
+    source.enabled = False
+    source.save()
+    assert claim_next(runner.name, MANY) == []
+
+
+# Claimers at the same time
+
+
+def test_two_claimers_never_take_the_same_job(together, submission, source, runner, second_runner):
+    source.max_concurrent_jobs = MANY
+    source.save()
+    jobs = queue(submission, 12)
+    Runner.objects.update(slots=MANY)
+    names = [runner.name, second_runner.name] * 2
+    taken = together(*[lambda name=name: claim_next(name, MANY) for name in names])
+    leases = [lease for some in taken for lease in some]
+    assert sorted(lease.job_id for lease in leases) == sorted(job.pk for job in jobs)
+    assert {lease.attempt for lease in leases} == {1}
+
+
+def test_hosts_at_the_same_time_keep_to_their_slots_and_to_the_cap(
+    together, submission, source, runner, second_runner
+):
+    source.max_concurrent_jobs = 5
+    source.save()
+    queue(submission, 12)
+    names = [runner.name, second_runner.name]
+    together(*[lambda name=name: [claim_next(name, MANY) for _turn in range(3)] for name in names])
+    for name in names:
+        claim_next(name, MANY)
+    assert running() == {"shop": 5}
+    per_runner = Job.objects.filter(state=State.RUNNING).values("runner").annotate(count=Count("pk"))
+    assert all(row["count"] <= runner.slots for row in per_runner.order_by())
+
+
+# As django-q2 sees it
+
+
+def test_package_calls_the_task_with_the_attempt(broker, job, runner):
+    ((ack_id, package),) = broker.dequeue()
+    task = SignedPackage.loads(package)
+    assert ack_id == str(job.pk)
+    assert pydoc.locate(task["func"]) is run_job
+    assert (task["args"], task["kwargs"]) == ((str(job.pk), 1), {})
+
+
+def test_job_goes_through_the_processes_of_a_cluster(broker, job, live_runner):
+    tasks, results, stop = Queue(), Queue(), Event()
+    stop.set()  # after one turn
+    pusher(tasks, stop, broker)
+    tasks.put("STOP")
+    worker(tasks, results, Value("f", -1), timeout=60)
+    results.put("STOP")
+    monitor(results, broker)
+    job.refresh_from_db()
+    assert (job.state, job.outputs.count()) == (State.SUCCEEDED, 1)
+    assert not Task.objects.exists()
+
+
+def test_broker_with_nothing_to_do_comes_back(broker, runner):
+    assert not broker.dequeue()
+
+
+def test_broker_survives_an_error(broker, job, runner, monkeypatch):
+    """One that raised would stop django-q2's pusher."""
+    monkeypatch.setattr(dispatch, "BACK_OFF_S", 0)
+    monkeypatch.setattr(dispatch, "claim_next", lambda *args: 1 / 0)
+    assert Dispatcher(runner.name, MANY).take() == []
+    assert broker.dequeue() == []
+
+
+def waiting_dispatcher(runner: Runner) -> Dispatcher:
+    """One that has looked once and found nothing to claim."""
+    dispatcher = Dispatcher(runner.name, MANY)
+    assert dispatcher.take() == []
+    return dispatcher
+
+
+def test_dispatcher_is_woken_by_an_admitted_job(broker, submission, runner, together, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
+    dispatcher = waiting_dispatcher(runner)
+    (job,) = together(lambda: admit(submission()))
+    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
+
+
+def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, runner, together, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
+    running, waiting = queue(submission, 2)
+    has(runner, slots=1)
+    lease = lifecycle.claim(running.pk, runner)
+    dispatcher = waiting_dispatcher(runner)
+    together(lambda: lifecycle.fail(lease, "internal", "It broke."))
+    assert [lease.job_id for lease in dispatcher.take()] == [waiting.pk]
+
+
+def test_dispatcher_polls_the_queue_without_a_notification(broker, submission, runner, monkeypatch):
+    monkeypatch.setattr(dispatch, "LISTEN_S", 0.01)
+    (job,) = queue(submission, 1)
+    has(runner, slots=0)
+    dispatcher = waiting_dispatcher(runner)
+    has(runner, slots=1)
+    assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
+
+
+@pytest.mark.parametrize("waiting", [20, 200])
+def test_snapshot_takes_as_many_queries_whatever_the_length_of_the_queue(
+    waiting, submission, runner, django_assert_num_queries
+):
+    first, *_others = queue(submission, 2)
+    copies = [Job(**(Job.objects.values().get(pk=first.pk) | {"id": uuid4()})) for _ in range(waiting)]
+    Job.objects.bulk_create(copies)
+    with django_assert_num_queries(7):
+        assert len(queue_snapshot.read(runner, MANY).waiting) == min(waiting + 2, WINDOW)
+
+
+def test_jobs_are_not_enqueued_past_their_admission(broker):
+    with pytest.raises(ValueError, match="admitted"):
+        broker.enqueue("anything")
+
+
+def test_cluster_changes_no_job(broker, job, runner):
+    ((ack_id, _package),) = broker.dequeue()
+    before = Job.objects.values().get()
+    broker.acknowledge(ack_id)
+    broker.fail(ack_id)
+    broker.delete(ack_id)
+    broker.delete_queue()
+    assert Job.objects.values().get() == before
+
+
+def test_sizes_are_counted_in_the_table_of_jobs(broker, submission, runner):
+    queue(submission, 3)
+    lifecycle.claim(Job.objects.first().pk, runner)
+    assert (broker.queue_size(), broker.lock_size()) == (2, 1)
+
+
+# Every other list
+
+
+def test_other_lists_work_as_ever(other_list, job):
+    async_task("jobs.tasks.sweep", broker=other_list)
+    assert other_list.queue_size() == 1
+    ((ack_id, package),) = other_list.dequeue()
+    assert SignedPackage.loads(package)["func"] == "jobs.tasks.sweep"
+    assert (other_list.queue_size(), other_list.lock_size()) == (0, 1)
+    other_list.acknowledge(ack_id)
+    assert not OrmQ.objects.exists()
+
+
+def test_other_lists_hold_no_jobs(other_list, job):
+    assert other_list.queue_size() == 0
+    other_list.purge_queue()
+    assert Job.objects.get() == job

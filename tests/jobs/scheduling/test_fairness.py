@@ -1,0 +1,68 @@
+"""The policy in simulated time: what a crowd of sources gets, and how long it waits."""
+
+import json
+
+import pytest
+
+from bench import fairness, simulation
+from bench.simulation import first_come
+from jobs.scheduling import policy
+
+MIXES = {mix.name: mix for mix in fairness.mixes()}
+HOT = [name for name, mix in MIXES.items() if mix.small]
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_thousand_queued_jobs_do_not_push_others_medians_beyond_a_job_and_a_half(name):
+    mix = MIXES[name]
+    drawn = mix.drawn(policy.choose)
+    assert len(drawn) == len(mix.arrivals)
+    for source in mix.small:
+        assert simulation.wait_s(drawn, source, 50) <= fairness.GOAL_JOBS * mix.job_s
+
+
+def test_a_plain_queue_would_push_them():
+    mix = MIXES[HOT[0]]
+    drawn = mix.drawn(first_come)
+    assert min(simulation.wait_s(drawn, source, 50) for source in mix.small) > 100 * mix.job_s
+
+
+def test_the_hot_source_gets_what_nobody_else_wants():
+    mix = MIXES[HOT[0]]
+    drawn = mix.drawn(policy.choose)
+    busy_s = sum(job.within(mix.until_s) for job in drawn)
+    assert busy_s == pytest.approx(mix.slots * mix.until_s, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("equal, and all want more than there is", dict.fromkeys(fairness.SMALL, 1 / 3)),
+        ("weights 1 and 3", {"one": 0.25, "three": 0.75}),
+        ("jobs of 1 s and of 10 s", {"short": 0.5, "long": 0.5}),
+    ],
+)
+def test_time_is_shared_by_weights_whatever_a_job_takes(name, expected):
+    mix = MIXES[name]
+    shares = simulation.shares(mix.drawn(policy.choose), mix.until_s)
+    assert shares == pytest.approx(expected, abs=0.02)
+
+
+def test_recorded_mix_is_what_the_command_lists(tmp_path):
+    rows = [
+        {
+            "source": source,
+            "lane": 1,
+            "created_at": f"2026-01-01T00:00:0{second}Z",
+            "started_at": "2026-01-01T00:01:00Z",
+            "device_seconds": 2.0,
+            "checkpoint_sha256": "a",
+        }
+        for second, source in enumerate(["shop", "blog"])
+    ]
+    rows.append(rows[0] | {"started_at": None})
+    path = tmp_path / "jobs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mix = fairness.recorded(path)
+    assert [(job.source, job.at_s, job.takes_s) for job in mix.arrivals] == [("shop", 0, 2), ("blog", 1, 2)]
+    assert any("shop" in row.what for row in fairness.figures(mix))

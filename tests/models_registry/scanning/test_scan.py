@@ -1,0 +1,301 @@
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from django.core.management import CommandError, call_command
+
+from models_registry.models import Kind, ModelFile
+from models_registry.scanning.scan import scan
+from tests.support.demo_engine import DEMO_MODELS
+from tests.support.face_files import write_painter
+from tests.support.onnx_files import sigmoid_of_the_first_channel
+
+YUNET = DEMO_MODELS / "face_detection" / "yunet_n_640_640.onnx"
+
+LORA = {
+    "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight": [4, 768],
+    "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_up.weight": [320, 4],
+}
+CHECKPOINT = {
+    "model.diffusion_model.input_blocks.0.0.weight": [32, 4, 3, 3],
+    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": [4, 64],
+}
+
+
+@pytest.fixture
+def root(db, settings, tmp_path) -> Path:
+    settings.MODELS_ROOT = tmp_path / "models"
+    settings.MODELS_ROOT.mkdir()
+    return settings.MODELS_ROOT
+
+
+def safetensors(path: Path, shapes: dict[str, list[int]], fill: bytes = b"\0", **metadata: str) -> Path:
+    header, end = {"__metadata__": metadata}, 0
+    for name, shape in shapes.items():
+        start, end = (
+            end,
+            end + 2 * int.__mul__(*[*shape, 1][:2]) * (shape[2] * shape[3] if len(shape) == 4 else 1),
+        )
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + fill * end)
+    return path
+
+
+def test_a_file_is_known_by_its_tensors_and_not_by_its_name(root):
+    path = safetensors(root / "loras" / "not-a-checkpoint.safetensors", CHECKPOINT)
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.family, file.name) == ("checkpoint", "sd15", "not-a-checkpoint")
+    assert file.path == "loras/not-a-checkpoint.safetensors"
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file.size_bytes == path.stat().st_size
+
+
+def test_an_onnx_file_is_known_by_its_graph(root):
+    (root / "misplaced").mkdir()
+    path = root / "misplaced" / "reddest.onnx"
+    path.write_bytes(sigmoid_of_the_first_channel(32))
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.family, file.name, file.problem) == ("matting", "unknown", "reddest", "")
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_finds_and_what_restores_faces_is_known_by_its_graph_and_its_tensors(root):
+    (root / "misplaced").mkdir()
+    shutil.copy(YUNET, root / "misplaced" / "any.onnx")
+    gfpgan = {"toRGB.0.weight": [3, 2, 1, 1], "stylegan_decoder.style_mlp.1.weight": [2, 2]}
+    safetensors(root / "misplaced" / "cat.safetensors", gfpgan)
+    scan()
+    found = ModelFile.objects.order_by("name").values_list("name", "kind", "problem")
+    assert list(found) == [("any", Kind.FACE_DETECTOR, ""), ("cat", Kind.FACE_RESTORER, "")]
+
+
+def test_a_pickled_file_is_known_by_its_tensors_as_any_other(root):
+    def pickled(path: str, shapes: dict[str, list[int]], table: str = "", **said: str) -> None:
+        tensors = {name: torch.empty(shape) for name, shape in shapes.items()}
+        (root / path).parent.mkdir(exist_ok=True)
+        torch.save({**said, **({table: tensors} if table else tensors)}, root / path)
+
+    pickled("checkpoints/lora.pt", LORA)
+    pickled("loras/checkpoint.ckpt", CHECKPOINT, "state_dict")
+    pickled("plum.pt", {"*": [2, 64]}, "string_to_param", ss_base_model_version="sd_v1")
+    write_painter(root, "GFPGANv1.4.pth")
+    scan()
+    found = ModelFile.objects.order_by("path").values_list("path", "kind", "family", "problem")
+    assert list(found) == [
+        ("checkpoints/lora.pt", "lora", "sd15", ""),
+        ("face_restoration/GFPGANv1.4.pth", "face_restorer", "unknown", ""),
+        ("loras/checkpoint.ckpt", "checkpoint", "sd15", ""),
+        ("plum.pt", "embedding", "sd15", ""),
+    ]
+    assert ModelFile.objects.get(name="plum").metadata["atelier.vectors"] == "2"
+
+
+def test_a_pickled_file_that_restores_no_faces_is_no_face_restorer_for_its_folder(root):
+    (root / "face_restoration").mkdir()
+    torch.save(
+        {"params_ema": {"encoder.blocks.0.weight": torch.ones(3)}}, root / "face_restoration" / "a.pth"
+    )
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, "no face restorer" in file.problem) == ("unknown", True)
+
+
+def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):
+    (root / "matting").mkdir()
+    (root / "matting" / "half.onnx").write_bytes(sigmoid_of_the_first_channel(32)[:-9])
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, "ONNX" in file.problem) == ("unknown", True)
+
+
+def test_a_lora_gets_the_hash_of_its_tensors_without_the_header(root):
+    safetensors(root / "a.safetensors", LORA, title="one")
+    safetensors(root / "b.safetensors", LORA, title="another title")
+    scan()
+    one, other = ModelFile.objects.filter(kind="lora", family="sd15").order_by("path")
+    assert (
+        one.tensors_sha256
+        == other.tensors_sha256
+        == hashlib.sha256(b"\0" * 2 * (4 * 768 + 320 * 4)).hexdigest()
+    )
+    assert one.sha256 != other.sha256
+
+
+def test_metadata_licence_and_trigger_words_come_from_the_header(root):
+    told = {"modelspec.license": "MIT", "modelspec.trigger_phrase": "shpe", "ss_note": "a\0b"}
+    safetensors(root / "a.safetensors", LORA, **told)
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.licence, file.trigger_words, file.metadata["ss_note"]) == ("MIT", "shpe", "ab")
+
+
+def test_metadata_too_large_to_keep_lose_their_largest_value(root):
+    safetensors(root / "a.safetensors", LORA, ss_tag_frequency="x" * 1_000_000, ss_output_name="shapes")
+    scan()
+    assert ModelFile.objects.get().metadata == {"ss_output_name": "shapes"}
+
+
+def test_an_unchanged_file_is_not_read_again(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    ModelFile.objects.update(sha256="as it was")
+    assert scan().unchanged == ["a.safetensors"]
+    assert ModelFile.objects.get().sha256 == "as it was"
+    os.utime(path, ns=(1, 1))
+    assert scan().changed == ["a.safetensors"]
+    assert ModelFile.objects.get().sha256 != "as it was"
+
+
+def test_a_file_that_vanished_is_marked_and_welcomed_back(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    kept = path.rename(root / "a.hidden")
+    assert scan().missing == ["a.safetensors"]
+    assert ModelFile.objects.get().missing_since
+    assert scan().missing == []
+    kept.rename(path)
+    assert scan().returned == ["a.safetensors"]
+    assert ModelFile.objects.get().missing_since is None
+
+
+def test_a_renamed_file_keeps_its_row_and_what_ops_decided(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    ModelFile.objects.update(name="Shapes", enabled=False)
+    path.rename(root / "b.safetensors")
+    assert scan().renamed == ["b.safetensors"]
+    file = ModelFile.objects.get()
+    assert (file.path, file.name, file.enabled, file.missing_since) == (
+        "b.safetensors",
+        "Shapes",
+        False,
+        None,
+    )
+
+
+def test_files_with_one_stem_get_different_names(root):
+    for folder in "abc":
+        safetensors(root / folder / "style.safetensors", LORA)
+    scan()
+    names = ModelFile.objects.order_by("path").values_list("name", flat=True)
+    assert list(names) == ["style", "style-2", "style-3"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 7, b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"<html>404</html>" * 99],
+    ids=["empty", "short", "huge header", "no object", "a web page"],
+)
+def test_a_broken_file_is_registered_with_its_problem_and_stops_nobody(root, content):
+    (root / "a.safetensors").write_bytes(content)
+    safetensors(root / "b.safetensors", LORA)
+    scan()
+    broken, whole = ModelFile.objects.order_by("path")
+    assert (broken.kind, bool(broken.problem), whole.kind) == (Kind.UNKNOWN, True, Kind.LORA)
+
+
+def test_a_truncated_download_has_a_problem_until_it_is_whole(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    scan()
+    assert ModelFile.objects.get().problem
+    path.write_bytes(whole)
+    scan()
+    assert ModelFile.objects.usable().get().kind == Kind.LORA
+
+
+def test_a_good_file_that_breaks_stays_what_it_was_but_cannot_be_used(root):
+    path = safetensors(root / "a.safetensors", LORA)
+    scan()
+    path.write_bytes(b"gone")
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, bool(file.problem)) == (Kind.LORA, True)
+    assert not ModelFile.objects.usable()
+
+
+def test_hidden_unfinished_and_foreign_files_are_left_alone(root, tmp_path):
+    for name in (".a.safetensors", ".trash/b.safetensors", "c.safetensors.part", "d.txt"):
+        safetensors(root / name, LORA)
+    safetensors(root / "e.safetensors", LORA)
+    (root / "e.safetensors.aria2").touch()
+    outside = safetensors(tmp_path / "outside" / "f.safetensors", LORA)
+    (root / "f.safetensors").symlink_to(outside)
+    (root / "linked").symlink_to(outside.parent)
+    (root / "dangling.safetensors").symlink_to(root / "nowhere")
+    os.mkfifo(root / "pipe.safetensors")
+    scan()
+    assert not ModelFile.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["a\\b.safetensors", "a\nb.safetensors", "a\udcff.safetensors"])
+def test_a_path_that_no_runner_would_take_is_skipped(root, name):
+    safetensors(root / name, LORA)
+    assert len(scan().skipped) == 1
+    assert not ModelFile.objects.exists()
+
+
+def test_a_missing_root_is_an_error_and_marks_nothing(root, settings):
+    safetensors(root / "a.safetensors", LORA)
+    scan()
+    root.rename(root.with_name("unmounted"))
+    with pytest.raises(CommandError, match="no such folder"):
+        call_command("scan_models")
+    assert ModelFile.objects.get().missing_since is None
+
+
+def test_the_command_scans_the_folder_it_is_told(root, tmp_path, capsys):
+    safetensors(tmp_path / "other" / "a.safetensors", LORA)
+    (tmp_path / "other" / "b.safetensors").write_bytes(b"")
+    call_command("scan_models", root=tmp_path / "other")
+    output = capsys.readouterr()
+    assert output.out.strip() == "added 2, problems 1"
+    assert output.err.startswith("b.safetensors: ")
+
+
+def torch_zip(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content, protocol=2))
+
+
+def test_the_folder_of_a_pickled_file_tells_its_kind(root):
+    torch_zip(root / "upscalers" / "4x.pth", {"params": 1})
+    torch_zip(root / "4x.pth", {"params": 2})
+    scan()
+    assert ModelFile.objects.get(path="upscalers/4x.pth").kind == Kind.UPSCALER
+    assert ModelFile.objects.get(path="4x.pth").kind == Kind.UNKNOWN
+
+
+def test_the_old_hash_is_over_64_kib_from_the_first_mib_on(root):
+    shapes = {"emb_params": [1024, 768]}
+    small, large = (
+        safetensors(root / "small.safetensors", {"emb_params": [1, 768]}),
+        root / "large.safetensors",
+    )
+    safetensors(large, shapes, fill=b"\7")
+    scan()
+    part = large.read_bytes()[2**20 : 2**20 + 2**16]
+    assert ModelFile.objects.get(path="large.safetensors").legacy_hash == hashlib.sha256(part).hexdigest()[:8]
+    assert ModelFile.objects.get(path=small.name).legacy_hash == "", "it ends before"
+
+
+def test_files_from_before_it_was_kept_get_it_at_the_next_scan(root):
+    safetensors(root / "large.safetensors", {"emb_params": [1024, 768]})
+    scan()
+    before = ModelFile.objects.get()
+    ModelFile.objects.update(legacy_hash="")
+    assert scan().unchanged == ["large.safetensors"]
+    assert ModelFile.objects.get().legacy_hash == before.legacy_hash != ""

@@ -1,0 +1,28 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from models_registry.models import FOLDERS, Family, Kind, ModelFile
+from models_registry.selectors import control_model, resolve
+from quickstart import demo_clients
+
+SEED = Path(__file__).parents[1] / "dialects" / "zhiqite" / "seed_example.json"
+
+
+@pytest.fixture
+def demo_models(db) -> None:
+    for kind, name in demo_clients.ALIASES:
+        path = f"{FOLDERS[kind]}/{name}.safetensors"
+        digest = hashlib.sha256(path.encode()).hexdigest()
+        ModelFile.objects.create(kind=kind, family=Family.SD15, name=name, path=path, sha256=digest)
+
+
+def test_the_models_that_zhiqites_document_names_are_there_after_a_first_start(demo_models, source):
+    demo_clients.prepare("http://testserver")
+    scripts = json.loads(SEED.read_text())["alwayson_scripts"]
+    assert resolve(Kind.CHECKPOINT, scripts["sd_model_checkpoint"], source).name == "atelier-shapes"
+    assert resolve(Kind.VAE, scripts["sd_vae"], source).name == "atelier-sepia"
+    (unit,) = scripts["controlnet"]["args"]
+    assert control_model(unit["model"], source).name == "atelier-canny"
