@@ -1,4 +1,4 @@
-"""How the site is served: plain `gunicorn` starts it. Threads, because synchronous dialects wait for their jobs."""
+"""Gunicorn configuration: `gunicorn` without arguments starts the site. Threads, because synchronous requests block."""
 
 import os
 import shutil
@@ -21,11 +21,11 @@ wsgi_app = "config.wsgi:application"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
 threads = int(os.environ.get("WEB_THREADS", "64"))
-timeout = 0  # a synchronous generation may take minutes; gthread's own heartbeat is of no use against it
+timeout = 0  # disabled: synchronous requests may take minutes
 graceful_timeout = 10
 keepalive = 30
-control_socket_disable = True  # one path for all of a user's installations
-limit_request_line = 8190  # some clients send every parameter in the query, prompts included
+control_socket_disable = True  # its path would be shared by all installations of a user
+limit_request_line = 8190  # some clients send all parameters, including prompts, in the query string
 logconfig_dict = logs.configuration(os.environ.get("LOG_FORMAT", "line"))
 logconfig_dict["loggers"] |= {
     "gunicorn.error": {"handlers": [], "propagate": True},
@@ -33,7 +33,10 @@ logconfig_dict["loggers"] |= {
 
 
 class logger_class(Logger):
-    """Without a line for each request: it would have query strings, and those may have keys. The platform writes its own."""
+    """Logger without access log: its lines would contain query strings, which may contain secrets.
+
+    The platform logs requests itself (``telemetry.request_log``).
+    """
 
     def access(self, *request: object) -> None:
         pass

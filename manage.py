@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. ``platform/`` is a source root, appended so that the standard library keeps its names."""
+"""Django's command line. ``platform/`` is a source root, appended to ``sys.path`` after the standard library."""
 
 import sys
 from pathlib import Path

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from bench.report import Row
 from tests.e2e.installation import Installation
-from tests.postgres import postgres
+from tests.support.postgres import postgres
 
 SHORT, LONG = 1_000, 1_000_000  # queued jobs
 SOURCES = 10
 CLAIMS = 200
 PREPARE = """
-from access.models import AccessKey, BusinessSource
+from access.models import BusinessSource
 from django.utils import timezone
 from gpu_runner.protocol import GenerationRequest
-from jobs.admission import Submission, admit
+from jobs.admission.admit import admit
+from jobs.admission.submission import Submission
 from jobs.models import Runner
 from datetime import timedelta
 
@@ -50,8 +51,8 @@ print(Job.objects.count())
 """
 CLAIM = """
 import json, statistics, time
-from jobs import lifecycle
-from jobs.dispatch import claim_next
+from jobs.execution import lifecycle
+from jobs.scheduling.dispatcher import claim_next
 
 seconds = []
 for _ in range({claims}):

@@ -53,8 +53,8 @@ def doors(key: Any) -> Iterator[Door]:
     from dialects.stablediffusionapi.response.job import answer
     from dialects.volcengine.request.json_body import parsed
     from dialects.volcengine.request.submission import read_submission as volcengine
-    from dialects.volcengine.response.image_data import picture_data
-    from dialects.zhiqite.request.fields_v2 import Drawing
+    from dialects.volcengine.response.image_data import image_data
+    from dialects.zhiqite.request.fields_v2 import GenerationV2
     from dialects.zhiqite.request.submission_v2 import TEXT
     from dialects.zhiqite.request.submission_v2 import read_submission as zhiqite
     from dialects.zhiqite.response.task_status import realtime
@@ -78,7 +78,7 @@ def doors(key: Any) -> Iterator[Door]:
     yield Door(
         "volcengine",
         lambda: volcengine(key, "CVProcess", parsed(styled), lane=Lane.INTERACTIVE),
-        lambda job: json.dumps(picture_data(job, http, list(job.pictures), as_url=True)),
+        lambda job: json.dumps(image_data(job, http, list(job.pictures), as_url=True)),
     )
 
     texts = {name: str(value) for name, value in WORDS.items()}
@@ -94,7 +94,7 @@ def doors(key: Any) -> Iterator[Door]:
     task = {**WORDS, "sampler_index": "Euler a", "steps": 20, "alwayson_scripts": scripts}
     yield Door(
         "zhiqite",
-        lambda: zhiqite(TEXT, key, Drawing.model_validate(task), base),
+        lambda: zhiqite(TEXT, key, GenerationV2.model_validate(task), base),
         lambda job: json.dumps(realtime(job, base), default=str),
     )
 

@@ -1,4 +1,4 @@
-"""Log lines that carry the job they speak of: for people, or as JSON for machines. No torch, no Django."""
+"""Logging configuration: plain or JSON lines with job and request ids, and redaction of secrets. No torch, no Django."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS = ("line", "json")
 LINE = "%(asctime)s %(levelname)s %(name)s [%(job_id)s] %(message)s"
 NOTHING = "-"
 UUID_LENGTH = 36
-# A secret in a query string, and one in an Authorization header, wherever such a text got into a message.
+# Secrets in query strings and in Authorization headers.
 SECRETS = (
     (
         re.compile(r"(?<=[?&])([a-z_-]*(?:key|secret|token|password|signature)=)[^&\s\"'\\]+", re.IGNORECASE),
@@ -32,7 +32,7 @@ request: ContextVar[str] = ContextVar("request", default="")
 
 @contextmanager
 def about(job_id: object) -> Iterator[None]:
-    """What is logged inside speaks of this job. Of an order's id, the job's part."""
+    """Add the job's id to all log records inside the block. Only the UUID at the start of ``job_id`` is used."""
     token = job.set(str(job_id)[:UUID_LENGTH])
     try:
         yield
@@ -41,13 +41,14 @@ def about(job_id: object) -> Iterator[None]:
 
 
 def without_secrets(text: str) -> str:
-    for pattern, instead in SECRETS:
-        text = pattern.sub(instead, text)
+    """Redact secrets."""
+    for pattern, replacement in SECRETS:
+        text = pattern.sub(replacement, text)
     return text
 
 
-class Context(logging.Filter):
-    """Gives every record the job and the request that it belongs to."""
+class ContextFilter(logging.Filter):
+    """Adds ``job_id`` and ``request_id`` to every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.job_id = getattr(record, "job_id", "") or job.get() or NOTHING
@@ -55,19 +56,23 @@ class Context(logging.Filter):
         return True
 
 
-class Line(logging.Formatter):
+class LineFormatter(logging.Formatter):
+    """Plain text lines."""
+
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
 
 
-class Json(JsonFormatter):
+class JsonLineFormatter(JsonFormatter):
+    """One JSON object per line."""
+
     def __init__(self, **options: Any) -> None:
         fields = ["levelname", "name", "message", "processName", "job_id", "request_id"]
         names = {"levelname": "level", "name": "logger", "processName": "process"}
         super().__init__(fields, rename_fields=names, timestamp="time", json_ensure_ascii=False, **options)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        log_data.pop("request", None)  # Django's, whose name has the query string
+        log_data.pop("request", None)  # set by Django; its representation contains the query string
         return {name: value for name, value in log_data.items() if value != NOTHING}
 
     def format(self, record: logging.LogRecord) -> str:
@@ -75,14 +80,14 @@ class Json(JsonFormatter):
 
 
 def configuration(log_format: str = "line", level: str = "INFO") -> dict[str, Any]:
-    """For logging.config.dictConfig."""
+    """Return the configuration for ``logging.config.dictConfig``. ``log_format`` is "line" or "json"."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"context": {"()": "gpu_runner.logs.Context"}},
+        "filters": {"context": {"()": "gpu_runner.logs.ContextFilter"}},
         "formatters": {
-            "line": {"()": "gpu_runner.logs.Line", "format": LINE},
-            "json": {"()": "gpu_runner.logs.Json"},
+            "line": {"()": "gpu_runner.logs.LineFormatter", "format": LINE},
+            "json": {"()": "gpu_runner.logs.JsonLineFormatter"},
         },
         "handlers": {
             "console": {
@@ -92,11 +97,12 @@ def configuration(log_format: str = "line", level: str = "INFO") -> dict[str, An
                 "filters": ["context"],
             }
         },
-        # Of every answer from 400 on, Django would tell the path; the log of requests has told the route.
+        # Django logs the path of every response from 400 on; the request log already has its route.
         "loggers": {"httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
         "root": {"handlers": ["console"], "level": level},
     }
 
 
 def configure(log_format: str, level: str) -> None:
+    """Configure the root logger."""
     dictConfig(configuration(log_format, level))

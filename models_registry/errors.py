@@ -1,10 +1,10 @@
-"""Why a name in a request stands for no model."""
+"""Errors of resolving a model name."""
 
 from __future__ import annotations
 
 
 class ModelNotFound(LookupError):
-    """No usable file of this kind has this name, as far as the caller may know."""
+    """No usable file of this kind with this name is visible to the caller. An empty name: there is no default."""
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind} {name!r} not found" if name else f"no {kind} is available")
@@ -13,4 +13,4 @@ class ModelNotFound(LookupError):
 
 
 class ModelNotAllowed(ModelNotFound):
-    """It exists, for others. It has the same words as ModelNotFound: a caller must not learn what others have."""
+    """The file exists, but not for this source. Has the message of ModelNotFound, to not reveal its existence."""

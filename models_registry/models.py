@@ -1,7 +1,7 @@
-"""Which model files exist, what they are, and who may use them.
+"""Model files: kind, family, hashes, settings of operators, and the sources that may use them.
 
-One table for every kind, because scanning, hashing and access are the same for all; a proxy for each kind, because ops
-think in checkpoints and LoRAs.
+All kinds share one table, because scanning, hashing and access are the same for all. A proxy model for each kind gives
+it a page of its own in the console.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "StylePresetLora",
     "WorkflowRule",
     "WorkflowTemplate",
-]  # Django looks for an app's models here
+]  # Django requires all models of an app to be importable from this module
 
 
 class Kind(models.TextChoices):
@@ -53,17 +53,17 @@ class Family(models.TextChoices):
 
 
 class Prediction(models.TextChoices):
-    EPSILON = "epsilon", _("the noise (epsilon)")
-    VELOCITY = "v_prediction", _("the velocity (v)")
+    EPSILON = "epsilon", _("noise (epsilon)")
+    VELOCITY = "v_prediction", _("velocity (v-prediction)")
 
 
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
-        """Enabled, present on disk, whole, and identified."""
+        """Enabled, present below MODELS_ROOT, without problem, and of a known kind."""
         return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
 
     def on_runners(self) -> ModelFileQuerySet:
-        """Enabled, and among the files that an enabled runner has for itself."""
+        """Enabled, of a known kind, and among the own files of an enabled runner."""
         return self.filter(enabled=True, runners__enabled=True).exclude(kind=Kind.UNKNOWN).distinct()
 
 
@@ -71,20 +71,20 @@ ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 
 class ModelFile(models.Model):
-    """A model file below MODELS_ROOT, as the last scan found it, and what ops decided about it."""
+    """A model file below MODELS_ROOT: the findings of the last scan, and the settings of operators."""
 
     KIND: ClassVar[str] = ""
 
     kind = models.CharField(_("kind"), max_length=16, choices=Kind, default=Kind.UNKNOWN)
     family = models.CharField(_("family"), max_length=12, choices=Family, default=Family.UNKNOWN)
     name = models.CharField(
-        _("name"), max_length=255, help_text=_("What requests call it; at first the file's stem.")
+        _("name"), max_length=255, help_text=_("Name in requests. Initially the file name without extension.")
     )
     aliases = models.JSONField(
         _("other names"),
         default=list,
         blank=True,
-        help_text=_("Names that clients use for files that this one stands in for."),
+        help_text=_("Other names under which clients may request this file."),
     )
     path = models.CharField(_("path"), max_length=500, unique=True, help_text=_("Relative to MODELS_ROOT."))
     size_bytes = models.BigIntegerField(_("size in bytes"), default=0)
@@ -94,41 +94,43 @@ class ModelFile(models.Model):
         _("SHA-256 of the tensors"),
         max_length=64,
         blank=True,
-        help_text=_("Without the safetensors header; the kohya tools and A1111 name LoRAs by it."),
+        help_text=_("Hash without the safetensors header, by which kohya's tools and A1111 identify LoRAs."),
     )
     legacy_hash = models.CharField(
-        _("old hash"),
+        _("legacy hash"),
         max_length=8,
         blank=True,
-        help_text=_("Eight digits over a part of the file: what old A1111 versions and its ControlNet show."),
+        help_text=_(
+            "Eight digits, over part of the file, as shown by old A1111 versions and its ControlNet."
+        ),
     )
     prediction_type = models.CharField(
         _("prediction type"),
         max_length=12,
         blank=True,
         choices=Prediction,
-        help_text=_("What a checkpoint was trained to predict, where its file does not say so or is wrong."),
+        help_text=_("What the checkpoint was trained to predict. Empty: as its file says."),
     )
     zero_terminal_snr = models.BooleanField(
         _("zero terminal SNR"),
         null=True,
         blank=True,
-        help_text=_("Whether a checkpoint was trained down to noise alone. Unknown: as its file says."),
+        help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
-    licence = models.CharField(_("licence"), max_length=200, blank=True)
+    licence = models.CharField(_("license"), max_length=200, blank=True)
     trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
     cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
     enabled = models.BooleanField(_("enabled"), default=True)
     is_default = models.BooleanField(
-        _("default"), default=False, help_text=_("Used when a request names none.")
+        _("default"), default=False, help_text=_("Used if a request names no model of this kind.")
     )
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
         related_name="+",
         verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
+        help_text=_("None selected: all sources."),
     )
     missing_since = models.DateTimeField(_("missing since"), null=True, blank=True, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
@@ -149,31 +151,31 @@ class ModelFile(models.Model):
 
     def clean(self) -> None:
         if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
-            raise ValidationError({"aliases": _("A list of names.")})
+            raise ValidationError({"aliases": _("Must be a list of names.")})
 
     def become_default(self) -> None:
-        """The default of its kind, and the only one."""
+        """Make this file the only default of its kind."""
         ModelFile.objects.filter(kind=self.kind, is_default=True).exclude(pk=self.pk).update(is_default=False)
         ModelFile.objects.filter(pk=self.pk).update(is_default=True)
 
     @property
     def short_hash(self) -> str:
-        """Ten hexadecimal digits, as A1111 shows checkpoints; empty before hashing."""
+        """First ten hexadecimal digits of the SHA-256, as A1111 shows checkpoints; empty before hashing."""
         return self.sha256[:10]
 
     @property
     def control_title(self) -> str:
-        """As A1111's ControlNet extension shows models: the file's stem and eight digits."""
+        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash."""
         return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
 
     @property
     def lora_hash(self) -> str:
-        """Twelve hexadecimal digits over the tensors alone, as A1111 writes into infotexts."""
+        """First twelve hexadecimal digits of the tensor hash, as A1111 writes them into infotexts."""
         return self.tensors_sha256[:12]
 
     @property
     def title(self) -> str:
-        """The name that A1111's clients see and send back: relative path and short hash."""
+        """Title in A1111's API: relative path and short hash."""
         return f"{self.path_in_kind} [{self.short_hash}]" if self.sha256 else self.path_in_kind
 
     @property
@@ -198,14 +200,16 @@ FOLDERS: dict[str, str] = {
 }
 
 
-class OfKind(ModelFileManager):
+class KindManager(ModelFileManager):
+    """Manager of a proxy model: restricts the queryset to its kind."""
+
     def get_queryset(self) -> Any:
         return super().get_queryset().filter(kind=cast("type[ModelFile]", self.model).KIND)
 
 
 class Checkpoint(ModelFile):
     KIND = Kind.CHECKPOINT
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -215,7 +219,7 @@ class Checkpoint(ModelFile):
 
 class Lora(ModelFile):
     KIND = Kind.LORA
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -225,7 +229,7 @@ class Lora(ModelFile):
 
 class Vae(ModelFile):
     KIND = Kind.VAE
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -235,7 +239,7 @@ class Vae(ModelFile):
 
 class ControlNet(ModelFile):
     KIND = Kind.CONTROLNET
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -245,7 +249,7 @@ class ControlNet(ModelFile):
 
 class Embedding(ModelFile):
     KIND = Kind.EMBEDDING
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -255,7 +259,7 @@ class Embedding(ModelFile):
 
 class Upscaler(ModelFile):
     KIND = Kind.UPSCALER
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -265,7 +269,7 @@ class Upscaler(ModelFile):
 
 class Preprocessor(ModelFile):
     KIND = Kind.PREPROCESSOR
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -275,7 +279,7 @@ class Preprocessor(ModelFile):
 
 class Matting(ModelFile):
     KIND = Kind.MATTING
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -285,7 +289,7 @@ class Matting(ModelFile):
 
 class NsfwDetector(ModelFile):
     KIND = Kind.NSFW
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -295,7 +299,7 @@ class NsfwDetector(ModelFile):
 
 class FaceDetector(ModelFile):
     KIND = Kind.FACE_DETECTOR
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True
@@ -305,7 +309,7 @@ class FaceDetector(ModelFile):
 
 class FaceRestorer(ModelFile):
     KIND = Kind.FACE_RESTORER
-    objects: ClassVar[OfKind] = OfKind()
+    objects: ClassVar[KindManager] = KindManager()
 
     class Meta:
         proxy = True

@@ -1,4 +1,4 @@
-"""Words for prompts, kept under a name."""
+"""Prompt styles: named texts that are added to the prompt and the negative prompt of a request."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PromptStyleManager = models.Manager.from_queryset(SharedQuerySet)
 
 
 class PromptStyle(models.Model):
-    """Words that a request asks for by a name. ``{prompt}`` in them is where the request's own words go."""
+    """Named prompt and negative prompt. ``{prompt}`` marks where the text of the request is inserted."""
 
-    PLACE: ClassVar[str] = "{prompt}"
+    PLACEHOLDER: ClassVar[str] = "{prompt}"
 
     name = models.CharField(_("name"), max_length=255, unique=True)
     prompt = models.TextField(
         _("prompt"),
         blank=True,
         max_length=10_000,
-        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
+        help_text=_("{prompt} is replaced by the prompt of the request. Without it, this text is appended."),
     )
     negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
     allowed_sources = models.ManyToManyField(
@@ -30,7 +30,7 @@ class PromptStyle(models.Model):
         blank=True,
         related_name="+",
         verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
+        help_text=_("None selected: all sources."),
     )
 
     objects = PromptStyleManager()
@@ -43,11 +43,11 @@ class PromptStyle(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def applied(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
-        """The request's words with this style's."""
-        return self._around(prompt, self.prompt), self._around(negative_prompt, self.negative_prompt)
+    def apply(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
+        """The prompt and the negative prompt of a request, combined with those of the style."""
+        return self._combine(prompt, self.prompt), self._combine(negative_prompt, self.negative_prompt)
 
-    def _around(self, text: str, style: str) -> str:
-        if self.PLACE in style:
-            return style.replace(self.PLACE, text)
+    def _combine(self, text: str, style: str) -> str:
+        if self.PLACEHOLDER in style:
+            return style.replace(self.PLACEHOLDER, text)
         return ", ".join(part for part in (text.strip(), style.strip()) if part)

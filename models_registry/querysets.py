@@ -1,20 +1,20 @@
-"""What tables of shared things have in common."""
+"""Queryset of tables that tenants share: rows may be restricted to certain business sources."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 from django.db import models
 
-if TYPE_CHECKING:
-    from access.models import BusinessSource
+from access.models import BusinessSource
 
 M = TypeVar("M", bound=models.Model)
 
 
 class SharedQuerySet(models.QuerySet[M]):
-    """Rows with ``allowed_sources``; one without any is open to all."""
+    """Rows with ``allowed_sources``. A row without any is open to all sources."""
 
     def allowed_for(self, source: BusinessSource) -> Self:
-        # Matches one row of the join at most, so that DISTINCT is not needed.
+        """Rows that the source may use."""
+        # One row of the join matches at most, so that DISTINCT is not needed.
         return self.filter(models.Q(allowed_sources=None) | models.Q(allowed_sources=source))

@@ -1,4 +1,4 @@
-"""How far a scan is. It runs in the background cluster, and whoever asked for it looks on."""
+"""Progress of a scan, which runs in the background cluster and is shown in the console."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-WRITTEN_EVERY_S = 0.5
+SAVE_INTERVAL_S = 0.5
 
 
 class ScanRun(models.Model):
-    """One scan, from the moment that somebody asked for it."""
+    """One scan, from the request to the result."""
 
-    GIVEN_UP_AFTER: ClassVar[timedelta] = timedelta(minutes=20)  # what shows no life for so long was killed
+    TIMEOUT: ClassVar[timedelta] = timedelta(
+        minutes=20
+    )  # without progress for so long, its process was killed
 
-    asked_at = models.DateTimeField(_("asked for"), auto_now_add=True)
+    asked_at = models.DateTimeField(_("requested"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True)
-    moved_at = models.DateTimeField(_("last sign of life"), auto_now=True)
+    moved_at = models.DateTimeField(_("last progress"), auto_now=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
     files = models.PositiveIntegerField(_("files"), default=0)
     files_done = models.PositiveIntegerField(_("files done"), default=0)
@@ -38,7 +40,8 @@ class ScanRun(models.Model):
 
     @property
     def is_under_way(self) -> bool:
-        return self.finished_at is None and self.moved_at > timezone.now() - self.GIVEN_UP_AFTER
+        """Whether the scan is queued or running."""
+        return self.finished_at is None and self.moved_at > timezone.now() - self.TIMEOUT
 
     @classmethod
     def newest(cls) -> ScanRun | None:
@@ -50,9 +53,9 @@ class ScanRun(models.Model):
         self.save()
 
     def at(self, path: str, done: int) -> None:
-        """Before each file. Written a few times a second at most."""
+        """Record the current file and the number of finished files. Saved at most every SAVE_INTERVAL_S seconds."""
         self.current, self.files_done = path[:500], done
-        if time.monotonic() - self._written_at >= WRITTEN_EVERY_S:
+        if time.monotonic() - self._written_at >= SAVE_INTERVAL_S:
             self._written_at = time.monotonic()
             self.save(update_fields=["current", "files_done", "moved_at"])
 

@@ -1,6 +1,6 @@
-"""Whole pipelines under a name: what a vendor's style key draws with.
+"""Style presets: complete pipeline settings under a key, such as the ``req_key`` of a vendor's API.
 
-A prompt style is words alone; a style preset is the checkpoint, the words, the LoRAs, the ControlNet and the numbers.
+A prompt style only adds text to the prompts. A style preset also sets checkpoint, LoRAs, ControlNet and parameters.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ StylePresetManager = models.Manager.from_queryset(StylePresetQuerySet)
 
 
 class StylePreset(models.Model):
-    """One style that clients ask for by its key, and by a variant where the key has several."""
+    """A style that clients select by its key, and by a variant if the key has several."""
 
     class Task(models.TextChoices):
-        IMG2IMG = "img2img", _("from a picture")
-        TXT2IMG = "txt2img", _("from words alone")
-        INPAINT = "inpaint", _("a part of a picture anew")
-        OUTPAINT = "outpaint", _("beyond a picture's edges")
+        IMG2IMG = "img2img", _("image to image")
+        TXT2IMG = "txt2img", _("text to image")
+        INPAINT = "inpaint", _("inpainting")
+        OUTPAINT = "outpaint", _("outpainting")
 
-    key = models.CharField(_("key"), max_length=100, help_text=_("As clients write it."))
+    key = models.CharField(_("key"), max_length=100, help_text=_("Identifier in requests."))
     variant = models.CharField(
         _("variant"),
         max_length=100,
         blank=True,
-        help_text=_("Of keys that have several; empty: the key's own."),
+        help_text=_("For keys with several variants. Empty: the default variant of the key."),
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -57,7 +57,7 @@ class StylePreset(models.Model):
         limit_choices_to={"kind": "checkpoint"},
         related_name="+",
         verbose_name=_("checkpoint"),
-        help_text=_("None: the default one."),
+        help_text=_("None selected: the default checkpoint."),
     )
     vae = models.ForeignKey(
         "models_registry.ModelFile",
@@ -67,16 +67,16 @@ class StylePreset(models.Model):
         limit_choices_to={"kind": "vae"},
         related_name="+",
         verbose_name=_("VAE"),
-        help_text=_("None: the checkpoint's own."),
+        help_text=_("None selected: the VAE of the checkpoint."),
     )
     prompt = models.TextField(
         _("prompt"),
         blank=True,
         max_length=10_000,
-        help_text=_("{prompt} stands for the request's own prompt; without it this is appended."),
+        help_text=_("{prompt} is replaced by the prompt of the request. Without it, this text is appended."),
     )
     negative_prompt = models.TextField(_("negative prompt"), blank=True, max_length=10_000)
-    prompt_required = models.BooleanField(_("needs a prompt"), default=False)
+    prompt_required = models.BooleanField(_("prompt required"), default=False)
 
     sampler = models.CharField(_("sampler"), max_length=64, default="DPM++ 2M")
     scheduler = models.CharField(_("scheduler"), max_length=64, default="Karras")
@@ -84,12 +84,14 @@ class StylePreset(models.Model):
     guidance_scale = models.FloatField(_("guidance scale"), default=7.0, validators=_between(0, 100))
     strength = models.FloatField(_("strength"), default=0.6, validators=_between(0, 1))
     clip_skip = models.PositiveIntegerField(_("CLIP skip"), default=1, validators=_between(1, 12))
-    keep_texture = models.BooleanField(_("keep the picture's texture"), default=True)
+    keep_texture = models.BooleanField(_("keep the texture of the image"), default=True)
     long_side = models.PositiveIntegerField(
         _("long side"),
         default=704,
         validators=[MaxValueValidator(4096)],
-        help_text=_("Pixels; the short side follows the picture. 0: the picture's own size."),
+        help_text=_(
+            "In pixels; the short side follows the aspect ratio of the input image. 0: the size of the input image."
+        ),
     )
     width = models.PositiveIntegerField(_("width"), default=512, validators=_between(64, 4096))
     height = models.PositiveIntegerField(_("height"), default=512, validators=_between(64, 4096))
@@ -108,23 +110,25 @@ class StylePreset(models.Model):
     )
     control_weight = models.FloatField(_("ControlNet weight"), default=1.0, validators=_between(0, 2))
     control_optional = models.BooleanField(
-        _("draw without the ControlNet"),
+        _("ControlNet optional"),
         default=False,
-        help_text=_("Where its file is missing. Otherwise such a request is refused."),
+        help_text=_(
+            "Generate without the ControlNet if its file is missing. Otherwise such requests are refused."
+        ),
     )
 
-    max_steps = models.PositiveIntegerField(_("most steps"), default=100, validators=_between(1, 500))
+    max_steps = models.PositiveIntegerField(_("max steps"), default=100, validators=_between(1, 500))
     max_long_side = models.PositiveIntegerField(
-        _("longest side"), default=2048, validators=_between(64, 4096)
+        _("max long side"), default=2048, validators=_between(64, 4096)
     )
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
-        # PostgreSQL keeps the names of indexes when a model is renamed: those of prompt styles have the default's.
+        # The default table name would collide with indexes of the table of prompt styles, which was renamed.
         db_table="models_registry_style_preset_source",
         related_name="+",
         verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
+        help_text=_("None selected: all sources."),
     )
 
     objects = StylePresetManager()
@@ -140,29 +144,29 @@ class StylePreset(models.Model):
 
     def clean(self) -> None:
         if not sampler_catalog.is_sampler(self.sampler):
-            raise ValidationError({"sampler": _("There is no such sampler.")})
+            raise ValidationError({"sampler": _("Unknown sampler.")})
         if not sampler_catalog.is_scheduler(self.scheduler):
-            raise ValidationError({"scheduler": _("There is no such scheduler.")})
+            raise ValidationError({"scheduler": _("Unknown scheduler.")})
         if self.control_module and modules.find(self.control_module) is None:
-            raise ValidationError({"control_module": _("There is no such preprocessor.")})
+            raise ValidationError({"control_module": _("Unknown preprocessor.")})
 
     @property
-    def most_pictures(self) -> int:
-        """That a request brings: the picture, and a mask."""
+    def max_images(self) -> int:
+        """Maximum number of input images of a request: the image to work on, and a mask."""
         return {self.Task.TXT2IMG: 0, self.Task.IMG2IMG: 1}.get(self.Task(self.task), 2)
 
-    def words(self, prompt: str) -> str:
-        """The prompt to draw from, for the request's own one."""
+    def compose_prompt(self, prompt: str) -> str:
+        """The effective prompt for the prompt of a request."""
         if "{prompt}" in self.prompt:
             return self.prompt.replace("{prompt}", prompt)
         return ", ".join(part for part in (prompt.strip(), self.prompt) if part)
 
 
 class StylePresetLora(models.Model):
-    """A LoRA of a preset, under the name by which clients weigh it."""
+    """A LoRA of a preset, with the name under which clients may set its weight."""
 
     preset = models.ForeignKey(StylePreset, on_delete=models.CASCADE, related_name="loras")
-    name = models.CharField(_("name"), max_length=255, help_text=_("As clients write it."))
+    name = models.CharField(_("name"), max_length=255, help_text=_("Name in requests."))
     lora = models.ForeignKey(
         "models_registry.ModelFile",
         on_delete=models.PROTECT,
@@ -171,7 +175,10 @@ class StylePresetLora(models.Model):
         verbose_name=_("LoRA"),
     )
     weight = models.FloatField(
-        _("weight"), default=0.0, validators=_between(-10, 10), help_text=_("Where the request names none.")
+        _("weight"),
+        default=0.0,
+        validators=_between(-10, 10),
+        help_text=_("Used if a request sets no weight."),
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What the background cluster runs, named by string in the queue."""
+"""Background tasks of the app, which the queue refers to by their dotted paths."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from .scanning import scan as scanning
 
 
 def scan(run_id: int | None = None) -> str:
+    """Scan MODELS_ROOT, report progress to the ScanRun, and return the summary."""
     run = ScanRun.objects.filter(pk=run_id).first() if run_id else None
     return scanning.scan(run=run).summary()

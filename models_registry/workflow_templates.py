@@ -1,4 +1,4 @@
-"""ComfyUI workflows that ops keep, and what each is used for."""
+"""Workflow templates for ComfyUI, and rules that assign requests to them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SHIPPED = Path(__file__).parent / "shipped_workflows"
 
 
 class WorkflowTemplate(models.Model):
-    """A graph in API format, and the slots where a request's values go."""
+    """A ComfyUI graph in API format, and the slots into which the values of a request are filled."""
 
     class Purpose(models.TextChoices):
-        TXT2IMG = "txt2img", _("from words alone")
-        IMG2IMG = "img2img", _("from a picture")
+        TXT2IMG = "txt2img", _("text to image")
+        IMG2IMG = "img2img", _("image to image")
         INPAINT = "inpaint", _("inpainting")
-        HIRES = "hires", _("second pass, by the latent")
-        HIRES_UPSCALER = "hires_upscaler", _("second pass, by an upscaler")
+        HIRES = "hires", _("hires fix, latent upscale")
+        HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
         CHANGE_BACKGROUND = "change_background", _("change of background")
-        UPSCALE = "upscale", _("enlarging")
+        UPSCALE = "upscale", _("upscaling")
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -34,16 +34,14 @@ class WorkflowTemplate(models.Model):
         max_length=20,
         choices=Purpose,
         blank=True,
-        help_text=_(
-            "Requests for ComfyUI that no rule sends elsewhere. Empty: only what the rules below name."
-        ),
+        help_text=_("Used for ComfyUI requests that match no rule. Empty: used only for the rules below."),
     )
-    graph = models.JSONField(_("graph"), help_text=_("As ComfyUI writes it with Export (API)."))
+    graph = models.JSONField(_("graph"), help_text=_("JSON file from ComfyUI's menu item Export (API)."))
     slots = models.JSONField(
         _("slots"),
         help_text=_(
-            'What goes where: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], '
-            '"filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the names.'
+            'Inputs of the graph to fill in: {"prompt": "6.text", "seed": "3.seed", "loras": ["4:0", "4:1"], '
+            '"filename_prefix": "9.filename_prefix"}. docs/comfyui.md lists the slots.'
         ),
     )
 
@@ -70,12 +68,12 @@ class WorkflowTemplate(models.Model):
             raise ValidationError({field: str(error)}) from error
 
     def workflow(self) -> Workflow:
-        """Raises ValueError with a sentence for ops."""
+        """The validated template. Raises ValueError with a message for operators."""
         return slots.read(self.name, self.graph, self.slots)
 
 
 class WorkflowRule(models.Model):
-    """Requests that are drawn by a template, and so on ComfyUI, whatever backend they would have had."""
+    """Assigns matching requests to a template, and with it to the ComfyUI backend."""
 
     template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
     dialect = models.CharField(_("dialect"), max_length=32, blank=True, help_text=_("Empty: any."))
@@ -83,13 +81,13 @@ class WorkflowRule(models.Model):
         _("operation"),
         max_length=64,
         blank=True,
-        help_text=_("The endpoint, as the list of jobs shows it. Empty: any."),
+        help_text=_("Name of the endpoint, as shown on the page of a job. Empty: any."),
     )
     style = models.CharField(
         _("style or req_key"),
         max_length=100,
         blank=True,
-        help_text=_("A style that the request names, or its req_key. Empty: any."),
+        help_text=_("Prompt style or req_key of the request. Empty: any."),
     )
 
     class Meta:
@@ -105,6 +103,6 @@ class WorkflowRule(models.Model):
 
 
 def shipped() -> list[dict[str, object]]:
-    """Fields of the templates that come with the platform."""
+    """Field values of the templates that are shipped with the platform."""
     files = sorted(SHIPPED.glob("*.json"))
     return [{"name": file.stem, **json.loads(file.read_text())} for file in files]

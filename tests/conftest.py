@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
@@ -19,6 +20,10 @@ from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTem
 from models_registry.workflow_templates import shipped
 
 SECRET_KEY = "only for tests"
+
+# Shared machines are slow at times; no test has a limit in wall-clock time.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 def pytest_configure() -> None:

@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[1]
 READERS = [
     ROOT / "platform" / "config" / "settings.py",
     ROOT / "platform" / "config" / "management" / "commands" / "up.py",
-    ROOT / "platform" / "quickstart" / "preflight.py",
+    ROOT / "platform" / "quickstart" / "bootstrap.py",
     ROOT / "gunicorn.conf.py",
 ]
 

@@ -1,1 +1,1 @@
-"""A ComfyUI server as a runner: our protocol towards the platform, ComfyUI's HTTP and websocket towards the server."""
+"""ComfyUI adapter: serves the runner protocol and executes jobs on a ComfyUI server over HTTP and websocket."""

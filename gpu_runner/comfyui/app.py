@@ -1,4 +1,4 @@
-"""The runner's endpoints, and two more: what the server has, and whether a workflow fits it."""
+"""HTTP API of the adapter: the runner's endpoints, ``GET /inventory`` and ``POST /workflows/check``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from gpu_runner.protocol import Workflow, WorkflowProblems
 from gpu_runner.protocol.workflows import server_check
 from gpu_runner.server.app import RunnerApp, read
 
-MOST_PROBLEMS = 50
+MAX_PROBLEMS = 50
 
 
-class ComfyDoor(RunnerApp):
+class ComfyRunnerApp(RunnerApp):
+    """Endpoints of a ComfyUI runner."""
+
     def __init__(self, backend: ComfyBackend, token: str, slots: int) -> None:
         super().__init__(backend, token, slots)
         self.backend = backend
@@ -27,11 +29,13 @@ class ComfyDoor(RunnerApp):
         ]
 
     async def inventory(self, request: Request) -> Response:
-        answer = self.backend.watch.stock.as_inventory()
-        return Response(answer.model_dump_json(), media_type="application/json")
+        """``GET /inventory``: models and nodes of the server."""
+        response = self.backend.poller.inventory.as_inventory()
+        return Response(response.model_dump_json(), media_type="application/json")
 
     async def check(self, request: Request) -> Response:
+        """``POST /workflows/check``: problems of a template on this server."""
         workflow = await read(request, Workflow)
-        problems = tuple(server_check.problems(workflow, self.backend.watch.stock.nodes))[:MOST_PROBLEMS]
-        answer = WorkflowProblems(problems=problems)
-        return Response(answer.model_dump_json(), media_type="application/json")
+        problems = tuple(server_check.problems(workflow, self.backend.poller.inventory.nodes))[:MAX_PROBLEMS]
+        response = WorkflowProblems(problems=problems)
+        return Response(response.model_dump_json(), media_type="application/json")

@@ -1,4 +1,4 @@
-"""The jobs of one ComfyUI server, and what it tells of itself."""
+"""Backend for a ComfyUI server: its running jobs and its status."""
 
 from __future__ import annotations
 
@@ -21,79 +21,98 @@ STOP_WAIT_S = 3.0
 
 
 class ComfyBackend:
-    def __init__(self, url: str, token: str, *, patience_s: float = 60.0) -> None:
+    """Runs jobs on one ComfyUI server.
+
+    ``timeout_s`` is how long the server may not respond before a job is given up as lost.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 60.0) -> None:
         self.url = url
         self.client = ComfyClient(url)
-        self.watch = InventoryPoller(self.client)
-        # The same after a restart, so that prompts which a killed adapter left behind are known for ours.
+        self.poller = InventoryPoller(self.client)
+        # Equal after a restart, so that prompts left behind by a killed adapter can be recognized.
         self.name = f"atelier-{hashlib.sha256(f'{token} {url}'.encode()).hexdigest()[:16]}"
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._drawings: dict[str, ComfyJob] = {}
+        self._jobs: dict[str, ComfyJob] = {}
         self._loaded: LoadedModel | None = None
         self._steps_total = 0
 
     def start(self) -> None:
-        self.watch.look()
-        self.remove_what_was_left()
-        self.watch.start()
+        """Read the server's inventory, remove leftover prompts, and start polling."""
+        self.poller.refresh()
+        self.remove_leftover_prompts()
+        self.poller.start()
 
     def stop(self) -> None:
-        self.watch.stop()
+        """Discard all jobs and wait for their end."""
+        self.poller.stop()
         with self._lock:
-            drawings = list(self._drawings.values())
-        for drawing in drawings:
-            drawing.discard()
-        for drawing in drawings:
-            drawing.ended.wait(STOP_WAIT_S)
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.discard()
+        for job in jobs:
+            job.ended.wait(STOP_WAIT_S)
 
-    def remove_what_was_left(self) -> None:
+    def remove_leftover_prompts(self) -> None:
+        """Remove prompts of an earlier process of this adapter from the server."""
         try:
             for prompt_id, client_id in [*self.client.pending(), *self.client.running()]:
                 if client_id.startswith(self.name):
-                    log.warning("prompt %s was left behind; removing it", prompt_id)
+                    log.warning("removing leftover prompt %s", prompt_id)
                     self.client.remove(prompt_id)
                     self.client.interrupt(prompt_id)
         except (ServerTimeout, Rejected) as error:
-            log.warning("could not look for prompts that were left behind: %s", error)
+            log.warning("could not remove leftover prompts: %s", error)
 
     @property
     def alive(self) -> bool:
-        return True  # of a silent server the status tells
+        return True  # an unresponsive server is reported in the status
 
     def jobs(self) -> tuple[str, ...]:
+        """Return the ids of the running jobs."""
         with self._lock:
-            return tuple(self._drawings)
+            return tuple(self._jobs)
 
-    def submit(self, order: RunRequest, on_event: OnEvent) -> ComfyJob:
-        def pass_on(event: Event) -> None:
+    def submit(self, run_request: RunRequest, on_event: OnEvent) -> ComfyJob:
+        """Start a job. A running job with the same id is discarded."""
+
+        def handle_event(event: Event) -> None:
             if isinstance(event, Done | Failed):
-                self._forget(drawing)
+                self._forget(job)
             on_event(event)
 
-        drawing = ComfyJob(
-            self.client, self.url, self.name, order, lambda: self.watch.stock, pass_on, self._patience_s
+        job = ComfyJob(
+            self.client,
+            self.url,
+            self.name,
+            run_request,
+            lambda: self.poller.inventory,
+            handle_event,
+            self._timeout_s,
         )
         with self._lock:
-            older, self._drawings[order.job_id] = self._drawings.get(order.job_id), drawing
+            older, self._jobs[run_request.job_id] = self._jobs.get(run_request.job_id), job
         if older is not None:
             older.discard()
-        if order.checkpoint.sha256:
+        if run_request.checkpoint.sha256:
             self._loaded = LoadedModel(
-                path=order.checkpoint.path, sha256=order.checkpoint.sha256, size_bytes=0
+                path=run_request.checkpoint.path, sha256=run_request.checkpoint.sha256, size_bytes=0
             )
-        drawing.start()
-        return drawing
+        job.start()
+        return job
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+        """Cancel a job. Returns False if the job is unknown."""
         with self._lock:
-            drawing = self._drawings.get(job_id)
-        if drawing is None:
+            job = self._jobs.get(job_id)
+        if job is None:
             return False
-        drawing.cancel(mode)
+        job.cancel(mode)
         return True
 
     def unload(self) -> bool:
+        """Free the server's memory. Returns False while jobs are running."""
         if self.jobs():
             return False
         self.client.free()
@@ -101,20 +120,21 @@ class ComfyBackend:
         return True
 
     def report(self) -> Report:
-        stock = self.watch.stock
+        """Return the state for ``GET /status``."""
+        inventory = self.poller.inventory
         return Report(
             backend="comfyui",
-            device=stock.device,
-            version=f"ComfyUI {stock.version}" if stock.version else "",
+            device=inventory.device,
+            version=f"ComfyUI {inventory.version}" if inventory.version else "",
             loaded=(self._loaded,) if self._loaded else (),
-            memory_bytes=stock.memory_bytes,
+            memory_bytes=inventory.memory_bytes,
             steps_total=self._steps_total,
-            problem=self.watch.problem,
-            inventory=self.watch.digest,
+            problem=self.poller.problem,
+            inventory=self.poller.digest,
         )
 
-    def _forget(self, drawing: ComfyJob) -> None:
+    def _forget(self, job: ComfyJob) -> None:
         with self._lock:
-            self._steps_total += drawing.steps_run
-            if self._drawings.get(drawing.order.job_id) is drawing:
-                del self._drawings[drawing.order.job_id]
+            self._steps_total += job.steps_run
+            if self._jobs.get(job.run_request.job_id) is job:
+                del self._jobs[job.run_request.job_id]

@@ -1,4 +1,4 @@
-"""ComfyUI's HTTP routes, and a name for each way in which a call goes wrong."""
+"""HTTP client of ComfyUI's API."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 import httpx
 
-TIMEOUT_S = 20.0  # a server that loads a large model answers late
+TIMEOUT_S = 20.0  # responses are late while the server loads a large model
 UPLOAD_FOLDER = "atelier"
 
 
 class ServerTimeout(Exception):
-    """No answer, or none that makes sense. Whether the call had its effect is not known."""
+    """No valid response. The request may or may not have been executed."""
 
 
 class ServerUnreachable(ServerTimeout):
-    """Nobody answers at the address: the call had no effect."""
+    """The connection failed. The request was not executed."""
 
 
 class Rejected(Exception):
-    """An answer with a status of 400 or above. ``body`` is what it said, if that was JSON; it is not for clients' eyes."""
+    """A response with status 400 or above. ``body`` is its JSON object, or empty; it must not be shown to clients."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(f"status {status}")
@@ -29,28 +29,34 @@ class Rejected(Exception):
 
 
 class ComfyClient:
+    """Client of one server. Thread-safe. Methods raise ServerTimeout, ServerUnreachable or Rejected."""
+
     def __init__(self, url: str) -> None:
-        # A proxy of the environment is for the way out of the house.
+        # Proxies of the environment are for external hosts.
         self._http = httpx.Client(
             base_url=url, timeout=httpx.Timeout(TIMEOUT_S, connect=5.0), trust_env=False
         )
 
     def close(self) -> None:
+        """Close all connections."""
         self._http.close()
 
-    # What it is and has ------------------------------------------------------------------------------------------
+    # Server and models -------------------------------------------------------------------------------------------
 
     def system_stats(self) -> dict[str, Any]:
+        """Return versions and devices."""
         return _dict(self._json("GET", "/system_stats"))
 
     def object_info(self) -> dict[str, Any]:
+        """Return the node classes with their inputs and outputs."""
         return _dict(self._json("GET", "/object_info"))
 
     def models(self, folder: str) -> list[str]:
-        """Empty where the server has no such folder."""
+        """Return the files of a model folder; empty if the server does not have the folder."""
         return self._names(f"/models/{folder}")
 
     def embeddings(self) -> list[str]:
+        """Return the names of embeddings, without suffix."""
         return self._names("/embeddings")
 
     def _names(self, path: str) -> list[str]:
@@ -63,54 +69,57 @@ class ComfyClient:
         return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
     def free(self) -> None:
-        """It drops its models before it takes the next prompt."""
+        """Unload models and free memory before the next prompt."""
         self._send("POST", "/free", json={"unload_models": True, "free_memory": True})
 
     # Prompts -----------------------------------------------------------------------------------------------------
 
     def queue(self, graph: dict[str, Any], prompt_id: str, client_id: str) -> None:
-        """Not idempotent. Raises Rejected where it will not run all of the graph."""
+        """Queue a prompt. Not idempotent. Raises Rejected if any node of the graph is invalid."""
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
-        answer = _dict(self._json("POST", "/prompt", json=body))
-        if answer.get("node_errors"):  # some of its outputs would be made, and ours perhaps not
+        response = _dict(self._json("POST", "/prompt", json=body))
+        if response.get("node_errors"):  # ComfyUI queues the valid outputs, which may not include ours
             self.remove(prompt_id)
-            raise Rejected(httpx.codes.BAD_REQUEST, answer)
+            raise Rejected(httpx.codes.BAD_REQUEST, response)
 
     def running(self) -> list[tuple[str, str]]:
-        """(prompt id, client id)"""
+        """Return (prompt id, client id) of running prompts."""
         return list(_items(self._json("GET", "/queue"), "queue_running"))
 
     def pending(self) -> list[tuple[str, str]]:
+        """Return (prompt id, client id) of queued prompts."""
         return list(_items(self._json("GET", "/queue"), "queue_pending"))
 
-    def holds(self, prompt_id: str) -> bool:
-        answer = self._json("GET", "/queue")
-        items = [*_items(answer, "queue_running"), *_items(answer, "queue_pending")]
-        return any(held == prompt_id for held, _client in items)
+    def is_queued_or_running(self, prompt_id: str) -> bool:
+        """Whether the prompt is in the queue or running."""
+        response = self._json("GET", "/queue")
+        items = [*_items(response, "queue_running"), *_items(response, "queue_pending")]
+        return any(item_id == prompt_id for item_id, _client in items)
 
     def outcome(self, prompt_id: str) -> dict[str, Any] | None:
-        """None for what has not ended, and for what it does not know."""
+        """Return the history entry of a prompt; None if it has not ended or is unknown."""
         return _dict(self._json("GET", f"/history/{prompt_id}")).get(prompt_id)
 
     def remove(self, prompt_id: str) -> None:
-        """From the queue; a running prompt is not touched."""
+        """Remove a prompt from the queue. A running prompt is not affected."""
         self._send("POST", "/queue", json={"delete": [prompt_id]})
 
     def interrupt(self, prompt_id: str) -> None:
-        """Only what runs, and only while it is seen running: old servers interrupt whatever they run."""
+        """Interrupt a prompt if it is running. Old servers ignore the id and interrupt the running prompt."""
         if any(running == prompt_id for running, _client in self.running()):
             self._send("POST", "/interrupt", json={"prompt_id": prompt_id})
 
-    # Pictures ----------------------------------------------------------------------------------------------------
+    # Images ------------------------------------------------------------------------------------------------------
 
     def upload(self, name: str, data: bytes) -> str:
-        """The name that LoadImage knows it by."""
+        """Upload an image and return its name for LoadImage."""
         files = {"image": (name, data, "image/png")}
-        answer = _dict(self._json("POST", "/upload/image", files=files, data={"subfolder": UPLOAD_FOLDER}))
-        folder = answer.get("subfolder") or ""
-        return f"{folder}/{answer['name']}" if folder else str(answer["name"])
+        response = _dict(self._json("POST", "/upload/image", files=files, data={"subfolder": UPLOAD_FOLDER}))
+        folder = response.get("subfolder") or ""
+        return f"{folder}/{response['name']}" if folder else str(response["name"])
 
     def view(self, filename: str, subfolder: str, kind: str) -> bytes:
+        """Return the bytes of an image. ``kind`` is "output", "input" or "temp"."""
         params = {"filename": filename, "subfolder": subfolder, "type": kind}
         return self._send("GET", "/view", params=params).content
 
@@ -121,7 +130,7 @@ class ComfyClient:
         try:
             return response.json()
         except ValueError as error:
-            raise ServerTimeout(f"{path}: the answer is not JSON") from error
+            raise ServerTimeout(f"{path}: the response is not JSON") from error
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -130,7 +139,7 @@ class ComfyClient:
             raise ServerUnreachable(f"{path}: {type(error).__name__}") from error
         except httpx.HTTPError as error:
             raise ServerTimeout(f"{path}: {type(error).__name__}") from error
-        if response.status_code in (502, 503, 504):  # a proxy before a server that is gone
+        if response.status_code in (502, 503, 504):  # of a proxy whose server is down
             raise ServerUnreachable(f"{path}: {response.status_code}")
         if response.is_error:
             raise Rejected(response.status_code, _body(response))
@@ -146,11 +155,11 @@ def _body(response: httpx.Response) -> dict[str, Any]:
 
 def _dict(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ServerTimeout("the answer is no object")
+        raise ServerTimeout("the response is not a JSON object")
     return value
 
 
-def _items(answer: Any, key: str) -> Iterator[tuple[str, str]]:
-    for item in _dict(answer).get(key, []):
+def _items(response: Any, key: str) -> Iterator[tuple[str, str]]:
+    for item in _dict(response).get(key, []):
         if isinstance(item, list) and len(item) > 3 and isinstance(item[3], dict):
             yield str(item[1]), str(item[3].get("client_id") or "")

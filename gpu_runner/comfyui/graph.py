@@ -1,4 +1,4 @@
-"""From an order to the graph of one of its pictures, in the words of the server that draws it."""
+"""Builds the ComfyUI graph of one image of a job, with the names of models on the server."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gpu_runner.protocol import GenerationRequest, ModelFile, RunRequest, Workfl
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
-from gpu_runner.protocol.workflows.capabilities import inexpressible, takes_upscaler_file
-from gpu_runner.protocol.workflows.graph_builder import ControlNode, Filling, Graph, LoraNode, fill
+from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
+from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
 
 
 class MissingModel(ValueError):
-    """This server has not what the job needs. The message is fit for the client's eyes."""
+    """The server does not have a model or node that the job needs. The message is safe to show to clients."""
 
 
 class UploadedInputs:
-    """Names of the uploaded pictures, as LoadImage knows them."""
+    """Names of the uploaded images for LoadImage."""
 
     def __init__(self, init: str = "", mask: str = "", controls: Sequence[str] = ()) -> None:
         self.init = init
@@ -27,50 +27,60 @@ class UploadedInputs:
         self.controls = controls
 
 
-def check(order: RunRequest, stock: ServerInventory) -> Workflow:
-    """Raises BadOrder or Lacking. What the platform has checked already is checked for this server."""
-    workflow = order.workflow
+def check(run_request: RunRequest, inventory: ServerInventory) -> Workflow:
+    """Return the workflow of a job if this server can run it. Raises InvalidRequest or MissingModel."""
+    workflow = run_request.workflow
     if workflow is None:
-        raise InvalidRequest("a ComfyUI runner draws by a workflow, and the order has none")
-    for refused in inexpressible(order.request, workflow):
-        raise InvalidRequest(f"{refused.field}: {refused.why}")
-    for problem in server_check.problems(workflow, stock.nodes):
-        raise MissingModel(f"the workflow {workflow.name} does not fit this ComfyUI: {problem}")
-    for unit in order.request.controls:
+        raise InvalidRequest("workflow is required on a ComfyUI runner")
+    for unsupported in unsupported_fields(run_request.request, workflow):
+        raise InvalidRequest(f"{unsupported.field}: {unsupported.why}")
+    for problem in server_check.problems(workflow, inventory.nodes):
+        raise MissingModel(f"the workflow {workflow.name} cannot run on this ComfyUI: {problem}")
+    for unit in run_request.request.controls:
         node = node_names.MODULE_NODES.get(unit.module)
-        if node and node[0] not in stock.nodes:
+        if node and node[0] not in inventory.nodes:
             raise MissingModel(
-                f"the preprocessor {unit.module} needs the node {node[0]}, which this ComfyUI lacks"
+                f"the preprocessor {unit.module} needs the node class {node[0]}, which this ComfyUI does not have"
             )
     return workflow
 
 
-def graph(
-    order: RunRequest,
+def graph_of(
+    run_request: RunRequest,
     workflow: Workflow,
-    stock: ServerInventory,
+    inventory: ServerInventory,
     index: int,
-    sent: UploadedInputs,
+    uploaded: UploadedInputs,
     prefix: str,
 ) -> Graph:
-    request = order.request
-    values = {**_numbers(request, index), **_names(order, workflow, stock), "filename_prefix": prefix}
-    values |= {"init_images": sent.init, "inpaint.mask": sent.mask}
+    """Return the graph of image ``index``. ``prefix`` is the file name prefix of the output. Raises MissingModel."""
+    request = run_request.request
+    values = {
+        **_numbers(request, index),
+        **_names(run_request, workflow, inventory),
+        "filename_prefix": prefix,
+    }
+    values |= {"init_images": uploaded.init, "inpaint.mask": uploaded.mask}
     used = {slot: value for slot, value in values.items() if slot in workflow.slots}
-    filling = Filling(
+    slot_values = SlotValues(
         values=used,
-        loras=tuple(_lora(order, stock, use.name, use.unet, use.text_encoder) for use in request.loras),
-        vae=_found(stock, order.file("vae", request.vae), request.vae) if request.vae else "",
+        loras=tuple(
+            _lora(run_request, inventory, use.name, use.unet, use.text_encoder) for use in request.loras
+        ),
+        vae=_found(inventory, run_request.file("vae", request.vae), request.vae) if request.vae else "",
         controls=tuple(
-            _control(order, stock, unit, name)
-            for unit, name in zip(request.controls, sent.controls, strict=True)
+            _control(run_request, inventory, unit, name)
+            for unit, name in zip(request.controls, uploaded.controls, strict=True)
         ),
     )
-    return fill(workflow, filling)
+    return build_graph(workflow, slot_values)
 
 
 def first_steps(request: GenerationRequest) -> int:
-    """From a picture only the last part of a schedule is walked; ComfyUI counts the steps of that part."""
+    """Return the ``steps`` input of the first sampler node.
+
+    For img2img, A1111 counts the steps of the whole schedule, ComfyUI only those that are run.
+    """
     steps = request.num_inference_steps
     if not request.init_images or request.exact_steps:
         return steps
@@ -97,9 +107,9 @@ def _numbers(request: GenerationRequest, index: int) -> dict[str, Any]:
     return values
 
 
-def _names(order: RunRequest, workflow: Workflow, stock: ServerInventory) -> dict[str, Any]:
-    request, steps = order.request, order.request.num_inference_steps
-    embeddings = {name: _embedding(order, stock, name) for name in request.embeddings}
+def _names(run_request: RunRequest, workflow: Workflow, inventory: ServerInventory) -> dict[str, Any]:
+    request, steps = run_request.request, run_request.request.num_inference_steps
+    embeddings = {name: _embedding(run_request, inventory, name) for name in request.embeddings}
     values: dict[str, Any] = {
         "prompt": prompt_translation.positive(request.prompt, steps, embeddings),
         "negative_prompt": prompt_translation.negative(request.negative_prompt, steps, embeddings),
@@ -107,42 +117,48 @@ def _names(order: RunRequest, workflow: Workflow, stock: ServerInventory) -> dic
         "scheduler": node_names.scheduler(request.sampler, request.scheduler),
     }
     if "checkpoint" in workflow.slots:
-        values["checkpoint"] = _found(stock, order.checkpoint, request.checkpoint)
+        values["checkpoint"] = _found(inventory, run_request.checkpoint, request.checkpoint)
     if hires := request.hires:
         sampler = hires.sampler or request.sampler
         values["hires.sampler"] = node_names.SAMPLERS.get(sampler)
         values["hires.scheduler"] = node_names.scheduler(sampler, hires.scheduler or request.scheduler)
         if takes_upscaler_file(workflow):
-            values["hires.upscaler"] = _found(stock, order.file("upscaler", hires.upscaler), hires.upscaler)
+            values["hires.upscaler"] = _found(
+                inventory, run_request.file("upscaler", hires.upscaler), hires.upscaler
+            )
         else:
             values["hires.upscaler"] = node_names.LATENT_METHODS.get(hires.upscaler)
     return values
 
 
-def _found(stock: ServerInventory, file: ModelFile, name: str) -> str:
-    found = stock.find(file.path)
+def _found(inventory: ServerInventory, file: ModelFile, name: str) -> str:
+    found = inventory.find(file.path)
     if found is None:
-        raise MissingModel(f"this ComfyUI does not have the file of {name or file.path}")
+        raise MissingModel(f"this ComfyUI does not have the model {name or file.path}")
     return found
 
 
-def _embedding(order: RunRequest, stock: ServerInventory, name: str) -> str:
-    """What is missing ComfyUI leaves out without a word, so it is refused here."""
-    found = stock.embedding(order.file("embedding", name).path)
+def _embedding(run_request: RunRequest, inventory: ServerInventory, name: str) -> str:
+    """Return ComfyUI's name of an embedding. Raises MissingModel, because ComfyUI ignores missing embeddings."""
+    found = inventory.embedding(run_request.file("embedding", name).path)
     if found is None:
         raise MissingModel(f"this ComfyUI does not have the embedding {name}")
     return found
 
 
-def _lora(order: RunRequest, stock: ServerInventory, name: str, model: float, clip: float) -> LoraNode:
-    return LoraNode(_found(stock, order.file("lora", name), name), model, clip)
+def _lora(
+    run_request: RunRequest, inventory: ServerInventory, name: str, model: float, clip: float
+) -> LoraNode:
+    return LoraNode(_found(inventory, run_request.file("lora", name), name), model, clip)
 
 
-def _control(order: RunRequest, stock: ServerInventory, unit: ControlUnit, image: str) -> ControlNode:
+def _control(
+    run_request: RunRequest, inventory: ServerInventory, unit: ControlUnit, image: str
+) -> ControlNode:
     node = node_names.MODULE_NODES.get(unit.module)
-    resolution = unit.processor_res or min(order.request.width, order.request.height)
+    resolution = unit.processor_res or min(run_request.request.width, run_request.request.height)
     return ControlNode(
-        model=_found(stock, order.file("controlnet", unit.model), unit.model),
+        model=_found(inventory, run_request.file("controlnet", unit.model), unit.model),
         image=image,
         strength=unit.weight,
         start=unit.guidance_start,

@@ -1,4 +1,4 @@
-"""An order's pictures, made ready before they are sent, and what is done to the drawn one afterwards."""
+"""Prepares the input images of a job for upload, and pastes the outputs back."""
 
 from __future__ import annotations
 
@@ -17,59 +17,63 @@ from gpu_runner.protocol import GenerationRequest, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import find
-from gpu_runner.protocol.workflows.node_names import DRAWN_MODULES
+from gpu_runner.protocol.workflows.node_names import LOCAL_MODULES
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.init_image import Canvas, compose
 from gpu_runner.tasks.preparation.input_images import opened, read_sources
 
-LATENT_PIXEL = 8
+LATENT_SCALE = 8
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Of one init image: what is sent, and the way back."""
+class ImageSet:
+    """Images to upload for one init image: canvas and control maps."""
 
     canvas: Canvas | None
     controls: tuple[Image.Image, ...] = ()
 
     @property
     def mask(self) -> Image.Image | None:
-        """Where it is rounded, a pixel of the latent is wholly masked or not at all."""
+        """The mask to upload, rounded on the latent grid unless ``rounded`` is off."""
         if self.canvas is None or self.canvas.mask is None:
             return None
-        return on_grid(self.canvas.mask) if self.canvas.options.rounded else self.canvas.mask
+        return round_to_latent_grid(self.canvas.mask) if self.canvas.options.rounded else self.canvas.mask
 
-    def finish(self, drawn: Image.Image) -> Image.Image:
-        return self.canvas.finish(drawn) if self.canvas else drawn
+    def finish(self, generated: Image.Image) -> Image.Image:
+        """Return the output: the generated image, pasted into the init image where needed."""
+        return self.canvas.finish(generated) if self.canvas else generated
 
 
-def on_grid(mask: Image.Image) -> Image.Image:
-    small = mask.resize((mask.width // LATENT_PIXEL, mask.height // LATENT_PIXEL), Image.Resampling.BICUBIC)
+def round_to_latent_grid(mask: Image.Image) -> Image.Image:
+    """Return the mask with every cell of 8 x 8 pixels either black or white."""
+    small = mask.resize((mask.width // LATENT_SCALE, mask.height // LATENT_SCALE), Image.Resampling.BICUBIC)
     return small.point([255 * (level > 127) for level in range(256)]).resize(
         mask.size, Image.Resampling.NEAREST
     )
 
 
-def stages(order: RunRequest) -> list[Stage]:
-    """One for each init image; one alone where there is none. Raises BadOrder or BadPicture."""
-    request = order.request
+def image_sets(run_request: RunRequest) -> list[ImageSet]:
+    """Return one image set per init image, or a single one without. Raises InvalidRequest or InvalidImage."""
+    request = run_request.request
     if request.change_background is not None:
-        canvases = _backdrops(order)
+        canvases = _backdrops(run_request)
     else:
-        canvases = [_composed(request, source) for source in read_sources(order)]
-    return [Stage(canvas, _maps(order, canvas)) for canvas in canvases or [None]]
+        canvases = [_composed(request, source) for source in read_sources(run_request)]
+    return [ImageSet(canvas, _maps(run_request, canvas)) for canvas in canvases or [None]]
 
 
-def _backdrops(order: RunRequest) -> list[Canvas | None]:
-    request, part = order.request, order.request.change_background
+def _backdrops(run_request: RunRequest) -> list[Canvas | None]:
+    request, part = run_request.request, run_request.request.change_background
     assert part is not None
-    mask = opened(order, part.mask) if part.mask else None
-    made: dict[str, Canvas] = {}
-    for picture in request.init_images:
-        if picture.sha256 not in made:
-            product = change_background.cut_out(opened(order, picture), mask, part, request.background, None)
-            made[picture.sha256] = change_background.canvas(request, part, product)
-    return [made[picture.sha256] for picture in request.init_images]
+    mask = opened(run_request, part.mask) if part.mask else None
+    canvas_of: dict[str, Canvas] = {}
+    for image in request.init_images:
+        if image.sha256 not in canvas_of:
+            product = change_background.cut_out(
+                opened(run_request, image), mask, part, request.background, None
+            )
+            canvas_of[image.sha256] = change_background.canvas(request, part, product)
+    return [canvas_of[image.sha256] for image in request.init_images]
 
 
 def _composed(request: GenerationRequest, source: Any) -> Canvas:
@@ -79,32 +83,32 @@ def _composed(request: GenerationRequest, source: Any) -> Canvas:
     except StopIteration as done:
         canvas: Canvas = done.value
         return canvas
-    raise InvalidRequest("this resize mode needs a device")
+    raise InvalidRequest("resize_mode latent is not supported on ComfyUI runners")
 
 
 def _resize(
-    picture: Image.Image, width: int, height: int, mode: ResizeMode
+    image: Image.Image, width: int, height: int, mode: ResizeMode
 ) -> Generator[Any, Any, Image.Image]:
-    return images.resize(picture, width, height, mode)
-    yield  # a generator, as the engine's ways of enlarging are
+    return images.resize(image, width, height, mode)
+    yield  # a generator, like the resize functions of the engine
 
 
-def _maps(order: RunRequest, canvas: Canvas | None) -> tuple[Image.Image, ...]:
-    return tuple(_map(order, unit, canvas) for unit in order.request.controls)
+def _maps(run_request: RunRequest, canvas: Canvas | None) -> tuple[Image.Image, ...]:
+    return tuple(_map(run_request, unit, canvas) for unit in run_request.request.controls)
 
 
-def _map(order: RunRequest, unit: ControlUnit, canvas: Canvas | None) -> Image.Image:
-    """Drawn here where that needs no network; else the picture, which a node draws the map from."""
-    request = order.request
+def _map(run_request: RunRequest, unit: ControlUnit, canvas: Canvas | None) -> Image.Image:
+    """Return the control map, or the image itself if a node computes the map."""
+    request = run_request.request
     if unit.image is not None:
-        picture = images.flatten(opened(order, unit.image), request.background)
+        image = images.flatten(opened(run_request, unit.image), request.background)
     elif canvas is not None:
-        picture = canvas.frame
+        image = canvas.frame
     else:
-        raise InvalidRequest("a control unit has no picture, and there is no init image")
+        raise InvalidRequest("controls: image is required for a unit of a request without init image")
     mode: ResizeMode = unit.resize_mode if unit.image else "stretch"
-    pixels = np.asarray(picture.convert("RGB"))
-    if unit.module in DRAWN_MODULES and (module := find(unit.module)):
+    pixels = np.asarray(image.convert("RGB"))
+    if unit.module in LOCAL_MODULES and (module := find(unit.module)):
         wanted = unit.processor_res
         if unit.pixel_perfect:
             wanted = perfect_resolution(pixels, request.width, request.height, mode)

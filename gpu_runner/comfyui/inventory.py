@@ -1,4 +1,4 @@
-"""What a ComfyUI server has: models, nodes, and what it says of itself. Looked at again and again."""
+"""Inventory of a ComfyUI server: models, nodes, device and version, polled in a thread."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.protocol import Inventory
 
-EVERY_S = 10.0
-# Our folders below MODELS_ROOT -> ComfyUI's.
+POLL_INTERVAL_S = 10.0
+# Folder below MODELS_ROOT -> folder of ComfyUI.
 FOLDERS = {
     "checkpoints": "checkpoints",
     "loras": "loras",
@@ -22,12 +22,12 @@ FOLDERS = {
     "upscalers": "upscale_models",
 }
 EMBEDDINGS = "embeddings"
-NO_ANSWER = "ComfyUI does not answer"
+NO_RESPONSE = "ComfyUI does not respond"
 
 
 @dataclass(frozen=True)
 class ServerInventory:
-    """One look. ``models`` by our folder, in ComfyUI's words."""
+    """State at one poll. ``models`` maps a folder below MODELS_ROOT to ComfyUI's file names."""
 
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Mapping[str, Any] = field(default_factory=dict)
@@ -36,7 +36,10 @@ class ServerInventory:
     memory_bytes: int = 0
 
     def find(self, path: str) -> str | None:
-        """ComfyUI's name of the file with this path below MODELS_ROOT: the same path, or the only file of that name."""
+        """Return ComfyUI's name of the file with this path below MODELS_ROOT, or None.
+
+        The path is compared first, then the file name, then the name without suffix, if these are unique.
+        """
         folder, _slash, rest = path.partition("/")
         names = {name.replace("\\", "/"): name for name in self.models.get(folder, ())}
         if rest in names:
@@ -52,52 +55,60 @@ class ServerInventory:
         return None
 
     def embedding(self, path: str) -> str | None:
+        """Return ComfyUI's name of an embedding, without suffix, or None."""
         found = self.find(path)
         return str(PurePosixPath(found.replace("\\", "/")).with_suffix("")) if found else None
 
     def as_inventory(self) -> Inventory:
+        """Return the response of ``GET /inventory``."""
         models = sorted(
             f"{folder}/{name}".replace("\\", "/") for folder, names in self.models.items() for name in names
         )
-        return Inventory(models=tuple(filter(_is_tidy, models)), nodes=tuple(sorted(self.nodes)))
+        return Inventory(models=tuple(filter(_is_valid_path, models)), nodes=tuple(sorted(self.nodes)))
 
 
-def _is_tidy(path: str) -> bool:
+def _is_valid_path(path: str) -> bool:
     return len(path) <= 500 and "\0" not in path and not {"", "..", "."} & set(path.split("/"))
 
 
 class InventoryPoller:
-    """``stock`` is the newest look; ``problem`` says why there is none, or why it is old."""
+    """Polls a server. ``inventory`` is the latest state; ``problem`` is not empty if the last poll failed."""
 
     def __init__(self, client: ComfyClient) -> None:
         self._client = client
         self._stop = threading.Event()
-        self.stock = ServerInventory()
+        self.inventory = ServerInventory()
         self.digest = ""
-        self.problem = NO_ANSWER
+        self.problem = NO_RESPONSE
 
     def start(self) -> None:
+        """Start the polling thread."""
         threading.Thread(target=self._run, name="inventory", daemon=True).start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
+        """Poll the server once."""
         try:
-            stock = _seen(self._client)
+            inventory = _poll(self._client)
         except (ServerTimeout, Rejected) as error:
-            self.problem = f"{NO_ANSWER}: {error}"[:300]
+            self.problem = f"{NO_RESPONSE}: {error}"[:300]
             return
-        answer = stock.as_inventory().model_dump_json()
-        self.stock, self.digest, self.problem = stock, hashlib.sha256(answer.encode()).hexdigest(), ""
+        response = inventory.as_inventory().model_dump_json()
+        self.inventory, self.digest, self.problem = (
+            inventory,
+            hashlib.sha256(response.encode()).hexdigest(),
+            "",
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.look()
-            self._stop.wait(EVERY_S if not self.problem else EVERY_S / 5)
+            self.refresh()
+            self._stop.wait(POLL_INTERVAL_S if not self.problem else POLL_INTERVAL_S / 5)
 
 
-def _seen(client: ComfyClient) -> ServerInventory:
+def _poll(client: ComfyClient) -> ServerInventory:
     stats = client.system_stats()
     models = {ours: tuple(client.models(theirs)) for ours, theirs in FOLDERS.items()}
     models[EMBEDDINGS] = tuple(_with_suffix(client.embeddings()))
@@ -112,7 +123,7 @@ def _seen(client: ComfyClient) -> ServerInventory:
 
 
 def _with_suffix(names: Iterable[str]) -> list[str]:
-    """The list of embeddings leaves their suffix out; in the registry a file has one."""
+    """Add a suffix, which ComfyUI omits in its list of embeddings."""
     return [f"{name}.safetensors" for name in names]
 
 

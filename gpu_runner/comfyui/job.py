@@ -1,6 +1,6 @@
-"""A job in the adapter's hands: one prompt for each picture, one after the other, in a thread of its own.
+"""One job on a ComfyUI server, in a thread: one prompt per image, one after the other.
 
-One prompt each, because in a batch ComfyUI's pictures do not depend on their own seeds alone.
+Images are not batched, because in a batch of ComfyUI an image depends on more than its own seed.
 """
 
 from __future__ import annotations
@@ -37,17 +37,16 @@ from gpu_runner.protocol import (
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.workflows.graph_builder import counted_steps
 
-from . import graph as filled
 from . import input_images
-from .graph import MissingModel, UploadedInputs
-from .input_images import Stage
+from .graph import MissingModel, UploadedInputs, check, graph_of
+from .input_images import ImageSet
 from .progress_socket import ProgressSocket
 from .prompt_execution import Cancelled, NodeExecutionError, NotQueued, Outcome, PromptLost, PromptRun
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["discard", "interrupt", "skip"]
-FOLDER = "atelier"  # of ComfyUI's outputs
+FOLDER = "atelier"  # in ComfyUI's output folder
 PREVIEW_SIDE = 256
 LOADERS = frozenset(
     {"CheckpointLoaderSimple", "LoraLoader", "VAELoader", "ControlNetLoader", "UpscaleModelLoader"}
@@ -56,13 +55,15 @@ LOADERS = frozenset(
 
 @dataclass
 class ComfyJob:
+    """Runs a job and reports its events to ``on_event``, from its own thread."""
+
     client: ComfyClient
     url: str
-    name: str  # of this adapter, at the beginning of every client id
-    order: RunRequest
-    stock: Callable[[], ServerInventory]
+    name: str  # of this adapter; prefix of its client ids
+    run_request: RunRequest
+    inventory: Callable[[], ServerInventory]
     on_event: Callable[[Event], None]
-    patience_s: float
+    timeout_s: float
     steps_run: int = 0
     device_seconds: float = 0.0
     ended: threading.Event = field(default_factory=threading.Event)
@@ -70,44 +71,46 @@ class ComfyJob:
     _images_done: int = 0
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"drawing-{self.order.job_id}", daemon=True).start()
+        """Start the thread."""
+        threading.Thread(target=self._run, name=f"job-{self.run_request.job_id}", daemon=True).start()
 
     def cancel(self, mode: Mode) -> None:
+        """Cancel the job between two steps. "discard" cannot be replaced by another mode."""
         if self._mode != "discard":
             self._mode = mode
 
     def discard(self) -> None:
-        """The worker has gone."""
+        """Cancel the job because its worker has disconnected."""
         self.cancel("discard")
 
     def _run(self) -> None:
         began = time.monotonic()
         client_id = f"{self.name}-{uuid.uuid4().hex}"
-        ear = ProgressSocket(self.url, client_id)
+        progress_socket = ProgressSocket(self.url, client_id)
         last: Done | Failed
         try:
-            last = self._draw(ear, client_id, began)
+            last = self._generate_all(progress_socket, client_id, began)
         except Exception as error:
             last = self._failed(error, began)
         finally:
-            ear.close()
+            progress_socket.close()
             self.ended.set()
         self.on_event(last)
 
-    def _draw(self, ear: ProgressSocket, client_id: str, began: float) -> Done:
-        self.on_event(Accepted(job_id=self.order.job_id))
-        if not self.stock().nodes:
-            raise NotQueued("nothing is known of the server yet")
-        workflow = filled.check(self.order, self.stock())
-        stages = input_images.stages(self.order)
-        sent = [self._send(stage) for stage in stages]
-        ear.start()
-        for index in range(self.order.request.num_images):
+    def _generate_all(self, progress_socket: ProgressSocket, client_id: str, began: float) -> Done:
+        self.on_event(Accepted(job_id=self.run_request.job_id))
+        if not self.inventory().nodes:
+            raise NotQueued("the inventory of the server is not known yet")
+        workflow = check(self.run_request, self.inventory())
+        image_sets = input_images.image_sets(self.run_request)
+        uploads = [self._upload_set(image_set) for image_set in image_sets]
+        progress_socket.start()
+        for index in range(self.run_request.request.num_images):
             if self._mode in ("discard", "interrupt"):
                 break
             self._mode = None
-            stage = index if len(stages) > 1 else 0
-            self._picture(ear, client_id, workflow, index, stages[stage], sent[stage])
+            number = index if len(image_sets) > 1 else 0
+            self._generate(progress_socket, client_id, workflow, index, image_sets[number], uploads[number])
         if self._mode == "discard":
             raise Cancelled
         return self._work(began)
@@ -119,56 +122,56 @@ class ComfyJob:
             steps_run=self.steps_run,
         )
 
-    def _picture(
+    def _generate(
         self,
-        ear: ProgressSocket,
+        progress_socket: ProgressSocket,
         client_id: str,
         workflow: Workflow,
         index: int,
-        stage: Stage,
-        sent: UploadedInputs,
+        image_set: ImageSet,
+        uploaded: UploadedInputs,
     ) -> None:
-        prefix = f"{FOLDER}/{self.order.job_id}-{index}"
-        graph = filled.graph(self.order, workflow, self.stock(), index, sent, prefix)
+        prefix = f"{FOLDER}/{self.run_request.job_id}-{index}"
+        graph = graph_of(self.run_request, workflow, self.inventory(), index, uploaded, prefix)
         steps = counted_steps(workflow, graph) or {workflow.output_node: 1}
         prompt = PromptRun(
             client=self.client,
-            ear=ear,
+            progress_socket=progress_socket,
             graph=graph,
             prompt_id=str(uuid.uuid4()),
             client_id=client_id,
             output_node=workflow.output_node,
             steps=steps,
-            patience_s=self.patience_s,
+            timeout_s=self.timeout_s,
             stopping=lambda: self._mode is not None,
             on_progress=lambda done, preview: self._progress(done, sum(steps.values()), preview, index),
         )
         try:
             outcome = prompt.run()
-            drawn = self._fetched(outcome)
+            generated = self._download(outcome)
         except Cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
             self.steps_run += prompt.steps_done
             return
         except PromptLost:
-            drawn = self._left_behind(prefix)
+            generated = self._saved_output(prefix)
             outcome = Outcome(())
         self.steps_run += sum(count for node, count in steps.items() if node not in outcome.cached)
         self.device_seconds += outcome.seconds
-        self._deliver(index, stage.finish(drawn))
+        self._deliver(index, image_set.finish(generated))
 
-    def _send(self, stage: Stage) -> UploadedInputs:
-        mask = stage.mask
+    def _upload_set(self, image_set: ImageSet) -> UploadedInputs:
+        mask = image_set.mask
         return UploadedInputs(
-            init=self._upload(stage.canvas.frame) if stage.canvas else "",
+            init=self._upload(image_set.canvas.frame) if image_set.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",
-            controls=[self._upload(picture) for picture in stage.controls],
+            controls=[self._upload(image) for image in image_set.controls],
         )
 
-    def _upload(self, picture: PILImage.Image) -> str:
-        """By the hash of its content, so that the same picture is kept once."""
-        data = images.png(picture)
+    def _upload(self, image: PILImage.Image) -> str:
+        """Upload an image under the hash of its content, so that equal images are stored once."""
+        data = images.png(image)
         name = f"{hashlib.sha256(data).hexdigest()}.png"
         for attempt in range(3):
             try:
@@ -178,48 +181,48 @@ class ComfyJob:
                     raise NotQueued(str(error)) from error
         raise AssertionError("not reached")
 
-    # What comes back -----------------------------------------------------------------------------------------------
+    # Outputs -------------------------------------------------------------------------------------------------------
 
-    def _fetched(self, outcome: Outcome) -> PILImage.Image:
-        if not outcome.pictures:
-            raise InvalidRequest("the workflow ended without a picture")
-        first = outcome.pictures[0]
-        place = (
+    def _download(self, outcome: Outcome) -> PILImage.Image:
+        if not outcome.images:
+            raise InvalidRequest("the workflow did not output an image")
+        first = outcome.images[0]
+        location = (
             str(first.get("filename")),
             str(first.get("subfolder", "")),
             str(first.get("type", "output")),
         )
-        give_up = time.monotonic() + self.patience_s
+        deadline = time.monotonic() + self.timeout_s
         while True:
             try:
-                return _read(self.client.view(*place))
+                return _read(self.client.view(*location))
             except Rejected as error:
-                raise PromptLost("the drawn picture is gone") from error
+                raise PromptLost("the output image was deleted on the ComfyUI server") from error
             except ServerTimeout as error:
-                if time.monotonic() >= give_up:
-                    raise PromptLost("ComfyUI stopped answering") from error
-                time.sleep(min(1.0, self.patience_s / 4))
+                if time.monotonic() >= deadline:
+                    raise PromptLost("ComfyUI stopped responding") from error
+                time.sleep(min(1.0, self.timeout_s / 4))
 
-    def _left_behind(self, prefix: str) -> PILImage.Image:
-        """A picture that was saved before its server forgot it lies where its name says."""
+    def _saved_output(self, prefix: str) -> PILImage.Image:
+        """Return the output if it was saved before the server lost the prompt. Raises PromptLost."""
         folder, _slash, name = prefix.partition("/")
         try:
             return _read(self.client.view(f"{name}_00001_.png", folder, "output"))
         except (ServerTimeout, Rejected, InvalidImage):
-            raise PromptLost("ComfyUI restarted or went silent, and forgot the prompt") from None
+            raise PromptLost("ComfyUI restarted or stopped responding, and lost the prompt") from None
 
-    def _deliver(self, index: int, picture: PILImage.Image) -> None:
+    def _deliver(self, index: int, image: PILImage.Image) -> None:
         self._images_done += 1
-        data = base64.b64encode(images.png(picture)).decode()
-        seed = self.order.request.seed_of(index)
-        self.on_event(Image(index=index, seed=seed, width=picture.width, height=picture.height, data=data))
+        data = base64.b64encode(images.png(image)).decode()
+        seed = self.run_request.request.seed_of(index)
+        self.on_event(Image(index=index, seed=seed, width=image.width, height=image.height, data=data))
 
     def _progress(self, done: int, steps: int, preview: bytes | None, index: int) -> None:
-        every = self.order.request.preview_every
-        shown = _small(preview) if preview and every and done % every == 0 else None
+        every = self.run_request.request.preview_every
+        shown = _encode_preview(preview) if preview and every and done % every == 0 else None
         if preview and shown is None:
             return
-        count = self.order.request.num_images
+        count = self.run_request.request.num_images
         self.on_event(
             Progress(
                 step=steps * index + done,
@@ -231,27 +234,27 @@ class ComfyJob:
             )
         )
 
-    # What goes wrong -----------------------------------------------------------------------------------------------
+    # Errors --------------------------------------------------------------------------------------------------------
 
     def _failed(self, error: Exception, began: float) -> Failed:
-        code, message = explain(error)
-        with logs.about(self.order.job_id):
+        code, message = error_for_client(error)
+        with logs.about(self.run_request.job_id):
             if code == "internal":
-                log.error("job %s failed", self.order.job_id, exc_info=error)
+                log.error("job %s failed", self.run_request.job_id, exc_info=error)
             else:
-                log.warning("job %s: %s: %s", self.order.job_id, code, error)
+                log.warning("job %s: %s: %s", self.run_request.job_id, code, error)
         return Failed(code=code, message=message, work=self._work(began))
 
 
-def explain(error: Exception) -> tuple[ErrorCode, str]:
-    """Nothing of what the server said in its own words: paths and lists of files are in them."""
+def error_for_client(error: Exception) -> tuple[ErrorCode, str]:
+    """Return error code and message for clients. The server's messages are left out: they contain paths and file lists."""
     match error:
         case Cancelled():
             return "cancelled", "cancelled"
         case PromptLost():
             return "lost", str(error)
         case NotQueued():
-            return "busy", "ComfyUI does not answer"
+            return "busy", "ComfyUI does not respond"
         case MissingModel():
             return "model_unavailable", str(error)
         case InvalidRequest() | InvalidImage():
@@ -259,38 +262,38 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
         case Rejected():
             return _rejection(error.body)
         case NodeExecutionError() if error.out_of_memory:
-            return "out_of_memory", "The picture is too large for this ComfyUI's memory."
+            return "out_of_memory", "out of memory on the ComfyUI server: use a smaller size"
         case NodeExecutionError() if error.node_type in LOADERS:
-            return "model_unavailable", f"ComfyUI could not load a model in the node {error.node_type}."
+            return "model_unavailable", f"ComfyUI could not load the model of the node {error.node_type}"
         case NodeExecutionError():
-            return "internal", f"ComfyUI failed in the node {error.node_type} ({error.exception_type})."
-    return "internal", "an internal error ended the job"
+            return "internal", f"ComfyUI failed in the node {error.node_type} ({error.exception_type})"
+    return "internal", "internal error of the runner"
 
 
 def _rejection(body: dict[str, Any]) -> tuple[ErrorCode, str]:
-    """Which input of which node, and the general complaint."""
+    """Return code and message of a rejected prompt: node, input, and ComfyUI's general message."""
     for key, node in (body.get("node_errors") or {}).items():
         for problem in node.get("errors") or []:
             field = (problem.get("extra_info") or {}).get("input_name", "")
             code: ErrorCode = "model_unavailable" if node.get("class_type") in LOADERS else "bad_request"
-            complaint = str(problem.get("message", ""))[:100]
+            reason = str(problem.get("message", ""))[:100]
             return (
                 code,
-                f"ComfyUI refused the input {field} of node {key} ({node.get('class_type')}): {complaint}",
+                f"ComfyUI rejected the input {field} of node {key} ({node.get('class_type')}): {reason}",
             )
     kind = str((body.get("error") or {}).get("type", ""))[:100]
-    return "bad_request", f"ComfyUI refused the workflow{f' ({kind})' if kind else ''}."
+    return "bad_request", f"ComfyUI rejected the workflow{f' ({kind})' if kind else ''}"
 
 
 def _read(data: bytes) -> PILImage.Image:
     return images.read(data)
 
 
-def _small(data: bytes) -> str | None:
+def _encode_preview(data: bytes) -> str | None:
     try:
-        with PILImage.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
-            small = picture.convert("RGB")
-    except Exception:  # decoders raise anything on broken files, and a preview is no more than that
+        with PILImage.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            small = image.convert("RGB")
+    except Exception:  # PIL's decoders raise many exception types on damaged files; previews are optional
         return None
     small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A prompt's events over the websocket. They are for progress and previews: what became of a prompt, the history says."""
+"""Websocket client for progress and previews. The outcome of a prompt is read from the history instead."""
 
 from __future__ import annotations
 
@@ -14,45 +14,48 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-MAX_FRAME = 32 * 2**20  # an error's frame carries dumps of tensors
-AGAIN_S = (
-    1.0  # before it connects again: the server must have seen the old socket's end, or it forgets the new one
-)
-HELLO = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+MAX_FRAME = 32 * 2**20  # error messages can contain dumps of tensors
+# The server must have noticed the end of the old socket, or it would drop the new one with the same client id.
+RECONNECT_DELAY_S = 1.0
+FEATURE_FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4
 
 
 @dataclass(frozen=True)
 class ProgressMessage:
-    """A text frame's type and data, or a preview."""
+    """Type and data of a text frame, or a preview image."""
 
     type: str
     data: dict[str, Any]
-    picture: bytes = b""
+    image: bytes = b""
 
 
 class ProgressSocket:
+    """Connection of one client id, which reconnects until it is closed."""
+
     def __init__(self, url: str, client_id: str) -> None:
         parts = urlsplit(url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         path = parts.path.rstrip("/") + "/ws"
         self._url = urlunsplit((scheme, parts.netloc, path, urlencode({"clientId": client_id}), ""))
-        self._heard: queue.SimpleQueue[ProgressMessage] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[ProgressMessage] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._open = threading.Event()
         self._socket: ClientConnection | None = None
 
-    def start(self, patience_s: float = 3.0) -> None:
-        """Waits a little until it is connected: what is said before is not said again."""
-        threading.Thread(target=self._run, name="ear", daemon=True).start()
-        self._open.wait(patience_s)
+    def start(self, timeout_s: float = 3.0) -> None:
+        """Connect in a thread and wait up to ``timeout_s`` for it, because earlier messages are not repeated."""
+        threading.Thread(target=self._run, name="progress-socket", daemon=True).start()
+        self._open.wait(timeout_s)
 
     def next(self, timeout_s: float) -> ProgressMessage | None:
+        """Return the next message, or None after ``timeout_s``."""
         with contextlib.suppress(queue.Empty):
-            return self._heard.get(timeout=max(0.001, timeout_s))
+            return self._messages.get(timeout=max(0.001, timeout_s))
         return None
 
     def close(self) -> None:
+        """Close the connection without waiting."""
         self._closed.set()
         if self._socket is not None:
             threading.Thread(target=self._socket.close, daemon=True).start()
@@ -61,17 +64,17 @@ class ProgressSocket:
         while not self._closed.is_set():
             with contextlib.suppress(OSError, WebSocketException, TimeoutError):
                 self._listen()
-            self._closed.wait(AGAIN_S)
+            self._closed.wait(RECONNECT_DELAY_S)
 
     def _listen(self) -> None:
         with connect(self._url, max_size=MAX_FRAME, proxy=None, open_timeout=10, close_timeout=2) as socket:
             self._socket = socket
-            socket.send(HELLO)
+            socket.send(FEATURE_FLAGS)
             for frame in socket:
-                heard = _text(frame) if isinstance(frame, str) else _binary(frame)
-                if heard is not None:
-                    self._heard.put(heard)
-                self._open.set()  # the first frame is the server's greeting
+                message = _text(frame) if isinstance(frame, str) else _binary(frame)
+                if message is not None:
+                    self._messages.put(message)
+                self._open.set()  # the server sends its status first
                 if self._closed.is_set():
                     return
 

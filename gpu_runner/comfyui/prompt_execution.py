@@ -1,4 +1,4 @@
-"""One prompt on its way through the server: queued, watched, cancelled, and what became of it."""
+"""Execution of one prompt on the server: queue it, follow its progress, cancel it, and read the outcome."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ OnProgress = Callable[[int, bytes | None], None]
 
 
 class PromptLost(Exception):
-    """The server forgot the prompt, or is silent: the job belongs back into the queue."""
+    """The server does not respond or no longer has the prompt. The job can be requeued."""
 
 
 class Cancelled(Exception):
-    """Somebody interrupted the prompt: we, or another client of the server."""
+    """The prompt was interrupted, by this adapter or by another client of the server."""
 
 
 class NotQueued(Exception):
-    """It could not even be asked."""
+    """The prompt could not be queued."""
 
 
 class NodeExecutionError(Exception):
-    """A node failed. Only what is fit for the client's eyes is kept of what it said."""
+    """A node raised an exception. Its message is not kept, because it must not be shown to clients."""
 
     def __init__(self, node_type: str, exception_type: str, out_of_memory: bool) -> None:
         super().__init__(f"{node_type}: {exception_type}")
@@ -43,38 +43,42 @@ class NodeExecutionError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    pictures: tuple[dict[str, Any], ...]  # of the output node, as /view wants them
-    cached: frozenset[str] = frozenset()  # nodes that did not run again
+    """Outcome of a successful prompt."""
+
+    images: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
+    cached: frozenset[str] = frozenset()  # nodes whose results were cached
     seconds: float = 0.0
 
 
 @dataclass
 class PromptRun:
+    """Runs one prompt. ``stopping`` is polled; ``on_progress`` is called with (steps done, preview)."""
+
     client: ComfyClient
-    ear: ProgressSocket
+    progress_socket: ProgressSocket
     graph: Graph
     prompt_id: str
     client_id: str
     output_node: str
-    steps: dict[str, int]  # of the nodes whose steps are counted
-    patience_s: float
+    steps: dict[str, int]  # steps per sampler node
+    timeout_s: float
     stopping: Callable[[], bool]
     on_progress: OnProgress
     _done: dict[str, int] = field(default_factory=dict)
-    _asked_to_stop_at: float = 0.0
-    _answered_at: float = 0.0
+    _stop_sent_at: float = 0.0
+    _responded_at: float = 0.0
     _absent: int = 0
 
     def run(self) -> Outcome:
-        """Raises NotQueued, Rejected, Lost, Cancelled or Broke."""
+        """Run the prompt to its end. Raises NotQueued, Rejected, PromptLost, Cancelled or NodeExecutionError."""
         self._post()
-        self._answered_at = time.monotonic()
+        self._responded_at = time.monotonic()
         next_poll = time.monotonic() + POLL_S
         while True:
             if self.stopping():
                 self._stop()
-            heard = self.ear.next(next_poll - time.monotonic())
-            ended = heard is not None and self._take(heard)
+            message = self.progress_socket.next(next_poll - time.monotonic())
+            ended = message is not None and self._handle(message)
             if ended or time.monotonic() >= next_poll:
                 next_poll = time.monotonic() + POLL_S
                 outcome = self._poll()
@@ -82,76 +86,89 @@ class PromptRun:
                     return outcome
 
     def _post(self) -> None:
-        """A post whose answer got lost is looked for before it is made again."""
-        give_up = time.monotonic() + self.patience_s
+        """Queue the prompt, with retries. After a timeout, look the prompt up before the retry."""
+        deadline = time.monotonic() + self.timeout_s
         while True:
             try:
                 self.client.queue(self.graph, self.prompt_id, self.client_id)
                 return
             except ServerUnreachable as error:
-                if time.monotonic() >= give_up:
+                if time.monotonic() >= deadline:
                     raise NotQueued(str(error)) from error
             except ServerTimeout as error:
-                if self._is_known(give_up):
+                if self._is_known(deadline):
                     return
-                if time.monotonic() >= give_up:
+                if time.monotonic() >= deadline:
                     raise NotQueued(str(error)) from error
             if self.stopping():
                 raise Cancelled
-            time.sleep(min(POLL_S, self.patience_s / 4))
+            time.sleep(min(POLL_S, self.timeout_s / 4))
 
-    def _is_known(self, give_up: float) -> bool:
+    def _is_known(self, deadline: float) -> bool:
         while True:
             try:
-                return self.client.holds(self.prompt_id) or self.client.outcome(self.prompt_id) is not None
+                return (
+                    self.client.is_queued_or_running(self.prompt_id)
+                    or self.client.outcome(self.prompt_id) is not None
+                )
             except (ServerTimeout, Rejected) as error:
-                if time.monotonic() >= give_up:
-                    raise PromptLost("ComfyUI stopped answering") from error
-                time.sleep(min(POLL_S, self.patience_s / 4))
+                if time.monotonic() >= deadline:
+                    raise PromptLost("ComfyUI stopped responding") from error
+                time.sleep(min(POLL_S, self.timeout_s / 4))
 
-    # Watching ----------------------------------------------------------------------------------------------------
+    # Progress ----------------------------------------------------------------------------------------------------
 
-    def _take(self, heard: ProgressMessage) -> bool:
-        """True for the frame that ends a prompt."""
-        if heard.data.get("prompt_id", self.prompt_id) != self.prompt_id:
+    def _handle(self, message: ProgressMessage) -> bool:
+        """Report progress. Returns True for the message that ends the prompt."""
+        if message.data.get("prompt_id", self.prompt_id) != self.prompt_id:
             return False
-        if heard.type == "progress":
-            self._progress(str(heard.data.get("node")), heard.data.get("value"), heard.data.get("max"))
-        elif heard.type == "preview":
-            self.on_progress(self.steps_done, heard.picture)
-        return heard.type == "executing" and "prompt_id" in heard.data and heard.data.get("node") is None
+        if message.type == "progress":
+            self._progress(str(message.data.get("node")), message.data.get("value"), message.data.get("max"))
+        elif message.type == "preview":
+            self.on_progress(self.steps_done, message.image)
+        return (
+            message.type == "executing" and "prompt_id" in message.data and message.data.get("node") is None
+        )
 
-    def _progress(self, node: str, value: Any, most: Any) -> None:
-        if node not in self.steps or not isinstance(value, int | float) or not isinstance(most, int | float):
+    def _progress(self, node: str, value: Any, maximum: Any) -> None:
+        if (
+            node not in self.steps
+            or not isinstance(value, int | float)
+            or not isinstance(maximum, int | float)
+        ):
             return
-        share = min(1.0, value / most) if most > 0 else 0.0
+        share = min(1.0, value / maximum) if maximum > 0 else 0.0
         self._done[node] = max(self._done.get(node, 0), int(share * self.steps[node]))
         self.on_progress(self.steps_done, None)
 
     @property
     def steps_done(self) -> int:
+        """Steps done by all sampler nodes."""
         return sum(self._done.values())
 
     def _poll(self) -> Outcome | None:
-        """The history is the truth. It says nothing of what waits or runs, and after a restart of nothing at all."""
+        """Return the outcome, or None while the prompt is queued or running. Raises as ``run``.
+
+        The history has ended prompts only, and is empty after a restart of the server.
+        """
         try:
             known = self.client.outcome(self.prompt_id)
-            if known is None and not self.client.holds(self.prompt_id):
-                known = self.client.outcome(self.prompt_id)  # it may have ended between the two calls
+            if known is None and not self.client.is_queued_or_running(self.prompt_id):
+                known = self.client.outcome(self.prompt_id)  # it may have ended between the two requests
                 self._absent += known is None
             else:
                 self._absent = 0
         except (ServerTimeout, Rejected) as error:
-            if time.monotonic() - self._answered_at > self.patience_s:
-                raise PromptLost("ComfyUI stopped answering") from error
+            if time.monotonic() - self._responded_at > self.timeout_s:
+                raise PromptLost("ComfyUI stopped responding") from error
             return None
-        self._answered_at = time.monotonic()
+        self._responded_at = time.monotonic()
         if known is not None:
             return self._outcome(known)
         if self._absent > 1:
-            if self._asked_to_stop_at:  # deleted while it waited: that leaves no trace
+            if self._stop_sent_at:  # removed from the queue, which leaves no history entry
                 raise Cancelled
-            raise PromptLost("ComfyUI restarted and forgot the prompt")
+            raise PromptLost("ComfyUI restarted and lost the prompt")
         return None
 
     def _outcome(self, known: dict[str, Any]) -> Outcome:
@@ -168,24 +185,27 @@ class PromptRun:
     # Cancelling --------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """Out of the queue first, then out of the sampler: in this order it cannot slip through. An interrupt may get lost."""
-        if time.monotonic() - self._asked_to_stop_at < POLL_S:
+        """Remove the prompt from the queue, then interrupt it; in this order it cannot start in between.
+
+        Repeated every POLL_S seconds, because an interrupt may be lost.
+        """
+        if time.monotonic() - self._stop_sent_at < POLL_S:
             return
-        self._asked_to_stop_at = time.monotonic()
+        self._stop_sent_at = time.monotonic()
         try:
             self.client.remove(self.prompt_id)
             self.client.interrupt(self.prompt_id)
         except (ServerTimeout, Rejected) as error:
-            log.warning("prompt %s could not be cancelled yet: %s", self.prompt_id, error)
+            log.warning("could not cancel prompt %s: %s", self.prompt_id, error)
 
 
 def _failure(messages: list[Any]) -> Exception:
     kind, data = messages[-1] if messages else ("", {})
     if kind == "execution_interrupted":
         return Cancelled()
-    said = str(data.get("exception_message", ""))
+    text = str(data.get("exception_message", ""))
     exception_type = str(data.get("exception_type", "an unknown error"))
-    out_of_memory = "OutOfMemory" in exception_type or "out of memory" in said.lower()
+    out_of_memory = "OutOfMemory" in exception_type or "out of memory" in text.lower()
     return NodeExecutionError(str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory)
 
 

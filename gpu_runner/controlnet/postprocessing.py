@@ -1,4 +1,4 @@
-"""What some modules do to the finished picture: they bring back what must not have changed."""
+"""Postprocessing of outputs by ControlNet modules: recolor, tile_colorfix and inpaint_only."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.controlnet.preprocessors.arrays import Numbers, Pixels, as_bytes, blurred
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
-from .units import MASKED, Unit
+from .units import MASKED, PreparedUnit
 
-SEAM = 4.0  # pixels over which the drawn and the kept part of an inpainting meet
-SHARPENING = 0.05  # of a unit of the slider
+SEAM = 4.0  # standard deviation in pixels of the transition between repainted and kept pixels
+SHARPENING = 0.05  # per unit of the slider
 
-Finish = Callable[[Unit, Pixels, Settings], Numbers]
+Postprocess = Callable[[PreparedUnit, Pixels, ModuleSettings], Numbers]
 
 
-def finished(units: Iterable[Unit], picture: Image.Image) -> Image.Image:
+def apply_postprocessing(units: Iterable[PreparedUnit], image: Image.Image) -> Image.Image:
+    """Return the image after the postprocessing of every active unit that has one."""
     for unit in units:
-        finish = FINISHES.get(unit.module.name)
-        if finish is not None and unit.acts and unit.model is not None:
-            settings = unit.module.settings(None, unit.asked.threshold_a, unit.asked.threshold_b)
-            changed = finish(unit, np.asarray(picture.convert("RGB")), settings)
-            picture = Image.fromarray(as_bytes(np.round(changed)))
-    return picture
+        postprocess = POSTPROCESSORS.get(unit.module.name)
+        if postprocess is not None and unit.acts and unit.model is not None:
+            settings = unit.module.settings(None, unit.request.threshold_a, unit.request.threshold_b)
+            processed = postprocess(unit, np.asarray(image.convert("RGB")), settings)
+            image = Image.fromarray(as_bytes(np.round(processed)))
+    return image
 
 
-def _recolour_luminance(unit: Unit, drawn: Pixels, settings: Settings) -> Numbers:
-    lab = cv2.cvtColor(drawn, cv2.COLOR_RGB2LAB)
+def _recolor_luminance(unit: PreparedUnit, output: Pixels, settings: ModuleSettings) -> Numbers:
+    lab = cv2.cvtColor(output, cv2.COLOR_RGB2LAB)
     lab[:, :, 0] = unit.map[:, :, 0]
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
 
-def _recolour_intensity(unit: Unit, drawn: Pixels, settings: Settings) -> Numbers:
-    hsv = cv2.cvtColor(drawn, cv2.COLOR_RGB2HSV)
+def _recolor_intensity(unit: PreparedUnit, output: Pixels, settings: ModuleSettings) -> Numbers:
+    hsv = cv2.cvtColor(output, cv2.COLOR_RGB2HSV)
     hsv[:, :, 2] = unit.map[:, :, 0]
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-def _colour_fix(unit: Unit, drawn: Pixels, settings: Settings) -> Numbers:
-    """The hint's large areas of colour under the drawing's details; those smaller than ``a`` pixels are details."""
-    return _averaged(unit.map, settings.a) + drawn - _averaged(drawn, settings.a)
+def _color_fix(unit: PreparedUnit, output: Pixels, settings: ModuleSettings) -> Numbers:
+    """Combine the low frequencies of the control image with the details of the output. ``a`` is the radius in pixels."""
+    return _box_blur(unit.map, settings.a) + output - _box_blur(output, settings.a)
 
 
-def _colour_fix_and_sharpen(unit: Unit, drawn: Pixels, settings: Settings) -> Numbers:
-    fixed = _colour_fix(unit, drawn, settings)
+def _color_fix_and_sharpen(unit: PreparedUnit, output: Pixels, settings: ModuleSettings) -> Numbers:
+    fixed = _color_fix(unit, output, settings)
     return fixed + (fixed - blurred(fixed, 1.0)) * settings.b * SHARPENING * 10
 
 
-def _averaged(pixels: Numbers, radius: float) -> Numbers:
+def _box_blur(pixels: Numbers, radius: float) -> Numbers:
     side = 2 * int(radius) + 1
     return cv2.blur(pixels.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
 
 
-def _keep_outside(unit: Unit, drawn: Pixels, settings: Settings) -> Numbers:
-    """Beyond a seam the picture around the mask is the given one, to the byte."""
+def _keep_outside(unit: PreparedUnit, output: Pixels, settings: ModuleSettings) -> Numbers:
+    """Restore the pixels of the control image outside the mask, with a soft transition."""
     assert unit.hidden is not None
     masked = (unit.hidden > MASKED).astype(np.float32)
-    share = np.where(masked > 0, 1.0, blurred(cv2.dilate(masked, np.ones((3, 3))), SEAM) * 2 - 1).clip(0, 1)
-    return unit.map + share[:, :, None] * (drawn.astype(np.float32) - unit.map)
+    opacity = np.where(masked > 0, 1.0, blurred(cv2.dilate(masked, np.ones((3, 3))), SEAM) * 2 - 1).clip(0, 1)
+    return unit.map + opacity[:, :, None] * (output.astype(np.float32) - unit.map)
 
 
-FINISHES: dict[str, Finish] = {
-    "recolor_luminance": _recolour_luminance,
-    "recolor_intensity": _recolour_intensity,
-    "tile_colorfix": _colour_fix,
-    "tile_colorfix+sharp": _colour_fix_and_sharpen,
+POSTPROCESSORS: dict[str, Postprocess] = {
+    "recolor_luminance": _recolor_luminance,
+    "recolor_intensity": _recolor_intensity,
+    "tile_colorfix": _color_fix,
+    "tile_colorfix+sharp": _color_fix_and_sharpen,
     "inpaint_only": _keep_outside,
 }

@@ -1,4 +1,4 @@
-"""A request's control units, ready to act."""
+"""ControlNet units of a request with their loaded models and control maps."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from gpu_runner.networks.loaded import LoadedControlNet
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import Module
 
-HIDDEN = -1.0  # what inpainting ControlNets are shown where they are to draw
-MASKED = 127
+HIDDEN = -1.0  # value of masked pixels in the input of inpainting ControlNets
+MASKED = 127  # mask levels above this are masked
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
-    """One unit for one size of picture."""
+class PreparedUnit:
+    """One unit, prepared for one image size."""
 
-    asked: ControlUnit
+    request: ControlUnit
     module: Module
     model: LoadedControlNet | None
     map: Pixels
-    hidden: Plane | None = None  # 255 where an inpainting ControlNet draws
+    hidden: Plane | None = None  # inpainting mask, 255 where pixels are hidden from the ControlNet
     region: Plane | None = None
-    acts: bool = True  # in the pass that it is for; else it only shows its map
+    acts: bool = True  # False: inactive in this pass (hr_option); only the map is returned
 
     @cached_property
     def hint(self) -> Tensor:
-        """(3, height, width), from 0 to 1; hidden pixels are below."""
+        """Input of the ControlNet: (3, height, width), from 0 to 1; hidden pixels are -1."""
         pixels = torch.from_numpy(self.map.astype(np.float32) / 255).permute(2, 0, 1)
         if self.hidden is not None:
             pixels[:, torch.from_numpy(self.hidden > MASKED)] = HIDDEN
@@ -42,30 +42,30 @@ class Unit:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """As a VAE takes it."""
+        """The map as input of a VAE: (3, height, width), from -1 to 1."""
         return images.to_tensor(Image.fromarray(self.map))
 
     @property
     def shown(self) -> Image.Image:
-        """The map for people's eyes."""
+        """The map as an image, with hidden pixels black."""
         visible = self.map if self.hidden is None else self.map * (self.hidden <= MASKED)[:, :, None]
         return Image.fromarray(np.ascontiguousarray(visible.astype(np.uint8)))
 
 
-Units = tuple[tuple[Unit, ...], ...]  # for all pictures, or for each
+UnitsPerImage = tuple[tuple[PreparedUnit, ...], ...]  # one entry for all images, or one per image
 
 
 @dataclass(frozen=True)
-class Controls:
-    """The units of each pass. Pictures with init images of their own have units of their own."""
+class PreparedControls:
+    """Units of the first and of the hires pass."""
 
-    first: Units = ((),)
-    second: Units = ((),)  # of the high-resolution fix
+    first: UnitsPerImage = ((),)
+    second: UnitsPerImage = ((),)  # hires pass
 
     def maps(self) -> list[Image.Image]:
-        """In the order in which clients expect them: a unit's larger map before its smaller one."""
+        """Return the maps to send, in A1111's order: per unit, the map of the hires pass before that of the first pass."""
         found: list[Image.Image] = []
         for place, unit in enumerate(self.first[0]):
-            if unit.asked.return_map:
+            if unit.request.return_map:
                 found += [larger.shown for larger in self.second[0][place : place + 1]] + [unit.shown]
         return found

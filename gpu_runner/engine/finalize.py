@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpu_runner.imaging import images
-from gpu_runner.imaging.nsfw import Check, Verdict
+from gpu_runner.imaging.nsfw import NsfwCheck, NsfwVerdict
 from gpu_runner.tasks.generation import RawOutput
 
 
@@ -14,11 +14,11 @@ class Finished:
     png: bytes
     width: int
     height: int
-    verdict: Verdict | None  # None: nobody looked
+    verdict: NsfwVerdict | None  # None: nobody looked
 
 
-def finish(drawn: RawOutput, check: Check | None) -> Finished:
+def finish(drawn: RawOutput, check: NsfwCheck | None) -> Finished:
     """Raises nsfw.Unfit."""
     picture = drawn.picture()
-    picture, verdict = check.pass_on(picture) if check else (picture, None)
+    picture, verdict = check.apply(picture) if check else (picture, None)
     return Finished(images.png(picture), picture.width, picture.height, verdict)

@@ -153,7 +153,7 @@ class Run:
     def deliver(self, index: int, finished: Finished) -> None:
         verdict = finished.verdict
         self.images_done += 1
-        if not self.order.request.walks:
+        if not self.order.request.denoises:
             self.steps_run += 1
             self.report_progress(None)
         self.emit(
@@ -163,7 +163,7 @@ class Run:
                 width=finished.width,
                 height=finished.height,
                 data=base64.b64encode(finished.png).decode(),
-                nsfw=None if verdict is None else verdict.unfit,
+                nsfw=None if verdict is None else verdict.detected,
                 nsfw_score=None if verdict is None else verdict.score,
             )
         )

@@ -1,6 +1,6 @@
-"""Pictures on their way in and out: files of bytes, PIL, and the tensors the VAE knows.
+"""Conversion of images between file bytes, PIL images and the tensors of a VAE, and resizing.
 
-torch is imported where tensors are made: what only fits pictures into frames does without it.
+torch is imported in the functions that need it, because the ComfyUI adapter runs without it.
 """
 
 from __future__ import annotations
@@ -17,123 +17,137 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PREVIEW_SIDE = 256
-TEXTURE_SHARE = 1 / 64  # of the longer side: what is finer counts as texture
+TEXTURE_SHARE = 1 / 64  # blur radius of remove_texture, as a share of the longer side
 
 ResizeMode = Literal["stretch", "crop", "fill"]
 Size = tuple[int, int]  # width, height
 
 
 class InvalidImage(ValueError):
-    """The message is fit for the client's eyes."""
+    """An input image cannot be used. The message is safe to show to clients."""
 
 
 def read(data: bytes, background: str = "white") -> Image.Image:
-    """The first frame, upright, in RGB, with the background behind what is transparent."""
-    return flatten(open_picture(data), background)
+    """Decode the first frame to RGB. EXIF orientation is applied; ``background`` replaces transparency.
+
+    Raises InvalidImage.
+    """
+    return flatten(open_image(data), background)
 
 
-def open_picture(data: bytes) -> Image.Image:
-    """The first frame, upright, in RGBA where any of it is transparent, else in RGB or grey."""
+def open_image(data: bytes) -> Image.Image:
+    """Decode the first frame: RGBA if it has transparency, else RGB or L. EXIF orientation is applied.
+
+    Raises InvalidImage for unknown formats, damaged files, and more than MAX_PIXELS pixels.
+    """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
                 raise InvalidImage(
-                    f"a picture has {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}"
+                    f"input image must have at most {MAX_PIXELS} pixels (got {image.width}x{image.height})"
                 )
-            return _plain(ImageOps.exif_transpose(picture))
+            return _plain(ImageOps.exif_transpose(image))
     except InvalidImage:
         raise
-    except Exception as error:  # decoders raise anything on broken files
-        raise InvalidImage(f"a picture cannot be read; accepted are {', '.join(FORMATS)}") from error
+    except Exception as error:  # PIL's decoders raise many exception types on damaged files
+        raise InvalidImage(
+            f"input image cannot be decoded; supported formats: {', '.join(FORMATS)}"
+        ) from error
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip
-        picture = Image.fromarray((np.asarray(picture) / 257).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        return picture.convert("RGBA")
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits per pixel, which convert() would clip
+        image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
-def flatten(picture: Image.Image, background: str) -> Image.Image:
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture).convert("RGB")
+def flatten(image: Image.Image, background: str) -> Image.Image:
+    """Return the image in RGB, composited over the background color."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
 
 
-def resize(picture: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
+def resize(image: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
+    """Resize with Lanczos to (width, height).
+
+    "stretch" ignores the aspect ratio, "crop" cuts the excess, "fill" pads with the stretched edge pixels.
+    """
     size = (width, height)
-    if picture.size == size:
-        return picture
+    if image.size == size:
+        return image
     if mode == "crop":
-        return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+        return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     if mode == "fill":
-        return _fill(ImageOps.contain(picture, size, Image.Resampling.LANCZOS), width, height)
-    return picture.resize(size, Image.Resampling.LANCZOS)
+        return _fill(ImageOps.contain(image, size, Image.Resampling.LANCZOS), width, height)
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _fill(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Stretches the edge rows and columns into the bars."""
-    left, top = (width - picture.width) // 2, (height - picture.height) // 2
-    pixels = np.asarray(picture)
-    bars = [(top, height - picture.height - top), (left, width - picture.width - left), (0, 0)]
+def _fill(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Pad centered to (width, height) by repeating the edge pixels."""
+    left, top = (width - image.width) // 2, (height - image.height) // 2
+    pixels = np.asarray(image)
+    bars = [(top, height - image.height - top), (left, width - image.width - left), (0, 0)]
     return Image.fromarray(np.pad(pixels, bars[: pixels.ndim], mode="edge"))
 
 
-def without_texture(picture: Image.Image) -> Image.Image:
-    """Its colours and large forms alone."""
-    return picture.filter(ImageFilter.GaussianBlur(max(picture.size) * TEXTURE_SHARE))
+def remove_texture(image: Image.Image) -> Image.Image:
+    """Return a blurred image that keeps colors and large shapes only."""
+    return image.filter(ImageFilter.GaussianBlur(max(image.size) * TEXTURE_SHARE))
 
 
-def covering(size: Size, width: int, height: int) -> Size:
-    """The least size of the same shape that hides a frame."""
+def cover_size(size: Size, width: int, height: int) -> Size:
+    """Return the smallest size with the same aspect ratio that covers (width, height)."""
     if size[0] * height < size[1] * width:
         return width, max(height, width * size[1] // size[0])
     return max(width, height * size[0] // size[1]), height
 
 
-def centre(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Cuts the middle out."""
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    return picture.crop((left, top, left + width, top + height))
+def center_crop(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Crop to (width, height) around the center."""
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
-def within(picture: Image.Image, pixels: int) -> Image.Image:
-    """Shrunk, if it must be, to an area."""
-    share = (pixels / (picture.width * picture.height)) ** 0.5
+def limit_pixels(image: Image.Image, pixels: int) -> Image.Image:
+    """Shrink the image, if needed, to at most ``pixels`` pixels, keeping the aspect ratio."""
+    share = (pixels / (image.width * image.height)) ** 0.5
     if share >= 1:
-        return picture
-    size = max(1, int(picture.width * share)), max(1, int(picture.height * share))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+        return image
+    size = max(1, int(image.width * share)), max(1, int(image.height * share))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """(3, height, width), from -1 to 1."""
+def to_tensor(image: Image.Image) -> Tensor:
+    """Return a float32 tensor (3, height, width) with values from -1 to 1."""
     import torch
 
-    pixels = torch.from_numpy(np.array(picture, dtype=np.float32))
+    pixels = torch.from_numpy(np.array(image, dtype=np.float32))
     return pixels.permute(2, 0, 1) / 127.5 - 1
 
 
 def from_tensor(pixels: Tensor) -> Image.Image:
+    """Convert a tensor (3, height, width) with values from -1 to 1 to an RGB image. Values outside are clamped."""
     levels = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().byte()
     return Image.fromarray(levels.permute(1, 2, 0).cpu().contiguous().numpy())
 
 
-def png(picture: Image.Image) -> bytes:
-    """Lightly compressed: the platform writes it again, with its text."""
-    return _encode(picture, "PNG", compress_level=1)
+def png(image: Image.Image) -> bytes:
+    """Encode as PNG, with low compression: the platform encodes it again with metadata."""
+    return _encode(image, "PNG", compress_level=1)
 
 
-def preview(colours: Tensor) -> bytes:
-    """A small JPEG of a picture in the latent's resolution."""
-    picture = from_tensor(colours)
-    scale = PREVIEW_SIDE / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return _encode(picture.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=75)
+def preview(pixels: Tensor) -> bytes:
+    """Encode a preview as a small JPEG. ``pixels`` is (3, h, w) at latent resolution, from -1 to 1."""
+    image = from_tensor(pixels)
+    scale = PREVIEW_SIDE / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return _encode(image.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=75)
 
 
-def _encode(picture: Image.Image, file_format: str, **options: int) -> bytes:
+def _encode(image: Image.Image, file_format: str, **options: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, file_format, **options)
+    image.save(file, file_format, **options)
     return file.getvalue()

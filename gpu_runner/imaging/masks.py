@@ -1,4 +1,4 @@
-"""Masks on their way from a client's picture to the latent grid. White is drawn anew, black is kept."""
+"""Inpainting masks: blur, crop box, fill, and conversion to the latent grid. White is repainted, black is kept."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from gpu_runner.protocol.generation_request import Inpaint
 
-    from gpu_runner.protocol.generation_request import Inpaint
+if TYPE_CHECKING:
+    from torch import Tensor  # only for annotations: the ComfyUI adapter runs without torch
 
 HALF_ALPHA = 128
-KERNEL_REACH = 2.5  # standard deviations that a blur looks to each side
-FILL_RADII = (256, 64, 16, 4, 2, 0)  # from far to near
+KERNEL_RADIUS = 2.5  # of a blur, in standard deviations
+FILL_RADII = (256, 64, 16, 4, 2, 0)  # blur radii in pixels, as in A1111's fill
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def prepared(picture: Image.Image, inpaint: Inpaint) -> Image.Image:
-    """What a client's mask says, inverted and softened as it asked for."""
-    mask = said_by(picture, rounded=inpaint.rounded)
+def prepare(image: Image.Image, inpaint: Inpaint) -> Image.Image:
+    """Return the mask (mode L) of an inpainting request: inverted and blurred as requested."""
+    mask = from_image(image, rounded=inpaint.rounded)
     if inpaint.invert:
         mask = ImageOps.invert(mask)
-    return blurred(mask, inpaint.blur_x, inpaint.blur_y)
+    return blur(mask, inpaint.blur_x, inpaint.blur_y)
 
 
-def said_by(picture: Image.Image, *, rounded: bool) -> Image.Image:
-    """The alpha channel where there is one that says anything, else the luminance."""
-    if picture.mode != "RGBA" or picture.getchannel("A").getextrema() == (255, 255):
-        return picture.convert("L")
-    alpha = picture.getchannel("A")
+def from_image(image: Image.Image, *, rounded: bool) -> Image.Image:
+    """Return the alpha channel of an image with transparency, else its luminance (mode L).
+
+    With ``rounded``, the alpha channel is thresholded at 128.
+    """
+    if image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255):
+        return image.convert("L")
+    alpha = image.getchannel("A")
     return alpha.point([255 * (level > HALF_ALPHA) for level in range(256)]) if rounded else alpha
 
 
-def blurred(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
+def blur(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
+    """Gaussian blur with a standard deviation in pixels per axis."""
     if sigma_x == sigma_y == 0:
         return mask
     levels = np.asarray(mask, dtype=np.float64)
@@ -44,21 +48,24 @@ def blurred(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
 
 
 def _blurred_along(levels: np.ndarray, sigma: float, axis: int) -> np.ndarray:
-    """By way of frequencies, so that the time does not grow with the radius."""
+    """Blur along one axis by FFT convolution, so that the time does not depend on sigma."""
     if sigma == 0:
         return levels
-    reach = int(KERNEL_REACH * sigma + 0.5)
-    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
-    bars = [(reach, reach) if side == axis else (0, 0) for side in (0, 1)]
-    padded = np.moveaxis(np.pad(levels, bars, mode="reflect"), axis, -1)
-    size = padded.shape[-1] + 2 * reach
+    radius = int(KERNEL_RADIUS * sigma + 0.5)
+    kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    padding = [(radius, radius) if side == axis else (0, 0) for side in (0, 1)]
+    padded = np.moveaxis(np.pad(levels, padding, mode="reflect"), axis, -1)
+    size = padded.shape[-1] + 2 * radius
     product = np.fft.rfft(padded, size) * np.fft.rfft(kernel / kernel.sum(), size)
     full = np.fft.irfft(product, size)
-    return np.moveaxis(full[..., 2 * reach : 2 * reach + levels.shape[axis]], -1, axis)
+    return np.moveaxis(full[..., 2 * radius : 2 * radius + levels.shape[axis]], -1, axis)
 
 
-def region(mask: Image.Image, padding: int, width: int, height: int) -> Box | None:
-    """The box around what the mask shows, padded, and grown to the shape of a frame; None for a black mask."""
+def crop_box(mask: Image.Image, padding: int, width: int, height: int) -> Box | None:
+    """Return the bounding box of the mask plus ``padding``, grown to the aspect ratio of (width, height).
+
+    The box stays inside the mask. None for a black mask.
+    """
     box = mask.getbbox()
     if box is None:
         return None
@@ -72,30 +79,33 @@ def region(mask: Image.Image, padding: int, width: int, height: int) -> Box | No
 
 
 def _grown(low: int, high: int, length: float, limit: int) -> tuple[int, int]:
-    """To both sides alike; what does not fit on one side is added on the other."""
+    """Extend the interval to ``length`` on both sides equally, within 0 and ``limit``."""
     extra = int(length - (high - low))
     low, high = low - extra // 2, high + extra - extra // 2
     low -= max(high - limit, 0)
     return max(low, 0), min(high - min(low, 0), limit)
 
 
-def opened(mask: Image.Image) -> Image.Image:
-    """Twice as strong: what is half masked is all new in the end, and no seam shows."""
+def double_opacity(mask: Image.Image) -> Image.Image:
+    """Double the levels, so that half-masked pixels are replaced completely and no seam is visible."""
     return mask.point([min(2 * level, 255) for level in range(256)])
 
 
-def filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """Under the mask, the colours around it: blurs of what is kept, each nearer one over the farther."""
-    kept = Image.new("RGBa", picture.size)
-    kept.paste(picture.convert("RGBa"), mask=ImageOps.invert(mask))
-    result = Image.new("RGBA", picture.size)
+def fill_masked(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Fill the masked area with surrounding colors: blurs of the kept pixels, smaller radii over larger ones."""
+    kept = Image.new("RGBa", image.size)
+    kept.paste(image.convert("RGBa"), mask=ImageOps.invert(mask))
+    result = Image.new("RGBA", image.size)
     for radius in FILL_RADII:
         result.alpha_composite(kept.filter(ImageFilter.GaussianBlur(radius)).convert("RGBA"))
     return result.convert("RGB")
 
 
-def on_grid(mask: Image.Image, width: int, height: int, *, rounded: bool) -> Tensor:
-    """(1, height, width) from 0, kept, to 1, drawn anew."""
+def to_latent_grid(mask: Image.Image, width: int, height: int, *, rounded: bool) -> Tensor:
+    """Return a float32 tensor (1, height, width) from 0 (keep) to 1 (repaint), rounded to 0 or 1 with ``rounded``.
+
+    ``width`` and ``height`` are those of the latent.
+    """
     import torch
 
     small = mask.resize((width, height), Image.Resampling.BICUBIC)

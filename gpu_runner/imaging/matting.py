@@ -1,6 +1,6 @@
-"""What in a picture is its subject: a matte, white where the subject is, from a network for salient objects.
+"""Background removal (matting) with the ONNX models of rembg: U²-Net, IS-Net and similar salient object networks.
 
-The ways to feed them are rembg's: U²-Net's by the statistics of ImageNet, IS-Net's (several maps at 1024) around 0.5.
+Inputs are normalized as in rembg: by ImageNet's mean and deviation, and for IS-Net (several outputs at 1024) around 0.5.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from .images import InvalidImage
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CENTRED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
-SIDE = 1024  # for graphs that take any
-FAINTEST = 0.1  # a matte that nowhere rises higher above its lowest point has found nothing
+SIDE = 1024  # input size of models with dynamic size
+MIN_CONTRAST = 0.1  # between the matte's highest and lowest value; below it there is no subject
 
 
-def matte(model: OnnxModel, picture: Image.Image) -> Image.Image:
-    """A greyscale picture of the same size. BadPicture where there is no subject."""
+def matte(model: OnnxModel, image: Image.Image) -> Image.Image:
+    """Return the matte (mode L, same size): white for the subject. Raises InvalidImage if there is no subject."""
     side = model.detail["side"] or SIDE
-    answer = _as_shares(model.run(_input(model, picture, side))[0, 0])
-    low, high = float(answer.min()), float(answer.max())
-    if high - low < FAINTEST:
-        raise InvalidImage("the matting model found no subject in the picture")
-    levels = ((answer - low) / (high - low) * 255).round().astype(np.uint8)
-    return Image.fromarray(levels).resize(picture.size, Image.Resampling.LANCZOS)
+    output = _probabilities(model.run(_input(model, image, side))[0, 0])
+    low, high = float(output.min()), float(output.max())
+    if high - low < MIN_CONTRAST:
+        raise InvalidImage("the matting model found no subject in the image")
+    levels = ((output - low) / (high - low) * 255).round().astype(np.uint8)
+    return Image.fromarray(levels).resize(image.size, Image.Resampling.LANCZOS)
 
 
-def _input(model: OnnxModel, picture: Image.Image, side: int) -> Array:
+def _input(model: OnnxModel, image: Image.Image, side: int) -> Array:
     mean, deviation = CENTRED if model.detail["side"] == SIDE and model.detail["maps"] > 1 else IMAGENET
-    small = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     pixels = np.asarray(small, np.float32)
     shares = pixels / max(pixels.max(), np.float32(1))
     return ((shares - np.array(mean, "f4")) / np.array(deviation, "f4")).transpose(2, 0, 1)[None]
 
 
-def _as_shares(answer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Some graphs end before their sigmoid."""
-    if answer.min() < 0 or answer.max() > 1:
-        return 1 / (1 + np.exp(-answer.clip(-50, 50)))
-    return answer
+def _probabilities(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply a sigmoid to the outputs of models that end without one."""
+    if output.min() < 0 or output.max() > 1:
+        return 1 / (1 + np.exp(-output.clip(-50, 50)))
+    return output

@@ -16,7 +16,7 @@ from torch import Tensor
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.pickled_tensors import Table, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
 from gpu_runner.protocol.model_detection.safetensors_header import described
 
 PICKLED = {".ckpt", ".pt", ".pth"}
@@ -80,7 +80,7 @@ STANDING_FOR = (
 
 def _unpickled(path: Path, name: str) -> TensorFile:
     try:
-        with torch.serialization.safe_globals([(Table, known) for known in STANDING_FOR]):
+        with torch.serialization.safe_globals([(PickledObject, known) for known in STANDING_FOR]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ModelUnavailable(f"{name} is damaged, or holds more than tensors") from error

@@ -1,4 +1,4 @@
-"""The contract between the platform and a runner. Imports neither torch nor Django."""
+"""Protocol between the platform and a runner: requests, events, catalogs. Imports neither torch nor Django."""
 
 from .generation_request import (
     MAX_SEED,
@@ -17,7 +17,7 @@ from .messages import (
     EVENT,
     PROTOCOL_VERSION,
     Accepted,
-    CancelOrder,
+    CancelRequest,
     ControlMap,
     Done,
     ErrorCode,
@@ -40,7 +40,7 @@ __all__ = [
     "NSFW_POLICIES",
     "PROTOCOL_VERSION",
     "Accepted",
-    "CancelOrder",
+    "CancelRequest",
     "ControlMap",
     "Done",
     "Emphasis",

@@ -1,13 +1,13 @@
-"""What is wrong with an order."""
+"""Errors of a run request. Messages are safe to show to clients."""
 
 
 class InvalidRequest(ValueError):
-    """The message is fit for the client's eyes."""
+    """The request cannot be executed. The message is safe to show to clients."""
 
 
 class NonFiniteOutput(ArithmeticError):
-    pass
+    """A model returned NaN or infinite values."""
 
 
 class ModelUnavailable(Exception):
-    """A model file is missing, or is not what it should be. The message is fit for the client's eyes."""
+    """A model file is missing, damaged, or of another kind. The message is safe to show to clients."""

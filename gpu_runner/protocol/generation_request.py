@@ -1,6 +1,6 @@
-"""The canonical request: what every dialect is translated to, what a job keeps, and what a runner draws.
+"""The canonical generation request: every dialect is translated to it, jobs store it, and runners execute it.
 
-Names are diffusers' where it has one. Sizes are pixels. No torch, no Django.
+Fields are named as in diffusers where it has an equivalent. Sizes are in pixels. No torch, no Django.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from . import upscaler_catalog
 from .preprocessor_catalog import weights_of
 
 MAX_SEED = 2**32 - 1
-MOST_LORAS = 32  # of one pass
-MOST_RANKS = 4096  # of a LoRA; no file has as many
-LOWEST_SIGMA_MAX = 0.5  # above the lowest sigma that any sampler starts its schedule from
+MAX_LORAS = 32  # per pass
+MAX_LORA_RANK = 4096
+MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -27,24 +27,24 @@ Prompt = Annotated[str, Field(max_length=20_000)]
 Steps = Annotated[int, Field(ge=1, le=500)]
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 ResizeMode = Literal["stretch", "crop", "fill", "latent"]
-NsfwPolicy = Literal["off", "flag", "blur", "blank", "refuse"]  # from the mildest to the strictest
+NsfwPolicy = Literal["off", "flag", "blur", "blank", "refuse"]  # in order of strictness
 NSFW_POLICIES: tuple[NsfwPolicy, ...] = get_args(NsfwPolicy)
 
 
 class StrictModel(BaseModel):
-    """Frozen and strict about unknown fields: a word that one side does not know must not be dropped in silence."""
+    """Frozen model that rejects unknown fields, so that a field of another version is never ignored silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Picture(StrictModel):
-    """An input picture, named by the SHA-256 of its bytes. The bytes travel beside the request, never in it."""
+    """Reference to an input image by the SHA-256 of its file. The bytes are sent beside the request (RunRequest.inputs)."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class ModelName(NamedTuple):
-    """A model file that a request names: the registry's kind and name."""
+    """Kind and name of a model in the registry."""
 
     kind: str
     name: str
@@ -55,91 +55,103 @@ class ModelName(NamedTuple):
 
 
 class LoraUse(StrictModel):
-    """A LoRA and how strongly it acts; 0 not at all, 1 as it was trained."""
+    """A LoRA and its weights. 0 has no effect, 1 is the strength it was trained at."""
 
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
-    rank: int | None = Field(default=None, ge=1, le=MOST_RANKS)  # so many ranks of it act; None: all
+    rank: int | None = Field(
+        default=None, ge=1, le=MAX_LORA_RANK
+    )  # use the first ``rank`` ranks only; None: all
 
 
 class Inpaint(StrictModel):
-    """Which part of the init image is drawn anew: white in the mask, unless ``invert``."""
+    """Inpainting of the init image. White mask pixels are repainted; with ``invert``, black ones."""
 
     mask: Picture
     invert: bool = False
     blur_x: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)  # standard deviation in pixels
     blur_y: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
-    rounded: bool = True  # on the latent grid a pixel is masked or not; else as much as the mask says
-    content: Literal["fill", "original", "noise", "nothing"] = "original"  # under the mask, at the start
-    only_masked: bool = False  # draw the mask's surroundings at full size, and paste them back
-    padding: int = Field(default=0, ge=0, le=4096)  # around the mask with only_masked
-    overlay: bool = True  # the original's own pixels outside of the mask
-    conditioning_weight: Fraction = 1.0  # of checkpoints made for inpainting
+    rounded: bool = True  # round the mask to 0 or 1 on the latent grid; else a soft mask
+    content: Literal["fill", "original", "noise", "nothing"] = (
+        "original"  # initial content of the masked area
+    )
+    only_masked: bool = False  # crop around the mask, denoise at full size, and paste the result back
+    padding: int = Field(default=0, ge=0, le=4096)  # pixels around the mask with only_masked
+    overlay: bool = True  # paste the original pixels outside the mask over the output
+    conditioning_weight: Fraction = (
+        1.0  # mask conditioning of inpainting checkpoints (A1111's inpainting_mask_weight)
+    )
 
 
 class Hires(StrictModel):
-    """A second pass over the upscaled first one."""
+    """Hires fix: upscale the output of the first pass and denoise it again. Empty or None fields are those of the first pass."""
 
     width: Side
     height: Side
-    scale: float | None = None  # by which the size was asked for, where it was
+    scale: float | None = None  # factor the client gave, for the infotext and the curl export
     upscaler: Name = "Latent"
-    num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as many as the first pass
+    num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as in the first pass
     strength: Fraction = 0.7
-    sampler: str = ""  # empty or None: the first pass's; so in all of the following
+    sampler: str = ""
     scheduler: str = ""
     eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     checkpoint: Name = ""
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
-    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MOST_LORAS)  # None: the first pass's
+    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MAX_LORAS)
 
 
 class Upscale(StrictModel):
-    """Enlarging and nothing else: by a factor, or to a size that is covered and, with ``crop``, cut to."""
+    """Parameters of task=upscale: enlarge by ``scale``, or to cover ``width`` x ``height`` and, with ``crop``, crop to it."""
 
     scale: float = Field(default=2.0, gt=0, le=16, allow_inf_nan=False)
-    width: int = Field(default=0, ge=0, le=16_384)  # 0: by the factor
+    width: int = Field(default=0, ge=0, le=16_384)  # 0: use ``scale``
     height: int = Field(default=0, ge=0, le=16_384)
     crop: bool = True
-    upscaler: Name = upscaler_catalog.NONE  # None leaves the picture as it is
+    upscaler: Name = upscaler_catalog.NONE  # "None" keeps the pixels
     upscaler_2: Name = upscaler_catalog.NONE
-    upscaler_2_visibility: Fraction = 0.0  # how much of the second one's picture is laid over the first one's
+    upscaler_2_visibility: Fraction = 0.0  # opacity of upscaler_2's result over the first
 
 
 class Refiner(StrictModel):
-    """Another checkpoint, which takes over at a share of the steps."""
+    """A refiner checkpoint that replaces the base model after the fraction ``switch_at`` of the steps."""
 
     checkpoint: Name
     switch_at: Fraction = 0.8
 
 
 class ControlUnit(StrictModel):
-    """One ControlNet with its picture. Without a model the module alone acts (reference_only), or only shows its map."""
+    """One ControlNet unit. Without a model, only the module acts (reference_only) or only the control map is returned."""
 
     model: Name = ""
     module: Name = "none"
     image: Picture | None = None  # None: the init image
-    mask: Picture | None = None  # inpainting modules: what is drawn anew; others: a sketch to use as the map
-    region: Picture | None = None  # white where the unit acts
+    mask: Picture | None = (
+        None  # inpaint modules: area to repaint; other modules: a sketch that replaces the map
+    )
+    region: Picture | None = None  # effective region mask: the unit acts on white pixels
     weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
-    control_mode: Literal["balanced", "prompt", "control"] = "balanced"  # which of the two matters more
-    layer_weights: tuple[Factor, ...] = Field(default=(), max_length=64)  # of its residuals, middle last
+    control_mode: Literal["balanced", "prompt", "control"] = (
+        "balanced"  # "prompt": prompt more important; "control": ControlNet more important
+    )
+    layer_weights: tuple[Factor, ...] = Field(
+        default=(), max_length=64
+    )  # one per residual, middle block last
     resize_mode: Literal["stretch", "crop", "fill"] = "crop"
-    processor_res: int | None = Field(default=None, ge=1, le=4096)  # None: the module's own default; so below
+    processor_res: int | None = Field(default=None, ge=1, le=4096)  # None: the module's default; also below
     threshold_a: float | None = Field(default=None, allow_inf_nan=False)
     threshold_b: float | None = Field(default=None, allow_inf_nan=False)
     pixel_perfect: bool = False
     hr_option: Literal["both", "low", "high"] = "both"
-    crop_with_mask: bool = True  # with an inpainting that draws only the masked part
+    crop_with_mask: bool = True  # crop the unit's image like the init image (Inpaint.only_masked)
     return_map: bool = True
 
 
 class SigmaOverrides(StrictModel):
-    """Other ends and other curves than a schedule has by itself, where it has them. 0 leaves it as it is."""
+    """Overrides of a sigma schedule's range and curve, for the schedulers that have them. 0 keeps the default."""
 
     sigma_min: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
     sigma_max: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
@@ -148,14 +160,18 @@ class SigmaOverrides(StrictModel):
     beta_beta: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def falls(self) -> SigmaOverrides:
-        if self.sigma_max and self.sigma_max <= max(self.sigma_min, LOWEST_SIGMA_MAX):
-            raise ValueError(f"sigma_max must be greater than sigma_min and than {LOWEST_SIGMA_MAX}")
+    def sigma_max_exceeds_sigma_min(self) -> SigmaOverrides:
+        lower_bound = max(self.sigma_min, MIN_SIGMA_MAX)
+        if self.sigma_max and self.sigma_max <= lower_bound:
+            raise ValueError(
+                f"sigma_max must be 0 or greater than {lower_bound:g}, the larger of sigma_min and {MIN_SIGMA_MAX}"
+                f" (got {self.sigma_max:g})"
+            )
         return self
 
 
 class UniPC(StrictModel):
-    """How the sampler of that name corrects itself, and where it looks."""
+    """Options of the UniPC sampler, as in A1111's settings."""
 
     variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
     skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
@@ -164,21 +180,24 @@ class UniPC(StrictModel):
 
 
 class ChangeBackground(StrictModel):
-    """A new background behind the product that the init image shows. The request's sizes are what is drawn."""
+    """Parameters of task=change_background: keep the product of the init image and repaint what is behind it.
 
-    mask: Picture | None = None  # white where the product is, unless ``mask_invert``
+    ``width`` and ``height`` of the request are the size of the denoised image.
+    """
+
+    mask: Picture | None = None  # white is the product, unless ``mask_invert``
     mask_invert: bool = False
-    cut_out_by: Literal["matting", "transparency"] = "matting"  # where there is no mask
+    cut_out_by: Literal["matting", "transparency"] = "matting"  # without a mask
     matting_model: Name = ""  # empty: the default one
-    mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; below 0 the product loses its rim
-    feather: int = Field(default=2, ge=0, le=64)  # pixels to each side of the rim where the two are blended
-    content: Literal["fill", "original", "noise", "nothing"] = "fill"  # behind the product, at the start
-    output_width: int = Field(default=0, ge=0, le=4096)  # of the finished picture; 0: what is drawn
+    mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; negative values erode the product
+    feather: int = Field(default=2, ge=0, le=64)  # pixels on each side of the edge that are blended
+    content: Literal["fill", "original", "noise", "nothing"] = "fill"  # initial content of the background
+    output_width: int = Field(default=0, ge=0, le=4096)  # size of the output; 0: the denoised size
     output_height: int = Field(default=0, ge=0, le=4096)
 
 
 class CutOut(StrictModel):
-    """The foreground of the init image on a transparent background, its mask, or both."""
+    """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, the mask, or both."""
 
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False  # the mask instead of the image
@@ -192,28 +211,28 @@ class CutOut(StrictModel):
 
 
 class FaceRestoration(StrictModel):
-    """The faces of every finished picture, drawn anew by a network that knows nothing but faces."""
+    """Restoration of the faces in every output."""
 
-    model: Name = ""  # a face restorer; empty: the default one
-    detector: Name = ""  # finds the faces; empty: the default one
-    visibility: Fraction = 1.0  # of what it drew, over what was there
+    model: Name = ""  # face restorer; empty: the default one
+    detector: Name = ""  # face detector; empty: the default one
+    visibility: Fraction = 1.0  # opacity of the restored face over the original
 
 
 class Nsfw(StrictModel):
-    """What happens to a finished picture that the detector finds unfit to be shown."""
+    """NSFW check of every output, and the policy that is applied to detected ones."""
 
     policy: NsfwPolicy = "off"
     model: Name = ""  # empty: the default detector
-    threshold: Fraction | None = None  # from which score on; None: the detector's own
+    threshold: Fraction | None = None  # minimum score; None: the detector's default
 
     @property
     def hides(self) -> bool:
-        """Nothing of an unfit picture may be seen."""
+        """Whether the policy withholds detected images, and therefore previews too."""
         return self.policy in ("blur", "blank", "refuse")
 
 
 class Label(StrictModel):
-    """Words in a corner of every finished picture. The platform draws them, not the runner."""
+    """Visible text in a corner of every output. Drawn by the platform, not by the runner."""
 
     text: str = Field(min_length=1, max_length=200)
     corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
@@ -221,132 +240,132 @@ class Label(StrictModel):
 
 
 class Mark(StrictModel):
-    """A hidden text of the finished file: a PNG's text chunk."""
+    """Metadata of the output file, stored as a PNG text chunk."""
 
     key: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,79}$")
     text: str = Field(max_length=8000)
 
 
 class GenerationRequest(StrictModel):
-    """Seeds are resolved at admission, so that a retry draws the same pictures."""
+    """One generation job. Random seeds are resolved at admission, so that a retry gives the same outputs."""
 
     task: Literal["txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map"] = "txt2img"
     output_format: Literal["png", "jpeg", "webp"] = "png"
     output_quality: int = Field(default=95, ge=1, le=100)  # of JPEG and WebP
     preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
 
-    # Models, by the registry's names.
-    checkpoint: str = ""  # empty asks for the default checkpoint
-    vae: Name = ""  # empty: the checkpoint's own
-    loras: tuple[LoraUse, ...] = Field(default=(), max_length=MOST_LORAS)
-    embeddings: tuple[Name, ...] = Field(default=(), max_length=64)  # those whose names the prompts may say
+    # Models, by their names in the registry.
+    checkpoint: str = ""  # empty: the default checkpoint
+    vae: Name = ""  # empty: the checkpoint's VAE
+    loras: tuple[LoraUse, ...] = Field(default=(), max_length=MAX_LORAS)
+    embeddings: tuple[Name, ...] = Field(default=(), max_length=64)  # textual inversions used by the prompts
     refiner: Refiner | None = None
     clip_skip: int = Field(default=1, ge=1, le=12)
     tiling: bool = False
 
-    # Words.
+    # Prompts.
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
     guidance_scale: float = Field(default=7.0, ge=0, le=100, allow_inf_nan=False)
     emphasis: Emphasis = "Original"
     comma_backtrack: int = Field(default=20, ge=0, le=75)
 
-    # Sizes and counts.
+    # Size and number of images.
     width: Side = 512
     height: Side = 512
     num_images: int = Field(default=1, ge=1, le=256)
-    batch_size: int = Field(default=1, ge=1, le=256)  # pictures of this job drawn at the same time
+    batch_size: int = Field(default=1, ge=1, le=256)  # images of this job denoised at the same time
 
-    # The walk.
+    # Sampling.
     num_inference_steps: Steps = 20
     sampler: str = "Euler"
-    scheduler: str = "Automatic"  # a label of schedules.SCHEDULES
-    eta: float | None = Field(
-        default=None, ge=0, le=10, allow_inf_nan=False
-    )  # None: the sampler's own default
+    scheduler: str = "Automatic"  # a label of sampler_catalog.SCHEDULERS
+    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)  # None: the sampler's default
     s_churn: float = Field(default=0.0, ge=0, le=1000, allow_inf_nan=False)
     s_tmin: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
     s_tmax: float | None = Field(default=None, ge=0, allow_inf_nan=False)  # None: infinite
     s_noise: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
-    s_min_uncond: float = Field(
-        default=0.0, ge=0, le=15, allow_inf_nan=False
-    )  # below it every second step is unguided
-    discard_penultimate: bool = False  # beyond the samplers that always do
+    # Below this sigma, every second step skips the negative prompt (A1111's NGMS).
+    s_min_uncond: float = Field(default=0.0, ge=0, le=15, allow_inf_nan=False)
+    discard_penultimate: bool = False  # drop the last nonzero sigma; some samplers always do
     schedule_bend: SigmaOverrides = SigmaOverrides()
     unipc: UniPC = UniPC()
-    sgm_noise_multiplier: bool = False  # txt2img starts from a variance of 1 + sigma², not of sigma²
+    sgm_noise_multiplier: bool = False  # scale the initial noise by sqrt(1 + sigma²) instead of sigma
 
     # Noise.
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # picture i is drawn with (seed + i) modulo 2**32
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # image i uses (seed + i) modulo 2**32
     subseed: int = Field(default=0, ge=0, le=MAX_SEED)
-    subseed_strength: Fraction = 0.0  # above 0 all pictures have one seed, and subseed + i
+    subseed_strength: Fraction = 0.0  # above 0, all images use ``seed``, and image i uses subseed + i
     seed_resize_from_width: int = Field(default=0, ge=0, le=4096)  # 0: off
     seed_resize_from_height: int = Field(default=0, ge=0, le=4096)
     noise_source: Literal["cpu", "nv"] = "cpu"
     eta_noise_seed_delta: int = Field(default=0, ge=0, le=MAX_SEED)
 
-    # From a picture.
-    init_images: tuple[Picture, ...] = ()  # img2img: one for all pictures, or one each
-    background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # behind transparent parts
+    # Init image.
+    init_images: tuple[Picture, ...] = ()  # one for all images, or one per image
+    background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # replaces transparency
     resize_mode: ResizeMode = "stretch"
-    upscaler: Name = ""  # where init images are enlarged; empty: Lanczos
+    upscaler: Name = ""  # for init images that are enlarged; empty: Lanczos
     strength: Fraction = 0.75
-    exact_steps: bool = False  # img2img runs num_inference_steps, not its share of them
+    exact_steps: bool = False  # img2img runs num_inference_steps steps, not strength * num_inference_steps
     initial_noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
     colour_correction: bool = False
-    keep_texture: bool = True  # False: img2img begins with the init image's colours and forms alone
+    keep_texture: bool = True  # False: blur the init image, keeping colors and large shapes only
     inpaint: Inpaint | None = None
     change_background: ChangeBackground | None = None
 
-    # Beside and behind it.
+    # ControlNet, second pass, postprocessing.
     controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
     hires: Hires | None = None
     upscale: Upscale | None = None
     cut_out: CutOut | None = None
     face_restoration: FaceRestoration | None = None
-    face_identity: Fraction = 0.0  # how much of the init image's face an IP-Adapter is to bring
+    face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
     nsfw: Nsfw = Nsfw()
     labels: tuple[Label, ...] = Field(default=(), max_length=4)
-    marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # of PNG files only
+    marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # PNG only
 
     @model_validator(mode="after")
-    def has_the_pictures_its_task_needs(self) -> GenerationRequest:
-        if (self.task == "change_background") != (self.change_background is not None):
-            raise ValueError(
-                "change_background is required for, and only allowed with, task=change_background"
-            )
+    def fields_match_the_task(self) -> GenerationRequest:
+        """Check the fields that depend on ``task``. Raises ValueError with the field, what is allowed, and the value."""
+        task, count = self.task, len(self.init_images)
+        for name in ("change_background", "upscale", "cut_out"):
+            if task == name and getattr(self, name) is None:
+                raise ValueError(f"{name} is required with task={name}")
+            if task != name and getattr(self, name) is not None:
+                raise ValueError(f"{name} is only allowed with task={name} (got task={task})")
         if self.change_background and self.inpaint:
-            raise ValueError(
-                "change_background and inpaint exclude each other: the mask is change_background.mask"
-            )
-        if self.task != "txt2img":
-            if len(self.init_images) not in (1, self.num_images):
-                raise ValueError(f"{self.task} needs one init image, or one for each picture")
-        elif self.init_images or self.inpaint:
-            raise ValueError("txt2img takes no init image and no mask")
-        if self.hires and self.task != "txt2img":
-            raise ValueError("only txt2img has a second pass")
-        if (self.task == "upscale") != (self.upscale is not None):
-            raise ValueError("upscale says how, and is its own task")
-        if (self.task == "cut_out") != (self.cut_out is not None):
-            raise ValueError("cut_out says how, and is its own task")
+            raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
+        if task == "txt2img":
+            if count:
+                raise ValueError(f"init_images must be empty with task=txt2img (got {count})")
+            if self.inpaint:
+                raise ValueError("inpaint is not allowed with task=txt2img")
+        elif count not in (1, self.num_images):
+            allowed = "1 image" if self.num_images == 1 else f"1 or num_images={self.num_images} images"
+            raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
+        if self.hires and task != "txt2img":
+            raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
         if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
-            raise ValueError("what is cut out is transparent around it, which a JPEG cannot be")
-        if self.face_restoration and self.task in ("cut_out", "control_map"):
-            raise ValueError(f"{self.task} draws no picture whose faces could be restored")
-        if self.task == "control_map" and len(self.controls) != 1:
-            raise ValueError("control_map shows what one control unit would be shown")
+            raise ValueError(
+                "output_format must be png or webp with task=cut_out, whose output has an alpha channel (got jpeg);"
+                " jpeg is allowed with cut_out.mask_only"
+            )
+        if self.face_restoration and task in ("cut_out", "control_map"):
+            raise ValueError(f"face_restoration is not allowed with task={task}")
+        if task == "control_map" and len(self.controls) != 1:
+            raise ValueError(f"controls must have 1 unit with task=control_map (got {len(self.controls)})")
         return self
 
     @model_validator(mode="after")
-    def can_be_marked(self) -> GenerationRequest:
+    def marks_need_png(self) -> GenerationRequest:
         if self.marks and self.output_format != "png":
-            raise ValueError("marks are a PNG file's")
+            raise ValueError(f"marks are only allowed with output_format=png (got {self.output_format})")
         return self
 
     @property
-    def walks(self) -> bool:
-        """Whether a UNet is asked for it, step by step; otherwise each picture is one step."""
+    def denoises(self) -> bool:
+        """Whether the task runs the denoising loop. Other tasks count one step per image."""
         return self.task in ("txt2img", "img2img", "change_background")
 
     @property
@@ -356,18 +375,19 @@ class GenerationRequest(StrictModel):
         return self.num_images * 2 if with_masks else self.num_images
 
     def seed_of(self, index: int) -> int:
-        """Variations are of one seed."""
+        """Return the seed of image ``index``. With a subseed, all images share one seed."""
         return self.seed if self.subseed_strength else (self.seed + index) % (MAX_SEED + 1)
 
     def subseed_of(self, index: int) -> int:
+        """Return the variation seed of image ``index``."""
         return (self.subseed + index) % (MAX_SEED + 1)
 
     def pictures(self) -> set[str]:
-        """SHA-256 of every input picture, wherever in the request it is named."""
-        return {picture.sha256 for picture in _pictures(self)}
+        """Return the SHA-256 of every input image in the request, at any depth."""
+        return {image.sha256 for image in _input_images(self)}
 
     def model_names(self) -> list[ModelName]:
-        """Every model file that it names, but for the checkpoint, each once."""
+        """Return every model file the request refers to, without duplicates and without ``checkpoint``."""
         hires_loras = (self.hires.loras if self.hires else None) or ()
         names = [
             ModelName("vae", self.vae),
@@ -392,24 +412,24 @@ class GenerationRequest(StrictModel):
         return [self.upscaler, hires, *second]
 
 
-def _pictures(part: Any) -> Iterator[Picture]:
+def _input_images(part: Any) -> Iterator[Picture]:
     if isinstance(part, Picture):
         yield part
     elif isinstance(part, tuple):
         for item in part:
-            yield from _pictures(item)
+            yield from _input_images(item)
     elif isinstance(part, BaseModel):
-        for name in _fields_with_pictures(type(part)):
+        for name in _fields_with_images(type(part)):
             if value := getattr(part, name):
-                yield from _pictures(value)
+                yield from _input_images(value)
 
 
 @cache
-def _fields_with_pictures(message: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(name for name, field in message.model_fields.items() if _may_hold_picture(field.annotation))
+def _fields_with_images(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(name for name, field in model.model_fields.items() if _may_hold_image(field.annotation))
 
 
-def _may_hold_picture(annotation: Any) -> bool:
+def _may_hold_image(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation is Picture or bool(_fields_with_pictures(annotation))
-    return any(_may_hold_picture(part) for part in get_args(annotation))
+        return annotation is Picture or bool(_fields_with_images(annotation))
+    return any(_may_hold_image(part) for part in get_args(annotation))

@@ -1,6 +1,6 @@
-"""What crosses the border between the platform and a runner. No torch, no Django.
+"""Wire messages between a worker and a runner. No torch, no Django.
 
-A worker POSTs a RunOrder to ``/generate`` and reads events, one JSON object a line, until a Done or a Failed.
+A worker POSTs a RunRequest to ``/generate`` and reads events as NDJSON, one object per line, until Done or Failed.
 """
 
 from __future__ import annotations
@@ -21,87 +21,89 @@ PROTOCOL_VERSION = 1
 
 
 class ModelFile(StrictModel):
-    """A file under MODELS_ROOT. ``path`` is relative, with forward slashes; ``sha256`` is checked before loading.
+    """A model file. ``path`` is relative to MODELS_ROOT, with forward slashes; ``sha256`` is checked before loading.
 
-    A runner with files of its own finds them by their names; of what only such a runner has, no hash is known.
+    ``sha256`` is empty for files that only a ComfyUI runner has. Such runners look files up by name.
     """
 
     path: str
     sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
-    # How a checkpoint was trained, where the registry knows better than the file.
+    # Overrides of the registry for checkpoints whose files do not state how they were trained.
     prediction_type: Literal["", "epsilon", "v_prediction"] = ""
     zero_terminal_snr: bool | None = None
 
     @field_validator("path")
     @classmethod
-    def stays_below_the_root(cls, path: str) -> str:
+    def is_inside_the_root(cls, path: str) -> str:
         parts = path.split("/")
         if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or "" in parts:
-            raise ValueError("must be a relative path inside MODELS_ROOT")
+            raise ValueError(f"path must be a relative path inside MODELS_ROOT (got {path[:200]!r})")
         return path
 
 
 class RunRequest(StrictModel):
-    """One job for a runner: the request, the files that its names stand for, and the bytes of its input pictures."""
+    """One job for a runner: the request, its model files, and its input images."""
 
     protocol: int = PROTOCOL_VERSION
     job_id: str = Field(min_length=1, max_length=64)
     request: GenerationRequest
     checkpoint: ModelFile
-    files: dict[str, ModelFile] = {}  # ModelName.key of all others that the request names -> file
-    inputs: dict[str, str] = {}  # sha256 -> base64 of the picture file's bytes
-    workflow: Workflow | None = None  # for runners that draw by such
+    files: dict[str, ModelFile] = {}  # ModelName.key of every other model of the request -> file
+    inputs: dict[str, str] = {}  # SHA-256 -> base64 of the image file
+    workflow: Workflow | None = None  # ComfyUI runners only
 
     @model_validator(mode="after")
-    def carries_all_that_the_request_names(self) -> RunRequest:
+    def has_all_inputs_and_files(self) -> RunRequest:
         if missing := self.request.pictures() - self.inputs.keys():
-            raise ValueError(f"inputs lack {min(missing)}")
-        # ComfyUI has its own files for preprocessors.
+            raise ValueError(f"inputs must contain every input image of the request (missing {min(missing)})")
+        # ComfyUI nodes bring their own preprocessor weights.
         wanted = [
             name for name in self.request.model_names() if not (self.workflow and name.kind == "preprocessor")
         ]
         if missing := {name.key for name in wanted} - self.files.keys():
-            raise ValueError(f"files lack {min(missing)}")
+            raise ValueError(f"files must contain every model of the request (missing {min(missing)})")
         return self
 
     def file(self, kind: str, name: str) -> ModelFile:
+        """Return the file of a model of the request. Raises KeyError for others."""
         return self.files[ModelName(kind, name).key]
 
 
-class CancelOrder(StrictModel):
-    """Body of ``POST /jobs/{id}/cancel``; acts between two steps."""
+class CancelRequest(StrictModel):
+    """Body of ``POST /jobs/{id}/cancel``. Takes effect between two steps."""
 
     # discard: the job fails with code "cancelled".
-    # interrupt: the pictures under way are decoded as they are, the rest is dropped, and the job is Done.
-    # skip: like interrupt, but only for the batch under way; the next batch begins.
+    # interrupt: the running images are decoded as they are, the rest are dropped, and the job ends with Done.
+    # skip: like interrupt, for the running batch only; the next batch starts.
     mode: Literal["discard", "interrupt", "skip"] = "discard"
 
 
 class Accepted(StrictModel):
-    """The engine holds the job. It may still load a model before the first step."""
+    """The engine has accepted the job. Models may still be loaded before the first step."""
 
     type: Literal["accepted"] = "accepted"
     job_id: str
 
 
 class Progress(StrictModel):
-    """Steps done over all pictures of the job; ``steps`` is what will be done in all."""
+    """Progress of a job. ``step`` is the number of steps done over all images, ``steps`` the total."""
 
     type: Literal["progress"] = "progress"
     step: int = Field(ge=0)
     steps: int = Field(ge=1)
     images_done: int = Field(default=0, ge=0)
-    batch: int = Field(default=0, ge=0)  # index of the batch under way
-    batch_step: int = Field(default=0, ge=0)  # steps done by its slowest picture
+    batch: int = Field(default=0, ge=0)  # index of the running batch
+    batch_step: int = Field(default=0, ge=0)  # steps done by its slowest image
     preview: str | None = None  # base64 of a small JPEG
 
     @property
     def fraction(self) -> float:
+        """Progress from 0 to 1."""
         return min(1.0, self.step / self.steps)
 
 
 class Image(StrictModel):
-    """A finished picture, before any metadata is written into it."""
+    """An output image, before the platform writes metadata into it."""
 
     type: Literal["image"] = "image"
     index: int = Field(ge=0)
@@ -109,12 +111,12 @@ class Image(StrictModel):
     width: int
     height: int
     data: str  # base64 of a PNG file without text chunks
-    nsfw: bool | None = None  # None: it was not looked at
+    nsfw: bool | None = None  # None: not checked
     nsfw_score: float | None = None
 
 
 class ControlMap(StrictModel):
-    """What a ControlNet is shown; sent before the first step. ``index`` counts the job's maps."""
+    """A control map, sent before the first step. ``index`` counts the maps of the job."""
 
     type: Literal["control_map"] = "control_map"
     index: int = Field(ge=0)
@@ -122,36 +124,35 @@ class ControlMap(StrictModel):
 
 
 class Done(StrictModel):
-    """The last event of a job that succeeded, or that was interrupted with what it had."""
+    """Last event of a job that succeeded or was interrupted."""
 
     type: Literal["done"] = "done"
-    engine_seconds: float = Field(ge=0)  # wall time from the acceptance to here, in the engine
-    device_seconds: float = Field(
-        ge=0
-    )  # this job's share of the device's time: each batch divided by its rows
+    engine_seconds: float = Field(ge=0)  # wall time since Accepted
+    # The job's share of the device time: the time of each batched call is divided among its rows.
+    device_seconds: float = Field(ge=0)
     steps_run: int = Field(ge=0)
 
 
 ErrorCode = Literal[
-    "cancelled",  # asked for through /jobs/{id}/cancel
-    "bad_request",  # the order itself cannot be done: unknown sampler, unreadable picture...
-    "model_unavailable",  # the file is missing, or is not what the registry says
+    "cancelled",  # by /jobs/{id}/cancel
+    "bad_request",  # the request cannot be executed: unknown sampler, unreadable image...
+    "model_unavailable",  # a file is missing, or differs from its registry entry
     "out_of_memory",
-    "busy",  # no free slot: the order was not taken
-    "nsfw",  # a picture was drawn that may not be shown
-    "stopping",  # the runner was asked to end; another, or the next one, can draw the job
-    "lost",  # what draws broke: the engine, or the server behind the runner, which went silent or has forgotten the job
+    "busy",  # no free slot; the job was not accepted
+    "nsfw",  # an output was refused by the NSFW policy
+    "stopping",  # the runner is shutting down; the job can be requeued
+    "lost",  # the engine died, or the server behind the runner timed out or lost the job; it can be requeued
     "internal",
 ]
 
 
 class Failed(StrictModel):
-    """The last event of a job that did not succeed. ``message`` is fit for the client's eyes."""
+    """Last event of a job that failed. ``message`` is safe to show to clients."""
 
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
-    work: Done | None = None  # what was done all the same; None: nothing, or nobody knows
+    work: Done | None = None  # work done before the failure; None: nothing, or unknown
 
 
 Event = Annotated[Accepted | Progress | ControlMap | Image | Done | Failed, Field(discriminator="type")]
@@ -159,41 +160,43 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class LoadedModel(StrictModel):
+    """A model in memory."""
+
     path: str
     sha256: str
-    size_bytes: int  # in the device's memory
+    size_bytes: int  # in device memory
 
 
 class RunnerStatus(StrictModel):
-    """Answer of ``GET /status``."""
+    """Response of ``GET /status``."""
 
     protocol: int = PROTOCOL_VERSION
-    boot_id: str  # new for every process: tells a restarted runner from one that was only slow
+    boot_id: str  # random per process, so that a restart can be detected
     backend: Literal["pipeline", "comfyui"] = "pipeline"
     version: str
     device: str
     slots: int
     slots_busy: int
-    jobs: tuple[str, ...] = ()  # ids of the jobs that the engine holds
+    jobs: tuple[str, ...] = ()  # ids of accepted jobs
     loaded: tuple[LoadedModel, ...] = ()
-    memory_bytes: int = 0  # of the process (resident), or of the device where there is one
+    memory_bytes: int = 0  # allocated on the device; resident size of the process without one
     steps_total: int = 0
-    calls_total: int = 0  # of the denoising network; each is one step for its rows
-    rows_total: int = 0  # pictures that those calls served
+    calls_total: int = 0  # batched UNet calls
+    rows_total: int = 0  # images in those calls
     loads_total: int = 0  # model files read into memory
     uptime_s: float = 0
-    problem: str = ""  # why it takes no work, for ops
-    inventory: str = ""  # changes whenever the answer of ``GET /inventory`` does; empty: it has none
+    problem: str = ""  # why the runner accepts no jobs; shown to operators
+    inventory: str = ""  # digest of the response of ``GET /inventory``; empty: the runner has none
 
 
 class Inventory(StrictModel):
-    """Answer of ``GET /inventory``: what a runner with files of its own has."""
+    """Response of ``GET /inventory``: models and nodes of a ComfyUI runner."""
 
-    models: tuple[str, ...] = ()  # paths as below MODELS_ROOT: ``checkpoints/a.safetensors``
-    nodes: tuple[str, ...] = ()  # the classes that its workflows can use
+    models: tuple[str, ...] = ()  # paths in the layout of MODELS_ROOT: ``checkpoints/a.safetensors``
+    nodes: tuple[str, ...] = ()  # node classes
 
 
 class WorkflowProblems(StrictModel):
-    """Answer of ``POST /workflows/check``."""
+    """Response of ``POST /workflows/check``."""
 
     problems: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Every module that A1111's ControlNet extension names: its label, its sliders, and whether it works here.
-No more than a table: drawing.py and networks.py do the work.
+"""Catalog of the preprocessor modules of A1111's ControlNet extension: label, sliders, and whether it is supported.
 
-The order is the extension's: "none", then by priority, then by label, both descending.
+Implementations are in gpu_runner.controlnet.preprocessors. The order is the extension's: "none", then by priority and
+label, both descending.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ DEFAULT_RESOLUTION = 512
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The module's sliders, each within its range."""
+class ModuleSettings:
+    """Slider values of a module, each within its range: ``a`` is threshold_a, ``b`` threshold_b."""
 
     resolution: int
     a: float
@@ -22,6 +22,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Slider:
+    """Name, default value and range of a slider."""
+
     name: str
     value: float
     minimum: float
@@ -29,7 +31,7 @@ class Slider:
     step: float = 0.01
 
     def read(self, value: float | None) -> float:
-        """The default for what is out of its range."""
+        """Return ``value``, or the default if it is None or out of range."""
         return self.value if value is None or not self.minimum <= value <= self.maximum else value
 
 
@@ -38,7 +40,7 @@ RESOLUTION = Slider("Resolution", DEFAULT_RESOLUTION, 64, 2048, 8)
 
 @dataclass(frozen=True)
 class Module:
-    """Some need the ``weights`` of a network; those that do not work say why they are ``refused``."""
+    """A preprocessor module. ``weights`` is empty without a network; ``refused`` says why a module is not supported."""
 
     name: str
     label: str = ""
@@ -46,29 +48,30 @@ class Module:
     sliders: tuple[Slider, ...] = ()  # threshold_a, threshold_b
     resolution: Slider | None = RESOLUTION
     priority: int = 0
-    weights: str = ""  # the name in the registry of the file that it needs
-    model_free: bool = False  # acts without a ControlNet
+    weights: str = ""  # registry name of the network's file
+    model_free: bool = False  # works without a ControlNet
     refused: str = ""
 
     @property
     def title(self) -> str:
+        """Label in the extension's UI."""
         return self.label or self.name
 
     @property
     def all_sliders(self) -> tuple[Slider, ...]:
         return (*([self.resolution] if self.resolution else []), *self.sliders)
 
-    def settings(self, resolution: int | None, a: float | None, b: float | None) -> Settings:
-        """Sliders at their defaults where nothing usable is said."""
+    def settings(self, resolution: int | None, a: float | None, b: float | None) -> ModuleSettings:
+        """Return the slider values; defaults replace values that are None or out of range."""
         wanted = (self.resolution or RESOLUTION).read(resolution)
         values = [slider.read(value) for slider, value in zip(self.sliders, (a, b), strict=False)]
         first, second, *_ = [*values, 0.0, 0.0]
-        return Settings(int(wanted), first, second)
+        return ModuleSettings(int(wanted), first, second)
 
 
-NEEDS_LIBRARY = "it needs a network that no maintained library without torchvision offers"
-NEEDS_ENCODER = "it needs an image encoder and an adapter, which are not supported"
-NEEDS_VISION = "it needs MediaPipe's or facexlib's face models, which are not supported"
+NO_NETWORK = "its network is not supported"
+NO_IMAGE_ENCODER = "image encoders (CLIP vision, IP-Adapter, InstantID) are not supported"
+NO_FACE_MODELS = "the face models of MediaPipe and facexlib are not supported"
 FIDELITY = Slider('Style Fidelity (only for "Balanced" mode)', 0.5, 0, 1)
 GAMMA = Slider("Gamma Correction", 1, 0.1, 2, 0.001)
 VARIATION = Slider("Variation", 8, 3, 32, 1)
@@ -80,7 +83,7 @@ LINES = ("Lineart",)
 HED = "ControlNetHED"
 
 
-def _lacking(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NEEDS_LIBRARY,
+def _unsupported(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NO_NETWORK,
              priority: int = 0) -> Module:  # fmt: skip
     return Module(name, label, types, sliders, priority=priority, refused=why)
 
@@ -100,48 +103,48 @@ _ALL = (
     Module("threshold", sliders=(Slider("Binarization Threshold", 127, 0, 255, 1),)),
     Module("scribble_xdog", types=SKETCHES, sliders=(Slider("XDoG Threshold", 32, 1, 64, 1),)),
     Module("scribble_hed", types=SKETCHES, weights=HED),
-    _lacking("pidinet_scribble", "scribble_pidinet", SKETCHES, priority=100),
+    _unsupported("pidinet_scribble", "scribble_pidinet", SKETCHES, priority=100),
     Module("hed", "softedge_hed", SOFT, weights=HED),
     Module("hed_safe", "softedge_hedsafe", SOFT, weights=HED),
-    _lacking("pidinet", "softedge_pidinet", SOFT, priority=100),
-    _lacking("pidinet_safe", "softedge_pidisafe", SOFT),
-    _lacking("softedge_teed", "", SOFT, SAFE_STEPS),
+    _unsupported("pidinet", "softedge_pidinet", SOFT, priority=100),
+    _unsupported("pidinet_safe", "softedge_pidisafe", SOFT),
+    _unsupported("softedge_teed", "", SOFT, SAFE_STEPS),
     Module("softedge_anyline", types=SOFT, sliders=(SAFE_STEPS,),
-           resolution=Slider("Resolution", 1280, 64, 2048, 8), refused=NEEDS_LIBRARY),
+           resolution=Slider("Resolution", 1280, 64, 2048, 8), refused=NO_NETWORK),
     Module("lineart", "lineart_realistic", LINES, weights="sk_model"),
     Module("lineart_coarse", types=LINES, weights="sk_model2"),
     Module("lineart_standard", "lineart_standard (from white bg & black line)", LINES, priority=100),
-    _lacking("lineart_anime", "", LINES),
-    _lacking("lineart_anime_denoise", "", LINES),
-    _lacking("mlsd", "", ("MLSD",), Slider("MLSD Value Threshold", 0.1, 0.01, 2),
+    _unsupported("lineart_anime", "", LINES),
+    _unsupported("lineart_anime_denoise", "", LINES),
+    _unsupported("mlsd", "", ("MLSD",), Slider("MLSD Value Threshold", 0.1, 0.01, 2),
              Slider("MLSD Distance Threshold", 0.1, 0.01, 20), priority=100),
-    _lacking("depth", "depth_midas", ("Depth",), priority=100),
-    _lacking("depth_leres", "", ("Depth",), *REMOVALS),
-    _lacking("depth_leres++", "", ("Depth",), *REMOVALS),
-    _lacking("depth_zoe", "", ("Depth",)),
+    _unsupported("depth", "depth_midas", ("Depth",), priority=100),
+    _unsupported("depth_leres", "", ("Depth",), *REMOVALS),
+    _unsupported("depth_leres++", "", ("Depth",), *REMOVALS),
+    _unsupported("depth_zoe", "", ("Depth",)),
     Module("depth_anything", types=("Depth",), weights="depth_anything"),
     Module("depth_anything_v2", types=("Depth",), weights="depth_anything_v2"),
-    _lacking("depth_hand_refiner", "", ("Depth",)),
-    _lacking("normal_bae", "", ("NormalMap",), priority=100),
-    _lacking("normal_map", "normal_midas", ("NormalMap",), Slider("Normal Background Threshold", 0.4, 0, 1)),
-    _lacking("normal_dsine", "", ("NormalMap",), Slider("Fov", 60, 0, 360), Slider("Iterations", 5, 1, 20, 1)),
-    _lacking("openpose", "", ("OpenPose",)),
-    _lacking("openpose_face", "", ("OpenPose",)),
-    _lacking("openpose_faceonly", "", ("OpenPose",)),
-    _lacking("openpose_full", "", ("OpenPose",), priority=100),
-    _lacking("openpose_hand", "", ("OpenPose",)),
-    _lacking("dw_openpose_full", "", ("OpenPose",)),
-    _lacking("animal_openpose", "", ("OpenPose",)),
-    _lacking("densepose", "densepose (pruple bg & purple torso)", ("OpenPose",)),
-    _lacking("densepose_parula", "densepose_parula (black bg & blue torso)", ("OpenPose",)),
-    _lacking("segmentation", "seg_ufade20k", ("Segmentation",)),
-    _lacking("oneformer_ade20k", "seg_ofade20k", ("Segmentation",), priority=100),
-    _lacking("oneformer_coco", "seg_ofcoco", ("Segmentation",)),
-    _lacking("anime_face_segment", "seg_anime_face", ("Segmentation",)),
-    _lacking("mobile_sam", "", ("Segmentation",)),
+    _unsupported("depth_hand_refiner", "", ("Depth",)),
+    _unsupported("normal_bae", "", ("NormalMap",), priority=100),
+    _unsupported("normal_map", "normal_midas", ("NormalMap",), Slider("Normal Background Threshold", 0.4, 0, 1)),
+    _unsupported("normal_dsine", "", ("NormalMap",), Slider("Fov", 60, 0, 360), Slider("Iterations", 5, 1, 20, 1)),
+    _unsupported("openpose", "", ("OpenPose",)),
+    _unsupported("openpose_face", "", ("OpenPose",)),
+    _unsupported("openpose_faceonly", "", ("OpenPose",)),
+    _unsupported("openpose_full", "", ("OpenPose",), priority=100),
+    _unsupported("openpose_hand", "", ("OpenPose",)),
+    _unsupported("dw_openpose_full", "", ("OpenPose",)),
+    _unsupported("animal_openpose", "", ("OpenPose",)),
+    _unsupported("densepose", "densepose (pruple bg & purple torso)", ("OpenPose",)),
+    _unsupported("densepose_parula", "densepose_parula (black bg & blue torso)", ("OpenPose",)),
+    _unsupported("segmentation", "seg_ufade20k", ("Segmentation",)),
+    _unsupported("oneformer_ade20k", "seg_ofade20k", ("Segmentation",), priority=100),
+    _unsupported("oneformer_coco", "seg_ofcoco", ("Segmentation",)),
+    _unsupported("anime_face_segment", "seg_anime_face", ("Segmentation",)),
+    _unsupported("mobile_sam", "", ("Segmentation",)),
     Module("inpaint", "inpaint_global_harmonious", ("Inpaint",), resolution=None),
     Module("inpaint_only", types=("Inpaint",), resolution=None, priority=100),
-    Module("inpaint_only+lama", types=("Inpaint",), resolution=None, refused=NEEDS_LIBRARY),
+    Module("inpaint_only+lama", types=("Inpaint",), resolution=None, refused=NO_NETWORK),
     Module("tile_resample", types=("Tile",), sliders=(Slider("Down Sampling Rate", 1, 1, 8),),
            resolution=None, priority=100),
     Module("tile_colorfix", types=("Tile",), sliders=(VARIATION,), resolution=None),
@@ -153,24 +156,24 @@ _ALL = (
     Module("recolor_luminance", types=("Recolor",), sliders=(GAMMA,), resolution=None, priority=100),
     Module("recolor_intensity", types=("Recolor",), sliders=(GAMMA,), resolution=None),
     Module("color", "t2ia_color_grid", ("T2I-Adapter",)),
-    _lacking("pidinet_sketch", "t2ia_sketch_pidi", ("T2I-Adapter",), priority=100),
-    _lacking("clip_vision", "t2ia_style_clipvision", ("T2I-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter-auto", "", ("IP-Adapter",), why=NEEDS_ENCODER, priority=1000),
-    _lacking("ip-adapter_clip_sd15", "ip-adapter_clip_h", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter_clip_sdxl", "ip-adapter_clip_g", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter_clip_sdxl_plus_vith", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter_face_id", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter_face_id_plus", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("ip-adapter_pulid", "", ("IP-Adapter",), why=NEEDS_ENCODER),
-    _lacking("instant_id_face_embedding", "", ("Instant-ID",), why=NEEDS_ENCODER, priority=100),
-    _lacking("instant_id_face_keypoints", "", ("Instant-ID",), why=NEEDS_ENCODER),
+    _unsupported("pidinet_sketch", "t2ia_sketch_pidi", ("T2I-Adapter",), priority=100),
+    _unsupported("clip_vision", "t2ia_style_clipvision", ("T2I-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter-auto", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER, priority=1000),
+    _unsupported("ip-adapter_clip_sd15", "ip-adapter_clip_h", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_clip_sdxl", "ip-adapter_clip_g", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_clip_sdxl_plus_vith", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_face_id", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_face_id_plus", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("ip-adapter_pulid", "", ("IP-Adapter",), why=NO_IMAGE_ENCODER),
+    _unsupported("instant_id_face_embedding", "", ("Instant-ID",), why=NO_IMAGE_ENCODER, priority=100),
+    _unsupported("instant_id_face_keypoints", "", ("Instant-ID",), why=NO_IMAGE_ENCODER),
     Module("revision_clipvision", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
-           resolution=None, priority=100, model_free=True, refused=NEEDS_ENCODER),
+           resolution=None, priority=100, model_free=True, refused=NO_IMAGE_ENCODER),
     Module("revision_ignore_prompt", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
-           resolution=None, model_free=True, refused=NEEDS_ENCODER),
-    _lacking("mediapipe_face", "", (), Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1),
-             why=NEEDS_VISION),
-    _lacking("facexlib", "", (), why=NEEDS_VISION),
+           resolution=None, model_free=True, refused=NO_IMAGE_ENCODER),
+    _unsupported("mediapipe_face", "", (), Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1),
+             why=NO_FACE_MODELS),
+    _unsupported("facexlib", "", (), why=NO_FACE_MODELS),
 )  # fmt: skip
 
 _ORDER = sorted(_ALL, key=lambda module: f"{module.priority:05}{module.title}", reverse=True)
@@ -181,11 +184,11 @@ _BY_LABEL = {module.title: module for module in _ALL}
 
 
 def find(name: str) -> Module | None:
-    """By name or label."""
+    """Return the module with this name or label, or None."""
     return MODULES.get(name) or _BY_LABEL.get(name)
 
 
 def weights_of(name: str) -> str:
-    """The name in the registry of the file that a module needs; empty for those that need none."""
+    """Return the registry name of the module's network; empty for modules without one and for unknown modules."""
     module = find(name)
     return module.weights if module else ""

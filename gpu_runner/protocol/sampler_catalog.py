@@ -1,4 +1,4 @@
-"""The samplers and schedulers that exist, under A1111's names, and how a client's words choose among them. No torch."""
+"""Catalog of samplers and schedulers under A1111's names, and the resolution of names that clients send. No torch."""
 
 from __future__ import annotations
 
@@ -7,42 +7,54 @@ from dataclasses import dataclass
 from typing import Any
 
 AUTOMATIC = "Automatic"
-FALLBACK_SAMPLER = "DPM++ 2M"  # what A1111 draws with when it does not know the name
+FALLBACK_SAMPLER = "DPM++ 2M"  # A1111's choice for unknown names
 
 
 @dataclass(frozen=True)
 class Sampler:
+    """Properties of a sampler. Implementations are in gpu_runner.samplers."""
+
     name: str
     aliases: tuple[str, ...]
-    automatic: str = "Uniform"  # the label of the scheduler that "Automatic" stands for
-    second_order: bool = False  # asks the model twice a step
+    automatic: str = "Uniform"  # label of the scheduler that "Automatic" means
+    second_order: bool = False  # two model evaluations per step
     default_eta: float | None = None  # None: eta has no effect
-    discard_penultimate: bool = False  # draws with one sigma more and drops the last that is not zero
+    discard_penultimate: bool = False  # builds one more sigma and drops the last nonzero one
     ignores_schedule: bool = False
-    variance_preserving: bool = False  # walks its own timesteps, and begins and ends as the model was trained
-    brownian: bool = False  # its fresh noise is a Brownian path's
-    ancestral: bool = False  # its fresh noise is the stream that ENSD seeds anew
-    guided_apart: bool = False  # needs the unguided estimate beside the guided one
+    variance_preserving: bool = (
+        False  # uses the model's timesteps, from its highest to its lowest noise level
+    )
+    brownian: bool = False  # draws its noise from a Brownian path
+    ancestral: bool = False  # draws its noise from the stream that ENSD reseeds
+    guided_apart: bool = False  # needs the unguided estimate beside the guided one (CFG++)
     takes_churn: bool = False
     takes_s_noise: bool = False
-    approximate: bool = False  # how often it asks the model is only known at its end
+    approximate: bool = False  # adaptive: the number of model evaluations is not known in advance
 
     def nominal_calls(self, steps: int) -> int:
-        """What prompts count their steps in; img2img, or restarts, may ask the model less or more often."""
+        """Return the number of model evaluations that prompt schedules count, as in A1111.
+
+        The actual number differs for img2img and for Restart.
+        """
         return steps * 2 if self.second_order else steps
 
 
 @dataclass(frozen=True)
 class Scheduler:
+    """Properties of a sigma schedule. Implementations are in protocol.schedules.sigmas."""
+
     name: str
     label: str
     aliases: tuple[str, ...] = ()
     default_rho: float = -1.0
-    need_inner_model: bool = False  # built from the model's training sigmas, not from their two ends alone
-    has_ends: bool = True  # which can be moved
+    need_inner_model: bool = (
+        False  # built from all training sigmas of the model, not only from sigma_min and sigma_max
+    )
+    has_range: bool = True  # sigma_min and sigma_max can be overridden
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """Names that clients may use."""
         return (self.label, self.name, *self.aliases)
 
 
@@ -84,31 +96,31 @@ SAMPLERS = (
 
 SCHEDULERS = (
     Scheduler("automatic", AUTOMATIC),
-    Scheduler("uniform", "Uniform", need_inner_model=True, has_ends=False),
+    Scheduler("uniform", "Uniform", need_inner_model=True, has_range=False),
     Scheduler("karras", "Karras", default_rho=7.0),
     Scheduler("exponential", "Exponential"),
     Scheduler("polyexponential", "Polyexponential", default_rho=1.0),
     Scheduler("sgm_uniform", "SGM Uniform", ("SGMUniform",), need_inner_model=True),
     Scheduler("kl_optimal", "KL Optimal"),
-    Scheduler("align_your_steps", "Align Your Steps", has_ends=False),
-    Scheduler("simple", "Simple", need_inner_model=True, has_ends=False),
+    Scheduler("align_your_steps", "Align Your Steps", has_range=False),
+    Scheduler("simple", "Simple", need_inner_model=True, has_range=False),
     Scheduler("normal", "Normal", need_inner_model=True),
-    Scheduler("ddim", "DDIM", need_inner_model=True, has_ends=False),
+    Scheduler("ddim", "DDIM", need_inner_model=True, has_range=False),
     Scheduler("beta", "Beta", need_inner_model=True),
 )
 
 _SAMPLERS = {sampler.name: sampler for sampler in SAMPLERS}
 _LABELS = {scheduler.label: scheduler for scheduler in SCHEDULERS}
-_SCHEDULERS = {word: scheduler for scheduler in SCHEDULERS for word in scheduler.words}
+_SCHEDULERS = {name: scheduler for scheduler in SCHEDULERS for name in scheduler.names}
 
 
 def sampler(name: str) -> Sampler:
-    """By its exact name; KeyError for any other."""
+    """Return the sampler with this exact name. Raises KeyError for other names."""
     return _SAMPLERS[name]
 
 
 def scheduler(label: str) -> Scheduler:
-    """By its label; KeyError for any other word."""
+    """Return the scheduler with this label. Raises KeyError for other names."""
     return _LABELS[label]
 
 
@@ -121,23 +133,25 @@ def is_scheduler(label: str) -> bool:
 
 
 def understands_sampler(name: str) -> bool:
-    """Whether ``resolve`` finds the sampler that is named, with or without a scheduler as its suffix."""
+    """Whether ``resolve`` knows the sampler, with or without a scheduler suffix."""
     return _split(name, SCHEDULERS)[0] in _SAMPLERS
 
 
-def understands_scheduler(word: str) -> bool:
-    return word in _SCHEDULERS
+def understands_scheduler(name: str) -> bool:
+    """Whether ``resolve`` knows the scheduler, by label, name or alias."""
+    return name in _SCHEDULERS
 
 
 def effective_scheduler(sampler_name: str, label: str) -> str:
-    """The label of the schedule that is really walked."""
+    """Return the label of the schedule in use: "Automatic" is replaced by the sampler's default."""
     return _SAMPLERS[sampler_name].automatic if label == AUTOMATIC else label
 
 
 def resolve(name: str, scheduler: str = "") -> tuple[str, str]:
-    """A1111's reading of (sampler_name, scheduler): both always exist in the answer.
+    """Resolve a client's sampler and scheduler names as A1111 does. Returns (sampler name, scheduler label).
 
-    "DPM++ 2M Karras" is a sampler with a scheduler as its suffix; an explicit scheduler wins over the suffix.
+    "DPM++ 2M Karras" is a sampler with a scheduler suffix; an explicit scheduler takes precedence over the suffix.
+    Unknown samplers become FALLBACK_SAMPLER, unknown schedulers "Automatic".
     """
     bare, suffix = _split(name, SCHEDULERS)
     chosen = _SAMPLERS.get(bare, _SAMPLERS[FALLBACK_SAMPLER])
@@ -149,10 +163,10 @@ def resolve(name: str, scheduler: str = "") -> tuple[str, str]:
 
 
 def _split(name: str, schedulers: Iterable[Scheduler]) -> tuple[str, str]:
-    """Strips suffixes in the order of the table, as A1111 does: the last one found counts."""
+    """Strip scheduler suffixes in table order, as A1111 does. The last one found is returned."""
     found = AUTOMATIC
     for candidate in schedulers:
-        word = next((word for word in candidate.words if name.endswith(f" {word}")), None)
-        if word is not None:
-            name, found = name[: -len(word) - 1], candidate.label
+        suffix = next((suffix for suffix in candidate.names if name.endswith(f" {suffix}")), None)
+        if suffix is not None:
+            name, found = name[: -len(suffix) - 1], candidate.label
     return name, found

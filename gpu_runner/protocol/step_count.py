@@ -1,5 +1,4 @@
-"""The passes of a request: which sigmas each walks, and how often it asks the model on the way. No torch: a quote knows it
-before any runner does."""
+"""Passes of a request: their sigmas and their number of model evaluations. No torch: the platform prices requests with it."""
 
 from __future__ import annotations
 
@@ -8,18 +7,17 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
-from gpu_runner.protocol.schedules.ancestral import ancestral_split
-from gpu_runner.protocol.schedules.restart import stretches
-from gpu_runner.protocol.schedules.sigmas import NoiseLevels, img2img_part, lengthened, sigmas_for
+from gpu_runner.protocol.schedules.ancestral import ancestral_step
+from gpu_runner.protocol.schedules.restart import restart_steps
+from gpu_runner.protocol.schedules.sigmas import NoiseLevels, img2img_sigmas, sigmas_for, total_steps
 
 from . import sampler_catalog
 from .generation_request import GenerationRequest, Hires
 
-TYPICAL_CALLS = 60  # of DPM adaptive, from pure noise; nobody knows before
-SPLITS = frozenset(
-    {"DPM2 a", "DPM++ 2S a"}
-)  # whose second call is at the sigma that eta leaves to denoise to
-WHAT_COUNTS = (
+DPM_ADAPTIVE_EVALUATIONS = 60  # typical from pure noise; the exact number depends on the image
+# Their second evaluation is at sigma_down of the ancestral step, and is skipped where that is 0.
+ANCESTRAL_TWO_STAGE = frozenset({"DPM2 a", "DPM++ 2S a"})
+STEP_COUNT_FIELDS = (
     "task",
     "sampler",
     "scheduler",
@@ -34,22 +32,22 @@ WHAT_COUNTS = (
 
 
 class PassCount(NamedTuple):
-    """How often one picture asks the model in one pass, and how many pixels it has there."""
+    """Model evaluations of one image in one pass, and the pixels of the image in that pass."""
 
     evaluations: int
     pixels: int
 
 
-def counted(request: GenerationRequest) -> list[PassCount]:
-    """Where no UNet is asked, a picture is its step."""
-    if not request.walks:
+def count_evaluations(request: GenerationRequest) -> list[PassCount]:
+    """Return the evaluations of one image, one entry per pass. Tasks without a UNet count one evaluation."""
+    if not request.denoises:
         return [PassCount(1, request.width * request.height)]
-    passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
-    return [PassCount(_planned(walked), walked.width * walked.height) for walked in passes]
+    passes = [request, *([hires_request(request, request.hires)] if request.hires else [])]
+    return [PassCount(_evaluations_of_pass(each), each.width * each.height) for each in passes]
 
 
-def second_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
-    """The second pass as a request of its own: an img2img in the first one's words, but for what it changes."""
+def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
+    """Return the hires pass as an img2img request of its own: the fields of ``hires`` replace those of the first pass."""
     changes = {
         "task": "img2img",
         "width": hires.width,
@@ -69,73 +67,74 @@ def second_request(request: GenerationRequest, hires: Hires) -> GenerationReques
 
 
 def eta_of(request: GenerationRequest) -> float:
+    """Return the request's eta, or the default of its sampler."""
     return (
         (sampler_catalog.sampler(request.sampler).default_eta or 0.0) if request.eta is None else request.eta
     )
 
 
 def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """The sigmas that are run: all of the schedule for txt2img, its last part for img2img."""
+    """Return the sigmas of a pass, in descending order: the whole schedule for txt2img, its end for img2img."""
     steps, strength = request.num_inference_steps, request.strength
     schedule = schedule_of(request, levels)
     if request.task == "txt2img":
         return schedule
     if not request.exact_steps:
-        return img2img_part(request.sampler, schedule, steps, strength)
+        return img2img_sigmas(request.sampler, schedule, steps, strength)
     return schedule[-steps - 1 :] if strength > 0 else [0.0]
 
 
 def schedule_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """The whole schedule. With ``exact_steps`` it is so long that img2img's part of it has all the steps."""
+    """Return the whole schedule. With ``exact_steps``, img2img lengthens it so that its end has all the steps."""
     steps, strength = request.num_inference_steps, request.strength
     if request.task != "txt2img" and request.exact_steps and strength > 0:
-        steps = lengthened(steps, strength)
+        steps = total_steps(steps, strength)
     return sigmas_for(
         levels,
         request.sampler,
         request.scheduler,
         steps,
-        bend=request.schedule_bend,
+        overrides=request.schedule_bend,
         unipc=request.unipc,
         discard_penultimate=request.discard_penultimate,
     )
 
 
 def evaluations(name: str, sigmas: list[float], eta: float) -> int:
-    """How often the walk will ask the model. A second-order step asks twice, but once where it ends at zero."""
+    """Return the number of model evaluations of one image. Second-order steps take two, or one if they end at sigma 0."""
     steps = list(pairwise(sigmas))
     if not steps:
         return 0
     if name == "DPM adaptive":
-        return TYPICAL_CALLS
+        return DPM_ADAPTIVE_EVALUATIONS
     if name == "PLMS":
         return len(steps) + 1
     if not sampler_catalog.sampler(name).second_order:
         return len(steps)
     if name == "Restart":
-        steps = stretches(sigmas)
-    return sum(2 if _end(name, *step, eta) > 0 else 1 for step in steps)
+        steps = restart_steps(sigmas)
+    return sum(2 if _second_stage_sigma(name, *step, eta) > 0 else 1 for step in steps)
 
 
-def _planned(request: GenerationRequest) -> int:
+def _evaluations_of_pass(request: GenerationRequest) -> int:
     if not (sampler_catalog.is_sampler(request.sampler) and sampler_catalog.is_scheduler(request.scheduler)):
-        return request.num_inference_steps  # it is refused, but a quote names a price all the same
-    return _evaluations_of(*(getattr(request, name) for name in WHAT_COUNTS))
+        return request.num_inference_steps  # will be rejected; a quote still needs a number
+    return _cached_evaluations(*(getattr(request, name) for name in STEP_COUNT_FIELDS))
 
 
 @lru_cache(maxsize=1024)
-def _evaluations_of(*what_counts: Any) -> int:
-    """A business asks for the same sampler and the same steps all day."""
-    request = GenerationRequest.model_construct(**dict(zip(WHAT_COUNTS, what_counts, strict=True)))
-    sigmas = sigmas_of(request, _usual_levels().of_sampler(request.sampler))
+def _cached_evaluations(*values: Any) -> int:
+    """Cached, because clients repeat the same sampler settings in many requests."""
+    request = GenerationRequest.model_construct(**dict(zip(STEP_COUNT_FIELDS, values, strict=True)))
+    sigmas = sigmas_of(request, _default_levels().of_sampler(request.sampler))
     return evaluations(request.sampler, sigmas, eta_of(request))
 
 
 @cache
-def _usual_levels() -> NoiseLevels:
-    """Other levels move the sigmas, not their number."""
+def _default_levels() -> NoiseLevels:
+    """The number of evaluations does not depend on the noise levels of the checkpoint."""
     return NoiseLevels(alphas_cumprod())
 
 
-def _end(name: str, sigma: float, following: float, eta: float) -> float:
-    return ancestral_split(sigma, following, eta)[0] if name in SPLITS else following
+def _second_stage_sigma(name: str, sigma: float, sigma_next: float, eta: float) -> float:
+    return ancestral_step(sigma, sigma_next, eta)[0] if name in ANCESTRAL_TWO_STAGE else sigma_next

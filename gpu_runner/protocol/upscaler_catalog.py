@@ -1,4 +1,4 @@
-"""The ways of enlarging that need no model file, under A1111's names. No torch."""
+"""Built-in upscalers: latent interpolation modes and image filters, under A1111's names. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class LatentMode(NamedTuple):
-    """How a latent is interpolated."""
+    """Latent upscaler. ``interpolation`` and ``antialias`` are arguments of ``torch.nn.functional.interpolate``."""
 
     name: str
     interpolation: str
@@ -28,9 +28,10 @@ _LATENT_MODES = {mode.name: mode for mode in LATENT_MODES}
 
 
 def latent_mode(name: str) -> LatentMode | None:
+    """Return the latent upscaler with this name, or None."""
     return _LATENT_MODES.get(name)
 
 
 def file_of(name: str) -> str:
-    """The name, where it means a model file; empty for what needs none."""
+    """Return the upscaler model that ``name`` refers to; empty for built-in upscalers."""
     return "" if name in BUILT_IN or name in _LATENT_MODES else name

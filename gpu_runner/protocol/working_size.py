@@ -1,15 +1,16 @@
-"""Which size to draw at, when a client gives a picture instead of one. No torch, no Django."""
+"""Output size for a request that gives an input image instead of a size. No torch, no Django."""
 
 from __future__ import annotations
 
-MULTIPLE = 8  # pixels a latent pixel
-SMALLEST, LARGEST = 64, 4096  # sides that a request may have
+MULTIPLE = 8  # image pixels per latent pixel
+SMALLEST, LARGEST = 64, 4096  # limits of GenerationRequest.width and height
 
 
 def working_size(width: int, height: int, long_side: int = 0) -> tuple[int, int]:
-    """In the picture's proportions, as near as multiples of 8 allow. ``long_side`` 0: the picture's own size.
+    """Return (width, height) with the image's aspect ratio, each rounded to a multiple of 8 and limited to 64..4096.
 
-    Where a request cannot have such a side, the other one bends: a strip of 10 x 5000 pixels has no size in proportion.
+    ``long_side`` is the wanted length of the longer side in pixels; 0 keeps the size of the image. The aspect ratio
+    is not kept where a side reaches a limit, as for an image of 10 x 5000 pixels.
     """
     scale = (long_side or max(width, height)) / max(width, height)
     return _side(width * scale), _side(height * scale)

@@ -1,7 +1,9 @@
-"""The samplers, each a generator for ONE picture in sigma space.
+"""Samplers, each a generator for one image in sigma space (k-diffusion's parametrization).
 
-It yields (x, sigma), is sent the denoised estimate of x, and returns the last x. The formulas are the papers' and
-k-diffusion's. In sigma space a noisy latent is ``clean + sigma * noise``.
+A noisy latent is ``x = x0 + sigma * noise``. A sampler yields (x, sigma) for each model evaluation, is sent the denoised
+estimate (x0) of the same shape, and returns the final x. Arguments of every sampler: the initial latent of shape
+(channels, height, width), the sigmas in descending order, the image's noise stream, and the options. A generator per image
+lets the engine batch the evaluations of different images and samplers in one UNet call.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from gpu_runner.samplers.euler import dpm_2, dpm_2_ancestral, euler, euler_ances
 from gpu_runner.samplers.restart import restart
 from gpu_runner.samplers.unipc import unipc
 
-from .common_steps import Sampler, SamplerOptions, Walk
+from .common_steps import SamplerFunction, SamplerGenerator, SamplerOptions
 from .ddim_plms_lcm import ddim, ddim_cfgpp, lcm, plms
 
-__all__ = ["SAMPLERS", "SamplerOptions", "Walk"]
+__all__ = ["SAMPLERS", "SamplerGenerator", "SamplerOptions"]
 
-SAMPLERS: dict[str, Sampler] = {
+SAMPLERS: dict[str, SamplerFunction] = {
     "DPM++ 2M": dpmpp_2m,
     "DPM++ SDE": dpmpp_sde,
     "DPM++ 2M SDE": dpmpp_2m_sde,

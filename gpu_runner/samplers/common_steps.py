@@ -1,4 +1,7 @@
-"""What the samplers are made of: their signature, their options, and the steps that several of them take."""
+"""Types of the samplers, their options, and the solver steps that several samplers share.
+
+Arguments: ``x`` is the latent at ``sigma``, ``denoised`` the model's estimate of x0, ``sigma_next`` the end of the step.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from gpu_runner.protocol.step_count import eta_of
 from .noise import NoiseStream
 
 PLAIN_UNIPC = UniPC()
-MOST_CHURN = math.sqrt(2) - 1
+MAX_CHURN_GAMMA = math.sqrt(2) - 1  # Karras et al. (2022), algorithm 2
 
 
 @dataclass(frozen=True)
 class SamplerOptions:
-    """Each sampler looks at those that mean something to it."""
+    """Options of all samplers, named as in k-diffusion. A sampler ignores those it does not have."""
 
     eta: float = 0.0
     s_churn: float = 0.0
@@ -33,6 +36,7 @@ class SamplerOptions:
 
     @classmethod
     def of(cls, request: GenerationRequest, schedule: Sequence[float] = ()) -> SamplerOptions:
+        """Return the options in a request."""
         return cls(
             eta=eta_of(request),
             s_churn=request.s_churn,
@@ -44,51 +48,56 @@ class SamplerOptions:
         )
 
 
-Walk = Generator[tuple[Tensor, float], Any, Tensor]
-Sampler = Callable[[Tensor, list[float], NoiseStream, SamplerOptions], Walk]
+SamplerGenerator = Generator[tuple[Tensor, float], Any, Tensor]
+SamplerFunction = Callable[[Tensor, list[float], NoiseStream, SamplerOptions], SamplerGenerator]
 
 
-def euler_step(x: Tensor, denoised: Tensor, sigma: float, following: float) -> Tensor:
-    return x + (x - denoised) / sigma * (following - sigma)
+def euler_step(x: Tensor, denoised: Tensor, sigma: float, sigma_next: float) -> Tensor:
+    """Euler step of the probability flow ODE, dx/dsigma = (x - denoised) / sigma."""
+    return x + (x - denoised) / sigma * (sigma_next - sigma)
 
 
-def exponential_step(x: Tensor, denoised: Tensor, sigma: float, following: float) -> Tensor:
-    """Exact where the denoised estimate stays the same: first-order DPM-Solver++."""
-    ratio = following / sigma
+def exponential_step(x: Tensor, denoised: Tensor, sigma: float, sigma_next: float) -> Tensor:
+    """First-order DPM-Solver++ step: exact for a constant denoised estimate. Equals the Euler step in this space."""
+    ratio = sigma_next / sigma
     return ratio * x + (1 - ratio) * denoised
 
 
-def heun_step(x: Tensor, sigma: float, following: float) -> Walk:
-    """The mean of the slopes at both ends; where it ends at zero there is no second one."""
+def heun_step(x: Tensor, sigma: float, sigma_next: float) -> SamplerGenerator:
+    """Heun step: the mean of the slopes at both ends (two evaluations). An Euler step if ``sigma_next`` is 0."""
     denoised = yield x, sigma
-    guess = euler_step(x, denoised, sigma, following)
-    if following == 0:
+    guess = euler_step(x, denoised, sigma, sigma_next)
+    if sigma_next == 0:
         return guess
     slope = (x - denoised) / sigma
-    denoised = yield guess, following
-    return x + (slope + (guess - denoised) / following) / 2 * (following - sigma)
+    denoised = yield guess, sigma_next
+    return x + (slope + (guess - denoised) / sigma_next) / 2 * (sigma_next - sigma)
 
 
-def midpoint_step(x: Tensor, sigma: float, following: float) -> Walk:
+def midpoint_step(x: Tensor, sigma: float, sigma_next: float) -> SamplerGenerator:
+    """Midpoint step in log(sigma), as in k-diffusion's ``sample_dpm_2``. Returns ``denoised`` if ``sigma_next`` is 0."""
     denoised = yield x, sigma
-    if following == 0:
+    if sigma_next == 0:
         return denoised
-    middle = math.sqrt(sigma * following)
+    middle = math.sqrt(sigma * sigma_next)
     guess = euler_step(x, denoised, sigma, middle)
     denoised = yield guess, middle
-    return x + (guess - denoised) / middle * (following - sigma)
+    return x + (guess - denoised) / middle * (sigma_next - sigma)
 
 
-def renoise(x: Tensor, following: float, up: float, noise: NoiseStream) -> Tensor:
-    """The last step draws nothing, whatever eta says."""
-    return x + noise.draw() * up if following > 0 and up > 0 else x
+def renoise(x: Tensor, sigma_next: float, up: float, noise: NoiseStream) -> Tensor:
+    """Add noise of standard deviation ``up``; none if the step ends at sigma 0."""
+    return x + noise.draw() * up if sigma_next > 0 and up > 0 else x
 
 
 def churn(
     x: Tensor, sigma: float, steps: int, noise: NoiseStream, options: SamplerOptions
 ) -> tuple[Tensor, float]:
-    """Some noise more before a step, as in Karras et al. (2022), algorithm 2."""
-    gamma = min(options.s_churn / steps, MOST_CHURN)
+    """Add noise before a step ("churn"): Karras et al. (2022), algorithm 2. Returns (x, raised sigma).
+
+    ``steps`` is the number of steps of the schedule.
+    """
+    gamma = min(options.s_churn / steps, MAX_CHURN_GAMMA)
     if gamma <= 0 or not options.s_tmin <= sigma <= options.s_tmax:
         return x, sigma
     raised = sigma * (1 + gamma)

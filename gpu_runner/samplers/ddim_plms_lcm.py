@@ -1,6 +1,6 @@
-"""The samplers that A1111 walks along the model's own timesteps, and LCM. See unipc.py for UniPC.
+"""DDIM, DDIM CFG++ and PLMS, which A1111 runs on the model's own timesteps, and LCM. UniPC is in unipc.py.
 
-They are written for the variance-preserving x, which is x in sigma space divided by sqrt(1 + sigma**2).
+Their papers use the variance-preserving latent, which is x / sqrt(1 + sigma**2), with alpha_bar = 1 / (1 + sigma**2).
 """
 
 from __future__ import annotations
@@ -10,64 +10,69 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from .common_steps import SamplerOptions, Walk, renoise
+from .common_steps import SamplerGenerator, SamplerOptions, renoise
 from .noise import NoiseStream
 
 PLMS_WEIGHTS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
-def ddim(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
-    """Song et al., "Denoising Diffusion Implicit Models" (2020)."""
-    for sigma, following in pairwise(sigmas):
+def ddim(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
+    """DDIM: Song et al. (2020), "Denoising Diffusion Implicit Models", equation 12."""
+    for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
-        x = _ddim_step(x, denoised, denoised, sigma, following, noise, options.eta)
+        x = _ddim_step(x, denoised, denoised, sigma, sigma_next, noise, options.eta)
     return x
 
 
-def ddim_cfgpp(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
-    """CFG++ (Chung et al., 2024): goes to the guided estimate, along the noise of the unguided one."""
-    for sigma, following in pairwise(sigmas):
+def ddim_cfgpp(
+    x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
+) -> SamplerGenerator:
+    """CFG++: Chung et al. (2024). The estimate is guided, the noise that is added back is that of the unguided estimate.
+
+    Expects (guided, unguided) estimates.
+    """
+    for sigma, sigma_next in pairwise(sigmas):
         denoised, unguided = yield x, sigma
-        x = _ddim_step(x, denoised, unguided, sigma, following, noise, options.eta)
+        x = _ddim_step(x, denoised, unguided, sigma, sigma_next, noise, options.eta)
     return x
 
 
 def _ddim_step(
     x: Tensor,
     denoised: Tensor,
-    noise_of: Tensor,
+    noise_estimate: Tensor,
     sigma: float,
-    following: float,
+    sigma_next: float,
     noise: NoiseStream,
     eta: float,
 ) -> Tensor:
-    alpha, alpha_following = 1 / (1 + sigma**2), 1 / (1 + following**2)
-    fresh = eta * math.sqrt((1 - alpha_following) / (1 - alpha) * (1 - alpha / alpha_following))
-    kept = math.sqrt(max(1 - alpha_following - fresh**2, 0) / alpha_following)
-    x = denoised + (x - noise_of) / sigma * kept
-    return renoise(x, following, fresh / math.sqrt(alpha_following), noise)
+    alpha, alpha_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)
+    fresh = eta * math.sqrt((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next))
+    kept = math.sqrt(max(1 - alpha_next - fresh**2, 0) / alpha_next)
+    x = denoised + (x - noise_estimate) / sigma * kept
+    return renoise(x, sigma_next, fresh / math.sqrt(alpha_next), noise)
 
 
-def plms(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
-    """Liu et al., "Pseudo Numerical Methods for Diffusion Models" (2022); its first step looks ahead once."""
+def plms(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
+    """PLMS: Liu et al. (2022), "Pseudo Numerical Methods for Diffusion Models". The first step takes two evaluations."""
     known: list[Tensor] = []
-    for sigma, following in pairwise(sigmas):
+    for sigma, sigma_next in pairwise(sigmas):
         eps = (x - (yield x, sigma)) / sigma
         if not known:
-            guess = x + eps * (following - sigma)
-            slope = (eps + (guess - (yield guess, following)) / following) / 2
+            guess = x + eps * (sigma_next - sigma)
+            slope = (eps + (guess - (yield guess, sigma_next)) / sigma_next) / 2
         known = [eps, *known[:3]]
         if len(known) > 1:
             slope = sum(weight * one for weight, one in zip(PLMS_WEIGHTS[len(known) - 1], known, strict=True))
-        x = x + slope * (following - sigma)
+        x = x + slope * (sigma_next - sigma)
     return x
 
 
-def lcm(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
-    """Luo et al., "Latent Consistency Models" (2023): each estimate is a picture, noised again for the next one.
+def lcm(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
+    """LCM: Luo et al. (2023), "Latent Consistency Models". Each estimate is noised again for the next step.
 
-    The paper's boundary scaling is left out: on its own grid of timesteps it changes a latent by less than 1e-5.
+    The paper's boundary scaling is left out: at the timesteps in use it changes a latent by less than 1e-5.
     """
-    for sigma, following in pairwise(sigmas):
-        x = renoise((yield x, sigma), following, following, noise)
+    for sigma, sigma_next in pairwise(sigmas):
+        x = renoise((yield x, sigma), sigma_next, sigma_next, noise)
     return x

@@ -1,4 +1,4 @@
-"""Every picture has a noise stream of its own, so that it does not depend on who shares its batch."""
+"""Noise streams. Each image has its own, so that outputs do not depend on the other images of a batch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from gpu_runner.protocol import GenerationRequest
 from .brownian_noise import BrownianNoise
 from .philox import Philox
 
-LATENT_SCALE = 8  # pixels a latent pixel, each way
-PARALLEL = 0.9995  # the cosine above which a sphere is as good as flat
+LATENT_SCALE = 8  # image pixels per latent pixel, in each direction
+SLERP_MAX_COSINE = 0.9995  # above it, A1111 interpolates linearly
 Shape = tuple[int, ...]
 
 
 class Normals(Protocol):
-    """A stream of normals with a seed."""
+    """A seeded stream of standard normal numbers."""
 
     def draw(self, shape: Shape) -> Tensor: ...
 
 
 class TorchNormals:
-    """Of torch's CPU generator, whatever the device: the same seed is the same picture on every machine."""
+    """torch's CPU generator, for every device, so that a seed gives the same output on all machines."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator("cpu").manual_seed(seed)
@@ -36,6 +36,8 @@ class TorchNormals:
 
 
 class NvidiaNormals:
+    """torch's CUDA generator, emulated on the CPU (A1111's "NV" random number source)."""
+
     def __init__(self, seed: int) -> None:
         self._philox = Philox(seed)
 
@@ -48,17 +50,18 @@ SOURCES: dict[str, Callable[[int], Normals]] = {"cpu": TorchNormals, "nv": Nvidi
 
 @dataclass(frozen=True)
 class Variation:
-    """Another seed's noise, and how far towards it."""
+    """Variation seed, and the interpolation towards its noise (0 to 1)."""
 
     subseed: int
     strength: float
 
 
 class NoiseStream:
-    """The first draw is the picture's initial noise; what a sampler draws later follows in the same stream.
+    """Noise of one image. The first draw is the initial noise; the noise of the sampler's steps follows in the same stream.
 
-    ``delta`` begins a new stream after the first draw. ``drawn_at`` is the latent (height, width) that the first noise
-    is made for, and from which it is set into the middle of the picture's own.
+    ``shape`` is (channels, height, width) of the latent. ``delta`` (A1111's ENSD) starts a new stream, with seed + delta,
+    after the first draw. ``drawn_at`` (A1111's "resize seed from") is the latent (height, width) the initial noise is
+    drawn for, before it is pasted into the center of noise of the image's own size.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class NoiseStream:
 
     @classmethod
     def of(cls, request: GenerationRequest, index: int, shape: Shape, device: torch.device) -> NoiseStream:
+        """Return the stream of image ``index`` of a request."""
         strength = request.subseed_strength
         sides = (
             request.seed_resize_from_height // LATENT_SCALE,
@@ -96,6 +100,7 @@ class NoiseStream:
         )
 
     def draw(self) -> Tensor:
+        """Return the next noise, standard normal float32 of the latent's shape, on the device."""
         if not self._is_first:
             return self._stream.draw(self._shape).to(self._device)
         self._is_first = False
@@ -105,9 +110,9 @@ class NoiseStream:
         return first.to(self._device)
 
     def brownian(self, sigmas: Sequence[float]) -> BrownianNoise:
-        """``sigmas`` is the whole schedule, of which img2img runs a part.
+        """Return the Brownian noise for SDE samplers. ``sigmas`` is the whole schedule, of which img2img runs a part.
 
-        It has the image's own seed, without the variation, and torch's CPU generator, whatever the noise source.
+        It depends on the seed only, not on the variation, and uses torch's CPU generator for every noise source.
         """
         levels = [sigma for sigma in sigmas if sigma > 0]
         return BrownianNoise(self._seed, self._shape, min(levels), max(levels), self._device)
@@ -115,12 +120,12 @@ class NoiseStream:
     def _first(self) -> Tensor:
         shape = (self._shape[0], *self._drawn_at) if self._drawn_at else self._shape
         if shape == self._shape:
-            return self._varied(self._stream.draw(shape))
-        return _set_into_the_middle(
-            self._stream.draw(self._shape), self._varied(self._new(self._seed).draw(shape))
+            return self._with_variation(self._stream.draw(shape))
+        return _paste_centered(
+            self._stream.draw(self._shape), self._with_variation(self._new(self._seed).draw(shape))
         )
 
-    def _varied(self, noise: Tensor) -> Tensor:
+    def _with_variation(self, noise: Tensor) -> Tensor:
         if self._variation is None:
             return noise
         return slerp(
@@ -129,19 +134,22 @@ class NoiseStream:
 
 
 def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:
-    """Along the great circle between the columns of two latents, which keeps their variance; A1111's reading of it."""
+    """Spherical interpolation between two latents (A1111's ``slerp``), along dimension 1. Keeps the variance.
+
+    ``share`` is 0 for ``one`` and 1 for ``other``. Falls back to linear interpolation for nearly parallel latents.
+    """
     unit, other_unit = (noise / noise.norm(dim=1, keepdim=True) for noise in (one, other))
     cosine = (unit * other_unit).sum(dim=1, keepdim=True).clamp(-1, 1)
-    flat = torch.lerp(one, other, share)
-    if cosine.mean() > PARALLEL:
-        return flat
+    linear = torch.lerp(one, other, share)
+    if cosine.mean() > SLERP_MAX_COSINE:
+        return linear
     angle = torch.acos(cosine)
-    round_ = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / torch.sin(angle)
-    return torch.where(torch.sin(angle) > 1e-6, round_, flat)
+    spherical = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / torch.sin(angle)
+    return torch.where(torch.sin(angle) > 1e-6, spherical, linear)
 
 
-def _set_into_the_middle(ground: Tensor, noise: Tensor) -> Tensor:
-    """Over the ground's middle; of noise larger than the ground, its own middle."""
+def _paste_centered(ground: Tensor, noise: Tensor) -> Tensor:
+    """Paste ``noise`` into the center of ``ground``, in place; the center of ``noise`` if it is larger."""
     there, here = zip(*(_overlap(ground.shape[axis], noise.shape[axis]) for axis in (1, 2)), strict=True)
     ground[:, there[0], there[1]] = noise[:, here[0], here[1]]
     return ground

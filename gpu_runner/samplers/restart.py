@@ -1,6 +1,6 @@
-"""Restart: Heun's steps, and near the end some way back up into the noise and down again.
+"""Restart sampler: Heun steps, with restarts that add noise near the end and denoise again.
 
-After Xu et al., "Restart Sampling for Improving Generative Processes" (2023).
+Xu et al. (2023), "Restart Sampling for Improving Generative Processes", with A1111's restart intervals.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import math
 
 from torch import Tensor
 
-from gpu_runner.protocol.schedules.restart import stretches
+from gpu_runner.protocol.schedules.restart import restart_steps
 
-from .common_steps import SamplerOptions, Walk, heun_step
+from .common_steps import SamplerGenerator, SamplerOptions, heun_step
 from .noise import NoiseStream
 
 
-def restart(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
+def restart(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
+    """A1111's ``restart_sampler``. The steps are those of ``restart_steps(sigmas)``."""
     reached = sigmas[0]
-    for sigma, following in stretches(sigmas):
+    for sigma, sigma_next in restart_steps(sigmas):
         if sigma > reached:
             x = x + noise.draw() * math.sqrt(sigma**2 - reached**2)
-        x = yield from heun_step(x, sigma, following)
-        reached = following
+        x = yield from heun_step(x, sigma, sigma_next)
+        reached = sigma_next
     return x

@@ -1,4 +1,7 @@
-"""UniPC on the data prediction, multistep: Zhao et al., "UniPC: A Unified Predictor-Corrector Framework" (2023)."""
+"""UniPC, multistep on the data prediction.
+
+Zhao et al. (2023), "UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models".
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,29 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .common_steps import SamplerOptions, Walk, exponential_step
+from .common_steps import SamplerGenerator, SamplerOptions, exponential_step
 from .noise import NoiseStream
 
 UNSIMPLIFIED = "vary_coeff"
 
 
-def unipc(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> Walk:
-    """Of lower order at the start, and at the end unless told otherwise.
+def unipc(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
+    """UniPC of order ``options.unipc.order``, lower at the start and, with ``lower_order_final``, at the end.
 
-    Each model call serves twice: it corrects the step that led there, then predicts the next one.
+    Each evaluation is used twice: to correct the step that led to it, and to predict the next one.
     """
     highest, variant = options.unipc.order, options.unipc.variant
     levels: list[float] = []
     estimates: list[Tensor] = []
     before, order = x, 0
-    for step, (sigma, following) in enumerate(pairwise(sigmas)):
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield x, sigma
         if step > 0:
             x = _step(before, levels[-order:], estimates[-order:], sigma, variant, denoised)
         levels, estimates = [*levels, sigma][-highest:], [*estimates, denoised][-highest:]
         left = len(sigmas) - 1 - step if options.unipc.lower_order_final else highest
         order = min(highest, step + 1, left)
-        before, x = x, _step(x, levels[-order:], estimates[-order:], following, variant)
+        before, x = x, _step(x, levels[-order:], estimates[-order:], sigma_next, variant)
     return x
 
 
@@ -38,14 +41,14 @@ def _step(
     x: Tensor,
     levels: list[float],
     estimates: list[Tensor],
-    following: float,
+    sigma_next: float,
     variant: str,
     arrived: Tensor | None = None,
 ) -> Tensor:
-    """From ``levels[-1]`` to ``following``. With ``arrived``, the estimate made there, it corrects; without, it predicts."""
+    """Step from ``levels[-1]`` to ``sigma_next``: the corrector with ``arrived``, the estimate at its end, else the predictor."""
     sigma, denoised = levels[-1], estimates[-1]
-    x = exponential_step(x, denoised, sigma, following)
-    h = math.log(sigma / following)
+    x = exponential_step(x, denoised, sigma, sigma_next)
+    h = math.log(sigma / sigma_next)
     ratios = [math.log(sigma / level) / h for level in levels[:-1]][::-1]
     differences = [(old - denoised) / ratio for old, ratio in zip(estimates[:-1][::-1], ratios, strict=True)]
     if arrived is not None:
@@ -56,9 +59,9 @@ def _step(
 
 
 def _weights(ratios: list[float], h: float, variant: str) -> list[float]:
-    """Solves for the weights that match the exponential integrator's series up to the order at hand.
+    """Return the weights of the differences: the solution of the paper's linear system.
 
-    The papers' B(h) cancels in them, but for the simplification of bh1 and bh2 where only one difference is known.
+    B(h) cancels, except in the simplified weight of bh1 and bh2 with a single difference.
     """
     if not ratios:
         return []
@@ -70,6 +73,7 @@ def _weights(ratios: list[float], h: float, variant: str) -> list[float]:
 
 
 def _series(order: int, h: float) -> Tensor:
+    """Return the right-hand side of the linear system without the factor 1 / B(h), float64, shape (order,)."""
     terms, phi, factorial = [], math.expm1(-h) / -h - 1, 1
     for power in range(1, order + 1):
         factorial *= power

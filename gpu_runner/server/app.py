@@ -1,4 +1,4 @@
-"""The runner's HTTP surface: orders in, events out. For workers on a loopback or private network, with a bearer token."""
+"""HTTP API of the runner: POST a job, stream its events (NDJSON). For private networks, with a bearer token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
-    CancelOrder,
+    CancelRequest,
     Done,
     Event,
     Failed,
@@ -29,14 +29,16 @@ from gpu_runner.protocol import (
 from gpu_runner.server.backend import Backend, JobHandle
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-READ_AT_ONCE_BYTES = 64 * 1024  # in less time than it takes to hand it to a thread
+MAX_INLINE_PARSE_BYTES = (
+    64 * 1024
+)  # larger bodies are parsed in a thread, so that the event loop is not blocked
 NDJSON = "application/x-ndjson"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class RunnerApp:
-    """The endpoints of one backend."""
+    """Endpoints of a backend. ``slots`` is the number of jobs it accepts at the same time."""
 
     def __init__(self, engine: Backend, token: str, slots: int) -> None:
         self.engine = engine
@@ -46,7 +48,8 @@ class RunnerApp:
         self._began = time.monotonic()
 
     def application(self) -> Starlette:
-        handlers = {HTTPException: _refused, Exception: _broken}
+        """Return the ASGI application."""
+        handlers = {HTTPException: _http_error, Exception: _server_error}
         return Starlette(routes=self.routes(), exception_handlers=handlers)
 
     def routes(self) -> list[Route]:
@@ -59,43 +62,49 @@ class RunnerApp:
         ]
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """Wrap an endpoint so that it requires the bearer token."""
+
         async def guarded(request: Request) -> Response:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not secrets.compare_digest(given.encode(), self._token):
-                raise HTTPException(401, "the bearer token is missing or wrong")
+                raise HTTPException(401, "bearer token missing or invalid")
             return await endpoint(request)
 
         return guarded
 
     async def generate(self, request: Request) -> Response:
-        order = await read(request, RunRequest)
-        if order.protocol != PROTOCOL_VERSION:
-            raise HTTPException(422, f"this runner speaks protocol {PROTOCOL_VERSION}, not {order.protocol}")
-        others = [job_id for job_id in self.engine.jobs() if job_id != order.job_id]
+        """``POST /generate``: run a job and stream its events. 503 if no slot is free."""
+        run_request = await read(request, RunRequest)
+        if run_request.protocol != PROTOCOL_VERSION:
+            raise HTTPException(422, f"protocol must be {PROTOCOL_VERSION} (got {run_request.protocol})")
+        others = [job_id for job_id in self.engine.jobs() if job_id != run_request.job_id]
         if len(others) >= self.slots:
             busy = Failed(code="busy", message="the runner has no free slot")
             return Response(_line(busy), 503, {"Retry-After": "1"}, NDJSON)
         events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def hand_over(event: Event) -> None:
+        def enqueue(event: Event) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        run = self.engine.submit(order, hand_over)
-        return StreamingResponse(_stream(run, events), media_type=NDJSON)
+        handle = self.engine.submit(run_request, enqueue)
+        return StreamingResponse(_stream(handle, events), media_type=NDJSON)
 
     async def cancel(self, request: Request) -> Response:
-        order = await read(request, CancelOrder)
-        if not self.engine.cancel(request.path_params["job_id"], order.mode):
-            raise HTTPException(404, "the runner does not hold this job")
+        """``POST /jobs/{job_id}/cancel``. 404 if the job is not running here."""
+        cancel_request = await read(request, CancelRequest)
+        if not self.engine.cancel(request.path_params["job_id"], cancel_request.mode):
+            raise HTTPException(404, "job not found on this runner")
         return JSONResponse({"status": "ok"})
 
     async def unload(self, request: Request) -> Response:
+        """``POST /unload``: free the models. 503 while jobs are running."""
         if not await asyncio.to_thread(self.engine.unload):
-            raise HTTPException(503, "the runner has jobs; their models stay")
+            raise HTTPException(503, "models cannot be unloaded while jobs are running")
         return JSONResponse({"status": "ok"})
 
     async def status(self, request: Request) -> Response:
+        """``GET /status``."""
         report, jobs = self.engine.report(), self.engine.jobs()
         status = RunnerStatus(
             boot_id=self._boot_id,
@@ -118,6 +127,7 @@ class RunnerApp:
         return Response(status.model_dump_json(), media_type="application/json")
 
     async def health(self, request: Request) -> Response:
+        """``GET /health``, without a token: 503 if the engine has ended."""
         alive = self.engine.alive
         return JSONResponse({"status": "ok" if alive else "dead"}, 200 if alive else 503)
 
@@ -125,19 +135,19 @@ class RunnerApp:
 def _version() -> str:
     try:
         return metadata.version("atelier")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
         return "source"
 
 
-async def _stream(run: JobHandle, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
-    """When the worker hangs up in mid-stream, it is gone, and its job will be given to another."""
+async def _stream(handle: JobHandle, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:
+    """Yield the events up to Done or Failed. If the worker disconnects, the job is discarded; it will be requeued."""
     try:
         event: Event | None = None
         while not isinstance(event, Done | Failed):
             event = await events.get()
             yield _line(event)
     finally:
-        run.discard()
+        handle.discard()
 
 
 def _line(event: BaseModel) -> bytes:
@@ -147,14 +157,15 @@ def _line(event: BaseModel) -> bytes:
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read(request: Request, kind: type[M]) -> M:
+async def read(request: Request, model: type[M]) -> M:
+    """Parse the body of a request. Raises HTTPException 413 or 422."""
     body = await _body(request)
     try:
-        if len(body) <= READ_AT_ONCE_BYTES:
-            return kind.model_validate_json(body)
-        return await asyncio.to_thread(kind.model_validate_json, body)
+        if len(body) <= MAX_INLINE_PARSE_BYTES:
+            return model.model_validate_json(body)
+        return await asyncio.to_thread(model.model_validate_json, body)
     except ValidationError as error:
-        raise HTTPException(422, _complaint(error)) from None
+        raise HTTPException(422, _message(error)) from None
 
 
 async def _body(request: Request) -> bytes:
@@ -162,29 +173,29 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            raise HTTPException(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 
-def _complaint(error: ValidationError) -> str:
-    """Where and why, never the input itself."""
+def _message(error: ValidationError) -> str:
+    """Return location and message of the first error, without the input, which may contain prompts."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    location = ".".join(map(str, first["loc"]))
+    return f"{location}: {first['msg']}" if location else first["msg"]
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse(
-        {"error": _name(error.status_code), "detail": error.detail}, error.status_code, error.headers
+        {"error": _error_code(error.status_code), "detail": error.detail}, error.status_code, error.headers
     )
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "internal", "detail": "the runner could not answer"}, 500)
+async def _server_error(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "internal", "detail": "internal error of the runner"}, 500)
 
 
-def _name(status: int) -> str:
+def _error_code(status: int) -> str:
     return {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
         status, "invalid"
     )

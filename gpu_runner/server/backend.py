@@ -1,4 +1,4 @@
-"""What a runner needs of its backend: the engine, or an adapter to another server."""
+"""Protocol of a runner's backend: the engine, or an adapter to another server."""
 
 from __future__ import annotations
 
@@ -13,23 +13,36 @@ OnEvent = Callable[[Event], None]
 
 
 class JobHandle(Protocol):
-    """A job in the backend's hands."""
+    """Handle of a submitted job."""
 
-    def discard(self) -> None: ...
+    def discard(self) -> None:
+        """Cancel the job because its client has disconnected."""
 
 
 class Backend(Protocol):
-    """What draws: the engine, or another server."""
+    """Runs jobs. Implemented by Engine and ComfyBackend."""
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """False if the backend has failed and the process must be restarted."""
+        ...
 
-    def jobs(self) -> tuple[str, ...]: ...
+    def jobs(self) -> tuple[str, ...]:
+        """Return the ids of the accepted jobs."""
+        ...
 
-    def submit(self, order: RunRequest, on_event: OnEvent) -> JobHandle: ...
+    def submit(self, order: RunRequest, on_event: OnEvent) -> JobHandle:
+        """Start a job. ``on_event`` is called from another thread, and for the last time with Done or Failed."""
+        ...
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool: ...
+    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+        """Cancel a job. Returns False if the job is unknown."""
+        ...
 
-    def unload(self) -> bool: ...
+    def unload(self) -> bool:
+        """Free all models. Returns False while jobs are running."""
+        ...
 
-    def report(self) -> Report: ...
+    def report(self) -> Report:
+        """Return the state for ``GET /status``."""
+        ...

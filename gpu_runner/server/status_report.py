@@ -1,4 +1,4 @@
-"""What a backend tells about itself. No torch."""
+"""Status of a backend. No torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from gpu_runner.protocol import LoadedModel
 
 @dataclass(frozen=True)
 class Report:
+    """The fields of RunnerStatus that the backend knows."""
+
     device: str
     backend: Literal["pipeline", "comfyui"] = "pipeline"
-    version: str = ""  # empty: this package's own
+    version: str = ""  # empty: version of this package
     loaded: tuple[LoadedModel, ...] = ()
     memory_bytes: int = 0
     steps_total: int = 0

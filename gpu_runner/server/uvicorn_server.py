@@ -1,28 +1,29 @@
-"""A runner's web server: where it listens is told, and its event streams are ended before it waits for their end."""
+"""uvicorn server of a runner: prints its address, and stops the backend before the graceful shutdown waits for streams."""
 
 from __future__ import annotations
 
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Protocol
+from types import FrameType
+from typing import Protocol
 
 import uvicorn
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from starlette.applications import Starlette
+from starlette.applications import Starlette
 
 
 class Stoppable(Protocol):
-    def stop(self) -> None: ...
+    """A backend that can be stopped."""
+
+    def stop(self) -> None:
+        """End all jobs with Failed("stopping")."""
 
 
 def configuration(application: Starlette) -> uvicorn.Config:
+    """Return uvicorn's configuration; its log goes to the root logger."""
     return uvicorn.Config(
         application,
-        log_config=None,  # as every other line: to the root logger
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -31,8 +32,10 @@ def configuration(application: Starlette) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
+    """uvicorn server that stops the engine on SIGTERM and SIGINT."""
+
     def __init__(self, config: uvicorn.Config, engine: Stoppable) -> None:
-        # uvicorn takes the signals while it serves, and sends them again when it is done: then they have had their effect.
+        # uvicorn handles the signals while serving and raises them again afterwards, when they must be ignored.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         super().__init__(config)
@@ -45,6 +48,6 @@ class Server(uvicorn.Server):
             print(f"runner listening on http://{host}:{port}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # A signal may come while this very thread holds the engine's lock.
+        # In a thread: the signal may interrupt this thread while it holds the engine's lock.
         threading.Thread(target=self._engine.stop, daemon=True).start()
         super().handle_exit(sig, frame)

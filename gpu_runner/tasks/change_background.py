@@ -46,7 +46,7 @@ def cut_out(
     """From the client's files. Without a mask, a matting model or the picture's transparency tells what the product is."""
     flat = images.flatten(picture, background)
     if mask is not None:
-        said = masks.said_by(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
+        said = masks.from_image(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
         return Foreground(flat, ImageOps.invert(said) if part.mask_invert else said)
     if matting is not None:
         from gpu_runner.imaging.matting import matte  # it stands on torch, and not every runner has that
@@ -66,7 +66,7 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Foregrou
     behind = ImageOps.invert(rim.resize(size, Image.Resampling.BILINEAR))
     frame = placed.picture.resize(size, Image.Resampling.LANCZOS)
     if part.content != "original":
-        frame = masks.filled(frame, behind)
+        frame = masks.fill_masked(frame, behind)
     shows_drawn = ImageOps.invert(rim.filter(ImageFilter.BoxBlur(part.feather)))
     overlay = Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size))
     return Canvas(frame, behind, overlay, MaskOptions(part.content))

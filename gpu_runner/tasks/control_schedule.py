@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, from_numpy
 from torch.nn import functional
 
-from gpu_runner.controlnet.units import Unit
+from gpu_runner.controlnet.units import PreparedUnit
 from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
@@ -45,7 +45,7 @@ def acting_at(
 
 
 def schedule_controls(
-    units: Iterable[Unit], checkpoint: LoadedCheckpoint, seed: int
+    units: Iterable[PreparedUnit], checkpoint: LoadedCheckpoint, seed: int
 ) -> Generator[Operation, Tensor, tuple[ControlSchedule, ...]]:
     """The steering of a pass. A unit with neither a model nor a reference only shows its map."""
     steerings = []
@@ -53,12 +53,14 @@ def schedule_controls(
         if unit.acts:
             acts_by = yield from _acting(unit, checkpoint, seed)
             if acts_by is not None:
-                steerings.append(ControlSchedule(acts_by, unit.asked.guidance_start, unit.asked.guidance_end))
+                steerings.append(
+                    ControlSchedule(acts_by, unit.request.guidance_start, unit.request.guidance_end)
+                )
     return tuple(steerings)
 
 
 def _acting(
-    unit: Unit, checkpoint: LoadedCheckpoint, seed: int
+    unit: PreparedUnit, checkpoint: LoadedCheckpoint, seed: int
 ) -> Generator[Operation, Tensor, ControlNetInput | Reference | None]:
     if unit.module.name.startswith("reference"):
         latent = yield EncodeImage(checkpoint, unit.pixels)
@@ -66,23 +68,23 @@ def _acting(
     if unit.model is None:
         return None
     hint = yield EncodeHint(unit.model, unit.hint)
-    both = unit.asked.control_mode != "control"
+    both = unit.request.control_mode != "control"
     return ControlNetInput(
         unit.model, hint, scales(unit, unit.model), _region(unit, hint), unconditioned=both
     )
 
 
-def _reference(unit: Unit, latent: Tensor, seed: int) -> Reference:
+def _reference(unit: PreparedUnit, latent: Tensor, seed: int) -> Reference:
     noise = NoiseStream((seed + OTHER_NOISE) % (MAX_SEED + 1), tuple(latent.shape), latent.device).draw()
-    slider = unit.module.settings(None, unit.asked.threshold_a, None).a
-    fidelity = {"balanced": slider, "prompt": 0.0, "control": 1.0}[unit.asked.control_mode]
+    slider = unit.module.settings(None, unit.request.threshold_a, None).a
+    fidelity = {"balanced": slider, "prompt": 0.0, "control": 1.0}[unit.request.control_mode]
     attention, adain = unit.module.name != "reference_adain", "adain" in unit.module.name
-    return Reference(latent, noise, unit.asked.weight, fidelity, attention, adain)
+    return Reference(latent, noise, unit.request.weight, fidelity, attention, adain)
 
 
-def scales(unit: Unit, model: LoadedControlNet) -> tuple[float, ...]:
+def scales(unit: PreparedUnit, model: LoadedControlNet) -> tuple[float, ...]:
     """The weight of each residual, from the first to the middle's."""
-    asked, layers = unit.asked, len(model.net.controlnet_down_blocks) + 1
+    asked, layers = unit.request, len(model.net.controlnet_down_blocks) + 1
     if asked.layer_weights:
         if len(asked.layer_weights) != layers:
             raise InvalidRequest(f"advanced_weighting of {asked.model} needs {layers} weights")
@@ -92,7 +94,7 @@ def scales(unit: Unit, model: LoadedControlNet) -> tuple[float, ...]:
     return tuple(asked.weight * SOFT ** (layers - 1 - layer) for layer in range(layers))
 
 
-def _region(unit: Unit, hint: Tensor) -> Tensor | None:
+def _region(unit: PreparedUnit, hint: Tensor) -> Tensor | None:
     if unit.region is None:
         return None
     pixels = from_numpy(unit.region.astype("float32") / 255)[None, None].to(hint.device)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_runner.controlnet import postprocessing
-from gpu_runner.controlnet.units import Controls, Unit, Units
+from gpu_runner.controlnet.units import PreparedControls, PreparedUnit, UnitsPerImage
 from gpu_runner.imaging import images
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
@@ -20,7 +20,7 @@ from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedW
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import second_request
+from gpu_runner.protocol.step_count import hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
@@ -72,7 +72,7 @@ class Pass:
     words: PromptComposition
     wording: TextEncodingOptions
     refiner: Pass | None = None  # which takes over on the way
-    units: Units = ((),)
+    units: UnitsPerImage = ((),)
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
@@ -91,7 +91,7 @@ class Pass:
     def direction(self) -> Generator[Operation, Any, GuidanceSchedule]:
         return (yield from directed(self.model, self.words, self.wording, self.request.guidance_scale))
 
-    def units_of(self, index: int) -> tuple[Unit, ...]:
+    def units_of(self, index: int) -> tuple[PreparedUnit, ...]:
         return self.units[index if len(self.units) > 1 else 0]
 
     def schedule_controls(self, index: int) -> Generator[Operation, Any, tuple[ControlSchedule, ...]]:
@@ -128,7 +128,7 @@ class Plan:
         first = Pass.of(request, models.checkpoint)
         if request.hires is None:
             return cls(request, first.refined_by(models.refiner), None, upscaler)
-        wanted = second_request(request, request.hires)
+        wanted = hires_request(request, request.hires)
         second = Pass.of(wanted, models.hires or models.checkpoint, first)
         return cls(request, first, second.refined_by(models.refiner), upscaler)
 
@@ -141,7 +141,7 @@ class Plan:
         """How often each picture will ask a UNet."""
         return self.first.way.steps + (self.second.way.steps if self.second else 0)
 
-    def controlled_by(self, controls: Controls) -> Plan:
+    def controlled_by(self, controls: PreparedControls) -> Plan:
         second = replace(self.second, units=controls.second) if self.second else None
         return replace(self, first=replace(self.first, units=controls.first), second=second)
 
@@ -165,9 +165,9 @@ def draw(plan: Plan, index: int, brake: StopFlag) -> Task:
 
 
 def _finish(
-    units: tuple[Unit, ...], canvas: Canvas | None, patches: Patches, drawn: Image.Image
+    units: tuple[PreparedUnit, ...], canvas: Canvas | None, patches: Patches, drawn: Image.Image
 ) -> Image.Image:
-    drawn = postprocessing.finished(units, patches.over(drawn))
+    drawn = postprocessing.apply_postprocessing(units, patches.over(drawn))
     return canvas.finish(drawn) if canvas else drawn
 
 

@@ -11,7 +11,7 @@ from gpu_runner.networks.diffusion.sdxl_conditioning import blank
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import EncodeText, Operation
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.prompt.composition import PromptComposition, Said, Weighted
+from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTexts, WeightedTexts
 
 TEXTS_AN_ASK = 16  # so that a prompt of hundreds of texts does not hold up the others' steps
 
@@ -22,7 +22,9 @@ class GuidanceSchedule:
     conditionings: Mapping[str, Conditioning]
     scale: float
     silence_is_blank: bool = False  # to SDXL no negative prompt is none, not an empty one
-    _known: dict[Said, Guidance] = field(default_factory=dict)  # most prompts say one thing at every call
+    _known: dict[PromptTexts, Guidance] = field(
+        default_factory=dict
+    )  # most prompts say one thing at every call
 
     def at(self, call: int) -> Guidance:
         said = self.words.at(call)
@@ -30,7 +32,7 @@ class GuidanceSchedule:
             self._known[said] = self._guidance(*said)
         return self._known[said]
 
-    def _guidance(self, positives: Weighted, negative: str) -> Guidance:
+    def _guidance(self, positives: WeightedTexts, negative: str) -> Guidance:
         told = tuple((self.conditionings[text], weight) for text, weight in positives)
         against = self.conditionings[negative]
         is_blank = self.silence_is_blank and not negative

@@ -22,7 +22,7 @@ def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -
     """Covers the size in pixels, and is cut to it on both sides alike."""
     across, down = width // LATENT_SCALE, height // LATENT_SCALE
     first = latent.shape[-1] * LATENT_SCALE, latent.shape[-2] * LATENT_SCALE
-    wide, high = (side // LATENT_SCALE for side in images.covering(first, width, height))
+    wide, high = (side // LATENT_SCALE for side in images.cover_size(first, width, height))
     large = interpolate(latent, mode, wide, high)
     left, top = (wide - across) // 2, (high - down) // 2
     return large[:, top : top + down, left : left + across]
@@ -37,5 +37,5 @@ def enlarged_picture(
 ) -> Generator[Operation, Any, Tensor]:
     """By way of pixels: one checkpoint's VAE opens what the other's closes again."""
     small = images.from_tensor((yield DecodeLatent(first, latent)))
-    large = yield from enlarge(upscaler, small, *images.covering(small.size, *size))
-    return (yield EncodeImage(second, images.to_tensor(images.centre(large, *size))))
+    large = yield from enlarge(upscaler, small, *images.cover_size(small.size, *size))
+    return (yield EncodeImage(second, images.to_tensor(images.center_crop(large, *size))))

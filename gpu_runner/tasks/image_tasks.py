@@ -89,13 +89,15 @@ def _by(
         return picture
     width, height = enlarged_size(picture.size, upscale)
     large = yield from enlarge(upscaler, picture, width, height)
-    return images.centre(large, upscale.width, upscale.height) if upscale.crop and upscale.width else large
+    return (
+        images.center_crop(large, upscale.width, upscale.height) if upscale.crop and upscale.width else large
+    )
 
 
 def enlarged_size(size: Size, upscale: Upscale) -> Size:
     """Before it is cut to the size asked for."""
     if upscale.width and upscale.height:
-        width, height = images.covering(size, upscale.width, upscale.height)
+        width, height = images.cover_size(size, upscale.width, upscale.height)
     else:
         width, height = (max(MULTIPLE, int(side * upscale.scale) // MULTIPLE * MULTIPLE) for side in size)
     if width * height > MOST_PIXELS:

@@ -77,7 +77,7 @@ class Canvas:
 
     def finish(self, drawn: Image.Image) -> Image.Image:
         if self.corrects:
-            drawn = color_correction.corrected(drawn, self.frame)
+            drawn = color_correction.match_colors(drawn, self.frame)
         return self.overlay.over(drawn) if self.overlay else drawn
 
 
@@ -85,7 +85,7 @@ def compose(request: GenerationRequest, source: Source, resize: Resize) -> Gener
     """``resize`` is a generator because an upscaler may have to be asked."""
     if request.inpaint is None or source.mask is None:
         return (yield from _plain(request, source.picture, resize))
-    mask = masks.prepared(source.mask, request.inpaint)
+    mask = masks.prepare(source.mask, request.inpaint)
     if not request.inpaint.only_masked:
         return (yield from _whole(request, request.inpaint, source.picture, mask, resize))
     return (yield from _part(request, request.inpaint, source.picture, mask, resize))
@@ -103,7 +103,7 @@ def _plain(
 
 def _encodable(picture: Image.Image) -> Image.Image:
     """As it is, but for a picture that is larger than memory should be asked for, or smaller than a latent pixel."""
-    picture = images.within(picture, MOST_ENCODED)
+    picture = images.limit_pixels(picture, MOST_ENCODED)
     width, height = max(picture.width, LEAST_SIDE), max(picture.height, LEAST_SIDE)
     return images.resize(picture, width, height, "stretch")
 
@@ -114,7 +114,7 @@ def _whole(
     mode: ResizeMode = "stretch" if request.resize_mode == "latent" else request.resize_mode
     frame = yield from resize(picture, request.width, request.height, mode)
     mask = images.resize(mask, request.width, request.height, mode)
-    overlay = Overlay(frame, masks.opened(mask)) if inpaint.overlay else None
+    overlay = Overlay(frame, masks.double_opacity(mask)) if inpaint.overlay else None
     return _masked(request, inpaint, frame, mask, overlay)
 
 
@@ -122,7 +122,7 @@ def _part(
     request: GenerationRequest, inpaint: Inpaint, picture: Image.Image, mask: Image.Image, resize: Resize
 ) -> Generator[Operation, Any, Canvas]:
     mask = images.resize(mask, *picture.size, "stretch")
-    box = masks.region(mask, inpaint.padding, request.width, request.height)
+    box = masks.crop_box(mask, inpaint.padding, request.width, request.height)
     if box is None:
         return (yield from _plain(request, picture, resize))
     frame = yield from resize(picture.crop(box), request.width, request.height, "fill")
@@ -139,6 +139,6 @@ def _masked(
     overlay: Overlay | None,
 ) -> Canvas:
     if inpaint.content != "original":
-        frame = masks.filled(frame, mask)
+        frame = masks.fill_masked(frame, mask)
     options = MaskOptions(inpaint.content, inpaint.rounded, inpaint.conditioning_weight)
     return Canvas(frame, mask, overlay, options, request.colour_correction)

@@ -44,7 +44,7 @@ def keeping(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
     """With what the request wants under the mask at the start."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
-    mask = masks.on_grid(canvas.mask, width, height, rounded=canvas.options.rounded).to(latent.device)
+    mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded).to(latent.device)
     if canvas.options.content == "noise":
         latent = latent * (1 - mask) + noise.draw() * mask
     elif canvas.options.content == "nothing":
@@ -62,7 +62,7 @@ def conditioning(
     """(5, h, w): the mask, and the latent of the picture without what is masked. Without a mask, all of it is."""
     mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
     if canvas is not None and canvas.mask is not None:
-        mask = masks.on_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
+        mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
         picture = canvas.pixels * (1 - mask * canvas.options.conditioning_weight)
     latent = yield EncodeImage(model, picture)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]

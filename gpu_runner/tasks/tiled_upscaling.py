@@ -45,7 +45,7 @@ def resize(
     if not isinstance(enlarger, str):
         picture = yield from _run(enlarger, picture, width, height)
     elif enlarger == NEAREST and picture.width < width and picture.height < height:
-        size = images.covering(picture.size, width, height)
+        size = images.cover_size(picture.size, width, height)
         picture = picture.resize(size, Image.Resampling.NEAREST)
     return images.resize(picture, width, height, mode)
 
@@ -70,7 +70,7 @@ def _run(
     for _ in range(MOST_RUNS):
         if model.scale <= 1 or (picture.width >= width and picture.height >= height):
             break
-        picture = images.within(picture, MOST_PIXELS // model.scale**2)
+        picture = images.limit_pixels(picture, MOST_PIXELS // model.scale**2)
         picture = yield from run_once(model, picture)
     return picture
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol.workflows import node_names
-from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend, Runner
@@ -40,7 +40,7 @@ def every(submission: Submission) -> Iterator[Refused]:
     template = submission.workflow
     if template is None:
         return
-    for field, why in inexpressible(submission.request, template.workflow()):
+    for field, why in unsupported_fields(submission.request, template.workflow()):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
         yield Unsupported(message % {"field": field, "why": why}, field=field)
     yield from _nowhere(submission, template)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.step_count import counted
+from gpu_runner.protocol.step_count import count_evaluations
 
 UNIT = Decimal("0.000001")
 
@@ -22,7 +22,7 @@ def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
 
 def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal]:
     """``planned_steps`` and ``estimate`` for one look at the passes."""
-    passes = counted(request)
+    passes = count_evaluations(request)
     evaluations = sum(walked.evaluations for walked in passes)
     work = Decimal(sum(walked.evaluations * walked.pixels for walked in passes))
     return (

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from gpu_runner.protocol import (
     EVENT,
-    CancelOrder,
+    CancelRequest,
     Done,
     Event,
     Failed,
@@ -116,7 +116,7 @@ class RunnerClient:
         return self._read("POST", "/workflows/check", WorkflowProblems, workflow.model_dump_json())
 
     def cancel(self, job_id: str, mode: CancelMode = "discard") -> None:
-        self._answer("POST", f"/jobs/{job_id}/cancel", CancelOrder(mode=mode).model_dump_json())
+        self._answer("POST", f"/jobs/{job_id}/cancel", CancelRequest(mode=mode).model_dump_json())
 
     def unload(self) -> None:
         """Raises RunnerBusy while it has jobs."""

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw
 
-from access.internal_source import house_source
+from access.internal_source import internal_source
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
@@ -39,7 +39,7 @@ def can_be_sampled(file: ModelFile) -> bool:
 def sources_for(file: ModelFile) -> list[BusinessSource]:
     """Who may draw with it: where everybody may, the platform itself does."""
     allowed = list(file.allowed_sources.filter(enabled=True))
-    return allowed or [house_source()]
+    return allowed or [internal_source()]
 
 
 def draw(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:

@@ -1,4 +1,4 @@
-"""What commands about model files have in common."""
+"""Helpers of the management commands for model files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from models_registry.models import Kind, ModelFile
 
 
 def add_file_arguments(parser: CommandParser) -> None:
-    parser.add_argument("name", help="the registry's name, the path below MODELS_ROOT, or the SHA-256")
+    parser.add_argument("name", help="name in the registry, path below MODELS_ROOT, or SHA-256")
     parser.add_argument(
-        "--kind", choices=[kind.value for kind in Kind], help="where several kinds have the name"
+        "--kind", choices=[kind.value for kind in Kind], help="needed if files of several kinds have the name"
     )
 
 
 def file_named(name: str, kind: str | None) -> ModelFile:
+    """The file with this path, name or SHA-256, in this order. Raises CommandError for none, or for several."""
     files = ModelFile.objects.defer("metadata")
     if kind:
         files = files.filter(kind=kind)
@@ -24,8 +25,8 @@ def file_named(name: str, kind: str | None) -> ModelFile:
         or (list(files.filter(sha256=name)) if name else [])
     )
     if not found:
-        raise CommandError(f"there is no model file {name}")
+        raise CommandError(f"model file not found: {name}")
     if len(found) > 1:
         choices = ", ".join(sorted(f"{file.kind}: {file.path}" for file in found))
-        raise CommandError(f"{name} names several files; give a path or --kind: {choices}")
+        raise CommandError(f"{name} matches several files; use a path or --kind: {choices}")
     return found[0]

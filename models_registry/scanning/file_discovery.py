@@ -1,4 +1,4 @@
-"""Which files below MODELS_ROOT may be models."""
+"""Finds candidate model files below MODELS_ROOT."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth", ".onnx"}
-LONGEST_PATH = 500  # what models.ModelFile.path holds
+MAX_PATH_LENGTH = 500  # max_length of ModelFile.path
 
 
 def model_files(root: Path) -> Iterator[str]:
-    """Relative paths, sorted, with forward slashes. Hidden, unfinished and foreign files are left out."""
+    """Sorted paths relative to ``root``, with forward slashes.
+
+    Leaves out hidden files, unfinished downloads, files with other suffixes, and links that lead out of ``root``.
+    Raises FileNotFoundError if ``root`` does not exist.
+    """
     for folder, folders, names in os.walk(root.resolve(strict=True)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -22,12 +26,14 @@ def model_files(root: Path) -> Iterator[str]:
 
 def _may_be_a_model(path: Path, siblings: set[str]) -> bool:
     hidden = path.name.startswith(".")
-    unfinished = path.name + ".aria2" in siblings  # aria2 gives a download its last name from the start
+    unfinished = (
+        path.name + ".aria2" in siblings
+    )  # aria2 downloads under the final name, beside a control file
     return path.suffix.lower() in SUFFIXES and not hidden and not unfinished and path.is_file()
 
 
-def why_not_storable(path: str) -> str:
-    """Why a path can neither be kept in the registry nor sent to a runner; empty when it can."""
+def path_problem(path: str) -> str:
+    """Why a path can neither be stored in the registry nor sent to a runner; empty if it can."""
     if "\\" in path or not path.isprintable():
         return "backslash, control character or broken encoding in the path"
-    return "path too long" if len(path) > LONGEST_PATH else ""
+    return "path too long" if len(path) > MAX_PATH_LENGTH else ""

@@ -1,4 +1,7 @@
-"""What one file is: kind and family from its tensors, hashes from its bytes. Nothing in it is run, torch is not needed."""
+"""Inspects one model file: kind and family from its tensors, hashes from its bytes.
+
+Code in a file is never executed, and torch is not needed.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,17 @@ from .pickled_shapes import pickled_shapes
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 4 * 1024 * 1024
-LARGEST_METADATA = 256 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
+MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
-KINDS_OF_FOLDERS = {folder: kind for kind, folder in FOLDERS.items()}
+KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
 @dataclass(frozen=True)
-class Findings:
+class FileInfo:
+    """Result of an inspection. ``problem``: why the file cannot be used; empty if it can."""
+
     kind: str = Kind.UNKNOWN
     family: str = Family.UNKNOWN
     sha256: str = ""
@@ -44,34 +49,37 @@ class Findings:
     legacy_hash: str = ""
 
 
-def examine(root: Path, path: str) -> Findings:
-    """A broken or suspect file gives findings with a problem; only its vanishing is an error."""
+def inspect_file(root: Path, path: str) -> FileInfo:
+    """Inspect ``root / path``. A malformed or unsafe file gives a result with a problem.
+
+    Raises FileNotFoundError if the file does not exist.
+    """
     try:
-        look = LOOKS.get(Path(path).suffix.lower(), _pickle)
-        found = look(root / path, KINDS_OF_FOLDERS.get(path.partition("/")[0], Kind.UNKNOWN))
-        return replace(found, legacy_hash=legacy_hash(root / path))
+        inspector = INSPECTORS.get(Path(path).suffix.lower(), _inspect_pickle)
+        info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
+        return replace(info, legacy_hash=legacy_hash(root / path))
     except FileNotFoundError:
         raise
     except PermissionError:
-        return Findings(problem=_("The scan may not read it."))
+        return FileInfo(problem=_("Permission denied when reading the file."))
     except (ValueError, OSError) as error:
-        return Findings(problem=_("Not usable: %(why)s") % {"why": _text(str(error))[:200]})
+        return FileInfo(problem=_("Not usable: %(reason)s") % {"reason": _storable_text(str(error))[:200]})
     except Exception:
-        # One file, perhaps made to do just this, must not keep the scan from the others.
-        logger.exception("The scan failed on %s.", ascii(path))
-        return Findings(problem=_("The scan failed on it; the log tells why."))
+        # One malformed file, possibly malicious, must not stop the scan of the others.
+        logger.exception("inspection of %s failed", ascii(path))
+        return FileInfo(problem=_("The inspection failed; see the log."))
 
 
-def _safetensors(file: Path, folder_kind: str) -> Findings:
+def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     shapes, metadata = read_safetensors_header(file)
     identified = identify(shapes, metadata)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    kept = storable(metadata) | _what_lists_tell(identified)
-    return Findings(identified.kind, identified.family, sha256, tensors_sha256, kept)
+    stored = storable(metadata) | _extra_metadata(identified)
+    return FileInfo(identified.kind, identified.family, sha256, tensors_sha256, stored)
 
 
-def _what_lists_tell(identified: Identified) -> dict[str, str]:
-    """A1111's clients are told how long embeddings are, and whether a checkpoint was made for inpainting."""
+def _extra_metadata(identified: Identified) -> dict[str, str]:
+    """Properties that A1111's API lists: the size of embeddings, and whether a checkpoint is for inpainting."""
     if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
         return {"atelier.inpainting": "yes"}
     if identified.kind != Kind.EMBEDDING:
@@ -79,39 +87,38 @@ def _what_lists_tell(identified: Identified) -> dict[str, str]:
     return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
 
 
-def _pickle(file: Path, folder_kind: str) -> Findings:
-    """The tensors tell, as in any file; where they do not, as of many kinds of upscalers, the folder does."""
+def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
+    """The kind is detected from the tensors, or else (as for many upscalers) taken from the folder."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
-    read = pickled_shapes(file)
-    identified = identify(*read) if read else Identified()
+    tensors = pickled_shapes(file)
+    identified = identify(*tensors) if tensors else Identified()
     if identified.kind == UNKNOWN:
-        problem = str(NO_FACE_RESTORER) if read and folder_kind == Kind.FACE_RESTORER else ""
-        return Findings(Kind.UNKNOWN if problem else folder_kind, sha256=sha256, problem=problem)
-    told = _what_lists_tell(identified)
-    return Findings(identified.kind, identified.family, sha256, metadata=told)
+        problem = str(UNKNOWN_FACE_RESTORER) if tensors and folder_kind == Kind.FACE_RESTORER else ""
+        return FileInfo(Kind.UNKNOWN if problem else folder_kind, sha256=sha256, problem=problem)
+    return FileInfo(identified.kind, identified.family, sha256, metadata=_extra_metadata(identified))
 
 
-NO_FACE_RESTORER = gettext_lazy("It is no face restorer that is known here: only GFPGAN's files are.")
+UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN is supported.")
 
 
-def _onnx(file: Path, folder_kind: str) -> Findings:
+def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:
     identified = identify_onnx_file(file)
-    return Findings(identified.kind, identified.family, _hashes(file, tensors=False)[0])
+    return FileInfo(identified.kind, identified.family, _hashes(file, tensors=False)[0])
 
 
-LOOKS = {".safetensors": _safetensors, ".onnx": _onnx}
+INSPECTORS = {".safetensors": _inspect_safetensors, ".onnx": _inspect_onnx}
 
 
 def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:
-    """SHA-256 of the file and, on demand, of what follows its safetensors header: kohya's rule for LoRAs."""
+    """SHA-256 of the file, and with ``tensors`` that of the data after the safetensors header (kohya's LoRA hash)."""
     whole, data = hashlib.sha256(), hashlib.sha256()
     with path.open("rb") as file:
         if tensors:
             length = file.read(8)
             header = file.read(int.from_bytes(length, "little"))
             whole.update(length + header)
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             whole.update(chunk)
             if tensors:
                 data.update(chunk)
@@ -119,7 +126,7 @@ def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:
 
 
 def legacy_hash(path: Path) -> str:
-    """A1111's first one, over 64 KiB that begin at 1 MiB; empty for files that end before."""
+    """A1111's old model hash: SHA-256 over 64 KiB at offset 1 MiB, eight digits; empty for shorter files."""
     with path.open("rb") as file:
         file.seek(LEGACY_BEGIN)
         part = file.read(LEGACY_LENGTH)
@@ -127,15 +134,15 @@ def legacy_hash(path: Path) -> str:
 
 
 def storable(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata as every database takes it, without the largest values where they are too much to keep."""
-    clean = {_text(name)[:200]: _text(value) for name, value in metadata.items()}
+    """Metadata that every supported database can store; the longest values are dropped above MAX_METADATA_BYTES."""
+    clean = {_storable_text(name)[:200]: _storable_text(value) for name, value in metadata.items()}
     for name in sorted(clean, key=lambda name: len(clean[name]), reverse=True):
-        if len(json.dumps(clean)) <= LARGEST_METADATA:
+        if len(json.dumps(clean)) <= MAX_METADATA_BYTES:
             break
         del clean[name]
     return clean
 
 
-def _text(value: str) -> str:
-    # PostgreSQL's JSON knows no NUL, and no database half a surrogate pair.
+def _storable_text(value: str) -> str:
+    # PostgreSQL's JSON cannot store NUL, and no database can store unpaired surrogates.
     return str(value).replace("\0", "").encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""A new model file's way to its place below MODELS_ROOT: nothing is overwritten, and only what a scan would accept stays."""
+"""Installs a new model file below MODELS_ROOT, if it passes inspection. Existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from django.utils.translation import gettext as _
 
 from models_registry.models import FOLDERS, Kind, ModelFile
 
-from .file_discovery import SUFFIXES, why_not_storable
-from .inspect_file import Findings, examine
-from .scan import register
+from .file_discovery import SUFFIXES, path_problem
+from .inspect_file import FileInfo, inspect_file
+from .scan import register_file
 
-KEPT_FREE_BYTES = 256 * 1024 * 1024  # a full disk stops more than uploads
-LONGEST_NAME = 200
+MIN_FREE_BYTES = 256 * 1024 * 1024  # left free for the rest of the platform
+MAX_NAME_BYTES = 200
 
 
-class NotPlaced(Exception):
-    """With a sentence for whoever brought the file. ``received``: where its upload stands, if that may go on."""
+class InstallError(Exception):
+    """The file was refused. ``message`` is for the user; ``received``: bytes of the upload, if it can be resumed."""
 
     def __init__(self, message: str, *, received: int | None = None) -> None:
         super().__init__(message)
@@ -30,90 +30,96 @@ class NotPlaced(Exception):
 
 
 def check(kind: str, name: str, size: int, *, limited: bool = True) -> None:
-    """All that can be said before the file is there; ``limited``: it comes over the network. Raises NotPlaced."""
+    """Check kind, name, size and free disk space before the file is transferred. Raises InstallError.
+
+    ``limited``: apply MODEL_UPLOAD_MAX_BYTES.
+    """
     if kind not in FOLDERS:
-        raise NotPlaced(_("There is no such kind of model."))
+        raise InstallError(_("Unknown kind of model."))
     _check_name(name)
     _check_size(size, settings.MODEL_UPLOAD_MAX_BYTES if limited else size)
     if (settings.MODELS_ROOT / FOLDERS[kind] / name).exists():
-        raise _taken(name)
-    folder = _made(settings.MODELS_ROOT / FOLDERS[kind])
-    if shutil.disk_usage(folder).free < size + KEPT_FREE_BYTES:
+        raise _name_taken(name)
+    folder = _create_folder(settings.MODELS_ROOT / FOLDERS[kind])
+    if shutil.disk_usage(folder).free < size + MIN_FREE_BYTES:
         raise disk_full()
 
 
-def settle(part: Path, kind: str, name: str) -> ModelFile:
-    """Gives a whole file its name and its row. Raises NotPlaced; the part stays the caller's to remove."""
+def install(part: Path, kind: str, name: str) -> ModelFile:
+    """Inspect a complete file, move it to its final name and register it.
+
+    Raises InstallError; the caller then has to delete ``part``.
+    """
     root = settings.MODELS_ROOT
-    findings = examine(root, part.relative_to(root).as_posix())
-    _check_findings(findings, kind)
+    info = inspect_file(root, part.relative_to(root).as_posix())
+    _check_info(info, kind)
     path = f"{FOLDERS[kind]}/{name}"
     _rename(part, root / path)
-    return register(path, findings)
+    return register_file(path, info)
 
 
-def disk_full() -> NotPlaced:
-    return NotPlaced(_("There is not enough room on the disk of the models."))
+def disk_full() -> InstallError:
+    return InstallError(_("There is not enough disk space in the models folder."))
 
 
 def _check_name(name: str) -> None:
-    if not name or name != Path(name).name or name.startswith(".") or why_not_storable(name):
-        raise NotPlaced(
-            _("This is no name for a model file: no folders, no dot in front, no odd characters.")
+    if not name or name != Path(name).name or name.startswith(".") or path_problem(name):
+        raise InstallError(
+            _(
+                "Invalid file name: folders, a leading dot, backslashes and control characters are not allowed."
+            )
         )
-    if len(name.encode()) > LONGEST_NAME:
-        raise NotPlaced(_("The name is too long."))
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise InstallError(_("The name must have at most %(limit)d bytes.") % {"limit": MAX_NAME_BYTES})
     if Path(name).suffix.lower() not in SUFFIXES:
         endings = {"endings": ", ".join(sorted(SUFFIXES))}
-        raise NotPlaced(_("Model files end in one of: %(endings)s.") % endings)
+        raise InstallError(_("The file name must end with one of: %(endings)s.") % endings)
 
 
-def _check_size(size: int, most: int) -> None:
+def _check_size(size: int, max_bytes: int) -> None:
     if size < 1:
-        raise NotPlaced(_("The file is empty."))
-    if size > most:
-        limit = {"limit": filesizeformat(most)}
-        raise NotPlaced(
-            _("The file is larger than %(limit)s, which is the most that may be uploaded.") % limit
-        )
+        raise InstallError(_("The file is empty."))
+    if size > max_bytes:
+        sizes = {"limit": filesizeformat(max_bytes), "size": filesizeformat(size)}
+        raise InstallError(_("The file must have at most %(limit)s (got %(size)s).") % sizes)
 
 
-def _check_findings(found: Findings, kind: str) -> None:
-    if found.problem:
-        raise NotPlaced(found.problem)
-    if found.kind == Kind.UNKNOWN:
-        raise NotPlaced(_("Its tensors are those of no kind of model that is known here."))
-    if found.kind != kind:
-        words = {"found": Kind(found.kind).label, "asked": Kind(kind).label}
-        raise NotPlaced(_("By its tensors this is: %(found)s. It was sent as: %(asked)s.") % words)
-    same = ModelFile.objects.filter(sha256=found.sha256, missing_since=None).first()
+def _check_info(info: FileInfo, kind: str) -> None:
+    if info.problem:
+        raise InstallError(info.problem)
+    if info.kind == Kind.UNKNOWN:
+        raise InstallError(_("The tensors of the file match no supported kind of model."))
+    if info.kind != kind:
+        kinds = {"found": Kind(info.kind).label, "selected": Kind(kind).label}
+        raise InstallError(_("The file is of the kind %(found)s, not %(selected)s.") % kinds)
+    same = ModelFile.objects.filter(sha256=info.sha256, missing_since=None).first()
     if same is not None:
-        raise NotPlaced(_("The same file is already here as %(path)s.") % {"path": same.path})
+        raise InstallError(_("The same file already exists as %(path)s.") % {"path": same.path})
 
 
-def _made(folder: Path) -> Path:
+def _create_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise NotPlaced(_("The folder of the models cannot be written to.")) from error
+        raise InstallError(_("The models folder is not writable.")) from error
     return folder
 
 
 def _rename(part: Path, target: Path) -> None:
-    """Whole or not at all, and never over another file: a link fails where a rename would replace."""
+    """Rename atomically, without replacing an existing file: link() fails if the target exists, rename() does not."""
     part.chmod(0o644)
     try:
         os.link(part, target)
         part.unlink()
     except FileExistsError:
-        raise _taken(target.name) from None
-    except OSError:  # a file system without links; the name is taken first
+        raise _name_taken(target.name) from None
+    except OSError:  # no hard links on this file system: reserve the name first
         try:
             target.touch(exist_ok=False)
         except FileExistsError:
-            raise _taken(target.name) from None
+            raise _name_taken(target.name) from None
         part.replace(target)
 
 
-def _taken(name: str) -> NotPlaced:
-    return NotPlaced(_("There is a file of the name %(name)s already.") % {"name": name})
+def _name_taken(name: str) -> InstallError:
+    return InstallError(_("A file named %(name)s already exists.") % {"name": name})

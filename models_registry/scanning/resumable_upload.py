@@ -1,7 +1,7 @@
-"""Model files that arrive in pieces: into a hidden file beside their place, and under their name once they are whole.
+"""Resumable uploads of model files, in chunks, to a hidden file in the folder of their kind.
 
-Nothing is kept of an upload but that file: how much of it has arrived is its length, what it is to become is in the
-signed text that its sender holds.
+The hidden file is the only server-side state: its length is the number of received bytes. Kind, name and size are in a
+signed token that the client holds.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from django.utils.translation import gettext as _
 from models_registry.models import FOLDERS, ModelFile
 
 from . import install_file
-from .install_file import NotPlaced
+from .install_file import InstallError
 
-PART = ".upload-"
-AGE_S = 24 * 3600  # until an upload that nobody goes on with is forgotten
-CHUNK_BYTES = 8 * 1024 * 1024  # what a sender should send at a time: a broken connection costs no more
+PART_PREFIX = ".upload-"
+MAX_AGE_S = 24 * 3600  # abandoned uploads are deleted after this time
+CHUNK_BYTES = (
+    8 * 1024 * 1024
+)  # recommended size of a chunk; at most this much is sent again after a lost connection
 READ_BYTES = 1024 * 1024
 SALT = "models_registry.scanning.resumable_upload"
 
@@ -39,6 +41,8 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Upload:
+    """An upload in progress, as encoded in its token."""
+
     kind: str
     name: str
     size: int
@@ -51,62 +55,79 @@ class Upload:
 
     @property
     def file(self) -> Path:
-        """With the true suffix, because that decides how a file is looked at."""
-        hidden = f"{PART}{self.part}{Path(self.name).suffix.lower()}"
-        return Path(settings.MODELS_ROOT / FOLDERS[self.kind] / hidden)
+        """The hidden file. It has the suffix of the final name, which decides how the file is inspected."""
+        hidden_name = f"{PART_PREFIX}{self.part}{Path(self.name).suffix.lower()}"
+        return Path(settings.MODELS_ROOT / FOLDERS[self.kind] / hidden_name)
 
 
 def begin(kind: str, name: str, size: int, user_id: int) -> Upload:
-    """Raises NotPlaced."""
-    _forget_old_ones()
+    """Start an upload of ``size`` bytes. Raises InstallError if the file would be refused."""
+    _delete_abandoned()
     install_file.check(kind, name, size)
     upload = Upload(kind, name, size, secrets.token_hex(8), user_id)
-    with _room_is_needed(upload):
+    with _translated_os_errors(upload):
         upload.file.touch(mode=0o600, exist_ok=False)
     return upload
 
 
 def find(token: str, user_id: int) -> Upload:
-    """Raises NotPlaced for what is over, or somebody else's."""
+    """The upload of a token. Raises InstallError if it has ended or belongs to another user."""
     try:
-        upload = Upload(*signing.loads(token, salt=SALT, max_age=AGE_S))
+        upload = Upload(*signing.loads(token, salt=SALT, max_age=MAX_AGE_S))
     except (signing.BadSignature, TypeError) as error:
-        raise _over() from error
+        raise _ended() from error
     if upload.user_id != user_id or not upload.file.exists():
-        raise _over()
+        raise _ended()
     return upload
 
 
 def append(upload: Upload, offset: int, data: Readable) -> int:
-    """The new length. What arrives before a connection breaks is kept, so that the sender can go on."""
-    with _room_is_needed(upload), upload.file.open("ab", buffering=0) as file:
+    """Append data that starts at ``offset``, and return the number of bytes received so far.
+
+    Data that arrives before a connection is lost is kept, so that the upload can be resumed. Raises InstallError if
+    ``offset`` is not the end of the received data, or if more than the announced size arrives.
+    """
+    with _translated_os_errors(upload), upload.file.open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         received = file.seek(0, os.SEEK_END)
         if received != offset:
-            raise NotPlaced(_("These bytes do not follow the last ones."), received=received)
+            raise InstallError(
+                _("The offset must be %(received)d (got %(offset)d).")
+                % {"received": received, "offset": offset},
+                received=received,
+            )
         while chunk := data.read(READ_BYTES):
             received += len(chunk)
             if received > upload.size:
                 cancel(upload)
-                raise NotPlaced(_("More arrived than was announced."))
+                raise InstallError(
+                    _("The upload has more than the announced %(size)d bytes.") % {"size": upload.size}
+                )
             _write(file, chunk)
     return received
 
 
 def finish(upload: Upload) -> ModelFile:
-    """The new row. Raises NotPlaced; then nothing of the file is left, unless it only was not whole yet."""
+    """Install the complete file and return its row.
+
+    Raises InstallError. The uploaded data is then deleted, except if it is incomplete.
+    """
     received = upload.file.stat().st_size
     if received != upload.size:
-        raise NotPlaced(_("The file is not whole yet."), received=received)
+        sizes = {"received": received, "size": upload.size}
+        raise InstallError(
+            _("The upload is incomplete: %(received)d of %(size)d bytes.") % sizes, received=received
+        )
     try:
-        return install_file.settle(upload.file, upload.kind, upload.name)
-    except FileNotFoundError as error:  # cancelled, or finished, by another request
-        raise _over() from error
+        return install_file.install(upload.file, upload.kind, upload.name)
+    except FileNotFoundError as error:  # cancelled or finished by another request
+        raise _ended() from error
     finally:
         cancel(upload)
 
 
 def cancel(upload: Upload) -> None:
+    """Delete the uploaded data."""
     upload.file.unlink(missing_ok=True)
 
 
@@ -117,7 +138,8 @@ def _write(file: object, chunk: bytes) -> None:
 
 
 @contextmanager
-def _room_is_needed(upload: Upload) -> Iterator[None]:
+def _translated_os_errors(upload: Upload) -> Iterator[None]:
+    """Convert a full disk and missing write permission to InstallError."""
     try:
         yield
     except OSError as error:
@@ -125,16 +147,16 @@ def _room_is_needed(upload: Upload) -> Iterator[None]:
             cancel(upload)
             raise install_file.disk_full() from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise NotPlaced(_("The folder of the models cannot be written to.")) from error
+            raise InstallError(_("The models folder is not writable.")) from error
         raise
 
 
-def _forget_old_ones() -> None:
+def _delete_abandoned() -> None:
     for folder in FOLDERS.values():
-        for part in (settings.MODELS_ROOT / folder).glob(f"{PART}*"):
-            if part.stat().st_mtime < time.time() - AGE_S:
+        for part in (settings.MODELS_ROOT / folder).glob(f"{PART_PREFIX}*"):
+            if part.stat().st_mtime < time.time() - MAX_AGE_S:
                 part.unlink(missing_ok=True)
 
 
-def _over() -> NotPlaced:
-    return NotPlaced(_("This upload is over. Begin again."))
+def _ended() -> InstallError:
+    return InstallError(_("This upload has ended. Start again."))

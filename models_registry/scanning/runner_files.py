@@ -1,4 +1,4 @@
-"""Model files that a runner has for itself: known ones are recognised, others get rows of their own."""
+"""Registers a runner's own model files: known files are matched with their rows, unknown ones get new rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from models_registry.models import FOLDERS, Kind, ModelFile
 
-from .scan import LONGEST_NAME, free_name
+from .file_discovery import MAX_PATH_LENGTH
+from .scan import MAX_NAME_LENGTH, free_name
 
-MOST = 20_000
+MAX_FILES = 20_000
 KINDS = {
     FOLDERS[kind]: kind
     for kind in (Kind.CHECKPOINT, Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING, Kind.UPSCALER)
@@ -22,30 +23,33 @@ KINDS = {
 
 @transaction.atomic
 def register(paths: Iterable[str]) -> list[ModelFile]:
-    """The rows of files that are named as below MODELS_ROOT. One that is not there is missing, and may still be drawn with."""
-    found = []
-    known = _Known()
-    for path in sorted(set(paths))[:MOST]:
+    """The rows of files, whose paths are written as below MODELS_ROOT. Creates missing rows.
+
+    New rows are marked as missing below MODELS_ROOT; jobs on this runner may still use them.
+    """
+    rows = []
+    known = _KnownFiles()
+    for path in sorted(set(paths))[:MAX_FILES]:
         folder, _slash, rest = path.partition("/")
         kind = KINDS.get(folder)
-        if kind is None or not rest or len(path) > 500 or not path.isprintable():
+        if kind is None or not rest or len(path) > MAX_PATH_LENGTH or not path.isprintable():
             continue
         row = known.find(kind, path)
         if row is None:
             row = ModelFile(
                 kind=kind,
                 path=path,
-                name=PurePosixPath(path).stem[:LONGEST_NAME],
+                name=PurePosixPath(path).stem[:MAX_NAME_LENGTH],
                 missing_since=timezone.now(),
             )
             row.name = free_name(row)
             row.save()
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
-class _Known:
-    """By path, and by the file's stem where only one file of the kind has it."""
+class _KnownFiles:
+    """Finds a file by its path, or by its name without extension if only one file of the kind has it."""
 
     def __init__(self) -> None:
         self._paths: dict[str, ModelFile] = {}

@@ -1,4 +1,4 @@
-"""Bringing the registry up to date with the files below MODELS_ROOT."""
+"""Scan: updates the registry from the files below MODELS_ROOT."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from django.utils import timezone
 from models_registry.models import ModelFile
 from models_registry.scan_runs import ScanRun
 
-from .file_discovery import model_files, why_not_storable
-from .inspect_file import LEGACY_BEGIN, Findings, examine, legacy_hash
+from .file_discovery import model_files, path_problem
+from .inspect_file import LEGACY_BEGIN, FileInfo, inspect_file, legacy_hash
 
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255  # max_length of ModelFile.name
+NAME_STEM_LENGTH = 240  # leaves room for a numeric suffix
 
 
 @dataclass
 class ScanReport:
-    """Paths by what became of them."""
+    """Paths of the scanned files by outcome. ``problems`` and ``skipped`` map a path to the reason."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -37,9 +38,10 @@ class ScanReport:
 
 
 def scan(root: Path | None = None, *, again: bool = False, run: ScanRun | None = None) -> ScanReport:
-    """Registers, updates and marks; ``again`` examines even the files that did not change; ``run`` is told how far it is.
+    """Register new files, update changed and renamed ones, and mark missing ones.
 
-    FileNotFoundError when the root is not there: an unmounted disk must not mark every model as missing.
+    ``again``: inspect unchanged files too. ``run``: where progress is reported. Raises FileNotFoundError if ``root``
+    does not exist, so that an unmounted disk does not mark all models as missing.
     """
     run = run or ScanRun.objects.create()
     try:
@@ -51,12 +53,12 @@ def scan(root: Path | None = None, *, again: bool = False, run: ScanRun | None =
     return report
 
 
-def register(path: str, findings: Findings) -> ModelFile:
-    """The row of one file below MODELS_ROOT that was examined just now."""
+def register_file(path: str, info: FileInfo) -> ModelFile:
+    """The row of one inspected file below MODELS_ROOT; created if it is missing."""
     root = settings.MODELS_ROOT
     try:
-        return _Scan(root, again=True).one(path, findings)
-    except IntegrityError:  # a scan was first
+        return _Scan(root, again=True).register(path, info)
+    except IntegrityError:  # a concurrent scan registered it first
         return ModelFile.objects.get(path=path)
 
 
@@ -67,74 +69,75 @@ class _Scan:
         self.report = ScanReport()
         self.rows = {row.path: row for row in ModelFile.objects.defer("metadata")}
 
-    def one(self, path: str, findings: Findings) -> ModelFile:
-        self.gone = {old: row for old, row in self.rows.items() if row.missing_since and old != path}
-        return self._store(self._row(path, findings), path, findings, self._state(path))
+    def register(self, path: str, info: FileInfo) -> ModelFile:
+        self.missing = {old: row for old, row in self.rows.items() if row.missing_since and old != path}
+        return self._store(self._row(path, info), path, info, self._state(path))
 
     def run(self, run: ScanRun) -> ScanReport:
         paths = list(model_files(self.root))
-        self.gone = {path: row for path, row in self.rows.items() if path not in set(paths)}
+        self.missing = {path: row for path, row in self.rows.items() if path not in set(paths)}
         run.begin(len(paths))
         for done, path in enumerate(paths):
             run.at(path, done)
             try:
-                self._file(path)
+                self._scan_file(path)
             except FileNotFoundError:
-                self.report.skipped[path] = "vanished during the scan"
+                self.report.skipped[path] = "deleted during the scan"
             except IntegrityError:
-                self.report.skipped[path] = "another scan was first"
-        self._mark_seen()
+                self.report.skipped[path] = "registered by a concurrent scan"
+        self._mark_present()
         self._mark_missing()
         return self.report
 
-    def _file(self, path: str) -> None:
-        if why := why_not_storable(path):
-            self.report.skipped[ascii(path)] = why
+    def _scan_file(self, path: str) -> None:
+        if problem := path_problem(path):
+            self.report.skipped[ascii(path)] = problem
             return
         before = self._state(path)
         row = self.rows.get(path)
         if row and before == (row.size_bytes, row.modified_ns) and not self.again:
             self._unchanged(row)
             return
-        findings = examine(self.root, path)
+        info = inspect_file(self.root, path)
         if self._state(path) != before:
             self.report.skipped[path] = "still being written"
             return
-        self._store(self._row(path, findings), path, findings, before)
+        self._store(self._row(path, info), path, info, before)
 
-    def _row(self, path: str, findings: Findings) -> ModelFile:
-        return self.rows.get(path) or self._renamed(path, findings) or self._new(path)
+    def _row(self, path: str, info: FileInfo) -> ModelFile:
+        return self.rows.get(path) or self._renamed(path, info) or self._new(path)
 
     def _state(self, path: str) -> tuple[int, int]:
+        """Size in bytes and modification time in nanoseconds."""
         stat = (self.root / path).stat()
         return stat.st_size, stat.st_mtime_ns
 
     def _unchanged(self, row: ModelFile) -> None:
-        if row.sha256 and not row.legacy_hash and row.size_bytes > LEGACY_BEGIN:  # from before it was kept
+        if row.sha256 and not row.legacy_hash and row.size_bytes > LEGACY_BEGIN:  # row of an older version
             row.legacy_hash = legacy_hash(self.root / row.path)
             row.save(update_fields=["legacy_hash"])
         (self.report.returned if row.missing_since else self.report.unchanged).append(row.path)
         if row.problem:
             self.report.problems[row.path] = row.problem
 
-    def _renamed(self, path: str, findings: Findings) -> ModelFile | None:
-        """A file that moved keeps its row, and with it its name, its sources and its history."""
-        same = [old for old, row in self.gone.items() if row.sha256 and row.sha256 == findings.sha256]
+    def _renamed(self, path: str, info: FileInfo) -> ModelFile | None:
+        """The row of a missing file with the same hash: a moved file keeps its name, settings and history."""
+        same = [old for old, row in self.missing.items() if row.sha256 and row.sha256 == info.sha256]
         if not same:
             return None
         self.report.renamed.append(path)
-        return self.gone.pop(same[0])
+        return self.missing.pop(same[0])
 
     def _new(self, path: str) -> ModelFile:
         self.report.added.append(path)
-        return ModelFile(name=PurePosixPath(path).stem[:LONGEST_NAME])
+        return ModelFile(name=PurePosixPath(path).stem[:MAX_NAME_LENGTH])
 
-    def _store(self, row: ModelFile, path: str, findings: Findings, state: tuple[int, int]) -> ModelFile:
+    def _store(self, row: ModelFile, path: str, info: FileInfo, state: tuple[int, int]) -> ModelFile:
         if row.path == path:
             self.report.changed.append(path)
-        if findings.problem:
-            self.report.problems[path] = findings.problem
-        _take_over(row, findings)
+        if info.problem:
+            self.report.problems[path] = info.problem
+        _update(row, info)
         row.path, (row.size_bytes, row.modified_ns) = path, state
         row.missing_since, row.scanned_at = None, timezone.now()
         row.name = free_name(row)
@@ -142,33 +145,33 @@ class _Scan:
             row.save()
         return row
 
-    def _mark_seen(self) -> None:
-        seen = [self.rows[path].pk for path in [*self.report.unchanged, *self.report.returned]]
-        ModelFile.objects.filter(pk__in=seen).update(missing_since=None, scanned_at=timezone.now())
+    def _mark_present(self) -> None:
+        present = [self.rows[path].pk for path in [*self.report.unchanged, *self.report.returned]]
+        ModelFile.objects.filter(pk__in=present).update(missing_since=None, scanned_at=timezone.now())
 
     def _mark_missing(self) -> None:
-        newly = [row for row in self.gone.values() if row.missing_since is None]
+        newly = [row for row in self.missing.values() if row.missing_since is None]
         self.report.missing += [row.path for row in newly]
         ModelFile.objects.filter(pk__in=[row.pk for row in newly]).update(missing_since=timezone.now())
 
 
-def _take_over(row: ModelFile, findings: Findings) -> None:
-    row.problem = findings.problem[:300]
-    if findings.problem and row.pk:
-        return  # it stays what it was, with a problem, until it is whole again
-    row.kind, row.family = findings.kind, findings.family
-    row.sha256, row.tensors_sha256, row.metadata = findings.sha256, findings.tensors_sha256, findings.metadata
-    row.legacy_hash = findings.legacy_hash
-    row.licence = row.licence or findings.metadata.get("modelspec.license", "")[:200]
-    row.trigger_words = row.trigger_words or findings.metadata.get("modelspec.trigger_phrase", "")[:500]
+def _update(row: ModelFile, info: FileInfo) -> None:
+    row.problem = info.problem[:300]
+    if info.problem and row.pk:
+        return  # the other fields keep their values until the file is valid again
+    row.kind, row.family = info.kind, info.family
+    row.sha256, row.tensors_sha256, row.metadata = info.sha256, info.tensors_sha256, info.metadata
+    row.legacy_hash = info.legacy_hash
+    row.licence = row.licence or info.metadata.get("modelspec.license", "")[:200]
+    row.trigger_words = row.trigger_words or info.metadata.get("modelspec.trigger_phrase", "")[:500]
 
 
 def free_name(row: ModelFile) -> str:
-    """Its name, or the first of ``name-2``, ``name-3``... that no other file of its kind bears."""
+    """The row's name, or the first of ``name-2``, ``name-3``, … that no other file of its kind has."""
     others = ModelFile.objects.filter(kind=row.kind).exclude(pk=row.pk)
-    taken = set(others.filter(name__startswith=row.name[:240]).values_list("name", flat=True))
+    taken = set(others.filter(name__startswith=row.name[:NAME_STEM_LENGTH]).values_list("name", flat=True))
     name, number = row.name, 1
     while name in taken:
         number += 1
-        name = f"{row.name[:240]}-{number}"
+        name = f"{row.name[:NAME_STEM_LENGTH]}-{number}"
     return name

@@ -1,6 +1,6 @@
-"""The ledger: postings are the truth and never change; accounts are their sums, kept for admission to look at.
+"""The ledger. Postings are the immutable source of truth; accounts hold their sums, which admission reads.
 
-Amounts of accounts are millionths of a cost unit, in whole numbers: SQLite would add decimals up as floats.
+Amounts of accounts are integers in millionths of a cost unit, because SQLite adds decimals up as floats.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ MICROS = 1_000_000
 
 
 class Posting(models.Model):
-    """One line of the ledger, never changed. Whatever was held or used is a sum of postings."""
+    """One line of the ledger, append-only. Reserved and used amounts are sums of postings."""
 
     class Kind(models.TextChoices):
-        RESERVE = "reserve", _("reserved")  # + held, at admission
-        RELEASE = "release", _("released")  # - held, at the end, whatever the end
-        SETTLE = "settle", _("settled")  # + used, by real work
+        RESERVE = "reserve", _("reserved")  # estimated cost, added at admission
+        RELEASE = "release", _("released")  # the reservation, subtracted when the job ends in any state
+        SETTLE = "settle", _("settled")  # cost of the work that was done
 
     source = models.ForeignKey(
         "access.BusinessSource",
@@ -30,13 +30,15 @@ class Posting(models.Model):
         related_name="postings",
         verbose_name=_("business source"),
     )
-    # By value: the ledger outlives the rows of jobs, keys and model files.
+    # Stored by value, not as foreign keys: the ledger is kept after jobs, keys and model files are deleted.
     key_id = models.BigIntegerField(_("access key"), null=True, editable=False)
     job_id = models.UUIDField(_("job"))
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6, default=Decimal(0))
-    images = models.IntegerField(_("pictures"), default=0)
-    day = models.DateField(_("day"))  # of the job's admission, in TIME_ZONE: all its postings count there
+    images = models.IntegerField(_("images"), default=0)
+    day = models.DateField(
+        _("day")
+    )  # day of admission in TIME_ZONE; all postings of a job count for this day
     dialect = models.CharField(_("dialect"), max_length=32, blank=True)
     model = models.CharField(_("model"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -46,7 +48,7 @@ class Posting(models.Model):
         verbose_name_plural = _("postings")
         ordering = ["-id"]
         constraints = [
-            # The database itself refuses to bill a job twice.
+            # Prevents billing a job twice.
             models.UniqueConstraint(fields=["job_id", "kind"], name="one_posting_of_a_kind_per_job"),
         ]
         indexes = [models.Index(fields=["source", "kind", "day"], name="posting_by_day")]
@@ -56,11 +58,14 @@ class Posting(models.Model):
 
 
 class Account(models.Model):
-    """What a source, or a key, has reserved and used: in its newest day and month with any work, and in all."""
+    """Reserved and used images and costs of a source or a key.
+
+    Sums are kept for the newest day and month with postings, and in total. Costs are in millionths of a cost unit.
+    """
 
     owner = models.CharField(primary_key=True, max_length=32)
     day = models.DateField()
-    month = models.DateField()  # its first day
+    month = models.DateField()  # first day of the month
     images_day = models.BigIntegerField(default=0)
     images_month = models.BigIntegerField(default=0)
     images_total = models.BigIntegerField(default=0)
@@ -72,19 +77,19 @@ class Account(models.Model):
         return self.owner
 
     def add(self, day: date, images: int, micros: int) -> None:
-        """Book a posting of that day. Not saved. A day or month that is over counts in the totals only."""
-        standing = self.on(day)
+        """Add a posting of that day, in memory. A past day or month counts only in the totals. Does not save."""
+        current = self.on(day)
         for period, begins in (("day", day), ("month", day.replace(day=1))):
-            late = begins < getattr(self, period)
-            for what, added in (("images", images), ("cost", micros)):
-                column = f"{what}_{period}"
-                setattr(self, column, getattr(standing, column) + (0 if late else added))
+            is_past = begins < getattr(self, period)
+            for unit, added in (("images", images), ("cost", micros)):
+                column = f"{unit}_{period}"
+                setattr(self, column, getattr(current, column) + (0 if is_past else added))
         self.images_total += images
         self.cost_total += micros
-        self.day, self.month = standing.day, standing.month
+        self.day, self.month = current.day, current.month
 
     def on(self, today: date) -> Account:
-        """As it stands on that day, on which nothing may have been asked for yet. Not saved."""
+        """A copy as of ``today``: the sums of a past day or month start again at 0. Not saved."""
         day, month = max(self.day, today), max(self.month, today.replace(day=1))
         same_day, same_month = day == self.day, month == self.month
         return Account(
@@ -101,16 +106,17 @@ class Account(models.Model):
 
 
 class RateBucket(models.Model):
-    """A bucket of tokens as one number: the moment at which it will be full again."""
+    """Token bucket of a rate limit, stored as the time at which it will be full again."""
 
     owner = models.CharField(primary_key=True, max_length=32)
-    full_at = models.FloatField()  # seconds since 1970
+    full_at = models.FloatField()  # seconds since the epoch
 
     def __str__(self) -> str:
         return self.owner
 
 
 def in_micros(column: str) -> Cast:
+    """SQL expression: a decimal column in millionths, as an integer."""
     return Cast(Round(F(column) * MICROS), models.BigIntegerField())
 
 

@@ -1,4 +1,4 @@
-"""Who calls, where a proxy stands in between: X-Forwarded-For, as far as those who wrote it are trusted."""
+"""Client IP address from X-Forwarded-For, for trusted proxies only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from access.networks import in_networks
 
 
 class ClientAddress:
-    """Makes REMOTE_ADDR the client's. Everything that compares addresses with networks reads it there."""
+    """Middleware that sets REMOTE_ADDR to the client's address, where all other code reads it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -26,7 +26,10 @@ class ClientAddress:
 
 
 def client_address(peer: str, forwarded: str, proxies: Sequence[str]) -> str:
-    """The nearest address that is no trusted proxy's: everything left of it anybody may have written."""
+    """The last address in ``forwarded``, followed by ``peer``, that is not a trusted proxy's.
+
+    Addresses to the left of it may have been forged by the client.
+    """
     address = peer
     for hop in reversed([hop.strip() for hop in forwarded.split(",") if hop.strip()]):
         if not in_networks(address, proxies):

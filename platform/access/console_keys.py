@@ -1,7 +1,7 @@
-"""The keys that users of the console draw with: one for each user and source, whose secret nobody was ever shown.
+"""Access keys for users of the console: one for each user and source, whose secret is never shown.
 
-So what is drawn in the console passes the same limits and books, and is found by its key, as any client's work; ops can
-limit or disable such a key like another.
+Jobs submitted in the console are therefore limited, billed and listed by key like those of other clients, and such a
+key can be limited or disabled like any other.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from access.models import AccessKey, BusinessSource
 
 
 def console_key(user: AbstractBaseUser, source: BusinessSource, *, dialect: str, address: str) -> AccessKey:
-    """Raises Denied where the key, or its source, may not be used like this."""
+    """The user's key for this source; created on first use. Counts as a request for the rate limit.
+
+    Raises Denied if the key or its source is disabled, expired, over its rate limit, or not allowed for the dialect or
+    the address.
+    """
     key_id = f"console-{user.pk}-{source.pk}"
-    key = find_key(key_id) or _made(key_id, source, f"console: {user.get_username()}"[:200])
+    key = find_key(key_id) or _create(key_id, source, f"console: {user.get_username()}"[:200])
     check_use(key, dialect=dialect, address=address)
     count_request(source, key)
     note_use(key)
     return key
 
 
-def _made(key_id: str, source: BusinessSource, note: str) -> AccessKey:
+def _create(key_id: str, source: BusinessSource, note: str) -> AccessKey:
     fields = {"source": source, "note": note, "secret": secrets.token_urlsafe(32)}
     return AccessKey.objects.get_or_create(key_id=key_id, defaults=fields)[0]

@@ -1,4 +1,4 @@
-"""Text encrypted at rest. HMAC dialects need a key's secret back, so a hash would not do."""
+"""Encryption of text fields at rest. Secrets are not hashed, because HMAC dialects need the secret itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(token: str) -> str:
-    """The text; ValueError when no configured key fits."""
+    """The plain text. Raises ValueError if no configured key decrypts the token."""
     try:
         return _fernet(_keys()).decrypt(token.encode()).decode()
     except InvalidToken as error:
@@ -35,7 +35,7 @@ def decrypt(token: str) -> str:
 
 
 class EncryptedTextField(models.TextField):
-    """Plain text in Python, a Fernet token in the database."""
+    """Text field that is plain text in Python and a Fernet token in the database."""
 
     def get_prep_value(self, value: Any) -> Any:
         return None if value is None else encrypt(value)

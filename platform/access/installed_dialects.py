@@ -1,4 +1,4 @@
-"""Which dialects there are: what is installed, because nothing below a dialect may know it."""
+"""Names of the installed dialects, from INSTALLED_APPS, because lower layers must not import the dialects."""
 
 from __future__ import annotations
 
@@ -8,4 +8,5 @@ PACKAGE = "dialects."
 
 
 def installed() -> list[str]:
+    """App labels of the installed dialects."""
     return [config.label for config in apps.get_app_configs() if config.name.startswith(PACKAGE)]

@@ -1,4 +1,4 @@
-"""The platform's own source: what the console draws for itself is on no tenant's account."""
+"""The platform's internal business source: samples and previews are billed to it instead of to a tenant."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from access.models import BusinessSource
 NAME = "console"
 
 
-def house_source() -> BusinessSource:
+def internal_source() -> BusinessSource:
+    """The internal source; created on first use."""
     return BusinessSource.objects.get_or_create(name=NAME, defaults={"title": "Console"})[0]

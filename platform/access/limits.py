@@ -1,4 +1,4 @@
-"""What a source, or one of its keys, may ask for. A key's limit narrows its source's; an empty one limits nothing."""
+"""Limits of business sources and access keys. Both apply to a request; an empty limit does not limit anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.networks import in_networks, is_network
 
-# Of models_registry, which is above this package; a test holds them together.
+# The kinds of models_registry, which is a higher layer and cannot be imported here; a test compares them.
 KINDS = (
     "checkpoint",
     "lora",
@@ -43,38 +43,38 @@ def _cost_units(name: Any, help_text: Any = "") -> models.DecimalField[Any, Any]
 
 
 class Limits(models.Model):
-    """What sources and keys have alike."""
+    """Limits that sources and keys have in common."""
 
     requests_per_second = models.FloatField(
         _("requests per second"),
         null=True,
         blank=True,
         validators=[MinValueValidator(0.001), MaxValueValidator(10_000)],
-        help_text=_("Of every kind, also those that only ask for a job's state."),
+        help_text=_("All requests count, including those that query the state of a job."),
     )
     burst = models.PositiveIntegerField(
         _("burst"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
-        help_text=_("So many requests may come at once after a pause. Empty: as many as in a second."),
+        help_text=_("Burst size. Empty: same as the rate per second."),
     )
-    images_per_day = models.PositiveIntegerField(_("pictures a day"), null=True, blank=True)
-    images_per_month = models.PositiveIntegerField(_("pictures a month"), null=True, blank=True)
-    cost_per_day = _cost_units(_("cost units a day"))
-    cost_per_month = _cost_units(_("cost units a month"))
+    images_per_day = models.PositiveIntegerField(_("images per day"), null=True, blank=True)
+    images_per_month = models.PositiveIntegerField(_("images per month"), null=True, blank=True)
+    cost_per_day = _cost_units(_("cost units per day"))
+    cost_per_month = _cost_units(_("cost units per month"))
     total_budget = _cost_units(
         _("total budget"),
-        _("Cost units from the beginning. It does not renew itself: raise it to add to it."),
+        _("Cost units over the whole lifetime. It is not renewed: raise it to add budget."),
     )
     dialects = models.JSONField(
-        _("dialects"), default=list, blank=True, help_text=_("Names of the dialects it may use; empty: all.")
+        _("dialects"), default=list, blank=True, help_text=_("Names of the permitted dialects. Empty: all.")
     )
     networks = models.JSONField(
         _("networks"),
         default=list,
         blank=True,
-        help_text=_('Networks it may call from: ["10.0.0.0/8"]. Empty: all.'),
+        help_text=_('Networks of permitted callers: ["10.0.0.0/8"]. Empty: all.'),
     )
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
 
@@ -84,11 +84,11 @@ class Limits(models.Model):
     def clean(self) -> None:
         super().clean()
         if not isinstance(self.dialects, list) or not all(isinstance(name, str) for name in self.dialects):
-            raise ValidationError({"dialects": _("A list of names.")})
+            raise ValidationError({"dialects": _("Must be a list of names.")})
         if not isinstance(self.networks, list) or not all(map(is_network, self.networks)):
-            raise ValidationError({"networks": _("A list of networks, as 10.0.0.0/8.")})
+            raise ValidationError({"networks": _("Must be a list of networks such as 10.0.0.0/8.")})
         if self.burst is not None and self.requests_per_second is None:
-            raise ValidationError({"burst": _("A burst needs requests per second.")})
+            raise ValidationError({"burst": _("A burst size requires a limit of requests per second.")})
 
     @property
     def is_expired(self) -> bool:
@@ -106,21 +106,21 @@ class Limits(models.Model):
 
 
 class SourceLimits(Limits):
-    """A source's jobs are always limited in their size and number."""
+    """Limits of a source. Unlike those of a key, job size and number of jobs are never unlimited."""
 
     max_concurrent_jobs = models.PositiveIntegerField(
         _("concurrent jobs"), default=8, validators=[MinValueValidator(1)]
     )
     max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), default=200)
     max_width = models.PositiveIntegerField(
-        _("largest width"), default=2048, validators=[MaxValueValidator(4096)]
+        _("max width"), default=2048, validators=[MaxValueValidator(4096)]
     )
     max_height = models.PositiveIntegerField(
-        _("largest height"), default=2048, validators=[MaxValueValidator(4096)]
+        _("max height"), default=2048, validators=[MaxValueValidator(4096)]
     )
-    max_steps = models.PositiveIntegerField(_("most steps"), default=150, validators=[MaxValueValidator(500)])
+    max_steps = models.PositiveIntegerField(_("max steps"), default=150, validators=[MaxValueValidator(500)])
     max_images = models.PositiveIntegerField(
-        _("most pictures per job"), default=16, validators=[MaxValueValidator(256)]
+        _("max images per job"), default=16, validators=[MaxValueValidator(256)]
     )
 
     class Meta:
@@ -128,21 +128,23 @@ class SourceLimits(Limits):
 
 
 class KeyLimits(Limits):
+    """Limits of a key, which apply in addition to those of its source."""
+
     max_concurrent_jobs = models.PositiveIntegerField(
         _("concurrent jobs"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
     max_queued_jobs = models.PositiveIntegerField(_("queued jobs"), null=True, blank=True)
-    max_width = models.PositiveIntegerField(_("largest width"), null=True, blank=True)
-    max_height = models.PositiveIntegerField(_("largest height"), null=True, blank=True)
-    max_steps = models.PositiveIntegerField(_("most steps"), null=True, blank=True)
-    max_images = models.PositiveIntegerField(_("most pictures per job"), null=True, blank=True)
+    max_width = models.PositiveIntegerField(_("max width"), null=True, blank=True)
+    max_height = models.PositiveIntegerField(_("max height"), null=True, blank=True)
+    max_steps = models.PositiveIntegerField(_("max steps"), null=True, blank=True)
+    max_images = models.PositiveIntegerField(_("max images per job"), null=True, blank=True)
     allowed_models = models.JSONField(
         _("model files"),
         default=list,
         blank=True,
         help_text=_(
-            'Model files it may use, by kind and name: ["checkpoint:shapes", "lora:night*"]. Of a kind that is '
-            'named only those; "lora:" alone allows none. Kinds that are not named are not limited.'
+            'Permitted model files as kind:name: ["checkpoint:shapes", "lora:night*"]. Of a listed kind, only the '
+            'listed files may be used; "lora:" alone allows none. Kinds that are not listed are unrestricted.'
         ),
     )
 
@@ -153,10 +155,11 @@ class KeyLimits(Limits):
         super().clean()
         if not isinstance(self.allowed_models, list) or not all(map(_is_model_pattern, self.allowed_models)):
             kinds = ", ".join(KINDS)
-            message = _("A list of kind:name, where the kind is one of: %(kinds)s.")
+            message = _("Must be a list of kind:name, where the kind is one of: %(kinds)s.")
             raise ValidationError({"allowed_models": message % {"kinds": kinds}})
 
     def allows_model(self, kind: str, name: str) -> bool:
+        """Whether ``allowed_models`` permits the file; its names are case-sensitive glob patterns."""
         patterns = [
             pattern.partition(":")[2] for pattern in self.allowed_models if pattern.startswith(f"{kind}:")
         ]

@@ -23,32 +23,32 @@ from access.retention import Retention
 __all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
 
-PLACE = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
+HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 
 
-def _is_place(text: object) -> bool:
-    return isinstance(text, str) and (is_network(text) or PLACE.fullmatch(text) is not None)
+def _is_host_or_network(text: object) -> bool:
+    return isinstance(text, str) and (is_network(text) or HOST.fullmatch(text) is not None)
 
 
 class NsfwPolicy(models.TextChoices):
-    """What becomes of pictures that are unfit to be shown, from the mildest to the strictest."""
+    """What happens to images that are detected as NSFW, from least to most strict."""
 
     OFF = "off", _("not checked")
-    FLAG = "flag", _("marked")
+    FLAG = "flag", _("flagged")
     BLUR = "blur", _("blurred")
-    BLANK = "blank", _("blanked out")
+    BLANK = "blank", _("replaced by a blank image")
     REFUSE = "refuse", _("refused: the job fails")
 
 
 class BusinessSource(SourceLimits, Retention):
-    """A tenant: the value of ``from``. Owns keys, limits and weight."""
+    """A tenant, with its access keys, limits and scheduling weight. Its name is the value of ``from`` in requests."""
 
     name = models.CharField(
         _("name"),
         max_length=64,
         unique=True,
         validators=[RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")],
-        help_text=_("What requests give as their source; letters, digits, dot, dash and underscore."),
+        help_text=_("Identifies the source in requests. Letters, digits, dot, dash and underscore."),
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -56,15 +56,15 @@ class BusinessSource(SourceLimits, Retention):
         _("weight"),
         default=1.0,
         validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
-        help_text=_("Share of the runners' time among sources that are waiting."),
+        help_text=_("Share of runner time relative to other sources with queued jobs."),
     )
     reachable = models.JSONField(
-        _("reachable places"),
+        _("reachable hosts"),
         default=list,
         blank=True,
         help_text=_(
-            "Hosts and networks outside of the public internet that its pictures may come from and its "
-            'callbacks may go to: ["images.example.lan", ".example.lan", "10.1.0.0/16"].'
+            "Hosts and networks outside the public internet from which images may be fetched and to which callbacks "
+            'may be sent: ["images.example.lan", ".example.lan", "10.1.0.0/16"].'
         ),
     )
     keyless_networks = models.JSONField(
@@ -72,38 +72,38 @@ class BusinessSource(SourceLimits, Retention):
         default=list,
         blank=True,
         help_text=_(
-            "Who calls from there needs no key where a dialect has none, as the SMZDM API: "
-            '["10.1.0.0/16"]. Empty: nobody. Behind a proxy every caller has the proxy\'s address.'
+            "Callers from these networks need no key in dialects without keys, such as the SMZDM API: "
+            '["10.1.0.0/16"]. Empty: no network. Proxies in front of the platform must be listed in TRUSTED_PROXIES.'
         ),
     )
     comfyui_by_pipeline = models.BooleanField(
-        _("pipeline for ComfyUI"),
+        _("pipeline as fallback for ComfyUI"),
         default=False,
         help_text=_(
-            "While no ComfyUI runner is registered, requests for that backend are drawn by the pipeline "
-            "instead of being refused."
+            "While no ComfyUI runner is registered, run requests for that backend with the diffusers pipeline "
+            "instead of refusing them."
         ),
     )
     public_pictures = models.BooleanField(
-        _("public pictures"),
+        _("public images"),
         default=False,
-        help_text=_("The URLs of its pictures do not expire. Unset, they all end as such."),
+        help_text=_("Image URLs never expire. If off, existing permanent URLs stop working."),
     )
     strict = models.BooleanField(
         _("strict"),
         default=False,
         help_text=_(
-            "What A1111 would pass over in silence, as an unknown sampler, style or LoRA, is refused "
-            "instead of noted among the warnings."
+            "Refuse what A1111 silently ignores, such as an unknown sampler, style or LoRA, instead of adding a "
+            "warning to the response."
         ),
     )
     nsfw_policy = models.CharField(
-        _("NSFW pictures"),
+        _("NSFW policy"),
         max_length=8,
         choices=NsfwPolicy,
         default=NsfwPolicy.OFF,
         help_text=_(
-            "The least that is done with them; a request may ask for more. Needs a detector in the registry."
+            "Minimum measure; a request may choose a stricter one. Requires an NSFW detector in the registry."
         ),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -118,14 +118,14 @@ class BusinessSource(SourceLimits, Retention):
 
     def clean(self) -> None:
         super().clean()
-        if not isinstance(self.reachable, list) or not all(map(_is_place, self.reachable)):
-            raise ValidationError({"reachable": _("A list of names of hosts and of networks.")})
+        if not isinstance(self.reachable, list) or not all(map(_is_host_or_network, self.reachable)):
+            raise ValidationError({"reachable": _("Must be a list of host names and networks.")})
         if not isinstance(self.keyless_networks, list) or not all(map(is_network, self.keyless_networks)):
-            raise ValidationError({"keyless_networks": _("A list of networks, as 10.0.0.0/8.")})
+            raise ValidationError({"keyless_networks": _("Must be a list of networks such as 10.0.0.0/8.")})
 
 
 class Membership(models.Model):
-    """Ties a user of the console to a source. Who has any sees those sources' rows and nothing else."""
+    """Assigns a user of the console to a source. Users with memberships see only the rows of those sources."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -152,7 +152,7 @@ class Membership(models.Model):
 
 
 class CallbackSecret(models.Model):
-    """Signs a source's callbacks. Apart from the source, which is read at every request."""
+    """Secret that signs a source's callbacks. A table of its own, because sources are read at every request."""
 
     source = models.OneToOneField(
         BusinessSource,
@@ -173,24 +173,24 @@ class CallbackSecret(models.Model):
 
     @classmethod
     def issue(cls, source: BusinessSource) -> str:
-        """A new secret in place of any before it; shown this once."""
+        """Replace the source's secret and return the new one."""
         secret = secrets.token_urlsafe(32)
         cls.objects.update_or_create(source=source, defaults={"secret": secret, "created_at": timezone.now()})
         return secret
 
 
-LONGEST_TEMPORARY_MINUTES = 36 * 60
+MAX_TEMPORARY_KEY_MINUTES = 36 * 60
 
 
 class AccessKey(KeyLimits):
-    """A key id that names the caller and a secret that proves it."""
+    """Credentials of a client: a public key id and a secret."""
 
     source = models.ForeignKey(
         BusinessSource, on_delete=models.CASCADE, related_name="keys", verbose_name=_("business source")
     )
     key_id = models.CharField(_("key id"), max_length=64, unique=True, editable=False)
     secret = EncryptedTextField(_("secret"), editable=False)
-    # Of a temporary key: whoever uses it has to send this as well.
+    # Temporary keys only: requests must send this token as well.
     session_token = EncryptedTextField(_("session token"), null=True, editable=False)
     note = models.CharField(_("note"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -207,7 +207,7 @@ class AccessKey(KeyLimits):
 
     @classmethod
     def issue(cls, source: BusinessSource, **fields: object) -> tuple[AccessKey, str]:
-        """A new key and its secret, which is shown this once."""
+        """Create a key; return it with its secret. Raises ValidationError for invalid ``fields``."""
         secret = secrets.token_urlsafe(32)
         key = cls(source=source, key_id="ak-" + secrets.token_hex(10), secret=secret, **fields)
         key.full_clean()
@@ -216,21 +216,22 @@ class AccessKey(KeyLimits):
 
     @classmethod
     def issue_temporary(cls, source: BusinessSource, lifetime: timedelta) -> tuple[AccessKey, str, str]:
-        """A key that ends by itself, its secret, and the session token that goes with it; both are shown this once."""
+        """Create a key that expires; return it with its secret and its session token."""
         token = "STS" + secrets.token_urlsafe(32)
         key, secret = cls.issue(source, session_token=token, expires_at=timezone.now() + lifetime)
         return key, secret, token
 
     def proves(self, secret: str) -> bool:
-        # surrogatepass: bytes that were no text when they arrived prove nothing, but must not raise either.
+        """Whether ``secret`` is the key's secret, compared in constant time."""
+        # surrogatepass: input that was not valid UTF-8 must compare unequal instead of raising.
         return hmac.compare_digest(self.secret.encode(), secret.encode(errors="surrogatepass"))
 
     def accepts_token(self, token: str) -> bool:
-        """A key without a session token takes none."""
+        """Whether ``token`` is the key's session token; a key without one accepts only the empty string."""
         return hmac.compare_digest((self.session_token or "").encode(), token.encode(errors="surrogatepass"))
 
     def rotate(self) -> str:
-        """A new secret in place of the old one, which proves nothing from now on; shown this once."""
+        """Replace the secret and return the new one. The old secret becomes invalid immediately."""
         self.secret = secrets.token_urlsafe(32)
         self.save(update_fields=["secret"])
         return self.secret

@@ -1,4 +1,4 @@
-"""Addresses of callers, and the networks that they may call from."""
+"""Tests of IP addresses against networks in CIDR notation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def is_network(text: object) -> bool:
 
 
 def in_networks(address: str, networks: Iterable[str]) -> bool:
+    """Whether the address is in one of the networks; False for text that is not an address."""
     try:
         caller = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""For how long a source's pictures, inputs and jobs are kept."""
+"""How long a source's images, input images and jobs are kept."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ def _days(name: Any, help_text: Any = "") -> models.PositiveIntegerField[Any, An
 
 
 class Retention(models.Model):
+    """Retention periods in days. Empty fields fall back to the settings; None there means forever."""
+
     keep_pictures_days = _days(
-        _("pictures are kept for days"),
-        _("After the end of their job. Empty: as the platform's settings say, or for ever."),
+        _("days to keep images"),
+        _("Counted from the end of the job. Empty: the platform's default, or forever if there is none."),
     )
     keep_inputs_days = _days(
-        _("input pictures are kept for days"),
-        _("After the end of the last job that used them. A job cannot be repeated without its inputs."),
+        _("days to keep input images"),
+        _(
+            "Counted from the end of the last job that used them. Without its inputs, a job cannot be repeated."
+        ),
     )
     keep_jobs_days = _days(
-        _("jobs are kept for days"),
-        _("With everything that belongs to them. What they cost stays in the ledger."),
+        _("days to keep jobs"),
+        _("Then the job is deleted with everything that belongs to it. Its cost stays in the ledger."),
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What has to hold before the platform starts. Every problem has an id and says what to do about it."""
+"""System checks that run before the platform starts. Each error has an id and a hint how to fix it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from django.utils.translation import gettext as _
 def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     if not _secret_key():
-        hint = _("Set it to a long random text, and keep it: sessions and stored secrets depend on it.")
+        hint = _("Set it to a long random string and keep it: sessions and stored secrets depend on it.")
         problems.append(Error(_("SECRET_KEY is not set."), hint=hint, id="atelier.E001"))
     if not settings.RUNNER_TOKEN:
-        hint = _("Set it to a long random text, the same for this platform and for its runners.")
+        hint = _("Set it to a long random string, the same for the platform and its runners.")
         problems.append(Error(_("RUNNER_TOKEN is not set."), hint=hint, id="atelier.E002"))
     return problems
 
@@ -30,7 +30,7 @@ def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 def _secret_key() -> str:
     try:
         return settings.SECRET_KEY
-    except ImproperlyConfigured:  # how Django says that it is empty
+    except ImproperlyConfigured:  # raised by Django if it is empty
         return ""
 
 
@@ -38,8 +38,8 @@ def _secret_key() -> str:
 def debug_is_for_the_demo(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     if not settings.DEBUG or settings.DEMO:
         return []
-    hint = _("Unset DEBUG; it shows settings and source code to whoever causes an error.")
-    return [Error(_("DEBUG is on outside of demo mode."), hint=hint, id="atelier.E003")]
+    hint = _("Unset DEBUG: its error pages show settings and source code to every client.")
+    return [Error(_("DEBUG is on outside demo mode."), hint=hint, id="atelier.E003")]
 
 
 @register
@@ -51,26 +51,26 @@ def _queue_problems(queue: dict[str, Any]) -> Iterator[CheckMessage]:
     clusters = {queue["name"]: queue, **{name: queue | alt for name, alt in queue["ALT_CLUSTERS"].items()}}
     for name, cluster in clusters.items():
         if cluster["retry"] <= cluster["timeout"]:
-            hint = _("Otherwise a task that still runs is handed out a second time.")
-            told = _("The retry of the cluster %(name)s must be longer than its timeout.") % {"name": name}
-            yield Error(told, hint=hint, id="atelier.E004")
+            hint = _("Otherwise a task that is still running is executed a second time.")
+            message = _("The retry of the cluster %(name)s must be longer than its timeout.")
+            yield Error(message % {"name": name}, hint=hint, id="atelier.E004")
     if clusters["generation"]["timeout"] <= settings.JOB_TIMEOUT_S:
-        hint = _("Otherwise the cluster kills workers whose jobs may still run.")
-        told = _("The timeout of the generation cluster must be longer than JOB_TIMEOUT_S.")
-        yield Error(told, hint=hint, id="atelier.E005")
+        hint = _("Otherwise the cluster kills workers whose jobs are still within their time limit.")
+        message = _("The timeout of the generation cluster must be longer than JOB_TIMEOUT_S.")
+        yield Error(message, hint=hint, id="atelier.E005")
     if queue.get("orm") != "default":
-        hint = _("A job and the tasks that it causes are written in one transaction.")
+        hint = _("A job and its tasks must be written in one transaction.")
         yield Error(_("The queue must be in the default database."), hint=hint, id="atelier.E006")
 
 
 @register
 def storage_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Folders only: other storages can tell no sooner than by being written to."""
+    # Only folders are checked: other storages would have to be written to.
     if not isinstance(default_storage, FileSystemStorage):
         return []
     folder = Path(default_storage.location)
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return []
-    hint = _("Pictures are stored there. Mend its permissions, or set DATA_DIR or STORAGE_OPTIONS.")
+    hint = _("Images are stored there. Fix its permissions, or set DATA_DIR or STORAGE_OPTIONS.")
     return [Error(_("Cannot write to %(folder)s.") % {"folder": folder}, hint=hint, id="atelier.E007")]

@@ -1,4 +1,4 @@
-"""Bodies that come in chunks. Django reads as many bytes as Content-Length announces, and clients that stream announce none."""
+"""WSGI middleware for chunked request bodies, which have no Content-Length and which Django reads as empty."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class ChunkedBodies:
-    """Reads such a body to its end before the application is asked, so that every view finds it as any other.
+    """Buffers a chunked body and sets CONTENT_LENGTH, so that views read it like any other body.
 
-    Of one that is larger than ``limit`` only its being too large is told: views answer that in their own words.
+    A body longer than ``limit`` bytes is not passed on; CONTENT_LENGTH then exceeds the limit, and each view reports
+    the error in its own format.
     """
 
     def __init__(self, application: Application, limit: int) -> None:
@@ -32,17 +33,17 @@ class _Unreadable(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        raise OSError("the body is broken, or longer than is read")
+        raise OSError("the chunked request body is malformed or too large")
 
 
 def _is_chunked(environ: dict[str, Any]) -> bool:
-    """Only where the server decodes the chunks and tells the end of the last."""
+    """True only if the server decodes the chunks and signals the end of the body."""
     return bool(environ.get("wsgi.input_terminated")) and bool(environ.get("HTTP_TRANSFER_ENCODING"))
 
 
 def _read(stream: Any, limit: int) -> bytes | None:
-    """One byte more than may be; None where the chunks are broken or the client is gone."""
+    """Up to ``limit + 1`` bytes; None if the chunks are malformed or the client disconnected."""
     try:
         return bytes(stream.read(limit + 1))
-    except Exception:  # servers have errors of their own for this
+    except Exception:  # each WSGI server raises its own exception types
         return None

@@ -6,12 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-from quickstart.demo_environment import adopt
+from quickstart.demo_environment import load_demo_environment
 
 
 def main(root: Path | None = None) -> None:
-    """``root`` is the folder of a checkout; without one, data is kept below the current directory."""
-    adopt(os.environ, root or Path.cwd())
+    """Run the command line. ``root``: folder of the checkout; default: the current directory, which then holds the data."""
+    load_demo_environment(os.environ, root or Path.cwd())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 

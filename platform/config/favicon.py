@@ -1,4 +1,4 @@
-"""The icon that browsers ask every site for."""
+"""The site's favicon, an SVG."""
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control

@@ -1,4 +1,4 @@
-"""The site's root: a browser is shown the console; Volcengine's clients speak to the same address."""
+"""View of ``/``: dispatches requests of the Volcengine API to that dialect and redirects browsers to the console."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dialects.volcengine import views as volcengine
 
 
 @csrf_exempt
-def front_page(request: HttpRequest) -> HttpResponse:
+def root(request: HttpRequest) -> HttpResponse:
     if volcengine.is_addressed(request):
         return volcengine.gateway(request)
     if request.method in ("GET", "HEAD"):

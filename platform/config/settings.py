@@ -1,4 +1,4 @@
-"""The one settings module. Everything comes from the environment; `.env.example` lists every variable."""
+"""Django settings. All values come from environment variables, which `.env.example` lists."""
 
 from pathlib import Path
 from typing import Any
@@ -20,31 +20,31 @@ LOCALE_DIR = BASE_DIR / "platform" / "locale" if IS_CHECKOUT else Path(__file__)
 
 @env.parser_for("days")
 def days(text: str) -> int | None:
-    """An empty line of an environment file says as little as none."""
+    """A number of days; an empty variable counts as unset."""
     return int(text) if text else None
 
 
-# What `make run` sets. Only demo mode has defaults that would be unsafe in production.
+# Set by `make run`. Demo mode has defaults that would be unsafe in production.
 DEMO = env.bool("ATELIER_DEMO", default=False)
 DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").absolute()
 MODELS_ROOT = env.path("MODELS_ROOT", default=DATA_DIR / "models").absolute()
 MODEL_UPLOAD_MAX_BYTES = env.int("MODEL_UPLOAD_MAX_BYTES", default=16 * 1024**3)
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")  # config.checks refuses to start without one
-# Encrypts the secrets of access keys at rest; falls back to SECRET_KEY. Comma-separated: the first encrypts, all decrypt.
+SECRET_KEY = env.str("SECRET_KEY", default="")  # required: config.checks reports an error if it is empty
+# Encrypt the secrets of access keys at rest; default: SECRET_KEY. Comma-separated: the first encrypts, all decrypt.
 FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
 )
-# Networks of the proxies in front, as 10.0.0.5/32: from these, X-Forwarded-For is believed.
+# Networks of trusted reverse proxies, such as 10.0.0.5/32. X-Forwarded-For is used only if it comes from them.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS_PROXY", default=False)
 
 INSTALLED_APPS = [
-    "unfold",  # before the admin: its templates come first
+    "unfold",  # before django.contrib.admin, so that its templates take precedence
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "django.contrib.admin",
@@ -112,7 +112,7 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction that will write takes the lock when it begins, instead of failing when it upgrades.
+    # IMMEDIATE: transactions take the write lock at their start, instead of failing when they upgrade a read lock.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -138,13 +138,13 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGES: dict[str, Any] = {
-    # Pictures: outputs and inputs. Another backend of django-storages (S3...) is a matter of the environment.
+    # Input images and outputs. Other backends of django-storages (S3, …) are configured by environment variables.
     "default": {
         "BACKEND": env.str("STORAGE_BACKEND", default="django.core.files.storage.FileSystemStorage"),
         "OPTIONS": env.json("STORAGE_OPTIONS", default={"location": str(MEDIA_ROOT)}),
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
-    # Where clients may have their pictures copied to (rows of jobs.StorageTarget name these).
+    # Storages that clients may have their images copied to. Rows of jobs.StorageTarget refer to them by name.
     "targets": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(DATA_DIR / "targets")},
@@ -156,17 +156,17 @@ UNFOLD = {
     "SITE_TITLE": "Atelier 画坊",
     "SITE_HEADER": "Atelier 画坊",
     "SITE_SYMBOL": "palette",
-    "SITE_URL": None,  # there is no other site: / is a dialect's
+    "SITE_URL": None,  # no "view site" link: / belongs to a dialect
     "SHOW_LANGUAGES": True,
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
     "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }
 
-# One picture in base64 passes Django's default of 2.5 MB.
+# Django's default of 2.5 MB is too small for one base64 image.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],  # every dialect names its own
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # each dialect sets its own
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -176,80 +176,79 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Atelier API",
-    "DESCRIPTION": "Generation requests become jobs; jobs become pictures.",
+    "DESCRIPTION": "Submit image generation requests as jobs, follow their progress and download the images.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "PREPROCESSING_HOOKS": ["dialects.native.openapi.only_ours"],
+    "PREPROCESSING_HOOKS": ["dialects.native.openapi.only_native"],
     "POSTPROCESSING_HOOKS": [],
     "SWAGGER_UI_DIST": "SIDECAR",  # the page works without the internet
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# Every open event stream holds a thread of the web server: half of them at most, and of those so many for each source.
+# An open event stream occupies a web thread. At most half of the threads may do so, with a limit for each source.
 EVENT_STREAMS = env.int("WEB_THREADS", default=64) // 2
 EVENT_STREAMS_PER_SOURCE = env.int("EVENT_STREAMS_PER_SOURCE", default=8)
 EVENT_HEARTBEAT_S = env.float("EVENT_HEARTBEAT_S", default=15.0)
 
-# The runner that this host's generation cluster drives (a row of jobs.Runner).
+# Name of the runner (row of jobs.Runner) that the generation cluster of this host uses.
 RUNNER_NAME = env.str("RUNNER_NAME", default="local")
 RUNNER_TOKEN = env.str("RUNNER_TOKEN", default="")
 
 JOB_LEASE_S = env.float(
     "JOB_LEASE_S", default=30.0
-)  # a running job that shows no life for this long is put back
-JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # the longest run
-JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous dialect waits for its job
-JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # a job queued for longer expires
+)  # running jobs whose lease is not renewed are queued again
+JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
+JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job
+JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are queued for longer expire
 
-# How long things are kept after their job's end, in days, where their source does not say; unset: for ever. And when old
-# jobs without pictures go to the archive.
+# Default retention in days after the end of a job, for sources without their own; unset: forever.
+# ARCHIVE_JOBS_DAYS: age at which jobs without images are moved to the archive.
 KEEP_PICTURES_DAYS: int | None = env.days("KEEP_PICTURES_DAYS", default=None)
 KEEP_INPUTS_DAYS: int | None = env.days("KEEP_INPUTS_DAYS", default=None)
 KEEP_JOBS_DAYS: int | None = env.days("KEEP_JOBS_DAYS", default=None)
 ARCHIVE_JOBS_DAYS: int | None = env.days("ARCHIVE_JOBS_DAYS", default=None)
 
-# stablediffusionapi.com's door: how long a request waits before it says "processing", whether errors of its old editions
-# have HTTP codes of their own, and the prompt style that "enhance_prompt" means.
+# stablediffusionapi dialect: how long a request waits before the response is "processing", whether errors of the
+# old versions have an HTTP error status, and the prompt style that "enhance_prompt" applies.
 STABLEDIFFUSIONAPI_WAIT_S = env.float("STABLEDIFFUSIONAPI_WAIT_S", default=25.0)
 STABLEDIFFUSIONAPI_REAL_STATUS = env.bool("STABLEDIFFUSIONAPI_REAL_STATUS", default=False)
 STABLEDIFFUSIONAPI_ENHANCE_STYLE = env.str("STABLEDIFFUSIONAPI_ENHANCE_STYLE", default="enhance_prompt")
-# Volcengine's dialect: how far a client's clock may be off, what HTTP says then, how long tasks can be asked for.
+# Volcengine dialect: allowed clock skew, HTTP status for expired signatures, and how long results can be queried.
 VOLCENGINE_CLOCK_WINDOW_S = env.float("VOLCENGINE_CLOCK_WINDOW_S", default=900.0)
 VOLCENGINE_EXPIRED_STATUS = env.int("VOLCENGINE_EXPIRED_STATUS", default=400)
 VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 
-# Input pictures by URL, and callbacks: into the public internet, and to these hosts and networks beside it.
+# Outgoing requests (input images by URL, callbacks) go to the public internet and to these hosts and networks.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)
 OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 
-# Zhiqite's clients demand status 200 of every answer, and read its code: errors have a status of their own only if set.
+# Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 
-# How long the console remembers who looked at what.
+# Retention of the console's audit trail.
 AUDIT_KEEP_DAYS = env.int("AUDIT_KEEP_DAYS", default=365)
 
-# Where clients find this platform; empty: the host that they called.
+# Base URL in responses; empty: scheme and host of the request.
 PUBLIC_URL = env.str("PUBLIC_URL", default="")
-PICTURE_URL_KEY = env.str("PICTURE_URL_KEY", default="")  # signs pictures' URLs; falls back to SECRET_KEY
+PICTURE_URL_KEY = env.str("PICTURE_URL_KEY", default="")  # signs image URLs; default: SECRET_KEY
 PICTURE_URL_AGE_S = env.int("PICTURE_URL_AGE_S", default=7 * 24 * 3600)
-PICTURE_REDIRECTS = env.bool(
-    "PICTURE_REDIRECTS", default=False
-)  # to the storage, where it has URLs of its own
+# Redirect image URLs to the storage, if the storage provides URLs.
+PICTURE_REDIRECTS = env.bool("PICTURE_REDIRECTS", default=False)
 
-# The SMZDM dialect: whether every request must name its source in `from`, and whom one without it belongs to.
+# SMZDM dialect: whether `from` is required, and the source of requests without it.
 SMZDM_FROM_REQUIRED = env.bool("SMZDM_FROM_REQUIRED", default=False)
 SMZDM_DEFAULT_SOURCE = env.str("SMZDM_DEFAULT_SOURCE", default="demo" if DEMO else "")
 
-# Who may read /metrics: with this bearer token, or from these networks. Neither: there is no such page.
+# /metrics requires this bearer token or an address in these networks. If neither is set, it is not found.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 METRICS_NETWORKS: list[str] = env.list("METRICS_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else [])
-# With less room than this below DATA_DIR, /readyz says that the disk is full.
+# /readyz fails if less disk space than this is free below DATA_DIR.
 DISK_FREE_MIN_MB = env.int("DISK_FREE_MIN_MB", default=500)
 
-# Generation workers follow jobs; they do no work of their own, so there may be more of them than cores.
+# Generation workers only wait for runners, so there may be more of them than CPU cores.
 GENERATION_WORKERS = env.int("GENERATION_WORKERS", default=8)
 Q_CLUSTER = {
     "name": "background",

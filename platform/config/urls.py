@@ -1,4 +1,4 @@
-"""The whole HTTP surface: the console, the pictures, and one line for each dialect."""
+"""Root URL configuration: health and metrics, the console, stored images, and one line for each dialect."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -9,7 +9,7 @@ from dialects.stablediffusionapi import urls as stablediffusionapi
 from operations.health import healthz
 from operations.views import metrics, readyz
 
-from .root_view import front_page
+from .root_view import root
 
 urlpatterns = [
     path("healthz", healthz),
@@ -28,5 +28,5 @@ urlpatterns = [
     path("", include("jobs.images.storage_targets.views")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
-    path("", front_page),
+    path("", root),
 ]

@@ -10,5 +10,5 @@ from .chunked_requests import ChunkedBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = ChunkedBodies(get_wsgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-# A server asks for no system checks by itself; a site that is not safe to run must not start.
+# WSGI servers do not run Django's system checks; a site with failing checks must not start.
 call_command("check")

@@ -1,4 +1,4 @@
-"""What the console shows. Django looks for this module; each part registers its pages."""
+"""Admin module of the app. Django imports it by autodiscovery; it imports the modules that register the pages."""
 
 from console.audit import admin as audit_admin  # noqa: F401
 from console.jobs import admin as jobs_admin  # noqa: F401

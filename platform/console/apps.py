@@ -9,12 +9,12 @@ class ConsoleConfig(AppConfig):
     verbose_name = _("console")
 
     def ready(self) -> None:
-        from .audit.middleware import watch_sign_ins
+        from .audit.middleware import connect_sign_in_signals
         from .roles import create_roles
         from .schedules import create_schedules
 
         admin.site.index_title = _("Console")
-        # The last of the installed apps, so that every other's permissions are there.
+        # This app is the last of INSTALLED_APPS, so the permissions of all other apps exist when the signal is sent.
         post_migrate.connect(create_roles, sender=self, dispatch_uid="console.roles")
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="console.schedules")
-        watch_sign_ins()
+        connect_sign_in_signals()

@@ -1,4 +1,4 @@
-"""What the console keeps for itself: who did what in it, and figures too dear to count at every look."""
+"""Models of the console: the audit trail, and hourly job figures for the dashboard."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jobs.models import State
 
 
 class AuditEntry(models.Model):
-    """One look or one deed of a user of the console. Never changed; deleted when it is old."""
+    """One page view or one change made by a user of the console. Append-only; deleted after AUDIT_KEEP_DAYS."""
 
     class Kind(models.TextChoices):
-        LOOK = "look", _("looked at")
-        DEED = "deed", _("did")
-        SIGN_IN = "sign_in", _("signed in")
-        SIGN_OUT = "sign_out", _("signed out")
-        REFUSED_SIGN_IN = "refused", _("sign-in refused")
+        VIEW = "look", _("view")
+        CHANGE = "deed", _("change")
+        SIGN_IN = "sign_in", _("sign-in")
+        SIGN_OUT = "sign_out", _("sign-out")
+        FAILED_SIGN_IN = "refused", _("failed sign-in")
 
     created_at = models.DateTimeField(_("at"), default=timezone.now)
     user = models.ForeignKey(
@@ -28,13 +28,15 @@ class AuditEntry(models.Model):
         related_name="+",
         verbose_name=_("user"),
     )
-    username = models.CharField(_("user name"), max_length=150, blank=True)  # stays when the account goes
-    address = models.CharField(_("from address"), max_length=45, blank=True)
+    username = models.CharField(_("username"), max_length=150, blank=True)  # kept when the account is deleted
+    address = models.CharField(_("IP address"), max_length=45, blank=True)
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     page = models.CharField(_("page"), max_length=100, blank=True)  # the URL's name
     object_id = models.CharField(_("object"), max_length=64, blank=True)
     detail = models.CharField(_("detail"), max_length=300, blank=True)
-    status = models.PositiveSmallIntegerField(_("status"), default=200)  # 403, 404: it was tried
+    status = models.PositiveSmallIntegerField(
+        _("status"), default=200
+    )  # HTTP status; denied attempts are kept too
 
     class Meta:
         verbose_name = _("audit entry")
@@ -51,7 +53,7 @@ class AuditEntry(models.Model):
 
 
 class HourlyFigures(models.Model):
-    """Jobs of a source that ended alike in one hour, summed."""
+    """Number, cost and device seconds of jobs of a source that ended in one hour with one state and error code."""
 
     hour = models.DateTimeField(_("hour"))
     source = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""The console's side bar: what ops do all day first, what they set up once last."""
+"""Side bar of the console, filtered by permissions. Daily work comes first, one-time configuration last."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from console.roles import DRAW
+from console.roles import SUBMIT_JOBS
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
 
 GROUPS: list[tuple[str | Promise, list[Item]]] = [
     (
-        _("Work"),
+        _("Operation"),
         [
             (_("Jobs"), "image", "jobs_job"),
             (_("Callbacks"), "webhook", "jobs_callback"),
@@ -42,7 +42,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("ControlNets"), "account_tree", "models_registry_controlnet"),
             (_("Embeddings"), "data_array", "models_registry_embedding"),
             (_("Upscalers"), "zoom_in", "models_registry_upscaler"),
-            (_("Matting"), "content_cut", "models_registry_matting"),
+            (_("Matting models"), "content_cut", "models_registry_matting"),
             (_("NSFW detectors"), "visibility_off", "models_registry_nsfwdetector"),
             (_("Face detectors"), "familiar_face_and_zone", "models_registry_facedetector"),
             (_("Face restorers"), "face_retouching_natural", "models_registry_facerestorer"),
@@ -50,7 +50,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         ],
     ),
     (
-        _("Looks"),
+        _("Styles and workflows"),
         [
             (_("Style presets"), "palette", "models_registry_stylepreset"),
             (_("Prompt styles"), "text_fields", "models_registry_promptstyle"),
@@ -78,14 +78,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "title": _("Playground"),
             "icon": "brush",
             "link": reverse_lazy("console:playground"),
-            "permission": lambda request: request.user.has_perm(DRAW),
+            "permission": lambda request: request.user.has_perm(SUBMIT_JOBS),
         },
     ]
     groups = [
         {"title": title, "separator": True, "items": [_item(*item) for item in items]}
         for title, items in GROUPS
     ]
-    return [{"title": "", "items": pages}, *(group for group in groups if _shows_any(group, request))]
+    return [{"title": "", "items": pages}, *(group for group in groups if _has_visible_item(group, request))]
 
 
 def _item(title: str | Promise, icon: str, model: str) -> dict[str, Any]:
@@ -93,14 +93,14 @@ def _item(title: str | Promise, icon: str, model: str) -> dict[str, Any]:
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{model}_changelist"),
-        "permission": _may_view(model),
+        "permission": _view_permission(model),
     }
 
 
-def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+def _view_permission(model: str) -> Callable[[HttpRequest], bool]:
     app, name = model.rsplit("_", 1)
     return lambda request: request.user.has_perm(f"{app}.view_{name}")
 
 
-def _shows_any(group: dict[str, Any], request: HttpRequest) -> bool:
+def _has_visible_item(group: dict[str, Any], request: HttpRequest) -> bool:
     return any(item["permission"](request) for item in group["items"])

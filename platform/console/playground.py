@@ -1,4 +1,4 @@
-"""Prompt to picture in the browser, through the same API as any client's: the page is a form, its script is a client."""
+"""Playground: generates images in the browser. The page is a form; its script is a client of the native API."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
-from console.roles import DRAW
+from console.roles import SUBMIT_JOBS
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    if not request.user.has_perm(DRAW):
+    if not request.user.has_perm(SUBMIT_JOBS):
         raise PermissionDenied
     sources = visible_sources(request.user)
     sources = BusinessSource.objects.all() if sources is None else sources

@@ -1,7 +1,8 @@
-"""The roles: what a user of the console may do, as groups of Django's permissions.
+"""Roles of the console, as Django groups with permissions.
 
-Written after every migrate, as the permissions themselves are, so that a role knows the pages of a new version. The
-names below are the platform's; whoever needs another cut makes another group. ``docs/roles.md`` says why each has what.
+The groups are written after every ``migrate``, as Django's permissions are, so that a role covers the pages of a new
+version. The names below belong to the platform: for other combinations of permissions, create another group.
+``docs/roles.md`` explains each role.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from django.contrib.auth.models import Group, Permission
 
 from access.tenancy import TENANT
 
-DRAW = "jobs.add_job"  # the playground: jobs have no other form
-MONEY = "access.view_posting"  # the ledger, and what is summed from it
+SUBMIT_JOBS = "jobs.add_job"  # the playground is the only page that adds jobs
+VIEW_COSTS = "access.view_posting"  # the ledger and every figure that is computed from it
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,15 @@ class Role:
         return any(fnmatchcase(permission, pattern) for pattern in self.permissions)
 
 
-LOOK = ("jobs.view_*", "models_registry.view_*", "access.view_businesssource")
+VIEW = ("jobs.view_*", "models_registry.view_*", "access.view_businesssource")
 ROLES = (
-    Role("viewer", LOOK),
+    Role("viewer", VIEW),
     Role(
         "operator",
         (
-            *LOOK,
+            *VIEW,
             "access.view_accesskey",
-            DRAW,
+            SUBMIT_JOBS,
             "jobs.change_job",
             "jobs.change_callback",
             "jobs.change_runner",
@@ -65,8 +66,8 @@ ROLES = (
         (
             "access.view_businesssource",
             "access.view_accesskey",
-            MONEY,
-            DRAW,
+            VIEW_COSTS,
+            SUBMIT_JOBS,
             "jobs.view_job",
             "jobs.change_job",
             "jobs.view_output",
@@ -82,10 +83,11 @@ ROLES = (
 
 
 def create_roles(**_: Any) -> None:
-    known = {
+    """Create the group of each role and set its permissions. Receiver of ``post_migrate``."""
+    permission_ids = {
         f"{permission.content_type.app_label}.{permission.codename}": permission.pk
         for permission in Permission.objects.select_related("content_type")
     }
     for role in ROLES:
-        group, _made = Group.objects.get_or_create(name=role.name)
-        group.permissions.set([pk for name, pk in known.items() if role.has(name)])
+        group, _created = Group.objects.get_or_create(name=role.name)
+        group.permissions.set([pk for name, pk in permission_ids.items() if role.has(name)])

@@ -1,4 +1,4 @@
-"""What the background cluster does for the console. Written into django-q2's table after every migrate."""
+"""Periodic tasks of the console, written into django-q2's Schedule table after every ``migrate``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def create_schedules(**_: Any) -> None:
     Schedule.objects.update_or_create(
         name="figures of the dashboard",
         defaults={
-            "func": "console.dashboard.hourly_figures.bring_up_to_date",
+            "func": "console.dashboard.hourly_figures.update_hourly_figures",
             "schedule_type": Schedule.MINUTES,
             "minutes": 1,
         },
     )
     Schedule.objects.update_or_create(
         name="old entries of the audit trail",
-        defaults={"func": "console.audit.middleware.forget_old", "schedule_type": Schedule.DAILY},
+        defaults={"func": "console.audit.middleware.delete_old_entries", "schedule_type": Schedule.DAILY},
     )

@@ -1,4 +1,4 @@
-"""Pages of the console that are no model's. They stand before the admin's own addresses, which end with a catch-all."""
+"""URLs of the console's pages that belong to no model. Included before the admin's URLs, which end with a catch-all."""
 
 from django.contrib import admin
 from django.urls import path

@@ -11,9 +11,9 @@ class OperationsConfig(AppConfig):
         from django_q.signals import post_spawn
 
         from .schedules import create_schedules
-        from .tasks import on_spawn
+        from .tasks import on_worker_start
 
-        # This app has no models of its own, and Django sends the signal for those that have some.
+        # This app has no models, and Django sends post_migrate only for apps that have some.
         sender = apps.get_app_config("jobs")
         post_migrate.connect(create_schedules, sender=sender, dispatch_uid="operations.schedules")
-        post_spawn.connect(on_spawn, dispatch_uid="operations.on_spawn")
+        post_spawn.connect(on_worker_start, dispatch_uid="operations.on_worker_start")

@@ -1,4 +1,4 @@
-"""For load balancers: may requests be sent here?"""
+"""Liveness probe for load balancers (``/healthz``): the process runs and reaches its database."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def healthz(request: HttpRequest) -> JsonResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
-        logger.exception("The database cannot be reached.")
+        logger.exception("database is not reachable")
         return JsonResponse({"status": "unavailable"}, status=503)
     return JsonResponse({"status": "ok"})

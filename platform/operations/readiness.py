@@ -1,4 +1,4 @@
-"""Whether everything that a picture needs is there. Each check answers yes or no; why not is for the log."""
+"""Readiness checks (``/readyz``): everything that generating an image requires. Reasons of failures are only logged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 import os
 import shutil
 import socket
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -24,9 +24,9 @@ from .tasks import HEARTBEAT
 
 log = logging.getLogger(__name__)
 
-ALIVE_WITHIN = timedelta(minutes=3)  # the background cluster shows life once a minute
-SEEN_WITHIN = timedelta(seconds=60)  # a generation cluster looks at its runner every two seconds
-KEPT_S = 30.0  # what is dear to find out is not found out at every probe
+MAX_HEARTBEAT_AGE = timedelta(minutes=3)  # the background cluster writes a heartbeat once a minute
+MAX_RUNNER_AGE = timedelta(seconds=60)  # a generation cluster polls its runner every two seconds
+CACHE_S = 30  # how long a successful result of an expensive check is reused
 
 Check = Callable[[], bool]
 
@@ -54,35 +54,36 @@ def disk() -> bool:
 
 
 def background() -> bool:
-    return Mark.objects.filter(name=HEARTBEAT, at__gt=timezone.now() - ALIVE_WITHIN).exists()
+    return Mark.objects.filter(name=HEARTBEAT, at__gt=timezone.now() - MAX_HEARTBEAT_AGE).exists()
 
 
 def runner() -> bool:
-    seen = Runner.objects.filter(enabled=True, seen_at__gt=timezone.now() - SEEN_WITHIN)
+    seen = Runner.objects.filter(enabled=True, seen_at__gt=timezone.now() - MAX_RUNNER_AGE)
     return seen.filter(problem="").exists()
 
 
 CHECKS: dict[str, Check] = {
     check.__name__: check for check in (database, migrations, storage, disk, background, runner)
 }
-_DEAR = {"migrations", "storage"}
-_kept: dict[str, float] = {}  # name -> until when a yes is good
+_EXPENSIVE = {"migrations", "storage"}  # their success is cached for each process
 
 
-def look() -> dict[str, bool]:
+def run_checks() -> dict[str, bool]:
+    """Result of each check by name."""
     return {name: _passes(name, check) for name, check in CHECKS.items()}
 
 
 def _passes(name: str, check: Check) -> bool:
-    if _kept.get(name, 0.0) > time.monotonic():
+    cache_key = f"readiness:{name}"
+    if cache.get(cache_key):
         return True
     try:
         passed = check()
-    except Exception:  # a check that breaks has not passed, whatever broke it
-        log.exception("readiness: %s", name)
+    except Exception:  # any exception counts as a failed check
+        log.exception("readiness check %s raised an exception", name)
         return False
     if not passed:
-        log.warning("readiness: %s does not pass", name)
-    elif name in _DEAR:
-        _kept[name] = time.monotonic() + KEPT_S
+        log.warning("readiness check %s failed", name)
+    elif name in _EXPENSIVE:
+        cache.set(cache_key, True, CACHE_S)
     return passed

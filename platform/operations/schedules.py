@@ -1,4 +1,4 @@
-"""What the background cluster does by the clock for those who run the platform."""
+"""Periodic tasks of operations, written into django-q2's Schedule table after every ``migrate``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What django-q2 calls."""
+"""Background tasks and signal receivers of django-q2: heartbeat and metrics."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 
 def every_minute() -> int:
-    """A background cluster is alive as long as this runs."""
-    _show_life()
+    """Write the heartbeat of the background cluster and update the job metrics."""
+    _write_heartbeat()
     return count_what_ended()
 
 
-def on_spawn(**_: Any) -> None:
-    """A worker begins. The platform need not wait for the minute to be over to be ready."""
+def on_worker_start(**_: Any) -> None:
+    """Write a heartbeat when a worker starts, so that the platform is ready before the first minute is over."""
     if Conf.CLUSTER_NAME == GENERATION:
         return
     try:
-        _show_life()
+        _write_heartbeat()
     except DatabaseError:
-        log.warning("a background worker begins, and the database does not answer", exc_info=True)
+        log.warning("background worker started, but the database is not reachable", exc_info=True)
 
 
-def _show_life() -> None:
+def _write_heartbeat() -> None:
     Mark.objects.update_or_create(name=HEARTBEAT, defaults={"at": timezone.now()})

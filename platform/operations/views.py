@@ -1,4 +1,4 @@
-"""For load balancers, monitoring and whoever is woken by them."""
+"""Endpoints for load balancers and monitoring: ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .metrics import exposition
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Which checks pass, and no more: anybody may ask."""
-    found = readiness.look()
-    ready = all(found.values())
-    checks = {name: "ok" if passed else "failed" for name, passed in found.items()}
+    """Status 200 if all checks pass, else 503. Public, so it does not show the reasons of failures."""
+    results = readiness.run_checks()
+    ready = all(results.values())
+    checks = {name: "ok" if passed else "failed" for name, passed in results.items()}
     return JsonResponse(
         {"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503
     )
@@ -31,7 +31,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """There is no such page for those who may not read it."""
+    """Metrics in Prometheus format; 404 for clients that may not read them."""
     if not _may_read(request):
         raise Http404
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
@@ -40,6 +40,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read(request: HttpRequest) -> bool:
     if in_networks(request.META.get("REMOTE_ADDR", ""), settings.METRICS_NETWORKS):
         return True
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     token = settings.METRICS_TOKEN
-    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode())
+    return (
+        bool(token)
+        and scheme.lower() == "bearer"
+        and hmac.compare_digest(credentials.encode(), token.encode())
+    )

@@ -1,7 +1,7 @@
 """What `make run` and `make test` do before there is a virtual environment: the standard library alone, any Python 3.
 
-python3 platform/quickstart/preflight.py venv LOCK          make .venv and install the lock
-python3 platform/quickstart/preflight.py run LOCK           the same, then hand over to `manage.py up`
+python3 platform/quickstart/bootstrap.py venv LOCK          make .venv and install the lock
+python3 platform/quickstart/bootstrap.py run LOCK           the same, then hand over to `manage.py up`
 """
 
 import fcntl

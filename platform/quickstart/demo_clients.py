@@ -1,4 +1,4 @@
-"""What our users' documents take for granted, so that their examples give pictures after a first start."""
+"""Demo data for the example requests in the docs of the dialects: model aliases, storage target, keyless access."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models_registry.models import Kind, ModelFile
 
 from .demo_data import SOURCE
 
-# The demo models stand in for files that the documents name.
+# Names of model files in the example requests, as aliases of the demo models.
 ALIASES: dict[tuple[Kind, str], list[str]] = {
     (Kind.CHECKPOINT, "atelier-shapes"): [
         "majicmixRealistic_v7.safetensors",
@@ -23,15 +23,15 @@ ALIASES: dict[tuple[Kind, str], list[str]] = {
     (Kind.VAE, "atelier-sepia"): ["vae-ft-mse-840000-ema-pruned.vae.pt"],
 }
 CHANNEL = "1202"
-THIS_HOST = ["127.0.0.0/8", "::1/128"]
+LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 
 def prepare(base_url: str) -> None:
-    """What ops have changed since stays as they left it."""
+    """Create what is missing. Values that were changed since the first start are kept."""
     for (kind, name), aliases in ALIASES.items():
         ModelFile.objects.filter(kind=kind, name=name, aliases=[]).update(aliases=aliases)
-    host = {"folder": "demo", "public_host": f"{base_url}/targets"}
-    _target, is_first_start = StorageTarget.objects.get_or_create(channel=CHANNEL, defaults=host)
+    location = {"folder": "demo", "public_host": f"{base_url}/targets"}
+    _target, is_first_start = StorageTarget.objects.get_or_create(channel=CHANNEL, defaults=location)
     if is_first_start:
-        trust = {"keyless_networks": THIS_HOST, "comfyui_by_pipeline": True}
-        BusinessSource.objects.filter(name=SOURCE).update(**trust)
+        fields = {"keyless_networks": LOOPBACK, "comfyui_by_pipeline": True}
+        BusinessSource.objects.filter(name=SOURCE).update(**fields)

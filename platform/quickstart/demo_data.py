@@ -1,4 +1,4 @@
-"""What a first start needs: the demo models, a source with a key, an admin user, the runner's row."""
+"""Demo data of a first start: the demo models, a business source with a key, and an admin user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADMIN = "admin"
 
 
 def copy_demo_models() -> None:
-    """Into MODELS_ROOT, where ops would put their own."""
+    """Copy the demo models to MODELS_ROOT, register them, and create the demo's style presets."""
     shipped = settings.BASE_DIR / "demo" / "models"
     for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
@@ -35,17 +35,17 @@ def copy_demo_models() -> None:
             part.replace(target)
     call_command("scan_models", verbosity=0)
     checkpoints = ModelFile.objects.filter(kind=Kind.CHECKPOINT)
-    first = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
-    if first is not None and not checkpoints.filter(is_default=True).exists():
-        first.become_default()
+    default = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
+    if default is not None and not checkpoints.filter(is_default=True).exists():
+        default.become_default()
     make_styles()
 
 
 def credentials(base_url: str) -> dict[str, str]:
-    """Contents of demo.json: kept from an earlier start where they still work, made where not or where it is lost."""
+    """Contents of demo.json: credentials of an earlier start if they still work, otherwise new ones."""
     path = settings.DATA_DIR / "demo.json"
-    known = _kept(path)
-    source, _made = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
+    known = _read(path)
+    source, _created = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
     usable = "secret" in known and AccessKey.objects.filter(source=source, key_id=known.get("key_id", ""))
     if not usable or not usable.exists():
         key, known["secret"] = AccessKey.issue(source, note="make run")
@@ -62,8 +62,8 @@ def credentials(base_url: str) -> dict[str, str]:
     return known
 
 
-def _kept(path: Path) -> dict[str, str]:
-    """What an earlier start wrote; nothing where that is lost or damaged: keys and passwords can be made anew."""
+def _read(path: Path) -> dict[str, str]:
+    """Contents of an earlier demo.json; empty if it is missing or damaged."""
     try:
         known = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):

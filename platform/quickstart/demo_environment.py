@@ -1,4 +1,4 @@
-"""Commands beside a `make run`: they find its secrets where it keeps them, so that nobody has to copy them."""
+"""Environment of `make run` for other commands: loads the secrets that it generated, which need not be copied."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-# Whoever sets one of these has an installation of his own: its data must not be read with the demo's secrets.
-OF_AN_INSTALLATION = ("SECRET_KEY", "RUNNER_TOKEN", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL")
+# If one of these is set, this is not the demo, and its data must not be read with the demo's secrets.
+INSTALLATION_VARIABLES = ("SECRET_KEY", "RUNNER_TOKEN", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL")
 
 
-def adopt(environment: MutableMapping[str, str], root: Path) -> None:
-    """Where nothing is set, and `make run` was here, what it set for its processes."""
+def load_demo_environment(environment: MutableMapping[str, str], root: Path) -> None:
+    """Set the variables that `make run` sets for its processes, if it ran here and no installation is configured."""
     data_dir = Path(environment.get("DATA_DIR") or root / "var").absolute()
     secrets = data_dir / "secrets.json"
-    if any(environment.get(name) for name in OF_AN_INSTALLATION) or not os.access(secrets, os.R_OK):
+    if any(environment.get(name) for name in INSTALLATION_VARIABLES) or not os.access(secrets, os.R_OK):
         return
     environment.update(json.loads(secrets.read_text()), DATA_DIR=str(data_dir), ATELIER_DEMO="1")

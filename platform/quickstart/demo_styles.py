@@ -1,4 +1,4 @@
-"""Style presets of the demo: every style that the Volcengine dialect's clients may know, on the demo models."""
+"""Style presets of the demo: all styles of the Volcengine API, implemented with the demo models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TASKS = {
     INPAINTING_EDIT: StylePreset.Task.INPAINT,
     OUTPAINTING: StylePreset.Task.OUTPAINT,
 }
-# The names that clients weigh; the demo has one LoRA for all of them.
+# LoRA names whose weights clients may set; the demo uses the same LoRA file for all of them.
 LORAS = {
     PASTEL_BOYS: ("Colorwater_v4", "Moxin_Shukezouma11", "shanzhagaoSomeSortOf_v1Epoch10"),
     "img2img_real_mix_style": ("Dragon_v1",),
@@ -64,9 +64,9 @@ STYLES = (
     ("high_aes_general_v20", "", "通用 2.0", SHAPES),
     ("high_aes_general_v20_L", "", "通用 2.0 L", SHAPES),
 )
-FROM_WORDS = ("t2i_", "high_aes_")
-# Where the vendor's own example bodies differ from this file's defaults.
-OWN: dict[str, dict[str, Any]] = {
+TXT2IMG_PREFIXES = ("t2i_", "high_aes_")
+# Values of the vendor's example requests that differ from DEFAULTS.
+OVERRIDES: dict[str, dict[str, Any]] = {
     PASTEL_BOYS: {"prompt_required": True, "guidance_scale": 8, "strength": 0.6, "keep_texture": True},
     "img2img_water_ink_style": {"long_side": 832},
     "img2img_rev_animated_style": {"strength": 0.8},
@@ -80,11 +80,11 @@ OWN: dict[str, dict[str, Any]] = {
     "high_aes_general_v20": {"guidance_scale": 3.5, "steps": 16},
     "high_aes_general_v20_L": {"guidance_scale": 3.5, "steps": 16},
 }
-COMMON = {"steps": 20, "guidance_scale": 7, "strength": 0.6, "long_side": 704}
+DEFAULTS = {"steps": 20, "guidance_scale": 7, "strength": 0.6, "long_side": 704}
 
 
 def make_styles() -> None:
-    """Adds what is not there yet; what ops have changed since stays. A ControlNet that came later is put in."""
+    """Create missing presets. Changed ones are kept, except that a ControlNet is set if it became available later."""
     files = {(file.kind, file.name): file for file in ModelFile.objects.usable()}
     canny = files.get((Kind.CONTROLNET, CANNY))
     for key, variant, title, checkpoint in STYLES:
@@ -101,12 +101,12 @@ def make_styles() -> None:
 
 
 def _defaults(key: str, title: str) -> dict[str, Any]:
-    kind: dict[str, Any] = {"control_module": "canny", "control_optional": True}
+    task: dict[str, Any] = {"control_module": "canny", "control_optional": True}
     if key in TASKS:
-        kind = {"task": TASKS[key]}
-    elif key.startswith(FROM_WORDS):
-        kind = {"task": StylePreset.Task.TXT2IMG}
-    return {"title": title, **COMMON, **kind, **OWN.get(key, {})}
+        task = {"task": TASKS[key]}
+    elif key.startswith(TXT2IMG_PREFIXES):
+        task = {"task": StylePreset.Task.TXT2IMG}
+    return {"title": title, **DEFAULTS, **task, **OVERRIDES.get(key, {})}
 
 
 def _add_loras(preset: StylePreset, night: ModelFile | None) -> None:

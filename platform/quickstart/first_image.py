@@ -1,4 +1,4 @@
-"""The first picture, asked for through the public API as any client would, with a progress bar."""
+"""Generates the first image of `make run` through the A1111 API, with a progress bar."""
 
 from __future__ import annotations
 
@@ -21,47 +21,50 @@ REQUEST = {
 }
 
 
-class NoPicture(Exception):
-    """Why there is none, for people."""
+class FirstImageError(Exception):
+    """The image could not be generated. The message is shown to the user."""
 
 
-def wait_until_healthy(base_url: str, still_running: Callable[[], bool], patience_s: float = 120) -> None:
-    """Return when /healthz answers 200; NoPicture when the processes end or patience does."""
-    end = time.monotonic() + patience_s
-    while time.monotonic() < end:
+def wait_until_healthy(base_url: str, still_running: Callable[[], bool], timeout_s: float = 120) -> None:
+    """Wait until /healthz returns 200. Raises FirstImageError if the processes end or after ``timeout_s`` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
         if not still_running():
-            raise NoPicture("the processes ended")
+            raise FirstImageError("the processes ended")
         try:
             if httpx.get(f"{base_url}/healthz", timeout=2).status_code == 200:
                 return
         except httpx.HTTPError:
             pass
         time.sleep(0.1)
-    raise NoPicture("the web server does not answer")
+    raise FirstImageError("the web server does not respond")
 
 
-def draw(base_url: str, key_id: str, secret: str, path: Path, still_running: Callable[[], bool]) -> Path:
-    """Draw REQUEST and write it to ``path``; NoPicture when the processes end."""
+def generate(base_url: str, key_id: str, secret: str, path: Path, still_running: Callable[[], bool]) -> Path:
+    """Generate the image of REQUEST and write it to ``path`` as PNG.
+
+    Raises FirstImageError if the processes end or the request fails.
+    """
     client = httpx.Client(base_url=base_url, auth=(key_id, secret), timeout=600)
-    answer: dict[str, httpx.Response] = {}
+    result: dict[str, httpx.Response] = {}
 
-    def ask() -> None:
-        answer["response"] = client.post("/sdapi/v1/txt2img", json=REQUEST)
+    def send() -> None:
+        result["response"] = client.post("/sdapi/v1/txt2img", json=REQUEST)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    with tqdm(total=100, desc="first picture", bar_format="{desc} |{bar}| {n:.0f}%", leave=True) as bar:
-        while asking.is_alive():
-            asking.join(0.15)
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    with tqdm(total=100, desc="first image", bar_format="{desc} |{bar}| {n:.0f}%", leave=True) as bar:
+        while sender.is_alive():
+            sender.join(0.15)
             if not still_running():
-                raise NoPicture("the processes ended")
+                raise FirstImageError("the processes ended")
             progress = client.get("/sdapi/v1/progress?skip_current_image=true").json().get("progress", 0)
             bar.update(max(0, progress * 100 - bar.n))
         bar.update(100 - bar.n)
-    response = answer.get("response")
+    response = result.get("response")
     if response is None:
-        raise NoPicture("the connection broke")
+        raise FirstImageError("the connection was lost")
     if response.status_code != 200:
-        raise NoPicture(f"HTTP {response.status_code}: {response.text[:300]}")
+        raise FirstImageError(f"HTTP {response.status_code}: {response.text[:300]}")
     path.write_bytes(base64.b64decode(response.json()["images"][0]))
     return path

@@ -1,4 +1,4 @@
-"""All processes of one host under supervisord, as a child that cannot outlive us."""
+"""Runs all processes of one host under supervisord, which ends when this process ends."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ STOP_WAIT_S = 15
 
 @dataclass(frozen=True)
 class Program:
+    """One program of the supervisord configuration."""
+
     name: str
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def _quoted(text: str) -> str:
-    """supervisord expands % and splits commands as a shell does."""
+    # supervisord expands % and splits commands as a shell does.
     return '"' + text.replace("%", "%%").replace('"', '\\"') + '"'
 
 
-def configuration(programs: list[Program], run_dir: Path, logs: Path, root: Path) -> str:
-    """The text of a supervisord.conf."""
+def write_configuration(programs: list[Program], run_dir: Path, logs: Path, root: Path) -> str:
+    """Write supervisord.conf to ``run_dir`` and return its path."""
     config = RawConfigParser()
     config["supervisord"] = {
         "nodaemon": "true",
@@ -69,10 +71,10 @@ def _die_with_parent() -> None:
 
 
 class Supervisor:
-    """supervisord as our child. Its processes come back when they die; all of them go when we do."""
+    """supervisord as a child process. It restarts programs that exit; all of them end when this process ends."""
 
     def __init__(self, config: str) -> None:
-        # A killed cluster's children become ours, so that stopping finds them too.
+        # Orphaned grandchildren are reparented to this process, so that stop() finds them too.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", config],
@@ -94,11 +96,11 @@ class Supervisor:
                 self.process.wait(STOP_WAIT_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self._kill_what_is_left()
+        self._kill_remaining()
 
     @staticmethod
-    def _kill_what_is_left() -> None:
-        left = psutil.Process(os.getpid()).children(recursive=True)
-        for process in left:
+    def _kill_remaining() -> None:
+        remaining = psutil.Process(os.getpid()).children(recursive=True)
+        for process in remaining:
             process.kill()
-        psutil.wait_procs(left, timeout=5)
+        psutil.wait_procs(remaining, timeout=5)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Tally(models.Model):
-    """One counter: a name, its labels as JSON, and how much was counted."""
+    """Value of a counter for one combination of labels (a JSON object)."""
 
     name = models.CharField(_("name"), max_length=64)
     labels = models.CharField(_("labels"), max_length=300)
@@ -26,7 +26,7 @@ class Tally(models.Model):
 
 
 class Mark(models.Model):
-    """How far something was done, or when it last showed life."""
+    """Named timestamp: a heartbeat, or the position up to which something was processed."""
 
     name = models.CharField(_("name"), max_length=64, primary_key=True)
     at = models.DateTimeField(_("at"), default=timezone.now)

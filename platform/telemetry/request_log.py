@@ -1,4 +1,7 @@
-"""One line for every request, with an id that its other lines have too. Neither paths nor query strings: both hold secrets."""
+"""Request log: one line per request, with a request id that all log lines of the request share.
+
+Paths and query strings are not logged, because both may contain secrets.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,24 @@ from . import counters
 log = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
-GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}")
-QUIET = frozenset({"healthz", "readyz", "metrics", "favicon.ico"})
+VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+DEBUG_ROUTES = frozenset({"healthz", "readyz", "metrics", "favicon.ico"})  # logged at level DEBUG
 
 
 class RequestLog:
+    """Middleware that logs each request and adds X-Request-ID, taken from the request if valid, to the response."""
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get(HEADER, "")
-        request_id = given if GIVEN.fullmatch(given) else uuid.uuid4().hex
+        client_id = request.headers.get(HEADER, "")
+        request_id = client_id if VALID_REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
         tokens = logs.request.set(request_id), logs.job.set("")
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             response = self.get_response(request)
-            self._log(request, response, time.perf_counter() - began)
+            self._log(request, response, time.perf_counter() - started)
         finally:
             logs.request.reset(tokens[0])
             logs.job.reset(tokens[1])
@@ -49,9 +54,13 @@ class RequestLog:
     def _log(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
         match = request.resolver_match
         route = match.route if match else logs.NOTHING
-        level = logging.DEBUG if route in QUIET else logging.INFO
-        figures = {"method": request.method, "route": route, "status": response.status_code}
-        extra = {**figures, "ms": round(seconds * 1000, 1)}
+        level = logging.DEBUG if route in DEBUG_ROUTES else logging.INFO
+        extra = {
+            "method": request.method,
+            "route": route,
+            "status": response.status_code,
+            "ms": round(seconds * 1000, 1),
+        }
         log.log(level, "%s %s %d %.1f ms", *extra.values(), extra=extra)
         if level == logging.INFO:
             counters.http_responses.labels(route=route, status=str(response.status_code)).inc()

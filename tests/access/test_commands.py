@@ -1,4 +1,4 @@
-"""What a script does for sources and keys, as the console does it for people."""
+"""Management commands for sources and keys."""
 
 import json
 from datetime import UTC, datetime
@@ -12,66 +12,66 @@ from access.authentication import Denied, authenticate
 from access.models import AccessKey, BusinessSource
 
 
-def run(*words):
+def run(*arguments):
     out = StringIO()
-    call_command(*words, stdout=out)
+    call_command(*arguments, stdout=out)
     return out.getvalue()
 
 
-def test_a_source_is_created(db):
+def test_source_is_created(db):
     run("create_source", "shop", "--title", "网店", "--weight", "2")
     source = BusinessSource.objects.get()
     assert (source.name, source.title, source.weight) == ("shop", "网店", 2.0)
 
 
 @pytest.mark.parametrize(
-    "words", [["no name"], ["shop", "--weight", "0"], ["shop", "--concurrent-jobs", "0"]]
+    "arguments", [["no name"], ["shop", "--weight", "0"], ["shop", "--concurrent-jobs", "0"]]
 )
-def test_a_source_that_the_form_would_refuse_is_refused(db, words):
+def test_invalid_source_is_refused(db, arguments):
     with pytest.raises(CommandError):
-        run("create_source", *words)
+        run("create_source", *arguments)
     assert not BusinessSource.objects.exists()
 
 
-def test_a_source_is_created_once(source):
+def test_duplicate_source_is_refused(source):
     with pytest.raises(CommandError, match="name"):
         run("create_source", source.name)
 
 
-def test_a_created_key_opens_the_doors_that_it_may(source):
-    words = ["--dialect", "a1111", "--network", "10.0.0.0/8", "--days", "2"]
-    told = json.loads(run("create_key", "shop", *words))
-    used = {"dialect": "a1111", "address": "10.1.1.1"}
-    assert authenticate(told["key_id"], told["secret"], **used).source == source
+def test_created_key_is_limited_to_its_dialects_and_networks(source):
+    arguments = ["--dialect", "a1111", "--network", "10.0.0.0/8", "--days", "2"]
+    printed = json.loads(run("create_key", "shop", *arguments))
+    caller = {"dialect": "a1111", "address": "10.1.1.1"}
+    assert authenticate(printed["key_id"], printed["secret"], **caller).source == source
     with pytest.raises(Denied):
-        authenticate(told["key_id"], told["secret"], dialect="native", address="10.1.1.1")
+        authenticate(printed["key_id"], printed["secret"], dialect="native", address="10.1.1.1")
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
-        ["nobody"],
+        ["unknown"],
         ["shop", "--dialect", "a1112"],
         ["shop", "--network", "home"],
         ["shop", "--days", "0"],
         ["shop", "--note", "x" * 201],
     ],
 )
-def test_a_key_that_the_form_would_refuse_is_refused(source, words):
+def test_invalid_key_is_refused(source, arguments):
     with pytest.raises(CommandError):
-        run("create_key", *words)
+        run("create_key", *arguments)
     assert not AccessKey.objects.exists()
 
 
-def test_a_rotated_key_has_the_printed_secret(source):
+def test_rotated_key_has_the_printed_secret(source):
     key, old = AccessKey.issue(source)
-    told = json.loads(run("rotate_key", key.key_id))
+    printed = json.loads(run("rotate_key", key.key_id))
     key.refresh_from_db()
-    assert key.proves(told["secret"])
+    assert key.proves(printed["secret"])
     assert not key.proves(old)
 
 
-def test_a_revoked_key_opens_nothing_until_that_is_undone(source):
+def test_revoked_key_is_denied_until_it_is_enabled_again(source):
     key, secret = AccessKey.issue(source)
     run("revoke_key", key.key_id)
     with pytest.raises(Denied):
@@ -81,8 +81,8 @@ def test_a_revoked_key_opens_nothing_until_that_is_undone(source):
 
 
 @pytest.mark.parametrize("command", ["rotate_key", "revoke_key"])
-def test_a_key_that_is_not_there_is_said_to_be_so(db, command):
-    with pytest.raises(CommandError, match="there is no key"):
+def test_unknown_key_is_reported(db, command):
+    with pytest.raises(CommandError, match="access key not found"):
         run(command, "ak-0")
 
 
@@ -101,12 +101,12 @@ def test_sources_are_listed_with_their_keys(source, key):
     assert run("list_sources").startswith("shop\t")
 
 
-def test_limits_of_a_source_are_raised_and_taken_away(source):
+def test_limits_of_a_source_are_set_and_removed(source):
     json.loads(run("set_limits", "shop", "images_per_day=10", "networks=10.0.0.0/8,192.168.0.0/16"))
-    told = json.loads(run("set_limits", "shop", "images_per_day=", "total_budget=12.5"))
+    printed = json.loads(run("set_limits", "shop", "images_per_day=", "total_budget=12.5"))
     source.refresh_from_db()
     assert (source.images_per_day, source.total_budget) == (None, Decimal("12.5"))
-    assert source.networks == told["networks"] == ["10.0.0.0/8", "192.168.0.0/16"]
+    assert source.networks == printed["networks"] == ["10.0.0.0/8", "192.168.0.0/16"]
 
 
 def test_limits_of_a_key_are_set_by_its_id(source):
@@ -131,12 +131,12 @@ def test_limits_of_a_key_are_set_by_its_id(source):
         "name=other",
     ],
 )
-def test_a_limit_that_the_form_would_refuse_changes_nothing(source, limit):
+def test_invalid_limit_changes_nothing(source, limit):
     with pytest.raises(CommandError):
         run("set_limits", "shop", "images_per_month=7", limit)
     source.refresh_from_db()
     assert (source.name, source.images_per_month) == ("shop", None)
 
 
-def test_limits_are_told_without_a_change(source):
+def test_limits_are_printed_without_a_change(source):
     assert json.loads(run("set_limits", "shop"))["max_queued_jobs"] == source.max_queued_jobs

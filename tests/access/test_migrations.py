@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from access.models import BusinessSource
 
-BEFORE = "0009_retention"
+BEFORE = "0001_initial"
 
 # What a version with the app `table_versions` made, for one of the tables that it watched.
 TABLE = (

@@ -1,3 +1,5 @@
+"""Validation of limits, and allowed models of a key."""
+
 import pytest
 from django.core.exceptions import ValidationError
 
@@ -7,31 +9,31 @@ from models_registry.models import Kind
 
 
 @pytest.mark.parametrize("networks", ["10.0.0.0/8", [10], ["10.0.0.1/8"], {"10.0.0.0/8": 1}, ["home"]])
-def test_key_with_something_else_than_networks_is_refused(source, networks):
-    with pytest.raises(ValidationError, match="A list of networks"):
+def test_invalid_networks_are_refused(source, networks):
+    with pytest.raises(ValidationError, match="list of networks"):
         AccessKey.issue(source, networks=networks)
 
 
 @pytest.mark.parametrize("dialects", ["a1111", [1]])
-def test_key_with_something_else_than_names_of_dialects_is_refused(source, dialects):
-    with pytest.raises(ValidationError, match="A list of names"):
+def test_invalid_dialects_are_refused(source, dialects):
+    with pytest.raises(ValidationError, match="list of names"):
         AccessKey.issue(source, dialects=dialects)
 
 
-@pytest.mark.parametrize("places", [["img.lan", ".lan", "10.0.0.0/8", "10.1.2.3", "fd00::/8"], []])
-def test_hosts_and_networks_may_be_reachable(source, places):
-    source.reachable = places
+@pytest.mark.parametrize("hosts", [["img.lan", ".lan", "10.0.0.0/8", "10.1.2.3", "fd00::/8"], []])
+def test_reachable_accepts_host_names_and_networks(source, hosts):
+    source.reachable = hosts
     source.full_clean()
 
 
-@pytest.mark.parametrize("places", [["http://img.lan/"], ["a b"], [""], [1], {"img.lan": 1}, "img.lan"])
-def test_other_places_are_refused(source, places):
-    source.reachable = places
+@pytest.mark.parametrize("hosts", [["http://img.lan/"], ["a b"], [""], [1], {"img.lan": 1}, "img.lan"])
+def test_reachable_rejects_other_values(source, hosts):
+    source.reachable = hosts
     with pytest.raises(ValidationError):
         source.full_clean()
 
 
-def test_kinds_of_a_keys_models_are_those_of_the_registry():
+def test_kinds_are_those_of_the_registry():
     assert {*KINDS} == {*Kind.values} - {Kind.UNKNOWN}
 
 
@@ -46,11 +48,11 @@ def test_kinds_of_a_keys_models_are_those_of_the_registry():
         (["lora:n*", "lora:day"], "lora", "night", True),
     ],
 )
-def test_a_keys_models_are_named_by_kind(patterns, kind, name, allowed):
+def test_allowed_models_are_patterns_by_kind(patterns, kind, name, allowed):
     assert AccessKey(allowed_models=patterns).allows_model(kind, name) == allowed
 
 
 @pytest.mark.parametrize("patterns", ["checkpoint:a", ["shapes"], ["checkpoints:a"], [1], {}])
-def test_models_that_no_kind_names_are_refused(patterns, source):
+def test_patterns_without_a_known_kind_are_refused(patterns, source):
     with pytest.raises(ValidationError):
         AccessKey.issue(source, allowed_models=patterns)

@@ -1,4 +1,4 @@
-"""The console in a browser, as somebody who runs a platform sees it."""
+"""Page object of the console for browser tests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
-SETTLED_MS = 15_000
+NETWORK_IDLE_MS = 15_000
 
 
 class Console:
-    def __init__(self, page: Page, base_url: str, pictures: Path) -> None:
+    def __init__(self, page: Page, base_url: str, screenshots: Path) -> None:
         self.page = page
         self.base_url = base_url
-        self.pictures = pictures
+        self.screenshots = screenshots
 
     def open(self, path: str = "") -> None:
         self.page.goto(f"{self.base_url}/admin/{path}")
@@ -26,42 +26,42 @@ class Console:
         self.open()
         self.page.get_by_label("Username").fill(user)
         self.page.get_by_label("Password").fill(password)
-        self.shot("sign-in", wait_for_pictures=False)
+        self.screenshot("sign-in", wait_for_images=False)
         self.page.get_by_role("button", name="Log in").click()
-        expect(self.page.get_by_role("heading", name="Jobs that ended")).to_be_visible()
+        expect(self.page.get_by_role("heading", name="Ended jobs by hour")).to_be_visible()
 
-    def follow(self, name: str, **how: Any) -> None:
-        self.page.get_by_role("link", name=name, **how).first.click()
+    def click_link(self, name: str, **options: Any) -> None:
+        self.page.get_by_role("link", name=name, **options).first.click()
 
-    def press(self, name: str, **how: Any) -> None:
-        self.page.get_by_role("button", name=name, **how).first.click()
+    def click_button(self, name: str, **options: Any) -> None:
+        self.page.get_by_role("button", name=name, **options).first.click()
 
-    def add(self) -> None:
+    def click_add(self) -> None:
         self.page.locator('a[href$="/add/"]').first.click()
 
     @property
     def rows(self) -> Locator:
         return self.page.locator("#result_list tbody tr")
 
-    def act(self, action: str) -> None:
-        """On the rows that are selected."""
+    def run_action(self, action: str) -> None:
+        """Run a list action on the selected rows."""
         self.page.locator("select[name=action]").select_option(label=action)
         self.page.locator("button[name=index]").click()
 
-    def narrow(self, **filters: str) -> None:
-        """The list, to what the filters beside it say."""
+    def filter_by(self, **filters: str) -> None:
+        """Apply list filters by their labels."""
         self.page.get_by_text("filter_list").first.click()
         for name, choice in filters.items():
             self.page.locator(f"select[name={name}]").select_option(label=choice)
-        self.press("Apply Filters")
+        self.click_button("Apply Filters")
 
-    def says(self, text: str) -> None:
+    def expect_text(self, text: str) -> None:
         expect(self.page.get_by_text(text).first).to_be_visible()
 
-    def shot(self, name: str, wait_for_pictures: bool = True) -> None:
-        if wait_for_pictures:
-            # For the picture's sake only: now and then Chromium never says that it is idle.
+    def screenshot(self, name: str, wait_for_images: bool = True) -> None:
+        if wait_for_images:
+            # Only improves the screenshot; Chromium sometimes never reports network idle.
             with suppress(TimeoutError):
-                self.page.wait_for_load_state("networkidle", timeout=SETTLED_MS)
-        taken = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
-        taken.save(self.pictures / f"{name}.webp", lossless=True, method=6)
+                self.page.wait_for_load_state("networkidle", timeout=NETWORK_IDLE_MS)
+        image = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
+        image.save(self.screenshots / f"{name}.webp", lossless=True, method=6)

@@ -1,4 +1,4 @@
-"""What the pages that ops look at all day are like for those who see badly, or hold a telephone."""
+"""Accessibility (axe) of the main pages of the console, and their layout on a phone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PAGES = ("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "pl
 
 @pytest.fixture(scope="module")
 def pages(installation: Installation) -> list[str]:
-    wanted = {"prompt": "a red circle", "width": 256, "height": 256, "steps": 2}
-    assert installation.client.post("/sdapi/v1/txt2img", json=wanted).status_code == 200
+    request = {"prompt": "a red circle", "width": 256, "height": 256, "steps": 2}
+    assert installation.client.post("/sdapi/v1/txt2img", json=request).status_code == 200
     job, source = installation.python("""
 import json
 from jobs.models import Job
@@ -29,7 +29,7 @@ print(json.dumps([str(job.pk), job.source_id]))""")
     return [page.format(job=f"jobs/job/{job}/change/", source=source) for page in PAGES]
 
 
-def found(console: Console) -> list[str]:
+def violations_on(console: Console) -> list[str]:
     console.page.wait_for_load_state("networkidle")
     violations: list[dict[str, Any]] = Axe().run(console.page).response["violations"]
     return [
@@ -41,21 +41,23 @@ def found(console: Console) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(visit: Callable[..., Console], pages: list[str], scheme: str) -> None:
-    console, all_found = visit(color_scheme=scheme), {}
+def test_axe_finds_no_serious_violations(
+    visit: Callable[..., Console], pages: list[str], scheme: str
+) -> None:
+    console, all_violations = visit(color_scheme=scheme), {}
     for page in pages:
         console.open(page)
-        all_found[page] = found(console)
-    assert {page: texts for page, texts in all_found.items() if texts} == {}
+        all_violations[page] = violations_on(console)
+    assert {page: texts for page, texts in all_violations.items() if texts} == {}
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_scrolls_sideways(visit: Callable[..., Console], pages: list[str], width: int) -> None:
-    console, wide = visit(viewport={"width": width, "height": 800}), {}
+def test_no_page_scrolls_horizontally(visit: Callable[..., Console], pages: list[str], width: int) -> None:
+    console, widths = visit(viewport={"width": width, "height": 800}), {}
     for page in pages:
         console.open(page)
         console.page.wait_for_load_state("networkidle")
         if width < 400 and page == "":
-            console.shot("dashboard-telephone")
-        wide[page] = console.page.evaluate("document.scrollingElement.scrollWidth")
-    assert {page: px for page, px in wide.items() if px > width} == {}
+            console.screenshot("dashboard-telephone")
+        widths[page] = console.page.evaluate("document.scrollingElement.scrollWidth")
+    assert {page: px for page, px in widths.items() if px > width} == {}

@@ -1,4 +1,4 @@
-"""Ten things that those who run a platform do, in Chromium, with the real processes behind the pages."""
+"""Ten tasks of an operator, in Chromium and with the platform's real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 
-PICTURE = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 8, "seed": 8}
+REQUEST = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 8, "seed": 8}
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
@@ -28,24 +28,24 @@ def secret_on(console: Console) -> tuple[str, str]:
     return tuple(console.page.locator(f"#key-{part}").inner_text() for part in ("id", "secret"))  # type: ignore[return-value]
 
 
-def draw(installation: Installation, login: tuple[str, str]) -> httpx.Response:
-    return installation.client.post("/sdapi/v1/txt2img", json=PICTURE, auth=login)
+def generate(installation: Installation, login: tuple[str, str]) -> httpx.Response:
+    return installation.client.post("/sdapi/v1/txt2img", json=REQUEST, auth=login)
 
 
 def new_source(installation: Installation, name: str, **fields: object) -> tuple[str, str]:
-    """Its key, as id and secret."""
-    made = installation.python(f"""
+    """Create a source and return the id and the secret of its key."""
+    credentials = installation.python(f"""
 import json
 from access.models import AccessKey, BusinessSource
 key, secret = AccessKey.issue(BusinessSource.objects.create(name={name!r}, **{fields!r}))
 print(json.dumps([key.key_id, secret]))""")
-    return made[0], made[1]
+    return credentials[0], credentials[1]
 
 
-def queue(installation: Installation, **wanted: object) -> str:
-    done = installation.client.post("/api/v1/jobs", json={"prompt": PICTURE["prompt"], **wanted})
-    assert done.status_code in (200, 201, 202), done.text
-    return str(done.json()["id"])
+def queue(installation: Installation, **fields: object) -> str:
+    response = installation.client.post("/api/v1/jobs", json={"prompt": REQUEST["prompt"], **fields})
+    assert response.status_code in (200, 201, 202), response.text
+    return str(response.json()["id"])
 
 
 def fail_yesterday(installation: Installation, source: str, jobs: int) -> None:
@@ -54,10 +54,11 @@ from datetime import timedelta
 from django.db import transaction
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from jobs import lifecycle
-from jobs.admission import Submission, admit
+from jobs.admission.admit import admit
+from jobs.admission.submission import Submission
+from jobs.execution import lifecycle
 from jobs.models import Job, Runner
-request = GenerationRequest(prompt={PICTURE["prompt"]!r}, width=64, height=64, num_inference_steps=2)
+request = GenerationRequest(prompt={REQUEST["prompt"]!r}, width=64, height=64, num_inference_steps=2)
 source = BusinessSource.objects.get(name={source!r})
 for _ in range({jobs}):
     with transaction.atomic():
@@ -73,46 +74,46 @@ print("null")""")
 
 
 def give_up_callbacks(installation: Installation) -> None:
-    """As after the last attempt, hours later."""
+    """Mark all callbacks as failed, as after the last attempt."""
     installation.python("""
-from jobs.callbacks.models import Callback
+from jobs.models.callback import Callback
 Callback.objects.update(state="dead", next_at=None)
 print("null")""")
 
 
 @pytest.fixture
 def receiver() -> Iterator[WebServer]:
-    """The web server of a business, which waits for its pictures."""
+    """Web server that receives callbacks."""
     server = WebServer()
     yield server
     server.close()
 
 
-def test_new_business_calls_with_its_key(console: Console, installation: Installation) -> None:
+def test_new_source_calls_the_api_with_its_key(console: Console, installation: Installation) -> None:
     console.open()
-    console.shot("dashboard")
-    console.follow("Business sources")
-    console.add()
+    console.screenshot("dashboard")
+    console.click_link("Business sources")
+    console.click_add()
     console.page.get_by_role("textbox", name="Name", exact=False).first.fill("flower-shop")
     console.page.get_by_label("Title").fill("Flower shop")
-    console.shot("new-source")
-    console.press("Save and continue")
-    console.follow("New key")
+    console.screenshot("new-source")
+    console.click_button("Save and continue")
+    console.click_link("New key")
     console.page.get_by_label("Note").fill("their web site")
-    console.shot("new-key")
-    console.press("Create the key")
-    console.says("The secret is shown this once.")
-    console.shot("secret")
+    console.screenshot("new-key")
+    console.click_button("Create the key")
+    console.expect_text("The secret is shown only once.")
+    console.screenshot("secret")
 
-    drawn = draw(installation, secret_on(console))
-    assert drawn.status_code == 200, drawn.text
+    response = generate(installation, secret_on(console))
+    assert response.status_code == 200, response.text
     console.open("jobs/job/")
     job = console.page.get_by_role("row").filter(has_text="Flower shop")
     expect(job.get_by_text("succeeded")).to_be_visible()
-    console.shot("jobs")
+    console.screenshot("jobs")
     job.get_by_role("link").last.click()
-    expect(console.page.get_by_alt_text("picture 0")).to_be_visible()
-    console.shot("job")
+    expect(console.page.get_by_alt_text("image 0")).to_be_visible()
+    console.screenshot("job")
 
 
 def test_uploaded_model_file_is_in_the_registry(console: Console, tmp_path: Path) -> None:
@@ -120,26 +121,26 @@ def test_uploaded_model_file_is_in_the_registry(console: Console, tmp_path: Path
     tensors = load_file(ROOT / "demo/models/loras/atelier-night.safetensors")
     save_file({name: tensor * 0.5 for name, tensor in tensors.items()}, file)
     console.open()
-    console.follow("LoRAs")
-    console.follow("Upload", exact=True)
+    console.click_link("LoRAs")
+    console.click_link("Upload", exact=True)
     console.page.locator("input[type=file]").set_input_files(file)
-    console.shot("upload")
-    console.press("Upload", exact=True)
-    console.says("evening is in the registry.")
-    console.shot("model-file")
+    console.screenshot("upload")
+    console.click_button("Upload", exact=True)
+    console.expect_text("evening was added to the registry.")
+    console.screenshot("model-file")
 
 
 def test_job_is_watched_and_cancelled(console: Console, installation: Installation) -> None:
     job = queue(installation, width=512, height=512, num_inference_steps=150, preview_every=2)
     console.open("jobs/job/")
-    console.follow(job[:8])
-    console.says("Progress")
+    console.click_link(job[:8])
+    console.expect_text("Progress")
     expect(console.page.locator('[data-live="preview"]')).to_be_visible()
-    console.shot("job-running", wait_for_pictures=False)
-    console.press("Cancel")
-    console.says("told to stop")
+    console.screenshot("job-running", wait_for_images=False)
+    console.click_button("Cancel")
+    console.expect_text("will stop it shortly")
     expect(console.page.locator(".job-timeline strong").last).to_have_text("cancelled")
-    console.shot("job-cancelled")
+    console.screenshot("job-cancelled")
     assert installation.client.get(f"/api/v1/jobs/{job}").json()["state"] == "cancelled"
 
 
@@ -148,123 +149,123 @@ def test_failed_jobs_of_yesterday_are_retried(console: Console, installation: In
     fail_yesterday(installation, "night-shop", jobs=3)
     fail_yesterday(installation, "demo", jobs=1)
     console.open()
-    console.follow("Jobs")
+    console.click_link("Jobs")
     console.open("jobs/job/?state=failed&age=yesterday")
-    console.narrow(source="Night shop")
+    console.filter_by(source="Night shop")
     expect(console.rows).to_have_count(3)
-    console.shot("failed-yesterday")
+    console.screenshot("failed-yesterday")
     console.page.get_by_role("checkbox", name="Select all").check()
-    console.act("Retry the selected jobs that failed")
-    console.says("New jobs: 3")
+    console.run_action("Retry the selected failed jobs")
+    console.expect_text("New jobs: 3")
     console.open("jobs/job/?age=today")
-    console.narrow(source="Night shop")
+    console.filter_by(source="Night shop")
     expect(console.rows.filter(has_text="succeeded")).to_have_count(3)
 
 
-def test_raised_quota_lets_the_next_call_pass(console: Console, installation: Installation) -> None:
+def test_raised_quota_admits_the_next_request(console: Console, installation: Installation) -> None:
     login = new_source(installation, "small-shop", title="Small shop", images_per_day=1)
-    assert draw(installation, login).status_code == 200
-    assert draw(installation, login).status_code == 429
+    assert generate(installation, login).status_code == 200
+    assert generate(installation, login).status_code == 429
     console.open("access/businesssource/")
-    console.follow("small-shop")
-    console.page.get_by_label("Pictures a day").first.fill("20")
-    console.shot("quota")
-    console.press("Save", exact=True)
-    console.says("was changed successfully")
-    assert draw(installation, login).status_code == 200
+    console.click_link("small-shop")
+    console.page.get_by_label("Images per day").first.fill("20")
+    console.screenshot("quota")
+    console.click_button("Save", exact=True)
+    console.expect_text("was changed successfully")
+    assert generate(installation, login).status_code == 200
 
 
-def test_rotated_key_has_a_new_secret_and_no_old_one(console: Console, installation: Installation) -> None:
+def test_rotated_key_accepts_only_the_new_secret(console: Console, installation: Installation) -> None:
     key_id, old = new_source(installation, "leaky-shop")
     console.open()
-    console.follow("Access keys")
-    console.follow(key_id)
-    console.follow("New secret")
-    console.shot("rotate")
-    console.press("Rotate")
+    console.click_link("Access keys")
+    console.click_link(key_id)
+    console.click_link("New secret")
+    console.screenshot("rotate")
+    console.click_button("Rotate")
     shown_id, new = secret_on(console)
     assert shown_id == key_id
-    assert draw(installation, (key_id, old)).status_code == 401
-    assert draw(installation, (key_id, new)).status_code == 200
+    assert generate(installation, (key_id, old)).status_code == 401
+    assert generate(installation, (key_id, new)).status_code == 200
 
 
 def test_callback_is_replayed(console: Console, installation: Installation, receiver: WebServer) -> None:
     receiver.answers["/done"] = answer(400)
     job = queue(installation, num_inference_steps=2, callback_url=receiver.url("/done"))
-    eventually(lambda: receiver.asked, "the callback comes")
+    eventually(lambda: receiver.asked, "the callback is sent")
     give_up_callbacks(installation)
     console.open()
-    console.follow("Callbacks failing")
+    console.click_link("Callbacks failing")
     expect(console.rows).to_have_count(1)
-    console.shot("callbacks")
+    console.screenshot("callbacks")
     console.open(f"jobs/job/{job}/change/")
     receiver.answers["/done"] = answer(200)
     before = len(receiver.asked)
-    console.press("Send again")
-    eventually(lambda: len(receiver.asked) > before, "it comes again")
+    console.click_button("Send again")
+    eventually(lambda: len(receiver.asked) > before, "the callback is sent again")
     console.page.reload()
     expect(console.page.get_by_role("link", name="delivered")).to_be_visible()
     console.page.get_by_role("heading", name="Callback").scroll_into_view_if_needed()
-    console.shot("callback-delivered")
+    console.screenshot("callback-delivered")
 
 
 def test_runner_is_drained_and_resumed(console: Console, installation: Installation) -> None:
     console.open()
-    console.follow("Runners")
+    console.click_link("Runners")
     console.page.get_by_role("checkbox", name="Select all").check()
-    console.act("Drain: finish what it has, take nothing new")
+    console.run_action("Drain: finish running jobs, start no new ones")
     console.open()
     expect(console.page.get_by_role("row").filter(has_text="local").get_by_text("draining")).to_be_visible()
     waiting = queue(installation, num_inference_steps=2)
     console.open("jobs/runner/")
-    console.shot("runner-draining")
+    console.screenshot("runner-draining")
     console.open(f"jobs/job/{waiting}/change/")
-    console.says("Why not yet?")
-    console.shot("why-not-yet")
+    console.expect_text("Queue status")
+    console.screenshot("why-not-yet")
 
     console.open("jobs/runner/")
     console.page.get_by_role("checkbox", name="Select all").check()
-    console.act("Resume: take work again")
+    console.run_action("Resume: accept jobs again")
     console.open(f"jobs/job/{waiting}/change/")
     expect(console.page.locator(".job-timeline strong").last).to_have_text("succeeded")
 
 
-def test_statement_of_a_month_is_read_and_kept(
+def test_statement_of_a_month_is_shown_and_downloaded(
     console: Console, installation: Installation, tmp_path: Path
 ) -> None:
     login = new_source(installation, "paying-shop", title="Paying shop")
     for _ in range(2):
-        assert draw(installation, login).status_code == 200
+        assert generate(installation, login).status_code == 200
     console.open("access/businesssource/")
-    console.follow("paying-shop")
-    console.follow("Statement")
+    console.click_link("paying-shop")
+    console.click_link("Statement")
     month = console.page.get_by_label("Month").input_value()
     expect(console.page.locator("dl")).to_contain_text("Cost units")
-    console.shot("statement")
-    kept = {name: save(console, name, tmp_path) for name in ("CSV", "XLSX")}
-    lines = list(csv.reader(kept["CSV"].read_text("utf-8-sig").splitlines()))
-    sheet = load_workbook(kept["XLSX"]).active
+    console.screenshot("statement")
+    files = {name: save(console, name, tmp_path) for name in ("CSV", "XLSX")}
+    lines = list(csv.reader(files["CSV"].read_text("utf-8-sig").splitlines()))
+    sheet = load_workbook(files["XLSX"]).active
     assert sheet is not None
-    assert all(month in file.name for file in kept.values())
+    assert all(month in file.name for file in files.values())
     assert any("atelier-shapes" in line for line in lines)
     assert any("atelier-shapes" in row for row in sheet.iter_rows(values_only=True))
 
 
 def save(console: Console, name: str, folder: Path) -> Path:
-    with console.page.expect_download() as coming:
-        console.follow(name, exact=True)
-    path = folder / coming.value.suggested_filename
-    coming.value.save_as(path)
+    with console.page.expect_download() as download:
+        console.click_link(name, exact=True)
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
     return path
 
 
-def test_console_speaks_chinese(console: Console) -> None:
+def test_console_is_translated_to_chinese(console: Console) -> None:
     console.open()
     console.page.get_by_text("unfold_more").click()
-    console.shot("menu")
-    console.press("简体中文")
+    console.screenshot("menu")
+    console.click_button("简体中文")
     expect(console.page.get_by_role("link", name="业务来源")).to_be_visible()
-    console.shot("chinese")
+    console.screenshot("chinese")
     for path in ("jobs/job/", "jobs/runner/", "access/businesssource/", "playground/"):
         console.open(path)
         for heading in console.page.get_by_role("heading").all_inner_texts():

@@ -1,4 +1,4 @@
-"""Clients that stream their bodies are understood as all others are."""
+"""Chunked request bodies."""
 
 import base64
 import io
@@ -15,9 +15,9 @@ from config.chunked_requests import ChunkedBodies
 LIMIT = 1000
 
 
-class Broken(io.RawIOBase):
+class BrokenStream(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
-        raise OSError("the client is gone")
+        raise OSError("the client disconnected")
 
 
 def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -26,8 +26,8 @@ def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [response.content]
 
 
-class Door:
-    """The whole site, behind a server that decodes chunks as gunicorn does."""
+class ChunkedClient:
+    """Sends chunked requests to the site, as a server that decodes chunks (gunicorn) passes them on."""
 
     def __init__(self, authorization: str) -> None:
         self.authorization = authorization
@@ -37,44 +37,44 @@ class Door:
         environ = RequestFactory().generic("POST", path, content_type="application/json").environ
         environ.pop("CONTENT_LENGTH", None)
         chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": stream}
-        told: list[str] = []
-        answer = self.application(
+        statuses: list[str] = []
+        body = self.application(
             environ | chunked | {"HTTP_AUTHORIZATION": self.authorization} | headers,
-            lambda status, _headers, _error=None: told.append(status),
+            lambda status, _headers, _error=None: statuses.append(status),
         )
-        return int(told[0].split()[0]), json.loads(b"".join(answer))
+        return int(statuses[0].split()[0]), json.loads(b"".join(body))
 
 
 @pytest.fixture
-def door(source, settings) -> Door:
+def client(source, settings) -> ChunkedClient:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = LIMIT
     key, secret = AccessKey.issue(source)
-    return Door("Basic " + base64.b64encode(f"{key.key_id}:{secret}".encode()).decode())
+    return ChunkedClient("Basic " + base64.b64encode(f"{key.key_id}:{secret}".encode()).decode())
 
 
-def test_a_body_without_a_length_is_read_to_its_end(door):
+def test_chunked_body_is_read_completely(client):
     body = io.BytesIO(json.dumps({"jpeg_quality": "x"}).encode())
-    status, told = door.post("/sdapi/v1/options", body)
-    assert (status, told["detail"][0]["loc"]) == (422, ["body", "jpeg_quality"])
+    status, content = client.post("/sdapi/v1/options", body)
+    assert (status, content["detail"][0]["loc"]) == (422, ["body", "jpeg_quality"])
 
 
-def test_an_empty_one_is_empty(door):
-    status, told = door.post("/sdapi/v1/options", io.BytesIO())
-    assert (status, told["detail"][0]["msg"]) == (422, "field required")
-
-
-@pytest.mark.parametrize("path", ["/sdapi/v1/options", "/api/v1/quote"])
-def test_one_that_is_too_large_is_refused_in_the_dialects_words(door, path):
-    status, told = door.post(path, io.BytesIO(b"x" * 10 * LIMIT))
-    assert (status, told["detail"]) == (413, "The request body is too large.")
+def test_empty_chunked_body_is_empty(client):
+    status, content = client.post("/sdapi/v1/options", io.BytesIO())
+    assert (status, content["detail"][0]["msg"]) == (422, "field required")
 
 
 @pytest.mark.parametrize("path", ["/sdapi/v1/options", "/api/v1/quote"])
-def test_broken_chunks_are_the_clients_fault(door, path):
-    assert door.post(path, Broken())[0] == 400
+def test_too_large_body_is_refused_in_the_format_of_the_dialect(client, path):
+    status, content = client.post(path, io.BytesIO(b"x" * 10 * LIMIT))
+    assert (status, content["detail"]) == (413, "The request body is too large.")
 
 
-def test_what_no_view_reads_is_never_more_than_the_limit(door):
+@pytest.mark.parametrize("path", ["/sdapi/v1/options", "/api/v1/quote"])
+def test_malformed_chunks_are_a_client_error(client, path):
+    assert client.post(path, BrokenStream())[0] == 400
+
+
+def test_at_most_the_limit_is_read(client):
     stream = io.BytesIO(b"x" * 10 * LIMIT)
-    door.post("/sdapi/v1/nothing", stream)
+    client.post("/sdapi/v1/nothing", stream)
     assert stream.tell() == LIMIT + 1

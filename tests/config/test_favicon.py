@@ -1,3 +1,5 @@
+"""The site's favicon."""
+
 from xml.etree import ElementTree
 
 

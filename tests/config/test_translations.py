@@ -1,4 +1,4 @@
-"""The catalogue of 简体中文 is whole, and what is compiled is what was written. Neither needs gettext installed."""
+"""The Simplified Chinese catalog is complete and compiled. These tests do not need gettext."""
 
 import ast
 import gettext
@@ -31,12 +31,12 @@ def written() -> dict[str, str]:
     return {text(original): text(translation) for original, translation in entries}
 
 
-def test_nothing_is_left_untranslated(written):
+def test_all_strings_are_translated(written):
     assert [original for original, translation in written.items() if not translation] == []
     assert len(written) > 100
 
 
-def test_nothing_is_marked_as_a_guess():
+def test_no_translation_is_fuzzy():
     assert ", fuzzy" not in (FOLDER / "django.po").read_text()
 
 
@@ -45,7 +45,7 @@ def test_placeholders_are_kept(written):
         assert sorted(PLACEHOLDER.findall(original)) == sorted(PLACEHOLDER.findall(translation))
 
 
-def test_the_compiled_catalogue_is_up_to_date(written):
+def test_compiled_catalog_is_up_to_date(written):
     with (FOLDER / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
     assert {original: compiled.gettext(original) for original in written if original} == {
@@ -53,20 +53,20 @@ def test_the_compiled_catalogue_is_up_to_date(written):
     }
 
 
-def test_the_console_speaks_chinese_to_those_who_ask(admin_client):
+def test_console_is_translated_by_accept_language(admin_client):
     page = admin_client.get("/admin/", headers={"Accept-Language": "zh-CN,zh"}).content.decode()
     assert "业务来源" in page
     assert "执行器" in page
 
 
-def test_the_themes_own_words_are_translated():
-    """Its contrib packages are not installed here."""
+def test_strings_of_the_theme_are_translated():
+    # The contrib packages of the theme are not used.
     pages = [path.read_text() for path in THEME.rglob("*.html") if "contrib" not in path.parts]
-    words = {word for page in pages for _quote, word in MARKED.findall(templatize(page))}
-    assert len(words) > 50
+    strings = {string for page in pages for _quote, string in MARKED.findall(templatize(page))}
+    assert len(strings) > 50
     with override("zh-hans"):
-        once = {word for word in words if not word.startswith("\\n")}  # the others have a plural
-        assert [word for word in once if translated(word) == word] == []
+        singular = {string for string in strings if not string.startswith("\\n")}  # the others have a plural
+        assert [string for string in singular if translated(string) == string] == []
         assert (
-            theme_translations.FOUND % {"counter": 3, "time": "0.1"}
+            theme_translations.RESULTS_FOUND % {"counter": 3, "time": "0.1"}
         ).strip() == "找到 3 个结果，用时 0.1 秒"

@@ -1,3 +1,5 @@
+"""Fixtures of the console's tests: signed-in clients, list actions and secrets in responses."""
+
 import re
 
 import pytest
@@ -6,7 +8,7 @@ from django.test import Client
 
 from access.models import Membership
 
-SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # what AccessKey.issue makes
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # format of secrets from AccessKey.issue
 
 
 @pytest.fixture
@@ -16,7 +18,7 @@ def ops(admin_client: Client) -> Client:
 
 @pytest.fixture
 def act(ops):
-    """Runs an action of a list as its page does: ``act("jobs/job", "cancel", job)``."""
+    """Runs a list action, as the page does: ``act("jobs/job", "cancel", job)``."""
 
     def act(page: str, action: str, *rows):
         form = {"action": action, "_selected_action": [row.pk for row in rows]}
@@ -32,7 +34,7 @@ def secrets_in():
 
 @pytest.fixture
 def sign_in(client, django_user_model):
-    """A client for a user of a role, a member of these sources: ``sign_in("tenant", source)``."""
+    """Client signed in as a new user with a role and memberships: ``sign_in("tenant", source)``."""
 
     def sign_in(role: str, *sources):
         user = django_user_model.objects.create_user(f"a-{role}", is_staff=True)

@@ -1,3 +1,5 @@
+"""Access keys in the console: secrets are shown once, and keys can be edited."""
+
 import re
 
 import pytest
@@ -6,13 +8,13 @@ from access.authentication import authenticate
 from access.models import AccessKey
 
 
-def shown(response) -> list[str]:
+def code_elements(response) -> list[str]:
     return re.findall(r"<code>(.*?)</code>", response.content.decode())
 
 
 def test_creating_a_key_shows_its_secret_once(act, ops, source):
     response = act("access/businesssource", "create_key", source)
-    key_id, secret = shown(response)
+    key_id, secret = code_elements(response)
     assert authenticate(key_id, secret, dialect="a1111", address="::1").source == source
     assert "no-store" in response.headers["Cache-Control"]
     for page in ("/admin/", "/admin/access/accesskey/", f"/admin/access/businesssource/{source.pk}/change/"):
@@ -24,11 +26,11 @@ def test_creating_a_key_shows_its_secret_once(act, ops, source):
 
 
 def test_rotating_a_key_shows_a_new_secret(act, key):
-    _key_id, secret = shown(act("access/accesskey", "rotate", key))
+    _key_id, secret = code_elements(act("access/accesskey", "rotate", key))
     assert AccessKey.objects.get().proves(secret)
 
 
-def test_staff_who_may_not_add_keys_cannot_create_one(client, django_user_model, source):
+def test_staff_without_permission_cannot_create_a_key(client, django_user_model, source):
     client.force_login(django_user_model.objects.create_user("viewer", is_staff=True))
     client.post("/admin/access/businesssource/", {"action": "create_key", "_selected_action": [source.pk]})
     assert not AccessKey.objects.exists()
@@ -51,7 +53,7 @@ def test_keys_can_be_edited_after_the_encryption_key_is_lost(ops, key, settings)
 
 
 @pytest.mark.parametrize("networks", ["home", "{", "10.0.0.0/8, 11.0.0.0/8"])
-def test_a_key_with_something_else_than_networks_is_refused_on_the_page(ops, key, networks):
+def test_invalid_networks_are_refused_on_the_page_of_a_key(ops, key, networks):
     form = {"note": "", "networks": networks}
     response = ops.post(f"/admin/access/accesskey/{key.pk}/change/", form)
     assert "networks" in response.context["adminform"].form.errors

@@ -1,4 +1,4 @@
-"""Roles, and what a tenant's user sees of the others: nothing."""
+"""Roles, and the isolation of tenants in lists and filters."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group
@@ -14,7 +14,7 @@ def test_every_role_is_a_group_after_migrating(db):
     assert {role.name for role in ROLES} <= set(Group.objects.values_list("name", flat=True))
 
 
-def test_making_the_roles_again_puts_back_what_was_changed(db):
+def test_make_roles_resets_changed_permissions(db):
     viewer = Group.objects.get(name="viewer")
     before = set(viewer.permissions.values_list("codename", flat=True))
     viewer.permissions.clear()
@@ -22,14 +22,14 @@ def test_making_the_roles_again_puts_back_what_was_changed(db):
     assert set(viewer.permissions.values_list("codename", flat=True)) == before != set()
 
 
-def test_a_tenants_user_without_a_membership_sees_nothing(sign_in, submission):
+def test_tenant_user_without_membership_sees_nothing(sign_in, submission):
     admit(submission(external_id="order-17"))
     page = sign_in("tenant").get("/admin/jobs/job/").content.decode()
     assert "order-17" not in page
     assert "shop" not in page
 
 
-def test_a_tenant_chooses_only_among_its_own_sources(sign_in, source, other_source):
+def test_filters_offer_a_tenant_only_its_own_sources(sign_in, source, other_source):
     third = BusinessSource.objects.create(name="third")
     page = sign_in("tenant", source, third).get("/admin/access/accesskey/").content.decode()
     assert "shop" in page
@@ -37,11 +37,11 @@ def test_a_tenant_chooses_only_among_its_own_sources(sign_in, source, other_sour
     assert "blog" not in page
 
 
-def test_a_stranger_without_an_account_sees_no_source(db, source):
+def test_anonymous_user_sees_no_source(db, source):
     assert not visible_sources(AnonymousUser()).exists()
 
 
-def test_an_admin_cannot_make_a_superuser(sign_in, django_user_model):
+def test_admin_role_cannot_create_or_take_over_a_superuser(sign_in, django_user_model):
     someone = django_user_model.objects.create_user("someone")
     boss = django_user_model.objects.create_superuser("boss")
     client = sign_in("admin")
@@ -56,7 +56,7 @@ def test_an_admin_cannot_make_a_superuser(sign_in, django_user_model):
 
 
 @pytest.mark.parametrize(("role", "sees"), [("viewer", False), ("operator", False), ("finance", True)])
-def test_the_ledger_is_for_those_who_mind_the_money(sign_in, role, sees):
+def test_ledger_requires_permission_to_view_costs(sign_in, role, sees):
     assert sign_in(role).get("/admin/access/posting/").status_code == (200 if sees else 403)
 
 

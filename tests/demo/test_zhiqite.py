@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dialects.zhiqite.request import submission_v2, tools
-from dialects.zhiqite.request.fields_v2 import Drawing
+from dialects.zhiqite.request.fields_v2 import GenerationV2
 from dialects.zhiqite.request.tools import ImgExpand
 from jobs.admission.submission import Submission
 from tests.support.demo_engine import Studio
@@ -40,7 +40,7 @@ def test_a_v2_body_becomes_its_picture(studio, key):
         "prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": "20", "seed": "8",
         "alwayson_scripts": {"sd_model_checkpoint": "atelier-shapes.safetensors", "id_task": "a"},
     }  # fmt: skip
-    asked = Drawing.model_validate(body)
+    asked = GenerationV2.model_validate(body)
     verdict = judge(drawn(studio, submission_v2.read_submission(submission_v2.TEXT, key, asked, "")))
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
 
@@ -56,8 +56,8 @@ def test_expanding_keeps_the_picture_and_draws_around_it(studio, key, web):
     asked = ImgExpand.model_validate(body)
     expanded = np.asarray(drawn(studio, tools.read_submission("imgExpand", key, asked, "")))
     assert expanded.shape == (96, 192, 3)
-    kept = slice(48 + 2 * tools.SEAM, 144 - 2 * tools.SEAM)
-    inner = slice(2 * tools.SEAM, 96 - 2 * tools.SEAM)
+    kept = slice(48 + 2 * tools.OUTPAINT_BLEND, 144 - 2 * tools.OUTPAINT_BLEND)
+    inner = slice(2 * tools.OUTPAINT_BLEND, 96 - 2 * tools.OUTPAINT_BLEND)
     assert (expanded[:, kept] == np.asarray(picture)[:, inner]).all()
     assert expanded[:, :32].std() > 0  # not the black of its canvas
     assert expanded[:, :32].mean() > 10

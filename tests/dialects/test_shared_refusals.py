@@ -228,7 +228,7 @@ OWN_WORDS = {
     ("a1111", "nested"): "There was an error parsing the body",
     ("a1111", "broken"): "value_error.jsondecode",
     ("a1111", "no object"): "type_error.dict",
-    ("native", "no object"): "does not fit the API",
+    ("native", "no object"): "Validation failed",
     ("stablediffusionapi", "queue"): "Rate limit exceeded",
     ("stablediffusionapi", "rate"): "Rate limit exceeded",
     ("stablediffusionapi_v6", "rate"): "Rate limit exceeded. Too many requests",

@@ -1,4 +1,4 @@
-"""What a script does for model files, as the console does it for people."""
+"""Management commands for model files."""
 
 import json
 from io import StringIO
@@ -12,9 +12,9 @@ from models_registry.models import Kind, ModelFile
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
 
-def run(*words):
+def run(*arguments):
     out = StringIO()
-    call_command(*map(str, words), stdout=out)
+    call_command(*map(str, arguments), stdout=out)
     return out.getvalue()
 
 
@@ -24,44 +24,44 @@ def root(settings, tmp_path, db):
     return settings.MODELS_ROOT
 
 
-def test_an_added_file_is_copied_to_its_place_and_registered(root):
-    told = json.loads(run("add_model", NIGHT, "--kind", "lora", "--name", "night.safetensors"))
-    assert told["path"] == "loras/night.safetensors"
-    assert (root / told["path"]).read_bytes() == NIGHT.read_bytes()
-    assert ModelFile.objects.get().sha256 == told["sha256"]
+def test_added_file_is_copied_and_registered(root):
+    printed = json.loads(run("add_model", NIGHT, "--kind", "lora", "--name", "night.safetensors"))
+    assert printed["path"] == "loras/night.safetensors"
+    assert (root / printed["path"]).read_bytes() == NIGHT.read_bytes()
+    assert ModelFile.objects.get().sha256 == printed["sha256"]
     assert NIGHT.exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "why"),
+    ("arguments", "message"),
     [
         ((NIGHT, "--kind", "checkpoint"), "LoRA"),
-        ((__file__, "--kind", "lora"), "Model files end in"),
-        (("/nowhere.safetensors", "--kind", "lora"), "no file"),
-        ((NIGHT, "--kind", "lora", "--name", "../night.safetensors"), "no name"),
+        ((__file__, "--kind", "lora"), "must end with"),
+        (("/nowhere.safetensors", "--kind", "lora"), "not a file"),
+        ((NIGHT, "--kind", "lora", "--name", "../night.safetensors"), "Invalid file name"),
     ],
 )
-def test_a_file_that_an_upload_would_refuse_is_refused_and_not_left(root, words, why):
-    with pytest.raises(CommandError, match=why):
-        run("add_model", *words)
+def test_invalid_file_is_refused_and_deleted(root, arguments, message):
+    with pytest.raises(CommandError, match=message):
+        run("add_model", *arguments)
     assert not ModelFile.objects.exists()
     assert not [path for path in root.rglob("*") if path.is_file()]
 
 
-def test_a_file_is_not_added_twice(root):
+def test_duplicate_file_is_refused(root):
     run("add_model", NIGHT, "--kind", "lora")
     with pytest.raises(CommandError, match="already"):
         run("add_model", NIGHT, "--kind", "lora")
 
 
-def test_a_file_is_disabled_and_enabled(checkpoint):
+def test_file_is_disabled_and_enabled(checkpoint):
     run("disable_model", "shapes")
     assert not ModelFile.objects.get().enabled
     run("enable_model", checkpoint.path)
     assert ModelFile.objects.get().enabled
 
 
-def test_a_name_that_two_kinds_have_is_asked_about(register):
+def test_ambiguous_name_requires_the_kind(register):
     register("checkpoints/night.safetensors")
     register("loras/night.safetensors", kind=Kind.LORA)
     with pytest.raises(CommandError, match="several"):
@@ -70,9 +70,9 @@ def test_a_name_that_two_kinds_have_is_asked_about(register):
     assert ModelFile.objects.get(enabled=False).kind == Kind.LORA
 
 
-def test_a_name_that_no_file_has_is_said_to_be_unknown(db):
+def test_unknown_name_is_reported(db):
     for name in ("dream", ""):
-        with pytest.raises(CommandError, match="there is no model file"):
+        with pytest.raises(CommandError, match="model file not found"):
             run("disable_model", name)
 
 

@@ -1,15 +1,17 @@
+"""Liveness probe."""
+
 import pytest
 from django.db import OperationalError, connection
 
 
 @pytest.mark.django_db
-def test_healthz_is_ok_while_the_database_answers(client):
+def test_healthz_is_ok_while_the_database_is_reachable(client):
     response = client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.django_db
-def test_healthz_says_503_and_no_more_when_the_database_does_not_answer(client):
+def test_healthz_returns_503_without_details_if_the_database_fails(client):
     def refuse(*_):
         raise OperationalError("password of the database")
 
@@ -18,5 +20,5 @@ def test_healthz_says_503_and_no_more_when_the_database_does_not_answer(client):
     assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
 
 
-def test_healthz_takes_no_post(client):
+def test_healthz_rejects_post(client):
     assert client.post("/healthz").status_code == 405

@@ -1,3 +1,5 @@
+"""Demo data for the example requests of the dialects."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -19,7 +21,7 @@ def demo_models(db) -> None:
         ModelFile.objects.create(kind=kind, family=Family.SD15, name=name, path=path, sha256=digest)
 
 
-def test_the_models_that_zhiqites_document_names_are_there_after_a_first_start(demo_models, source):
+def test_models_of_zhiqites_example_request_are_available(demo_models, source):
     demo_clients.prepare("http://testserver")
     scripts = json.loads(SEED.read_text())["alwayson_scripts"]
     assert resolve(Kind.CHECKPOINT, scripts["sd_model_checkpoint"], source).name == "atelier-shapes"

@@ -1,3 +1,5 @@
+"""Demo models and credentials."""
+
 import json
 import shutil
 
@@ -9,7 +11,7 @@ from quickstart import demo_data
 
 
 @pytest.mark.django_db
-def test_an_older_copy_of_the_same_size_is_replaced(settings, tmp_path):
+def test_outdated_copy_of_a_demo_model_is_replaced(settings, tmp_path):
     settings.BASE_DIR, settings.MODELS_ROOT = tmp_path / "checkout", tmp_path / "models"
     shipped = settings.BASE_DIR / "demo" / "models" / "vae" / "small.safetensors"
     shipped.parent.mkdir(parents=True)
@@ -23,19 +25,19 @@ def test_an_older_copy_of_the_same_size_is_replaced(settings, tmp_path):
 
 
 @pytest.mark.django_db
-def test_credentials_are_kept(settings, tmp_path):
+def test_credentials_are_reused(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     first = demo_data.credentials("http://127.0.0.1:1")
     assert demo_data.credentials("http://127.0.0.1:2") == first | {"base_url": "http://127.0.0.1:2"}
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("left", [None, "", "{", "[]", "{}"])
-def test_lost_credentials_are_made_anew(settings, tmp_path, left):
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}"])
+def test_missing_or_damaged_credentials_are_replaced(settings, tmp_path, content):
     settings.DATA_DIR = tmp_path
     first = demo_data.credentials("http://127.0.0.1:1")
     file = tmp_path / "demo.json"
-    file.unlink() if left is None else file.write_text(left)
+    file.unlink() if content is None else file.write_text(content)
     again = demo_data.credentials("http://127.0.0.1:1")
     assert again.keys() == first.keys()
     assert json.loads(file.read_text()) == again

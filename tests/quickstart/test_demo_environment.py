@@ -1,3 +1,5 @@
+"""Environment of commands beside `make run`."""
+
 import os
 import subprocess
 import sys
@@ -6,37 +8,37 @@ from pathlib import Path
 import pytest
 
 from quickstart.bootstrap import demo_secrets
-from quickstart.demo_environment import adopt
+from quickstart.demo_environment import load_demo_environment
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_command_beside_make_run_needs_no_environment(tmp_path):
+def test_management_command_finds_the_secrets_of_make_run(tmp_path):
     demo_secrets(str(tmp_path))
-    bare = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "manage.py", "check"]
-    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
-def test_it_is_the_environment_that_make_run_gives_its_processes(tmp_path):
+def test_environment_is_that_of_the_processes_of_make_run(tmp_path):
     (tmp_path / "var").mkdir()
     secrets = demo_secrets(str(tmp_path / "var"))
     environment: dict[str, str] = {}
-    adopt(environment, tmp_path)
+    load_demo_environment(environment, tmp_path)
     assert environment == secrets | {"DATA_DIR": str(tmp_path / "var"), "ATELIER_DEMO": "1"}
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "RUNNER_TOKEN", "FIELD_ENCRYPTION_KEYS", "DATABASE_URL"])
-def test_an_installation_of_ones_own_is_left_alone(tmp_path, name):
+def test_configured_installation_is_not_changed(tmp_path, name):
     demo_secrets(str(tmp_path))
-    own = {name: "mine", "DATA_DIR": str(tmp_path)}
-    environment = dict(own)
-    adopt(environment, tmp_path)
-    assert environment == own
+    configured = {name: "mine", "DATA_DIR": str(tmp_path)}
+    environment = dict(configured)
+    load_demo_environment(environment, tmp_path)
+    assert environment == configured
 
 
-def test_where_make_run_never_was_nothing_is_set(tmp_path):
+def test_nothing_is_set_without_make_run(tmp_path):
     environment = {"DATA_DIR": str(tmp_path)}
-    adopt(environment, tmp_path)
+    load_demo_environment(environment, tmp_path)
     assert environment == {"DATA_DIR": str(tmp_path)}

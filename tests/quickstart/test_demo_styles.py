@@ -1,4 +1,4 @@
-"""The demo's style presets, on whatever demo models there are."""
+"""Style presets of the demo."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def model(kind: Kind, name: str) -> ModelFile:
     )
 
 
-def test_every_action_for_one_style_has_its_style(source):
+def test_every_action_of_volcengine_has_its_preset(source):
     make_styles()
     for key in filter(None, {*STYLES.values(), *LATER_STYLES.values()}):
         preset = preset_for(key, "", source)
@@ -24,7 +24,7 @@ def test_every_action_for_one_style_has_its_style(source):
         preset.full_clean()
 
 
-def test_the_users_style_has_its_loras_and_takes_a_controlnet_that_came_later():
+def test_preset_has_its_loras_and_gets_a_controlnet_that_is_added_later():
     model(Kind.CHECKPOINT, "atelier-pastel")
     model(Kind.LORA, "atelier-night")
     make_styles()
@@ -37,13 +37,13 @@ def test_the_users_style_has_its_loras_and_takes_a_controlnet_that_came_later():
 
 
 @pytest.mark.parametrize("key", ["img2img_real_mix_style", "img2img_rev_animated_style"])
-def test_a_style_has_the_lora_of_the_vendors_example(key):
+def test_preset_has_the_lora_of_the_vendors_example(key):
     model(Kind.LORA, "atelier-night")
     make_styles()
     assert [lora.name for lora in StylePreset.objects.get(key=key).loras.all()] == ["Dragon_v1"]
 
 
-def test_what_ops_have_changed_stays():
+def test_changed_presets_are_kept():
     make_styles()
     StylePreset.objects.update(steps=7, enabled=False)
     make_styles()

@@ -1,6 +1,6 @@
-"""A ComfyUI server that draws coloured rectangles: the wire as a real 0.3.64 was seen to speak it, its misbehaviours by name.
+"""Double of a ComfyUI server for tests: generates colored rectangles, with the wire format of version 0.3.64.
 
-Written from observation, for tests. With ``newer`` it takes canonical UUIDs alone as prompt ids, as later servers do.
+Written from observation of a real server. With ``newer``, prompt ids must be canonical UUIDs, as in later versions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _info(outputs: list[str], output_node: bool = False, **required: Any) -> dic
 
 
 class Double:
-    """``at_step(prompt, step)`` is called before every step of a sampler; tests misbehave in it."""
+    """The server. ``at_step(prompt, step)`` is called before every sampler step; tests inject faults in it."""
 
     def __init__(self, *, newer: bool = False) -> None:
         self.newer = newer
@@ -55,7 +55,6 @@ class Double:
         self.drops_sockets = False
         self.posted: list[dict[str, Any]] = []  # bodies of POST /prompt that were accepted
         self.interrupts: list[Any] = []
-        self.drawn = 0
         self.inputs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, str], bytes] = {}
         self.sockets: dict[str, WebSocket] = {}
@@ -84,7 +83,7 @@ class Double:
         self._serving.join()
 
     def restart(self) -> None:
-        """As after kill -9: queue and history are gone, files are not, sockets end without a word."""
+        """Simulate kill -9 and a restart: queue and history are lost, files are kept, sockets are closed."""
         self._epoch += 1
         for socket in list(self.sockets.values()):
             self._call(socket.close(1011))
@@ -227,22 +226,22 @@ class Double:
         body = await request.json()
         number, graph = next(self._number), body.get("prompt")
         if not graph:
-            return _refused("no_prompt", "No prompt provided")
+            return _rejected("no_prompt", "No prompt provided")
         prompt_id = body.get("prompt_id")
         if self.newer and not UUID.fullmatch(str(prompt_id)):
-            return _refused("invalid_prompt_id", "prompt_id must be a valid UUID")
+            return _rejected("invalid_prompt_id", "prompt_id must be a valid UUID")
         for key, node in graph.items():
             if node.get("class_type") not in self.object_info():
                 message = f"Cannot execute because node {node.get('class_type')} does not exist."
-                return _refused("invalid_prompt", message, f"Node ID '#{key}'")
+                return _rejected("invalid_prompt", message, f"Node ID '#{key}'")
         if errors := self._node_errors(graph):
-            return _refused(
+            return _rejected(
                 "prompt_outputs_failed_validation", "Prompt outputs failed validation", "", errors
             )
         self.posted.append(body)
         outputs = [key for key, node in graph.items() if node["class_type"] == "SaveImage"]
         self.pending.append([number, prompt_id, graph, {"client_id": body.get("client_id")}, outputs])
-        self._say_status()
+        self._send_status()
         self._wake.set()
         return JSONResponse({"prompt_id": prompt_id, "number": number, "node_errors": {}})
 
@@ -296,13 +295,13 @@ class Double:
         sid = socket.query_params.get("clientId", "made up")
         self.sockets[sid] = socket
         await socket.send_text(self._status(sid=sid))
-        if self.running:  # what runs is told anew, without its prompt's id
+        if self.running:  # the running node is sent again, without its prompt id
             await socket.send_text(json.dumps({"type": "executing", "data": {"node": "sampler"}}))
         try:
             while True:
                 await socket.receive_text()
         except WebSocketDisconnect:
-            self.sockets.pop(sid, None)  # by id: a newer socket is forgotten, too
+            self.sockets.pop(sid, None)  # by client id: this removes a newer socket of the same id too
 
     # The worker --------------------------------------------------------------------------------------------------
 
@@ -326,79 +325,78 @@ class Double:
         client = extra["client_id"]
         messages: list[Any] = []
 
-        def tell(kind: str, **data: Any) -> None:
-            self._must_live(epoch)
+        def send(kind: str, **data: Any) -> None:
+            self._check_epoch(epoch)
             data |= {"prompt_id": prompt_id, "timestamp": int(time.time() * 1000)}
             messages.append([kind, data])
-            self._say(client, kind, data)
+            self._send(client, kind, data)
 
-        tell("execution_start")
+        send("execution_start")
         keys = {key: _content_key(graph, key) for key in graph}
         cached = [key for key in graph if keys[key] in self._cache]
-        tell("execution_cached", nodes=cached)
+        send("execution_cached", nodes=cached)
         state: dict[str, Any] = {"status_str": "success", "completed": True}
         outputs: dict[str, Any] = {}
         try:
-            for key in _inputs_first(graph):
-                self._must_live(epoch)
+            for key in _execution_order(graph):
+                self._check_epoch(epoch)
                 node = graph[key]
                 if key in cached:
                     if node["class_type"] == "SaveImage":
                         outputs[key] = {"images": self._saved[keys[key]]}
                     continue
-                self._say(client, "executing", {"node": key, "display_node": key, "prompt_id": prompt_id})
+                self._send(client, "executing", {"node": key, "display_node": key, "prompt_id": prompt_id})
                 if self.fails_with and node["class_type"] == self.fails_with["node_type"]:
                     raise Failure(key, node["class_type"])
                 if node["class_type"] == "KSampler":
                     self._sample(client, prompt_id, key, node, epoch)
                 if node["class_type"] == "SaveImage":
-                    outputs[key] = {"images": [self._save(graph, node)]}
+                    outputs[key] = {"images": [self.save_output(graph, node)]}
                     self._saved[keys[key]] = outputs[key]["images"]
                 self._cache[keys[key]] = key
-            tell("execution_success")
+            send("execution_success")
         except Stopped:
             state = {"status_str": "error", "completed": False}
-            tell("execution_interrupted", node_id="sampler", node_type="KSampler", executed=[])
+            send("execution_interrupted", node_id="sampler", node_type="KSampler", executed=[])
         except Failure as failure:
             state = {"status_str": "error", "completed": False}
-            tell(
+            send(
                 "execution_error",
                 node_id=failure.args[0],
                 node_type=failure.args[1],
                 **self.fails_with["data"],
             )
-        self._must_live(epoch)
+        self._check_epoch(epoch)
         self.history[prompt_id] = {
             "prompt": item,
             "outputs": outputs,
             "status": {**state, "messages": messages},
         }
-        self._say_status()
-        self._say(client, "executing", {"node": None, "prompt_id": prompt_id})
+        self._send_status()
+        self._send(client, "executing", {"node": None, "prompt_id": prompt_id})
 
     def _sample(self, client: str, prompt_id: str, key: str, node: dict[str, Any], epoch: int) -> None:
         steps = node["inputs"]["steps"]
         for step in range(1, steps + 1):
             self.at_step(prompt_id, step)
-            self._must_live(epoch)
+            self._check_epoch(epoch)
             if self.interrupted:
                 self.interrupted = False
                 raise Stopped
             metadata = json.dumps(
                 {"node_id": key, "prompt_id": prompt_id, "image_type": "image/jpeg"}
             ).encode()
-            self._say_bytes(
-                client, struct.pack(">II", 4, len(metadata)) + metadata + _picture((64, 64), "JPEG")
+            self._send_bytes(
+                client, struct.pack(">II", 4, len(metadata)) + metadata + _image_file((64, 64), "JPEG")
             )
-            self._say(client, "progress", {"value": step, "max": steps, "prompt_id": prompt_id, "node": key})
+            self._send(client, "progress", {"value": step, "max": steps, "prompt_id": prompt_id, "node": key})
 
-    def _save(self, graph: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
-        self.drawn += 1
+    def save_output(self, graph: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
         folder, _slash, name = node["inputs"]["filename_prefix"].rpartition("/")
         taken = sum(key[0] == folder and key[1].startswith(f"{name}_") for key in self.outputs)
         filename = f"{name}_{taken + 1:05}_.png"
         seed = next((n["inputs"]["seed"] for n in graph.values() if "seed" in n["inputs"]), 0)
-        self.outputs[folder, filename] = _picture(
+        self.outputs[folder, filename] = _image_file(
             self._size(graph), "PNG", (seed % 256, 80, 120), json.dumps(graph)
         )
         return {"filename": filename, "subfolder": folder, "type": "output"}
@@ -411,11 +409,11 @@ class Double:
         with Image.open(io.BytesIO(self.inputs[image])) as picture:
             return picture.size
 
-    def _must_live(self, epoch: int) -> None:
+    def _check_epoch(self, epoch: int) -> None:
         if epoch != self._epoch or self._closed:
             raise Gone
 
-    # Telling -----------------------------------------------------------------------------------------------------
+    # Messages ----------------------------------------------------------------------------------------------------
 
     def _status(self, **more: Any) -> str:
         count = len(self.running) + len(self.pending)
@@ -423,16 +421,16 @@ class Double:
             {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": count}}, **more}}
         )
 
-    def _say_status(self) -> None:
+    def _send_status(self) -> None:
         for socket in list(self.sockets.values()):
             self._call(socket.send_text(self._status()))
 
-    def _say(self, client: str, kind: str, data: dict[str, Any]) -> None:
+    def _send(self, client: str, kind: str, data: dict[str, Any]) -> None:
         socket = self.sockets.get(client)
         if socket is not None and not self.mute:
             self._call(socket.send_text(json.dumps({"type": kind, "data": data})))
 
-    def _say_bytes(self, client: str, data: bytes) -> None:
+    def _send_bytes(self, client: str, data: bytes) -> None:
         socket = self.sockets.get(client)
         if socket is not None and not self.mute:
             self._call(socket.send_bytes(data))
@@ -449,18 +447,18 @@ class Double:
 
 
 class Gone(Exception):
-    """The server was killed under its worker."""
+    """The server was restarted or closed while a prompt was running."""
 
 
 class Stopped(Exception):
-    pass
+    """The prompt was interrupted."""
 
 
 class Failure(Exception):
-    pass
+    """A node failed."""
 
 
-def _refused(
+def _rejected(
     kind: str, message: str, details: str = "", node_errors: dict[str, Any] | None = None
 ) -> Response:
     error = {"type": kind, "message": message, "details": details, "extra_info": {}}
@@ -500,8 +498,8 @@ def _input_problem(
     return None
 
 
-def _inputs_first(graph: dict[str, Any]) -> list[str]:
-    """As the server runs the nodes, whatever their order in the file."""
+def _execution_order(graph: dict[str, Any]) -> list[str]:
+    """Return the node keys in execution order."""
     links = {
         key: {value[0] for value in node["inputs"].values() if isinstance(value, list)}
         for key, node in graph.items()
@@ -510,7 +508,7 @@ def _inputs_first(graph: dict[str, Any]) -> list[str]:
 
 
 def _content_key(graph: dict[str, Any], key: str) -> str:
-    """A node and all that is before it."""
+    """Return a hash of a node and all its inputs, for the cache."""
     node = graph[key]
     inputs = {
         name: _content_key(graph, value[0]) + str(value[1]) if isinstance(value, list) else value
@@ -519,11 +517,11 @@ def _content_key(graph: dict[str, Any], key: str) -> str:
     return hashlib.sha256(json.dumps([node["class_type"], inputs], sort_keys=True).encode()).hexdigest()
 
 
-def _picture(size: tuple[int, int], kind: str, colour: Any = "teal", prompt: str = "") -> bytes:
+def _image_file(size: tuple[int, int], kind: str, color: Any = "teal", prompt: str = "") -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     file = io.BytesIO()
-    picture = Image.new("RGB", size, colour)
+    picture = Image.new("RGB", size, color)
     if kind == "PNG":
         info = PngInfo()
         info.add_text("prompt", prompt)

@@ -1,4 +1,4 @@
-"""An adapter with its ComfyUI double, as the platform sees them."""
+"""A ComfyUI adapter that serves HTTP and is connected to a ComfyUI double."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import uvicorn
 
-from gpu_runner.comfyui.app import ComfyDoor
+from gpu_runner.comfyui.app import ComfyRunnerApp
 from gpu_runner.comfyui.backend import ComfyBackend
 
 from .comfyui_double import Double
@@ -17,9 +17,9 @@ from .fake_runner import TOKEN
 class Adapter:
     def __init__(self, double: Double, slots: int = 2) -> None:
         self.double = double
-        self.backend = ComfyBackend(double.url, TOKEN, patience_s=3)
+        self.backend = ComfyBackend(double.url, TOKEN, timeout_s=3)
         self.backend.start()
-        application = ComfyDoor(self.backend, TOKEN, slots).application()
+        application = ComfyRunnerApp(self.backend, TOKEN, slots).application()
         config = uvicorn.Config(application, port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         threading.Thread(target=self._server.run, daemon=True).start()

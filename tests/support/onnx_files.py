@@ -1,4 +1,4 @@
-"""ONNX files for tests, written by hand: protobuf needs no library to be written."""
+"""Small ONNX files for tests, encoded without a protobuf library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def number(field: int, value: int) -> bytes:
 
 
 def value(name: str, sides: Sequence[int | str]) -> bytes:
-    """A ValueInfoProto of floats; a side that is a word can be anything."""
+    """Return a ValueInfoProto of floats. A dimension that is a string is dynamic."""
     shape = b"".join(
         message(1, number(1, side) if isinstance(side, int) else message(2, side)) for side in sides
     )
@@ -31,13 +31,13 @@ def value(name: str, sides: Sequence[int | str]) -> bytes:
 
 
 def sigmoid_of_the_first_channel(side: int, output: str = "matte") -> bytes:
-    """A graph that can really be run: Conv with one weight a channel, and a Sigmoid behind it."""
+    """Return a runnable model: a convolution that selects the first channel, and a sigmoid."""
     weights = b"".join(number(1, size) for size in (1, 3, 1, 1)) + number(2, 1) + message(8, "weights")
     weights += message(9, b"\0\0\x80?" + b"\0" * 8)  # 1.0, 0.0, 0.0
-    conv = message(1, "picture") + message(1, "weights") + message(2, "inner") + message(4, "Conv")
+    conv = message(1, "image") + message(1, "weights") + message(2, "inner") + message(4, "Conv")
     end = message(1, "inner") + message(2, output) + message(4, "Sigmoid")
     return model(
-        inputs={"picture": (1, 3, side, side)},
+        inputs={"image": (1, 3, side, side)},
         outputs={output: (1, 1, side, side)},
         graph=message(1, conv) + message(1, end) + message(5, weights),
     )
@@ -49,7 +49,7 @@ def model(
     graph: bytes = b"",
     **metadata: str,
 ) -> bytes:
-    """A ModelProto."""
+    """Return a ModelProto with these inputs, outputs and metadata."""
     graph += message(2, "graph")
     graph += b"".join(message(11, value(name, sides)) for name, sides in inputs.items())
     graph += b"".join(message(12, value(name, sides)) for name, sides in outputs.items())

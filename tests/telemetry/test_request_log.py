@@ -1,3 +1,5 @@
+"""Request log."""
+
 import logging
 import re
 
@@ -16,27 +18,27 @@ def lines(caplog):
     return lambda: [record for record in caplog.records if record.name == "telemetry.request_log"]
 
 
-def test_request_has_an_id_that_its_answer_names(client, lines):
-    answer = client.get("/healthz")
-    assert re.fullmatch("[0-9a-f]{32}", answer[HEADER])
+def test_response_has_the_request_id(client, lines):
+    response = client.get("/healthz")
+    assert re.fullmatch("[0-9a-f]{32}", response[HEADER])
     assert client.get("/healthz", headers={HEADER: "from-the-proxy-1"})[HEADER] == "from-the-proxy-1"
     assert client.get("/healthz", headers={HEADER: "no good\t id"})[HEADER] != "no good\t id"
 
 
-def test_line_tells_the_route_and_neither_path_nor_query(client, lines):
+def test_line_has_the_route_but_neither_path_nor_query(client, lines):
     client.get("/admin/login/?key=hunter2abc")
     (line,) = lines()
     assert (line.method, line.route, line.status) == ("GET", "admin/login/", 200)
     assert "hunter2abc" not in line.getMessage()
 
 
-def test_picture_urls_signature_is_not_written(client, lines):
+def test_signature_of_an_image_url_is_not_logged(client, lines):
     client.get("/outputs/0b2ab0c0-3f3a-4a2e-9d55-1d1b6f3a7d01/hunter2abc/0.png")
     (line,) = lines()
     assert "hunter2abc" not in line.getMessage() + line.route
 
 
-def test_probes_are_quiet_and_not_counted(client, lines):
+def test_probes_are_logged_at_debug_level_and_not_counted(client, lines):
     client.get("/healthz")
     assert [line.levelno for line in lines()] == [logging.DEBUG]
     assert responses("healthz") is None
@@ -54,18 +56,18 @@ def responses(route: str, status: str = "200") -> float | None:
     )
 
 
-def test_lines_of_a_request_about_a_job_name_it(client, lines, submission):
+def test_lines_of_a_request_for_a_job_have_the_job_id(client, lines, submission):
     from gpu_runner import logs
 
     seen = []
 
-    class Ear(logging.Handler):
+    class JobIdHandler(logging.Handler):
         def emit(self, record):
             seen.append(logs.job.get())
 
-    ear = Ear()
-    logging.getLogger("telemetry.request_log").addHandler(ear)
+    handler = JobIdHandler()
+    logging.getLogger("telemetry.request_log").addHandler(handler)
     job = admit(submission())
     client.get(f"/api/v1/jobs/{job.pk}")
-    logging.getLogger("telemetry.request_log").removeHandler(ear)
+    logging.getLogger("telemetry.request_log").removeHandler(handler)
     assert seen == [str(job.pk)]

@@ -1,1 +1,1 @@
-"""Preprocessors: the maps that ControlNets are given of an image. No torch here: the ComfyUI adapter runs without it."""
+"""ControlNet preprocessors: image -> control map. Modules without a network do not import torch."""

@@ -1,4 +1,4 @@
-"""Pictures as arrays: (height, width, 3) of bytes, RGB."""
+"""Images as arrays: uint8 RGB of shape (height, width, 3)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.uint8]  # (height, width)
 Numbers = NDArray[Any]
 
 
-Preprocessor = Callable[[Pixels, Settings], Pixels]
+Preprocessor = Callable[[Pixels, ModuleSettings], Pixels]
 
 
 def at_resolution(pixels: Pixels, resolution: int) -> Pixels:
-    """The shorter side becomes ``resolution``."""
+    """Resize so that the shorter side has ``resolution`` pixels: Lanczos for enlarging, area averaging for shrinking."""
     height, width = pixels.shape[:2]
     scale = resolution / min(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -29,13 +29,16 @@ def at_resolution(pixels: Pixels, resolution: int) -> Pixels:
     )
 
 
-def three(plane: Numbers) -> Pixels:
+def gray_to_rgb(plane: Numbers) -> Pixels:
+    """Repeat a plane (height, width) in gray_to_rgb channels; values are clipped to 0..255."""
     return np.repeat(as_bytes(plane)[:, :, None], 3, axis=2)
 
 
 def as_bytes(values: Numbers) -> NDArray[np.uint8]:
+    """Clip to 0..255 and convert to uint8."""
     return values.clip(0, 255).astype(np.uint8)
 
 
 def blurred(pixels: Numbers, sigma: float) -> Numbers:
+    """Gaussian blur in float32; ``sigma`` in pixels."""
     return cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), sigma)

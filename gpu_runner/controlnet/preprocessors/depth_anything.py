@@ -1,4 +1,4 @@
-"""Depth Anything (Yang et al. 2024) and its second version, from files in the layout of transformers."""
+"""Preprocessors depth_anything and depth_anything_v2 (Yang et al. 2024), from files with transformers' key names."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 
 from gpu_runner.networks.tensor_file import TensorFile
 
-from .arrays import Pixels, three
+from .arrays import Pixels, gray_to_rgb
 from .tensors import batch_of, plane_of
 
 PATCH = 14
 HEAD_WIDTH = 64
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
-SECOND_OF_LARGE = [5, 12, 18, 24]
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+V2_LARGE_LAYERS = [5, 12, 18, 24]
 
 
 def build(file: TensorFile) -> nn.Module:
+    """Depth Anything v1: the depth head uses the last four layers of the backbone."""
     layers = _layers(file)
     return _built(file, list(range(layers - 3, layers + 1)))
 
 
-def build_second(file: TensorFile) -> nn.Module:
-    """It reads the states of layers all through the network."""
+def build_v2(file: TensorFile) -> nn.Module:
+    """Depth Anything v2: the depth head uses four layers distributed over the backbone."""
     layers = _layers(file)
     even = [layers * part // 4 for part in (1, 2, 3, 4)]
-    return _built(file, SECOND_OF_LARGE if layers == SECOND_OF_LARGE[-1] else even)
+    return _built(file, V2_LARGE_LAYERS if layers == V2_LARGE_LAYERS[-1] else even)
 
 
 def _layers(file: TensorFile) -> int:
@@ -36,7 +37,7 @@ def _layers(file: TensorFile) -> int:
     return 1 + max(int(match[1]) for match in found if match)
 
 
-def _built(file: TensorFile, places: list[int]) -> nn.Module:
+def _built(file: TensorFile, out_indices: list[int]) -> nn.Module:
     width = file.shapes["backbone.embeddings.cls_token"][-1]
     patches = file.shapes["backbone.embeddings.position_embeddings"][1] - 1
     backbone = Dinov2Config(
@@ -45,7 +46,7 @@ def _built(file: TensorFile, places: list[int]) -> nn.Module:
         num_attention_heads=max(1, width // HEAD_WIDTH),
         image_size=round(patches**0.5) * PATCH,
         patch_size=PATCH,
-        out_indices=places,
+        out_indices=out_indices,
         reshape_hidden_states=False,
     )
     network = DepthAnythingForDepthEstimation(
@@ -63,10 +64,10 @@ def _built(file: TensorFile, places: list[int]) -> nn.Module:
     return network
 
 
-def draw(network: nn.Module, pixels: Pixels) -> Pixels:
-    """Near is white."""
+def detect(network: nn.Module, pixels: Pixels) -> Pixels:
+    """Return the depth map; near is white."""
     batch = batch_of(network, pixels, PATCH) / 255
     mean, deviation = (torch.tensor(value, device=batch.device).view(3, 1, 1) for value in (MEAN, DEVIATION))
     near = plane_of(network(pixel_values=(batch - mean) / deviation).predicted_depth, pixels)
     low, high = float(near.min()), float(near.max())
-    return three((near - low) / max(high - low, 1e-6) * 255)
+    return gray_to_rgb((near - low) / max(high - low, 1e-6) * 255)

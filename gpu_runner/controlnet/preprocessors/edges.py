@@ -1,29 +1,29 @@
-"""Lines and edges: white on black."""
+"""Preprocessors canny, scribble_xdog and lineart_standard. Maps are white lines on black."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
-from .arrays import Pixels, blurred, three
-
-
-def canny(pixels: Pixels, settings: Settings) -> Pixels:
-    """Canny, "A Computational Approach to Edge Detection" (1986): edges above b, and what of those above a touches them."""
-    return three(cv2.Canny(pixels, int(settings.a), int(settings.b)))
+from .arrays import Pixels, blurred, gray_to_rgb
 
 
-def scribble_xdog(pixels: Pixels, settings: Settings) -> Pixels:
-    """A difference of Gaussians (Winnemöller, "XDoG", 2011), cut at the threshold."""
+def canny(pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Canny (1986), "A Computational Approach to Edge Detection", with hysteresis thresholds ``a`` (low) and ``b`` (high)."""
+    return gray_to_rgb(cv2.Canny(pixels, int(settings.a), int(settings.b)))
+
+
+def scribble_xdog(pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Difference of Gaussians (Winnemöller 2011, "XDoG"), thresholded at ``a``."""
     difference = (blurred(pixels, 5.0) - blurred(pixels, 0.5)).min(axis=2).clip(0, 255)
-    return three((2 * difference > settings.a) * np.uint8(255))
+    return gray_to_rgb((2 * difference > settings.a) * np.uint8(255))
 
 
-def lineart_standard(pixels: Pixels, settings: Settings) -> Pixels:
-    """How much darker than its surroundings a pixel is, in terms of the picture's usual line."""
+def lineart_standard(pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Darkness relative to the blurred surroundings, normalized by the median of the lines."""
     darkness = (blurred(pixels, 6.0) - pixels).min(axis=2).clip(0, 255)
     lines = darkness[darkness > 8]
-    usual = max(16.0, float(np.median(lines)) if lines.size else 0.0)
-    return three(darkness / usual * 127)
+    typical = max(16.0, float(np.median(lines)) if lines.size else 0.0)
+    return gray_to_rgb(darkness / typical * 127)

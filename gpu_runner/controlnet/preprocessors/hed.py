@@ -1,4 +1,4 @@
-"""Holistically-nested edges (Xie and Tu 2015), in the form of ControlNetHED.pth."""
+"""Preprocessors hed, hed_safe and scribble_hed: holistically-nested edge detection (Xie and Tu 2015), ControlNetHED.pth."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn import functional
 
 from gpu_runner.networks.tensor_file import TensorFile
 
-from .arrays import Numbers, Pixels, blurred, three
+from .arrays import Numbers, Pixels, blurred, gray_to_rgb
 from .tensors import batch_of, plane_of
 
 LEVELS = 5
-SAFE_LEVELS = 2  # grey levels between black and white in which nothing of the picture hides
+SAFE_LEVELS = 2  # quantization of the safe variant, which removes faint details
 
 
-class Level(nn.Module):
+class HedBlock(nn.Module):
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
@@ -35,13 +35,13 @@ class Level(nn.Module):
 
 
 class Hed(nn.Module):
-    """Edges at five resolutions, averaged."""
+    """HED network: edges at five resolutions, averaged. Input (1, 3, h, w) from 0 to 255, output (1, 1, h, w) from 0 to 1."""
 
     def __init__(self, widths: Sequence[Sequence[int]]) -> None:
         super().__init__()
         self.norm = nn.Parameter(torch.zeros(1, 3, 1, 1))
         for number, level in enumerate(widths, 1):
-            self.add_module(f"block{number}", Level(level))
+            self.add_module(f"block{number}", HedBlock(level))
 
     def forward(self, x: Tensor) -> Tensor:
         size, edges = x.shape[-2:], []
@@ -53,6 +53,7 @@ class Hed(nn.Module):
 
 
 def build(file: TensorFile) -> nn.Module:
+    """Return the network of a file; widths are derived from the shapes."""
     network = Hed([_widths(file, f"block{number}") for number in range(1, LEVELS + 1)])
     network.load_state_dict({name: file[name] for name in network.state_dict()})
     return network
@@ -67,31 +68,33 @@ def _is_weight(name: str, block: str) -> bool:
     return name.startswith(f"{block}.convs.") and name.endswith(".weight")
 
 
-def draw(network: nn.Module, pixels: Pixels) -> Pixels:
-    return three(_edges(network, pixels) * 255)
+def detect(network: nn.Module, pixels: Pixels) -> Pixels:
+    """Return soft edges."""
+    return gray_to_rgb(_edges(network, pixels) * 255)
 
 
-def draw_safe(network: nn.Module, pixels: Pixels) -> Pixels:
+def detect_safe(network: nn.Module, pixels: Pixels) -> Pixels:
+    """Return soft edges, quantized."""
     steps = (_edges(network, pixels) * (SAFE_LEVELS + 1)).astype(np.int32) / SAFE_LEVELS
-    return three(steps * 255)
+    return gray_to_rgb(steps * 255)
 
 
-def draw_scribble(network: nn.Module, pixels: Pixels) -> Pixels:
-    """As if by hand: the ridges of the edges, thick."""
+def detect_scribble(network: nn.Module, pixels: Pixels) -> Pixels:
+    """Return thick lines along the ridges of the edges (non-maximum suppression)."""
     soft = blurred(_edges(network, pixels) * 255, 3.0)
     lines = np.zeros_like(soft)
-    for kernel in _directions():
+    for kernel in _line_kernels():
         is_ridge = cv2.dilate(soft, kernel) == soft
         lines[is_ridge] = soft[is_ridge]
     thick = blurred((lines > 127) * np.float32(255), 3.0)
-    return three((thick > 4) * np.uint8(255))
+    return gray_to_rgb((thick > 4) * np.uint8(255))
 
 
 def _edges(network: nn.Module, pixels: Pixels) -> Numbers:
     return plane_of(network(batch_of(network, pixels, 2 ** (LEVELS - 1))), pixels)
 
 
-def _directions() -> list[Numbers]:
+def _line_kernels() -> list[Numbers]:
     across = np.zeros((3, 3), np.uint8)
     across[1] = 1
     diagonal = np.eye(3, dtype=np.uint8)

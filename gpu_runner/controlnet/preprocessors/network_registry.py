@@ -1,4 +1,4 @@
-"""Modules that need a network: which class loads a module's file, and how its map is drawn. The runner's side only."""
+"""Preprocessor modules with a network: how to build it from a file, and how to compute the map."""
 
 from __future__ import annotations
 
@@ -10,40 +10,44 @@ from torch import nn
 
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
 
 from . import depth_anything, hed, lineart
 from .arrays import Pixels
 from .registry import sized
 
 Build = Callable[[TensorFile], nn.Module]  # with its weights
-Draw = Callable[[nn.Module, Pixels], Pixels]
+Detect = Callable[[nn.Module, Pixels], Pixels]
 
 
 @dataclass(frozen=True)
 class Network:
+    """Builder and inference function of a module."""
+
     build: Build
-    draw: Draw
+    detect: Detect
 
 
 NETWORKS: dict[str, Network] = {
-    "depth_anything": Network(depth_anything.build, depth_anything.draw),
-    "depth_anything_v2": Network(depth_anything.build_second, depth_anything.draw),
-    "hed": Network(hed.build, hed.draw),
-    "hed_safe": Network(hed.build, hed.draw_safe),
-    "scribble_hed": Network(hed.build, hed.draw_scribble),
-    "lineart": Network(lineart.build, lineart.draw),
-    "lineart_coarse": Network(lineart.build, lineart.draw),
+    "depth_anything": Network(depth_anything.build, depth_anything.detect),
+    "depth_anything_v2": Network(depth_anything.build_v2, depth_anything.detect),
+    "hed": Network(hed.build, hed.detect),
+    "hed_safe": Network(hed.build, hed.detect_safe),
+    "scribble_hed": Network(hed.build, hed.detect_scribble),
+    "lineart": Network(lineart.build, lineart.detect),
+    "lineart_coarse": Network(lineart.build, lineart.detect),
 }
 
 
 def load(module: str, file: TensorFile, name: str) -> nn.Module:
+    """Return the network of ``module`` in float32. Raises ModelUnavailable if the file ``name`` does not fit."""
     try:
         return NETWORKS[module].build(file).float().eval().requires_grad_(False)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"{name} does not fit the preprocessor {module}") from error
+        raise ModelUnavailable(f"{name} is not a model of the preprocessor {module}") from error
 
 
 @torch.inference_mode()
-def detect(module: Module, network: nn.Module, pixels: Pixels, settings: Settings) -> Pixels:
-    return NETWORKS[module.name].draw(network, sized(module, pixels, settings))
+def detect(module: Module, network: nn.Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Return the control map of an image."""
+    return NETWORKS[module.name].detect(network, sized(module, pixels, settings))

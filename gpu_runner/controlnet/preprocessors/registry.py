@@ -1,13 +1,13 @@
-"""Which function draws the map of each module that needs no network."""
+"""Preprocessor modules without a network: module name -> function."""
 
 from __future__ import annotations
 
-from gpu_runner.protocol.preprocessor_catalog import Module, Settings
+from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
 
 from . import blur, edges, shuffle, tone
 from .arrays import Pixels, Preprocessor, at_resolution
 
-DRAW: dict[str, Preprocessor] = {
+PREPROCESSORS: dict[str, Preprocessor] = {
     "none": tone.unchanged,
     "canny": edges.canny,
     "invert": tone.invert,
@@ -26,14 +26,15 @@ DRAW: dict[str, Preprocessor] = {
     "reference_adain+attn": tone.unchanged,
     "recolor_luminance": tone.luminance,
     "recolor_intensity": tone.intensity,
-    "color": blur.colour_grid,
+    "color": blur.color_grid,
 }
 
 
-def detect(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
-    return DRAW[module.name](sized(module, pixels, settings), settings)
+def detect(module: Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Return the control map of an image. Raises KeyError for modules that are not in PREPROCESSORS."""
+    return PREPROCESSORS[module.name](sized(module, pixels, settings), settings)
 
 
-def sized(module: Module, pixels: Pixels, settings: Settings) -> Pixels:
-    """Modules without the slider see the picture as it is."""
+def sized(module: Module, pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Resize to the module's resolution, if it has that slider."""
     return at_resolution(pixels, settings.resolution) if module.resolution else pixels

@@ -1,4 +1,4 @@
-"""Content shuffle: every pixel moves along two smooth random fields. The same for the same size, so a retry is the same."""
+"""Preprocessor shuffle: pixels are remapped by two smooth random fields. The seed is fixed, so that retries are equal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.protocol.preprocessor_catalog import Settings
+from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 
 from .arrays import Pixels, as_bytes
 
-WAVE = 256  # pixels between two independent values of the field
+WAVE = 256  # pixels between independent values of the field
 SEED = 12345
 
 
-def shuffle(pixels: Pixels, settings: Settings) -> Pixels:
+def shuffle(pixels: Pixels, settings: ModuleSettings) -> Pixels:
+    """Return the shuffled image, same shape."""
     height, width = pixels.shape[:2]
     random = np.random.default_rng(SEED)
     x = _field(random, height, width) * (width - 1)
@@ -23,7 +24,7 @@ def shuffle(pixels: Pixels, settings: Settings) -> Pixels:
 
 
 def _field(random: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """From 0 to 1, smooth."""
+    """Return a smooth random field (height, width) from 0 to 1."""
     coarse = random.uniform(0, 1, (height // WAVE + 3, width // WAVE + 3)).astype(np.float32)
     rows, columns = coarse.shape
     fine = cv2.resize(coarse, ((columns - 1) * WAVE, (rows - 1) * WAVE), interpolation=cv2.INTER_CUBIC)

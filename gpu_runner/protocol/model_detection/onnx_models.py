@@ -1,6 +1,6 @@
-"""What an .onnx file is, from its graph's inputs, outputs and metadata. File names prove nothing and are not looked at.
+"""Detects the kind of an .onnx file from its graph's inputs, outputs and metadata. File names are ignored.
 
-No torch and no onnxruntime here: the platform's background worker identifies files with it.
+No torch and no onnxruntime: the platform's background worker uses it in scans.
 """
 
 from __future__ import annotations
@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .onnx_header import OnnxHeader, Sides, read_onnx_header
+from .onnx_header import OnnxHeader, OnnxShape, read_onnx_header
 from .safetensors_models import Identified
 
-OPEN_NSFW_SIDES = (224, 224, 3)
-YUNET = frozenset(f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32))
+OPEN_NSFW_SHAPE = (224, 224, 3)
+YUNET_OUTPUTS = frozenset(
+    f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)
+)
 
 
 def identify_onnx(header: OnnxHeader) -> Identified:
+    """Return the result of the first matching rule; kind "unknown" if none matches."""
     for rule in RULES:
         if found := rule(header):
             return found
@@ -23,37 +26,37 @@ def identify_onnx(header: OnnxHeader) -> Identified:
 
 
 def identify_onnx_file(path: Path) -> Identified:
-    """ValueError when it is not an ONNX file."""
+    """Identify an .onnx file. Raises ValueError if it is not one."""
     return identify_onnx(read_onnx_header(path))
 
 
 def _nude_detector(header: OnnxHeader) -> Identified | None:
-    """NudeNet's: an Ultralytics detector that names its classes."""
+    """NudeNet: an Ultralytics detector whose metadata lists its classes."""
     names = header.metadata.get("names", "")
     found = header.metadata.get("task") == "detect" and "_EXPOSED" in names
     return Identified("nsfw", detail={"model": "nudenet"}) if found else None
 
 
 def _open_nsfw(header: OnnxHeader) -> Identified | None:
-    """Yahoo's: BGR pixels in, (fit, unfit) out."""
-    found = _only(header.inputs)[1:] == OPEN_NSFW_SIDES and _first(header.outputs)[1:] == (2,)
+    """Yahoo's open_nsfw: input BGR pixels, output (SFW, NSFW) scores."""
+    found = _only(header.inputs)[1:] == OPEN_NSFW_SHAPE and _first(header.outputs)[1:] == (2,)
     return Identified("nsfw", detail={"model": "open_nsfw"}) if found else None
 
 
 def _yunet(header: OnnxHeader) -> Identified | None:
-    """It tells of every cell of three grids how surely a face is there, and where."""
-    picture = _only(header.inputs)
-    if not header.outputs.keys() >= YUNET or len(picture) != 4 or picture[1] != 3:
+    """YuNet: class, objectness, box and keypoint outputs for three strides."""
+    image = _only(header.inputs)
+    if not header.outputs.keys() >= YUNET_OUTPUTS or len(image) != 4 or image[1] != 3:
         return None
-    return Identified("face_detector", detail={"model": "yunet", "height": picture[2], "width": picture[3]})
+    return Identified("face_detector", detail={"model": "yunet", "height": image[2], "width": image[3]})
 
 
 def _matting(header: OnnxHeader) -> Identified | None:
-    """A picture in, one channel of the same size out."""
-    picture, matte = _only(header.inputs), _first(header.outputs)
-    if len(picture) != 4 or len(matte) != 4 or picture[1] != 3 or matte[1] != 1 or picture[2:] != matte[2:]:
+    """Salient object detection: input an image, output one channel of the same size."""
+    image, matte = _only(header.inputs), _first(header.outputs)
+    if len(image) != 4 or len(matte) != 4 or image[1] != 3 or matte[1] != 1 or image[2:] != matte[2:]:
         return None
-    return Identified("matting", detail={"side": picture[2], "maps": len(header.outputs)})
+    return Identified("matting", detail={"side": image[2], "maps": len(header.outputs)})
 
 
 RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
@@ -64,9 +67,9 @@ RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
 )
 
 
-def _only(values: Mapping[str, Sides]) -> Sides:
+def _only(values: Mapping[str, OnnxShape]) -> OnnxShape:
     return next(iter(values.values())) if len(values) == 1 else ()
 
 
-def _first(values: Mapping[str, Sides]) -> Sides:
+def _first(values: Mapping[str, OnnxShape]) -> OnnxShape:
     return next(iter(values.values()), ())

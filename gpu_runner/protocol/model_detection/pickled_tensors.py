@@ -1,4 +1,4 @@
-"""Where a pickled file keeps its tensors: the same answer for the scan, which sees their shapes alone, and for the runner."""
+"""Finds the tensors in the content of a pickled model file. Shared by the scan, which sees shapes only, and the runner."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-TABLES = ("state_dict", "params_ema", "params")  # the first found; averaged weights before the last ones
+STATE_DICT_KEYS = (
+    "state_dict",
+    "params_ema",
+    "params",
+)  # the first found is used; EMA weights before raw ones
 
 
-class Table:
-    """Stands for the classes of other libraries that released files name. It only keeps what they kept."""
+class PickledObject:
+    """Stand-in for classes of other libraries that released files refer to. Only keeps their state."""
 
     def __setstate__(self, state: Any) -> None:
         self.kept = state if isinstance(state, dict) else {}
 
 
 def named_tensors(content: Mapping[Any, Any], tensor: type[T]) -> Iterator[tuple[str, T]]:
-    """Those of the table itself, or of the one inside of it that bears the name which tools give it."""
-    state = next((content[name] for name in TABLES if isinstance(content.get(name), dict)), content)
+    """Yield (name, tensor) from the top-level dict or from its state dict. ``tensor`` is the type of a tensor.
+
+    The parameters of a textual inversion have names starting with ``string_to_param.``.
+    """
+    state = next((content[name] for name in STATE_DICT_KEYS if isinstance(content.get(name), dict)), content)
     for key, value in state.items():
         if isinstance(key, str) and isinstance(value, tensor):
             yield key, value
@@ -28,12 +35,12 @@ def named_tensors(content: Mapping[Any, Any], tensor: type[T]) -> Iterator[tuple
 
 
 def named_texts(content: Mapping[Any, Any]) -> dict[str, str]:
-    """What such a file says of itself."""
+    """Return the strings at the top level of the file, its metadata."""
     return {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, str)}
 
 
 def _parameters(table: Any) -> Mapping[Any, Any]:
-    """A textual inversion's, whose oldest files kept them in a module."""
-    if isinstance(table, Table):
+    """Return the parameters of a textual inversion. The oldest files keep them in a ParameterDict."""
+    if isinstance(table, PickledObject):
         table = table.kept.get("_parameters")
     return table if isinstance(table, dict) else {}

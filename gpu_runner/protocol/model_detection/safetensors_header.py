@@ -1,4 +1,4 @@
-"""Names, shapes and metadata of a .safetensors file, without its tensors and without torch. The file is not trusted."""
+"""Reader of .safetensors headers: names, shapes and metadata, without tensor data. The file is untrusted input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 Metadata = Mapping[str, str]
 
-MOST_TENSORS = 100_000
+MAX_TENSORS = 100_000
 
 
 def read_safetensors_header(path: Path) -> tuple[dict[str, Shape], dict[str, str]]:
-    """Shapes by tensor name, and the metadata. Raises ValueError for a file that safetensors refuses, and OSError."""
+    """Return the shapes by tensor name, and the metadata. Raises ValueError for invalid files, and OSError."""
     try:
         with safe_open(path, framework="numpy") as file:
             return described(file)
@@ -25,8 +25,8 @@ def read_safetensors_header(path: Path) -> tuple[dict[str, Shape], dict[str, str
 
 
 def described(file: Any) -> tuple[dict[str, Shape], dict[str, str]]:
-    """The same of a file that ``safe_open`` has opened."""
+    """Return shapes and metadata of a file opened with ``safe_open``. Raises ValueError for too many tensors."""
     names = file.keys()
-    if len(names) > MOST_TENSORS:
-        raise ValueError(f"the header has {len(names)} tensors, {MOST_TENSORS} are allowed")
+    if len(names) > MAX_TENSORS:
+        raise ValueError(f"a safetensors file may have at most {MAX_TENSORS} tensors (got {len(names)})")
     return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}

@@ -1,6 +1,6 @@
-"""What a model file is, from the names and shapes of its tensors. File names prove nothing and are not looked at.
+"""Detects kind and family of a model file from the names and shapes of its tensors. File names are ignored.
 
-No torch here: the platform's background worker identifies files with it.
+No torch: the platform's background worker uses it in scans.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ADAPTER_STARTS = ("lora_unet_", "lora_te", "unet.", "text_encoder", "lora_prior_
 
 @dataclass(frozen=True)
 class Identified:
-    """``kind`` and ``family`` use the registry's words; ``detail`` tells what else the tensors gave away."""
+    """Detected kind and family, in the registry's terms, and details such as channels, layout or rank."""
 
     kind: str = UNKNOWN
     family: str = UNKNOWN
@@ -56,7 +56,10 @@ class Identified:
 
 
 def identify(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
-    """The first rule that recognises the tensors; ControlNets come before the checkpoints they may carry along."""
+    """Return the result of the first matching rule; kind "unknown" if none matches.
+
+    ControlNets are tested before checkpoints, because their files may contain one.
+    """
     for rule in RULES:
         if found := rule(shapes, metadata or {}):
             return found
@@ -64,14 +67,14 @@ def identify(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
 
 
 def identify_file(path: Path) -> Identified:
-    """Identify a .safetensors file; ValueError when it is not one."""
+    """Identify a .safetensors file. Raises ValueError if it is not one."""
     return identify(*read_safetensors_header(path))
 
 
 def _controlnet(shapes: Shapes, metadata: Metadata) -> Identified | None:
     ldm = f"{CONTROL}input_hint_block.0.weight" in shapes or "input_hint_block.0.weight" in shapes
-    ours = "controlnet_cond_embedding.conv_in.weight" in shapes
-    if not ldm and not ours:
+    diffusers = "controlnet_cond_embedding.conv_in.weight" in shapes
+    if not ldm and not diffusers:
         return None
     context = _context_width(name_shapes_below(shapes, CONTROL) or shapes)
     layout = "ldm" if ldm else "diffusers"
@@ -97,7 +100,7 @@ def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
 
 
 def _family_of_text_encoder(shapes: Shapes) -> str | None:
-    """The kind of text encoder separates the families at any width."""
+    """Return the family by the type of text encoder, which also works for networks of non-standard width."""
     if any(name.startswith("conditioner.embedders.") for name in shapes):
         return "sdxl"
     if "cond_stage_model.model.token_embedding.weight" in shapes:
@@ -108,7 +111,7 @@ def _family_of_text_encoder(shapes: Shapes) -> str | None:
 
 
 def prediction_type(shapes: Shapes, metadata: Metadata) -> str | None:
-    """What the file says of itself. None: nothing, and shapes alone cannot tell."""
+    """Return the prediction type that the file declares, or None. It cannot be derived from shapes."""
     declared = metadata.get("modelspec.prediction_type", "").lower()
     if "v_pred" in shapes or declared in ("v", "v_prediction", "v-prediction"):
         return "v_prediction"
@@ -116,7 +119,7 @@ def prediction_type(shapes: Shapes, metadata: Metadata) -> str | None:
 
 
 def zero_terminal_snr(shapes: Shapes, metadata: Metadata) -> bool:
-    """Whether the file says that its last timestep was noise alone in training."""
+    """Whether the file declares training with zero terminal SNR."""
     return "ztsnr" in shapes or metadata.get("ss_zero_terminal_snr", "").lower() == "true"
 
 
@@ -155,7 +158,7 @@ def _embedding(shapes: Shapes, metadata: Metadata) -> Identified | None:
 
 
 def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    """Families share the shapes of their VAEs: only metadata could tell them apart."""
+    """The families' VAEs have the same shapes; the family is known only if metadata declares it."""
     for prefix in ("", "first_stage_model.", "vae."):
         decoder = shapes.get(f"{prefix}decoder.conv_in.weight")
         if decoder and len(decoder) == 4 and f"{prefix}encoder.conv_in.weight" in shapes:
@@ -166,9 +169,7 @@ def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
 
 
 def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    found = next(
-        (name for name, marks in PREPROCESSORS.items() if all(mark in shapes for mark in marks)), None
-    )
+    found = next((name for name, keys in PREPROCESSORS.items() if all(key in shapes for key in keys)), None)
     return Identified("preprocessor", UNKNOWN, {"architecture": found}) if found else None
 
 
@@ -180,23 +181,23 @@ PREPROCESSORS: dict[str, tuple[str, ...]] = {
 
 
 def _face_restorer(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    """GFPGAN, by the marks that spandrel knows it by."""
-    found = names_without_table(shapes) >= GFPGAN
+    """GFPGAN, by the same keys as spandrel."""
+    found = names_without_prefix(shapes) >= GFPGAN
     return Identified("face_restorer", UNKNOWN, {"architecture": "GFPGAN"}) if found else None
 
 
 GFPGAN = frozenset({"toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight"})
 
 
-def names_without_table(shapes: Shapes) -> set[str]:
-    """Some files keep the name of the table that their tensors were in."""
+def names_without_prefix(shapes: Shapes) -> set[str]:
+    """Return the tensor names without the name of the state dict, which some files keep as a prefix."""
     return {re.sub(r"^(params_ema|params|model_state_dict)\.", "", name) for name in shapes}
 
 
 def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    names = names_without_table(shapes)
-    for architecture, marks in UPSCALERS.items():
-        if all(any(re.match(mark, name) for name in names) for mark in marks):
+    names = names_without_prefix(shapes)
+    for architecture, patterns in UPSCALERS.items():
+        if all(any(re.match(pattern, name) for name in names) for pattern in patterns):
             return Identified("upscaler", UNKNOWN, {"architecture": architecture})
     return None
 
@@ -222,7 +223,7 @@ RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
 
 
 def name_shapes_below(shapes: Shapes, prefix: str) -> dict[str, Shape]:
-    """The shapes whose names start with ``prefix``, without it."""
+    """Return the shapes whose names start with ``prefix``, with the prefix removed."""
     return {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
 
 
@@ -234,7 +235,7 @@ def _context_width(shapes: Shapes) -> int | None:
 
 
 def _family(width: int | None, metadata: Metadata) -> str:
-    """Metadata first: it is written for models whose widths are not the standard ones."""
+    """Return the family by metadata, or by the width of cross-attention. Metadata takes precedence."""
     declared = _declared_family(metadata)
     return FAMILY_OF_CONTEXT.get(width or 0, UNKNOWN) if declared == UNKNOWN else declared
 

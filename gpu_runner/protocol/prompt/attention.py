@@ -1,7 +1,8 @@
-"""A1111's prompt language: attention, escapes and BREAK. Every text is a prompt; nothing here can fail.
+"""Parser of A1111's prompt attention: ``(text:1.2)``, ``(text)``, ``[text]``, escapes and BREAK.
 
-Round and square brackets may overlap, as in ``(a [b) c]``, so what lark cuts into tokens is no tree: each kind of
-bracket keeps its own stack. No torch here: admission looks at prompts too.
+Corresponds to ``parse_prompt_attention`` of A1111's prompt_parser.py. Every text is a valid prompt; nothing raises. Round
+and square brackets may overlap, as in ``(a [b) c]``, so tokens do not form a tree: each kind of bracket has its own stack.
+No torch: admission parses prompts too.
 """
 
 from __future__ import annotations
@@ -28,52 +29,55 @@ LEXER = Lark(
 )
 OPENINGS = {"ROUND_END": "ROUND", "WEIGHT": "ROUND", "SQUARE_END": "SQUARE"}
 FACTORS = {"ROUND": 1.1, "SQUARE": 1 / 1.1}
-HEAVIEST = 1000.0  # deeper nesting than this says nothing more, and must not overflow
+MAX_WEIGHT = 1000.0  # absolute value; prevents overflow by deep nesting
 BREAK = re.compile(r"\bBREAK\b")
 
-Weighted = tuple[str, float]
-Section = list[Weighted]
+WeightedText = tuple[str, float]
+Section = list[WeightedText]
 
 
 def parse_attention(text: str) -> list[Section]:
-    """The sections between BREAKs; each a list of texts and their weights, neighbours of equal weight joined."""
+    """Split a prompt into sections at BREAK. A section is a list of (text, weight); neighbors of equal weight are merged.
+
+    ``(text)`` multiplies the weight by 1.1, ``[text]`` divides it by 1.1, ``(text:w)`` multiplies it by w.
+    """
     tokens = list(LEXER.lex(text))
     factors, closings = _match_brackets(tokens)
     scopes = {kind: [1.0] for kind in FACTORS}
     sections: list[Section] = [[]]
-    for place, token in enumerate(tokens):
-        if place in factors:
-            scopes[token.type].append(_bounded(scopes[token.type][-1] * factors[place]))
-        elif place in closings:
-            scopes[closings[place]].pop()
+    for index, token in enumerate(tokens):
+        if index in factors:
+            scopes[token.type].append(_clamp(scopes[token.type][-1] * factors[index]))
+        elif index in closings:
+            scopes[closings[index]].pop()
         else:
-            _append(sections, token, _bounded(scopes["ROUND"][-1] * scopes["SQUARE"][-1]))
+            _append(sections, token, _clamp(scopes["ROUND"][-1] * scopes["SQUARE"][-1]))
     return sections
 
 
 def _match_brackets(tokens: list[Token]) -> tuple[dict[int, float], dict[int, str]]:
-    """The factor of every opening bracket, and the kind that every matched closing one closes, by place."""
+    """Return, by token index, the factor of each opening bracket and the kind of each matched closing bracket."""
     factors: dict[int, float] = {}
     closings: dict[int, str] = {}
-    open_places: dict[str, list[int]] = {kind: [] for kind in FACTORS}
-    for place, token in enumerate(tokens):
+    open_indices: dict[str, list[int]] = {kind: [] for kind in FACTORS}
+    for index, token in enumerate(tokens):
         kind = OPENINGS.get(token.type)
         if token.type in FACTORS:
-            factors[place] = FACTORS[token.type]  # one that nothing closes acts to the end
-            open_places[token.type].append(place)
-        elif kind and open_places[kind]:
-            closings[place] = kind
-            opening = open_places[kind].pop()
+            factors[index] = FACTORS[token.type]  # an unclosed bracket acts to the end of the prompt
+            open_indices[token.type].append(index)
+        elif kind and open_indices[kind]:
+            closings[index] = kind
+            opening = open_indices[kind].pop()
             factors[opening] = float(token.value[1:-1]) if token.type == "WEIGHT" else FACTORS[kind]
     return factors, closings
 
 
-def _bounded(weight: float) -> float:
-    return max(-HEAVIEST, min(HEAVIEST, weight))
+def _clamp(weight: float) -> float:
+    return max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))
 
 
 def _append(sections: list[Section], token: Token, weight: float) -> None:
-    """BREAK divides wherever it stands, inside brackets too, and takes the space around it along."""
+    """Append the token's text. BREAK starts a section, inside brackets too, and removes the whitespace around it."""
     if token.type == "ESCAPE":
         return _extend(sections[-1], token.value[1:], weight)
     parts = BREAK.split(token.value)

@@ -1,4 +1,4 @@
-"""What the prompts of one pass say, call by call: sub-prompts divided by AND, each with its weight and its schedule. No torch."""
+"""Prompts of one pass: sub-prompts joined by AND (composable diffusion), each with a weight and a schedule. No torch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 from .extra_networks import extra_networks
 from .schedule import Schedule, prompt_schedule, text_at
 
-Weighted = tuple[tuple[str, float], ...]
-Said = tuple[Weighted, str]  # at one call; the negative prompt last
+WeightedTexts = tuple[tuple[str, float], ...]
+PromptTexts = tuple[WeightedTexts, str]  # at one model evaluation: weighted positive texts, negative text
 AND = re.compile(r"\bAND\b")
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?|\d*\.\d+))\s*")
-HEAVIEST = 1000.0
-MOST_PARTS = 16  # each is a row of every call
-MOST_CHARACTERS = 100_000  # over all texts of a pass: all are encoded before it begins
+MAX_WEIGHT = 1000.0
+MAX_PARTS = 16  # each is a row of every UNet call
+MAX_CHARACTERS = 100_000  # over all texts of a pass, which are encoded before the first step
 
 
-class TooManyWords(ValueError):
-    """The message is fit for the client's eyes."""
+class PromptTooLong(ValueError):
+    """A prompt has too many parts or scheduled texts. The message is safe to show to clients."""
 
 
 @dataclass(frozen=True)
 class PromptComposition:
+    """Schedules of the positive sub-prompts, with their weights, and of the negative prompt."""
+
     positives: tuple[tuple[Schedule, float], ...]
     negative: Schedule
 
@@ -34,46 +36,59 @@ class PromptComposition:
     def of(
         cls, prompt: str, negative: str, calls: int, *, first_pass: int | None = None
     ) -> PromptComposition:
-        """``calls`` and ``first_pass`` as prompt_schedule has them. AND and tags mean nothing in a negative prompt."""
-        parts = composition(extra_networks(prompt)[0])
-        if len(parts) > MOST_PARTS:
-            raise TooManyWords(f"the prompt has {len(parts)} parts divided by AND; {MOST_PARTS} is the most")
+        """Parse the prompts of a pass. ``calls`` and ``first_pass`` are those of ``prompt_schedule``.
+
+        AND and ``<lora:...>`` have no meaning in the negative prompt. Raises PromptTooLong.
+        """
+        parts = parse_composition(extra_networks(prompt)[0])
+        if len(parts) > MAX_PARTS:
+            raise PromptTooLong(
+                f"prompt must have at most {MAX_PARTS} parts joined by AND (got {len(parts)} parts)"
+            )
         positives = tuple(
             (prompt_schedule(text, calls, first_pass=first_pass), weight) for text, weight in parts
         )
-        words = cls(positives, prompt_schedule(negative, calls, first_pass=first_pass))
-        if sum(map(len, words.texts)) > MOST_CHARACTERS:
-            raise TooManyWords("the prompt is too long to change so often")
-        return words
+        prompts = cls(positives, prompt_schedule(negative, calls, first_pass=first_pass))
+        length = sum(map(len, prompts.texts))
+        if length > MAX_CHARACTERS:
+            raise PromptTooLong(
+                f"the texts of all steps of the prompts must have at most {MAX_CHARACTERS} characters (got {length}):"
+                " use a shorter prompt or fewer changes between steps"
+            )
+        return prompts
 
     @classmethod
     def of_request(cls, request: GenerationRequest) -> PromptComposition:
-        """The first pass."""
+        """Parse the prompts of the first pass of a request."""
         calls = sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
         return cls.of(request.prompt, request.negative_prompt, calls)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Every text of the pass, once."""
+        """Distinct texts of the pass, all of which must be encoded."""
         schedules = [*(schedule for schedule, _weight in self.positives), self.negative]
         return tuple(dict.fromkeys(entry.text for schedule in schedules for entry in schedule))
 
-    def at(self, call: int) -> Said:
+    def at(self, call: int) -> PromptTexts:
+        """Return the texts in effect at model evaluation ``call``, counted from 0."""
         positives = tuple((text_at(schedule, call), weight) for schedule, weight in self.positives)
         return positives, text_at(self.negative, call)
 
 
-def composition(text: str) -> list[tuple[str, float]]:
-    """The parts between ANDs, and the weight after the last colon of each: 1 where there is none."""
+def parse_composition(text: str) -> list[tuple[str, float]]:
+    """Split a prompt at AND. Returns (text, weight) per part; the weight follows the last colon, and is 1 by default.
+
+    Corresponds to ``get_multicond_prompt_list`` of A1111's prompt_parser.py.
+    """
     return list(_parts(text))
 
 
 def _parts(text: str) -> Iterator[tuple[str, float]]:
     for part in AND.split(text):
-        words, colon, last = part.rpartition(":")
+        body, colon, last = part.rpartition(":")
         weight = WEIGHT.fullmatch(last) if colon else None
-        yield (words, _bounded(float(weight[1]))) if weight else (part, 1.0)
+        yield (body, _clamp(float(weight[1]))) if weight else (part, 1.0)
 
 
-def _bounded(weight: float) -> float:
-    return max(-HEAVIEST, min(HEAVIEST, weight))
+def _clamp(weight: float) -> float:
+    return max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))

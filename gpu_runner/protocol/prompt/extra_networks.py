@@ -1,4 +1,4 @@
-"""``<lora:NAME:0.8>`` and its kin: models that a prompt names between angle brackets. No torch: the doors read them too."""
+"""Parser of extra network tags in prompts: ``<lora:NAME:0.8>``. No torch: the dialects parse them too."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LEXER = Lark(
 )
 
 
-class BadTag(ValueError):
-    """A tag whose arguments say nothing."""
+class InvalidTag(ValueError):
+    """A tag with an invalid argument. The message is safe to show to clients."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """``kind:name``, then arguments by place or by name."""
+    """A tag ``<kind:name:...>`` with positional and named arguments."""
 
     kind: str
     name: str
@@ -36,9 +36,10 @@ class Tag:
 
     @classmethod
     def read(cls, text: str) -> Tag:
-        kind, *words = text[1:-1].split(":")
-        named = dict(word.split("=", 1) for word in words if "=" in word)
-        name, *positional = [word for word in words if "=" not in word] or [""]
+        """Parse a tag including its angle brackets."""
+        kind, *arguments = text[1:-1].split(":")
+        named = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+        name, *positional = [argument for argument in arguments if "=" not in argument] or [""]
         return cls(kind, name, tuple(positional), named)
 
     @property
@@ -47,32 +48,33 @@ class Tag:
 
     @property
     def text_encoder(self) -> float:
+        """Weight for the text encoder: ``te`` or the first argument; 1 by default. Raises InvalidTag."""
         return self._number("te", 0, 1.0)
 
     @property
     def unet(self) -> float:
-        """One number alone sets both."""
+        """Weight for the UNet: ``unet`` or the second argument; by default that of the text encoder. Raises InvalidTag."""
         return self._number("unet", 1, self.text_encoder)
 
     @property
     def rank(self) -> int | None:
-        """So many ranks of it act; None: all."""
+        """Number of ranks to use: ``dyn`` or the third argument; None means all. Raises InvalidTag."""
         rank = self._number("dyn", 2, 0.0)
         return int(rank) or None
 
-    def _number(self, name: str, place: int, default: float) -> float:
-        word = self.named.get(name) or (self.positional[place] if place < len(self.positional) else "")
+    def _number(self, name: str, index: int, default: float) -> float:
+        text = self.named.get(name) or (self.positional[index] if index < len(self.positional) else "")
         try:
-            value = float(word) if word else default
+            value = float(text) if text else default
         except ValueError:
             value = float("nan")
         if not isfinite(value):
-            raise BadTag(f"{word!r} is no number")
+            raise InvalidTag(f"{name} must be a finite number (got {text!r})")
         return value
 
 
 def extra_networks(text: str) -> tuple[str, list[Tag]]:
-    """The text without its tags, and the tags, in order."""
+    """Return the text without tags, and the tags in order."""
     if "<" not in text:
         return text, []
     tokens = list(_LEXER.lex(text))

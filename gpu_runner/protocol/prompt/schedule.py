@@ -1,6 +1,7 @@
-"""A1111's prompt editing ``[from:to:when]`` and alternation ``[a|b]``: which text holds at which call of the model.
+"""Parser of A1111's prompt editing ``[from:to:when]`` and alternation ``[a|b]``: the text at each model evaluation.
 
-Every text is a prompt; nothing here can fail. Brackets that make no construct are left for prompt.parse_attention. No torch.
+Corresponds to ``get_learned_conditioning_prompt_schedules`` of A1111's prompt_parser.py. Every text is a valid prompt;
+nothing raises. Other brackets are kept for ``parse_attention``. "Call" means model evaluation. No torch.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ WHEN = Lark(
     lexer="basic",
 )
 CLOSINGS = {"(": ")", "[": "]"}
-DEEPEST = 100  # brackets within brackets; what lies deeper is taken as it is written
+MAX_DEPTH = 100  # of nested brackets; deeper ones are plain text
 
 
 class Entry(NamedTuple):
-    """``text`` holds up to the call ``end``, and at that call too. Calls are counted from 0."""
+    """``text`` is in effect up to and including call ``end``. Calls are counted from 0."""
 
     end: int
     text: str
@@ -48,31 +49,34 @@ Schedule = list[Entry]
 
 
 def prompt_schedule(text: str, calls: int, *, first_pass: int | None = None) -> Schedule:
-    """``calls`` is how often the pass asks the model, by its nominal steps: twice a step for samplers of second order.
+    """Return the schedule of a prompt: entries in ascending order of ``end``, the last with end ``calls``.
 
-    ``first_pass`` is given for a second pass: the calls of the first. Fractions then count from 1 to 2, and whole numbers
-    go on where the first pass ended.
+    ``calls`` is the nominal number of model evaluations of the pass (Sampler.nominal_calls). ``first_pass`` is given for a
+    hires pass: the calls of the first pass. There, fractions run from 1 to 2, and whole numbers continue after the first
+    pass.
     """
-    clock = Clock(calls, first_pass)
+    timing = EditTiming(calls, first_pass)
     root = _parse(text)
     if root is None:
         return [Entry(calls, text)]
-    ends = sorted({calls, *(end for node in root for end in _ends(node, clock))})
-    return [Entry(end, _text_of(root, end, clock)) for end in ends]
+    ends = sorted({calls, *(end for node in root for end in _ends(node, timing))})
+    return [Entry(end, _text_of(root, end, timing)) for end in ends]
 
 
 def text_at(schedule: Schedule, call: int) -> str:
-    """The first entry that has not ended; the last one for samplers that ask more often than their steps say."""
+    """Return the text in effect at ``call``; the last text for calls beyond the schedule."""
     return schedule[min(bisect_left(schedule, call, key=lambda entry: entry.end), len(schedule) - 1)].text
 
 
 @dataclass(frozen=True)
-class Clock:
+class EditTiming:
+    """Converts the ``when`` of prompt editing to a call number."""
+
     calls: int
     first_pass: int | None
 
     def call_of(self, when: str) -> int:
-        """A decimal point makes a share of the calls; without one it is a call's number."""
+        """Return the call for ``when``: a fraction of all calls if it has a decimal point, else a call number."""
         if "." in when:
             call = (float(when) - (0 if self.first_pass is None else 1)) * self.calls
         else:
@@ -80,21 +84,23 @@ class Clock:
         return int(max(-1.0, min(float(self.calls), call)))
 
 
-# What a text is made of.
+# Syntax tree
 
 
 @dataclass(frozen=True)
 class Edit:
+    """``[before:after:when]``: ``after`` replaces ``before`` after the call of ``when``."""
+
     before: Nodes
     after: Nodes
     when: str
 
-    def ends(self, clock: Clock) -> Iterable[int]:
-        call = clock.call_of(self.when)
+    def ends(self, timing: EditTiming) -> Iterable[int]:
+        call = timing.call_of(self.when)
         return [call] if call >= 1 else []
 
-    def chosen(self, call: int, clock: Clock) -> Nodes:
-        return self.before if call <= clock.call_of(self.when) else self.after
+    def chosen(self, call: int, timing: EditTiming) -> Nodes:
+        return self.before if call <= timing.call_of(self.when) else self.after
 
     @property
     def parts(self) -> tuple[Nodes, ...]:
@@ -103,12 +109,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Alternation:
+    """``[a|b|...]``: the parts alternate with every call."""
+
     parts: tuple[Nodes, ...]
 
-    def ends(self, clock: Clock) -> Iterable[int]:
-        return range(1, clock.calls + 1)
+    def ends(self, timing: EditTiming) -> Iterable[int]:
+        return range(1, timing.calls + 1)
 
-    def chosen(self, call: int, clock: Clock) -> Nodes:
+    def chosen(self, call: int, timing: EditTiming) -> Nodes:
         return self.parts[(call - 1) % len(self.parts)]
 
 
@@ -116,60 +124,60 @@ Node = str | Edit | Alternation
 Nodes = tuple[Node, ...]
 
 
-def _ends(node: Node, clock: Clock) -> Iterator[int]:
+def _ends(node: Node, timing: EditTiming) -> Iterator[int]:
     if not isinstance(node, str):
-        yield from node.ends(clock)
+        yield from node.ends(timing)
         for part in node.parts:
             for child in part:
-                yield from _ends(child, clock)
+                yield from _ends(child, timing)
 
 
-def _text_of(nodes: Nodes, call: int, clock: Clock) -> str:
+def _text_of(nodes: Nodes, call: int, timing: EditTiming) -> str:
     return "".join(
-        node if isinstance(node, str) else _text_of(node.chosen(call, clock), call, clock) for node in nodes
+        node if isinstance(node, str) else _text_of(node.chosen(call, timing), call, timing) for node in nodes
     )
 
 
-# How it is read: a stack of open brackets, because texts may hold brackets that belong to nothing.
+# Parser: a stack of open brackets, because prompts may contain unmatched brackets.
 
 
 @dataclass
 class _Bracket:
-    """An open bracket, and what has been seen in it: nodes, divided by colons or bars."""
+    """An open bracket and its content so far: nodes, separated by colons or bars."""
 
     opening: str
     parts: list[list[Node]] = field(default_factory=lambda: [[]])
-    dividers: list[str] = field(default_factory=list)
+    separators: list[str] = field(default_factory=list)
 
-    def divide(self, mark: str) -> None:
-        self.dividers.append(mark)
+    def separate(self, mark: str) -> None:
+        self.separators.append(mark)
         self.parts.append([])
 
     def closed(self) -> list[Node] | None:
-        """What it is, now that its end is seen. None: no bracket of the language."""
-        if not self.dividers or (self.opening == "(" and self.dividers == [":"]):
+        """Return the nodes of the closed bracket, or None if it is not a valid construct."""
+        if not self.separators or (self.opening == "(" and self.separators == [":"]):
             return [*self.as_written(), CLOSINGS[self.opening]]
         if self.opening == "(":
             return None
-        if set(self.dividers) == {"|"}:
+        if set(self.separators) == {"|"}:
             return [Alternation(tuple(tuple(part) for part in self.parts))]
         return self._edit()
 
     def _edit(self) -> list[Node] | None:
         when = _number(self.parts[-1])
-        if when is None or set(self.dividers) != {":"} or len(self.dividers) > 2:
+        if when is None or set(self.separators) != {":"} or len(self.separators) > 2:
             return None
-        before = self.parts[0] if len(self.dividers) == 2 else []
+        before = self.parts[0] if len(self.separators) == 2 else []
         return [Edit(tuple(before), tuple(self.parts[-2]), when)]
 
     def as_written(self) -> list[Node]:
         nodes: list[Node] = [self.opening, *self.parts[0]]
-        for divider, part in zip(self.dividers, self.parts[1:], strict=True):
-            nodes += [divider, *part]
+        for separator, part in zip(self.separators, self.parts[1:], strict=True):
+            nodes += [separator, *part]
         return nodes
 
 
-class _Reader:
+class _ScheduleParser:
     def __init__(self) -> None:
         self.root = _Bracket("")
         self.open: list[_Bracket] = []
@@ -186,35 +194,35 @@ class _Reader:
         elif token.type == "PLAIN" or (token.type == "COLON" and not self.open):
             self.innermost.parts[-1].append(str(token))
         else:
-            self.innermost.divide(str(token))
+            self.innermost.separate(str(token))
 
     def _close(self, closing: str) -> None:
         matches = bool(self.open) and CLOSINGS[self.open[-1].opening] == closing
         closed = self.open[-1].closed() if matches else None
-        if closed is None or len(self.open) > DEEPEST:
-            self.give_up_what_is_open()
+        if closed is None or len(self.open) > MAX_DEPTH:
+            self.flatten_open_brackets()
             self.root.parts[-1].append(closing)
         else:
             self.open.pop()
             self.innermost.parts[-1] += closed
 
-    def give_up_what_is_open(self) -> None:
-        """A bracket that belongs to nothing can stand in no construct, so all around it are plain characters too."""
+    def flatten_open_brackets(self) -> None:
+        """Treat all open brackets as plain text: an unmatched bracket cannot be part of a construct."""
         for bracket in self.open:
-            if "|" in bracket.dividers:
-                self.root.divide("|")
+            if "|" in bracket.separators:
+                self.root.separate("|")
             self.root.parts[-1] += bracket.as_written()
         self.open.clear()
 
 
 @lru_cache(maxsize=64)
 def _parse(text: str) -> Nodes | None:
-    """None where A1111 cannot read the text at all: it then leaves it as it is, whatever else it holds."""
-    reader = _Reader()
+    """Return the nodes, or None where A1111's parser fails on the whole text and uses it unchanged."""
+    parser = _ScheduleParser()
     for token in LEXER.lex(text):
-        reader.read(token)
-    reader.give_up_what_is_open()
-    return None if reader.root.dividers else tuple(reader.root.parts[0])
+        parser.read(token)
+    parser.flatten_open_brackets()
+    return None if parser.root.separators else tuple(parser.root.parts[0])
 
 
 def _number(part: list[Node]) -> str | None:

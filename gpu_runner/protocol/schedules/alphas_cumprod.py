@@ -1,21 +1,26 @@
-"""Which share of the signal is left at each of the timesteps that a model was trained on. No torch."""
+"""Cumulative product of alphas (the signal's share of the variance) per training timestep. No torch."""
 
 from __future__ import annotations
 
 import numpy as np
 
-ALMOST_NOTHING = 4.8973451890853435e-08  # of the signal, at the end that has none: A1111 divides by it, too
+LAST_ALPHA = (
+    4.8973451890853435e-08  # instead of 0 at the last timestep, as in A1111, so that sigma stays finite
+)
 
 
 def alphas_cumprod() -> np.ndarray:
-    """Stable Diffusion's schedule, "scaled linear": every released checkpoint was trained on it, or on its rescaling."""
+    """Return Stable Diffusion's "scaled linear" schedule (diffusers' beta_schedule="scaled_linear"), shape (1000,)."""
     betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     return np.cumprod(1.0 - betas)
 
 
 def with_zero_terminal_snr(alphas: np.ndarray) -> np.ndarray:
-    """Rescaled so that the last timestep is noise alone: Lin et al. 2023, "Common Diffusion Noise Schedules and Sample
-    Steps are Flawed", algorithm 1."""
+    """Return the schedule rescaled to zero terminal SNR, same shape.
+
+    Lin et al. (2023), "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1. The last value is
+    LAST_ALPHA instead of 0.
+    """
     roots = np.sqrt(alphas)
     roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    return np.append(roots[:-1] ** 2, ALMOST_NOTHING)
+    return np.append(roots[:-1] ** 2, LAST_ALPHA)

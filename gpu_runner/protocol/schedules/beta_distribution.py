@@ -1,14 +1,17 @@
-"""Quantiles of the beta distribution."""
+"""Quantiles of the beta distribution (inverse CDF), without SciPy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-CELLS = 50_000
+CELLS = 50_000  # of the numerical integration
 
 
-class Half:
-    """The integral of x**(a - 1) * (1 - x)**(b - 1) from 0 to 1/2, over x**a."""
+class HalfIntegral:
+    """Cumulative integral of x**(a - 1) * (1 - x)**(b - 1) over x from 0 to 1/2, by the midpoint rule in u = x**a.
+
+    The substitution removes the pole at x = 0 for a < 1.
+    """
 
     def __init__(self, a: float, b: float) -> None:
         self.roots = np.linspace(0, 0.5**a, CELLS + 1)
@@ -18,8 +21,8 @@ class Half:
 
 
 def beta_quantiles(probabilities: np.ndarray, alpha: float, beta: float) -> np.ndarray:
-    """By integrating the density over each half in a measure in which it has no pole at its end."""
-    lower, upper = Half(alpha, beta), Half(beta, alpha)
+    """Return the quantiles of Beta(alpha, beta) at ``probabilities`` (0 to 1), like ``scipy.stats.beta.ppf``. Same shape."""
+    lower, upper = HalfIntegral(alpha, beta), HalfIntegral(beta, alpha)
     below = lower.mass[-1] / (lower.mass[-1] + upper.mass[-1])
     from_below = np.interp(probabilities / below, lower.mass / lower.mass[-1], lower.roots)
     from_above = np.interp((1 - probabilities) / (1 - below), upper.mass / upper.mass[-1], upper.roots)

@@ -1,4 +1,7 @@
-"""Where the sampler Restart goes back up into the noise, with A1111's choice of the restarts. No torch."""
+"""Steps of the Restart sampler, with A1111's choice of restart intervals. No torch.
+
+Xu et al. (2023), "Restart Sampling for Improving Generative Processes".
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,23 @@ from itertools import pairwise
 
 import numpy as np
 
-FEWEST_STEPS = 20  # with fewer there is no restart
-STEPS_FOR_TWO = 36
-BOTTOM, TOP = 0.1, 2.0  # between which sigmas it restarts, as near as the schedule comes to them
-RHO = 7.0
+MIN_STEPS = 20  # no restart below this number of steps
+MIN_STEPS_FOR_TWO = 36  # two restarts from this number on
+SIGMA_LOW, SIGMA_HIGH = 0.1, 2.0  # restart interval; the nearest sigmas of the schedule are used
+RHO = 7.0  # of the Karras schedule
 
 
-def stretches(sigmas: list[float]) -> list[tuple[float, float]]:
-    """The steps down, in order. The restarts' own are taken from the number that was asked for."""
+def restart_steps(sigmas: list[float]) -> list[tuple[float, float]]:
+    """Return the denoising steps as (sigma, next sigma), in order. A step that starts above the last end is a restart.
+
+    The number of steps stays that of ``sigmas``: the steps inside restarts are taken from the main schedule.
+    """
     steps = len(sigmas) - 1
-    if steps < FEWEST_STEPS:
+    if steps < MIN_STEPS:
         return list(pairwise(sigmas))
-    length, times = (steps // 4, 2) if steps >= STEPS_FOR_TWO else (9, 1)
+    length, times = (steps // 4, 2) if steps >= MIN_STEPS_FOR_TWO else (9, 1)
     sigmas = [*_karras(steps - length * times, sigmas[0], sigmas[-2]), 0.0]
-    bottom, top = _nearest(sigmas, BOTTOM), _nearest(sigmas, TOP)
+    bottom, top = _nearest(sigmas, SIGMA_LOW), _nearest(sigmas, SIGMA_HIGH)
     if top >= bottom:
         return list(pairwise(sigmas))
     again = list(pairwise(_karras(length + 1, sigmas[top], sigmas[bottom])))

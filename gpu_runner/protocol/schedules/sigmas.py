@@ -1,4 +1,8 @@
-"""Schedules of sigmas, from the noisiest to the cleanest, as k-diffusion and A1111 build them. All in float64, no torch."""
+"""Sigma schedules as k-diffusion and A1111 build them, in float64. No torch.
+
+Every schedule function takes the noise levels of a model and the number of steps, and returns sigmas in descending
+order: ``steps`` + 1 values, of which the last is 0, unless its docstring says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,15 @@ from gpu_runner.protocol.generation_request import SigmaOverrides, UniPC
 
 from .beta_distribution import beta_quantiles
 
-STRAIGHT = SigmaOverrides()
-MOST_STEPS = 20_000  # of a schedule of which only the end is walked
+NO_OVERRIDES = SigmaOverrides()
+MAX_SCHEDULE_STEPS = 20_000  # of the full schedule of an img2img pass
 
 
 class NoiseLevels:
-    """The noise levels a model was trained on. Between two of them, the logarithm of sigma is linear in the timestep."""
+    """Noise levels that a model was trained on: sigma = sqrt((1 - alpha) / alpha) per timestep.
+
+    Between timesteps, log(sigma) is interpolated linearly, as in k-diffusion's ``DiscreteSchedule``.
+    """
 
     def __init__(self, alphas_cumprod: ArrayLike, *, is_sdxl: bool = False) -> None:
         self.alphas_cumprod = alphas = np.asarray(alphas_cumprod, np.float64)
@@ -28,14 +35,17 @@ class NoiseLevels:
         self._timesteps = np.arange(len(self.sigmas), dtype=np.float64)
 
     def of_sampler(self, name: str) -> NoiseLevels:
+        """Return the levels a sampler uses: a subset of 50 for LCM, all for the others."""
         return LcmLevels(self.alphas_cumprod, is_sdxl=self.is_sdxl) if name == "LCM" else self
 
     @property
     def low(self) -> float:
+        """sigma_min of the model."""
         return float(self.sigmas[0])
 
     @property
     def high(self) -> float:
+        """sigma_max of the model."""
         return float(self.sigmas[-1])
 
     @property
@@ -43,23 +53,25 @@ class NoiseLevels:
         return len(self.sigmas) - 1
 
     def sigmas_at(self, timesteps: Sequence[float] | np.ndarray) -> list[float]:
+        """Return the sigmas at ``timesteps``, which may be fractional."""
         return np.exp(np.interp(timesteps, self._timesteps, self._logs)).tolist()
 
     def timestep_at(self, sigma: float) -> float:
+        """Return the timestep that the model is called with at ``sigma``."""
         return float(np.interp(math.log(sigma), self._logs, self._timesteps))
 
     def timestep_between(self, sigma: float) -> float:
-        """On the scale of ``sigmas_at``."""
+        """Return the fractional timestep of ``sigma``, the inverse of ``sigmas_at``."""
         return NoiseLevels.timestep_at(self, sigma)
 
 
 class LcmLevels(NoiseLevels):
-    """The fifty of them that latent consistency models are distilled on. The model is only asked about these."""
+    """The 50 timesteps that latent consistency models are distilled on. The model is called with these only."""
 
-    GRID = 50
+    COUNT = 50
 
     def __init__(self, alphas_cumprod: np.ndarray, *, is_sdxl: bool = False) -> None:
-        self._stride = len(alphas_cumprod) // self.GRID
+        self._stride = len(alphas_cumprod) // self.COUNT
         super().__init__(alphas_cumprod[self._stride - 1 :: self._stride], is_sdxl=is_sdxl)
 
     def timestep_at(self, sigma: float) -> float:
@@ -67,45 +79,51 @@ class LcmLevels(NoiseLevels):
         return float((nearest + 1) * self._stride - 1)
 
 
-def _ends(levels: NoiseLevels, bend: SigmaOverrides) -> tuple[float, float]:
-    return bend.sigma_max or levels.high, bend.sigma_min or levels.low
+def _sigma_range(levels: NoiseLevels, overrides: SigmaOverrides) -> tuple[float, float]:
+    return overrides.sigma_max or levels.high, overrides.sigma_min or levels.low
 
 
-def uniform(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
+def uniform(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Linear in the timestep, from the highest to the lowest level: k-diffusion's ``get_sigmas`` of the model."""
     return [*levels.sigmas_at(np.linspace(levels.last_timestep, 0, steps)), 0.0]
 
 
-def normal(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = map(levels.timestep_between, _ends(levels, bend))
+def normal(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Like ``uniform``, but with an adjustable sigma range (ComfyUI's and A1111's "Normal")."""
+    high, low = map(levels.timestep_between, _sigma_range(levels, overrides))
     return [*levels.sigmas_at(np.linspace(high, low, steps)), 0.0]
 
 
-def karras(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = _ends(levels, bend)
-    rho = bend.rho or 7.0
+def karras(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """k-diffusion's ``get_sigmas_karras``: Karras et al. (2022), equation 5, with rho 7 by default."""
+    high, low = _sigma_range(levels, overrides)
+    rho = overrides.rho or 7.0
     ramp = np.linspace(high ** (1 / rho), low ** (1 / rho), steps)
     return [*(ramp**rho).tolist(), 0.0]
 
 
-def exponential(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = _ends(levels, bend)
+def exponential(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """k-diffusion's ``get_sigmas_exponential``: linear in log(sigma)."""
+    high, low = _sigma_range(levels, overrides)
     return [*np.geomspace(high, low, steps).tolist(), 0.0]
 
 
-def polyexponential(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = _ends(levels, bend)
-    ramp = np.linspace(1, 0, steps) ** (bend.rho or 1.0)
+def polyexponential(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """k-diffusion's ``get_sigmas_polyexponential``: polynomial of degree rho in log(sigma); rho is 1 by default."""
+    high, low = _sigma_range(levels, overrides)
+    ramp = np.linspace(1, 0, steps) ** (overrides.rho or 1.0)
     return [*(low * (high / low) ** ramp).tolist(), 0.0]
 
 
-def sgm_uniform(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = map(levels.timestep_between, _ends(levels, bend))
+def sgm_uniform(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Linear in the timestep without its last value, as in Stability's generative-models (A1111's "SGM Uniform")."""
+    high, low = map(levels.timestep_between, _sigma_range(levels, overrides))
     return [*levels.sigmas_at(np.linspace(high, low, steps + 1)[:-1]), 0.0]
 
 
-def kl_optimal(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    """Ends at the lowest level, not at zero."""
-    high, low = _ends(levels, bend)
+def kl_optimal(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Linear in atan(sigma): optimal for Gaussian data by Sabour et al. (2024), "Align Your Steps". Ends at the lowest level."""
+    high, low = _sigma_range(levels, overrides)
     return np.tan(np.linspace(math.atan(high), math.atan(low), steps + 1)).tolist()
 
 
@@ -113,30 +131,37 @@ ALIGN_YOUR_STEPS_SD1 = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652,
 ALIGN_YOUR_STEPS_SDXL = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029)
 
 
-def align_your_steps(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
+def align_your_steps(
+    levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES
+) -> list[float]:
+    """Log-linear interpolation of the tables of Sabour et al. (2024), "Align Your Steps", for SD 1.5 and SDXL."""
     table = ALIGN_YOUR_STEPS_SDXL if levels.is_sdxl else ALIGN_YOUR_STEPS_SD1
     logs = np.interp(np.linspace(0, 1, steps), np.linspace(0, 1, len(table)), np.log(table))
     return [*np.exp(logs).tolist(), 0.0]
 
 
-def simple(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    """The trained levels have not enough for more steps than there are of them: those lie between."""
+def simple(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Every n-th training level (ComfyUI's ``simple_scheduler``).
+
+    With more steps than training levels, ``uniform`` is used.
+    """
     stride = len(levels.sigmas) / steps
     if stride < 1:
         return uniform(levels, steps)
     return [*(float(levels.sigmas[-1 - int(step * stride)]) for step in range(steps)), 0.0]
 
 
-def ddim(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    """Rounds the stride down, so that it may be some steps longer than asked for."""
+def ddim(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Every n-th training level from the second on (ComfyUI's ``ddim_scheduler``). May have more than ``steps`` steps."""
     stride = max(len(levels.sigmas) // steps, 1)
     return [*levels.sigmas[1::stride][::-1].tolist(), 0.0]
 
 
-def beta(levels: NoiseLevels, steps: int, bend: SigmaOverrides = STRAIGHT) -> list[float]:
-    high, low = _ends(levels, bend)
-    places = beta_quantiles(1 - np.linspace(0, 1, steps), bend.beta_alpha, bend.beta_beta)
-    return [*(low + places * (high - low)).tolist(), 0.0]
+def beta(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    high, low = _sigma_range(levels, overrides)
+    """Quantiles of Beta(alpha, beta), scaled to the sigma range: Lee et al. (2024), "Beta Sampling is All You Need"."""
+    quantiles = beta_quantiles(1 - np.linspace(0, 1, steps), overrides.beta_alpha, overrides.beta_beta)
+    return [*(low + quantiles * (high - low)).tolist(), 0.0]
 
 
 SCHEDULES: dict[str, Callable[[NoiseLevels, int, SigmaOverrides], list[float]]] = {
@@ -155,9 +180,9 @@ SCHEDULES: dict[str, Callable[[NoiseLevels, int, SigmaOverrides], list[float]]] 
 
 
 def ddim_steps(levels: NoiseLevels, steps: int) -> list[float]:
-    """A1111's own timesteps for DDIM: every (1000 // steps)th, one on, and no zero at the end.
+    """Return A1111's DDIM schedule: every (1000 // steps)-th timestep plus 1, without a final 0.
 
-    A single step would have nowhere to go and return its noise: it gets the longest way instead.
+    With ``steps`` = 1 this would be a single sigma and no step; the whole range is used instead.
     """
     last = levels.last_timestep
     timesteps = [min(t + 1, last) for t in range(0, last + 1, max((last + 1) // steps, 1))]
@@ -165,7 +190,11 @@ def ddim_steps(levels: NoiseLevels, steps: int) -> list[float]:
 
 
 def unipc_steps(levels: NoiseLevels, steps: int, skip_type: str = "time_uniform") -> list[float]:
-    """Down to the cleanest trained level, evenly in time, in its root, or in the logarithm of sigma."""
+    """Return UniPC's schedule, from the highest to the lowest level (not 0), ``steps`` + 1 values.
+
+    ``skip_type`` is the quantity with equal steps: "time_uniform" the timestep, "time_quadratic" its square root,
+    "logSNR" log(sigma). Zhao et al. (2023), ``get_time_steps`` of the reference implementation.
+    """
     if skip_type == "logSNR":
         return np.geomspace(levels.high, levels.low, steps + 1).tolist()
     if skip_type == "time_quadratic":
@@ -179,11 +208,14 @@ def sigmas_for(
     scheduler_label: str,
     steps: int,
     *,
-    bend: SigmaOverrides = STRAIGHT,
+    overrides: SigmaOverrides = NO_OVERRIDES,
     unipc: UniPC | None = None,
     discard_penultimate: bool = False,
 ) -> list[float]:
-    """What a sampler walks. Those that ignore the schedule have their own."""
+    """Return the sigmas for a sampler, strictly decreasing. Samplers that ignore the scheduler use their own schedule.
+
+    Raises KeyError for unknown sampler names and scheduler labels.
+    """
     sampler = sampler_catalog.sampler(sampler_name)
     if sampler_name == "UniPC":
         return unipc_steps(levels, steps, (unipc or UniPC()).skip_type)
@@ -193,13 +225,13 @@ def sigmas_for(
         return uniform(levels, steps)
     schedule = SCHEDULES[sampler_catalog.effective_scheduler(sampler_name, scheduler_label)]
     if not (discard_penultimate or sampler.discard_penultimate):
-        return _falling(schedule(levels, steps, bend))
-    sigmas = _falling(schedule(levels, steps + 1, bend))
+        return _strictly_decreasing(schedule(levels, steps, overrides))
+    sigmas = _strictly_decreasing(schedule(levels, steps + 1, overrides))
     return [*sigmas[:-2], sigmas[-1]]
 
 
-def _falling(sigmas: list[float]) -> list[float]:
-    """Without those that a strong bend has laid on one another: a step of no length divides by it."""
+def _strictly_decreasing(sigmas: list[float]) -> list[float]:
+    """Drop sigmas that overrides made equal: samplers divide by the length of a step."""
     kept = sigmas[:1]
     for sigma in sigmas[1:]:
         if sigma < kept[-1] * (1 - 1e-6):
@@ -207,13 +239,13 @@ def _falling(sigmas: list[float]) -> list[float]:
     return kept
 
 
-def lengthened(steps: int, strength: float) -> int:
-    """How many steps the whole schedule has of which img2img at this strength runs exactly ``steps``."""
-    return int(min(steps / min(strength, 0.999), MOST_STEPS))
+def total_steps(steps: int, strength: float) -> int:
+    """Return the length of the full schedule of which img2img at this strength runs exactly ``steps`` steps."""
+    return int(min(steps / min(strength, 0.999), MAX_SCHEDULE_STEPS))
 
 
-def img2img_part(sampler_name: str, sigmas: list[float], steps: int, strength: float) -> list[float]:
-    """The end of a schedule that img2img walks, counted as A1111 counts it."""
+def img2img_sigmas(sampler_name: str, sigmas: list[float], steps: int, strength: float) -> list[float]:
+    """Return the end of the schedule that img2img runs at this strength, with A1111's step count."""
     effective = int(min(strength, 0.999) * steps)
     if sampler_name == "UniPC":
         return sigmas[-effective - 1 :]

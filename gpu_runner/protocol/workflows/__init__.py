@@ -1,1 +1,1 @@
-"""ComfyUI workflows as templates: a graph in API format, and named slots where a request's values go. No torch, no Django."""
+"""ComfyUI workflow templates: a graph in API format with named slots for a request's values. No torch, no Django."""

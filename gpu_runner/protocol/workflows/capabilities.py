@@ -1,4 +1,4 @@
-"""What of a request a template cannot say. Such a request is refused by the field's name; nothing is dropped."""
+"""Request fields that a workflow template does not support. Such requests are rejected, never changed silently."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from . import node_names, prompt_translation
 from .slots import CONTROLS
 from .template import Workflow
 
-# What the platform or the adapter does itself, whatever the graph is.
-DONE_BESIDE = frozenset(
+# Handled by the platform or the adapter, independently of the graph.
+HANDLED_OUTSIDE_GRAPH = frozenset(
     {
         "task",
         "output_format",
@@ -28,8 +28,8 @@ DONE_BESIDE = frozenset(
         "marks",
     }
 )
-# Done to the init image before it is sent, and to the picture that comes back.
-DONE_TO_PICTURES = frozenset(
+# Applied by the adapter to the init image before its upload, and to the output.
+HANDLED_ON_IMAGES = frozenset(
     {"width", "height", "resize_mode", "background", "keep_texture", "colour_correction", "exact_steps"}
 )
 UNIT_FIELDS = frozenset(
@@ -53,107 +53,118 @@ INPAINT_FIELDS = frozenset(
 CONTENTS = ("original", "fill")
 
 
-class Inexpressible(NamedTuple):
+class UnsupportedField(NamedTuple):
+    """A field and the reason, both safe to show to clients."""
+
     field: str
     why: str
 
 
-def inexpressible(request: GenerationRequest, workflow: Workflow) -> Iterator[Inexpressible]:
-    """A field that stands at its default asks for nothing."""
+def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    """Yield the fields of a request that the template does not support. Fields with their default value are ignored."""
     slots = workflow.slots.keys()
-    for name in _asked(request):
+    for name in _non_default_fields(request):
         if name == "subseed" and not request.subseed_strength:
-            continue  # dialects draw lots for it, and nothing comes of it
-        if name in DONE_BESIDE or name in slots or ("init_images" in slots and name in DONE_TO_PICTURES):
+            continue  # dialects choose a random subseed, which has no effect at strength 0
+        if name in HANDLED_OUTSIDE_GRAPH or name in slots:
+            continue
+        if "init_images" in slots and name in HANDLED_ON_IMAGES:
             continue
         match name:
             case "inpaint" if "inpaint.mask" in slots and request.inpaint:
-                yield from _inpaint(request.inpaint)
+                yield from _unsupported_in_inpaint(request.inpaint)
             case "change_background" if {"init_images", "inpaint.mask"} <= slots:
-                yield from _change_background(request)
+                yield from _unsupported_in_change_background(request)
             case "hires" if request.hires:
-                yield from _hires(request.hires, workflow)
+                yield from _unsupported_in_hires(request.hires, workflow)
             case _:
-                yield Inexpressible(name, f"the workflow {workflow.name} has no place for it")
-    yield from _names(request, workflow)
-    yield from _words(request)
+                yield UnsupportedField(name, f"not supported by the workflow {workflow.name}")
+    yield from _unsupported_names(request, workflow)
+    yield from _unsupported_prompts(request)
     if request.controls and CONTROLS in slots:
         for unit in request.controls:
-            yield from _unit(unit)
+            yield from _unsupported_in_unit(unit)
 
 
-def _asked(part: BaseModel) -> Iterator[str]:
+def _non_default_fields(part: BaseModel) -> Iterator[str]:
     for name, field in type(part).model_fields.items():
         if getattr(part, name) != field.get_default(call_default_factory=True):
             yield name
 
 
-def _inpaint(inpaint: Inpaint) -> Iterator[Inexpressible]:
-    for name in _asked(inpaint):
+def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:
+    for name in _non_default_fields(inpaint):
         if name not in INPAINT_FIELDS:
-            yield Inexpressible(f"inpaint.{name}", "ComfyUI workflows have no place for it")
+            yield UnsupportedField(f"inpaint.{name}", "not supported on ComfyUI runners")
     if inpaint.content not in CONTENTS:
-        yield Inexpressible("inpaint.content", f"only {' and '.join(CONTENTS)} can be sent to ComfyUI")
+        yield UnsupportedField("inpaint.content", _unsupported_content(inpaint.content))
 
 
-def _change_background(request: GenerationRequest) -> Iterator[Inexpressible]:
+def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[UnsupportedField]:
     part = request.change_background
     assert part is not None
     if part.mask is None and part.cut_out_by == "matting":
-        yield Inexpressible("change_background.mask", "a ComfyUI runner has no matting model of ours")
-    if part.content not in CONTENTS:
-        yield Inexpressible(
-            "change_background.content", f"only {' and '.join(CONTENTS)} can be sent to ComfyUI"
+        yield UnsupportedField(
+            "change_background.mask", "required on ComfyUI runners, which have no matting model"
         )
+    if part.content not in CONTENTS:
+        yield UnsupportedField("change_background.content", _unsupported_content(part.content))
 
 
-def _hires(hires: Hires, workflow: Workflow) -> Iterator[Inexpressible]:
+def _unsupported_content(content: str) -> str:
+    return f"must be {' or '.join(CONTENTS)} on ComfyUI runners (got {content})"
+
+
+def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[UnsupportedField]:
     slots = workflow.slots.keys()
-    for name in ("width", "height", "upscaler", *_asked(hires)):
+    for name in ("width", "height", "upscaler", *_non_default_fields(hires)):
         field = f"hires.{name}"
         if name != "scale" and field not in slots:
-            yield Inexpressible(field, f"the workflow {workflow.name} has no place for it")
+            yield UnsupportedField(field, f"not supported by the workflow {workflow.name}")
     wants_file = bool(upscaler_catalog.file_of(hires.upscaler))
     if takes_upscaler_file(workflow) != wants_file or not (
         wants_file or hires.upscaler in node_names.LATENT_METHODS
     ):
-        yield Inexpressible(
-            "hires.upscaler", f"the workflow {workflow.name} cannot enlarge with {hires.upscaler}"
+        yield UnsupportedField(
+            "hires.upscaler", f"{hires.upscaler} is not supported by the workflow {workflow.name}"
         )
 
 
 def takes_upscaler_file(workflow: Workflow) -> bool:
-    return any(place.input == "model_name" for place in workflow.places("hires.upscaler"))
+    """Whether the template upscales with a model file, and not by latent interpolation."""
+    return any(target.input == "model_name" for target in workflow.targets("hires.upscaler"))
 
 
-def _names(request: GenerationRequest, workflow: Workflow) -> Iterator[Inexpressible]:
+def _unsupported_names(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     passes: list[tuple[str, GenerationRequest | Hires]] = [("", request)]
     if request.hires:
         passes.append(("hires.", request.hires))
-    for prefix, walked in passes:
-        sampler, scheduler = walked.sampler or request.sampler, walked.scheduler or request.scheduler
+    for prefix, each in passes:
+        sampler, scheduler = each.sampler or request.sampler, each.scheduler or request.scheduler
         if prefix + "sampler" in workflow.slots and sampler not in node_names.SAMPLERS:
-            yield Inexpressible(prefix + "sampler", f"ComfyUI has no sampler that is {sampler}")
+            yield UnsupportedField(prefix + "sampler", f"ComfyUI has no equivalent of the sampler {sampler}")
         elif prefix + "scheduler" in workflow.slots and node_names.scheduler(sampler, scheduler) is None:
-            yield Inexpressible(prefix + "scheduler", f"ComfyUI has no scheduler that is {scheduler}")
+            yield UnsupportedField(
+                prefix + "scheduler", f"ComfyUI has no equivalent of the scheduler {scheduler}"
+            )
 
 
-def _words(request: GenerationRequest) -> Iterator[Inexpressible]:
-    for field, text, read in (
+def _unsupported_prompts(request: GenerationRequest) -> Iterator[UnsupportedField]:
+    for field, text, translate in (
         ("prompt", request.prompt, prompt_translation.positive),
         ("negative_prompt", request.negative_prompt, prompt_translation.negative),
     ):
         try:
-            read(text, request.num_inference_steps)
-        except prompt_translation.NotInItsWords as error:
-            yield Inexpressible(field, f"ComfyUI's prompts have no {error}")
+            translate(text, request.num_inference_steps)
+        except prompt_translation.UntranslatablePrompt as error:
+            yield UnsupportedField(field, f"ComfyUI's prompt syntax does not support {error}")
 
 
-def _unit(unit: ControlUnit) -> Iterator[Inexpressible]:
-    for name in _asked(unit):
+def _unsupported_in_unit(unit: ControlUnit) -> Iterator[UnsupportedField]:
+    for name in _non_default_fields(unit):
         if name not in UNIT_FIELDS:
-            yield Inexpressible(f"controls.{name}", "ComfyUI's ControlNet nodes have no place for it")
+            yield UnsupportedField(f"controls.{name}", "not supported on ComfyUI runners")
     if not unit.model:
-        yield Inexpressible("controls.model", "ComfyUI needs a ControlNet for every unit")
-    if unit.module not in node_names.DRAWN_MODULES and unit.module not in node_names.MODULE_NODES:
-        yield Inexpressible("controls.module", f"no ComfyUI node is known for {unit.module}")
+        yield UnsupportedField("controls.model", "required on ComfyUI runners")
+    if unit.module not in node_names.LOCAL_MODULES and unit.module not in node_names.MODULE_NODES:
+        yield UnsupportedField("controls.module", f"{unit.module} is not supported on ComfyUI runners")

@@ -1,4 +1,4 @@
-"""What a request needs a workflow for, where ops have named none."""
+"""Purpose of the workflow for a request, if no routing rule names a workflow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 
 
 def purpose_of(request: GenerationRequest) -> str:
+    """Return the purpose: the task, or "inpaint", "hires" or "hires_upscaler"."""
     if request.task == "img2img" and request.inpaint:
         return "inpaint"
     if request.task == "txt2img" and request.hires:

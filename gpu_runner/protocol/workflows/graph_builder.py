@@ -1,4 +1,4 @@
-"""A template with a request's values in its slots: the graph that is queued."""
+"""Builds the graph to queue: a template with values in its slots and nodes for LoRAs, VAE and ControlNets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .slots import CONTROLS, LORAS, VAE
-from .template import Place, Workflow, is_link
+from .template import Target, Workflow, is_link
 
 Graph = dict[str, dict[str, Any]]
 Link = list[Any]
@@ -16,6 +16,8 @@ Link = list[Any]
 
 @dataclass(frozen=True)
 class LoraNode:
+    """LoRA file on the server, and its weights for the UNet and the text encoder."""
+
     name: str
     model: float
     clip: float
@@ -23,7 +25,7 @@ class LoraNode:
 
 @dataclass(frozen=True)
 class ControlNode:
-    """``preprocessor``: the class and the inputs of a node that draws the map from the picture."""
+    """ControlNet with an uploaded image. ``preprocessor`` is the class and inputs of a node that computes the map."""
 
     model: str
     image: str
@@ -34,8 +36,8 @@ class ControlNode:
 
 
 @dataclass(frozen=True)
-class Filling:
-    """``values`` by slot, in ComfyUI's words."""
+class SlotValues:
+    """Values by slot, under ComfyUI's names, and the models to insert."""
 
     values: Mapping[str, Any]
     loras: tuple[LoraNode, ...] = ()
@@ -47,31 +49,31 @@ class _Builder:
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
         self.graph: Graph = {key: copy.deepcopy(node.model_dump()) for key, node in workflow.graph.items()}
-        self._made = 0
+        self._count = 0
 
     def add(self, class_type: str, **inputs: Any) -> str:
-        self._made += 1
-        key = f"atelier-{self._made}"
+        self._count += 1
+        key = f"atelier-{self._count}"
         self.graph[key] = {"class_type": class_type, "inputs": inputs}
         return key
 
     def put(self, slot: str, value: Any) -> None:
-        for place in self.workflow.places(slot):
-            self.graph[place.node]["inputs"][place.input] = value
+        for target in self.workflow.targets(slot):
+            self.graph[target.node]["inputs"][target.input] = value
 
-    def relink(self, old: Place, new: Link, *, but: set[str]) -> None:
-        """Whoever was linked to an output is linked to another, except the nodes in between."""
+    def relink(self, old: Target, new: Link, *, exclude: set[str]) -> None:
+        """Replace links to ``old`` by links to ``new`` in all nodes but ``exclude``."""
         for key, node in self.graph.items():
             for name, value in node["inputs"].items():
-                if key not in but and is_link(value) and tuple(value) == (old.node, old.output):
+                if key not in exclude and is_link(value) and tuple(value) == (old.node, old.output):
                     node["inputs"][name] = new
 
     def add_loras(self, loras: tuple[LoraNode, ...]) -> None:
         if not loras:
             return
-        places = self.workflow.places(LORAS)
-        model, clip = ([place.node, place.output] for place in places)
-        made: set[str] = set()
+        targets = self.workflow.targets(LORAS)
+        model, clip = ([target.node, target.output] for target in targets)
+        inserted: set[str] = set()
         for lora in loras:
             key = self.add(
                 "LoraLoader",
@@ -81,25 +83,25 @@ class _Builder:
                 strength_model=lora.model,
                 strength_clip=lora.clip,
             )
-            made.add(key)
+            inserted.add(key)
             model, clip = [key, 0], [key, 1]
-        self.relink(places[0], model, but=made)
-        self.relink(places[1], clip, but=made)
+        self.relink(targets[0], model, exclude=inserted)
+        self.relink(targets[1], clip, exclude=inserted)
 
     def add_vae(self, name: str) -> None:
         if name:
             loader = self.add("VAELoader", vae_name=name)
-            self.relink(self.workflow.places(VAE)[0], [loader, 0], but={loader})
+            self.relink(self.workflow.targets(VAE)[0], [loader, 0], exclude={loader})
 
     def add_controls(self, controls: tuple[ControlNode, ...]) -> None:
-        places = self.workflow.places(CONTROLS)
+        targets = self.workflow.targets(CONTROLS)
         for control in controls:
             image: Link = [self.add("LoadImage", image=control.image), 0]
             if control.preprocessor:
                 class_type, inputs = control.preprocessor
                 image = [self.add(class_type, image=image, **inputs), 0]
             network = [self.add("ControlNetLoader", control_net_name=control.model), 0]
-            for positive, negative in zip(places[::2], places[1::2], strict=True):
+            for positive, negative in zip(targets[::2], targets[1::2], strict=True):
                 key = self.add(
                     "ControlNetApplyAdvanced",
                     positive=self.graph[positive.node]["inputs"][positive.input],
@@ -114,21 +116,22 @@ class _Builder:
                 self.graph[negative.node]["inputs"][negative.input] = [key, 1]
 
 
-def fill(workflow: Workflow, filling: Filling) -> Graph:
+def build_graph(workflow: Workflow, slot_values: SlotValues) -> Graph:
+    """Return the graph of a template with the given values. Nodes that are added have keys ``atelier-N``."""
     builder = _Builder(workflow)
-    for slot, value in filling.values.items():
+    for slot, value in slot_values.values.items():
         builder.put(slot, value)
-    builder.add_loras(filling.loras)
-    builder.add_vae(filling.vae)
-    builder.add_controls(filling.controls)
+    builder.add_loras(slot_values.loras)
+    builder.add_vae(slot_values.vae)
+    builder.add_controls(slot_values.controls)
     return builder.graph
 
 
 def counted_steps(workflow: Workflow, graph: Graph) -> dict[str, int]:
-    """The steps of the nodes that the request counts, by node."""
-    places = [
-        *workflow.places("num_inference_steps"),
-        *workflow.places("hires.num_inference_steps"),
+    """Return the number of steps per sampler node."""
+    targets = [
+        *workflow.targets("num_inference_steps"),
+        *workflow.targets("hires.num_inference_steps"),
     ]
-    steps = {place.node: graph[place.node]["inputs"][place.input] for place in places}
+    steps = {target.node: graph[target.node]["inputs"][target.input] for target in targets}
     return {node: count for node, count in steps.items() if isinstance(count, int)}

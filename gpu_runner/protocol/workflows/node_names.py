@@ -1,4 +1,4 @@
-"""Our names in ComfyUI's words. What is not here has no counterpart there."""
+"""Samplers, schedulers and preprocessors under ComfyUI's names. Names that are missing here have no equivalent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEDULERS = {
     "Uniform": "normal",
     "Karras": "karras",
     "Exponential": "exponential",
-    "Polyexponential": "exponential",  # the same with rho 1, and another rho is refused
+    "Polyexponential": "exponential",  # equal for rho = 1; requests with another rho are rejected
     "SGM Uniform": "sgm_uniform",
     "KL Optimal": "kl_optimal",
     "Simple": "simple",
@@ -41,7 +41,7 @@ LATENT_METHODS = {
     "Latent (bicubic)": "bicubic",
     "Latent (nearest-exact)": "nearest-exact",
 }
-# Preprocessors that need a network: nodes of comfyui_controlnet_aux, which most servers have.
+# Preprocessors with a network: (class, inputs) of nodes of comfyui_controlnet_aux.
 MODULE_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "lineart": ("LineArtPreprocessor", {"coarse": "disable"}),
     "lineart_coarse": ("LineArtPreprocessor", {"coarse": "enable"}),
@@ -56,8 +56,8 @@ MODULE_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "openpose_full": ("OpenposePreprocessor", {}),
     "dw_openpose_full": ("DWPreprocessor", {}),
 }
-# Those that need none are drawn before the pictures are sent.
-DRAWN_MODULES = frozenset(
+# Preprocessors without a network: the adapter computes the map and uploads it.
+LOCAL_MODULES = frozenset(
     {
         "none",
         "canny",
@@ -74,8 +74,8 @@ DRAWN_MODULES = frozenset(
 
 
 def scheduler(sampler: str, label: str) -> str | None:
-    """ComfyUI's word for the schedule that is really walked."""
+    """Return ComfyUI's name of the effective schedule, or None if it has none."""
     effective = sampler_catalog.effective_scheduler(sampler, label)
     if label == sampler_catalog.AUTOMATIC and sampler == "DDIM":
-        return "ddim_uniform"  # it walks its own timesteps
+        return "ddim_uniform"  # DDIM uses its own timesteps
     return SCHEDULERS.get(effective)

@@ -1,4 +1,4 @@
-"""The slots that a template can have, by the names of the request's fields, and what is wrong with a template on paper."""
+"""Slots that a template can have, named after request fields, and validation of a template without a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from .template import FILENAME_PREFIX, Place, Workflow, links
+from .template import FILENAME_PREFIX, Target, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
 
@@ -35,13 +35,13 @@ VALUES = (
     "hires.scheduler",
     FILENAME_PREFIX,
 )
-# The adapter puts nodes of its own in there: behind two outputs, behind one, and before pairs of inputs.
+# The adapter inserts nodes here: after the model and CLIP outputs, after a VAE output, and before conditioning inputs.
 LORAS, VAE, CONTROLS = "loras", "vae", "controls"
 SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
 
 
 def read(name: str, graph: Any, slots: Any) -> Workflow:
-    """Raises ValueError with a sentence for ops."""
+    """Parse and validate a template. Raises ValueError with a message for operators."""
     try:
         workflow = Workflow(name=name, graph=graph, slots=slots)
     except ValidationError as error:
@@ -53,47 +53,47 @@ def read(name: str, graph: Any, slots: Any) -> Workflow:
 
 
 def problems(workflow: Workflow) -> Iterator[str]:
-    """What can be told without a server."""
+    """Yield the problems of a template that can be found without a server."""
     yield from _broken_links(workflow)
     for slot in workflow.slots:
         if slot not in SLOTS:
-            yield f"{slot} is not a slot; there are {', '.join(SLOTS)}"
+            yield f"unknown slot {slot}; slots are {', '.join(SLOTS)}"
         else:
-            yield from _wrong_places(workflow, slot)
+            yield from _target_problems(workflow, slot)
     if len(workflow.slots.get(FILENAME_PREFIX, ())) != 1:
-        yield f"the slot {FILENAME_PREFIX} must name one input: that of the node that saves the pictures"
+        yield f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image"
 
 
 def _broken_links(workflow: Workflow) -> Iterator[str]:
     for key, node in workflow.graph.items():
         for name, target, _output in links(node.inputs):
             if target not in workflow.graph:
-                yield f"node {key}: its input {name} is linked to node {target}, which is missing"
+                yield f"node {key}: the input {name} is linked to node {target}, which does not exist"
 
 
-def _wrong_places(workflow: Workflow, slot: str) -> Iterator[str]:
+def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
     wants_output = slot in (LORAS, VAE)
     for text in workflow.slots[slot]:
         try:
-            place = Place.read(text)
+            target = Target.read(text)
         except ValueError as error:
             yield f"slot {slot}: {error}"
             continue
-        if place.node not in workflow.graph:
-            yield f"slot {slot}: there is no node {place.node}"
-        elif bool(place.input) == wants_output:
+        if target.node not in workflow.graph:
+            yield f"slot {slot}: node {target.node} does not exist"
+        elif bool(target.input) == wants_output:
             yield f"slot {slot}: {text} must be {'NODE:OUTPUT' if wants_output else 'NODE.INPUT'}"
-        elif place.input and place.input not in workflow.graph[place.node].inputs:
-            yield f"slot {slot}: node {place.node} has no input {place.input}"
+        elif target.input and target.input not in workflow.graph[target.node].inputs:
+            yield f"slot {slot}: node {target.node} has no input {target.input}"
     count = len(workflow.slots[slot])
     if (slot == LORAS and count != 2) or (slot == VAE and count != 1) or (slot == CONTROLS and count % 2):
-        yield f"slot {slot}: {SHAPES[slot]}"
+        yield f"slot {slot} must name {EXPECTED_TARGETS[slot]}"
     if count == 0:
-        yield f"slot {slot} names no place"
+        yield f"slot {slot} must name at least one target"
 
 
-SHAPES = {
-    LORAS: "two outputs are wanted, the model's and the text encoder's",
-    VAE: "one output is wanted, the VAE's",
-    CONTROLS: "inputs are wanted in pairs, positive and negative",
+EXPECTED_TARGETS = {
+    LORAS: "two outputs, of the model and of the text encoder",
+    VAE: "one output, of the VAE",
+    CONTROLS: "pairs of inputs, positive and negative",
 }

@@ -1,4 +1,4 @@
-"""A template and its places."""
+"""Workflow template: a ComfyUI graph, and the node inputs and outputs that its slots refer to."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ FILENAME_PREFIX = "filename_prefix"
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Place(NamedTuple):
-    """``NODE.INPUT``, where a value goes, or ``NODE:OUTPUT``, what other nodes are linked to."""
+class Target(NamedTuple):
+    """Target of a slot: ``NODE.INPUT``, an input that takes a value, or ``NODE:OUTPUT``, an output of a node."""
 
     node: str
     input: str = ""
     output: int = -1
 
     @classmethod
-    def read(cls, text: str) -> Place:
+    def read(cls, text: str) -> Target:
+        """Parse a target. Raises ValueError."""
         node, dot, name = text.rpartition(".")
         if dot and node and name:
             return cls(node, input=name)
         node, colon, number = text.rpartition(":")
         if colon and node and number.isdecimal() and len(number) < 4:
             return cls(node, output=int(number))
-        raise ValueError(f"{text!r} is neither NODE.INPUT nor NODE:OUTPUT")
+        raise ValueError(f"a slot must name NODE.INPUT or NODE:OUTPUT (got {text!r})")
 
 
 class Node(BaseModel):
-    """What the editor keeps beside it (``_meta``) is not needed."""
+    """Node of a graph in API format. Editor metadata (``_meta``) is ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -42,7 +43,7 @@ class Node(BaseModel):
 
 
 class Workflow(StrictModel):
-    """A graph as ComfyUI's *Export (API)* writes it, and what of a request goes where in it."""
+    """A graph as exported by ComfyUI's *Export (API)*, and its slots: request field -> targets in the graph."""
 
     name: Text
     graph: dict[Text, Node] = Field(min_length=1, max_length=500)
@@ -50,30 +51,33 @@ class Workflow(StrictModel):
 
     @field_validator("slots", mode="before")
     @classmethod
-    def one_place_needs_no_list(cls, slots: Any) -> Any:
+    def wrap_single_target(cls, slots: Any) -> Any:
         if not isinstance(slots, dict):
             return slots
-        return {name: [places] if isinstance(places, str) else places for name, places in slots.items()}
+        return {name: [targets] if isinstance(targets, str) else targets for name, targets in slots.items()}
 
-    def places(self, slot: str) -> list[Place]:
-        return [Place.read(text) for text in self.slots.get(slot, ())]
+    def targets(self, slot: str) -> list[Target]:
+        """Return the targets of a slot; empty if the template does not have it."""
+        return [Target.read(text) for text in self.slots.get(slot, ())]
 
     @property
     def output_node(self) -> str:
-        """The node whose pictures are the job's."""
-        return self.places(FILENAME_PREFIX)[0].node
+        """Key of the node that saves the output image."""
+        return self.targets(FILENAME_PREFIX)[0].node
 
     @property
     def classes(self) -> set[str]:
+        """Node classes of the graph."""
         return {node.class_type for node in self.graph.values()}
 
 
 def links(inputs: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Name of the input, and the node and output that it is linked to."""
+    """Yield (input name, node, output index) for every linked input."""
     for name, value in inputs.items():
         if is_link(value):
             yield name, value[0], value[1]
 
 
 def is_link(value: Any) -> bool:
+    """Whether an input value is a link: ``[node, output index]``."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int

@@ -11,7 +11,7 @@ from PIL import Image
 from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
-from gpu_runner.controlnet.units import Controls, Unit, Units
+from gpu_runner.controlnet.units import PreparedControls, PreparedUnit, UnitsPerImage
 from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
@@ -71,11 +71,11 @@ class ControlUnitBuilder:
         self.beginnings: Sequence[InitImageView | None] = beginnings or [None]
         self._opened = opened
 
-    def controls(self) -> Controls:
+    def controls(self) -> PreparedControls:
         second = self._units(self.plan.second, "low") if self.plan.second else ((),)
-        return Controls(self._units(self.plan.first, "high" if self.plan.second else ""), second)
+        return PreparedControls(self._units(self.plan.first, "high" if self.plan.second else ""), second)
 
-    def _units(self, walked: Pass, not_here: str) -> Units:
+    def _units(self, walked: Pass, not_here: str) -> UnitsPerImage:
         """``not_here`` is the hr_option of units for the other pass."""
         own = any(asked.image is None for asked in self.request.controls)
         return tuple(
@@ -83,7 +83,9 @@ class ControlUnitBuilder:
             for beginning in (self.beginnings if own else self.beginnings[:1])
         )
 
-    def _unit(self, asked: ControlUnit, beginning: InitImageView | None, walked: Pass, not_here: str) -> Unit:
+    def _unit(
+        self, asked: ControlUnit, beginning: InitImageView | None, walked: Pass, not_here: str
+    ) -> PreparedUnit:
         module, pixels = self._module(asked), self._pixels(asked, beginning)
         mask, hidden = self._mask(asked, beginning), None
         if "inpaint" in module.name:
@@ -92,8 +94,8 @@ class ControlUnitBuilder:
             module, pixels = _module("none"), np.repeat(mask[:, :, None], 3, axis=2)
         width, height, mode = walked.request.width, walked.request.height, self._mode(asked)
         drawn = self._map(module, _at_resolution(asked, pixels, width, height, mode), pixels)
-        return Unit(
-            asked=asked,
+        return PreparedUnit(
+            request=asked,
             module=module,
             model=self._model(asked, walked),
             map=fit(drawn, width, height, mode),
@@ -154,7 +156,7 @@ class ControlUnitBuilder:
         return fit_mask(self._plane(asked.region), width, height, asked.resize_mode)
 
     def _plane(self, picture: Picture) -> Plane:
-        return np.asarray(masks.said_by(self._opened(picture), rounded=True))
+        return np.asarray(masks.from_image(self._opened(picture), rounded=True))
 
 
 def _at_resolution(

@@ -24,11 +24,11 @@ def read_sources(order: RunRequest) -> list[Source]:
 
 def _init_image(order: RunRequest, picture: Picture) -> Image.Image:
     flat = images.flatten(opened(order, picture), order.request.background)
-    return flat if order.request.keep_texture else images.without_texture(flat)
+    return flat if order.request.keep_texture else images.remove_texture(flat)
 
 
 def opened(order: RunRequest, picture: Picture) -> Image.Image:
-    return images.open_picture(_decoded(order.inputs[picture.sha256]))
+    return images.open_image(_decoded(order.inputs[picture.sha256]))
 
 
 def _decoded(data: str) -> bytes:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gpu_runner.imaging import images
-from gpu_runner.imaging.nsfw import Check
+from gpu_runner.imaging.nsfw import NsfwCheck
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
-from gpu_runner.protocol.prompt.composition import TooManyWords
+from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
@@ -29,7 +29,7 @@ AnyPlan = Plan | UpscalePlan | PrecomputedPlan
 @dataclass(frozen=True)
 class Prepared:
     plan: AnyPlan
-    check: Check | None = None  # what finished pictures go through
+    check: NsfwCheck | None = None  # what finished pictures go through
     maps: tuple[bytes, ...] = ()  # PNG files of what ControlNets are shown
 
 
@@ -38,7 +38,7 @@ def prepare(store: ModelStore, order: RunRequest) -> Prepared:
     sources = tuple(read_sources(order))
     try:
         plan = _plan(store, order, sources)
-    except TooManyWords as error:
+    except PromptTooLong as error:
         raise InvalidRequest(str(error)) from error
     plan, maps = _controlled(store, order, sources, _with_faces_restored(store, order, plan))
     return Prepared(plan, nsfw_check(store, order), maps)
@@ -118,12 +118,12 @@ def _backdrops(store: ModelStore, order: RunRequest, part: ChangeBackground) -> 
     return tuple(made[picture] for picture in request.init_images)
 
 
-def nsfw_check(store: ModelStore, order: RunRequest) -> Check | None:
+def nsfw_check(store: ModelStore, order: RunRequest) -> NsfwCheck | None:
     wanted = order.request.nsfw
     if wanted.policy == "off":
         return None
     detector = store.onnx.get(order.file("nsfw", wanted.model), "nsfw")
-    return Check.of(detector, wanted.policy, wanted.threshold)
+    return NsfwCheck.of(detector, wanted.policy, wanted.threshold)
 
 
 def check(request: GenerationRequest) -> None:

@@ -15,7 +15,7 @@ VERSION = "Atelier"
 
 def infotext(job: Job, request: GenerationRequest, index: int) -> str:
     """Of the picture with this index."""
-    if not request.walks:
+    if not request.denoises:
         return postprocessing(request)
     lines = [request.prompt]
     if request.negative_prompt:

@@ -66,8 +66,8 @@ def _schedule(request: GenerationRequest) -> Pairs:
     is_beta = scheduler.label == "Beta"
     return {
         PENULTIMATE: True if request.discard_penultimate and not sampler.discard_penultimate else None,
-        "Schedule min sigma": bend.sigma_min or None if scheduler.has_ends else None,
-        "Schedule max sigma": bend.sigma_max or None if scheduler.has_ends else None,
+        "Schedule min sigma": bend.sigma_min or None if scheduler.has_range else None,
+        "Schedule max sigma": bend.sigma_max or None if scheduler.has_range else None,
         "Schedule rho": _unless(scheduler.default_rho, bend.rho or scheduler.default_rho),
         "Beta schedule alpha": bend.beta_alpha if is_beta else None,
         "Beta schedule beta": bend.beta_beta if is_beta else None,

@@ -1,4 +1,4 @@
-"""``manage.py add_model night.safetensors --kind lora``: copies a file to its place below MODELS_ROOT and registers it."""
+"""``manage.py add_model night.safetensors --kind lora``: copies a file into MODELS_ROOT and registers it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from models_registry.models import FOLDERS, ModelFile
 from models_registry.scanning import install_file
-from models_registry.scanning.install_file import NotPlaced
+from models_registry.scanning.install_file import InstallError
 
 
 def _file(text: str) -> Path:
     path = Path(text)
     if not path.is_file():
-        raise ArgumentTypeError(f"{text!r} is no file")
+        raise ArgumentTypeError(f"{text!r} is not a file")
     return path
 
 
 class Command(BaseCommand):
-    help = "Copy a model file to its place below MODELS_ROOT and register it, if a scan would accept it."
+    help = "Copy a model file into the folder of its kind below MODELS_ROOT, if it passes inspection, and register it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=_file)
         parser.add_argument("--kind", required=True, choices=list(FOLDERS))
-        parser.add_argument("--name", help="another file name than its own")
+        parser.add_argument("--name", help="file name below MODELS_ROOT; default: the name of FILE")
 
     def handle(self, *args: Any, file: Path, kind: str, name: str | None, **options: Any) -> None:
         try:
-            row = _placed(file, kind, name or file.name)
-        except (NotPlaced, OSError) as error:
+            row = _install_copy(file, kind, name or file.name)
+        except (InstallError, OSError) as error:
             raise CommandError(str(error)) from error
-        shown = {"id": row.pk, "kind": row.kind, "name": row.name, "path": row.path, "sha256": row.sha256}
-        self.stdout.write(json.dumps(shown, ensure_ascii=False))
+        values = {"id": row.pk, "kind": row.kind, "name": row.name, "path": row.path, "sha256": row.sha256}
+        self.stdout.write(json.dumps(values, ensure_ascii=False))
 
 
-def _placed(file: Path, kind: str, name: str) -> ModelFile:
+def _install_copy(file: Path, kind: str, name: str) -> ModelFile:
     install_file.check(kind, name, file.stat().st_size, limited=False)
-    hidden = f".copy-{secrets.token_hex(8)}{Path(name).suffix.lower()}"
-    part = settings.MODELS_ROOT / FOLDERS[kind] / hidden
+    hidden_name = f".copy-{secrets.token_hex(8)}{Path(name).suffix.lower()}"
+    part = settings.MODELS_ROOT / FOLDERS[kind] / hidden_name
     try:
         shutil.copyfile(file, part)
-        return install_file.settle(part, kind, name)
+        return install_file.install(part, kind, name)
     finally:
         part.unlink(missing_ok=True)

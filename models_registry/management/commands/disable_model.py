@@ -1,4 +1,4 @@
-"""``manage.py disable_model NAME [--kind lora]``, as the console's list of models does."""
+"""``manage.py disable_model NAME [--kind lora]``: disables a model file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models_registry.management.lookup import add_file_arguments, file_named
 
 
 class Command(BaseCommand):
-    help = "Keep requests from using a model file. Jobs that have it already are drawn."
+    help = "Disable a model file for new requests. Jobs that were already admitted still use it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_file_arguments(parser)

@@ -1,4 +1,4 @@
-"""``manage.py enable_model NAME [--kind lora]``, as the console's list of models does."""
+"""``manage.py enable_model NAME [--kind lora]``: enables a model file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models_registry.management.lookup import add_file_arguments, file_named
 
 
 class Command(BaseCommand):
-    help = "Let requests use a model file again."
+    help = "Enable a model file for requests."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_file_arguments(parser)

@@ -1,3 +1,5 @@
+"""``manage.py scan_models``: updates the registry from the files below MODELS_ROOT."""
+
 from __future__ import annotations
 
 from argparse import ArgumentParser
@@ -11,18 +13,20 @@ from models_registry.scanning.scan import scan
 
 
 class Command(BaseCommand):
-    help = "Register the model files below MODELS_ROOT: find, hash, identify; mark those that are missing."
+    help = (
+        "Update the registry from MODELS_ROOT: hash and identify new or changed files, and mark missing ones."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--root", type=Path, help="another folder than MODELS_ROOT")
-        parser.add_argument("--again", action="store_true", help="examine unchanged files as well")
+        parser.add_argument("--root", type=Path, help="folder to scan; default: MODELS_ROOT")
+        parser.add_argument("--again", action="store_true", help="inspect unchanged files as well")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             report = scan(options["root"], again=options["again"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise CommandError(_("no such folder: %(path)s") % {"path": error.filename}) from error
-        for path, why in {**report.problems, **report.skipped}.items():
-            self.stderr.write(f"{path}: {why}")
+        for path, reason in {**report.problems, **report.skipped}.items():
+            self.stderr.write(f"{path}: {reason}")
         if options["verbosity"]:
             self.stdout.write(report.summary())

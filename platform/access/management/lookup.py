@@ -1,4 +1,4 @@
-"""What commands about sources and keys have in common."""
+"""Helpers of the management commands for sources and keys."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from access.models import AccessKey, BusinessSource
 
 
 def source_named(name: str) -> BusinessSource:
-    found = BusinessSource.objects.filter(name=name).first()
-    if found is None:
-        raise CommandError(f"there is no source {name}")
-    return found
+    """The source. Raises CommandError if there is none."""
+    source = BusinessSource.objects.filter(name=name).first()
+    if source is None:
+        raise CommandError(f"source not found: {name}")
+    return source
 
 
 def key_with(key_id: str) -> AccessKey:
-    found = AccessKey.objects.filter(key_id=key_id).select_related("source").defer("secret").first()
-    if found is None:
-        raise CommandError(f"there is no key {key_id}")
-    return found
+    """The key. Raises CommandError if there is none."""
+    key = AccessKey.objects.filter(key_id=key_id).select_related("source").defer("secret").first()
+    if key is None:
+        raise CommandError(f"access key not found: {key_id}")
+    return key
 
 
 def check_dialects(names: Iterable[str]) -> None:
-    """A key for a dialect that nobody speaks would open no door, and nobody would know why."""
-    there_are = installed()
-    if unknown := sorted(set(names) - set(there_are)):
-        raise CommandError(f"there is no dialect {', '.join(unknown)}; there are {', '.join(there_are)}")
+    """Raise CommandError for names that are not installed dialects."""
+    known = installed()
+    if unknown := sorted(set(names) - set(known)):
+        raise CommandError(f"unknown dialect: {', '.join(unknown)} (installed: {', '.join(known)})")
 
 
 def in_one_line(error: ValidationError) -> str:
+    """The messages of the error, with field names, separated by semicolons."""
     if hasattr(error, "error_dict"):
         return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
     return "; ".join(error.messages)
 
 
 def write_rows(command: BaseCommand, rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
-    """JSON for programs, else a line a row with its values between tabs."""
+    """Write rows as JSON, or as one line per row with tab-separated values."""
     listed = list(rows)
     if as_json:
         command.stdout.write(json.dumps(listed, ensure_ascii=False, indent=1, default=str))

@@ -1,4 +1,4 @@
-"""Pages of the console that ask something before they do it, in a form of their own."""
+"""Intermediate page of an admin action: shows a form or a confirmation before the action runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.utils.text import capfirst
 Text = str | Promise
 
 
-class AskForm(forms.Form):
-    """Labels begin as those of the admin do."""
+class ActionForm(forms.Form):
+    """Form of an action page. Capitalizes labels, as Django does for model forms."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -23,7 +23,7 @@ class AskForm(forms.Form):
             field.label = capfirst(str(field.label))
 
 
-def ask(
+def action_page(
     request: HttpRequest,
     title: Text,
     button: Text,
@@ -32,6 +32,8 @@ def ask(
     text: Text = "",
     danger: bool = False,
 ) -> TemplateResponse:
-    """What is answered comes back to the same address as a POST."""
-    asked = {"title": title, "button": button, "form": form, "text": text, "danger": danger}
-    return TemplateResponse(request, "admin/ask.html", {**admin.site.each_context(request), **asked})
+    """Render the page. Its form is sent to the same URL as a POST; ``danger`` colors the button red."""
+    context = {"title": title, "button": button, "form": form, "text": text, "danger": danger}
+    return TemplateResponse(
+        request, "admin/action_form.html", {**admin.site.each_context(request), **context}
+    )

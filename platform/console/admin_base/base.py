@@ -1,24 +1,25 @@
-"""What all pages of the console have in common."""
+"""Base classes of the console's admin pages: tenant isolation, read-only pages and the list view."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import get_fields_from_path, unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from unfold.views import ChangeList
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
 
-from .fields import NamedChoosers
+from .fields import LabelledAutocomplete
 from .filters import SourceFilter
 
 
 class HiddenFromTenants:
-    """Pages that no tenant's user sees, whatever its role."""
+    """Mixin that denies access to users of tenants, regardless of their role."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_view_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
@@ -33,8 +34,8 @@ class HiddenFromTenants:
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
-class WholeList(ChangeList):
-    """A list that nothing narrows is all there is: its page need not offer to show all."""
+class ConsoleChangeList(ChangeList):
+    """Change list that offers "Show all" only while a search or a filter is active."""
 
     result_list: Any
 
@@ -44,10 +45,11 @@ class WholeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class ConsoleAdmin(NamedChoosers):
-    """A user of a tenant sees the rows of its own sources, and no page whose rows belong to nobody.
+class ConsoleAdmin(LabelledAutocomplete):
+    """Base of all model pages. Users of tenants see only the rows of their own business sources.
 
-    ``source_path`` leads from the model to its business source, as in a filter; empty: rows of no source.
+    ``source_path`` is the lookup from the model to its business source, for example ``"job__source"``. If it is empty,
+    the rows belong to no source and are hidden from users of tenants.
     """
 
     source_path = ""
@@ -59,7 +61,7 @@ class ConsoleAdmin(NamedChoosers):
         css: ClassVar = {"all": ["console/pages.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return WholeList
+        return ConsoleChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -67,18 +69,18 @@ class ConsoleAdmin(NamedChoosers):
         return rows if sources is None else self.rows_of(sources, rows)
 
     def rows_of(self, sources: QuerySet[BusinessSource], rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those that a tenant with these sources may see."""
+        """Restrict ``rows`` to those that belong to ``sources``."""
         if not self.source_path:
             return rows.none()
-        # Their ids, not a subquery: of one id the database knows which index has its rows in order.
+        # A list of ids instead of a subquery: for one id, the planner uses the index that is sorted as the list is.
         return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A form offers every source; a tenant's rows come by its requests."""
+        # Forms list the sources of all tenants; rows of a tenant are created by its requests.
         return super().has_add_permission(request) and not is_tenant(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """What belongs to no source is everybody's."""
+        # Rows without a source are shared by all tenants.
         may = super().has_change_permission(request, obj)
         return may and (bool(self.source_path) or not is_tenant(request.user))
 
@@ -86,13 +88,13 @@ class ConsoleAdmin(NamedChoosers):
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)
 
     def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
-        """A tenant chooses among its own sources, and among nothing else that has rows of its own."""
+        """For users of tenants: only their own sources, and no filter whose choices are rows of other models."""
         filters = super().get_list_filter(request)
         if not is_tenant(request.user):
             return filters
-        return [kept for kept in map(self._for_a_tenant, filters) if kept is not None]
+        return [kept for kept in map(self._tenant_filter, filters) if kept is not None]
 
-    def _for_a_tenant(self, filter_: Any) -> Any:
+    def _tenant_filter(self, filter_: Any) -> Any:
         if callable(filter_):
             return filter_
         name = filter_ if isinstance(filter_, str) else filter_[0]
@@ -102,8 +104,21 @@ class ConsoleAdmin(NamedChoosers):
         return (name, SourceFilter) if field.related_model is BusinessSource else None
 
 
+def visible_object(page: ConsoleAdmin, request: HttpRequest, object_id: str) -> Any:
+    """The object with this primary key, as quoted in admin URLs.
+
+    Raises Http404 if it does not exist or belongs to another tenant, and PermissionDenied without view permission.
+    """
+    obj = page.get_object(request, unquote(object_id))
+    if obj is None:
+        raise Http404
+    if not page.has_view_permission(request, obj):
+        raise PermissionDenied
+    return obj
+
+
 class ReadOnly:
-    """Rows that the platform writes, and nobody else."""
+    """Mixin for models that only the platform writes: no add, change or delete in the console."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Filters of lists of very many rows: one of a few known values, none of which is looked up in those rows."""
+"""List filters for large tables: the choices are known in advance, not read with SELECT DISTINCT from the table."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from access.tenancy import visible_sources
 Choice = tuple[Any, Any]
 
 
-class OneOf(DropdownFilter):
-    """A value that is not among the choices, its ``lookups``, narrows to nothing."""
+class ChoiceFilter(DropdownFilter):
+    """Filter by one of the values that ``lookups`` returns. Any other value gives an empty list."""
 
     field = ""
 
     def has_output(self) -> bool:
-        return True  # also where nothing can be chosen yet: the list looks the same every day
+        return True  # show the filter even if it has no choices yet, so that the page does not change
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        wanted = self.value()
-        if not wanted:
+        value = self.value()
+        if not value:
             return rows
-        return self.narrowed(rows, wanted) if self._is_choice(wanted) else rows.none()
+        return self.filter_rows(rows, value) if self._is_choice(value) else rows.none()
 
-    def narrowed(self, rows: QuerySet[Any], wanted: str) -> QuerySet[Any]:
-        return rows.filter(**{self.field: wanted})
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(**{self.field: value})
 
-    def _is_choice(self, wanted: str) -> bool:
-        return any(str(value) == wanted for value, _label in self.lookup_choices)
+    def _is_choice(self, value: str) -> bool:
+        return any(str(choice) == value for choice, _label in self.lookup_choices)
 
 
-class SourceFilter(OneOf):
-    """Those that the user may see."""
+class SourceChoiceFilter(ChoiceFilter):
+    """Business sources that the user may see."""
 
     title, parameter_name, field = _("business source"), "source", "source"
 

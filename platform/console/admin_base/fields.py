@@ -1,4 +1,4 @@
-"""Form fields of the console that unfold leaves without what readers of screens need."""
+"""Form fields of the console: lists of text, and labels that screen readers need and unfold leaves out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line. A model's name may have spaces in it."""
+    """List of strings, one per line. Lines are not split further, since names of models may contain spaces."""
 
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
 
@@ -28,15 +28,15 @@ class LinesField(forms.CharField):
         return bool((initial or []) != self.to_python(data))
 
 
-class NamedChoosers(ModelAdmin):
-    """The box that a chooser of rows is searched in has no label of its own."""
+class LabelledAutocomplete(ModelAdmin):
+    """Gives the search boxes of autocomplete fields the label of their field (``aria-label``)."""
 
     class Media:
         js = ("console/choosers.js",)
 
 
 class LabelledInline(TabularInline):
-    """The heading of a column is no label of the fields below it."""
+    """Tabular inline whose fields have an ``aria-label``: the table heading does not label the inputs of a column."""
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -1,4 +1,4 @@
-"""Filters of the lists."""
+"""List filter by business source, restricted to the sources of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job as a page that started it shows it: with static/console/watch_job.js the page follows it to its end."""
+"""Template context for a page that shows the progress of a job; ``static/console/watch_job.js`` polls it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jobs.models import Job
 from jobs.scheduling.eta import progress_of
 
 
-def told(job: Job) -> dict[str, Any]:
+def watched_job(job: Job) -> dict[str, Any]:
+    """Context of ``admin/watched_job.html``: state, progress in percent, error, and the URLs of page and images."""
     indexes = list(job.pictures.values_list("index", flat=True)) if job.is_terminal else []
     return {
         "state": job.state,
@@ -20,5 +21,5 @@ def told(job: Job) -> dict[str, Any]:
         "error": job.error_message,
         "page": reverse("admin:jobs_job_change", args=[job.pk]),
         "watch": reverse("admin:jobs_job_live", args=[job.pk]),
-        "pictures": [reverse("admin:jobs_job_picture", args=[job.pk, index]) for index in indexes],
+        "images": [reverse("admin:jobs_job_picture", args=[job.pk, index]) for index in indexes],
     }

@@ -1,4 +1,4 @@
-"""Lists of very many rows, by key: the newest first, from there to older and newer ones. Nothing is counted or skipped."""
+"""Keyset pagination of admin lists, newest row first. Pages need no COUNT and no OFFSET."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OLDER, NEWER = "older_than", "newer_than"
 
 @dataclass(frozen=True)
 class Cursor:
-    """A row's place in the list: when it was created, and its id."""
+    """Position in the list: creation time and primary key of a row."""
 
     at: datetime
     pk: str
@@ -39,7 +39,7 @@ class Cursor:
     def __str__(self) -> str:
         return f"{self.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}_{self.pk}"
 
-    # The first condition of each says it all; the second lets the database start in the right place of its index.
+    # The first condition is sufficient; the second, redundant one lets the database start at the right index entry.
 
     @property
     def older(self) -> Q:
@@ -55,37 +55,35 @@ class Cursor:
 
 
 class KeysetPages(Paginator):
-    """What a page of the console asks of a paginator, and where the pages beside this one begin."""
+    """Paginator of one page, with the links to the newest, the newer and the older page."""
 
     template_name = "console/keyset_pages.html"
     newest = newer = older = ""
 
 
 class KeysetChangeList(ChangeList):
-    """For a model whose rows have ``created_at``, with an index on it behind everything that is filtered by."""
+    """Change list for models with ``created_at`` and an index that ends with it for each column that is filtered by."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.older_than, self.newer_than = request.GET.get(OLDER, ""), request.GET.get(NEWER, "")
         super().__init__(request, *args, **kwargs)
         rest = request.GET.copy()
-        for name in (
-            OLDER,
-            NEWER,
-        ):  # another filter or search, whose form is made of these, begins with its newest
+        # The search and filter forms are built from these parameters; a new search starts on the newest page.
+        for name in (OLDER, NEWER):
             for params in (rest, self.params, self.filter_params):
                 params.pop(name, None)
         request.GET = rest  # type: ignore[assignment]
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        wanted: dict[str, Any] = super().get_filters_params(params)
-        return {name: value for name, value in wanted.items() if name not in (OLDER, NEWER)}
+        filter_params: dict[str, Any] = super().get_filters_params(params)
+        return {name: value for name, value in filter_params.items() if name not in (OLDER, NEWER)}
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
         return ["-created_at", "-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
         rows, is_first, is_last = self._rows()
-        # Two equal counts: of others the page would say that they are all there is.
+        # With two equal counts, the page does not print a total.
         self.result_list, self.result_count, self.full_result_count = rows, len(rows), len(rows)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True
@@ -98,17 +96,17 @@ class KeysetChangeList(ChangeList):
             self.paginator.older = self._link(OLDER, rows[-1])
 
     def _rows(self) -> tuple[list[Any], bool, bool]:
-        """One page, and whether it is the first and the last."""
-        most = self.list_per_page
+        """The rows of the page, whether it is the first page, and whether it is the last one."""
+        page_size = self.list_per_page
         if self.newer_than:
             newer = self.queryset.filter(Cursor.read(self.newer_than, self.model).newer)
-            found = list(newer.order_by("created_at", "pk")[: most + 1])
-            return found[:most][::-1], len(found) <= most, False
+            found = list(newer.order_by("created_at", "pk")[: page_size + 1])
+            return found[:page_size][::-1], len(found) <= page_size, False
         rows = self.queryset
         if self.older_than:
             rows = rows.filter(Cursor.read(self.older_than, self.model).older)
-        found = list(rows[: most + 1])
-        return found[:most], not self.older_than, len(found) <= most
+        found = list(rows[: page_size + 1])
+        return found[:page_size], not self.older_than, len(found) <= page_size
 
     def _link(self, name: str, row: Any) -> str:
         link: str = self.get_query_string({name: str(Cursor.of(row))}, remove=[OLDER, NEWER])

@@ -1,11 +1,11 @@
-"""Words that the theme's templates mark for translation and that neither it nor Django translates: here they are found."""
+"""Strings of the unfold theme that neither unfold nor Django translates, listed so that makemessages finds them."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_noop as _
 from django.utils.translation import ngettext_lazy
 
-WORDS = (
+STRINGS = (
     _("Add new item"),
     _("Add row"),
     _("All applications"),
@@ -63,7 +63,7 @@ WORDS = (
         'password using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
     ),
 )
-FOUND = ngettext_lazy(
+RESULTS_FOUND = ngettext_lazy(
     "\n                Found %(counter)s result in %(time)s seconds\n            ",
     "\n                Found %(counter)s results in %(time)s seconds\n            ",
     "counter",

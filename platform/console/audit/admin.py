@@ -1,9 +1,10 @@
-"""The audit trail's page."""
+"""Admin page of the audit trail."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.db.models import Model
@@ -28,14 +29,14 @@ class AuditEntryAdmin(ReadOnly, ConsoleAdmin):
     sortable_by = ()
     show_facets = ShowFacets.NEVER
     search_fields = ["username__exact", "object_id__exact"]
-    search_help_text = _("A user's name, or the id of what was looked at or changed, in full.")
+    search_help_text = _("Exact username or object id")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
 
     @display(description=_("page"))
     def where(self, entry: AuditEntry) -> str:
-        """As the menu names it, and the part of it; pages of no model by the name of their URL."""
+        """Plural name of the model, as in the menu, and the view; the URL name for pages that belong to no model."""
         model, rest = _model_and_rest(entry.page)
         if model is None:
             return entry.page or "–"
@@ -53,8 +54,8 @@ class AuditEntryAdmin(ReadOnly, ConsoleAdmin):
 
 
 def _model_and_rest(page: str) -> tuple[type[Model] | None, str]:
-    """Of the name of a URL, such as jobs_job_change: the model whose page it is."""
-    for model in admin.site._registry:
+    """Split a URL name such as ``jobs_job_change`` into the model and the view (``change``)."""
+    for model in filter(admin.site.is_registered, apps.get_models()):
         prefix = f"{model._meta.app_label}_{model._meta.model_name}_"
         if page.startswith(prefix):
             return model, page.removeprefix(prefix)

@@ -1,9 +1,9 @@
-"""Sums by the hour, so that the dashboard need not count jobs.
+"""Hourly sums of ended jobs, so that the dashboard does not have to count jobs.
 
-A day may have a million jobs; their sums are some hundred rows. A background task adds them up once a minute from the
-index of ends: only the hours since the newest one that is known, each written again whole, so that a task which comes
-late, twice, or after a day's pause gives the same sums. What the dashboard says of hours and days is a minute old at
-most; what it says of now it counts itself (``console.dashboard.live_figures``).
+A day may have a million jobs, but only a few hundred rows of sums. A background task updates them once a minute,
+using the index on ``finished_at``. It recomputes each hour since the newest known one completely, so the result is
+the same if the task runs late, twice, or after a long pause. Hourly and daily figures are at most one minute old;
+current figures are counted directly (``console.dashboard.live_figures``).
 """
 
 from __future__ import annotations
@@ -20,40 +20,42 @@ from console.models import HourlyFigures
 from jobs.models import Job
 
 HOUR = timedelta(hours=1)
-REACH = timedelta(days=32)  # how far back the first sums go: a month
-KEPT = timedelta(days=62)
-AT_ONCE = timedelta(days=1)
-KEY = ["hour", "source", "state", "error_code"]
-SUMS = ["jobs", "cost", "device_seconds"]
+INITIAL_PERIOD = timedelta(days=32)  # a calendar month; how far back the first run goes
+RETENTION = timedelta(days=62)
+QUERY_SPAN = timedelta(days=1)  # period that one query sums up
+UNIQUE_FIELDS = ["hour", "source", "state", "error_code"]
+SUM_FIELDS = ["jobs", "cost", "device_seconds"]
 
 
-def bring_up_to_date() -> int:
-    """How many rows were written."""
+def update_hourly_figures() -> int:
+    """Recompute the figures since the newest known hour, delete old ones, and return the number of rows written."""
     now = timezone.now()
     written = sum(_write(since, until) for since, until in _spans(_begin(now), now))
-    HourlyFigures.objects.filter(hour__lt=now - KEPT).delete()
+    HourlyFigures.objects.filter(hour__lt=now - RETENTION).delete()
     return written
 
 
 def _begin(now: datetime) -> datetime:
-    """The hour before the newest known one: a transaction may have been committed a moment after its job's end."""
+    # One hour before the newest one: a job may have been committed shortly after its finished_at.
     newest = HourlyFigures.objects.aggregate(newest=Max("hour"))["newest"]
-    return _whole(newest - HOUR if newest else now - REACH)
+    return _truncate_to_hour(newest - HOUR if newest else now - INITIAL_PERIOD)
 
 
-def _whole(moment: datetime) -> datetime:
+def _truncate_to_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _spans(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     while since <= until:
-        yield since, since + AT_ONCE
-        since += AT_ONCE
+        yield since, since + QUERY_SPAN
+        since += QUERY_SPAN
 
 
 def _write(since: datetime, until: datetime) -> int:
     rows = [HourlyFigures(**row) for row in _sums(since, until)]
-    HourlyFigures.objects.bulk_create(rows, update_conflicts=True, unique_fields=KEY, update_fields=SUMS)
+    HourlyFigures.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=UNIQUE_FIELDS, update_fields=SUM_FIELDS
+    )
     return len(rows)
 
 

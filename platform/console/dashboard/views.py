@@ -1,4 +1,4 @@
-"""The first page: is it healthy, what is it doing, who is it doing it for? Every user sees what its role and source allow."""
+"""Dashboard: queue, runners, failures and costs. Users see the figures that their role and their sources allow."""
 
 from __future__ import annotations
 
@@ -21,56 +21,58 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.models import HourlyFigures
-from console.roles import MONEY
+from console.roles import VIEW_COSTS
 from jobs.models import Runner, State
 
 from . import live_figures
 from .live_figures import Sources
 
 HOURS = 24
-SOURCES_DRAWN = 8
-COLOURS = {
+MAX_SOURCES_IN_CHART = 8
+COLORS = {
     State.SUCCEEDED: "#16a34a",
     State.FAILED: "#dc2626",
     State.CANCELLED: "#64748b",
     State.EXPIRED: "#d97706",
 }
-GREY = "#6b7280"  # readable on white and on black
+GRAY = "#6b7280"  # readable on white and on black
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Called by the admin's first page."""
+    """Extend the context of the admin's index page (UNFOLD["DASHBOARD_CALLBACK"])."""
     return context | figures(request)
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """What the first page asks for every few seconds."""
+    """The figures alone, as an HTML fragment that the dashboard polls."""
     return render(request, "admin/dashboard/figures.html", figures(request))
 
 
 def figures(request: HttpRequest) -> dict[str, Any]:
+    """Template context of the figures that the user may see."""
     sources, now = visible_sources(request.user), timezone.now()
     may = request.user.has_perm
     shown: dict[str, Any] = {"as_of": now, "sees_jobs": may("jobs.view_job")}
     if shown["sees_jobs"]:
-        shown |= _work(sources, now)
+        shown |= _job_figures(sources, now)
     if may("jobs.view_callback"):
-        shown["undelivered"] = live_figures.undelivered(sources, now)
+        shown["undelivered"] = live_figures.undelivered_callbacks(sources, now)
     if may("jobs.view_runner") and sources is None:
-        shown["runners"] = list(live_figures.runners(Runner.objects.order_by("name").defer("token", "nodes")))
-    if may(MONEY):
-        shown |= _money(sources, now)
+        runners = Runner.objects.order_by("name").defer("token", "nodes")
+        shown["runners"] = list(live_figures.runner_loads(runners))
+    if may(VIEW_COSTS):
+        shown |= _cost_figures(sources, now)
     return shown
 
 
-def _work(sources: Sources, now: datetime) -> dict[str, Any]:
+def _job_figures(sources: Sources, now: datetime) -> dict[str, Any]:
     hourly = _hourly(sources).filter(hour__gt=now - timedelta(hours=HOURS))
     lanes = live_figures.queue(sources, now)
     return {
         "lanes": lanes,
         "queued": sum(lane.jobs for lane in lanes),
         "running": live_figures.running(sources),
-        "pace": live_figures.pace(sources, now),
+        "throughput": live_figures.throughput(sources, now),
         "failures": list(_failures(hourly, now)),
         "outcomes": json.dumps(_outcomes(hourly, now)),
         "outcomes_options": json.dumps(_options(stacked=True)),
@@ -83,7 +85,7 @@ def _hourly(sources: Sources) -> Any:
 
 
 def _failures(hourly: Any, now: datetime) -> Iterable[dict[str, Any]]:
-    """By their code, the commonest first, each with the way to its jobs."""
+    """Failed jobs by error code, most frequent first, with a link to the list of those jobs."""
     failed = hourly.filter(state=State.FAILED).values("error_code").annotate(total=Sum("jobs"))
     page = reverse("admin:jobs_job_changelist")
     since = (now - timedelta(hours=HOURS)).isoformat(timespec="seconds")
@@ -97,7 +99,7 @@ def _failures(hourly: Any, now: datetime) -> Iterable[dict[str, Any]]:
 
 
 def _outcomes(hourly: Any, now: datetime) -> dict[str, Any]:
-    """A chart: jobs that ended in each of the last hours, by how they ended."""
+    """Chart.js data: jobs that ended in each of the last 24 hours, by state."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - timedelta(hours=back) for back in reversed(range(HOURS))]
     counts: dict[tuple[str, datetime], int] = {
@@ -110,25 +112,25 @@ def _outcomes(hourly: Any, now: datetime) -> dict[str, Any]:
             {
                 "label": str(state.label),
                 "data": [counts.get((state, hour), 0) for hour in hours],
-                "backgroundColor": colour,
+                "backgroundColor": color,
             }
-            for state, colour in COLOURS.items()
+            for state, color in COLORS.items()
         ],
     }
 
 
-def _money(sources: Sources, now: datetime) -> dict[str, Any]:
+def _cost_figures(sources: Sources, now: datetime) -> dict[str, Any]:
     today = localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     costs = _costs(_hourly(sources), today, today.replace(day=1))
     return {
         "costs": costs,
-        "costs_chart": json.dumps(_costs_chart(costs[:SOURCES_DRAWN])),
+        "costs_chart": json.dumps(_costs_chart(costs[:MAX_SOURCES_IN_CHART])),
         "costs_options": json.dumps(_options(stacked=False, horizontal=True)),
     }
 
 
 def _costs(hourly: Any, today: datetime, month: datetime) -> list[dict[str, Any]]:
-    """Of each source, the dearest of the month first."""
+    """Cost of each source today and this month, highest cost of the month first."""
     of_month = hourly.filter(hour__gte=month).values_list("source").annotate(Sum("cost"))
     of_today = hourly.filter(hour__gte=today).values_list("source").annotate(Sum("cost"))
     sums: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
@@ -153,7 +155,7 @@ def _costs_chart(costs: list[dict[str, Any]]) -> dict[str, Any]:
             {
                 "label": _("this month"),
                 "data": [float(row["month"]) for row in costs],
-                "backgroundColor": GREY,
+                "backgroundColor": GRAY,
             },
         ],
     }
@@ -162,11 +164,11 @@ def _costs_chart(costs: list[dict[str, Any]]) -> dict[str, Any]:
 def _options(*, stacked: bool, horizontal: bool = False) -> dict[str, Any]:
     axis = {
         "stacked": stacked,
-        "ticks": {"color": GREY, "precision": 0},
+        "ticks": {"color": GRAY, "precision": 0},
         "grid": {"display": False},
         "beginAtZero": True,
     }
-    legend = {"labels": {"color": GREY, "boxWidth": 10, "boxHeight": 10}}
+    legend = {"labels": {"color": GRAY, "boxWidth": 10, "boxHeight": 10}}
     return {
         "animation": False,
         "responsive": True,

@@ -1,3 +1,3 @@
-"""The list of jobs, and a job's page."""
+"""Pages of jobs: list, detail page, comparison, callbacks and archive."""
 
 from console.jobs import admin  # noqa: F401

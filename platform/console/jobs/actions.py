@@ -1,4 +1,4 @@
-"""What can be done to a job, from its page and, to many at once, from the list."""
+"""Actions on jobs: cancel, retry, rerun and replay of the callback, from a job's page and in bulk from the list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import outbox
 
-REPLAYED = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
+REPLAYABLE = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 
 
 def may_cancel(job: Job) -> bool:
@@ -39,7 +39,7 @@ def may_rerun(job: Job) -> bool:
 
 
 class JobActions(ConsoleAdmin):
-    """Each is written to the history of the job, and of the new one where there is one."""
+    """Admin mixin with the actions. Each is logged in the history of the job, and of the new job if it creates one."""
 
     actions = ("cancel", "retry", "rerun")
 
@@ -50,34 +50,38 @@ class JobActions(ConsoleAdmin):
         return bool(request.user.has_perm("jobs.change_callback"))
 
     def visible_job(self, request: HttpRequest, job_id: uuid.UUID) -> Job:
-        """Raises PermissionDenied, or Http404: for another tenant's job just as for one that never was."""
+        """The job, if the user may see it.
+
+        Raises PermissionDenied without permission to view jobs, and Http404 for jobs that do not exist or belong to
+        another tenant, so that their existence is not revealed.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         job: Job = get_object_or_404(self.get_queryset(request), pk=job_id)
         return job
 
-    # From the list ------------------------------------------------------------------------------------------------
+    # Actions of the list --------------------------------------------------------------------------------------------
 
     @admin.action(description=_("Cancel the selected jobs"), permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         active = [job for job in jobs if not job.is_terminal]
         for job in active:
             self._cancel(request, job)
-        self.message_user(request, _t("Jobs cancelled, or told to stop: %d") % len(active))
+        self.message_user(request, _t("Jobs cancelled or being cancelled: %d") % len(active))
 
-    @admin.action(description=_("Retry the selected jobs that failed"), permissions=["operate"])
+    @admin.action(description=_("Retry the selected failed jobs"), permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._repeat_all(request, filter(may_retry, jobs), rerun.retry)
 
-    @admin.action(description=_("Draw the selected jobs again, same seed"), permissions=["operate"])
+    @admin.action(description=_("Rerun the selected jobs with the same seed"), permissions=["operate"])
     def rerun(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._repeat_all(request, filter(may_rerun, jobs), rerun.rerun)
 
-    def _repeat_all(self, request: HttpRequest, jobs: Any, how: Callable[..., Job]) -> None:
+    def _repeat_all(self, request: HttpRequest, jobs: Any, repeat: Callable[..., Job]) -> None:
         new, refusals = 0, []
         for job in jobs:
             try:
-                self._repeat(request, job, how)
+                self._repeat(request, job, repeat)
                 new += 1
             except Refused as refused:
                 refusals.append(f"{str(job.pk)[:8]}: {refused.message}")
@@ -85,7 +89,7 @@ class JobActions(ConsoleAdmin):
         for text in refusals:
             self.message_user(request, text, messages.ERROR)
 
-    # From its page ------------------------------------------------------------------------------------------------
+    # Buttons of the job's page --------------------------------------------------------------------------------------
 
     def act_view(self, request: HttpRequest, job_id: uuid.UUID, what: str) -> HttpResponse:
         if request.method != "POST":
@@ -97,18 +101,18 @@ class JobActions(ConsoleAdmin):
             raise PermissionDenied
         job = self.visible_job(request, job_id)
         try:
-            shown = PAGE_ACTIONS[what](self, request, job)
+            next_job = PAGE_ACTIONS[what](self, request, job)
         except Refused as refused:
             self.message_user(request, refused.message, messages.ERROR)
-            shown = job
-        return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[shown.pk]))
+            next_job = job
+        return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[next_job.pk]))
 
     def _cancel_one(self, request: HttpRequest, job: Job) -> Job:
         if may_cancel(job):
             self._cancel(request, job)
-            self.message_user(request, _t("The job is cancelled, or its runner is told to stop."))
+            self.message_user(request, _t("The job was cancelled, or its runner will stop it shortly."))
         else:
-            self.message_user(request, _t("The job has ended already."), messages.WARNING)
+            self.message_user(request, _t("The job has already ended."), messages.WARNING)
         return job
 
     def _retry_one(self, request: HttpRequest, job: Job) -> Job:
@@ -118,13 +122,15 @@ class JobActions(ConsoleAdmin):
         return self._repeat_one(request, job, rerun.rerun, may_rerun)
 
     def _repeat_one(
-        self, request: HttpRequest, job: Job, how: Callable[..., Job], allowed: Callable[[Job], bool]
+        self, request: HttpRequest, job: Job, repeat: Callable[..., Job], allowed: Callable[[Job], bool]
     ) -> Job:
         if not allowed(job):
-            self.message_user(request, _t("Not in this state."), messages.WARNING)
+            self.message_user(
+                request, _t("This action is not available in the job's current state."), messages.WARNING
+            )
             return job
-        new = self._repeat(request, job, how)
-        self.message_user(request, _t("This is the new job."))
+        new = self._repeat(request, job, repeat)
+        self.message_user(request, _t("The new job was created."))
         return new
 
     def _replay_one(self, request: HttpRequest, job: Job) -> Job:
@@ -133,18 +139,18 @@ class JobActions(ConsoleAdmin):
             self.log_change(request, job, _t("Callback sent again."))
             self.message_user(request, _t("The callback will be sent again."))
         else:
-            self.message_user(request, _t("There is no callback to be sent again now."), messages.WARNING)
+            self.message_user(request, _t("There is no callback that can be sent again."), messages.WARNING)
         return job
 
-    # Both ---------------------------------------------------------------------------------------------------------
+    # Shared ---------------------------------------------------------------------------------------------------------
 
     def _cancel(self, request: HttpRequest, job: Job) -> None:
         lifecycle.cancel(job.pk, note=_note(request))
         self.log_change(request, job, _t("Cancelled."))
 
-    def _repeat(self, request: HttpRequest, job: Job, how: Callable[..., Job]) -> Job:
-        new = how(job, note=_note(request))
-        self.log_change(request, job, _t("Drawn again as %(job)s.") % {"job": new.pk})
+    def _repeat(self, request: HttpRequest, job: Job, repeat: Callable[..., Job]) -> Job:
+        new = repeat(job, note=_note(request))
+        self.log_change(request, job, _t("Repeated as %(job)s.") % {"job": new.pk})
         self.log_change(request, new, _t("Repeats %(job)s.") % {"job": job.pk})
         return new
 

@@ -1,4 +1,4 @@
-"""Jobs: their list, and the views of one. Nobody edits a job; what can be done to it is in console.jobs.actions."""
+"""Admin of jobs: the list and the views of one job. Jobs are read-only; console.jobs.actions has their actions."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from unfold.decorators import display
 
 from access.tenancy import visible_sources
 from console.admin_base.base import ReadOnly
-from console.admin_base.choice_filters import SourceFilter
+from console.admin_base.choice_filters import SourceChoiceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
 from console.jobs.actions import JobActions
 from jobs.models import Job, Output, OutputKind, State
 from jobs.selectors import search
 
-from . import compare, filters, live, page, pictures
+from . import compare, filters, images, live, page
 
 
 @admin.register(Job)
 class JobAdmin(ReadOnly, JobActions):
     source_path = "source"
     list_display = [
-        "picture",
+        "image",
         "short_id",
         "badge",
         "source",
@@ -49,7 +49,7 @@ class JobAdmin(ReadOnly, JobActions):
     list_display_links = ["short_id"]
     list_filter = [
         filters.StateFilter,
-        SourceFilter,
+        SourceChoiceFilter,
         filters.AgeFilter,
         filters.DialectFilter,
         filters.CheckpointFilter,
@@ -61,8 +61,8 @@ class JobAdmin(ReadOnly, JobActions):
     list_per_page = 25
     sortable_by = ()
     show_facets = ShowFacets.NEVER
-    search_fields = ["external_id"]  # that there is a search; jobs.searching says what it finds
-    search_help_text = _("Job id, caller's id or error code")
+    search_fields = ["external_id"]  # enables the search box; get_search_results below implements the search
+    search_help_text = _("Job id, external id or error code")
 
     class Media:
         css = {"all": ["console/jobs.css"]}
@@ -76,10 +76,12 @@ class JobAdmin(ReadOnly, JobActions):
         return [kept for kept in self.list_filter if kept not in filters.NOT_FOR_TENANTS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        # The long fields are for the job's own page; the secrets of key and runner are for none.
+        # Large fields are needed by the job's own page only; the secrets of keys and runners by no page.
         jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
         long = ("received", "request", "error_message", "checkpoint__metadata")
-        return jobs.defer(*long, "key__secret", "key__session_token", "runner__token").prefetch_related(FIRST)
+        return jobs.defer(*long, "key__secret", "key__session_token", "runner__token").prefetch_related(
+            FIRST_IMAGE
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
@@ -88,12 +90,12 @@ class JobAdmin(ReadOnly, JobActions):
 
     # The list ---------------------------------------------------------------------------------------------------
 
-    @display(description=_("picture"))
-    def picture(self, job: Job) -> SafeString:
+    @display(description=_("image"))
+    def image(self, job: Job) -> SafeString:
         if not job.first:  # type: ignore[attr-defined]
             return mark_safe('<span class="job-no-picture"></span>')
         return format_html(
-            # To the ear it would only repeat the link that follows.
+            # Hidden from screen readers: the next column links to the same page.
             '<a href="{}" aria-hidden="true" tabindex="-1">'
             '<img class="job-thumbnail" src="{}" alt="" loading="lazy" width="48" height="48"></a>',
             reverse("admin:jobs_job_change", args=[job.pk]),
@@ -106,13 +108,13 @@ class JobAdmin(ReadOnly, JobActions):
 
     @display(description=_("state"))
     def badge(self, job: Job) -> SafeString:
-        # Not unfold's label: that renders two templates for every row.
+        # unfold's label would render two templates for every row.
         return format_html('<span class="job-badge job-{}">{}</span>', job.state, State(job.state).label)
 
     @display(description=_("duration"))
     def duration(self, job: Job) -> str:
         seconds = page.run_seconds(job)
-        return "–" if seconds is None else page.seconds_in_words(seconds)
+        return "–" if seconds is None else page.format_seconds(seconds)
 
     @display(description=_("cost"))
     def price(self, job: Job) -> str:
@@ -122,12 +124,14 @@ class JobAdmin(ReadOnly, JobActions):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
-        kept = partial(view, cacheable=True)  # by the browser; these say for how long
+        cached_view = partial(view, cacheable=True)  # these views set Cache-Control themselves
         job = "<uuid:job_id>/"
         return [
-            path(job + "pictures/<int:index>/", kept(self.picture_view), name="jobs_job_picture"),
+            path(job + "pictures/<int:index>/", cached_view(self.image_view), name="jobs_job_picture"),
             path(
-                job + "pictures/<int:index>/thumbnail/", kept(self.thumbnail_view), name="jobs_job_thumbnail"
+                job + "pictures/<int:index>/thumbnail/",
+                cached_view(self.thumbnail_view),
+                name="jobs_job_thumbnail",
             ),
             path(job + "live/", view(self.live_view), name="jobs_job_live"),
             path(job + "preview/", view(self.preview_view), name="jobs_job_preview"),
@@ -145,7 +149,7 @@ class JobAdmin(ReadOnly, JobActions):
             job = self.visible_job(request, uuid.UUID(object_id))
         except ValueError:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        told = page.context(job, request, may_operate=self.has_operate_permission(request))
+        context = page.context(job, request, may_operate=self.has_operate_permission(request))
         return TemplateResponse(
             request,
             "admin/jobs/job/page.html",
@@ -155,7 +159,7 @@ class JobAdmin(ReadOnly, JobActions):
                 "opts": self.opts,
                 "original": job,
                 "media": self.media,
-                **told,
+                **context,
             },
         )
 
@@ -175,17 +179,17 @@ class JobAdmin(ReadOnly, JobActions):
         )
 
     def live_view(self, request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-        told = live.progress(self.visible_job(request, job_id))
-        return JsonResponse(told, headers={"Cache-Control": "no-store"})
+        progress = live.progress(self.visible_job(request, job_id))
+        return JsonResponse(progress, headers={"Cache-Control": "no-store"})
 
     def preview_view(self, request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         return live.preview(self.visible_job(request, job_id))
 
-    def picture_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
-        return pictures.whole(request, self._output(request, job_id, index))
+    def image_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+        return images.full_size(request, self._output(request, job_id, index))
 
     def thumbnail_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
-        return pictures.small(request, self._output(request, job_id, index))
+        return images.thumbnail(request, self._output(request, job_id, index))
 
     def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         if not self.has_view_permission(request):
@@ -194,7 +198,7 @@ class JobAdmin(ReadOnly, JobActions):
         return get_object_or_404(Output, job__in=jobs, kind=OutputKind.PICTURE, index=index)
 
 
-FIRST = Prefetch(
+FIRST_IMAGE = Prefetch(
     "outputs",
     Output.objects.filter(kind=OutputKind.PICTURE, index=0).only("job_id").order_by(),
     to_attr="first",

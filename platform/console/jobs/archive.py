@@ -1,4 +1,4 @@
-"""Jobs in the archive: to be found by whoever has an id, and read."""
+"""Admin of archived jobs: read-only, found by job id or external id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ArchivedJobAdmin(ReadOnly, ConsoleAdmin):
     sortable_by = ()
     show_facets = ShowFacets.NEVER
     search_fields = ["id__exact", "external_id__startswith"]
-    search_help_text = _("Job id or caller's id")
+    search_help_text = _("Job id or external id")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList

@@ -1,4 +1,4 @@
-"""What was sent to whom, what they said, and sending it again."""
+"""Admin of callbacks: delivery attempts with their responses, and an action that sends callbacks again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from console.admin_base.base import ConsoleAdmin, ReadOnly
-from console.admin_base.choice_filters import Choice, OneOf, SourceFilter
+from console.admin_base.choice_filters import Choice, ChoiceFilter, SourceChoiceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
 from jobs.models import Job
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
@@ -32,7 +32,7 @@ BADGES = {
     "retrying": "warning",
 }
 
-MOST_JOBS = 1000  # that a search looks for callbacks of
+MAX_SEARCHED_JOBS = 1000  # jobs found by a search term whose callbacks are listed
 
 
 class AttemptInline(TabularInline):
@@ -43,32 +43,32 @@ class AttemptInline(TabularInline):
     extra = max_num = 0
 
 
-class OutcomeFilter(OneOf):
-    """Failed first: that is what people come for."""
+class CallbackStateFilter(ChoiceFilter):
+    """Callback states, failed ones first."""
 
     title, parameter_name, field = _("state"), "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[Choice]:
         return [
-            ("dead", _("failed: given up")),
-            ("retrying", _("failed so far: tried again")),
+            ("dead", _("failed permanently")),
+            ("retrying", _("retrying")),
             *(choice for choice in CallbackState.choices if choice[0] != CallbackState.DEAD),
         ]
 
-    def narrowed(self, rows: QuerySet[Callback], wanted: str) -> QuerySet[Callback]:
-        if wanted == "retrying":
+    def filter_rows(self, rows: QuerySet[Callback], value: str) -> QuerySet[Callback]:
+        if value == "retrying":
             return rows.filter(state=CallbackState.PENDING, attempts__gt=0)
-        return rows.filter(state=wanted)
+        return rows.filter(state=value)
 
 
-class DialectFilter(OneOf):
+class CallbackDialectFilter(ChoiceFilter):
     title, parameter_name, field = _("dialect"), "dialect", "dialect"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[Choice]:
         return [(name, name) for name in dialects()]
 
 
-class JobsSourceFilter(SourceFilter):
+class JobSourceFilter(SourceChoiceFilter):
     field = "job__source"
 
 
@@ -87,12 +87,12 @@ class CallbackAdmin(ReadOnly, ConsoleAdmin):
         "created_at",
     ]
     list_display_links = ["badge"]
-    list_filter = [OutcomeFilter, JobsSourceFilter, DialectFilter]
+    list_filter = [CallbackStateFilter, JobSourceFilter, CallbackDialectFilter]
     list_per_page = 50
     sortable_by = ()
     show_facets = ShowFacets.NEVER
-    search_fields = ["url"]  # that there is a search; what it finds is below
-    search_help_text = _("Job id, caller's id, or an address from its beginning")
+    search_fields = ["url"]  # enables the search box; get_search_results below implements the search
+    search_help_text = _("Job id, external id, or beginning of the URL")
     actions = ["replay"]
     inlines = [AttemptInline]
     readonly_fields = ["job_link"]
@@ -121,13 +121,13 @@ class CallbackAdmin(ReadOnly, ConsoleAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Callback], search_term: str
     ) -> tuple[QuerySet[Callback], bool]:
-        words = search_term.strip()
-        if not words:
+        term = search_term.strip()
+        if not term:
             return queryset, False
-        if words.startswith("http"):
-            return queryset.filter(url__startswith=words), False
-        jobs = search(Job.objects.order_by("-created_at"), words).values_list("pk", flat=True)
-        return queryset.filter(job__in=list(jobs[:MOST_JOBS])), False
+        if term.startswith("http"):
+            return queryset.filter(url__startswith=term), False
+        jobs = search(Job.objects.order_by("-created_at"), term).values_list("pk", flat=True)
+        return queryset.filter(job__in=list(jobs[:MAX_SEARCHED_JOBS])), False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.change_callback")
@@ -150,7 +150,7 @@ class CallbackAdmin(ReadOnly, ConsoleAdmin):
     @display(description=_("state"), label=BADGES)
     def badge(self, callback: Callback) -> tuple[str, str]:
         if callback.state == CallbackState.PENDING and callback.attempts:
-            return "retrying", str(_("tried again"))
+            return "retrying", str(_("retrying"))
         return callback.state, str(CallbackState(callback.state).label)
 
     def _link(self, callback: Callback, text: str) -> SafeString:

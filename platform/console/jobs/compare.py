@@ -1,4 +1,4 @@
-"""Two jobs' pictures beside each other, and how far they are apart."""
+"""Comparison of two jobs: pairs of images with their pixel differences."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from PIL import Image, ImageChops, ImageStat
 from jobs.images.storage import read_output
 from jobs.models import Job, Output
 
-MOST_MEASURED = 16
+MAX_MEASURED_PAIRS = 16
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Over all pixels and the three channels, each of which goes from 0 to 255."""
+    """Absolute pixel differences of two RGB images, in units of 8-bit channels (0 to 255)."""
 
-    mean: float
+    mean: float  # over all pixels and channels
     largest: int
-    share: float  # of the pixels that differ at all
+    share: float  # fraction of pixels that differ in any channel, 0 to 1
 
     @property
     def is_none(self) -> bool:
@@ -36,7 +36,7 @@ class Difference:
 class Pair:
     first: Output | None
     second: Output | None
-    difference: Difference | None = None  # None: they cannot be compared
+    difference: Difference | None = None  # None: not comparable
 
     @property
     def both(self) -> tuple[Output | None, Output | None]:
@@ -44,22 +44,23 @@ class Pair:
 
 
 def context(job: Job, other: Job) -> dict[str, Any]:
-    pictures = zip_longest(job.pictures, other.pictures)
-    return {"pairs": [_pair(*pair, measured=at < MOST_MEASURED) for at, pair in enumerate(pictures)]}
+    """Template context: the images of both jobs, paired by index. At most MAX_MEASURED_PAIRS are measured."""
+    images = zip_longest(job.pictures, other.pictures)
+    return {"pairs": [_pair(*pair, measured=index < MAX_MEASURED_PAIRS) for index, pair in enumerate(images)]}
 
 
 def difference(first: bytes, second: bytes) -> Difference | None:
-    """None for pictures of different sizes."""
+    """Difference of two encoded images; None if their sizes differ."""
     with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as two:
         if one.size != two.size:
             return None
-        apart = ImageChops.difference(one.convert("RGB"), two.convert("RGB"))
-    red, green, blue = apart.split()
-    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    histogram = most.histogram()
+        per_channel = ImageChops.difference(one.convert("RGB"), two.convert("RGB"))
+    red, green, blue = per_channel.split()
+    per_pixel = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    histogram = per_pixel.histogram()
     share = 1 - histogram[0] / sum(histogram)
     largest = max(value for value, count in enumerate(histogram) if count)
-    return Difference(mean=sum(ImageStat.Stat(apart).mean) / 3, largest=largest, share=share)
+    return Difference(mean=sum(ImageStat.Stat(per_channel).mean) / 3, largest=largest, share=share)
 
 
 def _pair(first: Output | None, second: Output | None, *, measured: bool) -> Pair:
@@ -67,5 +68,5 @@ def _pair(first: Output | None, second: Output | None, *, measured: bool) -> Pai
         return Pair(first, second)
     try:
         return Pair(first, second, difference(read_output(first), read_output(second)))
-    except FileNotFoundError:  # its time is over
+    except FileNotFoundError:  # deleted by retention
         return Pair(first, second)

@@ -1,4 +1,4 @@
-"""What the policy thinks of a job, in words."""
+"""Text about a waiting or running job: what it waits for, its queue position and its estimated start or end."""
 
 from __future__ import annotations
 
@@ -11,64 +11,67 @@ from jobs.scheduling.policy import Reason
 
 
 def steps(job: Job) -> str:
+    """Progress in denoising steps; empty unless the job is running."""
     if job.state != State.RUNNING:
         return ""
     return _("step %(step)d of %(steps)d") % {"step": job.step, "steps": job.steps}
 
 
-def why_not_yet(job: Job, told: JobEta) -> str:
-    """Of a job that waits: what for, behind how many, until when. Of one that runs: when it ends. Else nothing."""
+def waiting_status(job: Job, eta: JobEta) -> str:
+    """For a queued job: the reason why it waits, its position and its estimated start. For a running job: its
+    estimated end. Empty for a job that has ended."""
     if job.is_terminal:
         return ""
-    parts = [_waits_for(job, told.reason), _position(told), _expected(job, told)]
+    parts = [_reason(job, eta.reason), _position(eta), _estimate(job, eta)]
     return " ".join(part for part in parts if part)
 
 
-def _waits_for(job: Job, reason: Reason | None) -> str:
+def _reason(job: Job, reason: Reason | None) -> str:
     if reason is None:
         return ""
     return {
-        Reason.NEXT: _("It is next: a runner takes it now."),
+        Reason.NEXT: _("It is next in the queue: a runner is about to start it."),
         Reason.NO_RUNNER: _(
-            "No runner can take it: none of its kind is enabled, seen lately, not draining and has what it needs."
+            "No runner can run it: no runner of its backend is enabled, reachable, not draining and has its models."
         ),
-        Reason.NO_FREE_SLOT: _("It waits for a free slot: every runner is full."),
+        Reason.NO_FREE_SLOT: _("It waits for a free slot: all runners are full."),
         Reason.SOURCE_AT_CAP: _(
-            "It waits for a job of its own source to end: %(source)s runs as many at once as it may."
+            "It waits for another job of %(source)s to end: the source has reached its limit of concurrent jobs."
         )
         % {"source": job.source},
         Reason.KEY_AT_CAP: _(
-            "It waits for a job of its own key to end: %(key)s runs as many at once as it may."
+            "It waits for another job of %(key)s to end: the key has reached its limit of concurrent jobs."
         )
         % {"key": job.key},
         Reason.SUSPECT_WAITS: _(
-            "A runner died under it. It is tried again alone, when no other such job is running."
+            "A runner crashed while running it. It is retried alone, when no other such job is running."
         ),
         Reason.BEHIND_OTHERS: _(
-            "Others go first: a more urgent lane, or a source that was served less lately."
+            "Other jobs go first: their lane is more urgent, or their source has had less runner time recently."
         ),
     }[reason]
 
 
-def _position(told: JobEta) -> str:
-    if told.reason in {None, Reason.NEXT, Reason.NO_RUNNER} or not told.ahead:
+def _position(eta: JobEta) -> str:
+    if eta.reason in {None, Reason.NEXT, Reason.NO_RUNNER} or not eta.ahead:
         return ""
-    return ngettext("%d job goes before it.", "%d jobs go before it.", told.ahead) % told.ahead
+    return ngettext("%d job is ahead of it.", "%d jobs are ahead of it.", eta.ahead) % eta.ahead
 
 
-def _expected(job: Job, told: JobEta) -> str:
+def _estimate(job: Job, eta: JobEta) -> str:
     if job.state == State.RUNNING:
-        if told.ends_in_s is None:
+        if eta.ends_in_s is None:
             return ""
-        return _("It should end in %(time)s.") % {"time": seconds(told.ends_in_s)}
-    if told.starts_in_s is None:
-        return _("Nobody can tell when it starts.")
-    if told.reason == Reason.NEXT:
+        return _("Estimated end: in %(time)s.") % {"time": format_seconds(eta.ends_in_s)}
+    if eta.starts_in_s is None:
+        return _("No estimate of its start is available.")
+    if eta.reason == Reason.NEXT:
         return ""
-    return _("It should start in %(time)s.") % {"time": seconds(told.starts_in_s)}
+    return _("Estimated start: in %(time)s.") % {"time": format_seconds(eta.starts_in_s)}
 
 
-def seconds(span: float) -> str:
+def format_seconds(span: float) -> str:
+    """A duration in seconds as text, for example ``2 min 5 s``."""
     if span < 10:
         return _("%(n).1f s") % {"n": span}
     span = round(span)

@@ -1,4 +1,4 @@
-"""What the list of jobs is narrowed by. Choices never come from the jobs: there may be millions."""
+"""Filters of the list of jobs. Their choices are not read from the jobs table, which may have millions of rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from console.admin_base.choice_filters import Choice, OneOf
+from console.admin_base.choice_filters import Choice, ChoiceFilter
 from gpu_runner.protocol import ErrorCode
 from jobs import curl_export
 from jobs.execution.lifecycle import POISONED
@@ -21,62 +21,62 @@ from jobs.selectors import WITH_ERRORS, with_error_code
 from models_registry.models import Kind, ModelFile
 
 
-class StateFilter(OneOf):
+class StateFilter(ChoiceFilter):
     title, parameter_name, field = _("state"), "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return State.choices
 
 
-class DialectFilter(OneOf):
+class DialectFilter(ChoiceFilter):
     title, parameter_name, field = _("dialect"), "dialect", "dialect"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return [(name, name) for name in curl_export.dialects()]
 
 
-class LaneFilter(OneOf):
+class LaneFilter(ChoiceFilter):
     title, parameter_name, field = _("lane"), "lane", "lane"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return Lane.choices
 
 
-class CheckpointFilter(OneOf):
+class CheckpointFilter(ChoiceFilter):
     title, parameter_name, field = _("checkpoint"), "model", "checkpoint"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return list(ModelFile.objects.filter(kind=Kind.CHECKPOINT).order_by("name").values_list("pk", "name"))
 
 
-class RunnerFilter(OneOf):
+class RunnerFilter(ChoiceFilter):
     title, parameter_name, field = _("runner"), "runner", "runner"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return list(Runner.objects.values_list("pk", "name"))
 
 
-class ErrorFilter(OneOf):
+class ErrorFilter(ChoiceFilter):
     title, parameter_name = _("error"), "error"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         codes = sorted({*get_args(ErrorCode), POISONED, "expired"} - {"cancelled"})
         return [("any", _("any")), *((code, code) for code in codes)]
 
-    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
-        if wanted == "any":
+    def filter_rows(self, jobs: QuerySet[Job], value: str) -> QuerySet[Job]:
+        if value == "any":
             return jobs.filter(state__in=WITH_ERRORS)
-        return with_error_code(jobs, wanted)
+        return with_error_code(jobs, value)
 
 
-class AgeFilter(OneOf):
+class AgeFilter(ChoiceFilter):
     title, parameter_name = _("created"), "age"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
         return [(name, label) for name, (label, _span) in SPANS.items()]
 
-    def narrowed(self, jobs: QuerySet[Job], wanted: str) -> QuerySet[Job]:
-        begin, end = SPANS[wanted][1](timezone.localtime())
+    def filter_rows(self, jobs: QuerySet[Job], value: str) -> QuerySet[Job]:
+        begin, end = SPANS[value][1](timezone.localtime())
         return jobs.filter(created_at__gte=begin, created_at__lt=end)
 
 
@@ -97,4 +97,4 @@ SPANS: dict[str, tuple[Any, Span]] = {
     "month": (_("the last 30 days"), lambda now: (now - 30 * DAY, now + DAY)),
 }
 
-NOT_FOR_TENANTS = (CheckpointFilter, RunnerFilter)  # whose choices are everybody's
+NOT_FOR_TENANTS = (CheckpointFilter, RunnerFilter)  # their choices are shared by all tenants

@@ -1,4 +1,4 @@
-"""What the page of a job shows."""
+"""Template context of a job's page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
 
-from .explanations import seconds as seconds_in_words
+from .explanations import format_seconds
 
-MOST_REPETITIONS = 20
+MAX_REPETITIONS = 20
 
 
 @dataclass(frozen=True)
-class Line:
-    """Of the timeline: a change, and how long things stayed as it left them."""
+class TimelineEntry:
+    """A state transition, and how long the job stayed in the new state."""
 
     transition: Transition
     lasted: str = ""
@@ -40,49 +40,52 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
     return {
         "job": job,
         "live": None if job.is_terminal else live.progress(job),
-        "ran_for": _shown(run_seconds(job)),
+        "ran_for": _formatted(run_seconds(job)),
         "timeline": timeline(job),
-        "pictures": list(job.pictures),
+        "images": list(job.pictures),
         "control_maps": job.control_maps.count(),
-        "received": _pretty(job.received),
-        "understood": _pretty(job.request),
+        "received": _indented_json(job.received),
+        "parsed": _indented_json(job.request),
         "files": [{"name": name, **file} for name, file in job.files.items()],
         "postings": list(Posting.objects.filter(job_id=job.pk).order_by("id")),
         "callback": callback,
         "curls": curl_export.commands(job, signed_urls.base_url(request)),
         "repetitions": list(
-            job.repetitions.only("state", "created_at").order_by("created_at")[:MOST_REPETITIONS]
+            job.repetitions.only("state", "created_at").order_by("created_at")[:MAX_REPETITIONS]
         ),
         "may_cancel": may_operate and actions.may_cancel(job),
         "may_retry": may_operate and actions.may_retry(job),
         "may_rerun": may_operate and actions.may_rerun(job),
         "may_replay": callback is not None
-        and callback.state in actions.REPLAYED
+        and callback.state in actions.REPLAYABLE
         and request.user.has_perm("jobs.change_callback"),
     }
 
 
-def timeline(job: Job) -> list[Line]:
-    lines = list(job.transitions.all())
-    if not lines:
+def timeline(job: Job) -> list[TimelineEntry]:
+    """The job's state transitions, oldest first, each with the time until the next one."""
+    transitions = list(job.transitions.all())
+    if not transitions:
         return []
-    spans = [(after.at - before.at).total_seconds() for before, after in pairwise(lines)]
-    shown = [Line(line, seconds_in_words(span)) for line, span in zip(lines, spans, strict=False)]
-    last = lines[-1]
-    until_now = "" if job.is_terminal else seconds_in_words((timezone.now() - last.at).total_seconds())
-    return [*shown, Line(last, until_now)]
+    entries = [
+        TimelineEntry(before, format_seconds((after.at - before.at).total_seconds()))
+        for before, after in pairwise(transitions)
+    ]
+    last = transitions[-1]
+    until_now = "" if job.is_terminal else format_seconds((timezone.now() - last.at).total_seconds())
+    return [*entries, TimelineEntry(last, until_now)]
 
 
 def run_seconds(job: Job, now: datetime | None = None) -> float | None:
-    """Of its last attempt; None if there was none."""
+    """Duration of the last attempt in seconds; None if the job has not started."""
     if job.started_at is None:
         return None
     return ((job.finished_at or now or timezone.now()) - job.started_at).total_seconds()
 
 
-def _shown(span: float | None) -> str:
-    return "" if span is None else seconds_in_words(span)
+def _formatted(span: float | None) -> str:
+    return "" if span is None else format_seconds(span)
 
 
-def _pretty(value: Any) -> str:
+def _indented_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)

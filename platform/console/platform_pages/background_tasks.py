@@ -1,9 +1,9 @@
-"""The background cluster's tasks, as django-q2 shows them, in the console's clothes."""
+"""Admin pages of django-q2 (tasks, schedules, queue) with the console's theme, hidden from tenants."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from django_q import admin as theirs
+from django_q import admin as django_q_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 
@@ -14,20 +14,20 @@ for _model in (Failure, OrmQ, Schedule, Success):
 
 
 @admin.register(Failure)
-class FailureAdmin(HiddenFromTenants, theirs.FailAdmin, ModelAdmin):
+class FailureAdmin(HiddenFromTenants, django_q_admin.FailAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Success)
-class SuccessAdmin(HiddenFromTenants, theirs.TaskAdmin, ModelAdmin):
+class SuccessAdmin(HiddenFromTenants, django_q_admin.TaskAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(HiddenFromTenants, theirs.ScheduleAdmin, ModelAdmin):
+class ScheduleAdmin(HiddenFromTenants, django_q_admin.ScheduleAdmin, ModelAdmin):
     pass
 
 
 @admin.register(OrmQ)
-class QueueAdmin(HiddenFromTenants, theirs.QueueAdmin, ModelAdmin):
+class QueueAdmin(HiddenFromTenants, django_q_admin.QueueAdmin, ModelAdmin):
     pass

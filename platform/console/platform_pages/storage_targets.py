@@ -1,3 +1,5 @@
+"""Admin of storage targets: storages that clients may have their images copied to."""
+
 from __future__ import annotations
 
 from typing import Any

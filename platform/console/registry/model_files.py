@@ -1,4 +1,4 @@
-"""The registry as ops see it: what the scan found is read-only, what ops decide is not."""
+"""Admin of model files. Fields filled by the scan are read-only; the others are set by operators."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from models_registry.models import (
     Vae,
 )
 
-from .sample_images import Sampling, pictures_of
-from .scan_button import Scanning
-from .tenant_view import Shared
-from .upload import Uploading
-from .usage import use_of, warm_on
+from .sample_images import SampleMixin, thumbnail_urls
+from .scan_button import ScanMixin
+from .tenant_view import TenantViewMixin
+from .upload import UploadMixin
+from .usage import runners_with_loaded, usage_of
 
-DECIDED = [
+EDITABLE = [
     "name",
     "aliases",
     "enabled",
@@ -47,7 +47,7 @@ DECIDED = [
     "allowed_sources",
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
-FOUND = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
+SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
@@ -56,14 +56,14 @@ class ModelFileForm(forms.ModelForm):
         label=_("Other names"),
         required=False,
         max_length=5000,
-        help_text=_("Names that clients use for files that this one stands in for, one a line."),
+        help_text=_("Other names under which clients may request this file, one per line."),
     )
 
     def clean_name(self) -> str:
-        """The kind is not in the form, so Django would leave this to the database."""
+        # kind is not a field of the form, so Django does not validate the unique constraint on kind and name.
         name = self.cleaned_data["name"]
         if ModelFile.objects.filter(kind=self.instance.kind, name=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(_("Another file of this kind has this name."))
+            raise forms.ValidationError(_("Another file of this kind already has this name."))
         return name
 
 
@@ -79,10 +79,12 @@ class ModelFileForm(forms.ModelForm):
     FaceRestorer,
     Preprocessor,
 )
-class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
+class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
+    """Model files of one kind."""
+
     form = ModelFileForm
-    fields = [*DECIDED, *FOUND, *STATE]
-    readonly_fields = [*FOUND, *STATE]
+    fields = [*EDITABLE, *SCANNED, *STATE]
+    readonly_fields = [*SCANNED, *STATE]
     autocomplete_fields = ["allowed_sources"]
     list_display = [
         "sample",
@@ -92,7 +94,7 @@ class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
         "short_hash",
         "enabled",
         "is_default",
-        "warm",
+        "loaded_on",
         "missing_since",
         "problem",
     ]
@@ -110,19 +112,19 @@ class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
     change_form_outer_before_template = "admin/models_registry/model_overview.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelFile]:
-        # A LoRA's metadata may be a quarter of a megabyte; only its own page reads them.
+        # The metadata of a LoRA may have 256 KB; only the page of the file needs it.
         return super().get_queryset(request).defer("metadata")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # files come by the scan
+        return False  # rows are created by scans and uploads
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With what each row shows of other tables, fetched for all rows at once."""
+        """The change list, with sample images and runners fetched in one query each for all rows."""
         changelist = super().get_changelist_instance(request)
         files = list(changelist.result_list)
-        pictures, warm = pictures_of(files), warm_on(files)
+        thumbnails, loaded = thumbnail_urls(files), runners_with_loaded(files)
         for file in files:
-            file.sample_url, file.warm_on = pictures.get(file.pk, ""), warm.get(file.pk, [])
+            file.sample_url, file.loaded_on = thumbnails.get(file.pk, ""), loaded.get(file.pk, [])
         changelist.result_list = files
         return changelist
 
@@ -133,7 +135,8 @@ class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
         context = dict(extra_context or {})
         if file is not None and self.has_view_permission(request, file) and not is_tenant(request.user):
             context |= self.sample_context(request, file)
-            context |= {"file": file, "use": use_of(file), "warm_on": warm_on([file]).get(file.pk, [])}
+            loaded_on = runners_with_loaded([file]).get(file.pk, [])
+            context |= {"file": file, "usage": usage_of(file), "loaded_on": loaded_on}
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: ModelFile, form: Any, change: bool) -> None:
@@ -154,9 +157,9 @@ class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
             file.sample_url,
         )
 
-    @admin.display(description=_("warm on"))
-    def warm(self, file: Any) -> str:
-        return ", ".join(file.warm_on) or "–"
+    @admin.display(description=_("loaded on"))
+    def loaded_on(self, file: Any) -> str:
+        return ", ".join(file.loaded_on) or "–"
 
     @admin.display(description="SHA-256")
     def whole_hash(self, file: ModelFile) -> SafeString | str:
@@ -187,13 +190,13 @@ class ModelOfAKindAdmin(Shared, Scanning, Uploading, Sampling):
 
 
 @admin.register(Checkpoint)
-class CheckpointAdmin(ModelOfAKindAdmin):
-    fields = [*DECIDED, *TRAINING, *FOUND, *STATE]
+class CheckpointAdmin(SingleKindAdmin):
+    fields = [*EDITABLE, *TRAINING, *SCANNED, *STATE]
 
 
 @admin.register(ModelFile)
-class ModelFileAdmin(ModelOfAKindAdmin):
-    """All kinds, and the only place that shows those of no kind."""
+class ModelFileAdmin(SingleKindAdmin):
+    """Model files of all kinds, including those whose kind is unknown."""
 
-    list_display = ["sample", "name", "kind", *ModelOfAKindAdmin.list_display[2:]]
-    list_filter = ["kind", *ModelOfAKindAdmin.list_filter]
+    list_display = ["sample", "name", "kind", *SingleKindAdmin.list_display[2:]]
+    list_filter = ["kind", *SingleKindAdmin.list_filter]

@@ -1,4 +1,4 @@
-"""Who may do what to the registry. It is everybody's, so that a tenant's user only looks on, whatever the role says."""
+"""Permissions in the model registry. It is shared between tenants, so users of tenants have read-only access."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from access.tenancy import visible_sources
 
 
 def may(request: HttpRequest, page: ModelAdmin, action: str) -> bool:
+    """Whether the user has the permission for ``action`` (``add``, ``change``, …) and belongs to no tenant."""
     permission = f"{page.opts.app_label}.{get_permission_codename(action, page.opts)}"
     return visible_sources(request.user) is None and request.user.has_perm(permission)
 
 
 def check(request: HttpRequest, page: ModelAdmin, action: str, method: str = "POST") -> None:
-    """Raises PermissionDenied. A link never changes anything."""
+    """Raise PermissionDenied unless the user may do this and the request has the given HTTP method."""
     if request.method != method or not may(request, page, action):
         raise PermissionDenied

@@ -1,4 +1,4 @@
-"""The scan on the lists of models: its button, and how far it is."""
+"""Scan of the models folder from the lists of model files: the button that starts it, and its progress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OUTCOMES = {
 }
 
 
-class Scanning(ConsoleAdmin):
+class ScanMixin(ConsoleAdmin):
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_scan"
         view = self.admin_site.admin_view
@@ -42,11 +42,11 @@ class Scanning(ConsoleAdmin):
         return super().changelist_view(request, {**(extra_context or {}), **context})
 
     def scan_now(self, request: HttpRequest) -> HttpResponseRedirect:
-        """Two scans at once would only do each other's work."""
+        """Queue a scan, unless one is queued or running."""
         check(request, self, "change")
         newest = ScanRun.newest()
         if newest and newest.is_under_way:
-            self.message_user(request, _("A scan is under way already."))
+            self.message_user(request, _("A scan is already running."))
         else:
             run = ScanRun.objects.create()
             async_task("models_registry.tasks.scan", run.pk, task_name="scan_models")
@@ -55,30 +55,36 @@ class Scanning(ConsoleAdmin):
 
     def scan_progress(self, request: HttpRequest) -> JsonResponse:
         check(request, self, "view", "GET")
-        return JsonResponse(told(ScanRun.newest()))
+        return JsonResponse(scan_status(ScanRun.newest()))
 
 
-def told(run: ScanRun | None) -> dict[str, Any]:
+def scan_status(run: ScanRun | None) -> dict[str, Any]:
+    """Progress of the newest scan, as JSON-serializable values."""
     if run is None:
         return {"under_way": False, "text": ""}
-    return {"under_way": run.is_under_way, "done": run.files_done, "files": run.files, "text": _words(run)}
+    return {
+        "under_way": run.is_under_way,
+        "done": run.files_done,
+        "files": run.files,
+        "text": _status_text(run),
+    }
 
 
-def _words(run: ScanRun) -> str:
+def _status_text(run: ScanRun) -> str:
     if run.failed:
         return _("The last scan failed: %(why)s") % {"why": run.summary}
     if run.finished_at is not None:
         return _("Last scan: %(summary)s") % {"summary": _outcome(run.summary)}
     if not run.is_under_way:
-        return _("The last scan was broken off.")
+        return _("The last scan was interrupted.")
     if run.started_at is None:
-        return _("A scan waits for the background cluster.")
-    words = {"done": run.files_done, "files": run.files, "path": run.current}
-    return _("Scanning: %(done)d of %(files)d files. %(path)s") % words
+        return _("The scan is waiting for the background cluster.")
+    progress = {"done": run.files_done, "files": run.files, "path": run.current}
+    return _("Scanning: %(done)d of %(files)d files. %(path)s") % progress
 
 
 def _outcome(summary: str) -> str:
-    """In the reader's language: the background cluster, which wrote it, has none."""
+    # Translated here, because the background cluster writes the summary without knowing the user's language.
     counted = [part.rpartition(" ") for part in summary.split(", ")]
     if not all(name in OUTCOMES for name, _space, _number in counted):
         return _("no files")

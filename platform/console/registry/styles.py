@@ -1,4 +1,4 @@
-"""Prompt styles, and the presets that stand for a whole look."""
+"""Admin of prompt styles and style presets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from unfold.admin import TabularInline
 
 from models_registry.models import PromptStyle, StylePreset, StylePresetLora
 
-from .preset_preview import PresetTrials, WordsPreview
+from .preset_preview import PresetPreviewMixin, PromptPreviewMixin
 
 SIZES = ["long_side", "width", "height"]
 
 
 @admin.register(PromptStyle)
-class PromptStyleAdmin(WordsPreview):
+class PromptStyleAdmin(PromptPreviewMixin):
     list_display = ["name", "prompt", "negative_prompt"]
     list_filter = ["allowed_sources"]
     search_fields = ["name", "prompt", "negative_prompt"]
@@ -27,7 +27,7 @@ class StylePresetLoraInline(TabularInline):
 
 
 @admin.register(StylePreset)
-class StylePresetAdmin(PresetTrials):
+class StylePresetAdmin(PresetPreviewMixin):
     inlines = [StylePresetLoraInline]
     list_display = ["key", "variant", "title", "task", "checkpoint", "control_model", "enabled"]
     list_filter = ["enabled", "task", "allowed_sources"]
@@ -38,7 +38,7 @@ class StylePresetAdmin(PresetTrials):
     fieldsets = [
         (None, {"fields": ["key", "variant", "title", "enabled", "allowed_sources"]}),
         (_("Pipeline"), {"fields": ["task", "checkpoint", "vae", "sampler", "scheduler"]}),
-        (_("Words"), {"fields": ["prompt", "negative_prompt", "prompt_required"]}),
+        (_("Prompts"), {"fields": ["prompt", "negative_prompt", "prompt_required"]}),
         (
             _("Defaults"),
             {"fields": ["steps", "guidance_scale", "strength", "clip_skip", "keep_texture", *SIZES]},

@@ -1,4 +1,4 @@
-"""The registry for a tenant's user: what it may draw with, and nothing of where that lies or who else uses it."""
+"""The registry as users of tenants see it: only files they may use, without paths and without usage by others."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from access.models import BusinessSource
 from access.tenancy import is_tenant
 from console.admin_base.base import ConsoleAdmin
 
-LISTED = ("name", "family", "size", "short_hash", "is_default")
-TOLD = ("name", "kind", "family", "size", "whole_hash", "licence", "trigger_words", "cost_multiplier")
+LIST_DISPLAY = ("name", "family", "size", "short_hash", "is_default")
+FIELDS = ("name", "kind", "family", "size", "whole_hash", "licence", "trigger_words", "cost_multiplier")
 
 
-class Shared(ConsoleAdmin):
+class TenantViewMixin(ConsoleAdmin):
     def rows_of(self, sources: QuerySet[BusinessSource], rows: QuerySet[Any]) -> QuerySet[Any]:
         mine = Q(allowed_sources=None) | Q(allowed_sources__in=sources)
         allowed = self.model._default_manager.filter(mine, enabled=True).values("pk")
         return rows.filter(pk__in=allowed)
 
     def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
-        return LISTED if is_tenant(request.user) else super().get_list_display(request)
+        return LIST_DISPLAY if is_tenant(request.user) else super().get_list_display(request)
 
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
         return ("name", "sha256") if is_tenant(request.user) else super().get_search_fields(request)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
-        return TOLD if is_tenant(request.user) else super().get_fields(request, obj)
+        return FIELDS if is_tenant(request.user) else super().get_fields(request, obj)

@@ -1,4 +1,4 @@
-"""A model file from the browser to the registry, piece by piece, so that its sender sees how far it is."""
+"""Upload of a model file from the browser to the registry, in chunks, so that the page can show the progress."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from console.admin_base.action_form import AskForm
+from console.admin_base.action_form import ActionForm
 from console.admin_base.base import ConsoleAdmin
 from models_registry.models import FOLDERS, Kind
 from models_registry.scanning import resumable_upload
 from models_registry.scanning.file_discovery import SUFFIXES
-from models_registry.scanning.install_file import NotPlaced
+from models_registry.scanning.install_file import InstallError
 from models_registry.scanning.resumable_upload import Upload
 
 from .permissions import check, may
 
 TOKEN_HEADER = "X-Upload"
-REFUSED = 422
+UNPROCESSABLE = 422
 
 View = Callable[..., HttpResponse]
 
 
-def _answering(view: View) -> View:
-    """Refusals in words, and with where an upload that may go on stands."""
+def _json_errors(view: View) -> View:
+    """Check the permission, and return InstallError as JSON, with the received size if the upload can be resumed."""
 
     @wraps(view)
-    def answered(page: Uploading, request: HttpRequest) -> HttpResponse:
+    def wrapped(page: UploadMixin, request: HttpRequest) -> HttpResponse:
         check(request, page, "add")
         try:
             return view(page, request)
-        except NotPlaced as refused:
-            answer: dict[str, Any] = {"error": refused.message}
-            if refused.received is not None:
-                answer["received"] = refused.received
-            return JsonResponse(answer, status=REFUSED)
+        except InstallError as error:
+            body: dict[str, Any] = {"error": error.message}
+            if error.received is not None:
+                body["received"] = error.received
+            return JsonResponse(body, status=UNPROCESSABLE)
 
-    return answered
+    return wrapped
 
 
-class Uploading(ConsoleAdmin):
+class UploadMixin(ConsoleAdmin):
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_upload"
         steps = {"begin": self.upload_begin, "append": self.upload_append}
@@ -78,41 +78,41 @@ class Uploading(ConsoleAdmin):
         }
         return TemplateResponse(request, "admin/models_registry/upload.html", context)
 
-    @_answering
+    @_json_errors
     def upload_begin(self, request: HttpRequest) -> JsonResponse:
         size = request.POST.get("size", "")
         if not (size.isascii() and size.isdigit() and len(size) < 19):
-            raise NotPlaced(_("The size is missing."))
+            raise InstallError(_("The size is missing."))
         kind, name = request.POST.get("kind", ""), request.POST.get("name", "")
         upload = resumable_upload.begin(kind, name, int(size), _user_id(request))
         return JsonResponse({"upload": upload.token, "chunk_bytes": resumable_upload.CHUNK_BYTES})
 
-    @_answering
+    @_json_errors
     def upload_append(self, request: HttpRequest) -> JsonResponse:
         offset = request.headers.get("X-Offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) < 19):
-            raise NotPlaced(_("The offset is missing."))
+            raise InstallError(_("The offset is missing."))
         upload = _upload(request)
         try:
             return JsonResponse({"received": resumable_upload.append(upload, int(offset), request)})
-        except UnreadablePostError as error:  # the sender is gone; what came is kept
-            raise NotPlaced(_("The connection broke.")) from error
+        except UnreadablePostError as error:  # the client disconnected; the received part is kept
+            raise InstallError(_("The connection was lost.")) from error
 
-    @_answering
+    @_json_errors
     def upload_finish(self, request: HttpRequest) -> JsonResponse:
         file = resumable_upload.finish(_upload(request))
         self.log_addition(request, file, "uploaded")
-        self.message_user(request, _("%(name)s is in the registry.") % {"name": file.name})
+        self.message_user(request, _("%(name)s was added to the registry.") % {"name": file.name})
         return JsonResponse({"page": reverse("admin:models_registry_modelfile_change", args=[file.pk])})
 
-    @_answering
+    @_json_errors
     def upload_cancel(self, request: HttpRequest) -> JsonResponse:
-        with suppress(NotPlaced):  # it is over already
+        with suppress(InstallError):  # already finished or cancelled
             resumable_upload.cancel(_upload(request))
         return JsonResponse({})
 
 
-class UploadForm(AskForm):
+class UploadForm(ActionForm):
     kind = forms.ChoiceField(
         label=gettext_lazy("kind"),
         choices=[(kind, Kind(kind).label) for kind in FOLDERS],

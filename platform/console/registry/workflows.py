@@ -1,4 +1,4 @@
-"""Workflow templates as ops edit them. What they say is checked on paper, and then against the ComfyUI runners."""
+"""Admin of workflow templates. A template is validated when it is saved, and then checked on the ComfyUI runners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobs.execution.runner_client import RunnerClient, RunnerError
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 
-SHOWN = 5  # problems of a template on one runner
+MAX_PROBLEMS_SHOWN = 5  # per template and runner
 
 
 class WorkflowRuleInline(TabularInline):
@@ -46,19 +46,19 @@ class WorkflowTemplateAdmin(ConsoleAdmin):
             self._check(request, template)
 
     def _check(self, request: HttpRequest, template: WorkflowTemplate) -> None:
-        """A server may lack what another has, so that a template is kept whatever they say."""
+        """Report the problems that each ComfyUI runner finds. The template is saved anyway: runners may differ."""
         runners = Runner.objects.filter(enabled=True, backend=Backend.COMFYUI)
         for runner in runners:
-            level, said = _told(template, runner)
-            words = {"template": template, "runner": runner, "said": said}
-            self.message_user(request, _("%(template)s on %(runner)s: %(said)s") % words, level)
+            level, result = _check_result(template, runner)
+            values = {"template": template, "runner": runner, "result": result}
+            self.message_user(request, _("%(template)s on %(runner)s: %(result)s") % values, level)
 
 
-def _told(template: WorkflowTemplate, runner: Runner) -> tuple[int, str]:
+def _check_result(template: WorkflowTemplate, runner: Runner) -> tuple[int, str]:
     try:
         problems = RunnerClient.of(runner).workflow_problems(template.workflow()).problems
     except (RunnerError, ValueError) as error:
         return messages.WARNING, _("not checked: %(reason)s") % {"reason": error}
     if not problems:
-        return messages.SUCCESS, _("it fits")
-    return messages.ERROR, "; ".join(problems[:SHOWN])
+        return messages.SUCCESS, _("compatible")
+    return messages.ERROR, "; ".join(problems[:MAX_PROBLEMS_SHOWN])

@@ -1,4 +1,4 @@
-"""The runners: where they are, what they do and hold, and whether they may take work."""
+"""Admin of runners: registration, current load and loaded models, and the actions drain, pause, resume and unload."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from django.utils.translation import gettext_lazy
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
-from console.admin_base.base import ConsoleAdmin, WholeList
-from console.dashboard.live_figures import RunnerLoad
-from console.dashboard.live_figures import runners as loads_of
+from console.admin_base.base import ConsoleAdmin, ConsoleChangeList
+from console.dashboard.live_figures import RunnerLoad, runner_loads
 from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
 from jobs.models import Runner
 
@@ -37,12 +36,12 @@ class RunnerForm(forms.ModelForm):
         label=gettext_lazy("new token"),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text=gettext_lazy("Empty: it stays as it is. A runner without one uses RUNNER_TOKEN."),
+        help_text=gettext_lazy("Empty: unchanged. Runners without a token use RUNNER_TOKEN."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():  # as those that the model makes
+        for field in self.fields.values():  # capitalized, as model forms do for their own fields
             field.label = capfirst(field.label)
 
     def save(self, commit: bool = True) -> Any:
@@ -51,28 +50,35 @@ class RunnerForm(forms.ModelForm):
         return super().save(commit)
 
 
-class RunnerList(WholeList):
+class RunnerChangeList(ConsoleChangeList):
+    """Change list that attaches the load to each runner."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        for load in loads_of(self.result_list):
+        for load in runner_loads(self.result_list):
             load.runner.load = load  # type: ignore[attr-defined]
 
 
-WHERE_IT_IS = ["name", "url", "backend", "new_token"]  # whoever changes these gets jobs, and the token
-DOING = ["state", "slots_taken", "models_loaded", "memory", "seen"]
-TOLD = ["device", "version", "models_of_its_own", "problem"]
+CONNECTION = [
+    "name",
+    "url",
+    "backend",
+    "new_token",
+]  # changing these redirects jobs and the token to another server
+STATUS = ["state", "slots_taken", "models_loaded", "memory", "seen"]
+REPORTED = ["device", "version", "own_model_files", "problem"]
 
 
 @admin.register(Runner)
 class RunnerAdmin(ConsoleAdmin):
     form = RunnerForm
-    list_display = ["name", *DOING, "device", "backend", "problem"]
+    list_display = ["name", *STATUS, "device", "backend", "problem"]
     list_filter = ["enabled", "draining", "backend"]
     list_before_template = "admin/jobs/runner/live.html"
     change_form_outer_before_template = "admin/jobs/runner/buttons.html"
-    fields = [*WHERE_IT_IS, "enabled", "draining", *DOING, *TOLD]
-    readonly_fields = [*DOING, *TOLD]
+    fields = [*CONNECTION, "enabled", "draining", *STATUS, *REPORTED]
+    readonly_fields = [*STATUS, *REPORTED]
     actions = ["drain", "pause", "resume", "unload"]
 
     class Media:
@@ -82,11 +88,11 @@ class RunnerAdmin(ConsoleAdmin):
         return super().get_queryset(request).defer("token", "nodes")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return RunnerList
+        return RunnerChangeList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
-        fixed = list(super().get_readonly_fields(request, obj))
-        return fixed if _may_register(request) else [*fixed, *WHERE_IT_IS[:-1]]
+        read_only = list(super().get_readonly_fields(request, obj))
+        return read_only if _may_register(request) else [*read_only, *CONNECTION[:-1]]
 
     def get_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
         if _may_register(request):
@@ -96,7 +102,7 @@ class RunnerAdmin(ConsoleAdmin):
     def get_form(
         self, request: HttpRequest, obj: Runner | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """A form's own fields are read even where they are not shown."""
+        # RunnerForm would accept its declared fields even when they are not displayed.
         if not _may_register(request):
             kwargs["form"] = forms.ModelForm
         return super().get_form(request, obj, change, **kwargs)
@@ -112,7 +118,7 @@ class RunnerAdmin(ConsoleAdmin):
     def live(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return HttpResponse(status_cells.every(list(loads_of(self.get_queryset(request)))))
+        return HttpResponse(status_cells.all_cells(list(runner_loads(self.get_queryset(request)))))
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -120,10 +126,10 @@ class RunnerAdmin(ConsoleAdmin):
         context |= {"may_operate": self.has_change_permission(request), "operations": OPERATIONS}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    # Operating it ---------------------------------------------------------------------------------------------------
+    # Actions --------------------------------------------------------------------------------------------------------
 
     def do(self, request: HttpRequest, runner_id: int, what: str) -> HttpResponse:
-        """A button of the runner's page."""
+        """Perform the action of a button on the runner's page."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_change_permission(request):
@@ -135,27 +141,27 @@ class RunnerAdmin(ConsoleAdmin):
         return HttpResponseRedirect(reverse("admin:jobs_runner_change", args=[runner.pk]))
 
     @admin.action(
-        description=gettext_lazy("Drain: finish what it has, take nothing new"), permissions=["change"]
+        description=gettext_lazy("Drain: finish running jobs, start no new ones"), permissions=["change"]
     )
     def drain(self, request: HttpRequest, runners: QuerySet[Runner]) -> None:
         self._set(request, runners, "drained", draining=True)
 
     @admin.action(
-        description=gettext_lazy("Pause: take nothing new, and count as absent"), permissions=["change"]
+        description=gettext_lazy("Pause: start no new jobs, and count as unavailable"), permissions=["change"]
     )
     def pause(self, request: HttpRequest, runners: QuerySet[Runner]) -> None:
         self._set(request, runners, "paused", enabled=False)
 
-    @admin.action(description=gettext_lazy("Resume: take work again"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Resume: accept jobs again"), permissions=["change"])
     def resume(self, request: HttpRequest, runners: QuerySet[Runner]) -> None:
         self._set(request, runners, "resumed", enabled=True, draining=False)
 
-    @admin.action(description=gettext_lazy("Unload its models from memory"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Unload models from memory"), permissions=["change"])
     def unload(self, request: HttpRequest, runners: QuerySet[Runner]) -> None:
         for runner in runners:
-            level, said = _unloaded(runner)
+            level, message = _unload(runner)
             self.log_change(request, runner, "unload")
-            self.message_user(request, f"{runner}: {said}", level)
+            self.message_user(request, f"{runner}: {message}", level)
 
     def _set(self, request: HttpRequest, runners: QuerySet[Runner], note: str, **fields: bool) -> None:
         for runner in runners:
@@ -185,7 +191,7 @@ class RunnerAdmin(ConsoleAdmin):
         return _cell(runner, status_cells.seen)
 
     @admin.display(description=gettext_lazy("own model files"))
-    def models_of_its_own(self, runner: Runner) -> str:
+    def own_model_files(self, runner: Runner) -> str:
         return ", ".join(runner.own_files.order_by("path").values_list("path", flat=True)) or "–"
 
 
@@ -204,15 +210,16 @@ def _may_register(request: HttpRequest) -> bool:
 def _cell(runner: Runner, cell: Callable[[RunnerLoad], SafeString]) -> SafeString | str:
     if runner.pk is None:
         return "–"
-    load = getattr(runner, "load", None) or next(loads_of([runner]))
+    load = getattr(runner, "load", None) or next(runner_loads([runner]))
     return cell(load)
 
 
-def _unloaded(runner: Runner) -> tuple[int, str]:
+def _unload(runner: Runner) -> tuple[int, str]:
+    """Unload the runner's models; return a message level and the message."""
     try:
         RunnerClient.of(runner).unload()
     except RunnerBusy:
-        return messages.WARNING, _("it has jobs, so that their models stay; drain it first")
+        return messages.WARNING, _("models in use by running jobs are not unloaded; drain the runner first")
     except RunnerError as error:
         return messages.ERROR, _("not unloaded: %(reason)s") % {"reason": error}
-    return messages.SUCCESS, _("its models are unloaded")
+    return messages.SUCCESS, _("models unloaded")

@@ -1,4 +1,4 @@
-"""What a runner is doing, as cells that a page asks for again: each has an id, by which the new one takes its place."""
+"""Table cells with a runner's status. Each has an element id, by which live.js replaces it with a newer version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from console.dashboard.live_figures import RunnerLoad
 
-LATELY_S = 120
+SECONDS_SHOWN_UP_TO = 120  # older times are shown in minutes and hours
 
 
 def state(load: RunnerLoad) -> SafeString:
@@ -41,7 +41,7 @@ def seen(load: RunnerLoad) -> SafeString:
 def ago(load: RunnerLoad) -> str:
     if load.seen_s is None or load.runner.seen_at is None:
         return "–"
-    if load.seen_s < LATELY_S:
+    if load.seen_s < SECONDS_SHOWN_UP_TO:
         return _("%(seconds)s s ago") % {"seconds": round(load.seen_s)}
     return timesince(load.runner.seen_at)
 
@@ -53,5 +53,5 @@ def _text(load: RunnerLoad, name: str, text: str) -> SafeString:
 CELLS = (state, slots, models, memory, seen)
 
 
-def every(loads: list[RunnerLoad]) -> SafeString:
+def all_cells(loads: list[RunnerLoad]) -> SafeString:
     return mark_safe("".join(cell(load) for load in loads for cell in CELLS))

@@ -1,18 +1,15 @@
-"""Access keys from their source's page: made, made for a while, given a new secret, revoked.
+"""Access keys in the console: create, create temporarily, rotate and revoke.
 
-A secret is on the one page that answers the POST, and decrypted nowhere else.
+A secret is shown once, on the page that answers the POST, and is not decrypted anywhere else.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -26,30 +23,30 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from access import installed_dialects as dialects
-from access.models import LONGEST_TEMPORARY_MINUTES, AccessKey, BusinessSource
+from access.installed_dialects import installed
+from access.models import MAX_TEMPORARY_KEY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
-from console.admin_base.action_form import AskForm, ask
-from console.admin_base.base import ConsoleAdmin
+from console.admin_base.action_form import ActionForm, action_page
+from console.admin_base.base import ConsoleAdmin, visible_object
 from jobs.images.signed_urls import base_url
 
 
 def dialect_choices() -> list[tuple[str, str]]:
-    return [(name, name) for name in dialects.installed()]
+    return [(name, name) for name in installed()]
 
 
-class NewKeyForm(AskForm):
+class NewKeyForm(ActionForm):
     note = forms.CharField(
         label=gettext_lazy("note"),
         max_length=200,
         required=False,
-        help_text=gettext_lazy("Who has it, and what for."),
+        help_text=gettext_lazy("Holder and purpose of the key."),
         widget=UnfoldAdminTextInputWidget,
     )
     dialects = forms.MultipleChoiceField(
         label=gettext_lazy("dialects"),
         required=False,
-        help_text=gettext_lazy("None: all of them."),
+        help_text=gettext_lazy("None selected: all dialects."),
         choices=dialect_choices,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
@@ -57,30 +54,30 @@ class NewKeyForm(AskForm):
         label=gettext_lazy("networks"),
         required=False,
         max_length=2000,
-        help_text=gettext_lazy("From which it may call, one a line, as 10.0.0.0/8. None: from everywhere."),
+        help_text=gettext_lazy("Networks of permitted callers, one per line, e.g. 10.0.0.0/8. Empty: any."),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
 
     def clean_networks(self) -> list[str]:
         networks = str(self.cleaned_data["networks"]).split()
-        if wrong := [network for network in networks if not is_network(network)]:
-            raise forms.ValidationError(_("No network: %(text)s") % {"text": wrong[0][:100]})
+        if invalid := [network for network in networks if not is_network(network)]:
+            raise forms.ValidationError(_("Not a network: %(text)s") % {"text": invalid[0][:100]})
         return networks
 
 
-class TemporaryKeyForm(AskForm):
+class TemporaryKeyForm(ActionForm):
     minutes = forms.IntegerField(
         label=gettext_lazy("minutes"),
         min_value=1,
-        max_value=LONGEST_TEMPORARY_MINUTES,
+        max_value=MAX_TEMPORARY_KEY_MINUTES,
         initial=60,
-        help_text=gettext_lazy("Then it ends by itself."),
+        help_text=gettext_lazy("The key expires after this time."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
 
 
-class KeyMaking(ConsoleAdmin):
-    """Of the page of a source."""
+class KeyCreationMixin(ConsoleAdmin):
+    """Buttons of a source's page that create keys."""
 
     def has_issue_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm("access.add_accesskey")
@@ -92,7 +89,7 @@ class KeyMaking(ConsoleAdmin):
         form = NewKeyForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             title = _("New key for %(source)s") % {"source": source}
-            return ask(request, title, _("Create the key"), form=form)
+            return action_page(request, title, _("Create the key"), form=form)
         key, secret = AccessKey.issue(source, **form.cleaned_data)
         self.log_addition(request, key, "issued")
         return show_key(request, key, secret)
@@ -109,20 +106,21 @@ class KeyMaking(ConsoleAdmin):
         form = TemporaryKeyForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             title = _("Temporary key for %(source)s") % {"source": source}
-            text = _("For dialects that can send a session token with it: whoever uses it has to.")
-            return ask(request, title, _("Create the key"), form=form, text=text)
+            text = _("For dialects that can send a session token. Every request must send it with the key.")
+            return action_page(request, title, _("Create the key"), form=form, text=text)
         lifetime = timedelta(minutes=form.cleaned_data["minutes"])
         key, secret, token = AccessKey.issue_temporary(source, lifetime)
-        self.log_addition(request, key, "issued for a while")
+        self.log_addition(request, key, "issued temporarily")
         return show_key(request, key, secret, token)
 
     def source_of(self, request: HttpRequest, object_id: str) -> BusinessSource:
-        """404 for one of another tenant."""
-        return found(self, request, object_id)
+        """The source. Raises Http404 for a source of another tenant."""
+        source: BusinessSource = visible_object(self, request, object_id)
+        return source
 
 
-class KeyChanging(ConsoleAdmin):
-    """Of the page of a key."""
+class KeyActionsMixin(ConsoleAdmin):
+    """Buttons of a key's page."""
 
     actions_detail = ["new_secret", "revoke"]
 
@@ -137,12 +135,11 @@ class KeyChanging(ConsoleAdmin):
     )
     @sensitive_variables("secret")
     def new_secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = found(self, request, object_id)
+        key = visible_object(self, request, object_id)
         if request.method != "POST":
-            text = _(
-                "The secret that it has now proves nothing from then on: its callers are denied at once."
-            )
-            return ask(request, _("A new secret for %(key)s") % {"key": key}, _("Rotate"), text=text)
+            title = _("New secret for %(key)s") % {"key": key}
+            text = _("The current secret becomes invalid immediately. Clients that use it are denied.")
+            return action_page(request, title, _("Rotate"), text=text)
         secret = key.rotate()
         self.log_change(request, key, "rotated")
         return show_key(request, key, secret)
@@ -151,29 +148,26 @@ class KeyChanging(ConsoleAdmin):
         description=gettext_lazy("Revoke"), permissions=["change_detail"], url_path="revoke", icon="block"
     )
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = found(self, request, object_id)
+        key = visible_object(self, request, object_id)
         if request.method != "POST":
-            text = _("Its callers are denied at once. Jobs that it has sent go on. It can be enabled again.")
-            return ask(request, _("Revoke %(key)s") % {"key": key}, _("Revoke"), text=text, danger=True)
+            title = _("Revoke %(key)s") % {"key": key}
+            text = _(
+                "Requests with this key are denied immediately. Jobs already submitted continue. "
+                "The key can be enabled again."
+            )
+            return action_page(request, title, _("Revoke"), text=text, danger=True)
         AccessKey.objects.filter(pk=key.pk).update(enabled=False)
         self.log_change(request, key, "revoked")
         self.message_user(request, _("%(key)s is revoked.") % {"key": key})
         return HttpResponseRedirect(reverse("admin:access_accesskey_change", args=[key.pk]))
 
 
-def found(page: ConsoleAdmin, request: HttpRequest, object_id: str) -> Any:
-    """A row that the user may see, or 404."""
-    row = page.get_object(request, unquote(object_id))
-    if row is None:
-        raise Http404
-    if not page.has_view_permission(request, row):
-        raise PermissionDenied
-    return row
-
-
 @sensitive_variables()
 def show_key(request: HttpRequest, key: AccessKey, secret: str, token: str = "") -> TemplateResponse:
-    """A page and no message: those travel in a cookie. The admin forbids caches to keep its pages."""
+    """Page with a new key's secret.
+
+    Not a Django message, because those may be stored in a cookie. The admin marks its pages as not cacheable.
+    """
     context = {
         **admin.site.each_context(request),
         "title": _("The secret of %(key)s") % {"key": key},

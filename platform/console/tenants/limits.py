@@ -1,4 +1,4 @@
-"""The limits of a source or a key on its page: grouped, with what is used of them beside."""
+"""Limits on the pages of sources and keys: form fields, sections, and the current usage beside each limit."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from jobs.models import State
 from .keys import dialect_choices
 
 Holder = BusinessSource | AccessKey
-PACE = (
-    gettext_lazy("How fast"),
+RATE_LIMITS = (
+    gettext_lazy("Rate limits"),
     {
         "fields": [
             ("requests_per_second", "burst"),
@@ -37,11 +37,16 @@ PACE = (
         ]
     },
 )
-SIZES = (gettext_lazy("Of what size"), {"fields": [("max_width", "max_height"), ("max_steps", "max_images")]})
+SIZE_LIMITS = (
+    gettext_lazy("Size limits"),
+    {"fields": [("max_width", "max_height"), ("max_steps", "max_images")]},
+)
 QUOTAS = (
-    gettext_lazy("How much"),
+    gettext_lazy("Quotas"),
     {
-        "description": gettext_lazy("What waits and runs counts as used until it ends. Empty: no limit."),
+        "description": gettext_lazy(
+            "Queued and running jobs count with their estimated cost until they end. Empty: no limit."
+        ),
         "fields": [
             ("images_per_day", "cost_per_day"),
             "used_today",
@@ -51,16 +56,16 @@ QUOTAS = (
         ],
     },
 )
-USED = ("used_now", "used_today", "used_this_month", "used_in_all")
+USAGE = ("used_now", "used_today", "used_this_month", "used_in_all")
 
 
 class LimitsForm(forms.ModelForm):
-    """What the model checks of the whole row, with lists as people write them."""
+    """Model form whose lists are edited as checkboxes or as text with one entry per line."""
 
     dialects = forms.MultipleChoiceField(
         label=gettext_lazy("dialects"),
         required=False,
-        help_text=gettext_lazy("None: all of them."),
+        help_text=gettext_lazy("None selected: all dialects."),
         choices=dialect_choices,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
@@ -68,12 +73,12 @@ class LimitsForm(forms.ModelForm):
         label=gettext_lazy("networks"),
         required=False,
         max_length=5000,
-        help_text=gettext_lazy("From which it may call, one a line, as 10.0.0.0/8. None: from everywhere."),
+        help_text=gettext_lazy("Networks of permitted callers, one per line, e.g. 10.0.0.0/8. Empty: any."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():  # as those that the model makes
+        for field in self.fields.values():  # capitalized, as model forms do for their own fields
             field.label = capfirst(field.label)
 
 
@@ -83,17 +88,17 @@ class SourceForm(LimitsForm):
         required=False,
         max_length=5000,
         help_text=gettext_lazy(
-            "Who calls from there needs no key where a dialect has none, as the SMZDM API; one a line. None: nobody. "
-            "Behind a proxy, TRUSTED_PROXIES must name it."
+            "Callers from these networks need no key in dialects without keys, such as the SMZDM API; one per line. "
+            "Empty: no network. Proxies in front of the platform must be listed in TRUSTED_PROXIES."
         ),
     )
     reachable = LinesField(
-        label=gettext_lazy("reachable places"),
+        label=gettext_lazy("reachable hosts"),
         required=False,
         max_length=5000,
         help_text=gettext_lazy(
-            "Hosts and networks outside of the public internet that its pictures may come from and its "
-            "callbacks may go to, one a line: images.example.lan, .example.lan, 10.1.0.0/16."
+            "Hosts and networks outside the public internet from which images may be fetched and to which callbacks "
+            "may be sent, one per line: images.example.lan, .example.lan, 10.1.0.0/16."
         ),
     )
 
@@ -104,8 +109,8 @@ class KeyLimitsForm(LimitsForm):
         required=False,
         max_length=5000,
         help_text=gettext_lazy(
-            "One kind:name a line, as checkpoint:shapes or lora:night*. Of a kind that is named it may use only "
-            "these; lora: alone allows none. Kinds that are not named are not limited."
+            "One kind:name per line, e.g. checkpoint:shapes or lora:night*. Of a listed kind, only the listed files "
+            "may be used; lora: alone allows none. Kinds that are not listed are unrestricted."
         ),
     )
 
@@ -113,13 +118,13 @@ class KeyLimitsForm(LimitsForm):
         patterns = self.cleaned_data["allowed_models"]
         for pattern in patterns:
             if pattern.partition(":")[0] not in KINDS or ":" not in pattern:
-                words = {"text": pattern[:100], "kinds": ", ".join(KINDS)}
-                raise ValidationError(_("%(text)s is no kind:name. Kinds: %(kinds)s.") % words)
+                values = {"text": pattern[:100], "kinds": ", ".join(KINDS)}
+                raise ValidationError(_("%(text)s must have the form kind:name. Kinds: %(kinds)s.") % values)
         return patterns
 
 
-class LimitsShown:
-    """What is used, for an admin page of either."""
+class LimitUsageMixin:
+    """Read-only fields that show the current usage of a source or a key."""
 
     @admin.display(description=gettext_lazy("now"))
     def used_now(self, holder: Holder) -> SafeString | str:
@@ -136,7 +141,7 @@ class LimitsShown:
     def used_this_month(self, holder: Holder) -> SafeString | str:
         return _used(holder, "month")
 
-    @admin.display(description=gettext_lazy("used in all"))
+    @admin.display(description=gettext_lazy("used in total"))
     def used_in_all(self, holder: Holder) -> SafeString | str:
         return _used(holder, "total")
 
@@ -153,7 +158,7 @@ def _used(holder: Holder, period: str) -> SafeString | str:
     account = _account(holder).on(timezone.localdate())
     cost = Decimal(getattr(account, f"cost_{period}")) / MICROS
     images = getattr(account, f"images_{period}")
-    text = _("%(images)s pictures, %(cost)s cost units") % {"images": f"{images:,}", "cost": f"{cost:,.2f}"}
+    text = _("%(images)s images, %(cost)s cost units") % {"images": f"{images:,}", "cost": f"{cost:,.2f}"}
     limits = [
         (Decimal(images), _limit(holder, f"images_per_{period}")),
         (cost, _limit(holder, "total_budget" if period == "total" else f"cost_per_{period}")),
@@ -162,8 +167,8 @@ def _used(holder: Holder, period: str) -> SafeString | str:
     if not shares:
         return text
     share = max(shares)
-    colour = "text-red-600 dark:text-red-400" if share >= 0.9 else ""
-    return format_html('{} <strong class="{}">({}%)</strong>', text, colour, round(share * 100))
+    color = "text-red-600 dark:text-red-400" if share >= 0.9 else ""
+    return format_html('{} <strong class="{}">({}%)</strong>', text, color, round(share * 100))
 
 
 def _limit(holder: Holder, field: str) -> Decimal:

@@ -1,4 +1,4 @@
-"""Tenants, their keys and the ledger. A secret is shown on one page, once, and decrypted nowhere else."""
+"""Admin of business sources, access keys and the ledger. A secret is shown once, on the page that creates it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.admin_base.base import ConsoleAdmin, ReadOnly
 from console.admin_base.fields import LabelledInline
 
-from .keys import KeyChanging, KeyMaking
-from .limits import PACE, QUOTAS, SIZES, USED, KeyLimitsForm, LimitsShown, SourceForm
-from .statements import Statements
-from .usage_charts import UsageCharts
+from .keys import KeyActionsMixin, KeyCreationMixin
+from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
+from .statements import StatementMixin
+from .usage_charts import UsageMixin
 
 
 @sensitive_variables("secrets")
 def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, str]]) -> TemplateResponse:
-    """Rows of a source, what the secret is for, and the secret."""
+    """Page with new secrets: rows of source, purpose and secret."""
     context = {**admin.site.each_context(request), "title": _("New secrets"), "secrets": secrets}
-    # A page and no message: those travel in a cookie. The admin forbids caches to keep its pages.
+    # Not a Django message, because those may be stored in a cookie. The admin marks its pages as not cacheable.
     return TemplateResponse(request, "admin/access/secrets.html", context)
 
 
@@ -41,30 +41,27 @@ class KeyInline(LabelledInline):
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False  # a key is made by the action, which can show its secret
+        return False  # keys are created by an action, which can show the secret
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
         return super().get_queryset(request).defer("secret", "session_token")
 
 
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
+class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, StatementMixin):
     source_path = "pk"
     form = SourceForm
     fieldsets = [
         (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
         QUOTAS,
-        PACE,
-        SIZES,
-        (
-            _("From where, how, how long"),
-            {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]},
-        ),
-        (_("Pictures"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
-        (_("How requests are read"), {"fields": ["strict", "comfyui_by_pipeline"]}),
-        (_("How long it is kept"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
+        RATE_LIMITS,
+        SIZE_LIMITS,
+        (_("Access"), {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]}),
+        (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
+        (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+        (_("Retention"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
     ]
-    readonly_fields = USED
+    readonly_fields = USAGE
     list_display = [
         "name",
         "title",
@@ -88,7 +85,7 @@ class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
             self.log_addition(request, key, "issued")
         return _show_once(request, [(key.source, key.key_id, secret) for key, secret in issued])
 
-    @admin.action(description=_("Give the selected sources new callback secrets"), permissions=["issue"])
+    @admin.action(description=_("Issue new callback secrets for the selected sources"), permissions=["issue"])
     def create_callback_secret(
         self, request: HttpRequest, sources: QuerySet[BusinessSource]
     ) -> TemplateResponse:
@@ -99,7 +96,7 @@ class BusinessSourceAdmin(LimitsShown, KeyMaking, UsageCharts, Statements):
 
 
 @admin.register(AccessKey)
-class AccessKeyAdmin(LimitsShown, KeyChanging):
+class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     source_path = "source"
     form = KeyLimitsForm
     list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
@@ -109,23 +106,20 @@ class AccessKeyAdmin(LimitsShown, KeyChanging):
     fieldsets = [
         (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
         QUOTAS,
-        PACE,
-        SIZES,
-        (
-            _("What, from where, how long"),
-            {"fields": ["allowed_models", "dialects", "networks", "expires_at"]},
-        ),
+        RATE_LIMITS,
+        SIZE_LIMITS,
+        (_("Access"), {"fields": ["allowed_models", "dialects", "networks", "expires_at"]}),
     ]
-    readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USED)
+    readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USAGE)
     actions = ["rotate"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessKey]:
         return super().get_queryset(request).defer("secret")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # from its source's page, which can show the secret
+        return False  # keys are created on the source's page, which can show the secret
 
-    @admin.action(description=_("Give the selected keys new secrets"), permissions=["change"])
+    @admin.action(description=_("Rotate the secrets of the selected keys"), permissions=["change"])
     def rotate(self, request: HttpRequest, keys: QuerySet[AccessKey]) -> TemplateResponse:
         rotated = [(key, key.rotate()) for key in keys]
         for key, _secret in rotated:
@@ -139,22 +133,22 @@ class PostingAdmin(ReadOnly, ConsoleAdmin):
     list_display = ["created_at", "source", "kind", "amount", "images", "day", "dialect", "model", "of_job"]
     list_filter = ["kind", "source"]
     list_select_related = ["source"]
-    search_fields = ["job_id"]  # that there is a search; what it finds is below
-    search_help_text = _("Job id, in full")
+    search_fields = ["job_id"]  # enables the search box; get_search_results below implements the search
+    search_help_text = _("Full job id")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
     ) -> tuple[QuerySet[Posting], bool]:
-        words = search_term.strip()
-        if not words:
+        term = search_term.strip()
+        if not term:
             return queryset, False
         try:
-            return queryset.filter(job_id=uuid.UUID(words)), False
+            return queryset.filter(job_id=uuid.UUID(term)), False
         except ValueError:
             return queryset.none(), False
 
     @display(description=_("job"))
     def of_job(self, posting: Posting) -> SafeString:
-        """It may be gone; its page says so then."""
+        # The job may have been deleted; its page then says that it does not exist.
         url = reverse("admin:jobs_job_change", args=[posting.job_id])
         return format_html('<a class="text-link" href="{}">{}</a>', url, str(posting.job_id)[:8])

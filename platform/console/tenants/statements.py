@@ -1,4 +1,4 @@
-"""What a source is billed for a month: on a page, and as a file to keep."""
+"""Monthly statement of a business source: as a page, and as a file to download."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
-from console.admin_base.base import ConsoleAdmin
-from console.roles import MONEY
+from console.admin_base.base import ConsoleAdmin, visible_object
+from console.roles import VIEW_COSTS
 from jobs.billing.statement_export import CONTENT_TYPES, FORMATS, file_name
 from jobs.billing.statements import AccountStatement, months, statement
 
-from .keys import found
-
 MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
-# What a reader adds up by; the file has all four at once.
+# Columns that the page groups by; the file has one line for each combination of all four.
 GROUPS = {
     "model": gettext_lazy("model"),
     "key": gettext_lazy("access key"),
@@ -29,20 +27,20 @@ GROUPS = {
 }
 
 
-class Statements(ConsoleAdmin):
-    """Of the page of a source."""
+class StatementMixin(ConsoleAdmin):
+    """Button of a source's page that shows its statement."""
 
-    def has_money_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm(MONEY)
+    def has_costs_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm(VIEW_COSTS)
 
     @action(
         description=gettext_lazy("Statement"),
-        permissions=["money"],
+        permissions=["costs"],
         url_path="statement",
         icon="receipt_long",
     )
     def statement(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        source = found(self, request, object_id)
+        source = visible_object(self, request, object_id)
         month = _month(request.GET.get("month", ""))
         account = statement(source, month)
         file_format = request.GET.get("format", "")
@@ -65,13 +63,13 @@ class Statements(ConsoleAdmin):
 
 
 def _month(text: str) -> date:
-    """The current one where none is named."""
+    """First day of the month ``YYYY-MM``; of the current month for empty text. Raises Http404 for anything else."""
     if not text:
         return timezone.localdate().replace(day=1)
-    named = MONTH.fullmatch(text)
-    if named is None or named[1] == "0000":
+    match = MONTH.fullmatch(text)
+    if match is None or match[1] == "0000":
         raise Http404
-    return date(int(named[1]), int(named[2]), 1)
+    return date(int(match[1]), int(match[2]), 1)
 
 
 def _file(account: AccountStatement, file_format: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What a source uses, as charts: jobs, pictures and cost of the last thirty days."""
+"""Usage of a business source as charts: jobs, images and cost of the last 30 days."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
-from console.admin_base.base import ConsoleAdmin
-from console.roles import MONEY
+from console.admin_base.base import ConsoleAdmin, visible_object
+from console.roles import VIEW_COSTS
 from jobs.billing.daily_usage import DayOfUse, by_day
 
-from .keys import found
+# From unfold's palette, which follows the theme.
+PRIMARY, RED = "var(--color-primary-600)", "var(--color-red-600)"
+Series = tuple[str | Promise, str, str]  # label, field of DayOfUse, color
 
-# Of unfold's own palette, which follows the theme.
-MAIN, SECOND = "var(--color-primary-600)", "var(--color-red-600)"
-Series = tuple[str | Promise, str, str]  # label, field of DayOfUse, colour
-
-COST: list[Series] = [(gettext_lazy("cost"), "cost", MAIN)]
+COST: list[Series] = [(gettext_lazy("cost"), "cost", PRIMARY)]
 CHARTS: list[tuple[str | Promise, list[Series]]] = [
     (
         gettext_lazy("jobs"),
-        [(gettext_lazy("jobs"), "jobs", MAIN), (gettext_lazy("failed jobs"), "failed", SECOND)],
+        [(gettext_lazy("jobs"), "jobs", PRIMARY), (gettext_lazy("failed jobs"), "failed", RED)],
     ),
-    (gettext_lazy("pictures"), [(gettext_lazy("pictures"), "images", MAIN)]),
+    (gettext_lazy("images"), [(gettext_lazy("images"), "images", PRIMARY)]),
     (gettext_lazy("cost"), COST),
 ]
 
 
-class UsageCharts(ConsoleAdmin):
+class UsageMixin(ConsoleAdmin):
+    """Button of a source's page that shows its usage."""
+
     def has_view_detail_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self.has_view_permission(request)
 
@@ -41,16 +41,16 @@ class UsageCharts(ConsoleAdmin):
         description=gettext_lazy("Usage"), permissions=["view_detail"], url_path="usage", icon="bar_chart"
     )
     def usage(self, request: HttpRequest, object_id: str) -> TemplateResponse:
-        source = found(self, request, object_id)
+        source = visible_object(self, request, object_id)
         days = by_day(source)
-        sees_money = request.user.has_perm(MONEY)
-        charts = CHARTS if sees_money else [chart for chart in CHARTS if chart[1] != COST]
+        sees_costs = request.user.has_perm(VIEW_COSTS)
+        charts = CHARTS if sees_costs else [chart for chart in CHARTS if chart[1] != COST]
         context = {
             **self.admin_site.each_context(request),
             "title": _("Usage of %(source)s") % {"source": source},
             "source": source,
             "charts": [_chart(title, series, days) for title, series in charts],
-            "sees_money": sees_money,
+            "sees_costs": sees_costs,
             "days": [day for day in reversed(days) if day.jobs],
         }
         return TemplateResponse(request, "admin/access/usage.html", context)
@@ -61,10 +61,10 @@ def _chart(title: str | Promise, series: list[Series], days: list[DayOfUse]) -> 
         {
             "label": str(label),
             "data": [float(getattr(day, name)) for day in days],
-            "backgroundColor": colour,
+            "backgroundColor": color,
             "borderRadius": 2,
         }
-        for label, name, colour in series
+        for label, name, color in series
     ]
     data = {"labels": [f"{day.day:%m-%d}" for day in days], "datasets": datasets}
     total = sum(getattr(day, series[0][1]) for day in days)

@@ -1,4 +1,4 @@
-"""Who may sign in to the console, and as what."""
+"""Admin of console users and roles."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.contrib.auth.admin import GroupAdmin as TheirGroupAdmin
-from django.contrib.auth.admin import UserAdmin as TheirUserAdmin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import AbstractBaseUser, Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -31,7 +31,7 @@ class MembershipInline(LabelledInline):
 
 
 @admin.register(User)
-class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
+class UserAdmin(HiddenFromTenants, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -40,12 +40,12 @@ class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
     list_filter = ["is_staff", "is_active", "groups"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Nobody but a superuser gets hold of a superuser's account."""
+        """Hides superusers from other users, who could otherwise take over such an account."""
         users = super().get_queryset(request)
         return users if request.user.is_superuser else users.filter(is_superuser=False)
 
     def get_fieldsets(self, request: HttpRequest, obj: AbstractBaseUser | None = None) -> Any:
-        """Roles are groups: whoever gives them may not give more than they hold."""
+        """Only superusers may grant superuser status or single permissions; others assign roles."""
         sets = super().get_fieldsets(request, obj)
         if request.user.is_superuser:
             return sets
@@ -54,7 +54,7 @@ class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
                 title,
                 {
                     **options,
-                    "fields": [each for each in options["fields"] if each not in ONLY_FOR_SUPERUSERS],
+                    "fields": [name for name in options["fields"] if name not in ONLY_FOR_SUPERUSERS],
                 },
             )
             for title, options in sets
@@ -62,5 +62,5 @@ class UserAdmin(HiddenFromTenants, TheirUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(HiddenFromTenants, TheirGroupAdmin, ModelAdmin):
+class GroupAdmin(HiddenFromTenants, DjangoGroupAdmin, ModelAdmin):
     pass

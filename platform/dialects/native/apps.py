@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class NativeConfig(AppConfig):
     name = "dialects.native"
     label = "native"
-    verbose_name = _("own API")
+    verbose_name = _("native API")
 
     def ready(self) -> None:
         from jobs import curl_export

@@ -1,4 +1,4 @@
-"""``Authorization: Bearer <key id>:<secret>``, or HTTP Basic with the same two."""
+"""Authentication by ``Authorization: Bearer <key id>:<secret>``, or HTTP Basic with the same two."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jobs.errors import RateLimited
 from .errors import Problem
 
 DIALECT = "native"
-UNPROVED = frozenset({Reason.UNKNOWN_KEY, Reason.WRONG_SECRET})
+UNAUTHENTICATED = frozenset({Reason.UNKNOWN_KEY, Reason.WRONG_SECRET})
 
 
 class KeyAndSecret(BaseAuthentication):
-    """Gives ``request.auth`` the access key."""
+    """Authenticates a request; ``request.auth`` is the access key. Raises Problem or RateLimited."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
         key_id, secret = _credentials(request.headers.get("Authorization", ""))
@@ -34,10 +34,10 @@ class KeyAndSecret(BaseAuthentication):
 
 
 def _denial(reason: Reason) -> Problem:
-    """Who proved to hold the key learns that it may not be used here, and no more."""
-    if reason in UNPROVED:
+    """401 for wrong credentials. 403 for valid ones that are not allowed, without the reason."""
+    if reason in UNAUTHENTICATED:
         return _unauthorized(_("Unknown key or wrong secret."))
-    return Problem(403, "forbidden", _("This key may not be used here."))
+    return Problem(403, "forbidden", _("This key may not use this API, or not from this address."))
 
 
 def _unauthorized(detail: str) -> Problem:
@@ -54,7 +54,7 @@ def _credentials(header: str) -> tuple[str, str]:
         case "basic":
             text = _decoded(text)
         case _:
-            raise _unauthorized(_("Send a key: Authorization: Bearer <key id>:<secret>."))
+            raise _unauthorized(_("Send an access key: Authorization: Bearer <key id>:<secret>."))
     key_id, _colon, secret = text.partition(":")
     return key_id, secret
 
@@ -63,4 +63,4 @@ def _decoded(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
-        raise _unauthorized(_("The credentials cannot be read.")) from None
+        raise _unauthorized(_("The credentials must be base64.")) from None

@@ -1,4 +1,4 @@
-"""What a client is told when its job has ended: the job, as it would be told if it asked."""
+"""Callback of a finished job: the job as in the API."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .response.schemas import job_detail
 
 
 def body(callback: Callback) -> dict[str, Any]:
-    """With absolute URLs; those of the pictures need no key."""
-    told = job_detail(callback.job).model_dump(mode="json")
-    told["url"] = callback.base_url + told["url"]
-    for output, url in zip(told["outputs"], output_urls(callback.job, callback.base_url), strict=True):
+    """The job with absolute URLs; the signed URLs of its outputs need no key."""
+    content = job_detail(callback.job).model_dump(mode="json")
+    content["url"] = callback.base_url + content["url"]
+    for output, url in zip(content["outputs"], output_urls(callback.job, callback.base_url), strict=True):
         output["url"] = url
-    return told
+    return content
 
 
 POLICY = CallbackPolicy(

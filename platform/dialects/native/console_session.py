@@ -1,8 +1,7 @@
-"""The console's own pages as a client: who is signed in there names a source instead of sending a key.
+"""Authentication of the console's pages: a signed-in user names a source in a header instead of sending a key.
 
-The browser holds no secret for it, only the session that it has anyway. That is taken only along with a header which a
-page of another site cannot send, and for whatever changes something with the CSRF token, so that nobody else's page can
-spend the session.
+The browser needs no secret besides its session. Pages of other sites cannot use the session: they cannot send the
+header, and requests that change something need the CSRF token.
 """
 
 from __future__ import annotations
@@ -21,11 +20,14 @@ from jobs.errors import RateLimited
 from .errors import Problem
 
 SOURCE_HEADER = "X-Atelier-Source"
-MAY_DRAW = "jobs.add_job"
+ADD_JOB = "jobs.add_job"
 
 
 class ConsoleSession(SessionAuthentication):
-    """Gives ``request.auth`` the user's own key of the source. Without the header it is not asked."""
+    """Authenticates a request with the header X-Atelier-Source; ``request.auth`` is the user's key of that source.
+
+    Raises Problem or RateLimited.
+    """
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey] | None:
         name = request.headers.get(SOURCE_HEADER)
@@ -36,7 +38,7 @@ class ConsoleSession(SessionAuthentication):
             raise Problem(401, "unauthorized", _("Sign in to the console first."))
         self.enforce_csrf(request)
         source = _source(user, name)
-        if source is None or not user.has_perm(MAY_DRAW):
+        if source is None or not user.has_perm(ADD_JOB):
             raise _forbidden()
         try:
             return None, console_key(
@@ -55,4 +57,4 @@ def _source(user: AbstractBaseUser, name: str) -> BusinessSource | None:
 
 
 def _forbidden() -> Problem:
-    return Problem(403, "forbidden", _("You may not draw for this source."))
+    return Problem(403, "forbidden", _("You may not submit jobs for this source."))

@@ -1,4 +1,4 @@
-"""Stopping a job. What has ended stays as it is, so that a repeated call is no error."""
+"""Cancel, interrupt and skip. A job that has ended is not changed, so that a repeated call is no error."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from jobs.models import Job, Signal, State
 
 from .errors import Problem
 
-BY_CLIENT = "cancelled by its client"
+CANCEL_NOTE = "cancelled by its client"
 
 
 def cancel(job: Job) -> None:
-    lifecycle.cancel(job.pk, note=BY_CLIENT)
+    """Stop a job; its images are dropped."""
+    lifecycle.cancel(job.pk, note=CANCEL_NOTE)
 
 
 def interrupt(job: Job) -> None:
-    """A running job keeps the pictures it has; one that waits has none to keep."""
+    """Stop a running job and keep its images. A queued one is cancelled."""
     if not lifecycle.signal(job.pk, Signal.INTERRUPT):
-        lifecycle.cancel(job.pk, note=BY_CLIENT)
+        lifecycle.cancel(job.pk, note=CANCEL_NOTE)
 
 
 def skip(job: Job) -> None:
+    """Stop the current batch of a running job. Raises Problem 409 for a queued one."""
     if not lifecycle.signal(job.pk, Signal.SKIP) and job.state == State.QUEUED:
-        raise Problem(409, "not_running", _("The job does not run yet."), job_id=str(job.pk))
+        raise Problem(409, "not_running", _("The job is not running yet."), job_id=str(job.pk))

@@ -1,4 +1,4 @@
-"""Every error is a problem document, RFC 9457."""
+"""Error responses: problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from telemetry import counters
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+# Code of Refused -> HTTP status; 422 for all others.
 REFUSED = {
     "queue_full": 429,
     "rate_limited": 429,
@@ -28,13 +29,12 @@ REFUSED = {
     "model_not_allowed": 403,
     "source_disabled": 403,
     "idempotency_conflict": 409,
-}  # by code; 422 for all others
-
-FIELDS = {"callback": "callback_url"}  # what the jobs call otherwise
+}
+FIELDS = {"callback": "callback_url"}  # field of a submission -> field of this API, where they differ
 
 
 class Complaint(BaseModel):
-    """One thing that is wrong with what was sent, and where."""
+    """A validation error, and its location in the request."""
 
     loc: list[str | int]
     msg: str
@@ -42,20 +42,22 @@ class Complaint(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457. Members without a value are left out."""
+    """A problem document. Members without a value are left out."""
 
     type: str = Field(examples=["urn:atelier:problem:queue_full"])
     title: str
     status: int
     detail: str
-    code: str = Field(description="For programs: it stays, whatever the words are.")
-    field: str | None = Field(default=None, description="The request's field that is to blame.")
-    retry_after: int | None = Field(default=None, description="Seconds; the header Retry-After as well.")
+    code: str = Field(description="Stable, for programs; title and detail may change.")
+    field: str | None = Field(default=None, description="Field of the request that caused the error.")
+    retry_after: int | None = Field(default=None, description="Seconds, as in the header Retry-After.")
     job_id: str | None = None
     errors: list[Complaint] | None = None
 
 
 class Problem(Exception):
+    """An error response. ``more`` are further members of the document: field, retry_after, job_id."""
+
     def __init__(
         self,
         status: int,
@@ -84,30 +86,30 @@ class Problem(Exception):
         counters.refusals.labels(dialect="native", reason=refused.code).inc()
         status = REFUSED.get(refused.code, 429 if refused.retry_after else 422)
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
-        told: dict[str, Any] = {
+        members: dict[str, Any] = {
             "field": FIELDS.get(refused.field or "", refused.field),
             "retry_after": refused.retry_after,
         }
-        return cls(status, refused.code, refused.message, headers=headers, **told)
+        return cls(status, refused.code, refused.message, headers=headers, **members)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> Problem:
-        """What was sent is not given back: it may be large, or a secret."""
-        told = error.errors(include_url=False, include_context=False, include_input=False)
-        complaints = [Complaint(loc=list(each["loc"]), msg=each["msg"], type=each["type"]) for each in told]
+        """From validation errors. Values of the request are not repeated: they may be large or secret."""
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        complaints = [Complaint(loc=list(each["loc"]), msg=each["msg"], type=each["type"]) for each in found]
         return cls.unprocessable(complaints)
 
     @classmethod
     def unprocessable(cls, complaints: Sequence[Complaint]) -> Problem:
         first = complaints[0].loc
-        detail = _("What was sent does not fit the API.")
+        detail = _("Validation failed.")
         return cls(
             422, "invalid", detail, errors=complaints, field=".".join(str(part) for part in first) or None
         )
 
     @classmethod
     def not_found(cls) -> Problem:
-        return cls(404, "not_found", _("There is nothing here, or it is not yours."))
+        return cls(404, "not_found", _("Not found."))
 
     def response(self) -> Response:
         body = self.document.model_dump(mode="json", exclude_none=True)
@@ -115,7 +117,7 @@ class Problem(Exception):
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
-    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case Problem():
             return error.response()
@@ -128,10 +130,10 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
         case SuspiciousOperation() | UnreadablePostError() | ParseError():
             return Problem(400, "malformed_body", _("The request body cannot be read.")).response()
         case MethodNotAllowed():
-            return Problem(405, "method_not_allowed", _("This address has other methods.")).response()
+            return Problem(405, "method_not_allowed", _("Method not allowed.")).response()
         case APIException():
             return Problem(error.status_code, str(error.default_code), str(error.detail)).response()
-    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    log.exception("Unexpected error in %s", context["request"].path, exc_info=error)
     return Problem(500, "internal", _("Internal error.")).response()
 
 

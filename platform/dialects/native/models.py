@@ -1,11 +1,11 @@
-"""What this dialect keeps: which source has uploaded which picture."""
+"""Uploads: which source has sent which input image."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class Upload(models.Model):
-    """Pictures are stored once for all sources. Only who has sent one may name it by its hash."""
+    """An input image that a source has sent. Images are stored once; only sources with an upload may reference one."""
 
     source = models.ForeignKey(
         "access.BusinessSource", on_delete=models.CASCADE, related_name="+", verbose_name=_("business source")

@@ -1,4 +1,4 @@
-"""How this API tells about itself: drf-spectacular over the pydantic models that really are read and written."""
+"""OpenAPI document of this API: drf-spectacular with the pydantic models that parse requests and build responses."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from .errors import MEDIA_TYPE, ProblemDocument
 REF = "#/components/schemas/{model}"
 PACKAGE = __name__.rpartition(".")[0]
 ALWAYS = {
-    401: "Who are you?",
-    403: "The key may not be used here.",
-    429: "Later: see Retry-After.",
-    500: "An error of ours.",
+    401: "Missing or wrong credentials.",
+    403: "The key may not be used for this.",
+    429: "Too many requests; see Retry-After.",
+    500: "Internal error.",
 }
 KNOWN = {
     400: "The body cannot be read.",
     402: "The budget is spent.",
-    404: "There is nothing here, or it is not yours.",
-    409: "It contradicts what there is.",
-    410: "No longer kept.",
-    413: "Too large.",
-    415: "Not in this form.",
-    422: "It does not fit the API, or the source's limits, or what there is to draw with.",
+    404: "Not found.",
+    409: "Conflict with an existing job.",
+    410: "Deleted.",
+    413: "The body is too large.",
+    415: "Unsupported media type.",
+    422: "Validation failed, a limit of the source is exceeded, or a model is not available.",
 }
 
 
 class PydanticModels(PydanticExtension):
-    """As a client may send it: fields with a default need not be there. One form for requests and answers."""
+    """Schemas of pydantic models. Requests and responses share one, in which fields with a default are optional."""
 
     priority = 1
 
@@ -58,12 +58,12 @@ class Keys(OpenApiAuthenticationExtension):
         ]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        """Either, not both."""
+        """One of the two schemes."""
         return [{name: []} for name in self.name]
 
 
 class Console(OpenApiAuthenticationExtension):
-    """For the console's own pages; no client's business."""
+    """Authentication of the console's pages, which is not documented for clients."""
 
     target_class = "dialects.native.console_session.ConsoleSession"
     name: list[str] = []
@@ -75,13 +75,13 @@ class Console(OpenApiAuthenticationExtension):
         return []
 
 
-def only_ours(endpoints: list[Any], **_more: Any) -> list[Any]:
-    """The other dialects, one of which has addresses below /api/v1/ too, are documented by those who made them."""
+def only_native(endpoints: list[Any], **_more: Any) -> list[Any]:
+    """Endpoints of this API. Other dialects, one of which has paths below /api/v1/ too, are left out."""
     return [endpoint for endpoint in endpoints if endpoint[3].cls.__module__.startswith(f"{PACKAGE}.")]
 
 
 def parameters(model: type[BaseModel]) -> list[OpenApiParameter]:
-    """A query's model as parameters."""
+    """OpenAPI parameters of a model of query parameters."""
     schema = model.model_json_schema()
     defs = schema.get("$defs", {})
     return [_parameter(name, _inlined(part, defs)) for name, part in schema["properties"].items()]
@@ -93,7 +93,7 @@ def _parameter(name: str, schema: dict[str, Any]) -> OpenApiParameter:
 
 
 def _inlined(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    """An absent parameter has no value, so that null is none of its values."""
+    """The schema without references, and without null: an absent parameter has no value."""
     schema = copy.deepcopy(schema)
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     if kinds:
@@ -106,10 +106,10 @@ def _inlined(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 def operation(
     name: str, answers: dict[Any, Any], *, problems: tuple[int, ...] = (), **more: Any
 ) -> Callable[[Any], Any]:
-    """``extend_schema`` with the problems that an operation may answer with."""
-    told = {status: ALWAYS[status] for status in ALWAYS} | {status: KNOWN[status] for status in problems}
+    """``extend_schema`` with the problem responses of an operation: those of every one, and ``problems``."""
+    descriptions = ALWAYS | {status: KNOWN[status] for status in problems}
     documents = {
-        (status, MEDIA_TYPE): OpenApiResponse(ProblemDocument, description=words)
-        for status, words in sorted(told.items())
+        (status, MEDIA_TYPE): OpenApiResponse(ProblemDocument, description=description)
+        for status, description in sorted(descriptions.items())
     }
     return extend_schema(operation_id=name, responses={**answers, **documents}, **more)

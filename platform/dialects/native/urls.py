@@ -1,4 +1,4 @@
-"""Routes of our own API, below /api/v1/."""
+"""Routes of the native API, below /api/v1/."""
 
 from django.urls import URLPattern, path, re_path
 from drf_spectacular.renderers import OpenApiJsonRenderer

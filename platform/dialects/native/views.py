@@ -1,4 +1,4 @@
-"""Jobs, pictures, lists: each parses, calls one function, renders."""
+"""Views of jobs, images and lists: each parses the request, calls one function, and renders."""
 
 from __future__ import annotations
 
@@ -53,10 +53,13 @@ KEY_HEADER = OpenApiParameter(
     idempotency.HEADER,
     {"type": "string", "maxLength": 200},
     OpenApiParameter.HEADER,
-    description="The same key again gives the same job, and status 200.",
+    description="A repeated request with the same key returns the same job, with status 200.",
 )
 LAST_EVENT = OpenApiParameter(
-    "Last-Event-ID", str, OpenApiParameter.HEADER, description="Where the stream is taken up again."
+    "Last-Event-ID",
+    str,
+    OpenApiParameter.HEADER,
+    description="Id of the last received event; the stream resumes after it.",
 )
 EXAMPLE = OpenApiExample(
     "A red circle",
@@ -69,7 +72,7 @@ UNREADABLE = (400, 413, 415, 422)
 class Jobs(NativeView):
     @operation("listJobs", {200: JobPage}, problems=(422,), parameters=parameters(JobQuery), tags=["jobs"])
     def get(self, request: Request) -> Response:
-        """The source's jobs, the newest first, through whichever API they came."""
+        """Jobs of the source, newest first, of all APIs of the platform."""
         query = read_query(JobQuery, request)
         found = filtered(Job.objects.filter(source=self.key.source), query)
         jobs, cursor = JobPagination(query.limit).page_of(found, request)
@@ -77,7 +80,10 @@ class Jobs(NativeView):
 
     @operation(
         "submitJob",
-        {201: JobDetail, 200: OpenApiResponse(JobDetail, description="The id had named this job already.")},
+        {
+            201: JobDetail,
+            200: OpenApiResponse(JobDetail, description="The job of an earlier request with this id."),
+        },
         problems=(*UNREADABLE, 402, 409),
         request=JobRequest,
         parameters=[KEY_HEADER],
@@ -85,7 +91,7 @@ class Jobs(NativeView):
         tags=["jobs"],
     )
     def post(self, request: Request) -> Response:
-        """Submit a generation request. Nobody waits here: follow the job by its events, or ask for it."""
+        """Submit a generation request. Returns at once: follow the job's events, or poll it."""
         job, is_new = _admitted(self.key, request)
         detail = new_job_detail(job) if is_new else job_detail(job)
         return shown(detail, 201 if is_new else 200, {"Location": detail.url})
@@ -102,7 +108,7 @@ def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
         raise refused
     job, is_new = admit_or_find(submission)
     if not is_new and job.received != submission.received:
-        detail = _("This id has named a job with another request.")
+        detail = _("This id was used for a job with another request.")
         raise Problem(409, "idempotency_conflict", detail, field="external_id", job_id=str(job.pk))
     remember(source, submission.pictures.keys() & submission.request.pictures())
     return job, is_new
@@ -111,21 +117,21 @@ def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
 class OneJob(NativeView):
     @operation("getJob", {200: JobDetail}, problems=(404,), tags=["jobs"])
     def get(self, request: Request, job_id: uuid.UUID) -> Response:
-        """One job, with its pictures, its place in the queue and its timeline."""
+        """A job, with its outputs, its place in the queue and its state changes."""
         return shown(job_detail(self.job(job_id)))
 
     @operation(
         "deleteJob",
-        {200: JobDetail, 202: OpenApiResponse(JobDetail, description="Its runner was told.")},
+        {200: JobDetail, 202: OpenApiResponse(JobDetail, description="A signal was sent to its runner.")},
         problems=(404,),
         tags=["jobs"],
     )
     def delete(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Cancel a job; as POST to its cancel."""
-        return self.told(job_id, control.cancel)
+        """Cancel a job, as POST to its cancel route."""
+        return self.signal(job_id, control.cancel)
 
-    def told(self, job_id: uuid.UUID, what: Callable[[Job], None]) -> Response:
-        what(self.job(job_id))
+    def signal(self, job_id: uuid.UUID, action: Callable[[Job], None]) -> Response:
+        action(self.job(job_id))
         job = self.job(job_id)
         return shown(job_detail(job), 200 if job.is_terminal else 202)
 
@@ -136,7 +142,7 @@ class OneJob(NativeView):
             raise Problem.not_found() from None
 
 
-STOPPED = {200: JobDetail, 202: OpenApiResponse(JobDetail, description="Its runner was told.")}
+STOPPED = {200: JobDetail, 202: OpenApiResponse(JobDetail, description="A signal was sent to its runner.")}
 
 
 class Cancel(OneJob):
@@ -144,8 +150,8 @@ class Cancel(OneJob):
 
     @operation("cancelJob", STOPPED, problems=(404,), request=None, tags=["jobs"])
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """End a job. One that runs stops between two steps, and its pictures are dropped."""
-        return self.told(job_id, control.cancel)
+        """Cancel a job. A running one stops between two steps, and its images are dropped."""
+        return self.signal(job_id, control.cancel)
 
 
 class Interrupt(OneJob):
@@ -153,8 +159,8 @@ class Interrupt(OneJob):
 
     @operation("interruptJob", STOPPED, problems=(404,), request=None, tags=["jobs"])
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Stop a job and keep its pictures as they are. One that still waits is cancelled."""
-        return self.told(job_id, control.interrupt)
+        """Stop a job, and keep its images as they are. A queued one is cancelled."""
+        return self.signal(job_id, control.interrupt)
 
 
 class Skip(OneJob):
@@ -162,8 +168,8 @@ class Skip(OneJob):
 
     @operation("skipBatch", STOPPED, problems=(404, 409), request=None, tags=["jobs"])
     def post(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Stop the batch under way, and begin with the next."""
-        return self.told(job_id, control.skip)
+        """Stop the current batch, and continue with the next one."""
+        return self.signal(job_id, control.skip)
 
 
 class Events(OneJob):
@@ -173,17 +179,17 @@ class Events(OneJob):
         "followJob",
         {
             (200, "text/event-stream"): OpenApiResponse(str, description="Server-sent events."),
-            204: OpenApiResponse(description="It has ended, and Last-Event-ID was the last event."),
+            204: OpenApiResponse(description="The job has ended, and Last-Event-ID is its last event."),
         },
         problems=(404,),
         parameters=[LAST_EVENT],
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: uuid.UUID) -> HttpResponseBase:
-        """Events: state, progress, preview; end, with the job, is the last."""
+        """Server-sent events: state, progress, preview, and at last end, which has the job."""
         job, seen = self.job(job_id), Position.after(request.headers.get("Last-Event-ID", ""))
         if job.is_terminal and seen.ended:
-            return HttpResponse(status=204)  # tells an EventSource not to come back
+            return HttpResponse(status=204)  # stops an EventSource from reconnecting
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingHttpResponse(
             EventStream(job, seen), content_type="text/event-stream", headers=headers
@@ -199,13 +205,13 @@ class OneOutput(OneJob):
             (200, "image/png"): BINARY,
             (200, "image/jpeg"): BINARY,
             (200, "image/webp"): BINARY,
-            304: OpenApiResponse(description="If-None-Match was its ETag."),
+            304: OpenApiResponse(description="If-None-Match is the ETag."),
         },
         problems=(404, 410),
         tags=["jobs"],
     )
     def get(self, request: Request, job_id: uuid.UUID, index: int) -> HttpResponseBase:
-        """The bytes of one picture. It never changes."""
+        """The file of an output. It never changes."""
         output = self.job(job_id).pictures.filter(index=index).first()
         if output is None:
             raise Problem.not_found()
@@ -217,7 +223,7 @@ class Pictures(NativeView):
 
     @operation(
         "uploadPicture",
-        {201: PictureView, 200: OpenApiResponse(PictureView, description="Sent before.")},
+        {201: PictureView, 200: OpenApiResponse(PictureView, description="Uploaded before.")},
         problems=UNREADABLE,
         request={
             "image/*": BINARY,
@@ -230,7 +236,7 @@ class Pictures(NativeView):
         tags=["pictures"],
     )
     def post(self, request: Request) -> Response:
-        """Store an input picture, to be named by its SHA-256 in requests of this source."""
+        """Upload an input image. Requests of this source reference it by its SHA-256."""
         sha256, is_new = store_upload(self.key.source, request)
         return shown(PictureView(sha256=sha256), 201 if is_new else 200)
 
@@ -240,7 +246,7 @@ class Quotes(NativeView):
         "quote", {200: QuoteView}, problems=UNREADABLE, request=JobRequest, examples=[EXAMPLE], tags=["jobs"]
     )
     def post(self, request: Request) -> Response:
-        """What a job would cost, when it would be done, and all that speaks against it. Nothing is stored."""
+        """Price and estimated time of a job, and every reason why it would be refused. Nothing is stored."""
         submission = read_submission(self.key, request)
         return shown(quote_view(quote(submission), foreign_pictures(self.key.source, submission)))
 
@@ -275,6 +281,6 @@ class Usage(NativeView):
         "getUsage", {200: UsagePage}, problems=(422,), parameters=parameters(UsageQuery), tags=["lists"]
     )
     def get(self, request: Request) -> Response:
-        """What the source used, day by day in UTC, the newest first."""
+        """Daily usage of the source in UTC, newest first."""
         days, cursor = usage_page(self.key.source, read_query(UsageQuery, request), request)
         return shown(UsagePage(items=days, next=cursor))

@@ -1,4 +1,4 @@
-"""A key proves its source; without one, ``from`` names a source that trusts the caller's network."""
+"""Authentication by an access key, or without one by ``from``, which names a source that trusts the client's network."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ DIALECT = "smzdm"
 
 @dataclass(frozen=True)
 class Caller:
+    """The source of a request, and its access key if there is one."""
+
     source: BusinessSource
     key: AccessKey | None
 
 
 def caller(request: HttpRequest, sender: str) -> Caller:
-    """``sender`` is what the body says in ``from``. Strangers learn nothing of which sources there are."""
+    """The caller of a request; ``sender`` is the body's ``from``. Raises WireError or RateLimited.
+
+    Unknown and forbidden sources have the same error, so that the existence of a source is not revealed.
+    """
     if not sender and settings.SMZDM_FROM_REQUIRED:
         raise WireError(Code.PARAMETER, _("%(field)s is missing.") % {"field": "from"})
     address = request.META.get("REMOTE_ADDR", "")
@@ -46,11 +51,11 @@ def caller(request: HttpRequest, sender: str) -> Caller:
 
 
 def _denied() -> WireError:
-    return WireError(Code.CALLER, _("from: this caller is not registered, or may not call from here."))
+    return WireError(Code.CALLER, _("from: unknown caller, or not allowed from this network."))
 
 
 def _credentials(header: str) -> tuple[str, str] | None:
-    """Of ``Bearer <key id>:<secret>``, or Basic with the same two. ValueError where there is neither."""
+    """Key id and secret of ``Bearer <key id>:<secret>`` or of Basic. Raises ValueError for another scheme."""
     if not header:
         return None
     scheme, _space, text = header.partition(" ")

@@ -1,4 +1,4 @@
-"""What is POSTed to ``callback_url`` when the job has ended: the envelope, and the caller's own number."""
+"""Callback of a finished job: the envelope, and the client's ``taskid``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .response import outcome
 
 
 def body(callback: Callback) -> dict[str, Any]:
+    """Body of the callback."""
     return {"taskid": callback.extra["taskid"], **outcome(callback.job, callback.base_url)}
 
 

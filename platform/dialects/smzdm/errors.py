@@ -1,4 +1,4 @@
-"""One envelope for everything: ``{"error_code", "error_msg", "data"}``, with HTTP 200 whatever it says."""
+"""Response envelope ``{"error_code", "error_msg", "data"}`` and errors. The HTTP status is always 200."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Code(IntEnum):
+    """Values of ``error_code``."""
+
     OK = 0
     PARAMETER = 1001
     PICTURE = 1002
@@ -30,6 +32,7 @@ class Code(IntEnum):
     UNSUPPORTED = 1007
 
 
+# Code of Refused -> error_code; PARAMETER for all others.
 REFUSED = {
     "unknown_model": Code.MODEL,
     "bad_picture": Code.PICTURE,
@@ -40,8 +43,8 @@ REFUSED = {
     "model_not_allowed": Code.MODEL,
     "source_disabled": Code.CALLER,
     "unsupported": Code.UNSUPPORTED,
-}  # by code; PARAMETER for all others
-FIELDS = {  # what the jobs call otherwise
+}
+FIELDS = {  # field of the GenerationRequest -> field of this API, where they differ
     "callback": "callback_url",
     "num_images": "batch_size",
     "num_inference_steps": "steps",
@@ -49,6 +52,8 @@ FIELDS = {  # what the jobs call otherwise
 
 
 class WireError(Exception):
+    """An error response."""
+
     def __init__(self, code: Code, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code, self.message = code, message
@@ -58,22 +63,22 @@ class WireError(Exception):
     def of(cls, refused: Refused) -> WireError:
         counters.refusals.labels(dialect="smzdm", reason=refused.code).inc()
         code = REFUSED.get(refused.code, Code.PARAMETER)
-        return cls(code, _in_wire_words(refused), refused.retry_after)
+        return cls(code, _with_wire_name(refused), refused.retry_after)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
-        """The first thing that is wrong. What was sent is not given back."""
+        """From the first validation error. Values of the request are not repeated."""
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] in ("missing", "too_short"):
             return cls(Code.PARAMETER, _("%(field)s is missing.") % {"field": name})
         if first["type"] == "too_long":
-            words = {"field": name, "limit": first["ctx"]["max_length"]}
-            return cls(Code.PARAMETER, _("%(field)s may not be longer than %(limit)d.") % words)
+            values = {"field": name, "limit": first["ctx"]["max_length"]}
+            return cls(Code.PARAMETER, _("%(field)s must have a length of at most %(limit)d.") % values)
         return cls(Code.PARAMETER, f"{name}: {first['msg']}" if name else first["msg"])
 
 
-def _in_wire_words(refused: Refused) -> str:
+def _with_wire_name(refused: Refused) -> str:
     field = refused.field or ""
     name = FIELDS.get(field)
     if name is None:
@@ -84,11 +89,12 @@ def _in_wire_words(refused: Refused) -> str:
 
 
 def envelope(data: Any, code: Code = Code.OK, message: str = "") -> dict[str, Any]:
+    """Body of a response."""
     return {"error_code": int(code), "error_msg": message, "data": data}
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
-    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case WireError():
             return Response(envelope([], error.code, error.message), headers=error.headers)
@@ -102,5 +108,5 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
             return answer(WireError(Code.PARAMETER, _("The request body cannot be read.")), context)
         case APIException():
             return answer(WireError(Code.PARAMETER, str(error.detail)), context)
-    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    log.exception("Unexpected error in %s", context["request"].path, exc_info=error)
     return answer(WireError(Code.GENERATION, _("Internal error.")), context)

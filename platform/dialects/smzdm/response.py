@@ -1,4 +1,4 @@
-"""From a job that has ended to the envelope."""
+"""Response of a finished job."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from .errors import Code, envelope
 
 
 def outcome(job: Job, base: str) -> dict[str, Any]:
-    """``base`` is a picture_urls.base_url()."""
+    """The envelope with the URLs of the outputs, or with the job's error. ``base`` is the URL of this site."""
     if job.state == State.SUCCEEDED:
-        return envelope(pictures(job, base))
+        return envelope(result_urls(job, base))
     if job.state == State.FAILED:
         return envelope([], Code.GENERATION, job.error_message)
     if job.state == State.CANCELLED:
         return envelope([], Code.GENERATION, _("The job was cancelled."))
-    return envelope([], Code.BUSY, _("The job was not done in time."))
+    return envelope([], Code.BUSY, _("The job did not finish in time."))
 
 
-def pictures(job: Job, base: str) -> list[str]:
+def result_urls(job: Job, base: str) -> list[str]:
+    """URLs of the outputs, on the job's storage target if it has one."""
     config = job.received.get("upload_img_config") or {}
     return urls(job, base, by_host=bool(config.get("public_host")))

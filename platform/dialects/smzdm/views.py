@@ -1,4 +1,4 @@
-"""The views of this dialect: each parses, calls one function, renders."""
+"""Views: each parses the body, calls one function, and renders."""
 
 from __future__ import annotations
 
@@ -29,51 +29,55 @@ from .response import outcome
 
 
 class JobView(SmzdmView):
-    """A route whose requests become jobs."""
+    """Base class of views that submit jobs."""
 
     def admitted(self, request: Request, who: Caller, read: Callable[[], Submission]) -> Job:
-        """The job. A repeated Idempotency-Key gets the first one, and fetches no image again."""
+        """The job of the Idempotency-Key, looked up before the images are fetched, or a new one of ``read``."""
         self.replay = find_replay(who.source, DIALECT, request._request)
         return self.replay.job or admit(replace(read(), idempotency=self.replay.idempotency))
 
     def ended(self, job: Job) -> Job:
-        """Waits for the end. A job that no client could find again is cancelled when the time is over."""
+        """Wait for the end, up to JOB_WAIT_S. Then a job without an Idempotency-Key is cancelled: it has no query."""
         found = wait_for(job.pk, settings.JOB_WAIT_S)
         if found.is_terminal:
             return found
         if self.replay.idempotency is None:
             lifecycle.cancel(job.pk, note="its client waited for too long")
-        raise WireError(Code.BUSY, _("The pictures take longer than a client may wait. Use callback_url."))
+        raise WireError(Code.BUSY, _("The job takes longer than the maximum wait. Use callback_url."))
 
 
 class ChangeBackground(JobView):
-    """Waits for the images, or answers at once and calls back."""
+    """Returns the URLs of the outputs, or returns at once and calls back."""
 
     def post(self, request: Request) -> Response:
-        asked = ChangeBackgroundFields.model_validate(read_object(request._request))
-        who = caller(request._request, asked.sender)
-        job = self.admitted(request, who, lambda: change_background(who, asked, request._request))
-        if asked.calls_back:
+        body = ChangeBackgroundFields.model_validate(read_object(request._request))
+        who = caller(request._request, body.sender)
+        job = self.admitted(request, who, lambda: change_background(who, body, request._request))
+        if body.calls_back:
             return Response(envelope([]))
         return Response(outcome(self.ended(job), signed_urls.base_url(request._request)))
 
 
 class RemoveBackground(JobView):
+    """Returns the URLs of the cut-out foreground and of its mask."""
+
     def post(self, request: Request) -> Response:
         began, base = time.monotonic(), signed_urls.base_url(request._request)
-        asked = CutOutFields.model_validate(read_object(request._request))
-        who = caller(request._request, asked.sender)
-        job = self.admitted(request, who, lambda: cut_out(who, asked))
-        told = outcome(self.ended(job), base)
-        if told["error_code"]:
-            return Response(told)
-        data = {"img": "", "mask": ""} | dict(zip(("img", "mask"), told["data"], strict=False))
-        # Copying is a part of the job, and not measured apart.
+        body = CutOutFields.model_validate(read_object(request._request))
+        who = caller(request._request, body.sender)
+        job = self.admitted(request, who, lambda: cut_out(who, body))
+        result = outcome(self.ended(job), base)
+        if result["error_code"]:
+            return Response(result)
+        data = {"img": "", "mask": ""} | dict(zip(("img", "mask"), result["data"], strict=False))
+        # Copying to the storage target is a part of the job, and not measured separately.
         seconds = {"total_seconds": round(time.monotonic() - began, 3), "upload_img_seconds": 0}
         return Response(envelope(data) | seconds)
 
 
 class Midjourney(SmzdmView):
+    """A route of the vendor that this platform does not have."""
+
     def post(self, request: Request) -> Response:
-        message = _("create_img_by_mj: there is no Midjourney here. Draw with another API of this platform.")
+        message = _("create_img_by_mj is not supported: Midjourney is not available.")
         raise WireError(Code.UNSUPPORTED, message)

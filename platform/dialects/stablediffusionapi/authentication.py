@@ -1,4 +1,4 @@
-"""The key: ``<key id>:<secret>`` in the body, the query, the header ``key`` or the header ``Authorization``."""
+"""Authentication by ``<key id>:<secret>`` in the body, the query, the header ``key`` or the header ``Authorization``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIP = (
 
 @sensitive_variables("credentials", "secret")
 def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
-    """Raises WireError."""
+    """The access key of a request. Raises WireError or RateLimited."""
     credentials = _credentials(request, given)
     key_id, _colon, secret = credentials.partition(":")
     try:
@@ -37,8 +37,8 @@ def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
 
 
 def _credentials(request: HttpRequest, given: Mapping[str, Any]) -> str:
-    places = (given.get("key"), request.GET.get("key"), request.headers.get("key"), _authorization(request))
-    found = next((place for place in places if not is_absent(place)), "")
+    values = (given.get("key"), request.GET.get("key"), request.headers.get("key"), _authorization(request))
+    found = next((value for value in values if not is_absent(value)), "")
     return found.strip() if isinstance(found, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a client's webhook is told when its job has ended."""
+"""Webhook of a finished job."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .response.job import answer
 
 
 def body(callback: Callback) -> dict[str, Any]:
+    """Body of the webhook: the response of the job, with its id and the client's track_id."""
     job = callback.job
-    told = answer(job, callback.base_url) | {"track_id": callback.extra["track_id"]}
-    return told if job.state == State.SUCCEEDED else told | {"id": number_of(job)}
+    content = answer(job, callback.base_url) | {"track_id": callback.extra["track_id"]}
+    return content if job.state == State.SUCCEEDED else content | {"id": number_of(job)}
 
 
 POLICY = CallbackPolicy(body=body, acknowledged=by_status, waits_s=(10, 60), max_attempts=3, timeout_s=30.0)

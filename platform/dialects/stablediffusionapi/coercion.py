@@ -1,4 +1,4 @@
-"""The lax reading of values that this API's clients rely on: numbers and switches as texts, and nothing as null or ""."""
+"""Lax coercion of values, as clients of this API expect: numbers and booleans may be strings, null and "" are absent."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ Coercion = Callable[[Any], Any]
 
 TRUE = frozenset({"yes", "true", "1", "on", "y"})
 FALSE = frozenset({"no", "false", "0", "off", "n"})
-MOST_DIGITS = 40  # of a number; whatever is longer is none that anybody means
-MOST_NAMES = 32
+MAX_DIGITS = 40  # of a number
+MAX_ITEMS = 32
 
 
 class Invalid(ValueError):
-    """``words`` follow the field's name in the message."""
+    """An invalid value. ``reason`` follows the field's name in the message: "must be an integer."."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.words = words
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def is_absent(value: Any) -> bool:
-    """As Laravel trims texts, and takes empty ones for null."""
+    """Whether a value is null or blank. Laravel trims strings, and converts empty ones to null."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -49,9 +49,8 @@ def number(value: Any) -> float:
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
-        if isinstance(value, str) and (
-            "_" in value or len(value) > MOST_DIGITS
-        ):  # Python's 1_000 is nobody else's
+        # float() accepts underscores, as in 1_000, which is Python syntax only.
+        if isinstance(value, str) and ("_" in value or len(value) > MAX_DIGITS):
             raise ValueError
         read = float(value)
     except (ValueError, OverflowError):
@@ -83,50 +82,53 @@ def flag(value: Any) -> bool:
 
 
 def names(value: Any) -> list[str]:
-    """A list, or a text with commas."""
+    """A list of strings, or a string with commas."""
     items = value if isinstance(value, list) else text(value).split(",")
     read = [short_text(item) for item in items if not is_absent(item)]
-    if len(read) > MOST_NAMES:
-        raise Invalid(f"must not have more than {MOST_NAMES} items.")
+    if len(read) > MAX_ITEMS:
+        raise Invalid(f"must not have more than {MAX_ITEMS} items.")
     return read
 
 
 def numbers(value: Any) -> list[float]:
+    """A list of numbers, a number, or a string with commas."""
     if isinstance(value, str):
         value = value.split(",")
     items = value if isinstance(value, list) else [value]
-    if len(items) > MOST_NAMES:
-        raise Invalid(f"must not have more than {MOST_NAMES} items.")
+    if len(items) > MAX_ITEMS:
+        raise Invalid(f"must not have more than {MAX_ITEMS} items.")
     return [number(item) for item in items if not is_absent(item)]
 
 
 def track_id(value: Any) -> str | int | float:
-    """Given back as it came."""
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) <= MOST_DIGITS:
+    """A client's identifier, which is returned with its type unchanged."""
+    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) <= MAX_DIGITS:
         return value
     return number(value) if isinstance(value, float) else short_text(value)
 
 
-def between(coerce: Callable[[Any], Any], least: float, most: float) -> Coercion:
-    """Of a number, or of every number of a list."""
+def between(coerce: Callable[[Any], Any], minimum: float, maximum: float) -> Coercion:
+    """Limits a number, or every number of a list."""
 
     def read(value: Any) -> Any:
         found = coerce(value)
         for each in found if isinstance(found, list) else [found]:
-            if each < least:
-                raise Invalid(f"must be at least {least:.10g}.")
-            if each > most:
-                raise Invalid(f"must not be greater than {most:.10g}.")
+            if each < minimum:
+                raise Invalid(f"must be at least {minimum:.10g}.")
+            if each > maximum:
+                raise Invalid(f"must not be greater than {maximum:.10g}.")
         return found
 
     return read
 
 
-def one_of(*words: str) -> Coercion:
+def one_of(*choices: str) -> Coercion:
+    """A string of the choices, in any case."""
+
     def read(value: Any) -> str:
         found = text(value).lower()
-        if found not in words:
-            raise Invalid(f"must be one of: {', '.join(words)}.")
+        if found not in choices:
+            raise Invalid(f"must be one of: {', '.join(choices)}.")
         return found
 
     return read

@@ -1,4 +1,4 @@
-"""The endpoints that draw, by their path below /api/. A job keeps that path as its operation."""
+"""Generation endpoints by their path below /api/, which is stored as the operation of their jobs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Task = Literal["text2img", "img2img", "inpaint", "controlnet", "super_resolution
 
 @dataclass(frozen=True)
 class Endpoint:
-    """``fetch`` is where its clients are sent for what is not ready yet."""
+    """A generation endpoint. ``fetch`` is the path of its fetch endpoint."""
 
     path: str
     task: Task
     fetch: str
-    community: bool = False  # models are named by model_id, and the answers tell more
+    community: bool = False  # models are named by model_id, and ``meta`` has more fields
     needs_model: bool = False
 
     @property
@@ -24,7 +24,7 @@ class Endpoint:
 
 
 def edition_of(path: str) -> str:
-    """Of a path below /api/: the first part, such as v3."""
+    """The edition of a path below /api/, such as v3."""
     return path.partition("/")[0]
 
 
@@ -35,7 +35,7 @@ def _community(folder: str, fetch: str, *, needs_model: bool) -> list[Endpoint]:
     ]
 
 
-# The vendor's answers of v4 and v5 send clients to v3's path, too.
+# The vendor's responses of v4 and v5 name the fetch path of v3, too.
 DREAMBOOTH_FETCH = "v3/dreambooth/fetch"
 _ALL = [
     Endpoint("v3/text2img", "text2img", "v3/fetch"),

@@ -1,4 +1,4 @@
-"""The error bodies of this API. Old editions answer them with HTTP 200, because their clients look at nothing else then."""
+"""Error responses. Old editions send them with HTTP 200, because their clients read the body only then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Message = str | dict[str, list[str]]
 
 
 class WireError(Exception):
-    """``status`` is the code of new editions; ``is_real`` ones have it in all."""
+    """An error response. ``status`` is the HTTP status in new editions, and with ``is_real`` in all.
+
+    ``message`` is a text, or the messages of each invalid field; ``more`` are further members of the body.
+    """
 
     def __init__(self, status: int, message: Message, *, is_real: bool = False, **more: Any) -> None:
         super().__init__(str(message))
@@ -31,8 +34,9 @@ class WireError(Exception):
         self.headers: dict[str, str] = {}
 
     @classmethod
-    def invalid(cls, wrong: dict[str, list[str]]) -> WireError:
-        return cls(400, wrong)
+    def invalid(cls, messages: dict[str, list[str]]) -> WireError:
+        """The error of invalid fields, with the messages of each."""
+        return cls(400, messages)
 
     def response(self, edition: str) -> Response:
         is_new = edition in NEW_EDITIONS
@@ -45,12 +49,12 @@ class WireError(Exception):
 
 
 def worded(message: Message) -> dict[str, Message]:
-    """Under the name that the vendor misspelt at first, and under the one it has now."""
+    """A message under both of the vendor's names: the misspelled one of old editions, and the current one."""
     return {"messege": message, "message": message}
 
 
 def answer(error: Exception, edition: str) -> Response:
-    """Nothing of an unforeseen error reaches the client."""
+    """The response to an exception. Unexpected ones are logged; the client gets no details."""
     match error:
         case WireError():
             return error.response(edition)
@@ -59,8 +63,8 @@ def answer(error: Exception, edition: str) -> Response:
         case SuspiciousOperation() | UnreadablePostError() | MultiPartParserError():
             return WireError(400, _("The request body cannot be read.")).response(edition)
         case MethodNotAllowed():
-            return WireError(405, _("This address has other methods."), is_real=True).response(edition)
+            return WireError(405, _("Method not allowed."), is_real=True).response(edition)
         case APIException():
             return WireError(error.status_code, str(error.detail)).response(edition)
-    log.exception("Unforeseen error", exc_info=error)
+    log.exception("Unexpected error", exc_info=error)
     return WireError(500, "Internal server error. Please try again.").response(edition)

@@ -1,4 +1,4 @@
-"""Clients of this API know their jobs by a number. It is drawn by lot, is the source's own, and fits into 32 bits."""
+"""Numeric job ids of this API: random, unique for each source, positive 32-bit integers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from jobs.models import Job
 
 from .authentication import DIALECT
 
-MOST = 2**31 - 1
-MOST_DIGITS = len(str(MOST))
+MAX_NUMBER = 2**31 - 1
+MAX_DIGITS = len(str(MAX_NUMBER))
 
 
 def admit_with_number(submission: Submission) -> Job:
-    """Raises Refused."""
+    """Admit a job under a new number. Raises Refused."""
     while True:
         number = new_number()
         job, is_new = admit_or_find(replace(submission, external_id=number))
-        # A job that is not new was found by its Idempotency-Key, or it has this number: then draw another one.
+        # A job that is not new was found by its Idempotency-Key, or has this number already: then try another number.
         if is_new or job.external_id != number:
             return job
 
 
 def new_number() -> str:
-    return str(1 + secrets.randbelow(MOST))
+    """A random number, as the external id of a job."""
+    return str(1 + secrets.randbelow(MAX_NUMBER))
 
 
 def number_of(job: Job) -> int:
@@ -35,9 +36,9 @@ def number_of(job: Job) -> int:
 
 
 def job_by_number(source: BusinessSource, text: str) -> Job | None:
-    """This source's job of this API; None for anybody else's, as for what is no number."""
+    """The source's job of a number; None if it has none, or the text is no number."""
     digits = text.strip()
-    if not digits.isascii() or not digits.isdecimal() or len(digits) > MOST_DIGITS:
+    if not digits.isascii() or not digits.isdecimal() or len(digits) > MAX_DIGITS:
         return None
-    known = Job.objects.filter(source=source, dialect=DIALECT, external_id=str(int(digits)))
-    return known.select_related("checkpoint", "source").first()
+    jobs = Job.objects.filter(source=source, dialect=DIALECT, external_id=str(int(digits)))
+    return jobs.select_related("checkpoint", "source").first()

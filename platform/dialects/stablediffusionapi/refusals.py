@@ -1,4 +1,4 @@
-"""What the platform refuses, in the words of this API's fields."""
+"""Refusals and validation errors as error responses, with the field names of this API."""
 
 from __future__ import annotations
 
@@ -42,26 +42,27 @@ WIRE_NAMES: dict[str, str] = {
     "nsfw": "safety_checker",
     "callback": "webhook",
 }
-QUEUE_TIP = "Wait for your queued requests to finish, or ask for more places in the queue."
-RATE_TIP = "Send fewer requests in a second, or ask for a higher rate."
+QUEUE_TIP = "Wait for your queued requests to finish, or request a larger queue."
+RATE_TIP = "Send fewer requests per second, or request a higher rate."
 
 
 def wire_name(field: str | None) -> str:
+    """The vendor's name of a field of the GenerationRequest."""
     return WIRE_NAMES.get(field or "", field or "prompt")
 
 
 def invalid(error: ValidationError) -> WireError:
-    """The canonical request's complaints."""
-    wrong: dict[str, list[str]] = {}
-    for complaint in error.errors(include_url=False, include_context=False, include_input=False):
-        dotted = ".".join(str(part) for part in complaint["loc"][:2])
-        name = WIRE_NAMES.get(dotted) or wire_name(str(complaint["loc"][0]) if complaint["loc"] else None)
-        wrong.setdefault(name, []).append(f"The {name.replace('_', ' ')} is invalid: {complaint['msg']}.")
-    return WireError.invalid(wrong)
+    """From the validation errors of the GenerationRequest."""
+    messages: dict[str, list[str]] = {}
+    for each in error.errors(include_url=False, include_context=False, include_input=False):
+        dotted = ".".join(str(part) for part in each["loc"][:2])
+        name = WIRE_NAMES.get(dotted) or wire_name(str(each["loc"][0]) if each["loc"] else None)
+        messages.setdefault(name, []).append(f"The {name.replace('_', ' ')} is invalid: {each['msg']}.")
+    return WireError.invalid(messages)
 
 
 def refusal(refused: Refused, edition: str, model: str) -> WireError:
-    """What a client is told when the platform does not take the job."""
+    """The error response of a refused job; ``model`` is the checkpoint that the request names."""
     counters.refusals.labels(dialect="stablediffusionapi", reason=refused.code).inc()
     match refused:
         case UnknownModel(field="checkpoint"):
@@ -84,11 +85,11 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
 
 
 def _no_credit(refused: Refused) -> WireError:
-    """For ever, or until a day or a month is over."""
-    return _later(WireError(402, f"Insufficient credits. {refused.message}"), refused)
+    """A spent budget is permanent; a spent quota ends with the day or the month, and has a retry_after."""
+    return _with_retry_after(WireError(402, f"Insufficient credits. {refused.message}"), refused)
 
 
-def _later(error: WireError, refused: Refused) -> WireError:
+def _with_retry_after(error: WireError, refused: Refused) -> WireError:
     if refused.retry_after:
         error.more["retry_after"] = refused.retry_after
         error.headers["Retry-After"] = str(refused.retry_after)
@@ -96,10 +97,11 @@ def _later(error: WireError, refused: Refused) -> WireError:
 
 
 def model_not_found(edition: str, name: str) -> WireError:
+    """The error of an unknown model, which v6 names."""
     return WireError(400, f"Model not found: {name}" if edition == "v6" else "Model id not found")
 
 
 def _rate_limit(refused: Refused, edition: str) -> WireError:
-    told = "Rate limit exceeded" if edition != "v6" else f"Rate limit exceeded. {refused.message}"
+    message = "Rate limit exceeded" if edition != "v6" else f"Rate limit exceeded. {refused.message}"
     tips = QUEUE_TIP if isinstance(refused, QueueFull) else RATE_TIP
-    return _later(WireError(429, told, tips=tips), refused)
+    return _with_retry_after(WireError(429, message, tips=tips), refused)

@@ -1,4 +1,4 @@
-"""Routes of stablediffusionapi.com, below /api/. A slash at the end is as good as none."""
+"""Routes of stablediffusionapi.com, below /api/, with or without a trailing slash."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **sett
     return re_path(rf"^{path}{rest}/?$", view.as_view(path=path, **settings))
 
 
-# Below /api/v1/ like our own API: these are tried before it, so that its requests are not tried against all the others.
+# The native API is below /api/v1/ too. These few routes come before it, and all others after it.
 enterprise: list[URLPattern] = [
     _route("v1/enterprise/get_all_models", views.Listing, rows=listings.model_rows),
     _route("v1/enterprise/schedulers_list", views.Listing, rows=listings.scheduler_list),

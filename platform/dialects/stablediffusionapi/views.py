@@ -1,4 +1,4 @@
-"""Drawing, fetching, lists: each parses, calls one function, renders."""
+"""Views of generation, fetch and lists: each parses the parameters, calls one function, and renders."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ READY = "The model is ready."
 
 
 class Generation(StableDiffusionApiView):
-    """Draws, and waits a little. The same ``Idempotency-Key`` waits for the same job again."""
+    """Submits a job and waits for it, up to STABLEDIFFUSIONAPI_WAIT_S. The same ``Idempotency-Key`` finds the same job."""
 
     def post(self, request: Request) -> Response:
         replay = self._replay(request)
         job = replay.job or self._admitted(replay)
-        patience = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
-        return Response(answer(wait_for(job.pk, patience), self.base_url))
+        timeout_s = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
+        return Response(answer(wait_for(job.pk, timeout_s), self.base_url))
 
     def _replay(self, request: Request) -> Replay:
         try:
@@ -61,15 +61,15 @@ class Generation(StableDiffusionApiView):
 
 
 class Fetch(StableDiffusionApiView):
-    """A job's answer, once it has one. Waits as long as the request that drew it would have."""
+    """Response for a job. Waits for it as long as the generation request does."""
 
     http_method_names = ["get", "post"]
 
     def post(self, request: Request, number: str = "") -> Response:
-        wanted = number or str(self.given.get("request_id") or self.given.get("id") or "")
-        if not wanted:
+        request_id = number or str(self.given.get("request_id") or self.given.get("id") or "")
+        if not request_id:
             raise WireError.invalid({"request_id": [required("request_id")]})
-        job = job_by_number(self.source, wanted)
+        job = job_by_number(self.source, request_id)
         if job is None:
             raise WireError(404, NOT_FOUND)
         return Response(fetched(wait_for(job.pk, settings.STABLEDIFFUSIONAPI_WAIT_S), self.base_url))
@@ -85,7 +85,7 @@ class Listing(StableDiffusionApiView):
 
 
 class ModelReload(StableDiffusionApiView):
-    """Runners load a model when a job wants it; there is nothing to be done before."""
+    """Checks that a model exists. Runners load models on demand, so that there is nothing to reload."""
 
     def post(self, request: Request) -> Response:
         if is_absent(self.given.get("model_id")):
@@ -94,7 +94,7 @@ class ModelReload(StableDiffusionApiView):
             name = text(self.given["model_id"])
             resolve(Kind.CHECKPOINT, name, self.source)
         except Invalid as invalid:
-            raise WireError.invalid({"model_id": [f"The model id {invalid.words}"]}) from None
+            raise WireError.invalid({"model_id": [f"The model id {invalid.reason}"]}) from None
         except ModelNotFound:
             raise model_not_found(self.edition, name) from None
         return Response({"status": "success", **worded(READY)})
@@ -106,12 +106,12 @@ class Crop(StableDiffusionApiView):
 
 
 class NotOffered(StableDiffusionApiView):
-    """What the vendor has and this platform does not, told after the key was checked."""
+    """Endpoints of the vendor that this platform does not have. The key is checked first."""
 
     http_method_names = ["get", "post", "put", "delete"]
 
     def post(self, request: Request, **_parts: str) -> Response:
-        message = _("This endpoint is not offered here: %(path)s")
+        message = _("This endpoint is not available: %(path)s")
         raise WireError(404, message % {"path": f"/api/{self.path}"})
 
     get = put = delete = post

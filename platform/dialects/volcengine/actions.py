@@ -1,4 +1,4 @@
-"""Which Action of which Version does what."""
+"""Table of operations by Version and Action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .envelope import FLAT
 from .operations import Operation, cancel, process, result, submit
 
 LATER = "2024-06-06"
-# Helpers of the SDKs that have an Action for each style: the req_key where the body names none.
+# Actions of SDK helpers for one style each -> the req_key to use if the body has none.
 STYLES = {
     "Img2ImgCreatePastelBoys2D": "img2img_pastel_boys_style",
     "Img2ImgCreateEtherRealMix": "img2img_real_mix_style",

@@ -11,7 +11,7 @@ class VolcengineConfig(AppConfig):
 
         from .authentication import DIALECT
         from .curl import curl
-        from .request.preset_preview import read_trial
+        from .request.preset_preview import preview_submission
 
         curl_export.register(DIALECT, curl)
-        style_presets.register(read_trial)
+        style_presets.register(preview_submission)

@@ -1,4 +1,4 @@
-"""Who signed the request. The order of the questions is the gateway's."""
+"""Authentication by signature. The order of the checks is that of the vendor's gateway."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .errors import GatewayError
 from .signature import Signed, SignedRequest
 
 DIALECT = "volcengine"
-EXPIRES_DIGITS = 9
+MAX_EXPIRES_DIGITS = 9
 
 
 class SignatureAuthentication(BaseAuthentication):
-    """Gives ``request.auth`` the access key."""
+    """Verifies the signature of a request; ``request.auth`` is the access key. Raises GatewayError or RateLimited."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
         sent = request._request
@@ -46,8 +46,8 @@ def _signed(request: HttpRequest) -> Signed:
         raise GatewayError("MissingAuthenticationToken")
     try:
         if not header:
-            return signature.of_query({name: str(value) for name, value in request.GET.items()})
-        signed = signature.of_header(header, request.headers.get("X-Date", ""))
+            return signature.parse_query({name: str(value) for name, value in request.GET.items()})
+        signed = signature.parse_header(header, request.headers.get("X-Date", ""))
     except signature.NoSignature:
         raise GatewayError("MissingSignature") from None
     except signature.BadCredential:
@@ -62,19 +62,19 @@ def _signed(request: HttpRequest) -> Signed:
 def _check_time(signed: Signed, request: HttpRequest) -> None:
     if not signed.date:
         raise GatewayError("MissingRequestInfo", "X-Date")
-    moment = signature.moment(signed.date)
+    signed_at = signature.parse_date(signed.date)
     window = settings.VOLCENGINE_CLOCK_WINDOW_S
-    if moment is None:
+    if signed_at is None:
         raise GatewayError("InvalidTimestamp")
-    age = (timezone.now() - moment).total_seconds()
+    age = (timezone.now() - signed_at).total_seconds()
     if not -window <= age <= min(window, _expires(request, window)):
         raise GatewayError("InvalidTimestamp")
 
 
 def _expires(request: HttpRequest, window: float) -> float:
-    """How long the client wants its signature to be good; it can only shorten that."""
-    asked = request.GET.get("X-Expires", "")
-    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= EXPIRES_DIGITS else window
+    """Lifetime of the signature in seconds, from ``X-Expires``. The caller limits it to ``window``."""
+    text = request.GET.get("X-Expires", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_EXPIRES_DIGITS else window
 
 
 @sensitive_variables("token")
@@ -88,7 +88,7 @@ def _key(signed: Signed, request: HttpRequest) -> AccessKey:
     try:
         return authenticate_by(
             signed.key_id,
-            lambda key: _is_of(key, signed, sent),
+            lambda key: _verify(key, signed, sent),
             dialect=DIALECT,
             address=request.META.get("REMOTE_ADDR", ""),
             session_token=token,
@@ -99,11 +99,11 @@ def _key(signed: Signed, request: HttpRequest) -> AccessKey:
         _refuse(denied.reason, signed, request)
 
 
-def _is_of(key: AccessKey, signed: Signed, sent: SignedRequest) -> bool:
-    told = sent.headers.get("x-content-sha256")
-    if told is not None and told.strip() != hashlib.sha256(sent.body).hexdigest():
+def _verify(key: AccessKey, signed: Signed, sent: SignedRequest) -> bool:
+    body_hash = sent.headers.get("x-content-sha256")
+    if body_hash is not None and body_hash.strip() != hashlib.sha256(sent.body).hexdigest():
         return False
-    return signature.is_right(signed, sent, key.secret)
+    return signature.verify(signed, sent, key.secret)
 
 
 def _sent(request: HttpRequest) -> SignedRequest:

@@ -1,4 +1,4 @@
-"""What an answer is wrapped in. Version 2022-08-31 is flat; later ones put that into ``Result``."""
+"""Response envelope. Version 2022-08-31 is flat; later versions nest the same fields in ``Result``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SERVICE, REGION = "cv", "cn-north-1"
 SUCCESS = 10000
 SECOND = 1_000_000_000
 UNITS = ((SECOND, "s"), (1_000_000, "ms"), (1_000, "µs"))
-QUOTED = 200
+MAX_QUOTED = 200  # characters of the request's Action and Version that a response repeats
 
 
 class Envelope:
-    """Knows when the request came, and what it called."""
+    """Builds the responses to one request: keeps its start time, request_id, Action and Version."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._began = time.perf_counter_ns()
@@ -36,38 +36,38 @@ class Envelope:
         return self._answer(error.status, error.code, error.message, None, error.headers)
 
     def gateway(self, error: GatewayError) -> JsonResponse:
-        """What was not said in the request is left out."""
-        told = {"ResponseMetadata": {**self._metadata(), "Error": error.as_json()}}
-        return JsonResponse(told, status=error.status, headers=error.headers)
+        body = {"ResponseMetadata": {**self._metadata(), "Error": error.as_json()}}
+        return JsonResponse(body, status=error.status, headers=error.headers)
 
     def _answer(
         self, status: int, code: int, message: str, data: Any, headers: Mapping[str, str] | None
     ) -> JsonResponse:
-        took = go_duration(time.perf_counter_ns() - self._began)
+        elapsed = go_duration(time.perf_counter_ns() - self._began)
         flat = {
             "code": code,
             "data": data,
             "message": message,
             "request_id": self._request_id,
             "status": code,
-            "time_elapsed": took,
+            "time_elapsed": elapsed,
         }
         body = flat if self.version == FLAT else {"ResponseMetadata": self._metadata(), "Result": flat}
         return JsonResponse(body, status=status, headers=headers)
 
     def _metadata(self) -> dict[str, str]:
-        known = {"Action": self.action[:QUOTED], "Version": self.version[:QUOTED]}
-        told = {name: value for name, value in known.items() if value}
-        return {"RequestId": self._request_id, **told, "Service": SERVICE, "Region": REGION}
+        """Action and Version are left out if the request has none."""
+        operation = {"Action": self.action[:MAX_QUOTED], "Version": self.version[:MAX_QUOTED]}
+        given = {name: value for name, value in operation.items() if value}
+        return {"RequestId": self._request_id, **given, "Service": SERVICE, "Region": REGION}
 
 
 def request_id() -> str:
-    """14 digits of the local time, 20 hexadecimal ones."""
+    """A new request id: 14 digits of local time, and 20 random hexadecimal digits."""
     return f"{timezone.localtime():%Y%m%d%H%M%S}{secrets.token_hex(10).upper()}"
 
 
 def go_duration(nanoseconds: int) -> str:
-    """As Go prints it: ``6.780796541s``, ``104.85ms``, ``84.448µs``, ``1m2.5s``."""
+    """A duration as Go prints it: ``6.780796541s``, ``104.85ms``, ``84.448µs``, ``1m2.5s``."""
     minutes, rest = divmod(nanoseconds, 60 * SECOND)
     if minutes:
         hours, minutes = divmod(minutes, 60)

@@ -1,4 +1,7 @@
-"""The two families in which the vendor answers errors: its gateway's ResponseMetadata, and the service's envelope."""
+"""Error responses: of the gateway (ResponseMetadata), and of the service (envelope with a code).
+
+Codes and messages are the vendor's; details after the colon are ours.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from jobs.errors import Refused
 from models_registry.errors import ModelNotAllowed
 from telemetry import counters
 
-# HTTP status and default message of the service's codes.
+# Code of the service -> HTTP status and message.
 SERVICE = {
     50200: (400, "Invalid Arguments"),
     50201: (400, "Missing Arguments"),
@@ -30,7 +33,7 @@ SERVICE = {
     50501: (500, "Internal RPC Error"),
     50511: (400, "Post Img Risk Not Pass"),
 }
-# HTTP status, number (None: the vendor's pages do not tell it) and message of the gateway's.
+# Code of the gateway -> HTTP status, CodeN (None: the vendor does not document it) and message.
 GATEWAY: dict[str, tuple[int, int | None, str]] = {
     "MissingParameter": (400, 100002, "The request is missing %s parameter."),
     "MissingAuthenticationToken": (401, 100003, "Request is missing Authentication Token."),
@@ -56,6 +59,7 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
     "InvalidSecretToken": (401, None, "The security token included in the request is invalid."),
     "InternalServiceTimeout": (504, None, "The service did not answer in time."),
 }
+# Code of Refused -> code of the service.
 REFUSED = {"bad_picture": 50207, "bad_url": 50207, "forbidden_address": 50207, "fetch_failed": 50207}
 REFUSED |= {"queue_full": 50430, "unknown_model": 50500, "over_limit": 50200, "unsupported": 50200}
 REFUSED |= {
@@ -65,23 +69,23 @@ REFUSED |= {
     "source_disabled": 50400,
     "model_not_allowed": 50400,
 }
-FIELDS = {  # what the canonical request calls otherwise
+FIELDS = {  # field of the GenerationRequest -> field of this API, where they differ
     "num_inference_steps": "ddim_steps",
     "guidance_scale": "scale",
     "negative_prompt": "u_prompt",
     "face_identity": "id_scale",
 }
-TROUBLESOME = str.maketrans("'\"\\\n\r", "``/  ")
-QUOTED = 200  # characters of a client's own word that a message gives back
+UNSAFE_CHARACTERS = str.maketrans("'\"\\\n\r", "``/  ")
+MAX_QUOTED = 200  # characters of a value of the request that a message repeats
 
 
 class ServiceError(Exception):
-    """The envelope with a code, and no data."""
+    """An error of the service: an envelope with a code and without data."""
 
     def __init__(self, code: int, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
         self.status, name = SERVICE[code]
-        # Clients cut this out of the text of an exception and parse it: quotes and backslashes would break that.
+        # Clients extract this from the text of the SDK's exception and parse it; quotes and backslashes break that.
         self.message = plain(f"{name}: {detail}" if detail else name)
         self.headers = dict(headers or {})
         super().__init__(self.message)
@@ -90,8 +94,8 @@ class ServiceError(Exception):
     def of(cls, refused: Refused) -> ServiceError:
         counters.refusals.labels(dialect="volcengine", reason=refused.code).inc()
         if isinstance(refused.__cause__, ModelNotAllowed):
-            # The style names it, and its caller must not learn what others have.
-            return cls(50400, _("a model of this style is for others"))
+            # The model is named by the style, not by the client; its name would reveal what other tenants have.
+            return cls(50400, _("a model of this style is not available for this key"))
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
         message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
@@ -99,21 +103,21 @@ class ServiceError(Exception):
 
     @classmethod
     def invalid(cls, error: ValidationError) -> ServiceError:
-        """Where the canonical request has a limit that the vendor's pages do not name."""
+        """From a limit of the GenerationRequest that the vendor's documentation does not have."""
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))
         return cls(50200, f"{FIELDS.get(name, name)}: {first['msg']}")
 
 
 class GatewayError(Exception):
-    """What the vendor's gateway says before the service is asked."""
+    """An error of the gateway: authentication, routing and timeouts."""
 
-    def __init__(self, code: str, *words: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, code: str, *values: str, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
         self.status, self.number, message = GATEWAY[code]
         if code == "InvalidTimestamp":
             self.status = settings.VOLCENGINE_EXPIRED_STATUS
-        self.message = plain(message % tuple(word[:QUOTED] for word in words))
+        self.message = plain(message % tuple(value[:MAX_QUOTED] for value in values))
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
@@ -131,4 +135,5 @@ def unreadable() -> ServiceError:
 
 
 def plain(text: str) -> str:
-    return text.translate(TROUBLESOME)
+    """The text without quotes, backslashes and line breaks."""
+    return text.translate(UNSAFE_CHARACTERS)

@@ -1,4 +1,4 @@
-"""What the actions do: draw and wait, submit, ask for a result, cancel."""
+"""Operations of the API: generate and wait, submit a task, get its result, cancel it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from .errors import GatewayError
 from .request.json_body import Body
 from .request.submission import read_submission
 from .response import task_status
-from .response.image_data import failure_of, picture_data
+from .response.image_data import failure_of, image_data
 
 JOB_HEADER = "X-Job-Id"
-CANCELLED = "cancelled by its client"
+CANCEL_NOTE = "cancelled by its client"
 
 
 @dataclass(frozen=True)
 class OperationContext:
+    """An authenticated request, its parsed body, and the envelope of its response."""
+
     http: HttpRequest
     key: AccessKey
     body: Body
@@ -37,49 +39,57 @@ class OperationContext:
 
 @dataclass(frozen=True)
 class Operation:
+    """An entry of the table of actions."""
+
     run: Callable[[OperationContext], Any]
-    req_key: str = ""  # where the body has none
-    by_get: bool = False
+    req_key: str = ""  # used if the body has none
+    by_get: bool = False  # whether GET is allowed
 
 
-def process(call: OperationContext) -> Any:
-    """Draws and waits. The job lives on where the client has no patience: its id is in the headers."""
-    job = _admitted(call, Lane.INTERACTIVE)
+def process(context: OperationContext) -> Any:
+    """Submit a job and wait for its end.
+
+    After JOB_WAIT_S seconds raises GatewayError InternalServiceTimeout; the job continues, and its id is in the
+    header ``X-Job-Id``.
+    """
+    job = _admitted(context, Lane.INTERACTIVE)
     ended = wait_for(job.pk, settings.JOB_WAIT_S)
     headers = {JOB_HEADER: str(job.pk)}
     if not ended.is_terminal:
         raise GatewayError("InternalServiceTimeout", headers=headers)
     if failure := failure_of(ended):
         raise failure
-    data = picture_data(ended, call.http, list(ended.pictures), as_url=call.body.flag("return_url"))
-    return call.envelope.success(data, headers)
+    data = image_data(ended, context.http, list(ended.pictures), as_url=context.body.flag("return_url"))
+    return context.envelope.success(data, headers)
 
 
-def submit(call: OperationContext) -> Any:
-    job = _admitted(call, Lane.ASYNC, task_status.new_id())
-    return call.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
+def submit(context: OperationContext) -> Any:
+    """Submit an asynchronous task."""
+    job = _admitted(context, Lane.ASYNC, task_status.new_id())
+    return context.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
 
 
-def result(call: OperationContext) -> Any:
-    task = task_status.find(call.key, call.body)
-    return call.envelope.success(task_status.data(task, call.body, call.http))
+def result(context: OperationContext) -> Any:
+    """Status and result of a task."""
+    task = task_status.find(context.key, context.body)
+    return context.envelope.success(task_status.data(task, context.body, context.http))
 
 
-def cancel(call: OperationContext) -> Any:
-    """What has ended stays as it is, and what is not there cannot be cancelled: neither is an error."""
-    task = task_status.find(call.key, call.body)
+def cancel(context: OperationContext) -> Any:
+    """Cancel a task. Success also if it has ended or does not exist."""
+    task = task_status.find(context.key, context.body)
     if task is not None:
-        lifecycle.cancel(task.pk, note=CANCELLED)
-    return call.envelope.success(None)
+        lifecycle.cancel(task.pk, note=CANCEL_NOTE)
+    return context.envelope.success(None)
 
 
-def _admitted(call: OperationContext, lane: Lane, external_id: str = "") -> Job:
-    """``return_url`` is read before anything is drawn for it."""
-    call.body.flag("return_url")
-    replay = find_replay(call.key.source, DIALECT, call.http)
+def _admitted(context: OperationContext, lane: Lane, external_id: str = "") -> Job:
+    """Admit the job. ``return_url`` is validated first, so that an invalid one costs no job."""
+    context.body.flag("return_url")
+    replay = find_replay(context.key.source, DIALECT, context.http)
     if replay.job is not None:
         return replay.job
     submission = read_submission(
-        call.key, call.envelope.action, call.body, lane=lane, external_id=external_id
+        context.key, context.envelope.action, context.body, lane=lane, external_id=external_id
     )
     return admit(replace(submission, idempotency=replay.idempotency))

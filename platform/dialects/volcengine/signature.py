@@ -1,4 +1,8 @@
-"""The vendor's HMAC-SHA256 signature, as its SDKs make it. Pure: what was sent, and a secret."""
+"""HMAC-SHA256 request signatures of Volcengine, as its SDKs make them.
+
+Pure functions of the request and the secret. Steps: canonical request, string to sign, derived key, HMAC
+(https://www.volcengine.com/docs/6369/67269). Unlike AWS Signature Version 4, the key has no prefix.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ class BadCredential(ValueError):
 
 
 class NoSignature(ValueError):
-    """There is no Signature among the parts of the header."""
+    """The Authorization header has no Signature part."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request, as far as signatures see it."""
+    """The parts of a request that a signature covers."""
 
     method: str
     path: str
@@ -51,7 +55,7 @@ class SignedRequest:
 
 @dataclass(frozen=True)
 class Signed:
-    """What the client says about its signature."""
+    """A signature and its parameters, from the Authorization header or the query of a presigned URL."""
 
     key_id: str
     scope: Scope
@@ -61,12 +65,12 @@ class Signed:
     in_query: bool = False
 
 
-def of_header(header: str, date: str) -> Signed:
-    """From ``Authorization``. Raises NoSignature, BadCredential or another ValueError."""
+def parse_header(header: str, date: str) -> Signed:
+    """Parse the ``Authorization`` header. Raises NoSignature, BadCredential or another ValueError."""
     algorithm, _space, rest = header.strip().partition(" ")
     parts = dict(_pair(part) for part in rest.split(",")) if rest else {}
     if algorithm != ALGORITHM or "Credential" not in parts:
-        raise ValueError("not this algorithm, or no credential")
+        raise ValueError(f"the algorithm must be {ALGORITHM}, with a Credential")
     if not parts.get("Signature"):
         raise NoSignature
     key_id, scope = _credential(parts["Credential"])
@@ -74,17 +78,17 @@ def of_header(header: str, date: str) -> Signed:
     return Signed(key_id, scope, date, parts["Signature"], names)
 
 
-def of_query(query: Mapping[str, str]) -> Signed:
-    """Of a presigned URL. Raises as ``of_header``."""
+def parse_query(query: Mapping[str, str]) -> Signed:
+    """Parse the query of a presigned URL. Raises the same errors as ``parse_header``."""
     if query.get("X-Algorithm") != ALGORITHM or "X-Credential" not in query:
-        raise ValueError("not this algorithm, or no credential")
+        raise ValueError(f"X-Algorithm must be {ALGORITHM}, with an X-Credential")
     key_id, scope = _credential(query["X-Credential"])
     names = tuple(name for name in query.get("X-SignedHeaders", "").lower().split(";") if name)
     return Signed(key_id, scope, query.get("X-Date", ""), query["X-Signature"], names, in_query=True)
 
 
-def moment(date: str) -> datetime | None:
-    """X-Date as a time; None for what is none."""
+def parse_date(date: str) -> datetime | None:
+    """X-Date as a UTC datetime; None if it has another format or is no valid date."""
     if not DATE.fullmatch(date):
         return None
     try:
@@ -93,8 +97,8 @@ def moment(date: str) -> datetime | None:
         return None
 
 
-def is_right(signed: Signed, sent: SignedRequest, secret: str) -> bool:
-    """Whether one of the readings that SDKs have of the rules gives this signature."""
+def verify(signed: Signed, sent: SignedRequest, secret: str) -> bool:
+    """Whether the signature matches one of the canonical requests that SDKs build. Compares in constant time."""
     if not HEX_DIGEST.fullmatch(signed.signature) or not signed.date.startswith(signed.scope.date):
         return False
     key = signing_key(secret, signed.scope)
@@ -106,7 +110,10 @@ def is_right(signed: Signed, sent: SignedRequest, secret: str) -> bool:
 
 
 def canonical_requests(signed: Signed, sent: SignedRequest) -> list[str]:
-    """SDKs leave out the ports 80 and 443 of Host; of presigned queries, one leaves out the token."""
+    """Canonical requests to accept, because SDKs differ.
+
+    Some leave the ports 80 and 443 out of Host; some leave X-Security-Token out of a presigned query.
+    """
     body_hash = EMPTY_HASH if signed.in_query else hashlib.sha256(sent.body).hexdigest()
     return [
         "\n".join(
@@ -173,7 +180,7 @@ def _header_block(signed: Signed, headers: Mapping[str, str]) -> str:
 def _pair(part: str) -> tuple[str, str]:
     name, equals, value = part.strip().partition("=")
     if not equals:
-        raise ValueError("a part without a value")
+        raise ValueError("a part of the header has no value")
     return name, value
 
 

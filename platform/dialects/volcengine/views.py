@@ -1,4 +1,4 @@
-"""The one address of this dialect: the site's root, with an Action in the query."""
+"""The only URL of this dialect: the site's root, with an Action in the query."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Gateway(DialectView):
         return operation
 
     def error_response(self, error: Exception, _context: dict[str, Any]) -> HttpResponse:
-        """Nothing of an unforeseen error reaches the client."""
+        """Error response of an exception. Unexpected exceptions are logged; the client gets no details."""
         match error:
             case GatewayError():
                 return self.envelope.gateway(error)
@@ -67,7 +67,7 @@ class Gateway(DialectView):
             case MethodNotAllowed():
                 action, version = self.envelope.action, self.envelope.version
                 return self.envelope.gateway(GatewayError("InvalidActionOrVersion", action, version))
-        log.exception("Unforeseen error in %s", self.envelope.action, exc_info=error)
+        log.exception("Unexpected error in %s", self.envelope.action, exc_info=error)
         return self.envelope.refused(ServiceError(50500))
 
 
@@ -75,5 +75,6 @@ gateway = cast(Callable[[HttpRequest], HttpResponse], Gateway.as_view())
 
 
 def is_addressed(request: HttpRequest) -> bool:
+    """Whether a request to the site's root is for this dialect."""
     signed = request.headers.get("Authorization", "").startswith(ALGORITHM)
     return signed or bool({"Action", "Version"} & request.GET.keys())

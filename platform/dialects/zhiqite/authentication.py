@@ -1,4 +1,4 @@
-"""Two headers with plain values, or the same two in the query."""
+"""Authentication by two headers with the plain key id and secret, or by the same two query parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "X-Request-req-accessKeySecret"
 
 
 class KeyHeaders(BaseAuthentication):
-    """Gives ``request.auth`` the access key."""
+    """Authenticates a request; ``request.auth`` is the access key. Raises WireError or RateLimited."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
         key_id, secret = (_credential(request, name) for name in (KEY_ID, SECRET))
@@ -27,7 +27,7 @@ class KeyHeaders(BaseAuthentication):
         except Denied as denied:
             if denied.reason == Reason.RATE:
                 raise RateLimited(denied.retry_after) from None
-            raise WireError("accessKey invalid", status=401, told=False) from None
+            raise WireError("accessKey invalid", status=401, with_data=False) from None
 
 
 def _credential(request: Request, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a client is told when its task has ended: what it would be told if it asked."""
+"""Callback of a finished task: the response of the query that belongs to its operation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_code
 
 from .errors import enveloped
-from .response.task_status import told
+from .response.task_status import result_of
 
 
 def body(callback: Callback) -> dict[str, Any]:
-    return enveloped(told(callback.job, callback.base_url))
+    """Body of the callback."""
+    return enveloped(result_of(callback.job, callback.base_url))
 
 
 POLICY = CallbackPolicy(

@@ -9,7 +9,7 @@ from jobs.curl_export import Context, command
 from .authentication import KEY_ID, SECRET
 from .request.fields_v2 import CONTROL_MODES, UNIT_RESIZE_MODES
 from .request.submission_v3 import BO, BODIES
-from .request.tools import TOOLS, Repainting
+from .request.tools import TOOLS, InpaintTool
 from .response.task_status import TOOL
 
 CREDENTIALS = (f'-H "{KEY_ID}: $KEY_ID"', f'-H "{SECRET}: $SECRET"')
@@ -22,7 +22,7 @@ def curl(context: Context) -> str:
     body = {name: value for name, value in job.received.items() if name != CALLBACK}
     new_id = f"again-{job.pk}"
     if job.operation.startswith(TOOL):
-        path, draws = job.operation, issubclass(TOOLS[job.operation.removeprefix(TOOL)], Repainting)
+        path, draws = job.operation, issubclass(TOOLS[job.operation.removeprefix(TOOL)], InpaintTool)
         body["businessTaskId"] = new_id
     elif job.operation in BODIES:
         path, draws = f"sd/{job.operation}", True

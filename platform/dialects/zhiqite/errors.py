@@ -1,4 +1,7 @@
-"""Every answer is an envelope whose code is a text: "200" or "400". Its HTTP status is 200, as the vendor's clients demand."""
+"""Response envelope and errors. ``code`` is a string, "200" or "400".
+
+The HTTP status is 200 for errors too, because clients of the vendor require it; ZHIQITE_HTTP_ERRORS changes that.
+"""
 
 from __future__ import annotations
 
@@ -24,51 +27,58 @@ from jobs.errors import (
 )
 from telemetry import counters
 
-from .field_names import Names, in_wire_words
+from .field_names import Names, with_wire_names
 
 log = logging.getLogger(__name__)
 
-MOST_COMPLAINTS = 5
+MAX_ERRORS = 5
 
 
 def success(data: Any) -> Response:
+    """A success response."""
     return Response(enveloped(data))
 
 
 def enveloped(data: Any) -> dict[str, Any]:
+    """The success envelope around ``data``."""
     return {"code": "200", "msg": "success", "data": data}
 
 
 class WireError(Exception):
-    """``status`` is what HTTP has for it, for those who set ZHIQITE_HTTP_ERRORS."""
+    """An error response. ``status`` is its HTTP status if ZHIQITE_HTTP_ERRORS is set, else that is 200."""
 
     def __init__(
-        self, message: str, *, status: int = 400, told: bool = True, headers: dict[str, str] | None = None
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        with_data: bool = True,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
-        self.data = {"errorMessage": message} if told else None
+        self.data = {"errorMessage": message} if with_data else None
         self.headers = headers or {}
 
     @classmethod
     def unknown_task(cls) -> WireError:
-        return cls(_("There is no such task."), status=404, told=False)
+        return cls(_("Task not found."), status=404, with_data=False)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
-        """What was sent is not given back: it may be large, or a secret."""
+        """From the first validation errors. Values of the request are not repeated: they may be large or secret."""
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        complaints = [f"{_place(each['loc'])}: {each['msg']}" for each in found[:MOST_COMPLAINTS]]
-        return cls("; ".join(complaints))
+        messages = [f"{_location(each['loc'])}: {each['msg']}" for each in found[:MAX_ERRORS]]
+        return cls("; ".join(messages))
 
     @classmethod
     def of(cls, refused: Refused, names: Names) -> WireError:
-        """In the words of the vendor's fields."""
+        """From a refusal, with the vendor's field names."""
         counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
-        return cls(in_wire_words(refused.message, refused.field, names), status=status, headers=headers)
+        return cls(with_wire_names(refused.message, refused.field, names), status=status, headers=headers)
 
     def response(self) -> Response:
         status = self.status if settings.ZHIQITE_HTTP_ERRORS else 200
@@ -86,12 +96,12 @@ STATUSES: dict[type[Refused], int] = {
 }
 
 
-def _place(location: tuple[str | int, ...]) -> str:
+def _location(location: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in location) or "body"
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
-    """Rest framework's exception handler for this dialect. Nothing of an unforeseen error reaches the client."""
+    """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case WireError():
             return error.response()
@@ -104,8 +114,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
         case SuspiciousOperation() | UnreadablePostError():
             return WireError(_("The request body cannot be read.")).response()
         case MethodNotAllowed():
-            return WireError(_("This address takes POST."), status=405).response()
+            return WireError(_("Method not allowed. Use POST."), status=405).response()
         case APIException():
             return WireError(str(error.detail), status=error.status_code).response()
-    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
+    log.exception("Unexpected error in %s", context["request"].path, exc_info=error)
     return WireError(_("Internal error."), status=500).response()

@@ -1,4 +1,4 @@
-"""Our refusals in the vendor's words: which of its fields a field of the canonical request comes from."""
+"""Field of the GenerationRequest -> field of the vendor's body, for error messages."""
 
 from __future__ import annotations
 
@@ -31,5 +31,6 @@ TOOLS: Names = {
 }
 
 
-def in_wire_words(message: str, field: str | None, names: Names) -> str:
+def with_wire_names(message: str, field: str | None, names: Names) -> str:
+    """The message with the vendor's name of the field."""
     return message.replace(field, names.get(field, field)) if field else message

@@ -21,7 +21,7 @@ urlpatterns: list[URLPattern] = [
     path("saas/sd/v2/queryTaskInfo", views.TaskState.as_view()),
     path(
         "saas/sd/queryTaskInfo",
-        views.TaskState.as_view(find=task_status.drawing_of, render=task_status.archived),
+        views.TaskState.as_view(find=task_status.find_generation, render=task_status.archived),
     ),
     *(
         path(f"saas/sd/{operation}", views.DrawV3.as_view(operation=operation))

@@ -1,4 +1,4 @@
-"""Drawing, asking for tasks, lists: each parses, calls one function, renders."""
+"""Views of generation, tools, task status and lists: each parses the body, calls one function, and renders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import field_names
 from .base import ZhiqiteView
 from .errors import WireError, success
 from .request import submission_v2, submission_v3, tools
-from .request.fields_v2 import Drawing
+from .request.fields_v2 import GenerationV2
 from .request.json_body import Id, Wire, read
 from .request.unsupported_tools import REFUSED, TRAINING
 from .response import task_status
@@ -34,8 +34,8 @@ class DrawV2(ZhiqiteView):
         return success({"task_id": job.external_id})
 
     def _submission(self, request: Request) -> Submission:
-        asked = read(Drawing, request)
-        return submission_v2.read_submission(self.operation, self.key, asked, base_url(request._request))
+        body = read(GenerationV2, request)
+        return submission_v2.read_submission(self.operation, self.key, body, base_url(request._request))
 
 
 class DrawV3(ZhiqiteView):
@@ -47,8 +47,8 @@ class DrawV3(ZhiqiteView):
         return success({"task_id": job.external_id})
 
     def _submission(self, request: Request) -> Submission:
-        asked = read(submission_v3.BODIES[self.operation], request)
-        return submission_v3.read_submission(self.operation, self.key, asked, base_url(request._request))
+        body = read(submission_v3.BODIES[self.operation], request)
+        return submission_v3.read_submission(self.operation, self.key, body, base_url(request._request))
 
 
 class UseTool(ZhiqiteView):
@@ -63,8 +63,8 @@ class UseTool(ZhiqiteView):
         return success({"task_id": job.external_id})
 
     def _submission(self, request: Request, code: str) -> Submission:
-        asked = read(tools.TOOLS[code], request)
-        return tools.read_submission(code, self.key, asked, base_url(request._request))
+        body = read(tools.TOOLS[code], request)
+        return tools.read_submission(code, self.key, body, base_url(request._request))
 
 
 class Training(ZhiqiteView):
@@ -77,7 +77,7 @@ class TaskQuery(Wire):
 
 
 class TaskState(ZhiqiteView):
-    find: Callable[[AccessKey, str], Job] = staticmethod(task_status.recent_drawing_of)
+    find: Callable[[AccessKey, str], Job] = staticmethod(task_status.find_recent_generation)
     render: Callable[[Job, str], dict[str, Any]] = staticmethod(task_status.realtime)
 
     def post(self, request: Request) -> Response:
@@ -87,7 +87,7 @@ class TaskState(ZhiqiteView):
 
 class ToolState(ZhiqiteView):
     def post(self, request: Request, code: str) -> Response:
-        job = task_status.tool_of(self.key, read(TaskQuery, request).businessTaskId, code)
+        job = task_status.find_tool_task(self.key, read(TaskQuery, request).businessTaskId, code)
         return success(task_status.tool(job, base_url(request._request)))
 
 

@@ -1,4 +1,4 @@
-"""Lists cost the same number of queries however long they are, and show no secret."""
+"""Admin lists: constant number of queries, and no secrets."""
 
 import pytest
 from django.db import connection
@@ -36,15 +36,13 @@ def fill(submission, checkpoint):
 
 
 def queries(ops, page: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         assert ops.get(f"/admin/{page}/").status_code == 200
     return len(captured)
 
 
 @pytest.mark.parametrize("page", LISTS)
-def test_a_list_does_not_ask_more_when_it_grows(ops, fill, page):
+def test_number_of_queries_does_not_depend_on_the_number_of_rows(ops, fill, page):
     fill("first")
     few = queries(ops, page)
     for number in range(5):
@@ -53,31 +51,31 @@ def test_a_list_does_not_ask_more_when_it_grows(ops, fill, page):
 
 
 @pytest.mark.parametrize("page", LISTS)
-def test_no_list_shows_a_secret(ops, fill, page):
+def test_lists_show_no_secrets(ops, fill, page):
     fill("first")
     text = ops.get(f"/admin/{page}/").content.decode()
     secrets = [key.secret for key in AccessKey.objects.all()] + ["a-token-of-a-runner"]
     assert not [secret for secret in secrets if secret in text]
 
 
-def test_the_ledger_cannot_be_changed(ops, fill):
+def test_ledger_is_read_only(ops, fill):
     fill("first")
     posting = Posting.objects.first()
     assert ops.get("/admin/access/posting/add/").status_code == 403
     assert ops.post(f"/admin/access/posting/{posting.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_the_console_has_its_name(ops):
+def test_pages_show_the_product_name(ops):
     assert "Atelier 画坊" in ops.get("/admin/").content.decode()
 
 
-@pytest.mark.parametrize(("query", "narrowed"), [("", False), ("?kind__exact=reserve", True)])
-def test_only_a_narrowed_list_offers_to_show_all(ops, fill, query, narrowed):
+@pytest.mark.parametrize(("query", "filtered"), [("", False), ("?kind__exact=reserve", True)])
+def test_show_all_is_offered_only_while_a_filter_is_active(ops, fill, query, filtered):
     fill("first")
-    assert ("Show all" in ops.get(f"/admin/access/posting/{query}").content.decode()) is narrowed
+    assert ("Show all" in ops.get(f"/admin/access/posting/{query}").content.decode()) is filtered
 
 
-def test_the_ledger_leads_to_the_job_and_is_searched_by_it(ops, fill):
+def test_ledger_links_to_the_job_and_is_searched_by_job_id(ops, fill):
     fill("first")
     fill("second")
     posting = Posting.objects.first()
@@ -87,11 +85,11 @@ def test_the_ledger_leads_to_the_job_and_is_searched_by_it(ops, fill):
     assert not ops.get("/admin/access/posting/", {"q": "no id"}).context["cl"].result_list
 
 
-def test_a_page_writes_the_name_of_its_object_as_it_is(ops, key):
+def test_heading_does_not_capitalize_the_name_of_the_object(ops, key):
     heading = ops.get(f"/admin/access/accesskey/{key.pk}/change/").content.decode().partition("</h1>")[0]
     assert f">{key.key_id}<" in "".join(heading.split())
 
 
-def test_no_page_leads_to_a_site_that_is_not_there(ops, client):
+def test_pages_have_no_link_to_the_site_root(ops, client):
     for page in (ops.get("/admin/"), client.get("/admin/login/")):
         assert 'href="/"' not in page.content.decode()

@@ -1,3 +1,5 @@
+"""Admin of jobs: page, images, permissions and search."""
+
 import io
 
 import pytest
@@ -22,35 +24,35 @@ def output(job) -> Output:
     return output
 
 
-def test_the_page_of_a_job_shows_request_timeline_and_pictures(ops, job, output):
+def test_page_of_a_job_shows_request_timeline_and_images(ops, job, output):
     page = ops.get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
     assert "&lt;b&gt;a red circle&lt;/b&gt;" in page
     assert "queued" in page
     assert f"/admin/jobs/job/{job.pk}/pictures/0/" in page
 
 
-def test_pictures_are_served_whole_and_small(ops, job, output):
-    whole = ops.get(f"/admin/jobs/job/{job.pk}/pictures/0/")
-    small = ops.get(f"/admin/jobs/job/{job.pk}/pictures/0/thumbnail/")
-    assert (whole.headers["Content-Type"], Image.open(io.BytesIO(whole.content)).size) == (
+def test_images_are_served_in_full_size_and_as_thumbnails(ops, job, output):
+    full_size = ops.get(f"/admin/jobs/job/{job.pk}/pictures/0/")
+    thumbnail = ops.get(f"/admin/jobs/job/{job.pk}/pictures/0/thumbnail/")
+    assert (full_size.headers["Content-Type"], Image.open(io.BytesIO(full_size.content)).size) == (
         "image/png",
         (512, 256),
     )
-    assert (small.headers["Content-Type"], Image.open(io.BytesIO(small.content)).size) == (
+    assert (thumbnail.headers["Content-Type"], Image.open(io.BytesIO(thumbnail.content)).size) == (
         "image/webp",
         (256, 128),
     )
 
 
 @pytest.mark.parametrize("page", ["pictures/0/", "pictures/0/thumbnail/"])
-def test_pictures_are_for_those_who_may_see_jobs(client, django_user_model, job, output, page):
+def test_images_require_permission_to_view_jobs(client, django_user_model, job, output, page):
     url = f"/admin/jobs/job/{job.pk}/{page}"
     assert client.get(url).status_code == 302
-    client.force_login(django_user_model.objects.create_user("stranger", is_staff=True))
+    client.force_login(django_user_model.objects.create_user("other", is_staff=True))
     assert client.get(url).status_code == 403
 
 
-def test_a_picture_that_does_not_exist_is_not_found(ops, job):
+def test_missing_image_is_not_found(ops, job):
     assert ops.get(f"/admin/jobs/job/{job.pk}/pictures/3/").status_code == 404
 
 
@@ -61,33 +63,33 @@ def test_cancelling_ends_a_queued_job(act, job):
     assert job.transitions.last().note == "console: admin"
 
 
-def test_jobs_cannot_be_changed_or_deleted_by_hand(ops, job):
+def test_jobs_cannot_be_added_changed_or_deleted(ops, job):
     assert ops.get("/admin/jobs/job/add/").status_code == 403
     assert ops.post(f"/admin/jobs/job/{job.pk}/delete/", {"post": "yes"}).status_code == 403
     assert ops.post(f"/admin/jobs/job/{job.pk}/change/", {"state": "failed"}).status_code == 403
 
 
-@pytest.mark.parametrize("words", ["{job.pk}", " {job.pk} ", "order-1", "order-17"])
-def test_a_job_is_found_by_its_id_and_by_the_callers(ops, submission, words):
+@pytest.mark.parametrize("term", ["{job.pk}", " {job.pk} ", "order-1", "order-17"])
+def test_job_is_found_by_its_id_and_its_external_id(ops, submission, term):
     job = admit(submission(external_id="order-17"))
-    page = ops.get("/admin/jobs/job/", {"q": words.format(job=job)}).content.decode()
+    page = ops.get("/admin/jobs/job/", {"q": term.format(job=job)}).content.decode()
     assert str(job.pk) in page
 
 
-def test_the_token_of_a_runner_is_written_but_never_shown(ops, db):
-    runner = Runner.objects.create(name="local", url="http://127.0.0.1:9", token="hush-hush")
+def test_token_of_a_runner_can_be_set_but_is_never_shown(ops, db):
+    runner = Runner.objects.create(name="local", url="http://127.0.0.1:9", token="old-token")
     page = f"/admin/jobs/runner/{runner.pk}/change/"
-    assert "hush-hush" not in ops.get(page).content.decode()
+    assert "old-token" not in ops.get(page).content.decode()
     form = {"name": "local", "url": "http://127.0.0.1:9", "backend": "pipeline", "draining": "on"}
     ops.post(page, form | {"new_token": ""})
-    assert Runner.objects.get().token == "hush-hush"
-    ops.post(page, form | {"new_token": "psst"})
-    assert (Runner.objects.get().token, Runner.objects.get().draining) == ("psst", True)
+    assert Runner.objects.get().token == "old-token"
+    ops.post(page, form | {"new_token": "new-token"})
+    assert (Runner.objects.get().token, Runner.objects.get().draining) == ("new-token", True)
 
 
-def test_the_page_of_a_job_opens_after_the_encryption_key_is_lost(ops, job, settings):
+def test_page_of_a_job_does_not_need_the_encryption_key(ops, job, settings):
     Job.objects.update(
-        runner=Runner.objects.create(name="local", url="http://127.0.0.1:9", token="hush-hush")
+        runner=Runner.objects.create(name="local", url="http://127.0.0.1:9", token="old-token")
     )
     settings.FIELD_ENCRYPTION_KEYS = ["another"]
     assert ops.get(f"/admin/jobs/job/{job.pk}/change/").status_code == 200

@@ -1,4 +1,4 @@
-"""The archive's page: jobs are found by their ids, and only by those who may see their source."""
+"""Archived jobs: search by id, and tenant isolation."""
 
 import uuid
 
@@ -15,29 +15,31 @@ PAGE = "/admin/jobs/archivedjob/"
 def archived():
     def archived(source, **fields) -> ArchivedJob:
         now = timezone.now()
-        told = {"dialect": "native", "state": "succeeded", "created_at": now, "finished_at": now}
+        defaults = {"dialect": "native", "state": "succeeded", "created_at": now, "finished_at": now}
         record = {"request": {"prompt": f"the prompt of {source.name}"}}
-        return ArchivedJob.objects.create(id=uuid.uuid4(), source=source, record=record, **(told | fields))
+        return ArchivedJob.objects.create(
+            id=uuid.uuid4(), source=source, record=record, **(defaults | fields)
+        )
 
     return archived
 
 
-def test_archived_job_is_found_by_its_id_and_its_callers(ops, source, archived):
+def test_archived_job_is_found_by_its_id_and_its_external_id(ops, source, archived):
     job, other = archived(source, external_id="order-7"), archived(source)
-    for words in (str(job.pk), "order-7"):
-        page = ops.get(PAGE, {"q": words}).content.decode()
+    for term in (str(job.pk), "order-7"):
+        page = ops.get(PAGE, {"q": term}).content.decode()
         assert str(job.pk) in page
         assert str(other.pk) not in page
 
 
-def test_its_record_is_shown_and_nothing_of_it_can_be_changed(ops, source, archived):
+def test_record_is_shown_and_read_only(ops, source, archived):
     job = archived(source)
     assert "the prompt of shop" in ops.get(f"{PAGE}{job.pk}/change/").content.decode()
     assert ops.post(f"{PAGE}{job.pk}/change/", {"state": "failed"}).status_code == 403
     assert ops.post(f"{PAGE}{job.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_tenant_sees_its_own_and_no_others(sign_in, source, other_source, archived):
+def test_tenant_sees_only_its_own_archived_jobs(sign_in, source, other_source, archived):
     mine, foreign = archived(source), archived(other_source)
     tenant = sign_in("tenant", source)
     page = tenant.get(PAGE).content.decode()

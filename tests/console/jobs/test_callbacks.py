@@ -1,3 +1,5 @@
+"""Callbacks in the console: search, replay and secrets."""
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -26,11 +28,11 @@ def test_dead_callback_is_sent_again(act, callback):
     assert callback.state == CallbackState.PENDING
 
 
-def test_what_still_waits_is_not(act, callback):
+def test_pending_callback_is_not_sent_again(act, callback):
     assert "will be sent again: 0" in act("jobs/callback", "replay", callback).content.decode()
 
 
-def test_page_shows_every_attempt_and_runs_nothing_of_it(ops, callback):
+def test_page_shows_attempts_with_escaped_excerpts(ops, callback):
     page = ops.get(f"/admin/jobs/callback/{callback.pk}/change/").content.decode()
     assert "It &lt;b&gt;broke&lt;/b&gt;." in page
     assert "http://8.8.8.8/done" in page
@@ -40,7 +42,7 @@ def listed(ops, **query):
     return [callback.pk for callback in ops.get("/admin/jobs/callback/", query).context["cl"].result_list]
 
 
-def test_what_failed_is_found_at_once(ops, callback):
+def test_filter_finds_failed_and_retrying_callbacks(ops, callback):
     assert listed(ops, state="dead") == listed(ops, state="retrying") == []
     Callback.objects.update(state=CallbackState.PENDING, attempts=1)
     assert listed(ops, state="retrying") == [callback.pk]
@@ -48,21 +50,21 @@ def test_what_failed_is_found_at_once(ops, callback):
     assert listed(ops, state="dead") == [callback.pk]
 
 
-@pytest.mark.parametrize("words", ["{0.job_id}", "http://8.8.8.8", "order-1"])
-def test_callback_is_found_by_its_job_or_address(ops, callback, words):
+@pytest.mark.parametrize("term", ["{0.job_id}", "http://8.8.8.8", "order-1"])
+def test_callback_is_found_by_job_id_external_id_or_url(ops, callback, term):
     callback.job.external_id = "order-17"
     callback.job.save()
-    assert listed(ops, q=words.format(callback)) == [callback.pk]
+    assert listed(ops, q=term.format(callback)) == [callback.pk]
     assert listed(ops, q="another") == []
 
 
-def test_list_and_page_lead_to_the_job(ops, callback):
+def test_list_and_page_link_to_the_job(ops, callback):
     link = f'href="/admin/jobs/job/{callback.job_id}/change/"'
     assert link in ops.get("/admin/jobs/callback/").content.decode()
     assert link in ops.get(f"/admin/jobs/callback/{callback.pk}/change/").content.decode()
 
 
-def test_who_may_only_look_sends_nothing(client, callback):
+def test_callbacks_require_permission(client, callback):
     viewer = User.objects.create_user("viewer", is_staff=True)
     client.force_login(viewer)
     assert client.get("/admin/jobs/callback/").status_code == 403

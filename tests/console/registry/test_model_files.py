@@ -1,3 +1,5 @@
+"""Model files in the console: lists, editable fields, defaults and scans."""
+
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -25,65 +27,65 @@ def test_each_kind_has_its_own_list(ops, checkpoint):
 
 
 @pytest.mark.parametrize("kind", [Kind.FACE_DETECTOR, Kind.FACE_RESTORER])
-def test_what_restores_faces_has_its_lists_too(ops, db, kind):
+def test_face_models_have_their_own_lists(ops, db, kind):
     page = f"/admin/models_registry/{kind.replace('_', '')}/"
     file = ModelFile.objects.create(
         kind=kind, name="mine", path=f"{FOLDERS[kind]}/mine.onnx", sha256="ab" * 32
     )
     assert "mine" in ops.get(page).content.decode()
-    shown = ops.get(f"{page}{file.pk}/change/").content.decode()
-    assert (str(Kind(kind).label) in shown, file.path in shown) == (True, True)
+    text = ops.get(f"{page}{file.pk}/change/").content.decode()
+    assert (str(Kind(kind).label) in text, file.path in text) == (True, True)
     assert page in ops.get("/admin/").content.decode()
     assert f'value="{kind}"' in ops.get(f"{page}upload/").content.decode()
 
 
-def test_what_the_scan_found_cannot_be_edited(ops, checkpoint):
+def test_scanned_fields_are_read_only(ops, checkpoint):
     edit(ops, checkpoint, path="elsewhere", sha256="0" * 64, licence="MIT")
     saved = ModelFile.objects.get()
     assert (saved.path, saved.sha256, saved.licence) == (checkpoint.path, checkpoint.sha256, "MIT")
 
 
-def test_a_name_that_another_file_bears_is_refused(ops, checkpoint, other_checkpoint):
+def test_duplicate_name_is_refused(ops, checkpoint, other_checkpoint):
     response = edit(ops, other_checkpoint, name="shapes")
     assert "name" in response.context["adminform"].form.errors
 
 
-def test_a_kind_has_one_default(ops, act, checkpoint, other_checkpoint):
+def test_each_kind_has_one_default(ops, act, checkpoint, other_checkpoint):
     edit(ops, other_checkpoint, is_default="on")
     assert [file.name for file in ModelFile.objects.filter(is_default=True)] == ["dream"]
     act("models_registry/checkpoint", "make_default", checkpoint)
     assert [file.name for file in ModelFile.objects.filter(is_default=True)] == ["shapes"]
 
 
-def test_files_are_enabled_and_disabled_together(act, checkpoint, other_checkpoint):
+def test_several_files_are_enabled_and_disabled(act, checkpoint, other_checkpoint):
     act("models_registry/checkpoint", "disable", checkpoint, other_checkpoint)
     assert not ModelFile.objects.filter(enabled=True)
     act("models_registry/checkpoint", "enable", checkpoint)
     assert ModelFile.objects.get(enabled=True) == checkpoint
 
 
-def test_scan_now_queues_a_scan_even_where_there_is_no_file_yet(ops, db):
+def test_scan_button_queues_a_scan_for_an_empty_registry(ops, db):
     assert "Scan now" in ops.get(LIST).content.decode()
     assert ops.post(f"{LIST}scan/").status_code == 302
     assert OrmQ.objects.get().task["func"] == "models_registry.tasks.scan"
 
 
-def test_a_link_cannot_start_a_scan(ops, db):
+def test_get_request_cannot_start_a_scan(ops, db):
     assert ops.get(f"{LIST}scan/").status_code == 403
     assert not OrmQ.objects.exists()
 
 
-def test_a_scan_under_way_is_not_started_twice(ops, db):
+def test_running_scan_is_not_started_twice(ops, db):
     ops.post(f"{LIST}scan/")
     ops.post(f"{LIST}scan/")
     assert OrmQ.objects.count() == 1
 
 
-def test_the_list_tells_how_far_a_scan_is(ops, db):
+def test_list_shows_the_progress_of_a_scan(ops, db):
     progress = lambda: ops.get(f"{LIST}scan/progress/").json()  # noqa: E731
     assert progress() == {"under_way": False, "text": ""}
     ops.post(f"{LIST}scan/")
-    assert progress()["text"] == "A scan waits for the background cluster."
+    assert progress()["text"] == "The scan is waiting for the background cluster."
     run = ScanRun.newest()
     run.begin(4)
     ScanRun.objects.update(files_done=3, current="loras/night.safetensors")
@@ -95,7 +97,7 @@ def test_the_list_tells_how_far_a_scan_is(ops, db):
     }
 
 
-def test_a_queued_scan_runs_in_the_background_and_leaves_its_outcome(ops, db, settings, tmp_path):
+def test_queued_scan_runs_in_the_background_and_stores_its_summary(ops, db, settings, tmp_path):
     settings.MODELS_ROOT = tmp_path
     ops.post(f"{LIST}scan/")
     task = OrmQ.objects.get().task
@@ -104,7 +106,7 @@ def test_a_queued_scan_runs_in_the_background_and_leaves_its_outcome(ops, db, se
     assert ScanRun.objects.count() == 1
 
 
-def test_the_outcome_of_a_scan_is_told_in_the_readers_language(ops, db):
+def test_summary_of_a_scan_is_translated(ops, db):
     run = ScanRun.objects.create()
     run.begin(4)
     run.end("added 3, problems 1")
@@ -112,13 +114,13 @@ def test_the_outcome_of_a_scan_is_told_in_the_readers_language(ops, db):
     assert progress["text"] == "上次扫描：新增 3, 有问题 1"
 
 
-def test_other_names_are_written_one_a_line(ops, checkpoint):
+def test_aliases_are_edited_one_per_line(ops, checkpoint):
     edit(ops, checkpoint, aliases="majicmixRealistic_v7.safetensors\n my old model ")
     assert ModelFile.objects.get().aliases == ["majicmixRealistic_v7.safetensors", "my old model"]
     assert "_v7.safetensors\nmy old model<" in ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
 
 
-def test_a_scan_without_its_folder_says_so(ops, db, settings, tmp_path):
+def test_scan_of_a_missing_folder_fails_with_its_path(ops, db, settings, tmp_path):
     settings.MODELS_ROOT = tmp_path / "unmounted"
     ops.post(f"{LIST}scan/")
     with pytest.raises(FileNotFoundError):
@@ -126,9 +128,9 @@ def test_a_scan_without_its_folder_says_so(ops, db, settings, tmp_path):
     assert "unmounted" in ops.get(f"{LIST}scan/progress/").json()["text"]
 
 
-def test_a_scan_that_was_killed_does_not_bar_the_next(ops, db):
+def test_killed_scan_does_not_block_the_next_one(ops, db):
     ops.post(f"{LIST}scan/")
-    ScanRun.objects.update(moved_at=timezone.now() - ScanRun.GIVEN_UP_AFTER)
-    assert "broken off" in ops.get(f"{LIST}scan/progress/").json()["text"]
+    ScanRun.objects.update(moved_at=timezone.now() - ScanRun.TIMEOUT)
+    assert "interrupted" in ops.get(f"{LIST}scan/progress/").json()["text"]
     ops.post(f"{LIST}scan/")
     assert ScanRun.objects.count() == 2

@@ -1,4 +1,4 @@
-"""A preset is tried as a client would use it; a prompt style shows the words that it makes."""
+"""Previews: a style preset generates an image, a prompt style shows the resulting prompts."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -17,20 +17,20 @@ def preset(checkpoint):
 
 
 @pytest.fixture
-def attempt(ops, source):
-    def attempt(preset, **form):
-        given = {"prompt": "a red circle", "source": source.name, "picture": picture()} | form
-        return ops.post(f"/admin/models_registry/stylepreset/{preset.pk}/try/", given, follow=True)
+def preview(ops, source):
+    def preview(preset, **form):
+        fields = {"prompt": "a red circle", "source": source.name, "image": image()} | form
+        return ops.post(f"/admin/models_registry/stylepreset/{preset.pk}/try/", fields, follow=True)
 
-    return attempt
+    return preview
 
 
-def picture(data=None):
+def image(data=None):
     return SimpleUploadedFile("in.png", png() if data is None else data, "image/png")
 
 
-def test_a_trial_is_a_job_with_the_presets_settings(attempt, preset, source, checkpoint):
-    page = attempt(preset)
+def test_preview_is_a_job_with_the_settings_of_the_preset(preview, preset, source, checkpoint):
+    page = preview(preset)
     job = Job.objects.get()
     request = job.generation_request
     assert (job.source, job.operation, job.dialect, job.key) == (source, "try", "volcengine", None)
@@ -39,71 +39,71 @@ def test_a_trial_is_a_job_with_the_presets_settings(attempt, preset, source, che
     assert f'data-watch-job="/admin/jobs/job/{job.pk}/live/"' in page.content.decode()
 
 
-def test_a_disabled_preset_can_be_tried_before_clients_get_it(attempt, preset):
+def test_disabled_preset_can_be_previewed(preview, preset):
     StylePreset.objects.update(enabled=False)
-    attempt(preset)
+    preview(preset)
     assert Job.objects.count() == 1
 
 
-def test_a_preset_from_words_alone_needs_no_picture(attempt, preset):
+def test_txt2img_preset_needs_no_image(preview, preset):
     StylePreset.objects.update(task=StylePreset.Task.TXT2IMG)
     preset.refresh_from_db()
-    attempt(preset, picture="")
+    preview(preset, image="")
     assert Job.objects.get().generation_request.task == "txt2img"
 
 
-def test_a_preset_that_paints_over_a_part_needs_its_mask(attempt, preset):
+def test_inpainting_preset_needs_a_mask(preview, preset):
     StylePreset.objects.update(task=StylePreset.Task.INPAINT)
     preset.refresh_from_db()
-    assert "mask" in attempt(preset).context["form"].errors
-    attempt(preset, mask=picture())
+    assert "mask" in preview(preset).context["form"].errors
+    preview(preset, mask=image())
     request = Job.objects.get().generation_request
     assert (request.task, request.change_background.mask_invert) == ("change_background", True)
 
 
-def test_a_preset_that_draws_beyond_the_edges_needs_none(attempt, preset):
+def test_outpainting_preset_needs_no_mask(preview, preset):
     StylePreset.objects.update(task=StylePreset.Task.OUTPAINT)
     preset.refresh_from_db()
-    attempt(preset)
+    preview(preset)
     assert Job.objects.get().generation_request.task == "change_background"
 
 
-@pytest.mark.parametrize("form", [{"picture": ""}, {"source": "nobody"}, {"prompt": "x" * 2001}])
-def test_a_wrong_answer_draws_nothing(attempt, preset, form):
-    assert set(attempt(preset, **form).context["form"].errors) == set(form)
+@pytest.mark.parametrize("form", [{"image": ""}, {"source": "unknown"}, {"prompt": "x" * 2001}])
+def test_invalid_form_creates_no_job(preview, preset, form):
+    assert set(preview(preset, **form).context["form"].errors) == set(form)
     assert not Job.objects.exists()
 
 
-def test_a_picture_that_is_none_is_refused_in_words(attempt, preset):
-    assert "Image Decode Error" in attempt(preset, picture=picture(b"no picture")).content.decode()
+def test_undecodable_image_is_refused_with_a_message(preview, preset):
+    assert "Image Decode Error" in preview(preset, image=image(b"not an image")).content.decode()
     assert not Job.objects.exists()
 
 
-def test_a_preset_of_some_sources_is_tried_on_their_account_alone(attempt, preset, source, other_source):
+def test_restricted_preset_is_billed_only_to_its_sources(preview, preset, source, other_source):
     preset.allowed_sources.add(other_source)
-    assert "source" in attempt(preset).context["form"].errors
+    assert "source" in preview(preset).context["form"].errors
 
 
 @pytest.mark.parametrize("job", ["x", "00000000-0000-0000-0000-000000000000"])
-def test_a_trial_that_never_was_is_not_found(ops, preset, job):
+def test_unknown_preview_job_is_not_found(ops, preset, job):
     assert ops.get(f"/admin/models_registry/stylepreset/{preset.pk}/try/?job={job}").status_code == 404
 
 
-def test_who_may_only_look_tries_nothing(client, django_user_model, preset):
+def test_preview_requires_permission_to_change(client, django_user_model, preset):
     user = django_user_model.objects.create_user("viewer", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(user)
     assert client.post(f"/admin/models_registry/stylepreset/{preset.pk}/try/").status_code == 403
 
 
-def test_the_words_of_a_style_are_shown_before_it_is_saved(ops, db):
+def test_prompts_of_an_unsaved_style_are_previewed(ops, db):
     form = {
         "style": "{prompt}, oil",
         "negative_style": "text",
         "prompt": "a circle",
         "negative_prompt": "blur",
     }
-    answer = ops.post("/admin/models_registry/promptstyle/preview/", form)
-    assert answer.json() == {"prompt": "a circle, oil", "negative_prompt": "blur, text"}
+    response = ops.post("/admin/models_registry/promptstyle/preview/", form)
+    assert response.json() == {"prompt": "a circle, oil", "negative_prompt": "blur, text"}
     assert not PromptStyle.objects.exists()
-    assert "words-preview" in ops.get("/admin/models_registry/promptstyle/add/").content.decode()
+    assert "prompt-preview" in ops.get("/admin/models_registry/promptstyle/add/").content.decode()

@@ -1,4 +1,4 @@
-"""A model's page: its sample picture, where it is used, who has it in memory."""
+"""Page of a model file: sample image, usage, and runners that have it loaded."""
 
 import pytest
 
@@ -11,18 +11,18 @@ LIST = "/admin/models_registry/checkpoint/"
 
 
 @pytest.fixture
-def draw(ops):
-    def draw(file, **form):
+def generate(ops):
+    def generate(file, **form):
         return ops.post(f"/admin/models_registry/modelfile/{file.pk}/sample/", form, follow=True)
 
-    return draw
+    return generate
 
 
 @pytest.fixture
-def drawn(storage_folder):
-    """Ends a sample's job as a runner would have."""
+def finish(storage_folder):
+    """Ends a sample's job with an image, as a runner would."""
 
-    def drawn(job):
+    def finish(job):
         folder = storage_folder / "outputs"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "0.png").write_bytes(png())
@@ -31,7 +31,7 @@ def drawn(storage_folder):
         )
         Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED)
 
-    return drawn
+    return finish
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def register(db):
     return register
 
 
-def test_a_sample_is_a_job_of_the_platforms_own_source(draw, checkpoint):
-    draw(checkpoint)
+def test_sample_is_a_job_of_the_internal_source(generate, checkpoint):
+    generate(checkpoint)
     job = Job.objects.get()
     assert (job.source.name, job.dialect, job.checkpoint) == ("console", "console", checkpoint)
     assert ModelSample.objects.get().file == checkpoint
 
 
-def test_a_sample_may_have_a_prompt(draw, checkpoint):
-    draw(checkpoint, prompt="a green star")
+def test_sample_uses_the_given_prompt(generate, checkpoint):
+    generate(checkpoint, prompt="a green star")
     assert Job.objects.get().generation_request.prompt == "a green star"
 
 
@@ -67,40 +67,38 @@ def test_a_sample_may_have_a_prompt(draw, checkpoint):
         (Kind.MATTING, "matting"),
     ],
 )
-def test_what_draws_nothing_alone_is_drawn_with_the_default_checkpoint(
-    draw, checkpoint, register, kind, folder
-):
+def test_other_kinds_are_sampled_with_the_default_checkpoint(generate, checkpoint, register, kind, folder):
     file = register(kind, "mine", folder, trigger_words="night sky")
-    draw(file)
+    generate(file)
     job = Job.objects.get()
     assert job.checkpoint == checkpoint
-    assert file.path in [kept["path"] for kept in job.files.values()]
+    assert file.path in [entry["path"] for entry in job.files.values()]
     assert kind != Kind.LORA or "night sky" in job.generation_request.prompt
 
 
-def test_a_file_that_only_some_may_use_is_drawn_on_their_account(draw, checkpoint, source):
+def test_sample_of_a_restricted_file_is_billed_to_its_source(generate, checkpoint, source):
     checkpoint.allowed_sources.add(source)
-    draw(checkpoint)
+    generate(checkpoint)
     assert Job.objects.get().source == source
 
 
-def test_a_disabled_file_is_not_drawn_with_and_the_page_says_why(draw, checkpoint):
+def test_disabled_file_is_not_sampled_and_the_reason_is_shown(generate, checkpoint):
     ModelFile.objects.update(enabled=False)
-    assert "not found" in draw(checkpoint).content.decode()
+    assert "not found" in generate(checkpoint).content.decode()
     assert not Job.objects.exists()
 
 
-def test_a_link_draws_nothing(ops, checkpoint):
+def test_get_request_creates_no_sample(ops, checkpoint):
     assert ops.get(f"/admin/models_registry/modelfile/{checkpoint.pk}/sample/").status_code == 403
     assert not Job.objects.exists()
 
 
-def test_the_page_follows_the_job_and_then_shows_the_picture(ops, draw, drawn, checkpoint):
-    page = draw(checkpoint).content.decode()
+def test_page_polls_the_job_and_then_shows_the_image(ops, generate, finish, checkpoint):
+    page = generate(checkpoint).content.decode()
     job = Job.objects.get()
     assert f'data-watch-job="/admin/jobs/job/{job.pk}/live/"' in page
     assert ops.get(f"/admin/jobs/job/{job.pk}/live/").json()["ended"] is False
-    drawn(job)
+    finish(job)
     assert ops.get(f"/admin/jobs/job/{job.pk}/live/").json()["ended"] is True
     assert "data-watch-job" not in ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
     thumbnail = f"/admin/jobs/job/{job.pk}/pictures/0/thumbnail/"
@@ -109,45 +107,45 @@ def test_the_page_follows_the_job_and_then_shows_the_picture(ops, draw, drawn, c
     assert ops.get(thumbnail).headers["Content-Type"] == "image/webp"
 
 
-def test_a_failed_sample_keeps_the_last_picture(ops, draw, drawn, checkpoint):
-    draw(checkpoint)
+def test_failed_sample_keeps_the_previous_image(ops, generate, finish, checkpoint):
+    generate(checkpoint)
     first = Job.objects.get()
-    drawn(first)
-    draw(checkpoint)
+    finish(first)
+    generate(checkpoint)
     lifecycle.cancel(Job.objects.exclude(pk=first.pk).get().pk)
     assert str(first.pk) in ops.get(LIST).content.decode()
     assert Output.objects.count() == 1
 
 
-def test_a_list_of_models_asks_as_much_for_many_samples_as_for_one(ops, draw, drawn, register):
+def test_number_of_queries_does_not_depend_on_the_number_of_samples(ops, generate, finish, register):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    def asked():
+    def queries():
         with CaptureQueriesContext(connection) as captured:
             ops.get(LIST)
         return len(captured)
 
-    draw(register(Kind.CHECKPOINT, "first", "checkpoints"))
-    drawn(Job.objects.get())
-    few = asked()
+    generate(register(Kind.CHECKPOINT, "first", "checkpoints"))
+    finish(Job.objects.get())
+    few = queries()
     for number in range(4):
-        draw(register(Kind.CHECKPOINT, f"more-{number}", "checkpoints"))
-        drawn(Job.objects.filter(state=State.QUEUED).get())
-    assert asked() == few
+        generate(register(Kind.CHECKPOINT, f"more-{number}", "checkpoints"))
+        finish(Job.objects.filter(state=State.QUEUED).get())
+    assert queries() == few
 
 
-def test_a_page_tells_who_has_the_file_in_memory(ops, checkpoint):
+def test_page_shows_the_runners_that_have_the_file_loaded(ops, checkpoint):
     Runner.objects.create(name="north", url="http://127.0.0.1:9", loaded=[checkpoint.sha256])
     Runner.objects.create(name="south", url="http://127.0.0.1:9", loaded=["another"])
     (row,) = ops.get(LIST).context["cl"].result_list
-    assert row.warm_on == ["north"]
+    assert row.loaded_on == ["north"]
     text = ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
     assert "north" in text
     assert "south" not in text
 
 
-def test_a_page_tells_where_the_file_is_used(ops, checkpoint, submission):
+def test_page_shows_where_the_file_is_used(ops, checkpoint, submission):
     from jobs.admission.admit import admit
 
     StylePreset.objects.create(key="ghibli", checkpoint=checkpoint)

@@ -1,4 +1,4 @@
-"""A model file from the browser, piece by piece, is examined as a scan would and put in its place or not kept at all."""
+"""Upload of model files in chunks: inspected as by a scan, then installed or deleted."""
 
 import json
 import pickle
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from models_registry.models import Kind, ModelFile
-from models_registry.scanning import install_file, resumable_upload
+from models_registry.scanning import install_file
 
 PAGE = "/admin/models_registry/checkpoint/upload/"
 NIGHT = Path(__file__).resolve().parents[3] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
-YUNET = NIGHT.parents[2] / "face_detection" / "yunet_n_640_640.onnx"
+YUNET = NIGHT.parents[1] / "face_detection" / "yunet_n_640_640.onnx"
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def finish(ops):
 
 @pytest.fixture
 def upload(begin, send, finish):
-    """All of a file, in two pieces; the last answer."""
+    """Uploads a file in two chunks and returns the last response."""
 
     def upload(name, data, kind=Kind.LORA):
-        begun = begin(name, len(data), kind)
-        if begun.status_code != 200:
-            return begun
-        token, half = begun.json()["upload"], len(data) // 2
+        response = begin(name, len(data), kind)
+        if response.status_code != 200:
+            return response
+        token, half = response.json()["upload"], len(data) // 2
         send(token, data[:half])
         send(token, data[half:], half)
         return finish(token)
@@ -61,7 +61,7 @@ def upload(begin, send, finish):
     return upload
 
 
-def left_in(root):
+def files_in(root):
     return [path.name for path in root.rglob("*") if path.is_file()]
 
 
@@ -70,24 +70,24 @@ def with_tensors(**tensors):
     return struct.pack("<Q", len(header)) + header.encode() + bytes(4)
 
 
-def test_an_uploaded_file_is_in_its_place_and_in_the_registry(upload, root):
-    answer = upload("night.safetensors", NIGHT.read_bytes())
+def test_uploaded_file_is_installed_and_registered(upload, root):
+    response = upload("night.safetensors", NIGHT.read_bytes())
     file = ModelFile.objects.get()
-    assert answer.json() == {"page": f"/admin/models_registry/modelfile/{file.pk}/change/"}
+    assert response.json() == {"page": f"/admin/models_registry/modelfile/{file.pk}/change/"}
     assert (file.kind, file.name, file.path) == (Kind.LORA, "night", "loras/night.safetensors")
     assert (root / file.path).read_bytes() == NIGHT.read_bytes()
-    assert left_in(root) == ["night.safetensors"]
+    assert files_in(root) == ["night.safetensors"]
 
 
-def test_an_uploaded_face_detector_is_put_where_the_scan_looks_for_it(upload, root):
+def test_uploaded_face_detector_is_installed_in_its_folder(upload, root):
     assert upload("yunet.onnx", YUNET.read_bytes(), Kind.FACE_DETECTOR).status_code == 200
     assert ModelFile.objects.get().path == "face_detection/yunet.onnx"
 
 
-def test_a_face_detector_is_no_face_restorer(upload, root):
-    answer = upload("yunet.onnx", YUNET.read_bytes(), Kind.FACE_RESTORER)
-    assert "By its tensors this is: face detector." in answer.json()["error"]
-    assert left_in(root) == []
+def test_face_detector_is_refused_as_a_face_restorer(upload, root):
+    response = upload("yunet.onnx", YUNET.read_bytes(), Kind.FACE_RESTORER)
+    assert "of the kind face detector, not face restorer" in response.json()["error"]
+    assert files_in(root) == []
 
 
 def test_a_scan_afterwards_finds_nothing_new(upload, root):
@@ -97,92 +97,91 @@ def test_a_scan_afterwards_finds_nothing_new(upload, root):
     assert scan().unchanged == ["loras/night.safetensors"]
 
 
-def test_no_file_is_overwritten(upload, root):
+def test_existing_file_is_not_overwritten(upload, root):
     (root / "loras").mkdir()
     (root / "loras" / "night.safetensors").write_bytes(b"another")
-    answer = upload("night.safetensors", NIGHT.read_bytes())
-    assert answer.status_code == 422
-    assert "already" in answer.json()["error"]
+    response = upload("night.safetensors", NIGHT.read_bytes())
+    assert response.status_code == 422
+    assert "already" in response.json()["error"]
     assert (root / "loras" / "night.safetensors").read_bytes() == b"another"
 
 
-def test_a_name_taken_meanwhile_is_not_overwritten_either(begin, send, finish, root):
+def test_file_created_during_the_upload_is_not_overwritten(begin, send, finish, root):
     token = begin().json()["upload"]
     send(token, NIGHT.read_bytes())
     (root / "loras" / "night.safetensors").write_bytes(b"another")
     assert "already" in finish(token).json()["error"]
     assert (root / "loras" / "night.safetensors").read_bytes() == b"another"
-    assert left_in(root) == ["night.safetensors"]
+    assert files_in(root) == ["night.safetensors"]
 
 
-def test_the_same_file_under_another_name_is_refused(upload, root):
+def test_duplicate_file_under_another_name_is_refused(upload, root):
     upload("night.safetensors", NIGHT.read_bytes())
     assert "loras/night.safetensors" in upload("dusk.safetensors", NIGHT.read_bytes()).json()["error"]
-    assert left_in(root) == ["night.safetensors"]
+    assert files_in(root) == ["night.safetensors"]
 
 
 @pytest.mark.parametrize(
     "name",
     ["../night.safetensors", "a/b.safetensors", ".night.safetensors", "night.exe", "", "a\\b.pt", "a\n.pt"],
 )
-def test_a_name_that_is_none_is_refused(begin, root, name):
+def test_invalid_name_is_refused(begin, root, name):
     assert begin(name).status_code == 422
-    assert left_in(root) == []
+    assert files_in(root) == []
 
 
 @pytest.mark.parametrize("size", ["-1", "x", "0", "9" * 30])
-def test_a_size_that_is_none_is_refused(begin, root, size):
+def test_invalid_size_is_refused(begin, root, size):
     assert begin(size=size).status_code == 422
 
 
-def test_a_file_of_another_kind_is_refused_and_not_kept(upload, root):
-    answer = upload("night.safetensors", NIGHT.read_bytes(), Kind.CHECKPOINT)
-    assert answer.json()["error"] == "By its tensors this is: LoRA. It was sent as: checkpoint."
-    assert left_in(root) == []
+def test_file_of_another_kind_is_refused_and_deleted(upload, root):
+    response = upload("night.safetensors", NIGHT.read_bytes(), Kind.CHECKPOINT)
+    assert response.json()["error"] == "The file is of the kind LoRA, not checkpoint."
+    assert files_in(root) == []
     assert not ModelFile.objects.exists()
 
 
-def test_a_file_of_no_known_kind_is_refused(upload, root):
-    assert "no kind" in upload("x.safetensors", with_tensors(riddle=1)).json()["error"]
-    assert left_in(root) == []
+def test_file_of_unknown_kind_is_refused(upload, root):
+    assert "no supported kind" in upload("x.safetensors", with_tensors(unknown=1)).json()["error"]
+    assert files_in(root) == []
 
 
-def test_a_broken_file_is_refused(upload, root):
+def test_malformed_file_is_refused(upload, root):
     assert upload("x.safetensors", b"not a model file at all").status_code == 422
-    assert left_in(root) == []
+    assert files_in(root) == []
 
 
-def test_a_pickle_that_would_run_code_is_refused(upload, root):
+def test_unsafe_pickle_is_refused(upload, root):
     class Evil:
         def __reduce__(self):
             return print, ("run",)
 
-    answer = upload("x.pt", pickle.dumps(Evil()), Kind.UPSCALER)
-    assert "refers to" in answer.json()["error"]
-    assert left_in(root) == []
+    response = upload("x.pt", pickle.dumps(Evil()), Kind.UPSCALER)
+    assert "refers to" in response.json()["error"]
+    assert files_in(root) == []
 
 
-def test_more_than_the_limit_is_refused_before_it_is_sent(begin, root, settings):
+def test_size_above_the_limit_is_refused_before_the_upload(begin, root, settings):
     settings.MODEL_UPLOAD_MAX_BYTES = 1000
-    assert "larger" in begin(size=1001).json()["error"]
+    assert "at most" in begin(size=1001).json()["error"]
 
 
-def test_a_full_disk_is_told_before_it_is_filled(begin, root, monkeypatch):
-    monkeypatch.setattr(install_file, "KEPT_FREE_BYTES", 2**62)
-    assert "room" in begin().json()["error"]
+def test_missing_disk_space_is_reported_before_the_upload(begin, root, monkeypatch):
+    monkeypatch.setattr(install_file, "MIN_FREE_BYTES", 2**62)
+    assert "disk space" in begin().json()["error"]
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_no_part(begin, send, root, monkeypatch):
-    def full(file, chunk):
-        raise OSError(28, "No space left on device")
-
+def test_disk_that_fills_up_during_the_upload_leaves_no_file(begin, send, root):
     token = begin().json()["upload"]
-    monkeypatch.setattr(resumable_upload, "_write", full)
-    assert "room" in send(token, b"bytes").json()["error"]
-    assert left_in(root) == []
+    (part,) = root.rglob(".upload-*")
+    part.unlink()
+    part.symlink_to("/dev/full")
+    assert "disk space" in send(token, b"bytes").json()["error"]
+    assert files_in(root) == []
 
 
-def test_a_lost_piece_is_sent_again_from_where_the_server_stands(begin, send, finish, root):
+def test_wrong_offset_is_refused_with_the_received_size(begin, send, finish, root):
     data, token = NIGHT.read_bytes(), begin().json()["upload"]
     send(token, data[:100])
     again = send(token, data[50:], 50)
@@ -191,7 +190,7 @@ def test_a_lost_piece_is_sent_again_from_where_the_server_stands(begin, send, fi
     assert "page" in finish(token).json()
 
 
-def test_what_is_not_whole_cannot_be_finished_and_may_go_on(begin, send, finish, root):
+def test_incomplete_upload_cannot_be_finished_and_can_be_resumed(begin, send, finish, root):
     data, token = NIGHT.read_bytes(), begin().json()["upload"]
     send(token, data[:100])
     assert finish(token).json()["received"] == 100
@@ -199,34 +198,34 @@ def test_what_is_not_whole_cannot_be_finished_and_may_go_on(begin, send, finish,
     assert "page" in finish(token).json()
 
 
-def test_more_than_was_announced_is_refused(begin, send, root):
+def test_more_bytes_than_announced_are_refused(begin, send, root):
     token = begin(size=10).json()["upload"]
     assert send(token, b"eleven bytes").status_code == 422
-    assert left_in(root) == []
+    assert files_in(root) == []
 
 
-def test_a_cancelled_upload_leaves_nothing(ops, begin, send, root):
+def test_cancelled_upload_is_deleted(ops, begin, send, root):
     token = begin().json()["upload"]
     send(token, b"bytes")
     assert ops.post(f"{PAGE}cancel/", headers={"X-Upload": token}).status_code == 200
-    assert left_in(root) == []
-    assert send(token, b"more", 5).json()["error"] == "This upload is over. Begin again."
+    assert files_in(root) == []
+    assert send(token, b"more", 5).json()["error"] == "This upload has ended. Start again."
 
 
-def test_a_forged_upload_is_refused(begin, send, root):
+def test_forged_token_is_refused(begin, send, root):
     token = begin().json()["upload"]
     assert send(token[:-2] + "xx", b"bytes").status_code == 422
 
 
-def test_nobody_goes_on_with_the_upload_of_another(begin, client, django_user_model, root):
+def test_upload_of_another_user_cannot_be_continued(begin, client, django_user_model, root):
     token = begin().json()["upload"]
     client.force_login(django_user_model.objects.create_superuser("other"))
     headers = {"X-Upload": token, "X-Offset": "0"}
-    answer = client.post(f"{PAGE}append/", b"x", "application/octet-stream", headers=headers)
-    assert answer.json()["error"] == "This upload is over. Begin again."
+    response = client.post(f"{PAGE}append/", b"x", "application/octet-stream", headers=headers)
+    assert response.json()["error"] == "This upload has ended. Start again."
 
 
-def test_an_upload_that_was_given_up_is_removed_by_the_next(begin, root):
+def test_abandoned_upload_is_deleted_by_the_next(begin, root):
     import os
 
     begin()
@@ -236,13 +235,13 @@ def test_an_upload_that_was_given_up_is_removed_by_the_next(begin, root):
     assert not part.exists()
 
 
-def test_staff_without_the_right_cannot_upload(client, django_user_model, root, db):
+def test_upload_requires_permission(client, django_user_model, root, db):
     client.force_login(django_user_model.objects.create_user("viewer", is_staff=True))
     assert client.get(PAGE).status_code == 403
     assert client.post(f"{PAGE}begin/", {"kind": "lora", "name": "a.pt", "size": 1}).status_code == 403
 
 
-def test_a_tenants_user_cannot_upload_whatever_the_role_says(client, django_user_model, root, source):
+def test_user_of_a_tenant_cannot_upload_regardless_of_permissions(client, django_user_model, root, source):
     from django.contrib.auth.models import Permission
 
     user = django_user_model.objects.create_user("tenant", is_staff=True)
@@ -252,7 +251,7 @@ def test_a_tenants_user_cannot_upload_whatever_the_role_says(client, django_user
     assert client.post(f"{PAGE}begin/", {"kind": "lora", "name": "a.pt", "size": 1}).status_code == 403
 
 
-def test_an_upload_needs_the_csrf_token(django_user_model, root, db):
+def test_upload_requires_the_csrf_token(django_user_model, root, db):
     from django.test import Client
 
     strict = Client(enforce_csrf_checks=True)

@@ -27,7 +27,7 @@ def save(ops, template, **fields):
     return ops.post(f"{LIST}{template.pk}/change/", form)
 
 
-def test_ops_save_a_template(ops, template):
+def test_template_is_saved(ops, template):
     assert save(ops, template, name="renamed").status_code == 302
     assert WorkflowTemplate.objects.filter(name="renamed").exists()
 
@@ -45,7 +45,7 @@ def test_ops_save_a_template(ops, template):
     ],
     ids=["no input", "no slot", "no output", "no node", "no class", "no graph", "no link"],
 )
-def test_a_template_that_cannot_work_is_refused(ops, template, field, value):
+def test_invalid_template_is_refused(ops, template, field, value):
     response = save(ops, template, **{field: json.dumps(value)})
     assert response.status_code == 200
     assert response.context["adminform"].form.errors

@@ -1,4 +1,4 @@
-"""Runners in the console: what they do, and operating them."""
+"""Runners in the console: status, buttons and permissions."""
 
 import pytest
 from django.utils import timezone
@@ -27,22 +27,22 @@ def runner(db, fake, checkpoint) -> Runner:
 
 @pytest.fixture
 def press(ops):
-    """A button of the runner's page."""
+    """Presses a button of the runner's page."""
     return lambda runner, what: ops.post(f"{LIST}{runner.pk}/do/{what}/", follow=True)
 
 
-def test_the_list_says_what_each_runner_does(ops, runner, submission):
+def test_pages_show_state_load_and_models_of_a_runner(ops, runner, submission):
     Job.objects.filter(pk=admit(submission()).pk).update(state=State.RUNNING, runner=runner)
     for page in (LIST, f"{LIST}live/", f"{LIST}{runner.pk}/change/"):
         text = ops.get(page).content.decode()
-        assert not [word for word in ("at-ready", "1/4", "shapes", "s ago") if word not in text]
+        assert not [part for part in ("at-ready", "1/4", "shapes", "s ago") if part not in text]
 
 
-def test_an_address_with_a_password_is_refused(ops, runner):
-    """It would travel in every request's Host, and stand in every log of it."""
-    asked = {"name": runner.name, "url": "http://ada:secret@127.0.0.1:9", "backend": runner.backend}
-    answer = ops.post(f"{LIST}{runner.pk}/change/", asked)
-    assert "No user and no password" in answer.content.decode()
+def test_url_with_a_password_is_refused(ops, runner):
+    # It would be sent and logged with every request.
+    form = {"name": runner.name, "url": "http://ada:secret@127.0.0.1:9", "backend": runner.backend}
+    response = ops.post(f"{LIST}{runner.pk}/change/", form)
+    assert "No user and no password" in response.content.decode()
     runner.refresh_from_db()
     assert "secret" not in runner.url
 
@@ -50,19 +50,19 @@ def test_an_address_with_a_password_is_refused(ops, runner):
 @pytest.mark.parametrize(
     ("what", "flags"), [("drain", (True, True)), ("pause", (False, False)), ("resume", (True, False))]
 )
-def test_a_button_changes_whether_it_takes_work(press, runner, what, flags):
+def test_buttons_change_whether_a_runner_accepts_jobs(press, runner, what, flags):
     press(runner, what)
     runner.refresh_from_db()
     assert (runner.enabled, runner.draining) == flags
 
 
-def test_many_are_drained_from_the_list(act, runner):
+def test_several_runners_are_drained_from_the_list(act, runner):
     other = Runner.objects.create(name="gpu-2", url="http://127.0.0.1:9")
     act("jobs/runner", "drain", runner, other)
     assert Runner.objects.filter(draining=True).count() == 2
 
 
-def test_models_are_unloaded_on_the_runner_itself(press, runner, fake):
+def test_unload_sends_the_request_to_the_runner(press, runner, fake):
     fake.status = fake.status.model_copy(
         update={"loaded": (LoadedModel(path="a", sha256="b", size_bytes=1),)}
     )
@@ -70,29 +70,29 @@ def test_models_are_unloaded_on_the_runner_itself(press, runner, fake):
     assert fake.status.loaded == ()
 
 
-def test_a_runner_with_jobs_keeps_its_models(press, runner, fake):
+def test_busy_runner_keeps_its_models(press, runner, fake):
     fake.status = fake.status.model_copy(update={"slots_busy": 1})
-    assert "drain it first" in press(runner, "unload").content.decode()
+    assert "drain the runner first" in press(runner, "unload").content.decode()
 
 
-def test_a_runner_that_is_away_is_told_as_such(press, runner, fake):
+def test_unreachable_runner_is_reported(press, runner, fake):
     fake.close()
     assert "not unloaded" in press(runner, "unload").content.decode()
 
 
-def test_a_link_operates_nothing(ops, runner):
+def test_actions_reject_get_requests_and_unknown_names(ops, runner):
     assert ops.get(f"{LIST}{runner.pk}/do/drain/").status_code == 405
     assert ops.post(f"{LIST}{runner.pk}/do/delete/").status_code == 404
 
 
-def test_viewers_see_runners_and_operate_none(sign_in, runner):
+def test_viewers_see_runners_but_cannot_operate_them(sign_in, runner):
     client = sign_in("viewer")
     assert client.get(LIST).status_code == 200
     assert client.post(f"{LIST}{runner.pk}/do/drain/").status_code == 403
     assert "do/drain" not in client.get(f"{LIST}{runner.pk}/change/").content.decode()
 
 
-def test_operators_drain_a_runner_but_do_not_move_it(sign_in, runner):
+def test_operators_drain_a_runner_but_cannot_change_its_url_or_token(sign_in, runner):
     client = sign_in("operator")
     form = {"url": "http://elsewhere/", "new_token": "mine", "enabled": "on", "draining": "on"}
     assert client.post(f"{LIST}{runner.pk}/change/", form).status_code == 302
@@ -100,7 +100,7 @@ def test_operators_drain_a_runner_but_do_not_move_it(sign_in, runner):
     assert (saved.draining, saved.url, saved.token) == (True, runner.url, TOKEN)
 
 
-def test_a_tenant_sees_no_runner(sign_in, source, runner):
+def test_tenant_sees_no_runner(sign_in, source, runner):
     client = sign_in("tenant", source)
     for page in ("", "live/", f"{runner.pk}/change/"):
         assert client.get(LIST + page).status_code in {302, 403}

@@ -1,4 +1,4 @@
-"""Limits on the pages of a source and of a key, with what is used of them."""
+"""Limits on the pages of sources and keys, with their current usage."""
 
 from decimal import Decimal
 
@@ -21,15 +21,15 @@ def page(row) -> str:
 
 
 def form_of(response) -> dict[str, object]:
-    """As a browser would send it back."""
+    """The form data that a browser would submit."""
     form = response.context["adminform"].form
-    shown = {name: form[name].value() for name in form.fields}
-    whole = {name: value for name, value in shown.items() if value not in (None, False, [])}
-    return whole | INLINE
+    values = {name: form[name].value() for name in form.fields}
+    submitted = {name: value for name, value in values.items() if value not in (None, False, [])}
+    return submitted | INLINE
 
 
 @pytest.mark.parametrize("limit", [{"images_per_day": 100, "total_budget": Decimal("12.5"), "burst": 5}])
-def test_a_quota_is_raised_on_the_page_of_the_source(ops, source, limit):
+def test_quota_is_changed_on_the_page_of_the_source(ops, source, limit):
     form = form_of(ops.get(page(source))) | {"requests_per_second": 2.5} | limit
     response = ops.post(page(source), form)
     assert response.status_code == 302, response.context["errors"]
@@ -38,7 +38,7 @@ def test_a_quota_is_raised_on_the_page_of_the_source(ops, source, limit):
     assert (source.requests_per_second, source.burst, source.networks) == (2.5, 5, [])
 
 
-def test_lists_are_written_one_a_line(ops, source, key):
+def test_lists_are_edited_one_entry_per_line(ops, source, key):
     lists = {
         "networks": "10.0.0.0/8\n192.168.0.0/16",
         "reachable": "a.lan\n10.1.0.0/16",
@@ -68,25 +68,25 @@ def test_lists_are_written_one_a_line(ops, source, key):
         ("dialects", ["klingon"]),
     ],
 )
-def test_what_is_no_limit_is_refused_on_the_page(ops, key, field, value):
+def test_invalid_limit_is_refused(ops, key, field, value):
     response = ops.post(page(key), form_of(ops.get(page(key))) | {field: value})
     assert field in response.context["adminform"].form.errors
     assert AccessKey.objects.get().allowed_models == []
 
 
 @pytest.mark.parametrize("holder", ["source", "key"])
-def test_what_is_used_stands_beside_the_limits(ops, submission, source, key, holder):
+def test_usage_is_shown_beside_the_limits(ops, submission, source, key, holder):
     BusinessSource.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
     AccessKey.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
     admit(submission(num_images=2, num_inference_steps=10))
-    shown = ops.get(page({"source": source, "key": key}[holder])).content.decode()
-    assert "0 running, 1 queued" in shown
-    assert "2 pictures, 0.08 cost units" in shown
-    assert "(20%)" in shown
-    assert "(82%)" in shown
+    text = ops.get(page({"source": source, "key": key}[holder])).content.decode()
+    assert "0 running, 1 queued" in text
+    assert "2 images, 0.08 cost units" in text
+    assert "(20%)" in text
+    assert "(82%)" in text
 
 
-def test_a_tenant_sees_its_limits_and_changes_none(sign_in, source):
+def test_tenant_sees_its_limits_but_cannot_change_them(sign_in, source):
     tenant = sign_in("tenant", source)
     assert "2048" in tenant.get(page(source)).content.decode()
     assert tenant.post(page(source), {"images_per_day": 10_000}).status_code == 403

@@ -1,15 +1,17 @@
-"""Every address of the console, asked by one tenant for another's rows: none answers with them, none changes them.
+"""Tenant isolation of the whole console: every URL is requested by one tenant for the rows of another.
 
-The addresses are read from the URL map, so that a new page is asked without being named here; one with a parameter that
-this file does not know fails until it is.
+The URLs are read from the URL configuration, so that new pages are tested without being listed here. A URL with an
+unknown parameter fails the test until the parameter is added.
 """
 
 import re
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.core.files.base import ContentFile
+from django.db.models import Model
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from django_q.models import Schedule, Task
@@ -24,18 +26,18 @@ from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, Wo
 from tests.support.fake_runner import png
 
 MARK = "zzforeign"
-ANSWERS = {200, 204, 302, 400, 403, 404, 405}
-WHAT = ("cancel", "retry", "rerun", "replay", "drain", "unload")
+ALLOWED_STATUSES = {200, 204, 302, 400, 403, 404, 405}
+ACTIONS = ("cancel", "retry", "rerun", "replay", "drain", "unload")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 NOT_PAGES = {"login", "logout", "jsi18n", "password_change", "password_change_done", "view_on_site"}
 
 
 @pytest.fixture
 def foreign(submission, workflow_templates, django_user_model):
-    """A row of another tenant, or of nobody, for every model that has a page: each bears the mark."""
+    """For each model with an admin page, a row of another tenant or without tenant. All of them contain MARK."""
     source = BusinessSource.objects.create(name=MARK, title=f"{MARK} title")
     key, _secret = AccessKey.issue(source, note=MARK)
-    callback = {"external_id": f"{MARK}-1", "operation": MARK, "received": {"prompt": MARK}}
+    callback = {"external_id": f"{MARK}-1", "operation": MARK, "received": {"parameters": {}, "note": MARK}}
     job = admit(submission(source=source, key=key, prompt=MARK, **callback))
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(
@@ -77,7 +79,7 @@ def foreign(submission, workflow_templates, django_user_model):
         "models_registry.modelfile": files[Kind.CHECKPOINT],
         "console.auditentry": AuditEntry.objects.create(kind="look", username=MARK, detail=MARK),
         "auth.user": django_user_model.objects.create_user(MARK),
-        "auth.group": None,  # the roles: no tenant's data
+        "auth.group": None,  # roles are not tenant data
         "django_q.schedule": Schedule.objects.create(name=MARK, func=MARK, next_run=now + timedelta(days=9)),
         "django_q.success": Task.objects.create(
             id=MARK, name=MARK, func=MARK, started=now, stopped=now, success=True
@@ -85,10 +87,14 @@ def foreign(submission, workflow_templates, django_user_model):
         "django_q.failure": None,
         "django_q.ormq": None,
     }
-    for model in admin.site._registry:
+    for model in registered_models():
         if kind := getattr(model, "KIND", ""):
             rows[model._meta.label_lower] = files[kind]
     return rows
+
+
+def registered_models() -> list[type[Model]]:
+    return [model for model in apps.get_models() if admin.site.is_registered(model)]
 
 
 def patterns(resolver, prefix=""):
@@ -105,62 +111,62 @@ def pages() -> list[tuple[str, str]]:
 
 
 def addresses(route: str, foreign) -> list[str]:
-    """The route with the foreign rows' ids in place of its parameters."""
+    """URLs of the route, with the primary keys of the foreign rows as parameters."""
     app, model = [*route.split("/"), "", ""][1:3]
     row = foreign.get(f"{app}.{model}")
     job = foreign["jobs.job"]
     known = {"object_id": row and row.pk, "file_id": row and row.pk, "runner_id": row and row.pk}
     known |= {"id": row and row.pk, "job_id": job.pk, "other_id": job.pk, "index": 0}
     names = PARAMETER.findall(route)
-    assert set(names) <= {*known, "what"}, f"{route}: say what its parameters are"
+    assert set(names) <= {*known, "what"}, f"{route}: unknown parameter, add it to known"
     filled = PARAMETER.sub(
         lambda match: f"{{{match[1]}}}" if match[1] == "what" else str(known[match[1]]), route
     )
-    return [f"/{filled.format(what=what)}" for what in (WHAT if "what" in names else WHAT[:1])]
+    return [f"/{filled.format(what=what)}" for what in (ACTIONS if "what" in names else ACTIONS[:1])]
 
 
 def snapshot() -> dict[str, list]:
-    """All rows but those that say what was looked at."""
-    kept = {
-        model for model in admin.site._registry if model is not AuditEntry and model._meta.app_label != "auth"
-    }
-    return {model._meta.label: sorted(map(repr, model._base_manager.values())) for model in kept}
+    """All rows except the audit trail and the users."""
+    models = [
+        model for model in registered_models() if model is not AuditEntry and model._meta.app_label != "auth"
+    ]
+    return {model._meta.label: sorted(map(repr, model._base_manager.values())) for model in models}
 
 
-def hides(response, what) -> None:
-    assert response.status_code in ANSWERS, (what, response.status_code)
+def assert_hides_foreign_data(response, request_label) -> None:
+    assert response.status_code in ALLOWED_STATUSES, (request_label, response.status_code)
     body = b"".join(response.streaming_content) if response.streaming else response.content
-    # What was asked for may be given back in the field that it was typed into.
+    # The search term may be repeated in the search field and in links.
     text = body.decode(errors="replace").replace(f'value="{MARK}"', "").replace(f"q={MARK}", "")
-    assert MARK not in text, what
-    assert response.headers.get("Content-Type", "").partition("/")[0] != "image", what
+    assert MARK not in text, request_label
+    assert response.headers.get("Content-Type", "").partition("/")[0] != "image", request_label
 
 
 @pytest.fixture(params=["tenant", "admin"])
 def tenant(request, sign_in, source):
-    """A tenant's user with the role of tenants, and one with the role that may most."""
+    """Client of a user of a tenant, with the tenant role and with the admin role."""
     client = sign_in(request.param, source)
     client.raise_request_exception = False
     return client
 
 
-def test_no_page_shows_a_tenant_another_ones_rows(tenant, foreign):
+def test_pages_show_no_foreign_rows(tenant, foreign):
     for route, _name in pages():
         for address in addresses(route, foreign):
-            hides(tenant.get(address), address)
+            assert_hides_foreign_data(tenant.get(address), address)
 
 
-def test_no_page_does_anything_to_another_tenants_rows(tenant, foreign):
+def test_posts_change_no_foreign_rows(tenant, foreign):
     before = snapshot()
     for route, name in pages():
         if name.endswith(("_changelist", "playground")) or name in {"index", "search"}:
             continue
         for address in addresses(route, foreign):
-            hides(tenant.post(address, {"post": "yes", "prompt": "a"}), address)
+            assert_hides_foreign_data(tenant.post(address, {"post": "yes", "prompt": "a"}), address)
     assert snapshot() == before
 
 
-def test_no_list_is_searched_or_filtered_to_another_tenants_rows(tenant, foreign):
+def test_search_and_filters_find_no_foreign_rows(tenant, foreign):
     source = foreign["access.businesssource"]
     queries = (
         {"q": MARK},
@@ -176,37 +182,38 @@ def test_no_list_is_searched_or_filtered_to_another_tenants_rows(tenant, foreign
     for route, name in pages():
         if name.endswith("_changelist"):
             for query in queries:
-                hides(tenant.get(f"/{route}", query), (route, query))
+                assert_hides_foreign_data(tenant.get(f"/{route}", query), (route, query))
 
 
-def test_no_action_of_a_list_reaches_another_tenants_rows(tenant, foreign, rf):
+def test_list_actions_change_no_foreign_rows(tenant, foreign, rf):
     before = snapshot()
-    for model, page in admin.site._registry.items():
+    for model in registered_models():
+        page = admin.site.get_model_admin(model)
         row = foreign.get(model._meta.label_lower)
         if row is None:
             continue
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         for action in [*(getattr(each, "__name__", each) for each in page.actions or ()), "delete_selected"]:
             form = {"action": action, "_selected_action": [row.pk], "post": "yes"}
-            hides(tenant.post(address, form), (address, action))
+            assert_hides_foreign_data(tenant.post(address, form), (address, action))
     assert snapshot() == before
 
 
-def test_no_choice_of_a_form_names_another_tenant(tenant, foreign):
-    for model in admin.site._registry:
+def test_autocomplete_offers_no_foreign_rows(tenant, foreign):
+    for model in registered_models():
         for field in model._meta.get_fields():
             if field.is_relation and field.concrete:
                 query = {"app_label": model._meta.app_label, "model_name": model._meta.model_name}
                 query |= {"field_name": field.name, "term": "zz"}
-                hides(tenant.get("/admin/autocomplete/", query), query)
+                assert_hides_foreign_data(tenant.get("/admin/autocomplete/", query), query)
 
 
-def test_the_search_box_finds_no_row_of_another_tenant(tenant, foreign):
-    hides(tenant.get("/admin/search/", {"s": MARK[:4], "extended": "1"}), "search")
+def test_global_search_finds_no_foreign_rows(tenant, foreign):
+    assert_hides_foreign_data(tenant.get("/admin/search/", {"s": MARK[:4], "extended": "1"}), "search")
 
 
-def test_the_marked_rows_are_there_to_be_found(ops, foreign):
-    """Else all of the above would pass on an empty table."""
+def test_superuser_sees_the_marked_rows(ops, foreign):
+    """Without this, the tests above would also pass on empty tables."""
     for label, row in foreign.items():
         if row is not None:
             page = ops.get(f"/admin/{label.replace('.', '/')}/{row.pk}/change/")
@@ -214,16 +221,16 @@ def test_the_marked_rows_are_there_to_be_found(ops, foreign):
 
 
 @pytest.mark.parametrize("role", [role.name for role in ROLES])
-def test_a_role_opens_the_lists_that_it_may_view_and_no_others(sign_in, source, role):
-    [table] = [each for each in ROLES if each.name == role]
+def test_role_opens_only_the_lists_that_it_may_view(sign_in, source, role):
+    [definition] = [each for each in ROLES if each.name == role]
     client = sign_in(role, *([source] if role == "tenant" else []))
-    for model in admin.site._registry:
+    for model in registered_models():
         app, name = model._meta.app_label, model._meta.model_name
-        expected = 200 if table.has(f"{app}.view_{name}") else 403
+        expected = 200 if definition.has(f"{app}.view_{name}") else 403
         assert client.get(f"/admin/{app}/{name}/").status_code == expected, name
 
 
-def test_a_tenants_own_admin_makes_no_users_and_changes_nothing_shared(sign_in, source, checkpoint):
+def test_admin_of_a_tenant_cannot_create_users_or_change_shared_rows(sign_in, source, checkpoint):
     client = sign_in("admin", source)
     shared = f"/admin/models_registry/checkpoint/{checkpoint.pk}/change/"
     for page in ("/admin/auth/user/add/", "/admin/auth/user/", "/admin/jobs/runner/add/"):
@@ -233,7 +240,7 @@ def test_a_tenants_own_admin_makes_no_users_and_changes_nothing_shared(sign_in, 
     assert client.post("/admin/access/businesssource/add/", {"name": "another"}).status_code == 403
 
 
-def test_a_tenant_sees_of_a_model_what_it_draws_with_and_not_where_it_lies(sign_in, source, checkpoint):
+def test_tenant_sees_a_model_without_its_path(sign_in, source, checkpoint):
     page = sign_in("tenant", source).get(f"/admin/models_registry/checkpoint/{checkpoint.pk}/change/")
     assert "shapes" in page.content.decode()
     assert checkpoint.path not in page.content.decode()

@@ -1,4 +1,4 @@
-"""The charts of a source's last thirty days."""
+"""Usage charts of a source: its last thirty days."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -12,19 +12,21 @@ from jobs.models import Job, State
 
 
 @pytest.fixture
-def drawn(submission):
-    def drawn(days_ago=0, state=State.SUCCEEDED, **fields):
+def add_job(submission):
+    def add_job(days_ago=0, state=State.SUCCEEDED, **fields):
         job = admit(submission(**fields))
-        came = timezone.now() - timedelta(days=days_ago)
-        Job.objects.filter(pk=job.pk).update(state=state, created_at=came, images_done=2, cost=Decimal("1.5"))
+        created_at = timezone.now() - timedelta(days=days_ago)
+        Job.objects.filter(pk=job.pk).update(
+            state=state, created_at=created_at, images_done=2, cost=Decimal("1.5")
+        )
 
-    return drawn
+    return add_job
 
 
-def test_each_day_has_its_jobs_pictures_and_cost(drawn, source):
-    drawn()
-    drawn()
-    drawn(days_ago=3, state=State.FAILED)
+def test_each_day_has_its_jobs_images_and_cost(add_job, source):
+    add_job()
+    add_job()
+    add_job(days_ago=3, state=State.FAILED)
     days = by_day(source)
     assert len(days) == 30
     assert (days[-1].jobs, days[-1].images, days[-1].cost) == (2, 4, Decimal(3))
@@ -32,17 +34,15 @@ def test_each_day_has_its_jobs_pictures_and_cost(drawn, source):
     assert sum(day.jobs for day in days) == 3
 
 
-def test_older_days_and_other_sources_are_not_counted(drawn, source, other_source):
-    drawn(days_ago=40)
-    drawn(source=other_source, key=None)
+def test_older_days_and_other_sources_are_not_counted(add_job, source, other_source):
+    add_job(days_ago=40)
+    add_job(source=other_source, key=None)
     assert not any(day.jobs for day in by_day(source))
 
 
-def test_the_page_costs_the_same_however_many_jobs_there_are(
-    ops, drawn, source, django_assert_max_num_queries
-):
+def test_number_of_queries_is_bounded(ops, add_job, source, django_assert_max_num_queries):
     for _number in range(3):
-        drawn()
+        add_job()
     with django_assert_max_num_queries(8):
         page = ops.get(f"/admin/access/businesssource/{source.pk}/usage/")
     assert [chart["total"] for chart in page.context["charts"]] == [3, 6, Decimal("4.5")]

@@ -1,3 +1,5 @@
+"""Callbacks of finished jobs."""
+
 import json
 
 import pytest
@@ -16,18 +18,18 @@ def receiver(source):
     server.close()
 
 
-def test_the_job_is_told_as_it_would_be_shown(alice, client, work, receiver):
+def test_callback_has_the_job_with_absolute_urls(alice, client, work, receiver):
     job = alice.submit(callback_url=receiver.url("/done"))
     work()
     call_back()
-    (asked,) = receiver.asked
-    told, shown = json.loads(asked.body), alice.job(job)
-    picture = told["outputs"][0]["url"]
-    assert told["url"] == "http://testserver" + shown["url"]
-    assert told | {"url": shown["url"], "outputs": shown["outputs"]} == shown
-    assert client.get(picture)["Content-Type"] == "image/png"  # without a key
+    (request,) = receiver.asked
+    body, shown = json.loads(request.body), alice.job(job)
+    output_url = body["outputs"][0]["url"]
+    assert body["url"] == "http://testserver" + shown["url"]
+    assert body | {"url": shown["url"], "outputs": shown["outputs"]} == shown
+    assert client.get(output_url)["Content-Type"] == "image/png"  # without a key
 
 
-def test_a_quote_knows_callbacks_that_could_not_be_delivered(alice):
+def test_quote_refuses_a_callback_url_of_a_local_address(alice):
     quoted = alice.post("quote", {"callback_url": "http://127.0.0.1/"}).json()
     assert [refusal["code"] for refusal in quoted["refusals"]] == ["forbidden_address"]

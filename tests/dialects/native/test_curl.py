@@ -1,3 +1,5 @@
+"""curl export of jobs in the native API."""
+
 import json
 from typing import Any
 
@@ -17,7 +19,7 @@ def body(job: Job) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"prompt": "a red circle", "seed": 7},
         {"prompt": "a red circle", "num_images": 3, "clip_skip": 2, "output_format": "webp"},
@@ -25,7 +27,7 @@ def body(job: Job) -> dict[str, Any]:
         {"prompt": "a", "labels": [{"text": "AI 生成"}], "schedule_bend": {"rho": 5}},
     ],
 )
-def test_command_sends_an_equal_request(alice, asked):
-    job = alice.submit(**asked)
+def test_exported_command_submits_an_equal_request(alice, fields):
+    job = alice.submit(**fields)
     again = alice.post("jobs", body(job))
     assert Job.objects.get(pk=again.json()["id"]).request == job.request

@@ -1,4 +1,4 @@
-"""The examples of docs/api.md run as they are."""
+"""The examples of docs/api.md run unchanged."""
 
 import os
 import re
@@ -16,7 +16,7 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(live_server, alice, worker, tmp_path):
+def test_examples_run_unchanged(live_server, alice, worker, tmp_path):
     known = {"ATELIER": live_server.url, "KEY": f"{alice.key.key_id}:{alice.secret}"}
     script = "\n".join(["set -eu", *EXAMPLES])
     done = subprocess.run(

@@ -1,3 +1,5 @@
+"""Jobs: submit, read, stop; ids, tenants, keys."""
+
 import pytest
 
 from access.models import AccessKey, Posting
@@ -6,20 +8,20 @@ from tests.dialects.native.conftest import Caller
 from tests.support.fake_runner import draws_unfit_pictures, fails_with_oom
 
 
-def test_a_submitted_job_waits_and_tells_where_it_is(alice, runner):
+def test_submitted_job_is_queued_with_its_place(alice, runner):
     response = alice.post("jobs", {"prompt": "a red circle", "width": 64, "height": 64, "lane": "bulk"})
     body = response.json()
     assert response.status_code == 201
     assert response["Location"] == body["url"] == f"/api/v1/jobs/{body['id']}"
     assert (body["state"], body["lane"], body["operation"]) == ("queued", "bulk", "txt2img")
     assert body["request"]["checkpoint"] == "shapes"
-    asked = alice.get(f"jobs/{body['id']}").json()
-    assert asked["queue"] == {"reason": "next", "ahead": 0, "starts_in_s": 0.0}
-    unweighed = {"queue": None, "ends_in_s": None}  # that is not done for every submission
-    assert asked | unweighed == body
+    detail = alice.get(f"jobs/{body['id']}").json()
+    assert detail["queue"] == {"reason": "next", "ahead": 0, "starts_in_s": 0.0}
+    not_estimated = {"queue": None, "ends_in_s": None}  # the response to a submission has no estimate
+    assert detail | not_estimated == body
 
 
-def test_a_drawn_job_has_its_pictures_cost_and_timeline(alice, work):
+def test_finished_job_has_outputs_cost_and_timeline(alice, work):
     job = alice.submit(num_images=2, seed=41)
     work()
     body = alice.job(job)
@@ -31,45 +33,46 @@ def test_a_drawn_job_has_its_pictures_cost_and_timeline(alice, work):
     assert body["queue"] is None
 
 
-def test_faces_are_restored_by_the_registrys_models(alice, face_models):
+def test_face_restoration_uses_the_registered_models(alice, face_models):
     job = alice.submit(face_restoration={"visibility": 0.5})
-    asked = {"model": "GFPGANv1.4", "detector": "yunet", "visibility": 0.5}
-    assert alice.job(job)["request"]["face_restoration"] == asked
+    expected = {"model": "GFPGANv1.4", "detector": "yunet", "visibility": 0.5}
+    assert alice.job(job)["request"]["face_restoration"] == expected
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "reason"),
     [
         ({}, "GFPGANv1.4.pth in the folder face_restoration"),
         ({"model": "CodeFormer"}, "licence forbids commercial use"),
         ({"visibility": 1.5}, "less than or equal to 1"),
     ],
 )
-def test_faces_that_cannot_be_restored_are_a_problem_with_its_reason(alice, part, told):
+def test_impossible_face_restoration_is_refused_with_its_reason(alice, part, reason):
     response = alice.post("jobs", {"prompt": "a face", "face_restoration": part})
     assert 400 <= response.status_code < 500
-    assert told in response.content.decode()
+    assert reason in response.content.decode()
 
 
-def test_a_failed_job_tells_why(alice, work, fake_runner):
+def test_failed_job_has_its_error(alice, work, fake_runner):
     fake_runner.behaviour = fails_with_oom
     job = alice.submit()
     work()
-    expected = {"code": "out_of_memory", "message": "The picture is too large for this runner."}
-    assert alice.job(job)["error"] == expected
+    error = alice.job(job)["error"]
+    assert error["code"] == "out_of_memory"
+    assert error["message"]
 
 
-def test_a_picture_tells_whether_it_was_found_unfit(alice, work, fake_runner):
+def test_output_has_the_result_of_the_nsfw_check(alice, work, fake_runner):
     unchecked = alice.submit()
     work()
     fake_runner.behaviour = draws_unfit_pictures
-    unfit = alice.submit()
+    nsfw = alice.submit()
     work()
-    outputs = [alice.job(job)["outputs"][0] for job in (unchecked, unfit)]
+    outputs = [alice.job(job)["outputs"][0] for job in (unchecked, nsfw)]
     assert [(output["nsfw"], output["nsfw_score"]) for output in outputs] == [(None, None), (True, 0.97)]
 
 
-def test_a_picture_is_given_once_to_those_who_keep_it(alice, work):
+def test_output_file_has_an_etag(alice, work):
     job = alice.submit(output_format="jpeg")
     work()
     shown = alice.job(job)["outputs"][0]
@@ -81,21 +84,21 @@ def test_a_picture_is_given_once_to_those_who_keep_it(alice, work):
     assert again.status_code == 304
 
 
-def test_a_picture_that_ops_removed_is_gone(alice, work):
+def test_deleted_output_is_gone(alice, work):
     job = alice.submit()
     work()
     job.outputs.get().file.delete(save=False)
     assert alice.get(f"jobs/{job.pk}/outputs/0").status_code == 410
 
 
-def test_without_a_seed_each_job_has_its_own(alice):
+def test_missing_seed_is_random(alice):
     assert alice.submit().request["seed"] != alice.submit().request["seed"]
 
 
-# The caller's own id
+# Ids of the client
 
 
-def test_the_same_id_is_the_same_job(alice):
+def test_same_external_id_is_the_same_job(alice):
     body = {"width": 64, "height": 64, "external_id": "order 7"}
     first, second = alice.post("jobs", body), alice.post("jobs", body)
     assert (first.status_code, second.status_code) == (201, 200)
@@ -103,7 +106,7 @@ def test_the_same_id_is_the_same_job(alice):
     assert Job.objects.count() == 1
 
 
-def test_a_request_that_is_sent_again_with_its_key_is_the_same_job(alice):
+def test_same_idempotency_key_is_the_same_job(alice):
     sent = [alice.post("jobs", {"width": 64, "height": 64}, **{"Idempotency-Key": "7"}) for _ in range(2)]
     assert [response.status_code for response in sent] == [201, 200]
     assert sent[0].json()["id"] == sent[1].json()["id"]
@@ -111,14 +114,14 @@ def test_a_request_that_is_sent_again_with_its_key_is_the_same_job(alice):
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
 
 
-def test_an_id_cannot_name_another_request(alice):
+def test_external_id_of_another_request_is_a_conflict(alice):
     alice.submit(external_id="order 7")
     response = alice.post("jobs", {"width": 128, "height": 64, "external_id": "order 7"})
     assert response.status_code == 409
     assert response.json()["code"] == "idempotency_conflict"
 
 
-def test_the_same_id_of_another_tenant_is_another_job(alice, charlie):
+def test_external_ids_belong_to_the_source(alice, charlie):
     assert alice.submit(external_id="7").pk != charlie.submit(external_id="7").pk
 
 
@@ -126,7 +129,7 @@ def test_the_same_id_of_another_tenant_is_another_job(alice, charlie):
 
 
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])
-def test_a_waiting_job_is_cancelled_and_costs_nothing(alice, how):
+def test_queued_job_is_cancelled_and_costs_nothing(alice, how):
     job = alice.submit()
     response = alice.post(f"jobs/{job.pk}/{how}")
     assert (response.status_code, response.json()["state"]) == (200, "cancelled")
@@ -138,7 +141,7 @@ def test_delete_cancels(alice):
     assert alice.client.delete(f"/api/v1/jobs/{job.pk}").json()["state"] == "cancelled"
 
 
-def test_a_running_job_is_told_to_stop(alice, runner):
+def test_running_job_is_signalled_to_stop(alice, runner):
     from jobs.execution import lifecycle
 
     job = alice.submit()
@@ -148,39 +151,39 @@ def test_a_running_job_is_told_to_stop(alice, runner):
     assert Job.objects.get().signal == "interrupt"
 
 
-def test_a_waiting_job_has_no_batch_to_skip(alice):
+def test_skip_of_a_queued_job_is_refused(alice):
     job = alice.submit()
     response = alice.post(f"jobs/{job.pk}/skip")
     assert (response.status_code, response.json()["job_id"]) == (409, str(job.pk))
 
 
 @pytest.mark.parametrize("how", ["cancel", "interrupt", "skip"])
-def test_what_has_ended_stays_as_it_is(alice, work, how):
+def test_ended_job_is_not_changed(alice, work, how):
     job = alice.submit()
     work()
     response = alice.post(f"jobs/{job.pk}/{how}")
     assert (response.status_code, response.json()["state"]) == (200, State.SUCCEEDED)
 
 
-# Others
+# Tenants
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/outputs/0"])
-def test_another_tenants_job_does_not_exist(alice, charlie, work, path):
+def test_job_of_another_tenant_is_not_found(alice, charlie, work, path):
     job = alice.submit()
     work()
     assert charlie.get(f"jobs/{job.pk}{path}").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/cancel", "/interrupt", "/skip"])
-def test_another_tenants_job_cannot_be_stopped(alice, charlie, path):
+def test_job_of_another_tenant_cannot_be_stopped(alice, charlie, path):
     job = alice.submit()
     assert charlie.post(f"jobs/{job.pk}{path}").status_code == 404
     assert charlie.client.delete(f"/api/v1/jobs/{job.pk}").status_code == 404
     assert Job.objects.get().state == State.QUEUED
 
 
-def test_a_job_that_came_through_another_api_is_shown_to_its_source(alice, submission):
+def test_job_of_another_dialect_is_shown_to_its_source(alice, submission):
     from jobs.admission.admit import admit
 
     job = admit(submission())
@@ -190,7 +193,7 @@ def test_a_job_that_came_through_another_api_is_shown_to_its_source(alice, submi
 # Keys
 
 
-def test_basic_is_as_good_as_bearer(alice, client):
+def test_basic_authentication(alice, client):
     import base64
 
     token = base64.b64encode(f"{alice.key.key_id}:{alice.secret}".encode()).decode()
@@ -200,18 +203,18 @@ def test_basic_is_as_good_as_bearer(alice, client):
 @pytest.mark.parametrize(
     "header", [None, "Bearer", "Bearer ak-no:secret", "Basic !", "Digest a", "Bearer é:\xff"]
 )
-def test_without_a_known_key_nothing_is_told(client, alice, header):
+def test_wrong_credentials_are_unauthorized(client, alice, header):
     response = client.get("/api/v1/jobs", headers={"Authorization": header} if header else {})
     assert response.status_code == 401
     assert response["WWW-Authenticate"].startswith("Bearer")
     assert response["Content-Type"] == "application/problem+json"
 
 
-def test_a_key_for_other_dialects_is_forbidden_here(source):
+def test_key_for_other_dialects_is_forbidden(source):
     caller = Caller(*AccessKey.issue(source, dialects=["a1111"]))
     response = caller.get("jobs")
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
 
 
-def test_a_key_may_be_for_this_dialect_alone(source):
+def test_key_for_this_dialect_only_is_accepted(source):
     assert Caller(*AccessKey.issue(source, dialects=["native"])).get("jobs").status_code == 200

@@ -1,3 +1,5 @@
+"""Lists: jobs, usage, models, samplers, schedulers."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,9 +30,9 @@ def pages(caller, path: str, **query) -> list[list[dict]]:
 )
 @given(minutes=st.lists(st.integers(0, 3), max_size=7), limit=st.integers(1, 8))
 def test_every_job_is_on_exactly_one_page(alice, minutes, limit):
-    """Also those that were created at the very same moment."""
+    """Also jobs that were created at the same time."""
     Job.objects.all().delete()
-    jobs = [rooted(alice, at=START + timedelta(minutes=minute)) for minute in minutes]
+    jobs = [create_job(alice, at=START + timedelta(minutes=minute)) for minute in minutes]
     listed = pages(alice, "jobs", limit=limit)
     ids = [item["id"] for page in listed for item in page]
     assert sorted(ids) == sorted(str(job.pk) for job in jobs)
@@ -39,8 +41,8 @@ def test_every_job_is_on_exactly_one_page(alice, minutes, limit):
     assert times == sorted(times, reverse=True)
 
 
-def rooted(caller, at: datetime, **fields) -> Job:
-    """A row without its admission, which is another test's matter."""
+def create_job(caller, at: datetime, **fields) -> Job:
+    """A database row, without admission."""
     checkpoint = ModelFile.objects.get(kind=Kind.CHECKPOINT)
     given = {
         "dialect": "native",
@@ -51,11 +53,11 @@ def rooted(caller, at: datetime, **fields) -> Job:
     return Job.objects.create(source=caller.key.source, request={"num_images": 1}, **given | fields)
 
 
-def test_a_job_that_comes_while_one_turns_pages_repeats_none(alice):
+def test_new_job_during_pagination_causes_no_repetition(alice):
     for minute in range(4):
-        rooted(alice, at=START + timedelta(minutes=minute))
+        create_job(alice, at=START + timedelta(minutes=minute))
     first = alice.get("jobs", {"limit": 2}).json()
-    rooted(alice, at=START + timedelta(hours=1))
+    create_job(alice, at=START + timedelta(hours=1))
     second = alice.get("jobs", {"limit": 2, "cursor": first["next"]}).json()
     assert len({item["id"] for item in first["items"] + second["items"]}) == 4
 
@@ -72,22 +74,22 @@ def test_a_job_that_comes_while_one_turns_pages_repeats_none(alice):
     ],
 )
 def test_jobs_are_filtered(alice, query, count):
-    rooted(alice, START, external_id="7")
-    rooted(alice, START + timedelta(minutes=1), state=State.FAILED, dialect="a1111")
-    rooted(alice, START + timedelta(minutes=2))
+    create_job(alice, START, external_id="7")
+    create_job(alice, START + timedelta(minutes=1), state=State.FAILED, dialect="a1111")
+    create_job(alice, START + timedelta(minutes=2))
     assert len(alice.get("jobs", query).json()["items"]) == count
 
 
-def test_nobody_lists_another_tenants_jobs(alice, charlie):
-    rooted(alice, START)
+def test_jobs_of_another_tenant_are_not_listed(alice, charlie):
+    create_job(alice, START)
     assert charlie.get("jobs").json() == {"items": [], "next": None}
 
 
-def test_usage_is_told_day_by_day(alice, charlie):
+def test_usage_is_listed_by_day(alice, charlie):
     ended = {"state": State.SUCCEEDED, "cost": 2, "device_seconds": 1.5, "images_done": 2}
     for hours in (1, 2, 30):
-        rooted(alice, START, finished_at=START + timedelta(hours=hours), **ended)
-    rooted(alice, START, finished_at=START, state=State.FAILED)
+        create_job(alice, START, finished_at=START + timedelta(hours=hours), **ended)
+    create_job(alice, START, finished_at=START, state=State.FAILED)
     first, second = pages(alice, "usage", limit=1)
     assert (first[0]["day"], first[0]["jobs"]) == ("2026-01-02", 1)
     expected = {"day": "2026-01-01", "jobs": 3, "succeeded": 2, "failed": 1, "pictures": 4, "cost": 4.0}
@@ -96,14 +98,14 @@ def test_usage_is_told_day_by_day(alice, charlie):
     assert charlie.get("usage").json()["items"] == []
 
 
-def test_usage_is_of_the_days_that_were_asked_for(alice):
+def test_usage_is_filtered_by_day(alice):
     for day in range(4):
-        rooted(alice, START, finished_at=START + timedelta(days=day), state=State.CANCELLED)
+        create_job(alice, START, finished_at=START + timedelta(days=day), state=State.CANCELLED)
     listed = alice.get("usage", {"since": "2026-01-02", "until": "2026-01-03"}).json()["items"]
     assert [item["day"] for item in listed] == ["2026-01-03", "2026-01-02"]
 
 
-def test_models_are_those_that_the_source_may_use(alice, other_source):
+def test_models_are_those_of_the_source(alice, other_source):
     ModelFile.objects.create(
         kind=Kind.LORA,
         family=Family.SD15,
@@ -128,6 +130,6 @@ def test_models_are_filtered(alice, query, count):
     assert len(alice.get("models", query).json()["items"]) == count
 
 
-def test_samplers_and_schedulers_are_the_engines(alice):
+def test_samplers_and_schedulers(alice):
     assert "Euler a" in [item["name"] for item in alice.get("samplers").json()["items"]]
     assert "Karras" in [item["name"] for item in alice.get("schedulers").json()["items"]]

@@ -1,3 +1,5 @@
+"""OpenAPI document: valid, complete, and in agreement with the responses."""
+
 import json
 from io import StringIO
 
@@ -15,7 +17,7 @@ def openapi() -> dict:
     return json.loads(out.getvalue())
 
 
-def test_the_document_is_valid_and_without_a_warning(openapi):
+def test_document_is_valid_and_without_warnings(openapi):
     assert openapi["openapi"] == "3.1.0"
     assert all(path.startswith("/api/v1/") for path in openapi["paths"])
 
@@ -27,7 +29,7 @@ def test_every_operation_documents_its_problems(openapi):
             assert operation["security"] == [{"bearer": []}, {"basic": []}]
 
 
-def test_a_request_is_described_to_its_last_field(openapi):
+def test_request_schema_is_complete(openapi):
     schemas = openapi["components"]["schemas"]
     request = schemas["JobRequest"]["properties"]
     assert request["width"]["multipleOf"] == 8
@@ -35,13 +37,13 @@ def test_a_request_is_described_to_its_last_field(openapi):
     assert {"Inpaint", "Hires", "ControlUnit", "LoraUse"} <= schemas.keys()
 
 
-def test_the_page_needs_nothing_from_the_internet(client):
+def test_documentation_page_loads_nothing_from_other_hosts(client):
     page = client.get("/api/v1/docs").content.decode()
     assert "swagger-ui" in page
     assert "://" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_page_reads_the_document(client):
+def test_document_is_served(client):
     assert client.get("/api/v1/openapi.json").json()["info"]["title"] == "Atelier API"
 
 
@@ -62,20 +64,20 @@ CHECKS = [
 ]
 
 
-def test_no_operation_answers_with_an_error_of_ours(alice, live_server):
-    """Whatever the document allows; and each answer is one that the document has."""
+def test_operations_conform_to_the_document(alice, live_server):
+    """Any request that the document allows gets a response that it documents, and no server error."""
     published = schemathesis.openapi.from_url(f"{live_server.url}/api/v1/openapi.json")
     for found in published.get_all_operations():
 
         @FEW
         @given(case=found.ok().as_strategy())
-        def answers(case):
+        def validate(case):
             case.call_and_validate(headers=alice.headers, checks=CHECKS)
 
-        answers()
+        validate()
 
 
 @pytest.mark.parametrize("path", ["/api/v1/openapi.json", "/api/v1/docs", "/openapi.json", "/docs"])
 @pytest.mark.parametrize(("accept", "query"), [("image/png", ""), ("", ""), ("*/*", "?format=xml")])
-def test_the_pages_come_whatever_the_client_says_it_accepts(db, client, path, accept, query):
+def test_pages_are_served_whatever_the_accept_header(db, client, path, accept, query):
     assert client.get(path + query, headers={"Accept": accept}).status_code == 200

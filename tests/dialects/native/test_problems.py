@@ -1,4 +1,4 @@
-"""Every error is a problem document, whatever went wrong; nothing that was sent is given back."""
+"""Errors: every one is a problem document, and none repeats values of the request."""
 
 import base64
 
@@ -32,12 +32,13 @@ def problem(response, status: int) -> dict:
         ({"task": "img2img", "init_images": ["http://10.0.0.1/a.png"]}, "init_images.0", "picture"),
     ],
 )
-def test_what_does_not_fit_is_named(alice, body, field, kind):
-    told = problem(alice.post("jobs", body), 422)
-    assert (told["code"], told["field"], told["errors"][0]["type"]) == ("invalid", field, kind)
+def test_invalid_field_is_named(alice, body, field, kind):
+    document = problem(alice.post("jobs", body), 422)
+    assert (document["code"], document["field"]) == ("invalid", field)
+    assert document["errors"][0]["type"] == kind
 
 
-def test_what_was_sent_is_not_given_back(alice):
+def test_values_of_the_request_are_not_repeated(alice):
     response = alice.post("jobs", {"width": "my password"})
     assert "my password" not in response.content.decode()
 
@@ -55,28 +56,28 @@ def test_what_was_sent_is_not_given_back(alice):
         ({"task": "img2img", "init_images": ["0" * 64]}, "bad_picture", "init_images"),
     ],
 )
-def test_what_the_platform_refuses_has_its_code(alice, body, code, field):
-    told = problem(alice.post("jobs", body), 422)
-    assert (told["code"], told["field"]) == (code, field)
+def test_refusal_has_its_code(alice, body, code, field):
+    document = problem(alice.post("jobs", body), 422)
+    assert (document["code"], document["field"]) == (code, field)
     assert not Job.objects.exists()
 
 
-def test_a_body_of_another_type_is_refused(alice):
+def test_another_content_type_is_refused(alice):
     problem(alice.client.post("/api/v1/jobs", b"{}", content_type="text/plain"), 415)
 
 
 @pytest.mark.parametrize("path", ["", "nothing", "jobs/", "jobs/7", "jobs/a%0Ab"])
-def test_an_unknown_address_is_a_problem_too(client, path):
+def test_unknown_path_is_a_problem_document(client, path):
     assert problem(client.get(f"/api/v1/{path}"), 404)["code"] == "not_found"
 
 
-def test_a_wrong_method_is_a_problem_too(alice):
+def test_wrong_method_is_405(alice):
     assert alice.client.put("/api/v1/jobs").status_code == 405
 
 
 @pytest.mark.parametrize("cursor", ["x", "é", base64.urlsafe_b64encode(b"2020-01-01 7").decode(), "A" * 99])
 @pytest.mark.parametrize("path", ["jobs", "usage"])
-def test_a_made_up_cursor_is_refused(alice, path, cursor):
+def test_invalid_cursor_is_refused(alice, path, cursor):
     assert problem(alice.get(path, {"cursor": cursor}), 422)["field"] == "cursor"
 
 
@@ -91,5 +92,5 @@ def test_a_made_up_cursor_is_refused(alice, path, cursor):
         {"external_id": "\0"},
     ],
 )
-def test_a_wrong_filter_is_refused(alice, query):
+def test_invalid_filter_is_refused(alice, query):
     problem(alice.get("jobs", query), 422)

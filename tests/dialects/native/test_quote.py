@@ -1,3 +1,5 @@
+"""Quotes: price, estimated time, refusals, quotas."""
+
 from decimal import Decimal
 
 import pytest
@@ -6,17 +8,17 @@ from access.models import AccessKey, Posting
 from jobs.models import InputPicture, Job
 
 
-def test_a_quote_is_what_the_job_costs(alice, runner):
-    asked = {"width": 512, "height": 512, "num_inference_steps": 20}
-    quoted = alice.post("quote", asked).json()
+def test_quoted_price_is_the_jobs_cost(alice, runner):
+    request = {"width": 512, "height": 512, "num_inference_steps": 20}
+    quoted = alice.post("quote", request).json()
     assert (quoted["accepted"], quoted["refusals"]) == (True, [])
     assert quoted["queue"] == {"reason": "next", "ahead": 0, "starts_in_s": 0.0}
     assert not Job.objects.exists()
     assert not Posting.objects.exists()
-    assert quoted["cost"] == alice.job(alice.submit(**asked))["cost"]
+    assert quoted["cost"] == alice.job(alice.submit(**request))["cost"]
 
 
-def test_a_longer_queue_means_a_longer_wait(alice, runner):
+def test_estimate_grows_with_the_queue(alice, runner):
     runner.slots = 0
     runner.save()
     waits = []
@@ -27,16 +29,16 @@ def test_a_longer_queue_means_a_longer_wait(alice, runner):
     assert waits[0]["starts_in_s"] < waits[1]["starts_in_s"] < waits[2]["starts_in_s"]
 
 
-def test_without_a_runner_nobody_can_tell(alice):
+def test_quote_without_a_runner_has_no_estimate(alice):
     quoted = alice.post("quote", {}).json()
     assert quoted["queue"] == {"reason": "no_runner", "ahead": 0, "starts_in_s": None}
     assert quoted["ends_in_s"] is None
 
 
-def test_everything_that_speaks_against_it_is_listed(alice, source, data_uri):
+def test_quote_lists_every_refusal(alice, source, data_uri):
     source.max_queued_jobs = 0
     source.save()
-    asked = {
+    request = {
         "width": 4096,
         "num_images": 17,
         "sampler": "Nothing",
@@ -45,9 +47,9 @@ def test_everything_that_speaks_against_it_is_listed(alice, source, data_uri):
         "task": "img2img",
         "init_images": ["data:image/png;base64,AAAA"],
     }
-    quoted = alice.post("quote", asked).json()
-    told = {(refusal["code"], refusal["field"]) for refusal in quoted["refusals"]}
-    assert told == {
+    quoted = alice.post("quote", request).json()
+    found = {(refusal["code"], refusal["field"]) for refusal in quoted["refusals"]}
+    assert found == {
         ("over_limit", "width"),
         ("over_limit", "num_images"),
         ("unsupported", "sampler"),
@@ -59,7 +61,7 @@ def test_everything_that_speaks_against_it_is_listed(alice, source, data_uri):
     assert (quoted["accepted"], quoted["cost"]) == (False, None)
 
 
-def test_a_quote_tells_what_is_left_and_refuses_what_admission_would(alice, source, runner):
+def test_quote_has_the_quotas_and_refuses_as_admission_does(alice, source, runner):
     source.images_per_day, source.total_budget = 3, Decimal("0.2")
     source.save()
     AccessKey.objects.update(images_per_month=9)
@@ -67,8 +69,8 @@ def test_a_quote_tells_what_is_left_and_refuses_what_admission_would(alice, sour
     quoted = alice.post(
         "quote", {"num_images": 2, "width": 64, "height": 64, "num_inference_steps": 40}
     ).json()
-    told = {(row["of"], row["limit"]): (row["most"], row["left"]) for row in quoted["allowances"]}
-    assert told == {
+    found = {(row["of"], row["limit"]): (row["most"], row["left"]) for row in quoted["allowances"]}
+    assert found == {
         ("source", "images_per_day"): (3, 1),
         ("source", "total_budget"): (0.2, pytest.approx(0.11808)),
         ("key", "images_per_month"): (9, 7),
@@ -79,14 +81,14 @@ def test_a_quote_tells_what_is_left_and_refuses_what_admission_would(alice, sour
     assert alice.post("jobs", {"num_images": 2, "width": 64, "height": 64}).status_code == 429
 
 
-def test_a_quote_names_the_keys_own_limits(alice, runner):
+def test_quote_applies_the_limits_of_the_key(alice, runner):
     AccessKey.objects.update(max_steps=10, allowed_models=["checkpoint:another"])
     quoted = alice.post("quote", {"num_inference_steps": 20}).json()
-    told = [(row["code"], row["field"]) for row in quoted["refusals"]]
-    assert told == [("over_limit", "num_inference_steps"), ("model_not_allowed", "checkpoint")]
+    found = [(row["code"], row["field"]) for row in quoted["refusals"]]
+    assert found == [("over_limit", "num_inference_steps"), ("model_not_allowed", "checkpoint")]
 
 
-def test_a_quote_stores_no_picture(alice, data_uri):
+def test_quote_stores_no_image(alice, data_uri):
     quoted = alice.post("quote", {"task": "img2img", "init_images": [data_uri]}).json()
     assert quoted["accepted"] is True
     assert not InputPicture.objects.exists()

@@ -1,8 +1,8 @@
-"""The two examples of our users' document, word for word but for the hosts of their pictures."""
+"""The two examples of the users' document, with placeholders for the image hosts."""
 
 from typing import Any
 
-WITHOUT = (
+NEGATIVE_PROMPT = (
     "wrinkles, watermark,male,masculinity,bad and mutated hands, oiliness, NSFW, worst quality, low quality, "
     "horror, geometry, white border, signature,red cloth background, hand, the background of folds, grayscale, "
     "monochrome, bad body, deformed,mutated hands,extra hands"
@@ -14,7 +14,7 @@ FIRST: dict[str, Any] = {
         "light green theme, no humans, toilet, indoors, washing machine, solo, toilet paper, still life, "
         "green background, circular platform, best quality, 8k, masterpiece, best detail"
     ),
-    "negative_prompt": WITHOUT,
+    "negative_prompt": NEGATIVE_PROMPT,
     "sd_model_checkpoint": "majicmixRealistic_v7.safetensors",
     "sd_lora_name": ["simple_bg_0811-006400.safetensors"],
     "sd_lora_weight": [0.8],
@@ -30,7 +30,7 @@ SECOND: dict[str, Any] = {
         "clean and simple background, bright colors, beige background, minimalist style, center circular platform, "
         "best quality, 8k, masterpiece, best details"
     ),
-    "negative_prompt": WITHOUT,
+    "negative_prompt": NEGATIVE_PROMPT,
     "sd_model_checkpoint": "epicphotogasm_ultimateFidelity.safetensors",
     "sd_lora_name": ["simple_bg_0911-004000.safetensors"],
     "sd_lora_weight": [0.8],
@@ -44,5 +44,6 @@ SECOND: dict[str, Any] = {
 
 
 def at(host: str, example: dict[str, Any]) -> dict[str, Any]:
+    """An example with its images on ``host``."""
     urls = {name: example[name].replace("HOST", host) for name in ("img_url", "mask_url")}
     return example | urls

@@ -1,4 +1,4 @@
-"""Waiting for the pictures, or being called back."""
+"""Responses: waiting for the result, callbacks, storage targets."""
 
 import json
 
@@ -20,7 +20,7 @@ def names(urls):
 
 
 @pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data", "data[]")
-def test_without_a_callback_the_answer_has_the_urls(alice, worker, client):
+def test_response_without_a_callback_has_the_urls(alice, worker, client):
     told = alice.send(batch_size=2)
     assert (told["error_code"], told["error_msg"]) == (0, "")
     assert names(told["data"]) == ["0.png", "1.png"]
@@ -31,14 +31,14 @@ def test_without_a_callback_the_answer_has_the_urls(alice, worker, client):
 
 @pytest.mark.field("smzdm_change_background", "taskid")
 @pytest.mark.parametrize("said", [{"taskid": -1}, {"taskid": "-1"}, {}])
-def test_a_callback_url_without_a_number_is_not_called(alice, worker, pictures, said):
+def test_callback_url_without_a_taskid_is_ignored(alice, worker, pictures, said):
     told = alice.send(callback_url=pictures.url("/done"), **said)
     assert len(told["data"]) == 1
     assert not Job.objects.get().has_callback
 
 
 @pytest.mark.field("smzdm_change_background", "callback_url", "taskid")
-def test_with_a_callback_the_answer_comes_at_once_and_the_urls_later(alice, pictures, work, client):
+def test_response_with_a_callback_is_immediate_and_the_urls_follow(alice, pictures, work, client):
     pictures.answers["/done"] = answer(200)
     told = alice.send(callback_url=pictures.url("/done"), taskid="91")
     assert told == {"error_code": 0, "error_msg": "", "data": []}
@@ -53,7 +53,7 @@ def test_with_a_callback_the_answer_comes_at_once_and_the_urls_later(alice, pict
     assert client.get(body["data"][0])["Content-Type"] == "image/png"
 
 
-def test_a_failure_is_called_back_too(alice, pictures, work, fake_runner):
+def test_failure_is_called_back(alice, pictures, work, fake_runner):
     fake_runner.behaviour = behaviours.fails_with_oom
     pictures.answers["/done"] = answer(200)
     alice.send(callback_url=pictures.url("/done"), taskid=91)
@@ -68,8 +68,8 @@ def test_a_failure_is_called_back_too(alice, pictures, work, fake_runner):
     }
 
 
-def test_a_receiver_that_never_answers_is_tried_again(alice, pictures, work):
-    alice.send(callback_url=pictures.url("/nobody"), taskid=91)  # answers 404
+def test_unacknowledged_callback_is_retried(alice, pictures, work):
+    alice.send(callback_url=pictures.url("/missing"), taskid=91)  # answers 404
     work()
     call_back()
     callback = Job.objects.get().callback
@@ -77,7 +77,7 @@ def test_a_receiver_that_never_answers_is_tried_again(alice, pictures, work):
 
 
 @pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data")
-def test_a_failed_job_is_told_with_its_reason(alice, worker):
+def test_failed_job_has_its_error_message(alice, worker):
     worker.behaviour = behaviours.fails_with_oom
     told = alice.send()
     assert told == {
@@ -148,7 +148,7 @@ def test_a_cut_out_that_takes_too_long_is_cancelled(alice, cutting):
 
 
 @pytest.mark.field("smzdm_change_background", "upload_img_config", "upload_img_config.channel")
-def test_the_pictures_are_copied_to_the_channel_and_their_urls_are_there(alice, worker, target, client):
+def test_outputs_are_copied_to_the_channels_target(alice, worker, target, client):
     told = alice.send(upload_img_config={"channel": 1202, "type": "public"})
     (url,) = told["data"]
     job = Job.objects.get()
@@ -160,7 +160,7 @@ def test_the_pictures_are_copied_to_the_channel_and_their_urls_are_there(alice, 
 
 @pytest.mark.field("smzdm_change_background", "upload_img_config.public_host")
 @pytest.mark.parametrize("said", [1, "1", True])
-def test_a_public_host_is_given_out_where_it_is_asked_for(alice, worker, target, said):
+def test_public_host_is_used_if_requested(alice, worker, target, said):
     config = {"channel": "1202", "type": "public", "public_host": said}
     (url,) = alice.send(upload_img_config=json.dumps(config))["data"]
     assert url == f"https://img.example.com/{Job.objects.get().outputs.get().target_name}"
@@ -168,19 +168,19 @@ def test_a_public_host_is_given_out_where_it_is_asked_for(alice, worker, target,
 
 
 @pytest.mark.field("smzdm_change_background", "upload_img_config.type")
-def test_the_type_chooses_among_a_channels_targets(alice, worker, target, client):
+def test_type_selects_among_the_targets_of_a_channel(alice, worker, target, client):
     private = StorageTarget.objects.create(channel="1202", visibility="private", folder="secret")
     (url,) = alice.send(upload_img_config={"channel": 1202, "type": "private", "oper": "lin"})["data"]
     output = Job.objects.get().outputs.get()
     assert output.target_name.startswith("secret/")
     assert private.files.exists(output.target_name)
-    assert "/outputs/" in url  # which ends
+    assert "/outputs/" in url  # which expires
     assert client.get(f"/targets/{output.target_name}").status_code == 404
     assert Job.objects.get().received["upload_img_config"]["oper"] == "lin"
 
 
 @pytest.mark.parametrize("nothing", [None, {}, ""])
-def test_without_a_configuration_nothing_is_copied(alice, work, target, nothing):
+def test_nothing_is_copied_without_a_configuration(alice, work, target, nothing):
     assert alice.job(upload_img_config=nothing).storage_target is None
 
 
@@ -200,28 +200,28 @@ def test_without_a_configuration_nothing_is_copied(alice, work, target, nothing)
     ],
     ids=str,
 )
-def test_a_channel_that_ops_did_not_define_is_refused(alice, target, config):
+def test_unknown_or_invalid_channel_is_refused(alice, target, config):
     assert alice.refusal(upload_img_config=config)[0] == 1001
 
 
-def test_a_target_of_another_source_does_not_exist(alice, target, other_source):
+def test_target_of_another_source_is_refused(alice, target, other_source):
     target.allowed_sources.add(other_source)
     assert alice.refusal(upload_img_config={"channel": 1202})[0] == 1001
 
 
-def test_a_target_without_a_public_host_has_none_to_give(alice, target):
+def test_target_without_a_public_host_refuses_to_use_it(alice, target):
     target.public_host = ""
     target.save()
     code, message = alice.refusal(upload_img_config={"channel": 1202, "public_host": 1})
     assert (code, "no public host" in message) == (1001, True)
 
 
-# The document's own examples
+# The document's examples
 
 
 @pytest.mark.parametrize("example", [seed.FIRST, seed.SECOND], ids=["first", "second"])
-def test_the_documents_examples_give_pictures(alice, shop, worker, pictures, target, settings, example):
-    """Without ``from`` and without a key, as they are."""
+def test_examples_of_the_document_return_images(alice, shop, worker, pictures, target, settings, example):
+    """The examples have neither ``from`` nor a key."""
     settings.SMZDM_DEFAULT_SOURCE = shop.name
     for kind, names_of in {
         Kind.CHECKPOINT: ["majicmixRealistic_v7", "epicphotogasm_ultimateFidelity"],

@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/smzdm.md run as they are."""
+"""The examples of docs/dialects/smzdm.md run unchanged."""
 
 import json
 import os
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(live_server, alice, shop, worker, pictures, target):
+def test_examples_run_unchanged(live_server, alice, shop, worker, pictures, target):
     key, secret = AccessKey.issue(shop)
     for name in ("cut-out", "mask"):
         pictures.answers[f"/{name}.png"] = pictures.answers["/product.png"]
@@ -35,6 +35,6 @@ def test_the_examples_do_what_they_say(live_server, alice, shop, worker, picture
         )
         assert done.returncode == 0, done.stderr
         answers.append(json.loads(done.stdout))
-    assert [(told["error_code"], len(told["data"])) for told in answers] == [(0, 1), (0, 0), (0, 2)]
+    assert [(each["error_code"], len(each["data"])) for each in answers] == [(0, 1), (0, 0), (0, 2)]
     assert all(url.startswith("https://img.example.com/img/") for url in answers[2]["data"])
     assert Job.objects.count() == 3

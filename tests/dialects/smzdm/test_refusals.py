@@ -299,8 +299,11 @@ def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"img_url": "http://img.example.com/" + "a" * 2000}, "img_url may not be longer than 2000."),
-        ({"sd_lora_name": ["a"] * 33, "sd_lora_weight": [1] * 33}, "sd_lora_name may not be longer than 32."),
+        ({"img_url": "http://img.example.com/" + "a" * 2000}, "img_url must have a length of at most 2000."),
+        (
+            {"sd_lora_name": ["a"] * 33, "sd_lora_weight": [1] * 33},
+            "sd_lora_name must have a length of at most 32.",
+        ),
         ({"prompt": "  "}, "prompt is missing."),
     ],
 )
@@ -319,4 +322,4 @@ def test_limits_are_told_by_the_documents_names(alice, shop):
 
 def test_what_is_wrong_with_two_fields_together_names_both(alice):
     told = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
-    assert told == (1001, "sd_lora_name and sd_lora_weight differ in length")
+    assert told == (1001, "sd_lora_name and sd_lora_weight must have the same length")

@@ -1,3 +1,5 @@
+"""Responses: success, processing, failure, fetch, and ``meta``."""
+
 import re
 
 import pytest
@@ -43,8 +45,8 @@ V4_META = {
     "meta.vae",
 )
 @pytest.mark.django_db(transaction=True)
-def test_a_picture_in_time_is_the_answer(alice, worker, red):
-    told = alice.ask(
+def test_generation_returns_its_outputs(alice, worker, red):
+    answer = alice.ask(
         "v3/img2img",
         prompt="a cat",
         negative_prompt="dogs",
@@ -54,12 +56,12 @@ def test_a_picture_in_time_is_the_answer(alice, worker, red):
         samples=2,
         seed=7,
     )
-    assert (told["status"], type(told["id"]), told["generationTime"]) == ("success", int, 2.0)
-    assert [re.search(r"/\d\.png$", url)[0] for url in told["output"]] == ["/0.png", "/1.png"]
-    named = [
+    assert (answer["status"], type(answer["id"]), answer["generationTime"]) == ("success", int, 2.0)
+    assert [re.search(r"/\d\.png$", url)[0] for url in answer["output"]] == ["/0.png", "/1.png"]
+    names = [
         name.removeprefix("meta.") for name in listed()["stablediffusionapi_img2img_answer"] if "." in name
     ]
-    assert {name: told["meta"][name] for name in named} == {
+    assert {name: answer["meta"][name] for name in names} == {
         "H": 128,
         "W": 64,
         "enable_attention_slicing": "true",
@@ -78,20 +80,20 @@ def test_a_picture_in_time_is_the_answer(alice, worker, red):
     }
 
 
-def test_output_urls_survive_an_old_client(alice, client, work):
-    told, _job = alice.draw()
+def test_output_urls_have_no_query_string(alice, client, work):
+    answer, _job = alice.draw()
     work()
-    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
     assert re.fullmatch(r"http://testserver/[^?#]+\.png", url)
     assert client.get(url.removeprefix("http://testserver"))["Content-Type"] == "image/png"
 
 
-def test_base64_answers_with_urls_of_texts(alice, client, work):
+def test_base64_flag_returns_urls_of_base64_files(alice, client, work):
     import base64
 
-    told, _job = alice.draw(base64="yes")
+    answer, _job = alice.draw(base64="yes")
     work()
-    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
     assert url.endswith(".base64")
     assert base64.b64decode(client.get(url).content).startswith(b"\x89PNG")
 
@@ -104,23 +106,23 @@ def test_base64_answers_with_urls_of_texts(alice, client, work):
         ("v6/realtime/text2img", "Try to fetch request after seconds estimated", "v6/realtime/fetch", []),
     ],
 )
-def test_a_late_picture_is_fetched_where_the_answer_says(alice, work, path, text, fetch, output):
-    told, job = alice.draw(path, model_id="shapes")
-    assert told["status"] == "processing"
-    assert told["messege"] == told["message"] == text
-    assert isinstance(told["eta"], float)
-    assert (told["output"], told["webhook_status"]) == (output, "")
-    assert told["fetch_result"] == f"http://testserver/api/{fetch}/{job.external_id}"
+def test_queued_generation_is_fetched_at_the_given_url(alice, work, path, text, fetch, output):
+    answer, job = alice.draw(path, model_id="shapes")
+    assert answer["status"] == "processing"
+    assert answer["messege"] == answer["message"] == text
+    assert isinstance(answer["eta"], float)
+    assert (answer["output"], answer["webhook_status"]) == (output, "")
+    assert answer["fetch_result"] == f"http://testserver/api/{fetch}/{job.external_id}"
     work()
-    fetched = alice.ask(f"{fetch}/{told['id']}")
-    assert (fetched["status"], fetched["id"], len(fetched["output"])) == ("success", told["id"], 1)
-    assert fetched["output"] == told["future_links"]
-    assert fetched["meta"] == told["meta"]
+    fetched = alice.ask(f"{fetch}/{answer['id']}")
+    assert (fetched["status"], fetched["id"], len(fetched["output"])) == ("success", answer["id"], 1)
+    assert fetched["output"] == answer["future_links"]
+    assert fetched["meta"] == answer["meta"]
 
 
-def test_what_is_not_ready_is_still_processing(alice):
-    told, _job = alice.draw()
-    fetched = alice.ask(f"v3/fetch/{told['id']}")
+def test_fetch_of_a_queued_job_is_processing(alice):
+    answer, _job = alice.draw()
+    fetched = alice.ask(f"v3/fetch/{answer['id']}")
     assert (fetched["status"], fetched["messege"], fetched["output"]) == (
         "processing",
         "Request processing",
@@ -128,10 +130,10 @@ def test_what_is_not_ready_is_still_processing(alice):
     )
 
 
-def test_fetch_takes_the_id_in_the_path_or_in_the_body_and_knows_get(alice, client, work):
-    told, _job = alice.draw()
+def test_fetch_takes_the_id_in_path_or_body_with_post_or_get(alice, client, work):
+    answer, _job = alice.draw()
     work()
-    number = told["id"]
+    number = answer["id"]
     answers = [
         alice.ask(f"v3/fetch/{number}"),
         alice.ask("v3/fetch/", request_id=str(number)),
@@ -144,33 +146,33 @@ def test_fetch_takes_the_id_in_the_path_or_in_the_body_and_knows_get(alice, clie
 
 
 @pytest.mark.parametrize("number", ["1", "0", "x", "99999999999999999999", "%00", "-1", "\u0663"])
-def test_an_unknown_id_is_not_found(alice, number):
+def test_unknown_id_is_not_found(alice, number):
     assert alice.ask(f"v3/fetch/{number}")["message"] == "Request not found"
 
 
-def test_nobody_fetches_anothers_request(alice, charlie, work):
-    told, _job = alice.draw()
+def test_request_of_another_tenant_is_not_found(alice, charlie, work):
+    answer, _job = alice.draw()
     work()
-    assert charlie.ask(f"v3/fetch/{told['id']}")["message"] == "Request not found"
+    assert charlie.ask(f"v3/fetch/{answer['id']}")["message"] == "Request not found"
 
 
-def test_ids_fit_into_the_integers_of_old_languages(alice):
+def test_ids_are_positive_32_bit_integers(alice):
     numbers = [alice.draw()[0]["id"] for _ in range(5)]
     assert len(set(numbers)) == 5
     assert all(0 < number < 2**31 for number in numbers)
 
 
-def test_an_id_that_is_taken_is_drawn_again(alice, monkeypatch):
-    drawn = iter([6, 6, 7])
-    monkeypatch.setattr("secrets.randbelow", lambda _most: next(drawn))
+def test_id_that_is_taken_is_replaced(alice, monkeypatch):
+    numbers = iter([6, 6, 7])
+    monkeypatch.setattr("secrets.randbelow", lambda _limit: next(numbers))
     assert [alice.draw(seed=1)[0]["id"] for _ in range(2)] == [7, 8]
 
 
-def test_a_failed_picture_is_told_as_the_vendor_does(alice, work, fake_runner):
+def test_failed_generation_has_the_vendors_message(alice, work, fake_runner):
     fake_runner.behaviour = fails_with_oom
-    told, _job = alice.draw()
+    answer, _job = alice.draw()
     work()
-    fetched = alice.ask(f"v3/fetch/{told['id']}")
+    fetched = alice.ask(f"v3/fetch/{answer['id']}")
     assert (fetched["status"], fetched["id"], fetched["message"], fetched["output"]) == (
         "failed",
         "",
@@ -180,36 +182,36 @@ def test_a_failed_picture_is_told_as_the_vendor_does(alice, work, fake_runner):
     assert "too large" in fetched["tip"]
 
 
-def test_v3_tells_its_own_set(alice, red):
-    told = alice.draw()[0]
-    assert set(told["meta"]) == V3_META | {"safetychecker"}
-    told = alice.draw("v3/inpaint", init_image=red, mask_image=red)[0]
-    assert set(told["meta"]) == {
+def test_meta_of_v3(alice, red):
+    answer = alice.draw()[0]
+    assert set(answer["meta"]) == V3_META | {"safetychecker"}
+    answer = alice.draw("v3/inpaint", init_image=red, mask_image=red)[0]
+    assert set(answer["meta"]) == {
         "H", "W", "file_prefix", "guidance_scale", "init_image", "mask_image", "n_samples", "negative_prompt",
         "outdir", "prompt", "safetychecker", "seed", "steps", "strength",
     }  # fmt: skip
 
 
-def test_community_models_tell_more(alice, red):
+def test_meta_of_community_models(alice, red):
     text = alice.draw("v4/dreambooth", model_id="shapes")[0]["meta"]
     assert set(text) >= V4_META
-    picture = alice.draw("v4/dreambooth/img2img", model_id="shapes", init_image=red)[0]["meta"]
-    assert set(picture) >= V4_META | {"init_image", "strength"}
+    image = alice.draw("v4/dreambooth/img2img", model_id="shapes", init_image=red)[0]["meta"]
+    assert set(image) >= V4_META | {"init_image", "strength"}
 
 
-def test_the_enhanced_prompt_is_in_the_answer(alice):
+def test_meta_has_the_enhanced_prompt(alice):
     from models_registry.models import PromptStyle
 
     PromptStyle.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
     assert alice.draw()[0]["meta"]["prompt"] == "a red circle, masterpiece"
 
 
-def test_an_instant_response_does_not_wait(alice, settings):
+def test_instant_response_does_not_wait(alice, settings):
     settings.STABLEDIFFUSIONAPI_WAIT_S = 3600
     assert alice.draw(instant_response="yes")[0]["future_links"]
 
 
-def test_a_temporary_picture_has_a_url_that_ends_within_a_day_or_so(alice, source):
+def test_temp_flag_gives_urls_that_expire_after_a_day(alice, source):
     import time
 
     source.public_pictures = True

@@ -1,4 +1,4 @@
-"""Whatever a client writes is read or refused; nothing is guessed, and nothing breaks."""
+"""Coercion: any value is parsed or refused, and never raises another error."""
 
 import math
 
@@ -20,42 +20,42 @@ JSON = st.recursive(
 
 
 @given(st.integers(-(10**12), 10**12))
-def test_an_integer_is_the_same_as_its_text(value):
+def test_integer_equals_its_string(value):
     assert (
         coercion.integer(value) == coercion.integer(f" {value} ") == coercion.integer(f"{value}.0") == value
     )
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_is_the_same_as_its_text(value):
+def test_number_equals_its_string(value):
     assert coercion.number(value) == coercion.number(repr(value)) == value
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_no_number(value):
+def test_non_finite_numbers_are_refused(value):
     for written in (value, str(value)):
         with pytest.raises(Invalid):
             coercion.number(written)
 
 
 @pytest.mark.parametrize("value", ["1_000", "9" * 41, True, "", "0x10", "١٢x"])
-def test_what_only_python_reads_is_no_integer(value):
+def test_other_notations_are_no_integers(value):
     with pytest.raises(Invalid):
         coercion.integer(value)
 
 
 @pytest.mark.parametrize("value", [True, "yes", "YES", " Yes ", "true", "True", "1", 1, 1.0])
-def test_yes(value):
+def test_true_values(value):
     assert coercion.flag(value) is True
 
 
 @pytest.mark.parametrize("value", [False, "no", "NO", "false", "0", 0, 0.0])
-def test_no(value):
+def test_false_values(value):
     assert coercion.flag(value) is False
 
 
 @given(JSON)
-def test_a_flag_is_one_of_few_words(value):
+def test_any_other_value_is_no_flag(value):
     try:
         coercion.flag(value)
     except Invalid:
@@ -67,14 +67,14 @@ def test_a_flag_is_one_of_few_words(value):
     ("given", "read"),
     [("a,b", ["a", "b"]), ("a, b ,", ["a", "b"]), (["a", "b"], ["a", "b"]), ("a", ["a"]), (7, ["7"])],
 )
-def test_lists_are_lists_or_texts_with_commas(given, read):
+def test_list_may_be_a_string_with_commas(given, read):
     assert coercion.names(given) == read
 
 
 @pytest.mark.parametrize(
     ("given", "read"), [("0.45,0.55", [0.45, 0.55]), (0.5, [0.5]), (["1", 0.2], [1.0, 0.2]), ("1", [1.0])]
 )
-def test_lists_of_numbers(given, read):
+def test_list_of_numbers_may_be_a_string_with_commas(given, read):
     assert coercion.numbers(given) == read
 
 
@@ -82,18 +82,18 @@ def test_lists_of_numbers(given, read):
 @pytest.mark.parametrize(
     "name", sorted(FIELDS.keys() - {"prompt", "negative_prompt", "algorithm_type", "track_id", "model_id"})
 )
-def test_nothing_is_absent(name, nothing):
+def test_null_and_its_strings_are_absent(name, nothing):
     assert parse(ENDPOINTS["v3/text2img"], {"prompt": "x", name: nothing})[name] is None
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), JSON))
-def test_any_request_is_read_or_refused_field_by_field(given):
-    found = complaints(given)
+def test_any_request_is_parsed_or_refused_with_its_fields(given):
+    found = messages_of(given)
     assert found.keys() <= FIELDS.keys()
-    assert all(isinstance(words, str) for several in found.values() for words in several)
+    assert all(isinstance(message, str) for messages in found.values() for message in messages)
 
 
-def complaints(given):
+def messages_of(given):
     try:
         parse(ENDPOINTS["v3/text2img"], given)
     except WireError as error:

@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/stablediffusionapi.md run as they are."""
+"""The examples of docs/dialects/stablediffusionapi.md run unchanged."""
 
 import json
 import os
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(live_server, alice, worker, tmp_path):
+def test_examples_run_unchanged(live_server, alice, worker, tmp_path):
     known = {"ATELIER": live_server.url, "KEY": alice.key}
     script = "\n".join(["set -eu", *EXAMPLES])
     done = subprocess.run(
@@ -26,16 +26,16 @@ def test_the_examples_do_what_they_say(live_server, alice, worker, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert Image.open(tmp_path / "circle.png").size == (64, 64)
-    drawn, fetched, models = answers(done.stdout)
-    assert (drawn["status"], fetched["status"]) == ("success", "success")
+    generated, fetched, models = answers(done.stdout)
+    assert (generated["status"], fetched["status"]) == ("success", "success")
     assert fetched["output"] == json.loads((tmp_path / "answer.json").read_text())["output"]
     assert [row["model_id"] for row in models] == ["shapes"]
     assert sorted(Job.objects.values_list("operation", flat=True)) == ["v3/img2img", "v3/text2img"]
 
 
 def answers(text):
-    """JSON values, one after another."""
-    decoder, place = json.JSONDecoder(), 0
-    while place < len(text):
-        value, place = decoder.raw_decode(text, place)
+    """The JSON values of a text, one after another."""
+    decoder, position = json.JSONDecoder(), 0
+    while position < len(text):
+        value, position = decoder.raw_decode(text, position)
         yield value

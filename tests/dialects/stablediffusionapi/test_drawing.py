@@ -1,4 +1,4 @@
-"""What requests mean, and what their answers say."""
+"""Fields of requests: the GenerationRequest that they become, and webhooks."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from .conftest import data_uri, png
 
 pytestmark = pytest.mark.django_db
 
-# The document's own example, but for the key and where the picture is.
+# The document's example, with another key and image URL.
 EXAMPLE = {
     "prompt": "a cat sitting on a bench",
     "negative_prompt": None,
@@ -34,7 +34,7 @@ EXAMPLE = {
 }
 
 
-def test_the_documents_example_becomes_an_img2img(alice, internet):
+def test_example_of_the_document_becomes_an_img2img(alice, internet):
     request = alice.request("v3/img2img", init_image=internet.url("/red.png"), **EXAMPLE)
     assert (request.task, request.prompt, request.negative_prompt) == (
         "img2img",
@@ -58,7 +58,7 @@ def test_the_documents_example_becomes_an_img2img(alice, internet):
     "strength",
     "seed",
 )
-def test_numbers_may_be_texts(alice, red):
+def test_numbers_may_be_strings(alice, red):
     request = alice.request(
         "v3/img2img",
         init_image=red,
@@ -79,36 +79,36 @@ def test_numbers_may_be_texts(alice, red):
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "null", -1, "-1"])
-def test_no_seed_is_a_random_one(alice, nothing):
+def test_missing_seed_is_random(alice, nothing):
     seeds = {alice.request(seed=nothing).seed for _ in range(3)}
     assert len(seeds) == 3
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "init_image")
-def test_the_init_image_is_fetched_by_its_url(alice, internet):
+def test_init_image_is_fetched_by_its_url(alice, internet):
     request = alice.request("v3/img2img", init_image=internet.url("/red.png"))
     assert read_input(request.init_images[0].sha256) == png()
 
 
-def test_pictures_may_be_base64_where_that_is_announced(alice):
+def test_images_may_be_base64_with_the_flag(alice):
     bare = base64.b64encode(png()).decode()
     assert alice.request("v3/img2img", init_image=bare, base64="yes").init_images
     message = alice.ask("v3/img2img", prompt="x", init_image=bare)["message"]
     assert message == {"init_image": ["The init image must be a valid URL."]}
 
 
-def test_an_answers_picture_is_the_next_requests_init_image(alice, work):
-    told, _job = alice.draw()
+def test_output_url_may_be_the_init_image_of_another_request(alice, work):
+    answer, _job = alice.draw()
     work()
-    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
     request = alice.request("v3/img2img", init_image=url)
     assert Image.open(io.BytesIO(read_input(request.init_images[0].sha256))).size == (64, 64)
 
 
-def test_our_own_address_gives_no_picture_without_its_signature(alice, work):
-    told, _job = alice.draw()
+def test_forged_url_of_this_platform_is_refused(alice, work):
+    answer, _job = alice.draw()
     work()
-    (url,) = alice.ask(f"v3/fetch/{told['id']}")["output"]
+    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
     forged = url.replace("/0.png", "/1.png")
     assert alice.ask("v3/img2img", prompt="x", init_image=forged)["message"] == (
         "Unable to fetch image from provided URL"
@@ -116,7 +116,7 @@ def test_our_own_address_gives_no_picture_without_its_signature(alice, work):
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "safety_checker")
-def test_the_safety_checker_blanks_unfit_pictures(alice, red, detector):
+def test_safety_checker_selects_the_nsfw_policy(alice, red, detector):
     assert alice.request("v3/img2img", init_image=red, safety_checker="yes").nsfw.policy == "blank"
     assert alice.request("v3/img2img", init_image=red, safety_checker="no").nsfw.policy == "off"
 
@@ -125,26 +125,26 @@ def test_the_safety_checker_blanks_unfit_pictures(alice, red, detector):
     ("kind", "policy"),
     [("blur", "blur"), ("pixelate", "blur"), ("black", "blank"), ("sensitive_content_text", "blank")],
 )
-def test_the_safety_checkers_type_says_how(alice, detector, kind, policy):
-    asked = {"model_id": "shapes", "safety_checker": "yes", "safety_checker_type": kind}
-    assert alice.request("v4/dreambooth", **asked).nsfw.policy == policy
+def test_safety_checker_type_selects_the_nsfw_policy(alice, detector, kind, policy):
+    body = {"model_id": "shapes", "safety_checker": "yes", "safety_checker_type": kind}
+    assert alice.request("v4/dreambooth", **body).nsfw.policy == policy
 
 
-def test_a_safety_check_that_cannot_be_made_is_refused_and_not_skipped(alice):
+def test_safety_checker_without_its_model_is_refused(alice):
     assert list(alice.refused(safety_checker="yes")) == ["safety_checker"]
 
 
-def test_an_unfit_picture_is_told(alice, detector, work, fake_runner):
+def test_nsfw_output_is_flagged(alice, detector, work, fake_runner):
     from tests.support.fake_runner import draws_unfit_pictures
 
     fake_runner.behaviour = draws_unfit_pictures
-    told, _job = alice.draw(safety_checker="yes")
+    answer, _job = alice.draw(safety_checker="yes")
     work()
-    assert alice.ask(f"v3/fetch/{told['id']}")["nsfw_content_detected"] is True
+    assert alice.ask(f"v3/fetch/{answer['id']}")["nsfw_content_detected"] is True
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "enhance_prompt")
-def test_enhancing_puts_the_prompt_style_of_that_name_around_the_prompt(alice, red):
+def test_enhance_prompt_applies_the_configured_prompt_style(alice, red):
     PromptStyle.objects.create(
         name="enhance_prompt", prompt="{prompt}, masterpiece", negative_prompt="blurry"
     )
@@ -155,29 +155,29 @@ def test_enhancing_puts_the_prompt_style_of_that_name_around_the_prompt(alice, r
 
 @pytest.mark.field("stablediffusionapi_img2img", "webhook", "track_id")
 @pytest.mark.parametrize("track_id", ["order-7", 7])
-def test_the_webhook_is_told_of_success(alice, red, internet, work, track_id):
-    told, job = alice.draw("v3/img2img", init_image=red, webhook=internet.url("/hook"), track_id=track_id)
+def test_webhook_of_a_succeeded_job(alice, red, internet, work, track_id):
+    answer, job = alice.draw("v3/img2img", init_image=red, webhook=internet.url("/hook"), track_id=track_id)
     work()
     call_back()
     body = json.loads(internet.asked[-1].body)
-    assert (body["status"], body["id"], body["track_id"]) == ("success", told["id"], track_id)
+    assert (body["status"], body["id"], body["track_id"]) == ("success", answer["id"], track_id)
     assert body["meta"]["file_prefix"] == str(job.pk)
     assert alice.client.get(body["output"][0])["Content-Type"] == "image/png"
 
 
-def test_the_webhook_is_told_of_failure(alice, internet, work, fake_runner):
+def test_webhook_of_a_failed_job(alice, internet, work, fake_runner):
     from tests.support.fake_runner import fails_with_oom
 
     fake_runner.behaviour = fails_with_oom
-    told, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
+    answer, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
     work()
     call_back()
     body = json.loads(internet.asked[-1].body)
-    assert (body["status"], body["id"], body["track_id"]) == ("failed", told["id"], "t")
+    assert (body["status"], body["id"], body["track_id"]) == ("failed", answer["id"], "t")
     assert body["message"] == "Failed, Try Again"
 
 
-def test_a_webhook_is_tried_three_times(alice, internet, work):
+def test_webhook_is_tried_three_times(alice, internet, work):
     from jobs.models.callback import Callback
     from tests.support.receiving_server import wait_for_the_next
     from tests.support.web_server import answer
@@ -194,80 +194,80 @@ def test_a_webhook_is_tried_three_times(alice, internet, work):
     assert (Callback.objects.get().state, len(internet.asked)) == ("dead", 3)
 
 
-def test_inpaint_redraws_what_is_white(alice, red):
+def test_inpaint_generates_the_white_part_of_the_mask(alice, red):
     white = data_uri(png(colour="white"))
     request = alice.request("v3/inpaint", init_image=red, mask_image=white)
     assert read_input(request.inpaint.mask.sha256) == png(colour="white")
     assert not request.inpaint.invert
 
 
-def test_inpaint_knows_its_steps_by_two_names(alice, red):
-    asked = {"init_image": red, "mask_image": red, "model_id": "shapes"}
-    assert alice.request("v4/dreambooth/inpaint", steps="17", **asked).num_inference_steps == 17
+def test_inpaint_accepts_steps_under_two_names(alice, red):
+    body = {"init_image": red, "mask_image": red, "model_id": "shapes"}
+    assert alice.request("v4/dreambooth/inpaint", steps="17", **body).num_inference_steps == 17
 
 
-def test_a_size_between_multiples_of_eight_is_the_one_below(alice):
+def test_size_is_rounded_down_to_multiples_of_eight(alice):
     request = alice.request(width=700, height="519")
     assert (request.width, request.height) == (696, 512)
 
 
-def test_community_models_keep_the_init_images_size(alice):
+def test_community_models_keep_the_size_of_the_init_image(alice):
     wide = data_uri(png(200, 104))
-    asked = {"model_id": "shapes", "init_image": wide, "width": None, "height": None}
-    request = alice.request("v4/dreambooth/img2img", **asked)
+    body = {"model_id": "shapes", "init_image": wide, "width": None, "height": None}
+    request = alice.request("v4/dreambooth/img2img", **body)
     assert (request.width, request.height) == (200, 104)
-    boxed = alice.request("v4/dreambooth/img2img", **asked | {"width": "128", "height": "128"})
-    assert (boxed.width, boxed.height) == (128, 64)
+    limited = alice.request("v4/dreambooth/img2img", **body | {"width": "128", "height": "128"})
+    assert (limited.width, limited.height) == (128, 64)
 
 
-def test_upscale_doubles_what_was_drawn(alice, model):
+def test_upscale_doubles_the_size(alice, model):
     model(Kind.UPSCALER, "best")
     request = alice.request(upscale="yes")
     assert (request.width, request.hires.width, request.hires.strength) == (64, 128, 0)
     assert request.hires.upscaler == "best"
 
 
-def test_highres_fix_draws_small_first(alice):
+def test_highres_fix_has_a_first_pass_at_half_the_size(alice):
     request = alice.request(highres_fix="yes", width=512, height=256)
     assert (request.width, request.height) == (256, 128)
     assert (request.hires.width, request.hires.height, request.hires.strength) == (512, 256, 0.7)
 
 
-def test_panorama_tiles(alice):
+def test_panorama_enables_tiling(alice):
     assert alice.request(panorama="yes").tiling
     assert not alice.request(panorama="no").tiling
 
 
-def test_super_resolution_enlarges_and_answers_with_one_url(alice, red, work):
-    told = alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=False)
+def test_super_resolution_upscales_and_returns_one_url(alice, red, work):
+    answer = alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=False)
     job = Job.objects.get()
     assert (job.generation_request.task, job.generation_request.upscale.scale) == ("upscale", 2)
     work()
-    assert alice.ask(f"v3/fetch/{told['id']}")["output"].endswith("/0.png")
+    assert alice.ask(f"v3/fetch/{answer['id']}")["output"].endswith("/0.png")
 
 
-def test_face_enhance_restores_faces_of_drawn_and_of_enlarged_pictures(alice, red, face_models):
+def test_face_enhance_restores_faces_of_generated_and_upscaled_images(alice, red, face_models):
     assert alice.request(face_enhance="yes").face_restoration.model == "GFPGANv1.4"
     alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=True)
     job = Job.objects.latest("created_at")
     assert (job.generation_request.task, job.generation_request.face_restoration.visibility) == ("upscale", 1)
 
 
-def test_face_enhance_without_its_models_names_the_file_at_its_field(alice):
-    told = alice.refused(face_enhance="yes")
-    assert "GFPGANv1.4.pth in the folder face_restoration" in json.dumps(told)
-    assert "face_enhance" in json.dumps(told)
+def test_face_enhance_without_its_models_names_the_missing_file(alice):
+    answer = alice.refused(face_enhance="yes")
+    assert "GFPGANv1.4.pth in the folder face_restoration" in json.dumps(answer)
+    assert "face_enhance" in json.dumps(answer)
 
 
-def test_a_cropped_picture_is_a_link_that_requests_can_name(alice):
-    told = alice.ask("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
-    assert (told["status"], told["messege"]) == ("success", "image uploaded")
-    response = alice.client.get(told["link"])
+def test_cropped_upload_may_be_the_init_image_of_a_request(alice):
+    answer = alice.ask("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
+    assert (answer["status"], answer["messege"]) == ("success", "image uploaded")
+    response = alice.client.get(answer["link"])
     assert Image.open(io.BytesIO(b"".join(response.streaming_content))).size == (512, 512)
-    assert alice.request("v3/img2img", init_image=told["link"]).init_images
+    assert alice.request("v3/img2img", init_image=answer["link"]).init_images
 
 
-def test_idempotency_keys_find_the_job_again(alice):
+def test_same_idempotency_key_finds_the_same_job(alice):
     body = json.dumps({"key": alice.key, "prompt": "x"})
     headers = {"Idempotency-Key": "once"}
     first, second = (

@@ -1,4 +1,4 @@
-"""Every error of the vendor's table, provoked."""
+"""Every error of the vendor's table."""
 
 import pytest
 
@@ -8,17 +8,17 @@ from models_registry.models import Kind
 pytestmark = pytest.mark.django_db
 
 
-def test_a_bad_key_is_told_what_to_check(alice, client):
+def test_bad_key_gets_a_tip(alice, client):
     response = client.post(
         "/api/v3/text2img", {"prompt": "x", "key": "no:key"}, content_type="application/json"
     )
-    told = response.json()
-    assert (response.status_code, told["status"], told["message"]) == (200, "error", "Invalid Api Key")
-    assert "Content-Type" in told["tip"]
+    answer = response.json()
+    assert (response.status_code, answer["status"], answer["message"]) == (200, "error", "Invalid Api Key")
+    assert "Content-Type" in answer["tip"]
 
 
 @pytest.mark.parametrize("key", [None, "", 7, ["x"], {"a": 1}, "\0", "a:\ud800", "x" * 9000])
-def test_what_is_no_key_is_a_bad_key(alice, key):
+def test_malformed_key_is_a_bad_key(alice, key):
     assert alice.ask("v3/text2img", prompt="x", key=key)["message"] == "Invalid Api Key"
 
 
@@ -35,14 +35,14 @@ def test_what_is_no_key_is_a_bad_key(alice, key):
         ("v3/fetch", ["request_id"]),
     ],
 )
-def test_what_is_missing_is_named_field_by_field(alice, path, missing):
+def test_missing_fields_are_named(alice, path, missing):
     message = alice.ask(path, prompt=None)["message"]
     assert sorted(message) == missing
     assert message[missing[-1]] == [f"The {missing[-1].replace('_', ' ')} field is required."]
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "reason"),
     [
         ("samples", 5, "must not be greater than 4."),
         ("samples", "0", "must be at least 1."),
@@ -63,15 +63,15 @@ def test_what_is_missing_is_named_field_by_field(alice, path, missing):
         ("clip_skip", 9, "must not be greater than 8."),
     ],
 )
-def test_values_out_of_range_are_refused_by_name(alice, field, value, words):
-    assert alice.refused(**{field: value}) == {field: [f"The {field.replace('_', ' ')} {words}"]}
+def test_invalid_value_is_refused_with_its_field(alice, field, value, reason):
+    assert alice.refused(**{field: value}) == {field: [f"The {field.replace('_', ' ')} {reason}"]}
 
 
-def test_odd_steps_are_accepted(alice):
+def test_undocumented_number_of_steps_is_accepted(alice):
     assert alice.request(num_inference_steps="23").num_inference_steps == 23
 
 
-def test_the_newest_edition_brings_steps_down_instead_of_refusing_them(alice):
+def test_v6_clamps_the_number_of_steps(alice):
     assert alice.request("v6/images/text2img", model_id="shapes").num_inference_steps == 20
     assert (
         alice.request("v6/images/text2img", model_id="shapes", num_inference_steps=50).num_inference_steps
@@ -82,7 +82,7 @@ def test_the_newest_edition_brings_steps_down_instead_of_refusing_them(alice):
     )
 
 
-def test_an_unknown_model_is_told_as_the_vendor_does(alice):
+def test_unknown_model_has_the_vendors_message(alice):
     assert alice.refused("v4/dreambooth", model_id="nothing") == "Model id not found"
     response = alice.post("v6/images/text2img", prompt="x", model_id="nothing")
     assert (response.status_code, response.json()["message"]) == (400, "Model not found: nothing")
@@ -91,18 +91,18 @@ def test_an_unknown_model_is_told_as_the_vendor_does(alice):
 @pytest.mark.parametrize(
     ("field", "name"), [("lora_model", "x"), ("vae", "x"), ("embeddings_model", "x"), ("scheduler", "x")]
 )
-def test_other_unknown_names_are_told_by_field(alice, field, name):
+def test_other_unknown_names_are_refused_with_their_field(alice, field, name):
     assert list(alice.refused("v4/dreambooth", model_id="shapes", **{field: name})) == [field]
 
 
-def test_a_full_queue_is_the_rate_limit(alice, source):
+def test_full_queue_is_the_rate_limit(alice, source):
     source.max_queued_jobs = 1
     source.save()
     alice.draw()
-    told = alice.ask("v3/text2img", prompt="x")
-    assert (told["status"], told["message"]) == ("error", "Rate limit exceeded")
-    assert told["tips"]
-    assert told["retry_after"] == 10
+    answer = alice.ask("v3/text2img", prompt="x")
+    assert (answer["status"], answer["message"]) == ("error", "Rate limit exceeded")
+    assert answer["tips"]
+    assert answer["retry_after"] == 10
     response = alice.post("v6/realtime/text2img", prompt="x")
     assert (response.status_code, response["Retry-After"]) == (429, "10")
     assert response.json()["message"].startswith("Rate limit exceeded. ")
@@ -111,11 +111,11 @@ def test_a_full_queue_is_the_rate_limit(alice, source):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/a.png", "http://10.0.0.1/", "https://user:pw@example.com/"]
 )
-def test_an_unreachable_init_image_is_told_as_the_vendor_does(alice, url):
+def test_unreachable_init_image_has_the_vendors_message(alice, url):
     assert alice.refused("v3/img2img", init_image=url) == "Unable to fetch image from provided URL"
 
 
-def test_an_init_image_that_is_none_is_told(alice, internet):
+def test_init_image_that_is_no_image_is_refused(alice, internet):
     from tests.support.web_server import answer
 
     internet.answers["/page"] = answer(200, b"<html>")
@@ -127,11 +127,11 @@ def test_an_init_image_that_is_none_is_told(alice, internet):
     assert message == {"init_image": ["The init image must be an image."]}
 
 
-def test_a_webhook_into_our_network_is_refused_by_name(alice):
+def test_webhook_of_a_local_address_is_refused(alice):
     assert list(alice.refused(webhook="http://127.0.0.1/hook")) == ["webhook"]
 
 
-def test_a_sources_own_limits_are_told_by_field(alice, source):
+def test_limit_of_a_source_names_the_field(alice, source):
     source.max_width, source.max_steps = 256, 25
     source.save()
     assert list(alice.refused(width=512)) == ["width"]
@@ -150,50 +150,50 @@ def test_a_sources_own_limits_are_told_by_field(alice, source):
         ("v3/text2img", "scheduler", "ScoreSdeVeScheduler"),
     ],
 )
-def test_what_this_platform_does_not_do_is_refused_by_name(alice, path, field, value):
+def test_unsupported_value_is_refused_with_its_field(alice, path, field, value):
     assert list(alice.refused(path, model_id="shapes", **{field: value})) == [field]
 
 
-def test_a_foreign_prompt_is_not_translated_in_silence(alice):
+def test_multi_lingual_is_refused_unless_the_prompt_is_ascii(alice):
     assert list(alice.refused(prompt="一只猫", multi_lingual="yes")) == ["multi_lingual"]
     assert alice.request(prompt="a cat", multi_lingual="yes").prompt == "a cat"
 
 
-def test_what_only_saves_time_is_accepted(alice):
+def test_tomesd_is_accepted_without_effect(alice):
     assert alice.request(tomesd="yes")
 
 
 @pytest.mark.parametrize("path", ["v3/lora_fine_tune", "v3/cancle_training/7", "v1/enterprise/load_model"])
-def test_endpoints_that_are_not_offered_say_so(alice, path):
-    told = alice.ask(path)
-    assert told["status"] == "error"
-    assert "not offered" in told["message"]
+def test_endpoint_that_is_not_available(alice, path):
+    answer = alice.ask(path)
+    assert answer["status"] == "error"
+    assert "not available" in answer["message"]
 
 
 @pytest.mark.parametrize("path", ["v3/nothing", "v6/images", "v5/", "v4"])
-def test_addresses_that_are_none_are_404(client, path):
+def test_unknown_path_is_404(client, path):
     response = client.post(f"/api/{path}")
     assert (response.status_code, response.json()["status"]) == (404, "error")
 
 
-def test_a_wrong_method_is_405(client):
+def test_wrong_method_is_405(client):
     response = client.get("/api/v3/text2img")
     assert (response.status_code, response.json()["status"]) == (405, "error")
 
 
-def test_errors_have_their_own_codes_where_ops_want_that(alice, settings):
+def test_real_status_setting_gives_errors_their_status(alice, settings):
     settings.STABLEDIFFUSIONAPI_REAL_STATUS = True
     assert alice.post("v3/text2img").status_code == 400
     assert alice.post("v3/text2img", key="x:y").status_code == 401
     assert alice.post("v3/fetch/1").status_code == 404
 
 
-def test_the_newest_edition_has_codes_and_plain_messages(alice):
+def test_v6_has_statuses_and_plain_messages(alice):
     response = alice.post("v6/images/text2img", prompt="x")
     assert (response.status_code, response.json()["message"]) == (400, "The model id field is required.")
 
 
-def test_a_refused_request_leaves_nothing_behind(alice, model):
+def test_refused_request_creates_no_job(alice, model):
     model(Kind.LORA, "other", family="sdxl")
     assert list(alice.refused("v4/dreambooth", model_id="shapes", lora_model="other")) == ["lora_model"]
     assert not Job.objects.exists()

@@ -1,4 +1,4 @@
-"""Models, schedulers and ControlNets by the names that this API's clients give them."""
+"""Models, schedulers and ControlNets under the names of this API."""
 
 import pytest
 
@@ -39,26 +39,26 @@ def community(alice):
         ("DPM++ 2M Karras", "DPM++ 2M", "Automatic"),
     ],
 )
-def test_schedulers_have_their_samplers(community, scheduler, sampler, schedule):
+def test_scheduler_selects_its_sampler(community, scheduler, sampler, schedule):
     request = community(scheduler=scheduler)
     assert (request.sampler, request.scheduler) == (sampler, schedule)
 
 
-def test_karras_sigmas_can_be_declined(community):
+def test_karras_sigmas_can_be_disabled(community):
     assert community(scheduler="EulerDiscreteScheduler", use_karras_sigmas="no").scheduler == "Uniform"
 
 
-def test_the_algorithm_adds_noise_to_the_multistep_solver(community):
+def test_sde_algorithm_of_the_multistep_solver(community):
     multistep = "DPMSolverMultistepScheduler"
     assert community(scheduler=multistep, algorithm_type="dpmsolver+++").sampler == "DPM++ 2M SDE"
     assert community(scheduler=multistep, algorithm_type="none").sampler == "DPM++ 2M"
 
 
-def test_ddpm_is_ddim_with_all_its_noise(community):
+def test_ddpm_is_ddim_with_an_eta_of_one(community):
     assert community(scheduler="DDPMScheduler").eta == 1.0
 
 
-def test_loras_have_strengths_one_each_or_one_for_all(community, alice, model):
+def test_lora_strength_is_one_number_or_one_for_each(community, alice, model):
     model(Kind.LORA, "night"), model(Kind.LORA, "rain")
     each = community(lora_model="night,rain", lora_strength="0.45,0.55")
     assert [(lora.name, lora.unet, lora.text_encoder) for lora in each.loras] == [
@@ -68,14 +68,14 @@ def test_loras_have_strengths_one_each_or_one_for_all(community, alice, model):
     for_all = community(lora_model="night,rain", lora_strength=0.5)
     assert [lora.unet for lora in for_all.loras] == [0.5, 0.5]
     assert community(lora_model="night").loras[0].unet == 1.0
-    told = alice.ask(V4, prompt="x", model_id="shapes", lora_model="night,rain", lora_strength="1,1,1")
-    assert list(told["message"]) == ["lora_strength"]
+    answer = alice.ask(V4, prompt="x", model_id="shapes", lora_model="night,rain", lora_strength="1,1,1")
+    assert list(answer["message"]) == ["lora_strength"]
 
 
-def test_embeddings_act_where_they_are_said_or_are_said_for_the_client(community, model):
+def test_embeddings_are_added_to_a_prompt_unless_named_there(community, model):
     model(Kind.EMBEDDING, "plum"), model(Kind.EMBEDDING, "easynegative")
-    said = community(prompt="a plum circle", embeddings_model="plum")
-    assert (said.prompt, said.embeddings) == ("a plum circle", ("plum",))
+    named = community(prompt="a plum circle", embeddings_model="plum")
+    assert (named.prompt, named.embeddings) == ("a plum circle", ("plum",))
     added = community(prompt="a circle", embeddings_model="plum,easynegative")
     assert (added.prompt, added.negative_prompt) == ("a circle, plum", "easynegative")
     assert added.embeddings == ("easynegative", "plum")
@@ -89,7 +89,7 @@ def test_vae_and_clip_skip(community, alice, model):
     assert alice.request().clip_skip == 1
 
 
-def test_the_model_list_is_a_bare_array_of_what_the_source_may_use(alice, charlie, source, model):
+def test_model_list_is_an_array_of_the_sources_models(alice, charlie, source, model):
     model(Kind.LORA, "night", trigger_words="by night").allowed_sources.add(source)
     rows = alice.ask(f"{V4}/model_list")
     assert [row["model_id"] for row in rows] == ["shapes", "night"]
@@ -105,23 +105,23 @@ def test_the_model_list_is_a_bare_array_of_what_the_source_may_use(alice, charli
     assert [row["model_id"] for row in charlie.ask("v1/enterprise/get_all_models")] == ["shapes"]
 
 
-def test_models_need_no_reloading(alice):
+def test_model_reload_succeeds_for_known_models(alice):
     assert alice.ask(f"{V4}/model_reload", model_id="shapes")["status"] == "success"
     assert alice.ask(f"{V4}/model_reload", model_id="x")["message"] == "Model id not found"
 
 
-def test_schedulers_are_listed_and_every_one_is_understood(alice, community):
+def test_every_listed_scheduler_is_accepted(alice, community):
     names = alice.ask("v1/enterprise/schedulers_list")["schedulers"]
     assert len(names) == 16
     assert all(community(scheduler=name) for name in names)
 
 
-def test_the_load_counts_what_waits(alice, work):
+def test_system_load_counts_queued_jobs(alice, work):
     assert alice.ask("v3/system_load") == {"queue_num": 0, "queue_time": 0, "status": "ok"}
     alice.draw()
-    told = alice.ask("v3/system_load")
-    assert told["queue_num"] == 1
-    assert told["queue_time"] >= 1
+    answer = alice.ask("v3/system_load")
+    assert answer["queue_num"] == 1
+    assert answer["queue_time"] >= 1
 
 
 @pytest.fixture
@@ -129,33 +129,33 @@ def control(alice, model, red):
     for name in ("control_v11p_sd15_canny", "control_v11f1e_sd15_tile", "qr-monster", "sd15-openpose"):
         model(Kind.CONTROLNET, name)
 
-    def ask(**body):
+    def request(**body):
         return alice.request("v5/controlnet", **({"init_image": red, "controlnet_type": "canny"} | body))
 
-    return ask
+    return request
 
 
-def test_the_init_image_controls_what_is_drawn_from_text(control):
+def test_init_image_is_the_control_image_of_txt2img(control):
     request = control(controlnet_model="canny", controlnet_conditioning_scale="1.5", guess_mode="yes")
     (unit,) = request.controls
     assert (request.task, unit.model, unit.module) == ("txt2img", "control_v11p_sd15_canny", "canny")
     assert (unit.weight, unit.control_mode) == (1.5, "control")
 
 
-def test_a_control_image_beside_the_init_image_makes_it_an_img2img(control, red):
+def test_control_image_beside_the_init_image_is_img2img(control, red):
     request = control(control_image=red, strength=None)
     assert (request.task, request.strength) == ("img2img", 0.55)
     assert request.init_images
     assert control(mask_image=red).inpaint
 
 
-def test_without_auto_hint_the_picture_is_the_map(control):
+def test_without_auto_hint_the_image_is_the_control_map(control):
     assert control(auto_hint="no").controls[0].module == "none"
     assert control(controlnet_type="openpose", auto_hint="no").controls[0].model == "sd15-openpose"
     assert control(controlnet_type="qrcode").controls[0].module == "none"
 
 
-def test_several_controlnets_are_lists(control):
+def test_several_controlnets(control):
     request = control(
         controlnet_model="canny,tile", controlnet_type="canny,tile", controlnet_conditioning_scale="0.3,0.7"
     )
@@ -165,7 +165,7 @@ def test_several_controlnets_are_lists(control):
     ]
 
 
-def test_a_type_that_no_preprocessor_serves_is_refused_by_name(alice, control, red):
+def test_type_without_a_preprocessor_is_refused_with_its_field(alice, control, red):
     for kind in ("openpose", "mlsd", "normal", "segmentation", "face_detector", "nonsense"):
         assert list(alice.refused("v5/controlnet", init_image=red, controlnet_type=kind)) == [
             "controlnet_type"
@@ -174,8 +174,8 @@ def test_a_type_that_no_preprocessor_serves_is_refused_by_name(alice, control, r
     assert list(alice.refused("v5/controlnet", controlnet_type="canny")) == ["init_image"]
 
 
-def test_controlnets_late_answer_has_an_empty_text_for_output(alice, control, red):
-    told = alice.draw("v5/controlnet", init_image=red, controlnet_type="canny")[0]
-    assert told["output"] == ""
+def test_processing_response_of_controlnet_has_an_empty_string_as_output(alice, control, red):
+    answer = alice.draw("v5/controlnet", init_image=red, controlnet_type="canny")[0]
+    assert answer["output"] == ""
     assert {"controlnet_model", "controlnet_type", "controlnet_conditioning_scale", "auto_hint", "guess_mode",
-            "clip_skip", "init_image", "mask_image", "vae"} <= set(told["meta"])  # fmt: skip
+            "clip_skip", "init_image", "mask_image", "vae"} <= set(answer["meta"])  # fmt: skip

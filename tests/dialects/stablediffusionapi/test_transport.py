@@ -1,4 +1,4 @@
-"""Where the key and the parameters may be."""
+"""Transport of the key and the parameters: JSON, forms, query, headers."""
 
 import json
 from urllib.parse import urlencode
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.django_db
 URL = "/api/v3/text2img"
 
 
-def is_taken(response) -> bool:
+def is_accepted(response) -> bool:
     return response.json()["status"] == "processing"
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "key")
-def test_the_key_may_be_in_the_body(alice, client):
+def test_key_may_be_in_the_body(alice, client):
     body = {"key": alice.key, "prompt": "x"}
-    assert is_taken(client.post(URL, body, content_type="application/json"))
+    assert is_accepted(client.post(URL, body, content_type="application/json"))
     assert alice.key not in json.dumps(Job.objects.get().received)
 
 
@@ -31,61 +31,61 @@ def test_the_key_may_be_in_the_body(alice, client):
         lambda key: {"Authorization": f"Bearer {key}"},
     ],
 )
-def test_the_key_may_be_in_a_header(alice, client, headers):
-    assert is_taken(
+def test_key_may_be_in_a_header(alice, client, headers):
+    assert is_accepted(
         client.post(URL, {"prompt": "x"}, content_type="application/json", headers=headers(alice.key))
     )
 
 
-def test_the_body_is_asked_first(alice, client):
+def test_key_of_the_body_takes_precedence(alice, client):
     body = {"key": alice.key, "prompt": "x"}
-    assert is_taken(client.post(URL, body, content_type="application/json", headers={"key": "wrong"}))
+    assert is_accepted(client.post(URL, body, content_type="application/json", headers={"key": "wrong"}))
 
 
-def test_everything_may_be_in_the_query_and_the_body_empty(alice, client):
+def test_all_parameters_may_be_in_the_query(alice, client):
     query = urlencode({"prompt": "a cat", "width": "512", "height": "512", "samples": "1"})
-    assert is_taken(
+    assert is_accepted(
         client.generic("POST", f"{URL}?{query}", b"", content_type="", headers={"key": alice.key})
     )
     query = urlencode({"prompt": "a cat", "key": alice.key})
-    assert is_taken(client.generic("POST", f"{URL}?{query}", b"", content_type="application/json"))
+    assert is_accepted(client.generic("POST", f"{URL}?{query}", b"", content_type="application/json"))
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "Content-Type")
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data"])
-def test_forms_have_the_same_names(alice, client, kind):
+def test_parameters_may_be_a_form(alice, client, kind):
     fields = {"key": alice.key, "prompt": "a cat", "samples": "2"}
     if kind.startswith("multipart"):
         response = client.post(URL, fields)
     else:
         response = client.post(URL, urlencode(fields), content_type=kind)
-    assert is_taken(response)
+    assert is_accepted(response)
     assert Job.objects.get().generation_request.num_images == 2
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "Content-Type")
-def test_json_that_curl_calls_a_form_is_json(alice, client):
+def test_json_with_the_content_type_of_a_form_is_parsed(alice, client):
     body = json.dumps({"key": alice.key, "prompt": "x"})
-    assert is_taken(client.post(URL, body, content_type="application/x-www-form-urlencoded"))
+    assert is_accepted(client.post(URL, body, content_type="application/x-www-form-urlencoded"))
 
 
-def test_a_slash_at_the_end_is_as_good_as_none(alice):
+def test_trailing_slash_is_accepted(alice):
     assert alice.ask("v3/text2img/", prompt="x")["status"] == "processing"
 
 
 @pytest.mark.parametrize("body", ["{", "[1]", '"x"', "null", '{"a": ' * 5000, "\xff\xfe"])
-def test_a_broken_body_is_an_error_of_this_api(client, body):
-    told = client.post(URL, body.encode("latin-1"), content_type="application/json").json()
-    assert told["status"] == "error"
+def test_malformed_body_gets_an_error_of_this_api(client, body):
+    answer = client.post(URL, body.encode("latin-1"), content_type="application/json").json()
+    assert answer["status"] == "error"
 
 
-def test_a_huge_body_is_an_error_of_this_api(client, settings):
+def test_too_large_a_body_gets_an_error_of_this_api(client, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-    told = client.post(URL, '{"prompt": "a cat"}', content_type="application/json").json()
-    assert (told["status"], told["message"]) == ("error", "The request body is too large.")
+    answer = client.post(URL, '{"prompt": "a cat"}', content_type="application/json").json()
+    assert (answer["status"], answer["message"]) == ("error", "The request body is too large.")
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary="])
-def test_a_form_that_says_no_boundary_is_the_clients_fault(alice, client, kind):
+def test_form_without_a_boundary_is_a_client_error(alice, client, kind):
     response = client.generic("POST", f"{URL}?key={alice.key}", b"--x", content_type=kind)
     assert (response.status_code, response.json()["message"]) == (200, "The request body cannot be read.")

@@ -1,4 +1,4 @@
-"""What each field of CVProcess does to the canonical request, and how it is refused."""
+"""Fields of CVProcess: their effect on the GenerationRequest, and the errors of invalid values."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
-from tests.support.web_server import WebServer, answer
+from tests.support import web_server
 
 TABLE = "volcengine_cvprocess"
 
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def asked(alice, body):
-    """The canonical request that a body with these fields becomes."""
+def submitted(alice, body):
+    """Submits a body with these fields, and returns the job's GenerationRequest."""
     return lambda **fields: alice.submit({**body, **fields}).generation_request
 
 
 @pytest.fixture
 def refused(alice, body):
-    """HTTP status and code, and nothing was begun."""
+    """Sends a body that must be refused without a job, and returns the HTTP status and the code."""
 
     def refuse(**fields) -> tuple[int, int]:
         sent = {name: value for name, value in {**body, **fields}.items() if value is not ...}
@@ -37,13 +37,13 @@ PARSE, INVALID, MISSING = (400, 50204), (400, 50200), (400, 50201)
 
 
 @pytest.mark.field("volcengine_cvprocess", "req_key")
-def test_req_key_names_a_style_with_or_without_usage(asked, style, checkpoint) -> None:
+def test_req_key_selects_a_style_with_or_without_usage(submitted, style, checkpoint) -> None:
     for key in ("img2img_pastel_boys_style_usage", "img2img_pastel_boys_style"):
-        assert asked(req_key=key).checkpoint == checkpoint.name
+        assert submitted(req_key=key).checkpoint == checkpoint.name
 
 
 @pytest.mark.field("volcengine_cvprocess", "req_key")
-def test_unknown_req_key_is_refused_as_the_vendor_does(refused, style, other_source) -> None:
+def test_unknown_or_unavailable_req_key_is_access_denied(refused, style, other_source) -> None:
     assert refused(req_key=...) == MISSING
     assert refused(req_key=7) == PARSE
     assert refused(req_key="img2img_nothing") == refused(sub_req_key="nothing") == (401, 50400)
@@ -54,32 +54,32 @@ def test_unknown_req_key_is_refused_as_the_vendor_does(refused, style, other_sou
     assert refused() == (401, 50400)
 
 
-def test_sub_req_key_picks_a_variant(asked, style, checkpoint) -> None:
+def test_sub_req_key_selects_a_variant(submitted, style, checkpoint) -> None:
     StylePreset.objects.create(key=style.key, variant="monet", checkpoint=checkpoint, steps=7)
-    assert asked(sub_req_key="monet").num_inference_steps == 7
+    assert submitted(sub_req_key="monet").num_inference_steps == 7
 
 
 @pytest.mark.field("volcengine_cvprocess", "binary_data_base64")
-def test_base64_brings_the_one_picture(asked, picture) -> None:
-    request = asked()
+def test_base64_image_is_the_input(submitted, picture) -> None:
+    request = submitted()
     assert (request.task, read_input(request.init_images[0].sha256)) == ("img2img", picture)
 
 
 @pytest.mark.field("volcengine_cvprocess", "image_urls")
-def test_a_url_brings_it_and_an_empty_list_beside_it_is_none(asked, source, picture) -> None:
+def test_image_url_is_fetched_unless_there_is_base64(submitted, source, picture) -> None:
     source.reachable = ["127.0.0.1"]
     source.save()
-    web = WebServer()
-    web.answers["/a.png"] = answer(200, picture)
-    request = asked(binary_data_base64=[], image_urls=[web.url("/a.png")])
+    web = web_server.WebServer()
+    web.answers["/a.png"] = web_server.answer(200, picture)
+    request = submitted(binary_data_base64=[], image_urls=[web.url("/a.png")])
     assert read_input(request.init_images[0].sha256) == picture
     other = png(64, 64)
-    both = asked(binary_data_base64=[encoded(other)], image_urls=[web.url("/a.png")])
+    both = submitted(binary_data_base64=[encoded(other)], image_urls=[web.url("/a.png")])
     assert read_input(both.init_images[0].sha256) == other
     web.close()
 
 
-def test_a_local_url_is_not_called(refused) -> None:
+def test_url_of_a_local_address_is_not_fetched(refused) -> None:
     assert refused(binary_data_base64=..., image_urls=["http://127.0.0.1/a.png"]) == (400, 50207)
 
 
@@ -91,7 +91,7 @@ def test_a_local_url_is_not_called(refused) -> None:
         ([""], 50206),
         (["data:image/png;base64," + encoded(png(64, 64))], 50207),
         (["no base64!"], 50207),
-        ([encoded(b"no picture")], 50207),
+        ([encoded(b"no image")], 50207),
         ([encoded(png(64, 64, "GIF"))], 50207),
         ([encoded(png(64, 64))] * 2, 50200),
         ([encoded(png(4104, 2000))], 50205),
@@ -101,22 +101,22 @@ def test_a_local_url_is_not_called(refused) -> None:
         ([7], 50204),
     ],
 )
-def test_bad_pictures_are_told_apart(refused, data, code) -> None:
+def test_each_kind_of_invalid_image_has_its_code(refused, data, code) -> None:
     assert refused(binary_data_base64=data) == (400, code)
 
 
 @pytest.mark.field("volcengine_cvprocess", "prompt")
-def test_prompt_is_needed_and_goes_into_the_styles_words(asked, refused, style) -> None:
+def test_prompt_is_required_and_inserted_into_the_styles_prompt(submitted, refused, style) -> None:
     assert refused(prompt=...) == refused(prompt="") == refused(prompt=[]) == MISSING
     assert refused(prompt=["x"]) == refused(prompt="a\0b") == PARSE
     assert refused(prompt="x" * 20_001) == INVALID
     StylePreset.objects.update(prompt="a painting of {prompt}, soft", negative_prompt="dark")
-    assert (asked().prompt, asked().negative_prompt) == ("a painting of a red circle, soft", "dark")
+    assert (submitted().prompt, submitted().negative_prompt) == ("a painting of a red circle, soft", "dark")
 
 
-def test_other_styles_need_no_prompt(asked) -> None:
+def test_other_styles_need_no_prompt(submitted) -> None:
     StylePreset.objects.update(prompt_required=False, prompt="soft")
-    assert asked(prompt=[]).prompt == asked(prompt=None).prompt == "soft"
+    assert submitted(prompt=[]).prompt == submitted(prompt=None).prompt == "soft"
 
 
 NUMBERS = [
@@ -130,131 +130,130 @@ NUMBERS = [
 
 @pytest.mark.field("volcengine_cvprocess", "strength", "scale", "ddim_steps", "clip_skip")
 @pytest.mark.parametrize(("field", "name", "default", "suggested", "out"), NUMBERS)
-def test_numbers_have_the_documents_defaults_and_ranges(
-    asked, refused, field, name, default, suggested, out
+def test_numbers_have_the_documented_defaults_and_ranges(
+    submitted, refused, field, name, default, suggested, out
 ) -> None:
     for number in out:
         assert refused(**{field: number}) == INVALID
     for other in ("0.5", True, [1], {}):
         assert refused(**{field: other}) == PARSE
-    assert getattr(asked(), name) == default
-    assert getattr(asked(**{field: None}), name) == default
-    assert getattr(asked(**{field: suggested}), name) == suggested
+    assert getattr(submitted(), name) == default
+    assert getattr(submitted(**{field: None}), name) == default
+    assert getattr(submitted(**{field: suggested}), name) == suggested
 
 
 @pytest.mark.field("volcengine_cvprocess", "seed")
-def test_seed_is_kept_and_minus_one_is_by_lot(asked, refused) -> None:
+def test_seed_is_kept_and_minus_one_is_random(submitted, refused) -> None:
     assert refused(seed=-2) == refused(seed=2**32) == INVALID
-    assert asked(seed=7).seed == 7
-    assert asked(seed=-1).seed != asked().seed
+    assert submitted(seed=7).seed == 7
+    assert submitted(seed=-1).seed != submitted().seed
 
 
 @pytest.mark.field("volcengine_cvprocess", "lora_multipers")
-def test_lora_multipers_weigh_the_styles_loras(asked, refused, style) -> None:
-    assert asked().loras == asked(lora_multipers={}).loras == ()
+def test_lora_multipers_are_weights_of_the_styles_loras(submitted, refused, style) -> None:
+    assert submitted().loras == submitted(lora_multipers={}).loras == ()
     wanted = {"shanzhagaoSomeSortOf_v1Epoch10": 0.4, "Colorwater_v4": 0.2, "Moxin_Shukezouma11": 0}
-    assert {lora.name: lora.unet for lora in asked(lora_multipers=wanted).loras} == {
+    assert {lora.name: lora.unet for lora in submitted(lora_multipers=wanted).loras} == {
         "Colorwater_v4": 0.2,
         "shanzhagaoSomeSortOf_v1Epoch10": 0.4,
     }
     Job.objects.all().delete()
-    assert refused(lora_multipers={"nobody": 1}) == refused(lora_multipers={"Colorwater_v4": 9}) == INVALID
+    assert refused(lora_multipers={"unknown": 1}) == refused(lora_multipers={"Colorwater_v4": 9}) == INVALID
     assert refused(lora_multipers=[1]) == refused(lora_multipers={"Colorwater_v4": "1"}) == PARSE
 
 
-def test_lora_map_weighs_the_two_halves(asked, style) -> None:
-    (lora,) = asked(lora_map={"Colorwater_v4": {"strength_model": 0.5, "strength_clip": 0.25}}).loras
+def test_lora_map_has_weights_for_unet_and_text_encoder(submitted, style) -> None:
+    (lora,) = submitted(lora_map={"Colorwater_v4": {"strength_model": 0.5, "strength_clip": 0.25}}).loras
     assert (lora.unet, lora.text_encoder) == (0.5, 0.25)
 
 
 @pytest.mark.field("volcengine_cvprocess", "canny_weight")
-def test_canny_weight_is_the_controlnets(asked, refused, canny) -> None:
+def test_canny_weight_is_the_weight_of_the_controlnet(submitted, refused, canny) -> None:
     assert refused(canny_weight=1.1) == INVALID
-    (unit,) = asked(canny_weight=0.8).controls
+    (unit,) = submitted(canny_weight=0.8).controls
     assert (unit.model, unit.module, unit.weight, unit.image) == ("canny", "canny", 0.8, None)
-    assert asked().controls[0].weight == 1
-    assert asked(canny_weight=0).controls == ()
+    assert submitted().controls[0].weight == 1
+    assert submitted(canny_weight=0).controls == ()
 
 
-def test_a_controlnet_that_is_not_there_is_told_unless_the_style_can_do_without(
-    asked, alice, body, canny
-) -> None:
+def test_missing_controlnet_is_refused_unless_optional(submitted, alice, body, canny) -> None:
     canny.enabled = False
     canny.save()
-    told = alice.call("CVProcess", body).json()
-    assert told["code"] == 50200
-    assert "canny_weight" in told["message"]
-    assert asked(canny_weight=0).controls == ()
+    answer = alice.call("CVProcess", body).json()
+    assert answer["code"] == 50200
+    assert "canny_weight" in answer["message"]
+    assert submitted(canny_weight=0).controls == ()
     StylePreset.objects.update(control_optional=True)
-    assert asked().controls == ()
+    assert submitted().controls == ()
 
 
 @pytest.mark.field("volcengine_cvprocess", "i2i_keep_texture")
-def test_keep_texture_is_a_switch(asked, refused) -> None:
+def test_keep_texture_is_a_switch(submitted, refused) -> None:
     assert refused(i2i_keep_texture=2) == PARSE
-    assert asked().keep_texture is True
-    assert asked(i2i_keep_texture=0).keep_texture is False
+    assert submitted().keep_texture is True
+    assert submitted(i2i_keep_texture=0).keep_texture is False
 
 
 @pytest.mark.field("volcengine_cvprocess", "long_resolution")
-def test_long_resolution_is_the_long_side(asked, refused) -> None:
+def test_long_resolution_is_the_long_side(submitted, refused) -> None:
     assert refused(long_resolution=32) == refused(long_resolution=4096) == INVALID
-    assert [(request.width, request.height) for request in (asked(), asked(long_resolution=512))] == [
+    assert [(request.width, request.height) for request in (submitted(), submitted(long_resolution=512))] == [
         (704, 352),
         (512, 256),
     ]
 
 
 @pytest.mark.field("volcengine_cvprocess", "id_scale")
-def test_a_faces_identity_cannot_be_kept_and_that_is_said(asked, alice, body) -> None:
-    told = alice.call("CVProcess", {**body, "id_scale": 0.5}).json()
-    assert told["code"] == 50200
-    assert "IP-Adapter" in told["message"]
-    assert asked(id_scale=0).face_identity == 0
+def test_face_identity_is_refused(submitted, alice, body) -> None:
+    answer = alice.call("CVProcess", {**body, "id_scale": 0.5}).json()
+    assert answer["code"] == 50200
+    assert "IP-Adapter" in answer["message"]
+    assert submitted(id_scale=0).face_identity == 0
 
 
-def test_a_sources_limit_is_told_in_the_vendors_words(alice, body, source) -> None:
+def test_limit_of_a_source_names_the_vendors_field(alice, body, source) -> None:
     source.max_steps = 10
     source.save()
-    told = alice.call("CVProcess", {**body, "ddim_steps": 25}).json()
-    assert told["code"] == 50200
-    assert "ddim_steps is 25" in told["message"]
+    answer = alice.call("CVProcess", {**body, "ddim_steps": 25}).json()
+    assert answer["code"] == 50200
+    assert "ddim_steps" in answer["message"]
+    assert "25" in answer["message"]
 
 
 @pytest.mark.field("volcengine_cvprocess", "logo_info", "logo_info.add_logo", "logo_info.position")
 @pytest.mark.field("volcengine_cvprocess", "logo_info.language", "logo_info.opacity")
-def test_logo_info_becomes_a_label(asked, refused) -> None:
+def test_logo_info_becomes_a_label(submitted, refused) -> None:
     assert refused(logo_info=[]) == refused(logo_info={"add_logo": "yes"}) == PARSE
     for wrong in ({"position": 4}, {"language": 2}, {"opacity": 1.1}, {"logo_text_content": "x" * 201}):
         assert refused(logo_info=wrong) == INVALID
-    assert asked(logo_info={"position": 1}).labels == ()
-    (label,) = asked(logo_info={"add_logo": True}).labels
+    assert submitted(logo_info={"position": 1}).labels == ()
+    (label,) = submitted(logo_info={"add_logo": True}).labels
     assert (label.text, label.corner, label.opacity) == ("AI生成", "bottom-right", 0.3)
-    corners = [asked(logo_info={"add_logo": True, "position": n}).labels[0].corner for n in range(4)]
+    corners = [submitted(logo_info={"add_logo": True, "position": n}).labels[0].corner for n in range(4)]
     assert corners == ["bottom-right", "bottom-left", "top-left", "top-right"]
     logo = {"add_logo": True, "language": 1, "opacity": 0.5}
-    assert asked(logo_info=logo).labels[0].text == "Generated by AI"
-    assert asked(logo_info={**logo, "logo_text_content": "画坊"}).labels[0].text == "画坊"
+    assert submitted(logo_info=logo).labels[0].text == "Generated by AI"
+    assert submitted(logo_info={**logo, "logo_text_content": "画坊"}).labels[0].text == "画坊"
 
 
-def test_aigc_meta_is_a_hidden_mark(asked, refused) -> None:
+def test_aigc_meta_becomes_an_entry_in_the_file(submitted, refused) -> None:
     assert refused(aigc_meta={}) == MISSING
     assert refused(aigc_meta={"producer_id": "x" * 257}) == INVALID
-    (mark,) = asked(aigc_meta={"producer_id": "p-1", "content_producer": "画坊"}).marks
+    (mark,) = submitted(aigc_meta={"producer_id": "p-1", "content_producer": "画坊"}).marks
     assert (mark.key, mark.text) == ("AIGC", '{"Label": "1", "ContentProducer": "画坊", "ProduceID": "p-1"}')
 
 
-def test_unknown_fields_are_ignored_as_the_vendor_ignores_them(asked) -> None:
-    assert asked(tagger_settings={"switch": False}, cn_mode=0, sub_prompts=[""]).prompt == "a red circle"
+def test_unknown_fields_are_ignored(submitted) -> None:
+    assert submitted(tagger_settings={"switch": False}, cn_mode=0, sub_prompts=[""]).prompt == "a red circle"
 
 
-def test_words_alone_draw_where_the_style_says_so(alice, checkpoint) -> None:
+def test_txt2img_style_needs_no_image(alice, checkpoint) -> None:
     StylePreset.objects.create(key="high_aes_general_v14", task="txt2img", checkpoint=checkpoint)
     sent = {"req_key": "high_aes_general_v14", "prompt": "a star", "width": 261, "height": 512}
     request = alice.submit(sent).generation_request
     assert (request.task, request.width, request.height) == ("txt2img", 264, 512)
 
 
-def test_a_range_is_told_to_the_last_digit(alice, body) -> None:
-    told = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
-    assert told == "Invalid Arguments: seed has to be from -1 to 4294967295"
+def test_error_gives_the_range_in_full(alice, body) -> None:
+    answer = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
+    assert answer == "Invalid Arguments: seed has to be from -1 to 4294967295"

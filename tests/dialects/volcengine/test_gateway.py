@@ -1,4 +1,4 @@
-"""Who may call, and the gateway's words for those who may not."""
+"""Authentication, and the errors of the gateway."""
 
 import hashlib
 from datetime import timedelta
@@ -16,17 +16,17 @@ BODY = b'{"prompt": "\\u5929\\u4f7f"}'
 
 
 def error(response) -> tuple[int, str, int | None]:
-    told = response.json()["ResponseMetadata"]["Error"]
-    return response.status_code, told["Code"], told.get("CodeN")
+    found = response.json()["ResponseMetadata"]["Error"]
+    return response.status_code, found["Code"], found.get("CodeN")
 
 
 def passes(response) -> bool:
-    """The service was reached: what it says is not about the signature."""
+    """Whether the request was authenticated: the response is not a gateway error."""
     return "ResponseMetadata" not in response.json()
 
 
 def signed_with(caller: Caller, headers: dict[str, str], body: bytes) -> dict[str, str]:
-    """All of the headers, and nothing else, are signed."""
+    """The headers, all of them signed, and Authorization."""
     date = headers["x-date"]
     signed = Signed(caller.key.key_id, Scope(date[:8], "cn-north-1", "cv"), date, "", tuple(sorted(headers)))
     return with_signature(
@@ -41,7 +41,7 @@ def test_a_signed_call_reaches_the_service(alice) -> None:
     assert passes(alice.call("CVProcess"))
 
 
-def test_the_same_call_may_be_sent_again_within_its_time(alice) -> None:
+def test_signed_call_may_be_repeated_within_the_clock_window(alice) -> None:
     headers = alice.headers(QUERY, BODY)
     assert all(passes(alice.send(QUERY, BODY, headers)) for _ in range(2))
 
@@ -51,19 +51,19 @@ def test_the_node_signer_signs_two_headers(alice) -> None:
     assert passes(alice.send(QUERY, BODY, signed_with(alice, headers, BODY)))
 
 
-def test_a_missing_hash_of_the_body_is_legal_and_the_body_counts_still(alice) -> None:
+def test_body_is_verified_without_its_hash_header(alice) -> None:
     headers = signed_with(alice, {"x-date": now()}, BODY)
     assert passes(alice.send(QUERY, BODY, headers))
     assert error(alice.send(QUERY, BODY + b" ", headers)) == (401, "SignatureDoesNotMatch", 100010)
 
 
-def test_a_wrong_hash_of_the_body_is_a_wrong_signature(alice) -> None:
+def test_wrong_body_hash_is_a_wrong_signature(alice) -> None:
     response = alice.call("CVProcess", BODY, **{"x-content-sha256": "0" * 64})
     assert error(response) == (401, "SignatureDoesNotMatch", 100010)
 
 
 @pytest.mark.parametrize("sent", ["a.example:8000", "a.example", "a.example:80", "a.example:443"])
-def test_host_is_signed_with_its_port_but_for_80_and_443(alice, settings, sent) -> None:
+def test_host_may_be_signed_without_the_ports_80_and_443(alice, settings, sent) -> None:
     settings.ALLOWED_HOSTS = ["a.example"]
     for as_signed in {sent, sent.removesuffix(":80").removesuffix(":443")}:
         headers = alice.headers(QUERY, BODY, host=as_signed)
@@ -80,43 +80,43 @@ def test_another_port_is_another_host(alice, settings) -> None:
 
 @pytest.mark.field("volcengine_cvprocess", "Content-Type")
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
-def test_the_body_is_json_whatever_it_is_called_and_its_name_is_signed(alice, kind) -> None:
+def test_body_is_json_with_any_content_type_which_is_signed(alice, kind) -> None:
     response = alice.call("CVProcess", {"req_key": "img2img_nothing"}, **{"content-type": kind})
     assert response.json()["code"] == 50400
     headers = alice.headers(QUERY, BODY) | {"content-type": "image/png"}
     assert error(alice.send(QUERY, BODY, headers)) == (401, "SignatureDoesNotMatch", 100010)
 
 
-# The gateway's table
+# Errors of the gateway
 
 
 @pytest.mark.parametrize("name", QUERY)
-def test_a_missing_parameter_is_told(alice, name) -> None:
+def test_missing_parameter_is_refused(alice, name) -> None:
     query = {key: value for key, value in QUERY.items() if key != name}
     response = alice.send(query, BODY, alice.headers(query, BODY))
     assert error(response) == (400, "MissingParameter", 100002)
-    told = response.json()["ResponseMetadata"]
-    assert told["Error"]["Message"] == f"The request is missing {name} parameter."
-    assert name not in told
+    metadata = response.json()["ResponseMetadata"]
+    assert metadata["Error"]["Message"] == f"The request is missing {name} parameter."
+    assert name not in metadata
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("authorization", (401, "MissingAuthenticationToken", 100003)),
         ("x-date", (400, "MissingRequestInfo", 100004)),
     ],
 )
-def test_a_missing_header_is_told(alice, name, told) -> None:
+def test_missing_header_is_refused(alice, name, expected) -> None:
     headers = {key: value for key, value in alice.headers(QUERY, BODY).items() if key != name}
-    assert error(alice.send(QUERY, BODY, headers)) == told
+    assert error(alice.send(QUERY, BODY, headers)) == expected
 
 
 SCOPED = "Credential=a/20260101/r/cv/request"
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "expected"),
     [
         (f"HMAC-SHA256 {SCOPED}, SignedHeaders=x-date", (401, "MissingSignature", 100005)),
         ("HMAC-SHA256 Credential=a/b, SignedHeaders=x-date, Signature=1", (400, "InvalidCredential", 100025)),
@@ -125,12 +125,12 @@ SCOPED = "Credential=a/20260101/r/cv/request"
         (f"HMAC-SHA256 {SCOPED}, SignedHeaders=host, Signature=1", (400, "InvalidAuthorization", 100024)),
     ],
 )
-def test_malformed_authorization_is_told(alice, header, told) -> None:
-    assert error(alice.send(QUERY, BODY, {"authorization": header, "x-date": now()})) == told
+def test_malformed_authorization_is_refused(alice, header, expected) -> None:
+    assert error(alice.send(QUERY, BODY, {"authorization": header, "x-date": now()})) == expected
 
 
 @pytest.mark.parametrize("seconds", [-1000, 1000])
-def test_a_clock_that_is_off_is_told(alice, settings, seconds) -> None:
+def test_date_outside_the_clock_window_is_refused(alice, settings, seconds) -> None:
     response = alice.call("CVProcess", date=now(seconds=seconds))
     assert error(response) == (400, "InvalidTimestamp", 100006)
     settings.VOLCENGINE_EXPIRED_STATUS = 403
@@ -139,27 +139,27 @@ def test_a_clock_that_is_off_is_told(alice, settings, seconds) -> None:
     assert passes(alice.call("CVProcess", date=now(seconds=seconds)))
 
 
-def test_a_client_may_shorten_the_life_of_its_signature(alice) -> None:
+def test_x_expires_shortens_the_lifetime_of_a_signature(alice) -> None:
     query = {**QUERY, "X-Expires": "60"}
     for seconds, expected in ((-30, True), (-90, False)):
         headers = alice.headers(query, BODY, date=now(seconds=seconds))
         assert passes(alice.send(query, BODY, headers)) is expected
 
 
-def test_another_service_is_not_here(alice) -> None:
+def test_another_service_is_not_found(alice) -> None:
     response = alice.call("CVProcess", service="visual")
     assert error(response) == (404, "ServiceNotFound", 100007)
     assert response.json()["ResponseMetadata"]["Error"]["Message"] == "This service[visual] not found."
 
 
-def test_an_unknown_action_or_version_is_told(alice) -> None:
-    told = (404, "InvalidActionOrVersion", 100008)
-    assert error(alice.call("CVProces")) == told
-    assert error(alice.call("CVProcess", version="2020-01-01")) == told
+def test_unknown_action_or_version_is_refused(alice) -> None:
+    expected = (404, "InvalidActionOrVersion", 100008)
+    assert error(alice.call("CVProces")) == expected
+    assert error(alice.call("CVProcess", version="2020-01-01")) == expected
 
 
 @pytest.mark.field("volcengine_cvprocess", "请求方式")
-def test_other_methods_are_no_operation(alice) -> None:
+def test_other_methods_are_refused(alice) -> None:
     response = alice.client.put("/?Action=CVProcess&Version=2022-08-31")
     assert error(response) in [
         (404, "InvalidActionOrVersion", 100008),
@@ -167,22 +167,22 @@ def test_other_methods_are_no_operation(alice) -> None:
     ]
 
 
-def test_a_stranger_and_a_wrong_secret_are_told_apart(alice) -> None:
-    assert error(alice.call("CVProcess", key_id="AKLTnobody")) == (401, "InvalidAccessKey", 100009)
+def test_unknown_key_and_wrong_secret_have_different_errors(alice) -> None:
+    assert error(alice.call("CVProcess", key_id="AKLTunknown")) == (401, "InvalidAccessKey", 100009)
     assert error(alice.call("CVProcess", secret="wrong")) == (401, "SignatureDoesNotMatch", 100010)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "expected"),
     [
         ("enabled", False, (401, "InvalidAccessKey", 100009)),
         ("dialects", ["a1111"], (403, "AccessDenied", 100013)),
         ("networks", ["10.0.0.0/8"], (403, "AccessDenied", 100013)),
     ],
 )
-def test_a_key_that_may_not_be_used_is_refused(alice, field, value, told) -> None:
+def test_disabled_or_restricted_key_is_refused(alice, field, value, expected) -> None:
     AccessKey.objects.filter(pk=alice.key.pk).update(**{field: value})
-    assert error(alice.call("CVProcess")) == told
+    assert error(alice.call("CVProcess")) == expected
 
 
 @pytest.mark.field("volcengine_cvprocess", "X-Security-Token")
@@ -198,17 +198,17 @@ def test_a_long_term_key_has_no_session_token(alice) -> None:
     assert error(alice.call("CVProcess"))[1] == "InvalidSecretToken"
 
 
-def test_a_temporary_key_ends_by_itself(source, checkpoint) -> None:
+def test_temporary_key_expires(source, checkpoint) -> None:
     key, secret, token = AccessKey.issue_temporary(source, timedelta(seconds=-1))
     assert error(Caller(key, secret, token).call("CVProcess"))[1] == "InvalidAccessKey"
 
 
-def test_the_root_without_an_action_leads_a_browser_to_the_console(client) -> None:
+def test_root_without_an_action_redirects_to_the_console(client) -> None:
     assert client.get("/")["Location"] == "/admin/"
     assert client.post("/").status_code == 404
 
 
-def test_a_get_asks_for_results_and_for_nothing_else(alice, style) -> None:
+def test_get_is_allowed_for_results_only(alice, style) -> None:
     for action, expected in (("CVGetResult", True), ("CVProcess", False)):
         query = {**QUERY, "Action": action, "req_key": style.key, "task_id": "1" * 19}
         headers = alice.headers(query, b"", method="GET")
@@ -218,6 +218,6 @@ def test_a_get_asks_for_results_and_for_nothing_else(alice, style) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/xml", "text/html", ""])
-def test_an_answer_is_json_whatever_the_client_says_it_accepts(alice, accept) -> None:
+def test_response_is_json_whatever_the_accept_header(alice, accept) -> None:
     response = alice.send(QUERY, b"{}", alice.headers(QUERY, b"{}") | {"accept": accept})
     assert (response.status_code, response.json()["code"]) == (400, 50201)

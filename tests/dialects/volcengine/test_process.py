@@ -1,4 +1,4 @@
-"""CVProcess and its answer."""
+"""CVProcess and its response."""
 
 import base64
 import io
@@ -35,53 +35,53 @@ def opened(data: bytes) -> Image.Image:
     "data.algorithm_base_resp.status_message",
     "data.binary_data_base64",
 )
-def test_the_picture_comes_in_base64(worker, alice, body) -> None:
+def test_image_is_returned_as_base64(worker, alice, body) -> None:
     response = alice.call("CVProcess", {**body, "return_url": False, "seed": 5})
-    told = response.json()
-    assert (response.status_code, told["code"], told["status"], told["message"]) == (
+    answer = response.json()
+    assert (response.status_code, answer["code"], answer["status"], answer["message"]) == (
         200,
         10000,
         10000,
         "Success",
     )
-    assert re.fullmatch(r"[0-9]{14}[0-9A-F]{20}", told["request_id"])
-    assert re.fullmatch(r"[0-9.]+(ms|s|m[0-9.]+s)", told["time_elapsed"])
-    assert told["data"]["algorithm_base_resp"] == {"status_code": 0, "status_message": "Success"}
-    assert not told["data"]["image_urls"]
-    (text,) = told["data"]["binary_data_base64"]
+    assert re.fullmatch(r"[0-9]{14}[0-9A-F]{20}", answer["request_id"])
+    assert re.fullmatch(r"[0-9.]+(ms|s|m[0-9.]+s)", answer["time_elapsed"])
+    assert answer["data"]["algorithm_base_resp"] == {"status_code": 0, "status_message": "Success"}
+    assert not answer["data"]["image_urls"]
+    (text,) = answer["data"]["binary_data_base64"]
     assert opened(base64.b64decode(text)).size == (704, 352)
     assert Job.objects.get(pk=response["X-Job-Id"]).generation_request.seed == 5
 
 
 @pytest.mark.field("volcengine_cvprocess", "return_url")
 @pytest.mark.field("volcengine_cvprocess_answer", "data.image_urls")
-def test_or_by_url(worker, alice, body, client) -> None:
-    told = alice.call("CVProcess", {**body, "return_url": True}).json()
-    assert told["data"]["binary_data_base64"] == []
-    (url,) = told["data"]["image_urls"]
+def test_image_is_returned_by_url(worker, alice, body, client) -> None:
+    answer = alice.call("CVProcess", {**body, "return_url": True}).json()
+    assert answer["data"]["binary_data_base64"] == []
+    (url,) = answer["data"]["image_urls"]
     assert opened(client.get(url).getvalue()).size == (704, 352)
 
 
 @pytest.mark.field("volcengine_cvprocess", "logo_info.add_logo", "logo_info.position")
-def test_the_stored_picture_carries_its_logo_and_its_mark(worker, alice, body) -> None:
+def test_stored_image_has_the_logo_and_the_aigc_entry(worker, alice, body) -> None:
     fields = {"logo_info": {"add_logo": True, "position": 2, "opacity": 1}, "aigc_meta": {"producer_id": "p"}}
-    told = alice.call("CVProcess", {**body, **fields}).json()
-    picture = opened(base64.b64decode(told["data"]["binary_data_base64"][0]))
-    assert told["data"]["aigc_meta_tagged"] is True
-    assert json.loads(picture.info["AIGC"]) == {"Label": "1", "ProduceID": "p"}
-    assert picture.info["parameters"].startswith("a red circle")
-    pixels = np.asarray(picture.convert("RGB")).astype(int)
-    drawn = np.abs(pixels - pixels[-1, -1]).max(axis=-1) > 0
-    assert drawn[:100, :200].any()
-    assert not drawn[176:].any()
-    assert not drawn[:, 352:].any()
+    answer = alice.call("CVProcess", {**body, **fields}).json()
+    image = opened(base64.b64decode(answer["data"]["binary_data_base64"][0]))
+    assert answer["data"]["aigc_meta_tagged"] is True
+    assert json.loads(image.info["AIGC"]) == {"Label": "1", "ProduceID": "p"}
+    assert image.info["parameters"].startswith("a red circle")
+    pixels = np.asarray(image.convert("RGB")).astype(int)
+    changed = np.abs(pixels - pixels[-1, -1]).max(axis=-1) > 0
+    assert changed[:100, :200].any()
+    assert not changed[176:].any()
+    assert not changed[:, 352:].any()
 
 
-def test_later_versions_wrap_the_answer(worker, alice, body) -> None:
-    told = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
-    assert told["Result"]["code"] == 10000
-    metadata = told["ResponseMetadata"]
-    assert metadata.pop("RequestId") == told["Result"]["request_id"]
+def test_later_versions_nest_the_envelope_in_result(worker, alice, body) -> None:
+    answer = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
+    assert answer["Result"]["code"] == 10000
+    metadata = answer["ResponseMetadata"]
+    assert metadata.pop("RequestId") == answer["Result"]["request_id"]
     assert metadata == {
         "Action": "AIGCStylizeImageUsage",
         "Version": "2024-06-06",
@@ -93,13 +93,13 @@ def test_later_versions_wrap_the_answer(worker, alice, body) -> None:
 
 
 def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
-    told = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
-    assert told["code"] == 10000
+    answer = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
+    assert answer["code"] == 10000
     assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
 
 
 @pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "data")
-def test_an_unfit_picture_is_an_output_risk(worker, alice, body) -> None:
+def test_nsfw_output_is_an_output_risk(worker, alice, body) -> None:
     worker.behaviour = behaviours.refuses_its_picture
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50511)
@@ -112,24 +112,24 @@ def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
     assert (response.status_code, response.json()["code"]) == (500, 50500)
 
 
-def test_a_job_that_waited_in_the_queue_for_too_long_is_no_error_of_the_client(alice, body) -> None:
-    """Who asked for it has the gateway's answer already; the same Idempotency-Key finds the job again."""
+def test_expired_job_is_a_server_error(alice, body) -> None:
+    """The first call got the gateway's timeout already; the same Idempotency-Key finds the job again."""
     again = {"idempotency-key": "once"}
     lifecycle.expire(alice.call("CVProcess", body, **again)["X-Job-Id"])
     response = alice.call("CVProcess", body, **again)
-    told = response.json()
-    assert (response.status_code, told["code"], told["data"]) == (500, 50501, None)
-    assert told["message"] == "Internal RPC Error: The job waited in the queue for too long."
+    answer = response.json()
+    assert (response.status_code, answer["code"], answer["data"]) == (500, 50501, None)
+    assert answer["message"] == "Internal RPC Error: The job waited in the queue for too long."
 
 
-def test_who_waits_too_long_is_told_by_the_gateway_and_the_job_lives_on(alice, body) -> None:
+def test_timeout_is_a_gateway_error_and_the_job_continues(alice, body) -> None:
     response = alice.call("CVProcess", body)
     assert response.status_code == 504
     assert response.json()["ResponseMetadata"]["Error"]["Code"] == "InternalServiceTimeout"
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
 
 
-def test_a_styles_checkpoint_that_is_for_others_is_denied_without_its_name(
+def test_checkpoint_of_another_tenant_is_denied_without_its_name(
     alice, body, checkpoint, other_source
 ) -> None:
     checkpoint.allowed_sources.set([other_source])
@@ -138,15 +138,15 @@ def test_a_styles_checkpoint_that_is_for_others_is_denied_without_its_name(
     assert checkpoint.name not in response.text
 
 
-def test_what_only_the_runner_finds_wrong_with_a_picture_is_the_clients(worker, alice, body) -> None:
+def test_image_that_the_runner_rejects_is_a_client_error(worker, alice, body) -> None:
     worker.behaviour = behaviours.finds_the_picture_wrong
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50200)
     assert "the mask leaves nothing to draw" in response.json()["message"]
 
 
-def test_errors_survive_being_cut_out_of_an_exceptions_text(alice, style) -> None:
-    """As callers of the Python SDK do with ``b'...'``."""
+def test_error_can_be_parsed_from_the_text_of_an_sdk_exception(alice, style) -> None:
+    """Callers of the Python SDK parse ``b'...'``."""
     response = alice.call("CVProcess", {"req_key": 'it\'s "quoted" \\ 风格'})
     assert json.loads(str(response.content)[2:-1])["code"] == 50400
 
@@ -172,7 +172,7 @@ FIELDS = ["req_key", "binary_data_base64", "image_urls", "prompt", "strength", "
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1, max_size=3))
-def test_no_body_breaks_the_door(alice, body, fields) -> None:
+def test_no_body_causes_a_server_error(alice, body, fields) -> None:
     for action in ("CVProcess", "CVGetResult"):
         response = alice.call(action, {**body, "task_id": "1" * 19, **fields})
         assert response.status_code in (200, 400, 401, 504), response.content
@@ -190,5 +190,5 @@ def test_no_body_breaks_the_door(alice, body, fields) -> None:
         (3_600_000_000_000, "1h0m0s"),
     ],
 )
-def test_durations_are_printed_as_go_does(nanoseconds, printed) -> None:
+def test_duration_is_printed_as_in_go(nanoseconds, printed) -> None:
     assert go_duration(nanoseconds) == printed

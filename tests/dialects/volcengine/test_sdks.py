@@ -46,44 +46,44 @@ class TestPython:
         service.set_host(host)
         return service
 
-    def test_it_draws(self, visual, body) -> None:
-        told = visual.cv_process({**body, **PASTEL_BOYS})
-        assert told["code"] == 10000
-        picture = httpx.get(told["data"]["image_urls"][0]).content
-        assert Image.open(io.BytesIO(picture)).size == (704, 352)
+    def test_cv_process_returns_an_image(self, visual, body) -> None:
+        answer = visual.cv_process({**body, **PASTEL_BOYS})
+        assert answer["code"] == 10000
+        content = httpx.get(answer["data"]["image_urls"][0]).content
+        assert Image.open(io.BytesIO(content)).size == (704, 352)
 
-    def test_its_helper_for_one_style_draws(self, visual, body) -> None:
+    def test_helper_of_one_style_returns_an_image(self, visual, body) -> None:
         sent = {**body, "req_key": "img2img_pastel_boys_style", "image_urls": [], "return_url": False}
-        told = visual.img2img_create_pastel_boys2d(sent)
-        assert base64.b64decode(told["data"]["binary_data_base64"][0]).startswith(b"\x89PNG")
+        answer = visual.img2img_create_pastel_boys2d(sent)
+        assert base64.b64decode(answer["data"]["binary_data_base64"][0]).startswith(b"\x89PNG")
 
     @pytest.mark.parametrize("pair", ["cv", "cv_sync2async"])
-    def test_it_submits_and_asks(self, visual, body, pair) -> None:
+    def test_task_is_submitted_and_polled(self, visual, body, pair) -> None:
         task = getattr(visual, f"{pair}_submit_task")(body)["data"]["task_id"]
-        asking = {"req_key": STYLE, "task_id": task, "req_json": json.dumps({"return_url": True})}
+        query = {"req_key": STYLE, "task_id": task, "req_json": json.dumps({"return_url": True})}
         statuses = []
         while not statuses or statuses[-1] in ("in_queue", "generating"):
-            data = getattr(visual, f"{pair}_get_result")(asking)["data"]
+            data = getattr(visual, f"{pair}_get_result")(query)["data"]
             statuses.append(data["status"])
         assert statuses[-1] == "done"
         assert data["image_urls"]
 
-    def test_it_cancels(self, visual, body) -> None:
+    def test_task_is_cancelled(self, visual, body) -> None:
         task = visual.cv_submit_task(body)["data"]["task_id"]
-        told = visual.cv_cancel_task({"req_key": STYLE, "task_id": task})
-        assert told["Result"]["code"] == 10000
+        answer = visual.cv_cancel_task({"req_key": STYLE, "task_id": task})
+        assert answer["Result"]["code"] == 10000
 
-    def test_a_refusal_is_found_in_the_text_of_its_exception(self, visual, body) -> None:
+    def test_error_body_can_be_parsed_from_the_exceptions_text(self, visual, body) -> None:
         with pytest.raises(Exception, match="50400") as caught:
             visual.cv_process({**body, "req_key": "it's unknown"})
         assert json.loads(str(caught.value)[2:-1])["code"] == 50400
 
-    def test_a_wrong_secret_is_an_exception(self, visual, body) -> None:
+    def test_wrong_secret_raises(self, visual, body) -> None:
         visual.set_sk("wrong")
         with pytest.raises(Exception, match="SignatureDoesNotMatch"):
             visual.cv_process(body)
 
-    def test_a_presigned_url_asks_for_a_result(self, visual, host) -> None:
+    def test_presigned_url_returns_a_result(self, visual, host) -> None:
         from volcengine.auth.SignerV4 import SignerV4
         from volcengine.base.Request import Request
 
@@ -93,8 +93,8 @@ class TestPython:
         task = {"req_key": STYLE, "task_id": "1" * 19}
         request.set_query({"Action": "CVGetResult", "Version": "2022-08-31", **task})
         query = SignerV4.sign_url(request, visual.service_info.credentials)
-        told = httpx.get(f"http://{host}/?{query}").json()
-        assert told["data"]["status"] == "not_found"
+        answer = httpx.get(f"http://{host}/?{query}").json()
+        assert answer["data"]["status"] == "not_found"
 
 
 class TestCore:
@@ -110,7 +110,7 @@ class TestCore:
         StylePreset.objects.update(prompt_required=False)
         return pytest.importorskip("volcenginesdkcv20240606").CV20240606Api()
 
-    def test_it_gets_its_typed_answer(self, api, body) -> None:
+    def test_response_is_parsed_into_its_type(self, api, body) -> None:
         from volcenginesdkcv20240606 import (
             AIGCStylizeImageUsageRequest,
             LogoInfoForAIGCStylizeImageUsageInput,
@@ -122,11 +122,11 @@ class TestCore:
             return_url=True,
             logo_info=LogoInfoForAIGCStylizeImageUsageInput(add_logo=True),
         )
-        told = api.a_igc_stylize_image_usage(request)
-        assert told.code == 10000
-        assert httpx.get(told.data.image_urls[0]).status_code == 200
+        answer = api.a_igc_stylize_image_usage(request)
+        assert answer.code == 10000
+        assert httpx.get(answer.data.image_urls[0]).status_code == 200
 
-    def test_a_refusal_is_its_exception(self, api, body) -> None:
+    def test_refusal_raises_api_exception(self, api, body) -> None:
         from volcenginesdkcore.rest import ApiException
         from volcenginesdkcv20240606 import AIGCStylizeImageUsageRequest
 
@@ -138,8 +138,8 @@ class TestCore:
         assert caught.value.status == 401
 
 
-def test_the_node_signer_is_understood(worker, alice, body, live_server) -> None:
-    told = node_signer.cv_process(
+def test_signature_of_the_node_sdk_is_accepted(worker, alice, body, live_server) -> None:
+    answer = node_signer.cv_process(
         live_server.url, alice.key.key_id, alice.secret, {**body, "return_url": True}
     )
-    assert told["code"] == 10000
+    assert answer["code"] == 10000

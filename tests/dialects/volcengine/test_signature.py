@@ -1,4 +1,4 @@
-"""Signatures as three SDKs make them. Nothing but what was sent, and a secret."""
+"""Verification of signatures as three SDKs make them."""
 
 import hashlib
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ BODY = (
     b'"prompt": "\\u5929\\u4f7f"}'
 )
 DATE = "20261121T015355Z"
-SEEN = (
+RECORDED = (
     "HMAC-SHA256 Credential=AKLTexample/20261121/cn-north-1/cv/request, SignedHeaders=content-type;host;"
     "x-content-sha256;x-date;x-security-token, "
     "Signature=871b8fc0defc1b94fdc32a2a50b822aa7a6bbed9a5ea493908de55be6af6606f"
@@ -37,11 +37,11 @@ SENT = {
 }
 
 
-def test_the_request_that_an_sdk_was_seen_to_send() -> None:
-    signed = signature.of_header(SEEN, DATE)
+def test_recorded_request_of_an_sdk_is_verified() -> None:
+    signed = signature.parse_header(RECORDED, DATE)
     assert (signed.key_id, str(signed.scope)) == ("AKLTexample", "20261121/cn-north-1/cv/request")
-    assert signature.is_right(signed, SignedRequest(**SENT), "c2VjcmV0")
-    assert not signature.is_right(signed, SignedRequest(**SENT), "another secret")
+    assert signature.verify(signed, SignedRequest(**SENT), "c2VjcmV0")
+    assert not signature.verify(signed, SignedRequest(**SENT), "another secret")
 
 
 @pytest.mark.parametrize(
@@ -53,28 +53,28 @@ def test_the_request_that_an_sdk_was_seen_to_send() -> None:
         ("body", BODY + b" "),
     ],
 )
-def test_each_signed_part_counts(part, other) -> None:
-    signed = signature.of_header(SEEN, DATE)
-    assert not signature.is_right(signed, SignedRequest(**{**SENT, part: other}), "c2VjcmV0")
+def test_change_of_a_signed_part_invalidates_the_signature(part, other) -> None:
+    signed = signature.parse_header(RECORDED, DATE)
+    assert not signature.verify(signed, SignedRequest(**{**SENT, part: other}), "c2VjcmV0")
 
 
-def test_runs_of_spaces_in_headers_count_as_one() -> None:
+def test_spaces_in_header_values_are_normalized() -> None:
     headers = {**SENT["headers"], "content-type": "  application/json "}
-    assert signature.is_right(
-        signature.of_header(SEEN, DATE), SignedRequest(**{**SENT, "headers": headers}), "c2VjcmV0"
+    assert signature.verify(
+        signature.parse_header(RECORDED, DATE), SignedRequest(**{**SENT, "headers": headers}), "c2VjcmV0"
     )
 
 
 @pytest.mark.parametrize(
     "date", ["", "20261121", "20261321T000000Z", "２0261121T015355Z", "20261121T015355Z "]
 )
-def test_a_date_in_another_form_is_none(date) -> None:
-    assert signature.moment(date) is None
+def test_date_in_another_format_is_none(date) -> None:
+    assert signature.parse_date(date) is None
 
 
 def with_secret(secret: str, sent: SignedRequest) -> Signed:
     signed = Signed("key", Scope(DATE[:8], "cn-north-1", "cv"), DATE, "", ("x-date",))
-    return signature.of_header(with_signature(secret, signed, sent)["authorization"], DATE)
+    return signature.parse_header(with_signature(secret, signed, sent)["authorization"], DATE)
 
 
 @given(
@@ -82,12 +82,12 @@ def with_secret(secret: str, sent: SignedRequest) -> Signed:
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=12),
     st.binary(max_size=40),
 )
-def test_what_was_signed_is_right_and_nothing_else_is(query, secret, body) -> None:
+def test_only_the_signed_request_is_verified(query, secret, body) -> None:
     sent = SignedRequest("POST", "/", tuple(query), {"x-date": DATE}, body)
     signed = with_secret(secret, sent)
-    assert signature.is_right(signed, sent, secret)
-    assert not signature.is_right(signed, sent, secret + "x")
-    assert not signature.is_right(
+    assert signature.verify(signed, sent, secret)
+    assert not signature.verify(signed, sent, secret + "x")
+    assert not signature.verify(
         signed, SignedRequest("POST", "/", sent.query, sent.headers, body + b"x"), secret
     )
 
@@ -96,7 +96,7 @@ def test_what_was_signed_is_right_and_nothing_else_is(query, secret, body) -> No
 def test_no_header_breaks_the_parser(text) -> None:
     for header in (text, f"HMAC-SHA256 {text}", f"HMAC-SHA256 Credential={text}, Signature={text}"):
         try:
-            read = signature.of_header(header, text)
+            read = signature.parse_header(header, text)
         except ValueError:
             continue
-        assert not signature.is_right(read, SignedRequest("POST", "/", tuple(parse_qsl(text)), {}), "secret")
+        assert not signature.verify(read, SignedRequest("POST", "/", tuple(parse_qsl(text)), {}), "secret")

@@ -1,4 +1,4 @@
-"""A style that ops send to a ComfyUI workflow."""
+"""Styles that a workflow rule routes to ComfyUI."""
 
 import pytest
 
@@ -10,9 +10,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("req_key", [STYLE, STYLE.removesuffix("_usage")])
-def test_a_req_key_is_drawn_by_the_workflow_that_ops_mapped_it_to(
-    alice, body, workflow_templates, req_key
-) -> None:
+def test_req_key_is_routed_to_the_workflow_of_its_rule(alice, body, workflow_templates, req_key) -> None:
     comfyui = Runner.objects.create(name="comfy", url="http://127.0.0.1:9", backend=Backend.COMFYUI)
     comfyui.own_files.set(ModelFile.objects.all())
     template = WorkflowTemplate.objects.get(name="img2img")

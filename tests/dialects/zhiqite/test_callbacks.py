@@ -1,3 +1,5 @@
+"""Callbacks: body, acknowledgement, retries."""
+
 import json
 
 import pytest
@@ -10,32 +12,32 @@ from tests.support.receiving_server import work as call_back
 
 @pytest.fixture
 def called(alice, work, web):
-    """A job that is done, and whose callback is due."""
+    """The receiving server of a finished job's callback, which is due."""
     web.answers["/done"] = NO
     alice.draw(callbackUrl=web.url("/done"))
     work()
     return web
 
 
-def test_the_client_is_told_what_it_would_be_told_if_it_asked(alice, called):
+def test_body_is_that_of_the_task_query(alice, called):
     called.answers["/done"] = YES
     call_back()
-    (asked,) = called.asked
-    assert json.loads(asked.body) == {"code": "200", "msg": "success", "data": alice.task()}
+    (request,) = called.asked
+    assert json.loads(request.body) == {"code": "200", "msg": "success", "data": alice.task()}
 
 
-def test_a_receiver_that_refuses_twice_is_called_a_third_time(called):
+def test_callback_is_retried_until_it_is_acknowledged(called):
     for wait in WAITS[:2]:
         call_back()
         assert wait_for_the_next() == pytest.approx(wait, abs=1)
     called.answers["/done"] = YES
     call_back()
     assert len(called.asked) == 3
-    assert len({asked.body for asked in called.asked}) == 1
+    assert len({request.body for request in called.asked}) == 1
     assert Callback.objects.get().state == CallbackState.DELIVERED
 
 
-def test_it_is_given_up_after_ten_tries(called):
+def test_callback_is_dead_after_ten_attempts(called):
     waits = []
     for _ in range(9):
         call_back()
@@ -46,5 +48,5 @@ def test_it_is_given_up_after_ten_tries(called):
     assert len(called.asked) == 10
 
 
-def test_a_callback_into_our_own_network_is_refused_at_once(alice):
+def test_callback_url_of_a_local_address_is_refused(alice):
     assert "127.0.0.1" in alice.refused("sd/v2/text2image", drawing(callbackUrl="http://127.0.0.1:1/"))

@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/zhiqite.md run as they are."""
+"""The examples of docs/dialects/zhiqite.md run unchanged."""
 
 import json
 import os
@@ -16,13 +16,13 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(transactional_db, live_server, alice, register, web):
+def test_examples_run_unchanged(transactional_db, live_server, alice, register, web):
     register(Kind.CHECKPOINT, "checkpoints/atelier-shapes.safetensors")
     known = {"ATELIER": live_server.url, "KEY_ID": alice.key.key_id, "SECRET": alice.secret}
     known["PICTURE"] = web.url("/red.png")
     script = "\n".join(f"{example}echo" for example in EXAMPLES)
     done = subprocess.run(["bash", "-euc", script], env=os.environ | known, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["code"] for answer in told] == ["200"] * len(EXAMPLES)
-    assert {answer["data"].get("task_id") for answer in told} >= {"first", "second", "third"}
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["code"] for answer in answers] == ["200"] * len(EXAMPLES)
+    assert {answer["data"].get("task_id") for answer in answers} >= {"first", "second", "third"}

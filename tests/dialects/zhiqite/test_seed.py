@@ -1,4 +1,4 @@
-"""The example of our users' document, word for word but for the hosts of its pictures, and every field of its table."""
+"""The example of the users' document, with other image hosts, and every field of its table."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def example(register, web):
     "alwayson_scripts.id_task",
 )
 @pytest.mark.field("zhiqite_controlnet_answer", "code", "msg", "data", "data.task_id")
-def test_the_example_is_answered_as_its_page_says(alice, example):
+def test_example_gets_the_documented_response(alice, example):
     assert alice.post("sd/v2/controlnet", example) == {
         "code": "200",
         "msg": "success",
@@ -41,7 +41,7 @@ def test_the_example_is_answered_as_its_page_says(alice, example):
 
 
 @pytest.mark.field("zhiqite_controlnet_answer", "code", "msg", "data")
-def test_a_failure_is_400_and_says_why(alice, example):
+def test_failure_is_400_with_a_message(alice, example):
     assert alice.post("sd/v2/controlnet", example | {"prompt": ""}) == {
         "code": "400",
         "msg": "prompt: Field required",
@@ -51,8 +51,8 @@ def test_a_failure_is_400_and_says_why(alice, example):
 
 @pytest.mark.field("zhiqite_controlnet", "Content-Type")
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
-def test_the_body_is_json_whatever_it_is_called(alice, example, kind):
-    """Curl calls it a form where nobody says otherwise."""
+def test_body_is_json_with_any_content_type(alice, example, kind):
+    """curl sends a form's content type by default."""
     path = f"{PREFIX}sd/v2/controlnet"
     assert alice.client.post(path, json.dumps(example), content_type=kind).json()["code"] == "200"
 
@@ -76,13 +76,16 @@ def test_the_body_is_json_whatever_it_is_called(alice, example, kind):
     "alwayson_scripts.controlnet",
     "alwayson_scripts.controlnet.args",
 )
-def test_the_example_is_drawn_as_it_says(alice, example):
+def test_example_becomes_its_generation_request(alice, example):
     request = alice.submit("sd/v2/controlnet", example).generation_request
     assert (request.prompt, request.negative_prompt) == (example["prompt"], example["negative_prompt"])
     assert (request.task, request.strength, len(request.init_images)) == ("img2img", 0.55, 1)
     assert (request.num_images, request.num_inference_steps, request.seed) == (1, 25, 1221212)
     assert (request.width, request.height, request.guidance_scale) == (768, 768, 11)
-    assert (request.sampler, request.scheduler) == ("DPM++ 2M", "Automatic")  # its automatic one is Karras
+    assert (request.sampler, request.scheduler) == (
+        "DPM++ 2M",
+        "Automatic",
+    )  # Automatic is Karras for this sampler
     assert request.checkpoint == "revAnimated_v122_7371"
     assert request.vae == "vae-ft-mse-840000-ema-pruned.vae.pt"
     assert (request.hires, request.output_format) == (None, "jpeg")
@@ -103,7 +106,7 @@ def test_the_example_is_drawn_as_it_says(alice, example):
     "alwayson_scripts.controlnet.args.pixel_perfect",
     "alwayson_scripts.controlnet.args.control_mode",
 )
-def test_the_examples_unit_is_drawn_as_it_says(alice, example):
+def test_unit_of_the_example_becomes_a_control_unit(alice, example):
     (unit,) = alice.submit("sd/v2/controlnet", example).generation_request.controls
     assert (unit.module, unit.model) == ("inpaint", "control_v1p_sd15_brightness")
     assert unit.image is not None
@@ -114,7 +117,7 @@ def test_the_examples_unit_is_drawn_as_it_says(alice, example):
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.controlnet.args.low_vram")
 @pytest.mark.parametrize("low_vram", [True, False])
-def test_a_runner_sees_to_its_memory_by_itself(alice, example, low_vram):
+def test_low_vram_has_no_effect(alice, example, low_vram):
     example["alwayson_scripts"]["controlnet"]["args"][0]["low_vram"] = low_vram
     job = alice.submit("sd/v2/controlnet", example)
     assert job.received["alwayson_scripts"]["controlnet"]["args"][0]["low_vram"] is low_vram
@@ -122,44 +125,44 @@ def test_a_runner_sees_to_its_memory_by_itself(alice, example, low_vram):
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.controlnet.args.enabled")
-def test_a_unit_that_is_not_enabled_does_nothing(alice, example):
+def test_disabled_unit_is_ignored(alice, example):
     units = example["alwayson_scripts"]["controlnet"]["args"]
     units.append({**units[0], "enabled": False})
     assert len(alice.submit("sd/v2/controlnet", example).generation_request.controls) == 1
     del units[0]
-    assert "no unit that is enabled" in alice.refused("sd/v2/controlnet", example)
+    assert "at least one unit must be enabled" in alice.refused("sd/v2/controlnet", example)
 
 
 @pytest.mark.field("zhiqite_controlnet", "batch_size", "n_iter")
-def test_pictures_are_counted_by_both_numbers(alice):
+def test_number_of_images_is_n_iter_times_batch_size(alice):
     request = alice.draw(n_iter=3, batch_size="2").generation_request
     assert (request.num_images, request.batch_size) == (6, 2)
 
 
 @pytest.mark.field("zhiqite_controlnet", "restore_faces")
-def test_faces_are_restored_where_the_registry_has_the_models(alice, face_models):
+def test_restore_faces(alice, face_models):
     part = alice.draw(restore_faces=True).generation_request.face_restoration
     assert (part.model, part.detector, part.visibility) == ("GFPGANv1.4", "yunet", 1.0)
     assert alice.draw(restore_faces=False).generation_request.face_restoration is None
 
 
-def test_a_registry_without_them_is_told_the_file(alice):
-    told = alice.refused("sd/v2/text2image", drawing(restore_faces=True))
-    assert "GFPGANv1.4.pth in the folder face_restoration" in told
+def test_missing_face_restoration_model_is_named(alice):
+    message = alice.refused("sd/v2/text2image", drawing(restore_faces=True))
+    assert "GFPGANv1.4.pth in the folder face_restoration" in message
 
 
 @pytest.mark.field(
     "zhiqite_controlnet", "enable_hr", "hr_scale", "hr_second_pass_steps", "denoising_strength"
 )
-def test_a_second_pass_by_a_factor(alice):
+def test_hires_pass_by_a_factor(alice):
     hires = alice.draw(enable_hr=True, hr_scale=2, hr_second_pass_steps=7, denoising_strength=0.4)
     hires = hires.generation_request.hires
     assert (hires.width, hires.height, hires.num_inference_steps, hires.strength) == (256, 256, 7, 0.4)
 
 
 @pytest.mark.field("zhiqite_controlnet", "hr_resize_x", "hr_resize_y")
-def test_a_second_pass_to_a_size(alice):
-    """x is the width, whatever the document calls it: so it is in the webui that draws for it."""
+def test_hires_pass_to_a_size(alice):
+    """x is the width, as in the webui; the vendor's document describes it as the height."""
     hires = alice.draw(enable_hr=True, hr_scale=2, hr_resize_x=192, hr_resize_y=320).generation_request.hires
     assert (hires.width, hires.height, hires.scale) == (192, 320, None)
     hires = alice.draw(enable_hr=True, hr_resize_x=192, width=128, height=256).generation_request.hires
@@ -167,33 +170,33 @@ def test_a_second_pass_to_a_size(alice):
 
 
 @pytest.mark.field("zhiqite_controlnet", "enable_hr")
-def test_a_second_pass_over_a_picture_is_refused(alice, web):
-    told = alice.refused("sd/v2/image2image", drawing({"image_link": web.url("/red.png")}, enable_hr=True))
-    assert told.startswith("enable_hr:")
+def test_hires_pass_of_image2image_is_refused(alice, web):
+    message = alice.refused("sd/v2/image2image", drawing({"image_link": web.url("/red.png")}, enable_hr=True))
+    assert message.startswith("enable_hr is available for text2image only")
 
 
 @pytest.mark.field("zhiqite_controlnet", "resize_mode", "alwayson_scripts.image_link")
 @pytest.mark.parametrize(("number", "mode"), enumerate(["stretch", "crop", "fill", "latent"]))
-def test_how_a_picture_is_brought_to_size(alice, web, number, mode):
+def test_resize_mode(alice, web, number, mode):
     job = alice.draw("v2/image2image", {"image_link": web.url("/wide.png")}, resize_mode=number)
     assert job.generation_request.resize_mode == mode
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.override_settings")
-def test_settings_that_one_request_changes(alice):
+def test_override_settings(alice):
     settings = {"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337, "eta_ancestral": 0.5}
     request = alice.draw(scripts={"override_settings": settings}).generation_request
     assert (request.clip_skip, request.eta_noise_seed_delta, request.eta) == (2, 31337, 0.5)
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.override_settings")
-def test_other_settings_are_refused_by_name(alice):
+def test_unknown_setting_is_refused_by_name(alice):
     body = drawing({"override_settings": {"outdir_samples": "/etc"}})
-    told = alice.refused("sd/v2/text2image", body)
-    assert told.startswith("alwayson_scripts.override_settings.outdir_samples:")
+    message = alice.refused("sd/v2/text2image", body)
+    assert message.startswith("alwayson_scripts.override_settings.outdir_samples:")
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.output_image_format")
-@pytest.mark.parametrize(("said", "drawn"), [(None, "jpeg"), ("jpg", "jpeg"), ("PNG", "png")])
-def test_the_format_of_the_pictures(alice, said, drawn):
-    assert alice.draw(scripts={"output_image_format": said}).generation_request.output_format == drawn
+@pytest.mark.parametrize(("name", "expected"), [(None, "jpeg"), ("jpg", "jpeg"), ("PNG", "png")])
+def test_output_image_format(alice, name, expected):
+    assert alice.draw(scripts={"output_image_format": name}).generation_request.output_format == expected

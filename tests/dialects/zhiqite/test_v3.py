@@ -1,3 +1,5 @@
+"""v3: text2Image and image2Image."""
+
 import pytest
 
 from models_registry.models import Kind
@@ -15,14 +17,14 @@ def text(alice, external=None, **fields):
     return alice.submit("sd/v3/text2Image", body(external, **fields)).generation_request
 
 
-def test_the_defaults(alice):
+def test_defaults(alice):
     request = text(alice)
     assert (request.task, request.checkpoint, request.output_format) == ("txt2img", "shapes", "jpeg")
     assert (request.sampler, request.guidance_scale, request.num_images) == ("Euler a", 7, 1)
     assert (request.tiling, request.subseed_strength, request.seed_resize_from_width) == (False, 0, 0)
 
 
-def test_every_field_of_the_words_and_the_walk(alice, register):
+def test_prompt_and_sampling_fields(alice, register):
     register(Kind.VAE, "vae/warm.pt")
     request = text(
         alice, {"vaeName": "warm.pt", "targetImageFormat": "png"},
@@ -37,11 +39,11 @@ def test_every_field_of_the_words_and_the_walk(alice, register):
     assert (request.tiling, request.vae, request.output_format) == (True, "warm.pt", "png")
 
 
-def test_a_sampler_by_its_name_beats_the_index(alice):
+def test_sampler_name_takes_precedence_over_sampler_index(alice):
     assert text(alice, samplerName="LMS", samplerIndex="Heun").sampler == "LMS"
 
 
-def test_a_second_pass_by_the_scale(alice):
+def test_hires_pass_by_a_scale(alice):
     hires = text(
         alice, enableHighDefinitionRepair=True, highDefinitionRepairScale=2, highDefinitionRepairPostSteps=3,
         highDefinitionRepairEnlarger="Lanczos", deNoisingStrength=0.2,
@@ -50,7 +52,7 @@ def test_a_second_pass_by_the_scale(alice):
     assert (hires.num_inference_steps, hires.upscaler, hires.strength) == (3, "Lanczos", 0.2)
 
 
-def test_a_first_phase_of_its_own_size_ends_at_width_and_height(alice):
+def test_first_phase_size_makes_width_and_height_the_hires_size(alice):
     request = text(
         alice, width=512, height=256, firstPhaseWidth=256, firstPhaseHeight=128, enableHighDefinitionRepair=True
     )  # fmt: skip
@@ -58,13 +60,13 @@ def test_a_first_phase_of_its_own_size_ends_at_width_and_height(alice):
     assert (request.hires.width, request.hires.height) == (512, 256)
 
 
-def test_styles_bring_their_words(alice):
+def test_styles_are_applied_to_the_prompts(alice):
     PromptStyle.objects.create(name="photo", prompt="{prompt}, photograph", negative_prompt="drawing")
     request = text(alice, styles=["photo"], negativePrompt="red")
     assert (request.prompt, request.negative_prompt) == ("a red circle, photograph", "red, drawing")
 
 
-def test_from_a_picture(alice, web):
+def test_image2image(alice, web):
     external = {"sourceImageUrl": web.url("/wide.png")}
     fields = {"deNoisingStrength": 0.4, "resizeMode": 2}
     request = alice.submit("sd/v3/image2Image", body(external, **fields)).generation_request
@@ -72,7 +74,7 @@ def test_from_a_picture(alice, web):
     assert (request.width, request.height) == (128, 128)
 
 
-def test_from_a_picture_at_its_own_size_times_a_scale(alice, web):
+def test_image2image_at_a_scale_of_the_images_size(alice, web):
     external = {"sourceImageUrl": web.url("/wide.png")}
     request = alice.submit("sd/v3/image2Image", body(external, imageResizeScale=2)).generation_request
     assert (request.width, request.height) == (192, 96)
@@ -82,21 +84,21 @@ def test_faces_are_restored(alice, face_models):
     assert text(alice, restoreFaces=True).face_restoration.model == "GFPGANv1.4"
 
 
-def test_its_task_is_asked_for_like_any_other(alice, work):
+def test_task_is_found_by_the_realtime_query(alice, work):
     text(alice)
     work()
     assert alice.task("third")["status"] == 2
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"prompt": "a" * 2001}, "prompt: "),
         ({"restoreFaces": True}, "GFPGANv1.4.pth in the folder face_restoration"),
-        ({"iterationCount": 17}, "iterationCount * singleBatchImageCount is 17"),
-        ({"scriptName": "X/Y/Z plot"}, "scriptName: there are no scripts here"),
-        ({"styles": ["nobody"]}, "styles: there is no nobody"),
-        ({"samplerName": "Magic"}, "samplerName: there is no sampler Magic"),
+        ({"iterationCount": 17}, "iterationCount * singleBatchImageCount"),
+        ({"scriptName": "X/Y/Z plot"}, "scriptName must be empty or None"),
+        ({"styles": ["unknown"]}, "styles: unknown style unknown"),
+        ({"samplerName": "Magic"}, "samplerName: unknown sampler Magic"),
         ({"subSeedStrength": 2}, "subSeedStrength: "),
         ({"highDefinitionRepairScale": 5}, "highDefinitionRepairScale: "),
         ({"initialNoiseWeight": 4096}, "initialNoiseWeight: "),
@@ -104,9 +106,9 @@ def test_its_task_is_asked_for_like_any_other(alice, work):
         ({BO: {"baseModelCode": "shapes"}}, f"{BO}.businessTaskId: Field required"),
     ],
 )
-def test_what_cannot_be_is_told_with_its_field(alice, fields, told):
-    assert told in alice.refused("sd/v3/text2Image", body() | fields)
+def test_invalid_field_is_refused_with_its_name(alice, fields, message):
+    assert message in alice.refused("sd/v3/text2Image", body() | fields)
 
 
-def test_a_drawing_from_a_picture_needs_one(alice):
-    assert alice.refused("sd/v3/image2Image", body()).startswith(f"{BO}.sourceImageUrl:")
+def test_image2image_requires_an_image(alice):
+    assert alice.refused("sd/v3/image2Image", body()).startswith(f"{BO}.sourceImageUrl is required")

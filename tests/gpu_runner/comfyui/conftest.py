@@ -1,3 +1,5 @@
+"""Fixtures: a ComfyUI double, a backend connected to it, and run requests with the shipped workflows."""
+
 from __future__ import annotations
 
 import json
@@ -25,36 +27,38 @@ FILES = {
 }
 
 
-def shipped(name: str) -> Workflow:
+def shipped_workflow(name: str) -> Workflow:
     kept = json.loads((SHIPPED / f"{name}.json").read_text())
     return slots.read(name, kept["graph"], kept["slots"])
 
 
 @pytest.fixture
 def double() -> Iterator[Double]:
-    made = Double()
-    yield made
-    made.close()
+    created = Double()
+    yield created
+    created.close()
 
 
 @pytest.fixture
 def backend(double: Double) -> Iterator[ComfyBackend]:
-    made = ComfyBackend(double.url, "a token", patience_s=4)
-    made.start()
-    yield made
-    made.stop()
+    created = ComfyBackend(double.url, "a token", timeout_s=4)
+    created.start()
+    yield created
+    created.stop()
 
 
 @pytest.fixture
 def order() -> Callable[..., RunRequest]:
-    """With the shipped workflow for the request, unless one is given."""
+    """Factory of run requests, with the shipped workflow for the request unless one is given."""
 
     def make(job_id: str = "job-1", *files: bytes, workflow: Workflow | None = None, **fields) -> RunRequest:
         models = {key: ModelFile(path=path, sha256="") for key, path in FILES.items()}
         if any(unit.module == "lineart" for unit in fields.get("controls", ())):
-            models["preprocessor:sk_model"] = CHECKPOINT  # that ComfyUI has its own is the platform's to know
+            models["preprocessor:sk_model"] = (
+                CHECKPOINT  # required by GenerationRequest; ComfyUI nodes bring their own
+            )
         plain = order_of(job_id, CHECKPOINT, *files, models=models, **fields)
-        return plain.model_copy(update={"workflow": workflow or shipped(purpose_of(plain.request))})
+        return plain.model_copy(update={"workflow": workflow or shipped_workflow(purpose_of(plain.request))})
 
     return make
 
@@ -62,9 +66,9 @@ def order() -> Callable[..., RunRequest]:
 @pytest.fixture
 def draw(backend: ComfyBackend) -> Callable[[RunRequest], Listener]:
     def draw(order: RunRequest) -> Listener:
-        ear = Listener()
-        backend.submit(order, ear)
-        ear.end()
-        return ear
+        listener = Listener()
+        backend.submit(order, listener)
+        listener.end()
+        return listener
 
     return draw

@@ -1,4 +1,4 @@
-"""The adapter against a double of ComfyUI: what it sends, and what becomes of what comes back."""
+"""Jobs of the adapter against a ComfyUI double: the queued graphs, outputs, progress and errors."""
 
 import base64
 import io
@@ -10,16 +10,16 @@ from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
 from tests.support.event_listener import Listener, picture_file
 
 
-def test_a_prompt_becomes_a_picture(draw, order, double):
-    ear = draw(order(seed=7, width=128, height=64, num_inference_steps=4))
-    assert isinstance(ear.events[0], Accepted)
-    assert isinstance(ear.events[-1], Done)
-    (image,) = ear.images
+def test_a_job_generates_an_image(draw, order, double):
+    listener = draw(order(seed=7, width=128, height=64, num_inference_steps=4))
+    assert isinstance(listener.events[0], Accepted)
+    assert isinstance(listener.events[-1], Done)
+    (image,) = listener.images
     assert (image.width, image.height, image.seed) == (128, 64, 7)
-    assert ear.events[-1].steps_run == 4
+    assert listener.events[-1].steps_run == 4
 
 
-def test_unloading_asks_the_server_to_free_its_memory(draw, order, double, backend):
+def test_unload_frees_the_memory_of_the_server(draw, order, double, backend):
     draw(order())
     assert backend.report().loaded
     assert backend.unload()
@@ -27,7 +27,7 @@ def test_unloading_asks_the_server_to_free_its_memory(draw, order, double, backe
     assert not backend.report().loaded
 
 
-def test_our_names_become_theirs(draw, order, double):
+def test_names_and_prompts_are_translated_to_comfyui(draw, order, double):
     draw(
         order(
             prompt="a [cat] (dog:1.3)",
@@ -45,29 +45,30 @@ def test_our_names_become_theirs(draw, order, double):
     assert graph["checkpoint"]["inputs"]["ckpt_name"] == "shapes.safetensors"
 
 
-def test_every_picture_has_its_own_seed_and_its_own_prompt(draw, order, double):
-    ear = draw(order(seed=40, num_images=3, batch_size=3))
-    assert [image.seed for image in ear.images] == [40, 41, 42]
+def test_every_image_is_a_prompt_with_its_own_seed(draw, order, double):
+    listener = draw(order(seed=40, num_images=3, batch_size=3))
+    assert [image.seed for image in listener.images] == [40, 41, 42]
     assert [body["prompt"]["sampler"]["inputs"]["seed"] for body in double.posted] == [40, 41, 42]
-    colours = {
-        PILImage.open(io.BytesIO(base64.b64decode(image.data))).getpixel((0, 0))[0] for image in ear.images
+    colors = {
+        PILImage.open(io.BytesIO(base64.b64decode(image.data))).getpixel((0, 0))[0]
+        for image in listener.images
     }
-    assert colours == {40, 41, 42}
+    assert colors == {40, 41, 42}
 
 
-def test_progress_comes_step_by_step_with_previews(draw, order):
-    ear = draw(order(num_inference_steps=5, preview_every=1))
-    assert max(progress.step for progress in ear.progress) == 5
-    assert {progress.steps for progress in ear.progress} == {5}
-    assert any(progress.preview for progress in ear.progress)
+def test_progress_is_reported_per_step_with_previews(draw, order):
+    listener = draw(order(num_inference_steps=5, preview_every=1))
+    assert max(progress.step for progress in listener.progress) == 5
+    assert {progress.steps for progress in listener.progress} == {5}
+    assert any(progress.preview for progress in listener.progress)
 
 
-def test_the_picture_carries_nothing_of_the_graph(draw, order):
+def test_the_output_contains_no_metadata_of_comfyui(draw, order):
     (image,) = draw(order()).images
     assert PILImage.open(io.BytesIO(base64.b64decode(image.data))).info == {}
 
 
-def test_loras_stand_between_the_checkpoint_and_what_reads_it(draw, order, double):
+def test_loras_are_inserted_after_the_checkpoint(draw, order, double):
     draw(order(loras=(LoraUse(name="night", unet=0.8, text_encoder=0.5),)))
     graph = double.posted[0]["prompt"]
     (key,) = [key for key, node in graph.items() if node["class_type"] == "LoraLoader"]
@@ -77,29 +78,29 @@ def test_loras_stand_between_the_checkpoint_and_what_reads_it(draw, order, doubl
     assert (graph[key]["inputs"]["strength_model"], graph[key]["inputs"]["strength_clip"]) == (0.8, 0.5)
 
 
-def test_a_vae_takes_the_place_of_the_checkpoints(draw, order, double):
+def test_a_vae_replaces_that_of_the_checkpoint(draw, order, double):
     draw(order(vae="sepia"))
     graph = double.posted[0]["prompt"]
     loader = graph["decode"]["inputs"]["vae"][0]
     assert graph[loader] == {"class_type": "VAELoader", "inputs": {"vae_name": "sepia.safetensors"}}
 
 
-def test_embeddings_are_marked_as_comfyui_wants_them(draw, order, double):
+def test_embeddings_are_marked_in_the_prompt(draw, order, double):
     draw(order(prompt="a (plum, red) circle", embeddings=("plum",)))
     assert "embedding:plum" in double.posted[0]["prompt"]["positive"]["inputs"]["text"]
 
 
-def test_img2img_sends_the_picture_at_the_size_that_is_drawn(draw, order, double):
-    ear = draw(order("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
+def test_img2img_uploads_the_init_image_at_the_request_size(draw, order, double):
+    listener = draw(order("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
                      num_inference_steps=10, resize_mode="crop"))  # fmt: skip
     sampler = double.posted[0]["prompt"]["sampler"]["inputs"]
     assert (sampler["denoise"], sampler["steps"]) == (0.5, 6)
-    (sent,) = double.inputs.values()
-    assert PILImage.open(io.BytesIO(sent)).size == (128, 128)
-    assert ear.events[-1].steps_run == 6
+    (uploaded,) = double.inputs.values()
+    assert PILImage.open(io.BytesIO(uploaded)).size == (128, 128)
+    assert listener.events[-1].steps_run == 6
 
 
-def test_a_control_unit_sends_its_map(draw, order, double):
+def test_a_control_unit_uploads_its_map(draw, order, double):
     picture = picture_file("white")
     unit = ControlUnit(model="lineart", module="canny", weight=0.7, guidance_end=0.5)
     draw(order("job-1", picture, controls=(unit,)))
@@ -110,57 +111,57 @@ def test_a_control_unit_sends_its_map(draw, order, double):
     assert applied["inputs"]["positive"] == ["positive", 0]
 
 
-def test_a_preprocessor_with_a_network_becomes_a_node(draw, order, double):
+def test_a_preprocessor_with_a_network_is_a_node(draw, order, double):
     draw(order("job-1", picture_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),)))
     assert "LineArtPreprocessor" in {node["class_type"] for node in double.posted[0]["prompt"].values()}
 
 
-def test_a_second_pass_enlarges_the_latent(draw, order, double):
-    ear = draw(
+def test_hires_upscales_the_latent(draw, order, double):
+    listener = draw(
         order(hires=Hires(width=128, height=128, strength=0.4, num_inference_steps=3), num_inference_steps=4)
     )
     graph = double.posted[0]["prompt"]
     assert graph["larger"]["inputs"]["width"] == 128
     assert graph["second"]["inputs"]["denoise"] == 0.4
-    assert ear.images[0].width == 128
-    assert ear.events[-1].steps_run == 7
+    assert listener.images[0].width == 128
+    assert listener.events[-1].steps_run == 7
 
 
-def test_a_second_pass_with_a_model_loads_it(draw, order, double):
+def test_hires_with_an_upscaler_loads_its_model(draw, order, double):
     draw(order(hires=Hires(width=128, height=128, upscaler="2x")))
     assert double.posted[0]["prompt"]["upscaler"]["inputs"]["model_name"] == "2x.safetensors"
 
 
-def test_newer_servers_accept_our_ids(order, double, draw):
+def test_newer_servers_accept_the_prompt_ids(order, double, draw):
     double.newer = True
     assert isinstance(draw(order()).events[-1], Done)
 
 
-# Refused -------------------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
-def failure(ear: Listener) -> Failed:
-    assert isinstance(ear.events[-1], Failed), ear.events[-1]
-    return ear.events[-1]
+def failure(listener: Listener) -> Failed:
+    assert isinstance(listener.events[-1], Failed), listener.events[-1]
+    return listener.events[-1]
 
 
-def test_a_model_that_this_comfyui_lacks(draw, order):
+def test_a_model_that_the_server_does_not_have_fails_the_job(draw, order):
     failed = failure(draw(order(loras=(LoraUse(name="unknown"),))))
     assert failed.code == "model_unavailable"
     assert "unknown" in failed.message
 
 
-def test_a_workflow_with_a_node_that_this_comfyui_lacks(backend, draw, order, double):
+def test_a_workflow_with_a_node_that_the_server_does_not_have_fails_the_job(backend, draw, order, double):
     known = double.object_info
     double.object_info = lambda: {name: info for name, info in known().items() if name != "CLIPSetLastLayer"}
-    backend.watch.look()
+    backend.poller.refresh()
     failed = failure(draw(order()))
     assert failed.code == "model_unavailable"
     assert "CLIPSetLastLayer" in failed.message
     assert double.posted == []
 
 
-def test_what_the_server_refuses_is_told_without_its_lists_of_files(draw, order, double):
+def test_a_rejected_prompt_is_reported_without_file_lists(draw, order, double):
     double.files["checkpoints"].append("secret-name.safetensors")
     known = double.object_info
     double.object_info = lambda: {**known(), "KSampler": {**known()["KSampler"], "input": {"required": {
@@ -171,7 +172,7 @@ def test_what_the_server_refuses_is_told_without_its_lists_of_files(draw, order,
     assert "secret-name" not in failed.message
 
 
-def test_a_node_that_fails_is_named_and_its_words_are_kept_back(draw, order, double):
+def test_a_failed_node_is_named_without_its_error_message(draw, order, double):
     data = {
         "exception_type": "torch.Error",
         "exception_message": "/secret/path is bad\n",
@@ -184,7 +185,7 @@ def test_a_node_that_fails_is_named_and_its_words_are_kept_back(draw, order, dou
     assert "secret" not in failed.message
 
 
-def test_too_little_memory_is_told(draw, order, double):
+def test_out_of_memory_is_reported(draw, order, double):
     data = {"exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation on device"}
     double.fails_with = {"node_type": "KSampler", "data": data}
     assert failure(draw(order())).code == "out_of_memory"

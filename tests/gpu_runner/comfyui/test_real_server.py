@@ -1,4 +1,4 @@
-"""Against a real ComfyUI, where COMFYUI_URL names one that has a checkpoint of Stable Diffusion 1.x."""
+"""Tests with a real ComfyUI server. COMFYUI_URL must name one with a checkpoint of Stable Diffusion 1.x."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, ModelFile
 from gpu_runner.protocol.workflows import server_check
-from tests.gpu_runner.comfyui.conftest import SHIPPED, shipped
+from tests.gpu_runner.comfyui.conftest import SHIPPED, shipped_workflow
 from tests.support.event_listener import Listener, picture_file
 
 URL = os.environ.get("COMFYUI_URL", "")
@@ -21,24 +21,24 @@ pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is
 def real() -> Iterator[ComfyBackend]:
     backend = ComfyBackend(URL, "a token")
     backend.start()
-    assert not backend.watch.problem
+    assert not backend.poller.problem
     yield backend
     backend.stop()
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in SHIPPED.glob("*.json")))
-def test_every_shipped_workflow_fits_it(real, name):
-    assert list(server_check.problems(shipped(name), real.watch.stock.nodes)) == []
+def test_every_shipped_workflow_passes_the_check(real, name):
+    assert list(server_check.problems(shipped_workflow(name), real.poller.inventory.nodes)) == []
 
 
 @pytest.mark.parametrize("files", [(), (picture_file("blue"),)], ids=["txt2img", "img2img"])
-def test_it_draws(real, order, files):
-    name = real.watch.stock.models["checkpoints"][0]
+def test_it_generates_an_image(real, order, files):
+    name = real.poller.inventory.models["checkpoints"][0]
     checkpoint = ModelFile(path=f"checkpoints/{name}", sha256="")
-    asked = order("real", *files, seed=5, num_inference_steps=2, preview_every=1)
-    ear = Listener()
-    real.submit(asked.model_copy(update={"checkpoint": checkpoint}), ear)
-    last = ear.end()
+    run_request = order("real", *files, seed=5, num_inference_steps=2, preview_every=1)
+    listener = Listener()
+    real.submit(run_request.model_copy(update={"checkpoint": checkpoint}), listener)
+    last = listener.end()
     assert isinstance(last, Done), last
-    assert (ear.images[0].width, ear.images[0].height) == (64, 64)
-    assert ear.progress
+    assert (listener.images[0].width, listener.images[0].height) == (64, 64)
+    assert listener.progress

@@ -1,6 +1,6 @@
-"""What a ComfyUI server says about one prompt, as shapes without values.
+"""Records the responses and frames of a ComfyUI server for one prompt, as types without values.
 
-``python -m tests.gpu_runner.comfyui.transcript URL`` records a real server, into the file beside this one.
+``python -m tests.gpu_runner.comfyui.transcript URL`` records a real server, into ``transcript.json``.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
-from gpu_runner.comfyui.progress_socket import HELLO
+from gpu_runner.comfyui.progress_socket import FEATURE_FLAGS
 
 RECORDED = Path(__file__).with_name("transcript.json")
-OVER = ("execution_success", "execution_error", "execution_interrupted")
+END_TYPES = ("execution_success", "execution_error", "execution_interrupted")
 
 
 def transcript(url: str) -> dict[str, Any]:
-    """Of a prompt that is drawn, and of one that is refused."""
+    """Return the transcript of an executed and of a rejected prompt."""
     with httpx.Client(base_url=url, timeout=600) as http:
         checkpoint = http.get("/object_info").json()
         [name, *_others] = checkpoint["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
         client_id, prompt_id = str(uuid.uuid4()), str(uuid.uuid4())
         sent = {"prompt": _graph(name), "client_id": client_id, "prompt_id": prompt_id}
         with connect(f"{url.replace('http', 'ws', 1)}/ws?clientId={client_id}") as socket:
-            socket.send(HELLO)
-            taken = http.post("/prompt", json=sent).json()
+            socket.send(FEATURE_FLAGS)
+            accepted = http.post("/prompt", json=sent).json()
             queue = http.get("/queue").json()
             frames = _frames(socket)
-        refused = http.post("/prompt", json=sent | {"prompt": _graph("no such file")})
+        rejected = http.post("/prompt", json=sent | {"prompt": _graph("no such file")})
         return {
             "frames": frames,
-            "POST /prompt": shape(taken),
-            "POST /prompt refused": shape(refused.json()),
+            "POST /prompt": shape(accepted),
+            "POST /prompt refused": shape(rejected.json()),
             "GET /queue": shape(queue),
             "GET /history": shape(http.get(f"/history/{prompt_id}").json()[prompt_id]["status"]),
             "outputs": shape(http.get(f"/history/{prompt_id}").json()[prompt_id]["outputs"]),
@@ -45,21 +45,21 @@ def transcript(url: str) -> dict[str, Any]:
 
 
 def _frames(socket: Any) -> dict[str, Any]:
-    """Each kind of frame, in the order in which the first of its kind came."""
-    heard: dict[str, Any] = {}
+    """Return each type of frame, in the order of its first occurrence."""
+    frames: dict[str, Any] = {}
     while True:
         frame = socket.recv(timeout=600)
         if isinstance(frame, bytes):
-            heard.setdefault(f"binary {int.from_bytes(frame[:4], 'big')}", "bytes")
+            frames.setdefault(f"binary {int.from_bytes(frame[:4], 'big')}", "bytes")
             continue
-        told = json.loads(frame)
-        heard.setdefault(told["type"], shape(told["data"]))
-        if told["type"] in OVER:
-            return heard
+        message = json.loads(frame)
+        frames.setdefault(message["type"], shape(message["data"]))
+        if message["type"] in END_TYPES:
+            return frames
 
 
 def shape(value: Any) -> Any:
-    """Names and types. Lists are as their items are; what is numbered, as its first one is."""
+    """Replace values by type names. Lists and numbered objects are represented by their first item."""
     if isinstance(value, dict):
         names = sorted(value)
         if names and all(name.isdecimal() for name in names):

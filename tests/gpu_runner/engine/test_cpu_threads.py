@@ -3,7 +3,7 @@ import sys
 
 THREADS = """
 import psutil, torch
-from gpu_runner import cpu_threads
+from gpu_runner.engine import cpu_threads
 
 large = torch.randn(4, 64, 64, 64)
 before = psutil.Process().num_threads()

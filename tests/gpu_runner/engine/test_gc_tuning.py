@@ -3,9 +3,9 @@ import sys
 
 TUNED = """
 import gc, sys
-from gpu_runner import interpreter
+from gpu_runner.engine import gc_tuning
 
-interpreter.tune()
+gc_tuning.tune()
 assert gc.get_freeze_count() > 0
 assert sys.getswitchinterval() < 0.001
 """

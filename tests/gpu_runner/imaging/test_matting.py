@@ -1,4 +1,4 @@
-"""The real U²-Netp finds what is in front; measured against shapes whose outline is known exactly."""
+"""Background removal with the real U²-Netp, measured against shapes with a known outline."""
 
 import dataclasses
 import hashlib
@@ -38,15 +38,15 @@ def overlap(found: Image.Image, truth: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("shape", range(4), ids=shapes.SHAPES)
-def test_it_finds_a_demo_shape(u2netp, shape):
+def test_a_demo_shape_is_found(u2netp, shape):
     scene = shapes.random_scenes(1, torch.Generator().manual_seed(shape))
     scene = dataclasses.replace(scene, shape=torch.tensor([shape]))
     alone = dataclasses.replace(scene, colour=torch.ones(1, 3), background=torch.zeros(1, 3))
-    picture = images.from_tensor(shapes.draw(scene, 192, 192)[0] * 2 - 1)
-    assert overlap(matte(u2netp, picture), shapes.draw(alone, 192, 192)[0, 0].numpy() > 0.5) > 0.95
+    image = images.from_tensor(shapes.draw(scene, 192, 192)[0] * 2 - 1)
+    assert overlap(matte(u2netp, image), shapes.draw(alone, 192, 192)[0, 0].numpy() > 0.5) > 0.95
 
 
-def test_it_finds_a_bottle_before_a_busy_wall_in_a_picture_that_is_not_square(u2netp):
+def test_a_bottle_before_a_textured_wall_is_found_in_a_rectangular_image(u2netp):
     noise = np.random.default_rng(0).integers(120, 200, (30, 20, 3), dtype=np.uint8)
     wall = Image.fromarray(noise).resize((200, 300), Image.Resampling.BICUBIC)
     bottle = Image.new("L", wall.size)
@@ -58,26 +58,26 @@ def test_it_finds_a_bottle_before_a_busy_wall_in_a_picture_that_is_not_square(u2
         "RGB",
         (shaded.point(lambda x: x // 8), shaded.point(lambda x: 40 + x // 3), shaded.point(lambda x: x // 6)),
     )
-    picture = Image.composite(green, wall, bottle.filter(ImageFilter.GaussianBlur(1)))
-    found = matte(u2netp, picture)
-    assert found.size == picture.size
+    image = Image.composite(green, wall, bottle.filter(ImageFilter.GaussianBlur(1)))
+    found = matte(u2netp, image)
+    assert found.size == image.size
     assert overlap(found, np.asarray(bottle) > 0) > 0.9
 
 
-def test_an_empty_picture_has_no_subject(tmp_path):
-    """A network that sees the same everywhere; U²-Netp itself finds something in anything."""
+def test_an_image_without_a_subject_is_rejected(tmp_path):
+    """The network is constant over the image; U²-Netp finds a subject in any image."""
     (tmp_path / "flat.onnx").write_bytes(sigmoid_of_the_first_channel(32))
     flat = OnnxModel(tmp_path / "flat.onnx", as_file(tmp_path, "flat.onnx"), "matting")
     with pytest.raises(InvalidImage, match="no subject"):
         matte(flat, Image.new("RGB", (40, 40), "grey"))
 
 
-def test_another_matting_model_is_fed_at_its_own_size(tmp_path):
+def test_the_input_has_the_size_the_model_expects(tmp_path):
     (tmp_path / "other.onnx").write_bytes(sigmoid_of_the_first_channel(32))
     reddest = OnnxModel(tmp_path / "other.onnx", as_file(tmp_path, "other.onnx"), "matting")
-    picture = Image.new("RGB", (100, 60), "blue")
-    picture.paste("red", (50, 0, 100, 60))
-    levels = np.asarray(matte(reddest, picture))
+    image = Image.new("RGB", (100, 60), "blue")
+    image.paste("red", (50, 0, 100, 60))
+    levels = np.asarray(matte(reddest, image))
     assert levels[:, :45].max() < 20
     assert levels[:, 55:].min() > 235
 
@@ -85,22 +85,22 @@ def test_another_matting_model_is_fed_at_its_own_size(tmp_path):
 @pytest.mark.parametrize(
     "data", [b"nonsense", sigmoid_of_the_first_channel(32)[:-60]], ids=["not one", "cut short"]
 )
-def test_a_broken_file_is_unavailable(tmp_path, data):
+def test_a_damaged_file_is_unavailable(tmp_path, data):
     (tmp_path / "broken.onnx").write_bytes(data)
     with pytest.raises(ModelUnavailable, match=r"broken\.onnx"):
         OnnxStore(tmp_path, FileHashCache()).get(as_file(tmp_path, "broken.onnx"), "matting")
 
 
-def test_a_matting_model_is_no_detector(tmp_path):
+def test_a_matting_model_is_rejected_as_nsfw_detector(tmp_path):
     with pytest.raises(ModelUnavailable, match="nsfw"):
         OnnxStore(DEMO_MODELS, FileHashCache()).get(as_file(DEMO_MODELS, "matting/u2netp.onnx"), "nsfw")
 
 
-def test_the_shelf_keeps_the_few_that_were_used_last(tmp_path):
+def test_the_store_keeps_the_most_recently_used_models(tmp_path):
     for side in range(8, 14):
         (tmp_path / f"{side}.onnx").write_bytes(sigmoid_of_the_first_channel(side))
-    shelf = OnnxStore(tmp_path, FileHashCache())
+    store = OnnxStore(tmp_path, FileHashCache())
     files = [as_file(tmp_path, f"{side}.onnx") for side in range(8, 14)]
-    first, *_others, last = [shelf.get(file, "matting") for file in files]
-    assert shelf.get(files[-1], "matting") is last
-    assert shelf.get(files[0], "matting") is not first
+    first, *_others, last = [store.get(file, "matting") for file in files]
+    assert store.get(files[-1], "matting") is last
+    assert store.get(files[0], "matting") is not first

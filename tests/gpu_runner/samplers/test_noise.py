@@ -1,4 +1,4 @@
-"""What a picture's noise comes from."""
+"""Noise streams: seeds, variations, seed resize, ENSD and the NV source."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def plain(seed, shape=SHAPE):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_one_stream_goes_on_where_it_stopped():
+def test_draws_follow_in_one_stream():
     stream = NoiseStream(7, SHAPE, CPU)
     generator = torch.Generator().manual_seed(7)
     for _ in range(3):
@@ -27,42 +27,42 @@ def test_one_stream_goes_on_where_it_stopped():
 
 
 @pytest.mark.parametrize("source", ["cpu", "nv"])
-def test_the_largest_seed_is_a_seed(source):
+def test_the_largest_seed_is_accepted(source):
     assert first(2**32 - 1, source=source).isfinite().all()
 
 
-def test_nv_is_the_noise_of_a_card():
-    stream, card = NoiseStream(3, SHAPE, CPU, source="nv"), Philox(3)
+def test_nv_source_equals_philox():
+    stream, gpu = NoiseStream(3, SHAPE, CPU, source="nv"), Philox(3)
     for _ in range(2):
-        assert torch.equal(stream.draw(), torch.from_numpy(card.normals(SHAPE)))
+        assert torch.equal(stream.draw(), torch.from_numpy(gpu.normals(SHAPE)))
 
 
-def test_a_variation_goes_from_one_seed_to_the_other():
+def test_a_variation_interpolates_between_the_noise_of_two_seeds():
     torch.testing.assert_close(first(variation=Variation(9, 0.0)), plain(7))
     torch.testing.assert_close(first(variation=Variation(9, 1.0)), plain(9))
-    away = [(first(variation=Variation(9, share / 10)) - plain(7)).norm() for share in range(11)]
-    assert away == sorted(away)
+    distances = [(first(variation=Variation(9, share / 10)) - plain(7)).norm() for share in range(11)]
+    assert distances == sorted(distances)
 
 
-def test_a_variation_keeps_the_variance_that_a_mean_would_halve():
+def test_a_variation_keeps_the_variance():
     large = (4, 64, 64)
     half_way = first(shape=large, variation=Variation(9, 0.5))
     assert half_way.var() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (4, 1, 8)])
-def test_a_variation_towards_the_same_noise_is_that_noise(shape):
+def test_a_variation_towards_the_same_seed_changes_nothing(shape):
     torch.testing.assert_close(first(shape=shape, variation=Variation(7, 0.4)), plain(7, shape))
     assert slerp(plain(1, shape), -plain(1, shape), 0.5).isfinite().all()
 
 
-def test_what_a_sampler_draws_later_is_not_varied():
+def test_only_the_initial_noise_is_varied():
     varied, usual = NoiseStream(7, SHAPE, CPU, variation=Variation(9, 0.5)), NoiseStream(7, SHAPE, CPU)
     varied.draw(), usual.draw()
     assert torch.equal(varied.draw(), usual.draw())
 
 
-def test_a_smaller_noise_is_set_into_the_middle():
+def test_noise_of_a_smaller_size_is_pasted_into_the_center():
     noise = first(shape=(4, 8, 12), drawn_at=(4, 6))
     assert torch.equal(noise[:, 2:6, 3:9], plain(7, (4, 4, 6)))
     outside = plain(7, (4, 8, 12))
@@ -70,19 +70,19 @@ def test_a_smaller_noise_is_set_into_the_middle():
     assert torch.equal(noise[:, :, 9:], outside[:, :, 9:])
 
 
-def test_of_a_larger_noise_the_middle_is_taken():
+def test_noise_of_a_larger_size_is_cropped_to_its_center():
     assert torch.equal(first(drawn_at=(12, 16)), plain(7, (4, 12, 16))[:, 2:10, 4:12])
 
 
-def test_a_delta_begins_another_stream_behind_the_first_noise():
+def test_a_delta_starts_a_new_stream_after_the_initial_noise():
     stream = NoiseStream(7, SHAPE, CPU, delta=31337)
     assert torch.equal(stream.draw(), plain(7))
     assert torch.equal(stream.draw(), plain(7 + 31337))
 
 
-def test_a_request_says_it_all():
-    asked = GenerationRequest(seed=7, subseed=20, subseed_strength=0.3, noise_source="nv")
-    stream = NoiseStream.of(asked, 2, SHAPE, CPU)
+def test_a_stream_is_configured_by_the_request():
+    request = GenerationRequest(seed=7, subseed=20, subseed_strength=0.3, noise_source="nv")
+    stream = NoiseStream.of(request, 2, SHAPE, CPU)
     expected = first(7, source="nv", variation=Variation(22, 0.3))
     assert torch.equal(stream.draw(), expected)
 

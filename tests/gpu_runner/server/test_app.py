@@ -1,4 +1,4 @@
-"""The real runner process over HTTP."""
+"""HTTP API of a real runner process."""
 
 import os
 import signal
@@ -35,14 +35,14 @@ class Runner:
         self.process.wait()
         self.process.stdout.close()
 
-    def generate(self, order):
-        """The events of a whole run."""
-        response = self.client.post("/generate", content=order.model_dump_json())
+    def generate(self, run_request):
+        """Return all events of a job."""
+        response = self.client.post("/generate", content=run_request.model_dump_json())
         assert response.status_code == 200
         return [EVENT.validate_json(line) for line in response.text.splitlines()]
 
-    def stream(self, order):
-        return self.client.stream("POST", "/generate", content=order.model_dump_json())
+    def stream(self, run_request):
+        return self.client.stream("POST", "/generate", content=run_request.model_dump_json())
 
     def status(self):
         return RunnerStatus.model_validate_json(self.client.get("/status").content)
@@ -77,7 +77,7 @@ def first_event(lines):
     return EVENT.validate_json(next(lines))
 
 
-def test_an_order_becomes_a_stream_of_events(runner, file):
+def test_a_job_streams_its_events(runner, file):
     events = runner.generate(order_of("a", file, num_inference_steps=3, num_images=2))
     assert isinstance(events[0], Accepted)
     assert sum(isinstance(event, Progress) for event in events) == 6
@@ -85,18 +85,18 @@ def test_an_order_becomes_a_stream_of_events(runner, file):
     assert isinstance(events[-1], Done)
 
 
-def test_pictures_travel_beside_the_request(runner, file):
+def test_input_images_are_sent_beside_the_request(runner, file):
     events = runner.generate(order_of("a", file, picture_file("red"), strength=0.2))
     assert isinstance(events[-1], Done)
 
 
-def test_the_same_order_gives_the_same_file(runner, file):
-    order = order_of("a", file, sampler="Euler a", seed=5)
-    first, second = ([e.data for e in runner.generate(order) if isinstance(e, Image)] for _ in range(2))
+def test_equal_requests_give_equal_files(runner, file):
+    run_request = order_of("a", file, sampler="Euler a", seed=5)
+    first, second = ([e.data for e in runner.generate(run_request) if isinstance(e, Image)] for _ in range(2))
     assert first == second
 
 
-def test_its_models_are_unloaded_while_it_has_no_jobs(runner, file):
+def test_models_are_unloaded_without_running_jobs(runner, file):
     runner.generate(order_of("a", file))
     assert runner.status().loaded
     assert runner.client.post("/unload").status_code == 200
@@ -104,14 +104,14 @@ def test_its_models_are_unloaded_while_it_has_no_jobs(runner, file):
     assert isinstance(runner.generate(order_of("a", file))[-1], Done)
 
 
-def test_its_models_stay_while_it_has_jobs(runner, file):
+def test_unload_is_rejected_while_jobs_are_running(runner, file):
     with runner.stream(order_of("long", file, num_inference_steps=500)) as response:
         lines = response.iter_lines()
         assert isinstance(first_event(lines), Accepted)
         assert runner.client.post("/unload").status_code == 503
 
 
-def test_the_process_ends_with_its_engine(tmp_path):
+def test_the_process_exits_when_the_engine_fails(tmp_path):
     code = """
 import sys
 from gpu_runner import __main__, engine
@@ -135,14 +135,14 @@ def test_health_needs_no_token(runner):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/status"), ("POST", "/generate"), ("POST", "/jobs/a/cancel")]
 )
-def test_everything_else_needs_the_token(runner, method, path, headers):
+def test_all_other_endpoints_need_the_token(runner, method, path, headers):
     response = httpx.request(method, runner.client.base_url.join(path), headers=headers)
     assert response.status_code == 401
     assert response.json()["error"] == "unauthorized"
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (b"", "JSON"),
         (b"[]", "object"),
@@ -150,21 +150,21 @@ def test_everything_else_needs_the_token(runner, method, path, headers):
         (b'{"secret": "do not repeat me"}', "Field required"),
     ],
 )
-def test_a_bad_order_is_answered_without_repeating_it(runner, body, words):
+def test_an_invalid_body_is_rejected_without_repeating_it(runner, body, message):
     response = runner.client.post("/generate", content=body)
     assert response.status_code == 422
-    assert words in response.json()["detail"]
+    assert message in response.json()["detail"]
     assert "do not repeat me" not in response.text
 
 
-def test_another_protocol_is_refused(runner, file):
-    order = order_of("a", file).model_copy(update={"protocol": 99})
-    response = runner.client.post("/generate", content=order.model_dump_json())
+def test_another_protocol_version_is_rejected(runner, file):
+    run_request = order_of("a", file).model_copy(update={"protocol": 99})
+    response = runner.client.post("/generate", content=run_request.model_dump_json())
     assert response.status_code == 422
     assert "protocol" in response.json()["detail"]
 
 
-def test_a_body_beyond_all_measure_is_refused(runner):
+def test_a_body_that_is_too_large_is_rejected(runner):
     response = runner.client.post("/generate", content=b" " * (MAX_BODY_BYTES + 1))
     assert response.status_code == 413
 
@@ -174,7 +174,7 @@ def test_an_unknown_sampler_fails_the_job(runner, file):
     assert events[-1].code == "bad_request"
 
 
-def test_status_tells_what_a_scheduler_wants_to_know(runner, file):
+def test_status_reports_slots_models_and_counters(runner, file):
     before = runner.status()
     runner.generate(order_of("a", file, num_inference_steps=4))
     after = runner.status()
@@ -185,10 +185,10 @@ def test_status_tells_what_a_scheduler_wants_to_know(runner, file):
     assert after.memory_bytes > 0
 
 
-def test_no_slot_is_a_503_until_one_is_free(runner, file):
+def test_a_runner_without_a_free_slot_responds_with_503(runner, file):
     long = {"num_inference_steps": 500}
     with runner.stream(order_of("a", file, **long)) as a, runner.stream(order_of("b", file, **long)) as b:
-        streams = a.iter_lines(), b.iter_lines()  # dropping one would hang up
+        streams = a.iter_lines(), b.iter_lines()  # keep references: a dropped iterator disconnects
         assert all(isinstance(first_event(lines), Accepted) for lines in streams)
         assert set(runner.status().jobs) == {"a", "b"}
         refused = runner.client.post("/generate", content=order_of("c", file).model_dump_json())
@@ -198,7 +198,7 @@ def test_no_slot_is_a_503_until_one_is_free(runner, file):
         assert isinstance(runner.generate(order_of("c", file))[-1], Done)
 
 
-def test_a_cancelled_stream_ends_with_the_reason(runner, file):
+def test_a_cancelled_job_ends_with_the_code_cancelled(runner, file):
     with runner.stream(order_of("a", file, num_inference_steps=500)) as response:
         lines = response.iter_lines()
         first_event(lines)
@@ -207,7 +207,7 @@ def test_a_cancelled_stream_ends_with_the_reason(runner, file):
     assert last.code == "cancelled"
 
 
-def test_an_interrupted_stream_ends_with_a_picture(runner, file):
+def test_an_interrupted_job_ends_with_its_image(runner, file):
     with runner.stream(order_of("a", file, num_inference_steps=500)) as response:
         lines = response.iter_lines()
         first_event(lines)
@@ -219,20 +219,20 @@ def test_an_interrupted_stream_ends_with_a_picture(runner, file):
 
 
 def test_cancelling_an_unknown_job_is_a_404(runner):
-    assert runner.client.post("/jobs/nobody/cancel", json={}).status_code == 404
+    assert runner.client.post("/jobs/unknown/cancel", json={}).status_code == 404
 
 
-def test_an_unknown_way_to_cancel_is_a_422(runner):
+def test_an_unknown_cancel_mode_is_a_422(runner):
     assert runner.client.post("/jobs/a/cancel", json={"mode": "explode"}).status_code == 422
 
 
-def test_a_worker_that_hangs_up_frees_its_slot(runner, file):
+def test_a_disconnected_worker_frees_its_slot(runner, file):
     with runner.stream(order_of("a", file, num_inference_steps=500)) as response:
         first_event(response.iter_lines())
     assert runner.is_idle()
 
 
-def test_a_claim_after_a_lost_worker_takes_the_jobs_own_slot(runner, file):
+def test_a_requeued_job_replaces_its_own_running_copy(runner, file):
     long = order_of("a", file, num_inference_steps=500)
     with runner.stream(long) as lost, runner.stream(order_of("b", file, num_inference_steps=500)) as other:
         lines, others = lost.iter_lines(), other.iter_lines()
@@ -242,13 +242,13 @@ def test_a_claim_after_a_lost_worker_takes_the_jobs_own_slot(runner, file):
         assert (last.code, last.message) == ("cancelled", "the job was cancelled")
 
 
-def test_many_workers_at_once_are_all_answered(runner, file):
+def test_concurrent_requests_all_succeed(runner, file):
     with ThreadPoolExecutor(2) as workers:
-        orders = [order_of(f"job-{number}", file, seed=number) for number in range(6)]
-        assert all(isinstance(events[-1], Done) for events in workers.map(runner.generate, orders))
+        run_requests = [order_of(f"job-{number}", file, seed=number) for number in range(6)]
+        assert all(isinstance(events[-1], Done) for events in workers.map(runner.generate, run_requests))
 
 
-def test_a_stopping_runner_ends_its_streams_and_exits_cleanly(tiny_checkpoint, file):
+def test_sigterm_ends_all_streams_and_exits_cleanly(tiny_checkpoint, file):
     runner = Runner(tiny_checkpoint[0])
     try:
         with runner.stream(order_of("a", file, num_inference_steps=500)) as response:
@@ -262,7 +262,7 @@ def test_a_stopping_runner_ends_its_streams_and_exits_cleanly(tiny_checkpoint, f
         runner.close()
 
 
-def test_without_a_token_it_does_not_start(tmp_path):
+def test_the_runner_does_not_start_without_a_token(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_TOKEN"}
     command = [sys.executable, "-m", "gpu_runner", "--models-root", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -120,6 +120,6 @@ def test_a_result_too_large_is_refused_before_it_is_made():
 
 def test_covering_never_falls_short():
     for size in ((500, 333), (1, 1000), (64, 64)):
-        width, height = images.covering(size, 640, 480)
+        width, height = images.cover_size(size, 640, 480)
         assert width >= 640
         assert height >= 480

@@ -201,7 +201,7 @@ def test_a_server_that_loses_it_twice_ends_it(comfyui, asked, double, postings):
 
 def test_a_silent_server_takes_no_work_and_tells_ops(comfyui, adapter, double):
     double.close()
-    adapter.backend.watch.look()
+    adapter.backend.poller.refresh()
     RunnerWatch(NAME).look()
     comfyui.refresh_from_db()
     assert comfyui.problem.startswith("ComfyUI does not answer")

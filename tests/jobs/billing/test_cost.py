@@ -7,7 +7,7 @@ import pytest
 from gpu_runner.protocol import GenerationRequest, Hires, Picture, sampler_catalog
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import second_request
+from gpu_runner.protocol.step_count import hires_request
 from gpu_runner.tasks.denoising_loop import SamplingConfig
 from jobs.billing.cost import estimate, planned_steps, settled
 
@@ -33,7 +33,7 @@ def test_what_is_planned_is_what_the_runner_will_count(sampler, way, levels):
             request = GenerationRequest(
                 sampler=sampler, scheduler=scheduler, num_inference_steps=steps, num_images=2, **WAYS[way]
             )
-            passes = [request, *([second_request(request, request.hires)] if request.hires else [])]
+            passes = [request, *([hires_request(request, request.hires)] if request.hires else [])]
             counted = sum(SamplingConfig.of(walked, LEVELS[levels]).steps for walked in passes)
             assert planned_steps(request) == max(1, 2 * counted), (scheduler, steps)
 

@@ -1,11 +1,9 @@
 import io
 from collections.abc import Callable
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule
@@ -295,12 +293,3 @@ def test_background_cluster_tidies_every_hour():
 
 
 # Jobs from before
-
-
-def test_migration_links_jobs_that_were_there_to_their_inputs(submission):
-    picture = storage.store_input(png(1))
-    job = admit(submission(init_images=(picture,), task="img2img"))
-    admit(submission())
-    JobInput.objects.all().delete()
-    import_module("jobs.migrations.0016_inputs_of_jobs").link(apps, None)
-    assert list(JobInput.objects.values_list("job", "sha256")) == [(job.pk, picture.sha256)]

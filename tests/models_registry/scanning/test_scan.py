@@ -1,3 +1,5 @@
+"""Scan of the models folder."""
+
 import hashlib
 import json
 import os
@@ -50,7 +52,7 @@ def safetensors(path: Path, shapes: dict[str, list[int]], fill: bytes = b"\0", *
     return path
 
 
-def test_a_file_is_known_by_its_tensors_and_not_by_its_name(root):
+def test_kind_is_detected_from_the_tensors_not_from_the_name(root):
     path = safetensors(root / "loras" / "not-a-checkpoint.safetensors", CHECKPOINT)
     scan()
     file = ModelFile.objects.get()
@@ -60,7 +62,7 @@ def test_a_file_is_known_by_its_tensors_and_not_by_its_name(root):
     assert file.size_bytes == path.stat().st_size
 
 
-def test_an_onnx_file_is_known_by_its_graph(root):
+def test_kind_of_an_onnx_file_is_detected_from_its_graph(root):
     (root / "misplaced").mkdir()
     path = root / "misplaced" / "reddest.onnx"
     path.write_bytes(sigmoid_of_the_first_channel(32))
@@ -70,7 +72,7 @@ def test_an_onnx_file_is_known_by_its_graph(root):
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_what_finds_and_what_restores_faces_is_known_by_its_graph_and_its_tensors(root):
+def test_face_models_are_detected(root):
     (root / "misplaced").mkdir()
     shutil.copy(YUNET, root / "misplaced" / "any.onnx")
     gfpgan = {"toRGB.0.weight": [3, 2, 1, 1], "stylegan_decoder.style_mlp.1.weight": [2, 2]}
@@ -80,11 +82,11 @@ def test_what_finds_and_what_restores_faces_is_known_by_its_graph_and_its_tensor
     assert list(found) == [("any", Kind.FACE_DETECTOR, ""), ("cat", Kind.FACE_RESTORER, "")]
 
 
-def test_a_pickled_file_is_known_by_its_tensors_as_any_other(root):
-    def pickled(path: str, shapes: dict[str, list[int]], table: str = "", **said: str) -> None:
+def test_kind_of_a_pickled_file_is_detected_from_its_tensors(root):
+    def pickled(path: str, shapes: dict[str, list[int]], table: str = "", **values: str) -> None:
         tensors = {name: torch.empty(shape) for name, shape in shapes.items()}
         (root / path).parent.mkdir(exist_ok=True)
-        torch.save({**said, **({table: tensors} if table else tensors)}, root / path)
+        torch.save({**values, **({table: tensors} if table else tensors)}, root / path)
 
     pickled("checkpoints/lora.pt", LORA)
     pickled("loras/checkpoint.ckpt", CHECKPOINT, "state_dict")
@@ -101,17 +103,17 @@ def test_a_pickled_file_is_known_by_its_tensors_as_any_other(root):
     assert ModelFile.objects.get(name="plum").metadata["atelier.vectors"] == "2"
 
 
-def test_a_pickled_file_that_restores_no_faces_is_no_face_restorer_for_its_folder(root):
+def test_folder_does_not_make_a_pickled_file_a_face_restorer(root):
     (root / "face_restoration").mkdir()
     torch.save(
         {"params_ema": {"encoder.blocks.0.weight": torch.ones(3)}}, root / "face_restoration" / "a.pth"
     )
     scan()
     file = ModelFile.objects.get()
-    assert (file.kind, "no face restorer" in file.problem) == ("unknown", True)
+    assert (file.kind, "Not a supported face restorer" in file.problem) == ("unknown", True)
 
 
-def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):
+def test_truncated_onnx_file_has_a_problem(root):
     (root / "matting").mkdir()
     (root / "matting" / "half.onnx").write_bytes(sigmoid_of_the_first_channel(32)[:-9])
     scan()
@@ -119,7 +121,7 @@ def test_a_truncated_onnx_file_is_a_problem_and_not_a_model(root):
     assert (file.kind, "ONNX" in file.problem) == ("unknown", True)
 
 
-def test_a_lora_gets_the_hash_of_its_tensors_without_the_header(root):
+def test_lora_has_a_hash_of_its_tensors_without_the_header(root):
     safetensors(root / "a.safetensors", LORA, title="one")
     safetensors(root / "b.safetensors", LORA, title="another title")
     scan()
@@ -133,20 +135,20 @@ def test_a_lora_gets_the_hash_of_its_tensors_without_the_header(root):
 
 
 def test_metadata_licence_and_trigger_words_come_from_the_header(root):
-    told = {"modelspec.license": "MIT", "modelspec.trigger_phrase": "shpe", "ss_note": "a\0b"}
-    safetensors(root / "a.safetensors", LORA, **told)
+    metadata = {"modelspec.license": "MIT", "modelspec.trigger_phrase": "shpe", "ss_note": "a\0b"}
+    safetensors(root / "a.safetensors", LORA, **metadata)
     scan()
     file = ModelFile.objects.get()
     assert (file.licence, file.trigger_words, file.metadata["ss_note"]) == ("MIT", "shpe", "ab")
 
 
-def test_metadata_too_large_to_keep_lose_their_largest_value(root):
+def test_too_large_metadata_loses_its_longest_value(root):
     safetensors(root / "a.safetensors", LORA, ss_tag_frequency="x" * 1_000_000, ss_output_name="shapes")
     scan()
     assert ModelFile.objects.get().metadata == {"ss_output_name": "shapes"}
 
 
-def test_an_unchanged_file_is_not_read_again(root):
+def test_unchanged_file_is_not_read_again(root):
     path = safetensors(root / "a.safetensors", LORA)
     scan()
     ModelFile.objects.update(sha256="as it was")
@@ -157,7 +159,7 @@ def test_an_unchanged_file_is_not_read_again(root):
     assert ModelFile.objects.get().sha256 != "as it was"
 
 
-def test_a_file_that_vanished_is_marked_and_welcomed_back(root):
+def test_missing_file_is_marked_until_it_returns(root):
     path = safetensors(root / "a.safetensors", LORA)
     scan()
     kept = path.rename(root / "a.hidden")
@@ -169,7 +171,7 @@ def test_a_file_that_vanished_is_marked_and_welcomed_back(root):
     assert ModelFile.objects.get().missing_since is None
 
 
-def test_a_renamed_file_keeps_its_row_and_what_ops_decided(root):
+def test_renamed_file_keeps_its_row_and_settings(root):
     path = safetensors(root / "a.safetensors", LORA)
     scan()
     ModelFile.objects.update(name="Shapes", enabled=False)
@@ -197,7 +199,7 @@ def test_files_with_one_stem_get_different_names(root):
     [b"", b"\0" * 7, b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"<html>404</html>" * 99],
     ids=["empty", "short", "huge header", "no object", "a web page"],
 )
-def test_a_broken_file_is_registered_with_its_problem_and_stops_nobody(root, content):
+def test_malformed_file_is_registered_with_a_problem_and_does_not_stop_the_scan(root, content):
     (root / "a.safetensors").write_bytes(content)
     safetensors(root / "b.safetensors", LORA)
     scan()
@@ -205,7 +207,7 @@ def test_a_broken_file_is_registered_with_its_problem_and_stops_nobody(root, con
     assert (broken.kind, bool(broken.problem), whole.kind) == (Kind.UNKNOWN, True, Kind.LORA)
 
 
-def test_a_truncated_download_has_a_problem_until_it_is_whole(root):
+def test_truncated_file_has_a_problem_until_it_is_complete(root):
     path = safetensors(root / "a.safetensors", LORA)
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
@@ -216,7 +218,7 @@ def test_a_truncated_download_has_a_problem_until_it_is_whole(root):
     assert ModelFile.objects.usable().get().kind == Kind.LORA
 
 
-def test_a_good_file_that_breaks_stays_what_it_was_but_cannot_be_used(root):
+def test_file_that_becomes_invalid_keeps_its_kind_but_is_not_usable(root):
     path = safetensors(root / "a.safetensors", LORA)
     scan()
     path.write_bytes(b"gone")
@@ -226,7 +228,7 @@ def test_a_good_file_that_breaks_stays_what_it_was_but_cannot_be_used(root):
     assert not ModelFile.objects.usable()
 
 
-def test_hidden_unfinished_and_foreign_files_are_left_alone(root, tmp_path):
+def test_hidden_unfinished_and_other_files_are_ignored(root, tmp_path):
     for name in (".a.safetensors", ".trash/b.safetensors", "c.safetensors.part", "d.txt"):
         safetensors(root / name, LORA)
     safetensors(root / "e.safetensors", LORA)
@@ -241,13 +243,13 @@ def test_hidden_unfinished_and_foreign_files_are_left_alone(root, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\\b.safetensors", "a\nb.safetensors", "a\udcff.safetensors"])
-def test_a_path_that_no_runner_would_take_is_skipped(root, name):
+def test_path_that_runners_would_refuse_is_skipped(root, name):
     safetensors(root / name, LORA)
     assert len(scan().skipped) == 1
     assert not ModelFile.objects.exists()
 
 
-def test_a_missing_root_is_an_error_and_marks_nothing(root, settings):
+def test_missing_root_is_an_error_and_marks_no_file(root, settings):
     safetensors(root / "a.safetensors", LORA)
     scan()
     root.rename(root.with_name("unmounted"))
@@ -256,7 +258,7 @@ def test_a_missing_root_is_an_error_and_marks_nothing(root, settings):
     assert ModelFile.objects.get().missing_since is None
 
 
-def test_the_command_scans_the_folder_it_is_told(root, tmp_path, capsys):
+def test_command_scans_the_given_folder(root, tmp_path, capsys):
     safetensors(tmp_path / "other" / "a.safetensors", LORA)
     (tmp_path / "other" / "b.safetensors").write_bytes(b"")
     call_command("scan_models", root=tmp_path / "other")
@@ -271,7 +273,7 @@ def torch_zip(path: Path, content: object) -> None:
         archive.writestr("archive/data.pkl", pickle.dumps(content, protocol=2))
 
 
-def test_the_folder_of_a_pickled_file_tells_its_kind(root):
+def test_kind_of_an_unrecognized_pickled_file_is_taken_from_its_folder(root):
     torch_zip(root / "upscalers" / "4x.pth", {"params": 1})
     torch_zip(root / "4x.pth", {"params": 2})
     scan()
@@ -279,7 +281,7 @@ def test_the_folder_of_a_pickled_file_tells_its_kind(root):
     assert ModelFile.objects.get(path="4x.pth").kind == Kind.UNKNOWN
 
 
-def test_the_old_hash_is_over_64_kib_from_the_first_mib_on(root):
+def test_legacy_hash_is_over_64_kib_at_offset_1_mib(root):
     shapes = {"emb_params": [1024, 768]}
     small, large = (
         safetensors(root / "small.safetensors", {"emb_params": [1, 768]}),
@@ -289,10 +291,10 @@ def test_the_old_hash_is_over_64_kib_from_the_first_mib_on(root):
     scan()
     part = large.read_bytes()[2**20 : 2**20 + 2**16]
     assert ModelFile.objects.get(path="large.safetensors").legacy_hash == hashlib.sha256(part).hexdigest()[:8]
-    assert ModelFile.objects.get(path=small.name).legacy_hash == "", "it ends before"
+    assert ModelFile.objects.get(path=small.name).legacy_hash == "", "file ends before 1 MiB"
 
 
-def test_files_from_before_it_was_kept_get_it_at_the_next_scan(root):
+def test_rows_without_legacy_hash_get_it_at_the_next_scan(root):
     safetensors(root / "large.safetensors", {"emb_params": [1024, 768]})
     scan()
     before = ModelFile.objects.get()

@@ -1,4 +1,4 @@
-"""``manage.py create_key shop --note "web"``: an access key; its secret is printed this once."""
+"""``manage.py create_key shop --note "web"``: creates an access key and prints its secret once."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from django.utils import timezone
 from access.management.lookup import check_dialects, in_one_line, source_named
 from access.models import AccessKey
 
-LONGEST_DAYS = 36_500
+MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = "Issue an access key for a source; its secret is printed this once."
+    help = "Create an access key for a source. Its secret is printed only once."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source")
         parser.add_argument("--note", default="")
-        parser.add_argument("--dialect", action="append", default=[], help="may be repeated; none: all")
+        parser.add_argument("--dialect", action="append", default=[], help="may be repeated; default: all")
         parser.add_argument("--network", action="append", default=[], help="10.0.0.0/8; may be repeated")
-        parser.add_argument("--days", type=int, help="until it ends; none: never")
+        parser.add_argument("--days", type=int, help="days until it expires; default: never")
 
     def handle(self, *args: Any, source: str, note: str, days: int | None, **options: Any) -> None:
         owner = source_named(source)
-        if days is not None and not 1 <= days <= LONGEST_DAYS:
-            raise CommandError(f"--days is from 1 to {LONGEST_DAYS}")
-        ends = timezone.now() + timedelta(days=days) if days else None
-        limits = {"dialects": options["dialect"], "networks": options["network"], "expires_at": ends}
+        if days is not None and not 1 <= days <= MAX_DAYS:
+            raise CommandError(f"--days must be from 1 to {MAX_DAYS} (got {days})")
+        expires_at = timezone.now() + timedelta(days=days) if days else None
+        limits = {"dialects": options["dialect"], "networks": options["network"], "expires_at": expires_at}
         check_dialects(options["dialect"])
         try:
             key, secret = AccessKey.issue(owner, note=note, **limits)

@@ -1,4 +1,4 @@
-"""``manage.py create_source shop --title "Web shop"``: adds a business source."""
+"""``manage.py create_source shop --title "Web shop"``: creates a business source."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from access.models import BusinessSource
 
 
 class Command(BaseCommand):
-    help = (
-        "Add a business source. Its limits are those of the console's form until somebody changes them there."
-    )
+    help = "Create a business source with the default limits, which can be changed in the console or with set_limits."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--title", default="")
-        parser.add_argument("--weight", type=float, default=1.0, help="its share of the runners' time")
+        parser.add_argument("--weight", type=float, default=1.0, help="share of runner time")
         parser.add_argument("--concurrent-jobs", type=int, default=8)
         parser.add_argument("--queued-jobs", type=int, default=200)
 

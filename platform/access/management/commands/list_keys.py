@@ -1,4 +1,4 @@
-"""``manage.py list_keys [--source shop] [--json]``: the access keys, without their secrets."""
+"""``manage.py list_keys [--source shop] [--json]``: lists the access keys, without their secrets."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from access.models import AccessKey
 
 
 class Command(BaseCommand):
-    help = "List access keys: id, source, note, whether it is enabled, when it ends, when it was last used."
+    help = "List the access keys: id, source, note, enabled, expiry, last use."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--source", help="of this source alone")
+        parser.add_argument("--source", help="only keys of this source")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, source: str | None, **options: Any) -> None:
         keys = AccessKey.objects.all()
         if source is not None:
             keys = keys.filter(source=source_named(source))
-        shown = ("key_id", "owner", "note", "enabled", "expires_at", "last_used_at")
-        named = keys.order_by("source__name", "key_id").annotate(owner=F("source__name"))
-        write_rows(self, named.values(*shown), as_json=options["json"])
+        columns = ("key_id", "owner", "note", "enabled", "expires_at", "last_used_at")
+        rows = keys.order_by("source__name", "key_id").annotate(owner=F("source__name"))
+        write_rows(self, rows.values(*columns), as_json=options["json"])

@@ -1,4 +1,4 @@
-"""``manage.py list_sources [--json]``: the business sources and how many keys each has."""
+"""``manage.py list_sources [--json]``: lists the business sources with their number of enabled keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from access.models import BusinessSource
 
 
 class Command(BaseCommand):
-    help = "List the business sources: name, title, whether it is enabled, weight, enabled keys."
+    help = "List the business sources: name, title, enabled, weight, number of enabled keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")

@@ -1,4 +1,4 @@
-"""``manage.py revoke_key ak-…``: the key opens no door any more. ``--undo`` opens them again."""
+"""``manage.py revoke_key ak-…``: disables an access key; ``--undo`` enables it again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from access.management.lookup import key_with
 
 
 class Command(BaseCommand):
-    help = "Revoke an access key: its callers are denied at once."
+    help = "Revoke an access key. Requests with it are denied immediately."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("key_id")

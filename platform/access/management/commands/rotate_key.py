@@ -1,4 +1,4 @@
-"""``manage.py rotate_key ak-…``: a new secret in place of the old one; it is printed this once."""
+"""``manage.py rotate_key ak-…``: replaces the secret of an access key and prints the new one once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from access.management.lookup import key_with
 
 
 class Command(BaseCommand):
-    help = "Give an access key a new secret, which is printed this once. The old one proves nothing from then on."
+    help = (
+        "Replace the secret of an access key. The new one is printed only once; the old one becomes invalid."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("key_id")

@@ -1,4 +1,4 @@
-"""``manage.py set_limits shop images_per_day=1000 total_budget=``: limits of a source, or of a key by its id."""
+"""``manage.py set_limits shop images_per_day=1000 total_budget=``: sets limits of a source, or of a key by its id."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Holder = BusinessSource | AccessKey
 
 
 class Command(BaseCommand):
-    help = "Change limits of a source or a key and print them all; an empty value takes a limit away."
+    help = "Change limits of a source or a key and print all of them. An empty value removes a limit."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("holder", help="a source's name, or a key's id")
+        parser.add_argument("holder", help="name of a source, or id of a key")
         parser.add_argument(
-            "limits", nargs="*", metavar="NAME=VALUE", help="lists with commas: dialects=native,a1111"
+            "limits", nargs="*", metavar="NAME=VALUE", help="lists are comma-separated: dialects=native,a1111"
         )
 
     def handle(self, *args: Any, holder: str, limits: list[str], **options: Any) -> None:
         owner: Holder = key_with(holder) if holder.startswith("ak-") else source_named(holder)
         fields = {field.name: field for field in _limits_of(owner)}
-        named = [limit.partition("=")[::2] for limit in limits]
-        for name, text in named:
+        changes = [limit.partition("=")[::2] for limit in limits]
+        for name, text in changes:
             if name not in fields:
-                raise CommandError(f"there is no limit {name}; there are {', '.join(fields)}")
+                raise CommandError(f"unknown limit: {name} (known: {', '.join(fields)})")
             try:
                 setattr(owner, name, _read(fields[name], text))
             except ValidationError as error:
@@ -41,10 +41,10 @@ class Command(BaseCommand):
             owner.full_clean(exclude={field.name for field in owner._meta.fields} - fields.keys())
         except ValidationError as error:
             raise CommandError(in_one_line(error)) from error
-        if named:
-            owner.save(update_fields=[name for name, _text in named])
-        shown = {name: getattr(owner, name) for name in fields}
-        self.stdout.write(json.dumps(shown, ensure_ascii=False, indent=1, default=str))
+        if changes:
+            owner.save(update_fields=[name for name, _text in changes])
+        values = {name: getattr(owner, name) for name in fields}
+        self.stdout.write(json.dumps(values, ensure_ascii=False, indent=1, default=str))
 
 
 def _limits_of(owner: Holder) -> list[Field[Any, Any]]:

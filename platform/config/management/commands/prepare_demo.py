@@ -1,4 +1,4 @@
-"""``manage.py prepare_demo``: the database, the demo models, a source with a key, an admin user; starts nothing."""
+"""``manage.py prepare_demo``: migrates the database and creates the demo models, source, key and admin user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Migrate, copy and register the demo models, and write credentials to DATA_DIR/demo.json."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("base_url", help="where the site will be, e.g. http://127.0.0.1:8000")
+        parser.add_argument("base_url", help="base URL of the site, e.g. http://127.0.0.1:8000")
 
     def handle(self, *args: Any, base_url: str, **options: Any) -> None:
         call_command("migrate", verbosity=0)

@@ -1,4 +1,4 @@
-"""``manage.py up``: everything on this machine, from an empty DATA_DIR to a first picture. `make run` calls it."""
+"""``manage.py up``: prepares the demo, starts all processes and generates a first image. `make run` calls it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from quickstart import demo_data, first_image
-from quickstart.supervisor import Program, Supervisor, configuration
+from quickstart.supervisor import Program, Supervisor, write_configuration
 
 
 def free_port() -> int:
@@ -25,19 +25,19 @@ def free_port() -> int:
 
 
 def comfyui_programs(urls: list[str]) -> list[Program]:
-    """An adapter and a generation cluster for every ComfyUI server; each is a runner in the table."""
+    """An adapter and a generation cluster for each ComfyUI server, which are registered as runners."""
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    made = []
+    programs = []
     for number, url in enumerate(urls, start=1):
         name, port = f"comfyui-{number}", free_port()
         call_command("register_runner", name, f"http://127.0.0.1:{port}", verbosity=0)
         adapter = [sys.executable, "-m", "gpu_runner.comfyui", "--url", url, "--port", str(port)]
         cluster = {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": name, "GENERATION_WORKERS": "2"}
-        made += [Program(name, adapter), Program(f"generation-{name}", [*manage, "qcluster"], cluster)]
-    return made
+        programs += [Program(name, adapter), Program(f"generation-{name}", [*manage, "qcluster"], cluster)]
+    return programs
 
 
-def programs(port: str, runner_port: int) -> list[Program]:
+def platform_programs(port: str, runner_port: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     runner = [sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(runner_port)]
     return [
@@ -49,7 +49,7 @@ def programs(port: str, runner_port: int) -> list[Program]:
 
 
 class Command(BaseCommand):
-    help = "Migrate, load the demo, start every process, draw a first picture, and stay until Ctrl-C."
+    help = "Migrate, load the demo, start all processes, generate a first image, and run until Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.IS_CHECKOUT:
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         logs.mkdir(parents=True, exist_ok=True)
         self.stdout.write("atelier: preparing the database and the demo models")
         call_command("prepare_demo", base_url)
-        known = demo_data.credentials(base_url)
+        credentials = demo_data.credentials(base_url)
         runner_port = free_port()
         call_command("register_runner", settings.RUNNER_NAME, f"http://127.0.0.1:{runner_port}", verbosity=0)
 
@@ -68,35 +68,37 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
         comfyui = comfyui_programs([url for url in os.environ.get("COMFYUI_URL", "").split(",") if url])
-        started = [*programs(port, runner_port), *comfyui]
-        config = configuration(started, settings.DATA_DIR, logs, settings.BASE_DIR)
+        programs = [*platform_programs(port, runner_port), *comfyui]
+        config = write_configuration(programs, settings.DATA_DIR, logs, settings.BASE_DIR)
         self.stdout.write(f"atelier: starting the processes (logs in {logs})")
         supervisor = Supervisor(config)
         try:
-            self.greet(known, supervisor, stopping)
+            self.show_first_image(credentials, supervisor, stopping)
             while supervisor.is_running and not stopping.wait(0.5):
                 pass
-        except first_image.NoPicture as reason:
+        except first_image.FirstImageError as error:
             if not stopping.is_set():
-                raise CommandError(f"no first picture: {reason}; see the logs in {logs}") from None
+                raise CommandError(f"the first image failed: {error}; see the logs in {logs}") from None
         finally:
             supervisor.stop()
         self.stdout.write("atelier: stopped")
 
-    def greet(self, known: dict[str, str], supervisor: Supervisor, stopping: threading.Event) -> None:
-        base_url = known["base_url"]
+    def show_first_image(
+        self, credentials: dict[str, str], supervisor: Supervisor, stopping: threading.Event
+    ) -> None:
+        base_url = credentials["base_url"]
 
         def still_running() -> bool:
             return supervisor.is_running and not stopping.is_set()
 
         first_image.wait_until_healthy(base_url, still_running)
         path = settings.DATA_DIR / "first-picture.png"
-        first_image.draw(base_url, known["key_id"], known["secret"], path, still_running)
-        user = shlex.quote(f"{known['key_id']}:{known['secret']}")
+        first_image.generate(base_url, credentials["key_id"], credentials["secret"], path, still_running)
+        user = shlex.quote(f"{credentials['key_id']}:{credentials['secret']}")
         self.stdout.write(
             f"""
-picture  {path}
-console  {base_url}/admin/  (user {known["admin_user"]}, password {known["admin_password"]})
+image    {path}
+console  {base_url}/admin/  (user {credentials["admin_user"]}, password {credentials["admin_password"]})
 try      curl -s -u {user} {base_url}/sdapi/v1/txt2img -H 'Content-Type: application/json' \\
            -d '{{"prompt": "a yellow star on a purple background", "steps": 20}}' \\
            | python3 -c 'import base64,json,sys; open("star.png","wb").write(base64.b64decode(json.load(sys.stdin)["images"][0]))'

@@ -1,4 +1,4 @@
-"""``manage.py make_roles``: puts the console's roles back to what they are; ``migrate`` does the same."""
+"""``manage.py make_roles``: creates the console's roles or resets their permissions; ``migrate`` does the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.roles import ROLES, create_roles
 
 
 class Command(BaseCommand):
-    help = "Create the console's roles as groups, or put them back to what they are."
+    help = "Create the console's roles as groups, or reset their permissions to the defaults."
 
     def handle(self, *args: Any, **options: Any) -> None:
         create_roles()

@@ -1,7 +1,7 @@
 "use strict";
-/* Gives the search boxes of choosers the name of their field, and a colour that can be read in the dark. */
+/* Autocomplete fields: labels the search box with the label of its field, and makes its text readable in dark mode. */
 window.addEventListener("load", () => {
-  const name = (root) => {
+  const labelSearchBoxes = (root) => {
     for (const box of root.querySelectorAll(".select2-container .select2-search__field")) {
       const field = box.closest(".select2-container").previousElementSibling;
       const label = field?.id && document.querySelector(`label[for="${field.id}"]`);
@@ -9,8 +9,8 @@ window.addEventListener("load", () => {
       box.style.color = "inherit";
     }
   };
-  name(document);
-  const changes = new MutationObserver(() => name(document));
+  labelSearchBoxes(document);
+  const changes = new MutationObserver(() => labelSearchBoxes(document));
   for (const form of document.querySelectorAll("#content-main form")) {
     changes.observe(form, { childList: true, subtree: true });
   }

@@ -1,5 +1,5 @@
 "use strict";
-/* <button data-copy="id of an element">: its text goes to the clipboard. Without one (plain http), it is selected. */
+/* <button data-copy="ID">: copies the text of the element to the clipboard, or selects it if there is none (plain HTTP). */
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
     const source = document.getElementById(button.dataset.copy);

@@ -1,34 +1,34 @@
 "use strict";
 
-// A job that has not ended: asks how it stands until it has, and then for the whole page again.
+// Polls the progress of an unfinished job, and reloads the page when the job's state changes.
 const live = document.getElementById("job-live");
 const part = (name) => live.querySelector(`[data-live="${name}"]`);
 
-function show(told) {
-  part("waits").textContent = told.waits;
-  part("steps").textContent = told.steps;
-  part("bar").style.width = `${told.percent}%`;
-  part("bar").parentElement.setAttribute("aria-valuenow", Math.round(told.percent));
+function show(progress) {
+  part("waits").textContent = progress.waits;
+  part("steps").textContent = progress.steps;
+  part("bar").style.width = `${progress.percent}%`;
+  part("bar").parentElement.setAttribute("aria-valuenow", Math.round(progress.percent));
   const preview = part("preview");
-  preview.hidden = !told.preview;
-  if (told.preview && preview.getAttribute("src") !== told.preview) preview.src = told.preview;
+  preview.hidden = !progress.preview;
+  if (progress.preview && preview.getAttribute("src") !== progress.preview) preview.src = progress.preview;
 }
 
-async function follow() {
+async function poll() {
   let wait = 1000;
   try {
-    const answer = await fetch(live.dataset.url, { headers: { Accept: "application/json" } });
-    if (answer.redirected || answer.status === 403 || answer.status === 404) return; // signed out, or gone
-    const told = await answer.json();
-    if (told.state !== live.dataset.state) return location.reload();
-    show(told);
+    const response = await fetch(live.dataset.url, { headers: { Accept: "application/json" } });
+    if (response.redirected || response.status === 403 || response.status === 404) return; // signed out, or deleted
+    const progress = await response.json();
+    if (progress.state !== live.dataset.state) return location.reload();
+    show(progress);
   } catch {
-    wait = 5000; // the server is away for a moment
+    wait = 5000; // the server is temporarily unavailable
   }
-  setTimeout(follow, document.hidden ? 10000 : wait);
+  setTimeout(poll, document.hidden ? 10000 : wait);
 }
 
-if (live) setTimeout(follow, 1000);
+if (live) setTimeout(poll, 1000);
 
 if (navigator.clipboard) {
   for (const button of document.querySelectorAll("[data-copy]")) {

@@ -1,11 +1,11 @@
-// Parts of a page that are asked for again: <div data-live="URL" data-every="SECONDS">. What has the focus keeps it.
+// Refreshes parts of a page periodically: <div data-live="URL" data-every="SECONDS">. The focused link keeps the focus.
 (() => {
-  const drawn = (canvas) => {
-    const given = [JSON.parse(canvas.dataset.value), JSON.parse(canvas.dataset.options)];
-    return new Chart(canvas, { type: canvas.dataset.type, data: given[0], options: given[1] });
+  const createChart = (canvas) => {
+    const data = JSON.parse(canvas.dataset.value);
+    return new Chart(canvas, { type: canvas.dataset.type, data, options: JSON.parse(canvas.dataset.options) });
   };
 
-  // A chart moves over into the new part as it is, so that a pointer over it is not disturbed.
+  // Existing charts are moved into the new HTML and updated, so that their tooltips stay open.
   const keepCharts = (old, fresh) => {
     for (const canvas of fresh.querySelectorAll("canvas.chart[id]")) {
       const kept = old.querySelector(`#${canvas.id}`);
@@ -26,37 +26,37 @@
     const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     keepCharts(part, fresh);
     part.replaceChildren(...fresh.childNodes);
-    for (const canvas of part.querySelectorAll("canvas.chart")) if (!Chart.getChart(canvas)) drawn(canvas);
+    for (const canvas of part.querySelectorAll("canvas.chart")) if (!Chart.getChart(canvas)) createChart(canvas);
     if (focused) [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus();
   };
 
-  // Cells of a table, each by its id.
-  const replaceCells = (_place, html) => {
+  // Replaces table cells by their element ids.
+  const replaceCells = (_element, html) => {
     const fresh = document.createElement("div");
     fresh.innerHTML = html;
     for (const cell of [...fresh.children]) document.getElementById(cell.id)?.replaceWith(cell);
   };
 
-  const follow = (place, url, show) => {
-    const look = async () => {
+  const poll = (element, url, show) => {
+    const refresh = async () => {
       if (!document.hidden) {
         try {
-          const answer = await fetch(url, { headers: { "X-Requested-With": "XMLHttpRequest" } });
-          if (answer.redirected) return location.reload(); // signed out
-          if (answer.ok) show(place, await answer.text());
+          const response = await fetch(url, { headers: { "X-Requested-With": "XMLHttpRequest" } });
+          if (response.redirected) return location.reload(); // signed out
+          if (response.ok) show(element, await response.text());
         } catch (error) {
-          if (!(error instanceof TypeError)) throw error; // the server is away: again in a moment
+          if (!(error instanceof TypeError)) throw error; // a TypeError means a network error: retry later
         }
       }
-      setTimeout(look, 1000 * place.dataset.every);
+      setTimeout(refresh, 1000 * element.dataset.every);
     };
-    setTimeout(look, 1000 * place.dataset.every);
+    setTimeout(refresh, 1000 * element.dataset.every);
   };
 
-  const begin = () => {
-    for (const part of document.querySelectorAll("[data-live]")) follow(part, part.dataset.live, replace);
-    for (const mark of document.querySelectorAll("[data-live-cells]")) follow(mark, mark.dataset.liveCells, replaceCells);
+  const start = () => {
+    for (const part of document.querySelectorAll("[data-live]")) poll(part, part.dataset.live, replace);
+    for (const part of document.querySelectorAll("[data-live-cells]")) poll(part, part.dataset.liveCells, replaceCells);
   };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
-  else begin();
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
 })();

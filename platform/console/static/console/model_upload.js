@@ -1,8 +1,8 @@
 "use strict";
-/* Sends a file in pieces. A piece that gets lost is sent again from where the server stands. */
+/* Uploads a file in chunks. A failed chunk is sent again from the offset that the server has received. */
 {
   const form = document.getElementById("model-upload");
-  const words = form.dataset;
+  const texts = form.dataset;
   const bar = form.querySelector("progress");
   const status = form.querySelector("[role=status]");
   const alert = form.querySelector("[role=alert]");
@@ -11,7 +11,7 @@
   const RETRIES = 5;
   const RETRY_MS = 2000;
 
-  class Refused extends Error {
+  class UploadRejected extends Error {
     constructor(message, received) {
       super(message);
       this.received = received;
@@ -25,33 +25,33 @@
     return `${bytes.toFixed(unit ? 1 : 0)} ${units[unit]}`;
   };
 
-  let running = null; // the request under way, so that it can be stopped
+  let running = null; // the current request, so that it can be aborted
   let cancelled = false;
 
-  /* XMLHttpRequest, because fetch does not tell how much of a body is sent. */
+  /* XMLHttpRequest, because fetch does not report the progress of an upload. */
   const post = (step, body, headers, onSent) =>
     new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       running = request;
-      request.open("POST", `${words.base}${step}/`);
+      request.open("POST", `${texts.base}${step}/`);
       request.responseType = "json";
-      request.setRequestHeader("X-CSRFToken", words.csrf);
+      request.setRequestHeader("X-CSRFToken", texts.csrf);
       for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       if (onSent) request.upload.onprogress = (event) => onSent(event.loaded);
-      request.onerror = () => reject(new Error(words.lost));
-      request.onabort = () => reject(new Refused(words.cancelled));
+      request.onerror = () => reject(new Error(texts.lost));
+      request.onabort = () => reject(new UploadRejected(texts.cancelled));
       request.onload = () => {
         if (request.status === 200 && request.response) resolve(request.response);
-        else if (request.status >= 502 && request.status <= 504) reject(new Error(words.lost));
-        else reject(new Refused(request.response?.error ?? words.failed, request.response?.received));
+        else if (request.status >= 502 && request.status <= 504) reject(new Error(texts.lost));
+        else reject(new UploadRejected(request.response?.error ?? texts.failed, request.response?.received));
       };
       request.send(body);
     });
 
-  const show = (sent, whole) => {
-    bar.max = whole;
-    bar.value = Math.min(sent, whole);
-    status.textContent = words.sending.replace("{sent}", size(Math.min(sent, whole))).replace("{size}", size(whole));
+  const show = (sent, total) => {
+    bar.max = total;
+    bar.value = Math.min(sent, total);
+    status.textContent = texts.sending.replace("{sent}", size(Math.min(sent, total))).replace("{size}", size(total));
   };
 
   const sendAll = async (file, token, chunkBytes) => {
@@ -61,19 +61,19 @@
       const start = offset;
       const headers = { "X-Upload": token, "X-Offset": start, "Content-Type": "application/octet-stream" };
       try {
-        const piece = file.slice(start, start + chunkBytes);
-        const answer = await post("append", piece, headers, (sent) => show(start + sent, file.size));
-        offset = answer.received;
+        const chunk = file.slice(start, start + chunkBytes);
+        const response = await post("append", chunk, headers, (sent) => show(start + sent, file.size));
+        offset = response.received;
         failures = 0;
       } catch (error) {
         if (cancelled) throw error;
-        if (error instanceof Refused) {
+        if (error instanceof UploadRejected) {
           if (error.received === undefined) throw error;
           offset = error.received;
         }
         failures += 1;
         if (failures > RETRIES) throw error;
-        status.textContent = words.lost;
+        status.textContent = texts.lost;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -81,19 +81,19 @@
 
   let token = null;
 
-  const forget = () => {
+  const discard = () => {
     if (token === null) return;
-    const headers = { "X-Upload": token, "X-CSRFToken": words.csrf };
-    fetch(`${words.base}cancel/`, { method: "POST", headers, keepalive: true }).catch(() => {});
+    const headers = { "X-Upload": token, "X-CSRFToken": texts.csrf };
+    fetch(`${texts.base}cancel/`, { method: "POST", headers, keepalive: true }).catch(() => {});
     token = null;
   };
 
   const upload = async (file, kind) => {
-    const begun = await post("begin", new URLSearchParams({ kind, name: file.name, size: file.size }), {});
-    token = begun.upload;
-    await sendAll(file, token, begun.chunk_bytes);
+    const created = await post("begin", new URLSearchParams({ kind, name: file.name, size: file.size }), {});
+    token = created.upload;
+    await sendAll(file, token, created.chunk_bytes);
     bar.removeAttribute("value");
-    status.textContent = words.examining;
+    status.textContent = texts.examining;
     const done = await post("finish", null, { "X-Upload": token });
     token = null;
     location.assign(done.page);
@@ -115,7 +115,7 @@
       status.textContent = "";
       bar.hidden = cancelButton.hidden = true;
       sendButton.disabled = false;
-      forget();
+      discard();
     }
   });
 
@@ -123,5 +123,5 @@
     cancelled = true;
     running?.abort();
   });
-  window.addEventListener("pagehide", forget);
+  window.addEventListener("pagehide", discard);
 }

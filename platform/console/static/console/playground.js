@@ -1,46 +1,46 @@
-// A client of /api/v1 like any other, but for its credentials: the console's session, and the source that is drawn for.
+// Client of /api/v1. Instead of an access key, it sends the console's session cookie and the name of a business source.
 (() => {
   const form = document.getElementById("playground");
   if (!form) return;
-  const [quoteLine, stateLine, bar, pictures, jobLink, cancel] = ["quote", "state", "progress", "pictures", "job", "cancel"].map(
+  const [quoteLine, stateLine, bar, images, jobLink, cancel] = ["quote", "state", "progress", "images", "job", "cancel"].map(
     (id) => document.getElementById(id),
   );
-  const draw = form.querySelector("[type=submit]");
+  const submit = form.querySelector("[type=submit]");
   const fields = form.elements;
   const text = (name, values = {}) => {
-    const words = form.dataset[`text${name[0].toUpperCase()}${name.slice(1)}`];
-    return words.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+    const template = form.dataset[`text${name[0].toUpperCase()}${name.slice(1)}`];
+    return template.replace(/\{(\w+)\}/g, (_, key) => values[key]);
   };
 
-  class Refused extends Error {}
+  class ApiError extends Error {}
 
-  const ask = async (url, options = {}) => {
+  const send = async (url, options = {}) => {
     const headers = { "X-Atelier-Source": fields.source.value, "X-CSRFToken": fields.csrfmiddlewaretoken.value };
     if (options.json) {
       Object.assign(options, { method: "POST", body: JSON.stringify(options.json) });
       headers["Content-Type"] = "application/json";
     }
-    const answer = await fetch(url, { ...options, headers: { ...headers, ...options.headers } });
-    if (answer.status === 401) throw new Refused(text("signedOut"));
-    if (!answer.ok) throw new Refused(explained(await answer.json()));
-    return answer;
+    const response = await fetch(url, { ...options, headers: { ...headers, ...options.headers } });
+    if (response.status === 401) throw new ApiError(text("signedOut"));
+    if (!response.ok) throw new ApiError(problemText(await response.json()));
+    return response;
   };
-  const explained = (problem) =>
+  const problemText = (problem) =>
     [problem.detail, ...(problem.errors ?? []).map((error) => `${error.loc.join(".")}: ${error.msg}`)].join(" ");
 
-  const say = (line, words, bad = false) => {
-    line.textContent = words;
-    line.classList.toggle("at-bad-text", bad);
+  const showText = (line, content, isError = false) => {
+    line.textContent = content;
+    line.classList.toggle("at-bad-text", isError);
   };
 
-  // What there is to choose from, for the source ---------------------------------------------------------------------
+  // Choices of models, samplers and schedulers for the selected source -------------------------------------------------
   const fill = (select, names, chosen, first = []) => {
     const before = select.value;
     const options = [...first, ...names].map((name) => new Option(name || "–", name));
     select.replaceChildren(...options);
     select.value = names.includes(before) ? before : (chosen ?? options[0]?.value ?? "");
   };
-  const list = async (url) => (await (await ask(url)).json()).items;
+  const list = async (url) => (await (await send(url)).json()).items;
   const loadChoices = async () => {
     const [checkpoints, loras, samplers, schedulers] = await Promise.all([
       list(`${form.dataset.models}?kind=checkpoint`),
@@ -55,7 +55,7 @@
     fill(fields.scheduler, names(schedulers), "Automatic");
   };
 
-  const wanted = () => {
+  const requestBody = () => {
     const value = (name) => fields[name].value;
     const number = (name) => Number(value(name));
     const weight = number("lora_weight");
@@ -74,49 +74,49 @@
     return request;
   };
 
-  // What it would cost -----------------------------------------------------------------------------------------------
-  let quoteTimer, quotesAsked = 0;
+  // Quote: estimated cost and start ------------------------------------------------------------------------------------
+  let quoteTimer, quotesSent = 0;
   const quoteSoon = () => {
     clearTimeout(quoteTimer);
     quoteTimer = setTimeout(quote, 300);
   };
   const quote = async () => {
-    if (!form.checkValidity()) return say(quoteLine, "");
-    const number = ++quotesAsked;
+    if (!form.checkValidity()) return showText(quoteLine, "");
+    const number = ++quotesSent;
     try {
-      const told = await (await ask(form.dataset.quote, { json: wanted() })).json();
-      if (number === quotesAsked) showQuote(told);
+      const result = await (await send(form.dataset.quote, { json: requestBody() })).json();
+      if (number === quotesSent) showQuote(result);
     } catch (error) {
-      if (number === quotesAsked) say(quoteLine, error instanceof Refused ? error.message : text("away"), true);
+      if (number === quotesSent) showText(quoteLine, error instanceof ApiError ? error.message : text("away"), true);
     }
   };
-  const showQuote = (told) => {
-    if (!told.accepted) return say(quoteLine, told.refusals.map((refusal) => refusal.detail).join(" "), true);
-    const parts = [text("cost", { cost: told.cost.toFixed(3) })];
-    if (told.queue?.starts_in_s != null) parts.push(text("starts", { seconds: Math.round(told.queue.starts_in_s) }));
-    say(quoteLine, parts.join(" · "));
+  const showQuote = (result) => {
+    if (!result.accepted) return showText(quoteLine, result.refusals.map((refusal) => refusal.detail).join(" "), true);
+    const parts = [text("cost", { cost: result.cost.toFixed(3) })];
+    if (result.queue?.starts_in_s != null) parts.push(text("starts", { seconds: Math.round(result.queue.starts_in_s) }));
+    showText(quoteLine, parts.join(" · "));
   };
 
-  // Following a job --------------------------------------------------------------------------------------------------
+  // Server-sent events of a job ----------------------------------------------------------------------------------------
   async function* events(url) {
     let last = "";
     for (;;) {
       try {
-        const answer = await ask(url, { headers: last ? { "Last-Event-ID": last } : {} });
-        if (answer.status === 204) return;
-        for await (const event of parsed(answer.body)) {
+        const response = await send(url, { headers: last ? { "Last-Event-ID": last } : {} });
+        if (response.status === 204) return;
+        for await (const event of parseEvents(response.body)) {
           last = event.id ?? last;
           yield event;
           if (event.event === "end") return;
         }
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;
-        say(stateLine, text("away"));
+        showText(stateLine, text("away"));
       }
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
-  async function* parsed(body) {
+  async function* parseEvents(body) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let buffer = "";
     for (;;) {
@@ -131,32 +131,32 @@
     }
   }
 
-  const picture = (src, alt, words = "") => {
+  const figureOf = (src, alt, captionText = "") => {
     const figure = document.createElement("figure");
     const image = Object.assign(new Image(), { src, alt });
-    const caption = Object.assign(document.createElement("figcaption"), { textContent: words });
+    const caption = Object.assign(document.createElement("figcaption"), { textContent: captionText });
     figure.append(image, caption);
     return figure;
   };
   const showEnd = async (job) => {
     bar.hidden = true;
-    if (job.state !== "succeeded") pictures.replaceChildren();
-    say(stateLine, text(job.state, { message: job.error?.message ?? "" }), job.state !== "succeeded");
+    if (job.state !== "succeeded") images.replaceChildren();
+    showText(stateLine, text(job.state, { message: job.error?.message ?? "" }), job.state !== "succeeded");
     const figures = await Promise.all(
       job.outputs.map(async (output) => {
-        const bytes = await (await ask(output.url)).blob();
-        return picture(URL.createObjectURL(bytes), job.request.prompt, output.infotext);
+        const bytes = await (await send(output.url)).blob();
+        return figureOf(URL.createObjectURL(bytes), job.request.prompt, output.infotext);
       }),
     );
-    if (figures.length) pictures.replaceChildren(...figures);
+    if (figures.length) images.replaceChildren(...figures);
   };
   const handlers = {
-    state: (change) => change.to_state === "queued" && say(stateLine, text("queued")),
-    progress: (done) => {
-      bar.value = done.progress;
-      say(stateLine, text("running", done));
+    state: (change) => change.to_state === "queued" && showText(stateLine, text("queued")),
+    progress: (update) => {
+      bar.value = update.progress;
+      showText(stateLine, text("running", update));
     },
-    preview: (preview) => pictures.replaceChildren(picture(preview.image, "")),
+    preview: (preview) => images.replaceChildren(figureOf(preview.image, "")),
     end: showEnd,
   };
 
@@ -171,23 +171,23 @@
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    draw.disabled = true;
-    pictures.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
-    pictures.replaceChildren();
+    submit.disabled = true;
+    images.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
+    images.replaceChildren();
     try {
-      await follow(await (await ask(form.dataset.api, { json: wanted() })).json());
+      await follow(await (await send(form.dataset.api, { json: requestBody() })).json());
     } catch (error) {
       bar.hidden = true;
-      say(stateLine, error instanceof Refused ? error.message : text("away"), true);
+      showText(stateLine, error instanceof ApiError ? error.message : text("away"), true);
     }
-    draw.disabled = false;
+    submit.disabled = false;
     cancel.hidden = true;
     quoteSoon();
   });
-  cancel.addEventListener("click", () => current && ask(`${current}/cancel`, { method: "POST" }).catch(() => {}));
+  cancel.addEventListener("click", () => current && send(`${current}/cancel`, { method: "POST" }).catch(() => {}));
   form.addEventListener("input", quoteSoon);
   const reload = () =>
-    loadChoices().then(quote, (error) => say(quoteLine, error instanceof Refused ? error.message : text("away"), true));
+    loadChoices().then(quote, (error) => showText(quoteLine, error instanceof ApiError ? error.message : text("away"), true));
   fields.source.addEventListener("change", reload);
   reload();
 })();

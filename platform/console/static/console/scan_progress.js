@@ -1,15 +1,15 @@
 "use strict";
-/* Shows how far a scan is, and loads the list anew when one ends that was seen under way. */
+/* Shows the progress of a running scan, and reloads the list when the scan ends. */
 {
   const panel = document.getElementById("scan-progress");
   const bar = panel?.querySelector("progress");
   const text = panel?.querySelector("[role=status]");
-  const EVERY_MS = 1000;
+  const POLL_INTERVAL_MS = 1000;
 
-  const look = async (wasUnderWay) => {
-    const answer = await fetch(panel.dataset.url, { headers: { Accept: "application/json" } });
-    if (!answer.ok) return;
-    const scan = await answer.json();
+  const poll = async (wasRunning) => {
+    const response = await fetch(panel.dataset.url, { headers: { Accept: "application/json" } });
+    if (!response.ok) return;
+    const scan = await response.json();
     text.textContent = scan.text;
     bar.hidden = !scan.under_way;
     if (scan.files) {
@@ -18,9 +18,9 @@
     } else {
       bar.removeAttribute("value");
     }
-    if (scan.under_way) setTimeout(() => look(true).catch(() => {}), EVERY_MS);
-    else if (wasUnderWay) location.reload();
+    if (scan.under_way) setTimeout(() => poll(true).catch(() => {}), POLL_INTERVAL_MS);
+    else if (wasRunning) location.reload();
   };
 
-  if (panel) look(panel.dataset.underWay === "yes").catch(() => {});
+  if (panel) poll(panel.dataset.underWay === "yes").catch(() => {});
 }

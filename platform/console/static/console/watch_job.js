@@ -1,21 +1,21 @@
 "use strict";
-/* <div data-watch-job="where to ask">, with a progress bar and a line inside: follows the job, and loads the page anew at
-   its end. */
+/* <div data-watch-job="URL"> with a progress bar and a status line inside: polls the job's progress, and reloads the page
+   when the job ends. */
 {
-  const EVERY_MS = 700;
+  const POLL_INTERVAL_MS = 700;
 
-  const follow = async (place) => {
-    const answer = await fetch(place.dataset.watchJob, { headers: { Accept: "application/json" } });
-    if (!answer.ok || answer.redirected) return;
-    const job = await answer.json();
+  const poll = async (element) => {
+    const response = await fetch(element.dataset.watchJob, { headers: { Accept: "application/json" } });
+    if (!response.ok || response.redirected) return;
+    const job = await response.json();
     if (job.ended) {
       location.reload();
       return;
     }
-    place.querySelector("progress").value = job.percent;
-    place.querySelector("[role=status]").textContent = [job.label, job.steps, job.waits].filter(Boolean).join(" · ");
-    setTimeout(() => follow(place).catch(() => {}), EVERY_MS);
+    element.querySelector("progress").value = job.percent;
+    element.querySelector("[role=status]").textContent = [job.label, job.steps, job.waits].filter(Boolean).join(" · ");
+    setTimeout(() => poll(element).catch(() => {}), POLL_INTERVAL_MS);
   };
 
-  for (const place of document.querySelectorAll("[data-watch-job]")) follow(place).catch(() => {});
+  for (const element of document.querySelectorAll("[data-watch-job]")) poll(element).catch(() => {});
 }

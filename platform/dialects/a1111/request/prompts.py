@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.a1111.options.options import EffectiveOptions
-from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use
 from models_registry.models import PromptStyle
@@ -33,12 +33,12 @@ class Prompts:
 
     def positive(self, text: str) -> str:
         for style in self._styles:
-            text, _negative = style.applied(text, "")
+            text, _negative = style.apply(text, "")
         return self._without_comments(text)
 
     def negative(self, text: str) -> str:
         for style in self._styles:
-            _positive, text = style.applied("", text)
+            _positive, text = style.apply("", text)
         return self._without_comments(text)
 
     def _without_comments(self, text: str) -> str:
@@ -55,7 +55,7 @@ class Prompts:
         for tag in tags:
             try:
                 yield lora_use(tag, self._source)
-            except (BadTag, ModelNotFound) as error:
+            except (InvalidTag, ModelNotFound) as error:
                 message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
                 words = {"kind": tag.kind, "name": tag.name, "reason": error}
                 self._settings.fallbacks.add(("body", "prompt"), message % words)

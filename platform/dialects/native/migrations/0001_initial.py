@@ -9,8 +9,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('access', '0001_initial'),
-        ('jobs', '0002_job_files'),
+        ("access", "0001_initial"),
+        ("jobs", "0001_initial"),
     ]
 
     operations = [

@@ -1,4 +1,4 @@
-"""Pictures that came inside of a request: data URIs where the canonical request has a picture."""
+"""Images inside of a request: data URIs in the image fields of the GenerationRequest."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 DATA_URI = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
 
-class InlinePictures:
-    """Takes the pictures out of a body; ``files`` has them by their SHA-256."""
+class InlineImages:
+    """Replaces the data URIs of a body by hashes. ``files`` has the images' content by SHA-256."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    def take_from(self, body: dict[str, Any]) -> dict[str, Any]:
+    def extract(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body with hashes in place of data URIs. Raises Problem for a text that is neither."""
         return self._model(GenerationRequest, body, [])
 
     def _model(self, model: type[BaseModel], value: dict[str, Any], loc: list[str | int]) -> dict[str, Any]:
@@ -42,22 +43,22 @@ class InlinePictures:
         if isinstance(value, list):
             return [self._value(models, item, [*loc, index]) for index, item in enumerate(value)]
         if isinstance(value, str) and Picture in models:
-            return {"sha256": self._named(value, loc)}
+            return {"sha256": self._digest(value, loc)}
         for model in models - {Picture}:
             if isinstance(value, dict):
                 return self._model(model, value, loc)
         return value
 
-    def _named(self, text: str, loc: list[str | int]) -> str:
+    def _digest(self, text: str, loc: list[str | int]) -> str:
         if SHA256.fullmatch(text):
             return text
-        head = DATA_URI.match(text)
+        prefix = DATA_URI.match(text)
         try:
-            data = base64.b64decode(text[head.end() :], validate=True) if head else b""
+            data = base64.b64decode(text[prefix.end() :], validate=True) if prefix else b""
         except binascii.Error:
             data = b""
         if not data:
-            message = _("Neither the SHA-256 of an uploaded picture nor a data URI with base64.")
+            message = _("Must be the SHA-256 of an uploaded image, or a data URI with base64.")
             raise Problem.unprocessable([Complaint(loc=loc, msg=message, type="picture")])
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data

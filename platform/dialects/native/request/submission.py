@@ -1,4 +1,4 @@
-"""From the wire to a submission: the canonical request, and how it is to be treated."""
+"""Body of a job request to Submission."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.images import signed_urls
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
-from .inline_images import InlinePictures
+from .inline_images import InlineImages
 from .json_body import read_json
 
 LaneName = Literal["interactive", "async", "bulk"]
@@ -27,9 +27,9 @@ LANES: dict[LaneName, Lane] = {
     "async": Lane.ASYNC,
     "bulk": Lane.BULK,
 }
-OWN_FIELDS = {"lane", "external_id", "callback_url"}
+
 PICTURE_SCHEMA = {
-    "description": ("An input picture: the SHA-256 of one that was uploaded, or a data URI with base64."),
+    "description": "An input image: the SHA-256 of an uploaded image, or a data URI with base64.",
     "anyOf": [
         {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         {"type": "string", "pattern": "^data:image/"},
@@ -44,21 +44,19 @@ PICTURE_SCHEMA = {
 
 
 class JobRequest(GenerationRequest):
-    """What to draw, and how the job is to be treated."""
+    """A GenerationRequest, with the fields of the job itself."""
 
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
-        default_factory=random_seed, description="Of the first picture. Absent: a random one."
+        default_factory=random_seed, description="Seed of the first image. Absent: random."
     )
-    lane: LaneName = Field(
-        default="async", description="interactive: someone waits for it; bulk: nobody does."
-    )
+    lane: LaneName = Field(default="async", description="Priority class: interactive, async or bulk.")
     external_id: str = Field(
         default="",
         max_length=200,
-        description="Your own id. The same id again gives the same job.",
+        description="Your id of the job. A repeated request with the same id returns the same job.",
     )
     callback_url: str | None = Field(
-        default=None, max_length=2000, description="Where the job is POSTed to when it has ended."
+        default=None, max_length=2000, description="URL to which the finished job is POSTed."
     )
 
     @classmethod
@@ -68,26 +66,28 @@ class JobRequest(GenerationRequest):
         return schema
 
     def generation_request(self) -> GenerationRequest:
+        """The GenerationRequest alone."""
         return GenerationRequest.model_construct(
             **{name: getattr(self, name) for name in GenerationRequest.model_fields}
         )
 
 
 def read_submission(key: AccessKey, request: Request) -> Submission:
-    inline = InlinePictures()
-    body = inline.take_from(read_json(request))
-    wanted = JobRequest.model_validate(body)
+    """The submission of a request. Raises Problem or pydantic's ValidationError."""
+    inline = InlineImages()
+    body = inline.extract(read_json(request))
+    job = JobRequest.model_validate(body)
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
-        operation=wanted.task,
-        request=wanted.generation_request(),
-        received=wanted.model_dump(mode="json", exclude_unset=True),
+        operation=job.task,
+        request=job.generation_request(),
+        received=job.model_dump(mode="json", exclude_unset=True),
         pictures=inline.files,
-        lane=LANES[wanted.lane],
-        external_id=wanted.external_id,
-        callback=_callback(wanted.callback_url, request),
+        lane=LANES[job.lane],
+        external_id=job.external_id,
+        callback=_callback(job.callback_url, request),
     )
 
 
@@ -96,10 +96,13 @@ def _callback(url: str | None, request: Request) -> CallbackRequest | None:
 
 
 def foreign_pictures(source: BusinessSource, submission: Submission) -> list[InvalidImage]:
-    """Whoever learns another's hash must not get to see the picture by drawing over it."""
-    named = submission.request.pictures() - submission.pictures.keys()
-    if not named:
+    """The refusal of images that this source has not uploaded.
+
+    Knowing the hash of another source's image must not give access to it.
+    """
+    referenced = submission.request.pictures() - submission.pictures.keys()
+    if not referenced:
         return []
-    own = Upload.objects.filter(source=source, picture__in=named).values_list("picture_id", flat=True)
-    missing = named - set(own)
-    return [InvalidImage(_("An input picture is missing."), field="init_images")] if missing else []
+    uploads = Upload.objects.filter(source=source, picture__in=referenced)
+    missing = referenced - set(uploads.values_list("picture_id", flat=True))
+    return [InvalidImage(_("An input image was not found."), field="init_images")] if missing else []

@@ -1,4 +1,4 @@
-"""Pictures that come before the job they are for, and those that jobs brought."""
+"""Uploaded input images, and downloads of outputs."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from jobs.errors import InvalidImage
 from jobs.images.storage import MAX_INPUT_BYTES, store_input
 from jobs.models import Output
 
-RAW = ("image/", "application/octet-stream")
+RAW_CONTENT_TYPES = ("image/", "application/octet-stream")
 
 
 def store_upload(source: BusinessSource, request: Request) -> tuple[str, bool]:
-    """The picture's SHA-256, and whether this source had not sent it before. Raises Problem."""
+    """Store an uploaded image. Returns its SHA-256, and whether it is new for this source. Raises Problem."""
     try:
-        picture = store_input(_sent(request))
-    except InvalidImage as refused:  # whose field is a job's
+        image = store_input(_content(request))
+    except InvalidImage as refused:  # its field name is one of a job request, and left out here
         raise Problem(422, refused.code, refused.message) from None
-    _upload, is_new = Upload.objects.get_or_create(source=source, picture_id=picture.sha256)
-    return picture.sha256, is_new
+    _upload, is_new = Upload.objects.get_or_create(source=source, picture_id=image.sha256)
+    return image.sha256, is_new
 
 
 def remember(source: BusinessSource, digests: Iterable[str]) -> None:
-    """Pictures that are stored: the source may name them from now on."""
+    """Record stored images as uploads of the source, so that it may reference them."""
     uploads = [Upload(source=source, picture_id=digest) for digest in digests]
     Upload.objects.bulk_create(uploads, ignore_conflicts=True)
 
 
-def _sent(request: Request) -> bytes:
+def _content(request: Request) -> bytes:
     content_type = request._request.content_type or ""
     if content_type == "multipart/form-data":
         return _field(request)
-    if not content_type.startswith(RAW):
-        detail = _("Send the file itself as image/* or a form with the field file.")
+    if not content_type.startswith(RAW_CONTENT_TYPES):
+        detail = _("Send the image as image/*, or as multipart/form-data with the field file.")
         raise Problem(415, "unsupported_media_type", detail)
     return request._request.body
 
@@ -52,13 +52,14 @@ def _field(request: Request) -> bytes:
         raise too_large()
     file = request.FILES.get("file")
     if file is None:
-        raise Problem(422, "invalid", _("The form has no file in the field file."), field="file")
+        raise Problem(422, "invalid", _("The form field file is required."), field="file")
     if file.size > MAX_INPUT_BYTES:
         raise too_large()
     return file.read()
 
 
 def output_file(output: Output, request: Request) -> HttpResponseBase:
+    """Response with the file of an output, or 304 if the client has it. Raises Problem 410 if it was deleted."""
     etag = f'"{output.sha256}"'
     not_modified = get_conditional_response(request._request, etag=etag)
     if isinstance(not_modified, HttpResponse):
@@ -66,7 +67,7 @@ def output_file(output: Output, request: Request) -> HttpResponseBase:
     try:
         response = FileResponse(output.file.open("rb"), content_type=output.content_type)
     except FileNotFoundError:
-        raise Problem(410, "gone", _("This picture is no longer kept.")) from None
+        raise Problem(410, "gone", _("This image has been deleted.")) from None
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     return response

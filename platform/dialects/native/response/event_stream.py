@@ -1,7 +1,7 @@
-"""A job's life as server-sent events, until it ends.
+"""Server-sent events of a job: state changes, progress, previews, and the end.
 
-An event's id is ``<changes of state so far>-<step>``; the last event's is ``<changes>-end``. A client that comes back with
-Last-Event-ID gets what it missed: every change of state, and the newest progress.
+The id of an event is ``<number of state changes>-<step>``, and that of the last one ``<number of state changes>-end``.
+A client that reconnects with Last-Event-ID gets every state change that it missed, and the newest progress.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from jobs.scheduling.eta import outlook, progress_of
 from .schemas import Step, job_detail, step
 from .sse_slots import slots
 
-BEAT_S = 0.25  # a worker writes no more often
-LONGEST_S = 600  # then the client comes back, with a key that is checked again
+POLL_INTERVAL_S = 0.25  # workers write progress this often
+MAX_DURATION_S = 600  # then the client reconnects, and its key is checked again
 RECONNECT_MS = 1000
 EVENT_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,9}|end)")
 PREAMBLE = f"retry: {RECONNECT_MS}\n\n"
-HEARTBEAT = ": still here\n\n"
+HEARTBEAT = ": heartbeat\n\n"
 
 
 class ProgressEvent(BaseModel):
+    """Data of the event ``progress``."""
+
     step: int
     steps: int
     progress: float
@@ -39,13 +41,15 @@ class ProgressEvent(BaseModel):
 
 
 class PreviewEvent(BaseModel):
+    """Data of the event ``preview``; ``image`` is a data URI."""
+
     step: int
     image: str
 
 
 @dataclass
 class Position:
-    """What the client has seen."""
+    """Position of a client in the stream."""
 
     changes: int = 0
     step: int = 0
@@ -53,7 +57,7 @@ class Position:
 
     @classmethod
     def after(cls, event_id: str) -> Position:
-        """From the start when it is none of ours."""
+        """The position after an event. The start for an id that is not one of this API."""
         match = EVENT_ID.fullmatch(event_id)
         if match is None:
             return cls()
@@ -66,39 +70,40 @@ class Position:
 
 
 class EventStream:
-    """Iterated by the web server, and closed by it, too, whether or not it was ever iterated."""
+    """Content of a streaming response. Holds a slot until the web server closes it. Raises Problem if none is free."""
 
     def __init__(self, job: Job, seen: Position) -> None:
         self.job, self.seen = job, seen
-        self._life: tuple[str, int] | None = None  # state and attempt as of the last look
+        self._last_state: tuple[str, int] | None = None  # state and attempt
         self._is_open = True
-        slots.take(job.source_id)
+        slots.acquire(job.source_id)
 
     def close(self) -> None:
+        """Release the slot. The web server calls it even if the stream was never iterated."""
         if self._is_open:
             self._is_open = False
-            slots.give_back(self.job.source_id)
+            slots.release(self.job.source_id)
 
     def __iter__(self) -> Iterator[str]:
-        began = spoke = time.monotonic()
+        started = last_sent = time.monotonic()
         yield PREAMBLE
-        while time.monotonic() - began < LONGEST_S:
-            for event in self._news():
-                spoke = time.monotonic()
+        while time.monotonic() - started < MAX_DURATION_S:
+            for event in self._new_events():
+                last_sent = time.monotonic()
                 yield event
             if self.job.is_terminal:
                 return
-            if time.monotonic() - spoke >= settings.EVENT_HEARTBEAT_S:
-                spoke = time.monotonic()
-                yield HEARTBEAT  # also how a client that has gone is noticed
+            if time.monotonic() - last_sent >= settings.EVENT_HEARTBEAT_S:
+                last_sent = time.monotonic()
+                yield HEARTBEAT  # also detects a disconnected client
             try:
-                self.job = wait_for(self.job.pk, BEAT_S)
+                self.job = wait_for(self.job.pk, POLL_INTERVAL_S)
             except Job.DoesNotExist:
                 return
 
-    def _news(self) -> Iterator[str]:
-        if self._life != (self.job.state, self.job.attempt):
-            self._life = (self.job.state, self.job.attempt)
+    def _new_events(self) -> Iterator[str]:
+        if self._last_state != (self.job.state, self.job.attempt):
+            self._last_state = (self.job.state, self.job.attempt)
             yield from self._changes()
         if self.job.is_terminal:
             self.seen.ended = True
@@ -116,8 +121,8 @@ class EventStream:
         job = self.job
         self.seen.step = job.step
         counts = {"step": job.step, "steps": job.steps, "images_done": job.images_done}
-        done = ProgressEvent(**counts, progress=progress_of(job), ends_in_s=outlook(job).ends_in_s)
-        yield self._event("progress", done)
+        event = ProgressEvent(**counts, progress=progress_of(job), ends_in_s=outlook(job).ends_in_s)
+        yield self._event("progress", event)
         jpeg = Preview.objects.filter(job=job).values_list("jpeg", flat=True).first()
         if jpeg:
             image = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,4 +1,4 @@
-"""What a caller can draw with."""
+"""Lists of models, samplers and schedulers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from models_registry.selectors import list_for
 
 from .schemas import ModelList, ModelView, SamplerList, SamplerView, SchedulerList, SchedulerView
 
-SHOWN_METADATA = 500  # characters of one value: some trainers keep whole tag lists there
+MAX_METADATA_LENGTH = 500  # characters of a value; some trainers store whole tag lists
 
 
 class ModelQuery(BaseModel):
+    """Query parameters of the list of models."""
+
     model_config = ConfigDict(extra="forbid")
 
     kind: Kind | None = None
     family: Family | None = None
-    name: PlainText | None = Field(default=None, max_length=255, description="A part of it, in any case.")
+    name: PlainText | None = Field(
+        default=None, max_length=255, description="A part of the name, ignoring case."
+    )
 
 
 def models(source: BusinessSource, query: ModelQuery) -> ModelList:
+    """Models that the source may use."""
     kinds = [query.kind] if query.kind else [kind for kind in Kind if kind != Kind.UNKNOWN]
     files = [file for kind in kinds for file in _of_kind(kind, source, query)]
     return ModelList(items=[_model(file) for file in files])
@@ -40,18 +45,18 @@ def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
 
 
 def _model(file: ModelFile) -> ModelView:
-    copied = ("kind", "name", "family", "sha256", "size_bytes", "is_default", "licence", "cost_multiplier")
-    words = [word.strip() for word in file.trigger_words.split(",")]
+    fields = ("kind", "name", "family", "sha256", "size_bytes", "is_default", "licence", "cost_multiplier")
+    trigger_words = [word.strip() for word in file.trigger_words.split(",")]
     return ModelView(
-        trigger_words=[word for word in words if word],
-        metadata={name: _short(value) for name, value in file.metadata.items()},
-        **{name: getattr(file, name) for name in copied},
+        trigger_words=[word for word in trigger_words if word],
+        metadata={name: _truncated(value) for name, value in file.metadata.items()},
+        **{name: getattr(file, name) for name in fields},
     )
 
 
-def _short(value: Any) -> str:
+def _truncated(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text[:SHOWN_METADATA]
+    return text[:MAX_METADATA_LENGTH]
 
 
 def samplers() -> SamplerList:

@@ -1,4 +1,4 @@
-"""From rows to the wire. The OpenAPI document is made of these models."""
+"""Response schemas, and their construction from database rows. The OpenAPI document is generated from them."""
 
 from __future__ import annotations
 
@@ -22,42 +22,50 @@ from jobs.scheduling.policy import Reason
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 LANE_NAMES: dict[int, LaneName] = {lane: name for name, lane in LANES.items()}
-
-
-NEXT = "The cursor of the following page; none on the last."
+NEXT = "Cursor of the next page; null on the last."
 
 
 class JobError(BaseModel):
+    """Error of a failed job."""
+
     code: str
     message: str
 
 
 class JobSummary(BaseModel):
+    """A job in a list."""
+
     id: str
     url: str
     state: StateName
     progress: float = Field(ge=0, le=1)
-    dialect: str = Field(description="Through which of the platform's APIs it came.")
+    dialect: str = Field(description="API of the platform through which it was submitted.")
     operation: str
     external_id: str
     lane: LaneName
-    images: int = Field(description="Pictures that were asked for.")
+    images: int = Field(description="Number of requested images.")
     images_done: int
-    interrupted: bool = Field(description="Succeeded with less than was asked for.")
-    stopping: bool = Field(description="Somebody asked to stop it, and its runner has not done so yet.")
+    interrupted: bool = Field(description="Succeeded with fewer images or steps than requested.")
+    stopping: bool = Field(
+        description="A request to stop it was sent to its runner, which has not confirmed it yet."
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cost: float = Field(description="Booked when it succeeded; until then what is reserved.")
+    cost: float = Field(description="Final cost; until the job has ended, the reserved amount.")
     error: JobError | None
 
 
 class JobPage(BaseModel):
+    """A page of jobs."""
+
     items: list[JobSummary]
     next: str | None = Field(description=NEXT)
 
 
 class OutputView(BaseModel):
+    """An output image."""
+
     index: int
     url: str
     content_type: str
@@ -67,12 +75,12 @@ class OutputView(BaseModel):
     sha256: str
     seed: int
     infotext: str
-    nsfw: bool | None = Field(description="Whether it was found unfit to be shown; null: nobody looked.")
+    nsfw: bool | None = Field(description="Result of the NSFW check; null: not checked.")
     nsfw_score: float | None
 
 
 class Step(BaseModel):
-    """One change of a job's state."""
+    """A state change of a job."""
 
     at: datetime
     from_state: StateName | None
@@ -80,18 +88,20 @@ class Step(BaseModel):
 
 
 class Place(BaseModel):
-    """Why a queued job does not run yet. Seconds are guesses."""
+    """Place of a job in the queue, and why it does not run yet. Seconds are estimates."""
 
     reason: Reason
-    ahead: int = Field(description="Jobs that would start before it.")
+    ahead: int = Field(description="Number of jobs that start before it.")
     starts_in_s: float | None
 
 
 class JobDetail(JobSummary):
+    """A job with its request, outputs and state changes."""
+
     queue: Place | None = Field(
-        description="While it waits; not in the answer to its submission, which weighs it against nobody."
+        description="Place in the queue while it waits; null in the response to its submission."
     )
-    ends_in_s: float | None = Field(description="A guess; none when nobody can tell.")
+    ends_in_s: float | None = Field(description="Estimated seconds until it ends; null if unknown.")
     device_seconds: float
     request: GenerationRequest
     outputs: list[OutputView]
@@ -99,10 +109,14 @@ class JobDetail(JobSummary):
 
 
 class PictureView(BaseModel):
+    """An uploaded image."""
+
     sha256: str
 
 
 class ModelView(BaseModel):
+    """A model file."""
+
     kind: str
     name: str
     family: str
@@ -121,9 +135,9 @@ class ModelList(BaseModel):
 
 class SamplerView(BaseModel):
     name: str
-    automatic_scheduler: str = Field(description="What the scheduler Automatic stands for.")
-    second_order: bool = Field(description="Asks the model twice a step.")
-    default_eta: float | None = Field(description="None: eta has no effect.")
+    automatic_scheduler: str = Field(description="Scheduler that Automatic selects.")
+    second_order: bool = Field(description="Evaluates the model twice per step.")
+    default_eta: float | None = Field(description="Null: eta has no effect.")
 
 
 class SamplerList(BaseModel):
@@ -139,7 +153,7 @@ class SchedulerList(BaseModel):
 
 
 class UsageDay(BaseModel):
-    """Jobs that ended on that day."""
+    """Usage of the jobs that ended on a day (UTC)."""
 
     day: date
     jobs: int
@@ -158,6 +172,8 @@ class UsagePage(BaseModel):
 
 
 class RefusalView(BaseModel):
+    """A reason why a job would be refused."""
+
     model_config = ConfigDict(frozen=True)
 
     code: str
@@ -167,26 +183,29 @@ class RefusalView(BaseModel):
 
 
 class AllowanceView(BaseModel):
-    """One quota: what is left of it before the job. What waits and runs counts as used."""
+    """State of a quota before the job. Queued and running jobs count as used."""
 
     of: Literal["source", "key"]
     limit: str = Field(examples=["images_per_day"])
     most: float
     used: float
     left: float
-    renews_at: datetime | None = Field(description="None: it does not renew itself.")
+    renews_at: datetime | None = Field(description="Null: it is not renewed.")
 
 
 class QuoteView(BaseModel):
+    """Price and estimated time of a job, and every reason why it would be refused."""
+
     accepted: bool
     refusals: list[RefusalView]
-    cost: float | None = Field(description="None: its models are not known.")
+    cost: float | None = Field(description="Null: its models are unknown.")
     queue: Place | None
     ends_in_s: float | None
-    allowances: list[AllowanceView] = Field(description="Of the quotas that are set.")
+    allowances: list[AllowanceView] = Field(description="Quotas that are set.")
 
 
 def job_summary(job: Job) -> JobSummary:
+    """A job for lists."""
     return JobSummary(
         id=str(job.pk),
         url=reverse("native:job", args=[job.pk]),
@@ -213,11 +232,12 @@ def _cost(job: Job) -> Decimal:
 
 
 def job_detail(job: Job) -> JobDetail:
-    expected = outlook(job)
+    """A job with its outputs, its state changes and its place in the queue."""
+    eta = outlook(job)
     return JobDetail(
         **dict(job_summary(job)),
-        queue=_place(expected),
-        ends_in_s=None if job.is_terminal else expected.ends_in_s,
+        queue=_place(eta),
+        ends_in_s=None if job.is_terminal else eta.ends_in_s,
         device_seconds=job.device_seconds,
         request=job.generation_request,
         outputs=[_output(output) for output in job.pictures],
@@ -226,7 +246,7 @@ def job_detail(job: Job) -> JobDetail:
 
 
 def new_job_detail(job: Job) -> JobDetail:
-    """Of one that was admitted just now, without asking the database for what must be so."""
+    """A job that was admitted just now. Needs no database query: it has no outputs, and one state change."""
     return JobDetail(
         **dict(job_summary(job)),
         queue=None,
@@ -238,14 +258,15 @@ def new_job_detail(job: Job) -> JobDetail:
     )
 
 
-def _place(expected: JobEta | None) -> Place | None:
-    if expected is None or expected.reason is None:
+def _place(eta: JobEta | None) -> Place | None:
+    if eta is None or eta.reason is None:
         return None
-    return Place(reason=expected.reason, ahead=expected.ahead, starts_in_s=expected.starts_in_s)
+    return Place(reason=eta.reason, ahead=eta.ahead, starts_in_s=eta.starts_in_s)
 
 
-def quote_view(priced: Quote, also: Iterable[Refused]) -> QuoteView:
-    refusals = dict.fromkeys(_refusal(refused) for refused in (*priced.refusals, *also))
+def quote_view(priced: Quote, more_refusals: Iterable[Refused]) -> QuoteView:
+    """A quote, with further refusals of this API."""
+    refusals = dict.fromkeys(_refusal(refused) for refused in (*priced.refusals, *more_refusals))
     return QuoteView(
         accepted=not refusals,
         refusals=list(refusals),
@@ -275,10 +296,10 @@ def _refusal(refused: Refused) -> RefusalView:
 
 def _output(output: Output) -> OutputView:
     url = reverse("native:output", args=[output.job_id, output.index])
-    copied = {name: getattr(output, name) for name in OutputView.model_fields if name != "url"}
-    return OutputView(url=url, **copied)
+    fields = {name: getattr(output, name) for name in OutputView.model_fields if name != "url"}
+    return OutputView(url=url, **fields)
 
 
 def step(transition: Transition) -> Step:
-    """Without its note, which is for ops."""
+    """A state change. Its note is for operators, and left out."""
     return Step(at=transition.at, from_state=transition.from_state or None, to_state=transition.to_state)  # type: ignore[arg-type]

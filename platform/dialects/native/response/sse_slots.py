@@ -1,4 +1,4 @@
-"""How many event streams may be open in this process: each holds one of the web server's threads."""
+"""Limit of open event streams in this process. Each stream occupies a thread of the web server."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ RETRY_S = 5
 
 
 class Slots:
+    """Counts the open streams of each source, by its primary key."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: Counter[int] = Counter()
 
-    def take(self, source_id: int) -> None:
+    def acquire(self, source_id: int) -> None:
+        """Raises Problem 429 if the source, or the process, has the maximum of streams open."""
         with self._lock:
-            mine_are_taken = self._open[source_id] >= settings.EVENT_STREAMS_PER_SOURCE
-            if mine_are_taken or self._open.total() >= settings.EVENT_STREAMS:
+            source_is_full = self._open[source_id] >= settings.EVENT_STREAMS_PER_SOURCE
+            if source_is_full or self._open.total() >= settings.EVENT_STREAMS:
                 raise _too_many()
             self._open[source_id] += 1
 
-    def give_back(self, source_id: int) -> None:
+    def release(self, source_id: int) -> None:
         with self._lock:
             self._open[source_id] -= 1
 
-    def taken(self, source_id: int) -> int:
+    def open_streams(self, source_id: int) -> int:
         return self._open[source_id]
 
 
 def _too_many() -> Problem:
-    detail = _("Too many event streams are open. Close one, or ask for the job now and then.")
+    detail = _("Too many open event streams. Close one, or poll the job.")
     headers = {"Retry-After": str(RETRY_S)}
     return Problem(429, "too_many_streams", detail, headers=headers, retry_after=RETRY_S)
 

@@ -1,4 +1,4 @@
-"""What a source used, day by day."""
+"""Daily usage of a source."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ ENDS = ("succeeded", "failed", "cancelled", "expired")
 def usage_page(
     source: BusinessSource, query: UsageQuery, request: Request
 ) -> tuple[list[UsageDay], str | None]:
-    """The newest day first, days in UTC; days on which nothing ended are left out."""
-    days, cursor = UsagePagination(query.limit).page_of(_by_day(_ended(source, query)), request)
-    return [UsageDay.model_validate(_known(day)) for day in days], cursor
+    """One page of days in UTC, newest first, and the cursor of the next page. Days without ended jobs are left out.
+
+    Raises Problem for an invalid cursor.
+    """
+    days, cursor = UsagePagination(query.limit).page_of(_by_day(_ended_jobs(source, query)), request)
+    return [UsageDay.model_validate(_fields(day)) for day in days], cursor
 
 
-def _ended(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
+def _ended_jobs(source: BusinessSource, query: UsageQuery) -> QuerySet[Job]:
     jobs = Job.objects.filter(source=source, state__in=TERMINAL, finished_at__isnull=False)
     if query.since:
         jobs = jobs.filter(finished_at__gte=_midnight(query.since))
@@ -43,16 +46,16 @@ def _by_day(jobs: QuerySet[Job]) -> Any:
         .annotate(
             jobs=Count("pk"),
             **{state: Count("pk", filter=Q(state=State(state))) for state in ENDS},
-            drawn=Sum("images_done", filter=Q(state=State.SUCCEEDED)),
+            total_images=Sum("images_done", filter=Q(state=State.SUCCEEDED)),
             total_cost=Sum("cost"),
             total_device_seconds=Sum("device_seconds"),
         )
     )
 
 
-def _known(day: dict[str, Any]) -> dict[str, Any]:
+def _fields(day: dict[str, Any]) -> dict[str, Any]:
     totals = {"cost": float(day["total_cost"]), "device_seconds": day["total_device_seconds"]}
-    return day | totals | {"pictures": day["drawn"] or 0}
+    return day | totals | {"pictures": day["total_images"] or 0}
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""Values as this API's clients write them: numbers as text, lists as JSON text or with commas, True and 1."""
+"""Lax coercion of values, as clients of this API expect: numbers as strings, lists as JSON or comma-separated strings."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0{1,9})?")
 NUMBER = re.compile(r"[+-]?[0-9]{1,19}(\.[0-9]{1,19})?")
 
 
-def _wrong(what: str) -> PydanticCustomError:
-    return PydanticCustomError("wrong_type", what)
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong_type", message)
 
 
 def _flag(value: Any) -> bool:
     known = FLAGS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
     if known is None:
-        raise _wrong('send "True" or "False"')
+        raise _wrong('must be "True" or "False"')
     return known
 
 
 def _integer(value: Any) -> int:
     text = "" if isinstance(value, bool) else str(value).strip()
     if not INTEGER.fullmatch(text):
-        raise _wrong("send a whole number")
+        raise _wrong("must be an integer")
     return int(text.partition(".")[0])
 
 
 def _number(value: Any) -> float:
     text = "" if isinstance(value, bool) else str(value).strip()
     if not NUMBER.fullmatch(text):
-        raise _wrong("send a number")
+        raise _wrong("must be a number")
     return float(text)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong("send text")
+        raise _wrong("must be a string")
     return value.strip()
 
 
@@ -52,7 +52,7 @@ def _channel(value: Any) -> str:
 
 
 def _list(value: Any) -> list[Any]:
-    """Also what is one thing only."""
+    """A list, its JSON, a string with commas, or a single value."""
     if not isinstance(value, str):
         return value if isinstance(value, list) else [value]
     text = value.strip()
@@ -63,10 +63,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def _object(value: Any) -> Any:
-    """An object, which may be empty, or the JSON text of one."""
+    """An object or its JSON; None if it is empty."""
     found = _parsed(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
-        raise _wrong("send an object")
+        raise _wrong("must be an object")
     return {name: part for name, part in found.items() if part is not None and part != ""} or None
 
 

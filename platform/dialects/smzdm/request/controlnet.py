@@ -1,4 +1,4 @@
-"""Which ControlNet holds on to the product's lines."""
+"""ControlNet fields: the model that keeps the product's lines, and its preprocessor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .fields import ChangeBackgroundFields
 
 DEFAULT_MODEL = "control_v11p_sd15_lineart.pth"
 LINEART = ("lineart", "lineart_standard")
-# What a network was trained on, by the word for it in the names that people give such files; the best module first.
+# Part of a model's name -> preprocessors of its control maps, the preferred one first.
 MODULES = {
     "lineart": LINEART,
     "canny": ("canny",),
@@ -36,34 +36,34 @@ MODULES = {
 
 
 def control_unit(
-    source: BusinessSource, asked: ChangeBackgroundFields, backend: Backend
+    source: BusinessSource, body: ChangeBackgroundFields, backend: Backend
 ) -> tuple[ControlUnit | None, str]:
-    """The unit, or none, and then a note on why not if nobody said so. Raises UnknownModel."""
-    if not asked.is_controlnet:
+    """The control unit, or None; and a note if the default one is left out. Raises UnknownModel."""
+    if not body.is_controlnet:
         return None, ""
-    if asked.asks_for_control:
-        file = _named(source, asked.control_model or DEFAULT_MODEL, backend)
+    if body.requires_control:
+        file = _find_model(source, body.control_model or DEFAULT_MODEL, backend)
         return _unit(source, file, backend), ""
-    found = _fitting_default(source, asked.sd_model_checkpoint, backend)
+    found = _default_model(source, body.sd_model_checkpoint, backend)
     if found is None:
-        return None, f"without a ControlNet: there is no {DEFAULT_MODEL} for this checkpoint"
+        return None, f"without ControlNet: {DEFAULT_MODEL} is not available for this checkpoint"
     return _unit(source, found, backend), ""
 
 
-def _named(source: BusinessSource, name: str, backend: Backend) -> ModelFile:
+def _find_model(source: BusinessSource, name: str, backend: Backend) -> ModelFile:
     try:
         return resolve(Kind.CONTROLNET, name, source, on_runners=backend == Backend.COMFYUI)
     except ModelNotFound as error:
-        message = _("control_model: there is no ControlNet %(name)s.") % {"name": name}
+        message = _("control_model: unknown ControlNet model %(name)s.") % {"name": name}
         raise UnknownModel(message, field="controls") from error
 
 
-def _fitting_default(source: BusinessSource, checkpoint: str, backend: Backend) -> ModelFile | None:
+def _default_model(source: BusinessSource, checkpoint: str, backend: Backend) -> ModelFile | None:
     on_runners = backend == Backend.COMFYUI
     try:
         file = resolve(Kind.CONTROLNET, DEFAULT_MODEL, source, on_runners=on_runners)
         family = resolve(Kind.CHECKPOINT, checkpoint, source, on_runners=on_runners).family
-    except ModelNotFound:  # an unknown checkpoint is refused at admission, in its own words
+    except ModelNotFound:  # an unknown checkpoint is refused at admission
         return None
     return file if file.family in (Family.UNKNOWN, family) else None
 
@@ -79,15 +79,15 @@ def _unit(source: BusinessSource, file: ModelFile, backend: Backend) -> ControlU
 
 
 def _module(source: BusinessSource, file: ModelFile, backend: Backend) -> str:
-    """The first whose weights are here; else the first, which is refused with the name of what is lacking."""
+    """The first preprocessor whose weights are registered; else the first, whose refusal names the missing file."""
     name = f"{file.name} {file.path_in_kind}".lower()
-    modules = next((found for word, found in MODULES.items() if word in name), LINEART)
-    if backend == Backend.COMFYUI:  # its nodes bring their own weights
+    modules = next((found for part, found in MODULES.items() if part in name), LINEART)
+    if backend == Backend.COMFYUI:  # the weights come with its nodes
         return modules[0]
-    return next((module for module in modules if _works(source, module)), modules[0])
+    return next((module for module in modules if _is_available(source, module)), modules[0])
 
 
-def _works(source: BusinessSource, name: str) -> bool:
+def _is_available(source: BusinessSource, name: str) -> bool:
     module = preprocessor_catalog.MODULES[name]
-    here = not module.weights or list_for(Kind.PREPROCESSOR, source).filter(name=module.weights).exists()
-    return here and not module.refused
+    weights = list_for(Kind.PREPROCESSOR, source).filter(name=module.weights)
+    return (not module.weights or weights.exists()) and not module.refused

@@ -1,4 +1,4 @@
-"""What clients send to each route, field by field, in the vendor's own spelling."""
+"""Bodies of the routes, with the vendor's field names and spelling."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic_core import PydanticCustomError
 from .coercion import Channel, Flag, Integer, List, Number, Object, Text
 
 URL = Annotated[Text, Field(min_length=1, max_length=2000)]
-Words = Annotated[Text, Field(max_length=20_000)]
+Prompt = Annotated[Text, Field(max_length=20_000)]
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
 NO_CALLBACK = -1
-MOST = 2**63 - 1
+MAX_TASK_ID = 2**63 - 1
 DEFAULT_NEGATIVE_PROMPT = (
     "worst quality, low quality, blurry, watermark, signature, text, nsfw, people, hands, "
     "deformed, folds, wrinkles, white border, grayscale, monochrome"
@@ -21,18 +21,18 @@ DEFAULT_NEGATIVE_PROMPT = (
 
 
 class UploadConfig(BaseModel):
-    """Which storage target the pictures are copied to."""
+    """``upload_img_config``: the storage target that outputs are copied to."""
 
     model_config = ConfigDict(frozen=True)
 
     channel: Channel
     type: Literal["public", "private"] = "public"
-    oper: Annotated[Text, Field(max_length=200)] = ""  # who asked; kept with the job
-    public_host: Flag = False  # give out the target's public host instead of the storage's own
+    oper: Annotated[Text, Field(max_length=200)] = ""  # name of the operator; stored with the job
+    public_host: Flag = False  # return URLs of the target's public host instead of the storage's own
 
 
 class Fields(BaseModel):
-    """What every route takes. Unknown fields are ignored, as the vendor does."""
+    """Fields of every route. Unknown fields are ignored, as in the original API."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,16 +41,20 @@ class Fields(BaseModel):
 
 
 class CutOutFields(Fields):
+    """Body of rembg_img."""
+
     img_url: URL
     model: Annotated[Text, Field(max_length=255)] = ""
     is_mask: Flag = False
 
 
 class ChangeBackgroundFields(Fields):
+    """Body of change_background."""
+
     img_url: URL
-    prompt: Annotated[Words, Field(min_length=1)]
+    prompt: Annotated[Prompt, Field(min_length=1)]
     mask_url: URL | None = None
-    negative_prompt: Words = DEFAULT_NEGATIVE_PROMPT
+    negative_prompt: Prompt = DEFAULT_NEGATIVE_PROMPT
     is_remove_bg: Flag = True
     width: Annotated[Integer, Field(ge=0, le=4096)] = 0
     height: Annotated[Integer, Field(ge=0, le=4096)] = 0
@@ -65,21 +69,22 @@ class ChangeBackgroundFields(Fields):
     ] = ()
     api_type: Literal["pipeline", "comfyui"] = "pipeline"
     callback_url: URL | None = None
-    taskid: Annotated[Integer, Field(ge=-MOST, le=MOST)] = NO_CALLBACK
+    taskid: Annotated[Integer, Field(ge=-MAX_TASK_ID, le=MAX_TASK_ID)] = NO_CALLBACK
     steps: Annotated[Integer, Field(ge=1, le=500)] = 25
-    seed: Annotated[Integer, Field(ge=-1, le=2**32 - 1)] = -1  # ours: the vendor has none
+    seed: Annotated[Integer, Field(ge=-1, le=2**32 - 1)] = -1  # an extension: the vendor has no seed
 
     @model_validator(mode="after")
     def has_a_weight_for_each_lora(self) -> ChangeBackgroundFields:
         if len(self.sd_lora_name) != len(self.sd_lora_weight):
-            raise PydanticCustomError("lengths", "sd_lora_name and sd_lora_weight differ in length")
+            raise PydanticCustomError("lengths", "sd_lora_name and sd_lora_weight must have the same length")
         return self
 
     @property
-    def asks_for_control(self) -> bool:
-        """By a word of its own, not only by leaving the default as it is."""
+    def requires_control(self) -> bool:
+        """Whether a ControlNet is requested explicitly, and not only by the default of ``is_controlnet``."""
         return self.is_controlnet and bool(self.control_model or "is_controlnet" in self.model_fields_set)
 
     @property
     def calls_back(self) -> bool:
+        """Whether the result is sent to ``callback_url`` instead of being waited for."""
         return bool(self.callback_url) and self.taskid != NO_CALLBACK

@@ -1,4 +1,4 @@
-"""The pictures that a request names by URL."""
+"""Input images, which this API takes by URL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from jobs.errors import Refused
 from jobs.images.fetch import fetch_picture
 from jobs.outbound.policy import Policy
 
-SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations
+ROTATED_ORIENTATIONS = frozenset({5, 6, 7, 8})  # EXIF values that exchange width and height
 
 
 def fetched(field: str, url: str, source: BusinessSource) -> bytes:
+    """The image file at the URL of a field. Raises WireError."""
     if not settings.INPUT_URLS:
-        raise WireError(Code.UNSUPPORTED, _("%(field)s: URLs are not fetched here.") % {"field": field})
+        raise WireError(
+            Code.UNSUPPORTED, _("%(field)s: image URLs are disabled on this server.") % {"field": field}
+        )
     try:
         return fetch_picture(url, Policy.of(source))
     except Refused as refused:
@@ -28,8 +31,8 @@ def fetched(field: str, url: str, source: BusinessSource) -> bytes:
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """As people see it, whichever way the camera was held."""
-    with Image.open(io.BytesIO(data)) as picture:
-        width, height = picture.size
-        sideways = picture.getexif().get(Base.Orientation) in SIDEWAYS
-    return (height, width) if sideways else (width, height)
+    """Width and height in pixels, after the EXIF orientation is applied."""
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        is_rotated = image.getexif().get(Base.Orientation) in ROTATED_ORIENTATIONS
+    return (height, width) if is_rotated else (width, height)

@@ -1,4 +1,4 @@
-"""From the wire to a submission."""
+"""Body of change_background to Submission."""
 
 from __future__ import annotations
 
@@ -30,15 +30,18 @@ CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"
 
 
-def change_background(caller: Caller, asked: ChangeBackgroundFields, request: HttpRequest) -> Submission:
-    """Pictures are fetched last: nobody's server is asked for what is refused anyway. Raises Refused or WireError."""
+def change_background(caller: Caller, body: ChangeBackgroundFields, request: HttpRequest) -> Submission:
+    """The submission of a body. Images are fetched last, after everything else is validated.
+
+    Raises Refused or WireError.
+    """
     source = caller.source
-    backend, backend_note = _backend(source, asked.api_type)
-    target = target_of(source, asked.upload_img_config)
-    controls, control_note = control_unit(source, asked, backend)
-    picture = fetched("img_url", asked.img_url, source)
-    mask = fetched("mask_url", asked.mask_url, source) if asked.mask_url else None
-    generation = _generation_request(asked, picture, mask)
+    backend, backend_note = _backend(source, body.api_type)
+    target = target_of(source, body.upload_img_config)
+    controls, control_note = control_unit(source, body, backend)
+    image = fetched("img_url", body.img_url, source)
+    mask = fetched("mask_url", body.mask_url, source) if body.mask_url else None
+    generation = _generation_request(body, image, mask)
     if controls:
         generation = generation.model_copy(update={"controls": (controls,)})
     return Submission(
@@ -47,86 +50,86 @@ def change_background(caller: Caller, asked: ChangeBackgroundFields, request: Ht
         dialect=DIALECT,
         operation=CHANGE_BACKGROUND,
         request=generation,
-        received=received(asked),
-        pictures={_named(data).sha256: data for data in (picture, mask) if data is not None},
-        lane=Lane.ASYNC if asked.calls_back else Lane.INTERACTIVE,
-        callback=_callback(asked, request),
+        received=received(body),
+        pictures={_reference(data).sha256: data for data in (image, mask) if data is not None},
+        lane=Lane.ASYNC if body.calls_back else Lane.INTERACTIVE,
+        callback=_callback(body, request),
         backend=backend,
         storage_target=target,
         note="; ".join(note for note in (backend_note, control_note) if note),
     )
 
 
-def received(asked: Fields) -> dict[str, object]:
-    return asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
+def received(body: Fields) -> dict[str, object]:
+    """Fields of the body as they are stored with the job."""
+    return body.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _backend(source: BusinessSource, api_type: str) -> tuple[Backend, str]:
-    """Another than was asked for only where ops said so, and then with a note."""
-    wanted = Backend(api_type)
-    if is_offered(wanted):
-        return wanted, ""
-    if wanted == Backend.COMFYUI and source.comfyui_by_pipeline and is_offered(Backend.PIPELINE):
-        return Backend.PIPELINE, "asked for comfyui, drawn by the pipeline"
-    message = _("api_type: no runner here offers the backend %(backend)s.") % {"backend": wanted.value}
+    """The backend, and a note if it replaces the requested one, which the source must allow. Raises WireError."""
+    requested = Backend(api_type)
+    if is_offered(requested):
+        return requested, ""
+    if requested == Backend.COMFYUI and source.comfyui_by_pipeline and is_offered(Backend.PIPELINE):
+        return Backend.PIPELINE, "comfyui was requested; the pipeline is used instead"
+    message = _("api_type: no runner offers the backend %(backend)s.") % {"backend": requested.value}
     raise WireError(Code.UNSUPPORTED, message)
 
 
 def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTarget | None:
+    """The storage target of ``upload_img_config``, or None. Raises Refused for an unknown one."""
     if config is None:
         return None
     return find_target(source, config.channel, config.type, by_host=config.public_host)
 
 
-def _generation_request(
-    asked: ChangeBackgroundFields, picture: bytes, mask: bytes | None
-) -> GenerationRequest:
-    original = upright_size(picture)
-    output_width, output_height = asked.width or original[0], asked.height or original[1]
+def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes | None) -> GenerationRequest:
+    original = upright_size(image)
+    output_width, output_height = body.width or original[0], body.height or original[1]
     if max(output_width, output_height) > LARGEST:
-        message = _("img_url: the picture has %(width)d x %(height)d pixels; a side may have %(limit)d.")
-        words = {"width": output_width, "height": output_height, "limit": LARGEST}
-        raise WireError(Code.PARAMETER, message % words)
+        message = _("img_url: a side must have at most %(limit)d pixels (got %(width)d x %(height)d).")
+        values = {"width": output_width, "height": output_height, "limit": LARGEST}
+        raise WireError(Code.PARAMETER, message % values)
     width, height = working_size(output_width, output_height)
     part = ChangeBackground(
-        mask=_named(mask) if mask is not None else None,
-        cut_out_by="matting" if asked.is_remove_bg else "transparency",
-        mask_expansion=asked.mast_expend_num,
+        mask=_reference(mask) if mask is not None else None,
+        cut_out_by="matting" if body.is_remove_bg else "transparency",
+        mask_expansion=body.mast_expend_num,
         output_width=output_width,
         output_height=output_height,
     )
-    loras = zip(asked.sd_lora_name, asked.sd_lora_weight, strict=True)
+    loras = zip(body.sd_lora_name, body.sd_lora_weight, strict=True)
     try:
         return GenerationRequest(
             task="change_background",
-            init_images=(_named(picture),),
+            init_images=(_reference(image),),
             change_background=part,
             resize_mode="fill",
             width=width,
             height=height,
-            prompt=asked.prompt,
-            negative_prompt=asked.negative_prompt,
-            checkpoint=asked.sd_model_checkpoint,
+            prompt=body.prompt,
+            negative_prompt=body.negative_prompt,
+            checkpoint=body.sd_model_checkpoint,
             loras=tuple(LoraUse(name=name, unet=weight, text_encoder=weight) for name, weight in loras),
-            num_images=asked.batch_size,
-            batch_size=asked.batch_size,
-            num_inference_steps=asked.steps,
+            num_images=body.batch_size,
+            batch_size=body.batch_size,
+            num_inference_steps=body.steps,
             sampler=SAMPLER,
             scheduler=SCHEDULER,
             strength=1.0,
-            seed=random_seed() if asked.seed < 0 else asked.seed,
+            seed=random_seed() if body.seed < 0 else body.seed,
             preview_every=PREVIEWS_FOR_OPS,
         )
     except ValidationError as error:
         raise WireError.invalid(error) from None
 
 
-def _callback(asked: ChangeBackgroundFields, request: HttpRequest) -> CallbackRequest | None:
-    if not asked.calls_back or asked.callback_url is None:
+def _callback(body: ChangeBackgroundFields, request: HttpRequest) -> CallbackRequest | None:
+    if not body.calls_back or body.callback_url is None:
         return None
-    extra = {"taskid": asked.taskid}
-    return CallbackRequest(asked.callback_url, extra, base_url=signed_urls.base_url(request))
+    extra = {"taskid": body.taskid}
+    return CallbackRequest(body.callback_url, extra, base_url=signed_urls.base_url(request))
 
 
-def _named(data: bytes) -> Picture:
+def _reference(data: bytes) -> Picture:
     return Picture(sha256=hashlib.sha256(data).hexdigest())

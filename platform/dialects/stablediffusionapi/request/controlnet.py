@@ -1,4 +1,4 @@
-"""v5's ControlNets: types to preprocessors, names to model files."""
+"""ControlNet fields of v5: types to preprocessors, names to model files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gpu_runner.protocol import Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
-from .fields import not_offered, required
+from .fields import not_supported, required
 
 NO_MODULE = "none"
-IS_A_MAP = "qrcode"
+TYPE_WITHOUT_PREPROCESSOR = "qrcode"
 
-# Type -> preprocessor, and what the names of its models contain.
+# Type -> preprocessor, and a part of the names of its models.
 TYPES: dict[str, tuple[str, str]] = {
     "canny": ("canny", "canny"),
     "depth": ("depth_anything_v2", "depth"),
@@ -41,27 +41,28 @@ TYPES: dict[str, tuple[str, str]] = {
 
 
 def controls(
-    values: dict[str, Any], source: BusinessSource, picture: Picture, mask: Picture | None
+    values: dict[str, Any], source: BusinessSource, image: Picture, mask: Picture | None
 ) -> list[ControlUnit]:
-    """One for each type, all of the same picture. Raises WireError."""
-    asked = _asked(values)
-    modules = [_module(kind, auto_hint=values["auto_hint"] is not False) for _name, kind, _weight in asked]
+    """One control unit for each type, all with the same image. Raises WireError."""
+    units = _units(values)
+    modules = [_module(kind, auto_hint=values["auto_hint"] is not False) for _name, kind, _weight in units]
     return [
         ControlUnit(
             model=_model(model, kind, source),
             module=module,
-            image=picture,
+            image=image,
             mask=mask if kind == "inpaint" else None,
             weight=weight,
             control_mode="control" if values["guess_mode"] else "balanced",
             resize_mode="stretch",
             return_map=False,
         )
-        for (model, kind, weight), module in zip(asked, modules, strict=True)
+        for (model, kind, weight), module in zip(units, modules, strict=True)
     ]
 
 
-def _asked(values: dict[str, Any]) -> list[tuple[str, str, float]]:
+def _units(values: dict[str, Any]) -> list[tuple[str, str, float]]:
+    """Model, type and weight of each unit."""
     models, kinds = values["controlnet_model"] or [], values["controlnet_type"] or []
     if not models and not kinds:
         raise WireError.invalid({"controlnet_model": [required("controlnet_model")]})
@@ -77,8 +78,10 @@ def _asked(values: dict[str, Any]) -> list[tuple[str, str, float]]:
 
 
 def _kind_of(model: str) -> str:
-    """The type that a model's name tells; otherwise its picture is a map already."""
-    return next((kind for kind, (_module, word) in TYPES.items() if word in model.lower()), IS_A_MAP)
+    """The type that a model's name contains; otherwise one without a preprocessor, for an image that is a map already."""
+    return next(
+        (kind for kind, (_module, part) in TYPES.items() if part in model.lower()), TYPE_WITHOUT_PREPROCESSOR
+    )
 
 
 def _module(kind: str, *, auto_hint: bool) -> str:
@@ -87,17 +90,17 @@ def _module(kind: str, *, auto_hint: bool) -> str:
     name = TYPES[kind][0]
     if not auto_hint and kind != "inpaint":
         return NO_MODULE
-    if why := preprocessor_catalog.MODULES[name].refused:
-        raise not_offered("controlnet_type", f"{kind}: {why}")
+    if reason := preprocessor_catalog.MODULES[name].refused:
+        raise not_supported("controlnet_type", f"{kind}: {reason}")
     return name
 
 
 def _model(name: str, kind: str, source: BusinessSource) -> str:
-    """By its name, or by what the names of the models of a type contain: clients send "canny" for both."""
-    wanted = [name] if name else []
+    """The file of a model's name or, because clients send "canny" for both, of a type. Raises WireError."""
+    names = [name] if name else []
     if not name or name in TYPES:
-        wanted.append(TYPES[name or kind][1])
-    for word in wanted:
-        if found := control_model(word, source):
+        names.append(TYPES[name or kind][1])
+    for each in names:
+        if found := control_model(each, source):
             return found.name
     raise WireError.invalid({"controlnet_model": [f"Model not found: {name or kind}"]})

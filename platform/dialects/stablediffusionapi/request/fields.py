@@ -1,4 +1,4 @@
-"""The fields of all requests that draw. Every endpoint understands all of them; those of none are ignored, as by the vendor."""
+"""Fields of generation requests. Every endpoint parses all of them; unknown ones are ignored, as in the original API."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from . import unsupported_fields
 
 SMALLEST, LARGEST = 64, 1024
 MOST_SAMPLES = 4
-MOST_STEPS = 500
-MOST_WEIGHT = 5  # of a ControlNet
+MAX_STEPS = 500
+MAX_CONTROL_WEIGHT = 5
 NO_SEED = -1
 SAFETY_TYPES = {"blur": "blur", "pixelate": "blur", "sensitive_content_text": "blank", "black": "blank"}
 
 
 def _seed(value: Any) -> int | None:
-    """-1 is what clients write that know A1111, too."""
+    """A seed; None for -1, which clients of A1111 send for a random one."""
     found = between(integer, NO_SEED, MAX_SEED)(value)
     return None if found == NO_SEED else found
 
@@ -52,8 +52,8 @@ FIELDS: dict[str, Coercion] = {
     "width": between(integer, SMALLEST, LARGEST),
     "height": between(integer, SMALLEST, LARGEST),
     "samples": between(integer, 1, MOST_SAMPLES),
-    "num_inference_steps": between(integer, 1, MOST_STEPS),
-    "steps": between(integer, 1, MOST_STEPS),
+    "num_inference_steps": between(integer, 1, MAX_STEPS),
+    "steps": between(integer, 1, MAX_STEPS),
     "safety_checker": flag,
     "safety_checker_type": one_of(*SAFETY_TYPES),
     "enhance_prompt": flag,
@@ -80,7 +80,7 @@ FIELDS: dict[str, Coercion] = {
     "ip_adapter_image": short_text,
     "controlnet_model": names,
     "controlnet_type": names,
-    "controlnet_conditioning_scale": between(numbers, 0, MOST_WEIGHT),
+    "controlnet_conditioning_scale": between(numbers, 0, MAX_CONTROL_WEIGHT),
     "auto_hint": flag,
     "guess_mode": flag,
     "url": text,
@@ -92,9 +92,9 @@ FIELDS: dict[str, Coercion] = {
     "webhook": text,
     "track_id": track_id,
 }
-# Texts that form and query-string clients write for nothing, where no text is wanted.
-NOTHING = frozenset({"null", "none", "undefined"})
-MEANT = frozenset({"prompt", "negative_prompt", "algorithm_type", "track_id", "model_id"})
+# Strings that form and query-string clients send for null, and the fields in which they are values of their own.
+NULL_STRINGS = frozenset({"null", "none", "undefined"})
+LITERAL_FIELDS = frozenset({"prompt", "negative_prompt", "algorithm_type", "track_id", "model_id"})
 REQUIRED: dict[str, tuple[str, ...]] = {
     "text2img": ("prompt",),
     "img2img": ("prompt", "init_image"),
@@ -105,38 +105,41 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 
 
 def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field's value, None where it is absent. Raises WireError with all that is wrong."""
+    """The value of every field; None if it is absent. Raises WireError with the errors of all fields."""
     values: dict[str, Any] = {}
-    wrong: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for name, coerce in FIELDS.items():
         try:
             value = given.get(name)
-            values[name] = None if _is_nothing(name, value) else coerce(value)
+            values[name] = None if _is_null(name, value) else coerce(value)
         except Invalid as invalid:
-            wrong[name] = [f"The {spoken(name)} {invalid.words}"]
+            errors[name] = [f"The {field_label(name)} {invalid.reason}"]
     needed = [*REQUIRED[endpoint.task], *(["model_id"] if endpoint.needs_model else [])]
-    wrong |= {name: [required(name)] for name in needed if values.get(name, "") is None}
+    errors |= {name: [required(name)] for name in needed if values.get(name, "") is None}
     for name, message in unsupported_fields.fields(endpoint, values):
-        wrong.setdefault(name, []).append(message)
-    if wrong:
-        raise WireError.invalid(wrong)
+        errors.setdefault(name, []).append(message)
+    if errors:
+        raise WireError.invalid(errors)
     return values
 
 
-def _is_nothing(name: str, value: Any) -> bool:
+def _is_null(name: str, value: Any) -> bool:
     if is_absent(value):
         return True
-    return name not in MEANT and isinstance(value, str) and value.strip().lower() in NOTHING
+    return name not in LITERAL_FIELDS and isinstance(value, str) and value.strip().lower() in NULL_STRINGS
 
 
-def spoken(name: str) -> str:
+def field_label(name: str) -> str:
+    """The name of a field in messages, as Laravel writes it: "init image" for ``init_image``."""
     return name.replace("_", " ")
 
 
 def required(name: str) -> str:
-    return f"The {spoken(name)} field is required."
+    """The vendor's message for a missing field."""
+    return f"The {field_label(name)} field is required."
 
 
-def not_offered(name: str, why: str) -> WireError:
-    words = {"field": spoken(name), "reason": why}
-    return WireError.invalid({name: [_("The %(field)s is not supported here: %(reason)s.") % words]})
+def not_supported(name: str, reason: str) -> WireError:
+    """The error for a field whose value this platform does not support."""
+    texts = {"field": field_label(name), "reason": reason}
+    return WireError.invalid({name: [_("The %(field)s is not supported: %(reason)s.") % texts]})

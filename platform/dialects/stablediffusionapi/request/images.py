@@ -1,4 +1,4 @@
-"""The pictures of a request: URLs, this platform's own among them, data URIs, and bare base64 where that is announced."""
+"""Input images of a request: URLs (also of this platform's outputs), data URIs, and bare base64 with ``base64: yes``."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ UNREACHABLE = "Unable to fetch image from provided URL"
 DATA_URI = re.compile(r"data:[\w.+/-]*(;[\w=.-]+)*;base64,", re.IGNORECASE)
 
 
-class Pictures:
-    """Reads them; ``files`` has all of them by their SHA-256."""
+class InputImages:
+    """Reads the input images of one request. ``files`` has their content by SHA-256."""
 
     def __init__(self, source: BusinessSource, base_url: str, *, bare: bool) -> None:
         self.files: dict[str, bytes] = {}
         self._base_url = base_url
         self._bare = bare
-        self._from_outside = PictureFetcher(source)
+        self._fetch = PictureFetcher(source)
 
     def take(self, name: str, text: str) -> Picture:
-        """``name`` is the field's, for the message. Raises WireError."""
-        data = self._fetched(text) if is_url(text) else decoded(name, text, bare=self._bare)
+        """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
+        data = self._download(text) if is_url(text) else decoded(name, text, bare=self._bare)
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return Picture(sha256=digest)
 
-    def size_of(self, picture: Picture) -> tuple[int, int]:
-        with Image.open(io.BytesIO(self.files[picture.sha256])) as opened:
-            return opened.size
+    def size_of(self, reference: Picture) -> tuple[int, int]:
+        """Width and height in pixels."""
+        with Image.open(io.BytesIO(self.files[reference.sha256])) as image:
+            return image.size
 
-    def _fetched(self, url: str) -> bytes:
+    def _download(self, url: str) -> bytes:
         try:
             own = own_picture(url, self._base_url)
             if own is not None:
                 return own
             if settings.INPUT_URLS:
-                return self._from_outside(url)
+                return self._fetch(url)
         except Refused:
             pass
         raise WireError(400, UNREACHABLE)
@@ -60,18 +61,18 @@ def is_url(text: str) -> bool:
 
 
 def decoded(name: str, text: str, *, bare: bool) -> bytes:
-    """Raises WireError for what is no picture."""
-    head = DATA_URI.match(text)
-    if head is None and not bare:
+    """The content of a data URI, or with ``bare`` also of plain base64. Raises WireError if it is no image."""
+    prefix = DATA_URI.match(text)
+    if prefix is None and not bare:
         raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be a valid URL."]})
     try:
-        data = base64.b64decode(text[head.end() if head else 0 :])
+        data = base64.b64decode(text[prefix.end() if prefix else 0 :])
         check_picture(data)
     except (binascii.Error, ValueError, InvalidImage):
         raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be an image."]}) from None
     return data
 
 
-def shown(text: str) -> str:
-    """What an answer says of it: a URL as it came; nothing of what was sent in the request itself."""
+def without_content(text: str) -> str:
+    """The value to store and to repeat in responses: a URL unchanged, or an empty string for inline content."""
     return text if is_url(text) else ""

@@ -1,4 +1,4 @@
-"""What a client sent: a JSON object, a form, or nothing but a query string."""
+"""Parameters of a request: a JSON object, a form, or the query string."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dialects.stablediffusionapi.errors import WireError
 
 
 def read_parameters(request: HttpRequest) -> dict[str, Any]:
-    """The body's parameters, and the query's where the body is silent."""
+    """Parameters of the body and of the query; the body takes precedence. Raises WireError."""
     query = {name: request.GET.get(name) for name in request.GET}
     return query | _body(request)
 
@@ -22,7 +22,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if kind == "multipart/form-data":
         return _form(request)
     data = request.body
-    # curl calls JSON a form where it is not told otherwise.
+    # curl sends JSON with a form's content type by default.
     if kind.endswith("json") or data.lstrip()[:1] in (b"{", b"["):
         return _json(data)
     return _form(request) if data.strip() else {}

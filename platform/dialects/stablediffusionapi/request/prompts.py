@@ -1,4 +1,4 @@
-"""The words of a request and the small models that act with them: enhancing, LoRAs, embeddings."""
+"""Prompts of a request: prompt enhancement, LoRAs, textual inversion embeddings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for
 
-AGAINST = re.compile(
-    r"neg|bad|worst|ugly", re.IGNORECASE
-)  # what embeddings for the negative prompt are called
+# Names of embeddings that are meant for the negative prompt.
+NEGATIVE_EMBEDDING = re.compile(r"neg|bad|worst|ugly", re.IGNORECASE)
 
 
-def words(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """The fields of the canonical request. Raises WireError."""
+def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
+    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError."""
     prompt, negative = values["prompt"] or "", values["negative_prompt"] or ""
     if values["enhance_prompt"] is not False:
         prompt, negative = _enhanced(prompt, negative, source)
     for name in _embeddings(values, source):
         if not named_in([prompt, negative], [name]):
-            if AGAINST.search(name):
+            if NEGATIVE_EMBEDDING.search(name):
                 negative = _joined(negative, name)
             else:
                 prompt = _joined(prompt, name)
@@ -34,21 +33,21 @@ def words(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
 
 
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:
-    """By the prompt style that ops keep for this; without one the words stay as they are."""
+    """Apply the prompt style STABLEDIFFUSIONAPI_ENHANCE_STYLE, if it exists."""
     style = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
-    return style.applied(prompt, negative) if style else (prompt, negative)
+    return style.apply(prompt, negative) if style else (prompt, negative)
 
 
 def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:
     try:
-        asked = [*(values["embeddings_model"] or []), *(values["embeddings"] or [])]
-        return [resolve(Kind.EMBEDDING, name, source).name for name in asked]
+        requested = [*(values["embeddings_model"] or []), *(values["embeddings"] or [])]
+        return [resolve(Kind.EMBEDDING, name, source).name for name in requested]
     except ModelNotFound as error:
         raise WireError.invalid({"embeddings_model": [str(error)]}) from None
 
 
-def _joined(text: str, word: str) -> str:
-    return f"{text}, {word}" if text else word
+def _joined(prompt: str, name: str) -> str:
+    return f"{prompt}, {name}" if prompt else name
 
 
 def _loras(values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The vendor's schedulers, which are diffusers' classes, and what they are here."""
+"""The vendor's schedulers, which are diffusers' classes, as samplers and noise schedules of this platform."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from gpu_runner.protocol import sampler_catalog
 
 SUFFIX = "Scheduler"
 DEFAULT = "UniPCMultistepScheduler"
-KARRAS, PLAIN = "Karras", "Uniform"
+KARRAS, UNIFORM = "Karras", "Uniform"
 
-# Where there is no counterpart, the nearest of the same kind; docs/dialects/stablediffusionapi.md says which.
+# Schedulers without a counterpart have the nearest of the same kind; see docs/dialects/stablediffusionapi.md.
 SAMPLERS: dict[str, str] = {
     "DDPM": "DDIM",
     "DDIM": "DDIM",
@@ -30,12 +30,12 @@ SAMPLERS: dict[str, str] = {
     "KarrasVe": "Heun",
     "LCM": "LCM",
 }
-# More than the sampler's name.
+# Fields of the GenerationRequest beyond the sampler.
 SETTINGS: dict[str, dict[str, Any]] = {
     "DDPM": {"eta": 1.0},
     "KarrasVe": {"scheduler": KARRAS, "s_churn": 40.0, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.007},
 }
-TAKE_SIGMAS = frozenset(
+KARRAS_CAPABLE = frozenset(
     {
         "LMSDiscrete",
         "EulerDiscrete",
@@ -47,34 +47,35 @@ TAKE_SIGMAS = frozenset(
         "DEISMultistep",
     }
 )
-WITH_NOISE = frozenset({"dpmsolver+++", "sde-dpmsolver++"})
-ALGORITHMS = frozenset({"none", "null", "dpmsolver", "dpmsolver++"}) | WITH_NOISE
+SDE_ALGORITHMS = frozenset({"dpmsolver+++", "sde-dpmsolver++"})
+ALGORITHMS = frozenset({"none", "null", "dpmsolver", "dpmsolver++"}) | SDE_ALGORITHMS
 
 
 def listed() -> list[str]:
+    """Names of the supported schedulers."""
     return [f"{name}{SUFFIX}" for name in SAMPLERS]
 
 
 def sampling(name: str, *, karras: bool | None, algorithm: str) -> dict[str, Any]:
-    """The fields of the canonical request. ``karras`` None: as the sampler is best. Raises WireError."""
+    """Fields of the GenerationRequest. ``karras`` None: the sampler's default schedule. Raises WireError."""
     if algorithm.lower() not in ALGORITHMS:
         raise _invalid("algorithm_type")
-    bare = name.removesuffix(SUFFIX)
-    if bare not in SAMPLERS:
-        return _as_a1111(name)
-    chosen: dict[str, Any] = {"sampler": SAMPLERS[bare], "scheduler": sampler_catalog.AUTOMATIC}
-    if bare == "DPMSolverMultistep" and algorithm.lower() in WITH_NOISE:
-        chosen["sampler"] = "DPM++ 2M SDE"
-    if bare in TAKE_SIGMAS and karras is not None:
-        chosen["scheduler"] = KARRAS if karras else PLAIN
-    return chosen | SETTINGS.get(bare, {})
+    scheduler = name.removesuffix(SUFFIX)
+    if scheduler not in SAMPLERS:
+        return _a1111_sampler(name)
+    fields: dict[str, Any] = {"sampler": SAMPLERS[scheduler], "scheduler": sampler_catalog.AUTOMATIC}
+    if scheduler == "DPMSolverMultistep" and algorithm.lower() in SDE_ALGORITHMS:
+        fields["sampler"] = "DPM++ 2M SDE"
+    if scheduler in KARRAS_CAPABLE and karras is not None:
+        fields["scheduler"] = KARRAS if karras else UNIFORM
+    return fields | SETTINGS.get(scheduler, {})
 
 
-def _as_a1111(name: str) -> dict[str, Any]:
-    """Clients that come from there write "DPM++ 2M Karras"."""
+def _a1111_sampler(name: str) -> dict[str, Any]:
+    """A name of A1111, such as "DPM++ 2M Karras", which some clients send."""
     sampler, scheduler = sampler_catalog.resolve(name)
-    words = [word for each in sampler_catalog.SCHEDULERS for word in each.words]
-    if name != sampler and not any(name == f"{sampler} {word}" for word in words):
+    suffixes = [word for each in sampler_catalog.SCHEDULERS for word in each.names]
+    if name != sampler and not any(name == f"{sampler} {suffix}" for suffix in suffixes):
         raise _invalid("scheduler")
     return {"sampler": sampler, "scheduler": scheduler}
 

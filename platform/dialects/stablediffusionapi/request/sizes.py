@@ -1,4 +1,4 @@
-"""How large a picture is drawn."""
+"""Generation size, in pixels (width, height). Sides are rounded down to multiples of 8."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from gpu_runner.protocol.working_size import working_size
 
 from .fields import LARGEST, SMALLEST
 
-DEFAULT = 512
-MULTIPLE = 8
+DEFAULT_SIDE = 512
+SIZE_MULTIPLE = 8
 Size = tuple[int, int]
 
 
-def asked(values: dict[str, Any]) -> Size:
-    return _down(values["width"] or DEFAULT), _down(values["height"] or DEFAULT)
+def requested(values: dict[str, Any]) -> Size:
+    """``width`` and ``height``, or their defaults."""
+    return _round_down(values["width"] or DEFAULT_SIDE), _round_down(values["height"] or DEFAULT_SIDE)
 
 
-def of_picture(values: dict[str, Any], own: Size) -> Size:
-    """The init image's size, smaller in the same proportions where it is larger than what was asked for."""
-    most = _down(values["width"] or LARGEST), _down(values["height"] or LARGEST)
-    scale = min(1.0, *(limit / side for limit, side in zip(most, own, strict=True)))
-    found = working_size(*own, long_side=max(1, round(max(own) * scale)))
-    return min(found[0], most[0]), min(found[1], most[1])
+def of_image(values: dict[str, Any], image_size: Size) -> Size:
+    """Size of the init image, scaled down to fit into ``width`` and ``height``."""
+    limits = _round_down(values["width"] or LARGEST), _round_down(values["height"] or LARGEST)
+    scale = min(1.0, *(limit / side for limit, side in zip(limits, image_size, strict=True)))
+    size = working_size(*image_size, long_side=max(1, round(max(image_size) * scale)))
+    return min(size[0], limits[0]), min(size[1], limits[1])
 
 
 def half(size: Size) -> Size:
-    return _down(max(SMALLEST, size[0] // 2)), _down(max(SMALLEST, size[1] // 2))
+    """Half the size, but no side below the minimum."""
+    return _round_down(max(SMALLEST, size[0] // 2)), _round_down(max(SMALLEST, size[1] // 2))
 
 
 def doubled(size: Size) -> Size:
     return size[0] * 2, size[1] * 2
 
 
-def _down(side: int) -> int:
-    return side // MULTIPLE * MULTIPLE
+def _round_down(side: int) -> int:
+    return side // SIZE_MULTIPLE * SIZE_MULTIPLE

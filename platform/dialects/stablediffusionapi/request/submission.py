@@ -1,4 +1,4 @@
-"""From a request of this API to a submission."""
+"""Parameters of a request to Submission."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from models_registry.selectors import resolve
 from . import sizes
 from .controlnet import controls
 from .fields import SAFETY_TYPES, parse, required
-from .images import Pictures, shown
-from .prompts import words
+from .images import InputImages, without_content
+from .prompts import prompt_fields
 from .schedulers import DEFAULT, sampling
 
 STEPS = {"v3": 30, "v4": 31, "v5": 30, "v6": 31}
-MOST_STEPS = {"v6": 20}
+MAX_STEPS = {"v6": 20}
 STRENGTH = {"controlnet": 0.55}
-UPSCALE = 3.0
-PICTURES = ("init_image", "mask_image", "control_image", "url")
+DEFAULT_UPSCALE = 3.0
+IMAGE_FIELDS = ("init_image", "mask_image", "control_image", "url")
 
 
 def read_submission(
     endpoint: Endpoint, key: AccessKey, given: Mapping[str, Any], base_url: str
 ) -> Submission:
-    """Raises WireError for whatever cannot become one."""
+    """The submission of a request to ``endpoint`` with the parameters ``given``. Raises WireError."""
     values = parse(endpoint, given)
-    pictures = Pictures(key.source, base_url, bare=bool(values["base64"]))
+    images = InputImages(key.source, base_url, bare=bool(values["base64"]))
     build = _upscale if endpoint.task == "super_resolution" else _generation
     try:
-        request = GenerationRequest.model_validate(build(endpoint, key.source, values, pictures))
+        request = GenerationRequest.model_validate(build(endpoint, key.source, values, images))
     except ValidationError as error:
         raise invalid(error) from None
     return Submission(
@@ -52,18 +52,18 @@ def read_submission(
         operation=endpoint.path,
         request=request,
         received=_received(values),
-        pictures=pictures.files,
+        pictures=images.files,
         lane=Lane.ASYNC if values["instant_response"] else Lane.INTERACTIVE,
         callback=_callback(values, base_url),
     )
 
 
 def _generation(
-    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], pictures: Pictures
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
 ) -> dict[str, Any]:
     samples = values["samples"] or 1
     is_community = endpoint.community
-    wanted = {
+    fields = {
         "checkpoint": values["model_id"] or "",
         "vae": values["vae"] or "",
         "clip_skip": values["clip_skip"] or (2 if is_community else 1),
@@ -76,28 +76,28 @@ def _generation(
         "nsfw": _nsfw(values),
         "face_restoration": _faces(values),
         "preview_every": PREVIEWS_FOR_OPS,
-        **words(values, source),
+        **prompt_fields(values, source),
         **sampling(
             values["scheduler"] or DEFAULT,
             karras=_karras(values, is_community),
             algorithm=values["algorithm_type"] or "none",
         ),
-        **_pictures(endpoint, source, values, pictures),
+        **_task(endpoint, source, values, images),
     }
-    if wanted["task"] == "txt2img":
-        wanted |= _second_pass(values, source, (wanted["width"], wanted["height"]))
-    return wanted
+    if fields["task"] == "txt2img":
+        fields |= _hires(values, source, (fields["width"], fields["height"]))
+    return fields
 
 
 def _steps(endpoint: Endpoint, values: dict[str, Any]) -> int:
-    """The newest edition names a range that its own default is out of: what is above is brought down, not refused."""
-    asked = values["num_inference_steps"] or values["steps"] or STEPS[endpoint.edition]
-    return min(asked, MOST_STEPS.get(endpoint.edition, asked))
+    """The number of steps. v6 clamps it instead of refusing it: its documented default is above its maximum."""
+    steps = values["num_inference_steps"] or values["steps"] or STEPS[endpoint.edition]
+    return min(steps, MAX_STEPS.get(endpoint.edition, steps))
 
 
 def _karras(values: dict[str, Any], is_community: bool) -> bool | None:
-    asked: bool | None = values["use_karras_sigmas"]
-    return True if asked is None and is_community else asked
+    requested: bool | None = values["use_karras_sigmas"]
+    return True if requested is None and is_community else requested
 
 
 def _nsfw(values: dict[str, Any]) -> dict[str, str]:
@@ -110,39 +110,40 @@ def _faces(values: dict[str, Any]) -> dict[str, Any] | None:
     return {} if values["face_enhance"] else None
 
 
-def _pictures(
-    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], pictures: Pictures
+def _task(
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
 ) -> dict[str, Any]:
     if endpoint.task == "controlnet":
-        return _controlled(source, values, pictures)
+        return _controlnet(source, values, images)
     if endpoint.task == "text2img":
-        return {"task": "txt2img", **_size(sizes.asked(values))}
-    init = pictures.take("init_image", values["init_image"])
-    follows = endpoint.community or not (values["width"] and values["height"])
-    size = sizes.of_picture(values, pictures.size_of(init)) if follows else sizes.asked(values)
-    mask = pictures.take("mask_image", values["mask_image"]) if endpoint.task == "inpaint" else None
-    return {**_size(size), **_from_picture(values, init, mask, STRENGTH.get(endpoint.task, 0.7))}
+        return {"task": "txt2img", **_size(sizes.requested(values))}
+    init = images.take("init_image", values["init_image"])
+    follows_image = endpoint.community or not (values["width"] and values["height"])
+    size = sizes.of_image(values, images.size_of(init)) if follows_image else sizes.requested(values)
+    mask = images.take("mask_image", values["mask_image"]) if endpoint.task == "inpaint" else None
+    return {**_size(size), **_img2img(values, init, mask, STRENGTH.get(endpoint.task, 0.7))}
 
 
-def _controlled(source: BusinessSource, values: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
-    """The init image is what controls, until there is a control image beside it, or a mask that says what to redraw."""
+def _controlnet(source: BusinessSource, values: dict[str, Any], images: InputImages) -> dict[str, Any]:
+    """The control image is ``control_image``, or else ``init_image``.
+
+    With a control image or a mask beside the init image it is img2img, otherwise txt2img.
+    """
     init, mask, control = (
-        pictures.take(name, values[name]) if values[name] else None
+        images.take(name, values[name]) if values[name] else None
         for name in ("init_image", "mask_image", "control_image")
     )
-    shown_to_control = control or init
-    if shown_to_control is None:
+    control_image = control or init
+    if control_image is None:
         raise WireError.invalid({"init_image": [required("init_image")]})
-    begin: dict[str, Any] = {"task": "txt2img"}
+    task: dict[str, Any] = {"task": "txt2img"}
     if init and (control or mask):
-        begin = _from_picture(values, init, mask, STRENGTH["controlnet"])
-    units = controls(values, source, shown_to_control, mask)
-    return {**_size(sizes.asked(values)), **begin, "controls": units}
+        task = _img2img(values, init, mask, STRENGTH["controlnet"])
+    units = controls(values, source, control_image, mask)
+    return {**_size(sizes.requested(values)), **task, "controls": units}
 
 
-def _from_picture(
-    values: dict[str, Any], init: Picture, mask: Picture | None, strength: float
-) -> dict[str, Any]:
+def _img2img(values: dict[str, Any], init: Picture, mask: Picture | None, strength: float) -> dict[str, Any]:
     return {
         "task": "img2img",
         "init_images": [init],
@@ -155,8 +156,8 @@ def _size(size: sizes.Size) -> dict[str, int]:
     return {"width": size[0], "height": size[1]}
 
 
-def _second_pass(values: dict[str, Any], source: BusinessSource, size: sizes.Size) -> dict[str, Any]:
-    """``upscale`` doubles what was drawn; ``highres_fix`` draws small first, and again at the full size."""
+def _hires(values: dict[str, Any], source: BusinessSource, size: sizes.Size) -> dict[str, Any]:
+    """``upscale`` doubles the size without denoising; ``highres_fix`` has its first pass at half the size."""
     if not values["upscale"] and not values["highres_fix"]:
         return {}
     first, second = (size, sizes.doubled(size)) if values["upscale"] else (sizes.half(size), size)
@@ -169,13 +170,13 @@ def _second_pass(values: dict[str, Any], source: BusinessSource, size: sizes.Siz
 
 
 def _upscale(
-    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], pictures: Pictures
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
 ) -> dict[str, Any]:
     return {
         "task": "upscale",
-        "init_images": [pictures.take("url", values["url"])],
+        "init_images": [images.take("url", values["url"])],
         "upscale": {
-            "scale": UPSCALE if values["scale"] is None else values["scale"],
+            "scale": DEFAULT_UPSCALE if values["scale"] is None else values["scale"],
             "upscaler": upscaler(values["model_id"] or "", source),
         },
         "face_restoration": _faces(values),
@@ -183,7 +184,7 @@ def _upscale(
 
 
 def upscaler(name: str, source: BusinessSource) -> str:
-    """The registry's default one where none is named, and Lanczos where it has none."""
+    """The upscaler of a name; for an empty one the registry's default, or Lanczos. Raises WireError."""
     try:
         return resolve(Kind.UPSCALER, name, source).name
     except ModelNotFound:
@@ -199,6 +200,6 @@ def _callback(values: dict[str, Any], base_url: str) -> CallbackRequest | None:
 
 
 def _received(values: dict[str, Any]) -> dict[str, Any]:
-    """What the answer is written from, whenever it is asked for. Pictures are in storage, never in here."""
+    """Fields that are stored with the job, because its responses repeat them. Images are kept in storage instead."""
     given = {name: value for name, value in values.items() if value is not None}
-    return given | {name: shown(given[name]) for name in PICTURES if name in given}
+    return given | {name: without_content(given[name]) for name in IMAGE_FIELDS if name in given}

@@ -1,4 +1,4 @@
-"""base64_crop: a picture in base64 becomes a link that later requests can name."""
+"""base64_crop: stores an uploaded image, and returns a URL that later requests can use."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from dialects.stablediffusionapi.errors import WireError, worded
 from jobs.images.signed_urls import input_url
 from jobs.images.storage import store_input
 
-from .fields import required, spoken
+from .fields import field_label, required
 from .images import decoded
 
-SIDE = 512
+CROP_SIDE = 512  # pixels
 UPLOADED = "image uploaded"
 
 
 def upload(given: Mapping[str, Any], base_url: str) -> dict[str, Any]:
-    """Raises WireError."""
-    wrong: dict[str, list[str]] = {}
+    """The response to an upload. Raises WireError."""
+    errors: dict[str, list[str]] = {}
     values: dict[str, Any] = {}
     for name, coerce in (("image", text), ("crop", flag)):
         try:
             values[name] = None if is_absent(given.get(name)) else coerce(given[name])
         except Invalid as invalid:
-            wrong[name] = [f"The {spoken(name)} {invalid.words}"]
+            errors[name] = [f"The {field_label(name)} {invalid.reason}"]
     if values.get("image", "") is None:
-        wrong["image"] = [required("image")]
-    if wrong:
-        raise WireError.invalid(wrong)
+        errors["image"] = [required("image")]
+    if errors:
+        raise WireError.invalid(errors)
     png = _as_png(decoded("image", values["image"], bare=True), crop=bool(values["crop"]))
     return {"status": "success", **worded(UPLOADED), "link": input_url(store_input(png).sha256, base_url)}
 
 
 def _as_png(data: bytes, *, crop: bool) -> bytes:
-    """``crop``: the middle, as a square of the size that models draw best."""
+    """The image as PNG. ``crop``: its center, as a square of 512 pixels, the native size of Stable Diffusion 1.x."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            picture = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
+            image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
     except (OSError, SyntaxError, ValueError):
         raise WireError.invalid({"image": ["The image must be an image."]}) from None
     if crop:
-        picture = ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS)
+        image = ImageOps.fit(image, (CROP_SIDE, CROP_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()

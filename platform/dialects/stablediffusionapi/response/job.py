@@ -1,4 +1,4 @@
-"""From a job to this API's answers. Everything is read from the job, so that it can be given again later."""
+"""Responses for a job: processing, success, failed. They depend on the job only, so that they can be repeated later."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from jobs.scheduling.eta import outlook
 from .meta import meta
 
 FAILED = "Failed, Try Again"
-# Clients compare these texts.
+# Clients compare these texts literally.
 TRY_AGAIN = {"v3": "Try to fetch request after given estimated time"}
 TRY_AGAIN_LATER = "Try to fetch request after seconds estimated"
-STILL = "Request processing"
+PROCESSING = "Request processing"
 TIPS = {"v3": "For faster speed, keep the resolution up to 512x512."}
 LONG_TIP = (
-    "Your pictures are drawn in the background. Get them by calling fetch_result after the estimated time."
+    "Your images are generated in the background. Get them by calling fetch_result after the estimated time."
 )
 A_DAY_S = 24 * 3600
-SOONEST_S, UNKNOWN_S = 1.0, 30.0
+MIN_ETA_S, UNKNOWN_ETA_S = 1.0, 30.0
 
 
 def answer(job: Job, base_url: str) -> dict[str, Any]:
-    """To the request that drew it."""
+    """Response to the request that submitted the job."""
     endpoint = ENDPOINTS[job.operation]
     if job.state == State.SUCCEEDED:
         return _success(job, endpoint, base_url)
@@ -35,16 +35,23 @@ def answer(job: Job, base_url: str) -> dict[str, Any]:
 
 
 def fetched(job: Job, base_url: str) -> dict[str, Any]:
-    """To whoever asks for it again."""
+    """Response to a fetch request."""
     endpoint = ENDPOINTS[job.operation]
     if job.is_terminal:
         return answer(job, base_url)
-    told = {"status": "processing", **worded(STILL), "output": "", "id": number_of(job), "eta": _eta(job)}
-    return told | {"tip": _tip(endpoint), "future_links": _links(job, base_url, future_urls)}
+    return {
+        "status": "processing",
+        **worded(PROCESSING),
+        "output": "",
+        "id": number_of(job),
+        "eta": _eta(job),
+        "tip": _tip(endpoint),
+        "future_links": _links(job, base_url, future_urls),
+    }
 
 
 def failure(job: Job) -> dict[str, Any]:
-    """``tip`` says why."""
+    """Response for a failed job; ``tip`` has its error message."""
     return {"status": "failed", "id": "", **worded(FAILED), "output": "", "tip": job.error_message}
 
 
@@ -84,7 +91,7 @@ def _tip(endpoint: Endpoint) -> str:
 
 
 def _links(job: Job, base_url: str, urls: Any) -> list[str]:
-    """``base64: yes`` asks for URLs of texts, ``temp: yes`` for URLs that end after a day."""
+    """URLs of the outputs: of base64 text files with ``base64: yes``, and expiring after a day with ``temp: yes``."""
     form = "base64" if job.received.get("base64") else "picture"
     found: list[str] = urls(job, base_url, form, A_DAY_S if job.received.get("temp") else None)
     return found
@@ -92,4 +99,4 @@ def _links(job: Job, base_url: str, urls: Any) -> list[str]:
 
 def _eta(job: Job) -> float:
     seconds = outlook(job).ends_in_s
-    return UNKNOWN_S if seconds is None else round(max(SOONEST_S, seconds), 3)
+    return UNKNOWN_ETA_S if seconds is None else round(max(MIN_ETA_S, seconds), 3)

@@ -1,4 +1,4 @@
-"""What there is to draw with, and how busy the platform is."""
+"""Lists of models and schedulers, and the load of the platform."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from jobs.models.usage import seconds_per_cost
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for
 
-# LoRAs and the rest have no list of their own.
+# The API has one list for all kinds of models.
 LISTED = (Kind.CHECKPOINT, Kind.LORA, Kind.EMBEDDING, Kind.VAE, Kind.CONTROLNET)
 
 
 def model_rows(source: BusinessSource) -> list[dict[str, Any]]:
+    """Rows of the models that a source may use."""
     return [_row(file) for kind in LISTED for file in list_for(kind, source).order_by("name")]
 
 
@@ -35,11 +36,12 @@ def _row(file: ModelFile) -> dict[str, Any]:
 
 
 def scheduler_list(source: BusinessSource) -> dict[str, Any]:
+    """Response with the supported schedulers."""
     return {"status": "success", "schedulers": schedulers.listed()}
 
 
 def system_load(source: BusinessSource) -> dict[str, Any]:
-    """Of the whole platform: how many wait, and how many seconds a new request would wait behind them."""
+    """Number of queued jobs of the whole platform, and the seconds that a new one would wait behind them."""
     waiting = Job.objects.filter(state=State.QUEUED).aggregate(count=Count("pk"), cost=Sum("cost_estimate"))
     runners = max(1, Runner.objects.filter(enabled=True, draining=False).count())
     seconds = float(waiting["cost"] or 0) * seconds_per_cost() / runners

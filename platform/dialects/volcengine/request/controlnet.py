@@ -1,4 +1,4 @@
-"""``canny_weight``: how closely the preset's ControlNet holds the picture to the input's structure."""
+"""``canny_weight``: weight of the preset's ControlNet, which keeps the structure of the input image."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from models_registry.selectors import is_usable
 
 from .json_body import Body
 
-NAMES = ("canny_weight", "controlnet_weight")
+FIELD_NAMES = ("canny_weight", "controlnet_weight")
 
 
 def read_controls(preset: StylePreset, body: Body, source: BusinessSource) -> tuple[ControlUnit, ...]:
-    """At 0 there is none, and whoever asks for one that this style cannot have is told."""
-    name = next((name for name in NAMES if name in body), NAMES[0])
+    """ControlNet units of the request; none if the weight is 0.
+
+    Raises ServiceError 50200 if the style has no ControlNet, or a required one is not available.
+    """
+    name = next((name for name in FIELD_NAMES if name in body), FIELD_NAMES[0])
     weight = body.number(name, preset.control_weight if preset.control_module else 0, 0, 1)
     if not weight:
         return ()
     if not preset.control_module:
-        raise ServiceError(50200, _("%(name)s: this style has no ControlNet; send 0") % {"name": name})
-    if _acts_alone(preset.control_module):
+        raise ServiceError(50200, _("%(name)s must be 0: this style has no ControlNet") % {"name": name})
+    if _needs_no_model(preset.control_module):
         return (_unit(preset, "", weight),)
     file = preset.control_model
     if file is not None and is_usable(file, source):
         return (_unit(preset, file.name, weight),)
     if preset.control_optional:
         return ()
-    words = {"name": name, "module": preset.control_module}
+    values = {"name": name, "module": preset.control_module}
     raise ServiceError(
-        50200, _("%(name)s: the ControlNet for %(module)s is not there; send 0 to draw without it") % words
+        50200, _("%(name)s must be 0: the ControlNet model for %(module)s is not available") % values
     )
 
 
-def _acts_alone(module: str) -> bool:
+def _needs_no_model(module: str) -> bool:
     found = preprocessor_catalog.find(module)
     return found is not None and found.model_free
 

@@ -1,4 +1,4 @@
-"""The pictures of a request, in base64 or by URL, within the vendor's limits."""
+"""Input images of a request, as base64 or by URL, within the vendor's limits."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from .json_body import Body
 
 FORMATS = ("JPEG", "PNG")
 MAX_BYTES = 5 * 1024 * 1024
-MAX_SIDE = 4096
-MAX_RATIO = 3
+MAX_SIDE = 4096  # pixels
+MAX_RATIO = 3  # of the long side to the short one
 
 
 @dataclass(frozen=True)
-class InputPicture:
+class InputImage:
+    """A checked input image: its file, and its size in pixels."""
+
     data: bytes
     width: int
     height: int
@@ -38,28 +40,33 @@ class InputPicture:
         return hashlib.sha256(self.data).hexdigest()
 
     @property
-    def named(self) -> Picture:
+    def reference(self) -> Picture:
+        """The image as a GenerationRequest names it."""
         return Picture(sha256=self.sha256)
 
 
-def read_pictures(body: Body, source: BusinessSource, most: int = 1) -> list[InputPicture]:
-    """Where both are sent, base64 counts. An empty list is none; a list of an empty text has an empty picture."""
+def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list[InputImage]:
+    """The images of ``binary_data_base64``, or else of ``image_urls``: 1 to ``max_images``.
+
+    Raises ServiceError: 50201 if there is none, 50200 if there are too many, 50206 if one is empty, 50207 if one
+    cannot be decoded, 50205 if one is too large.
+    """
     inline, urls = body.texts("binary_data_base64"), body.texts("image_urls")
     if not inline and not urls and body.text("image_url"):
         urls = [body.text("image_url")]
     name, given = ("binary_data_base64", inline) if inline else ("image_urls", urls)
     if not given:
         raise ServiceError(50201, _("one of binary_data_base64 and image_urls is required"))
-    if len(given) > most:
-        words = {"name": name, "most": most}
-        raise ServiceError(50200, _("%(name)s may have no more pictures than %(most)d") % words)
+    if len(given) > max_images:
+        values = {"name": name, "limit": max_images, "count": len(given)}
+        raise ServiceError(50200, _("%(name)s must have at most %(limit)d images (got %(count)d)") % values)
     if not all(text.strip() for text in given):
         raise ServiceError(50206)
     return [_checked(_decoded(text) if inline else _fetched(text, source)) for text in given]
 
 
 def _decoded(text: str) -> bytes:
-    """With a data: prefix it is no base64; the vendor says so, too."""
+    """Plain base64. A ``data:`` prefix is an error, as in the original API."""
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
@@ -71,23 +78,23 @@ def _decoded(text: str) -> bytes:
 
 def _fetched(url: str, source: BusinessSource) -> bytes:
     if not settings.INPUT_URLS:
-        raise ServiceError(50200, _("pictures are not fetched by URL here"))
+        raise ServiceError(50200, _("image URLs are disabled on this server; send base64"))
     return PictureFetcher(source)(url)
 
 
-def _checked(data: bytes) -> InputPicture:
+def _checked(data: bytes) -> InputImage:
     if len(data) > MAX_BYTES:
-        raise ServiceError(50205, _("a picture may have %(limit)d MB") % {"limit": MAX_BYTES >> 20})
+        raise ServiceError(50205, _("image exceeds %(limit)d MB") % {"limit": MAX_BYTES >> 20})
     try:
         check_picture(data)
     except InvalidImage:
         raise ServiceError(50207) from None
-    with Image.open(io.BytesIO(data)) as picture:
-        file_format, (width, height) = picture.format, picture.size
+    with Image.open(io.BytesIO(data)) as image:
+        file_format, (width, height) = image.format, image.size
     if file_format not in FORMATS:
-        raise ServiceError(50207, _("send JPEG or PNG"))
+        raise ServiceError(50207, _("the image must be JPEG or PNG"))
     if max(width, height) > MAX_SIDE:
-        raise ServiceError(50205, _("a side may have %(limit)d pixels") % {"limit": MAX_SIDE})
+        raise ServiceError(50205, _("image side exceeds %(limit)d pixels") % {"limit": MAX_SIDE})
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise ServiceError(50205, _("a side may be %(limit)d times the other") % {"limit": MAX_RATIO})
-    return InputPicture(data, width, height)
+        raise ServiceError(50205, _("image aspect ratio exceeds %(limit)d:1") % {"limit": MAX_RATIO})
+    return InputImage(data, width, height)

@@ -1,4 +1,7 @@
-"""What of a picture is drawn anew: where its mask is white, or what is beyond its edges. Behind a rim, the rest stays."""
+"""Inpainting (the white part of the mask) and outpainting (beyond the edges), as the task change_background.
+
+Pixels outside the mask are kept, except for a blended border.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +15,41 @@ from gpu_runner.protocol.working_size import LARGEST, SMALLEST
 from jobs.images.outpaint_canvas import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 
-from .images import InputPicture
+from .images import InputImage
 from .json_body import Body
-from .sizes import worked_size
+from .sizes import img2img_size
 
-MARGIN = 0.1  # beyond each edge, of the picture's side
-LARGEST_MARGIN = 1.0
-LARGEST_CANVAS = 1920  # pixels
+DEFAULT_MARGIN = 0.1  # beyond each edge, as a fraction of the image's side
+MAX_MARGIN = 1.0
+MAX_CANVAS_SIDE = 1920  # pixels
 SIDES = ("left", "top", "right", "bottom")
-# Pixels of what stays that are drawn anew, too, and over which the two are blended.
-RIM, SEAM = 4, 8
+# Border in pixels: this much of the kept part is generated too, and blended with the original.
+INPAINT_BLEND, OUTPAINT_BLEND = 4, 8
 
 
 @dataclass(frozen=True)
-class Repainting:
-    picture: InputPicture
-    mask: InputPicture  # white is drawn anew
-    rim: int
-    sent: dict[str, InputPicture] = field(default_factory=dict)
+class InpaintInputs:
+    """Image and mask of a job; ``sent`` has those that came with the request, by their role."""
 
-    def wanted(self, preset: StylePreset, body: Body) -> dict[str, Any]:
-        """Fields of the canonical request."""
-        longest = max(self.picture.width, self.picture.height)
-        width, height = worked_size(preset, body, self.picture, longest)
+    image: InputImage
+    mask: InputImage  # white is generated
+    blend: int  # pixels
+    sent: dict[str, InputImage] = field(default_factory=dict)
+
+    def fields(self, preset: StylePreset, body: Body) -> dict[str, Any]:
+        """Fields of the GenerationRequest."""
+        longest = max(self.image.width, self.image.height)
+        width, height = img2img_size(preset, body, self.image, longest)
         return {
             "task": "change_background",
-            "init_images": (self.picture.named,),
+            "init_images": (self.image.reference,),
             "change_background": {
-                "mask": self.mask.named,
+                "mask": self.mask.reference,
                 "mask_invert": True,
-                "mask_expansion": -self.rim,
-                "feather": self.rim,
-                "output_width": self.picture.width,
-                "output_height": self.picture.height,
+                "mask_expansion": -self.blend,
+                "feather": self.blend,
+                "output_width": self.image.width,
+                "output_height": self.image.height,
             },
             "width": width,
             "height": height,
@@ -52,34 +57,33 @@ class Repainting:
         }
 
 
-def inpainting(pictures: list[InputPicture]) -> Repainting:
-    picture, mask = _both(pictures)
-    return Repainting(picture, mask, RIM, {"picture": picture, "mask": mask})
+def inpainting(images: list[InputImage]) -> InpaintInputs:
+    """Inputs of an inpainting style: an image and its mask. Raises ServiceError 50201 if one is missing."""
+    if len(images) < 2:
+        raise ServiceError(50201, _("two images are required: the image and its mask"))
+    image, mask = images
+    return InpaintInputs(image, mask, INPAINT_BLEND, {"picture": image, "mask": mask})
 
 
-def outpainting(pictures: list[InputPicture], body: Body) -> Repainting:
-    """With a mask, the picture is the canvas already, and the margins are not read."""
-    if len(pictures) > 1:
-        picture, mask = pictures
-        return Repainting(picture, mask, SEAM, {"picture": picture, "mask": mask})
-    (picture,) = pictures
-    shares = {side: body.number(side, MARGIN, 0, LARGEST_MARGIN) for side in SIDES}
-    if not any(shares.values()):
-        raise ServiceError(50200, _("left, top, right and bottom leave nothing to draw"))
-    lengths = {"left": picture.width, "right": picture.width, "top": picture.height, "bottom": picture.height}
-    margins = Margins(**{side: round(share * lengths[side]) for side, share in shares.items()})
-    most = tuple(
-        body.integer(name, LARGEST_CANVAS, SMALLEST, LARGEST) for name in ("max_width", "max_height")
-    )
+def outpainting(images: list[InputImage], body: Body) -> InpaintInputs:
+    """Inputs of an outpainting style. With a mask, the image is the finished canvas, and the margins are ignored.
+
+    Raises ServiceError: 50200 if every margin is 0, 50205 if the canvas would be too large.
+    """
+    if len(images) > 1:
+        image, mask = images
+        return InpaintInputs(image, mask, OUTPAINT_BLEND, {"picture": image, "mask": mask})
+    (image,) = images
+    fractions = {side: body.number(side, DEFAULT_MARGIN, 0, MAX_MARGIN) for side in SIDES}
+    if not any(fractions.values()):
+        raise ServiceError(50200, _("one of left, top, right and bottom must be greater than 0"))
+    lengths = {"left": image.width, "right": image.width, "top": image.height, "bottom": image.height}
+    margins = Margins(**{side: round(fraction * lengths[side]) for side, fraction in fractions.items()})
+    max_width = body.integer("max_width", MAX_CANVAS_SIDE, SMALLEST, LARGEST)
+    max_height = body.integer("max_height", MAX_CANVAS_SIDE, SMALLEST, LARGEST)
     try:
-        larger = expanded(picture.data, margins, (most[0], most[1]))
+        larger = expanded(image.data, margins, (max_width, max_height))
     except TooLarge as error:
-        raise ServiceError(50205, _("the expanded picture would be too large: %s") % error) from None
-    canvas, mask = (InputPicture(data, larger.width, larger.height) for data in (larger.canvas, larger.mask))
-    return Repainting(canvas, mask, SEAM, {"picture": picture})
-
-
-def _both(pictures: list[InputPicture]) -> tuple[InputPicture, InputPicture]:
-    if len(pictures) < 2:
-        raise ServiceError(50201, _("the picture and its mask are required"))
-    return pictures[0], pictures[1]
+        raise ServiceError(50205, _("the expanded image would be too large: %s") % error) from None
+    canvas, mask = (InputImage(data, larger.width, larger.height) for data in (larger.canvas, larger.mask))
+    return InpaintInputs(canvas, mask, OUTPAINT_BLEND, {"picture": image})

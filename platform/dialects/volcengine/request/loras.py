@@ -1,4 +1,4 @@
-"""``lora_multipers`` (sic) and ``lora_map``: the preset's LoRAs, by the names that clients have for them."""
+"""``lora_multipers`` (sic) and ``lora_map``: weights of the preset's LoRAs, by the names that clients use."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from models_registry.models import StylePreset
 
 from .json_body import Body
 
-LOWEST, HIGHEST = -2, 2
+MIN_WEIGHT, MAX_WEIGHT = -2, 2
 
 
 def read_loras(preset: StylePreset, body: Body) -> tuple[LoraUse, ...]:
-    """Several names may stand for one file: their weights add up. What weighs nothing is left out."""
+    """LoRAs with their weights, -2 to 2. Weights of names that stand for one file are added; zeros are left out.
+
+    Raises ServiceError 50200 for a name that the preset does not have.
+    """
     files = {lora.name: lora.lora.name for lora in preset.loras.all()}
     weights = {lora.name: (lora.weight, lora.weight) for lora in preset.loras.all()}
     for name, (unet, text_encoder) in (_multipliers(body) | _map(body)).items():
         if name not in files:
             known = ", ".join(files) or "-"
-            words = {"name": name[:100], "known": known}
-            raise ServiceError(50200, _("there is no LoRA %(name)s; this style has: %(known)s") % words)
+            values = {"name": name[:100], "known": known}
+            raise ServiceError(50200, _("unknown LoRA %(name)s; LoRAs of this style: %(known)s") % values)
         weights[name] = (unet, text_encoder)
     sums: dict[str, tuple[float, float]] = {}
     for name, (unet, text_encoder) in weights.items():
@@ -38,7 +41,7 @@ def read_loras(preset: StylePreset, body: Body) -> tuple[LoraUse, ...]:
 
 def _multipliers(body: Body) -> dict[str, tuple[float, float]]:
     part = body.part("lora_multipers")
-    weights = {name: part.number(name, 0, LOWEST, HIGHEST) for name, _value in part.items()}
+    weights = {name: part.number(name, 0, MIN_WEIGHT, MAX_WEIGHT) for name, _value in part.items()}
     return {name: (weight, weight) for name, weight in weights.items()}
 
 
@@ -49,6 +52,6 @@ def _map(body: Body) -> dict[str, tuple[float, float]]:
 
 def _strengths(part: Any) -> tuple[float, float]:
     return (
-        part.number("strength_model", 1, LOWEST, HIGHEST),
-        part.number("strength_clip", 1, LOWEST, HIGHEST),
+        part.number("strength_model", 1, MIN_WEIGHT, MAX_WEIGHT),
+        part.number("strength_clip", 1, MIN_WEIGHT, MAX_WEIGHT),
     )

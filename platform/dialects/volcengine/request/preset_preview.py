@@ -1,4 +1,4 @@
-"""A style preset tried in the console: what a client of this dialect would get, on nobody's key."""
+"""Preview of a style preset in the console: the job that a client of this dialect would submit, without a key."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from jobs.sample_renders.style_presets import OPERATION
 from models_registry.models import StylePreset
 
 from .json_body import Body
-from .submission import submission_of
+from .submission import build_submission
 
 
-def read_trial(preset: StylePreset, source: BusinessSource, prompt: str, pictures: list[bytes]) -> Submission:
-    inline = [base64.b64encode(picture).decode() for picture in pictures]
+def preview_submission(
+    preset: StylePreset, source: BusinessSource, prompt: str, images: list[bytes]
+) -> Submission:
+    """The submission of a preview. Raises Refused."""
+    inline = [base64.b64encode(image).decode() for image in images]
     body = Body({"req_key": preset.key, "prompt": prompt, "binary_data_base64": inline})
     try:
-        return submission_of(preset, source, body, operation=OPERATION, lane=Lane.INTERACTIVE)
+        return build_submission(preset, source, body, operation=OPERATION, lane=Lane.INTERACTIVE)
     except ServiceError as error:
         raise Refused(str(error)) from error

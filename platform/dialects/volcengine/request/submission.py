@@ -1,4 +1,4 @@
-"""From the wire to a submission. What the request leaves open, its style preset says."""
+"""Request body to Submission. Fields that the request leaves out come from its style preset."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from models_registry.models import StylePreset
 from models_registry.selectors import preset_for
 
 from .controlnet import read_controls
-from .images import InputPicture, read_pictures
-from .inpainting import SIDES, Repainting, inpainting, outpainting
+from .images import InputImage, read_images
+from .inpainting import SIDES, inpainting, outpainting
 from .json_body import Body
 from .loras import read_loras
-from .sizes import drawn_size, worked_size
+from .sizes import img2img_size, txt2img_size
 from .watermarks import read_labels, read_marks
 
-PAY_PER_USE = "_usage"
-PROMPTS = ("prompt", "positive_prompt", "custom_prompt", "text")
-# What the job keeps of what was sent. The rest is ignored, as the vendor ignores it.
-KEPT = (
+PAY_PER_USE_SUFFIX = "_usage"
+PROMPT_FIELDS = ("prompt", "positive_prompt", "custom_prompt", "text")
+# Fields that are stored with the job. Unknown fields are ignored, as in the original API.
+STORED_FIELDS = (
     "req_key",
     "sub_req_key",
-    *PROMPTS,
+    *PROMPT_FIELDS,
     "u_prompt",
     "strength",
     "seed",
@@ -59,14 +59,14 @@ KEPT = (
 def read_submission(
     key: AccessKey, action: str, body: Body, *, lane: Lane, external_id: str = ""
 ) -> Submission:
-    """Raises ServiceError, or Refused where a URL brings no picture."""
+    """The submission of a request. Raises ServiceError, or Refused if an image URL cannot be fetched."""
     preset = find_preset(key, body)
-    return submission_of(
+    return build_submission(
         preset, key.source, body, operation=action, lane=lane, key=key, external_id=external_id
     )
 
 
-def submission_of(
+def build_submission(
     preset: StylePreset,
     source: BusinessSource,
     body: Body,
@@ -76,28 +76,28 @@ def submission_of(
     key: AccessKey | None = None,
     external_id: str = "",
 ) -> Submission:
-    """As ``read_submission``, when the preset is known."""
+    """The submission of a request with a known preset. Raises the same errors as ``read_submission``."""
     prompt = _prompt(preset, body)
-    drawn, sent, stored = _drawing(preset, body, source)
-    wanted = {
+    task_fields, sent, stored = _task(preset, body, source)
+    fields = {
         **_models(preset, body),
-        **_walk(preset, body),
-        "prompt": preset.words(prompt),
+        **_sampling(preset, body),
+        "prompt": preset.compose_prompt(prompt),
         "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
         "seed": _seed(body),
         "face_identity": body.number("id_scale", 0, 0, 1),
         "labels": read_labels(body),
         "marks": read_marks(body),
     }
-    wanted |= drawn
+    fields |= task_fields
     return Submission(
         source=source,
         key=key,
         dialect=DIALECT,
         operation=operation,
-        request=_canonical(wanted),
+        request=_validated(fields),
         received=_received(body, sent),
-        pictures={picture.sha256: picture.data for picture in stored},
+        pictures={image.sha256: image.data for image in stored},
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
@@ -105,18 +105,23 @@ def submission_of(
 
 
 def find_preset(key: AccessKey, body: Body) -> StylePreset:
-    """A key that ends in _usage is the same style, paid for in another way."""
+    """The enabled preset of ``req_key`` and ``sub_req_key``. Raises ServiceError 50400 if there is none for this key.
+
+    The suffix ``_usage`` selects pay-per-use billing at the vendor; the style is the same.
+    """
     name, variant = body.needed("req_key"), body.text("sub_req_key")
-    preset = preset_for(name.removesuffix(PAY_PER_USE), variant.removesuffix(PAY_PER_USE), key.source)
+    preset = preset_for(
+        name.removesuffix(PAY_PER_USE_SUFFIX), variant.removesuffix(PAY_PER_USE_SUFFIX), key.source
+    )
     if preset is None:
-        raise ServiceError(50400, _("there is no style %(name)s for this key") % {"name": name[:100]})
+        raise ServiceError(50400, _("style %(name)s is not available for this key") % {"name": name[:100]})
     return preset
 
 
 def _prompt(preset: StylePreset, body: Body) -> str:
     if preset.prompt_required:
         return body.needed("prompt")
-    return next((body.text(name) for name in PROMPTS if name in body), "")
+    return next((body.text(name) for name in PROMPT_FIELDS if name in body), "")
 
 
 def _models(preset: StylePreset, body: Body) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _models(preset: StylePreset, body: Body) -> dict[str, Any]:
     }
 
 
-def _walk(preset: StylePreset, body: Body) -> dict[str, Any]:
+def _sampling(preset: StylePreset, body: Body) -> dict[str, Any]:
     name = "steps" if "steps" in body else "ddim_step" if "ddim_step" in body else "ddim_steps"
     return {
         "sampler": preset.sampler,
@@ -139,29 +144,25 @@ def _walk(preset: StylePreset, body: Body) -> dict[str, Any]:
     }
 
 
-def _drawing(
+def _task(
     preset: StylePreset, body: Body, source: BusinessSource
-) -> tuple[dict[str, Any], dict[str, InputPicture], list[InputPicture]]:
-    """What the task has of its own; the pictures that were sent, by what they are; and those that the engine needs."""
-    if not preset.most_pictures:
-        return _from_words(preset, body), {}, []
-    pictures = read_pictures(body, source, preset.most_pictures)
+) -> tuple[dict[str, Any], dict[str, InputImage], list[InputImage]]:
+    """Fields of the preset's task, the images that were sent by their role, and the images that the job needs."""
+    if not preset.max_images:
+        return _txt2img(preset, body), {}, []
+    images = read_images(body, source, preset.max_images)
     if preset.task == preset.Task.IMG2IMG:
-        (picture,) = pictures
-        return _from_picture(preset, body, picture, source), {"picture": picture}, [picture]
-    part: Repainting = (
-        inpainting(pictures) if preset.task == preset.Task.INPAINT else outpainting(pictures, body)
-    )
-    return part.wanted(preset, body), part.sent, [part.picture, part.mask]
+        (image,) = images
+        return _img2img(preset, body, image, source), {"picture": image}, [image]
+    inputs = inpainting(images) if preset.task == preset.Task.INPAINT else outpainting(images, body)
+    return inputs.fields(preset, body), inputs.sent, [inputs.image, inputs.mask]
 
 
-def _from_picture(
-    preset: StylePreset, body: Body, picture: InputPicture, source: BusinessSource
-) -> dict[str, Any]:
-    width, height = worked_size(preset, body, picture)
+def _img2img(preset: StylePreset, body: Body, image: InputImage, source: BusinessSource) -> dict[str, Any]:
+    width, height = img2img_size(preset, body, image)
     return {
         "task": "img2img",
-        "init_images": (picture.named,),
+        "init_images": (image.reference,),
         "width": width,
         "height": height,
         "strength": body.number("strength", preset.strength, 0, 1),
@@ -170,8 +171,8 @@ def _from_picture(
     }
 
 
-def _from_words(preset: StylePreset, body: Body) -> dict[str, Any]:
-    width, height = drawn_size(preset, body)
+def _txt2img(preset: StylePreset, body: Body) -> dict[str, Any]:
+    width, height = txt2img_size(preset, body)
     return {"task": "txt2img", "width": width, "height": height}
 
 
@@ -184,13 +185,13 @@ def _joined(*texts: str) -> str:
     return ", ".join(text for text in texts if text.strip())
 
 
-def _canonical(wanted: dict[str, Any]) -> GenerationRequest:
+def _validated(fields: dict[str, Any]) -> GenerationRequest:
     try:
-        return GenerationRequest.model_validate(wanted)
+        return GenerationRequest.model_validate(fields)
     except ValidationError as error:
         raise ServiceError.invalid(error) from None
 
 
-def _received(body: Body, sent: dict[str, InputPicture]) -> dict[str, Any]:
-    kept = {name: body.raw(name) for name in KEPT if name in body}
-    return kept | {name: f"sha256:{picture.sha256}" for name, picture in sent.items()}
+def _received(body: Body, sent: dict[str, InputImage]) -> dict[str, Any]:
+    stored = {name: body.raw(name) for name in STORED_FIELDS if name in body}
+    return stored | {role: f"sha256:{image.sha256}" for role, image in sent.items()}

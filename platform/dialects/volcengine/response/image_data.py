@@ -1,4 +1,4 @@
-"""From a job to the wire."""
+"""``data`` of a finished job: its images as base64 or URLs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from jobs.images.signed_urls import base_url, output_url
 from jobs.images.storage import read_output
 from jobs.models import Job, Output, State
 
-UNFIT = "nsfw"
-FAILED = {"bad_request": 50200}  # what only its runner could see; everything else is nobody's fault but ours
+NSFW = "nsfw"
+FAILED = {
+    "bad_request": 50200
+}  # error code of a job -> code of the service; every other one is an internal error
 
 
-def picture_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_url: bool) -> dict[str, Any]:
-    """``data`` of a picture that was drawn: its URL or its bytes, never both."""
+def image_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_url: bool) -> dict[str, Any]:
+    """``data`` of a succeeded job: URLs or base64 of its outputs, never both."""
     base = base_url(request)
     return {
         "algorithm_base_resp": {"status_code": 0, "status_message": "Success"},
@@ -28,10 +30,10 @@ def picture_data(job: Job, request: HttpRequest, outputs: list[Output], *, as_ur
 
 
 def failure_of(job: Job) -> ServiceError | None:
-    """Why there is no picture; None where there is one."""
+    """The error of a job without outputs; None if it has one."""
     if job.state == State.SUCCEEDED and job.images_done:
         return None
-    if job.error_code == UNFIT:
+    if job.error_code == NSFW:
         return ServiceError(50511)
     code = 50501 if job.state == State.EXPIRED else FAILED.get(job.error_code, 50500)
     return ServiceError(code, job.error_message or str(job.state))

@@ -1,4 +1,4 @@
-"""Tasks of the asynchronous pair, by the 19 digits that the client was given."""
+"""Asynchronous tasks: their ids of 19 digits, and ``data`` of CVGetResult."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from dialects.volcengine.request.watermarks import read_labels, read_marks
 from jobs.images.watermarked_copies import marked
 from jobs.models import Job, State
 
-from .image_data import failure_of, picture_data
+from .image_data import failure_of, image_data
 
 TASK_ID = re.compile(r"[0-9]{19}")
-FIRST, COUNT = 10**18, 9 * 10**18
+FIRST_ID, ID_COUNT = 10**18, 9 * 10**18
 IN_QUEUE, GENERATING, DONE, NOT_FOUND, EXPIRED = "in_queue", "generating", "done", "not_found", "expired"
 
 
 def new_id() -> str:
-    return str(FIRST + secrets.randbelow(COUNT))
+    """A random task id of 19 digits."""
+    return str(FIRST_ID + secrets.randbelow(ID_COUNT))
 
 
 def find(key: AccessKey, body: Body) -> Job | None:
-    """None for what is not there, is another source's or another style's, or has ended too long ago."""
+    """The job of ``task_id``. None if it does not exist, has another source or style, or ended too long ago.
+
+    Raises ServiceError: 50201 if a field is missing, 50215 for a malformed id.
+    """
     style, task_id = body.needed("req_key"), body.needed("task_id")
     if not TASK_ID.fullmatch(task_id):
         raise ServiceError(50215)
@@ -44,29 +48,29 @@ def find(key: AccessKey, body: Body) -> Job | None:
 
 
 def data(job: Job | None, body: Body, request: HttpRequest) -> dict[str, Any]:
-    """``data`` of CVGetResult. Raises ServiceError for a task that failed."""
-    wanted = _wanted(body)
-    labels, marks, as_url = read_labels(wanted), read_marks(wanted), wanted.flag("return_url")
+    """``data`` of CVGetResult. Raises ServiceError if the task failed, or ``req_json`` is invalid."""
+    options = _req_json(body)
+    labels, marks, as_url = read_labels(options), read_marks(options), options.flag("return_url")
     if job is None or job.state == State.CANCELLED:
-        return _without_picture(NOT_FOUND)
+        return _status_only(NOT_FOUND)
     if job.state == State.EXPIRED:
-        return _without_picture(EXPIRED)
+        return _status_only(EXPIRED)
     if not job.is_terminal:
-        return _without_picture(GENERATING if job.state == State.RUNNING else IN_QUEUE)
+        return _status_only(GENERATING if job.state == State.RUNNING else IN_QUEUE)
     if failure := failure_of(job):
         raise failure
-    # A task that was submitted with a logo or marks has them; a second set is not put over the first.
+    # Outputs of a task that was submitted with a logo or marks already have them; no second set is added.
     own = job.generation_request
     outputs = marked(job, () if own.labels else labels, () if own.marks else marks)
     tagged = {"aigc_meta_tagged": True} if marks else {}
-    return {"status": DONE, **picture_data(job, request, outputs, as_url=as_url), **tagged}
+    return {"status": DONE, **image_data(job, request, outputs, as_url=as_url), **tagged}
 
 
-def _wanted(body: Body) -> Body:
-    """``req_json`` is JSON within JSON."""
+def _req_json(body: Body) -> Body:
+    """The object of ``req_json``, which is JSON in a string."""
     text = body.text("req_json").strip()
     return parsed(text, "req_json.") if text else Body({})
 
 
-def _without_picture(status: str) -> dict[str, Any]:
+def _status_only(status: str) -> dict[str, Any]:
     return {"status": status, "binary_data_base64": [], "image_urls": None, "resp_data": ""}

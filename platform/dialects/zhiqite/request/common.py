@@ -1,4 +1,4 @@
-"""Parts of the canonical request that v2 and v3 say in different words, and mean alike."""
+"""Fields of the GenerationRequest that v2 and v3 have under different names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
-from gpu_runner.protocol.generation_request import MOST_LORAS
-from gpu_runner.protocol.prompt.extra_networks import BadTag, extra_networks
+from gpu_runner.protocol.generation_request import MAX_LORAS
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
 from jobs.admission.submission import random_seed
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use
@@ -21,61 +21,68 @@ from models_registry.selectors import resolve, styles_for
 
 RESIZE_MODES = ("stretch", "crop", "fill", "latent")
 CONTENTS = ("fill", "original", "noise", "nothing")
-OWN_VAE = ("", "Automatic", "None")
-PREVIEW_EVERY = 5  # steps between the intermediate pictures that clients are shown
+CHECKPOINTS_VAE = ("", "Automatic", "None")  # names for the VAE of the checkpoint
+PREVIEW_EVERY = 5  # steps between previews
 HIRES_STRENGTH = 0.7
-MULTIPLE = 8
+SIZE_MULTIPLE = 8
 
 
 def sampling(name: str, field: str) -> dict[str, str]:
-    """Clients of this vendor are told of a name that is unknown."""
+    """Sampler and scheduler of a name like "DPM++ 2M Karras". Raises WireError for an unknown name."""
     sampler, scheduler = sampler_catalog.resolve(name)
     rest = name.removeprefix(sampler).strip()
     if not name.startswith(sampler) or (rest and not sampler_catalog.is_scheduler(rest)):
-        raise WireError(_("%(field)s: there is no sampler %(name)s") % {"field": field, "name": name})
+        raise WireError(_("%(field)s: unknown sampler %(name)s") % {"field": field, "name": name})
     return {"sampler": sampler, "scheduler": scheduler}
 
 
 def eta(sampler: str, ancestral: float | None, ddim: float | None) -> float | None:
-    if sampler_catalog.sampler(sampler).default_eta is None:  # it means nothing to this one
+    """The eta that applies to the sampler; None for one without eta."""
+    if sampler_catalog.sampler(sampler).default_eta is None:
         return None
     return ddim if sampler.startswith("DDIM") else ancestral
 
 
-def seed(asked: int) -> int:
-    return random_seed() if asked == -1 else asked
+def seed(requested: int) -> int:
+    """The seed, or a random one for -1."""
+    return random_seed() if requested == -1 else requested
 
 
 def vae(name: str) -> str:
-    return "" if name in OWN_VAE else name
+    """The VAE's name; empty for that of the checkpoint."""
+    return "" if name in CHECKPOINTS_VAE else name
 
 
 def output_format(name: str) -> str:
+    """``png``, or ``jpeg`` for any other name."""
     return "png" if name == "png" else "jpeg"
 
 
 def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
-    """What ``<lora:sdLoraFileSimplifyName:weight>`` names. Unlike A1111's, these clients are told of a name that is unknown."""
+    """LoRAs of the tags ``<lora:sdLoraFileSimplifyName:weight>`` in a prompt.
+
+    Raises WireError for an unknown name, unlike A1111, which ignores it.
+    """
     found = []
     tags = extra_networks(prompt)[1]
-    if len(tags) > MOST_LORAS:
-        raise WireError(f"prompt: Input should have at most {MOST_LORAS} LoRAs")
+    if len(tags) > MAX_LORAS:
+        raise WireError(f"prompt: Input should have at most {MAX_LORAS} LoRAs")
     for tag in tags:
         try:
             found.append(lora_use(tag, source))
-        except (BadTag, ModelNotFound) as error:
-            words = {"kind": tag.kind, "name": tag.name, "reason": error}
-            raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % words) from None
+        except (InvalidTag, ModelNotFound) as error:
+            values = {"kind": tag.kind, "name": tag.name, "reason": error}
+            raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % values) from None
     return found
 
 
-def styled(prompt: str, negative: str, names: Sequence[str], source: BusinessSource) -> tuple[str, str]:
-    """With the words of the named styles. Raises WireError for a name that is unknown."""
+def with_styles(prompt: str, negative: str, names: Sequence[str], source: BusinessSource) -> tuple[str, str]:
+    """Prompt and negative prompt with the named prompt styles applied. Raises WireError for an unknown name."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     for name in names:
         if name not in known:
-            raise WireError(_("styles: there is no %(name)s") % {"name": name})
-        prompt, negative = known[name].applied(prompt, negative)
+            raise WireError(_("styles: unknown style %(name)s") % {"name": name})
+        prompt, negative = known[name].apply(prompt, negative)
     return prompt, negative
 
 
@@ -88,16 +95,22 @@ def hires(
     strength: float | None,
     source: BusinessSource,
 ) -> dict[str, Any]:
-    """A size that is given beats the factor; of its sides one may be left open."""
+    """The hires pass. ``target`` takes precedence over ``scale``; a missing side of it follows the aspect ratio.
+
+    Sizes are in pixels, rounded down to multiples of 8. Raises WireError for an unknown upscaler.
+    """
     width, height = size
-    across, down = target
-    if across or down:
-        across, down = across or (down or 0) * width // height, down or (across or 0) * height // width
+    hires_width, hires_height = target
+    if hires_width or hires_height:
+        hires_width, hires_height = (
+            hires_width or (hires_height or 0) * width // height,
+            hires_height or (hires_width or 0) * height // width,
+        )
     else:
-        across, down = int(width * scale), int(height * scale)
+        hires_width, hires_height = int(width * scale), int(height * scale)
     return {
-        "width": across // MULTIPLE * MULTIPLE,
-        "height": down // MULTIPLE * MULTIPLE,
+        "width": hires_width // SIZE_MULTIPLE * SIZE_MULTIPLE,
+        "height": hires_height // SIZE_MULTIPLE * SIZE_MULTIPLE,
         "scale": None if any(target) else scale,
         "upscaler": upscaler_name(upscaler, source),
         "num_inference_steps": steps,
@@ -106,7 +119,7 @@ def hires(
 
 
 def upscaler_name(name: str, source: BusinessSource) -> str:
-    """Raises WireError."""
+    """The registered name of an upscaler. Raises WireError for an unknown one."""
     if not upscaler_catalog.file_of(name):
         return name
     try:
@@ -115,9 +128,9 @@ def upscaler_name(name: str, source: BusinessSource) -> str:
         raise WireError(str(error)) from None
 
 
-def canonical(wanted: dict[str, Any]) -> GenerationRequest:
-    """Raises WireError for what the fields' own bounds have let pass."""
+def validated(fields: dict[str, Any]) -> GenerationRequest:
+    """The GenerationRequest of these fields. Raises WireError if one is outside its bounds."""
     try:
-        return GenerationRequest.model_validate(wanted)
+        return GenerationRequest.model_validate(fields)
     except ValidationError as error:
         raise WireError.invalid(error) from None

@@ -1,4 +1,4 @@
-"""From the units of ``alwayson_scripts.controlnet`` to the canonical request's control units."""
+"""Units of ``alwayson_scripts.controlnet`` to control units of the GenerationRequest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
 from .fields_v2 import Unit
-from .input_images import Inputs
+from .input_images import InputImages
 
-SAME = (
+SAME_NAMED_FIELDS = (
     "weight",
     "guidance_start",
     "guidance_end",
@@ -24,31 +24,33 @@ SAME = (
     "resize_mode",
     "pixel_perfect",
 )
-PLACE = "alwayson_scripts.controlnet.args"
+LOCATION = "alwayson_scripts.controlnet.args"
 
 
-def control_units(units: Sequence[Unit], source: BusinessSource, inputs: Inputs) -> list[ControlUnit]:
-    """Raises WireError, or Refused for a picture that cannot be had."""
+def control_units(units: Sequence[Unit], source: BusinessSource, inputs: InputImages) -> list[ControlUnit]:
+    """Control units of the enabled units. Raises WireError, or Refused if an image cannot be fetched."""
     return [
-        _control_unit(unit, source, inputs, f"{PLACE}.{index}")
+        _control_unit(unit, source, inputs, f"{LOCATION}.{index}")
         for index, unit in enumerate(units)
         if unit.enabled
     ]
 
 
-def _control_unit(unit: Unit, source: BusinessSource, inputs: Inputs, place: str) -> ControlUnit:
-    module = known_module(unit.module, f"{place}.module")
+def _control_unit(unit: Unit, source: BusinessSource, inputs: InputImages, location: str) -> ControlUnit:
+    module = find_preprocessor(unit.module, f"{location}.module")
     return ControlUnit(
-        model="" if module.model_free else _model(unit.model, source, place),
+        model="" if module.model_free else _model(unit.model, source, location),
         module=module.name,
-        image=inputs.fetched(unit.image_link) if unit.image_link else None,
+        image=inputs.fetch(unit.image_link) if unit.image_link else None,
         return_map=False,
-        **sliders(unit),
-        **{name: getattr(unit, name) for name in SAME},
+        **preprocessor_parameters(unit),
+        **{name: getattr(unit, name) for name in SAME_NAMED_FIELDS},
     )
 
 
-class Sliders(Protocol):
+class PreprocessorFields(Protocol):
+    """A body with the parameters of a preprocessor."""
+
     @property
     def processor_res(self) -> int: ...
 
@@ -59,30 +61,31 @@ class Sliders(Protocol):
     def threshold_b(self) -> float: ...
 
 
-def sliders(asked: Sliders) -> dict[str, Any]:
-    """-1 is the module's own default."""
+def preprocessor_parameters(body: PreprocessorFields) -> dict[str, Any]:
+    """Resolution and thresholds; None, sent as -1, is the preprocessor's default."""
     return {
-        "processor_res": asked.processor_res if asked.processor_res > 0 else None,
-        "threshold_a": None if asked.threshold_a == -1 else asked.threshold_a,
-        "threshold_b": None if asked.threshold_b == -1 else asked.threshold_b,
+        "processor_res": body.processor_res if body.processor_res > 0 else None,
+        "threshold_a": None if body.threshold_a == -1 else body.threshold_a,
+        "threshold_b": None if body.threshold_b == -1 else body.threshold_b,
     }
 
 
-def known_module(name: str, field: str) -> preprocessor_catalog.Module:
-    """Raises WireError, also for one that does not work here."""
+def find_preprocessor(name: str, field: str) -> preprocessor_catalog.Module:
+    """The preprocessor of a name. Raises WireError for an unknown or unsupported one."""
     module = preprocessor_catalog.find(name)
     if module is None:
-        raise WireError(_("%(field)s: there is no %(name)s") % {"field": field, "name": name})
+        raise WireError(_("%(field)s: unknown preprocessor %(name)s") % {"field": field, "name": name})
     if module.refused:
-        words = {"field": field, "name": name, "reason": module.refused}
-        raise WireError(_("%(field)s: %(name)s is not supported: %(reason)s") % words)
+        values = {"field": field, "name": name, "reason": module.refused}
+        raise WireError(_("%(field)s: %(name)s is not supported: %(reason)s") % values)
     return module
 
 
-def _model(name: str, source: BusinessSource, place: str) -> str:
+def _model(name: str, source: BusinessSource, location: str) -> str:
     if name.lower() in ("", "none"):
-        raise WireError(_("%(place)s.model: the unit has no ControlNet model") % {"place": place})
+        raise WireError(_("%(location)s.model is required") % {"location": location})
     file = control_model(name, source)
     if file is None:
-        raise WireError(_("%(place)s.model: there is no %(name)s") % {"place": place, "name": name})
+        values = {"location": location, "name": name}
+        raise WireError(_("%(location)s.model: unknown ControlNet model %(name)s") % values)
     return file.name

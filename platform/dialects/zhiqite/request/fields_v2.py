@@ -1,4 +1,4 @@
-"""The bodies of v2 and of inpaint v1: A1111's names, pictures by URL, and all else in ``alwayson_scripts``."""
+"""Bodies of v2 and of inpaint v1: A1111's field names, images by URL, and the rest in ``alwayson_scripts``."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _chosen(words: dict[str, str]) -> Callable[[Any], Any]:
-    """A word in any case, or its number."""
-    numbered = list(dict.fromkeys(words.values()))
+def _choice(choices: dict[str, str]) -> Callable[[Any], Any]:
+    """Validator of a choice: its name in any case, or its index."""
+    by_index = list(dict.fromkeys(choices.values()))
 
     def read(value: Any) -> Any:
         text = str(value).strip().lower()
-        if text.isdecimal() and len(text) == 1 and int(text) < len(numbered):
-            return numbered[int(text)]
-        if text not in words:
-            raise ValueError(f"one of {', '.join(words)}, or its number")
-        return words[text]
+        if text.isdecimal() and len(text) == 1 and int(text) < len(by_index):
+            return by_index[int(text)]
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, or its index")
+        return choices[text]
 
     return read
 
@@ -40,19 +40,21 @@ CONTROL_MODES = {
     "my prompt is more important": "prompt",
     "controlnet is more important": "control",
 }
-UnitResize = Annotated[Literal["stretch", "crop", "fill"], BeforeValidator(_chosen(UNIT_RESIZE_MODES))]
-ControlMode = Annotated[Literal["balanced", "prompt", "control"], BeforeValidator(_chosen(CONTROL_MODES))]
+UnitResize = Annotated[Literal["stretch", "crop", "fill"], BeforeValidator(_choice(UNIT_RESIZE_MODES))]
+ControlMode = Annotated[Literal["balanced", "prompt", "control"], BeforeValidator(_choice(CONTROL_MODES))]
 OutputFormat = Annotated[Literal["jpg", "jpeg", "png"], BeforeValidator(_lower)]
 
 
 class Unit(Wire):
+    """A ControlNet unit."""
+
     image_link: Link = ""
     enabled: bool = True
     module: Name = "none"
     model: Name = ""
     weight: float = Field(default=1.0, ge=0, le=2, allow_inf_nan=False)
     resize_mode: UnitResize = "crop"
-    low_vram: bool = False  # the runner sees to its memory by itself
+    low_vram: bool = False  # no effect: the runner manages its memory
     processor_res: int = Field(default=-1, ge=-1, le=4096)
     threshold_a: Number = -1.0
     threshold_b: Number = -1.0
@@ -64,7 +66,7 @@ class Unit(Wire):
     @model_validator(mode="after")
     def ends_after_it_starts(self) -> Unit:
         if self.guidance_start > self.guidance_end:
-            raise ValueError("guidance_start is greater than guidance_end")
+            raise ValueError("guidance_start must not be greater than guidance_end")
         return self
 
 
@@ -73,7 +75,7 @@ class ControlNetScript(Wire):
 
 
 class Overrides(Wire):
-    """Those of A1111's settings that one request may change."""
+    """Settings of A1111 that a request may override."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -89,6 +91,8 @@ class Overrides(Wire):
 
 
 class Scripts(Wire):
+    """``alwayson_scripts``."""
+
     sd_model_checkpoint: Name
     id_task: Id
     sd_vae: Name = ""
@@ -100,7 +104,9 @@ class Scripts(Wire):
     ADetailer: Any = None
 
 
-class Drawing(Wire):
+class GenerationV2(Wire):
+    """Body of text2image, image2image, controlnet and inpaint."""
+
     prompt: Prompt
     negative_prompt: Prompt = ""
     n_iter: Count = 1
@@ -130,14 +136,14 @@ class Drawing(Wire):
     inpaint_full_res_padding: int | None = Field(default=None, ge=0, le=4096)
     inpainting_mask_invert: bool = False
     initial_noise_multiplier: Noise | None = None
-    image_cfg_scale: Number | None = None  # of InstructPix2Pix checkpoints alone, as in the webui
+    image_cfg_scale: Number | None = None  # used by InstructPix2Pix checkpoints only
     callbackUrl: Link = ""
     alwayson_scripts: Scripts
 
     @property
-    def base_link(self) -> str:
+    def init_image_url(self) -> str:
         return self.alwayson_scripts.image_link or self.image_link
 
     @property
-    def hidden_link(self) -> str:
+    def mask_url(self) -> str:
         return self.alwayson_scripts.mask_link or self.mask_link

@@ -1,4 +1,4 @@
-"""The bodies of v3, whose page says that it is in development: camelCase, and the vendor's own spelling."""
+"""Bodies of v3, which the vendor documents as in development: camelCase, and the vendor's spelling."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import AfterValidator, Field
 from .fields_v2 import HiresSide, Noise, OutputFormat
 from .json_body import Count, Fraction, Guidance, Id, Link, Name, Seed, Side, Steps, Wire
 
-Words = Annotated[str, Field(max_length=2000)]
+PromptV3 = Annotated[str, Field(max_length=2000)]
 
 
 def _side_or_none(pixels: int) -> int:
-    if NONE < pixels < SMALLEST_NOISE:
-        raise ValueError(f"{NONE}, or at least {SMALLEST_NOISE}")
+    if NONE < pixels < MIN_NOISE_SIDE:
+        raise ValueError(f"must be {NONE}, or at least {MIN_NOISE_SIDE}")
     return pixels
 
 
-NONE, SMALLEST_NOISE = -1, 128
+NONE, MIN_NOISE_SIDE = -1, 128
 NoiseSide = Annotated[int, Field(ge=NONE, le=2048), AfterValidator(_side_or_none)]
 
 
@@ -32,9 +32,9 @@ class External(Wire):
     targetImageFormat: OutputFormat = "jpg"
 
 
-class DrawingV3(Wire):
-    prompt: Words
-    negativePrompt: Words = ""
+class GenerationV3(Wire):
+    prompt: PromptV3
+    negativePrompt: PromptV3 = ""
     iterationCount: Count = 1
     singleBatchImageCount: Count = 1
     steps: Steps = 20
@@ -57,7 +57,7 @@ class DrawingV3(Wire):
     saasDrawingExternalImageParameterBO: External
 
 
-class TextV3(DrawingV3):
+class Text2ImageV3(GenerationV3):
     enableHighDefinitionRepair: bool = False
     highDefinitionRepairScale: float = Field(default=2.0, ge=1, le=4, allow_inf_nan=False)
     highDefinitionRepairEnlarger: Name = "Latent"
@@ -66,7 +66,7 @@ class TextV3(DrawingV3):
     firstPhaseHeight: HiresSide | Annotated[int, Field(ge=0, le=0)] = 0
 
 
-class ImageV3(DrawingV3):
+class Image2ImageV3(GenerationV3):
     resizeMode: int = Field(default=0, ge=0, le=3)
     imageResizeScale: float = Field(default=0.0, ge=0, le=3, allow_inf_nan=False)
     initialNoiseMultiplier: Noise = 1.0

@@ -1,4 +1,4 @@
-"""The pictures of one request, which this dialect's clients name by URL alone."""
+"""Input images of a request. In this dialect they are always given by URL."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from gpu_runner.protocol import Picture
 from jobs.images.fetch import PictureFetcher
 
 
-class Inputs:
-    """``files`` has what was fetched, by its SHA-256."""
+class InputImages:
+    """Fetches the input images of one request, each URL once. ``files`` has their content by SHA-256."""
 
     def __init__(self, source: BusinessSource) -> None:
         self.files: dict[str, bytes] = {}
         self._fetch = PictureFetcher(source)
-        self._known: dict[str, Picture] = {}
+        self._by_url: dict[str, Picture] = {}
 
-    def fetched(self, url: str) -> Picture:
-        """Raises Refused, or WireError where fetching is turned off."""
-        if url not in self._known:
+    def fetch(self, url: str) -> Picture:
+        """The image at a URL. Raises Refused, or WireError if INPUT_URLS is off."""
+        if url not in self._by_url:
             if not settings.INPUT_URLS:
-                raise WireError(_("Pictures are not fetched by URL here."))
-            self._known[url] = self.kept(self._fetch(url))
-        return self._known[url]
+                raise WireError(_("Image URLs are disabled on this server."))
+            self._by_url[url] = self.add(self._fetch(url))
+        return self._by_url[url]
 
-    def kept(self, data: bytes) -> Picture:
+    def add(self, data: bytes) -> Picture:
+        """Add the content of an image file; returns its reference."""
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return Picture(sha256=digest)

@@ -1,4 +1,4 @@
-"""From a v3 body to a submission."""
+"""Body of v3 to Submission."""
 
 from __future__ import annotations
 
@@ -17,107 +17,107 @@ from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from . import common
-from .fields_v3 import DrawingV3, ImageV3, TextV3
-from .input_images import Inputs
-from .submission_v2 import STRENGTH
+from .fields_v3 import GenerationV3, Image2ImageV3, Text2ImageV3
+from .input_images import InputImages
+from .submission_v2 import DEFAULT_STRENGTH
 
 TEXT, IMAGE = "v3/text2Image", "v3/image2Image"
-BODIES: dict[str, type[DrawingV3]] = {TEXT: TextV3, IMAGE: ImageV3}
+BODIES: dict[str, type[GenerationV3]] = {TEXT: Text2ImageV3, IMAGE: Image2ImageV3}
 NOTHING = ("", "None")
 BO = "saasDrawingExternalImageParameterBO"
 
 
-def read_submission(operation: str, key: AccessKey, asked: DrawingV3, base_url: str) -> Submission:
-    """Raises WireError or Refused for whatever cannot become one."""
-    inputs = Inputs(key.source)
-    wanted = _common(asked, key.source)
-    match asked:
-        case TextV3():
-            wanted |= _from_text(asked, key.source)
-        case ImageV3():
-            wanted |= _from_picture(asked, inputs)
+def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url: str) -> Submission:
+    """The submission of a body. Raises WireError or Refused."""
+    inputs = InputImages(key.source)
+    fields = _common(body, key.source)
+    match body:
+        case Text2ImageV3():
+            fields |= _text2image(body, key.source)
+        case Image2ImageV3():
+            fields |= _image2image(body, inputs)
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=operation,
-        request=common.canonical(wanted),
-        received=asked.received(),
+        request=common.validated(fields),
+        received=body.received(),
         pictures=inputs.files,
-        external_id=asked.saasDrawingExternalImageParameterBO.businessTaskId,
+        external_id=body.saasDrawingExternalImageParameterBO.businessTaskId,
         id_may_repeat=True,
-        callback=CallbackRequest(asked.callbackUrl, base_url=base_url) if asked.callbackUrl else None,
+        callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
     )
 
 
-def _common(asked: DrawingV3, source: BusinessSource) -> dict[str, Any]:
-    if asked.scriptName not in NOTHING:
-        raise WireError(_("scriptName: there are no scripts here"))
-    external = asked.saasDrawingExternalImageParameterBO
-    prompt, negative = common.styled(asked.prompt, asked.negativePrompt, asked.styles, source)
-    by_index = asked.samplerName in NOTHING
-    sampler = asked.samplerIndex if by_index else asked.samplerName
+def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
+    if body.scriptName not in NOTHING:
+        raise WireError(_("scriptName must be empty or None (scripts are not supported)"))
+    external = body.saasDrawingExternalImageParameterBO
+    prompt, negative = common.with_styles(body.prompt, body.negativePrompt, body.styles, source)
+    by_index = body.samplerName in NOTHING
+    sampler = body.samplerIndex if by_index else body.samplerName
     return {
         "prompt": prompt,
         "negative_prompt": negative,
         "loras": common.loras(prompt, source),
         "checkpoint": external.baseModelCode,
         "vae": common.vae(external.vaeName),
-        "tiling": asked.tilling,
-        "face_restoration": {} if asked.restoreFaces else None,
+        "tiling": body.tilling,
+        "face_restoration": {} if body.restoreFaces else None,
         "output_format": common.output_format(external.targetImageFormat),
         "preview_every": common.PREVIEW_EVERY,
-        "width": asked.width,
-        "height": asked.height,
-        "num_images": asked.iterationCount * asked.singleBatchImageCount,
-        "batch_size": asked.singleBatchImageCount,
-        "num_inference_steps": asked.steps,
-        "guidance_scale": asked.promptGuidanceFactor,
-        "seed": common.seed(asked.seed),
-        "subseed": common.seed(asked.subSeed),
-        "subseed_strength": asked.subSeedStrength,
-        "seed_resize_from_width": max(0, asked.initialNoiseWeight),
-        "seed_resize_from_height": max(0, asked.initialNoiseHeight),
+        "width": body.width,
+        "height": body.height,
+        "num_images": body.iterationCount * body.singleBatchImageCount,
+        "batch_size": body.singleBatchImageCount,
+        "num_inference_steps": body.steps,
+        "guidance_scale": body.promptGuidanceFactor,
+        "seed": common.seed(body.seed),
+        "subseed": common.seed(body.subSeed),
+        "subseed_strength": body.subSeedStrength,
+        "seed_resize_from_width": max(0, body.initialNoiseWeight),
+        "seed_resize_from_height": max(0, body.initialNoiseHeight),
         **common.sampling(sampler, "samplerIndex" if by_index else "samplerName"),
     }
 
 
-def _from_text(asked: TextV3, source: BusinessSource) -> dict[str, Any]:
-    """Drawn at the first phase's size where there is one; width and height are then where the second pass ends."""
-    size = asked.firstPhaseWidth or asked.width, asked.firstPhaseHeight or asked.height
-    first = {"width": size[0], "height": size[1]}
-    if not asked.enableHighDefinitionRepair:
-        return first
-    target = (asked.width, asked.height) if size != (asked.width, asked.height) else (None, None)
+def _text2image(body: Text2ImageV3, source: BusinessSource) -> dict[str, Any]:
+    """Size and hires pass. With firstPhaseWidth or firstPhaseHeight, width and height are the size of the hires pass."""
+    size = body.firstPhaseWidth or body.width, body.firstPhaseHeight or body.height
+    fields = {"width": size[0], "height": size[1]}
+    if not body.enableHighDefinitionRepair:
+        return fields
+    target = (body.width, body.height) if size != (body.width, body.height) else (None, None)
     hires = common.hires(
         size,
         target,
-        asked.highDefinitionRepairScale,
-        asked.highDefinitionRepairEnlarger,
-        asked.highDefinitionRepairPostSteps,
-        asked.deNoisingStrength,
+        body.highDefinitionRepairScale,
+        body.highDefinitionRepairEnlarger,
+        body.highDefinitionRepairPostSteps,
+        body.deNoisingStrength,
         source,
     )
-    return first | {"hires": hires}
+    return fields | {"hires": hires}
 
 
-def _from_picture(asked: ImageV3, inputs: Inputs) -> dict[str, Any]:
-    link = asked.saasDrawingExternalImageParameterBO.sourceImageUrl
-    if not link:
-        raise WireError(_("%(field)s: this operation needs a picture") % {"field": f"{BO}.sourceImageUrl"})
-    picture = inputs.fetched(link)
-    begun = {
+def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
+    url = body.saasDrawingExternalImageParameterBO.sourceImageUrl
+    if not url:
+        raise WireError(_("%(field)s is required for this operation") % {"field": f"{BO}.sourceImageUrl"})
+    image = inputs.fetch(url)
+    fields = {
         "task": "img2img",
-        "init_images": (picture,),
-        "strength": STRENGTH if asked.deNoisingStrength is None else asked.deNoisingStrength,
-        "resize_mode": common.RESIZE_MODES[asked.resizeMode],
-        "initial_noise_multiplier": asked.initialNoiseMultiplier,
+        "init_images": (image,),
+        "strength": DEFAULT_STRENGTH if body.deNoisingStrength is None else body.deNoisingStrength,
+        "resize_mode": common.RESIZE_MODES[body.resizeMode],
+        "initial_noise_multiplier": body.initialNoiseMultiplier,
     }
-    return begun | (_resized(inputs, picture, asked.imageResizeScale) if asked.imageResizeScale else {})
+    return fields | (_scaled_size(inputs, image, body.imageResizeScale) if body.imageResizeScale else {})
 
 
-def _resized(inputs: Inputs, picture: Picture, scale: float) -> dict[str, Any]:
-    with Image.open(io.BytesIO(inputs.files[picture.sha256])) as opened:
-        sides = opened.size
+def _scaled_size(inputs: InputImages, reference: Picture, scale: float) -> dict[str, Any]:
+    with Image.open(io.BytesIO(inputs.files[reference.sha256])) as image:
+        sides = image.size
     width, height = working_size(*(max(1, round(side * scale)) for side in sides))
     return {"width": width, "height": height}

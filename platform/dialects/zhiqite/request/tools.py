@@ -1,4 +1,4 @@
-"""The tools that make pictures of pictures: each is a job like any other."""
+"""Image tools, such as outpainting, upscaling and background removal. Each use is a job."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ from models_registry.models import Kind
 from models_registry.selectors import list_for
 
 from . import common
-from .controlnet import known_module, sliders
+from .controlnet import find_preprocessor, preprocessor_parameters
 from .fields_v2 import Number, OutputFormat
-from .input_images import Inputs
+from .input_images import InputImages
 from .json_body import Count, Fraction, Id, Link, Name, Prompt, Seed, Wire
 
-DRAWN_SIDE = 1024  # of what is drawn anew: beyond it, pictures fall apart into repetitions
-ERASED_RIM = -4  # pixels around an erased thing that go with it
-SEAM = 8  # pixels of a picture's edge that are drawn anew together with what is beyond
+MAX_GENERATED_SIDE = 1024  # pixels; larger generations tend to repeat the subject
+ERASE_EXPANSION = -4  # pixels around the erased object that are generated too
+OUTPAINT_BLEND = 8  # pixels of the image's edge that are generated together with the area beyond it
 
 
 class Tool(Wire, ABC):
+    """Body of a tool."""
+
     businessTaskId: Id
     sourceImage: Link
     callbackUrl: Link = ""
     targetImageFormat: OutputFormat = "png"
 
     @abstractmethod
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
-        """The fields of the canonical request. Raises WireError or Refused."""
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
+        """Fields of the GenerationRequest. Raises WireError or Refused."""
 
 
-class Repainting(Tool):
-    """What is drawn anew in or around a picture, whose own pixels stay as they are to the byte."""
+class InpaintTool(Tool):
+    """Generates a part of an image or its surroundings; the other pixels are kept exactly."""
 
     prompt: Prompt = ""
     negativePrompt: Prompt = ""
@@ -55,10 +57,11 @@ class Repainting(Tool):
     imageCount: Count = 1
     baseModelCode: Name = ""
 
-    def repainted(
+    def inpaint_fields(
         self, source: BusinessSource, init: Picture, mask: dict[str, Any], size: tuple[int, int]
     ) -> dict[str, Any]:
-        width, height = working_size(*size, min(max(size), DRAWN_SIDE))
+        """Fields of the GenerationRequest for an image of ``size`` (width, height) and its mask."""
+        width, height = working_size(*size, min(max(size), MAX_GENERATED_SIDE))
         return {
             "task": "change_background",
             "init_images": (init,),
@@ -79,135 +82,145 @@ class Repainting(Tool):
         }
 
 
-class ImgExpand(Repainting):
+class ImgExpand(InpaintTool):
     verticalExpansionRatio: float = Field(default=1.0, ge=1, le=4, allow_inf_nan=False)
     horizontalExpansionRatio: float = Field(default=1.0, ge=1, le=4, allow_inf_nan=False)
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         if self.verticalExpansionRatio == self.horizontalExpansionRatio == 1:
-            raise WireError(_("verticalExpansionRatio and horizontalExpansionRatio leave nothing to draw"))
-        picture = inputs.files[inputs.fetched(self.sourceImage).sha256]
+            raise WireError(_("verticalExpansionRatio or horizontalExpansionRatio must be greater than 1"))
+        image = inputs.files[inputs.fetch(self.sourceImage).sha256]
         try:
-            larger = outpaint_canvas.expanded(picture, self._margins(picture))
+            larger = outpaint_canvas.expanded(image, self._margins(image))
         except outpaint_canvas.TooLarge as error:
-            raise WireError(_("The expanded picture would be too large: %s") % error) from None
+            raise WireError(_("The expanded image would be too large: %s") % error) from None
         mask = {
-            "mask": inputs.kept(larger.mask),
+            "mask": inputs.add(larger.mask),
             "mask_invert": True,
-            "mask_expansion": -SEAM,
-            "feather": SEAM,
+            "mask_expansion": -OUTPAINT_BLEND,
+            "feather": OUTPAINT_BLEND,
         }
-        return self.repainted(source, inputs.kept(larger.canvas), mask, (larger.width, larger.height))
+        return self.inpaint_fields(source, inputs.add(larger.canvas), mask, (larger.width, larger.height))
 
     def _margins(self, data: bytes) -> outpaint_canvas.Margins:
-        """The picture is in the middle of its canvas."""
-        with Image.open(io.BytesIO(data)) as picture:
-            across = round(picture.width * self.horizontalExpansionRatio) - picture.width
-            down = round(picture.height * self.verticalExpansionRatio) - picture.height
-        return outpaint_canvas.Margins(across // 2, down // 2, across - across // 2, down - down // 2)
+        """Margins in pixels that center the image on its canvas."""
+        with Image.open(io.BytesIO(data)) as image:
+            extra_width = round(image.width * self.horizontalExpansionRatio) - image.width
+            extra_height = round(image.height * self.verticalExpansionRatio) - image.height
+        left, top = extra_width // 2, extra_height // 2
+        return outpaint_canvas.Margins(left, top, extra_width - left, extra_height - top)
 
 
-class Erase(Repainting):
+class Erase(InpaintTool):
     maskImage: Link
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
-        picture = inputs.fetched(self.sourceImage)
-        hidden = {"mask": inputs.fetched(self.maskImage), "mask_invert": True, "mask_expansion": ERASED_RIM}
-        return self.repainted(source, picture, hidden, _size(inputs, picture))
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
+        image = inputs.fetch(self.sourceImage)
+        mask = {
+            "mask": inputs.fetch(self.maskImage),
+            "mask_invert": True,
+            "mask_expansion": ERASE_EXPANSION,
+        }
+        return self.inpaint_fields(source, image, mask, _size(inputs, image))
 
 
 class Enlarge(Tool):
-    """``width`` and ``height`` together beat the factor; the picture is cut to them."""
+    """Upscaling. ``width`` and ``height``, if both are given, take precedence over ``scale``; the image is cropped to them."""
 
     scale: float = Field(default=2.0, ge=1, le=4, allow_inf_nan=False)
     width: int = Field(default=0, ge=0, le=8192)
     height: int = Field(default=0, ge=0, le=8192)
     upscaler: Name = ""
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetched(self.sourceImage),),
+            "init_images": (inputs.fetch(self.sourceImage),),
             "upscale": {
                 "scale": self.scale,
                 "width": self.width if self.height else 0,
                 "height": self.height if self.width else 0,
-                "upscaler": common.upscaler_name(self.upscaler or self.default(source), source),
+                "upscaler": common.upscaler_name(self.upscaler or self.default_upscaler(source), source),
             },
         }
 
-    def default(self, source: BusinessSource) -> str:
+    def default_upscaler(self, source: BusinessSource) -> str:
         return upscaler_catalog.LANCZOS
 
 
 class SuperResolution(Enlarge):
-    """By a model, if the registry has one."""
+    """Upscaling with an upscaler model, if the registry has one."""
 
-    def default(self, source: BusinessSource) -> str:
+    def default_upscaler(self, source: BusinessSource) -> str:
         first = list_for(Kind.UPSCALER, source).order_by("-is_default", "created_at", "pk").first()
         return first.name if first else upscaler_catalog.LANCZOS
 
 
 class FaceRestore(Tool):
-    """The faces alone; the rest of the picture stays as it is."""
+    """Face restoration; the rest of the image is unchanged."""
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetched(self.sourceImage),),
+            "init_images": (inputs.fetch(self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "face_restoration": {},
         }
 
 
 class Watermark(Tool):
-    """Words in a corner; the picture itself stays as it is."""
+    """Adds a text in a corner of the image."""
 
     watermarkText: Annotated[str, Field(min_length=1, max_length=200)]
     position: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
     opacity: Fraction = 0.3
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         label = {"text": self.watermarkText, "corner": self.position, "opacity": self.opacity}
         return {
             "task": "upscale",
-            "init_images": (inputs.fetched(self.sourceImage),),
+            "init_images": (inputs.fetch(self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "labels": (label,),
         }
 
 
 class Rembg(Tool):
+    """Background removal."""
+
     maskOnly: bool = False
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         if self.targetImageFormat != "png" and not self.maskOnly:
-            raise WireError(_("targetImageFormat: what is cut out is transparent around it: png"))
+            raise WireError(_("targetImageFormat must be png (the output has an alpha channel)"))
         return {
             "task": "cut_out",
-            "init_images": (inputs.fetched(self.sourceImage),),
+            "init_images": (inputs.fetch(self.sourceImage),),
             "cut_out": {"mask_only": self.maskOnly},
         }
 
 
 class ControlPreview(Tool):
-    """What a ControlNet would be shown; the sliders are a unit's."""
+    """Control map of a preprocessor, with the parameters of a ControlNet unit."""
 
     preprocessor: Name
     processor_res: int = Field(default=-1, ge=-1, le=4096)
     threshold_a: Number = -1.0
     threshold_b: Number = -1.0
 
-    def wanted(self, source: BusinessSource, inputs: Inputs) -> dict[str, Any]:
-        unit = {"module": known_module(self.preprocessor, "preprocessor").name, **sliders(self)}
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
+        unit = {
+            "module": find_preprocessor(self.preprocessor, "preprocessor").name,
+            **preprocessor_parameters(self),
+        }
         return {
             "task": "control_map",
-            "init_images": (inputs.fetched(self.sourceImage),),
+            "init_images": (inputs.fetch(self.sourceImage),),
             "controls": (unit,),
         }
 
 
-TOOL = "tool/"  # prefix of the operation of a tool's job
+TOOL = "tool/"  # prefix of the operation of tool jobs
 TOOLS: dict[str, type[Tool]] = {
     "imgExpand": ImgExpand,
     "erase": Erase,
@@ -220,29 +233,29 @@ TOOLS: dict[str, type[Tool]] = {
 }
 
 
-def read_submission(code: str, key: AccessKey, asked: Tool, base_url: str) -> Submission:
-    """Raises WireError or Refused for whatever cannot become one."""
-    inputs = Inputs(key.source)
-    wanted = {
-        "output_format": common.output_format(asked.targetImageFormat),
-        **asked.wanted(key.source, inputs),
+def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Submission:
+    """The submission of a tool's body; ``code`` is its path. Raises WireError or Refused."""
+    inputs = InputImages(key.source)
+    fields = {
+        "output_format": common.output_format(body.targetImageFormat),
+        **body.request_fields(key.source, inputs),
     }
-    request = common.canonical(wanted)
-    named = request.pictures()
+    request = common.validated(fields)
+    used = request.pictures()
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=TOOL + code,
         request=request,
-        received=asked.received(),
-        pictures={sha256: data for sha256, data in inputs.files.items() if sha256 in named},
-        external_id=asked.businessTaskId,
+        received=body.received(),
+        pictures={sha256: data for sha256, data in inputs.files.items() if sha256 in used},
+        external_id=body.businessTaskId,
         id_may_repeat=True,
-        callback=CallbackRequest(asked.callbackUrl, base_url=base_url) if asked.callbackUrl else None,
+        callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
     )
 
 
-def _size(inputs: Inputs, picture: Picture) -> tuple[int, int]:
-    with Image.open(io.BytesIO(inputs.files[picture.sha256])) as opened:
-        return opened.size
+def _size(inputs: InputImages, reference: Picture) -> tuple[int, int]:
+    with Image.open(io.BytesIO(inputs.files[reference.sha256])) as image:
+        return image.size

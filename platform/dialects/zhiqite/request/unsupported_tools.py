@@ -1,26 +1,26 @@
-"""What the vendor offers and this platform does not, each with its reason."""
+"""Tools of the vendor that this platform does not have, with the reason."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-FACES = _("this needs models that know whose a face is, and there are none here")
-FINDING = _("faces are found here only where they are to be restored")
-WORDS = _("this needs a language model, and there is none here")
-SEEING = _("this needs a model that describes pictures, and there is none here")
-TRAINING = _("models are not trained here; put their files into the registry")
-FLUX = _("Flux checkpoints cannot be drawn with here")
-REMOVING = _("there is no model here that finds watermarks; use erase with a mask")
+FACE_IDENTITY = _("face-identity models are not available")
+FACE_DETECTION = _("face detection is available only as a part of face restoration")
+LANGUAGE_MODEL = _("a language model is not available")
+CAPTIONING = _("an image captioning model is not available")
+TRAINING = _("model training is not supported; add the model files to the registry")
+FLUX = _("Flux checkpoints are not supported")
+WATERMARK_REMOVAL = _("a watermark detection model is not available; use erase with a mask")
 REFUSED = {
-    "roop": FACES,
-    "v2/roop": FACES,
-    "face/fusion": FACES,
-    "face/detection": FINDING,
-    "instantID": FACES,
-    "hair/change": FACES,
-    "interrogate": SEEING,
-    "identifyStyle": SEEING,
-    "prompts/expand": WORDS,
+    "roop": FACE_IDENTITY,
+    "v2/roop": FACE_IDENTITY,
+    "face/fusion": FACE_IDENTITY,
+    "face/detection": FACE_DETECTION,
+    "instantID": FACE_IDENTITY,
+    "hair/change": FACE_IDENTITY,
+    "interrogate": CAPTIONING,
+    "identifyStyle": CAPTIONING,
+    "prompts/expand": LANGUAGE_MODEL,
     "comfyui/text2image": FLUX,
-    "watermark/remove": REMOVING,
+    "watermark/remove": WATERMARK_REMOVAL,
 }

@@ -1,4 +1,4 @@
-"""The files that a source may draw with, in pages."""
+"""Paginated lists of the model files that a source may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 class Query(Wire, ABC):
-    """The filters are parts of a name, in any case."""
+    """Body of a list request. Filters match a part of the name, ignoring case."""
 
     KIND: ClassVar[Kind]
 
@@ -28,12 +28,12 @@ class Query(Wire, ABC):
 
     @abstractmethod
     def row(self, file: ModelFile) -> Row:
-        """As the dialect tells of a file of this kind."""
+        """The row of a file."""
 
     def page(self, source: BusinessSource) -> dict[str, Any]:
-        """Hundreds of files, not millions: what is looked for is not all in columns."""
+        """One page. The filters run in Python, because some of the fields are not columns; lists have hundreds of rows."""
         rows = [self.row(file) for file in list_for(self.KIND, source).order_by("pk")]
-        found = [row for row in rows if self._fits(row)]
+        found = [row for row in rows if self._matches(row)]
         first = (self.pageNum - 1) * self.pageSize
         return {
             "rows": found[first : first + self.pageSize],
@@ -42,9 +42,9 @@ class Query(Wire, ABC):
             "pageNum": self.pageNum,
         }
 
-    def _fits(self, row: Row) -> bool:
-        asked = {name: getattr(self, name) for name in type(self).model_fields if name in row}
-        return all(part.lower() in row[name].lower() for name, part in asked.items())
+    def _matches(self, row: Row) -> bool:
+        filters = {name: getattr(self, name) for name in type(self).model_fields if name in row}
+        return all(part.lower() in row[name].lower() for name, part in filters.items())
 
 
 class Checkpoints(Query):
@@ -54,8 +54,8 @@ class Checkpoints(Query):
     sdModelName: Name = ""
 
     def row(self, file: ModelFile) -> Row:
-        named = {"sdModelCheckpoint": _file_name(file), "sdModelName": file.name}
-        return {"id": file.pk, **named, **_base(file), **_common(file, "Checkpoint"), **PICTURE}
+        names = {"sdModelCheckpoint": _file_name(file), "sdModelName": file.name}
+        return {"id": file.pk, **names, **_base(file), **_common(file, "Checkpoint"), **COVER_IMAGE}
 
 
 class Loras(Query):
@@ -74,7 +74,7 @@ class Loras(Query):
             "modelTriggerWords": file.trigger_words,
             **_base(file),
             **_common(file, "LORA"),
-            **PICTURE,
+            **COVER_IMAGE,
         }
 
 
@@ -85,8 +85,8 @@ class Vaes(Query):
     sdVaeName: Name = ""
 
     def row(self, file: ModelFile) -> Row:
-        named = {"sdVaeName": file.name, "sdVaeFileName": _file_name(file)}
-        return {"id": file.pk, **named, **_common(file, "VAE")}
+        names = {"sdVaeName": file.name, "sdVaeFileName": _file_name(file)}
+        return {"id": file.pk, **names, **_common(file, "VAE")}
 
 
 class Embeddings(Query):
@@ -100,18 +100,18 @@ class Embeddings(Query):
             "id": file.pk,
             "sdEmbeddingName": file.name,
             "sdEmbeddingFileName": _file_name(file),
-            "sdEmbeddingFileSimplifyName": file.name,  # which is what a prompt says
+            "sdEmbeddingFileSimplifyName": file.name,  # the name to use in a prompt
             **_base(file),
             **_common(file, "TextualInversion"),
-            **PICTURE,
+            **COVER_IMAGE,
         }
 
 
-PICTURE: Row = {"modelImgUrl2": None}
+COVER_IMAGE: Row = {"modelImgUrl2": None}
 LISTS: dict[str, type[Query]] = {
     "queryModelList": Checkpoints,
     "queryLoraList": Loras,
-    "queryLoralList": Loras,  # the vendor's page has it so
+    "queryLoralList": Loras,  # the vendor's documentation has this spelling
     "queryVaeList": Vaes,
     "queryEmbeddingList": Embeddings,
 }

@@ -1,4 +1,4 @@
-"""A task as its caller asks for it: by the id that the caller chose, of which the newest job counts."""
+"""Status of a task. Clients choose the id; if they reuse one, the newest job of their key is found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.models import ACTIVE, Job, Output, Preview, State
 from jobs.scheduling.eta import outlook, progress_of
 
 QUEUED, SUCCESS, RUNNING, FAILED, REJECTED = 1, 2, 3, 4, 5
-WORDS = {
+DESCRIPTIONS = {
     QUEUED: "任务排队中",
     SUCCESS: "任务成功 !",
     RUNNING: "任务执行中",
@@ -25,40 +25,42 @@ WORDS = {
     REJECTED: "任务审核不通过",
 }
 IMAGE_OK, IMAGE_BLOCKED = 1, 2
-HIDDEN = ("blur", "blank")
+HIDING_POLICIES = ("blur", "blank")
 
 
-def drawing_of(key: AccessKey, task_id: str) -> Job:
-    """Raises WireError for a task that is not there, or not this key's."""
+def find_generation(key: AccessKey, task_id: str) -> Job:
+    """The newest generation job of the id. Raises WireError if this key has none."""
     return _newest(key, task_id, ~Q(operation__startswith=TOOL))
 
 
-def recent_drawing_of(key: AccessKey, task_id: str) -> Job:
-    """Of this month: what has not ended, or was begun or ended in it. Raises WireError."""
-    month = this_month()
+def find_recent_generation(key: AccessKey, task_id: str) -> Job:
+    """As ``find_generation``, of jobs that are active, or were created or finished in the current month."""
+    month = start_of_month()
     recent = Q(state__in=ACTIVE) | Q(created_at__gte=month) | Q(finished_at__gte=month)
     return _newest(key, task_id, ~Q(operation__startswith=TOOL) & recent)
 
 
-def tool_of(key: AccessKey, task_id: str, code: str) -> Job:
-    """Raises WireError."""
+def find_tool_task(key: AccessKey, task_id: str, code: str) -> Job:
+    """The newest job of the id and the tool. Raises WireError if this key has none."""
     return _newest(key, task_id, Q(operation=TOOL + code))
 
 
-def this_month() -> datetime:
+def start_of_month() -> datetime:
+    """Start of the current month, in local time."""
     return timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def _newest(key: AccessKey, task_id: str, which: Q) -> Job:
-    # With the source, because the index begins with it.
-    named = Job.objects.filter(which, source=key.source, external_id=task_id, dialect=DIALECT, key=key)
-    job = named.select_related("source").order_by("-created_at").first()
+def _newest(key: AccessKey, task_id: str, condition: Q) -> Job:
+    # The source is implied by the key; it is in the filter because the index begins with it.
+    jobs = Job.objects.filter(condition, source=key.source, external_id=task_id, dialect=DIALECT, key=key)
+    job = jobs.select_related("source").order_by("-created_at").first()
     if job is None:
         raise WireError.unknown_task()
     return job
 
 
 def status(job: Job) -> int:
+    """Status code of a job. Clients poll on 1 and 3, succeed on 2, and fail on anything else."""
     match job.state:
         case State.QUEUED:
             return QUEUED
@@ -72,6 +74,7 @@ def status(job: Job) -> int:
 
 
 def realtime(job: Job, base_url: str) -> dict[str, Any]:
+    """``data`` of the realtime query."""
     return {
         "id_task": job.external_id,
         "status": status(job),
@@ -82,6 +85,7 @@ def realtime(job: Job, base_url: str) -> dict[str, Any]:
 
 
 def archived(job: Job, base_url: str) -> dict[str, Any]:
+    """``data`` of the archive query."""
     return {
         "task_id": job.external_id,
         "status": status(job),
@@ -91,7 +95,7 @@ def archived(job: Job, base_url: str) -> dict[str, Any]:
 
 
 def tool(job: Job, base_url: str) -> dict[str, Any]:
-    """Where a tool has drawn more than one picture, all of them too."""
+    """``data`` of a tool's query: the URL of the first output, and those of all."""
     urls = output_urls(job, base_url)
     return {
         "taskId": str(job.pk),
@@ -103,22 +107,24 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
     }
 
 
-def told(job: Job, base_url: str) -> dict[str, Any]:
-    """As the query that belongs to its operation tells of it."""
+def result_of(job: Job, base_url: str) -> dict[str, Any]:
+    """``data`` of the query that belongs to the job's operation."""
     return (tool if job.operation.startswith(TOOL) else realtime)(job, base_url)
 
 
 def description(job: Job) -> str:
-    said = WORDS[status(job)]
-    return f"{said}: {job.error_message}" if job.error_message else said
+    """The vendor's description of the status, with the error message of a failed job."""
+    text = DESCRIPTIONS[status(job)]
+    return f"{text}: {job.error_message}" if job.error_message else text
 
 
 def rows(job: Job, base_url: str) -> list[dict[str, Any]]:
+    """``differentialImageRspList``: a row for each output."""
     return [_row(job, output, output_url(output, base_url)) for output in job.pictures]
 
 
 def _row(job: Job, output: Output, url: str) -> dict[str, Any]:
-    hidden = bool(output.nsfw) and job.request["nsfw"]["policy"] in HIDDEN
+    hidden = bool(output.nsfw) and job.request["nsfw"]["policy"] in HIDING_POLICIES
     label = {"confidence": output.nsfw_score, "label": "nsfw"} if output.nsfw else NO_LABEL
     return {
         "img_audit": [label],
@@ -133,12 +139,12 @@ NO_LABEL = {"confidence": None, "label": "nonLabel"}
 
 
 def _temporary(job: Job, base_url: str) -> dict[str, Any]:
-    shown = Preview.objects.filter(job=job).exists()
-    left = outlook(job).ends_in_s
+    has_preview = Preview.objects.filter(job=job).exists()
+    remaining_s = outlook(job).ends_in_s
     return {
         "progress": round(progress_of(job), 4),
-        "etaRelative": None if left is None else round(left, 1),
+        "etaRelative": None if remaining_s is None else round(remaining_s, 1),
         "currentStep": job.step,
         "totalStep": job.steps,
-        "temporaryImage": preview_url(job, base_url) if shown else None,
+        "temporaryImage": preview_url(job, base_url) if has_preview else None,
     }

@@ -1,15 +1,17 @@
+"""Input images: uploads, data URIs, and references by hash."""
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobs.models import InputPicture, Job
 
 
-def img2img(alice, picture: object):
-    body = {"task": "img2img", "init_images": [picture], "width": 64, "height": 64}
+def img2img(alice, image: object):
+    body = {"task": "img2img", "init_images": [image], "width": 64, "height": 64}
     return alice.post("jobs", body)
 
 
-def test_an_uploaded_picture_is_named_by_its_hash(alice, picture):
+def test_uploaded_image_is_referenced_by_its_hash(alice, picture):
     first, again = alice.upload(picture), alice.upload(picture)
     assert (first.status_code, again.status_code) == (201, 200)
     response = img2img(alice, first.json()["sha256"])
@@ -17,13 +19,13 @@ def test_an_uploaded_picture_is_named_by_its_hash(alice, picture):
     assert response.json()["request"]["init_images"] == [first.json()]
 
 
-def test_a_form_is_as_good(alice, picture):
+def test_upload_may_be_a_form(alice, picture):
     file = SimpleUploadedFile("red.png", picture, "image/png")
     response = alice.client.post("/api/v1/pictures", {"file": file})
     assert response.status_code == 201
 
 
-def test_a_data_uri_is_stored_and_not_kept_in_the_row(alice, data_uri, picture):
+def test_data_uri_is_stored_as_a_file(alice, data_uri, picture):
     response = img2img(alice, data_uri)
     assert response.status_code == 201
     job = Job.objects.get()
@@ -32,18 +34,18 @@ def test_a_data_uri_is_stored_and_not_kept_in_the_row(alice, data_uri, picture):
     assert img2img(alice, job.request["init_images"][0]).status_code == 201
 
 
-def test_pictures_are_found_wherever_a_request_has_them(alice, data_uri):
+def test_data_uris_are_found_in_every_image_field(alice, data_uri):
     body = {"task": "img2img", "init_images": [data_uri], "inpaint": {"mask": data_uri}}
     response = alice.post("jobs", body)
     assert response.status_code == 201
     assert response.json()["request"]["inpaint"]["mask"] == response.json()["request"]["init_images"][0]
 
 
-def test_a_prompt_that_looks_like_a_picture_is_a_prompt(alice, data_uri):
+def test_data_uri_in_a_prompt_is_text(alice, data_uri):
     assert alice.submit(prompt=data_uri).request["prompt"] == data_uri
 
 
-def test_another_tenants_picture_cannot_be_named(alice, charlie, picture):
+def test_image_of_another_tenant_cannot_be_referenced(alice, charlie, picture):
     digest = alice.upload(picture).json()["sha256"]
     response = img2img(charlie, digest)
     assert (response.status_code, response.json()["code"]) == (422, "bad_picture")
@@ -53,29 +55,29 @@ def test_another_tenants_picture_cannot_be_named(alice, charlie, picture):
 @pytest.mark.parametrize(
     ("data", "content_type", "status"),
     [
-        (b"not a picture", "image/png", 422),
+        (b"not an image", "image/png", 422),
         (b"anything", "text/plain", 415),
         (b"--x\r\nbroken", "multipart/form-data; boundary=x", 422),
         (b"anything", "multipart/form-data", 400),
     ],
 )
-def test_what_is_no_picture_is_refused(alice, data, content_type, status):
+def test_upload_that_is_no_image_is_refused(alice, data, content_type, status):
     response = alice.upload(data, content_type)
     assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
     assert not InputPicture.objects.exists()
 
 
-def test_a_form_that_is_too_large_is_not_read(alice, settings, picture):
+def test_too_large_a_form_is_refused(alice, settings, picture):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     file = SimpleUploadedFile("red.png", picture, "image/png")
     assert alice.client.post("/api/v1/pictures", {"file": file}).status_code == 413
 
 
-def test_a_form_without_a_boundary_cannot_be_read(alice):
+def test_form_without_a_boundary_is_refused(alice):
     response = alice.client.generic("POST", "/api/v1/pictures", b"--x", content_type="multipart/form-data")
     assert (response.status_code, response.json()["code"]) == (400, "malformed_body")
 
 
-def test_an_upload_that_is_no_picture_is_blamed_on_no_field_of_a_job(alice):
-    told = alice.upload(b"hello").json()
-    assert (told["code"], "field" in told) == ("bad_picture", False)
+def test_error_of_an_upload_has_no_field(alice):
+    body = alice.upload(b"hello").json()
+    assert (body["code"], "field" in body) == ("bad_picture", False)

@@ -1,4 +1,4 @@
-"""The stream of a job's events, over a real socket."""
+"""Server-sent events of a job, over a real socket."""
 
 import json
 import threading
@@ -36,7 +36,7 @@ def read(response: httpx.Response) -> list[Event]:
     return list(events(response.iter_lines()))
 
 
-def test_a_job_is_followed_to_its_end(follow, alice, worker):
+def test_stream_has_every_event_until_the_end(follow, alice, worker):
     worker.behaviour = behaviours.draws_until_told
     job = alice.submit()
     seen = []
@@ -57,32 +57,32 @@ def test_a_job_is_followed_to_its_end(follow, alice, worker):
     assert len(last["outputs"]) == 1
 
 
-def test_a_client_that_comes_back_gets_what_it_missed(follow, alice, runner, live_server):
+def test_reconnecting_client_gets_the_missed_events(follow, alice, runner, live_server):
     job = alice.submit()
     alice.post(f"jobs/{job.pk}/cancel")
     with follow(job) as stream:
         everything = read(stream)
     assert [event_id for event_id, _name, _data in everything] == ["1-0", "2-0", "2-end"]
-    for place, (event_id, _name, _data) in enumerate(everything[:-1]):
+    for index, (event_id, _name, _data) in enumerate(everything[:-1]):
         with follow(job, **{"Last-Event-ID": event_id}) as stream:
-            assert read(stream) == everything[place + 1 :]
+            assert read(stream) == everything[index + 1 :]
 
 
-def test_a_client_that_has_seen_the_end_need_not_come_back(follow, alice):
+def test_reconnecting_after_the_end_is_204(follow, alice):
     job = alice.submit()
     alice.post(f"jobs/{job.pk}/cancel")
     with follow(job, **{"Last-Event-ID": "2-end"}) as stream:
         assert stream.status_code == 204
 
 
-def test_an_id_of_somebody_else_starts_from_the_beginning(follow, alice):
+def test_unknown_event_id_starts_from_the_beginning(follow, alice):
     job = alice.submit()
     alice.post(f"jobs/{job.pk}/cancel")
     with follow(job, **{"Last-Event-ID": "4711"}) as stream:
         assert len(read(stream)) == 3
 
 
-def test_a_silent_stream_says_that_it_is_there(follow, alice, settings):
+def test_idle_stream_sends_heartbeats(follow, alice, settings):
     settings.EVENT_HEARTBEAT_S = 0
     job = alice.submit()
     with follow(job) as stream:
@@ -90,7 +90,7 @@ def test_a_silent_stream_says_that_it_is_there(follow, alice, settings):
     alice.post(f"jobs/{job.pk}/cancel")
 
 
-def test_one_source_cannot_take_all_threads(follow, alice, charlie, settings):
+def test_number_of_open_streams_of_a_source_is_limited(follow, alice, charlie, settings):
     settings.EVENT_STREAMS_PER_SOURCE = 1
     mine, theirs = alice.submit(), charlie.submit()
     with follow(mine) as first:
@@ -106,7 +106,7 @@ def test_one_source_cannot_take_all_threads(follow, alice, charlie, settings):
         assert [name for _id, name, _data in events(lines)][-1] == "end"
 
 
-def test_a_stream_that_ended_gives_its_place_back(follow, alice, settings):
+def test_ended_stream_releases_its_slot(follow, alice, settings):
     settings.EVENT_STREAMS_PER_SOURCE = 1
     job = alice.submit()
     alice.post(f"jobs/{job.pk}/cancel")
@@ -114,5 +114,5 @@ def test_a_stream_that_ended_gives_its_place_back(follow, alice, settings):
         with follow(job) as stream:
             read(stream)
         released = threading.Event()
-        while slots.taken(alice.key.source_id):
+        while slots.open_streams(alice.key.source_id):
             released.wait(0.01)

@@ -1,4 +1,4 @@
-"""What each field of change_background makes of the canonical request."""
+"""Fields of change_background: their effect on the GenerationRequest."""
 
 import io
 
@@ -12,20 +12,24 @@ from tests.support.web_server import answer
 
 
 @pytest.mark.field("smzdm_change_background", "img_url", "prompt", "negative_prompt")
-def test_the_picture_and_the_words_are_the_requests(alice):
-    asked = alice.asks(prompt="green theme", negative_prompt="people")
-    assert (asked.prompt, asked.negative_prompt, asked.task) == ("green theme", "people", "change_background")
-    assert len(asked.init_images) == 1
-    assert asked.strength == 1.0
+def test_image_and_prompts_are_those_of_the_request(alice):
+    request = alice.asks(prompt="green theme", negative_prompt="people")
+    assert (request.prompt, request.negative_prompt, request.task) == (
+        "green theme",
+        "people",
+        "change_background",
+    )
+    assert len(request.init_images) == 1
+    assert request.strength == 1.0
 
 
-def test_there_is_a_negative_prompt_of_its_own(alice):
+def test_default_negative_prompt(alice):
     assert "watermark" in alice.asks().negative_prompt
     assert alice.asks(negative_prompt="").negative_prompt == alice.asks().negative_prompt
 
 
 @pytest.mark.field("smzdm_change_background", "mask_url")
-def test_a_mask_takes_the_place_of_the_matting(alice, pictures):
+def test_mask_replaces_matting(alice, pictures):
     masked, plain = alice.asks(mask_url=pictures.url("/mask.png")), alice.asks()
     assert (masked.change_background.mask is None, plain.change_background.mask is None) == (False, True)
     assert masked.change_background.matting_model == ""
@@ -34,16 +38,16 @@ def test_a_mask_takes_the_place_of_the_matting(alice, pictures):
 
 @pytest.mark.field("smzdm_change_background", "is_remove_bg")
 @pytest.mark.parametrize(
-    ("said", "by"),
+    ("value", "by"),
     [("True", "matting"), ("False", "transparency"), (0, "transparency"), (True, "matting"), ("", "matting")],
 )
-def test_a_picture_that_is_cut_out_already_goes_by_its_transparency(alice, said, by):
-    assert alice.asks(is_remove_bg=said).change_background.cut_out_by == by
+def test_is_remove_bg_selects_matting_or_transparency(alice, value, by):
+    assert alice.asks(is_remove_bg=value).change_background.cut_out_by == by
 
 
 @pytest.mark.field("smzdm_change_background", "width", "height")
 @pytest.mark.parametrize(
-    ("said", "drawn", "finished"),
+    ("fields", "generated", "output"),
     [
         ({}, (104, 72), (101, 70)),
         ({"width": 0, "height": "0"}, (104, 72), (101, 70)),
@@ -51,35 +55,35 @@ def test_a_picture_that_is_cut_out_already_goes_by_its_transparency(alice, said,
         ({"width": 300}, (304, 72), (300, 70)),
     ],
 )
-def test_0_keeps_the_originals_size_and_others_are_exact(alice, pictures, said, drawn, finished):
+def test_size_0_keeps_the_images_size_and_others_are_exact(alice, pictures, fields, generated, output):
     pictures.answers["/product.png"] = answer(200, png(product((101, 70))))
-    asked = alice.asks(**said)
-    part = asked.change_background
-    assert ((asked.width, asked.height), (part.output_width, part.output_height)) == (drawn, finished)
+    request = alice.asks(**fields)
+    part = request.change_background
+    assert ((request.width, request.height), (part.output_width, part.output_height)) == (generated, output)
 
 
-def test_a_photograph_taken_upright_is_measured_upright(alice, pictures):
+def test_size_is_measured_after_the_exif_orientation(alice, pictures):
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = product((96, 64))
-    picture.save(file := io.BytesIO(), "JPEG", exif=exif)
+    image = product((96, 64))
+    image.save(file := io.BytesIO(), "JPEG", exif=exif)
     pictures.answers["/product.png"] = answer(200, file.getvalue())
     part = alice.asks().change_background
     assert (part.output_width, part.output_height) == (64, 96)
 
 
 @pytest.mark.field("smzdm_change_background", "batch_size", "steps", "mast_expend_num")
-def test_numbers_come_as_numbers_and_as_text(alice):
-    asked = alice.asks(batch_size="3", steps=" 11 ", mast_expend_num="-5")
-    assert (asked.num_images, asked.batch_size, asked.num_inference_steps) == (3, 3, 11)
-    assert asked.change_background.mask_expansion == -5
+def test_numbers_may_be_strings(alice):
+    request = alice.asks(batch_size="3", steps=" 11 ", mast_expend_num="-5")
+    assert (request.num_images, request.batch_size, request.num_inference_steps) == (3, 3, 11)
+    assert request.change_background.mask_expansion == -5
     default = alice.asks()
     assert (default.num_images, default.num_inference_steps) == (1, 25)
     assert default.change_background.mask_expansion == -2
 
 
 @pytest.mark.field("smzdm_change_background", "sd_model_checkpoint")
-def test_the_checkpoint_answers_to_its_other_names(alice, checkpoint):
+def test_checkpoint_is_found_by_an_alias(alice, checkpoint):
     checkpoint.aliases = ["majicmixRealistic_v7.safetensors"]
     checkpoint.save()
     assert alice.asks(sd_model_checkpoint="majicmixRealistic_v7.safetensors").checkpoint == "shapes"
@@ -96,11 +100,11 @@ def test_the_checkpoint_answers_to_its_other_names(alice, checkpoint):
         (["a.safetensors", "b"], ["0.8", "1"]),
     ],
 )
-def test_loras_come_as_lists_as_json_text_and_with_commas(alice, names, weights):
+def test_loras_may_be_lists_json_or_comma_separated(alice, names, weights):
     for name in "ab":
         register(Kind.LORA, name, f"loras/{name}.safetensors")
-    asked = alice.asks(sd_lora_name=names, sd_lora_weight=weights)
-    assert [(use.name, use.unet, use.text_encoder) for use in asked.loras] == [
+    request = alice.asks(sd_lora_name=names, sd_lora_weight=weights)
+    assert [(use.name, use.unet, use.text_encoder) for use in request.loras] == [
         ("a.safetensors", 0.8, 0.8),
         ("b", 1.0, 1.0),
     ]
@@ -109,50 +113,52 @@ def test_loras_come_as_lists_as_json_text_and_with_commas(alice, names, weights)
 # ControlNet
 
 
-def unit(asked):
-    return [(control.model, control.module, control.image) for control in asked.controls]
+def units(request):
+    return [(control.model, control.module, control.image) for control in request.controls]
 
 
 @pytest.mark.field("smzdm_change_background", "is_controlnet")
-def test_the_products_lines_are_kept_unless_somebody_says_no(alice, lineart):
-    assert unit(alice.asks()) == [("control_v11p_sd15_lineart", "lineart_standard", None)]
-    assert unit(alice.asks(is_controlnet="True")) == unit(alice.asks(is_controlnet=1)) == unit(alice.asks())
-    assert unit(alice.asks(is_controlnet="False")) == unit(alice.asks(is_controlnet=0)) == []
+def test_default_controlnet_is_used_unless_disabled(alice, lineart):
+    assert units(alice.asks()) == [("control_v11p_sd15_lineart", "lineart_standard", None)]
+    assert (
+        units(alice.asks(is_controlnet="True")) == units(alice.asks(is_controlnet=1)) == units(alice.asks())
+    )
+    assert units(alice.asks(is_controlnet="False")) == units(alice.asks(is_controlnet=0)) == []
 
 
-def test_the_network_for_lines_is_preferred_where_its_weights_are(alice, lineart):
+def test_lineart_network_is_preferred_if_its_weights_are_registered(alice, lineart):
     register(Kind.PREPROCESSOR, "sk_model", "preprocessors/sk_model.pth")
-    assert unit(alice.asks()) == [("control_v11p_sd15_lineart", "lineart", None)]
+    assert units(alice.asks()) == [("control_v11p_sd15_lineart", "lineart", None)]
 
 
 @pytest.mark.field("smzdm_change_background", "control_model")
-def test_the_module_is_the_one_that_the_network_was_trained_on(alice):
+def test_preprocessor_follows_from_the_models_name(alice):
     register(
         Kind.CONTROLNET, "edges", "controlnet/atelier-canny.safetensors", aliases=["control_v11p_sd15_x.pth"]
     )
-    assert unit(alice.asks(control_model="control_v11p_sd15_x.pth")) == [("edges", "canny", None)]
+    assert units(alice.asks(control_model="control_v11p_sd15_x.pth")) == [("edges", "canny", None)]
 
 
-def test_without_any_controlnet_the_default_is_skipped_with_a_note(alice):
+def test_missing_default_controlnet_is_left_out_with_a_note(alice):
     job = alice.job()
     assert job.generation_request.controls == ()
-    assert "without a ControlNet" in Transition.objects.get(job=job).note
+    assert "without ControlNet" in Transition.objects.get(job=job).note
 
 
-@pytest.mark.parametrize("said", [{"is_controlnet": "True"}, {"control_model": "nobody.pth"}])
-def test_a_controlnet_that_was_asked_for_and_is_not_here_is_refused(alice, said):
-    code, message = alice.refusal(**said)
+@pytest.mark.parametrize("fields", [{"is_controlnet": "True"}, {"control_model": "unknown.pth"}])
+def test_missing_controlnet_is_refused_if_it_is_requested(alice, fields):
+    code, message = alice.refusal(**fields)
     assert code == 1003
     assert "control_model" in message
 
 
-def test_a_default_controlnet_of_another_family_is_skipped(alice, lineart):
+def test_default_controlnet_of_another_family_is_left_out(alice, lineart):
     lineart.family = "sdxl"
     lineart.save()
-    assert unit(alice.asks()) == []
+    assert units(alice.asks()) == []
 
 
-def test_a_controlnet_whose_module_cannot_work_is_refused_by_name(alice):
+def test_controlnet_without_a_preprocessor_is_refused_with_its_name(alice):
     register(Kind.CONTROLNET, "openpose", "controlnet/openpose.pth")
     code, message = alice.refusal(control_model="openpose")
     assert code == 1007
@@ -163,22 +169,22 @@ def test_a_controlnet_whose_module_cannot_work_is_refused_by_name(alice):
 
 
 @pytest.mark.field("smzdm_change_background", "api_type")
-def test_a_backend_that_no_runner_offers_is_refused_at_once_with_the_reason(alice, shop, pictures):
+def test_backend_that_no_runner_offers_is_refused_before_images_are_fetched(alice, shop, pictures):
     shop.comfyui_by_pipeline = False
     shop.save()
     code, message = alice.refusal(api_type="comfyui")
     assert code == 1007
-    assert "no runner here offers the backend comfyui" in message
-    assert pictures.asked == []  # before anybody is asked for a picture
+    assert "no runner offers the backend comfyui" in message
+    assert pictures.asked == []
 
 
-def test_ops_may_let_the_pipeline_draw_for_comfyui_and_the_job_says_so(alice):
+def test_pipeline_replaces_comfyui_if_the_source_allows_it_with_a_note(alice):
     job = alice.job(api_type="comfyui", is_controlnet=0)
     assert job.backend == "pipeline"
-    assert Transition.objects.get(job=job).note == "asked for comfyui, drawn by the pipeline"
+    assert Transition.objects.get(job=job).note == "comfyui was requested; the pipeline is used instead"
 
 
-def test_a_comfyui_job_waits_for_a_comfyui_runner(
+def test_comfyui_job_waits_for_a_comfyui_runner(
     alice, pictures, runner, fake_runner, work, workflow_templates
 ):
     runner.pk, runner.name, runner.backend = None, "comfy", "comfyui"
@@ -191,7 +197,7 @@ def test_a_comfyui_job_waits_for_a_comfyui_runner(
     assert job.state == "queued"
 
 
-def test_without_a_runner_for_the_pipeline_it_is_refused_as_well(alice, runner):
+def test_pipeline_without_a_runner_is_refused(alice, runner):
     runner.enabled = False
     runner.save()
     assert alice.refusal()[0] == 1007

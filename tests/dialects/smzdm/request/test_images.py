@@ -1,4 +1,4 @@
-"""The document's examples on the demo models, from the door to the pixels: only the hosts of their URLs are ours."""
+"""The document's examples with the demo models, from the HTTP request to the pixels, with other image hosts."""
 
 import io
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.demo
 
 @pytest.fixture
 def demo(settings, tmp_path, transactional_db, runner, fake_runner):
-    """What `make run` prepares, with a real engine behind the runner's border."""
+    """The demo data of `make run`, with a real engine as the runner."""
     settings.MODELS_ROOT, settings.DATA_DIR = tmp_path / "models", tmp_path
     settings.SMZDM_DEFAULT_SOURCE = demo_data.SOURCE
     demo_data.copy_demo_models()
@@ -28,14 +28,14 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
     demo_clients.prepare("http://testserver")
     studio = Studio(settings.MODELS_ROOT, demo_checkpoint())
 
-    def draws(talk: Talk) -> None:
+    def generate(talk: Talk) -> None:
         drawing = Drawing()
         studio.engine.submit(talk.order, drawing)
         drawing.pictures()
         for event in drawing.events:
             talk.say(event)
 
-    fake_runner.behaviour = draws
+    fake_runner.behaviour = generate
     yield demo_data.SOURCE
     studio.close()
 
@@ -50,37 +50,35 @@ def host(pictures) -> str:
     return f"127.0.0.1:{pictures.port}"
 
 
-def drawn(client, told) -> list[Image.Image]:
-    assert told["error_code"] == 0, told
-    found = [client.get(url.removeprefix("http://testserver")) for url in told["data"]]
-    return [Image.open(io.BytesIO(b"".join(response.streaming_content))) for response in found]
+def outputs(client, body) -> list[Image.Image]:
+    assert body["error_code"] == 0, body
+    responses = [client.get(url.removeprefix("http://testserver")) for url in body["data"]]
+    return [Image.open(io.BytesIO(b"".join(response.streaming_content))) for response in responses]
 
 
 def changed(before: Image.Image, after: Image.Image) -> float:
-    """Mean distance of the colours outside of the product."""
+    """Mean color distance outside of the product."""
     outside = np.asarray(disc()) == 0
-    before, after = (np.asarray(picture.convert("RGB")).astype(int) for picture in (before, after))
+    before, after = (np.asarray(image.convert("RGB")).astype(int) for image in (before, after))
     return float(np.abs(before - after)[outside].mean())
 
 
 @pytest.mark.parametrize("example", [seed.FIRST, seed.SECOND], ids=["first", "second"])
-def test_the_documents_examples_keep_the_product_and_change_the_rest(
-    caller, client, pictures, worker, example
-):
+def test_examples_keep_the_product_and_change_the_background(caller, client, pictures, worker, example):
     before, body = product(), seed.at(host(pictures), example)
-    for field, picture in {"img_url": before, "mask_url": disc()}.items():
-        pictures.answers["/" + body[field].split("/", 3)[3]] = answer(200, png(picture))
-    made = drawn(client, caller.post(body))
-    assert len(made) == example["batch_size"]
-    for after in made:
+    for field, image in {"img_url": before, "mask_url": disc()}.items():
+        pictures.answers["/" + body[field].split("/", 3)[3]] = answer(200, png(image))
+    images = outputs(client, caller.post(body))
+    assert len(images) == example["batch_size"]
+    for after in images:
         assert after.size == before.size
         assert same(before, after, shrunk(disc(), 8))
         assert changed(before, after) > 30
 
 
-def test_a_product_is_cut_out_and_its_mask_is_given_with_it(caller, client, pictures, worker):
+def test_product_is_cut_out_with_its_mask(caller, client, pictures, worker):
     pictures.answers["/product.png"] = answer(200, png(product()))
-    told = caller.post(
+    response = caller.post(
         {
             "img_url": pictures.url("/product.png"),
             "is_mask": 1,
@@ -89,14 +87,16 @@ def test_a_product_is_cut_out_and_its_mask_is_given_with_it(caller, client, pict
         },
         "rembg_img",
     )
-    assert told["total_seconds"] > 0
-    (cut,), (mask,) = (drawn(client, told | {"data": [told["data"][name]]}) for name in ("img", "mask"))
+    assert response["total_seconds"] > 0
+    (cut,), (mask,) = (
+        outputs(client, response | {"data": [response["data"][name]]}) for name in ("img", "mask")
+    )
     assert cut.mode == "RGBA"
     for levels in (np.asarray(cut.getchannel("A")), np.asarray(mask.convert("L"))):
         assert levels[shrunk(disc(), 9)].min() > 128 > levels[:16].max()
 
 
-def test_without_a_mask_the_product_is_found_and_the_background_is_the_prompts(
+def test_product_is_found_without_a_mask_and_the_background_follows_the_prompt(
     caller, client, pictures, worker
 ):
     before = product()
@@ -111,7 +111,7 @@ def test_without_a_mask_the_product_is_found_and_the_background_is_the_prompts(
         "steps": 12,
         "seed": 3,
     }
-    (after,) = drawn(client, caller.post(body))
+    (after,) = outputs(client, caller.post(body))
     assert after.size == (160, 128)
     assert same(before, after.crop((16, 0, 144, 128)), shrunk(disc(), 9))
     assert judge(after).background == "blue"

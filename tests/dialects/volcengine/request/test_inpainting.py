@@ -1,4 +1,4 @@
-"""Inpainting and outpainting: which pixels are drawn anew, and what is refused."""
+"""Inpainting and outpainting: which pixels are generated, and which requests are refused."""
 
 import io
 
@@ -28,42 +28,44 @@ def presets(checkpoint):
 
 @pytest.fixture
 def refused(alice, presets):
-    """The code, and nothing was begun."""
+    """Sends a request that must be refused without a job, and returns the code."""
 
-    def refuse(req_key: str, *pictures: bytes, **fields) -> int:
-        body = {"req_key": req_key, "binary_data_base64": [encoded(data) for data in pictures]} | fields
-        told = alice.call("CVProcess", body).json()
-        assert (Job.objects.count(), told["data"]) == (0, None)
-        return told["code"]
+    def refuse(req_key: str, *images: bytes, **fields) -> int:
+        body = {"req_key": req_key, "binary_data_base64": [encoded(data) for data in images]} | fields
+        answer = alice.call("CVProcess", body).json()
+        assert (Job.objects.count(), answer["data"]) == (0, None)
+        return answer["code"]
 
     return refuse
 
 
 @pytest.fixture
-def asked(alice, presets):
-    def ask(req_key: str, *pictures: bytes, **fields):
-        body = {"req_key": req_key, "binary_data_base64": [encoded(data) for data in pictures]}
+def submitted(alice, presets):
+    """Submits a request, and returns the job's GenerationRequest."""
+
+    def submit(req_key: str, *images: bytes, **fields):
+        body = {"req_key": req_key, "binary_data_base64": [encoded(data) for data in images]}
         return alice.submit(body | fields).generation_request
 
-    return ask
+    return submit
 
 
 def mask(width: int, height: int) -> bytes:
-    """Its left half is to be drawn anew."""
-    picture = Image.new("L", (width, height))
-    picture.paste(255, (0, 0, width // 2, height))
+    """A mask whose left half is to be generated."""
+    image = Image.new("L", (width, height))
+    image.paste(255, (0, 0, width // 2, height))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def stored(picture) -> Image.Image:
-    return Image.open(io.BytesIO(read_input(picture.sha256)))
+def stored(reference) -> Image.Image:
+    return Image.open(io.BytesIO(read_input(reference.sha256)))
 
 
 @pytest.mark.parametrize("req_key", ["i2i_inpainting", "i2i_inpainting_edit"])
-def test_what_is_white_in_the_mask_is_drawn_anew(asked, req_key):
-    request = asked(req_key, png(256, 128), mask(256, 128), custom_prompt="一只小狗", seed=7)
+def test_white_part_of_the_mask_is_generated(submitted, req_key):
+    request = submitted(req_key, png(256, 128), mask(256, 128), custom_prompt="一只小狗", seed=7)
     part = request.change_background
     assert (request.task, part.mask_invert, request.prompt, request.seed) == (
         "change_background",
@@ -75,70 +77,70 @@ def test_what_is_white_in_the_mask_is_drawn_anew(asked, req_key):
     assert np.asarray(stored(part.mask))[0, [0, 127, 128]].tolist() == [255, 255, 0]
 
 
-def test_a_large_picture_is_drawn_small_and_comes_back_large(asked):
-    request = asked("i2i_inpainting", png(1408, 704), mask(1408, 704), steps=12, scale=5, strength=0.7)
+def test_large_image_is_generated_at_the_styles_size_and_scaled_back(submitted):
+    request = submitted("i2i_inpainting", png(1408, 704), mask(1408, 704), steps=12, scale=5, strength=0.7)
     part = request.change_background
     assert (request.width, request.height) == (704, 352)
     assert (part.output_width, part.output_height) == (1408, 704)
     assert (request.num_inference_steps, request.guidance_scale, request.strength) == (12, 5, 0.7)
 
 
-def test_each_margin_is_a_share_of_its_side(asked):
+def test_each_margin_is_a_fraction_of_its_side(submitted):
     shares = {"left": 1, "right": 0.5, "top": 0.25, "bottom": 0}
-    request = asked("i2i_outpainting", png(100, 80), custom_prompt="蓝色海洋", **shares)
-    canvas, beyond = stored(request.init_images[0]), np.asarray(stored(request.change_background.mask))
+    request = submitted("i2i_outpainting", png(100, 80), custom_prompt="蓝色海洋", **shares)
+    canvas, mask_pixels = stored(request.init_images[0]), np.asarray(stored(request.change_background.mask))
     assert canvas.size == (250, 100)
     assert (np.asarray(canvas)[20:, 100:200] == (255, 0, 0)).all()
-    assert not beyond[20:, 100:200].any()
-    assert beyond.sum() == 255 * (250 * 100 - 100 * 80)
+    assert not mask_pixels[20:, 100:200].any()
+    assert mask_pixels.sum() == 255 * (250 * 100 - 100 * 80)
     assert (request.change_background.output_width, request.change_background.output_height) == (250, 100)
 
 
-def test_a_tenth_is_the_margin_where_nothing_is_said(asked):
-    assert stored(asked("i2i_outpainting", png(100, 50)).init_images[0]).size == (120, 60)
+def test_default_margin_is_a_tenth(submitted):
+    assert stored(submitted("i2i_outpainting", png(100, 50)).init_images[0]).size == (120, 60)
 
 
-def test_a_canvas_that_would_be_too_large_is_made_smaller_with_its_picture(asked):
-    request = asked("i2i_outpainting", png(1000, 500), left=1, right=1, top=0, bottom=0, max_width=1500)
+def test_too_large_a_canvas_is_scaled_down_with_its_image(submitted):
+    request = submitted("i2i_outpainting", png(1000, 500), left=1, right=1, top=0, bottom=0, max_width=1500)
     assert stored(request.init_images[0]).size == (1500, 250)
     kept = np.asarray(stored(request.change_background.mask)) == 0
     assert kept.sum() == 500 * 250
 
 
-def test_outpainting_takes_a_canvas_with_its_mask_too(asked):
-    request = asked("i2i_outpainting", png(256, 128), mask(256, 128), left=1)
+def test_outpainting_accepts_a_canvas_with_its_mask(submitted):
+    request = submitted("i2i_outpainting", png(256, 128), mask(256, 128), left=1)
     assert stored(request.init_images[0]).size == (256, 128)
 
 
-def test_every_sdks_action_finds_its_style(alice, presets):
+def test_every_sdk_action_selects_its_style(alice, presets):
     both = [encoded(png(64, 64)), encoded(mask(64, 64))]
     for action in ("Img2ImgInpainting", "Img2ImgInpaintingEdit", "Img2ImgOutpainting"):
         for version in ("2022-08-31", LATER):
             sent = {"binary_data_base64": both}
-            told = alice.call(action, sent, version=version)
-            assert told.status_code == 504, told.content  # nobody draws here
+            answer = alice.call(action, sent, version=version)
+            assert answer.status_code == 504, answer.content  # no worker runs
     styles = [job.generation_request.task for job in Job.objects.all()]
     assert styles == ["change_background"] * 6
 
 
-def test_the_job_keeps_what_was_sent_and_its_curl_asks_for_the_same(alice, presets):
+def test_job_stores_the_request_and_its_curl_export_repeats_it(alice, presets):
     sent = {"req_key": "i2i_outpainting", "binary_data_base64": [encoded(png(64, 64))], "left": 0.5}
     job = alice.submit(sent)
     assert (job.received["left"], sorted(job.received)) == (0.5, ["left", "picture", "req_key"])
     request = job.generation_request
-    told = curl(Context(job, request, "http://here"))
-    assert request.init_images[0].sha256 in told
-    assert request.change_background.mask.sha256 in told
+    command = curl(Context(job, request, "http://here"))
+    assert request.init_images[0].sha256 in command
+    assert request.change_background.mask.sha256 in command
 
 
-def test_what_is_missing_is_said(refused):
+def test_missing_images_are_refused(refused):
     assert refused("i2i_inpainting") == refused("i2i_inpainting", png(64, 64)) == 50201
     assert refused("i2i_outpainting") == 50201
     assert refused("i2i_inpainting", png(64, 64), binary_data_base64=[encoded(png(64, 64)), ""]) == 50206
-    assert refused("i2i_inpainting", png(64, 64), b"no picture") == 50207
+    assert refused("i2i_inpainting", png(64, 64), b"no image") == 50207
 
 
-def test_what_cannot_be_drawn_is_refused(refused):
+def test_invalid_images_and_margins_are_refused(refused):
     assert refused("i2i_inpainting", *[png(64, 64)] * 3) == 50200
     assert refused("i2i_outpainting", png(64, 64), left=0, right=0, top=0, bottom=0) == 50200
     assert refused("i2i_outpainting", png(64, 64), left=1.1) == 50200

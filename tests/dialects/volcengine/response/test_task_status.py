@@ -1,4 +1,4 @@
-"""Submitting a task and asking for its result."""
+"""Asynchronous tasks: submit, poll, cancel."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 LOGO = {"logo_info": {"add_logo": True, "opacity": 1}}
 
 
-def picture(data: dict) -> Image.Image:
+def decoded(data: dict) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data["binary_data_base64"][0])))
 
 
@@ -29,34 +29,34 @@ def status(response) -> str:
 
 
 @pytest.mark.parametrize("pair", ["CV", "CVSync2Async"])
-def test_a_task_waits_runs_and_is_done(alice, body, work, pair) -> None:
-    told = alice.call(f"{pair}SubmitTask", body).json()
-    task_id = told["data"]["task_id"]
+def test_task_is_queued_runs_and_is_done(alice, body, work, pair) -> None:
+    answer = alice.call(f"{pair}SubmitTask", body).json()
+    task_id = answer["data"]["task_id"]
     assert re.fullmatch(r"[1-9][0-9]{18}", task_id)
-    asking = {"req_key": STYLE, "task_id": task_id}
-    assert status(alice.call(f"{pair}GetResult", asking)) == "in_queue"
+    query = {"req_key": STYLE, "task_id": task_id}
+    assert status(alice.call(f"{pair}GetResult", query)) == "in_queue"
     Job.objects.update(state=State.RUNNING)
-    assert status(alice.call(f"{pair}GetResult", asking)) == "generating"
+    assert status(alice.call(f"{pair}GetResult", query)) == "generating"
     Job.objects.update(state=State.QUEUED)
     work()
-    response = alice.call(f"{pair}GetResult", asking)
+    response = alice.call(f"{pair}GetResult", query)
     assert status(response) == "done"
-    assert picture(response.json()["data"]).size == (704, 352)
+    assert decoded(response.json()["data"]).size == (704, 352)
 
 
-def test_req_json_asks_for_a_url_a_logo_and_a_mark(alice, body, work, client) -> None:
+def test_req_json_selects_url_logo_and_aigc_entry(alice, body, work, client) -> None:
     job = alice.submit(body)
     work()
-    plain = picture(alice.result(job).json()["data"])
+    plain = decoded(alice.result(job).json()["data"])
     data = alice.result(job, return_url=True, aigc_meta={"producer_id": "p"}, **LOGO).json()["data"]
     assert (data["aigc_meta_tagged"], data["binary_data_base64"]) == (True, [])
     marked = Image.open(io.BytesIO(client.get(data["image_urls"][0]).getvalue()))
     assert marked.tobytes() != plain.tobytes()
     assert (marked.info["AIGC"], "parameters" in marked.info) == ('{"Label": "1", "ProduceID": "p"}', True)
-    assert picture(alice.result(job).json()["data"]).tobytes() == plain.tobytes()
+    assert decoded(alice.result(job).json()["data"]).tobytes() == plain.tobytes()
 
 
-def test_the_same_logo_is_drawn_once_and_not_without_end(alice, body, work) -> None:
+def test_each_logo_is_rendered_once_and_their_number_is_limited(alice, body, work) -> None:
     job = alice.submit(body)
     work()
     for _ in range(3):
@@ -70,16 +70,16 @@ def test_the_same_logo_is_drawn_once_and_not_without_end(alice, body, work) -> N
     assert answers[-1] == 50200
 
 
-def test_a_task_with_a_logo_of_its_own_gets_no_second_one(alice, body, work) -> None:
+def test_task_with_its_own_logo_gets_no_second_one(alice, body, work) -> None:
     job = alice.submit({**body, **LOGO})
     work()
     assert (
-        picture(alice.result(job).json()["data"]).tobytes()
-        == picture(alice.result(job, logo_info={"add_logo": True, "position": 2}).json()["data"]).tobytes()
+        decoded(alice.result(job).json()["data"]).tobytes()
+        == decoded(alice.result(job, logo_info={"add_logo": True, "position": 2}).json()["data"]).tobytes()
     )
 
 
-def test_a_failed_task_is_told_by_its_code(alice, body, work, fake_runner) -> None:
+def test_failed_task_returns_its_error_code(alice, body, work, fake_runner) -> None:
     fake_runner.behaviour = behaviours.refuses_its_picture
     job = alice.submit(body)
     work()
@@ -87,7 +87,7 @@ def test_a_failed_task_is_told_by_its_code(alice, body, work, fake_runner) -> No
     assert (response.status_code, response.json()["code"], response.json()["data"]) == (400, 50511, None)
 
 
-def test_what_is_not_there_is_not_found(alice, charlie, body, style) -> None:
+def test_unknown_task_and_one_of_another_tenant_or_style_are_not_found(alice, charlie, body, style) -> None:
     job = alice.submit(body)
     assert status(charlie.result(job)) == "not_found"
     other = {"req_key": "img2img_other", "task_id": job.external_id}
@@ -103,7 +103,7 @@ def test_a_malformed_task_id_is_invalid_input(alice, task_id) -> None:
     assert response.json()["message"] == "Input invalid for this service."
 
 
-def test_req_json_is_json_in_a_text(alice, body) -> None:
+def test_req_json_must_be_a_string_of_a_json_object(alice, body) -> None:
     job = alice.submit(body)
     for wrong, why in (
         ("{", "req_json is not JSON"),
@@ -112,11 +112,11 @@ def test_req_json_is_json_in_a_text(alice, body) -> None:
         ('{"return_url": "yes"}', "req_json.return_url has to be of the type boolean"),
     ):
         sent = {"req_key": STYLE, "task_id": job.external_id, "req_json": wrong}
-        told = alice.call("CVGetResult", sent).json()
-        assert (told["code"], told["message"]) == (50204, f"Parameter Parse Error: {why}")
+        answer = alice.call("CVGetResult", sent).json()
+        assert (answer["code"], answer["message"]) == (50204, f"Parameter Parse Error: {why}")
 
 
-def test_a_result_is_kept_for_twelve_hours(alice, body, work) -> None:
+def test_result_is_available_for_twelve_hours(alice, body, work) -> None:
     job = alice.submit(body)
     work()
     for hours, expected in ((11, "done"), (13, "not_found")):
@@ -124,18 +124,18 @@ def test_a_result_is_kept_for_twelve_hours(alice, body, work) -> None:
         assert status(alice.result(job)) == expected
 
 
-def test_a_task_that_waited_too_long_is_expired(alice, body) -> None:
+def test_task_that_waited_too_long_is_expired(alice, body) -> None:
     job = alice.submit(body)
     lifecycle.expire(job.pk)
     assert status(alice.result(job)) == "expired"
 
 
-def test_a_cancelled_task_is_gone_and_cancelling_again_is_no_error(alice, charlie, body) -> None:
+def test_cancelled_task_is_not_found_and_cancelling_again_is_no_error(alice, charlie, body) -> None:
     job = alice.submit(body)
-    asking = {"req_key": STYLE, "task_id": job.external_id}
-    assert charlie.call("CVCancelTask", asking, version="2024-06-06").status_code == 200
+    query = {"req_key": STYLE, "task_id": job.external_id}
+    assert charlie.call("CVCancelTask", query, version="2024-06-06").status_code == 200
     assert status(alice.result(job)) == "in_queue"
     for _ in range(2):
-        told = alice.call("CVCancelTask", asking, version="2024-06-06").json()
-        assert told["Result"]["code"] == 10000
+        answer = alice.call("CVCancelTask", query, version="2024-06-06").json()
+        assert answer["Result"]["code"] == 10000
     assert status(alice.result(job)) == "not_found"

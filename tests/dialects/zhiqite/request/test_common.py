@@ -1,20 +1,20 @@
-"""What v2 and inpaint v1 say beyond the fields of the ControlNet page."""
+"""Fields of v2 and inpaint v1 that the vendor's ControlNet page does not have."""
 
 import pytest
 
 from models_registry.models import Kind
 
 
-def test_from_text_alone(alice):
+def test_text2image(alice):
     job = alice.draw(seed=-1)
     request = job.generation_request
     assert (job.operation, request.task, request.init_images) == ("v2/text2image", "txt2img", ())
     assert (request.sampler, request.guidance_scale, request.checkpoint) == ("Euler a", 7, "shapes")
-    assert request.seed != alice.draw().generation_request.seed  # by lot
+    assert request.seed != alice.draw().generation_request.seed  # random
 
 
 @pytest.mark.parametrize(
-    ("said", "sampler", "scheduler"),
+    ("name", "sampler", "scheduler"),
     [
         ("Euler a", "Euler a", "Automatic"),
         ("Heun", "Heun", "Automatic"),
@@ -25,12 +25,12 @@ def test_from_text_alone(alice):
         ("DPM adaptive", "DPM adaptive", "Automatic"),
     ],
 )
-def test_samplers_by_the_vendors_names(alice, said, sampler, scheduler):
-    request = alice.draw(sampler_index=said).generation_request
+def test_sampler_names_of_the_vendor(alice, name, sampler, scheduler):
+    request = alice.draw(sampler_index=name).generation_request
     assert (request.sampler, request.scheduler) == (sampler, scheduler)
 
 
-def test_numbers_may_be_texts_and_nothing_may_be_said_with_null(alice):
+def test_numbers_may_be_strings_and_null_is_absent(alice):
     request = alice.draw(
         steps="5", cfg_scale="8.5", width="192", enable_hr="false", seed="", negative_prompt=None
     ).generation_request
@@ -38,7 +38,7 @@ def test_numbers_may_be_texts_and_nothing_may_be_said_with_null(alice):
     assert (request.hires, request.negative_prompt) == (None, "")
 
 
-def test_a_lora_by_the_name_of_the_list(alice, register):
+def test_lora_by_its_simplified_name(alice, register):
     register(Kind.LORA, "loras/styles/night_8812.safetensors", name="Night")
     request = alice.draw(prompt="a star <lora:night_8812:0.6>").generation_request
     (lora,) = request.loras
@@ -63,14 +63,14 @@ def test_image2image_with_a_mask(alice, web):
     assert (inpaint.only_masked, inpaint.padding, inpaint.invert) == (False, 8, True)
 
 
-def test_inpaint_has_defaults_of_its_own(alice, web):
+def test_inpaint_v1_has_its_own_defaults(alice, web):
     links = {"image_link": web.url("/red.png"), "mask_link": web.url("/mask.png")}
     inpaint = alice.draw("v1/inpaint", links).generation_request.inpaint
     assert (inpaint.blur_x, inpaint.blur_y, inpaint.content) == (4, 4, "original")
     assert (inpaint.only_masked, inpaint.padding, inpaint.invert) == (True, 32, False)
 
 
-def test_controlnet_from_text_alone(alice, web, register):
+def test_controlnet_with_text2image(alice, web, register):
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")
     unit = {"image_link": web.url("/red.png"), "module": "canny", "model": "canny", "resize_mode": 2}
     request = alice.draw("v2/controlnet", {"controlnet": {"args": [unit]}}).generation_request
@@ -83,7 +83,7 @@ def test_reference_needs_no_model(alice, web):
     assert (request.controls[0].model, request.controls[0].control_mode) == ("", "control")
 
 
-def test_a_picture_that_is_named_twice_is_fetched_once(alice, web):
+def test_image_url_is_fetched_once_per_request(alice, web):
     link = web.url("/red.png")
     unit = {"image_link": link, "module": "reference_only"}
     alice.draw("v2/controlnet", {"image_link": link, "controlnet": {"args": [unit]}})

@@ -1,3 +1,5 @@
+"""Image tools: their GenerationRequest, and what is refused."""
+
 import io
 import json
 
@@ -22,11 +24,11 @@ def use(alice, web):
     return use
 
 
-def opened(picture):
-    return Image.open(io.BytesIO(read_input(picture.sha256)))
+def opened(reference):
+    return Image.open(io.BytesIO(read_input(reference.sha256)))
 
 
-def test_a_tool_is_a_job_and_its_task_is_asked_for_by_the_tools_name(alice, client, use, work):
+def test_tool_is_a_job_with_its_own_query(alice, client, use, work):
     job = use("enlarge")
     assert (job.operation, job.external_id) == ("tool/enlarge", "t")
     waiting = alice.task("t", "tool/enlarge/queryTask")
@@ -44,14 +46,14 @@ def test_a_tool_is_a_job_and_its_task_is_asked_for_by_the_tools_name(alice, clie
     assert client.get(url)["Content-Type"] == "image/png"
 
 
-def test_a_tools_task_is_no_drawing_and_no_other_tools(alice, use):
+def test_task_of_a_tool_is_not_found_by_other_queries(alice, use):
     use("watermark/add", watermarkText="a")
     assert alice.task("t", "tool/watermark/add/queryTask")["status"] == 1
     for path in ("tool/enlarge/queryTask", "sd/v2/queryTaskInfo", "sd/queryTaskInfo"):
         assert alice.post(path, {"businessTaskId": "t"})["code"] == "400"
 
 
-def test_a_callback_says_what_the_tools_query_says(alice, use, web, work):
+def test_callback_has_the_body_of_the_tools_query(alice, use, web, work):
     web.answers["/done"] = YES
     use("enlarge", callbackUrl=web.url("/done"))
     work()
@@ -59,20 +61,20 @@ def test_a_callback_says_what_the_tools_query_says(alice, use, web, work):
     assert json.loads(web.asked[-1].body)["data"] == alice.task("t", "tool/enlarge/queryTask")
 
 
-def test_enlarging_by_a_factor_or_to_a_size(use):
+def test_enlarge_takes_a_factor_or_a_size(use):
     upscale = use("enlarge", scale="3").generation_request.upscale
     assert (upscale.scale, upscale.upscaler, upscale.width) == (3, "Lanczos", 0)
     upscale = use("enlarge", width=200, height=100, upscaler="Nearest").generation_request.upscale
     assert (upscale.width, upscale.height, upscale.upscaler) == (200, 100, "Nearest")
 
 
-def test_super_resolution_uses_a_model_if_there_is_one(use, register):
+def test_super_resolution_uses_a_registered_model(use, register):
     assert use("superResolution").generation_request.upscale.upscaler == "Lanczos"
     register(Kind.UPSCALER, "upscalers/esrgan.pth")
     assert use("superResolution").generation_request.upscale.upscaler == "esrgan"
 
 
-def test_a_watermark_leaves_the_rest_of_the_picture_alone(use):
+def test_watermark_only_adds_a_label(use):
     request = use(
         "watermark/add", watermarkText="智启", position="top-left", opacity="0.5"
     ).generation_request
@@ -81,7 +83,7 @@ def test_a_watermark_leaves_the_rest_of_the_picture_alone(use):
     assert (request.task, request.upscale.scale, request.upscale.upscaler) == ("upscale", 1, "None")
 
 
-def test_expanding_puts_the_picture_in_the_middle_of_a_larger_one(use):
+def test_img_expand_centers_the_image_on_a_larger_canvas(use):
     request = use(
         "imgExpand", horizontalExpansionRatio=2, verticalExpansionRatio=1.5, prompt="sky", imageCount=2,
         sampleStep=12, sampler="Euler", promptGuideFactor=6, seed=3,
@@ -96,7 +98,7 @@ def test_expanding_puts_the_picture_in_the_middle_of_a_larger_one(use):
     assert (request.sampler, request.guidance_scale, request.seed) == ("Euler", 6, 3)
 
 
-def test_erasing_draws_what_is_white_in_the_mask_anew(use, web):
+def test_erase_generates_the_white_part_of_the_mask(use, web):
     request = use("erase", maskImage=web.url("/mask.png"), prompt="grass").generation_request
     part = request.change_background
     assert part.mask_invert
@@ -104,7 +106,7 @@ def test_erasing_draws_what_is_white_in_the_mask_anew(use, web):
     assert request.prompt == "grass"
 
 
-def test_a_background_is_removed(use, register):
+def test_rembg_cuts_out_the_foreground_or_returns_its_mask(use, register):
     register(Kind.MATTING, "matting/u2netp.onnx")
     request = use("rembg").generation_request
     assert (request.task, request.output_format) == ("cut_out", "png")
@@ -112,55 +114,55 @@ def test_a_background_is_removed(use, register):
     assert use("rembg", maskOnly="true", targetImageFormat="jpg").generation_request.cut_out.mask_only
 
 
-def test_a_preprocessor_shows_its_map(use):
+def test_control_preview_returns_the_map_of_a_preprocessor(use):
     request = use("cnt/preview", preprocessor="canny", threshold_a=60).generation_request
     (unit,) = request.controls
     assert (request.task, unit.module, unit.model) == ("control_map", "canny", "")
     assert (unit.threshold_a, unit.threshold_b, unit.processor_res) == (60, None, None)
 
 
-def test_face_restoration_leaves_the_size_and_all_but_faces_as_they_are(use, face_models):
+def test_face_restore_keeps_the_size(use, face_models):
     request = use("faceRestore").generation_request
     assert (request.task, request.upscale.scale, request.upscale.upscaler) == ("upscale", 1, "None")
     assert request.face_restoration.model == "GFPGANv1.4"
 
 
 @pytest.mark.parametrize(
-    ("tool", "fields", "told"),
+    ("tool", "fields", "message"),
     [
-        ("imgExpand", {}, "leave nothing to draw"),
+        ("imgExpand", {}, "must be greater than 1"),
         ("imgExpand", {"verticalExpansionRatio": 5}, "verticalExpansionRatio: "),
         (
             "imgExpand",
             {"verticalExpansionRatio": 2, "sampler": "Magic"},
-            "sampler: there is no sampler Magic",
+            "sampler: unknown sampler Magic",
         ),
-        ("imgExpand", {"verticalExpansionRatio": 2, "imageCount": 17}, "imageCount is 17"),
+        ("imgExpand", {"verticalExpansionRatio": 2, "imageCount": 17}, "imageCount"),
         ("erase", {}, "maskImage: Field required"),
         ("enlarge", {"upscaler": "Magic"}, "Magic"),
         ("enlarge", {"scale": 9}, "scale: "),
         ("watermark/add", {}, "watermarkText: Field required"),
         ("watermark/add", {"watermarkText": "a", "position": "middle"}, "position: "),
         ("rembg", {}, "the registry has none"),
-        ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat: "),
+        ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat must be png"),
         ("cnt/preview", {}, "preprocessor: Field required"),
-        ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: there is no magic"),
+        ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: unknown preprocessor magic"),
         ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
         ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
         ("faceRestore", {}, "GFPGANv1.4.pth in the folder face_restoration"),
-        ("roop", {}, "roop: this needs models that know whose a face is"),
-        ("face/detection", {}, "only where they are to be restored"),
-        ("comfyui/text2image", {}, "Flux checkpoints cannot be drawn with here"),
+        ("roop", {}, "roop: face-identity models are not available"),
+        ("face/detection", {}, "only as a part of face restoration"),
+        ("comfyui/text2image", {}, "Flux checkpoints are not supported"),
         ("prompts/expand", {}, "language model"),
         ("nothing", {}, "Not Found"),
     ],
 )
-def test_what_a_tool_cannot_do_is_told(alice, web, tool, fields, told):
+def test_invalid_use_of_a_tool_is_refused_with_its_reason(alice, web, tool, fields, message):
     body = {"businessTaskId": "t", "sourceImage": web.url("/wide.png"), **fields}
-    assert told in alice.refused(f"tool/{tool}", body)
+    assert message in alice.refused(f"tool/{tool}", body)
 
 
-def test_an_expansion_beyond_all_sizes_is_refused(alice, web):
+def test_expansion_beyond_the_largest_size_is_refused(alice, web):
     buffer = io.BytesIO()
     Image.new("RGB", (2000, 8)).save(buffer, "PNG")
     web.answers["/strip.png"] = answer(200, buffer.getvalue())
@@ -168,7 +170,7 @@ def test_an_expansion_beyond_all_sizes_is_refused(alice, web):
     assert "would be too large: 8000x8" in alice.refused("tool/imgExpand", body)
 
 
-def test_models_are_not_trained_here(alice):
-    assert "put their files into the registry" in alice.refused(
+def test_training_is_not_supported(alice):
+    assert "add the model files to the registry" in alice.refused(
         "modelTraining/submitTraining/Job", {"taskId": "a"}
     )

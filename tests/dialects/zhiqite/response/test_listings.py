@@ -1,3 +1,5 @@
+"""Lists of model files."""
+
 import pytest
 
 from models_registry.models import Kind
@@ -18,7 +20,7 @@ def rows(alice, path, **fields):
     return alice.post(f"sd/v2/{path}", {**PAGE, **fields})["data"]["rows"]
 
 
-def test_checkpoints(models):
+def test_row_of_a_checkpoint(models):
     row = rows(models, "queryModelList", sdModelName="photon")[0]
     assert row.pop("id") > 0
     assert row.pop("modelHash").isupper()
@@ -35,43 +37,43 @@ def test_checkpoints(models):
 
 
 @pytest.mark.parametrize("path", ["queryLoraList", "queryLoralList"])
-def test_loras_with_the_name_that_a_prompt_says(models, path):
+def test_lora_list_has_the_name_to_use_in_a_prompt(models, path):
     (row,) = rows(models, path)
     assert (row["sdLoraFileName"], row["sdLoraFileSimplifyName"]) == ("night_8812.safetensors", "night_8812")
     assert (row["sdLoraName"], row["modelTriggerWords"], row["modelType"]) == ("Night", "moon, stars", "LORA")
     models.draw(prompt=f"a star <lora:{row['sdLoraFileSimplifyName']}:1>")
 
 
-def test_vaes_with_the_name_that_a_drawing_says(models):
+def test_vae_list_has_the_name_to_use_in_a_request(models):
     (row,) = rows(models, "queryVaeList")
     assert (row["sdVaeFileName"], row["modelType"]) == ("vae-ft-mse.vae.pt", "VAE")
     models.draw(scripts={"sd_vae": row["sdVaeFileName"]})
 
 
-def test_embeddings_with_the_name_that_a_prompt_says(models):
+def test_embedding_list_has_the_name_to_use_in_a_prompt(models):
     (row,) = rows(models, "queryEmbeddingList")
     assert (row["sdEmbeddingFileName"], row["modelType"]) == ("EasyNegative.safetensors", "TextualInversion")
     request = models.draw(negative_prompt=row["sdEmbeddingFileSimplifyName"]).generation_request
     assert request.embeddings == ("EasyNegative",)
 
 
-def test_pages(models):
+def test_list_is_paginated(models):
     pages = [models.post("sd/v2/queryModelList", {"pageSize": "1", "pageNum": n})["data"] for n in (1, 2, 3)]
     assert [[row["sdModelName"] for row in page["rows"]] for page in pages] == [["shapes"], ["Photon"], []]
     assert {(page["total"], page["pageSize"]) for page in pages} == {(2, 1)}
     assert [page["pageNum"] for page in pages] == [1, 2, 3]
 
 
-def test_a_filter_that_fits_nothing(models):
+def test_filter_without_a_match(models):
     data = models.post("sd/v2/queryLoraList", {**PAGE, "sdLoraFileName": "day"})["data"]
     assert (data["rows"], data["total"]) == ([], 0)
 
 
 @pytest.mark.parametrize("body", [{}, {"pageSize": 10}, {**PAGE, "pageNum": 0}, {**PAGE, "pageSize": 10**9}])
-def test_pages_that_cannot_be_are_refused(models, body):
+def test_missing_or_invalid_page_is_refused(models, body):
     assert models.post("sd/v2/queryModelList", body)["code"] == "400"
 
 
-def test_what_a_source_may_not_use_is_not_listed(models, other_source, checkpoint):
+def test_file_that_a_source_may_not_use_is_not_listed(models, other_source, checkpoint):
     checkpoint.allowed_sources.add(other_source)
     assert [row["sdModelName"] for row in rows(models, "queryModelList")] == ["Photon"]

@@ -1,3 +1,5 @@
+"""Status of tasks in the realtime and the archive query."""
+
 from datetime import timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from tests.support import fake_runner as behaviours
 ARCHIVE = "sd/queryTaskInfo"
 
 
-def test_a_task_that_waits(alice, runner):
+def test_queued_task(alice, runner):
     alice.draw()
     task = alice.task()
     assert (task["id_task"], task["status"], task["desc"]) == ("pro1686666", 1, "任务排队中")
@@ -24,7 +26,7 @@ def test_a_task_that_waits(alice, runner):
     assert temporary["temporaryImage"] is None
 
 
-def test_a_task_under_way_shows_how_far_it_is_and_its_picture_by_url(alice, client, runner):
+def test_running_task_has_progress_and_a_preview_url(alice, client, runner):
     job = alice.draw()
     assert lifecycle.claim(job.pk, runner)
     Job.objects.filter(pk=job.pk).update(step=1)
@@ -37,7 +39,7 @@ def test_a_task_under_way_shows_how_far_it_is_and_its_picture_by_url(alice, clie
     assert client.get(temporary["temporaryImage"]).content == b"a small jpeg"
 
 
-def test_a_task_that_is_done(alice, client, work):
+def test_finished_task_has_its_outputs(alice, client, work):
     alice.draw(seed="7", n_iter=2)
     work()
     task = alice.task()
@@ -45,8 +47,8 @@ def test_a_task_that_is_done(alice, client, work):
     assert task == {"id_task": "pro1686666", "status": 2, "desc": "任务成功 !", "temporaryImageDto": None}
     assert [row["seed"] for row in rows] == [7, 8]
     for row in rows:
-        picture = client.get(row.pop("image_url"))
-        assert (picture.status_code, picture["Content-Type"]) == (200, "image/jpeg")
+        response = client.get(row.pop("image_url"))
+        assert (response.status_code, response["Content-Type"]) == (200, "image/jpeg")
         del row["seed"]
         assert row == {
             "img_audit": [{"confidence": None, "label": "nonLabel"}],
@@ -55,10 +57,8 @@ def test_a_task_that_is_done(alice, client, work):
         }
 
 
-def test_a_picture_that_arrives_while_its_task_is_asked_for_is_there_or_not(
-    alice, work, django_assert_num_queries
-):
-    """Its row and its URL are of one look at the pictures, never of two between which it came."""
+def test_rows_are_built_from_one_query(alice, work, django_assert_num_queries):
+    """Two queries could see different outputs if one is stored between them."""
     alice.draw(n_iter=2)
     work()
     job = Job.objects.select_related("source").get()
@@ -66,7 +66,7 @@ def test_a_picture_that_arrives_while_its_task_is_asked_for_is_there_or_not(
         assert len(task_status.rows(job, "http://testserver")) == 2
 
 
-def test_the_archive_says_the_same_in_its_own_names(alice, work):
+def test_archive_query_has_the_same_result_under_other_names(alice, work):
     alice.draw()
     work()
     now, archived = alice.task(), alice.task(path=ARCHIVE)
@@ -78,7 +78,7 @@ def test_the_archive_says_the_same_in_its_own_names(alice, work):
     }
 
 
-def test_a_task_that_failed_says_why(alice, fake_runner, work):
+def test_failed_task_has_the_error_message(alice, fake_runner, work):
     fake_runner.behaviour = behaviours.fails_with_oom
     alice.draw()
     work()
@@ -87,14 +87,14 @@ def test_a_task_that_failed_says_why(alice, fake_runner, work):
     assert task["differentialImageRspList"] == []
 
 
-def test_a_picture_that_may_not_be_shown_is_rejected_by_the_audit(alice, fake_runner, work):
+def test_refused_nsfw_output_is_rejected(alice, fake_runner, work):
     fake_runner.behaviour = behaviours.refuses_its_picture
     alice.draw()
     work()
     assert alice.task()["status"] == 5
 
 
-def test_a_picture_that_is_only_marked_says_so(alice, fake_runner, work):
+def test_nsfw_output_that_is_only_flagged(alice, fake_runner, work):
     fake_runner.behaviour = behaviours.draws_unfit_pictures
     alice.draw()
     work()
@@ -104,7 +104,7 @@ def test_a_picture_that_is_only_marked_says_so(alice, fake_runner, work):
 
 
 @pytest.mark.parametrize("policy", ["blur", "blank"])
-def test_a_picture_that_is_hidden_is_blocked(alice, source, register, fake_runner, work, policy):
+def test_hidden_nsfw_output_is_blocked(alice, source, register, fake_runner, work, policy):
     register(Kind.NSFW, "nsfw/open_nsfw.onnx", family=Family.UNKNOWN)
     source.nsfw_policy = policy
     source.save()
@@ -116,33 +116,33 @@ def test_a_picture_that_is_hidden_is_blocked(alice, source, register, fake_runne
 
 
 @pytest.mark.parametrize("state", [State.CANCELLED, State.EXPIRED])
-def test_whatever_ends_without_pictures_has_failed(alice, state):
-    """Clients wait for 1 and 3, take 2, and give up at anything else."""
+def test_cancelled_or_expired_task_has_failed(alice, state):
+    """Clients poll on 1 and 3, succeed on 2, and fail on anything else."""
     Job.objects.filter(pk=alice.draw().pk).update(state=state)
     assert alice.task()["status"] == 4
 
 
-def test_the_same_id_again_is_a_new_task_and_the_newest_counts(alice, work):
+def test_reused_id_is_a_new_task_and_the_newest_is_found(alice, work):
     first, second = alice.draw(seed=1), alice.draw(seed=2)
     assert first.pk != second.pk
     work()
     assert [row["seed"] for row in alice.task()["differentialImageRspList"]] == [2]
 
 
-def test_ids_are_each_access_keys_own(alice, bob):
+def test_ids_belong_to_the_access_key(alice, bob):
     alice.draw()
-    told = bob.post("sd/v2/queryTaskInfo", {"businessTaskId": "pro1686666"})
-    assert told == {"code": "400", "msg": "There is no such task.", "data": None}
+    answer = bob.post("sd/v2/queryTaskInfo", {"businessTaskId": "pro1686666"})
+    assert answer == {"code": "400", "msg": "Task not found.", "data": None}
 
 
-def test_another_tenant_sees_nothing(alice, other_source):
+def test_task_of_another_tenant_is_not_found(alice, other_source):
     alice.draw()
-    stranger = Caller(*AccessKey.issue(other_source))
+    other = Caller(*AccessKey.issue(other_source))
     for path in ("sd/v2/queryTaskInfo", ARCHIVE):
-        assert stranger.post(path, {"businessTaskId": "pro1686666"})["code"] == "400"
+        assert other.post(path, {"businessTaskId": "pro1686666"})["code"] == "400"
 
 
-def test_the_realtime_query_knows_this_month_and_the_archive_all(alice, work):
+def test_realtime_query_is_limited_to_the_month_and_the_archive_is_not(alice, work):
     job = alice.draw()
     work()
     past = timezone.now() - timedelta(days=40)
@@ -151,13 +151,13 @@ def test_the_realtime_query_knows_this_month_and_the_archive_all(alice, work):
     assert alice.task(path=ARCHIVE)["status"] == 2
 
 
-def test_a_task_that_runs_since_last_month_is_still_told_of(alice):
+def test_active_task_of_last_month_is_found(alice):
     job = alice.draw()
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(days=40))
     assert alice.task()["status"] == 1
 
 
-def test_the_same_idempotency_key_gets_the_same_task(alice):
+def test_same_idempotency_key_returns_the_same_task(alice):
     first, second = (
         alice.submit("sd/v2/text2image", drawing(), **{"Idempotency-Key": "once"}) for _ in range(2)
     )

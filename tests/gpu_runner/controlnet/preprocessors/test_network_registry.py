@@ -1,9 +1,10 @@
-"""Modules with a network, from files in the layouts in which they are given away; small and random here."""
+"""Preprocessor modules with a network, loaded from small random files in the layouts of the released ones."""
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from gpu_runner.controlnet.preprocessors import hed, network_registry
 from gpu_runner.controlnet.preprocessors.lineart import Generator
@@ -16,8 +17,6 @@ PIXELS = np.random.default_rng(1).integers(0, 255, (50, 70, 3), dtype=np.uint8)
 
 
 def tiny_depth():
-    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
-
     backbone = Dinov2Config(
         hidden_size=64, num_hidden_layers=4, num_attention_heads=1, image_size=56, patch_size=14,
         out_indices=[1, 2, 3, 4], reshape_hidden_states=False,
@@ -31,7 +30,7 @@ def tiny_depth():
             head_hidden_size=4,
         )
     )
-    for part in (network.head.conv2, network.head.conv3):  # random ones may see nothing near
+    for part in (network.head.conv2, network.head.conv3):  # random weights may give a constant map
         part.weight.data.abs_()
         part.bias.data.fill_(0.1)
     return network
@@ -60,19 +59,19 @@ def written(network, path):
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 @pytest.mark.parametrize("name", CASES)
-def test_a_file_is_recognised_loaded_and_draws_its_map(name, suffix, tmp_path):
+def test_a_file_is_identified_loaded_and_computes_its_map(name, suffix, tmp_path):
     network = CASES[name]().eval()
     with open_tensors(written(network, tmp_path / f"x.{suffix}"), "x") as file:
         assert identify(file.shapes, file.metadata).kind == "preprocessor"
         loaded = network_registry.load(name, file, "x")
     assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in loaded.state_dict().items())
     settings = MODULES[name].settings(64, None, None)
-    drawn = network_registry.detect(MODULES[name], loaded, PIXELS, settings)
-    assert drawn.shape == (64, 90, 3)
-    assert drawn.max() > drawn.min()
+    map_ = network_registry.detect(MODULES[name], loaded, PIXELS, settings)
+    assert map_.shape == (64, 90, 3)
+    assert map_.max() > map_.min()
 
 
-def test_hed_finds_the_edges_that_its_filters_find():
+def test_hed_maps_follow_its_filters():
     network = hed.Hed([(3, 1, 1), (1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1)])
     for parameter in network.parameters():
         parameter.requires_grad_(False).zero_()
@@ -84,18 +83,18 @@ def test_hed_finds_the_edges_that_its_filters_find():
         getattr(network, f"block{number}").projection.bias.data.fill_(-6)
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:, 38:] = 255
-    pixels[:, 26:38] = np.linspace(0, 255, 12)[:, None]  # as soft as the edges of photos
-    edges = hed.draw(network, pixels)[:, :, 0]
+    pixels[:, 26:38] = np.linspace(0, 255, 12)[:, None]  # soft, like edges in photos
+    edges = hed.detect(network, pixels)[:, :, 0]
     assert edges[32, 30:34].max() > 200
     assert edges[32, :22].max() < 20
-    lines = hed.draw_scribble(network, pixels)[:, :, 0]
+    lines = hed.detect_scribble(network, pixels)[:, :, 0]
     assert lines[32, 31] == 255
     assert lines[32, 5] == 0
-    assert len(np.unique(hed.draw_safe(network, pixels))) <= 3
+    assert len(np.unique(hed.detect_safe(network, pixels))) <= 3
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_file_of_something_else_is_refused(name, tmp_path):
+def test_a_file_of_another_network_is_rejected(name, tmp_path):
     path = tmp_path / "x.safetensors"
     save_file({"something.else": torch.zeros(2)}, path)
     with open_tensors(path, "x") as file, pytest.raises(ModelUnavailable, match=name):

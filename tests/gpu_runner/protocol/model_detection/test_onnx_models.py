@@ -1,4 +1,4 @@
-"""An ONNX file is known by its graph; its name, and what may be wrong with it, change nothing."""
+"""Detection of ONNX models by their graph, including damaged and hostile files."""
 
 import contextlib
 from pathlib import Path
@@ -27,16 +27,16 @@ def kind_of(folder: Path, data: bytes) -> str:
     return identify_onnx_file(written(folder, data)).kind
 
 
-def test_the_shipped_matting_model_is_known():
+def test_the_shipped_matting_model_is_identified():
     identified = identify_onnx_file(U2NETP)
     assert (identified.kind, identified.detail["side"], identified.detail["maps"]) == ("matting", 320, 7)
 
 
-def test_yahoos_detector_is_known():
+def test_open_nsfw_is_identified():
     assert identify_onnx_file(OPEN_NSFW).detail == {"model": "open_nsfw"}
 
 
-def test_nudenets_detector_is_known_by_the_classes_it_names(tmp_path):
+def test_nudenet_is_identified_by_its_class_names(tmp_path):
     names = "{0: 'FACE_FEMALE', 1: 'BUTTOCKS_EXPOSED'}"
     shapes = {"images": ("batch", 3, "height", "width")}, {"output0": ("batch", 6, "anchors")}
     assert kind_of(tmp_path, model(*shapes, task="detect", names=names)) == "nsfw"
@@ -48,41 +48,41 @@ def test_nudenets_detector_is_known_by_the_classes_it_names(tmp_path):
     [
         ({"input_image": ("b", 3, 1024, 1024)}, {"output_image": ("b", 1, 1024, 1024)}, "matting"),
         ({"x": (1, 3, "h", "w")}, {"y": (1, 1, "h", "w")}, "matting"),
-        ({"x": (1, 3, 320, 320)}, {"y": (1, 3, 320, 320)}, "unknown"),  # a picture out
+        ({"x": (1, 3, 320, 320)}, {"y": (1, 3, 320, 320)}, "unknown"),  # outputs an image
         ({"x": (1, 3, 320, 320)}, {"y": (1, 1, 80, 80)}, "unknown"),
         ({"x": (1, 3, 320, 320), "mask": (1, 1, 320, 320)}, {"y": (1, 1, 320, 320)}, "unknown"),
         ({"tokens": (1, 77)}, {"embedding": (1, 768)}, "unknown"),
     ],
 )
-def test_a_matting_model_takes_a_picture_and_gives_one_channel_of_its_size(tmp_path, inputs, outputs, kind):
+def test_a_matting_model_maps_an_image_to_one_channel_of_the_same_size(tmp_path, inputs, outputs, kind):
     assert kind_of(tmp_path, model(inputs, outputs)) == kind
 
 
-def test_weights_that_old_files_list_as_inputs_are_not_inputs(tmp_path):
+def test_weights_listed_as_inputs_by_old_files_are_not_inputs(tmp_path):
     weight = message(5, message(8, "weight"))
-    inputs = {"picture": (1, 3, 64, 64), "weight": (8, 3, 3, 3)}
+    inputs = {"image": (1, 3, 64, 64), "weight": (8, 3, 3, 3)}
     header = read_onnx_header(written(tmp_path, model(inputs, {"matte": (1, 1, 64, 64)}, weight)))
-    assert list(header.inputs) == ["picture"]
+    assert list(header.inputs) == ["image"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"not a model", b"\xff" * 64, number(1, 7), message(7, b"")])
-def test_what_is_no_onnx_file_is_said_to_be_none(tmp_path, data):
+def test_a_file_that_is_not_onnx_is_rejected(tmp_path, data):
     with pytest.raises(ValueError, match="ONNX"):
         read_onnx_header(written(tmp_path, data))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.9, 0.999])
-def test_a_truncated_file_is_noticed_though_no_weight_is_read(tmp_path, share):
+def test_a_truncated_file_is_detected_without_reading_weights(tmp_path, share):
     data = U2NETP.read_bytes()
-    with pytest.raises(ValueError, match="whole"):
+    with pytest.raises(ValueError, match="truncated"):
         read_onnx_header(written(tmp_path, data[: int(len(data) * share)]))
 
 
 @settings(max_examples=200, deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4))
-def test_no_damage_does_worse_than_a_value_error(tmp_path_factory, flips):
+def test_damaged_files_raise_only_value_error(tmp_path_factory, flips):
     data = bytearray(sigmoid_of_the_first_channel(8))
-    for place, byte in flips:
-        data[place % len(data)] = byte
+    for position, byte in flips:
+        data[position % len(data)] = byte
     with contextlib.suppress(ValueError):
         identify_onnx_file(written(tmp_path_factory.getbasetemp(), bytes(data)))

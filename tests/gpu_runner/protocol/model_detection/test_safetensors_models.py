@@ -1,4 +1,4 @@
-"""Files are known by their tensors; their configurations follow from the shapes."""
+"""Detection of model files by their tensors, and inference of module configs from shapes."""
 
 import json
 import struct
@@ -80,11 +80,11 @@ STANDARDS = [("sd15", SD15_UNET, CLIP_L), ("sd2", SD2_UNET, OPEN_CLIP), ("sdxl",
 
 
 @pytest.mark.parametrize(("family", "config", "text_encoder"), STANDARDS)
-def test_a_standard_checkpoint_gives_its_family_and_configuration(family, config, text_encoder):
+def test_a_standard_checkpoint_gives_its_family_and_config(family, config, text_encoder):
     shapes = unet_shapes(config)
     found = identify(shapes | {text_encoder: (49408, 768)})
     assert (found.kind, found.family) == ("checkpoint", family)
-    assert identify(shapes).family == family, "a bare UNet is known by the width of its cross-attention"
+    assert identify(shapes).family == family, "a bare UNet is identified by the width of its cross-attention"
     inferred = config_inference.infer_unet(
         {name.removeprefix(UNET_PREFIX): shape for name, shape in shapes.items()}, family
     )
@@ -95,7 +95,7 @@ def test_an_inpainting_checkpoint_has_nine_input_channels():
     assert identify(unet_shapes(SD15_UNET | {"in_channels": 9})).detail["inpainting"]
 
 
-def test_what_shapes_cannot_tell_comes_from_the_metadata(tiny_checkpoint):
+def test_config_values_that_shapes_do_not_determine_come_from_the_metadata(tiny_checkpoint):
     root, file = tiny_checkpoint
     shapes, metadata = read_safetensors_header(root / file.path)
     assert identify(shapes, metadata).family == "sd15"
@@ -107,17 +107,17 @@ def test_what_shapes_cannot_tell_comes_from_the_metadata(tiny_checkpoint):
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"unet": 3}', '{"unet": {"act_fn": "gelu"}}'])
-def test_bad_overrides_are_refused(value):
+def test_invalid_config_overrides_are_rejected(value):
     with pytest.raises(ValueError, match=r"atelier\.config"):
         config_inference.read_overrides({"atelier.config": value})
 
 
-def test_a_checkpoint_without_its_parts_is_refused_by_name():
+def test_a_checkpoint_with_a_missing_part_is_rejected():
     with pytest.raises(ValueError, match="holds no VAE"):
         config_inference.infer(unet_shapes(SD15_UNET), "sd15", {})
 
 
-def test_prediction_type_is_what_the_file_declares():
+def test_prediction_type_is_the_declared_one():
     shapes = unet_shapes(SD2_UNET)
     assert identify(shapes).detail["prediction_type"] is None
     assert identify(shapes, {"modelspec.prediction_type": "v"}).detail["prediction_type"] == "v_prediction"
@@ -127,7 +127,7 @@ def test_prediction_type_is_what_the_file_declares():
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 DIFFUSERS = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2"
 VAE_LDM = vae_shapes(SD_VAE, prefix="")
-OTHERS = [
+OTHER_KINDS = [
     ({f"{KOHYA}.lora_down.weight": (8, 768), f"{KOHYA}.lora_up.weight": (320, 8)}, "lora", "sd15"),
     ({f"{DIFFUSERS}.to_k.lora_A.weight": (4, 1024)}, "lora", "sd2"),
     ({f"{DIFFUSERS}.processor.to_k_lora.down.weight": (4, 2048)}, "lora", "sdxl"),
@@ -170,19 +170,19 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("shapes", "kind", "family"), OTHERS)
-def test_other_kinds_are_known_by_their_tensors(shapes, kind, family):
+@pytest.mark.parametrize(("shapes", "kind", "family"), OTHER_KINDS)
+def test_other_kinds_are_identified_by_their_tensors(shapes, kind, family):
     found = identify(shapes)
     assert (found.kind, found.family) == (kind, family)
 
 
-def test_metadata_names_the_family_of_a_lora_of_any_width():
+def test_metadata_gives_the_family_of_a_lora_of_non_standard_width():
     assert (
         identify({f"{KOHYA}.lora_down.weight": (8, 64)}, {"ss_base_model_version": "sd_v1"}).family == "sd15"
     )
 
 
-def test_a_vae_gives_its_configuration():
+def test_a_vae_gives_its_config():
     inferred = config_inference.infer_vae(VAE_LDM, "sd15")
     assert {key: inferred[key] for key in SD_VAE} == SD_VAE
 
@@ -217,7 +217,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_a_clear_error(tmp_path, name):
+def test_an_invalid_file_raises_value_error(tmp_path, name):
     file = tmp_path / "broken.safetensors"
     file.write_bytes(BROKEN[name])
     with pytest.raises(ValueError, match=r"safetensors|tensor|metadata"):

@@ -1,10 +1,10 @@
-"""Models that a prompt names between angle brackets."""
+"""Extra network tags in prompts."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_runner.protocol.prompt.extra_networks import BadTag, Tag, extra_networks
+from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 
 
 def tag(text: str) -> Tag:
@@ -25,26 +25,26 @@ def tag(text: str) -> Tag:
         ("<lora:ink:0.3:unet=2:dyn=8>", 0.3, 2.0, 8),
     ],
 )
-def test_weights_by_place_and_by_name(text, text_encoder, unet, rank):
+def test_tag_arguments_are_positional_or_named(text, text_encoder, unet, rank):
     found = tag(text)
     assert found.is_lora
     assert found.name == "ink"
     assert (found.text_encoder, found.unet, found.rank) == (text_encoder, unet, rank)
 
 
-def test_tags_are_taken_out_and_the_rest_stays():
+def test_tags_are_removed_from_the_text():
     text, tags = extra_networks("a <lora:ink:1> cat < b > <hypernet:old:0.5>, <x>")
     assert text == "a  cat < b > , <x>"
     assert [(tag.kind, tag.name) for tag in tags] == [("lora", "ink"), ("hypernet", "old")]
 
 
 @pytest.mark.parametrize("text", ["<lora:ink:much>", "<lora:ink:nan>", "<lora:ink:te=inf>"])
-def test_a_weight_that_is_no_number_is_a_bad_tag(text):
-    with pytest.raises(BadTag):
+def test_a_weight_that_is_not_a_finite_number_is_rejected(text):
+    with pytest.raises(InvalidTag):
         _ = tag(text).text_encoder
 
 
 @given(st.text(alphabet="<>:=lora1. ") | st.text())
-def test_every_text_can_be_read(text):
+def test_any_text_can_be_parsed(text):
     plain, tags = extra_networks(text)
     assert bool(tags) == (plain != text)

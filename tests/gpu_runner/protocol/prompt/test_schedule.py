@@ -1,4 +1,4 @@
-"""Prompt editing and alternation: which text holds at which call."""
+"""Prompt editing and alternation: the text at each model evaluation."""
 
 import time
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from gpu_runner.protocol.prompt.schedule import prompt_schedule, text_at
 
-LANGUAGE = st.text(alphabet="[]():|\\ ab.15-")
+SYNTAX_CHARACTERS = st.text(alphabet="[]():|\\ ab.15-")
 
 
 def pairs(text, calls=10, **options):
-    return [(end, words) for end, words in prompt_schedule(text, calls, **options)]
+    return [(end, part) for end, part in prompt_schedule(text, calls, **options)]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def pairs(text, calls=10, **options):
         (r"[\[a\:\]:b:3]", [(3, r"\[a\:\]"), (10, "b")]),
     ],
 )
-def test_editing(text, schedule):
+def test_prompt_editing_switches_after_the_given_call(text, schedule):
     assert pairs(text) == schedule
 
 
@@ -51,10 +51,10 @@ def test_editing(text, schedule):
         ("[fe|]male", ["female", "male"]),
         ("[|a||]", ["", "a", "", ""]),
         ("[a|(b:1.1)]", ["a", "(b:1.1)"]),
-        ("[a|[b|c]]", ["a", "c"]),  # both count the calls of the whole
+        ("[a|[b|c]]", ["a", "c"]),  # both alternate with the calls of the pass
     ],
 )
-def test_alternation(text, cycle):
+def test_alternation_cycles_with_every_call(text, cycle):
     assert pairs(text) == [(call, cycle[(call - 1) % len(cycle)]) for call in range(1, 11)]
 
 
@@ -69,35 +69,35 @@ def test_alternation(text, cycle):
         "[a|b:3]",
         "a ] b [ c",
         "[a (b:c:d) e:3]",
-        "a | b [c:d:3]",  # a bar outside of brackets: A1111 cannot read the text, and draws it as it stands
+        "a | b [c:d:3]",  # a bar outside brackets: A1111's parser fails and uses the text unchanged
         "[a {b|d{:.5] c",
         "\\",
         r"\[a:b:3\]",
     ],
 )
-def test_what_is_no_construct_stays_as_it_is_written(text):
+def test_text_that_is_not_a_construct_is_unchanged(text):
     assert pairs(text) == [(10, text)]
 
 
-def test_brackets_that_belong_to_nothing_do_not_spoil_what_stands_beside_them():
+def test_unmatched_brackets_do_not_affect_other_constructs():
     assert pairs("((a][:b:c [d:3]") == [(3, "((a][:b:c "), (10, "((a][:b:c d")]
     assert pairs("[x:(b:c:d) [y:z:3]:5]") == [(3, "[x:(b:c:d) y:5]"), (10, "[x:(b:c:d) z:5]")]
 
 
-def test_in_a_second_pass_fractions_count_from_one_and_numbers_go_on():
+def test_in_a_hires_pass_fractions_start_at_1_and_call_numbers_continue():
     assert pairs("[a:b:1.5]", 20, first_pass=10) == [(10, "a"), (20, "b")]
     assert pairs("[a:b:0.5]", 20, first_pass=10) == [(20, "b")]
     assert pairs("[a:b:14]", 20, first_pass=10) == [(4, "a"), (20, "b")]
     assert pairs("[a:b:10]", 20, first_pass=10) == [(20, "b")]
 
 
-def test_an_entry_holds_up_to_its_end_and_the_last_one_for_good():
+def test_an_entry_includes_its_end_and_the_last_one_has_no_end():
     schedule = prompt_schedule("[a:b:5]", 10)
     assert "".join(text_at(schedule, call) for call in range(13)) == "aaaaaabbbbbbb"
 
 
-@given(LANGUAGE | st.text(), st.integers(1, 40), st.none() | st.integers(1, 40))
-def test_every_text_has_a_schedule_that_reaches_the_last_call(text, calls, first_pass):
+@given(SYNTAX_CHARACTERS | st.text(), st.integers(1, 40), st.none() | st.integers(1, 40))
+def test_any_text_has_an_ascending_schedule_up_to_the_last_call(text, calls, first_pass):
     schedule = prompt_schedule(text, calls, first_pass=first_pass)
     ends = [end for end, _text in schedule]
     assert ends == sorted(set(ends))
@@ -108,7 +108,7 @@ def test_every_text_has_a_schedule_that_reaches_the_last_call(text, calls, first
 @pytest.mark.parametrize(
     "text", ["[" * 20_000, "[(" * 2000 + ":3])" * 900, "[a|b]" * 1000, "[a:" * 5000 + "3]" * 5000]
 )
-def test_a_hostile_text_takes_no_time(text):
+def test_parsing_time_is_bounded_for_hostile_input(text):
     began = time.process_time()
     prompt_schedule(text, 500)
     assert time.process_time() - began < 5

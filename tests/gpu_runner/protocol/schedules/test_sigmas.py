@@ -1,3 +1,5 @@
+"""Sigma schedules: compared with diffusers where it has the same schedule, with known values elsewhere."""
+
 import itertools
 
 import numpy as np
@@ -8,7 +10,7 @@ from diffusers.schedulers import AysSchedules
 
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, img2img_part, sigmas_for
+from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, img2img_sigmas, sigmas_for
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
@@ -24,17 +26,17 @@ def diffusers_sigmas(scheduler, steps):
     return scheduler.sigmas.tolist()
 
 
-def test_the_levels_are_those_of_stable_diffusion(levels):
+def test_noise_levels_have_the_range_of_stable_diffusion(levels):
     assert levels.high == pytest.approx(14.6146, abs=1e-4)
     assert levels.low == pytest.approx(0.02917, abs=1e-5)
 
 
-def test_timestep_and_sigma_are_inverse(levels):
+def test_timestep_at_is_the_inverse_of_sigmas_at(levels):
     [sigma] = levels.sigmas_at([123.4])
     assert levels.timestep_at(sigma) == pytest.approx(123.4)
 
 
-def test_uniform_is_diffusers_linspace(levels):
+def test_uniform_equals_diffusers_linspace_spacing(levels):
     expected = diffusers_sigmas(EulerDiscreteScheduler(**LDM, timestep_spacing="linspace"), 28)
     assert SCHEDULES["Uniform"](levels, 28) == pytest.approx(expected, rel=1e-4)
 
@@ -43,42 +45,42 @@ def test_uniform_is_diffusers_linspace(levels):
     ("label", "option"),
     [("Karras", "use_karras_sigmas"), ("Exponential", "use_exponential_sigmas")],
 )
-def test_karras_and_exponential_are_diffusers(levels, label, option):
+def test_karras_and_exponential_equal_diffusers(levels, label, option):
     scheduler = DPMSolverMultistepScheduler(**LDM, final_sigmas_type="zero", **{option: True})
     assert SCHEDULES[label](levels, 20) == pytest.approx(diffusers_sigmas(scheduler, 20), rel=1e-3)
 
 
 @pytest.mark.parametrize("label", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 20, 500])
-def test_every_schedule_falls_from_the_top(levels, label, steps):
+def test_every_schedule_decreases_from_sigma_max(levels, label, steps):
     sigmas = SCHEDULES[label](levels, steps)
-    assert all(sigma > following for sigma, following in itertools.pairwise(sigmas))
+    assert all(sigma > sigma_next for sigma, sigma_next in itertools.pairwise(sigmas))
     assert sigmas[0] <= levels.high * 1.001
     assert sigmas[-1] == pytest.approx(levels.low if label == "KL Optimal" else 0)
     if label != "DDIM":
         assert len(sigmas) == steps + 1
 
 
-def test_beta_lies_where_the_beta_distribution_does(levels):
-    """Quantiles of Beta(0.6, 0.6) at 3/4, 1/2 and 1/4, by symmetry and by its known median."""
+def test_beta_schedule_has_quantiles_of_the_beta_distribution(levels):
+    """Quantiles of Beta(0.6, 0.6) at 3/4, 1/2 and 1/4, known by symmetry and by the median."""
     high, *middle, low, zero = SCHEDULES["Beta"](levels, 5)
-    places = [(sigma - levels.low) / (levels.high - levels.low) for sigma in middle]
+    quantiles = [(sigma - levels.low) / (levels.high - levels.low) for sigma in middle]
     assert (high, low, zero) == pytest.approx((levels.high, levels.low, 0))
-    assert places[1] == pytest.approx(0.5, abs=1e-6)
-    assert places[0] + places[2] == pytest.approx(1, abs=1e-6)
-    assert 0.8 < places[0] < 0.9
+    assert quantiles[1] == pytest.approx(0.5, abs=1e-6)
+    assert quantiles[0] + quantiles[2] == pytest.approx(1, abs=1e-6)
+    assert 0.8 < quantiles[0] < 0.9
 
 
-def test_ddim_takes_one_step_less_than_its_grid(levels):
+def test_ddim_uses_a1111_timesteps_without_a_final_zero(levels):
     sigmas = sigmas_for(levels, "DDIM", sampler_catalog.AUTOMATIC, 20)
     assert [round(levels.timestep_at(sigma)) for sigma in sigmas] == list(range(951, 0, -50))
 
 
-def test_ddim_with_a_single_step_still_draws(levels):
+def test_ddim_with_one_step_spans_the_whole_range(levels):
     assert len(sigmas_for(levels, "DDIM", sampler_catalog.AUTOMATIC, 1)) == 2
 
 
-def test_dpm2_drops_the_last_sigma_but_zero(levels):
+def test_dpm2_drops_the_last_nonzero_sigma(levels):
     longer = SCHEDULES["Karras"](levels, 21)
     assert sigmas_for(levels, "DPM2", sampler_catalog.AUTOMATIC, 20) == [*longer[:20], 0]
 
@@ -94,26 +96,26 @@ def test_dpm2_drops_the_last_sigma_but_zero(levels):
         ("UniPC", 0.75, 15),
     ],
 )
-def test_img2img_counts_its_steps_as_a1111(levels, sampler, strength, updates):
+def test_img2img_runs_as_many_steps_as_in_a1111(levels, sampler, strength, updates):
     sigmas = sigmas_for(levels, sampler, sampler_catalog.AUTOMATIC, 20)
-    part = img2img_part(sampler, sigmas, 20, strength)
+    part = img2img_sigmas(sampler, sigmas, 20, strength)
     assert len(part) - 1 == updates
     assert part == sigmas[-len(part) :]
 
 
-def test_align_your_steps_has_a_table_for_each_architecture():
+def test_align_your_steps_tables_equal_diffusers_for_sd15_and_sdxl():
     alphas = alphas_cumprod()
     for is_sdxl, key in ((False, "StableDiffusionSigmas"), (True, "StableDiffusionXLSigmas")):
         found = SCHEDULES["Align Your Steps"](NoiseLevels(alphas, is_sdxl=is_sdxl), 11)
         assert found[:10] == pytest.approx(AysSchedules[key][:10])
 
 
-def test_zero_terminal_snr_is_diffusers_rescaling_up_to_its_last_level():
+def test_zero_terminal_snr_equals_diffusers_except_for_the_last_level():
     reference = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", rescale_betas_zero_snr=True
     )
     alphas = with_zero_terminal_snr(alphas_cumprod())
     assert np.allclose(alphas[:-1], reference.alphas_cumprod[:-1].double(), rtol=2e-3, atol=1e-7)
     levels = NoiseLevels(alphas)
-    assert levels.high == pytest.approx(4518.8, rel=1e-3), "where A1111 begins"
+    assert levels.high == pytest.approx(4518.8, rel=1e-3), "A1111's first sigma"
     assert levels.low == pytest.approx(NoiseLevels(alphas_cumprod()).low)

@@ -1,4 +1,4 @@
-"""Templates, their slots, and what of a request they can say."""
+"""Workflow templates: slots, validation, supported request fields, and prompt translation."""
 
 import pytest
 
@@ -16,18 +16,18 @@ from gpu_runner.protocol.generation_request import (
     Refiner,
 )
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
-from gpu_runner.protocol.workflows.capabilities import inexpressible
+from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
-from gpu_runner.protocol.workflows.template import Place
-from tests.gpu_runner.comfyui.conftest import shipped
+from gpu_runner.protocol.workflows.template import Target
+from tests.gpu_runner.comfyui.conftest import shipped_workflow
 
-PICTURE = Picture(sha256="0" * 64)
-FROM_A_PICTURE = {"task": "img2img", "init_images": (PICTURE,)}
+IMAGE = Picture(sha256="0" * 64)
+IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
 
 
-def refused(**fields) -> list[str]:
+def unsupported(**fields) -> list[str]:
     request = GenerationRequest(**fields)
-    return [field for field, _why in inexpressible(request, shipped(purpose_of(request)))]
+    return [field for field, _why in unsupported_fields(request, shipped_workflow(purpose_of(request)))]
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,15 @@ def refused(**fields) -> list[str]:
         {"loras": (LoraUse(name="night"),), "sampler": "DPM++ 2M", "scheduler": "Karras", "num_images": 4},
         {"hires": Hires(width=1024, height=1024, strength=0.5, sampler="Euler a")},
         {"hires": Hires(width=1024, height=1024, upscaler="2x")},
-        FROM_A_PICTURE
-        | {"strength": 0.4, "resize_mode": "fill", "colour_correction": True, "keep_texture": False},
-        FROM_A_PICTURE
-        | {"inpaint": Inpaint(mask=PICTURE, invert=True, only_masked=True, padding=32, content="fill")},
-        FROM_A_PICTURE | {"controls": (ControlUnit(model="lineart", module="lineart", pixel_perfect=True),)},
-        FROM_A_PICTURE
-        | {"task": "change_background", "strength": 1.0, "change_background": ChangeBackground(mask=PICTURE)},
+        IMG2IMG | {"strength": 0.4, "resize_mode": "fill", "colour_correction": True, "keep_texture": False},
+        IMG2IMG | {"inpaint": Inpaint(mask=IMAGE, invert=True, only_masked=True, padding=32, content="fill")},
+        IMG2IMG | {"controls": (ControlUnit(model="lineart", module="lineart", pixel_perfect=True),)},
+        IMG2IMG
+        | {"task": "change_background", "strength": 1.0, "change_background": ChangeBackground(mask=IMAGE)},
     ],
 )
-def test_what_the_shipped_workflows_can_say(fields):
-    assert refused(**fields) == []
+def test_shipped_workflows_support_these_fields(fields):
+    assert unsupported(**fields) == []
 
 
 @pytest.mark.parametrize(
@@ -73,35 +71,35 @@ def test_what_the_shipped_workflows_can_say(fields):
         ("prompt", {"prompt": "a cat AND a dog"}),
         ("prompt", {"prompt": "a [cat:dog:0.5]"}),
         ("negative_prompt", {"negative_prompt": "red BREAK blue"}),
-        ("hires.prompt", {"hires": Hires(width=1024, height=1024, prompt="other words")}),
+        ("hires.prompt", {"hires": Hires(width=1024, height=1024, prompt="another prompt")}),
         ("hires.upscaler", {"hires": Hires(width=1024, height=1024, upscaler="Latent (antialiased)")}),
-        ("inpaint.content", FROM_A_PICTURE | {"inpaint": Inpaint(mask=PICTURE, content="noise")}),
-        ("inpaint.conditioning_weight", FROM_A_PICTURE | {"inpaint": Inpaint(mask=PICTURE, conditioning_weight=0.5)}),
-        ("controls.control_mode", {"controls": (ControlUnit(model="a", image=PICTURE, control_mode="prompt"),)}),
-        ("controls.module", {"controls": (ControlUnit(model="a", image=PICTURE, module="reference_only"),)}),
-        ("controls.model", {"controls": (ControlUnit(image=PICTURE),)}),
+        ("inpaint.content", IMG2IMG | {"inpaint": Inpaint(mask=IMAGE, content="noise")}),
+        ("inpaint.conditioning_weight", IMG2IMG | {"inpaint": Inpaint(mask=IMAGE, conditioning_weight=0.5)}),
+        ("controls.control_mode", {"controls": (ControlUnit(model="a", image=IMAGE, control_mode="prompt"),)}),
+        ("controls.module", {"controls": (ControlUnit(model="a", image=IMAGE, module="reference_only"),)}),
+        ("controls.model", {"controls": (ControlUnit(image=IMAGE),)}),
         (
             "change_background.mask",
-            {"task": "change_background", "init_images": (PICTURE,), "change_background": ChangeBackground()},
+            {"task": "change_background", "init_images": (IMAGE,), "change_background": ChangeBackground()},
         ),
     ],
 )  # fmt: skip
-def test_what_they_cannot_say_is_refused_by_its_name(field, fields):
-    assert refused(**fields) == [field]
+def test_unsupported_fields_are_named(field, fields):
+    assert unsupported(**fields) == [field]
 
 
-def test_a_template_refuses_what_it_has_no_slot_for():
-    plain = shipped("txt2img")
+def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
+    plain = shipped_workflow("txt2img")
     fewer = plain.model_copy(
         update={"slots": {k: v for k, v in plain.slots.items() if k != "guidance_scale"}}
     )
-    found = list(inexpressible(GenerationRequest(guidance_scale=3), fewer))
+    found = list(unsupported_fields(GenerationRequest(guidance_scale=3), fewer))
     assert [field for field, _why in found] == ["guidance_scale"]
-    assert list(inexpressible(GenerationRequest(), fewer)) == []
+    assert list(unsupported_fields(GenerationRequest(), fewer)) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("text", "translated"),
     [
         ("a red circle", "a red circle"),
         ("a (red) circle", "a (red:1.1) circle"),
@@ -110,32 +108,32 @@ def test_a_template_refuses_what_it_has_no_slot_for():
         ("<lora:night:1> a", "a"),
     ],
 )
-def test_prompts_are_written_in_comfyuis_words(text, written):
-    assert prompt_translation.positive(text, 20) == written
+def test_prompts_are_translated_to_comfyui_syntax(text, translated):
+    assert prompt_translation.positive(text, 20) == translated
 
 
-def test_embeddings_are_marked_where_words_say_them():
-    written = prompt_translation.positive("a plum, plumage", 20, {"plum": "sub/plum-v2"})
-    assert written == "a embedding:sub/plum-v2 , plumage"
+def test_embeddings_are_marked_where_the_prompt_contains_their_name():
+    translated = prompt_translation.positive("a plum, plumage", 20, {"plum": "sub/plum-v2"})
+    assert translated == "a embedding:sub/plum-v2 , plumage"
 
 
-def test_every_sampler_is_mapped_or_known_to_be_missing():
+def test_every_sampler_is_mapped_except_those_comfyui_does_not_have():
     missing = {sampler.name for sampler in sampler_catalog.SAMPLERS} - node_names.SAMPLERS.keys()
     assert missing == {"DPM adaptive", "Restart", "PLMS", "DDIM CFG++"}
 
 
-def test_every_scheduler_is_mapped_or_known_to_be_missing():
+def test_every_scheduler_is_mapped_except_those_comfyui_does_not_have():
     labels = {scheduler.label for scheduler in sampler_catalog.SCHEDULERS} - {sampler_catalog.AUTOMATIC}
     assert labels - node_names.SCHEDULERS.keys() == {"Align Your Steps"}
 
 
 @pytest.mark.parametrize("text", ["", "6", "6.", ".text", ":0", "6:x", "6:99999"])
-def test_a_place_that_is_none(text):
-    with pytest.raises(ValueError, match="neither"):
-        Place.read(text)
+def test_an_invalid_slot_target_is_rejected(text):
+    with pytest.raises(ValueError, match=r"NODE\.INPUT or NODE:OUTPUT"):
+        Target.read(text)
 
 
-def test_both_shapes_of_choices_are_read():
+def test_both_formats_of_choice_inputs_are_parsed():
     assert server_check.choices([["a", "b"], {}]) == ["a", "b"]
     assert server_check.choices(["COMBO", {"options": ["a"]}]) == ["a"]
     assert server_check.choices(["COMBO", {}]) is None
@@ -145,6 +143,6 @@ def test_both_shapes_of_choices_are_read():
 @pytest.mark.parametrize(
     "graph", [None, [], "text", 7, {"1": 2}, {"1": {"class_type": 5}}, {"": {"class_type": "A"}}]
 )
-def test_rubbish_is_no_template(graph):
+def test_an_invalid_graph_is_rejected(graph):
     with pytest.raises(ValueError, match=r"."):
-        slots.read("rubbish", graph, {"filename_prefix": "1.a"})
+        slots.read("invalid", graph, {"filename_prefix": "1.a"})

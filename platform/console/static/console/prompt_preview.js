@@ -1,8 +1,8 @@
 "use strict";
-/* The words that a prompt style makes, while it is being written. The server puts them together. */
+/* Previews the prompts that a prompt style produces while it is edited. The server combines them. */
 {
-  const panel = document.getElementById("words-preview");
-  const QUIET_MS = 300;
+  const panel = document.getElementById("prompt-preview");
+  const DEBOUNCE_MS = 300;
   const inputs = {
     style: document.getElementById("id_prompt"),
     negative_style: document.getElementById("id_negative_prompt"),
@@ -13,10 +13,10 @@
 
   const show = async () => {
     const headers = { "X-CSRFToken": panel.dataset.csrf };
-    const answer = await fetch(panel.dataset.url, { method: "POST", headers, body: new URLSearchParams(values()) });
-    if (!answer.ok) return;
-    for (const [name, text] of Object.entries(await answer.json())) {
-      panel.querySelector(`[data-words="${name}"]`).textContent = text || "–";
+    const response = await fetch(panel.dataset.url, { method: "POST", headers, body: new URLSearchParams(values()) });
+    if (!response.ok) return;
+    for (const [name, text] of Object.entries(await response.json())) {
+      panel.querySelector(`[data-result="${name}"]`).textContent = text || "–";
     }
   };
 
@@ -24,7 +24,7 @@
   for (const input of Object.values(inputs)) {
     input?.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => show().catch(() => {}), QUIET_MS);
+      timer = setTimeout(() => show().catch(() => {}), DEBOUNCE_MS);
     });
   }
   show().catch(() => {});

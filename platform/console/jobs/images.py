@@ -1,0 +1,49 @@
+"""HTTP responses with a job's images and thumbnails. Browsers cache them: a stored output never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.core.cache import cache
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
+
+from jobs.images import thumbnails
+from jobs.images.storage import read_output
+from jobs.models import Output
+
+CACHE_CONTROL = "private, max-age=86400, immutable"
+THUMBNAIL_CACHE_S = 3600
+
+
+def full_size(request: HttpRequest, output: Output) -> HttpResponse:
+    """The stored image. Raises Http404 if its file was deleted."""
+    return _cached_response(request, f'"{output.sha256}"', output.content_type, lambda: read_output(output))
+
+
+def thumbnail(request: HttpRequest, output: Output) -> HttpResponse:
+    """A small WebP of the image. Raises Http404 if its file was deleted."""
+    key = f"thumbnail:{output.pk}:{output.sha256}"
+
+    def read() -> bytes:
+        cached: bytes | None = cache.get(key)
+        if cached is None:
+            cached = thumbnails.thumbnail(read_output(output))
+            cache.set(key, cached, THUMBNAIL_CACHE_S)
+        return cached
+
+    return _cached_response(request, f'"{output.sha256}-small"', "image/webp", read)
+
+
+def _cached_response(
+    request: HttpRequest, etag: str, content_type: str, read: Callable[[], bytes]
+) -> HttpResponse:
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
+        try:
+            response = HttpResponse(read(), content_type=content_type)
+        except FileNotFoundError:
+            raise Http404 from None
+    response["ETag"] = etag
+    response["Cache-Control"] = CACHE_CONTROL
+    return response
