@@ -50,7 +50,7 @@ class ServedWork(NamedTuple):
     work: float  # its price
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def charge(source_id: int, served: ServedWork) -> None:
     """Add to the source's decayed usage, which the policy reads."""
     usage, _created = Usage.objects.select_for_update().get_or_create(source_id=source_id)
