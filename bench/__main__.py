@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, company, overhead, admission, console, dialects, switching, fairness, gpu; without names, all."""
+"""``python -m bench [names]``: engine, company, overhead, admission, claims, console, dialects, switching, fairness, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ BENCHES = (
     "company",
     "overhead",
     "admission",
+    "claims",
     "console",
     "dialects",
     "switching",

@@ -93,7 +93,7 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
 
 
 def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> list[str]:
-    return list(list_for(kind, source, on_runners=on_runners).values_list("name", flat=True))
+    return list(list_for(kind, source, on_runners=on_runners).order_by("name").values_list("name", flat=True))
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:

@@ -56,7 +56,7 @@ class ServedWork(NamedTuple):
     work: float  # price of device_seconds, in cost units
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def charge(source_id: int, served: ServedWork) -> None:
     """Add to the decayed usage of the source, which the scheduling policy reads."""
     usage, _created = Usage.objects.select_for_update().get_or_create(source_id=source_id)

@@ -243,8 +243,8 @@ class JobExecution:
 
 
 def _job(lease: Lease) -> Job:
-    related = Job.objects.select_related("runner", "checkpoint", "storage_target", "workflow")
-    job = related.defer("checkpoint__metadata").filter(pk=lease.job_id).first()
+    related = Job.objects.select_related("runner", "checkpoint").defer("checkpoint__metadata")
+    job = related.filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
     return job

@@ -69,7 +69,8 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     """
     skip_locked = connection.features.has_select_for_update_skip_locked
     queued = Job.objects.select_for_update(skip_locked=skip_locked).filter(state=State.QUEUED)
-    job = queued.only("source_id", "key_id", "attempt").filter(pk=job_id, backend=runner.backend).first()
+    queued = queued.filter(pk=job_id, backend=runner.backend).only("source_id", "key_id", "attempt")
+    job = queued.order_by().first()
     if job is None or not slots.lock_and_check_room(job.source_id, job.key_id):
         return None
     lease, now = Lease(job_id, job.attempt + 1), timezone.now()
@@ -114,7 +115,7 @@ def progress(lease: Lease, event: Progress) -> Signal | None:
 
 
 def pending_signal(lease: Lease) -> Signal | None:
-    signal = _held(lease).values_list("signal", flat=True).first()
+    signal = _held(lease).order_by().values_list("signal", flat=True).first()
     if signal is None:
         raise LeaseLost(str(lease.job_id))
     return Signal(signal) if signal else None

@@ -1,4 +1,4 @@
-"""Concurrency limits of sources and access keys: numbers of queued and running jobs."""
+"""Concurrency limits: how many jobs a source or a key has in the queue and on the runners."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jobs.models import Job, State
 
 
 def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
-    """Lock the source, and return whether the source and the key may run one more job.
+    """Whether the source and the key may run one more job.
 
     The source's row stays locked until the transaction ends, so that two claims cannot both take the last slot.
     """
@@ -18,20 +18,11 @@ def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
     )
     if taken(source_id, State.RUNNING) >= limit:
         return False
-    key = AccessKey.objects.only("max_concurrent_jobs").filter(pk=key_id).first() if key_id else None
-    if key is None or key.max_concurrent_jobs is None:
+    if key_id is None:
         return True
-    return taken_by_key(source_id, key.pk, State.RUNNING) < key.max_concurrent_jobs
-
-
-def full_keys() -> set[int]:
-    """Ids of the access keys that are at their concurrency limit."""
-    limited = AccessKey.objects.filter(max_concurrent_jobs__isnull=False).order_by()
-    return {
-        key_id
-        for source_id, key_id, limit in limited.values_list("source_id", "pk", "max_concurrent_jobs")
-        if limit is not None and taken_by_key(source_id, key_id, State.RUNNING) >= limit
-    }
+    limits = AccessKey.objects.filter(pk=key_id).order_by().values_list("max_concurrent_jobs", flat=True)
+    key_limit = limits.first()
+    return key_limit is None or taken_by_key(source_id, key_id, State.RUNNING) < key_limit
 
 
 def taken(source_id: int, state: State) -> int:

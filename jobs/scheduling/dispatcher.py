@@ -53,7 +53,7 @@ def claim_next(runner_name: str, workers: int) -> list[Lease]:
 
     Jobs that another cluster has claimed in the meantime are skipped.
     """
-    runner = Runner.objects.filter(name=runner_name).first()
+    runner = Runner.objects.defer("token", "figures").filter(name=runner_name).first()
     if runner is None:
         return []
     claims = [lifecycle.claim(job_id, runner) for job_id in queue_snapshot.read(runner, workers).choose()]

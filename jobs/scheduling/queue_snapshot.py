@@ -1,24 +1,26 @@
-"""Snapshot of the queue for the policy: queued jobs, load of each source, and the runner."""
+"""A snapshot of the queue for the policy: the waiting jobs, the load of each source, and the runner."""
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
-from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from access.models import BusinessSource
-from jobs.execution import slots
+from access.models import AccessKey, BusinessSource
 from jobs.execution.runner_inventory import RunnerCapabilities, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
 from jobs.models.usage import mean_seconds_per_cost
 
 from . import policy
 
-SEEN_WITHIN = timedelta(seconds=15)  # a runner not seen for longer gets no jobs
+SEEN_WITHIN = timedelta(seconds=15)
 COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
 
 
@@ -36,43 +38,67 @@ class QueueSnapshot:
 
 
 def read(runner: Runner, workers: int) -> QueueSnapshot:
-    """Read the snapshot for a runner whose cluster has ``workers`` workers.
+    """The snapshot for a runner whose cluster has so many workers.
 
-    The queue is not read if the runner cannot take a job.
+    The queue is not read while the runner takes no job.
     """
-    now = timezone.now()
-    view = runner_view(runner, workers, now)
+    now, running = timezone.now(), _running_jobs()
+    view = _runner_view(runner, running, workers, now)
     if view.free_slots <= 0 or not view.takes_work:
         return QueueSnapshot([], {}, view, now)
-    oldest = list(_oldest_of_each(runner))
+    queued = _queued_for(runner, running)
+    sources = _sources(queued)
+    oldest = list(_oldest_of_each(sources, queued, runner))
     if not oldest:
         return QueueSnapshot([], {}, view, now)
-    usages = {usage.source_id: usage for usage in Usage.objects.all()}
+    usages = _usages()
     rate = mean_seconds_per_cost(usages.values())
-    return QueueSnapshot([_as_waiting(job, rate) for job in oldest], _loads(usages, rate, now), view, now)
+    loads = _loads(sources, running, usages, rate, now)
+    return QueueSnapshot([_as_waiting(job, rate) for job in oldest], loads, view, now)
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
-    """Explain why this queued job does not run on this runner yet."""
-    now = timezone.now()
-    usages = {usage.source_id: usage for usage in Usage.objects.all()}
-    rate = mean_seconds_per_cost(usages.values())
+    """Why this queued job does not run on this runner yet."""
+    now, running = timezone.now(), _running_jobs()
     if job.backend != runner.backend or not RunnerCapabilities(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
-    if job.key_id in slots.full_keys():
+    if job.key_id in _full_keys(running):
         return policy.Explanation(policy.Reason.KEY_AT_CAP)
-    waiting = [_as_waiting(other, rate) for other in _oldest_of_each(runner)]
+    usages = _usages()
+    rate = mean_seconds_per_cost(usages.values())
+    queued = _queued_for(runner, running)
+    sources = _sources(queued)
+    waiting = [_as_waiting(other, rate) for other in _oldest_of_each(sources, queued, runner)]
     asked = _as_waiting(job, rate)
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
-    view = runner_view(runner, workers, now)
-    return policy.explain(asked, waiting, _loads(usages, rate, now), view, now)
+    view = _runner_view(runner, running, workers, now)
+    return policy.explain(asked, waiting, _loads(sources, running, usages, rate, now), view, now)
 
 
-def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerView:
-    """State of the runner. Each running job occupies a slot of the runner and a worker of the cluster."""
-    running = Job.objects.filter(runner=runner, state=State.RUNNING).order_by()
-    deaths = list(running.values_list("runner_deaths", flat=True))
+class _RunningJob(NamedTuple):
+    source_id: int
+    key_id: int | None
+    runner_id: int | None
+    runner_deaths: int
+    cost_estimate: Decimal
+
+
+def _running_jobs() -> list[_RunningJob]:
+    """There are no more of them than the slots of all runners."""
+    rows = Job.objects.filter(state=State.RUNNING).order_by()
+    return [_RunningJob(*row) for row in rows.values_list(*_RunningJob._fields)]
+
+
+def _usages() -> dict[int, Usage]:
+    return {usage.source_id: usage for usage in Usage.objects.all()}
+
+
+def _runner_view(
+    runner: Runner, running: list[_RunningJob], workers: int, now: datetime
+) -> policy.RunnerView:
+    """A job takes a slot of the runner and a worker of the cluster."""
+    deaths = [job.runner_deaths for job in running if job.runner_id == runner.pk]
     seen = runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN
     return policy.RunnerView(
         free_slots=min(runner.slots, workers) - len(deaths),
@@ -82,30 +108,51 @@ def runner_view(runner: Runner, workers: int, now: datetime) -> policy.RunnerVie
     )
 
 
-def _oldest_of_each(runner: Runner) -> Iterator[Job]:
+def _full_keys(running: list[_RunningJob]) -> set[int]:
+    """The keys that run as many jobs as they may."""
+    jobs = Counter(job.key_id for job in running)
+    limited = AccessKey.objects.filter(max_concurrent_jobs__isnull=False).order_by()
+    return {
+        pk
+        for pk, limit in limited.values_list("pk", "max_concurrent_jobs")
+        if limit is not None and jobs[pk] >= limit
+    }
+
+
+def _queued_for(runner: Runner, running: list[_RunningJob]) -> QuerySet[Job]:
+    queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
+    full = _full_keys(running)
+    return queued.exclude(key__in=full) if full else queued
+
+
+def _sources(queued: QuerySet[Job]) -> list[BusinessSource]:
+    """All sources; ``has_queued`` says whether any job of ``queued`` is theirs."""
+    sources = BusinessSource.objects.only("enabled", "weight", "max_concurrent_jobs").order_by()
+    return list(sources.annotate(has_queued=Exists(queued.filter(source=OuterRef("pk")))))
+
+
+def _oldest_of_each(sources: list[BusinessSource], queued: QuerySet[Job], runner: Runner) -> Iterator[Job]:
     """The oldest queued jobs of each source and lane, at most ``policy.WINDOW`` of each.
 
-    Other jobs cannot be chosen next. The cost is independent of the length of the queue.
+    The others cannot be next, so that the cost does not depend on the length of the queue.
     """
-    queued = queued_for(runner, Job.objects.filter(state=State.QUEUED))
-    if full := slots.full_keys():
-        queued = queued.exclude(key__in=full)
     able = RunnerCapabilities(runner)
-    has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
-    for source in BusinessSource.objects.filter(enabled=True).only("pk").annotate(**has):
-        for lane in Lane.values:
-            if getattr(source, f"has_{lane}"):
-                yield from filter(able, _oldest(queued, source.pk, lane, runner.backend))
-
-
-def _oldest(queued: QuerySet[Job], source_id: int, lane: int, backend: str) -> Iterator[Job]:
-    jobs = queued.filter(source_id=source_id, lane=lane)
-    if backend == Backend.COMFYUI:
-        jobs = jobs.select_related("workflow")
-        columns: tuple[str, ...] = (*COLUMNS, "files", "request", "workflow")
+    if runner.backend == Backend.COMFYUI:
+        queued = queued.select_related("workflow").only(*COLUMNS, "files", "request", "workflow")
     else:
-        columns = COLUMNS
-    return jobs.only(*columns).order_by("created_at")[: policy.WINDOW].iterator()
+        queued = queued.only(*COLUMNS)
+    for source in sources:
+        if source.enabled and source.has_queued:  # type: ignore[attr-defined]  # annotated
+            yield from filter(able, _oldest_of_lanes(queued.filter(source=source)))
+
+
+def _oldest_of_lanes(jobs: QuerySet[Job]) -> list[Job]:
+    """Of one source. Most sources have few queued jobs, which one query reads."""
+    first = list(jobs.order_by("lane", "created_at")[: policy.WINDOW])
+    if len(first) < policy.WINDOW:
+        return first
+    by_age = jobs.order_by("created_at")
+    return [job for lane in Lane.values for job in by_age.filter(lane=lane)[: policy.WINDOW]]
 
 
 def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
@@ -120,19 +167,26 @@ def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
     )
 
 
-def _loads(usages: dict[int, Usage], rate: float, now: datetime) -> dict[int, policy.SourceLoad]:
-    by_source = Job.objects.filter(state=State.RUNNING).order_by().values_list("source_id")
-    running = {pk: (jobs, cost) for pk, jobs, cost in by_source.annotate(Count("pk"), Sum("cost_estimate"))}
-    loads = {}
-    for source in BusinessSource.objects.only("weight", "max_concurrent_jobs"):
-        jobs, cost = running.get(source.pk, (0, 0))
-        loads[source.pk] = policy.SourceLoad(
+def _loads(
+    sources: list[BusinessSource],
+    running: list[_RunningJob],
+    usages: dict[int, Usage],
+    rate: float,
+    now: datetime,
+) -> dict[int, policy.SourceLoad]:
+    jobs = Counter(job.source_id for job in running)
+    costs: defaultdict[int, float] = defaultdict(float)
+    for job in running:
+        costs[job.source_id] += float(job.cost_estimate)
+    return {
+        source.pk: policy.SourceLoad(
             weight=source.weight,
-            served_s=_served_s(usages.get(source.pk), now) + float(cost) * rate,
-            running=jobs,
+            served_s=_served_s(usages.get(source.pk), now) + costs[source.pk] * rate,
+            running=jobs[source.pk],
             cap=source.max_concurrent_jobs,
         )
-    return loads
+        for source in sources
+    }
 
 
 def _served_s(usage: Usage | None, now: datetime) -> float:

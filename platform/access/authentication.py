@@ -105,7 +105,7 @@ def find_key(key_id: str) -> AccessKey | None:
     # PostgreSQL rejects text that contains NUL, so malformed ids are not looked up.
     if not KEY_ID.fullmatch(key_id):
         return None
-    return AccessKey.objects.select_related("source").filter(key_id=key_id).first()
+    return AccessKey.objects.select_related("source").order_by("pk").filter(key_id=key_id).first()
 
 
 def check_use(key: AccessKey, *, dialect: str, address: str) -> None:

@@ -17,7 +17,7 @@ from django_q.worker import worker
 from access.models import AccessKey
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
-from jobs.models import Job, Runner, State
+from jobs.models import Job, Lane, Runner, State
 from jobs.scheduling import dispatcher as dispatch
 from jobs.scheduling import queue_snapshot
 from jobs.scheduling.broker import GENERATION, FairBroker
@@ -237,15 +237,26 @@ def test_dispatcher_polls_the_queue_without_a_notification(broker, submission, r
     assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
 
 
-@pytest.mark.parametrize("waiting", [20, 200])
+def lengthen_queue(job: Job, count: int, **fields) -> None:
+    """Copies of a queued job, without the cost of their admission."""
+    row = Job.objects.values().get(pk=job.pk)
+    Job.objects.bulk_create([Job(**(row | {"id": uuid4()} | fields)) for _ in range(count)])
+
+
+@pytest.mark.parametrize("waiting", [50, 500])
 def test_snapshot_takes_as_many_queries_whatever_the_length_of_the_queue(
-    waiting, submission, runner, django_assert_num_queries
+    waiting, job, runner, django_assert_num_queries
 ):
-    first, *_others = queue(submission, 2)
-    copies = [Job(**(Job.objects.values().get(pk=first.pk) | {"id": uuid4()})) for _ in range(waiting)]
-    Job.objects.bulk_create(copies)
-    with django_assert_num_queries(7):
-        assert len(queue_snapshot.read(runner, MANY).waiting) == min(waiting + 2, WINDOW)
+    lengthen_queue(job, waiting)
+    with django_assert_num_queries(8):
+        assert len(queue_snapshot.read(runner, MANY).waiting) == WINDOW
+
+
+def test_snapshot_has_the_oldest_of_each_lane_however_many_wait_in_another(job, runner):
+    lengthen_queue(job, 2 * WINDOW, lane=Lane.INTERACTIVE)
+    lengthen_queue(job, 1, lane=Lane.BULK)
+    lanes = Counter(waiting.lane for waiting in queue_snapshot.read(runner, MANY).waiting)
+    assert lanes == {Lane.INTERACTIVE: WINDOW, Lane.ASYNC: 1, Lane.BULK: 1}
 
 
 def test_jobs_are_not_enqueued_past_their_admission(broker):
