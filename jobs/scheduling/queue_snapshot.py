@@ -126,9 +126,10 @@ def _queued_for(runner: Runner, running: list[_RunningJob]) -> QuerySet[Job]:
 
 
 def _sources(queued: QuerySet[Job]) -> list[BusinessSource]:
-    """All sources; ``has_queued`` says whether any job of ``queued`` is theirs."""
+    """All sources; for each lane, ``has_<lane>`` says whether any job of ``queued`` is theirs."""
+    has = {f"has_{lane}": Exists(queued.filter(source=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     sources = BusinessSource.objects.only("enabled", "weight", "max_concurrent_jobs").order_by()
-    return list(sources.annotate(has_queued=Exists(queued.filter(source=OuterRef("pk")))))
+    return list(sources.annotate(**has))
 
 
 def _oldest_of_each(sources: list[BusinessSource], queued: QuerySet[Job], runner: Runner) -> Iterator[Job]:
@@ -142,17 +143,10 @@ def _oldest_of_each(sources: list[BusinessSource], queued: QuerySet[Job], runner
     else:
         queued = queued.only(*COLUMNS)
     for source in sources:
-        if source.enabled and source.has_queued:  # type: ignore[attr-defined]  # annotated
-            yield from filter(able, _oldest_of_lanes(queued.filter(source=source)))
-
-
-def _oldest_of_lanes(jobs: QuerySet[Job]) -> list[Job]:
-    """Of one source. Most sources have few queued jobs, which one query reads."""
-    first = list(jobs.order_by("lane", "created_at")[: policy.WINDOW])
-    if len(first) < policy.WINDOW:
-        return first
-    by_age = jobs.order_by("created_at")
-    return [job for lane in Lane.values for job in by_age.filter(lane=lane)[: policy.WINDOW]]
+        for lane in Lane.values:
+            if source.enabled and getattr(source, f"has_{lane}"):
+                oldest = queued.filter(source=source, lane=lane).order_by("created_at")
+                yield from filter(able, oldest[: policy.WINDOW])
 
 
 def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:

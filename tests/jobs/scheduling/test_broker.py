@@ -248,7 +248,7 @@ def test_snapshot_takes_as_many_queries_whatever_the_length_of_the_queue(
     waiting, job, runner, django_assert_num_queries
 ):
     lengthen_queue(job, waiting)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(5):
         assert len(queue_snapshot.read(runner, MANY).waiting) == WINDOW
 
 
