@@ -30,7 +30,8 @@ SEED = f"""
 from django.contrib.auth.models import User
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from jobs.admission import Submission, admit
+from jobs.admission.admit import admit
+from jobs.admission.submission import Submission
 from jobs.models import Runner
 User.objects.create_superuser("bench", password="bench")
 sources = [BusinessSource.objects.create(name=f"bench-{{i}}", max_concurrent_jobs=10000) for i in range({SOURCES})]
@@ -43,7 +44,7 @@ print(min(source.pk for source in sources))
 CLAIM = """
 import json, statistics, time
 from django.utils import timezone
-from jobs.dispatch import claim_next
+from jobs.scheduling.dispatcher import claim_next
 from jobs.models import Job, Runner
 taken = []
 for _ in range(40):
@@ -56,7 +57,7 @@ print(json.dumps(statistics.median(taken[5:]) * 1000))
 """
 CHECK = """
 import json, time
-from jobs.ledger_check import disagreements
+from jobs.billing.ledger_check import disagreements
 begin = time.perf_counter()
 found = list(disagreements())
 assert not found, found[:3]
@@ -64,7 +65,7 @@ print(json.dumps(time.perf_counter() - begin))
 """
 TIDY = """
 import json, time
-from jobs.retention.tidying import tidy
+from jobs.retention.cleanup import tidy
 begin = time.perf_counter()
 done = tidy(float("inf"))
 print(json.dumps([done.archived, time.perf_counter() - begin]))
