@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -67,11 +67,12 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
 
     Returns None if another worker claimed it first, or if the source or key is at its concurrency limit.
     """
-    skip_locked = connection.features.has_select_for_update_skip_locked
-    queued = Job.objects.select_for_update(skip_locked=skip_locked).filter(state=State.QUEUED)
-    queued = queued.filter(pk=job_id, backend=runner.backend).only("source_id", "key_id", "attempt")
-    job = queued.order_by().first()
-    if job is None or not slots.lock_and_check_room(job.source_id, job.key_id):
+    queued = Job.objects.filter(pk=job_id, state=State.QUEUED, backend=runner.backend)
+    # The lock on the source's row lasts until the end of the transaction, so that two claims cannot both take the
+    # last slot. The job's row needs none: the conditional UPDATE below takes it.
+    locked = queued.select_related("source", "key").select_for_update(of=("source",), no_key=True)
+    job = locked.only("attempt", "source__max_concurrent_jobs", "key__max_concurrent_jobs").first()
+    if job is None or not slots.has_room(job.source, job.key):
         return None
     lease, now = Lease(job_id, job.attempt + 1), timezone.now()
     claimed = Job.objects.filter(pk=job_id, state=State.QUEUED, attempt=job.attempt).update(

@@ -6,23 +6,13 @@ from access.models import AccessKey, BusinessSource
 from jobs.models import Job, State
 
 
-def lock_and_check_room(source_id: int, key_id: int | None) -> bool:
-    """Whether the source and the key may run one more job.
-
-    The source's row stays locked until the transaction ends, so that two claims cannot both take the last slot.
-    """
-    limit = (
-        BusinessSource.objects.select_for_update(no_key=True)
-        .values_list("max_concurrent_jobs", flat=True)
-        .get(pk=source_id)
-    )
-    if taken(source_id, State.RUNNING) >= limit:
+def has_room(source: BusinessSource, key: AccessKey | None) -> bool:
+    """Whether the source and the key may run one more job. The caller has locked the source's row."""
+    if taken(source.pk, State.RUNNING) >= source.max_concurrent_jobs:
         return False
-    if key_id is None:
+    if key is None or key.max_concurrent_jobs is None:
         return True
-    limits = AccessKey.objects.filter(pk=key_id).order_by().values_list("max_concurrent_jobs", flat=True)
-    key_limit = limits.first()
-    return key_limit is None or taken_by_key(source_id, key_id, State.RUNNING) < key_limit
+    return taken_by_key(source.pk, key.pk, State.RUNNING) < key.max_concurrent_jobs
 
 
 def taken(source_id: int, state: State) -> int:

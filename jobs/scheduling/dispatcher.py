@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 
 from django.db import close_old_connections, connection
 
@@ -12,7 +13,7 @@ from jobs.execution.lifecycle import Lease
 from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Runner
 
-from . import queue_snapshot
+from . import policy, queue_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,9 @@ class Dispatcher:
             self._listener.open()  # before the query, so that a notification between query and wait is received
             if not self._look_at_once:
                 self._listener.wait(LISTEN_S)
-            leases = claim_next(self.runner_name, self.workers)
-            self._look_at_once = bool(leases)  # there may be more jobs than the policy's window
+            chosen, leases = choose_and_claim(self.runner_name, self.workers)
+            # Other jobs may be startable if a claim failed, or if the policy saw only a part of the queue.
+            self._look_at_once = len(leases) < len(chosen) or len(chosen) >= policy.WINDOW
             return leases
         except Exception:
             log.exception("claiming jobs failed; trying again")
@@ -49,12 +51,18 @@ class Dispatcher:
 
 
 def claim_next(runner_name: str, workers: int) -> list[Lease]:
-    """Claim the jobs that the policy chooses from a snapshot of the queue.
+    """Claim the jobs that the policy chooses from a snapshot of the queue."""
+    return choose_and_claim(runner_name, workers)[1]
 
-    Jobs that another cluster has claimed in the meantime are skipped.
+
+def choose_and_claim(runner_name: str, workers: int) -> tuple[list[uuid.UUID], list[Lease]]:
+    """Choose jobs by the policy and claim them.
+
+    Returns the chosen jobs, and the leases of those that were claimed: another cluster may have been faster.
     """
     runner = Runner.objects.defer("token", "figures").filter(name=runner_name).first()
     if runner is None:
-        return []
-    claims = [lifecycle.claim(job_id, runner) for job_id in queue_snapshot.read(runner, workers).choose()]
-    return [lease for lease in claims if lease is not None]
+        return [], []
+    chosen = queue_snapshot.read(runner, workers).choose()
+    claims = [lifecycle.claim(job_id, runner) for job_id in chosen]
+    return chosen, [lease for lease in claims if lease is not None]

@@ -109,12 +109,14 @@ def _runner_view(
 
 
 def _full_keys(running: list[_RunningJob]) -> set[int]:
-    """The keys that run as many jobs as they may."""
-    jobs = Counter(job.key_id for job in running)
-    limited = AccessKey.objects.filter(max_concurrent_jobs__isnull=False).order_by()
+    """Keys that are at their concurrency limit."""
+    jobs = Counter(job.key_id for job in running if job.key_id is not None)
+    if not jobs:
+        return set()
+    limits = AccessKey.objects.filter(pk__in=jobs, max_concurrent_jobs__isnull=False).order_by()
     return {
         pk
-        for pk, limit in limited.values_list("pk", "max_concurrent_jobs")
+        for pk, limit in limits.values_list("pk", "max_concurrent_jobs")
         if limit is not None and jobs[pk] >= limit
     }
 

@@ -14,6 +14,7 @@ from access.accounts import Account, Posting, in_micros, owner_of_key, owner_of_
 
 Owner = tuple[str, dict[str, int]]  # primary key of the account, and the filter that selects its postings
 NEVER = date.min
+BALANCES = [field.name for field in Account._meta.concrete_fields if not field.primary_key]
 
 
 def owners(source_id: int, key_id: int | None) -> list[Owner]:
@@ -47,9 +48,10 @@ def book(
 
 
 def save(accounts: dict[str, Account]) -> None:
-    """Write accounts that this transaction has locked."""
-    for account in accounts.values():
-        account.save(force_update=True)
+    """Write accounts that this transaction has locked, in one query."""
+    Account.objects.bulk_create(
+        accounts.values(), update_conflicts=True, unique_fields=["owner"], update_fields=BALANCES
+    )
 
 
 def read(source_id: int, key_id: int | None) -> dict[str, Account]:
