@@ -142,7 +142,7 @@ def test_image_that_the_runner_rejects_is_a_client_error(worker, alice, body) ->
     worker.behaviour = behaviours.finds_the_picture_wrong
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50200)
-    assert "the mask leaves nothing to draw" in response.json()["message"]
+    assert "the mask of the product covers the whole image" in response.json()["message"]
 
 
 def test_error_can_be_parsed_from_the_text_of_an_sdk_exception(alice, style) -> None:

@@ -30,7 +30,7 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
 
     def generate(talk: Talk) -> None:
         drawing = Drawing()
-        studio.engine.submit(talk.order, drawing)
+        studio.engine.submit(talk.run_request, drawing)
         drawing.pictures()
         for event in drawing.events:
             talk.say(event)
