@@ -112,7 +112,7 @@ def test_unload_is_rejected_while_jobs_are_running(runner, file):
 
 
 LOSES_THE_DEVICE = """
-import sys, torch
+import os, torch
 from gpu_runner import __main__
 from gpu_runner.networks import batched_calls
 
@@ -120,7 +120,7 @@ def execute(operations):
     raise torch.AcceleratorError("illegal memory access")
 
 batched_calls.execute = execute
-sys.exit(__main__.main())
+os._exit(__main__.main())
 """
 
 
