@@ -25,7 +25,7 @@ class HungUp(Exception):
     """The client has disconnected, or the runner is being closed."""
 
 
-class Talk:
+class JobStream:
     """A run request and its event stream, as a behavior sees them."""
 
     def __init__(self, handler: Handler, run_request: RunRequest) -> None:
@@ -33,168 +33,170 @@ class Talk:
         self._handler = handler
         self._signals: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def say(self, event: BaseModel) -> None:
+    def send(self, event: BaseModel) -> None:
         self.write(event.model_dump_json().encode() + b"\n")
 
     def write(self, line: bytes) -> None:
         self._handler.send_chunk(line)
 
-    def told(self) -> str:
+    def wait_for_cancellation(self) -> str:
         """Wait for the next cancel request and return its mode."""
         mode = self._signals.get()
         if mode == "close":
             raise HungUp
         return mode
 
-    def tell(self, mode: str) -> None:
+    def cancel(self, mode: str) -> None:
         self._signals.put(mode)
 
-    def refuse(self, status: int, content: dict[str, str]) -> None:
+    def respond(self, status: int, content: dict[str, str]) -> None:
         self._handler.respond(status, content)
 
     def accept(self) -> None:
-        self.say(Accepted(job_id=self.run_request.job_id))
+        self.send(Accepted(job_id=self.run_request.job_id))
 
     def show_progress(self, step: int = 1, *, with_preview: bool = True) -> None:
         preview = base64.b64encode(b"a small jpeg").decode() if with_preview else None
-        self.say(Progress(step=step, steps=self.run_request.request.num_inference_steps, preview=preview))
+        self.send(Progress(step=step, steps=self.run_request.request.num_inference_steps, preview=preview))
 
-    def draw(self, index: int = 0, **verdict: bool | float) -> None:
+    def send_image(self, index: int = 0, **verdict: bool | float) -> None:
         request = self.run_request.request
         size = {"width": request.width, "height": request.height}
         data = base64.b64encode(png(request.width, request.height)).decode()
-        self.say(Image(index=index, seed=request.seed_of(index), data=data, **size, **verdict))
+        self.send(Image(index=index, seed=request.seed_of(index), data=data, **size, **verdict))
 
     def finish(self, steps: int | None = None) -> None:
         request = self.run_request.request
         all_steps = request.num_inference_steps * request.num_images
         run = all_steps if steps is None else steps
-        self.say(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
+        self.send(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
 
 
 # Behaviors ---------------------------------------------------------------------------------------------------------
 
 
-def draws(talk: Talk) -> None:
-    talk.accept()
-    talk.show_progress()
-    for index in range(talk.run_request.request.num_outputs):
-        talk.draw(index)
-    talk.finish()
+def generates(stream: JobStream) -> None:
+    stream.accept()
+    stream.show_progress()
+    for index in range(stream.run_request.request.num_outputs):
+        stream.send_image(index)
+    stream.finish()
 
 
-def draws_until_told(talk: Talk) -> None:
+def generates_until_cancelled(stream: JobStream) -> None:
     """Runs one step, then waits for a cancel request."""
-    talk.accept()
-    talk.show_progress()
-    if talk.told() == "discard":
+    stream.accept()
+    stream.show_progress()
+    if stream.wait_for_cancellation() == "discard":
         work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=1)
-        talk.say(Failed(code="cancelled", message="cancelled", work=work))
+        stream.send(Failed(code="cancelled", message="cancelled", work=work))
     else:
-        talk.draw()
-        talk.finish(steps=1)
+        stream.send_image()
+        stream.finish(steps=1)
 
 
-def goes_on_after_a_preview(talk: Talk) -> None:
+def sends_two_steps(stream: JobStream) -> None:
     """Sends a step with a preview, and at once a second step without one."""
-    talk.accept()
-    talk.show_progress()
-    talk.show_progress(2, with_preview=False)
-    talk.told()
+    stream.accept()
+    stream.show_progress()
+    stream.show_progress(2, with_preview=False)
+    stream.wait_for_cancellation()
 
 
-def dies_mid_stream(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
+def dies_mid_stream(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
     raise HungUp
 
 
-def dies_at_the_door(talk: Talk) -> None:
+def dies_before_the_first_event(stream: JobStream) -> None:
     """Disconnects after the response headers, before the first event."""
-    talk.write(b"\n")
+    stream.write(b"\n")
     raise HungUp
 
 
-def is_asked_to_end(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    talk.say(Failed(code="stopping", message="the runner is shutting down"))
+def shuts_down(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    stream.send(Failed(code="stopping", message="the runner is shutting down"))
 
 
-def breaks(talk: Talk) -> None:
+def breaks(stream: JobStream) -> None:
     """The process is alive, but its engine has failed."""
-    talk.accept()
-    talk.say(Failed(code="lost", message="the runner's engine stopped"))
+    stream.accept()
+    stream.send(Failed(code="lost", message="the runner's engine stopped"))
 
 
-def says_busy(talk: Talk) -> None:
-    talk.refuse(503, {"type": "failed", "code": "busy", "message": "the runner has no free slot"})
+def is_busy(stream: JobStream) -> None:
+    stream.respond(503, {"type": "failed", "code": "busy", "message": "the runner has no free slot"})
 
 
-def fails_with_oom(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    talk.say(Failed(code="out_of_memory", message="The picture is too large for this runner."))
+def fails_with_oom(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    stream.send(Failed(code="out_of_memory", message="The picture is too large for this runner."))
 
 
-def finds_the_picture_wrong(talk: Talk) -> None:
-    talk.accept()
-    talk.say(Failed(code="bad_request", message="the mask of the product covers the whole image"))
+def rejects_the_input(stream: JobStream) -> None:
+    stream.accept()
+    stream.send(Failed(code="bad_request", message="the mask of the product covers the whole image"))
 
 
-def refuses_the_token(talk: Talk) -> None:
-    talk.refuse(401, {"error": "unauthorized"})
+def rejects_the_token(stream: JobStream) -> None:
+    stream.respond(401, {"error": "unauthorized"})
 
 
-def is_silent(talk: Talk) -> None:
+def is_silent(stream: JobStream) -> None:
     """Accepts the job, then sends nothing and ignores cancel requests."""
-    talk.accept()
+    stream.accept()
     while True:
-        talk.told()
+        stream.wait_for_cancellation()
 
 
-def draws_unfit_pictures(talk: Talk) -> None:
-    talk.accept()
-    talk.draw(nsfw=True, nsfw_score=0.97)
-    talk.finish()
+def generates_detected_nsfw(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image(nsfw=True, nsfw_score=0.97)
+    stream.finish()
 
 
-def refuses_its_picture(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    steps = talk.run_request.request.num_inference_steps
+def rejects_its_output(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    steps = stream.run_request.request.num_inference_steps
     work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=steps)
-    talk.say(Failed(code="nsfw", message="the image was rejected by the NSFW check", work=work))
+    stream.send(Failed(code="nsfw", message="the image was rejected by the NSFW check", work=work))
 
 
-def forgets_a_picture(talk: Talk) -> None:
-    talk.accept()
-    talk.finish()
+def omits_an_image(stream: JobStream) -> None:
+    stream.accept()
+    stream.finish()
 
 
-def talks_nonsense(talk: Talk) -> None:
-    talk.accept()
-    talk.write(b'{"type": "unknown"}\n')
+def sends_invalid_events(stream: JobStream) -> None:
+    stream.accept()
+    stream.write(b'{"type": "unknown"}\n')
 
 
-def drops_the_job(talk: Talk) -> None:
+def drops_the_job(stream: JobStream) -> None:
     """Cancels the job without a cancel request."""
-    talk.accept()
-    talk.say(Failed(code="cancelled", message="cancelled"))
+    stream.accept()
+    stream.send(Failed(code="cancelled", message="cancelled"))
 
 
 # The server ---------------------------------------------------------------------------------------------------------
 
 
 class FakeRunner:
-    def __init__(self, behaviour: Callable[[Talk], None] = draws) -> None:
-        self.behaviour = behaviour
+    def __init__(self, behavior: Callable[[JobStream], None] = generates) -> None:
+        self.behavior = behavior
         self.status = RunnerStatus(
             boot_id="first boot", version="fake", device="nothing", slots=4, slots_busy=0
         )
-        self.talks: dict[str, Talk] = {}
+        self.streams: dict[str, JobStream] = {}
         self.connections: list[socket.socket] = []
-        self.told: list[tuple[str, str]] = []  # (job id, mode) of cancel requests, including unknown jobs
+        self.cancellations: list[
+            tuple[str, str]
+        ] = []  # (job id, mode) of cancel requests, including unknown jobs
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"fake": self}))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -204,15 +206,15 @@ class FakeRunner:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
-    def orders(self) -> list[RunRequest]:
-        return [talk.run_request for talk in self.talks.values()]
+    def run_requests(self) -> list[RunRequest]:
+        return [stream.run_request for stream in self.streams.values()]
 
     def restart(self, boot_id: str) -> None:
         self.status = self.status.model_copy(update={"boot_id": boot_id, "jobs": ()})
 
     def hang_up(self) -> None:
-        for talk in self.talks.values():
-            talk.tell("close")
+        for stream in self.streams.values():
+            stream.cancel("close")
 
     def close(self) -> None:
         """Close the server and its open connections, like a process that ends."""
@@ -248,11 +250,11 @@ class Handler(BaseHTTPRequestHandler):
             self._cancel(self.path.split("/")[2], json.loads(body)["mode"])
 
     def _generate(self, run_request: RunRequest) -> None:
-        talk = self.fake.talks[run_request.job_id] = Talk(self, run_request)
+        stream = self.fake.streams[run_request.job_id] = JobStream(self, run_request)
         self._streams = False
         self.close_connection = True
         try:
-            self.fake.behaviour(talk)
+            self.fake.behavior(stream)
             if self._streams:
                 self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = False
@@ -267,12 +269,12 @@ class Handler(BaseHTTPRequestHandler):
             self.respond(200, {"status": "ok"})
 
     def _cancel(self, job_id: str, mode: str) -> None:
-        self.fake.told.append((job_id, mode))
-        talk = self.fake.talks.get(job_id)
-        if talk is None:
+        self.fake.cancellations.append((job_id, mode))
+        stream = self.fake.streams.get(job_id)
+        if stream is None:
             self.respond(404, {"error": "not_found"})
         else:
-            talk.tell(mode)
+            stream.cancel(mode)
             self.respond(200, {"status": "ok"})
 
     def _is_allowed(self) -> bool:
@@ -301,7 +303,7 @@ class Handler(BaseHTTPRequestHandler):
         """Keep access logs out of the test report."""
 
 
-def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+def png(width: int = 64, height: int = 64, color: str = "red") -> bytes:
     file = io.BytesIO()
-    PILImage.new("RGB", (width, height), colour).save(file, "PNG")
+    PILImage.new("RGB", (width, height), color).save(file, "PNG")
     return file.getvalue()
