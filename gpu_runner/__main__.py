@@ -27,20 +27,20 @@ CACHE_SHARE = 0.6  # share of device memory for models; the rest is for activati
 
 
 class EngineServer(Server):
-    """HTTP server that exits when its engine dies."""
+    """HTTP server that exits when its engine fails."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config, engine)
-        self.engine_died = False
-        self._watched = engine
+        self.engine_failed = False
+        self._watched_engine = engine
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        threading.Thread(target=self._end_with_the_engine, name="engine-watch", daemon=True).start()
+        threading.Thread(target=self._exit_with_engine, name="engine-watch", daemon=True).start()
 
-    def _end_with_the_engine(self) -> None:
-        """Exit when the engine dies. The supervisor restarts the process, which recovers a lost device."""
-        self.engine_died = self._watched.wait_for_death()
+    def _exit_with_engine(self) -> None:
+        """Exit when the engine fails. The supervisor restarts the process, which recovers a lost device."""
+        self.engine_failed = self._watched_engine.wait_for_end()
         self.should_exit = True
 
 
@@ -49,28 +49,31 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     env = os.environ.get
     parser = argparse.ArgumentParser("gpu_runner", description="Generates images on one device.")
     parser.add_argument("--host", default=env("RUNNER_HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=env("RUNNER_PORT", "0"), help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=env("RUNNER_PORT", "0"), help="0: any free port")
     parser.add_argument("--models-root", type=Path, default=env("MODELS_ROOT", "var/models"))
     parser.add_argument(
-        "--slots", type=int, default=env("RUNNER_SLOTS", "4"), help="jobs held at the same time"
+        "--slots", type=int, default=env("RUNNER_SLOTS", "4"), help="jobs accepted at the same time"
     )
     parser.add_argument("--device", default=env("RUNNER_DEVICE", "auto"), help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=env("TORCH_THREADS", "0"), help="0 takes every core")
+    parser.add_argument("--threads", type=int, default=env("TORCH_THREADS", "0"), help="0: all cores")
     parser.add_argument(
-        "--model-cache-mb", type=int, default=env("MODEL_CACHE_MB", "0"), help="0 chooses itself"
+        "--model-cache-mb",
+        type=int,
+        default=env("MODEL_CACHE_MB", "0"),
+        help="0: a share of the device's memory",
     )
     parser.add_argument(
         "--model-ram-mb",
         type=int,
         default=env("MODEL_RAM_MB", "0"),
-        help="for models that the device's memory has no room for; 0 chooses itself",
+        help="memory for models that do not fit into the device's memory; 0: automatic",
     )
     options = parser.parse_args(arguments)
     if options.slots < 1:
         parser.error("--slots must be at least 1")
     options.token = env("RUNNER_TOKEN", "")
     if not options.token:
-        parser.error("set RUNNER_TOKEN: every caller must know it")
+        parser.error("RUNNER_TOKEN must be set: it is the bearer token of the API")
     return options
 
 
@@ -101,7 +104,7 @@ def main() -> int:
     application = RunnerApp(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)
     server.run(sockets=[listener])
-    return int(server.engine_died)
+    return int(server.engine_failed)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.workflows.node_names import LOCAL_MODULES
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.init_image import Canvas, compose
-from gpu_runner.tasks.preparation.input_images import opened, read_sources
+from gpu_runner.tasks.preparation.input_images import decode_image, read_sources
 
 LATENT_SCALE = 8
 
@@ -65,12 +65,12 @@ def image_sets(run_request: RunRequest) -> list[ImageSet]:
 def _backdrops(run_request: RunRequest) -> list[Canvas | None]:
     request, part = run_request.request, run_request.request.change_background
     assert part is not None
-    mask = opened(run_request, part.mask) if part.mask else None
+    mask = decode_image(run_request, part.mask) if part.mask else None
     canvas_of: dict[str, Canvas] = {}
     for image in request.init_images:
         if image.sha256 not in canvas_of:
             product = change_background.cut_out(
-                opened(run_request, image), mask, part, request.background, None
+                decode_image(run_request, image), mask, part, request.background, None
             )
             canvas_of[image.sha256] = change_background.canvas(request, part, product)
     return [canvas_of[image.sha256] for image in request.init_images]
@@ -101,7 +101,7 @@ def _map(run_request: RunRequest, unit: ControlUnit, canvas: Canvas | None) -> I
     """Return the control map, or the image itself if a node computes the map."""
     request = run_request.request
     if unit.image is not None:
-        image = images.flatten(opened(run_request, unit.image), request.background)
+        image = images.flatten(decode_image(run_request, unit.image), request.background)
     elif canvas is not None:
         image = canvas.frame
     else:

@@ -19,14 +19,14 @@ from gpu_runner.networks.operations import (
     UpscaleTile,
 )
 
-MOST_STRETCHING = 3
+MAX_PADDING_FACTOR = 3
 MAX_TURNS_WAITED = 4  # after so many turns, an image goes before larger batches
 
 
 class WaitingOperation(Protocol):
     """An image with a pending operation."""
 
-    ask: Operation
+    operation: Operation
     since: int  # turn in which the operation was submitted
 
 
@@ -39,65 +39,65 @@ class Limits:
     vae_area: int
     texts: int = 64
 
-    def admit(self, company: Sequence[Operation], ask: Operation) -> bool:
+    def admit(self, batch: Sequence[Operation], operation: Operation) -> bool:
         """Whether an operation fits into the batch. The first one always does."""
-        return not company or (self._have_room([*company, ask]) and _reach_one_length([*company, ask]))
+        return not batch or (self._fit([*batch, operation]) and _have_common_length([*batch, operation]))
 
-    def _have_room(self, asks: Sequence[Operation]) -> bool:
-        match asks[0]:
-            case Denoise(question=question):
-                height, width = question.x.shape[-2:]
-                return row_count(asks) <= min(self.rows, self.row_area // (height * width))
+    def _fit(self, operations: Sequence[Operation]) -> bool:
+        match operations[0]:
+            case Denoise(input=denoise_input):
+                height, width = denoise_input.x.shape[-2:]
+                return row_count(operations) <= min(self.rows, self.row_area // (height * width))
             case (
                 EncodeImage(pixels=pixels)
                 | UpscaleTile(pixels=pixels)
                 | RestoreFace(pixels=pixels)
                 | EncodeHint(pixels=pixels)
             ):
-                return len(asks) * pixels.shape[-2] * pixels.shape[-1] <= self.vae_area * 64
+                return len(operations) * pixels.shape[-2] * pixels.shape[-1] <= self.vae_area * 64
             case DecodeLatent(latent=latent):
-                return len(asks) * latent.shape[-2] * latent.shape[-1] <= self.vae_area
+                return len(operations) * latent.shape[-2] * latent.shape[-1] <= self.vae_area
             case EncodeText():
-                return len(asks) <= self.texts
+                return len(operations) <= self.texts
 
-    def below(self, asks: Sequence[Operation]) -> Limits:
+    def below(self, operations: Sequence[Operation]) -> Limits:
         """Return lower limits after these operations ran out of memory: half their UNet row area."""
         areas = [
-            ask.question.x.shape[-2] * ask.question.x.shape[-1] * ask.question.seats
-            for ask in asks
-            if isinstance(ask, Denoise)
+            operation.input.x.shape[-2] * operation.input.x.shape[-1] * operation.input.total_rows
+            for operation in operations
+            if isinstance(operation, Denoise)
         ]
         return replace(self, row_area=min(self.row_area, sum(areas) // 2)) if areas else self
 
 
-def row_count(asks: Sequence[Operation]) -> int:
+def row_count(operations: Sequence[Operation]) -> int:
     """Number of UNet rows of all Denoise operations."""
-    return sum(ask.question.seats for ask in asks if isinstance(ask, Denoise))
+    return sum(operation.input.total_rows for operation in operations if isinstance(operation, Denoise))
 
 
-def _reach_one_length(asks: Sequence[Operation]) -> bool:
+def _have_common_length(operations: Sequence[Operation]) -> bool:
     """Whether the contexts can be padded to a common length.
 
     Repetition to the least common multiple does not change the result, but that length may be at most
-    MOST_STRETCHING times the longest context.
+    MAX_PADDING_FACTOR times the longest context.
     """
-    lengths = [ask.question.guidance.length for ask in asks if isinstance(ask, Denoise)]
-    return not lengths or lcm(*lengths) <= MOST_STRETCHING * max(lengths)
+    lengths = [operation.input.guidance.length for operation in operations if isinstance(operation, Denoise)]
+    return not lengths or lcm(*lengths) <= MAX_PADDING_FACTOR * max(lengths)
 
 
 CPU_LIMITS = Limits(rows=16, row_area=16 * 64 * 64, vae_area=64 * 64)
 CUDA_LIMITS = Limits(rows=64, row_area=64 * 64 * 64, vae_area=4 * 64 * 64)
 
 
-def company(ask: Operation) -> Hashable:
+def batch_key(operation: Operation) -> Hashable:
     """Return the batch key: operations with equal keys can share a call.
 
     It contains everything that must not depend on the other operations of the batch.
     """
-    kind = type(ask), _part_key(ask)
-    match ask:
-        case Denoise(question=question):
-            return kind, tuple(question.x.shape)
+    kind = type(operation), _model_part_key(operation)
+    match operation:
+        case Denoise(input=denoise_input):
+            return kind, tuple(denoise_input.x.shape)
         case (
             EncodeImage(pixels=pixels)
             | UpscaleTile(pixels=pixels)
@@ -107,13 +107,13 @@ def company(ask: Operation) -> Hashable:
             return kind, tuple(pixels.shape)
         case DecodeLatent(latent=latent):
             return kind, tuple(latent.shape)
-        case EncodeText(wording=wording):
-            return kind, wording
+        case EncodeText(options=options):
+            return kind, options
 
 
-def _part_key(ask: Operation) -> str:
+def _model_part_key(operation: Operation) -> str:
     """Key of the model part that executes the operation. Checkpoint variants share unmodified parts."""
-    match ask:
+    match operation:
         case Denoise(model=model):
             return model.unet_key
         case EncodeImage(model=model) | DecodeLatent(model=model):
@@ -131,41 +131,41 @@ def _part_key(ask: Operation) -> str:
 P = TypeVar("P", bound=WaitingOperation)
 
 
-def choose(pictures: Sequence[P], limits: Limits, *, turn: int, steps_are_due: bool) -> list[P]:
+def choose(waiting: Sequence[P], limits: Limits, *, turn: int, steps_are_due: bool) -> list[P]:
     """Pick the batch with the most rows; an image that waited MAX_TURNS_WAITED turns goes first.
 
     Other operations (text encoding, VAE encode and decode) have priority over denoising steps, but never
     twice in a row. A step therefore waits at most MAX_TURNS_WAITED turns, plus two for each batch of images
     that have waited as long.
     """
-    steps = [picture for picture in pictures if isinstance(picture.ask, Denoise)]
-    others = [picture for picture in pictures if not isinstance(picture.ask, Denoise)]
+    steps = [image for image in waiting if isinstance(image.operation, Denoise)]
+    others = [image for image in waiting if not isinstance(image.operation, Denoise)]
     candidates = steps if steps and (steps_are_due or not others) else others
     if not candidates:
         return []
-    return min((_batch(group, limits) for group in _groups(candidates)), key=partial(_place, turn))
+    return min((_batch(group, limits) for group in _groups(candidates)), key=partial(_priority, turn))
 
 
-def _place(turn: int, members: Sequence[WaitingOperation]) -> tuple[int, int, int]:
+def _priority(turn: int, members: Sequence[WaitingOperation]) -> tuple[int, int, int]:
     """Sort key of a batch: the lowest is executed next. The first element is the oldest."""
     since = members[0].since
     if turn - since >= MAX_TURNS_WAITED:
         return 0, since, 0
-    asks = [picture.ask for picture in members]
-    return 1, -(row_count(asks) or len(asks)), since
+    operations = [image.operation for image in members]
+    return 1, -(row_count(operations) or len(operations)), since
 
 
 def _batch(group: Sequence[P], limits: Limits) -> list[P]:
     """Fill a batch up to the limits, oldest first."""
     members: list[P] = []
-    for picture in group:
-        if limits.admit([one.ask for one in members], picture.ask):
-            members.append(picture)
+    for image in group:
+        if limits.admit([one.operation for one in members], image.operation):
+            members.append(image)
     return members
 
 
-def _groups(pictures: Sequence[P]) -> list[list[P]]:
+def _groups(waiting: Sequence[P]) -> list[list[P]]:
     groups: dict[Hashable, list[P]] = {}
-    for picture in sorted(pictures, key=lambda picture: picture.since):
-        groups.setdefault(company(picture.ask), []).append(picture)
+    for image in sorted(waiting, key=lambda image: image.since):
+        groups.setdefault(batch_key(image.operation), []).append(image)
     return list(groups.values())

@@ -39,7 +39,7 @@ from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 from . import cpu_threads
 from .batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
 from .finalize import Finished, finish
-from .running_job import OnEvent, Picture, Run
+from .running_job import ImageInProgress, OnEvent, Run
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +62,18 @@ class Engine:
         self.limits = limits or (CUDA_LIMITS if device.type == "cuda" else CPU_LIMITS)
         self.steps_total = self.calls_total = self.rows_total = 0
         self._runs: dict[str, Run] = {}
-        self._pictures: list[Picture] = []
+        self._images: list[ImageInProgress] = []
         self._projections: LRUCache[str, Projection] = LRUCache(PROJECTIONS_KEPT)
         self._turn = 0
         self._steps_are_due = False
         self._stopping = False
-        self._died = False
+        self._failed = False
         self._lock = threading.RLock()  # guards the state changed by submit and stop
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._cpu_threads = torch.get_num_threads()
         self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.use_one_thread)
         self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.use_one_thread)
-        self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     # Public API: thread-safe.
 
@@ -84,32 +84,32 @@ class Engine:
     def alive(self) -> bool:
         return self._thread.is_alive() and not self._stopping
 
-    def wait_for_death(self) -> bool:
+    def wait_for_end(self) -> bool:
         """Block until the engine thread has ended. Returns True if it ended because of an error."""
         self._thread.join()
-        return self._died
+        return self._failed
 
     def jobs(self) -> tuple[str, ...]:
         """Ids of the running jobs."""
         return tuple(job_id for job_id, run in list(self._runs.items()) if not run.closed)
 
-    def submit(self, order: RunRequest, on_event: OnEvent) -> Run:
+    def submit(self, run_request: RunRequest, on_event: OnEvent) -> Run:
         """Start a job and return its state. Events are passed to ``on_event``.
 
-        An earlier request for the same job is discarded: a job is claimed again only if its worker is gone.
+        A running attempt of the same job is discarded: a job is claimed again only if its worker is gone.
         """
-        run = Run(order, on_event)
-        with logs.about(order.job_id):
-            log.info("order %s taken", order.job_id)
+        run = Run(run_request, on_event)
+        with logs.about(run_request.job_id):
+            log.info("job %s accepted", run_request.job_id)
         with self._lock:
-            self.cancel(order.job_id, "discard")
-            self._runs[order.job_id] = run
+            self.cancel(run_request.job_id, "discard")
+            self._runs[run_request.job_id] = run
             if self._stopping:
                 run.emit(Failed(code="stopping", message=SHUTTING_DOWN, work=run.work()))
                 return run
-            run.emit(Accepted(job_id=order.job_id))
-            preparing = self._loaders.submit(prepare, self.store, order)
-        preparing.add_done_callback(lambda future: self._inbox.put(partial(self._begin, run, future)))
+            run.emit(Accepted(job_id=run_request.job_id))
+            preparing = self._loaders.submit(prepare, self.store, run_request)
+        preparing.add_done_callback(lambda future: self._inbox.put(partial(self._start_run, run, future)))
         return run
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
@@ -124,7 +124,7 @@ class Engine:
         if mode == "discard":
             run.discard()
         else:
-            self._inbox.put(partial(run.stop_batch, and_the_rest=mode == "interrupt"))
+            self._inbox.put(partial(run.stop_batch, no_further_batches=mode == "interrupt"))
         return True
 
     def unload(self) -> bool:
@@ -158,17 +158,17 @@ class Engine:
 
     # Engine thread only.
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         cpu_threads.use_threads(self._cpu_threads)
         try:
             with torch.inference_mode():
                 while not self._stopping:
-                    self._read_inbox()
-                    self._take_turn()
+                    self._process_inbox()
+                    self._run_turn()
         except Exception:
             if not self._stopping:
-                self._died = True
-                log.exception("the engine is dead")
+                self._failed = True
+                log.exception("the engine thread failed")
         finally:
             self._stopping = True
             self._fail_all("lost", "the runner's engine stopped")
@@ -177,129 +177,127 @@ class Engine:
         for run in list(self._runs.values()):
             run.emit(Failed(code=code, message=message, work=run.work()))
 
-    def _read_inbox(self) -> None:
-        """Blocks only while no image is being generated."""
+    def _process_inbox(self) -> None:
+        """Run the queued commands. Blocks only while no image is being generated."""
         try:
-            word = self._inbox.get(block=not self._pictures)
+            command = self._inbox.get(block=not self._images)
             while True:
-                word()
-                word = self._inbox.get_nowait()
+                command()
+                command = self._inbox.get_nowait()
         except Empty:
             pass
 
-    def _take_turn(self) -> None:
-        self._drop_the_closed()
+    def _run_turn(self) -> None:
+        self._drop_closed()
         self._turn += 1
-        group = choose(self._pictures, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
+        group = choose(self._images, self.limits, turn=self._turn, steps_are_due=self._steps_are_due)
         if group:
-            self._steps_are_due = not isinstance(group[0].ask, Denoise)
-            self._serve(group)
+            self._steps_are_due = not isinstance(group[0].operation, Denoise)
+            self._execute(group)
 
-    def _drop_the_closed(self) -> None:
+    def _drop_closed(self) -> None:
         with self._lock:
             self._runs = {job_id: run for job_id, run in self._runs.items() if not run.closed}
-        self._pictures = [picture for picture in self._pictures if not picture.run.closed]
+        self._images = [image for image in self._images if not image.run.closed]
 
-    def _begin(self, run: Run, preparing: Future[Prepared]) -> None:
+    def _start_run(self, run: Run, preparing: Future[Prepared]) -> None:
         if run.closed:
             return
-        with self._blaming(run):
+        with self._isolate(run):
             run.prepared = preparing.result()
-            run.show_maps()
-            self._begin_pictures(run)
+            run.emit_control_maps()
+            self._start_batches(run)
 
-    def _begin_pictures(self, run: Run) -> None:
+    def _start_batches(self, run: Run) -> None:
         """Start the next batch; continue while batches finish at once, without device operations."""
-        run.beginning = True
-        while not run.closed and (run.batch is None or run.batch.is_drawn):
-            pictures = run.begin_pictures(self._turn)
-            if not pictures:
+        run.starting_batch = True
+        while not run.closed and (run.batch is None or run.batch.is_generated):
+            new_images = run.start_next_batch(self._turn)
+            if not new_images:
                 break
-            for picture in pictures:
-                self._pictures.append(picture)
-                self._advance(picture, None)
-        run.beginning = False
+            for image in new_images:
+                self._images.append(image)
+                self._advance(image, None)
+        run.starting_batch = False
 
-    def _serve(self, group: list[Picture]) -> None:
+    def _execute(self, group: list[ImageInProgress]) -> None:
         """Execute one batch. On failure it is split in halves until only the failing image is left."""
-        group = [picture for picture in group if not picture.run.closed]
+        group = [image for image in group if not image.run.closed]
         if not group:
             return
         try:
-            answers = self._call(group)
+            results = self._call_device(group)
         except Exception as error:
-            self._after_failure(group, error)
+            self._handle_failure(group, error)
         else:
-            self._send(group, answers)
+            self._send_results(group, results)
 
-    def _call(self, group: list[Picture]) -> list[Any]:
-        asks = [picture.ask for picture in group]
+    def _call_device(self, group: list[ImageInProgress]) -> list[Any]:
+        operations = [image.operation for image in group]
         began = time.perf_counter()
-        answers = batched_calls.answer(asks)
+        results = batched_calls.execute(operations)
         devices.synchronize(self.device)
-        if isinstance(asks[0], Denoise):
+        if isinstance(operations[0], Denoise):
             self.calls_total += 1
-            self.rows_total += len(asks)
-        second_per_share = (time.perf_counter() - began) / sum(map(batched_calls.share, asks))
-        for picture in group:
-            picture.run.device_seconds += second_per_share * batched_calls.share(picture.ask)
-        return answers
+            self.rows_total += len(operations)
+        seconds_per_unit = (time.perf_counter() - began) / sum(map(batched_calls.cost, operations))
+        for image in group:
+            image.run.device_seconds += seconds_per_unit * batched_calls.cost(image.operation)
+        return results
 
-    def _after_failure(self, group: list[Picture], error: Exception) -> None:
+    def _handle_failure(self, group: list[ImageInProgress], error: Exception) -> None:
         if devices.is_lost(error):
             raise DeviceLost from error
         if devices.is_out_of_memory(error):
             devices.release_cache(self.device)
-            self.limits = self.limits.below([picture.ask for picture in group])
+            self.limits = self.limits.below([image.operation for image in group])
         if len(group) == 1:
             self._fail(group[0].run, error)
             return
         middle = len(group) // 2
-        self._serve(group[:middle])
-        self._serve(group[middle:])
+        self._execute(group[:middle])
+        self._execute(group[middle:])
 
-    def _send(self, group: list[Picture], answers: list[Any]) -> None:
-        stepped = [
-            (picture, answer) for picture, answer in zip(group, answers, strict=True) if _steps(picture)
-        ]
-        for picture, _ in stepped:
-            picture.run.count_step(picture)
-        first_of_run = {picture.run: (picture.ask.model, answer) for picture, answer in reversed(stepped)}
+    def _send_results(self, group: list[ImageInProgress], results: list[Any]) -> None:
+        stepped = [(image, result) for image, result in zip(group, results, strict=True) if _is_step(image)]
+        for image, _ in stepped:
+            image.run.count_step(image)
+        first_of_run = {image.run: (image.operation.model, result) for image, result in reversed(stepped)}
         self.steps_total += len(stepped)
-        for picture, answer in zip(group, answers, strict=True):
-            with self._blaming(picture.run):
-                self._advance(picture, answer)
+        for image, result in zip(group, results, strict=True):
+            with self._isolate(image.run):
+                self._advance(image, result)
         for run, (model, estimate) in first_of_run.items():
             self._report(run, model, estimate)
 
-    def _advance(self, picture: Picture, answer: Any) -> None:
+    def _advance(self, image: ImageInProgress, result: Any) -> None:
         try:
-            ask = picture.task.send(answer)
+            operation = image.task.send(result)
         except StopIteration as end:
-            self._pictures.remove(picture)
-            self._picture_drawn(picture, end.value)
+            self._images.remove(image)
+            self._finish_image(image, end.value)
             return
-        if isinstance(ask, OffloadedWork):
-            self._step_aside(picture, ask)
+        if isinstance(operation, OffloadedWork):
+            self._offload(image, operation)
         else:
-            picture.ask, picture.since = ask, self._turn
+            image.operation, image.since = operation, self._turn
 
-    def _step_aside(self, picture: Picture, aside: OffloadedWork) -> None:
+    def _offload(self, image: ImageInProgress, offloaded: OffloadedWork) -> None:
         """Run the work on a helper thread while the other images continue."""
-        self._pictures.remove(picture)
-        working = self._helpers.submit(aside.work)
-        working.add_done_callback(lambda future: self._inbox.put(partial(self._come_back, picture, future)))
+        self._images.remove(image)
+        future = self._helpers.submit(offloaded.work)
+        future.add_done_callback(lambda done: self._inbox.put(partial(self._resume, image, done)))
 
-    def _come_back(self, picture: Picture, working: Future[Any]) -> None:
-        if picture.run.closed:
+    def _resume(self, image: ImageInProgress, future: Future[Any]) -> None:
+        if image.run.closed:
             return
-        self._pictures.append(picture)
-        with self._blaming(picture.run):
-            self._advance(picture, working.result())
+        self._images.append(image)
+        with self._isolate(image.run):
+            self._advance(image, future.result())
 
-    def _report(self, run: Run, model: Any, answer: torch.Tensor | GuidedAndUnguided) -> None:
-        with self._blaming(run):
-            estimate = answer.denoised if isinstance(answer, GuidedAndUnguided) else answer
+    def _report(self, run: Run, model: Any, result: torch.Tensor | GuidedAndUnguided) -> None:
+        with self._isolate(run):
+            estimate = result.denoised if isinstance(result, GuidedAndUnguided) else result
             run.report_progress(self._preview(model, estimate) if run.preview_is_due else None)
 
     def _preview(self, checkpoint: LoadedCheckpoint, estimate: torch.Tensor) -> bytes:
@@ -307,31 +305,31 @@ class Engine:
         if projection is None:
             projection = Projection(checkpoint)
             self._projections[checkpoint.vae_key] = projection
-        return images.preview(projection.colours(estimate))
+        return images.preview(projection.to_rgb(estimate))
 
-    def _picture_drawn(self, picture: Picture, drawn: RawOutput) -> None:
+    def _finish_image(self, image: ImageInProgress, output: RawOutput) -> None:
         """Encode the image on a helper thread and start the next batch without waiting for it."""
-        run = picture.run
-        run.count_drawn(picture)
-        writing = self._helpers.submit(finish, drawn.off_the_device(), run.prepared.check)
-        writing.add_done_callback(
-            lambda future: self._inbox.put(partial(self._deliver, run, picture.index, future))
+        run = image.run
+        run.correct_progress(image)
+        encoding = self._helpers.submit(finish, output.on_cpu(), run.prepared.check)
+        encoding.add_done_callback(
+            lambda future: self._inbox.put(partial(self._deliver, run, image.index, future))
         )
         assert run.batch is not None
-        run.batch.drawn += 1
-        if run.batch.is_drawn and not run.beginning:
-            self._begin_pictures(run)
+        run.batch.generated += 1
+        if run.batch.is_generated and not run.starting_batch:
+            self._start_batches(run)
 
-    def _deliver(self, run: Run, index: int, writing: Future[Finished]) -> None:
-        with self._blaming(run):
-            run.deliver(index, writing.result())
-        all_begun = run.batch is not None and run.batch.is_drawn
-        if all_begun and run.images_done == run.images_started:
+    def _deliver(self, run: Run, index: int, encoding: Future[Finished]) -> None:
+        with self._isolate(run):
+            run.deliver(index, encoding.result())
+        all_started = run.batch is not None and run.batch.is_generated
+        if all_started and run.images_done == run.images_started:
             run.finish()
 
     @contextmanager
-    def _blaming(self, run: Run) -> Iterator[None]:
-        """Context manager: an exception fails this job only, not the engine."""
+    def _isolate(self, run: Run) -> Iterator[None]:
+        """Context manager: an exception fails this job only, not the other jobs or the engine."""
         try:
             yield
         except Exception as error:
@@ -340,8 +338,8 @@ class Engine:
     def _fail(self, run: Run, error: Exception) -> None:
         code, message = explain(error)
         if code == "internal":
-            with logs.about(run.order.job_id):
-                log.error("job %s failed", run.order.job_id, exc_info=error)
+            with logs.about(run.run_request.job_id):
+                log.error("job %s failed", run.run_request.job_id, exc_info=error)
         run.emit(Failed(code=code, message=message, work=run.work()))
 
 
@@ -352,13 +350,13 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
     if isinstance(error, ModelUnavailable):
         return "model_unavailable", str(error)
     if isinstance(error, NsfwDetected):
-        return "nsfw", "a picture was found unfit to be shown"
+        return "nsfw", "the image was rejected by the NSFW check"
     if isinstance(error, NonFiniteOutput):
         return "internal", str(error)
     if devices.is_out_of_memory(error):
-        return "out_of_memory", "the picture does not fit in the device's memory"
-    return "internal", f"the runner could not draw the picture ({type(error).__name__})"
+        return "out_of_memory", "out of memory on the runner: use a smaller size"
+    return "internal", f"internal error of the runner ({type(error).__name__})"
 
 
-def _steps(picture: Picture) -> bool:
-    return isinstance(picture.ask, Denoise)
+def _is_step(image: ImageInProgress) -> bool:
+    return isinstance(image.operation, Denoise)

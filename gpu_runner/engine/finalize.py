@@ -19,8 +19,8 @@ class Finished:
     verdict: NsfwVerdict | None  # None: not checked
 
 
-def finish(drawn: RawOutput, check: NsfwCheck | None) -> Finished:
+def finish(raw: RawOutput, check: NsfwCheck | None) -> Finished:
     """Check the image and encode it as PNG. Raises nsfw.NsfwDetected if the check rejects it."""
-    picture = drawn.picture()
-    picture, verdict = check.apply(picture) if check else (picture, None)
-    return Finished(images.png(picture), picture.width, picture.height, verdict)
+    image = raw.image()
+    image, verdict = check.apply(image) if check else (image, None)
+    return Finished(images.png(image), image.width, image.height, verdict)

@@ -24,14 +24,14 @@ OnEvent = Callable[[Event], None]
 
 
 @dataclass(eq=False)
-class Picture:
-    """An image in progress. ``ask`` is its pending operation."""
+class ImageInProgress:
+    """An image in progress. ``operation`` is its pending operation."""
 
     run: Run
     index: int
     task: Task
-    since: int  # engine turn in which ``ask`` was submitted
-    ask: Operation = field(init=False)
+    since: int  # engine turn in which ``operation`` was submitted
+    operation: Operation = field(init=False)
     steps: int = 0
 
 
@@ -41,14 +41,14 @@ class Batch:
 
     number: int
     indices: range
-    brake: StopFlag = field(default_factory=StopFlag)
+    stop_flag: StopFlag = field(default_factory=StopFlag)
     steps: dict[int, int] = field(default_factory=dict)  # steps done, by image index
-    drawn: int = 0
+    generated: int = 0
     previewed: int = 0  # step of the last preview
 
     @property
-    def is_drawn(self) -> bool:
-        return self.drawn == len(self.indices)
+    def is_generated(self) -> bool:
+        return self.generated == len(self.indices)
 
     @property
     def step(self) -> int:
@@ -60,13 +60,13 @@ class Run:
 
     prepared: Prepared  # set once, before the first batch
 
-    def __init__(self, order: RunRequest, on_event: OnEvent) -> None:
-        self.order = order
+    def __init__(self, run_request: RunRequest, on_event: OnEvent) -> None:
+        self.run_request = run_request
         self.closed = False
         self.batch: Batch | None = None
-        self.beginning = False  # its next images are being started
+        self.starting_batch = False  # the images of its next batch are being created
         self.last_batch = False  # set by an interrupt: no batch after the current one
-        self.steps_run = self.steps_shown = self.images_started = self.images_done = 0
+        self.steps_run = self.steps_reported = self.images_started = self.images_done = 0
         self.device_seconds = 0.0
         self._on_event = on_event
         self._lock = threading.RLock()
@@ -81,60 +81,62 @@ class Run:
             try:
                 self._on_event(event)
             except Exception:
-                with logs.about(self.order.job_id):
-                    log.exception("client of job %s disconnected", self.order.job_id)
+                with logs.about(self.run_request.job_id):
+                    log.exception("client of job %s disconnected", self.run_request.job_id)
                 self.closed = True
 
     def discard(self) -> None:
         """Fail the job as cancelled."""
         self.emit(Failed(code="cancelled", message="the job was cancelled", work=self.work()))
 
-    def stop_batch(self, *, and_the_rest: bool) -> None:
-        """End the current batch after its next step; with ``and_the_rest``, start no other batch."""
-        self.last_batch = self.last_batch or and_the_rest
+    def stop_batch(self, *, no_further_batches: bool) -> None:
+        """End the current batch after its next step; with ``no_further_batches``, start no other one."""
+        self.last_batch = self.last_batch or no_further_batches
         if self.batch is not None:
-            self.batch.brake.pulled = True
+            self.batch.stop_flag.requested = True
 
     def next_batch(self) -> Batch | None:
         """Advance to the next batch, or return None if there is none."""
-        request = self.order.request
+        request = self.run_request.request
         start = 0 if self.batch is None else self.batch.indices.stop
         if start >= request.num_outputs or (self.last_batch and self.batch is not None):
             return None
         number = 0 if self.batch is None else self.batch.number + 1
         self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_outputs)))
-        self.batch.brake.pulled = self.last_batch
+        self.batch.stop_flag.requested = self.last_batch
         return self.batch
 
-    def begin_pictures(self, turn: int) -> list[Picture]:
+    def start_next_batch(self, turn: int) -> list[ImageInProgress]:
         """Create the images of the next batch, before their first operation; empty if there is none."""
         batch = self.next_batch()
         if batch is None:
             return []
         self.images_started += len(batch.indices)
         plan = self.prepared.plan
-        return [Picture(self, index, plan.begin(index, batch.brake), turn) for index in batch.indices]
+        return [
+            ImageInProgress(self, index, plan.begin(index, batch.stop_flag), turn) for index in batch.indices
+        ]
 
-    def show_maps(self) -> None:
+    def emit_control_maps(self) -> None:
         """Emit the preprocessed control images."""
         for index, png in enumerate(self.prepared.maps):
             self.emit(ControlMap(index=index, data=base64.b64encode(png).decode()))
 
-    def count_step(self, picture: Picture) -> None:
-        picture.steps += 1
+    def count_step(self, image: ImageInProgress) -> None:
+        image.steps += 1
         self.steps_run += 1
-        self.steps_shown += picture.steps <= self.prepared.plan.steps
+        self.steps_reported += image.steps <= self.prepared.plan.steps
         if self.batch is not None:
-            self.batch.steps[picture.index] = picture.steps
+            self.batch.steps[image.index] = image.steps
 
-    def count_drawn(self, picture: Picture) -> None:
+    def correct_progress(self, image: ImageInProgress) -> None:
         """Correct the progress at the end of an image: an adaptive sampler may take fewer steps."""
-        self.steps_shown += max(0, self.prepared.plan.steps - picture.steps)
+        self.steps_reported += max(0, self.prepared.plan.steps - image.steps)
 
     @property
     def preview_is_due(self) -> bool:
-        every, batch = self.order.request.preview_every, self.batch
-        if self.order.request.nsfw.hides:  # a preview would bypass the NSFW check
+        every, batch = self.run_request.request.preview_every, self.batch
+        if self.run_request.request.nsfw.hides:  # a preview would bypass the NSFW check
             return False
         if not every or batch is None or batch.step == batch.previewed or batch.step % every:
             return False
@@ -142,10 +144,10 @@ class Run:
         return True
 
     def report_progress(self, preview: bytes | None) -> None:
-        request, batch = self.order.request, self.batch
+        request, batch = self.run_request.request, self.batch
         self.emit(
             Progress(
-                step=self.steps_shown,
+                step=self.steps_reported,
                 steps=max(1, self.prepared.plan.steps * request.num_outputs),
                 images_done=self.images_done,
                 batch=batch.number if batch else 0,
@@ -158,13 +160,13 @@ class Run:
         """Emit a finished image."""
         verdict = finished.verdict
         self.images_done += 1
-        if not self.order.request.denoises:
+        if not self.run_request.request.denoises:
             self.steps_run += 1
             self.report_progress(None)
         self.emit(
             Image(
                 index=index,
-                seed=self.order.request.seed_of(index),
+                seed=self.run_request.request.seed_of(index),
                 width=finished.width,
                 height=finished.height,
                 data=base64.b64encode(finished.png).decode(),

@@ -28,61 +28,63 @@ from .operations import (
 from .text import text_encoder
 
 
-def answer(asks: Sequence[Operation]) -> list[Any]:
+def execute(operations: Sequence[Operation]) -> list[Any]:
     """Execute the operations in one batch and return their results in order.
 
-    The operations must have the same type and model part, and equal shapes (see engine.batching.company).
+    The operations must have the same type and model part, and equal shapes (see engine.batching.batch_key).
     """
-    return CALLS[type(asks[0])](asks[0].model, asks)
+    return CALLS[type(operations[0])](operations[0].model, operations)
 
 
-def texts(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeText]) -> list[tuple[Conditioning, ...]]:
-    prompts = list(dict.fromkeys(chain.from_iterable(ask.prompts for ask in asks)))
-    encoded = dict(zip(prompts, text_encoder.encode(checkpoint, prompts, asks[0].wording), strict=True))
-    return [tuple(encoded[prompt] for prompt in ask.prompts) for ask in asks]
+def encode_texts(
+    checkpoint: LoadedCheckpoint, operations: Sequence[EncodeText]
+) -> list[tuple[Conditioning, ...]]:
+    prompts = list(dict.fromkeys(chain.from_iterable(operation.prompts for operation in operations)))
+    encoded = dict(zip(prompts, text_encoder.encode(checkpoint, prompts, operations[0].options), strict=True))
+    return [tuple(encoded[prompt] for prompt in operation.prompts) for operation in operations]
 
 
-def encodings(checkpoint: LoadedCheckpoint, asks: Sequence[EncodeImage]) -> list[Tensor]:
-    pictures = {id(ask.pixels): ask.pixels for ask in asks}
-    latents = dict(zip(pictures, vae.encode(checkpoint, list(pictures.values())), strict=True))
-    return [latents[id(ask.pixels)] for ask in asks]
+def encode_images(checkpoint: LoadedCheckpoint, operations: Sequence[EncodeImage]) -> list[Tensor]:
+    images = {id(operation.pixels): operation.pixels for operation in operations}
+    latents = dict(zip(images, vae.encode(checkpoint, list(images.values())), strict=True))
+    return [latents[id(operation.pixels)] for operation in operations]
 
 
-def estimates(checkpoint: LoadedCheckpoint, asks: Sequence[Denoise]) -> list[Tensor | GuidedAndUnguided]:
-    return unet.denoise(checkpoint, [ask.question for ask in asks])
+def denoise(checkpoint: LoadedCheckpoint, operations: Sequence[Denoise]) -> list[Tensor | GuidedAndUnguided]:
+    return unet.denoise(checkpoint, [operation.input for operation in operations])
 
 
-def decodings(checkpoint: LoadedCheckpoint, asks: Sequence[DecodeLatent]) -> list[Tensor]:
-    return vae.decode(checkpoint, [ask.latent for ask in asks])
-
-
-@torch.inference_mode()
-def enlargements(upscaler: LoadedUpscaler, asks: Sequence[UpscaleTile]) -> list[Tensor]:
-    return upscaler([ask.pixels for ask in asks])
+def decode_latents(checkpoint: LoadedCheckpoint, operations: Sequence[DecodeLatent]) -> list[Tensor]:
+    return vae.decode(checkpoint, [operation.latent for operation in operations])
 
 
 @torch.inference_mode()
-def restorations(restorer: LoadedFaceRestorer, asks: Sequence[RestoreFace]) -> list[Tensor]:
-    return restorer([ask.pixels for ask in asks])
+def upscale_tiles(upscaler: LoadedUpscaler, operations: Sequence[UpscaleTile]) -> list[Tensor]:
+    return upscaler([operation.pixels for operation in operations])
 
 
-def hints(model: LoadedControlNet, asks: Sequence[EncodeHint]) -> list[Tensor]:
-    pictures = {id(ask.pixels): ask.pixels for ask in asks}
-    read = dict(zip(pictures, controlnet.read_hints(model, list(pictures.values())), strict=True))
-    return [read[id(ask.pixels)] for ask in asks]
+@torch.inference_mode()
+def restore_faces(restorer: LoadedFaceRestorer, operations: Sequence[RestoreFace]) -> list[Tensor]:
+    return restorer([operation.pixels for operation in operations])
+
+
+def encode_hints(model: LoadedControlNet, operations: Sequence[EncodeHint]) -> list[Tensor]:
+    images = {id(operation.pixels): operation.pixels for operation in operations}
+    encoded = dict(zip(images, controlnet.encode_hints(model, list(images.values())), strict=True))
+    return [encoded[id(operation.pixels)] for operation in operations]
 
 
 CALLS: dict[type[Operation], Callable[[Any, Sequence[Any]], list[Any]]] = {
-    EncodeText: texts,
-    EncodeImage: encodings,
-    Denoise: estimates,
-    DecodeLatent: decodings,
-    UpscaleTile: enlargements,
-    RestoreFace: restorations,
-    EncodeHint: hints,
+    EncodeText: encode_texts,
+    EncodeImage: encode_images,
+    Denoise: denoise,
+    DecodeLatent: decode_latents,
+    UpscaleTile: upscale_tiles,
+    RestoreFace: restore_faces,
+    EncodeHint: encode_hints,
 }
 
 
-def share(ask: Operation) -> float:
+def cost(operation: Operation) -> float:
     """Relative cost of an operation, used to split the time of a batched call between its operations."""
-    return ask.question.work if isinstance(ask, Denoise) else 1
+    return operation.input.cost if isinstance(operation, Denoise) else 1

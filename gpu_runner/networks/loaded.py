@@ -119,7 +119,7 @@ class LoadedUpscaler:
 
     def __call__(self, pixels: Sequence[Tensor]) -> list[Tensor]:
         """Upscale images of (3, height, width), in [-1, 1], all of the same size. The network uses [0, 1]."""
-        batch = torch.stack([(picture + 1) / 2 for picture in pixels])
+        batch = torch.stack([(image + 1) / 2 for image in pixels])
         enlarged = self.descriptor(batch.to(self.descriptor.device, self.descriptor.dtype))
         return list((enlarged.float() * 2 - 1).unbind())
 

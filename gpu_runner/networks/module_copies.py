@@ -49,15 +49,15 @@ def submodule(module: nn.Module, path: str) -> nn.Module:
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     """Return a copy with the given parameters and buffers (by full name) replaced."""
-    twin = ShallowModuleCopy(module)
+    clone = ShallowModuleCopy(module)
     for name, tensor in tensors.items():
         path, _dot, last = name.rpartition(".")
-        owner = twin.at(path)
+        owner = clone.at(path)
         if last in owner._buffers:
             owner._buffers[last] = tensor
         else:
             owner._parameters[last] = nn.Parameter(tensor, requires_grad=False)
-    return twin.module
+    return clone.module
 
 
 def moved(module: M, device: torch.device) -> M:
@@ -68,13 +68,13 @@ def moved(module: M, device: torch.device) -> M:
 
 def tiling(module: M) -> M:
     """Return a copy with circular padding in its convolutions, for seamlessly tileable images."""
-    twin = ShallowModuleCopy(module)
+    clone = ShallowModuleCopy(module)
     for name, child in module.named_modules():
         if isinstance(child, nn.Conv2d):
-            own = twin.at(name)
+            own = clone.at(name)
             assert isinstance(own, nn.Conv2d)
             own.padding_mode = "circular"
-    return twin.module
+    return clone.module
 
 
 def size_bytes(module: nn.Module) -> int:

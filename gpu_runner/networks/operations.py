@@ -21,7 +21,7 @@ class EncodeText:
 
     model: LoadedCheckpoint
     prompts: tuple[str, ...]
-    wording: TextEncodingOptions
+    options: TextEncodingOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,10 @@ class EncodeImage:
 
 @dataclass(frozen=True, eq=False)
 class Denoise:
-    """Predict the denoised latent. Result: a Tensor, or GuidedAndUnguided if ``guidance.apart`` is set."""
+    """Predict the denoised latent. Result: a Tensor, or GuidedAndUnguided if ``guidance.returns_unguided`` is set."""
 
     model: LoadedCheckpoint
-    question: DenoiseInput
+    input: DenoiseInput
 
 
 @dataclass(frozen=True, eq=False)

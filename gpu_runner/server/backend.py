@@ -31,7 +31,7 @@ class Backend(Protocol):
         """Return the ids of the accepted jobs."""
         ...
 
-    def submit(self, order: RunRequest, on_event: OnEvent) -> JobHandle:
+    def submit(self, run_request: RunRequest, on_event: OnEvent) -> JobHandle:
         """Start a job. ``on_event`` is called from another thread, and for the last time with Done or Failed."""
         ...
 

@@ -25,11 +25,11 @@ HALF = 128
 class Foreground:
     """An image and the mask of its product: same size, white where the product is."""
 
-    picture: Image.Image
+    image: Image.Image
     mask: Image.Image
 
 
-def drawing_request(request: GenerationRequest) -> GenerationRequest:
+def inpainting_request(request: GenerationRequest) -> GenerationRequest:
     """Return the img2img request that inpaints the background; other tasks are returned unchanged."""
     if request.change_background is None:
         return request
@@ -37,7 +37,7 @@ def drawing_request(request: GenerationRequest) -> GenerationRequest:
 
 
 def cut_out(
-    picture: Image.Image,
+    image: Image.Image,
     mask: Image.Image | None,
     part: ChangeBackground,
     background: str,
@@ -47,17 +47,17 @@ def cut_out(
 
     Raises InvalidImage if there is none of them.
     """
-    flat = images.flatten(picture, background)
+    flat = images.flatten(image, background)
     if mask is not None:
-        said = masks.from_image(mask, rounded=False).resize(picture.size, Image.Resampling.BILINEAR)
-        return Foreground(flat, ImageOps.invert(said) if part.mask_invert else said)
+        resized = masks.from_image(mask, rounded=False).resize(image.size, Image.Resampling.BILINEAR)
+        return Foreground(flat, ImageOps.invert(resized) if part.mask_invert else resized)
     if matting is not None:
         from gpu_runner.imaging.matting import matte  # imports torch, which not every runner has
 
         return Foreground(flat, matte(matting, flat))
-    if picture.mode != "RGBA":
-        raise InvalidImage("without a mask or matting, the product's picture must be transparent around it")
-    return Foreground(flat, picture.getchannel("A"))
+    if image.mode != "RGBA":
+        raise InvalidImage("without a mask or matting, the init image must have an alpha channel")
+    return Foreground(flat, image.getchannel("A"))
 
 
 def canvas(request: GenerationRequest, part: ChangeBackground, product: Foreground) -> Canvas:
@@ -66,15 +66,15 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Foregrou
     Raises InvalidImage if the expanded mask covers nothing or everything.
     """
     placed = _placed(product, _output_size(request, part), request.resize_mode)
-    rim = expanded(placed.mask, part.mask_expansion)
-    _must_leave_both(rim)
+    product_mask = expanded(placed.mask, part.mask_expansion)
+    _check_mask(product_mask)
     size = request.width, request.height
-    behind = ImageOps.invert(rim.resize(size, Image.Resampling.BILINEAR))
-    frame = placed.picture.resize(size, Image.Resampling.LANCZOS)
+    behind = ImageOps.invert(product_mask.resize(size, Image.Resampling.BILINEAR))
+    frame = placed.image.resize(size, Image.Resampling.LANCZOS)
     if part.content != "original":
         frame = masks.fill_masked(frame, behind)
-    shows_drawn = ImageOps.invert(rim.filter(ImageFilter.BoxBlur(part.feather)))
-    overlay = Overlay(placed.picture, shows_drawn, (0, 0, *placed.picture.size))
+    generated_area = ImageOps.invert(product_mask.filter(ImageFilter.BoxBlur(part.feather)))
+    overlay = Overlay(placed.image, generated_area, (0, 0, *placed.image.size))
     return Canvas(frame, behind, overlay, MaskOptions(part.content))
 
 
@@ -93,18 +93,18 @@ def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:
 def _placed(product: Foreground, size: Size, mode: str) -> Foreground:
     """Resize image and mask to ``size``. With ``fill``, the padding around the image is background."""
     if mode == "fill":
-        inner = ImageOps.contain(product.picture, size, Image.Resampling.LANCZOS).size
+        inner = ImageOps.contain(product.image, size, Image.Resampling.LANCZOS).size
         mask = Image.new("L", size)
         corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         mask.paste(product.mask.resize(inner, Image.Resampling.LANCZOS), corner)
-        return Foreground(images.resize(product.picture, *size, "fill"), mask)
+        return Foreground(images.resize(product.image, *size, "fill"), mask)
     kind: ResizeMode = "crop" if mode == "crop" else "stretch"
-    return Foreground(images.resize(product.picture, *size, kind), images.resize(product.mask, *size, kind))
+    return Foreground(images.resize(product.image, *size, kind), images.resize(product.mask, *size, kind))
 
 
-def _must_leave_both(mask: Image.Image) -> None:
+def _check_mask(mask: Image.Image) -> None:
     darkest, brightest = mask.getextrema()
     if brightest == 0:
-        raise InvalidImage("the mask leaves nothing of the picture, or shrinks it to nothing")
+        raise InvalidImage("the mask of the product is empty, or mask_expansion removes all of it")
     if darkest == 255:
-        raise InvalidImage("the mask leaves nothing to draw")
+        raise InvalidImage("the mask of the product covers the whole image")

@@ -18,28 +18,28 @@ from gpu_runner.protocol.generation_request import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
 
 SOFT = 0.825  # weight factor per layer away from the middle block, as in soft weighting
-OTHER_NOISE = 0x5EED  # seed offset: reference noise must differ from the image's noise
+REFERENCE_SEED_OFFSET = 0x5EED  # seed offset: reference noise must differ from the image's noise
 
 
 @dataclass(frozen=True, eq=False)
 class ControlSchedule:
     """A control input and the interval in which it is active, as fractions of the steps (0 to 1)."""
 
-    acts_by: ControlNetInput | Reference
+    control: ControlNetInput | Reference
     start: float
     end: float
 
-    def acts(self, share: float) -> bool:
-        return self.start <= share <= self.end
+    def is_active(self, fraction: float) -> bool:
+        return self.start <= fraction <= self.end
 
 
-def acting_at(
-    steerings: Iterable[ControlSchedule], share: float
+def active_at(
+    schedules: Iterable[ControlSchedule], fraction: float
 ) -> tuple[tuple[ControlNetInput, ...], Reference | None]:
-    """Return the ControlNet inputs and the reference active at ``share``; the last reference wins."""
-    acting = [steering.acts_by for steering in steerings if steering.acts(share)]
-    references = [one for one in acting if isinstance(one, Reference)]
-    return tuple(one for one in acting if isinstance(one, ControlNetInput)), references[
+    """Return the ControlNet inputs and the reference active at ``fraction``; the last reference wins."""
+    active = [schedule.control for schedule in schedules if schedule.is_active(fraction)]
+    references = [one for one in active if isinstance(one, Reference)]
+    return tuple(one for one in active if isinstance(one, ControlNetInput)), references[
         -1
     ] if references else None
 
@@ -48,18 +48,18 @@ def schedule_controls(
     units: Iterable[PreparedUnit], checkpoint: LoadedCheckpoint, seed: int
 ) -> Generator[Operation, Tensor, tuple[ControlSchedule, ...]]:
     """Build the control schedules of one pass. Units with neither a model nor a reference are skipped."""
-    steerings = []
+    schedules = []
     for unit in units:
         if unit.acts:
-            acts_by = yield from _acting(unit, checkpoint, seed)
-            if acts_by is not None:
-                steerings.append(
-                    ControlSchedule(acts_by, unit.request.guidance_start, unit.request.guidance_end)
+            control = yield from _control(unit, checkpoint, seed)
+            if control is not None:
+                schedules.append(
+                    ControlSchedule(control, unit.request.guidance_start, unit.request.guidance_end)
                 )
-    return tuple(steerings)
+    return tuple(schedules)
 
 
-def _acting(
+def _control(
     unit: PreparedUnit, checkpoint: LoadedCheckpoint, seed: int
 ) -> Generator[Operation, Tensor, ControlNetInput | Reference | None]:
     if unit.module.name.startswith("reference"):
@@ -75,7 +75,9 @@ def _acting(
 
 
 def _reference(unit: PreparedUnit, latent: Tensor, seed: int) -> Reference:
-    noise = NoiseStream((seed + OTHER_NOISE) % (MAX_SEED + 1), tuple(latent.shape), latent.device).draw()
+    noise = NoiseStream(
+        (seed + REFERENCE_SEED_OFFSET) % (MAX_SEED + 1), tuple(latent.shape), latent.device
+    ).draw()
     slider = unit.module.settings(None, unit.request.threshold_a, None).a
     fidelity = {"balanced": slider, "prompt": 0.0, "control": 1.0}[unit.request.control_mode]
     attention, adain = unit.module.name != "reference_adain", "adain" in unit.module.name
@@ -87,14 +89,14 @@ def scales(unit: PreparedUnit, model: LoadedControlNet) -> tuple[float, ...]:
 
     Raises InvalidRequest if ``layer_weights`` has the wrong length.
     """
-    asked, layers = unit.request, len(model.net.controlnet_down_blocks) + 1
-    if asked.layer_weights:
-        if len(asked.layer_weights) != layers:
-            raise InvalidRequest(f"advanced_weighting of {asked.model} needs {layers} weights")
-        return tuple(asked.weight * weight for weight in asked.layer_weights)
-    if asked.control_mode == "balanced":
-        return (asked.weight,) * layers
-    return tuple(asked.weight * SOFT ** (layers - 1 - layer) for layer in range(layers))
+    unit_request, layers = unit.request, len(model.net.controlnet_down_blocks) + 1
+    if unit_request.layer_weights:
+        if len(unit_request.layer_weights) != layers:
+            raise InvalidRequest(f"advanced_weighting of {unit_request.model} needs {layers} weights")
+        return tuple(unit_request.weight * weight for weight in unit_request.layer_weights)
+    if unit_request.control_mode == "balanced":
+        return (unit_request.weight,) * layers
+    return tuple(unit_request.weight * SOFT ** (layers - 1 - layer) for layer in range(layers))
 
 
 def _region(unit: PreparedUnit, hint: Tensor) -> Tensor | None:

@@ -18,18 +18,18 @@ from gpu_runner.protocol.step_count import evaluations, schedule_of, sigmas_of
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
 
-from .control_schedule import ControlSchedule, acting_at
+from .control_schedule import ControlSchedule, active_at
 from .guidance_schedule import GuidanceSchedule
 from .inpainting import LatentMask
 
-Answer = Tensor | GuidedAndUnguided
-CFGPP_SHARE = 12.5  # guidance_scale that corresponds to a CFG++ weight of 1
+Prediction = Tensor | GuidedAndUnguided
+CFGPP_SCALE = 12.5  # guidance_scale that corresponds to a CFG++ weight of 1
 
 
 class StopFlag:
-    """Set by another thread; the loop stops after the current step and returns the current x0 estimate."""
+    """Set by another thread; the loop then stops after the current step and returns its x0 estimate."""
 
-    pulled = False
+    requested = False
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class SamplingConfig:
         CFG++ samplers get separate guidance. Below s_min_uncond, odd calls skip the negative conditioning.
         """
         if sampler_catalog.sampler(self.sampler).guided_apart:
-            return guidance.apart_at(guidance.scale / CFGPP_SHARE)
+            return guidance.with_unguided(guidance.scale / CFGPP_SCALE)
         if call % 2 and sigma < self.s_min_uncond:
-            return guidance.unopposed()
+            return guidance.without_negative()
         return guidance
 
 
@@ -100,50 +100,58 @@ class DenoiseContext:
     """UNet and its conditioning per call (0-based)."""
 
     model: LoadedCheckpoint
-    direction: GuidanceSchedule
-    keeping: LatentMask | None = None
+    guidance: GuidanceSchedule
+    latent_mask: LatentMask | None = None
     extra: Tensor | None = None  # additional input channels of inpainting checkpoints
-    steerings: tuple[ControlSchedule, ...] = ()
+    control_schedules: tuple[ControlSchedule, ...] = ()
 
-    def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
+    def operation(self, sampling: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         """Build the Denoise operation of one call.
 
         For variance-preserving samplers the inpainting mask is applied to x, otherwise to the x0 estimate.
         """
-        if self.keeping is not None and way.variance_preserving:
-            x = self.keeping.blend_noisy(x, sigma)
-        timestep = way.levels.timestep_at(sigma)
-        guidance = way.guided(self.direction.at(call), sigma, call)
-        acting = acting_at(self.steerings, min(call, way.steps - 1) / way.steps)
-        return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *acting))
+        if self.latent_mask is not None and sampling.variance_preserving:
+            x = self.latent_mask.blend_noisy(x, sigma)
+        timestep = sampling.levels.timestep_at(sigma)
+        guidance = sampling.guided(self.guidance.at(call), sigma, call)
+        active_controls = active_at(self.control_schedules, min(call, sampling.steps - 1) / sampling.steps)
+        return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *active_controls))
 
-    def settled(self, way: SamplingConfig, answer: Answer) -> Answer:
+    def with_mask_applied(self, sampling: SamplingConfig, prediction: Prediction) -> Prediction:
         """Apply the inpainting mask to the x0 estimate, if the sampler is not variance-preserving."""
-        if self.keeping is None or isinstance(answer, GuidedAndUnguided) or way.variance_preserving:
-            return answer
-        return self.keeping.blend(answer)
+        if (
+            self.latent_mask is None
+            or isinstance(prediction, GuidedAndUnguided)
+            or sampling.variance_preserving
+        ):
+            return prediction
+        return self.latent_mask.blend(prediction)
 
 
 def run_denoising_loop(
-    way: SamplingConfig,
-    script: DenoiseContext | RefinerSwitch,
+    sampling: SamplingConfig,
+    context: DenoiseContext | RefinerSwitch,
     x: Tensor,
     noise: NoiseStream,
-    brake: StopFlag,
+    stop_flag: StopFlag,
 ) -> Generator[Operation, Any, Tensor]:
     """Run the sampler; yields Denoise operations and returns the final latent (4, h, w)."""
-    sampler = SAMPLERS[way.sampler](x, way.sigmas, noise, way.options)
-    answer: Answer | None = None
+    sampler = SAMPLERS[sampling.sampler](x, sampling.sigmas, noise, sampling.options)
+    prediction: Prediction | None = None
     call = 0
     try:
         while True:
-            x, sigma = sampler.send(answer) if answer is not None else next(sampler)
-            answer = script.settled(way, (yield script.ask(way, x, sigma, call)))
+            x, sigma = sampler.send(prediction) if prediction is not None else next(sampler)
+            prediction = context.with_mask_applied(
+                sampling, (yield context.operation(sampling, x, sigma, call))
+            )
             call += 1
-            if brake.pulled:
-                return answer.denoised if isinstance(answer, GuidedAndUnguided) else answer
+            if stop_flag.requested:
+                return prediction.denoised if isinstance(prediction, GuidedAndUnguided) else prediction
     except StopIteration as end:
-        return end.value / (1 + way.sigmas[-1] ** 2) ** 0.5 if way.variance_preserving else end.value
+        return (
+            end.value / (1 + sampling.sigmas[-1] ** 2) ** 0.5 if sampling.variance_preserving else end.value
+        )
 
 
 TRAINING_STEPS = 1000
@@ -157,15 +165,15 @@ class RefinerSwitch:
     """
 
     def __init__(self, first: DenoiseContext, second: DenoiseContext, switch_at: float) -> None:
-        self._speaking = first
+        self._active = first
         self._second = second
         self._switch_at = switch_at
 
-    def ask(self, way: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
+    def operation(self, sampling: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         last = TRAINING_STEPS - 1
-        if (last - way.levels.timestep_at(sigma)) / TRAINING_STEPS >= self._switch_at:
-            self._speaking = self._second
-        return self._speaking.ask(way, x, sigma, call)
+        if (last - sampling.levels.timestep_at(sigma)) / TRAINING_STEPS >= self._switch_at:
+            self._active = self._second
+        return self._active.operation(sampling, x, sigma, call)
 
-    def settled(self, way: SamplingConfig, answer: Answer) -> Answer:
-        return self._speaking.settled(way, answer)
+    def with_mask_applied(self, sampling: SamplingConfig, prediction: Prediction) -> Prediction:
+        return self._active.with_mask_applied(sampling, prediction)

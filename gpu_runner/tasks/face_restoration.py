@@ -24,11 +24,11 @@ class Patches:
     patches: tuple[tuple[Alignment, Tensor], ...] = ()
     visibility: float = 1.0
 
-    def over(self, picture: Image.Image) -> Image.Image:
+    def over(self, image: Image.Image) -> Image.Image:
         """Return a copy with the patches pasted, or the image itself if there are none."""
         if not self.patches:
-            return picture
-        restored = picture.copy()
+            return image
+        restored = image.copy()
         for alignment, pixels in self.patches:
             alignment.paste(images.from_tensor(pixels), restored, self.visibility)
         return restored
@@ -42,15 +42,15 @@ class Restoration:
     restorer: LoadedFaceRestorer
     visibility: float
 
-    def patches(self, picture: Image.Image) -> Generator[Operation | OffloadedWork, Any, Patches]:
+    def patches(self, image: Image.Image) -> Generator[Operation | OffloadedWork, Any, Patches]:
         """Detect and restore all faces. Each crop is taken from the unrestored image."""
         found = []
-        for alignment, square in (yield OffloadedWork(partial(_squares, self.detector, picture))):
+        for alignment, square in (yield OffloadedWork(partial(_aligned_faces, self.detector, image))):
             restored = yield RestoreFace(self.restorer, square)
             found.append((alignment, restored.cpu()))
         return Patches(tuple(found), self.visibility)
 
 
-def _squares(detector: FaceDetector, picture: Image.Image) -> list[tuple[Alignment, Tensor]]:
-    alignments = [Alignment.of(face.points) for face in find(detector, picture)]
-    return [(alignment, images.to_tensor(alignment.cut(picture))) for alignment in alignments]
+def _aligned_faces(detector: FaceDetector, image: Image.Image) -> list[tuple[Alignment, Tensor]]:
+    alignments = [Alignment.of(face.points) for face in find(detector, image)]
+    return [(alignment, images.to_tensor(alignment.cut(image))) for alignment in alignments]

@@ -35,13 +35,13 @@ from .denoising_loop import (
     run_denoising_loop,
 )
 from .face_restoration import Patches, Restoration
-from .guidance_schedule import GuidanceSchedule, directed, wording_of
+from .guidance_schedule import GuidanceSchedule, encode_guidance, text_options_of
 from .init_image import Canvas, Source, compose
 from .inpainting import LatentMask
 
 
-def _as_it_is(picture: Image.Image) -> Image.Image:
-    return picture
+def _identity(image: Image.Image) -> Image.Image:
+    return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +49,12 @@ class RawOutput:
     """Output of the device, and the postprocessing that runs on another thread than the engine's."""
 
     pixels: Tensor | Image.Image
-    finish: Callable[[Image.Image], Image.Image] = _as_it_is
+    finish: Callable[[Image.Image], Image.Image] = _identity
 
-    def off_the_device(self) -> RawOutput:
+    def on_cpu(self) -> RawOutput:
         return replace(self, pixels=self.pixels.cpu()) if isinstance(self.pixels, Tensor) else self
 
-    def picture(self) -> Image.Image:
+    def image(self) -> Image.Image:
         pixels = self.pixels
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
@@ -68,28 +68,34 @@ class Pass:
 
     request: GenerationRequest
     model: LoadedCheckpoint
-    way: SamplingConfig
-    words: PromptComposition
-    wording: TextEncodingOptions
+    sampling: SamplingConfig
+    prompts: PromptComposition
+    text_options: TextEncodingOptions
     refiner: Pass | None = None  # replaces this model after switch_at
     units: UnitsPerImage = ((),)
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
-        way = SamplingConfig.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
-        earlier = _calls(before.request) if before else None
-        words = PromptComposition.of(
-            request.prompt, request.negative_prompt, _calls(request), first_pass=earlier
+        sampling = SamplingConfig.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
+        first_pass_calls = _calls(before.request) if before else None
+        prompts = PromptComposition.of(
+            request.prompt, request.negative_prompt, _calls(request), first_pass=first_pass_calls
         )
-        return cls(request, model, way, words, wording_of(request, model))
+        return cls(request, model, sampling, prompts, text_options_of(request, model))
 
     def refined_by(self, model: LoadedCheckpoint | None) -> Pass:
         if model is None:
             return self
-        return replace(self, refiner=replace(self, model=model, wording=wording_of(self.request, model)))
+        return replace(
+            self, refiner=replace(self, model=model, text_options=text_options_of(self.request, model))
+        )
 
-    def direction(self) -> Generator[Operation, Any, GuidanceSchedule]:
-        return (yield from directed(self.model, self.words, self.wording, self.request.guidance_scale))
+    def guidance(self) -> Generator[Operation, Any, GuidanceSchedule]:
+        return (
+            yield from encode_guidance(
+                self.model, self.prompts, self.text_options, self.request.guidance_scale
+            )
+        )
 
     def units_of(self, index: int) -> tuple[PreparedUnit, ...]:
         return self.units[index if len(self.units) > 1 else 0]
@@ -98,7 +104,7 @@ class Pass:
         return (yield from schedule_controls(self.units_of(index), self.model, self.request.seed_of(index)))
 
     def noise(self, index: int) -> NoiseStream:
-        return NoiseStream.of(self.request, index, self.way.latent_shape, self.model.device)
+        return NoiseStream.of(self.request, index, self.sampling.latent_shape, self.model.device)
 
 
 def _calls(request: GenerationRequest) -> int:
@@ -130,8 +136,8 @@ class Plan:
         first = Pass.of(request, models.checkpoint)
         if request.hires is None:
             return cls(request, first.refined_by(models.refiner), None, upscaler)
-        wanted = hires_request(request, request.hires)
-        second = Pass.of(wanted, models.hires or models.checkpoint, first)
+        hires_pass_request = hires_request(request, request.hires)
+        second = Pass.of(hires_pass_request, models.hires or models.checkpoint, first)
         return cls(request, first, second.refined_by(models.refiner), upscaler)
 
     @property
@@ -141,37 +147,37 @@ class Plan:
     @property
     def steps(self) -> int:
         """UNet calls per image, in both passes."""
-        return self.first.way.steps + (self.second.way.steps if self.second else 0)
+        return self.first.sampling.steps + (self.second.sampling.steps if self.second else 0)
 
     def controlled_by(self, controls: PreparedControls) -> Plan:
         second = replace(self.second, units=controls.second) if self.second else None
         return replace(self, first=replace(self.first, units=controls.first), second=second)
 
-    def begin(self, index: int, brake: StopFlag) -> Task:
-        return draw(self, index, brake)
+    def begin(self, index: int, stop_flag: StopFlag) -> Task:
+        return generate_image(self, index, stop_flag)
 
 
-def draw(plan: Plan, index: int, brake: StopFlag) -> Task:
+def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
     """Generate the image with this index: passes, VAE decode, face restoration."""
     canvas = yield from _canvas(plan, index)
-    latent = yield from _first_pass(plan.first, canvas, index, brake)
+    latent = yield from _first_pass(plan.first, canvas, index, stop_flag)
     last = plan.first
-    if plan.second is not None and not brake.pulled:
-        latent = yield from _second_pass(plan, plan.second, latent, index, brake)
+    if plan.second is not None and not stop_flag.requested:
+        latent = yield from _second_pass(plan, plan.second, latent, index, stop_flag)
         last = plan.second
     pixels = yield DecodeLatent((last.refiner or last).model, latent)
     if plan.faces is None:
         return RawOutput(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
-    picture = images.from_tensor(pixels)
-    patches = yield from plan.faces.patches(picture)
-    return RawOutput(picture, partial(_finish, last.units_of(index), canvas, patches))
+    image = images.from_tensor(pixels)
+    patches = yield from plan.faces.patches(image)
+    return RawOutput(image, partial(_finish, last.units_of(index), canvas, patches))
 
 
 def _finish(
-    units: tuple[PreparedUnit, ...], canvas: Canvas | None, patches: Patches, drawn: Image.Image
+    units: tuple[PreparedUnit, ...], canvas: Canvas | None, patches: Patches, image: Image.Image
 ) -> Image.Image:
-    drawn = postprocessing.apply_postprocessing(units, patches.over(drawn))
-    return canvas.finish(drawn) if canvas else drawn
+    image = postprocessing.apply_postprocessing(units, patches.over(image))
+    return canvas.finish(image) if canvas else image
 
 
 def _canvas(plan: Plan, index: int) -> Generator[Operation, Any, Canvas | None]:
@@ -187,82 +193,84 @@ def _canvas(plan: Plan, index: int) -> Generator[Operation, Any, Canvas | None]:
 
 
 def _first_pass(
-    walked: Pass, canvas: Canvas | None, index: int, brake: StopFlag
+    pass_: Pass, canvas: Canvas | None, index: int, stop_flag: StopFlag
 ) -> Generator[Operation, Any, Tensor]:
-    direction = yield from walked.direction()
-    noise = walked.noise(index)
-    latent, keeping = None, None
+    guidance = yield from pass_.guidance()
+    noise = pass_.noise(index)
+    latent, latent_mask = None, None
     if canvas is not None:
-        latent = yield from _encoded(walked, canvas)
+        latent = yield from _encode_canvas(pass_, canvas)
         if canvas.mask is not None:
-            keeping = inpainting.keeping(canvas, latent, walked.noise(index))
-            latent = keeping.original
-    x = walked.way.start(latent, noise)
-    if keeping is not None:
-        keeping = keeping.began_at(x, walked.way.sigmas[0])
-    steerings = yield from walked.schedule_controls(index)
-    return (yield from _walk(walked, direction, x, noise, brake, canvas, keeping, steerings))
+            latent_mask = inpainting.latent_mask(canvas, latent, pass_.noise(index))
+            latent = latent_mask.original
+    x = pass_.sampling.start(latent, noise)
+    if latent_mask is not None:
+        latent_mask = latent_mask.with_noise_of(x, pass_.sampling.sigmas[0])
+    control_schedules = yield from pass_.schedule_controls(index)
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, canvas, latent_mask, control_schedules))
 
 
 def _second_pass(
-    plan: Plan, walked: Pass, latent: Tensor, index: int, brake: StopFlag
+    plan: Plan, pass_: Pass, latent: Tensor, index: int, stop_flag: StopFlag
 ) -> Generator[Operation, Any, Tensor]:
     """Run the hires pass, with new noise from the same seed at the new size."""
-    direction = yield from walked.direction()
-    width, height = walked.request.width, walked.request.height
+    guidance = yield from pass_.guidance()
+    width, height = pass_.request.width, pass_.request.height
     assert plan.request.hires is not None
     mode = latent_mode(plan.request.hires.upscaler)
     if mode is not None:
         latent = hires.enlarged_latent(latent, mode, width, height)
     else:
-        latent = yield from hires.enlarged_picture(
-            plan.first.model, walked.model, latent, plan.upscaler, (width, height)
+        latent = yield from hires.enlarged_image(
+            plan.first.model, pass_.model, latent, plan.upscaler, (width, height)
         )
-    noise = walked.noise(index)
-    x, steerings = walked.way.start(latent, noise), (yield from walked.schedule_controls(index))
-    return (yield from _walk(walked, direction, x, noise, brake, steerings=steerings))
+    noise = pass_.noise(index)
+    x, control_schedules = pass_.sampling.start(latent, noise), (yield from pass_.schedule_controls(index))
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, control_schedules=control_schedules))
 
 
-def _encoded(walked: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
-    latent = yield EncodeImage(walked.model, canvas.pixels)
-    if tuple(latent.shape[-2:]) != walked.way.latent_shape[-2:]:  # resize mode "latent"
-        width, height = walked.request.width, walked.request.height
+def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
+    latent = yield EncodeImage(pass_.model, canvas.pixels)
+    if tuple(latent.shape[-2:]) != pass_.sampling.latent_shape[-2:]:  # resize mode "latent"
+        width, height = pass_.request.width, pass_.request.height
         mode = latent_mode("Latent")
         assert mode is not None
         latent = tiled_upscaling.interpolate(latent, mode, width // LATENT_SCALE, height // LATENT_SCALE)
     return latent
 
 
-def _walk(
-    walked: Pass,
-    direction: GuidanceSchedule,
+def _denoise(
+    pass_: Pass,
+    guidance: GuidanceSchedule,
     x: Tensor,
     noise: NoiseStream,
-    brake: StopFlag,
+    stop_flag: StopFlag,
     canvas: Canvas | None = None,
-    keeping: LatentMask | None = None,
-    steerings: tuple[ControlSchedule, ...] = (),
+    latent_mask: LatentMask | None = None,
+    control_schedules: tuple[ControlSchedule, ...] = (),
 ) -> Generator[Operation, Any, Tensor]:
-    first = yield from _script(walked, direction, canvas, keeping, steerings)
-    script: DenoiseContext | RefinerSwitch = first
-    if walked.refiner is not None and walked.request.refiner is not None:
-        words = yield from walked.refiner.direction()
-        alike = walked.refiner.model.is_built_like(walked.model)
-        second = yield from _script(walked.refiner, words, canvas, keeping, steerings if alike else ())
-        script = RefinerSwitch(first, second, walked.request.refiner.switch_at)
-    latent = yield from run_denoising_loop(walked.way, script, x, noise, brake)
-    return latent if keeping is None else keeping.blend(latent)
+    first = yield from _context(pass_, guidance, canvas, latent_mask, control_schedules)
+    context: DenoiseContext | RefinerSwitch = first
+    if pass_.refiner is not None and pass_.request.refiner is not None:
+        refiner_guidance = yield from pass_.refiner.guidance()
+        compatible = pass_.refiner.model.is_built_like(pass_.model)
+        second = yield from _context(
+            pass_.refiner, refiner_guidance, canvas, latent_mask, control_schedules if compatible else ()
+        )
+        context = RefinerSwitch(first, second, pass_.request.refiner.switch_at)
+    latent = yield from run_denoising_loop(pass_.sampling, context, x, noise, stop_flag)
+    return latent if latent_mask is None else latent_mask.blend(latent)
 
 
-def _script(
-    walked: Pass,
-    direction: GuidanceSchedule,
+def _context(
+    pass_: Pass,
+    guidance: GuidanceSchedule,
     canvas: Canvas | None,
-    keeping: LatentMask | None,
-    steerings: tuple[ControlSchedule, ...],
+    latent_mask: LatentMask | None,
+    control_schedules: tuple[ControlSchedule, ...],
 ) -> Generator[Operation, Any, DenoiseContext]:
     extra = None
-    if inpainting.is_made_for_inpainting(walked.model):
-        size = walked.request.width, walked.request.height
-        extra = yield from inpainting.conditioning(walked.model, *size, canvas)
-    return DenoiseContext(walked.model, direction, keeping, extra, steerings)
+    if inpainting.is_inpainting_model(pass_.model):
+        size = pass_.request.width, pass_.request.height
+        extra = yield from inpainting.conditioning(pass_.model, *size, canvas)
+    return DenoiseContext(pass_.model, guidance, latent_mask, extra, control_schedules)

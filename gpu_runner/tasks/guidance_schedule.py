@@ -13,47 +13,49 @@ from gpu_runner.networks.operations import EncodeText, Operation
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTexts, WeightedTexts
 
-TEXTS_AN_ASK = 16  # texts per EncodeText operation; bounds the delay for other images
+TEXTS_PER_OPERATION = 16  # texts per EncodeText operation; bounds the delay for other images
 
 
 @dataclass(frozen=True, eq=False)
 class GuidanceSchedule:
     """Classifier-free guidance of one pass per UNet call (0-based)."""
 
-    words: PromptComposition
+    prompts: PromptComposition
     conditionings: Mapping[str, Conditioning]
     scale: float
-    silence_is_blank: bool = False  # SDXL: an empty negative prompt becomes a zero conditioning
+    empty_negative_is_zero: bool = False  # SDXL: an empty negative prompt becomes a zero conditioning
     _known: dict[PromptTexts, Guidance] = field(
         default_factory=dict
     )  # most prompts have the same texts at every call
 
     def at(self, call: int) -> Guidance:
-        said = self.words.at(call)
-        if said not in self._known:
-            self._known[said] = self._guidance(*said)
-        return self._known[said]
+        texts = self.prompts.at(call)
+        if texts not in self._known:
+            self._known[texts] = self._guidance(*texts)
+        return self._known[texts]
 
     def _guidance(self, positives: WeightedTexts, negative: str) -> Guidance:
-        told = tuple((self.conditionings[text], weight) for text, weight in positives)
-        against = self.conditionings[negative]
-        is_blank = self.silence_is_blank and not negative
-        return Guidance(told, blank(against) if is_blank else against, self.scale)
+        weighted = tuple((self.conditionings[text], weight) for text, weight in positives)
+        negative_conditioning = self.conditionings[negative]
+        is_blank = self.empty_negative_is_zero and not negative
+        return Guidance(
+            weighted, blank(negative_conditioning) if is_blank else negative_conditioning, self.scale
+        )
 
 
-def wording_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
+def text_options_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
     """Return the text encoding options, with the subset of the model's embeddings that the request names."""
     embeddings = tuple(model.embeddings[name] for name in request.embeddings)
     return TextEncodingOptions(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
 
 
-def directed(
-    model: LoadedCheckpoint, words: PromptComposition, wording: TextEncodingOptions, scale: float
+def encode_guidance(
+    model: LoadedCheckpoint, prompts: PromptComposition, text_options: TextEncodingOptions, scale: float
 ) -> Generator[Operation, tuple[Conditioning, ...], GuidanceSchedule]:
     """Encode all texts of a prompt composition, in batches, and build the guidance schedule."""
     conditionings: dict[str, Conditioning] = {}
-    for begin in range(0, len(words.texts), TEXTS_AN_ASK):
-        texts = words.texts[begin : begin + TEXTS_AN_ASK]
-        answers = yield EncodeText(model, texts, wording)
-        conditionings |= zip(texts, answers, strict=True)
-    return GuidanceSchedule(words, conditionings, scale, silence_is_blank=model.is_sdxl)
+    for begin in range(0, len(prompts.texts), TEXTS_PER_OPERATION):
+        texts = prompts.texts[begin : begin + TEXTS_PER_OPERATION]
+        encoded = yield EncodeText(model, texts, text_options)
+        conditionings |= zip(texts, encoded, strict=True)
+    return GuidanceSchedule(prompts, conditionings, scale, empty_negative_is_zero=model.is_sdxl)

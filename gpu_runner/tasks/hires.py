@@ -28,7 +28,7 @@ def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -
     return large[:, top : top + down, left : left + across]
 
 
-def enlarged_picture(
+def enlarged_image(
     first: LoadedCheckpoint,
     second: LoadedCheckpoint,
     latent: Tensor,

@@ -27,7 +27,7 @@ from .denoising_loop import StopFlag
 from .face_restoration import Patches, Restoration
 from .generation import RawOutput, Task
 from .init_image import Source
-from .tiled_upscaling import MOST_PIXELS, enlarge, run_by_itself
+from .tiled_upscaling import MAX_PIXELS, enlarge, run_without_device
 
 MULTIPLE = 8  # sizes computed from a scale factor are rounded down to this multiple
 
@@ -42,7 +42,7 @@ class UpscalePlan:
     first: LoadedUpscaler | str
     second: LoadedUpscaler | str
     faces: Restoration | None = None  # applied to the enlarged images
-    steps: int = 1  # a picture
+    steps: int = 1  # per image
 
     @classmethod
     def of(
@@ -53,59 +53,57 @@ class UpscalePlan:
         first: LoadedUpscaler | str,
         second: LoadedUpscaler | str,
     ) -> UpscalePlan:
-        """Build the plan. Raises InvalidImage if a result would exceed MOST_PIXELS."""
+        """Build the plan. Raises InvalidImage if a result would exceed MAX_PIXELS."""
         for source in sources:
-            enlarged_size(source.picture.size, upscale)
+            enlarged_size(source.image.size, upscale)
         return cls(request, upscale, sources, first, second)
 
-    def begin(self, index: int, brake: StopFlag) -> Task:
-        return _upscale(self, self.sources[index if len(self.sources) > 1 else 0].picture)
+    def begin(self, index: int, stop_flag: StopFlag) -> Task:
+        return _upscale(self, self.sources[index if len(self.sources) > 1 else 0].image)
 
 
-def _upscale(plan: UpscalePlan, picture: Image.Image) -> Task:
+def _upscale(plan: UpscalePlan, image: Image.Image) -> Task:
     """Upscale one image. Interpolation needs no device and runs on the thread that writes the file."""
     interpolates = isinstance(plan.first, str) and isinstance(plan.second, str)
     if interpolates and plan.faces is None:
-        return RawOutput(picture, lambda small: run_by_itself(_enlarged(plan, small)))
+        return RawOutput(image, lambda small: run_without_device(_enlarged(plan, small)))
     if interpolates:
-        large = yield OffloadedWork(lambda: run_by_itself(_enlarged(plan, picture)))
+        large = yield OffloadedWork(lambda: run_without_device(_enlarged(plan, image)))
     else:
-        large = yield from _enlarged(plan, picture)
+        large = yield from _enlarged(plan, image)
     patches = (yield from plan.faces.patches(large)) if plan.faces else Patches()
     return RawOutput(large, patches.over)
 
 
-def _enlarged(plan: UpscalePlan, picture: Image.Image) -> Generator[Operation, Any, Image.Image]:
+def _enlarged(plan: UpscalePlan, image: Image.Image) -> Generator[Operation, Any, Image.Image]:
     upscale = plan.upscale
-    large = yield from _by(plan.first, picture, upscale)
+    large = yield from _upscale_with(plan.first, image, upscale)
     if plan.second == NONE or upscale.upscaler_2_visibility == 0:
         return large
-    other = images.resize((yield from _by(plan.second, picture, upscale)), *large.size, "stretch")
+    other = images.resize((yield from _upscale_with(plan.second, image, upscale)), *large.size, "stretch")
     return Image.blend(large, other, upscale.upscaler_2_visibility)
 
 
-def _by(
-    upscaler: LoadedUpscaler | str, picture: Image.Image, upscale: Upscale
+def _upscale_with(
+    upscaler: LoadedUpscaler | str, image: Image.Image, upscale: Upscale
 ) -> Generator[Operation, Any, Image.Image]:
     if upscaler == NONE:
-        return picture
-    width, height = enlarged_size(picture.size, upscale)
-    large = yield from enlarge(upscaler, picture, width, height)
+        return image
+    width, height = enlarged_size(image.size, upscale)
+    large = yield from enlarge(upscaler, image, width, height)
     return (
         images.center_crop(large, upscale.width, upscale.height) if upscale.crop and upscale.width else large
     )
 
 
 def enlarged_size(size: Size, upscale: Upscale) -> Size:
-    """Return the enlarged size before cropping. Raises InvalidImage above MOST_PIXELS."""
+    """Return the enlarged size before cropping. Raises InvalidImage above MAX_PIXELS."""
     if upscale.width and upscale.height:
         width, height = images.cover_size(size, upscale.width, upscale.height)
     else:
         width, height = (max(MULTIPLE, int(side * upscale.scale) // MULTIPLE * MULTIPLE) for side in size)
-    if width * height > MOST_PIXELS:
-        raise InvalidImage(
-            f"the enlarged picture would have {width}x{height} pixels, more than {MOST_PIXELS}"
-        )
+    if width * height > MAX_PIXELS:
+        raise InvalidImage(f"the enlarged image must have at most {MAX_PIXELS} pixels (got {width}x{height})")
     return width, height
 
 
@@ -113,52 +111,52 @@ def enlarged_size(size: Size, upscale: Upscale) -> Size:
 class PrecomputedPlan:
     """Plan with finished images: one for all outputs, or one each."""
 
-    pictures: tuple[Image.Image, ...]
-    steps: int = 1  # a picture
+    outputs: tuple[Image.Image, ...]
+    steps: int = 1  # per image
 
-    def begin(self, index: int, brake: StopFlag) -> Task:
-        return _precomputed(self.pictures[index if len(self.pictures) > 1 else 0])
+    def begin(self, index: int, stop_flag: StopFlag) -> Task:
+        return _precomputed(self.outputs[index if len(self.outputs) > 1 else 0])
 
 
-def _precomputed(picture: Image.Image) -> Task:
-    asks: Iterable[Operation] = ()
-    yield from asks
-    return RawOutput(picture)
+def _precomputed(image: Image.Image) -> Task:
+    operations: Iterable[Operation] = ()
+    yield from operations
+    return RawOutput(image)
 
 
 def cut_out(
-    request: GenerationRequest, part: CutOut, pictures: Sequence[Image.Image], model: OnnxModel
+    request: GenerationRequest, part: CutOut, init_images: Sequence[Image.Image], model: OnnxModel
 ) -> PrecomputedPlan:
     """Return the foregrounds, the masks (white on the foreground), or all foregrounds followed by all masks.
 
     Each init image is matted once.
     """
-    masks = [matte(model, picture) for picture in pictures]
+    masks = [matte(model, image) for image in init_images]
     if part.mask_only:
         return PrecomputedPlan(tuple(masks))
-    subjects = [_transparent(*pair) for pair in zip(pictures, masks, strict=True)]
+    subjects = [_transparent(*pair) for pair in zip(init_images, masks, strict=True)]
     if not part.with_mask:
         return PrecomputedPlan(tuple(subjects))
-    times = request.num_images // len(pictures)  # one init image for all, or one each
+    times = request.num_images // len(init_images)  # one init image for all, or one each
     return PrecomputedPlan(tuple(subjects * times + masks * times))
 
 
-def _transparent(picture: Image.Image, mask: Image.Image) -> Image.Image:
+def _transparent(image: Image.Image, mask: Image.Image) -> Image.Image:
     """Return the image as RGBA with the mask as alpha channel."""
-    subject = picture.convert("RGBA")
+    subject = image.convert("RGBA")
     subject.putalpha(mask)
     return subject
 
 
-def control_map(store: ModelStore, order: RunRequest, picture: Image.Image) -> Image.Image:
+def control_map(store: ModelStore, run_request: RunRequest, image: Image.Image) -> Image.Image:
     """Return the control map of the request's only unit. Raises InvalidRequest."""
-    (asked,) = order.request.controls
-    module = find(asked.module)
+    (unit,) = run_request.request.controls
+    module = find(unit.module)
     if module is None or module.refused:
-        raise InvalidRequest(f"there is no preprocessor {asked.module!r}")
-    settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
-    pixels = np.asarray(picture)
+        raise InvalidRequest(f"unknown preprocessor {unit.module!r}")
+    settings = module.settings(unit.processor_res, unit.threshold_a, unit.threshold_b)
+    pixels = np.asarray(image)
     if not module.weights:
         return Image.fromarray(registry.detect(module, pixels, settings))
-    network = store.preprocessor(order.file("preprocessor", module.weights), module.name)
+    network = store.preprocessor(run_request.file("preprocessor", module.weights), module.name)
     return Image.fromarray(network_registry.detect(module, network, pixels, settings))

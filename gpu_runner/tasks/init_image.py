@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from gpu_runner.networks.operations import Operation
 
-MOST_ENCODED = 2048 * 2048  # pixels of an init image that is resized as a latent (resize mode latent)
-LEAST_SIDE = 16
+MAX_ENCODED_PIXELS = 2048 * 2048  # pixels of an init image that is resized as a latent (resize mode latent)
+MIN_SIDE = 16
 
 Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", Any, Image.Image]]
 
@@ -29,7 +29,7 @@ Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", An
 class Source:
     """Input images of the client: the init image, flattened on the background color, and the mask."""
 
-    picture: Image.Image
+    image: Image.Image
     mask: Image.Image | None = None
 
 
@@ -41,15 +41,17 @@ class Overlay:
     mask: Image.Image
     box: Box | None = None
 
-    def over(self, drawn: Image.Image) -> Image.Image:
-        return Image.composite(self.placed(drawn), self.original, self.mask)
+    def over(self, generated: Image.Image) -> Image.Image:
+        return Image.composite(self.placed(generated), self.original, self.mask)
 
-    def placed(self, drawn: Image.Image) -> Image.Image:
+    def placed(self, generated: Image.Image) -> Image.Image:
         if self.box is None:
-            return drawn
+            return generated
         left, top, right, bottom = self.box
         whole = self.original.copy()
-        whole.paste(ImageOps.fit(drawn, (right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
+        whole.paste(
+            ImageOps.fit(generated, (right - left, bottom - top), Image.Resampling.LANCZOS), (left, top)
+        )
         return whole
 
 
@@ -77,59 +79,59 @@ class Canvas:
         """Pixels of the frame. All images of this canvas share the tensor, so that it is encoded once."""
         return images.to_tensor(self.frame)
 
-    def finish(self, drawn: Image.Image) -> Image.Image:
+    def finish(self, generated: Image.Image) -> Image.Image:
         if self.corrects:
-            drawn = color_correction.match_colors(drawn, self.frame)
-        return self.overlay.over(drawn) if self.overlay else drawn
+            generated = color_correction.match_colors(generated, self.frame)
+        return self.overlay.over(generated) if self.overlay else generated
 
 
 def compose(request: GenerationRequest, source: Source, resize: Resize) -> Generator[Operation, Any, Canvas]:
     """Build the canvas. ``resize`` is a generator because it may yield upscaler operations."""
     if request.inpaint is None or source.mask is None:
-        return (yield from _plain(request, source.picture, resize))
+        return (yield from _plain(request, source.image, resize))
     mask = masks.prepare(source.mask, request.inpaint)
     if not request.inpaint.only_masked:
-        return (yield from _whole(request, request.inpaint, source.picture, mask, resize))
-    return (yield from _part(request, request.inpaint, source.picture, mask, resize))
+        return (yield from _whole(request, request.inpaint, source.image, mask, resize))
+    return (yield from _part(request, request.inpaint, source.image, mask, resize))
 
 
 def _plain(
-    request: GenerationRequest, picture: Image.Image, resize: Resize
+    request: GenerationRequest, image: Image.Image, resize: Resize
 ) -> Generator[Operation, Any, Canvas]:
     if request.resize_mode == "latent":
-        frame = _encodable(picture)
+        frame = _encodable(image)
         return Canvas(frame, corrects=request.colour_correction)
-    frame = yield from resize(picture, request.width, request.height, request.resize_mode)
+    frame = yield from resize(image, request.width, request.height, request.resize_mode)
     return Canvas(frame, corrects=request.colour_correction)
 
 
-def _encodable(picture: Image.Image) -> Image.Image:
-    """Limit the image to MOST_ENCODED pixels, and stretch it to sides of at least LEAST_SIDE."""
-    picture = images.limit_pixels(picture, MOST_ENCODED)
-    width, height = max(picture.width, LEAST_SIDE), max(picture.height, LEAST_SIDE)
-    return images.resize(picture, width, height, "stretch")
+def _encodable(image: Image.Image) -> Image.Image:
+    """Limit the image to MAX_ENCODED_PIXELS pixels, and stretch it to sides of at least MIN_SIDE."""
+    image = images.limit_pixels(image, MAX_ENCODED_PIXELS)
+    width, height = max(image.width, MIN_SIDE), max(image.height, MIN_SIDE)
+    return images.resize(image, width, height, "stretch")
 
 
 def _whole(
-    request: GenerationRequest, inpaint: Inpaint, picture: Image.Image, mask: Image.Image, resize: Resize
+    request: GenerationRequest, inpaint: Inpaint, image: Image.Image, mask: Image.Image, resize: Resize
 ) -> Generator[Operation, Any, Canvas]:
     mode: ResizeMode = "stretch" if request.resize_mode == "latent" else request.resize_mode
-    frame = yield from resize(picture, request.width, request.height, mode)
+    frame = yield from resize(image, request.width, request.height, mode)
     mask = images.resize(mask, request.width, request.height, mode)
     overlay = Overlay(frame, masks.double_opacity(mask)) if inpaint.overlay else None
     return _masked(request, inpaint, frame, mask, overlay)
 
 
 def _part(
-    request: GenerationRequest, inpaint: Inpaint, picture: Image.Image, mask: Image.Image, resize: Resize
+    request: GenerationRequest, inpaint: Inpaint, image: Image.Image, mask: Image.Image, resize: Resize
 ) -> Generator[Operation, Any, Canvas]:
-    mask = images.resize(mask, *picture.size, "stretch")
+    mask = images.resize(mask, *image.size, "stretch")
     box = masks.crop_box(mask, inpaint.padding, request.width, request.height)
     if box is None:
-        return (yield from _plain(request, picture, resize))
-    frame = yield from resize(picture.crop(box), request.width, request.height, "fill")
+        return (yield from _plain(request, image, resize))
+    frame = yield from resize(image.crop(box), request.width, request.height, "fill")
     near = images.resize(mask.crop(box), request.width, request.height, "fill")
-    overlay = Overlay(picture, mask, box) if inpaint.overlay else None
+    overlay = Overlay(image, mask, box) if inpaint.overlay else None
     return _masked(request, inpaint, frame, near, overlay)
 
 

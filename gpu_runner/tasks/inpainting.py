@@ -16,7 +16,7 @@ from gpu_runner.samplers.noise import NoiseStream
 
 from .init_image import Canvas
 
-WITH_MASK = 9  # input channels of an inpainting UNet: latent 4, mask 1, masked image latent 4
+INPAINTING_CHANNELS = 9  # input channels of an inpainting UNet: latent 4, mask 1, masked image latent 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class LatentMask:
         original = self.original if self.noise is None else self.original + self.noise * sigma
         return x * self.mask + original * (1 - self.mask)
 
-    def began_at(self, x: Tensor, sigma: float) -> LatentMask:
+    def with_noise_of(self, x: Tensor, sigma: float) -> LatentMask:
         return replace(self, noise=(x - self.original) / sigma) if sigma > 0 else self
 
 
-def keeping(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
+def latent_mask(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
     """Build the latent mask, with the masked area initialized as ``content`` requires (noise, nothing)."""
     assert canvas.mask is not None
     height, width = latent.shape[-2:]
@@ -50,8 +50,8 @@ def keeping(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMask:
     return LatentMask(latent, mask)
 
 
-def is_made_for_inpainting(model: LoadedCheckpoint) -> bool:
-    return model.unet.config.in_channels == WITH_MASK
+def is_inpainting_model(model: LoadedCheckpoint) -> bool:
+    return model.unet.config.in_channels == INPAINTING_CHANNELS
 
 
 def conditioning(
@@ -61,10 +61,10 @@ def conditioning(
 
     Without a canvas mask, everything is masked.
     """
-    mask, picture = torch.ones(1, height, width), torch.zeros(3, height, width)
+    mask, masked_image = torch.ones(1, height, width), torch.zeros(3, height, width)
     if canvas is not None and canvas.mask is not None:
         mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
-        picture = canvas.pixels * (1 - mask * canvas.options.conditioning_weight)
-    latent = yield EncodeImage(model, picture)
+        masked_image = canvas.pixels * (1 - mask * canvas.options.conditioning_weight)
+    latent = yield EncodeImage(model, masked_image)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]
     return torch.cat([small.to(latent.device), latent])

@@ -21,74 +21,74 @@ from .init_image import Resize
 
 TILE = 192
 OVERLAP = 16  # pixels shared by adjacent tiles, where they are blended linearly
-MOST_RUNS = 3  # repeated runs of a model whose scale is below the requested factor
-MOST_PIXELS = 64 * 1024 * 1024  # limit of an intermediate result; the source is shrunk to stay below it
+MAX_RUNS = 3  # repeated runs of a model whose scale is below the requested factor
+MAX_PIXELS = 64 * 1024 * 1024  # limit of an intermediate result; the source is shrunk to stay below it
 
 T = TypeVar("T")
 
 
 def enlarge(
-    enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int
+    upscaler: LoadedUpscaler | str, image: Image.Image, width: int, height: int
 ) -> Generator[Operation, Any, Image.Image]:
     """Enlarge to exactly ``width`` x ``height`` pixels; a larger model output is downscaled with Lanczos."""
-    if not isinstance(enlarger, str):
-        picture = yield from _run(enlarger, picture, width, height)
-    grows = width > picture.width or height > picture.height
-    method = Image.Resampling.NEAREST if enlarger == NEAREST and grows else Image.Resampling.LANCZOS
-    return picture if picture.size == (width, height) else picture.resize((width, height), method)
+    if not isinstance(upscaler, str):
+        image = yield from _run(upscaler, image, width, height)
+    grows = width > image.width or height > image.height
+    method = Image.Resampling.NEAREST if upscaler == NEAREST and grows else Image.Resampling.LANCZOS
+    return image if image.size == (width, height) else image.resize((width, height), method)
 
 
 def resize(
-    enlarger: LoadedUpscaler | str, picture: Image.Image, width: int, height: int, mode: ResizeMode
+    upscaler: LoadedUpscaler | str, image: Image.Image, width: int, height: int, mode: ResizeMode
 ) -> Generator[Operation, Any, Image.Image]:
     """Resize like ``images.resize``, with the upscaler applied first if the image grows."""
-    if not isinstance(enlarger, str):
-        picture = yield from _run(enlarger, picture, width, height)
-    elif enlarger == NEAREST and picture.width < width and picture.height < height:
-        size = images.cover_size(picture.size, width, height)
-        picture = picture.resize(size, Image.Resampling.NEAREST)
-    return images.resize(picture, width, height, mode)
+    if not isinstance(upscaler, str):
+        image = yield from _run(upscaler, image, width, height)
+    elif upscaler == NEAREST and image.width < width and image.height < height:
+        size = images.cover_size(image.size, width, height)
+        image = image.resize(size, Image.Resampling.NEAREST)
+    return images.resize(image, width, height, mode)
 
 
-def resize_by_itself(enlarger: str) -> Resize:
+def resize_by_interpolation(upscaler: str) -> Resize:
     """Return a Resize callable by interpolation only, which yields no operations."""
-    return partial(resize, enlarger)
+    return partial(resize, upscaler)
 
 
-def run_by_itself(asking: Generator[Operation, Any, T]) -> T:
+def run_without_device(generator: Generator[Operation, Any, T]) -> T:
     """Run a generator that yields no operations. Raises TypeError if it yields one."""
     try:
-        next(asking)
+        next(generator)
     except StopIteration as end:
         return end.value
-    raise TypeError("there is no device to ask here")
+    raise TypeError("the generator yielded a device operation")
 
 
 def _run(
-    model: LoadedUpscaler, picture: Image.Image, width: int, height: int
+    model: LoadedUpscaler, image: Image.Image, width: int, height: int
 ) -> Generator[Operation, Any, Image.Image]:
-    for _ in range(MOST_RUNS):
-        if model.scale <= 1 or (picture.width >= width and picture.height >= height):
+    for _ in range(MAX_RUNS):
+        if model.scale <= 1 or (image.width >= width and image.height >= height):
             break
-        picture = images.limit_pixels(picture, MOST_PIXELS // model.scale**2)
-        picture = yield from run_once(model, picture)
-    return picture
+        image = images.limit_pixels(image, MAX_PIXELS // model.scale**2)
+        image = yield from run_once(model, image)
+    return image
 
 
-def run_once(model: LoadedUpscaler, picture: Image.Image) -> Generator[Operation, Any, Image.Image]:
+def run_once(model: LoadedUpscaler, image: Image.Image) -> Generator[Operation, Any, Image.Image]:
     """Upscale by the model's scale, tile by tile, and blend the overlaps."""
-    pixels = images.to_tensor(picture)
+    pixels = images.to_tensor(image)
     _, height, width = pixels.shape
     result = torch.zeros(3, height * model.scale, width * model.scale)
     weights = torch.zeros(1, height * model.scale, width * model.scale)
     for top, bottom, left, right in tiles(height, width):
-        drawn = (yield UpscaleTile(model, pixels[:, top:bottom, left:right])).cpu()
+        enlarged = (yield UpscaleTile(model, pixels[:, top:bottom, left:right])).cpu()
         fade = faded(bottom - top, right - left, model.scale)
         rows, columns = (
             slice(top * model.scale, bottom * model.scale),
             slice(left * model.scale, right * model.scale),
         )
-        result[:, rows, columns] += drawn * fade
+        result[:, rows, columns] += enlarged * fade
         weights[:, rows, columns] += fade
     return images.from_tensor(result.div_(weights))
 

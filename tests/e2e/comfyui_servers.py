@@ -1,7 +1,7 @@
-"""Real ComfyUI servers for tests, from a checkout that the environment names; their models have random weights.
+"""Real ComfyUI servers for tests, with models of random weights.
 
-``COMFYUI_CHECKOUT`` is the checkout, ``COMFYUI_PYTHON`` an interpreter with what it needs, ``COMFYUI_BASE`` a folder with 4 GB to
-spare, which keeps the models from one run to the next.
+``COMFYUI_CHECKOUT`` is a checkout of ComfyUI, ``COMFYUI_PYTHON`` an interpreter with its requirements, ``COMFYUI_BASE`` a folder
+with 4 GB of free space, which keeps the models between runs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NODE_CLASS_MAPPINGS = {"LineArtPreprocessor": LineArtPreprocessor}
 
 
 class ComfyServer:
-    """A server that may be killed, and started again on its port."""
+    """A server that can be killed and started again on the same port."""
 
     def __init__(self, log: Path) -> None:
         self.port = free_port()
@@ -67,18 +67,18 @@ class ComfyServer:
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        eventually(self._answers, f"ComfyUI answers; see {self._log}")
+        eventually(self._responds, f"ComfyUI responds; see {self._log}")
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return httpx.get(f"{self.url}/system_stats").status_code == 200
         except httpx.HTTPError:
             return False
 
     def queue(self) -> list[str]:
-        """Ids of the prompts that run or wait."""
-        told = httpx.get(f"{self.url}/queue").json()
-        return [item[1] for item in (*told["queue_running"], *told["queue_pending"])]
+        """Ids of running and queued prompts."""
+        response = httpx.get(f"{self.url}/queue").json()
+        return [item[1] for item in (*response["queue_running"], *response["queue_pending"])]
 
     def kill(self) -> None:
         self._process.kill()
@@ -86,7 +86,7 @@ class ComfyServer:
 
 
 def write_models() -> None:
-    """The files that the seed's two examples name, and a node in place of the one that comfyui_controlnet_aux brings."""
+    """Write the model files of the two example requests, and a node that replaces the one of comfyui_controlnet_aux."""
     models, nodes = BASE / "models", BASE / "custom_nodes"
     nodes.mkdir(exist_ok=True)
     (nodes / "lineart.py").write_text(LINEART)

@@ -1,4 +1,4 @@
-"""The platform's real processes on a database of their own, to be killed and started at will."""
+"""An installation with its own database, whose real processes can be killed and started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-PATIENCE_S = 240  # until a test gives up; nothing is asserted about speed
+TIMEOUT_S = 240  # only so that a broken installation fails a test instead of blocking it
 
 
 def free_port() -> int:
@@ -29,8 +29,8 @@ def free_port() -> int:
 
 
 def eventually(found: Callable[[], Any], what: str) -> Any:
-    """The first true value of ``found``."""
-    end = time.monotonic() + PATIENCE_S
+    """Poll until ``found`` returns a true value, and return it."""
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         if value := found():
             return value
@@ -39,7 +39,7 @@ def eventually(found: Callable[[], Any], what: str) -> Any:
 
 
 class Shell:
-    """A ``manage.py shell`` that stays: a test that waits for something asks often, and Django takes seconds to start."""
+    """A persistent ``manage.py shell``, because tests poll often and Django takes seconds to start."""
 
     LOOP = """
 import contextlib, io, json, sys, traceback
@@ -54,7 +54,7 @@ for line in sys.stdin:
 """
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [*MANAGE, "shell", "--no-imports", "-v", "0", "-c", self.LOOP],
             env=environment,
@@ -65,10 +65,10 @@ for line in sys.stdin:
         )
 
     def run(self, code: str) -> str:
-        """What it prints."""
+        """Run the code and return what it prints."""
         assert self._process.stdin
         assert self._process.stdout
-        with self._one_at_a_time:
+        with self._lock:
             print(json.dumps(code), file=self._process.stdin, flush=True)
             printed, failed = json.loads(self._process.stdout.readline())
         assert not failed, failed
@@ -105,10 +105,10 @@ class Installation:
         self.client = httpx.Client(
             base_url=self.base_url,
             auth=(self.credentials["key_id"], self.credentials["secret"]),
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
         )
         self._shell = Shell(self.environment)
-        self._shell.run("")  # it is there before the first job that is to be seen running
+        self._shell.run("")  # wait until it has started, so that running jobs can be observed
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -118,7 +118,7 @@ class Installation:
         return done.stdout
 
     def python(self, code: str) -> Any:
-        """Run code against the installation's own database; what it prints as JSON."""
+        """Run code on the installation's database and return what it prints, parsed as JSON."""
         return json.loads(self._shell.run(code))
 
     def command(self, name: str) -> list[str]:
@@ -154,7 +154,7 @@ class Installation:
             return False
 
     def kill(self, name: str) -> None:
-        """``kill -9`` of the process and all it started, as the kernel's out-of-memory killer or a power cut would."""
+        """Kill the process and its children with SIGKILL, like the out-of-memory killer."""
         process = self.processes.pop(name)
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in family:
@@ -164,7 +164,7 @@ class Installation:
         process.wait()
 
     def stop(self) -> None:
-        """As a process manager does: whoever started the others ends them."""
+        """Terminate all processes, as a process manager does."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -184,7 +184,7 @@ class Installation:
         )
 
     def job(self, task_id: str) -> dict[str, Any] | None:
-        """The job of this caller's id as the database has it, with its ledger."""
+        """The job with this external id in the database, with its postings."""
         code = f"""
 import json
 from access.models import Posting

@@ -1,4 +1,4 @@
-"""`make run` as a newcomer meets it."""
+"""`make run`: first start, restart, and error messages."""
 
 from __future__ import annotations
 
@@ -63,32 +63,40 @@ def running(data_dir: Path, port: int) -> Iterator[str]:
     try:
         yield read_until_ready(process)
     finally:
-        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         process.communicate()
 
 
-def streamed_and_long_requests_are_read(known: dict[str, str]) -> None:
-    """By the web server itself, which tests of views do not meet."""
-    key = {"Authorization": f"Bearer {known['key_id']}:{known['secret']}", "Content-Type": "application/json"}
+def streamed_and_long_requests_are_read(credentials: dict[str, str]) -> None:
+    """Request bodies that only the real web server parses."""
+    key = {
+        "Authorization": f"Bearer {credentials['key_id']}:{credentials['secret']}",
+        "Content-Type": "application/json",
+    }
     chunks = iter([b'{"prompt": "a red ', b'circle"}'])
-    quote = httpx.post(f"{known['base_url']}/api/v1/quote", content=chunks, headers=key)
+    quote = httpx.post(f"{credentials['base_url']}/api/v1/quote", content=chunks, headers=key)
     assert quote.json()["accepted"] is True
-    everything = {"prompt": "猫" * 800, "key": "nobody's"}
-    told = httpx.post(f"{known['base_url']}/api/v3/text2img", params=everything).json()
-    assert told["message"] == "Invalid Api Key"
+    parameters = {"prompt": "猫" * 800, "key": "unknown"}
+    response = httpx.post(f"{credentials['base_url']}/api/v3/text2img", params=parameters).json()
+    assert response["message"] == "Invalid Api Key"
 
 
-def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_make_run_generates_an_image_and_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     port = free_port()
-    with running(tmp_path, port) as said:
-        known = json.loads((tmp_path / "demo.json").read_text())
-        assert set(known) == {"base_url", "key_id", "secret", "source", "admin_user", "admin_password"}
-        assert said.splitlines()[-1] == f"READY {known['base_url']}"
-        for shown in (str(tmp_path / "first-picture.png"), known["admin_password"], known["secret"], "curl "):
-            assert shown in said
-        assert httpx.get(f"{known['base_url']}/healthz").status_code == 200
+    with running(tmp_path, port) as printed:
+        credentials = json.loads((tmp_path / "demo.json").read_text())
+        assert set(credentials) == {"base_url", "key_id", "secret", "source", "admin_user", "admin_password"}
+        assert printed.splitlines()[-1] == f"READY {credentials['base_url']}"
+        for expected in (
+            str(tmp_path / "first-picture.png"),
+            credentials["admin_password"],
+            credentials["secret"],
+            "curl ",
+        ):
+            assert expected in printed
+        assert httpx.get(f"{credentials['base_url']}/healthz").status_code == 200
         assert (tmp_path / "first-picture.png").stat().st_size > 0
-        streamed_and_long_requests_are_read(known)
+        streamed_and_long_requests_are_read(credentials)
 
         refused = make_run(tmp_path, free_port()).communicate()[0]
         assert f"in use by the `make run` on port {port}" in refused
@@ -100,22 +108,22 @@ def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> No
     eventually(lambda: not left_behind(tmp_path), "every process has ended")
 
     with running(tmp_path, port):
-        assert json.loads((tmp_path / "demo.json").read_text()) == known
-        login = (known["key_id"], known["secret"])
-        assert httpx.get(f"{known['base_url']}/sdapi/v1/samplers", auth=login).status_code == 200
+        assert json.loads((tmp_path / "demo.json").read_text()) == credentials
+        login = (credentials["key_id"], credentials["secret"])
+        assert httpx.get(f"{credentials['base_url']}/sdapi/v1/samplers", auth=login).status_code == 200
     eventually(lambda: not left_behind(tmp_path), "every process has ended")
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "http"])
-def test_an_impossible_port_is_refused_in_one_line(tmp_path: Path, port: str) -> None:
-    said = make_run(tmp_path, 1, PORT=port).communicate()[0]
-    assert [line for line in said.splitlines() if line.startswith("atelier: ")] == [
+def test_an_invalid_port_is_rejected_in_one_line(tmp_path: Path, port: str) -> None:
+    printed = make_run(tmp_path, 1, PORT=port).communicate()[0]
+    assert [line for line in printed.splitlines() if line.startswith("atelier: ")] == [
         f"atelier: PORT must be a number from 1 to 65535, not {port!r}"
     ]
 
 
-def test_a_data_dir_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_data_dir_is_rejected_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = make_run(tmp_path / "file" / "below", free_port()).communicate()[0]
-    assert "atelier: cannot write to DATA_DIR" in said
-    assert "Traceback" not in said
+    printed = make_run(tmp_path / "file" / "below", free_port()).communicate()[0]
+    assert "atelier: cannot write to DATA_DIR" in printed
+    assert "Traceback" not in printed

@@ -1,4 +1,4 @@
-"""The wheel: what it contains, and whether it runs where there is no checkout."""
+"""The wheel: its contents, and an installation without a checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tiny checkpoint, written once a session."""
+"""Fixtures: the tiny checkpoint, written once per session, and a fixed random seed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.tiny_models import TinyModules, random_modules, single_file_t
 
 
 @pytest.fixture(autouse=True)
-def same_random_numbers() -> None:
-    """Tolerances hold for the numbers they were tried with: a rare draw must not fail somebody else's change."""
+def fixed_seed() -> None:
+    """Tolerances were chosen for these random numbers; others could exceed them in rare cases."""
     torch.manual_seed(0)
 
 
@@ -24,6 +24,6 @@ def tiny_modules() -> TinyModules:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tiny_modules, tmp_path_factory) -> tuple[Path, ModelFile]:
-    """The models root, and the file below it as an order names it."""
+    """The models root and the checkpoint file below it."""
     root = tmp_path_factory.mktemp("models")
     return root, write_checkpoint(root, "checkpoints/tiny.safetensors", single_file_tensors(tiny_modules))

@@ -1,4 +1,4 @@
-"""Our table of names gives what diffusers' own converters give."""
+"""Conversion between the LDM and diffusers layouts, compared with the converters of diffusers."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ from gpu_runner.models.conversion.ldm_keys import (
 CONTROL_PREFIX = "control_model."
 
 
-def converted_alike(module, prefix, pairs, convert):
+def converts_equally(module, prefix, pairs, convert):
     state = module.state_dict()
     file = from_diffusers(state, prefix, pairs)
     ours, theirs = to_diffusers(file, prefix, pairs, state), convert(dict(file), dict(module.config))
@@ -32,20 +32,20 @@ def converted_alike(module, prefix, pairs, convert):
 
 
 @pytest.mark.parametrize("family", TINY)
-def test_a_unet_is_converted_as_diffusers_does_it(family):
+def test_conversion_of_a_unet_equals_diffusers(family):
     unet = UNet2DConditionModel(**TINY[family].unet)
-    assert converted_alike(unet, UNET_PREFIX, unet_pairs(unet.config), convert_ldm_unet_checkpoint)
+    assert converts_equally(unet, UNET_PREFIX, unet_pairs(unet.config), convert_ldm_unet_checkpoint)
 
 
 @pytest.mark.parametrize("family", TINY)
-def test_a_vae_is_converted_as_diffusers_does_it(family):
+def test_conversion_of_a_vae_equals_diffusers(family):
     vae = AutoencoderKL(**TINY[family].vae)
-    assert converted_alike(vae, VAE_PREFIX, vae_pairs(vae.config), convert_ldm_vae_checkpoint)
+    assert converts_equally(vae, VAE_PREFIX, vae_pairs(vae.config), convert_ldm_vae_checkpoint)
 
 
-@pytest.mark.parametrize("family", ["sd15", "sd2"])  # it leaves out SDXL's add_embedding
-def test_a_controlnet_is_converted_as_diffusers_does_it(family):
+@pytest.mark.parametrize("family", ["sd15", "sd2"])  # diffusers' converter omits SDXL's add_embedding
+def test_conversion_of_a_controlnet_equals_diffusers(family):
     net = ControlNetModel.from_unet(UNet2DConditionModel(**TINY[family].unet))
     for parameter in net.parameters():
-        torch.nn.init.normal_(parameter)  # it begins with zeros, which are all alike
-    assert converted_alike(net, CONTROL_PREFIX, controlnet_pairs(net.config), convert_controlnet_checkpoint)
+        torch.nn.init.normal_(parameter)  # new ones are zero, and equal zeros would hide mistakes
+    assert converts_equally(net, CONTROL_PREFIX, controlnet_pairs(net.config), convert_controlnet_checkpoint)

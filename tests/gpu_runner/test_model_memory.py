@@ -12,7 +12,7 @@ from gpu_runner.models.variant import LoraFile, Variant
 from tests.support.demo_engine import DEMO_MODELS, demo_checkpoint, demo_file
 
 NIGHT = Variant(loras=(LoraFile(demo_file("loras/atelier-night.safetensors"), 0.7, 1.0),))
-KINDS = {  # each with how to come to its modules
+KINDS = {  # how to load each kind, and its modules
     "checkpoint": (lambda store: store.get(demo_checkpoint()), lambda model: [model.unet, model.vae]),
     "checkpoint with a LoRA": (lambda store: store.get(demo_checkpoint(), NIGHT), lambda model: [model.unet]),
     "vae": (
@@ -41,19 +41,19 @@ def no_collections():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_leaves_memory_without_a_collection(kind):
+def test_a_model_is_freed_without_a_garbage_collection(kind):
     store = ModelStore(DEMO_MODELS, "cpu", torch.float32, 2**30)
     load, modules_of = KINDS[kind]
     with no_collections():
         model = load(store)
         parts = [part for module in modules_of(model) for part in (*module.modules(), *module.parameters())]
-        remains = [weakref.ref(part) for part in (model, *parts)]
+        references = [weakref.ref(part) for part in (model, *parts)]
         del model, parts
         store.clear()
-        assert [type(left()).__name__ for left in remains if left() is not None] == []
+        assert [type(left()).__name__ for left in references if left() is not None] == []
 
 
-def test_a_store_leaves_memory_without_a_collection():
+def test_a_store_is_freed_without_a_garbage_collection():
     with no_collections():
         store = ModelStore(DEMO_MODELS, "cpu", torch.float32, 2**30)
         checkpoint = weakref.ref(store.get(demo_checkpoint()))

@@ -4,14 +4,14 @@ import pytest
 
 from gpu_runner.protocol import Failed, GenerationRequest, ModelFile, RunRequest
 from jobs.execution.runner_client import RunnerClient, RunnerUnreachable
-from tests.support.fake_runner import TOKEN, FakeRunner, Talk
+from tests.support.fake_runner import TOKEN, FakeRunner, JobStream
 
 LINE_SEPARATORS = "before\u2028between\u0085after"
 
 
-def fails_with_line_separators(talk: Talk) -> None:
-    talk.accept()
-    talk.say(Failed(code="bad_request", message=LINE_SEPARATORS))
+def fails_with_line_separators(stream: JobStream) -> None:
+    stream.accept()
+    stream.send(Failed(code="bad_request", message=LINE_SEPARATORS))
 
 
 def test_forked_process_makes_connections_of_its_own(fake_runner: FakeRunner):
@@ -26,7 +26,7 @@ def test_forked_process_makes_connections_of_its_own(fake_runner: FakeRunner):
 
 
 def test_message_may_contain_unicode_line_separators(fake_runner: FakeRunner):
-    fake_runner.behaviour = fails_with_line_separators
+    fake_runner.behavior = fails_with_line_separators
     checkpoint = ModelFile(path="a.safetensors", sha256="0" * 64)
     order = RunRequest(job_id="1", request=GenerationRequest(prompt="a red circle"), checkpoint=checkpoint)
     *_, last = RunnerClient(fake_runner.url, TOKEN).generate(order)

@@ -50,7 +50,7 @@ class Double:
         self.files = {folder: list(names) for folder, names in FILES.items()}
         self.embeddings = ["plum"]
         self.at_step = lambda prompt, step: None
-        self.before_answer = lambda path: None  # raises to break the connection
+        self.before_response = lambda path: None  # raises to break the connection
         self.fails_with: dict[str, Any] | None = None
         self.drops_sockets = False
         self.posted: list[dict[str, Any]] = []  # bodies of POST /prompt that were accepted
@@ -177,11 +177,11 @@ class Double:
     # Routes ------------------------------------------------------------------------------------------------------
 
     def _application(self) -> Starlette:
-        def route(path: str, answer: Any, *methods: str) -> Route:
+        def route(path: str, handler: Any, *methods: str) -> Route:
             async def endpoint(request: Request) -> Response:
                 self._loop = asyncio.get_running_loop()
-                self.before_answer(request.url.path)
-                return await answer(request)
+                self.before_response(request.url.path)
+                return await handler(request)
 
             return Route(path, endpoint, methods=list(methods) or ["GET"])
 
@@ -408,8 +408,8 @@ class Double:
         if sized:
             return sized[-1]["width"] // 8 * 8, sized[-1]["height"] // 8 * 8
         image = next(n["inputs"]["image"] for n in graph.values() if n["class_type"] == "LoadImage")
-        with Image.open(io.BytesIO(self.inputs[image])) as picture:
-            return picture.size
+        with Image.open(io.BytesIO(self.inputs[image])) as image:
+            return image.size
 
     def _check_epoch(self, epoch: int) -> None:
         if epoch != self._epoch or self._closed:
@@ -523,11 +523,11 @@ def _image_file(size: tuple[int, int], kind: str, color: Any = "teal", prompt: s
     from PIL.PngImagePlugin import PngInfo
 
     file = io.BytesIO()
-    picture = Image.new("RGB", size, color)
+    image = Image.new("RGB", size, color)
     if kind == "PNG":
         info = PngInfo()
         info.add_text("prompt", prompt)
-        picture.save(file, kind, pnginfo=info)
+        image.save(file, kind, pnginfo=info)
     else:
-        picture.save(file, kind)
+        image.save(file, kind)
     return file.getvalue()

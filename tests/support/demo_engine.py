@@ -1,4 +1,4 @@
-"""Draw with a real engine in this process: orders in, pictures out."""
+"""Generate images with an engine in this process and the demo models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def demo_checkpoint() -> ModelFile:
 
 
 def demo_files(request: GenerationRequest) -> dict[str, ModelFile]:
-    """What the registry would find for the names in a request."""
+    """Model files of the names in a request, as the registry would find them."""
     return {
         name.key: demo_file(f"{FOLDERS[name.kind]}/{name.name}{SUFFIXES.get(name.kind, '.safetensors')}")
         for name in request.model_names()
@@ -55,7 +55,7 @@ def demo_files(request: GenerationRequest) -> dict[str, ModelFile]:
 
 
 class Drawing:
-    """A job in the engine's hands; ``pictures()`` waits for its end."""
+    """A running job. ``pictures()`` waits for its end and returns its images."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -70,11 +70,13 @@ class Drawing:
         self._ended.wait()
         if isinstance(self.events[-1], Failed):
             raise AssertionError(self.events[-1])
-        images = sorted((e for e in self.events if isinstance(e, ImageEvent)), key=lambda e: e.index)
-        return [Image.open(io.BytesIO(base64.b64decode(image.data))) for image in images]
+        image_events = sorted((e for e in self.events if isinstance(e, ImageEvent)), key=lambda e: e.index)
+        return [Image.open(io.BytesIO(base64.b64decode(image.data))) for image in image_events]
 
 
 class Studio:
+    """An engine and a checkpoint; a job can set any field of the generation request."""
+
     def __init__(self, models_root: Path, checkpoint: ModelFile, device: str = "cpu") -> None:
         dtype = torch.float16 if device == "cuda" else torch.float32
         self.store = ModelStore(models_root, torch.device(device), dtype, 16 * 2**30)
@@ -90,7 +92,7 @@ class Studio:
     def begin(
         self, init_image: Image.Image | None = None, more_inputs: dict[str, str] | None = None, **fields: Any
     ) -> Drawing:
-        """Defaults: 256×256, 20 steps, CFG 7."""
+        """Submit a job. Defaults: 256×256, 20 steps, CFG 7."""
         fields = {"width": 256, "height": 256, **fields}
         inputs = dict(more_inputs or {})
         if init_image is not None:
@@ -101,7 +103,7 @@ class Studio:
             fields = {"task": "img2img", **fields, "init_images": (Picture(sha256=name),)}
         self._count += 1
         request = GenerationRequest(**fields)
-        order = RunRequest(
+        run_request = RunRequest(
             job_id=f"studio-{self._count}",
             request=request,
             checkpoint=self.checkpoint,
@@ -109,10 +111,11 @@ class Studio:
             inputs=inputs,
         )
         drawing = Drawing()
-        self.engine.submit(order, drawing)
+        self.engine.submit(run_request, drawing)
         return drawing
 
     def draw(self, init_image: Image.Image | None = None, **fields: Any) -> Image.Image:
+        """Submit a job and return its first image."""
         return self.begin(init_image, **fields).pictures()[0]
 
     def close(self) -> None:

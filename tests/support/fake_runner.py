@@ -1,4 +1,4 @@
-"""A runner that draws nothing, at the process border: the protocol over HTTP, with its misbehaviours by name."""
+"""A fake runner that speaks the protocol over HTTP, with named behaviors and faults."""
 
 from __future__ import annotations
 
@@ -18,183 +18,185 @@ from pydantic import BaseModel
 from gpu_runner.protocol import Accepted, Done, Failed, Image, Progress, RunnerStatus, RunRequest
 
 TOKEN = "the runner's token"
-SECONDS = 2.0  # what every job says it took
+SECONDS = 2.0  # reported by every job
 
 
 class HungUp(Exception):
-    """The client has gone, or the runner is to go."""
+    """The client has disconnected, or the runner is being closed."""
 
 
-class Talk:
-    """One order and its answer, as a behaviour sees them."""
+class JobStream:
+    """A run request and its event stream, as a behavior sees them."""
 
-    def __init__(self, handler: Handler, order: RunRequest) -> None:
-        self.order = order
+    def __init__(self, handler: Handler, run_request: RunRequest) -> None:
+        self.run_request = run_request
         self._handler = handler
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._signals: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def say(self, event: BaseModel) -> None:
+    def send(self, event: BaseModel) -> None:
         self.write(event.model_dump_json().encode() + b"\n")
 
     def write(self, line: bytes) -> None:
         self._handler.send_chunk(line)
 
-    def told(self) -> str:
-        """What a client wants done to the job; waits until it wants something."""
-        word = self._told.get()
-        if word == "close":
+    def wait_for_cancellation(self) -> str:
+        """Wait for the next cancel request and return its mode."""
+        mode = self._signals.get()
+        if mode == "close":
             raise HungUp
-        return word
+        return mode
 
-    def tell(self, mode: str) -> None:
-        self._told.put(mode)
+    def cancel(self, mode: str) -> None:
+        self._signals.put(mode)
 
-    def refuse(self, status: int, answer: dict[str, str]) -> None:
-        self._handler.answer(status, answer)
+    def respond(self, status: int, content: dict[str, str]) -> None:
+        self._handler.respond(status, content)
 
     def accept(self) -> None:
-        self.say(Accepted(job_id=self.order.job_id))
+        self.send(Accepted(job_id=self.run_request.job_id))
 
     def show_progress(self, step: int = 1, *, with_preview: bool = True) -> None:
         preview = base64.b64encode(b"a small jpeg").decode() if with_preview else None
-        self.say(Progress(step=step, steps=self.order.request.num_inference_steps, preview=preview))
+        self.send(Progress(step=step, steps=self.run_request.request.num_inference_steps, preview=preview))
 
-    def draw(self, index: int = 0, **verdict: bool | float) -> None:
-        request = self.order.request
+    def send_image(self, index: int = 0, **verdict: bool | float) -> None:
+        request = self.run_request.request
         size = {"width": request.width, "height": request.height}
         data = base64.b64encode(png(request.width, request.height)).decode()
-        self.say(Image(index=index, seed=request.seed_of(index), data=data, **size, **verdict))
+        self.send(Image(index=index, seed=request.seed_of(index), data=data, **size, **verdict))
 
     def finish(self, steps: int | None = None) -> None:
-        request = self.order.request
+        request = self.run_request.request
         all_steps = request.num_inference_steps * request.num_images
         run = all_steps if steps is None else steps
-        self.say(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
+        self.send(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
 
 
-# Behaviours ---------------------------------------------------------------------------------------------------------
+# Behaviors ---------------------------------------------------------------------------------------------------------
 
 
-def draws(talk: Talk) -> None:
-    talk.accept()
-    talk.show_progress()
-    for index in range(talk.order.request.num_outputs):
-        talk.draw(index)
-    talk.finish()
+def generates(stream: JobStream) -> None:
+    stream.accept()
+    stream.show_progress()
+    for index in range(stream.run_request.request.num_outputs):
+        stream.send_image(index)
+    stream.finish()
 
 
-def draws_until_told(talk: Talk) -> None:
-    """Has one step and one picture when it is told to stop."""
-    talk.accept()
-    talk.show_progress()
-    if talk.told() == "discard":
+def generates_until_cancelled(stream: JobStream) -> None:
+    """Runs one step, then waits for a cancel request."""
+    stream.accept()
+    stream.show_progress()
+    if stream.wait_for_cancellation() == "discard":
         work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=1)
-        talk.say(Failed(code="cancelled", message="cancelled", work=work))
+        stream.send(Failed(code="cancelled", message="cancelled", work=work))
     else:
-        talk.draw()
-        talk.finish(steps=1)
+        stream.send_image()
+        stream.finish(steps=1)
 
 
-def goes_on_after_a_preview(talk: Talk) -> None:
-    """Its first step brings a preview, its second follows at once and brings none."""
-    talk.accept()
-    talk.show_progress()
-    talk.show_progress(2, with_preview=False)
-    talk.told()
+def sends_two_steps(stream: JobStream) -> None:
+    """Sends a step with a preview, and at once a second step without one."""
+    stream.accept()
+    stream.show_progress()
+    stream.show_progress(2, with_preview=False)
+    stream.wait_for_cancellation()
 
 
-def dies_mid_stream(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
+def dies_mid_stream(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
     raise HungUp
 
 
-def dies_at_the_door(talk: Talk) -> None:
-    """The answer has begun, and not a word of it came."""
-    talk.write(b"\n")
+def dies_before_the_first_event(stream: JobStream) -> None:
+    """Disconnects after the response headers, before the first event."""
+    stream.write(b"\n")
     raise HungUp
 
 
-def is_asked_to_end(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    talk.say(Failed(code="stopping", message="the runner is shutting down"))
+def shuts_down(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    stream.send(Failed(code="stopping", message="the runner is shutting down"))
 
 
-def breaks(talk: Talk) -> None:
-    """Its process lives, its engine does not."""
-    talk.accept()
-    talk.say(Failed(code="lost", message="the runner's engine stopped"))
+def breaks(stream: JobStream) -> None:
+    """The process is alive, but its engine has failed."""
+    stream.accept()
+    stream.send(Failed(code="lost", message="the runner's engine stopped"))
 
 
-def says_busy(talk: Talk) -> None:
-    talk.refuse(503, {"type": "failed", "code": "busy", "message": "the runner has no free slot"})
+def is_busy(stream: JobStream) -> None:
+    stream.respond(503, {"type": "failed", "code": "busy", "message": "the runner has no free slot"})
 
 
-def fails_with_oom(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    talk.say(Failed(code="out_of_memory", message="The picture is too large for this runner."))
+def fails_with_oom(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    stream.send(Failed(code="out_of_memory", message="The picture is too large for this runner."))
 
 
-def finds_the_picture_wrong(talk: Talk) -> None:
-    talk.accept()
-    talk.say(Failed(code="bad_request", message="the mask leaves nothing to draw"))
+def rejects_the_input(stream: JobStream) -> None:
+    stream.accept()
+    stream.send(Failed(code="bad_request", message="the mask of the product covers the whole image"))
 
 
-def refuses_the_token(talk: Talk) -> None:
-    talk.refuse(401, {"error": "unauthorized"})
+def rejects_the_token(stream: JobStream) -> None:
+    stream.respond(401, {"error": "unauthorized"})
 
 
-def is_silent(talk: Talk) -> None:
-    """Takes the order and says nothing more, whatever it is told."""
-    talk.accept()
+def is_silent(stream: JobStream) -> None:
+    """Accepts the job, then sends nothing and ignores cancel requests."""
+    stream.accept()
     while True:
-        talk.told()
+        stream.wait_for_cancellation()
 
 
-def draws_unfit_pictures(talk: Talk) -> None:
-    talk.accept()
-    talk.draw(nsfw=True, nsfw_score=0.97)
-    talk.finish()
+def generates_detected_nsfw(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image(nsfw=True, nsfw_score=0.97)
+    stream.finish()
 
 
-def refuses_its_picture(talk: Talk) -> None:
-    talk.accept()
-    talk.draw()
-    steps = talk.order.request.num_inference_steps
+def rejects_its_output(stream: JobStream) -> None:
+    stream.accept()
+    stream.send_image()
+    steps = stream.run_request.request.num_inference_steps
     work = Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=steps)
-    talk.say(Failed(code="nsfw", message="a picture was found unfit to be shown", work=work))
+    stream.send(Failed(code="nsfw", message="the image was rejected by the NSFW check", work=work))
 
 
-def forgets_a_picture(talk: Talk) -> None:
-    talk.accept()
-    talk.finish()
+def omits_an_image(stream: JobStream) -> None:
+    stream.accept()
+    stream.finish()
 
 
-def talks_nonsense(talk: Talk) -> None:
-    talk.accept()
-    talk.write(b'{"type": "riddle"}\n')
+def sends_invalid_events(stream: JobStream) -> None:
+    stream.accept()
+    stream.write(b'{"type": "unknown"}\n')
 
 
-def drops_the_job(talk: Talk) -> None:
-    """Nobody had asked it to."""
-    talk.accept()
-    talk.say(Failed(code="cancelled", message="cancelled"))
+def drops_the_job(stream: JobStream) -> None:
+    """Cancels the job without a cancel request."""
+    stream.accept()
+    stream.send(Failed(code="cancelled", message="cancelled"))
 
 
 # The server ---------------------------------------------------------------------------------------------------------
 
 
 class FakeRunner:
-    def __init__(self, behaviour: Callable[[Talk], None] = draws) -> None:
-        self.behaviour = behaviour
+    def __init__(self, behavior: Callable[[JobStream], None] = generates) -> None:
+        self.behavior = behavior
         self.status = RunnerStatus(
             boot_id="first boot", version="fake", device="nothing", slots=4, slots_busy=0
         )
-        self.talks: dict[str, Talk] = {}
+        self.streams: dict[str, JobStream] = {}
         self.connections: list[socket.socket] = []
-        self.told: list[tuple[str, str]] = []  # (order, mode), also for orders that it never had
+        self.cancellations: list[
+            tuple[str, str]
+        ] = []  # (job id, mode) of cancel requests, including unknown jobs
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"fake": self}))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -204,23 +206,23 @@ class FakeRunner:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
-    def orders(self) -> list[RunRequest]:
-        return [talk.order for talk in self.talks.values()]
+    def run_requests(self) -> list[RunRequest]:
+        return [stream.run_request for stream in self.streams.values()]
 
     def restart(self, boot_id: str) -> None:
         self.status = self.status.model_copy(update={"boot_id": boot_id, "jobs": ()})
 
     def hang_up(self) -> None:
-        for talk in self.talks.values():
-            talk.tell("close")
+        for stream in self.streams.values():
+            stream.cancel("close")
 
     def close(self) -> None:
-        """Like a process that ends: the connections that clients keep open end as well."""
+        """Close the server and its open connections, like a process that ends."""
         self.hang_up()
         self._server.shutdown()
         self._server.server_close()
         for connection in self.connections:
-            with contextlib.suppress(OSError):  # it has ended already
+            with contextlib.suppress(OSError):  # already closed
                 connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -234,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self._is_allowed():
-            self.answer(200, self.fake.status.model_dump(mode="json"))
+            self.respond(200, self.fake.status.model_dump(mode="json"))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -247,12 +249,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._cancel(self.path.split("/")[2], json.loads(body)["mode"])
 
-    def _generate(self, order: RunRequest) -> None:
-        talk = self.fake.talks[order.job_id] = Talk(self, order)
+    def _generate(self, run_request: RunRequest) -> None:
+        stream = self.fake.streams[run_request.job_id] = JobStream(self, run_request)
         self._streams = False
         self.close_connection = True
         try:
-            self.fake.behaviour(talk)
+            self.fake.behavior(stream)
             if self._streams:
                 self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = False
@@ -261,28 +263,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def _unload(self) -> None:
         if self.fake.status.slots_busy:
-            self.answer(503, {"error": "invalid"})
+            self.respond(503, {"error": "invalid"})
         else:
             self.fake.status = self.fake.status.model_copy(update={"loaded": ()})
-            self.answer(200, {"status": "ok"})
+            self.respond(200, {"status": "ok"})
 
-    def _cancel(self, order_id: str, mode: str) -> None:
-        self.fake.told.append((order_id, mode))
-        talk = self.fake.talks.get(order_id)
-        if talk is None:
-            self.answer(404, {"error": "not_found"})
+    def _cancel(self, job_id: str, mode: str) -> None:
+        self.fake.cancellations.append((job_id, mode))
+        stream = self.fake.streams.get(job_id)
+        if stream is None:
+            self.respond(404, {"error": "not_found"})
         else:
-            talk.tell(mode)
-            self.answer(200, {"status": "ok"})
+            stream.cancel(mode)
+            self.respond(200, {"status": "ok"})
 
     def _is_allowed(self) -> bool:
         allowed = self.headers["Authorization"] == f"Bearer {TOKEN}"
         if not allowed:
-            self.answer(401, {"error": "unauthorized"})
+            self.respond(401, {"error": "unauthorized"})
         return allowed
 
-    def answer(self, status: int, answer: object) -> None:
-        body = json.dumps(answer).encode()
+    def respond(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -298,10 +300,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, *args: object) -> None:
-        """Not into the report of a test run."""
+        """Keep access logs out of the test report."""
 
 
-def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+def png(width: int = 64, height: int = 64, color: str = "red") -> bytes:
     file = io.BytesIO()
-    PILImage.new("RGB", (width, height), colour).save(file, "PNG")
+    PILImage.new("RGB", (width, height), color).save(file, "PNG")
     return file.getvalue()

@@ -28,9 +28,9 @@ Row = tuple[int, ControlNetInput]
 
 
 @torch.inference_mode()
-def read_hints(model: LoadedControlNet, pictures: Sequence[Tensor]) -> list[Tensor]:
+def encode_hints(model: LoadedControlNet, images: Sequence[Tensor]) -> list[Tensor]:
     """Encode control images of (3, height, width), in [0, 1], all of the same size."""
-    batch = torch.stack(list(pictures)).to(model.device, model.dtype)
+    batch = torch.stack(list(images)).to(model.device, model.dtype)
     return list(model.embedding(batch.contiguous(memory_format=torch.channels_last)).unbind())
 
 
@@ -40,10 +40,10 @@ def residuals(rows: Iterable[Row], x: Tensor, arguments: Mapping[str, Any]) -> d
     Residuals of several ControlNets are summed. Rows without a ControlNet get zeros. Empty if ``rows`` is.
     """
     totals: list[Tensor] = []
-    for model, pushed in _by_model(rows).items():
-        outputs = _call(model, pushed, x, arguments)
+    for model, controls in _by_model(rows).items():
+        outputs = _call(model, controls, x, arguments)
         totals = totals or [torch.zeros((len(x), *output.shape[1:]), **_like(output)) for output in outputs]
-        _add(totals, outputs, pushed)
+        _add(totals, outputs, controls)
     if not totals:
         return {}
     return {
@@ -54,16 +54,16 @@ def residuals(rows: Iterable[Row], x: Tensor, arguments: Mapping[str, Any]) -> d
 
 def _by_model(rows: Iterable[Row]) -> dict[LoadedControlNet, list[Row]]:
     found: dict[LoadedControlNet, list[Row]] = {}
-    for row, push in rows:
-        found.setdefault(push.model, []).append((row, push))
+    for row, control in rows:
+        found.setdefault(control.model, []).append((row, control))
     return found
 
 
 def _call(
-    model: LoadedControlNet, pushed: Sequence[Row], x: Tensor, arguments: Mapping[str, Any]
+    model: LoadedControlNet, controls: Sequence[Row], x: Tensor, arguments: Mapping[str, Any]
 ) -> list[Tensor]:
-    rows = torch.tensor([row for row, _ in pushed], device=x.device)
-    hints = torch.stack([push.hint for _, push in pushed])
+    rows = torch.tensor([row for row, _ in controls], device=x.device)
+    hints = torch.stack([control.hint for _, control in controls])
     # ControlNets take only the latent, not the mask and masked image of a 9-channel inpainting checkpoint.
     latents = x[rows][:, : model.net.config.in_channels]
     down, middle = model.net(
@@ -89,21 +89,25 @@ def rows_of(arguments: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
     }
 
 
-def _add(totals: Sequence[Tensor], outputs: Sequence[Tensor], pushed: Sequence[Row]) -> None:
-    rows = torch.tensor([row for row, _ in pushed], device=outputs[0].device)
-    scales = torch.tensor([push.scales for _, push in pushed], **_like(outputs[0]))[:, :, None, None, None]
-    regions = _regions(pushed)
+def _add(totals: Sequence[Tensor], outputs: Sequence[Tensor], controls: Sequence[Row]) -> None:
+    rows = torch.tensor([row for row, _ in controls], device=outputs[0].device)
+    scales = torch.tensor([control.scales for _, control in controls], **_like(outputs[0]))[
+        :, :, None, None, None
+    ]
+    regions = _regions(controls)
     for layer, (total, output) in enumerate(zip(totals, outputs, strict=True)):
         scaled = output * scales[:, layer]
         total.index_add_(0, rows, scaled if regions is None else scaled * _at_size(regions, output))
 
 
-def _regions(pushed: Sequence[Row]) -> Tensor | None:
+def _regions(controls: Sequence[Row]) -> Tensor | None:
     """Masks of (rows, 1, h, w); None if no input has a mask."""
-    if all(push.region is None for _, push in pushed):
+    if all(control.region is None for _, control in controls):
         return None
-    everywhere = next(torch.ones_like(push.region) for _, push in pushed if push.region is not None)
-    return torch.stack([everywhere if push.region is None else push.region for _, push in pushed])
+    everywhere = next(
+        torch.ones_like(control.region) for _, control in controls if control.region is not None
+    )
+    return torch.stack([everywhere if control.region is None else control.region for _, control in controls])
 
 
 def _at_size(regions: Tensor, output: Tensor) -> Tensor:

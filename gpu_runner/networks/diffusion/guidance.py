@@ -14,7 +14,7 @@ from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to
 from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
-CONTROL_WORK = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
+CONTROLNET_COST = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +24,10 @@ class Guidance:
     positives: tuple[tuple[Conditioning, float], ...]
     negative: Conditioning
     scale: float
-    apart: bool = False  # return GuidedAndUnguided instead of a Tensor
+    returns_unguided: bool = False  # return GuidedAndUnguided instead of a Tensor
 
     @cached_property
-    def pulls(self) -> tuple[float, ...]:
+    def weights(self) -> tuple[float, ...]:
         """Weights of the conditionings, negative last; they sum to 1.
 
         Liu et al. 2022, Compositional Visual Generation with Composable Diffusion Models, equation 11.
@@ -37,20 +37,22 @@ class Guidance:
 
     @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
-        """Conditionings of the batch rows. A negative one of weight 0 is skipped, unless ``apart``."""
+        """Conditionings of the batch rows. A negative one of weight 0 is skipped, unless ``returns_unguided`` is set."""
         positives = tuple(text for text, _weight in self.positives)
-        return positives if self.pulls[-1] == 0 and not self.apart else (*positives, self.negative)
+        return (
+            positives if self.weights[-1] == 0 and not self.returns_unguided else (*positives, self.negative)
+        )
 
-    def unopposed(self) -> Guidance:
+    def without_negative(self) -> Guidance:
         """Return the guidance of a step without the negative prompt.
 
         The first positive prompt replaces it, as in A1111.
         """
         return replace(self, negative=self.positives[0][0], scale=1.0)
 
-    def apart_at(self, scale: float) -> Guidance:
-        """Return a copy with another scale and ``apart`` set."""
-        return replace(self, scale=scale, apart=True)
+    def with_unguided(self, scale: float) -> Guidance:
+        """Return a copy with another scale and ``returns_unguided`` set."""
+        return replace(self, scale=scale, returns_unguided=True)
 
     @cached_property
     def length(self) -> int:
@@ -74,7 +76,9 @@ class Guidance:
         The weights sum to 1, so the result is the last row plus weighted differences from it.
         """
         origin = rows[-1]
-        return sum(((row - origin) * pull for row, pull in zip(rows[:-1], self.pulls, strict=False)), origin)
+        return sum(
+            ((row - origin) * weight for row, weight in zip(rows[:-1], self.weights, strict=False)), origin
+        )
 
 
 class GuidedAndUnguided(NamedTuple):
@@ -93,7 +97,7 @@ class DenoiseInput:
     timestep: float
     guidance: Guidance
     extra: Tensor | None = None  # (5, h, w): additional channels of inpainting checkpoints
-    pushes: tuple[ControlNetInput, ...] = ()
+    controls: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None
 
     @property
@@ -101,11 +105,11 @@ class DenoiseInput:
         return len(self.guidance.conditionings)
 
     @property
-    def seats(self) -> int:
+    def total_rows(self) -> int:
         """Batch rows used: its conditionings plus its reference images."""
         return self.rows * (1 if self.reference is None else 2)
 
     @property
-    def work(self) -> float:
+    def cost(self) -> float:
         """Cost in UNet rows, including ControlNets."""
-        return self.seats + self.rows * CONTROL_WORK * len(self.pushes)
+        return self.total_rows + self.rows * CONTROLNET_COST * len(self.controls)

@@ -17,7 +17,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,12 @@ class ReferenceRow:
     """A row of the batch and the row of its reference image."""
 
     row: int
-    guest: int
+    reference_row: int
     negative: bool
     reference: Reference
 
     @property
-    def own(self) -> float:
+    def kept_share(self) -> float:
         """Share of the output without the reference that is kept."""
         return self.reference.fidelity if self.negative else 0.0
 
@@ -55,51 +55,51 @@ Change = Callable[[Any, Tensor, Tensor, list[ReferenceRow]], Tensor]
 
 
 @contextmanager
-def shared(unet: nn.Module, guests: Sequence[ReferenceRow]) -> Iterator[None]:
+def apply_references(unet: nn.Module, pairs: Sequence[ReferenceRow]) -> Iterator[None]:
     """Context manager that applies the references to UNet calls, with forward hooks."""
     with ExitStack() as hooks:
-        if any(guest.reference.attention for guest in guests):
-            for module, share in _attentions(unet):
-                _hook(hooks, module, _attend, _of(guests, share, "attention"))
-        if any(guest.reference.adain for guest in guests):
-            for module, share in _blocks(unet):
-                _hook(hooks, module, _adapt, _of(guests, share, "adain"))
+        if any(pair.reference.attention for pair in pairs):
+            for module, threshold in _attentions(unet):
+                _hook(hooks, module, _attend, _active(pairs, threshold, "attention"))
+        if any(pair.reference.adain for pair in pairs):
+            for module, threshold in _blocks(unet):
+                _hook(hooks, module, _adapt, _active(pairs, threshold, "adain"))
         yield
 
 
-def _of(guests: Sequence[ReferenceRow], share: float, kind: str) -> list[ReferenceRow]:
-    return [guest for guest in guests if getattr(guest.reference, kind) and guest.reference.weight > share]
+def _active(pairs: Sequence[ReferenceRow], threshold: float, kind: str) -> list[ReferenceRow]:
+    return [pair for pair in pairs if getattr(pair.reference, kind) and pair.reference.weight > threshold]
 
 
-def _hook(hooks: ExitStack, module: nn.Module, change: Change, guests: list[ReferenceRow]) -> None:
-    if not guests:
+def _hook(hooks: ExitStack, module: nn.Module, change: Change, pairs: list[ReferenceRow]) -> None:
+    if not pairs:
         return
 
     def after(module: Any, arguments: tuple[Any, ...], output: Any) -> Any:
         whole = output[0] if isinstance(output, tuple) else output
-        rows = torch.tensor([guest.row for guest in guests], device=whole.device)
-        own = torch.tensor([guest.own for guest in guests], device=whole.device, dtype=whole.dtype)
-        own = own.view(-1, *[1] * (whole.ndim - 1))
-        changed = change(module, arguments[0], whole, guests)
-        whole = whole.index_copy(0, rows, own * whole[rows] + (1 - own) * changed)
+        rows = torch.tensor([pair.row for pair in pairs], device=whole.device)
+        kept = torch.tensor([pair.kept_share for pair in pairs], device=whole.device, dtype=whole.dtype)
+        kept = kept.view(-1, *[1] * (whole.ndim - 1))
+        changed = change(module, arguments[0], whole, pairs)
+        whole = whole.index_copy(0, rows, kept * whole[rows] + (1 - kept) * changed)
         return (whole, *output[1:]) if isinstance(output, tuple) else whole
 
     hooks.callback(module.register_forward_hook(after).remove)
 
 
-def _attend(module: Any, tokens: Tensor, output: Tensor, guests: list[ReferenceRow]) -> Tensor:
-    own = tokens[[guest.row for guest in guests]]
-    others = tokens[[guest.guest for guest in guests]]
+def _attend(module: Any, tokens: Tensor, output: Tensor, pairs: list[ReferenceRow]) -> Tensor:
+    own = tokens[[pair.row for pair in pairs]]
+    others = tokens[[pair.reference_row for pair in pairs]]
     # Call forward directly: calling the module would run this hook again.
     return module.forward(own, encoder_hidden_states=torch.cat([own, others], dim=1))
 
 
-def _adapt(module: Any, before: Tensor, output: Tensor, guests: list[ReferenceRow]) -> Tensor:
-    own, others = output[[guest.row for guest in guests]], output[[guest.guest for guest in guests]]
+def _adapt(module: Any, before: Tensor, output: Tensor, pairs: list[ReferenceRow]) -> Tensor:
+    own, others = output[[pair.row for pair in pairs]], output[[pair.reference_row for pair in pairs]]
     (own_variance, own_mean), (variance, mean) = (
         torch.var_mean(part, dim=(2, 3), keepdim=True, correction=0) for part in (own, others)
     )
-    scale = (variance.clamp(min=LEAST_VARIANCE) / own_variance.clamp(min=LEAST_VARIANCE)) ** 0.5
+    scale = (variance.clamp(min=MIN_VARIANCE) / own_variance.clamp(min=MIN_VARIANCE)) ** 0.5
     return (own - own_mean) * scale + mean
 
 

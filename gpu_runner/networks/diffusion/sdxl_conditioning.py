@@ -19,23 +19,27 @@ from gpu_runner.networks.diffusion.guidance import DenoiseInput
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-BEAUTIFUL, UGLY = 6.0, 2.5
-PIXELS = 8  # image pixels per latent pixel, along one side
-SCORED = 5  # count of time_ids of the refiner
+POSITIVE_SCORE, NEGATIVE_SCORE = 6.0, 2.5  # aesthetic scores of the refiner, as in A1111
+LATENT_SCALE = 8  # image pixels per latent pixel, along one side
+REFINER_TIME_IDS = 5  # count of time_ids of the refiner
 
 
 def added_conditions(
-    unet: UNet2DConditionModel, questions: Sequence[DenoiseInput]
+    unet: UNet2DConditionModel, inputs: Sequence[DenoiseInput]
 ) -> dict[str, dict[str, Tensor]]:
     """Return ``added_cond_kwargs`` for the UNet call; empty for models without a pooled text embedding."""
-    texts = [text for question in questions for text in question.guidance.conditionings]
-    wholes = [text.pooled for text in texts if text.pooled is not None]
-    if not wholes:
+    texts = [text for denoise_input in inputs for text in denoise_input.guidance.conditionings]
+    pooled_texts = [text.pooled for text in texts if text.pooled is not None]
+    if not pooled_texts:
         return {}
-    pooled = torch.stack(wholes)
-    told = [row for question in questions for row in _told(question, _numbers(unet, pooled.shape[-1]))]
-    numbers = torch.tensor(told, device=pooled.device)
-    return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": numbers}}
+    pooled = torch.stack(pooled_texts)
+    rows = [
+        row
+        for denoise_input in inputs
+        for row in _time_ids(denoise_input, _time_id_count(unet, pooled.shape[-1]))
+    ]
+    time_ids = torch.tensor(rows, device=pooled.device)
+    return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids}}
 
 
 def blank(text: Conditioning) -> Conditioning:
@@ -44,7 +48,7 @@ def blank(text: Conditioning) -> Conditioning:
     return Conditioning(torch.zeros_like(text.context), pooled)
 
 
-def _numbers(unet: UNet2DConditionModel, pooled: int) -> int:
+def _time_id_count(unet: UNet2DConditionModel, pooled: int) -> int:
     """Number of time_ids of this UNet, derived from the input width of its additional embedding.
 
     That width is the width of the pooled embedding plus the embeddings of the time_ids.
@@ -53,9 +57,13 @@ def _numbers(unet: UNet2DConditionModel, pooled: int) -> int:
     return int(rest // unet.config.addition_time_embed_dim)
 
 
-def _told(question: DenoiseInput, count: int) -> Iterator[list[float]]:
-    height, width = (float(side * PIXELS) for side in question.x.shape[-2:])
-    positives = len(question.guidance.positives)
-    for row in range(question.rows):
-        end = [BEAUTIFUL if row < positives else UGLY] if count == SCORED else [height, width]
+def _time_ids(denoise_input: DenoiseInput, count: int) -> Iterator[list[float]]:
+    height, width = (float(side * LATENT_SCALE) for side in denoise_input.x.shape[-2:])
+    positives = len(denoise_input.guidance.positives)
+    for row in range(denoise_input.rows):
+        end = (
+            [POSITIVE_SCORE if row < positives else NEGATIVE_SCORE]
+            if count == REFINER_TIME_IDS
+            else [height, width]
+        )
         yield [height, width, 0.0, 0.0, *end]

@@ -12,98 +12,102 @@ from gpu_runner.networks.diffusion.guidance import DenoiseInput, GuidedAndUnguid
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
 from .controlnet import Row, residuals, rows_of
-from .reference_attention import ReferenceRow, shared
+from .reference_attention import ReferenceRow, apply_references
 from .sdxl_conditioning import added_conditions
 
 
 @torch.inference_mode()
-def denoise(
-    checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]
-) -> list[Tensor | GuidedAndUnguided]:
+def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> list[Tensor | GuidedAndUnguided]:
     """Predict x0 for each input with one UNet call. All inputs must have the same latent shape."""
-    predictions = _predict(checkpoint, questions).split([question.rows for question in questions])
+    predictions = _predict(checkpoint, inputs).split([denoise_input.rows for denoise_input in inputs])
     return [
-        _answer(question, rows.unbind(), checkpoint.prediction_type)
-        for question, rows in zip(questions, predictions, strict=True)
+        _result(denoise_input, rows.unbind(), checkpoint.prediction_type)
+        for denoise_input, rows in zip(inputs, predictions, strict=True)
     ]
 
 
-def _predict(checkpoint: LoadedCheckpoint, questions: Sequence[DenoiseInput]) -> Tensor:
+def _predict(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Tensor:
     unet = checkpoint.unet
-    rows = [question for question in questions for _ in range(question.rows)]
-    x = torch.cat([_seen(question).expand(question.rows, -1, -1, -1) for question in questions])
-    timesteps = torch.tensor([question.timestep for question in rows], device=x.device)
-    told = {
+    rows = [denoise_input for denoise_input in inputs for _ in range(denoise_input.rows)]
+    x = torch.cat(
+        [_scaled_input(denoise_input).expand(denoise_input.rows, -1, -1, -1) for denoise_input in inputs]
+    )
+    timesteps = torch.tensor([denoise_input.timestep for denoise_input in rows], device=x.device)
+    arguments = {
         "timestep": timesteps,
-        "encoder_hidden_states": _contexts(questions).to(checkpoint.dtype),
-        **added_conditions(unet, questions),
+        "encoder_hidden_states": _contexts(inputs).to(checkpoint.dtype),
+        **added_conditions(unet, inputs),
     }
-    guests = _guests(questions)
-    if guests:
-        x = torch.cat([x, torch.stack([_seen_guest(rows[guest.row], guest) for guest in guests])])
-        everyone = torch.tensor([*range(len(rows)), *(guest.row for guest in guests)], device=x.device)
-        told = rows_of(told, everyone)
+    pairs = _reference_pairs(inputs)
+    if pairs:
+        x = torch.cat([x, torch.stack([_scaled_reference(rows[pair.row], pair) for pair in pairs])])
+        row_indices = torch.tensor([*range(len(rows)), *(pair.row for pair in pairs)], device=x.device)
+        arguments = rows_of(arguments, row_indices)
     x = x.to(checkpoint.dtype).contiguous(memory_format=torch.channels_last)
-    pushes = residuals(_pushed(questions), x, told)
-    with shared(unet, guests):
-        return unet(x, **told, **pushes, return_dict=False)[0].float()[: len(rows)]
+    residual_arguments = residuals(_control_rows(inputs), x, arguments)
+    with apply_references(unet, pairs):
+        return unet(x, **arguments, **residual_arguments, return_dict=False)[0].float()[: len(rows)]
 
 
-def _contexts(questions: Sequence[DenoiseInput]) -> Tensor:
+def _contexts(inputs: Sequence[DenoiseInput]) -> Tensor:
     """Contexts of (rows, tokens, width), repeated to the least common multiple of their lengths."""
-    length = lcm(*(question.guidance.length for question in questions))
-    return torch.stack([context for question in questions for context in question.guidance.contexts(length)])
+    length = lcm(*(denoise_input.guidance.length for denoise_input in inputs))
+    return torch.stack(
+        [context for denoise_input in inputs for context in denoise_input.guidance.contexts(length)]
+    )
 
 
-def _numbered(questions: Sequence[DenoiseInput]) -> Iterator[tuple[int, DenoiseInput, bool]]:
+def _enumerate_rows(inputs: Sequence[DenoiseInput]) -> Iterator[tuple[int, DenoiseInput, bool]]:
     """Yield row index, input, and whether the row is of the negative prompt."""
     row = 0
-    for question in questions:
-        for place in range(question.rows):
-            yield row, question, place >= len(question.guidance.positives)
+    for denoise_input in inputs:
+        for place in range(denoise_input.rows):
+            yield row, denoise_input, place >= len(denoise_input.guidance.positives)
             row += 1
 
 
-def _pushed(questions: Sequence[DenoiseInput]) -> Iterator[Row]:
-    for row, question, negative in _numbered(questions):
-        yield from ((row, push) for push in question.pushes if push.unconditioned or not negative)
+def _control_rows(inputs: Sequence[DenoiseInput]) -> Iterator[Row]:
+    for row, denoise_input, negative in _enumerate_rows(inputs):
+        yield from (
+            (row, control) for control in denoise_input.controls if control.unconditioned or not negative
+        )
 
 
-def _guests(questions: Sequence[DenoiseInput]) -> list[ReferenceRow]:
+def _reference_pairs(inputs: Sequence[DenoiseInput]) -> list[ReferenceRow]:
     """Reference rows. They follow the rows of all inputs in the batch."""
-    looking = [
-        (row, negative, question.reference)
-        for row, question, negative in _numbered(questions)
-        if question.reference is not None
+    referring = [
+        (row, negative, denoise_input.reference)
+        for row, denoise_input, negative in _enumerate_rows(inputs)
+        if denoise_input.reference is not None
     ]
-    first = sum(question.rows for question in questions)
+    first = sum(denoise_input.rows for denoise_input in inputs)
     return [
         ReferenceRow(row, first + place, negative, reference)
-        for place, (row, negative, reference) in enumerate(looking)
+        for place, (row, negative, reference) in enumerate(referring)
     ]
 
 
-def _seen_guest(host: DenoiseInput, guest: ReferenceRow) -> Tensor:
-    scaled = guest.reference.at(host.sigma)
-    return scaled if host.extra is None else torch.cat([scaled, host.extra])
+def _scaled_reference(denoise_input: DenoiseInput, pair: ReferenceRow) -> Tensor:
+    scaled = pair.reference.at(denoise_input.sigma)
+    return scaled if denoise_input.extra is None else torch.cat([scaled, denoise_input.extra])
 
 
-def _seen(question: DenoiseInput) -> Tensor:
-    scaled = question.x / (1 + question.sigma**2) ** 0.5
-    return scaled if question.extra is None else torch.cat([scaled, question.extra])
+def _scaled_input(denoise_input: DenoiseInput) -> Tensor:
+    scaled = denoise_input.x / (1 + denoise_input.sigma**2) ** 0.5
+    return scaled if denoise_input.extra is None else torch.cat([scaled, denoise_input.extra])
 
 
-def _answer(
-    question: DenoiseInput, rows: Sequence[Tensor], prediction_type: str
+def _result(
+    denoise_input: DenoiseInput, rows: Sequence[Tensor], prediction_type: str
 ) -> Tensor | GuidedAndUnguided:
-    denoised = _estimate(question, question.guidance.combine(rows), prediction_type)
-    if not question.guidance.apart:
+    denoised = _estimate(denoise_input, denoise_input.guidance.combine(rows), prediction_type)
+    if not denoise_input.guidance.returns_unguided:
         return denoised
-    return GuidedAndUnguided(denoised, _estimate(question, rows[-1], prediction_type))
+    return GuidedAndUnguided(denoised, _estimate(denoise_input, rows[-1], prediction_type))
 
 
-def _estimate(question: DenoiseInput, prediction: Tensor, prediction_type: str) -> Tensor:
-    variance = 1 + question.sigma**2
+def _estimate(denoise_input: DenoiseInput, prediction: Tensor, prediction_type: str) -> Tensor:
+    variance = 1 + denoise_input.sigma**2
     if prediction_type == "v_prediction":
-        return question.x / variance - prediction * (question.sigma / variance**0.5)
-    return question.x - prediction * question.sigma
+        return denoise_input.x / variance - prediction * (denoise_input.sigma / variance**0.5)
+    return denoise_input.x - prediction * denoise_input.sigma

@@ -14,13 +14,13 @@ PROJECTION_PATCHES = 8  # patches per side
 
 
 @torch.inference_mode()
-def encode(checkpoint: LoadedCheckpoint, pictures: Sequence[Tensor]) -> list[Tensor]:
+def encode(checkpoint: LoadedCheckpoint, images: Sequence[Tensor]) -> list[Tensor]:
     """Encode images of (3, height, width), in [-1, 1], all of the same size.
 
     Uses the mode of the latent distribution instead of a sample, so the result is deterministic.
     """
     vae = checkpoint.vae
-    pixels = torch.stack(list(pictures)).to(vae.device, vae.dtype)
+    pixels = torch.stack(list(images)).to(vae.device, vae.dtype)
     return list((vae.encode(pixels).latent_dist.mode().float() * checkpoint.vae_scaling).unbind())
 
 
@@ -32,10 +32,10 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     """
     vae = checkpoint.vae
     x = (torch.stack(list(latents)) / checkpoint.vae_scaling).to(vae.dtype)
-    pictures = vae.decode(x, return_dict=False)[0].float()
-    if not torch.isfinite(pictures).all():
+    images = vae.decode(x, return_dict=False)[0].float()
+    if not torch.isfinite(images).all():
         raise NonFiniteOutput("the VAE produced NaN values")
-    return list(pictures.unbind())
+    return list(images.unbind())
 
 
 class Projection:
@@ -49,11 +49,11 @@ class Projection:
             4, PROJECTION_PATCHES, PROJECTION_PATCHES, generator=torch.Generator().manual_seed(0)
         )
         blocks = patches.repeat_interleave(4, 1).repeat_interleave(4, 2).to(checkpoint.vae.device)
-        colours = torch.nn.functional.adaptive_avg_pool2d(decode(checkpoint, [blocks])[0], PROJECTION_PATCHES)
+        colors = torch.nn.functional.adaptive_avg_pool2d(decode(checkpoint, [blocks])[0], PROJECTION_PATCHES)
         known = _with_constant(patches).flatten(1).T
-        self._weights = torch.linalg.lstsq(known, colours.cpu().flatten(1).T).solution.T
+        self._weights = torch.linalg.lstsq(known, colors.cpu().flatten(1).T).solution.T
 
-    def colours(self, latent: Tensor) -> Tensor:
+    def to_rgb(self, latent: Tensor) -> Tensor:
         """Convert a latent of (4, h, w) to RGB of (3, h, w)."""
         return torch.einsum("ck,khw->chw", self._weights, _with_constant(latent.float().cpu()))
 

@@ -68,20 +68,20 @@ class Piece:
 
 
 def chunks_of(
-    prompt: str, tokenizer: ClipTokenizer, wording: TextEncodingOptions = PLAIN, padding: int = EOS_ID
+    prompt: str, tokenizer: ClipTokenizer, options: TextEncodingOptions = PLAIN, padding: int = EOS_ID
 ) -> list[Chunk]:
     """Tokenize a prompt into chunks of 77 tokens, at least one.
 
     BREAK starts a new chunk, even if the previous one is empty. A trailing BREAK adds no empty chunk.
     """
-    sections = [[(prompt, 1.0)]] if wording.emphasis == "None" else parse_attention(prompt)
-    names = Names(tokenizer, wording.embeddings)
+    sections = [[(prompt, 1.0)]] if options.emphasis == "None" else parse_attention(prompt)
+    names = Names(tokenizer, options.embeddings)
     chunks: list[Chunk] = []
     for section in sections:
         pieces = (
             Piece(thing, weight) for text, weight in section for thing in names.find(tokenizer.encode(text))
         )
-        chunks += _cut(pieces, wording.comma_backtrack)
+        chunks += _cut(pieces, options.comma_backtrack)
     if len(chunks) > 1 and not chunks[-1].tokens:
         chunks.pop()
     return [chunk.framed(padding) for chunk in chunks]

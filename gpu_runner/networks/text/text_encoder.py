@@ -24,7 +24,7 @@ CHUNKS_WORTH_KEEPING = 8
 
 @torch.no_grad()
 def encode(
-    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions = PLAIN
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], options: TextEncodingOptions = PLAIN
 ) -> list[Conditioning]:
     """Encode prompts to contexts of (77 * chunks, width).
 
@@ -34,23 +34,23 @@ def encode(
     known = {
         prompt: conditioning
         for prompt in prompts
-        if (conditioning := checkpoint.encodings.get((wording, prompt))) is not None
+        if (conditioning := checkpoint.encodings.get((options, prompt))) is not None
     }
     new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
-    for prompt, conditioning in zip(new, _encode_all(checkpoint, new, wording), strict=True):
+    for prompt, conditioning in zip(new, _encode_all(checkpoint, new, options), strict=True):
         known[prompt] = conditioning
         if len(conditioning.context) <= CHUNKS_WORTH_KEEPING * 77:
-            checkpoint.encodings[wording, prompt] = conditioning
+            checkpoint.encodings[options, prompt] = conditioning
     return [known[prompt] for prompt in prompts]
 
 
 def _encode_all(
-    checkpoint: LoadedCheckpoint, prompts: Sequence[str], wording: TextEncodingOptions
+    checkpoint: LoadedCheckpoint, prompts: Sequence[str], options: TextEncodingOptions
 ) -> Iterator[Conditioning]:
     """Encode with every text encoder; their states are concatenated along the width."""
     if not prompts:
         return iter(())
-    readers = [_Reader(checkpoint, which, wording) for which in range(len(checkpoint.text_encoders))]
+    readers = [_Reader(checkpoint, which, options) for which in range(len(checkpoint.text_encoders))]
     return (_joined(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))
 
 
@@ -67,7 +67,7 @@ class _Reader:
 
     checkpoint: LoadedCheckpoint
     which: int
-    wording: TextEncodingOptions
+    options: TextEncodingOptions
 
     @property
     def encoder(self) -> Any:
@@ -76,7 +76,7 @@ class _Reader:
     def read(self, prompts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Return, per prompt, the states of (chunks, 77, width) and the first chunk's pooled embedding."""
         padding = self.encoder.config.pad_token_id
-        by_prompt = [chunks_of(prompt, clip_tokenizer(), self.wording, padding) for prompt in prompts]
+        by_prompt = [chunks_of(prompt, clip_tokenizer(), self.options, padding) for prompt in prompts]
         chunks = [chunk for of_prompt in by_prompt for chunk in of_prompt]
         pieces = [chunks[begin : begin + CHUNKS_AT_ONCE] for begin in range(0, len(chunks), CHUNKS_AT_ONCE)]
         states, pooled = zip(*map(self._states_of, pieces), strict=True)
@@ -91,7 +91,7 @@ class _Reader:
         with learned_vectors(self.encoder, chunks, self.which):
             outputs = self.encoder(input_ids=tokens, output_hidden_states=True)
         states = self._hidden_states(outputs)
-        return emphasis.MODES[self.wording.emphasis](states, weights), getattr(outputs, "text_embeds", None)
+        return emphasis.MODES[self.options.emphasis](states, weights), getattr(outputs, "text_embeds", None)
 
     def _hidden_states(self, outputs: Any) -> Tensor:
         """Hidden states after the layer ``clip_skip`` from the end, with the final layer norm applied.
@@ -101,10 +101,10 @@ class _Reader:
         """
         if self.checkpoint.is_sdxl:
             return outputs.hidden_states[-2]
-        if self.wording.clip_skip == 1:
+        if self.options.clip_skip == 1:
             return outputs.last_hidden_state
         layers = len(outputs.hidden_states) - 1  # the first entry is the input embeddings
-        chosen = outputs.hidden_states[-min(self.wording.clip_skip, layers)]
+        chosen = outputs.hidden_states[-min(self.options.clip_skip, layers)]
         return getattr(self.encoder, "text_model", self.encoder).final_layer_norm(chosen)
 
 

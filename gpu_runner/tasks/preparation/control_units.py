@@ -40,8 +40,8 @@ class InitImageView:
     @classmethod
     def of(cls, sources: Sequence[Source], canvases: Sequence[Canvas]) -> tuple[InitImageView, ...]:
         if not canvases:
-            return tuple(cls(source.picture, source.picture, source.mask) for source in sources)
-        wholes = [source.picture for source in sources] or [canvas.frame for canvas in canvases]
+            return tuple(cls(source.image, source.image, source.mask) for source in sources)
+        wholes = [source.image for source in sources] or [canvas.frame for canvas in canvases]
         return tuple(
             cls(whole, canvas.frame, canvas.mask, _shares(canvas))
             for whole, canvas in zip(wholes, canvases, strict=True)
@@ -61,121 +61,119 @@ class ControlUnitBuilder:
     def __init__(
         self,
         store: ModelStore,
-        order: RunRequest,
+        run_request: RunRequest,
         plan: Plan,
-        beginnings: Sequence[InitImageView],
-        opened: Callable[[Picture], Image.Image],
+        init_views: Sequence[InitImageView],
+        decode: Callable[[Picture], Image.Image],
     ) -> None:
         self.store = store
-        self.order = order
+        self.run_request = run_request
         self.plan = plan
-        self.request = order.request
-        self.beginnings: Sequence[InitImageView | None] = beginnings or [None]
-        self._opened = opened
+        self.request = run_request.request
+        self.init_views: Sequence[InitImageView | None] = init_views or [None]
+        self._decode = decode
 
     def controls(self) -> PreparedControls:
         second = self._units(self.plan.second, "low") if self.plan.second else ((),)
         return PreparedControls(self._units(self.plan.first, "high" if self.plan.second else ""), second)
 
-    def _units(self, walked: Pass, not_here: str) -> UnitsPerImage:
-        """``not_here`` is the hr_option of units that apply to the other pass only."""
-        own = any(asked.image is None for asked in self.request.controls)
+    def _units(self, pass_: Pass, excluded: str) -> UnitsPerImage:
+        """``excluded`` is the hr_option of units that apply to the other pass only."""
+        own = any(unit.image is None for unit in self.request.controls)
         return tuple(
-            tuple(self._unit(asked, beginning, walked, not_here) for asked in self.request.controls)
-            for beginning in (self.beginnings if own else self.beginnings[:1])
+            tuple(self._unit(unit, init_view, pass_, excluded) for unit in self.request.controls)
+            for init_view in (self.init_views if own else self.init_views[:1])
         )
 
     def _unit(
-        self, asked: ControlUnit, beginning: InitImageView | None, walked: Pass, not_here: str
+        self, unit: ControlUnit, init_view: InitImageView | None, pass_: Pass, excluded: str
     ) -> PreparedUnit:
-        module, pixels = self._module(asked), self._pixels(asked, beginning)
-        mask, hidden = self._mask(asked, beginning), None
+        module, pixels = self._module(unit), self._pixels(unit, init_view)
+        mask, hidden = self._mask(unit, init_view), None
         if "inpaint" in module.name:
             hidden = _covering(mask, pixels, module.name)
         elif mask is not None and mask.any():  # the mask is a sketch and already a control map
             module, pixels = _module("none"), np.repeat(mask[:, :, None], 3, axis=2)
-        width, height, mode = walked.request.width, walked.request.height, self._mode(asked)
-        drawn = self._map(module, _at_resolution(asked, pixels, width, height, mode), pixels)
+        width, height, mode = pass_.request.width, pass_.request.height, self._mode(unit)
+        control_map = self._map(module, _at_resolution(unit, pixels, width, height, mode), pixels)
         return PreparedUnit(
-            request=asked,
+            request=unit,
             module=module,
-            model=self._model(asked, walked),
-            map=fit(drawn, width, height, mode),
+            model=self._model(unit, pass_),
+            map=fit(control_map, width, height, mode),
             hidden=None if hidden is None else fit_mask(hidden, width, height, mode),
-            region=self._region(asked, width, height),
-            acts=asked.hr_option != not_here,
+            region=self._region(unit, width, height),
+            acts=unit.hr_option != excluded,
         )
 
-    def _mode(self, asked: ControlUnit) -> ResizeMode:
+    def _mode(self, unit: ControlUnit) -> ResizeMode:
         """Resize mode of the unit; units that use the init image resize it like the request does."""
         job = self.request.resize_mode
-        return asked.resize_mode if asked.image else "stretch" if job == "latent" else job
+        return unit.resize_mode if unit.image else "stretch" if job == "latent" else job
 
-    def _module(self, asked: ControlUnit) -> Module:
+    def _module(self, unit: ControlUnit) -> Module:
         """Preprocessor of the unit. An inpainting request restores the unmasked area, so inpaint suffices."""
         masked = self.request.inpaint is not None or self.request.change_background is not None
-        return _module("inpaint" if asked.module == "inpaint_only" and masked else asked.module)
+        return _module("inpaint" if unit.module == "inpaint_only" and masked else unit.module)
 
-    def _map(self, module: Module, asked: ControlUnit, pixels: Pixels) -> Pixels:
-        settings = module.settings(asked.processor_res, asked.threshold_a, asked.threshold_b)
+    def _map(self, module: Module, unit: ControlUnit, pixels: Pixels) -> Pixels:
+        settings = module.settings(unit.processor_res, unit.threshold_a, unit.threshold_b)
         if not module.weights:
             return registry.detect(module, pixels, settings)
-        network = self.store.preprocessor(self.order.file("preprocessor", module.weights), module.name)
+        network = self.store.preprocessor(self.run_request.file("preprocessor", module.weights), module.name)
         return network_registry.detect(module, network, pixels, settings)
 
-    def _model(self, asked: ControlUnit, walked: Pass) -> LoadedControlNet | None:
-        if not asked.model:
+    def _model(self, unit: ControlUnit, pass_: Pass) -> LoadedControlNet | None:
+        if not unit.model:
             return None
-        model = self.store.controlnet(self.order.file("controlnet", asked.model))
-        check_family(model, walked.model, asked.model)
+        model = self.store.controlnet(self.run_request.file("controlnet", unit.model))
+        check_family(model, pass_.model, unit.model)
         return model
 
-    def _pixels(self, asked: ControlUnit, beginning: InitImageView | None) -> Pixels:
+    def _pixels(self, unit: ControlUnit, init_view: InitImageView | None) -> Pixels:
         """Input image of the unit, RGB (h, w, 3); with crop_with_mask, only the generated region.
 
         Raises InvalidRequest if neither the unit nor the request has an image.
         """
-        if asked.image is not None:
-            picture = images.flatten(self._opened(asked.image), self.request.background)
-            if asked.crop_with_mask and beginning is not None and beginning.box is not None:
-                picture = picture.crop(_box_in(picture, beginning.box))
-        elif beginning is not None:
-            picture = beginning.frame if asked.crop_with_mask else beginning.whole
+        if unit.image is not None:
+            image = images.flatten(self._decode(unit.image), self.request.background)
+            if unit.crop_with_mask and init_view is not None and init_view.box is not None:
+                image = image.crop(_box_in(image, init_view.box))
+        elif init_view is not None:
+            image = init_view.frame if unit.crop_with_mask else init_view.whole
         else:
-            raise InvalidRequest(
-                f"a control unit with {asked.module} has no picture, and there is no init image"
-            )
-        return np.asarray(picture.convert("RGB"))
+            raise InvalidRequest("controls: image is required for a unit of a request without init image")
+        return np.asarray(image.convert("RGB"))
 
-    def _mask(self, asked: ControlUnit, beginning: InitImageView | None) -> Plane | None:
+    def _mask(self, unit: ControlUnit, init_view: InitImageView | None) -> Plane | None:
         """Mask of the unit; inpainting preprocessors fall back to the request's mask."""
-        if asked.mask is not None:
-            return self._plane(asked.mask)
-        if beginning is None or beginning.mask is None or "inpaint" not in asked.module:
+        if unit.mask is not None:
+            return self._plane(unit.mask)
+        if init_view is None or init_view.mask is None or "inpaint" not in unit.module:
             return None
-        return np.asarray(beginning.mask.convert("L"))
+        return np.asarray(init_view.mask.convert("L"))
 
-    def _region(self, asked: ControlUnit, width: int, height: int) -> Plane | None:
-        if asked.region is None:
+    def _region(self, unit: ControlUnit, width: int, height: int) -> Plane | None:
+        if unit.region is None:
             return None
-        return fit_mask(self._plane(asked.region), width, height, asked.resize_mode)
+        return fit_mask(self._plane(unit.region), width, height, unit.resize_mode)
 
-    def _plane(self, picture: Picture) -> Plane:
-        return np.asarray(masks.from_image(self._opened(picture), rounded=True))
+    def _plane(self, image: Picture) -> Plane:
+        return np.asarray(masks.from_image(self._decode(image), rounded=True))
 
 
 def _at_resolution(
-    asked: ControlUnit, pixels: Pixels, width: int, height: int, mode: ResizeMode
+    unit: ControlUnit, pixels: Pixels, width: int, height: int, mode: ResizeMode
 ) -> ControlUnit:
     """With pixel_perfect, replace the preprocessor resolution by the one computed from the image size."""
-    if not asked.pixel_perfect:
-        return asked
+    if not unit.pixel_perfect:
+        return unit
     resolution = perfect_resolution(pixels, width, height, mode)
-    return asked.model_copy(update={"processor_res": resolution})
+    return unit.model_copy(update={"processor_res": resolution})
 
 
-def _box_in(picture: Image.Image, shares: tuple[float, float, float, float]) -> Box:
-    width, height = picture.size
+def _box_in(image: Image.Image, shares: tuple[float, float, float, float]) -> Box:
+    width, height = image.size
     left, top = int(shares[0] * width), int(shares[1] * height)
     return left, top, max(left + 1, round(shares[2] * width)), max(top + 1, round(shares[3] * height))
 
@@ -183,7 +181,7 @@ def _box_in(picture: Image.Image, shares: tuple[float, float, float, float]) -> 
 def _module(name: str) -> Module:
     module = find(name)
     if module is None:
-        raise InvalidRequest(f"there is no preprocessor {name!r}")
+        raise InvalidRequest(f"unknown preprocessor {name!r}")
     if module.refused:
         raise InvalidRequest(f"the preprocessor {name!r} is not supported: {module.refused}")
     return module

@@ -14,26 +14,28 @@ from gpu_runner.protocol.generation_request import Picture
 from gpu_runner.tasks.init_image import Source
 
 
-def read_sources(order: RunRequest) -> list[Source]:
+def read_sources(run_request: RunRequest) -> list[Source]:
     """Return one source per init image; repeated images are decoded once."""
-    request = order.request
-    mask = opened(order, request.inpaint.mask) if request.inpaint else None
-    read = {picture: Source(_init_image(order, picture), mask) for picture in set(request.init_images)}
-    return [read[picture] for picture in request.init_images]
+    request = run_request.request
+    mask = decode_image(run_request, request.inpaint.mask) if request.inpaint else None
+    sources_by_image = {
+        image: Source(_init_image(run_request, image), mask) for image in set(request.init_images)
+    }
+    return [sources_by_image[image] for image in request.init_images]
 
 
-def _init_image(order: RunRequest, picture: Picture) -> Image.Image:
-    flat = images.flatten(opened(order, picture), order.request.background)
-    return flat if order.request.keep_texture else images.remove_texture(flat)
+def _init_image(run_request: RunRequest, image: Picture) -> Image.Image:
+    flat = images.flatten(decode_image(run_request, image), run_request.request.background)
+    return flat if run_request.request.keep_texture else images.remove_texture(flat)
 
 
-def opened(order: RunRequest, picture: Picture) -> Image.Image:
+def decode_image(run_request: RunRequest, image: Picture) -> Image.Image:
     """Decode an input image. Raises InvalidRequest (invalid base64) or InvalidImage."""
-    return images.open_image(_decoded(order.inputs[picture.sha256]))
+    return images.open_image(_decoded(run_request.inputs[image.sha256]))
 
 
 def _decoded(data: str) -> bytes:
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:
-        raise InvalidRequest("a picture is not valid base64") from error
+        raise InvalidRequest("an input image is not valid base64") from error

@@ -18,10 +18,10 @@ from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
 from gpu_runner.tasks.image_tasks import PrecomputedPlan, UpscalePlan, control_map, cut_out
 from gpu_runner.tasks.init_image import Canvas, Source, compose
-from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
+from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 
 from .control_units import ControlUnitBuilder, InitImageView
-from .input_images import opened, read_sources
+from .input_images import decode_image, read_sources
 
 AnyPlan = Plan | UpscalePlan | PrecomputedPlan
 
@@ -35,100 +35,106 @@ class Prepared:
     maps: tuple[bytes, ...] = ()  # control maps as PNG files
 
 
-def prepare(store: ModelStore, order: RunRequest) -> Prepared:
+def prepare(store: ModelStore, run_request: RunRequest) -> Prepared:
     """Validate the request, load its models and build its plan.
 
     Raises InvalidRequest, InvalidImage or ModelUnavailable.
     """
-    check(order.request)
-    sources = tuple(read_sources(order))
+    check(run_request.request)
+    sources = tuple(read_sources(run_request))
     try:
-        plan = _plan(store, order, sources)
+        plan = _plan(store, run_request, sources)
     except PromptTooLong as error:
         raise InvalidRequest(str(error)) from error
-    plan, maps = _controlled(store, order, sources, _with_faces_restored(store, order, plan))
-    return Prepared(plan, nsfw_check(store, order), maps)
+    plan, maps = _controlled(store, run_request, sources, _with_faces_restored(store, run_request, plan))
+    return Prepared(plan, nsfw_check(store, run_request), maps)
 
 
-def _with_faces_restored(store: ModelStore, order: RunRequest, plan: AnyPlan) -> AnyPlan:
-    part = order.request.face_restoration
+def _with_faces_restored(store: ModelStore, run_request: RunRequest, plan: AnyPlan) -> AnyPlan:
+    part = run_request.request.face_restoration
     if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
         return plan
-    detector = store.onnx.face_detector(order.file("face_detector", part.detector))
-    restorer = store.face_restorer(order.file("face_restorer", part.model))
+    detector = store.onnx.face_detector(run_request.file("face_detector", part.detector))
+    restorer = store.face_restorer(run_request.file("face_restorer", part.model))
     return replace(plan, faces=Restoration(detector, restorer, part.visibility))
 
 
 def _controlled(
-    store: ModelStore, order: RunRequest, sources: tuple[Source, ...], plan: AnyPlan
+    store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...], plan: AnyPlan
 ) -> tuple[AnyPlan, tuple[bytes, ...]]:
-    if not order.request.controls or not isinstance(plan, Plan):
+    if not run_request.request.controls or not isinstance(plan, Plan):
         return plan, ()
-    beginnings = InitImageView.of(sources, plan.canvases)
-    room = ControlUnitBuilder(store, order, plan, beginnings, lambda picture: opened(order, picture))
-    controls = room.controls()
-    return plan.controlled_by(controls), tuple(images.png(picture) for picture in controls.maps())
+    init_views = InitImageView.of(sources, plan.canvases)
+    builder = ControlUnitBuilder(
+        store, run_request, plan, init_views, lambda image: decode_image(run_request, image)
+    )
+    controls = builder.controls()
+    return plan.controlled_by(controls), tuple(images.png(image) for image in controls.maps())
 
 
-def _plan(store: ModelStore, order: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
-    if order.request.cut_out is not None:
-        return _cut_out(store, order, order.request.cut_out, sources)
-    if order.request.task == "control_map":
-        return PrecomputedPlan(tuple(control_map(store, order, source.picture) for source in sources))
-    request = change_background.drawing_request(order.request)
+def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
+    if run_request.request.cut_out is not None:
+        return _cut_out(store, run_request, run_request.request.cut_out, sources)
+    if run_request.request.task == "control_map":
+        return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
+    request = change_background.inpainting_request(run_request.request)
     if request.upscale is not None:
         first, second = (
-            _upscaler(store, order, name) for name in (request.upscale.upscaler, request.upscale.upscaler_2)
+            _upscaler(store, run_request, name)
+            for name in (request.upscale.upscaler, request.upscale.upscaler_2)
         )
         return UpscalePlan.of(request, request.upscale, sources, first, second)
-    upscaler = _upscaler(store, order, request.hires.upscaler if request.hires else request.upscaler)
-    plan = Plan.of(request, Models.of(store, order), upscaler)
-    if order.request.change_background is not None:
-        return replace(plan, canvases=_backdrops(store, order, order.request.change_background))
+    upscaler = _upscaler(store, run_request, request.hires.upscaler if request.hires else request.upscaler)
+    plan = Plan.of(request, Models.of(store, run_request), upscaler)
+    if run_request.request.change_background is not None:
+        return replace(plan, canvases=_backdrops(store, run_request, run_request.request.change_background))
     if isinstance(upscaler, str):
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
 
 
 def _cut_out(
-    store: ModelStore, order: RunRequest, part: CutOut, sources: tuple[Source, ...]
+    store: ModelStore, run_request: RunRequest, part: CutOut, sources: tuple[Source, ...]
 ) -> PrecomputedPlan:
-    model = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    return cut_out(order.request, part, [source.picture for source in sources], model)
+    model = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
+    return cut_out(run_request.request, part, [source.image for source in sources], model)
 
 
-def _upscaler(store: ModelStore, order: RunRequest, name: str) -> LoadedUpscaler | str:
+def _upscaler(store: ModelStore, run_request: RunRequest, name: str) -> LoadedUpscaler | str:
     """Return the upscaler model if the name refers to a file, else the name of the interpolation."""
     file = upscaler_catalog.file_of(name)
-    return store.upscaler(order.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
+    return store.upscaler(run_request.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
 
 
 def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler: str) -> tuple[Canvas, ...]:
-    made = {
-        id(source): run_by_itself(compose(request, source, resize_by_itself(upscaler))) for source in sources
+    canvas_of = {
+        id(source): run_without_device(compose(request, source, resize_by_interpolation(upscaler)))
+        for source in sources
     }
-    return tuple(made[id(source)] for source in sources)
+    return tuple(canvas_of[id(source)] for source in sources)
 
 
-def _backdrops(store: ModelStore, order: RunRequest, part: ChangeBackground) -> tuple[Canvas, ...]:
+def _backdrops(store: ModelStore, run_request: RunRequest, part: ChangeBackground) -> tuple[Canvas, ...]:
     """Return one canvas per init image. Matting is slower than a step, so it runs here, not in the engine."""
-    request = order.request
-    mask = opened(order, part.mask) if part.mask else None
+    request = run_request.request
+    mask = decode_image(run_request, part.mask) if part.mask else None
     matting = None
     if mask is None and part.cut_out_by == "matting":
-        matting = store.onnx.get(order.file("matting", part.matting_model), "matting")
-    made = {}
-    for picture in set(request.init_images):
-        product = change_background.cut_out(opened(order, picture), mask, part, request.background, matting)
-        made[picture] = change_background.canvas(request, part, product)
-    return tuple(made[picture] for picture in request.init_images)
+        matting = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
+    canvas_of = {}
+    for image in set(request.init_images):
+        product = change_background.cut_out(
+            decode_image(run_request, image), mask, part, request.background, matting
+        )
+        canvas_of[image] = change_background.canvas(request, part, product)
+    return tuple(canvas_of[image] for image in request.init_images)
 
 
-def nsfw_check(store: ModelStore, order: RunRequest) -> NsfwCheck | None:
-    wanted = order.request.nsfw
+def nsfw_check(store: ModelStore, run_request: RunRequest) -> NsfwCheck | None:
+    wanted = run_request.request.nsfw
     if wanted.policy == "off":
         return None
-    detector = store.onnx.get(order.file("nsfw", wanted.model), "nsfw")
+    detector = store.onnx.get(run_request.file("nsfw", wanted.model), "nsfw")
     return NsfwCheck.of(detector, wanted.policy, wanted.threshold)
 
 
@@ -136,7 +142,7 @@ def check(request: GenerationRequest) -> None:
     """Raises InvalidRequest for an unknown sampler or scheduler."""
     for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
         if sampler and sampler not in {known.name for known in sampler_catalog.SAMPLERS}:
-            raise InvalidRequest(f"there is no sampler {sampler!r}")
+            raise InvalidRequest(f"unknown sampler {sampler!r}")
     for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
         if scheduler and not sampler_catalog.is_scheduler(scheduler):
-            raise InvalidRequest(f"there is no scheduler {scheduler!r}")
+            raise InvalidRequest(f"unknown scheduler {scheduler!r}")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from access.models import AccessKey
 from jobs.models import Job
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 from tests.support.fake_runner import FakeRunner
 
 PREFIX = "/api/v1/"
@@ -47,7 +47,7 @@ def caller() -> type[Caller]:
 
 @pytest.fixture
 def until_told(fake_runner: FakeRunner) -> None:
-    fake_runner.behaviour = behaviours.draws_until_told
+    fake_runner.behavior = behaviors.generates_until_cancelled
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from access.models import AccessKey, Posting
 from jobs.models import Job, State
 from tests.dialects.native.conftest import Caller
-from tests.support.fake_runner import draws_unfit_pictures, fails_with_oom
+from tests.support.fake_runner import fails_with_oom, generates_detected_nsfw
 
 
 def test_submitted_job_is_queued_with_its_place(alice, runner):
@@ -54,7 +54,7 @@ def test_impossible_face_restoration_is_refused_with_its_reason(alice, part, rea
 
 
 def test_failed_job_has_its_error(alice, work, fake_runner):
-    fake_runner.behaviour = fails_with_oom
+    fake_runner.behavior = fails_with_oom
     job = alice.submit()
     work()
     error = alice.job(job)["error"]
@@ -65,7 +65,7 @@ def test_failed_job_has_its_error(alice, work, fake_runner):
 def test_output_has_the_result_of_the_nsfw_check(alice, work, fake_runner):
     unchecked = alice.submit()
     work()
-    fake_runner.behaviour = draws_unfit_pictures
+    fake_runner.behavior = generates_detected_nsfw
     nsfw = alice.submit()
     work()
     outputs = [alice.job(job)["outputs"][0] for job in (unchecked, nsfw)]

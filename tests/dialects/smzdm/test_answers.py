@@ -10,7 +10,7 @@ from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import png, product, register
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import answer
 
@@ -54,7 +54,7 @@ def test_response_with_a_callback_is_immediate_and_the_urls_follow(alice, pictur
 
 
 def test_failure_is_called_back(alice, pictures, work, fake_runner):
-    fake_runner.behaviour = behaviours.fails_with_oom
+    fake_runner.behavior = behaviors.fails_with_oom
     pictures.answers["/done"] = answer(200)
     alice.send(callback_url=pictures.url("/done"), taskid=91)
     work()
@@ -78,7 +78,7 @@ def test_unacknowledged_callback_is_retried(alice, pictures, work):
 
 @pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data")
 def test_failed_job_has_its_error_message(alice, worker):
-    worker.behaviour = behaviours.fails_with_oom
+    worker.behavior = behaviors.fails_with_oom
     told = alice.send()
     assert told == {
         "error_code": 1004,

@@ -169,7 +169,7 @@ def test_id_that_is_taken_is_replaced(alice, monkeypatch):
 
 
 def test_failed_generation_has_the_vendors_message(alice, work, fake_runner):
-    fake_runner.behaviour = fails_with_oom
+    fake_runner.behavior = fails_with_oom
     answer, _job = alice.draw()
     work()
     fetched = alice.ask(f"v3/fetch/{answer['id']}")

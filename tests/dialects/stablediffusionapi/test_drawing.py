@@ -135,9 +135,9 @@ def test_safety_checker_without_its_model_is_refused(alice):
 
 
 def test_nsfw_output_is_flagged(alice, detector, work, fake_runner):
-    from tests.support.fake_runner import draws_unfit_pictures
+    from tests.support.fake_runner import generates_detected_nsfw
 
-    fake_runner.behaviour = draws_unfit_pictures
+    fake_runner.behavior = generates_detected_nsfw
     answer, _job = alice.draw(safety_checker="yes")
     work()
     assert alice.ask(f"v3/fetch/{answer['id']}")["nsfw_content_detected"] is True
@@ -168,7 +168,7 @@ def test_webhook_of_a_succeeded_job(alice, red, internet, work, track_id):
 def test_webhook_of_a_failed_job(alice, internet, work, fake_runner):
     from tests.support.fake_runner import fails_with_oom
 
-    fake_runner.behaviour = fails_with_oom
+    fake_runner.behavior = fails_with_oom
     answer, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
     work()
     call_back()

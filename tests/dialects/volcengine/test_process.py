@@ -16,7 +16,7 @@ from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import STYLE
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,14 +100,14 @@ def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
 
 @pytest.mark.field("volcengine_cvprocess_answer", "code", "message", "data")
 def test_nsfw_output_is_an_output_risk(worker, alice, body) -> None:
-    worker.behaviour = behaviours.refuses_its_picture
+    worker.behavior = behaviors.rejects_its_output
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50511)
     assert (response.json()["message"], response.json()["data"]) == ("Post Img Risk Not Pass", None)
 
 
 def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
-    worker.behaviour = behaviours.fails_with_oom
+    worker.behavior = behaviors.fails_with_oom
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (500, 50500)
 
@@ -139,10 +139,10 @@ def test_checkpoint_of_another_tenant_is_denied_without_its_name(
 
 
 def test_image_that_the_runner_rejects_is_a_client_error(worker, alice, body) -> None:
-    worker.behaviour = behaviours.finds_the_picture_wrong
+    worker.behavior = behaviors.rejects_the_input
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (400, 50200)
-    assert "the mask leaves nothing to draw" in response.json()["message"]
+    assert "the mask of the product covers the whole image" in response.json()["message"]
 
 
 def test_error_can_be_parsed_from_the_text_of_an_sdk_exception(alice, style) -> None:

@@ -28,8 +28,8 @@ FILES = {
 
 
 def shipped_workflow(name: str) -> Workflow:
-    kept = json.loads((SHIPPED / f"{name}.json").read_text())
-    return slots.read(name, kept["graph"], kept["slots"])
+    stored = json.loads((SHIPPED / f"{name}.json").read_text())
+    return slots.read(name, stored["graph"], stored["slots"])
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def backend(double: Double) -> Iterator[ComfyBackend]:
 
 
 @pytest.fixture
-def order() -> Callable[..., RunRequest]:
+def make_request() -> Callable[..., RunRequest]:
     """Factory of run requests, with the shipped workflow for the request unless one is given."""
 
     def make(job_id: str = "job-1", *files: bytes, workflow: Workflow | None = None, **fields) -> RunRequest:
@@ -64,11 +64,11 @@ def order() -> Callable[..., RunRequest]:
 
 
 @pytest.fixture
-def draw(backend: ComfyBackend) -> Callable[[RunRequest], Listener]:
-    def draw(order: RunRequest) -> Listener:
+def generate(backend: ComfyBackend) -> Callable[[RunRequest], Listener]:
+    def generate(run_request: RunRequest) -> Listener:
         listener = Listener()
-        backend.submit(order, listener)
+        backend.submit(run_request, listener)
         listener.end()
         return listener
 
-    return draw
+    return generate

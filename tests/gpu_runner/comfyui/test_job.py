@@ -10,8 +10,8 @@ from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
 from tests.support.event_listener import Listener, picture_file
 
 
-def test_a_job_generates_an_image(draw, order, double):
-    listener = draw(order(seed=7, width=128, height=64, num_inference_steps=4))
+def test_a_job_generates_an_image(generate, make_request, double):
+    listener = generate(make_request(seed=7, width=128, height=64, num_inference_steps=4))
     assert isinstance(listener.events[0], Accepted)
     assert isinstance(listener.events[-1], Done)
     (image,) = listener.images
@@ -19,17 +19,17 @@ def test_a_job_generates_an_image(draw, order, double):
     assert listener.events[-1].steps_run == 4
 
 
-def test_unload_frees_the_memory_of_the_server(draw, order, double, backend):
-    draw(order())
+def test_unload_frees_the_memory_of_the_server(generate, make_request, double, backend):
+    generate(make_request())
     assert backend.report().loaded
     assert backend.unload()
     assert double.freed == {"unload_models": True, "free_memory": True}
     assert not backend.report().loaded
 
 
-def test_names_and_prompts_are_translated_to_comfyui(draw, order, double):
-    draw(
-        order(
+def test_names_and_prompts_are_translated_to_comfyui(generate, make_request, double):
+    generate(
+        make_request(
             prompt="a [cat] (dog:1.3)",
             sampler="DPM++ 2M",
             scheduler="Karras",
@@ -45,8 +45,8 @@ def test_names_and_prompts_are_translated_to_comfyui(draw, order, double):
     assert graph["checkpoint"]["inputs"]["ckpt_name"] == "shapes.safetensors"
 
 
-def test_every_image_is_a_prompt_with_its_own_seed(draw, order, double):
-    listener = draw(order(seed=40, num_images=3, batch_size=3))
+def test_every_image_is_a_prompt_with_its_own_seed(generate, make_request, double):
+    listener = generate(make_request(seed=40, num_images=3, batch_size=3))
     assert [image.seed for image in listener.images] == [40, 41, 42]
     assert [body["prompt"]["sampler"]["inputs"]["seed"] for body in double.posted] == [40, 41, 42]
     colors = {
@@ -56,20 +56,20 @@ def test_every_image_is_a_prompt_with_its_own_seed(draw, order, double):
     assert colors == {40, 41, 42}
 
 
-def test_progress_is_reported_per_step_with_previews(draw, order):
-    listener = draw(order(num_inference_steps=5, preview_every=1))
+def test_progress_is_reported_per_step_with_previews(generate, make_request):
+    listener = generate(make_request(num_inference_steps=5, preview_every=1))
     assert max(progress.step for progress in listener.progress) == 5
     assert {progress.steps for progress in listener.progress} == {5}
     assert any(progress.preview for progress in listener.progress)
 
 
-def test_the_output_contains_no_metadata_of_comfyui(draw, order):
-    (image,) = draw(order()).images
+def test_the_output_contains_no_metadata_of_comfyui(generate, make_request):
+    (image,) = generate(make_request()).images
     assert PILImage.open(io.BytesIO(base64.b64decode(image.data))).info == {}
 
 
-def test_loras_are_inserted_after_the_checkpoint(draw, order, double):
-    draw(order(loras=(LoraUse(name="night", unet=0.8, text_encoder=0.5),)))
+def test_loras_are_inserted_after_the_checkpoint(generate, make_request, double):
+    generate(make_request(loras=(LoraUse(name="night", unet=0.8, text_encoder=0.5),)))
     graph = double.posted[0]["prompt"]
     (key,) = [key for key, node in graph.items() if node["class_type"] == "LoraLoader"]
     assert graph[key]["inputs"]["model"] == ["checkpoint", 0]
@@ -78,20 +78,20 @@ def test_loras_are_inserted_after_the_checkpoint(draw, order, double):
     assert (graph[key]["inputs"]["strength_model"], graph[key]["inputs"]["strength_clip"]) == (0.8, 0.5)
 
 
-def test_a_vae_replaces_that_of_the_checkpoint(draw, order, double):
-    draw(order(vae="sepia"))
+def test_a_vae_replaces_that_of_the_checkpoint(generate, make_request, double):
+    generate(make_request(vae="sepia"))
     graph = double.posted[0]["prompt"]
     loader = graph["decode"]["inputs"]["vae"][0]
     assert graph[loader] == {"class_type": "VAELoader", "inputs": {"vae_name": "sepia.safetensors"}}
 
 
-def test_embeddings_are_marked_in_the_prompt(draw, order, double):
-    draw(order(prompt="a (plum, red) circle", embeddings=("plum",)))
+def test_embeddings_are_marked_in_the_prompt(generate, make_request, double):
+    generate(make_request(prompt="a (plum, red) circle", embeddings=("plum",)))
     assert "embedding:plum" in double.posted[0]["prompt"]["positive"]["inputs"]["text"]
 
 
-def test_img2img_uploads_the_init_image_at_the_request_size(draw, order, double):
-    listener = draw(order("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
+def test_img2img_uploads_the_init_image_at_the_request_size(generate, make_request, double):
+    listener = generate(make_request("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
                      num_inference_steps=10, resize_mode="crop"))  # fmt: skip
     sampler = double.posted[0]["prompt"]["sampler"]["inputs"]
     assert (sampler["denoise"], sampler["steps"]) == (0.5, 6)
@@ -100,10 +100,10 @@ def test_img2img_uploads_the_init_image_at_the_request_size(draw, order, double)
     assert listener.events[-1].steps_run == 6
 
 
-def test_a_control_unit_uploads_its_map(draw, order, double):
-    picture = picture_file("white")
+def test_a_control_unit_uploads_its_map(generate, make_request, double):
+    image = picture_file("white")
     unit = ControlUnit(model="lineart", module="canny", weight=0.7, guidance_end=0.5)
-    draw(order("job-1", picture, controls=(unit,)))
+    generate(make_request("job-1", image, controls=(unit,)))
     graph = double.posted[0]["prompt"]
     applied = graph[graph["sampler"]["inputs"]["positive"][0]]
     assert applied["class_type"] == "ControlNetApplyAdvanced"
@@ -111,14 +111,20 @@ def test_a_control_unit_uploads_its_map(draw, order, double):
     assert applied["inputs"]["positive"] == ["positive", 0]
 
 
-def test_a_preprocessor_with_a_network_is_a_node(draw, order, double):
-    draw(order("job-1", picture_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),)))
+def test_a_preprocessor_with_a_network_is_a_node(generate, make_request, double):
+    generate(
+        make_request(
+            "job-1", picture_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),)
+        )
+    )
     assert "LineArtPreprocessor" in {node["class_type"] for node in double.posted[0]["prompt"].values()}
 
 
-def test_hires_upscales_the_latent(draw, order, double):
-    listener = draw(
-        order(hires=Hires(width=128, height=128, strength=0.4, num_inference_steps=3), num_inference_steps=4)
+def test_hires_upscales_the_latent(generate, make_request, double):
+    listener = generate(
+        make_request(
+            hires=Hires(width=128, height=128, strength=0.4, num_inference_steps=3), num_inference_steps=4
+        )
     )
     graph = double.posted[0]["prompt"]
     assert graph["larger"]["inputs"]["width"] == 128
@@ -127,14 +133,14 @@ def test_hires_upscales_the_latent(draw, order, double):
     assert listener.events[-1].steps_run == 7
 
 
-def test_hires_with_an_upscaler_loads_its_model(draw, order, double):
-    draw(order(hires=Hires(width=128, height=128, upscaler="2x")))
+def test_hires_with_an_upscaler_loads_its_model(generate, make_request, double):
+    generate(make_request(hires=Hires(width=128, height=128, upscaler="2x")))
     assert double.posted[0]["prompt"]["upscaler"]["inputs"]["model_name"] == "2x.safetensors"
 
 
-def test_newer_servers_accept_the_prompt_ids(order, double, draw):
+def test_newer_servers_accept_the_prompt_ids(make_request, double, generate):
     double.newer = True
-    assert isinstance(draw(order()).events[-1], Done)
+    assert isinstance(generate(make_request()).events[-1], Done)
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -145,47 +151,49 @@ def failure(listener: Listener) -> Failed:
     return listener.events[-1]
 
 
-def test_a_model_that_the_server_does_not_have_fails_the_job(draw, order):
-    failed = failure(draw(order(loras=(LoraUse(name="unknown"),))))
+def test_a_model_that_the_server_does_not_have_fails_the_job(generate, make_request):
+    failed = failure(generate(make_request(loras=(LoraUse(name="unknown"),))))
     assert failed.code == "model_unavailable"
     assert "unknown" in failed.message
 
 
-def test_a_workflow_with_a_node_that_the_server_does_not_have_fails_the_job(backend, draw, order, double):
+def test_a_workflow_with_a_node_that_the_server_does_not_have_fails_the_job(
+    backend, generate, make_request, double
+):
     known = double.object_info
     double.object_info = lambda: {name: info for name, info in known().items() if name != "CLIPSetLastLayer"}
     backend.poller.refresh()
-    failed = failure(draw(order()))
+    failed = failure(generate(make_request()))
     assert failed.code == "model_unavailable"
     assert "CLIPSetLastLayer" in failed.message
     assert double.posted == []
 
 
-def test_a_rejected_prompt_is_reported_without_file_lists(draw, order, double):
+def test_a_rejected_prompt_is_reported_without_file_lists(generate, make_request, double):
     double.files["checkpoints"].append("secret-name.safetensors")
     known = double.object_info
     double.object_info = lambda: {**known(), "KSampler": {**known()["KSampler"], "input": {"required": {
         **known()["KSampler"]["input"]["required"], "steps": ["INT", {"max": 3}]}}}}  # fmt: skip
-    failed = failure(draw(order(num_inference_steps=8)))
+    failed = failure(generate(make_request(num_inference_steps=8)))
     assert failed.code == "bad_request"
     assert "steps" in failed.message
     assert "secret-name" not in failed.message
 
 
-def test_a_failed_node_is_named_without_its_error_message(draw, order, double):
+def test_a_failed_node_is_named_without_its_error_message(generate, make_request, double):
     data = {
         "exception_type": "torch.Error",
         "exception_message": "/secret/path is bad\n",
         "traceback": ["x" * 30_000],
     }
     double.fails_with = {"node_type": "KSampler", "data": data}
-    failed = failure(draw(order()))
+    failed = failure(generate(make_request()))
     assert failed.code == "internal"
     assert "KSampler" in failed.message
     assert "secret" not in failed.message
 
 
-def test_out_of_memory_is_reported(draw, order, double):
+def test_out_of_memory_is_reported(generate, make_request, double):
     data = {"exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation on device"}
     double.fails_with = {"node_type": "KSampler", "data": data}
-    assert failure(draw(order())).code == "out_of_memory"
+    assert failure(generate(make_request())).code == "out_of_memory"

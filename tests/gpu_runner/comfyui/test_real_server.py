@@ -32,10 +32,10 @@ def test_every_shipped_workflow_passes_the_check(real, name):
 
 
 @pytest.mark.parametrize("files", [(), (picture_file("blue"),)], ids=["txt2img", "img2img"])
-def test_it_generates_an_image(real, order, files):
+def test_it_generates_an_image(real, make_request, files):
     name = real.poller.inventory.models["checkpoints"][0]
     checkpoint = ModelFile(path=f"checkpoints/{name}", sha256="")
-    run_request = order("real", *files, seed=5, num_inference_steps=2, preview_every=1)
+    run_request = make_request("real", *files, seed=5, num_inference_steps=2, preview_every=1)
     listener = Listener()
     real.submit(run_request.model_copy(update={"checkpoint": checkpoint}), listener)
     last = listener.end()

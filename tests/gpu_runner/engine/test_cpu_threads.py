@@ -19,6 +19,6 @@ assert started() == 2
 """
 
 
-def test_an_operation_uses_as_many_threads_as_were_set():
-    """In a process of its own, in which no other test starts threads."""
+def test_an_operation_uses_the_configured_number_of_threads():
+    """Runs in a separate process, because other tests start threads."""
     subprocess.run([sys.executable, "-c", THREADS], check=True)

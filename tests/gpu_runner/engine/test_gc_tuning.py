@@ -11,6 +11,6 @@ assert sys.getswitchinterval() < 0.001
 """
 
 
-def test_a_runner_freezes_its_libraries_and_switches_threads_quickly():
-    """In a process of its own, as it changes all of it."""
+def test_tuning_freezes_imported_objects_and_shortens_the_switch_interval():
+    """Runs in a separate process, because the settings are global."""
     subprocess.run([sys.executable, "-c", TUNED], check=True)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from gpu_runner.imaging import masks
 from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, Picture
 from gpu_runner.tasks.init_image import Source, compose
-from gpu_runner.tasks.tiled_upscaling import resize_by_itself, run_by_itself
+from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 
 MASK = Picture(sha256="1" * 64)
 INIT = Picture(sha256="0" * 64)
@@ -28,7 +28,7 @@ def canvas(image, mask, **fields):
     request = GenerationRequest(
         task="img2img", init_images=(INIT,), inpaint=Inpaint(mask=MASK, **own), **(sizes | fields)
     )
-    return run_by_itself(compose(request, Source(image, mask), resize_by_itself("Lanczos")))
+    return run_without_device(compose(request, Source(image, mask), resize_by_interpolation("Lanczos")))
 
 
 def test_the_alpha_channel_is_the_mask_of_an_image_with_transparency():
@@ -125,6 +125,6 @@ def test_color_correction_restores_the_colors_of_the_init_image():
     request = GenerationRequest(
         task="img2img", init_images=(INIT,), colour_correction=True, width=64, height=64
     )
-    made = run_by_itself(compose(request, Source(warm), resize_by_itself("Lanczos")))
+    made = run_without_device(compose(request, Source(warm), resize_by_interpolation("Lanczos")))
     mean = np.asarray(made.finish(cold), dtype=float).mean(axis=(0, 1))
     assert mean[0] > mean[1] > mean[2]

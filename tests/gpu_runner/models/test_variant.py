@@ -19,7 +19,7 @@ from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.generation_request import Refiner
 from tests.support.event_listener import Listener, order_of
-from tests.support.lora_files import LINEAR, TEXT, factors, kohya
+from tests.support.lora_files import LINEAR, factors, kohya
 from tests.support.tiny_models import OVERRIDES, random_modules, write_checkpoint
 
 
@@ -218,41 +218,6 @@ def test_variations_leave_with_their_checkpoint(root, tiny_checkpoint, tiny_modu
     assert store.get(file, variation).unet is varied.unet
     store.get(families["sd15"])
     assert store._shelf.size_bytes == store.loaded()[0].size_bytes
-
-
-def test_a_variation_is_drawn_the_same_alone_and_among_strangers(
-    root, store, tiny_checkpoint, tiny_modules, other_vae
-):
-    for name in ("one", "two"):
-        save_file(kohya(tiny_modules, seed=len(name), text_paths=(TEXT,)), root / f"{name}.safetensors")
-    models = {f"lora:{name}": registered(root, f"{name}.safetensors") for name in ("one", "two")}
-    models["vae:other"] = vae_file(root, other_vae, "ldm")
-    wanted = [
-        {"loras": ({"name": "one", "unet": 3.0},)},
-        {"loras": ({"name": "two", "unet": 3.0}, {"name": "one"})},
-        {"vae": "other"},
-        {"tiling": True},
-        {},
-    ]
-
-    def begin(engine, number):
-        listener = Listener()
-        order = order_of(f"job-{number}", tiny_checkpoint[1], models=models, seed=1, **wanted[number])
-        engine.submit(order, listener)
-        return listener
-
-    engine = Engine(store, torch.device("cpu"))
-    together = [begin(engine, number) for number in range(len(wanted))]
-    engine.start()
-    crowd = [listener.pixels[0] for listener in together if isinstance(listener.end(), Done)]
-    alone = []
-    for number in range(len(wanted)):
-        listener = begin(engine, number)
-        listener.end()
-        alone.append(listener.pixels[0])
-    engine.stop()
-    assert all(abs(one - other).max() <= 1 for one, other in zip(alone, crowd, strict=True))
-    assert all(abs(picture - alone[-1]).max() > 1 for picture in alone[:-1]), "each has its effect"
 
 
 SDXL_LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"

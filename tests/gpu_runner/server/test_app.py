@@ -21,8 +21,8 @@ AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Runner:
-    def __init__(self, root, slots=2):
-        command = [sys.executable, "-m", "gpu_runner", "--models-root", str(root), "--slots", str(slots)]
+    def __init__(self, root, command=("-m", "gpu_runner")):
+        command = [sys.executable, *command, "--models-root", str(root), "--slots", "2"]
         environment = os.environ | {"RUNNER_TOKEN": TOKEN, "TORCH_THREADS": "1", "RUNNER_DEVICE": "cpu"}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
@@ -111,17 +111,26 @@ def test_unload_is_rejected_while_jobs_are_running(runner, file):
         assert runner.client.post("/unload").status_code == 503
 
 
-def test_the_process_exits_when_the_engine_fails(tmp_path):
-    code = """
-import sys
-from gpu_runner import __main__, engine
-def lose_the_device(self): raise RuntimeError("the device is lost")
-engine.Engine._read_inbox = lose_the_device
-sys.exit(__main__.main())
+LOSES_THE_DEVICE = """
+import os, torch
+from gpu_runner import __main__
+from gpu_runner.networks import batched_calls
+
+def execute(operations):
+    raise torch.AcceleratorError("illegal memory access")
+
+batched_calls.execute = execute
+os._exit(__main__.main())
 """
-    environment = os.environ | {"RUNNER_TOKEN": TOKEN, "RUNNER_DEVICE": "cpu", "MODELS_ROOT": str(tmp_path)}
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False)
-    assert ended.returncode == 1
+
+
+def test_the_process_exits_when_the_engine_fails(tiny_checkpoint, file):
+    runner = Runner(tiny_checkpoint[0], command=("-c", LOSES_THE_DEVICE))
+    try:
+        assert runner.generate(order_of("a", file))[-1].code == "lost"
+        assert runner.process.wait(timeout=60) == 1
+    finally:
+        runner.close()
 
 
 def test_health_needs_no_token(runner):

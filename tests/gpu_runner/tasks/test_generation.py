@@ -1,4 +1,4 @@
-"""One picture's way, with the answers of a made-up device."""
+"""Generation of one image, with a fake device."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, EncodeText
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.tasks.denoising_loop import StopFlag
-from gpu_runner.tasks.generation import Plan, draw
+from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas
 
 INIT = Picture(sha256="0" * 64)
 
 
 class Checkpoint:
-    """As much of one as a picture looks at itself."""
+    """The attributes of a checkpoint that the generator reads."""
 
     alphas_cumprod = torch.cumprod(
         1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
@@ -37,93 +37,95 @@ def request(**fields):
     return GenerationRequest(prompt="a cat", negative_prompt="a dog", width=64, height=64, **fields)
 
 
-def follow(asked, *, index=0, target=None, brake=None, pull_at=None):
-    """Draws with a device whose every estimate is ``target``; returns the kinds of asks and the latent decoded."""
-    brake = brake or StopFlag()
+def run_generation(generation_request, *, index=0, target=None, stop_flag=None, stop_at=None):
+    """Run the generator with a fake device whose estimates are ``target``. Returns the operations and the decoded latent."""
+    stop_flag = stop_flag or StopFlag()
     target = torch.full((4, 8, 8), 0.5) if target is None else target
-    canvases = (Canvas(Image.new("RGB", (64, 64))),) if asked.task == "img2img" else ()
-    task = draw(replace(Plan.of(asked, Models(Checkpoint)), canvases=canvases), index, brake)
-    asks, answer = [], None
+    canvases = (Canvas(Image.new("RGB", (64, 64))),) if generation_request.task == "img2img" else ()
+    task = generate_image(
+        replace(Plan.of(generation_request, Models(Checkpoint)), canvases=canvases), index, stop_flag
+    )
+    operations, result = [], None
     while True:
         try:
-            ask = task.send(answer)
+            operation = task.send(result)
         except StopIteration as end:
-            return asks, end.value.pixels
-        asks.append(ask)
-        if len([one for one in asks if isinstance(one, Denoise)]) == pull_at:
-            brake.pulled = True
-        match ask:
+            return operations, end.value.pixels
+        operations.append(operation)
+        if len([one for one in operations if isinstance(one, Denoise)]) == stop_at:
+            stop_flag.requested = True
+        match operation:
             case EncodeText():
-                answer = torch.zeros(77, 4), torch.zeros(77, 4)
+                result = torch.zeros(77, 4), torch.zeros(77, 4)
             case EncodeImage():
-                answer = torch.full((4, 8, 8), -0.5)
+                result = torch.full((4, 8, 8), -0.5)
             case Denoise():
-                answer = target
+                result = target
             case DecodeLatent(latent=latent):
-                answer = latent
+                result = latent
 
 
-def kinds(asks):
-    return [type(ask) for ask in asks]
+def kinds(operations):
+    return [type(operation) for operation in operations]
 
 
-def steps(asks):
-    return [ask.question for ask in asks if isinstance(ask, Denoise)]
+def steps(operations):
+    return [operation.input for operation in operations if isinstance(operation, Denoise)]
 
 
-def test_txt2img_asks_for_texts_steps_and_pixels():
-    asks, _ = follow(request(num_inference_steps=4))
-    assert kinds(asks) == [EncodeText, *[Denoise] * 4, DecodeLatent]
-    assert asks[0].prompts == ("a cat", "a dog")
+def test_txt2img_yields_text_encoding_steps_and_decoding():
+    operations, _ = run_generation(request(num_inference_steps=4))
+    assert kinds(operations) == [EncodeText, *[Denoise] * 4, DecodeLatent]
+    assert operations[0].prompts == ("a cat", "a dog")
 
 
-def test_img2img_begins_with_the_picture_and_runs_one_step_more_than_its_share():
-    asks, _ = follow(request(task="img2img", num_inference_steps=10, strength=0.5))
-    assert kinds(asks) == [EncodeText, EncodeImage, *[Denoise] * 6, DecodeLatent]
+def test_img2img_encodes_the_init_image_and_runs_one_step_more_than_its_strength():
+    operations, _ = run_generation(request(task="img2img", num_inference_steps=10, strength=0.5))
+    assert kinds(operations) == [EncodeText, EncodeImage, *[Denoise] * 6, DecodeLatent]
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "Heun", "DPM2 a", "UniPC"])
-def test_the_walk_ends_where_the_estimates_point(sampler):
-    _, latent = follow(request(sampler=sampler, num_inference_steps=12))
+def test_the_latent_converges_to_the_estimates(sampler):
+    _, latent = run_generation(request(sampler=sampler, num_inference_steps=12))
     assert (latent - 0.5).abs().max() < 0.15
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "DDIM", "UniPC", "Heun"])
-def test_the_plan_knows_the_steps(sampler):
-    asked = request(sampler=sampler, num_inference_steps=7)
-    asks, _ = follow(asked)
-    assert len(steps(asks)) == Plan.of(asked, Models(Checkpoint)).steps
+def test_the_plan_announces_the_number_of_steps(sampler):
+    generation_request = request(sampler=sampler, num_inference_steps=7)
+    operations, _ = run_generation(generation_request)
+    assert len(steps(operations)) == Plan.of(generation_request, Models(Checkpoint)).steps
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "DDIM", "UniPC"])
-def test_img2img_at_strength_zero_keeps_the_picture(sampler):
+def test_img2img_at_strength_0_keeps_the_init_image(sampler):
     keep = torch.full((4, 8, 8), -0.5)
-    _, latent = follow(request(task="img2img", sampler=sampler, strength=0.0), target=keep)
+    _, latent = run_generation(request(task="img2img", sampler=sampler, strength=0.0), target=keep)
     assert (latent + 0.5).abs().max() < 0.3
 
 
-def test_picture_i_is_drawn_with_seed_plus_i():
-    third, _ = follow(request(seed=40, num_images=3), index=2)
-    alone, _ = follow(request(seed=42))
+def test_image_i_has_the_seed_plus_i():
+    third, _ = run_generation(request(seed=40, num_images=3), index=2)
+    alone, _ = run_generation(request(seed=42))
     assert torch.equal(steps(third)[0].x, steps(alone)[0].x)
 
 
-def test_txt2img_begins_with_noise_times_the_first_sigma():
-    asks, _ = follow(request(seed=5))
+def test_txt2img_starts_from_noise_times_the_first_sigma():
+    operations, _ = run_generation(request(seed=5))
     noise = torch.randn((4, 8, 8), generator=torch.Generator().manual_seed(5))
-    first = steps(asks)[0]
+    first = steps(operations)[0]
     torch.testing.assert_close(first.x, noise * first.sigma)
     assert first.timestep == pytest.approx(999)
 
 
-def test_the_brake_makes_the_next_estimate_the_picture():
-    asks, latent = follow(request(num_inference_steps=20), pull_at=3)
-    assert len(steps(asks)) == 3
+def test_the_stop_flag_ends_the_loop_with_the_current_estimate():
+    operations, latent = run_generation(request(num_inference_steps=20), stop_at=3)
+    assert len(steps(operations)) == 3
     assert (latent == 0.5).all()
 
 
-def test_a_brake_pulled_before_the_start_still_gives_a_picture():
-    brake = StopFlag()
-    brake.pulled = True
-    asks, _ = follow(request(num_inference_steps=20), brake=brake)
-    assert kinds(asks) == [EncodeText, Denoise, DecodeLatent]
+def test_a_stop_flag_set_before_the_start_still_gives_an_image():
+    stop_flag = StopFlag()
+    stop_flag.requested = True
+    operations, _ = run_generation(request(num_inference_steps=20), stop_flag=stop_flag)
+    assert kinds(operations) == [EncodeText, Denoise, DecodeLatent]

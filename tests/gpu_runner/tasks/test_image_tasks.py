@@ -1,4 +1,4 @@
-"""Tasks without a UNet: a subject is cut out, a map is shown."""
+"""Tasks without a UNet: cut_out and control_map."""
 
 import hashlib
 import io
@@ -20,14 +20,14 @@ from tests.support.event_listener import Listener, order_of
 
 
 def scene() -> Image.Image:
-    picture = Image.new("RGB", (96, 64), "white")
-    picture.paste("red", (32, 16, 64, 48))
-    return picture
+    image = Image.new("RGB", (96, 64), "white")
+    image.paste("red", (32, 16, 64, 48))
+    return image
 
 
-def file_of(picture: Image.Image) -> bytes:
+def file_of(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -40,22 +40,22 @@ def engine():
 
 
 @pytest.fixture
-def ask(engine):
+def submit(engine):
     numbers = itertools.count()
-    nothing = ModelFile(path="checkpoints/none.safetensors", sha256=hashlib.sha256(b"").hexdigest())
+    no_checkpoint = ModelFile(path="checkpoints/none.safetensors", sha256=hashlib.sha256(b"").hexdigest())
 
-    def ask(*pictures, models=None, **fields):
-        listener, files = Listener(), [file_of(picture) for picture in pictures]
-        order = order_of(f"ready-{next(numbers)}", nothing, *files, models=models, **fields)
-        engine.submit(order, listener)
+    def submit(*init_images, models=None, **fields):
+        listener, files = Listener(), [file_of(image) for image in init_images]
+        run_request = order_of(f"ready-{next(numbers)}", no_checkpoint, *files, models=models, **fields)
+        engine.submit(run_request, listener)
         return listener
 
-    return ask
+    return submit
 
 
-def test_a_subject_is_cut_out(ask):
+def test_cut_out_makes_the_background_transparent(submit):
     models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
-    job = ask(scene(), task="cut_out", cut_out=CutOut(matting_model="u2netp"), models=models)
+    job = submit(scene(), task="cut_out", cut_out=CutOut(matting_model="u2netp"), models=models)
     end = job.end()
     assert isinstance(end, Done), end
     (cut,) = job.pixels
@@ -66,20 +66,20 @@ def test_a_subject_is_cut_out(ask):
     assert end.steps_run == 1
 
 
-def test_a_mask_says_where_the_subject_is(ask):
+def test_mask_only_returns_the_mask_of_the_subject(submit):
     models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
     part = CutOut(matting_model="u2netp", mask_only=True)
-    job = ask(scene(), task="cut_out", cut_out=part, models=models)
+    job = submit(scene(), task="cut_out", cut_out=part, models=models)
     assert isinstance(job.end(), Done)
     (mask,) = job.pixels
     assert (mask.shape, mask[32, 48] > 200, mask[4, 4] < 50) == ((64, 96), True, True)
 
 
-def test_subjects_are_followed_by_their_masks(ask):
+def test_with_mask_appends_the_masks(submit):
     models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
-    pictures = [scene(), scene().transpose(Image.Transpose.ROTATE_180)]
+    init_images = [scene(), scene().transpose(Image.Transpose.ROTATE_180)]
     part = CutOut(matting_model="u2netp", with_mask=True)
-    job = ask(*pictures, task="cut_out", cut_out=part, models=models, num_images=2)
+    job = submit(*init_images, task="cut_out", cut_out=part, models=models, num_images=2)
     end = job.end()
     assert isinstance(end, Done), end
     assert [output.shape for output in job.pixels] == [(64, 96, 4)] * 2 + [(64, 96)] * 2
@@ -87,10 +87,10 @@ def test_subjects_are_followed_by_their_masks(ask):
         assert np.array_equal(subject[:, :, 3], mask)
 
 
-def test_one_init_image_is_cut_out_for_every_image(ask):
+def test_one_init_image_is_cut_out_for_every_image(submit):
     models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
     part = CutOut(matting_model="u2netp", with_mask=True)
-    job = ask(scene(), task="cut_out", cut_out=part, models=models, num_images=2)
+    job = submit(scene(), task="cut_out", cut_out=part, models=models, num_images=2)
     assert isinstance(job.end(), Done)
     assert [output.ndim for output in job.pixels] == [3, 3, 2, 2]
 
@@ -100,26 +100,26 @@ def test_mask_only_and_with_mask_exclude_each_other():
         CutOut(mask_only=True, with_mask=True)
 
 
-def test_a_map_is_shown_as_a_unit_would_have_it_drawn(ask):
-    picture = scene().resize((128, 128))
+def test_control_map_returns_the_map_of_the_unit(submit):
+    image = scene().resize((128, 128))
     unit = ControlUnit(module="canny", processor_res=128, threshold_a=50, threshold_b=150)
-    job = ask(picture, task="control_map", controls=(unit,))
+    job = submit(image, task="control_map", controls=(unit,))
     assert isinstance(job.end(), Done)
-    expected = cv2.Canny(np.asarray(picture), 50, 150)
+    expected = cv2.Canny(np.asarray(image), 50, 150)
     assert np.array_equal(job.pixels[0][:, :, 0], expected)
 
 
-def test_each_init_image_has_its_own(ask):
-    pictures = [scene(), scene().transpose(Image.Transpose.ROTATE_180).point(lambda level: 255 - level)]
+def test_each_init_image_has_its_own_control_map(submit):
+    init_images = [scene(), scene().transpose(Image.Transpose.ROTATE_180).point(lambda level: 255 - level)]
     unit = ControlUnit(module="invert")
-    job = ask(*pictures, task="control_map", controls=(unit,), num_images=2)
+    job = submit(*init_images, task="control_map", controls=(unit,), num_images=2)
     assert isinstance(job.end(), Done)
-    for drawn, picture in zip(job.pixels, pictures, strict=True):
-        assert np.array_equal(drawn, 255 - np.asarray(picture).astype(int))
+    for control_map, image in zip(job.pixels, init_images, strict=True):
+        assert np.array_equal(control_map, 255 - np.asarray(image).astype(int))
 
 
-def test_what_cannot_be_mapped_fails_alone(ask):
-    job = ask(scene(), task="control_map", controls=(ControlUnit(module="openpose"),))
+def test_control_map_of_an_unsupported_preprocessor_is_a_bad_request(submit):
+    job = submit(scene(), task="control_map", controls=(ControlUnit(module="openpose"),))
     end = job.end()
     assert isinstance(end, Failed)
     assert end.code == "bad_request"

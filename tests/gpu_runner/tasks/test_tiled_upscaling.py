@@ -1,4 +1,4 @@
-"""Enlarging pictures, by models from files too."""
+"""Upscaling by interpolation and by upscaler models, in tiles."""
 
 import numpy as np
 import pytest
@@ -24,17 +24,17 @@ def store(tmp_path):
     return ModelStore(tmp_path, "cpu", torch.float32, 2**30)
 
 
-def answered(asking):
-    """Plays the device; returns the result and the sizes that it was asked for."""
-    sizes, answer = [], None
+def run_on_device(generator):
+    """Execute the operations of a generator. Returns its result and the sizes of the tiles."""
+    sizes, result = [], None
     with torch.inference_mode():
         while True:
             try:
-                ask = asking.send(answer)
+                operation = generator.send(result)
             except StopIteration as end:
                 return end.value, sizes
-            sizes.append(tuple(ask.pixels.shape[-2:]))
-            answer = ask.model([ask.pixels])[0]
+            sizes.append(tuple(operation.pixels.shape[-2:]))
+            result = operation.model([operation.pixels])[0]
 
 
 def noise(width, height):
@@ -42,35 +42,35 @@ def noise(width, height):
 
 
 @pytest.mark.parametrize("name", ["doubler.safetensors", "doubler.pth"])
-def test_a_model_that_learned_nothing_doubles_pixels(store, tmp_path, name):
+def test_a_model_with_zero_weights_doubles_pixels(store, tmp_path, name):
     model = store.upscaler(write(tmp_path, name, upscaler_files.pixel_doubler()))
-    picture = noise(21, 13)
-    doubled, _ = answered(run_once(model, picture))
-    assert np.array_equal(np.asarray(doubled), np.asarray(picture.resize((42, 26), Image.Resampling.NEAREST)))
+    image = noise(21, 13)
+    doubled, _ = run_on_device(run_once(model, image))
+    assert np.array_equal(np.asarray(doubled), np.asarray(image.resize((42, 26), Image.Resampling.NEAREST)))
 
 
-def test_esrgan_in_its_own_layout_is_known(store, tmp_path):
+def test_an_esrgan_file_in_its_original_layout_is_loaded(store, tmp_path):
     file = write(tmp_path, "four.safetensors", upscaler_files.esrgan())
     assert safetensors_models.identify_file(tmp_path / file.path).kind == "upscaler"
     model = store.upscaler(file)
-    drawn, _ = answered(run_once(model, noise(16, 8)))
-    assert (model.scale, drawn.size) == (4, (64, 32))
+    enlarged, _ = run_on_device(run_once(model, noise(16, 8)))
+    assert (model.scale, enlarged.size) == (4, (64, 32))
 
 
 def test_tiles_leave_no_seams(store, tmp_path, monkeypatch):
     model = store.upscaler(write(tmp_path, "sharpener.safetensors", upscaler_files.sharpener()))
-    picture = noise(150, 90)
-    whole, sizes = answered(run_once(model, picture))
+    image = noise(150, 90)
+    whole, sizes = run_on_device(run_once(model, image))
     assert sizes == [(90, 150)]
     monkeypatch.setattr(tiled_upscaling, "TILE", 64)
-    tiled, sizes = answered(run_once(model, picture))
+    tiled, sizes = run_on_device(run_once(model, image))
     assert set(sizes) == {(64, 64)}
     difference = np.abs(np.asarray(whole, dtype=int) - np.asarray(tiled, dtype=int))
     assert difference.mean() < 0.5
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (192, 193), (1000, 30), (500, 377)])
-def test_tiles_cover_everything(height, width):
+def test_tiles_cover_the_whole_image(height, width):
     seen = np.zeros((height, width), dtype=bool)
     for top, bottom, left, right in tiles(height, width):
         seen[top:bottom, left:right] = True
@@ -79,13 +79,13 @@ def test_tiles_cover_everything(height, width):
 
 def test_a_model_runs_until_the_size_is_reached_and_no_further(store, tmp_path):
     model = store.upscaler(write(tmp_path, "doubler.safetensors", upscaler_files.pixel_doubler()))
-    large, sizes = answered(enlarge(model, noise(10, 10), 35, 30))
+    large, sizes = run_on_device(enlarge(model, noise(10, 10), 35, 30))
     assert (large.size, sizes) == ((35, 30), [(10, 10), (20, 20)])
-    _, sizes = answered(enlarge(model, noise(10, 10), 10, 5))
+    _, sizes = run_on_device(enlarge(model, noise(10, 10), 10, 5))
     assert sizes == []
 
 
-def test_every_latent_mode_interpolates_in_its_own_way():
+def test_latent_modes_give_different_results():
     latent = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
     small = {mode.name: interpolate(latent, mode, 5, 6) for mode in LATENT_MODES}
     assert all(result.shape == (4, 6, 5) for result in small.values())
@@ -93,13 +93,13 @@ def test_every_latent_mode_interpolates_in_its_own_way():
     assert not any(torch.equal(one, other) for i, one in enumerate(results) for other in results[:i])
 
 
-def test_what_is_no_upscaler_is_unavailable(store, tmp_path):
+def test_a_file_of_another_kind_is_unavailable(store, tmp_path):
     file = write(tmp_path, "linear.safetensors", torch.nn.Linear(2, 2))
     with pytest.raises(ModelUnavailable, match="not an upscaler"):
         store.upscaler(file)
 
 
-def test_half_an_upscaler_is_unavailable(store, tmp_path):
+def test_an_upscaler_with_missing_tensors_is_unavailable(store, tmp_path):
     whole = upscaler_files.esrgan().state_dict()
     half = torch.nn.Module()
     names = [name for name in whole if "conv_last" not in name and not name.startswith("model.8")]
@@ -108,17 +108,17 @@ def test_half_an_upscaler_is_unavailable(store, tmp_path):
         store.upscaler(write(tmp_path, "half.safetensors", half))
 
 
-def test_sizes_by_a_factor_are_multiples_of_eight_and_by_a_size_cover_it():
+def test_scaled_sizes_are_multiples_of_8_and_explicit_sizes_are_covered():
     assert enlarged_size((100, 51), Upscale(scale=1.5)) == (144, 72)
     assert enlarged_size((100, 50), Upscale(width=300, height=300)) == (600, 300)
 
 
-def test_a_result_too_large_is_refused_before_it_is_made():
-    with pytest.raises(InvalidImage, match="more than"):
+def test_a_result_that_is_too_large_is_rejected_in_advance():
+    with pytest.raises(InvalidImage, match="at most"):
         enlarged_size((4000, 4000), Upscale(scale=4))
 
 
-def test_covering_never_falls_short():
+def test_cover_size_is_at_least_the_target():
     for size in ((500, 333), (1, 1000), (64, 64)):
         width, height = images.cover_size(size, 640, 480)
         assert width >= 640

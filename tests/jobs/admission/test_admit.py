@@ -15,7 +15,7 @@ from jobs.models import InputPicture, Job, Lane, State, Transition
 from models_registry.models import Family, ModelFile
 from tests.support.fake_runner import png
 
-RED, BLUE = png(colour="red"), png(colour="blue")
+RED, BLUE = png(color="red"), png(color="blue")
 
 
 def named(data: bytes) -> Picture:

@@ -11,7 +11,7 @@ from jobs.execution import lifecycle
 from jobs.models import Job, State
 from jobs.tasks import run_job
 from models_registry.models import ModelFile
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_without_a_check_nothing_is_asked_of_the_registry(submission):
 
 @pytest.fixture
 def follow(submission, live_runner, fake_runner, detector):
-    def follow(behaviour) -> Job:
-        fake_runner.behaviour = behaviour
+    def follow(behavior) -> Job:
+        fake_runner.behavior = behavior
         job = admit(submission(nsfw={"policy": "flag"}, num_inference_steps=10))
         lease = lifecycle.claim(job.pk, live_runner)
         run_job(str(lease.job_id), lease.attempt)
@@ -88,17 +88,17 @@ def follow(submission, live_runner, fake_runner, detector):
 
 
 def test_the_verdict_is_kept_with_the_picture(follow):
-    [output] = follow(behaviours.draws_unfit_pictures).outputs.all()
+    [output] = follow(behaviors.generates_detected_nsfw).outputs.all()
     assert (output.nsfw, output.nsfw_score) == (True, 0.97)
 
 
 def test_a_picture_that_nobody_looked_at_has_no_verdict(follow):
-    [output] = follow(behaviours.draws).outputs.all()
+    [output] = follow(behaviors.generates).outputs.all()
     assert (output.nsfw, output.nsfw_score) == (None, None)
 
 
 def test_a_refused_picture_fails_the_job_leaves_nothing_and_is_paid_for(follow, storage_folder):
-    job = follow(behaviours.refuses_its_picture)
+    job = follow(behaviors.rejects_its_output)
     assert (job.state, job.error_code) == (State.FAILED, "nsfw")
     assert not job.outputs.exists()
     assert not [path for path in storage_folder.rglob("outputs/**/*") if path.is_file()]

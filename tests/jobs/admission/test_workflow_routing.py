@@ -175,7 +175,7 @@ def test_no_rule_leaves_requests_where_they_were(comfyui, submission, own_templa
     assert admit(submission(styles=("night",))).backend == Backend.PIPELINE
 
 
-# Misbehaviours -------------------------------------------------------------------------------------------------------
+# Misbehaviors -------------------------------------------------------------------------------------------------------
 
 
 def test_a_restarted_server_gives_the_job_back_once(comfyui, asked, double, postings):

@@ -12,7 +12,7 @@ from jobs.execution import job_execution, lifecycle
 from jobs.images import storage
 from jobs.models import Job, Preview, Runner, Signal, State
 from jobs.tasks import run_job
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 from tests.support.fake_runner import FakeRunner, png
 
 
@@ -23,10 +23,10 @@ def files(storage_folder) -> Callable[[], list]:
 
 @pytest.fixture
 def follow(submission, live_runner: Runner, fake_runner: FakeRunner) -> Callable[..., Job]:
-    """Admits a job, claims it, and follows it to where a runner of this behaviour brings it."""
+    """Admits a job, claims it, and follows it to where a runner of this behavior brings it."""
 
-    def follow(behaviour=behaviours.draws, job: Job | None = None, **fields) -> Job:
-        fake_runner.behaviour = behaviour
+    def follow(behavior=behaviors.generates, job: Job | None = None, **fields) -> Job:
+        fake_runner.behavior = behavior
         job = job or admit(submission(**fields))
         lease = lifecycle.claim(job.pk, live_runner)
         run_job(str(lease.job_id), lease.attempt)
@@ -39,7 +39,7 @@ def follow(submission, live_runner: Runner, fake_runner: FakeRunner) -> Callable
 @pytest.fixture
 def followed(request, transactional_db, submission, live_runner, fake_runner):
     """A job that a worker is following; its runner, if no other is asked for, has one step and waits to be told."""
-    fake_runner.behaviour = getattr(request, "param", behaviours.draws_until_told)
+    fake_runner.behavior = getattr(request, "param", behaviors.generates_until_cancelled)
     job = admit(submission(num_images=2))
     lease = lifecycle.claim(job.pk, live_runner)
 
@@ -105,7 +105,7 @@ def test_picture_comes_in_the_format_that_was_asked_for(asked, kind, follow):
 def test_runner_gets_the_request_the_file_and_the_input_pictures(follow, fake_runner, checkpoint):
     given = storage.store_input(png())
     job = follow(task="img2img", init_images=(given,))
-    (order,) = fake_runner.orders
+    (order,) = fake_runner.run_requests
     assert order.request == job.generation_request
     assert (order.checkpoint.path, order.checkpoint.sha256) == (checkpoint.path, checkpoint.sha256)
     assert list(order.inputs) == [given.sha256]
@@ -118,26 +118,26 @@ def test_jobs_follow_each_other_on_one_connection(follow, fake_runner):
 
 
 def test_every_attempt_has_an_order_of_its_own(follow, fake_runner):
-    job = follow(behaviours.dies_mid_stream)
-    follow(behaviours.draws, job)
-    assert list(fake_runner.talks) == [f"{job.pk}-1", f"{job.pk}-2"]
+    job = follow(behaviors.dies_mid_stream)
+    follow(behaviors.generates, job)
+    assert list(fake_runner.streams) == [f"{job.pk}-1", f"{job.pk}-2"]
 
 
 # Runners that misbehave
 
 
 @pytest.mark.parametrize(
-    "behaviour", [behaviours.dies_mid_stream, behaviours.talks_nonsense, behaviours.breaks]
+    "behavior", [behaviors.dies_mid_stream, behaviors.sends_invalid_events, behaviors.breaks]
 )
-def test_job_of_a_runner_that_died_is_put_back(behaviour, follow, files, postings):
-    job = follow(behaviour)
+def test_job_of_a_runner_that_died_is_put_back(behavior, follow, files, postings):
+    job = follow(behavior)
     assert (job.state, job.runner_deaths, job.runner) == (State.QUEUED, 1, None)
     assert postings(job) == ["reserve"]
     assert files() == []
 
 
 def test_job_that_no_runner_lives_to_accept_is_blamed_for_nothing(follow, live_runner, files, postings):
-    job = follow(behaviours.dies_at_the_door)
+    job = follow(behaviors.dies_before_the_first_event)
     assert (job.state, job.runner_deaths, job.transitions.last().note) == (
         State.QUEUED,
         0,
@@ -149,23 +149,21 @@ def test_job_that_no_runner_lives_to_accept_is_blamed_for_nothing(follow, live_r
 
 
 def test_second_death_is_the_end_of_the_job(follow, files, postings):
-    job = follow(behaviours.dies_mid_stream, follow(behaviours.dies_mid_stream))
+    job = follow(behaviors.dies_mid_stream, follow(behaviors.dies_mid_stream))
     assert (job.state, job.error_code) == (State.FAILED, lifecycle.POISONED)
     assert postings(job) == ["reserve", "release"]
     assert files() == []
 
 
 def test_job_that_a_second_runner_draws_has_its_pictures_once(follow, files):
-    job = follow(behaviours.draws, follow(behaviours.dies_mid_stream))
+    job = follow(behaviors.generates, follow(behaviors.dies_mid_stream))
     assert (job.state, job.attempt, job.outputs.count()) == (State.SUCCEEDED, 2, 1)
     assert len(files()) == 1
 
 
-@pytest.mark.parametrize(
-    "behaviour", [behaviours.says_busy, behaviours.drops_the_job, behaviours.is_asked_to_end]
-)
-def test_job_that_was_not_drawn_is_put_back_without_a_death(behaviour, follow, postings):
-    job = follow(behaviour)
+@pytest.mark.parametrize("behavior", [behaviors.is_busy, behaviors.drops_the_job, behaviors.shuts_down])
+def test_job_that_was_not_drawn_is_put_back_without_a_death(behavior, follow, postings):
+    job = follow(behavior)
     assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
     assert postings(job) == ["reserve"]
 
@@ -177,7 +175,7 @@ def test_job_of_a_runner_that_cannot_be_reached_is_put_back_without_a_death(foll
 
 
 def test_runner_that_fails_says_why(follow, files, postings):
-    job = follow(behaviours.fails_with_oom)
+    job = follow(behaviors.fails_with_oom)
     assert (job.state, job.error_code) == (State.FAILED, "out_of_memory")
     assert job.error_message == "The picture is too large for this runner."
     assert postings(job) == ["reserve", "release"]
@@ -185,7 +183,7 @@ def test_runner_that_fails_says_why(follow, files, postings):
 
 
 def test_client_does_not_learn_what_the_runner_refused(follow, postings):
-    job = follow(behaviours.refuses_the_token)
+    job = follow(behaviors.rejects_the_token)
     assert (job.state, job.error_code) == (State.FAILED, "runner_refused")
     assert "401" not in job.error_message
     assert postings(job) == ["reserve", "release"]
@@ -197,7 +195,7 @@ def test_wrong_token_is_refused(follow, settings):
 
 
 def test_success_without_all_pictures_is_an_error_of_ours(follow, files):
-    job = follow(behaviours.forgets_a_picture)
+    job = follow(behaviors.omits_an_image)
     assert (job.state, job.error_code) == (State.FAILED, "internal")
     assert "Traceback" not in job.error_message
     assert files() == []
@@ -214,9 +212,9 @@ def test_lost_input_picture_is_an_error_of_ours(follow, storage_folder, files):
 def test_silent_runner_is_given_up(follow, fake_runner, settings, monkeypatch, postings):
     settings.JOB_TIMEOUT_S = 0.3
     monkeypatch.setattr(job_execution, "GRACE_S", 0.1)
-    job = follow(behaviours.is_silent)
+    job = follow(behaviors.is_silent)
     assert (job.state, job.error_code, job.runner_deaths) == (State.FAILED, "timeout", 0)
-    assert fake_runner.told == [(f"{job.pk}-1", "discard")]
+    assert fake_runner.cancellations == [(f"{job.pk}-1", "discard")]
     assert postings(job) == ["reserve", "release"]
 
 
@@ -228,7 +226,7 @@ def test_progress_and_preview_are_seen_while_the_job_runs(followed):
     assert bytes(Preview.objects.get(job=followed.job).jpeg) == b"a small jpeg"
 
 
-@pytest.mark.parametrize("followed", [behaviours.goes_on_after_a_preview], indirect=True)
+@pytest.mark.parametrize("followed", [behaviors.sends_two_steps], indirect=True)
 def test_preview_is_seen_though_the_next_step_follows_at_once(followed):
     followed.wait_for(lambda job: job.step == 2)
     assert bytes(Preview.objects.get(job=followed.job).jpeg) == b"a small jpeg"
@@ -239,7 +237,7 @@ def test_cancelled_job_is_dropped_by_its_runner(followed, fake_runner, files, po
     lifecycle.cancel(followed.job.pk)
     job = followed.end()
     assert job.state == State.CANCELLED
-    assert fake_runner.told == [(f"{job.pk}-1", "discard")]
+    assert fake_runner.cancellations == [(f"{job.pk}-1", "discard")]
     assert postings(job) == ["reserve", "release", "settle"]  # of the step that it ran
     assert files() == []
     assert not Preview.objects.exists()
@@ -262,10 +260,10 @@ def test_worker_that_lost_its_lease_leaves_nothing_behind(followed, files):
     assert files() == []
 
 
-@pytest.mark.parametrize("followed", [behaviours.is_silent], indirect=True)
+@pytest.mark.parametrize("followed", [behaviors.is_silent], indirect=True)
 def test_runner_that_ignores_a_cancellation_is_not_waited_for(followed, fake_runner, monkeypatch):
     monkeypatch.setattr(job_execution, "GRACE_S", 0.1)
     lifecycle.cancel(followed.job.pk)
     job = followed.end()
     assert job.state == State.CANCELLED
-    assert fake_runner.told == [(f"{job.pk}-1", "discard")]
+    assert fake_runner.cancellations == [(f"{job.pk}-1", "discard")]

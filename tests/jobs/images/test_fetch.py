@@ -18,7 +18,7 @@ from jobs.outbound.policy import Policy
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer, redirect
 
-PICTURE = png(colour="red")
+PICTURE = png(color="red")
 NOBODY = Policy(total_s=20)
 HERE = NOBODY.allowing(["127.0.0.1"])
 

@@ -10,7 +10,7 @@ from PIL.ExifTags import IFD, Base
 from jobs.images.file_metadata import with_infotext
 from tests.support.fake_runner import png
 
-PNG = png(colour="teal")
+PNG = png(color="teal")
 
 
 def opened(data: bytes) -> Image.Image:

@@ -15,7 +15,7 @@ from jobs.images.signed_urls import base_url, control_map_urls, output_urls, pre
 from jobs.models import Job, Output, Preview
 from tests.support.fake_runner import png
 
-PICTURE = png(colour="red")
+PICTURE = png(color="red")
 HOST = "http://testserver"
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 

@@ -16,7 +16,7 @@ GREY = (128, 128, 128)
 
 def changed(label: Label, size: tuple[int, int] = (256, 256), colour: str = "rgb(128,128,128)") -> np.ndarray:
     """How far each pixel moved."""
-    data = drawn(png(*size, colour=colour), [label])
+    data = drawn(png(*size, color=colour), [label])
     picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     return np.abs(picture - picture[size[1] // 2, size[0] // 2]).max(axis=-1)
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dialects.native.response.sse_slots import slots
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 
 Event = tuple[str, str, dict]  # id, name, data
 
@@ -37,7 +37,7 @@ def read(response: httpx.Response) -> list[Event]:
 
 
 def test_stream_has_every_event_until_the_end(follow, alice, worker):
-    worker.behaviour = behaviours.draws_until_told
+    worker.behavior = behaviors.generates_until_cancelled
     job = alice.submit()
     seen = []
     with follow(job) as stream:

@@ -11,7 +11,7 @@ from tests.demo.test_background import disc, product, same, shrunk
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import Caller, png
 from tests.support.demo_engine import Drawing, Studio, demo_checkpoint
-from tests.support.fake_runner import Talk
+from tests.support.fake_runner import JobStream
 from tests.support.judge import judge
 from tests.support.web_server import answer
 
@@ -28,14 +28,14 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
     demo_clients.prepare("http://testserver")
     studio = Studio(settings.MODELS_ROOT, demo_checkpoint())
 
-    def generate(talk: Talk) -> None:
+    def generate(stream: JobStream) -> None:
         drawing = Drawing()
-        studio.engine.submit(talk.order, drawing)
+        studio.engine.submit(stream.run_request, drawing)
         drawing.pictures()
         for event in drawing.events:
-            talk.say(event)
+            stream.send(event)
 
-    fake_runner.behaviour = generate
+    fake_runner.behavior = generate
     yield demo_data.SOURCE
     studio.close()
 

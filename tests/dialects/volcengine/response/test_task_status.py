@@ -12,7 +12,7 @@ from PIL import Image
 from jobs.execution import lifecycle
 from jobs.models import Job, OutputKind, State
 from tests.dialects.volcengine.conftest import STYLE
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_task_with_its_own_logo_gets_no_second_one(alice, body, work) -> None:
 
 
 def test_failed_task_returns_its_error_code(alice, body, work, fake_runner) -> None:
-    fake_runner.behaviour = behaviours.refuses_its_picture
+    fake_runner.behavior = behaviors.rejects_its_output
     job = alice.submit(body)
     work()
     response = alice.result(job)

@@ -11,7 +11,7 @@ from jobs.execution import lifecycle
 from jobs.models import Job, Preview, State
 from models_registry.models import Family, Kind
 from tests.dialects.zhiqite.conftest import Caller, drawing
-from tests.support import fake_runner as behaviours
+from tests.support import fake_runner as behaviors
 
 ARCHIVE = "sd/queryTaskInfo"
 
@@ -79,7 +79,7 @@ def test_archive_query_has_the_same_result_under_other_names(alice, work):
 
 
 def test_failed_task_has_the_error_message(alice, fake_runner, work):
-    fake_runner.behaviour = behaviours.fails_with_oom
+    fake_runner.behavior = behaviors.fails_with_oom
     alice.draw()
     work()
     task = alice.task()
@@ -88,14 +88,14 @@ def test_failed_task_has_the_error_message(alice, fake_runner, work):
 
 
 def test_refused_nsfw_output_is_rejected(alice, fake_runner, work):
-    fake_runner.behaviour = behaviours.refuses_its_picture
+    fake_runner.behavior = behaviors.rejects_its_output
     alice.draw()
     work()
     assert alice.task()["status"] == 5
 
 
 def test_nsfw_output_that_is_only_flagged(alice, fake_runner, work):
-    fake_runner.behaviour = behaviours.draws_unfit_pictures
+    fake_runner.behavior = behaviors.generates_detected_nsfw
     alice.draw()
     work()
     (row,) = alice.task()["differentialImageRspList"]
@@ -108,7 +108,7 @@ def test_hidden_nsfw_output_is_blocked(alice, source, register, fake_runner, wor
     register(Kind.NSFW, "nsfw/open_nsfw.onnx", family=Family.UNKNOWN)
     source.nsfw_policy = policy
     source.save()
-    fake_runner.behaviour = behaviours.draws_unfit_pictures
+    fake_runner.behavior = behaviors.generates_detected_nsfw
     alice.draw()
     work()
     (row,) = alice.task()["differentialImageRspList"]

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, as its users know it."""
+"""CLIP tokenizer, compared with that of transformers."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -42,7 +42,7 @@ def test_agrees_with_transformers(reference, text):
     assert clip_tokenizer().encode(text) == reference(text, add_special_tokens=False)["input_ids"]
 
 
-def test_text_of_any_length_is_kept():
+def test_long_texts_are_not_truncated():
     assert len(clip_tokenizer().encode("cat " * 1000)) == 1000
 
 
