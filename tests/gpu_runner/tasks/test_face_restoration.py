@@ -151,7 +151,7 @@ def restorers(engine):
     for name, colour in colours.items():
         sha256 = hashlib.sha256(name.encode()).hexdigest()
         files[name] = ModelFile(path=f"face_restoration/{name}.pth", sha256=sha256)
-        engine.store._shelf.put(f"face_restorer:{sha256}", CacheEntry(painter(colour, key=sha256), 1))
+        engine.store.add(f"face_restorer:{sha256}", CacheEntry(painter(colour, key=sha256), 1))
     return files
 
 
