@@ -313,7 +313,7 @@ def test_a_file_that_is_no_restorer_fails_its_own_job_by_the_files_name(retouch,
 def test_a_file_of_gfpgans_layout_is_loaded_whole_counted_and_evicted(tmp_path):
     """In full precision, on a device of half, too. Its forward pass takes seconds: it is run once in all of these tests."""
     store = ModelStore(tmp_path, "cpu", torch.float16, 2**29)
-    file = write_painter(tmp_path, "GFPGANv1.4.pth", colour=(0.5, -0.5, 0.0))
+    file = write_painter(tmp_path, "GFPGANv1.4.pth", color=(0.5, -0.5, 0.0))
     restorer = store.face_restorer(file)
     assert restorer.size_bytes > 340_000_000
     assert [(model.path, model.size_bytes) for model in store.loaded()] == [(file.path, restorer.size_bytes)]
@@ -321,7 +321,7 @@ def test_a_file_of_gfpgans_layout_is_loaded_whole_counted_and_evicted(tmp_path):
     [painted] = restorer([torch.rand(3, 512, 512)])
     assert painted.shape == (3, 512, 512)
     assert (painted == torch.tensor((0.5, -0.5, 0.0)).view(3, 1, 1)).all()
-    other = write_painter(tmp_path, "another.pth", colour=(0.0, 0.0, 0.0))
+    other = write_painter(tmp_path, "another.pth", color=(0.0, 0.0, 0.0))
     store.face_restorer(other)
     assert [model.path for model in store.loaded()] == [other.path]
 
