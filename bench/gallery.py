@@ -1,4 +1,4 @@
-"""Contact sheets of engine features, drawn with the demo models: ``python -m bench.gallery``.
+"""Contact sheets of engine features, generated with the demo models: ``python -m bench.gallery``.
 
 Writes to docs/gallery/.
 """
