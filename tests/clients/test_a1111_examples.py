@@ -30,7 +30,7 @@ def test_the_examples_do_what_they_say(platform, credentials, tmp_path) -> None:
     circle = Image.open(tmp_path / "circle.png")
     assert circle.size == (256, 256)
     verdict = judge(circle)
-    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
     assert '"completed":true' in done.stdout
     answers = {
         name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("answer", "again", "changed")

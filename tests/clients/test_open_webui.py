@@ -33,4 +33,4 @@ def test_it_draws(http, picture_of) -> None:
     answer = http.post("/sdapi/v1/txt2img", json=body).json()
     assert json.loads(answer["info"])["all_prompts"] == [body["prompt"]]
     verdict = judge(picture_of(answer))
-    assert (verdict.color, verdict.shape, verdict.background) == ("yellow", "square", "purple")
+    assert (verdict.colour, verdict.shape, verdict.background) == ("yellow", "square", "purple")

@@ -30,12 +30,12 @@ IMG2IMG = {
 def test_text_becomes_a_picture_and_the_picture_another(http, picture_of) -> None:
     drawn = http.post("/sdapi/v1/txt2img", json=COMMON | TXT2IMG).json()
     verdict = judge(picture_of(drawn))
-    assert (verdict.color, verdict.shape, verdict.background) == ("red", "circle", "blue")
+    assert (verdict.colour, verdict.shape, verdict.background) == ("red", "circle", "blue")
     init = "data:image/png;base64," + drawn["images"][0]
     assert base64.b64decode(drawn["images"][0])[:4] == b"\x89PNG"
     changed = http.post(
         "/sdapi/v1/img2img", json=COMMON | IMG2IMG | {"init_images": [init], "seed": 9}
     ).json()
     verdict = judge(picture_of(changed))
-    assert (verdict.color, verdict.background) == ("red", "blue")
+    assert (verdict.colour, verdict.background) == ("red", "blue")
     assert changed["images"] != drawn["images"]

@@ -58,7 +58,7 @@ def test_it_sets_a_model_and_waits_until_the_server_is_idle(http) -> None:
 def test_it_draws(http, picture_of) -> None:
     answer = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
     verdict = judge(picture_of(answer))
-    assert (verdict.color, verdict.shape, verdict.background) == ("green", "triangle", "white")
+    assert (verdict.colour, verdict.shape, verdict.background) == ("green", "triangle", "white")
 
 
 def test_it_interrupts_when_its_browser_goes(http) -> None:

@@ -80,7 +80,7 @@ def first_client(key, without_tls, monkeypatch):
 
 def shown(picture: Image.Image) -> tuple[str, str, str]:
     verdict = judge(picture)
-    return verdict.color, verdict.shape, verdict.background
+    return verdict.colour, verdict.shape, verdict.background
 
 
 def saved_picture(path: Path) -> Image.Image:

@@ -28,7 +28,7 @@ def api(platform, credentials):
 
 def shown(picture: Image.Image) -> tuple[str, str, str]:
     verdict = judge(picture)
-    return verdict.color, verdict.shape, verdict.background
+    return verdict.colour, verdict.shape, verdict.background
 
 
 def test_it_draws_what_the_prompt_says_and_reads_it_back_from_the_picture(api) -> None:

@@ -93,7 +93,7 @@ def test_a_prompt_becomes_its_picture(installation: Installation) -> None:
     assert answer.status_code == 200, answer.text
     picture = picture_of(answer.json())
     verdict = judge(picture)
-    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
     assert picture.info["parameters"].startswith(QUICK["prompt"])
 
 
