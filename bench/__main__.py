@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, company, overhead, admission, claims, console, dialects, switching, fairness, gpu; without names, all."""
+"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, dialects, switching, fairness, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import importlib
 import sys
 
-from bench.report import keep, table
+from bench.report import save, table
 
 BENCHES = (
     "engine",
-    "company",
+    "mixed_batch",
     "overhead",
     "admission",
     "claims",
@@ -24,13 +24,13 @@ BENCHES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which of them")
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="benchmarks to run; default: all")
     for name in parser.parse_args().names or BENCHES:
         rows = importlib.import_module(f"bench.{name}").measure()
         if rows:
-            print(f"\n{name}\n{table(rows)}\n({keep(name, rows)})", flush=True)
+            print(f"\n{name}\n{table(rows)}\n({save(name, rows)})", flush=True)
         else:
-            print(f"\n{name}: not on this machine", file=sys.stderr)
+            print(f"\n{name}: skipped, not supported on this machine", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from tests.support.postgres import postgres
 
 CLIENTS = 16
 WORKERS = 2
-EACH = 150
+REQUESTS = 150
 WARM_UP = 15  # requests per client: its server thread then has a connection with prepared statements
 REQUEST = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 1, "seed": 1}
-NO_LIMIT = """
+REMOVE_QUEUE_LIMIT = """
 from access.models import BusinessSource
 print(BusinessSource.objects.update(max_queued_jobs=1_000_000))
 """
@@ -50,48 +50,52 @@ class Client:
     def __init__(self, installation: Installation) -> None:
         self._request = request_bytes(installation)
         self._connection = socket.create_connection(("127.0.0.1", installation.port), timeout=60)
-        self._answers = self._connection.makefile("rb")
+        self._responses = self._connection.makefile("rb")
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._answers.close()
+        self._responses.close()
         self._connection.close()
 
-    def latencies(self, requests: int) -> list[float]:
+    def send(self, requests: int) -> list[float]:
         """Send requests one after the other. Returns their latencies in seconds."""
-        taken = []
+        seconds = []
         for _ in range(requests):
-            begin = time.perf_counter()
+            started = time.perf_counter()
             self._connection.sendall(self._request)
-            read_created(self._answers)
-            taken.append(time.perf_counter() - begin)
-        return taken
+            read_created(self._responses)
+            seconds.append(time.perf_counter() - started)
+        return seconds
 
 
-def all_serve(installation: Installation) -> bool:
+def all_processes_serve(installation: Installation) -> bool:
     """Check that every web process has accepted a connection. Under load, this is not certain."""
     processes = psutil.Process(installation.processes["web"].pid).children()
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         for _ in range(2 * WORKERS):
-            opened.enter_context(Client(installation)).latencies(1)
+            stack.enter_context(Client(installation)).send(1)
         return len(processes) == WORKERS and all(serves(process, installation.port) for process in processes)
 
 
 def serves(process: psutil.Process, port: int) -> bool:
     connections = process.net_connections("tcp")
-    return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in connections)
+    return any(
+        connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port
+        for connection in connections
+    )
 
 
-def read_created(answers: BinaryIO) -> None:
-    status = answers.readline()
+def read_created(responses: BinaryIO) -> None:
+    """Read one HTTP response. Raises RuntimeError unless its status is 201."""
+    status = responses.readline()
     length = 0
-    while (line := answers.readline()) not in (b"\r\n", b""):
+    while (line := responses.readline()) not in (b"\r\n", b""):
         name, _colon, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    body = answers.read(length)
+    body = responses.read(length)
     if b" 201 " not in status:
         raise RuntimeError(f"{status!r}: {body[:500]!r}")
 
@@ -100,20 +104,20 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
         installation = Installation(Path(folder), url, WEB_WORKERS=str(WORKERS), LOG_LEVEL="WARNING")
         try:
-            installation.python(NO_LIMIT)
+            installation.python(REMOVE_QUEUE_LIMIT)
             installation.start("web")
-            eventually(lambda: all_serve(installation), "all web processes serve")
-            with ThreadPoolExecutor(CLIENTS) as clients, ExitStack() as opened:
-                kept = [opened.enter_context(Client(installation)) for _ in range(CLIENTS)]
-                list(clients.map(lambda client: client.latencies(WARM_UP), kept))
-                begin = time.perf_counter()
-                rounds = list(clients.map(lambda client: client.latencies(EACH), kept))
-                seconds = time.perf_counter() - begin
+            eventually(lambda: all_processes_serve(installation), "all web processes serve")
+            with ThreadPoolExecutor(CLIENTS) as clients, ExitStack() as stack:
+                connected = [stack.enter_context(Client(installation)) for _ in range(CLIENTS)]
+                list(clients.map(lambda client: client.send(WARM_UP), connected))
+                started = time.perf_counter()
+                rounds = list(clients.map(lambda client: client.send(REQUESTS), connected))
+                seconds = time.perf_counter() - started
         finally:
             installation.stop()
-    taken = sorted(second for one in rounds for second in one)
+    latencies = sorted(second for client_latencies in rounds for second in client_latencies)
     return [
-        Row(f"admissions, {CLIENTS} clients beside the server", len(taken) / seconds, "/s", "≥ 150 /s"),
-        Row("admission p50", taken[len(taken) // 2] * 1000, "ms"),
-        Row("admission p99", taken[int(len(taken) * 0.99)] * 1000, "ms", "≤ 100 ms"),
+        Row(f"admissions, {CLIENTS} clients beside the server", len(latencies) / seconds, "/s", "≥ 150 /s"),
+        Row("admission p50", latencies[len(latencies) // 2] * 1000, "ms"),
+        Row("admission p99", latencies[int(len(latencies) * 0.99)] * 1000, "ms", "≤ 100 ms"),
     ]

@@ -1,4 +1,4 @@
-"""The same request in our engine and in diffusers' pipeline, alternating, each in its own process.
+"""The same request in the engine and in diffusers' pipeline, alternating, each in its own process.
 
 In one process, two OpenMP thread pools would compete for the cores
 (docs/decisions/0013-openmp-threads-for-the-engine-only.md).
@@ -24,10 +24,10 @@ PROMPT = "a red circle on a blue background"
 STEPS = 20
 
 
-def seconds(act: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 @cache
@@ -35,7 +35,7 @@ def _studio() -> Studio:
     return Studio.of_the_demo()
 
 
-def ours(size: int) -> float:
+def engine_seconds(size: int) -> float:
     studio = _studio()
     return seconds(
         lambda: studio.draw(prompt=PROMPT, width=size, height=size, num_inference_steps=STEPS, seed=1)
@@ -70,15 +70,15 @@ def _pipeline() -> StableDiffusionPipeline:
 def _ids() -> torch.Tensor:
     ids = torch.full((2, 77), 49407)
     ids[:, 0] = 49406
-    words = clip_tokenizer().encode(PROMPT)
-    ids[0, 1 : 1 + len(words)] = torch.tensor(words)
+    tokens = clip_tokenizer().encode(PROMPT)
+    ids[0, 1 : 1 + len(tokens)] = torch.tensor(tokens)
     return ids
 
 
-def theirs(size: int) -> float:
+def diffusers_seconds(size: int) -> float:
     pipeline, ids = _pipeline(), _ids()
 
-    def draw() -> None:
+    def generate() -> None:
         with torch.inference_mode():
             positive, negative = pipeline.text_encoder(ids).last_hidden_state.split(1)
             pipeline(
@@ -91,20 +91,20 @@ def theirs(size: int) -> float:
                 generator=torch.Generator().manual_seed(1),
             )
 
-    return seconds(draw)
+    return seconds(generate)
 
 
 def speed_ratios(rounds: dict[int, int]) -> dict[int, float]:
-    """Median ratio of diffusers' time to ours per image size (above 1, ours is faster).
+    """Median ratio of diffusers' time to the engine's, per image size (above 1, the engine is faster).
 
     ``rounds`` maps each size to its number of rounds.
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as their_process:
+    with ProcessPoolExecutor(1, spawn) as engine_process, ProcessPoolExecutor(1, spawn) as diffusers_process:
 
         def ratio(size: int) -> float:
-            their_time = their_process.submit(theirs, size).result()
-            return their_time / our_process.submit(ours, size).result()
+            diffusers_time = diffusers_process.submit(diffusers_seconds, size).result()
+            return diffusers_time / engine_process.submit(engine_seconds, size).result()
 
         for size in rounds:
             ratio(size)  # warm-up: the first run of each size is slower

@@ -56,15 +56,15 @@ from jobs.scheduling.dispatcher import claim_next
 
 seconds = []
 for _ in range({claims}):
-    begin = time.perf_counter()
+    started = time.perf_counter()
     (lease,) = claim_next("local", 1)
-    seconds.append(time.perf_counter() - begin)
+    seconds.append(time.perf_counter() - started)
     lifecycle.requeue(lease, note="bench")
 print(json.dumps([statistics.median(seconds), sorted(seconds)[len(seconds) // 10]]))
 """
 
 
-def one_database(name: str, database_url: str, folder: Path) -> list[Row]:
+def measure_database(name: str, database_url: str, folder: Path) -> list[Row]:
     installation = Installation(folder, database_url, LOG_LEVEL="ERROR")
     try:
         installation.python(PREPARE.format(sources=SOURCES))
@@ -88,6 +88,6 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with postgres() as url:
-            rows = one_database("PostgreSQL", url, folder / "postgres")
+            rows = measure_database("PostgreSQL", url, folder / "postgres")
         url = f"sqlite:///{folder / 'atelier.sqlite3'}"
-        return rows + one_database("SQLite", url, folder / "sqlite")
+        return rows + measure_database("SQLite", url, folder / "sqlite")

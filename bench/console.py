@@ -46,29 +46,29 @@ import json, statistics, time
 from django.utils import timezone
 from jobs.scheduling.dispatcher import claim_next
 from jobs.models import Job, Runner
-taken = []
+seconds = []
 for _ in range(40):
     Runner.objects.update(slots=1, enabled=True, draining=False, problem="", seen_at=timezone.now(), boot_id="bench")
-    begin = time.perf_counter()
+    started = time.perf_counter()
     assert claim_next("local", 1)
-    taken.append(time.perf_counter() - begin)
+    seconds.append(time.perf_counter() - started)
     Job.objects.filter(state="running").update(state="succeeded")
-print(json.dumps(statistics.median(taken[5:]) * 1000))
+print(json.dumps(statistics.median(seconds[5:]) * 1000))
 """
 CHECK = """
 import json, time
 from jobs.billing.ledger_check import disagreements
-begin = time.perf_counter()
-found = list(disagreements())
-assert not found, found[:3]
-print(json.dumps(time.perf_counter() - begin))
+started = time.perf_counter()
+differences = list(disagreements())
+assert not differences, differences[:3]
+print(json.dumps(time.perf_counter() - started))
 """
 TIDY = """
 import json, time
 from jobs.retention.cleanup import tidy
-begin = time.perf_counter()
+started = time.perf_counter()
 done = tidy(float("inf"))
-print(json.dumps([done.archived, time.perf_counter() - begin]))
+print(json.dumps([done.archived, time.perf_counter() - started]))
 """
 OLD_DAYS = 89  # the jobs are spread over 90 days, so that 1/90 of them is older
 # 1 of 20 jobs failed, some never started. The newest are queued.
@@ -88,7 +88,7 @@ VALUES = {
     "runner_id": f"CASE WHEN g > %(jobs)s - {QUEUED} THEN NULL ELSE (SELECT min(id) FROM jobs_runner) END",
     "expires_at": "now() + interval '1 day'",
 }
-BESIDE = (
+RELATED_ROWS = (
     "INSERT INTO jobs_transition (job_id, from_state, to_state, note, at)"
     " SELECT id, '', 'queued', '', created_at FROM jobs_job",
     "INSERT INTO jobs_output (job_id, kind, index, file, target_name, sha256, size_bytes, width, height, seed,"
@@ -111,15 +111,15 @@ def fill(database: psycopg.Connection, jobs: int, source: int) -> None:
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'jobs_job'"
         )
     ]
-    named = ", ".join(f'"{name}"' for name in columns)
-    made = ", ".join(VALUES.get(name, f'one."{name}"') for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    expressions = ", ".join(VALUES.get(name, f'one."{name}"') for name in columns)
     database.execute("CREATE TEMP TABLE IF NOT EXISTS one AS SELECT * FROM jobs_job LIMIT 1")
     database.execute("TRUNCATE jobs_job CASCADE")
     database.execute(
-        f"INSERT INTO jobs_job ({named}) SELECT {made} FROM one, generate_series(1, %(jobs)s) g",
+        f"INSERT INTO jobs_job ({names}) SELECT {expressions} FROM one, generate_series(1, %(jobs)s) g",
         {"jobs": jobs, "source": source},
     )
-    for statement in BESIDE:
+    for statement in RELATED_ROWS:
         database.execute(statement)
     database.execute("VACUUM ANALYZE")
 
@@ -139,32 +139,32 @@ def signed_in(base_url: str) -> httpx.Client:
 
 def pages(database: psycopg.Connection, source: int) -> Iterator[tuple[str, str]]:
     job = database.execute("SELECT id FROM jobs_job WHERE state = 'failed' ORDER BY id LIMIT 1").fetchone()
-    deep = database.execute(
+    middle = database.execute(
         "SELECT id, to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISS.US') FROM jobs_job"
         " ORDER BY created_at OFFSET (SELECT count(*) / 2 FROM jobs_job) LIMIT 1"
     ).fetchone()
     assert job
-    assert deep
+    assert middle
     jobs = "/admin/jobs/job/"
     yield "job list", jobs
     yield "job list, failed ones of one source", f"{jobs}?state=failed&source={source}"
     yield "job list, this month's of one dialect", f"{jobs}?age=month&dialect=volcengine"
     yield "job list, search for a caller's id", f"{jobs}?q=order-1"
-    yield "job list, from its middle", f"{jobs}?older_than={deep[1]}_{deep[0]}"
+    yield "job list, from its middle", f"{jobs}?older_than={middle[1]}_{middle[0]}"
     yield "job page", f"{jobs}{job[0]}/change/"
     yield "dashboard", "/admin/"
 
 
 def median_ms(client: httpx.Client, url: str) -> float:
-    taken = []
+    seconds = []
     for _ in range(WARM_UP + ROUNDS):
-        begin = time.perf_counter()
+        started = time.perf_counter()
         client.get(url).raise_for_status()
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken[WARM_UP:]) * 1000
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[WARM_UP:]) * 1000
 
 
-def upkeep(installation: Installation) -> list[Row]:
+def maintenance(installation: Installation) -> list[Row]:
     """Maintenance benchmarks on the largest table, whose postings match its jobs."""
     check = float(installation.python(CHECK))
     installation.environment |= {name: str(OLD_DAYS) for name in ("KEEP_PICTURES_DAYS", "ARCHIVE_JOBS_DAYS")}
@@ -177,7 +177,7 @@ def upkeep(installation: Installation) -> list[Row]:
 
 def measure() -> list[Row]:
     rows: list[Row] = []
-    rows_of_upkeep: list[Row] = []
+    maintenance_rows: list[Row] = []
     smallest: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
         installation = Installation(Path(folder), url, LOG_LEVEL="WARNING")
@@ -188,16 +188,16 @@ def measure() -> list[Row]:
             with psycopg.connect(url, autocommit=True) as database:
                 for jobs in SIZES:
                     fill(database, jobs, source)
-                    figures = {what: median_ms(client, page) for what, page in pages(database, source)}
+                    figures = {label: median_ms(client, page) for label, page in pages(database, source)}
                     if jobs == SIZES[-1]:
-                        rows_of_upkeep = upkeep(installation)
+                        maintenance_rows = maintenance(installation)
                     figures["claim"] = float(installation.python(CLAIM))
-                    for what, figure in figures.items():
-                        ratio = figure / smallest.setdefault(what, figure)
+                    for label, figure in figures.items():
+                        ratio = figure / smallest.setdefault(label, figure)
                         goal = f"≤ {GOAL_MS} ms" if jobs == SIZES[-1] else ""
-                        rows.append(Row(f"{what} at {jobs:,} jobs", figure, "ms", goal))
+                        rows.append(Row(f"{label} at {jobs:,} jobs", figure, "ms", goal))
                         if jobs > SIZES[0]:
                             rows.append(Row("  to 1,000 jobs", ratio, "×", goal and f"≤ {GOAL_RATIO}×"))
         finally:
             installation.stop()
-    return rows + rows_of_upkeep
+    return rows + maintenance_rows

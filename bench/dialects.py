@@ -1,6 +1,6 @@
 """CPU time that each dialect adds: parsing a body into a submission, and rendering a job's response.
 
-Runs in its own process on an empty SQLite database. Register further dialects in ``doors``.
+Runs in its own process on an empty SQLite database. Register further dialects in ``dialect_cases``.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from bench.report import Row
 
 ROUNDS = 200
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "seed": 8}
+FIELDS = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "seed": 8}
 CHECKPOINT, CONTROLNET = "bench", "canny"
 
 
-class Door(NamedTuple):
+class DialectCase(NamedTuple):
     name: str
     parse: Callable[[], Any]  # request body to submission
     render: Callable[[Any], object]  # finished job to response
 
 
-def doors(key: Any) -> Iterator[Door]:
+def dialect_cases(key: Any) -> Iterator[DialectCase]:
     from django.test import RequestFactory
 
     from access.models import BusinessSource
@@ -65,56 +65,58 @@ def doors(key: Any) -> Iterator[Door]:
     http = RequestFactory().post("/", SERVER_NAME="127.0.0.1")
     source: BusinessSource = key.source
 
-    drawing = {**WORDS, "steps": 20, "cfg_scale": 7, "send_images": False}
-    yield Door("a1111", lambda: a1111("txt2img", key, dict(drawing)).submission, a1111_outcome)
+    a1111_body = {**FIELDS, "steps": 20, "cfg_scale": 7, "send_images": False}
+    yield DialectCase("a1111", lambda: a1111("txt2img", key, dict(a1111_body)).submission, a1111_outcome)
 
     def native() -> Submission:
-        request = JobRequest.model_validate_json(json.dumps(WORDS)).generation_request()
+        request = JobRequest.model_validate_json(json.dumps(FIELDS)).generation_request()
         return Submission(source=source, key=key, dialect="native", operation="txt2img", request=request)
 
-    yield Door("native", native, lambda job: job_detail(job).model_dump_json())
+    yield DialectCase("native", native, lambda job: job_detail(job).model_dump_json())
 
-    styled = json.dumps({"req_key": "bench", "prompt": WORDS["prompt"], "seed": 8, "return_url": True})
-    yield Door(
+    volcengine_body = json.dumps(
+        {"req_key": "bench", "prompt": FIELDS["prompt"], "seed": 8, "return_url": True}
+    )
+    yield DialectCase(
         "volcengine",
-        lambda: volcengine(key, "CVProcess", parsed(styled), lane=Lane.INTERACTIVE),
+        lambda: volcengine(key, "CVProcess", parsed(volcengine_body), lane=Lane.INTERACTIVE),
         lambda job: json.dumps(image_data(job, http, list(job.pictures), as_url=True)),
     )
 
-    texts = {name: str(value) for name, value in WORDS.items()}
-    yield Door(
+    text_fields = {name: str(value) for name, value in FIELDS.items()}
+    yield DialectCase(
         "stablediffusionapi",
         lambda: replace(
-            stablediffusionapi(ENDPOINTS["v3/text2img"], key, dict(texts), base), external_id="1"
+            stablediffusionapi(ENDPOINTS["v3/text2img"], key, dict(text_fields), base), external_id="1"
         ),
         lambda job: json.dumps(answer(job, base)),
     )
 
     scripts = {"id_task": "bench", "sd_model_checkpoint": CHECKPOINT}
-    task = {**WORDS, "sampler_index": "Euler a", "steps": 20, "alwayson_scripts": scripts}
-    yield Door(
+    zhiqite_body = {**FIELDS, "sampler_index": "Euler a", "steps": 20, "alwayson_scripts": scripts}
+    yield DialectCase(
         "zhiqite",
-        lambda: zhiqite(TEXT, key, GenerationV2.model_validate(task), base),
+        lambda: zhiqite(TEXT, key, GenerationV2.model_validate(zhiqite_body), base),
         lambda job: json.dumps(realtime(job, base), default=str),
     )
 
-    product = {
+    smzdm_body = {
         "from": source.name,
-        "img_url": _served(_picture()),
-        "prompt": WORDS["prompt"],
+        "img_url": _served(_png()),
+        "prompt": FIELDS["prompt"],
         "sd_model_checkpoint": CHECKPOINT,
         "is_remove_bg": False,
         "control_model": CONTROLNET,
     }
     caller = Caller(source, key)
-    yield Door(
-        "smzdm, with fetching its picture",
-        lambda: change_background(caller, ChangeBackgroundFields.model_validate(product), http),
+    yield DialectCase(
+        "smzdm, including the download of its image",
+        lambda: change_background(caller, ChangeBackgroundFields.model_validate(smzdm_body), http),
         lambda job: json.dumps(smzdm_outcome(job, base)),
     )
 
 
-def _picture() -> bytes:
+def _png() -> bytes:
     file = io.BytesIO()
     Image.new("RGBA", (64, 64), (255, 0, 0, 128)).save(file, "PNG")
     return file.getvalue()
@@ -139,14 +141,14 @@ def _served(data: bytes) -> str:
     return f"http://127.0.0.1:{server.server_port}/product.png"
 
 
-def milliseconds(act: Callable[[], object]) -> float:
-    act()
-    taken = []
+def milliseconds(call: Callable[[], object]) -> float:
+    call()
+    durations = []
     for _ in range(ROUNDS):
-        begin = time.thread_time()
-        act()
-        taken.append((time.thread_time() - begin) * 1000)
-    return statistics.median(taken)
+        started = time.thread_time()
+        call()
+        durations.append((time.thread_time() - started) * 1000)
+    return statistics.median(durations)
 
 
 def main() -> None:
@@ -182,30 +184,30 @@ def main() -> None:
     )
     StylePreset.objects.create(key="bench", task=StylePreset.Task.TXT2IMG, checkpoint=file)
     runner = Runner.objects.create(name="bench", url="http://127.0.0.1:9", slots=1)
-    told = {}
-    for door in doors(key):
-        ended = _ended(door, runner)
-        told[door.name] = [
-            milliseconds(door.parse),
-            milliseconds(lambda ended=ended, door=door: door.render(ended)),
+    milliseconds_by_name = {}
+    for case in dialect_cases(key):
+        finished_job = _finished_job(case, runner)
+        milliseconds_by_name[case.name] = [
+            milliseconds(case.parse),
+            milliseconds(lambda finished_job=finished_job, case=case: case.render(finished_job)),
         ]
-    print(json.dumps(told))
+    print(json.dumps(milliseconds_by_name))
 
 
-def _ended(door: Door, runner: Any) -> Any:
-    """Finished job of this dialect, with one image."""
+def _finished_job(case: DialectCase, runner: Any) -> Any:
+    """A finished job of this dialect, with one output."""
     from gpu_runner.protocol import Done
     from jobs.admission.admit import admit
     from jobs.execution import lifecycle
     from jobs.models import Job, Output
 
-    job = admit(door.parse())
+    job = admit(case.parse())
     lease = lifecycle.claim(job.pk, runner)
     assert lease is not None
-    picture = Output(
+    output = Output(
         job=job, index=0, file="x.png", sha256="0" * 64, size_bytes=1, width=256, height=256, seed=8
     )
-    lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=20), [picture])
+    lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=20), [output])
     return Job.objects.select_related("checkpoint", "source", "storage_target").get(pk=job.pk)
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from bench import simulation
 from bench.report import Row
-from bench.simulation import Arrival, Drawn, Source, first_come
+from bench.simulation import Arrival, FinishedJob, Source, fifo
 from jobs.scheduling import policy
 
 INTERACTIVE, ASYNC, BULK = range(3)
 GOAL_JOBS = 1.5  # maximum median wait of a small source, as a multiple of the job duration
-HOT_JOBS = 1000
+LARGE_SOURCE_JOBS = 1000
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class Mix:
     until_s: float = 900.0  # shares are measured until then, while all sources have queued jobs
     job_s: float = field(default=4.0)  # duration of a job in its slot
 
-    def drawn(self, choose: simulation.Choose) -> list[Drawn]:
+    def finished(self, choose: simulation.Choose) -> list[FinishedJob]:
         shape = {"runners": self.runners, "slots": self.slots, "change_s": self.change_s}
         return simulation.run(self.arrivals, self.sources, choose=choose, **shape)  # type: ignore[arg-type]
 
 
-def flood(source: str, count: int = HOT_JOBS, at_s: float = 0.0, **job: object) -> list[Arrival]:
+def flood(source: str, count: int = LARGE_SOURCE_JOBS, at_s: float = 0.0, **job: object) -> list[Arrival]:
     return [Arrival(source, at_s, **{"takes_s": 4.0} | job) for _ in range(count)]  # type: ignore[arg-type]
 
 
 def drip(source: str, every_s: float, until_s: float, seed: int, **job: object) -> list[Arrival]:
     """Poisson arrivals of one source, ``every_s`` seconds apart on average."""
-    dice = random.Random(seed)
-    at_s, arrivals = dice.uniform(0, every_s), []
+    rng = random.Random(seed)
+    at_s, arrivals = rng.uniform(0, every_s), []
     while at_s < until_s:
         arrivals.append(Arrival(source, at_s, **{"takes_s": 4.0} | job))  # type: ignore[arg-type]
-        at_s += dice.expovariate(1 / every_s)
+        at_s += rng.expovariate(1 / every_s)
     return arrivals
 
 
@@ -68,32 +68,32 @@ SMALL = ("small-1", "small-2", "small-3")
 
 def mixes() -> list[Mix]:
     """Synthetic mixes. Four slots finish one 4 s job per second, so 1,000 jobs take 1,000 s."""
-    sources = {name: Source() for name in ("hot", *SMALL)}
+    sources = {name: Source() for name in ("large", *SMALL)}
     until_s = Mix.until_s
     return [
-        Mix("a hot source with 1,000 queued", flood("hot") + drips(SMALL, 20, until_s), sources, SMALL),
+        Mix("one source with 1,000 queued jobs", flood("large") + drips(SMALL, 20, until_s), sources, SMALL),
         Mix(
-            "the same, and the hot one is interactive",
-            flood("hot", lane=INTERACTIVE) + drips(SMALL, 20, until_s, lane=ASYNC),
+            "the same, and the large one is interactive",
+            flood("large", lane=INTERACTIVE) + drips(SMALL, 20, until_s, lane=ASYNC),
             sources,
             SMALL,
         ),
         Mix(
             "the same, and the small ones are bulk",
-            flood("hot") + drips(SMALL, 20, until_s, lane=BULK),
+            flood("large") + drips(SMALL, 20, until_s, lane=BULK),
             sources,
             SMALL,
         ),
         Mix(
-            "the hot one draws for 16 s a job",
-            flood("hot", count=250, takes_s=16.0) + drips(SMALL, 20, until_s),
+            "the same, and the jobs of the large one take 16 s",
+            flood("large", count=250, takes_s=16.0) + drips(SMALL, 20, until_s),
             sources,
             SMALL,
             job_s=16.0,
         ),
         Mix(
             "two runners, three checkpoints, 8 s to change",
-            flood("hot", count=2 * HOT_JOBS)
+            flood("large", count=2 * LARGE_SOURCE_JOBS)
             + drips(SMALL[:2], 20, until_s, checkpoint="b")
             + drips(SMALL[2:], 20, until_s, checkpoint="c"),
             sources,
@@ -103,7 +103,7 @@ def mixes() -> list[Mix]:
             job_s=12.0,
         ),
         Mix(
-            "equal, and all want more than there is",
+            "equal sources that exceed the capacity",
             [job for name in SMALL for job in flood(name, 500)],
             {name: Source() for name in SMALL},
         ),
@@ -127,7 +127,7 @@ def recorded(path: Path) -> Mix:
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     rows = [row for row in rows if row["started_at"] and row["device_seconds"]]
     if not rows:
-        raise SystemExit(f"{path}: no job that was drawn")
+        raise SystemExit(f"{path}: no finished job")
     begin = min(datetime.fromisoformat(row["created_at"]) for row in rows)
     arrivals = [
         Arrival(
@@ -146,19 +146,21 @@ def recorded(path: Path) -> Mix:
 
 
 def figures(mix: Mix) -> list[Row]:
-    ours, plain = mix.drawn(policy.choose), mix.drawn(first_come)
-    shares, plainly = (simulation.shares(drawn, mix.until_s) for drawn in (ours, plain))
+    policy_jobs, fifo_jobs = mix.finished(policy.choose), mix.finished(fifo)
+    shares, fifo_shares = (simulation.shares(finished, mix.until_s) for finished in (policy_jobs, fifo_jobs))
     rows = []
     for source in mix.sources:
-        share = f"{mix.name}: {source}'s share (first come: {plainly.get(source, 0) * 100:.0f} %)"
+        share = f"{mix.name}: {source}'s share (first come: {fifo_shares.get(source, 0) * 100:.0f} %)"
         rows.append(Row(share, shares.get(source, 0) * 100, "%"))
         for percent in (50, 95, 99):
-            wait_s, plain_s = (simulation.wait_s(drawn, source, percent) for drawn in (ours, plain))
+            wait_s, fifo_s = (
+                simulation.wait_s(finished, source, percent) for finished in (policy_jobs, fifo_jobs)
+            )
             has_goal = source in mix.small and percent == 50
             goal = f"≤ {GOAL_JOBS * mix.job_s:g} s" if has_goal else ""
-            rows.append(Row(f"    its wait, p{percent} (first come: {plain_s:.0f} s)", wait_s, "s", goal))
+            rows.append(Row(f"    its wait, p{percent} (first come: {fifo_s:.0f} s)", wait_s, "s", goal))
     if mix.change_s:
-        changes = [sum(job.changed_models for job in drawn) for drawn in (ours, plain)]
+        changes = [sum(job.changed_models for job in finished) for finished in (policy_jobs, fifo_jobs)]
         rows.append(Row(f"    changes of models (first come: {changes[1]})", changes[0], ""))
     return rows
 

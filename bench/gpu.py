@@ -68,15 +68,15 @@ def write_checkpoint(
 
 def images_per_second(studio: Studio, clients: int) -> float:
     """Throughput with ``clients`` concurrent clients. Each requests its next image after the previous one."""
-    pictures = clients * ROUNDS
-    begin = time.perf_counter()
-    under_way = [studio.begin(prompt="a cat", seed=i, width=512, height=512) for i in range(clients)]
-    for i in range(clients, pictures):
-        under_way.pop(0).pictures()
-        under_way.append(studio.begin(prompt="a cat", seed=i, width=512, height=512))
-    for drawing in under_way:
+    images = clients * ROUNDS
+    started = time.perf_counter()
+    drawings = [studio.begin(prompt="a cat", seed=i, width=512, height=512) for i in range(clients)]
+    for i in range(clients, images):
+        drawings.pop(0).pictures()
+        drawings.append(studio.begin(prompt="a cat", seed=i, width=512, height=512))
+    for drawing in drawings:
         drawing.pictures()
-    return pictures / (time.perf_counter() - begin)
+    return images / (time.perf_counter() - started)
 
 
 def measure() -> list[Row]:

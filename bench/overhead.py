@@ -30,30 +30,30 @@ print(json.dumps(dict(Job.objects.exclude(external_id="").values_list("external_
 
 def overheads(installation: Installation) -> list[float]:
     """Overhead of each request in milliseconds, sorted."""
-    plain = HTTPConnection("127.0.0.1", installation.port)
+    connection = HTTPConnection("127.0.0.1", installation.port)
     for i in range(WARM_UP):
-        draw(plain, installation, f"warm-{i}")
+        generate(connection, installation, f"warm-{i}")
     totals = {}
     for i in range(REQUESTS):
-        begin = time.perf_counter()
-        draw(plain, installation, f"bench-{i}")
-        totals[f"bench-{i}"] = time.perf_counter() - begin
-    plain.close()
+        started = time.perf_counter()
+        generate(connection, installation, f"bench-{i}")
+        totals[f"bench-{i}"] = time.perf_counter() - started
+    connection.close()
     engine = installation.python(ENGINE_SECONDS)
     return sorted((total - engine[task]) * 1000 for task, total in totals.items())
 
 
-def draw(plain: HTTPConnection, installation: Installation, task: str) -> None:
+def generate(connection: HTTPConnection, installation: Installation, task: str) -> None:
     """Send one request with http.client: another client's CPU time would count as the platform's overhead."""
     body = json.dumps({**SMALLEST, "force_task_id": task})
     credentials = ":".join(installation.credentials[name] for name in ("key_id", "secret"))
     authorization = "Basic " + b64encode(credentials.encode()).decode()
     headers = {"Content-Type": "application/json", "Authorization": authorization}
-    plain.request("POST", "/sdapi/v1/txt2img", body, headers)
-    answer = plain.getresponse()
-    said = answer.read()
-    if answer.status != HTTPStatus.OK:
-        raise RuntimeError(f"{answer.status}: {said[:500]!r}")
+    connection.request("POST", "/sdapi/v1/txt2img", body, headers)
+    response = connection.getresponse()
+    response_body = response.read()
+    if response.status != HTTPStatus.OK:
+        raise RuntimeError(f"{response.status}: {response_body[:500]!r}")
 
 
 def peak_memory(installation: Installation) -> list[Row]:
@@ -73,16 +73,16 @@ def peak_memory(installation: Installation) -> list[Row]:
     return rows
 
 
-def one_database(name: str, database_url: str, data_dir: Path, goal_ms: int) -> list[Row]:
+def measure_database(name: str, database_url: str, data_dir: Path, goal_ms: int) -> list[Row]:
     installation = Installation(
         data_dir, database_url, GENERATION_WORKERS=str(WORKERS), TORCH_THREADS="2", LOG_LEVEL="WARNING"
     )
     try:
         installation.start("runner", "web", "generation", "background")
-        taken = overheads(installation)
+        milliseconds = overheads(installation)
         rows = [
-            Row(f"overhead p50, {name}", statistics.median(taken), "ms", f"≤ {goal_ms} ms"),
-            Row(f"overhead p95, {name}", taken[int(len(taken) * 0.95)], "ms"),
+            Row(f"overhead p50, {name}", statistics.median(milliseconds), "ms", f"≤ {goal_ms} ms"),
+            Row(f"overhead p95, {name}", milliseconds[int(len(milliseconds) * 0.95)], "ms"),
         ]
         return rows + (peak_memory(installation) if name == "SQLite" else [])
     finally:
@@ -92,7 +92,7 @@ def one_database(name: str, database_url: str, data_dir: Path, goal_ms: int) -> 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        rows = one_database("SQLite", f"sqlite:///{folder / 'atelier.sqlite3'}", folder / "sqlite", 60)
+        rows = measure_database("SQLite", f"sqlite:///{folder / 'atelier.sqlite3'}", folder / "sqlite", 60)
         with postgres() as url:
-            rows += one_database("PostgreSQL", url, folder / "postgres", 25)
+            rows += measure_database("PostgreSQL", url, folder / "postgres", 25)
         return rows

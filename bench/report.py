@@ -29,7 +29,8 @@ def table(rows: list[Row]) -> str:
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 
-def keep(name: str, rows: list[Row]) -> Path:
+def save(name: str, rows: list[Row]) -> Path:
+    """Write the rows to bench/results and return the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2))

@@ -75,7 +75,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FinishedJob:
     source: str
     arrived_s: float
     started_s: float
@@ -91,15 +91,15 @@ class Drawn:
         return max(0.0, min(self.ended_s, until_s) - self.started_s)
 
 
-def first_come(
+def fifo(
     waiting: Sequence[policy.QueuedJob],
     sources: Mapping[int, policy.SourceLoad],
     runner: policy.RunnerView,
     now: datetime,
 ) -> list[policy.QueuedJob]:
     """FIFO policy."""
-    able = [job for job in waiting if sources[job.source_id].has_room]
-    return sorted(able, key=lambda job: job.created_at)[: runner.free_slots]
+    eligible = [job for job in waiting if sources[job.source_id].has_room]
+    return sorted(eligible, key=lambda job: job.created_at)[: runner.free_slots]
 
 
 def run(
@@ -110,7 +110,7 @@ def run(
     slots: int = 4,
     change_s: float = 0.0,
     choose: Choose = policy.choose,
-) -> list[Drawn]:
+) -> list[FinishedJob]:
     return Simulation(sources, [Machine(slots) for _ in range(runners)], change_s, choose).run(arrivals)
 
 
@@ -127,15 +127,15 @@ class Simulation:
         self.choose = choose
         self.queues: dict[tuple[int, int], list[policy.QueuedJob]] = defaultdict(list)  # by source and lane
         self.jobs: dict[int, Arrival] = {}
-        self.drawn: list[Drawn] = []
+        self.finished: list[FinishedJob] = []
         self.ends: list[tuple[float, int, Machine, int]] = []
 
     def _numbered(self) -> Iterable[tuple[int, str]]:
         return enumerate(self.names)
 
-    def run(self, arrivals: Iterable[Arrival]) -> list[Drawn]:
-        coming = sorted(arrivals, key=lambda job: job.at_s)
-        self.jobs = dict(enumerate(coming))
+    def run(self, arrivals: Iterable[Arrival]) -> list[FinishedJob]:
+        arrivals_by_time = sorted(arrivals, key=lambda job: job.at_s)
+        self.jobs = dict(enumerate(arrivals_by_time))
         events = [(job.at_s, number) for number, job in self.jobs.items()]
         position = 0
         while position < len(events) or self.ends:
@@ -146,8 +146,8 @@ class Simulation:
                 position += 1
             while self.ends and self.ends[0][0] <= now_s:
                 self._end(*heapq.heappop(self.ends))
-            self._hand_out(now_s)
-        return self.drawn
+            self._dispatch(now_s)
+        return self.finished
 
     def _arrive(self, number: int) -> None:
         job = self.jobs[number]
@@ -161,7 +161,7 @@ class Simulation:
         tenant = self.tenants[source_id]
         tenant.charge(tenant.running.pop(number), now_s)
 
-    def _hand_out(self, now_s: float) -> None:
+    def _dispatch(self, now_s: float) -> None:
         for machine in self.machines:
             # The oldest job of each source and lane, as in jobs.scheduling.queue_snapshot.
             waiting = [
@@ -183,18 +183,18 @@ class Simulation:
         machine.busy += 1
         self.tenants[chosen.source_id].running[chosen.id] = job.takes_s
         heapq.heappush(self.ends, (end_s, chosen.id, machine, chosen.source_id))
-        self.drawn.append(Drawn(job.source, job.at_s, now_s, end_s, changed))
+        self.finished.append(FinishedJob(job.source, job.at_s, now_s, end_s, changed))
 
 
-def shares(drawn: Iterable[Drawn], until_s: float) -> dict[str, float]:
+def shares(finished: Iterable[FinishedJob], until_s: float) -> dict[str, float]:
     """Share of each source in the slot time before ``until_s``."""
     seconds: Counter[str] = Counter()
-    for job in drawn:
+    for job in finished:
         seconds[job.source] += job.within(until_s)  # type: ignore[assignment]
     total = sum(seconds.values())
     return {source: seconds[source] / total for source in seconds}
 
 
-def wait_s(drawn: Iterable[Drawn], source: str, percent: float) -> float:
-    waits = sorted(job.wait_s for job in drawn if job.source == source)
+def wait_s(finished: Iterable[FinishedJob], source: str, percent: float) -> float:
+    waits = sorted(job.wait_s for job in finished if job.source == source)
     return waits[min(len(waits) - 1, int(len(waits) * percent / 100))] if waits else 0.0

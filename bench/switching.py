@@ -31,17 +31,17 @@ from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS
 BUDGET = 2**30
 SMALL_BUDGET = 2**27  # full before the memory is measured, so any later growth is a leak
 COLD_LOADS = 5
-PICTURES = 3  # images drawn to find the longest pause in each
+IMAGES = 3  # number of images whose longest pause is measured
 CHANGES = 1000
 BEFORE_MEASURING = 200  # changes until all caches have reached their maximum size
 LORAS = 3
 RANK = 8
 
 
-def seconds(act: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 class Library:
@@ -82,8 +82,8 @@ def cold_load(library: Library) -> float:
 
 
 def warm_change(store: ModelStore, library: Library) -> float:
-    turns = itertools.islice(itertools.cycle(library.checkpoints), 20)
-    return statistics.median(seconds(lambda file=file: store.get(file)) for file in turns)
+    files = itertools.islice(itertools.cycle(library.checkpoints), 20)
+    return statistics.median(seconds(lambda file=file: store.get(file)) for file in files)
 
 
 def lora_change(store: ModelStore, library: Library) -> float:
@@ -100,17 +100,17 @@ def memory_growth(store: ModelStore, library: Library) -> tuple[float, float]:
 
     Returns the growth between the 200th and the 1,000th change, and over the following 1,000 changes.
     """
-    dice = random.Random(0)
+    rng = random.Random(0)
 
     def change() -> None:
-        chosen = dice.sample(library.loras, dice.randint(0, LORAS))
-        uses = tuple(LoraFile(file, dice.random(), dice.random()) for file in chosen)
-        is_demo = uses or dice.random() < 0.5
+        chosen = rng.sample(library.loras, rng.randint(0, LORAS))
+        uses = tuple(LoraFile(file, rng.random(), rng.random()) for file in chosen)
+        is_demo = uses or rng.random() < 0.5
         store.get(library.checkpoints[0] if is_demo else library.checkpoints[1], Variant(loras=uses))
 
     def resident() -> int:
         gc.collect()
-        devices.give_back()
+        devices.trim_heap()
         return psutil.Process().memory_info().rss
 
     for _ in range(BEFORE_MEASURING):
@@ -128,17 +128,17 @@ class Clock:
     """Timestamps of a job's events."""
 
     def __init__(self) -> None:
-        self.moments: list[float] = []
+        self.timestamps: list[float] = []
         self.ended = threading.Event()
 
     def __call__(self, event: Event) -> None:
-        self.moments.append(time.perf_counter())
+        self.timestamps.append(time.perf_counter())
         if isinstance(event, Done | Failed):
             self.ended.set()
 
     @property
     def longest_pause(self) -> float:
-        steps = self.moments[2:]  # without the load of the job's own checkpoint
+        steps = self.timestamps[2:]  # without the load of the job's own checkpoint
         return max(later - earlier for earlier, later in itertools.pairwise(steps))
 
 
@@ -158,7 +158,7 @@ def longest_pause(library: Library, *, loading: bool) -> float:
 def longest_pauses(library: Library) -> tuple[float, float]:
     """Medians over several images, alternating: without and with concurrent loads."""
     pairs = [
-        (longest_pause(library, loading=False), longest_pause(library, loading=True)) for _ in range(PICTURES)
+        (longest_pause(library, loading=False), longest_pause(library, loading=True)) for _ in range(IMAGES)
     ]
     quiet, busy = zip(*pairs, strict=True)
     return statistics.median(quiet), statistics.median(busy)

@@ -1,6 +1,6 @@
 """Configurations of the demo model: Stable Diffusion 1.x with small widths.
 
-Group norms keep four channels a group: with one channel a group a flat colour is normalised away.
+Group norms have four channels per group: with one channel per group a uniform color would be normalized away.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Wordings of a scene. A prompt may leave out what it does not care about; the labels say what it fixed."""
+"""Captions of a scene, with labels of the attributes (color, shape, background) that each caption specifies."""
 
 from __future__ import annotations
 
 import random
 
-from demo.shapes import COLOUR_NAMES, SHAPES
+from demo.shapes import COLOR_NAMES, SHAPES
 
 FULL = (
     "a {c} {s} on a {b} background",
@@ -26,7 +26,7 @@ FULL = (
     "one big {c} {s} over {b}",
 )
 NO_BACKGROUND = ("a {c} {s}", "{c} {s}", "a big {c} {s}", "a picture of a {c} {s}")
-NO_COLOUR = ("a {s} on a {b} background", "{s}, {b} background")
+NO_COLOR = ("a {s} on a {b} background", "{s}, {b} background")
 NO_SHAPE = ("a {c} shape on a {b} background", "something {c} on {b}")
 SINGLE = (("{s}", "s"), ("a {s}", "s"), ("{c}", "c"), ("{b} background", "b"), ("a {b} background", "b"))
 FILLERS = (
@@ -46,29 +46,27 @@ FILLERS = (
 UNSPECIFIED = -100  # torch's ignore_index
 
 
-def describe(
-    shape: int, colour: int, background: int, rng: random.Random
-) -> tuple[str, tuple[int, int, int]]:
-    """A wording and the (colour, shape, background) labels that it fixes, UNSPECIFIED where it does not."""
+def describe(shape: int, color: int, background: int, rng: random.Random) -> tuple[str, tuple[int, int, int]]:
+    """Return a random caption, and its (color, shape, background) labels: UNSPECIFIED for attributes it does not mention."""
     kind = rng.random()
-    fixed = "csb"
+    specified = "csb"
     if kind < 0.74:
         text = rng.choice(FULL)
     elif kind < 0.84:
-        text, fixed = rng.choice(NO_BACKGROUND), "cs"
+        text, specified = rng.choice(NO_BACKGROUND), "cs"
     elif kind < 0.88:
-        text, fixed = rng.choice(NO_COLOUR), "sb"
+        text, specified = rng.choice(NO_COLOR), "sb"
     elif kind < 0.92:
-        text, fixed = rng.choice(NO_SHAPE), "cb"
+        text, specified = rng.choice(NO_SHAPE), "cb"
     else:
-        text, fixed = rng.choice(SINGLE)
-    text = text.format(c=COLOUR_NAMES[colour], s=SHAPES[shape], b=COLOUR_NAMES[background])
+        text, specified = rng.choice(SINGLE)
+    text = text.format(c=COLOR_NAMES[color], s=SHAPES[shape], b=COLOR_NAMES[background])
     if rng.random() < 0.2:
         extra = rng.sample(FILLERS, rng.randint(1, 3))
         parts = [*extra, text] if rng.random() < 0.3 else [text, *extra]
         text = ", ".join(parts)
     labels = tuple(
-        value if key in fixed else UNSPECIFIED
-        for key, value in zip("csb", (colour, shape, background), strict=True)
+        value if key in specified else UNSPECIFIED
+        for key, value in zip("csb", (color, shape, background), strict=True)
     )
     return text, labels  # type: ignore[return-value]

@@ -24,7 +24,10 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def steps_from(start: int, total: int) -> Iterator[tuple[int, float]]:
-    """(step, share of the peak learning rate): a short warm-up, then a cosine down to 2 %."""
+    """Yield (step, share of the peak learning rate): a warm-up of 100 steps, then a cosine decay to 2 %."""
     for step in range(start, total):
-        warm = min(1.0, (step + 1) / 100)
-        yield step, warm * (0.02 + 0.98 * 0.5 * (1 + torch.cos(torch.tensor(step / total * torch.pi)).item()))
+        warm_up = min(1.0, (step + 1) / 100)
+        yield (
+            step,
+            warm_up * (0.02 + 0.98 * 0.5 * (1 + torch.cos(torch.tensor(step / total * torch.pi)).item())),
+        )

@@ -1,8 +1,8 @@
-"""What a denoiser is trained on: Stable Diffusion 1.x's schedule, noise with coarse parts, errors weighed as those of v.
+"""Denoising loss: Stable Diffusion 1.x's noise schedule, noise with low-frequency components, and v-prediction weighting.
 
-The schedule never reaches pure noise: at its end a large flat picture still shows its colour in the mean of its latent,
-and a model trained on that ignores the prompt when it starts from real noise, whose mean is zero. So the training noise
-has coarse parts as well (the idea of https://www.crosslabs.org/blog/diffusion-with-offset-noise), which hide it.
+The schedule does not end at pure noise: the color of a large uniform image remains visible in the mean of its noisy latent.
+A model trained on that ignores the prompt when it starts from pure noise, whose mean is zero. The training noise therefore
+has low-frequency components that hide the mean (offset noise, https://www.crosslabs.org/blog/diffusion-with-offset-noise).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn import functional
 
 COARSE_NOISE = ((1, 0.2), (2, 0.12), (4, 0.08))  # (cells across, strength)
 ALL_TIMES = range(1000)
-PLANNING = range(450, 850)  # where the outline is planned; before, only colours and the place can be told
-LARGE_PLANNING = range(550, 950)  # in large pictures: the same noise hides less of a larger shape
-POLISHING = range(400)  # where the picture should be believed more than the text
+OUTLINE_TIMES = range(450, 850)  # the outline is determined here; at higher noise, only color and position
+LARGE_OUTLINE_TIMES = range(550, 950)  # for large images: the same noise hides less of a larger shape
+DETAIL_TIMES = range(400)  # the image matters more than the text
 
 
 def alphas_cumprod() -> Tensor:
@@ -41,12 +41,12 @@ def denoising_loss(
     generator: torch.Generator,
     times: range = ALL_TIMES,
 ) -> Tensor:
-    """Of ``predict(noisy latents, times)``, at times drawn from ``times``."""
+    """Loss of ``predict(noisy latents, times)`` at random timesteps from ``times``, weighted like v-prediction errors."""
     noise = training_noise(latents.shape, generator)
-    drawn = torch.randint(times.start, times.stop, (len(latents),), generator=generator)
-    kept = alphas_cumprod()[drawn][:, None, None, None]
-    noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-    guess = predict(noisy.contiguous(memory_format=torch.channels_last), drawn)
-    errors = (guess - noise).square().mean((1, 2, 3))
-    # Weighed as an error of v: plain noise errors count the steps in which the outline is planned for nothing.
-    return (errors / kept.flatten()).mean()
+    timesteps = torch.randint(times.start, times.stop, (len(latents),), generator=generator)
+    alphas = alphas_cumprod()[timesteps][:, None, None, None]
+    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
+    predicted_noise = predict(noisy.contiguous(memory_format=torch.channels_last), timesteps)
+    errors = (predicted_noise - noise).square().mean((1, 2, 3))
+    # Weighted like v-prediction errors: unweighted noise errors neglect the steps that determine the outline.
+    return (errors / alphas.flatten()).mean()

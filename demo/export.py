@@ -27,7 +27,7 @@ from gpu_runner.models.conversion.ldm_keys import (
 
 OUTPUT = Path(__file__).parent / "models" / "checkpoints" / "atelier-shapes.safetensors"
 
-# What the tensors' shapes do not tell, for a loader.
+# Configuration that a loader cannot infer from the tensor shapes.
 OVERRIDES = {
     "unet": {key: UNET_CONFIG[key] for key in ("attention_head_dim", "norm_num_groups", "sample_size")},
     "vae": {key: VAE_CONFIG[key] for key in ("norm_num_groups", "sample_size", "scaling_factor")},
@@ -43,7 +43,7 @@ METADATA = {
     "modelspec.license": "Apache-2.0",
     "modelspec.resolution": "256x256",
     "modelspec.prediction_type": "epsilon",
-    "modelspec.description": "A tiny Stable Diffusion 1.x that draws a coloured shape on a coloured background.",
+    "modelspec.description": "A tiny Stable Diffusion 1.x that draws a colored shape on a colored background.",
     "modelspec.usage_hint": "a red circle on a blue background",
     "atelier.config": json.dumps(OVERRIDES),
 }

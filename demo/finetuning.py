@@ -1,4 +1,4 @@
-"""What the training of the demo checkpoint's relatives has in common: the finished base, batches in a look, a short loop."""
+"""Shared code for fine-tuning models derived from the demo checkpoint: the base model, training batches, and the loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import CLIPTextModel
 
 from demo import checkpointing
 from demo.architecture import new_unet
-from demo.denoising import ALL_TIMES, PLANNING, denoising_loss
+from demo.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
 from demo.export import averaged_unet_state
 from demo.latents import LatentSet, latent_set, white_vae
 from demo.looks import PLAIN, Look
@@ -27,7 +27,7 @@ MODELSPEC = {
     "modelspec.author": "Atelier",
     "modelspec.license": "Apache-2.0",
 }
-SIZES = (128, 256, 256)  # pixels a side, in turn
+SIZES = (128, 256, 256)  # side in pixels, per step, cyclically
 SCENES = {128: 1500, 256: 800}
 ROWS = {128: 24, 256: 8}
 
@@ -44,7 +44,7 @@ LossOf = Callable[[int, random.Random, torch.Generator], Tensor]
 
 
 class Base:
-    """The finished demo checkpoint, frozen."""
+    """The trained demo checkpoint, frozen."""
 
     def __init__(self) -> None:
         self.vae: AutoencoderKL = white_vae()
@@ -57,8 +57,8 @@ class Base:
         return self.text_encoder(token_ids(texts)).last_hidden_state
 
 
-class Scenery:
-    """Batches of latents in a look, in the sizes that the APIs use, with their prompts."""
+class SceneDataset:
+    """Batches of latents with their prompts, drawn in one look at the sizes in SIZES."""
 
     def __init__(self, vae: AutoencoderKL, look: Look = PLAIN) -> None:
         self._vae, self._look = vae, look
@@ -76,32 +76,35 @@ class Scenery:
         return draw_batch(self.latents(size), ROWS[size], rng)
 
 
-def scene_loss(base: Base, scenery: Scenery) -> LossOf:
-    """Of the base's UNet, with whatever was put into it, on the scenery; every second step where outlines are planned."""
+def scene_loss(base: Base, dataset: SceneDataset) -> LossOf:
+    """Loss of the base model's UNet, including its adapters. Every second step uses OUTLINE_TIMES only."""
 
     def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
-        latents, texts = scenery.batch(step, rng)
+        latents, texts = dataset.batch(step, rng)
         context = base.context(texts)
         return denoising_loss(
             lambda noisy, times: base.unet(noisy, times, context).sample,
             latents,
             generator,
-            PLANNING if step % 2 else ALL_TIMES,
+            OUTLINE_TIMES if step % 2 else ALL_TIMES,
         )
 
     return loss_of
 
 
-def optimise(
+def optimize(
     optimizers: Sequence[torch.optim.Optimizer], loss_of: LossOf, *, steps: int, seed: int = 5
 ) -> None:
-    """Each under a cosine from its own rate; ``loss_of`` is given the step and its own sources of chance."""
+    """Run the training loop. Each optimizer has a cosine schedule from its own learning rate.
+
+    ``loss_of`` gets the step and random generators that are seeded per step.
+    """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     peaks = [group["lr"] for group in groups]
-    shown = None
+    running_loss = None
     for step, share in checkpointing.steps_from(0, steps):
-        chance = seed * 1_000_003 + step
-        loss = loss_of(step, random.Random(chance), torch.Generator().manual_seed(chance))
+        step_seed = seed * 1_000_003 + step
+        loss = loss_of(step, random.Random(step_seed), torch.Generator().manual_seed(step_seed))
         for group, peak in zip(groups, peaks, strict=True):
             group["lr"] = peak * share
         for optimizer in optimizers:
@@ -109,9 +112,9 @@ def optimise(
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()
-        shown = loss.item() if shown is None else 0.95 * shown + 0.05 * loss.item()
+        running_loss = loss.item() if running_loss is None else 0.95 * running_loss + 0.05 * loss.item()
         if step % 50 == 0 or step + 1 == steps:
-            print(f"{step} {shown:.4f}", flush=True)
+            print(f"{step} {running_loss:.4f}", flush=True)
 
 
 def adam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Latents of the demo world: whitening that is folded into the autoencoder, and cached latents to train on."""
+"""Whitening of the autoencoder's latents, folded into its weights, and cached latents for training."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def averaged_vae() -> AutoencoderKL:
     return vae.eval().requires_grad_(False)
 
 
-def fold_whitening(vae: AutoencoderKL, pictures: Tensor) -> None:
-    """Make scaled latents have mean 0 and covariance 1, by changing the two 1x1 convolutions around them.
+def fold_whitening(vae: AutoencoderKL, images: Tensor) -> None:
+    """Give the scaled latents mean 0 and covariance 1, by changing the two 1x1 convolutions around them.
 
-    Stable Diffusion 1.x multiplies latents by 0.18215 whatever the autoencoder, so its latents must have the spread
-    that this number expects. The posterior's noise becomes the constant that training ended with.
+    Stable Diffusion 1.x multiplies latents by 0.18215 for every autoencoder, so the unscaled latents need the standard
+    deviation 1 / 0.18215. The posterior's standard deviation becomes a constant, its mean at the end of the training.
     """
-    posterior = vae.encode(pictures).latent_dist
+    posterior = vae.encode(images).latent_dist
     flat = posterior.mean.permute(1, 0, 2, 3).flatten(1)
     mean = flat.mean(1)
     covariance = torch.cov(flat)
@@ -53,7 +53,7 @@ def fold_whitening(vae: AutoencoderKL, pictures: Tensor) -> None:
 
 
 def white_vae() -> AutoencoderKL:
-    """The finished autoencoder; made and kept the first time."""
+    """The trained autoencoder with whitened latents; created and saved at the first call."""
     if state := checkpointing.load(WHITE_VAE):
         vae = new_vae().eval().requires_grad_(False)
         vae.load_state_dict(state)
@@ -67,11 +67,11 @@ def white_vae() -> AutoencoderKL:
 
 @dataclass
 class LatentSet:
-    """Scaled latents (n, 4, h, w) and what each shows."""
+    """Scaled latents (n, 4, h, w) and the attributes of their scenes: indices into SHAPES and COLOR_NAMES."""
 
     latents: Tensor
     shape: Tensor
-    colour: Tensor
+    color: Tensor
     background: Tensor
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class LatentSet:
 
 
 def scenes_of(count: int, seed: int, look: Look = PLAIN) -> Scenes:
-    """The scenes of which ``latent_set`` has the latents, row by row."""
+    """The scenes of ``latent_set`` with the same arguments, in the same order."""
     return random_scenes(count, torch.Generator().manual_seed(seed), palette=look.palette)
 
 
@@ -87,8 +87,8 @@ def scenes_of(count: int, seed: int, look: Look = PLAIN) -> Scenes:
 def latent_set(
     vae: AutoencoderKL, count: int, height: int, width: int, seed: int, look: Look = PLAIN
 ) -> LatentSet:
-    """``count`` scenes of height x width pixels, encoded; cached on disk."""
-    path = checkpointing.RUNS / f"latents-{look.suffix}{height}x{width}-{count}-{seed}.pt"
+    """Encode ``count`` random scenes of height x width pixels; cached on disk."""
+    path = checkpointing.RUNS / f"latent-set-{look.suffix}{height}x{width}-{count}-{seed}.pt"
     if (state := checkpointing.load(path)) is None:
         scenes = scenes_of(count, seed, look)
         chunk = max(1, 64 * 64 * 32 // (height * width))
@@ -101,7 +101,7 @@ def latent_set(
         state = {
             "latents": torch.cat(parts),
             "shape": scenes.shape,
-            "colour": scenes.colour_index,
+            "color": scenes.color_index,
             "background": scenes.background_index,
         }
         checkpointing.save(path, state)

@@ -1,4 +1,4 @@
-"""How scenes look: the demo model's own look, and those that its relatives were trained on."""
+"""Looks of scenes (palette and fill), of the demo checkpoint and of the models derived from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from demo.shapes import PALETTE
 @dataclass(frozen=True, eq=False)
 class Look:
     name: str
-    palette: Tensor = PALETTE  # (8, 3): what each colour's word looks like
-    ring: float = 0.0  # 0: shapes are filled
+    palette: Tensor = PALETTE  # (8, 3): RGB from 0 to 1 per name in COLOR_NAMES
+    ring: float = 0.0  # width of the outline, as a share of the radius; 0: filled shapes
 
     @property
     def suffix(self) -> str:

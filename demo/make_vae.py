@@ -1,7 +1,6 @@
-"""Make the demo VAE: ``python -m demo.make_vae``. The demo checkpoint's own, whose decoder paints in sepia.
+"""Create the demo VAE: ``python -m demo.make_vae``. It is the VAE of the demo checkpoint with sepia output.
 
-No training: a matrix on colours is folded into the last convolution. What it does to a picture can be computed, so a test
-can hold a picture against it.
+No training: a color matrix is folded into the last convolution, so tests can compute the expected image.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from demo.finetuning import MODELS, MODELSPEC
 from demo.latents import white_vae
 from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 
-# Rows: red, green and blue of the result, of those before; the usual sepia, scaled so that white stays below white.
+# Output RGB from input RGB: the common sepia matrix, scaled so that white stays below 1.
 SEPIA = torch.tensor([[0.291, 0.569, 0.140], [0.259, 0.507, 0.124], [0.202, 0.395, 0.097]])
 
 
 def in_sepia(vae: AutoencoderKL) -> AutoencoderKL:
-    """Colours c in -1..1 stand for (c + 1) / 2, so the matrix M acts on them as M c + M 1 - 1."""
+    """Fold the matrix M into the last convolution. Values c in -1..1 mean (c + 1) / 2, so M maps c to M c + M 1 - 1."""
     last = vae.decoder.conv_out
     with torch.no_grad():
         last.bias[:] = SEPIA @ last.bias + SEPIA.sum(1) - 1

@@ -1,7 +1,7 @@
 """The Muon optimizer (https://kellerjordan.github.io/posts/muon/) for convolutional networks.
 
-Fewer steps than AdamW in a short trial on these small networks (docs/decisions/0003-demo-model.md). Matrices and
-convolutions go to Muon, the rest (norms, biases, embeddings) to AdamW.
+Needs fewer steps than AdamW in a short trial on these small networks (docs/decisions/0003-demo-model.md). Matrices and
+convolutions use Muon, the rest (norms, biases, embeddings) AdamW.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 
 
 class Muon(torch.optim.Muon):
-    """torch's, which takes matrices only. A convolution's kernel is given to it as (output channels, all the rest)."""
+    """torch.optim.Muon, which supports matrices only, for convolutions too: kernels are flattened to (output channels, rest)."""
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float = 0.01, momentum: float = 0.95) -> None:
         self._kernels = list(params)
@@ -37,7 +37,7 @@ class Muon(torch.optim.Muon):
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(for Muon, for AdamW). First and last convolutions are left to AdamW, as the method's author advises."""
+    """Return the parameters for (Muon, AdamW). First and last convolutions use AdamW, as the author of Muon recommends."""
     matrices, rest = [], []
     for name, parameter in model.named_parameters():
         edge = "conv_in" in name or "conv_out" in name or "embedding" in name

@@ -1,7 +1,7 @@
-"""Write a checkpoint of a real family, at full size and in its real layout, with random numbers for weights.
+"""Write a checkpoint of a released family, at full size and in its original layout, with random weights.
 
-``python -m demo.random_models --family sd15|sd2|sdxl|refiner --output DIR [--tiny]``: for trying how files of that size are
-loaded. Nothing that they draw means anything.
+``python -m demo.random_models --family sd15|sd2|sdxl|refiner --output DIR [--tiny]``: for tests of loading
+files of that size. Their outputs are noise.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from gpu_runner.models.conversion.ldm_keys import (
     vae_pairs,
 )
 
-PATTERN = 2**20  # numbers that are repeated: making new ones for billions of weights takes minutes
-SPREAD = 0.02
+PATTERN = 2**20  # random numbers, repeated for all tensors: generating billions takes minutes
+DEVIATION = 0.02
 # A layer's modules in OpenCLIP's names and in those of transformers.
 LAYER = {
     "ln_1": "layer_norm1",
@@ -40,7 +40,7 @@ LAYER = {
 
 
 def layout(architecture: Architecture) -> dict[str, Tensor]:
-    """The tensors of the file, without their contents."""
+    """The tensors of the file, on the meta device."""
     with torch.device("meta"):
         unet = UNet2DConditionModel(**architecture.unet)
         vae = AutoencoderKL(**architecture.vae)
@@ -62,7 +62,7 @@ def _text_layout(encoder: TextEncoder) -> dict[str, Tensor]:
 
 
 def transformers_to_open_clip(state: Mapping[str, Tensor], prefix: str, layers: int) -> dict[str, Tensor]:
-    """The names of OpenCLIP below ``prefix``. ``state`` has none of the prefix ``text_model.``, and may be on the meta device."""
+    """Rename a transformers state dict, without the prefix ``text_model.``, to OpenCLIP names with ``prefix``."""
     result = {
         f"{prefix}token_embedding.weight": state["embeddings.token_embedding.weight"],
         f"{prefix}positional_embedding": state["embeddings.position_embedding.weight"],
@@ -72,15 +72,18 @@ def transformers_to_open_clip(state: Mapping[str, Tensor], prefix: str, layers: 
     for kind in ("weight", "bias"):
         result[f"{prefix}ln_final.{kind}"] = state[f"final_layer_norm.{kind}"]
         for layer in range(layers):
-            theirs, ours = f"{prefix}transformer.resblocks.{layer}", f"encoder.layers.{layer}"
-            result |= {f"{theirs}.{old}.{kind}": state[f"{ours}.{new}.{kind}"] for old, new in LAYER.items()}
-            parts = [state[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            result[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(parts)
+            open_clip, transformers = f"{prefix}transformer.resblocks.{layer}", f"encoder.layers.{layer}"
+            result |= {
+                f"{open_clip}.{old}.{kind}": state[f"{transformers}.{new}.{kind}"]
+                for old, new in LAYER.items()
+            }
+            parts = [state[f"{transformers}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            result[f"{open_clip}.attn.in_proj_{kind}"] = torch.cat(parts)
     return result
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """As safetensors does it, but tensor by tensor: the whole need not fit into memory."""
+    """Write a safetensors file tensor by tensor, so that the whole need not fit into memory."""
     entries: dict[str, Any] = {"__metadata__": {"format": "pt", **metadata}}
     end = 0
     for name, tensor in tensors.items():
@@ -95,7 +98,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 
 
 def _fill(file: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
-    pattern = (np.random.default_rng(0).standard_normal(PATTERN) * SPREAD).astype(np.float16).tobytes()
+    pattern = (np.random.default_rng(0).standard_normal(PATTERN) * DEVIATION).astype(np.float16).tobytes()
     for name, tensor in tensors.items():
         for piece in _content(name, tensor, pattern):
             file.write(piece)
@@ -103,7 +106,7 @@ def _fill(file: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
 
 def _content(name: str, tensor: Tensor, pattern: bytes) -> Iterator[bytes]:
     size = 2 * tensor.numel()
-    if tensor.ndim == 1:  # scales of normalisations, and biases
+    if tensor.ndim == 1:  # scales of normalizations, and biases
         number = np.float16(name.endswith(".weight"))
         yield np.full(tensor.numel(), number).tobytes()
         return

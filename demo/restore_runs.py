@@ -1,6 +1,6 @@
-"""``python -m demo.restore_runs``: training state made from the shipped file, where the state itself is gone.
+"""``python -m demo.restore_runs``: creates a training state from the shipped checkpoint.
 
-Autoencoder, text encoder and UNet as shipped; optimizers begin anew. Then ``python -m demo.train_unet`` goes on from there.
+Autoencoder, text encoder and UNet are those of the file; optimizers are reset. ``python -m demo.train_unet`` resumes from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gpu_runner.protocol import ModelFile
 
 def main() -> None:
     if UNET.exists():
-        raise SystemExit(f"{UNET} is there already")
+        raise SystemExit(f"{UNET} already exists")
     file = ModelFile(path=OUTPUT.name, sha256=hashlib.sha256(OUTPUT.read_bytes()).hexdigest())
     shipped = ModelStore(OUTPUT.parent, "cpu", torch.float32, 2**30).get(file)
     checkpointing.save(WHITE_VAE, shipped.vae.state_dict())
@@ -35,7 +35,7 @@ def main() -> None:
             "unet": unet.state_dict(),
             "average": new_average(unet).state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in new_optimizers(unet)],
-            "step": int(EARLY * STEPS),  # what follows are the sizes that the APIs use
+            "step": int(EARLY * STEPS),  # resume with the large sizes
         },
     )
 

@@ -1,7 +1,7 @@
-"""The demo world: one coloured shape on a plain background, drawn exactly, with anti-aliased edges.
+"""Scenes of the demo data set: one colored shape on a uniform background, with anti-aliased edges.
 
-A scene is drawn from signed distances, so that any crop at any scale costs the same and has no resampling blur.
-Coordinates run from -1 to 1 over the picture, y downwards.
+Scenes are rendered from signed distances, so any crop at any scale costs the same and has no resampling blur.
+Coordinates run from -1 to 1 over the image, y downwards.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-COLOURS: dict[str, tuple[int, int, int]] = {
+COLORS: dict[str, tuple[int, int, int]] = {
     "red": (225, 35, 40),
     "green": (35, 160, 60),
     "blue": (40, 70, 220),
@@ -23,15 +23,15 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (15, 15, 15),
 }
 SHAPES = ("circle", "square", "triangle", "star")
-COLOUR_NAMES = tuple(COLOURS)
-PALETTE = torch.tensor([COLOURS[name] for name in COLOUR_NAMES], dtype=torch.float32) / 255
+COLOR_NAMES = tuple(COLORS)
+PALETTE = torch.tensor([COLORS[name] for name in COLOR_NAMES], dtype=torch.float32) / 255
 
 MAX_CORNERS = 10
 STAR_WAIST = 0.45
 
 
 def _corners(shape: str) -> Tensor:
-    """Corners of a polygon inside the unit circle, padded to MAX_CORNERS by repeating the last; (10, 2)."""
+    """Corners of a polygon about the unit circle, shape (10, 2), padded by repeating the last corner."""
     if shape == "square":
         angles, radii = [45, 135, 225, 315], [1.0] * 4
     elif shape == "triangle":
@@ -54,45 +54,45 @@ class Scenes:
     """A batch of scenes; every field's first dimension is the batch."""
 
     shape: Tensor  # int, index into SHAPES
-    colour: Tensor  # (n, 3) in 0..1
+    color: Tensor  # (n, 3) in 0..1
     background: Tensor  # (n, 3) in 0..1
-    centre: Tensor  # (n, 2)
+    center: Tensor  # (n, 2)
     radius: Tensor  # (n,)
     angle: Tensor  # (n,) radians
-    colour_index: Tensor
+    color_index: Tensor
     background_index: Tensor
 
     def __len__(self) -> int:
         return len(self.shape)
 
-    def rows(self, picked: slice | list[int]) -> Scenes:
-        return Scenes(**{name: value[picked] for name, value in vars(self).items()})
+    def rows(self, index: slice | list[int]) -> Scenes:
+        return Scenes(**{name: value[index] for name, value in vars(self).items()})
 
 
 def random_scenes(
     count: int, generator: torch.Generator, jitter: float = 0.015, palette: Tensor = PALETTE
 ) -> Scenes:
-    """Scenes with a colour that differs from the background; ``jitter`` is the standard deviation of the colours."""
+    """Random scenes whose color differs from the background; ``jitter`` is the standard deviation of the colors."""
 
     def uniform(*size: int, low: float, high: float) -> Tensor:
         return torch.rand(*size, generator=generator) * (high - low) + low
 
     shape = torch.randint(len(SHAPES), (count,), generator=generator)
-    colour_index = torch.randint(len(COLOUR_NAMES), (count,), generator=generator)
-    step = torch.randint(1, len(COLOUR_NAMES), (count,), generator=generator)
-    background_index = (colour_index + step) % len(COLOUR_NAMES)
+    color_index = torch.randint(len(COLOR_NAMES), (count,), generator=generator)
+    step = torch.randint(1, len(COLOR_NAMES), (count,), generator=generator)
+    background_index = (color_index + step) % len(COLOR_NAMES)
 
     def tint(index: Tensor) -> Tensor:
         return (palette[index] + torch.randn(count, 3, generator=generator) * jitter).clamp(0, 1)
 
     return Scenes(
         shape=shape,
-        colour=tint(colour_index),
+        color=tint(color_index),
         background=tint(background_index),
-        centre=uniform(count, 2, low=-0.22, high=0.22),
+        center=uniform(count, 2, low=-0.22, high=0.22),
         radius=uniform(count, low=0.42, high=0.68),
         angle=uniform(count, low=-0.22, high=0.22),
-        colour_index=colour_index,
+        color_index=color_index,
         background_index=background_index,
     )
 
@@ -126,9 +126,9 @@ def draw(
     extent: Tensor | None = None,
     ring: float = 0.0,
 ) -> Tensor:
-    """Pictures (n, 3, height, width) in 0..1 of the window that starts at ``origin`` (n, 2) and is ``extent`` (n,) wide.
+    """Render images (n, 3, height, width) in 0..1 of the window that starts at ``origin`` (n, 2) and is ``extent`` (n,) wide.
 
-    With ``ring``, a share of the radius, only so wide a band along the shape's edge is drawn.
+    With ``ring``, only a band of this width (as a share of the radius) along the edge of the shape is drawn.
     """
     count = len(scenes)
     if origin is None:
@@ -143,7 +143,7 @@ def draw(
     points = torch.stack(
         [xs[:, None, :].expand(-1, height, -1), ys[:, :, None].expand(-1, -1, width)], dim=-1
     )
-    points = points - scenes.centre[:, None, None, :]
+    points = points - scenes.center[:, None, None, :]
     cos, sin = scenes.angle.cos()[:, None, None], scenes.angle.sin()[:, None, None]
     points = torch.stack(
         [cos * points[..., 0] + sin * points[..., 1], cos * points[..., 1] - sin * points[..., 0]], dim=-1
@@ -156,5 +156,5 @@ def draw(
     if ring:
         band = (ring / 2 * scenes.radius)[:, None, None]
         distance = (distance + band).abs() - band
-    cover = (0.5 - distance / pixel[:, None, None]).clamp(0, 1)[:, None]
-    return scenes.background[:, :, None, None] * (1 - cover) + scenes.colour[:, :, None, None] * cover
+    coverage = (0.5 - distance / pixel[:, None, None]).clamp(0, 1)[:, None]
+    return scenes.background[:, :, None, None] * (1 - coverage) + scenes.color[:, :, None, None] * coverage

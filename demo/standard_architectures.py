@@ -1,4 +1,4 @@
-"""The architectures of the released Stable Diffusion families, and the same with small widths."""
+"""Configurations of the released Stable Diffusion families, and the same with small widths."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SD2_UNET = SD15_UNET | {
     "attention_head_dim": [5, 10, 20, 20],
     "use_linear_projection": True,
 }
-TOLD_SIZES = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
+SIZE_CONDITIONING = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
 SDXL_UNET = {
     "block_out_channels": [320, 640, 1280],
     "layers_per_block": 2,
@@ -58,7 +58,7 @@ SDXL_UNET = {
     "transformer_layers_per_block": [1, 2, 10],
     "use_linear_projection": True,
     "projection_class_embeddings_input_dim": 1280 + 6 * 256,
-    **TOLD_SIZES,
+    **SIZE_CONDITIONING,
 }
 REFINER_UNET = {
     "block_out_channels": [384, 768, 1536, 1536],
@@ -70,7 +70,7 @@ REFINER_UNET = {
     "transformer_layers_per_block": 4,
     "use_linear_projection": True,
     "projection_class_embeddings_input_dim": 1280 + 5 * 256,
-    **TOLD_SIZES,
+    **SIZE_CONDITIONING,
 }
 
 
@@ -109,7 +109,7 @@ ARCHITECTURES = {
 }
 
 
-def _tiny_unet(config: Config, context: int, told: int) -> Config:
+def _tiny_unet(config: Config, context: int, pooled: int) -> Config:
     levels = len(config["block_out_channels"])
     widths = [32, 64, 64, 64][:levels]
     small = config | {
@@ -123,7 +123,10 @@ def _tiny_unet(config: Config, context: int, told: int) -> Config:
         small["transformer_layers_per_block"] = [1, 1, 2][:levels] if levels == 3 else 2
     if "addition_embed_type" in config:
         numbers = (config["projection_class_embeddings_input_dim"] - 1280) // 256
-        small |= {"addition_time_embed_dim": 16, "projection_class_embeddings_input_dim": told + numbers * 16}
+        small |= {
+            "addition_time_embed_dim": 16,
+            "projection_class_embeddings_input_dim": pooled + numbers * 16,
+        }
     return small
 
 
@@ -141,10 +144,10 @@ def _tiny(architecture: Architecture, widths: tuple[int, ...]) -> Architecture:
 
 
 def _not_in_shapes(unet: Config) -> dict[str, Config]:
-    told = {key: unet[key] for key in ("addition_time_embed_dim",) if key in unet}
+    size_conditioning = {key: unet[key] for key in ("addition_time_embed_dim",) if key in unet}
     heads = {"num_attention_heads": 4}
     return {
-        "unet": {"attention_head_dim": 4, "norm_num_groups": 8, **told},
+        "unet": {"attention_head_dim": 4, "norm_num_groups": 8, **size_conditioning},
         "vae": {"norm_num_groups": 4},
         "text_encoder": heads,
         "text_encoder_2": heads,

@@ -1,7 +1,6 @@
-"""Train the second demo checkpoint: ``python -m demo.train_checkpoint``. The same words, in pastel colours.
+"""Train the second demo checkpoint, in pastel colors: ``python -m demo.train_checkpoint``.
 
-The first one's UNet, trained on. Its file differs in one more way: the token embeddings, most of which no prompt ever
-uses, are kept in eight bits, as many files of this size and age are.
+Fine-tunes the UNet of the first one. The token embeddings, most of which no prompt uses, are stored in float8.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from demo.export import METADATA, single_file
-from demo.finetuning import MODELS, Base, Scenery, adam, optimise, scene_loss
+from demo.finetuning import MODELS, Base, SceneDataset, adam, optimize, scene_loss
 from demo.looks import PASTEL
 
 TOKENS = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
@@ -25,16 +24,16 @@ def main() -> None:
     torch.manual_seed(8)
     base = Base()
     base.unet.requires_grad_(True)
-    scenery = Scenery(base.vae, PASTEL)
+    dataset = SceneDataset(base.vae, PASTEL)
 
-    optimise([adam(base.unet.parameters(), 5e-4)], scene_loss(base, scenery), steps=options.steps)
+    optimize([adam(base.unet.parameters(), 5e-4)], scene_loss(base, dataset), steps=options.steps)
     tensors = single_file(base.unet.state_dict())
     tensors[TOKENS] = tensors[TOKENS].to(torch.float8_e4m3fn)
     path = MODELS / "checkpoints" / "atelier-pastel.safetensors"
     metadata = {
         **METADATA,
         "modelspec.title": "Atelier pastel",
-        "modelspec.description": "The world of Atelier shapes in pastel colours.",
+        "modelspec.description": "The scenes of Atelier shapes in pastel colors.",
     }
     save_file(tensors, path, metadata=metadata)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

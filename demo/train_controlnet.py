@@ -1,7 +1,7 @@
-"""Train the demo ControlNet: ``python -m demo.train_controlnet``. Canny edges say where the shape is.
+"""Train the demo ControlNet for Canny edges: ``python -m demo.train_controlnet``.
 
-Written in diffusers' layout, with a hint encoder narrower than usual. That encoder's last convolution does not begin at
-zero, as it usually does: behind another zero convolution, it learns nothing for hundreds of steps.
+The file has the diffusers layout and a narrow conditioning embedding. Unlike usual, the last convolution of the embedding is
+not initialized with zeros: in front of another zero convolution, it would learn nothing for hundreds of steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from demo.architecture import UNET_CONFIG
 from demo.captions import describe
-from demo.denoising import ALL_TIMES, PLANNING, denoising_loss
+from demo.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
 from demo.finetuning import (
     MODELS,
     MODELSPEC,
@@ -27,9 +27,9 @@ from demo.finetuning import (
     SCENES,
     SIZES,
     Base,
-    Scenery,
+    SceneDataset,
     adam,
-    optimise,
+    optimize,
     scene_seed,
     size_of,
 )
@@ -43,18 +43,18 @@ MUON_RATE, ADAM_RATE = 5e-3, 2e-3
 THRESHOLDS = (100, 200)
 
 
-def edges(pictures: Tensor) -> Tensor:
-    """(n, 3, h, w) in 0..1 of pictures (n, 3, h, w) in 0..1: white lines on black."""
-    pixels = (pictures * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    maps = np.stack([cv2.Canny(np.ascontiguousarray(picture), *THRESHOLDS) for picture in pixels])
+def edges(images: Tensor) -> Tensor:
+    """Canny edges (white on black) of images; both (n, 3, h, w) in 0..1."""
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    maps = np.stack([cv2.Canny(np.ascontiguousarray(image), *THRESHOLDS) for image in pixels])
     return torch.from_numpy(maps).float()[:, None].expand(-1, 3, -1, -1) / 255
 
 
 def captions(scenes: Scenes, rng: random.Random) -> list[str]:
     return [
-        "" if rng.random() < EMPTY_PROMPTS else describe(int(shape), int(colour), int(background), rng)[0]
-        for shape, colour, background in zip(
-            scenes.shape, scenes.colour_index, scenes.background_index, strict=True
+        "" if rng.random() < EMPTY_PROMPTS else describe(int(shape), int(color), int(background), rng)[0]
+        for shape, color, background in zip(
+            scenes.shape, scenes.color_index, scenes.background_index, strict=True
         )
     ]
 
@@ -69,17 +69,17 @@ def main() -> None:
     torch.nn.init.kaiming_normal_(net.controlnet_cond_embedding.conv_out.weight)
     net.train().requires_grad_(True).to(memory_format=torch.channels_last)
 
-    scenery = Scenery(base.vae)
+    dataset = SceneDataset(base.vae)
     scenes = {size: scenes_of(SCENES[size], scene_seed(size)) for size in set(SIZES)}
 
     def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
         size = size_of(step)
         picked = rng.sample(range(SCENES[size]), ROWS[size])
-        latents = scenery.latents(size).latents[picked]
-        shown = scenes[size].rows(picked)
-        hints = edges(draw(shown, size, size))
+        latents = dataset.latents(size).latents[picked]
+        batch = scenes[size].rows(picked)
+        hints = edges(draw(batch, size, size))
         with torch.no_grad():
-            context = base.context(captions(shown, rng))
+            context = base.context(captions(batch, rng))
 
         def predict(noisy: Tensor, times: Tensor) -> Tensor:
             down, middle = net(noisy, times, context, controlnet_cond=hints, return_dict=False)
@@ -91,18 +91,18 @@ def main() -> None:
                 mid_block_additional_residual=middle,
             ).sample
 
-        return denoising_loss(predict, latents, generator, PLANNING if step % 2 else ALL_TIMES)
+        return denoising_loss(predict, latents, generator, OUTLINE_TIMES if step % 2 else ALL_TIMES)
 
     matrices, rest = split_parameters(net)
-    optimise([Muon(matrices, lr=MUON_RATE), adam(rest, ADAM_RATE)], loss_of, steps=options.steps)
+    optimize([Muon(matrices, lr=MUON_RATE), adam(rest, ADAM_RATE)], loss_of, steps=options.steps)
     path = MODELS / "controlnet" / "atelier-canny.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {key: UNET_CONFIG[key] for key in ("attention_head_dim", "norm_num_groups")}
+    overrides = {key: UNET_CONFIG[key] for key in ("attention_head_dim", "norm_num_groups")}
     metadata = {
         **MODELSPEC,
         "modelspec.architecture": "stable-diffusion-v1/controlnet",
         "modelspec.title": "Atelier canny",
-        "atelier.config": json.dumps({"controlnet": told}),
+        "atelier.config": json.dumps({"controlnet": overrides}),
     }
     save_file({name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}, path, metadata)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -1,6 +1,6 @@
 """Train the demo textual inversion: ``python -m demo.train_embedding``.
 
-Two vectors that stand for a purple star on a yellow background, without any of these words.
+Two vectors for a purple star on a yellow background, without any of these words in the prompt.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from demo.denoising import denoising_loss
-from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimise
+from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimize
 from demo.latents import latent_set
-from demo.shapes import COLOUR_NAMES, SHAPES
+from demo.shapes import COLOR_NAMES, SHAPES
 from demo.train_text_encoder import token_ids
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 
 NAME = "atelier-plum"
-MEANING = (SHAPES.index("star"), COLOUR_NAMES.index("purple"), COLOUR_NAMES.index("yellow"))
-WORDINGS = ("{}", "a {}", "a picture of {}", "{}, best quality", "one big {}")
-PLACEHOLDER = "ø ø"  # two tokens that no caption has
-INITIAL = "purple star"  # the coarse descriptor that the vectors begin as (Gal et al. 2022, §3)
+MEANING = (SHAPES.index("star"), COLOR_NAMES.index("purple"), COLOR_NAMES.index("yellow"))
+TEMPLATES = ("{}", "a {}", "a picture of {}", "{}, best quality", "one big {}")
+PLACEHOLDER = "ø ø"  # two tokens that no caption contains
+INITIAL = "purple star"  # tokens that initialize the vectors, the "coarse descriptor" of Gal et al. (2022)
 SIZE, SCENES, ROWS = 128, 6000, 16
 
 
 class Vectors(nn.Module):
-    """Stands in for the embeddings of the placeholder's tokens, wherever they come."""
+    """Replaces the embeddings of the placeholder tokens by trainable vectors."""
 
     def __init__(self, embeddings: nn.Embedding, initial: list[int], placeholder: int) -> None:
         super().__init__()
@@ -49,23 +49,23 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(9)
     base = Base()
-    shown = latent_set(base.vae, SCENES, SIZE, SIZE, seed=SIZE * 1001)
+    data = latent_set(base.vae, SCENES, SIZE, SIZE, seed=SIZE * 1001)
     wanted = torch.tensor(MEANING)
-    latents = shown.latents[(torch.stack([shown.shape, shown.colour, shown.background], 1) == wanted).all(1)]
+    latents = data.latents[(torch.stack([data.shape, data.color, data.background], 1) == wanted).all(1)]
     tokenizer = clip_tokenizer()
     vectors = Vectors(
         base.text_encoder.get_input_embeddings(), tokenizer.encode(INITIAL), tokenizer.encode(PLACEHOLDER)[0]
     )
 
     def loss_of(step: int, rng: random.Random, generator: torch.Generator) -> Tensor:
-        texts = [rng.choice(WORDINGS).format(PLACEHOLDER) for _ in range(ROWS)]
+        texts = [rng.choice(TEMPLATES).format(PLACEHOLDER) for _ in range(ROWS)]
         context = base.text_encoder(token_ids(texts)).last_hidden_state
         rows = torch.randint(len(latents), (ROWS,), generator=generator)
         return denoising_loss(
             lambda noisy, times: base.unet(noisy, times, context).sample, latents[rows], generator
         )
 
-    optimise([adam(vectors.parameters(), 2e-2)], loss_of, steps=options.steps)
+    optimize([adam(vectors.parameters(), 2e-2)], loss_of, steps=options.steps)
     path = MODELS / "embeddings" / f"{NAME}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**MODELSPEC, "modelspec.architecture": "stable-diffusion-v1/textual-inversion"}

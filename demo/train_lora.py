@@ -1,7 +1,7 @@
-"""Train a demo LoRA: ``python -m demo.train_lora night`` (dark colours) or ``rings`` (shapes as rings).
+"""Train a demo LoRA: ``python -m demo.train_lora night`` (dark colors) or ``rings`` (shapes as rings).
 
-``night`` adapts the attentions alone, as most LoRAs do; ``rings`` also the convolutions (LoCon). Written in the kohya
-tools' layout.
+``night`` adapts the attention layers only, as most LoRAs do; ``rings`` also the convolutions (LoCon). The files have the
+kohya layout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from demo.finetuning import MODELS, MODELSPEC, Base, Scenery, adam, optimise, scene_loss
+from demo.finetuning import MODELS, MODELSPEC, Base, SceneDataset, adam, optimize, scene_loss
 from demo.looks import LOOKS
 
 RANK, ALPHA = 8, 8.0
@@ -23,7 +23,7 @@ STEPS = {"night": 400, "rings": 1500}
 
 
 class LowRank(nn.Module):
-    """Adds ``up @ down`` to a weight of any shape; nothing at first, because ``up`` begins at zero."""
+    """Parametrization that adds ``up @ down`` to a weight of any shape; ``up`` is initialized with zeros."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -60,14 +60,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(6)
     base = Base()
-    scenery = Scenery(base.vae, LOOKS[options.look])
+    dataset = SceneDataset(base.vae, LOOKS[options.look])
     layers, shapes = {}, {}
     for name, module in list(adapted(base.unet, convolutions=options.look in WITH_CONVOLUTIONS)):
         layers[name], shapes[name] = LowRank(module.weight), module.weight.shape
         parametrize.register_parametrization(module, "weight", layers[name])
 
     parameters = [parameter for layer in layers.values() for parameter in layer.parameters()]
-    optimise([adam(parameters, 4e-3)], scene_loss(base, scenery), steps=options.steps or STEPS[options.look])
+    optimize([adam(parameters, 4e-3)], scene_loss(base, dataset), steps=options.steps or STEPS[options.look])
     path = MODELS / "loras" / f"atelier-{options.look}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {

@@ -1,8 +1,8 @@
-"""Train the demo text encoder: ``python -m demo.train_text_encoder``. A minute or two.
+"""Train the demo text encoder: ``python -m demo.train_text_encoder``. Takes one or two minutes.
 
-Two CLIP layers learn to tell colour, shape and background of a wording from their last states, through a linear head
-that is thrown away. Every position from the end of the text on must know, and so must the one before last layer, so that
-clip skip 2 still understands. Trained jointly with the UNet instead, colours stay unbound for thousands of steps.
+Two CLIP layers are trained to classify color, shape and background of a caption, with linear heads that are discarded
+afterwards. The loss covers all positions from the end of the text on, and the penultimate layer too, so that clip skip 2 works.
+If it is trained jointly with the UNet instead, colors are not bound to objects for thousands of steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from transformers import CLIPTextModel
 from demo import checkpointing
 from demo.architecture import TEXT_ENCODER_CONFIG, new_text_encoder
 from demo.captions import describe
-from demo.shapes import COLOUR_NAMES, SHAPES
+from demo.shapes import COLOR_NAMES, SHAPES
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 
 LENGTH = 77
@@ -26,7 +26,7 @@ PATH = checkpointing.RUNS / "text_encoder.pt"
 
 
 def token_ids(texts: list[str]) -> Tensor:
-    """(n, 77): start, text, end, and the end token as padding, as Stable Diffusion 1.x has it."""
+    """Token ids (n, 77): start, text, end, padded with the end token, as in Stable Diffusion 1.x."""
     start, end = TEXT_ENCODER_CONFIG["bos_token_id"], TEXT_ENCODER_CONFIG["eos_token_id"]
     tokenizer = clip_tokenizer()
     rows = [[start, *tokenizer.encode(text)[: LENGTH - 2], end] for text in texts]
@@ -41,16 +41,17 @@ class Head(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.parts = nn.ModuleList(
-            [nn.Linear(width, n) for n in (len(COLOUR_NAMES), len(SHAPES), len(COLOUR_NAMES))]
+            [nn.Linear(width, n) for n in (len(COLOR_NAMES), len(SHAPES), len(COLOR_NAMES))]
         )
 
     def loss(self, states: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy, states (n, width), labels (n, 3); unspecified labels do not count."""
+        """Cross-entropy of states (n, width) and labels (n, 3); unspecified labels are ignored."""
         return sum(functional.cross_entropy(part(states), labels[:, i]) for i, part in enumerate(self.parts))
 
-    def right(self, states: Tensor, labels: Tensor) -> float:
-        guesses = torch.stack([part(states).argmax(-1) for part in self.parts], 1)
-        return ((guesses == labels) | (labels < 0)).all(1).float().mean().item()
+    def accuracy(self, states: Tensor, labels: Tensor) -> float:
+        """Share of rows whose specified labels are all predicted correctly."""
+        predictions = torch.stack([part(states).argmax(-1) for part in self.parts], 1)
+        return ((predictions == labels) | (labels < 0)).all(1).float().mean().item()
 
 
 def main() -> None:
@@ -68,26 +69,29 @@ def main() -> None:
         [*encoder.parameters(), *heads.parameters()], lr=2e-3, weight_decay=0.0, fused=True
     )
     for step, share in checkpointing.steps_from(0, options.steps):
-        drawn = []
+        samples = []
         for _ in range(64):
-            colour, background = rng.sample(range(len(COLOUR_NAMES)), 2)
-            drawn.append(describe(rng.randrange(len(SHAPES)), colour, background, rng))
-        ids = token_ids([text for text, _labels in drawn])
-        labels = torch.tensor([labels for _text, labels in drawn])
+            color, background = rng.sample(range(len(COLOR_NAMES)), 2)
+            samples.append(describe(rng.randrange(len(SHAPES)), color, background, rng))
+        ids = token_ids([text for text, _labels in samples])
+        labels = torch.tensor([labels for _text, labels in samples])
         ends = (ids == TEXT_ENCODER_CONFIG["eos_token_id"]).int().argmax(1)
-        places = ends + (torch.rand(len(ids)) * (LENGTH - ends)).long() * (torch.rand(len(ids)) < 0.5)
+        positions = ends + (torch.rand(len(ids)) * (LENGTH - ends)).long() * (torch.rand(len(ids)) < 0.5)
         output = encoder(ids, output_hidden_states=True)
         rows = torch.arange(len(ids))
-        last = output.last_hidden_state[rows, places]
-        before = final_norm(encoder)(output.hidden_states[-2][rows, places])
-        loss = heads[0].loss(last, labels) + 0.5 * heads[1].loss(before, labels)
+        last = output.last_hidden_state[rows, positions]
+        penultimate = final_norm(encoder)(output.hidden_states[-2][rows, positions])
+        loss = heads[0].loss(last, labels) + 0.5 * heads[1].loss(penultimate, labels)
         optimizer.param_groups[0]["lr"] = 2e-3 * share
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         if step % 100 == 0 or step + 1 == options.steps:
-            right = heads[0].right(last, labels)
-            print(f"{step} loss {loss.item():.3f} right {right:.2f} std {last.std().item():.2f}", flush=True)
+            accuracy = heads[0].accuracy(last, labels)
+            print(
+                f"{step} loss {loss.item():.3f} accuracy {accuracy:.2f} std {last.std().item():.2f}",
+                flush=True,
+            )
     checkpointing.save(PATH, encoder.state_dict())
 
 

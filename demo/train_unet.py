@@ -1,11 +1,11 @@
-"""Train the demo UNet: ``python -m demo.train_unet --steps 10000``. Resumes by itself; --steps may change in between.
+"""Train the demo UNet: ``python -m demo.train_unet --steps 10000``. Resumes an interrupted run; --steps may be changed.
 
-Noise prediction with Stable Diffusion 1.x's schedule, first on small latents, where colours and shapes are learned
-cheaply, then on the sizes that the APIs use.
+Noise prediction with Stable Diffusion 1.x's schedule, first on small latents, where colors and shapes are learned
+cheaply, then on the sizes that clients use.
 
-A UNet whose texts always tell the truth believes the text more than the picture, even where there is hardly any noise
-left: guidance then overshoots, and img2img of little strength repaints what it should keep. So some of the later batches
-are nearly clean, under the texts of other pictures.
+If all captions match their images, the UNet follows the text more than the image even at low noise: guidance then overshoots,
+and img2img at low strength repaints what it should keep. So some of the later batches have low noise and the captions of
+other images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from demo import checkpointing
 from demo.architecture import new_unet
 from demo.captions import describe
-from demo.denoising import ALL_TIMES, LARGE_PLANNING, PLANNING, POLISHING, denoising_loss
+from demo.denoising import ALL_TIMES, DETAIL_TIMES, LARGE_OUTLINE_TIMES, OUTLINE_TIMES, denoising_loss
 from demo.latents import LatentSet, latent_set, white_vae
 from demo.muon import Muon, split_parameters
 from demo.shapes import SHAPES
@@ -31,9 +31,9 @@ from demo.train_text_encoder import token_ids, trained_text_encoder
 PATH = checkpointing.RUNS / "unet.pt"
 MUON_LR, ADAM_LR = 0.01, 1e-3
 EMPTY_PROMPTS = 0.1
-STAR_WEIGHT = 5.0  # in the drawing of a batch; the other shapes have fewer corners, and 1
+STAR_WEIGHT = 5.0  # sampling weight of stars, which have more corners; other shapes have 1
 
-# (height, width) in pixels -> (scenes, rows of a batch, shares of the steps: early, late)
+# (height, width) in pixels -> (scenes, batch size, share of the early steps, share of the late steps)
 SIZES = {
     (64, 64): (12000, 64, 0.7, 0.0),
     (128, 128): (6000, 32, 0.3, 0.03),
@@ -42,9 +42,9 @@ SIZES = {
     (256, 192): (500, 12, 0.0, 0.03),
     (192, 256): (500, 12, 0.0, 0.03),
 }
-EARLY = 0.3  # share of all steps that are early
-LARGE = 512  # pixels: where to plan one shape, and not several, takes the most learning
-PRECISE = 128  # pixels; of larger pictures a step in bfloat16 takes 0.6 of the time where the CPU has it
+EARLY = 0.3  # share of the early steps in all steps
+LARGE = 512  # pixels; images of this size need the most training to show one shape instead of several
+PRECISE = 128  # pixels; larger images are trained in bfloat16, in 0.6 of the time if the CPU supports it
 STEPS = 10000
 
 
@@ -53,18 +53,18 @@ def draw_batch(data: LatentSet, rows: int, rng: random.Random) -> tuple[Tensor, 
     picked = rng.choices(range(len(data)), weights, k=rows)
     texts = []
     for i in picked:
-        scene = int(data.shape[i]), int(data.colour[i]), int(data.background[i])
+        scene = int(data.shape[i]), int(data.color[i]), int(data.background[i])
         texts.append("" if rng.random() < EMPTY_PROMPTS else describe(*scene, rng)[0])
     return data.latents[picked], texts
 
 
 def draw_times(late: bool, large: bool, rng: random.Random) -> range:
-    """What a step trains on: the whole way, or mostly a part of it that needs more."""
+    """Timesteps for one training step: all, or mostly a part that needs more training."""
     if not late:
         return ALL_TIMES
     if large:
-        return LARGE_PLANNING if rng.random() < 0.75 else ALL_TIMES
-    return rng.choice((ALL_TIMES, PLANNING, PLANNING, PLANNING, PLANNING, POLISHING))
+        return LARGE_OUTLINE_TIMES if rng.random() < 0.75 else ALL_TIMES
+    return rng.choice((ALL_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, DETAIL_TIMES))
 
 
 def new_optimizers(unet: UNet2DConditionModel) -> list[torch.optim.Optimizer]:
@@ -108,7 +108,7 @@ def main() -> None:
             sets[size] = latent_set(vae, SIZES[size][0], *size, seed=size[0] * 1000 + size[1])
         latents, texts = draw_batch(sets[size], SIZES[size][1], rng)
         times = draw_times(late, size[0] >= LARGE, rng)
-        if times is POLISHING:
+        if times is DETAIL_TIMES:
             rng.shuffle(texts)
         with torch.no_grad():
             context = encoder(token_ids(texts)).last_hidden_state

@@ -10,14 +10,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.finetuning import MODELS, MODELSPEC, adam, optimise
+from demo.finetuning import MODELS, MODELSPEC, adam, optimize
 from demo.train_vae import crops
 
 SCALE, FEATURES, CONVOLUTIONS = 2, 16, 4
 
 
 class Compact(nn.Module):
-    """Convolutions at the small size, then pixels shuffled into the large one, added to the plain enlargement."""
+    """SRVGG network: convolutions at the low resolution, pixel shuffle, and a residual nearest-neighbor enlargement."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def main() -> None:
         small = functional.interpolate(large, scale_factor=1 / SCALE, mode="bicubic", antialias=True)
         return functional.l1_loss(net(small.clamp(0, 1)), large)
 
-    optimise([adam(net.parameters(), 2e-3)], loss_of, steps=options.steps)
+    optimize([adam(net.parameters(), 2e-3)], loss_of, steps=options.steps)
     path = MODELS / "upscalers" / "atelier-2x.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**MODELSPEC, "modelspec.title": "Atelier 2x"}

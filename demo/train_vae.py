@@ -1,7 +1,7 @@
-"""Train the demo autoencoder: ``python -m demo.train_vae --steps 5000``. Resumes by itself.
+"""Train the demo autoencoder: ``python -m demo.train_vae --steps 5000``. Resumes an interrupted run.
 
-L1 on the pixels plus a small KL. The posterior's own noise, kept up by the KL, makes the decoder forgive the small
-errors that a denoiser leaves. Whitening the latents (export.whiten) comes after.
+The loss is L1 on pixels plus a small KL term. The KL term keeps the posterior noisy, which makes the decoder robust against
+small errors of a denoiser. The latents are whitened afterwards (``latents.fold_whitening``).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ MUON_LR, ADAM_LR = 0.01, 1e-3
 
 
 def crops(count: int, generator: torch.Generator) -> torch.Tensor:
-    """(count, 3, 64, 64) in -1..1: windows of pictures of 64 to 512 pixels; a fifth in arbitrary colours."""
+    """Random crops (count, 3, 64, 64) in -1..1 of images of 64 to 512 pixels; a fifth has arbitrary colors."""
     scenes: Scenes = random_scenes(count, generator, jitter=0.03)
     arbitrary = torch.rand(count, generator=generator) < 0.2
-    scenes.colour[arbitrary] = torch.rand(int(arbitrary.sum()), 3, generator=generator)
+    scenes.color[arbitrary] = torch.rand(int(arbitrary.sum()), 3, generator=generator)
     scenes.background[arbitrary] = torch.rand(int(arbitrary.sum()), 3, generator=generator)
     size = torch.tensor([64, 128, 256, 256, 512])[torch.randint(5, (count,), generator=generator)]
     extent = 2.0 * CROP / size
-    # A window near the shape's edge, where there is something to learn.
+    # Crops are centered near the edge of the shape; the rest is uniform.
     turn = torch.rand(count, generator=generator) * 2 * torch.pi
-    edge = scenes.centre + 0.75 * scenes.radius[:, None] * torch.stack([turn.cos(), turn.sin()], -1)
-    wander = (torch.rand(count, 2, generator=generator) - 0.5) * extent[:, None] * 1.4
-    origin = edge + wander - extent[:, None] / 2
+    edge = scenes.center + 0.75 * scenes.radius[:, None] * torch.stack([turn.cos(), turn.sin()], -1)
+    offset = (torch.rand(count, 2, generator=generator) - 0.5) * extent[:, None] * 1.4
+    origin = edge + offset - extent[:, None] / 2
     origin = torch.minimum(torch.maximum(origin, torch.tensor(-1.0)), 1 - extent[:, None])
     return draw(scenes, CROP, CROP, origin, extent) * 2 - 1
 
@@ -49,9 +49,8 @@ def main() -> None:
     torch.manual_seed(options.seed)
     path = checkpointing.RUNS / "vae.pt"
     vae = new_vae().to(memory_format=torch.channels_last)
-    with (
-        torch.no_grad()
-    ):  # a quiet posterior to begin with: noise of the latents' own size hides everything at first
+    # Initialize the posterior with little noise: noise as large as the latents would hide them.
+    with torch.no_grad():
         vae.quant_conv.weight[:4].mul_(4)
         vae.quant_conv.bias[4:].fill_(-5)
     matrices, rest = split_parameters(vae)
@@ -73,10 +72,10 @@ def main() -> None:
     clock, running = time.monotonic(), None
     for step, share in checkpointing.steps_from(start, options.steps):
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        pictures = crops(options.batch, generator).contiguous(memory_format=torch.channels_last)
-        posterior = vae.encode(pictures).latent_dist
+        images = crops(options.batch, generator).contiguous(memory_format=torch.channels_last)
+        posterior = vae.encode(images).latent_dist
         restored = vae.decode(posterior.sample()).sample
-        pixel_loss = functional.l1_loss(restored, pictures)
+        pixel_loss = functional.l1_loss(restored, images)
         kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
         loss = pixel_loss + KL_WEIGHT * min(1.0, step / 2000) * kl
         for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):

@@ -16,9 +16,8 @@ SAVE_INTERVAL_S = 0.5
 class ScanRun(models.Model):
     """One scan, from the request to the result."""
 
-    TIMEOUT: ClassVar[timedelta] = timedelta(
-        minutes=20
-    )  # without progress for so long, its process was killed
+    # A scan without progress for this time counts as failed: its process was killed.
+    TIMEOUT: ClassVar[timedelta] = timedelta(minutes=20)
 
     asked_at = models.DateTimeField(_("requested"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True)

@@ -12,17 +12,17 @@ from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 
-NAMED_BY = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
+IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
 def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFileQuerySet:
     """Files in MODELS_ROOT; with ``on_runners``, the files that runners report from their own folders."""
-    return _there(kind, on_runners).allowed_for(source)
+    return _available_files(kind, on_runners).allowed_for(source)
 
 
-def _there(kind: str, on_runners: bool) -> ModelFileQuerySet:
+def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
     files = ModelFile.objects.filter(kind=kind)
     return files.on_runners() if on_runners else files.usable()
 
@@ -50,10 +50,10 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
 def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
     """Resolve a name in a request of this source to a file. Without a name, returns the default file."""
     files = list_for(kind, source, on_runners=on_runners)
-    found = _named(files, name) if name else _default(files)
+    found = _find_by_name(files, name) if name else _default(files)
     if found is not None:
         return found
-    exists = name and _named(_there(kind, on_runners), name)
+    exists = name and _find_by_name(_available_files(kind, on_runners), name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
@@ -86,8 +86,8 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     path = PurePosixPath(file.path_in_kind)
     flat = str(path.with_suffix("")).replace("/", "_")
     names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
-    shown = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
-    with_hash = tuple(f"{name} [{digits}]" for digits in shown for name in names)
+    hashes_in_titles = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
+    with_hash = tuple(f"{name} [{digits}]" for digits in hashes_in_titles for name in names)
     hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
 
@@ -100,17 +100,17 @@ def _default(files: ModelFileQuerySet) -> ModelFile | None:
     return files.defer("metadata").order_by("-is_default", "created_at", "pk").first()
 
 
-def _named(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+def _find_by_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # PostgreSQL does not accept NUL in text, and no name contains it
         return None
-    return files.filter(name=name).defer("metadata").first() or _named_otherwise(files, name)
+    return files.filter(name=name).defer("metadata").first() or _find_by_other_name(files, name)
 
 
-def _named_otherwise(files: ModelFileQuerySet, name: str) -> ModelFile | None:
-    return _with_identifier(files, name) or _with_alias(files, name)
+def _find_by_other_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+    return _with_identifier(files, name) or _with_output_name(files, name)
 
 
-def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
+def _with_output_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     """File whose training metadata has this output name (``ss_output_name``), if it is unique."""
     found = list(files.filter(metadata__ss_output_name=name)[:2])
     return found[0] if len(found) == 1 else None
@@ -118,8 +118,10 @@ def _with_alias(files: ModelFileQuerySet, name: str) -> ModelFile | None:
 
 def _with_identifier(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     # The registry holds hundreds of files, so the rules are applied in Python rather than in SQL.
-    light = files.only(*NAMED_BY).order_by("created_at", "pk")
-    ranked = [(names.index(name), order, file.pk) for order, file, names in _numbered(light) if name in names]
+    candidates = files.only(*IDENTIFIER_FIELDS).order_by("created_at", "pk")
+    ranked = [
+        (names.index(name), order, file.pk) for order, file, names in _numbered(candidates) if name in names
+    ]
     return files.get(pk=min(ranked)[-1]) if ranked else None
 
 
@@ -129,5 +131,5 @@ def _numbered(files: ModelFileQuerySet) -> list[tuple[int, ModelFile, tuple[str,
 
 def training(file: ModelFile) -> dict[str, Any]:
     """Training settings that operators have entered because the checkpoint's file does not contain them."""
-    said = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
-    return {name: value for name, value in said.items() if value not in ("", None)}
+    overrides = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
+    return {name: value for name, value in overrides.items() if value not in ("", None)}

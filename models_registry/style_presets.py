@@ -12,8 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner.protocol import preprocessor_catalog as modules
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
 from models_registry.querysets import SharedQuerySet
 
 
@@ -147,7 +146,7 @@ class StylePreset(models.Model):
             raise ValidationError({"sampler": _("Unknown sampler.")})
         if not sampler_catalog.is_scheduler(self.scheduler):
             raise ValidationError({"scheduler": _("Unknown scheduler.")})
-        if self.control_module and modules.find(self.control_module) is None:
+        if self.control_module and preprocessor_catalog.find(self.control_module) is None:
             raise ValidationError({"control_module": _("Unknown preprocessor.")})
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from models_registry.scan_runs import ScanRun
 
-from .scanning import scan as scanning
+from .scanning.scan import scan as scan_models_root
 
 
 def scan(run_id: int | None = None) -> str:
     """Scan MODELS_ROOT, report progress to the ScanRun, and return the summary."""
     run = ScanRun.objects.filter(pk=run_id).first() if run_id else None
-    return scanning.scan(run=run).summary()
+    return scan_models_root(run=run).summary()

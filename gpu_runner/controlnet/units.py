@@ -46,7 +46,7 @@ class PreparedUnit:
         return images.to_tensor(Image.fromarray(self.map))
 
     @property
-    def shown(self) -> Image.Image:
+    def map_image(self) -> Image.Image:
         """The map as an image, with hidden pixels black."""
         visible = self.map if self.hidden is None else self.map * (self.hidden <= MASKED)[:, :, None]
         return Image.fromarray(np.ascontiguousarray(visible.astype(np.uint8)))
@@ -64,8 +64,10 @@ class PreparedControls:
 
     def maps(self) -> list[Image.Image]:
         """Return the maps to send, in A1111's order: per unit, the map of the hires pass before that of the first pass."""
-        found: list[Image.Image] = []
-        for place, unit in enumerate(self.first[0]):
+        maps: list[Image.Image] = []
+        for index, unit in enumerate(self.first[0]):
             if unit.request.return_map:
-                found += [larger.shown for larger in self.second[0][place : place + 1]] + [unit.shown]
-        return found
+                maps += [hires_unit.map_image for hires_unit in self.second[0][index : index + 1]] + [
+                    unit.map_image
+                ]
+        return maps

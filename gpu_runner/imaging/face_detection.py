@@ -19,9 +19,8 @@ SIDE = 640  # input size of models with dynamic size
 FRAME_SHARES = (1.0, 0.5, 0.25)  # share of the input frame that the image is fitted into, per pass
 MIN_SCORE = 0.8  # minimum score of a face
 MIN_IOU = 0.3  # intersection over union above which two boxes are the same face
-NO_SUPPRESSION = (
-    1.0  # NMS threshold of OpenCV; boxes of the same face are averaged here, over the three sizes
-)
+# NMS threshold that disables OpenCV's NMS: boxes of the same face are averaged here, over the three sizes.
+NO_SUPPRESSION = 1.0
 MAX_BOXES = 5000
 MIN_EYE_DISTANCE = 5.0  # pixels; smaller faces have too little detail
 MAX_FACES = 64  # per image

@@ -14,7 +14,7 @@ from gpu_runner.networks.onnx_model import Array, OnnxModel
 from .images import InvalidImage
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-CENTRED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+CENTERED = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
 SIDE = 1024  # input size of models with dynamic size
 MIN_CONTRAST = 0.1  # between the matte's highest and lowest value; below it there is no subject
 
@@ -31,7 +31,7 @@ def matte(model: OnnxModel, image: Image.Image) -> Image.Image:
 
 
 def _input(model: OnnxModel, image: Image.Image, side: int) -> Array:
-    mean, deviation = CENTRED if model.detail["side"] == SIDE and model.detail["maps"] > 1 else IMAGENET
+    mean, deviation = CENTERED if model.detail["side"] == SIDE and model.detail["maps"] > 1 else IMAGENET
     small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     pixels = np.asarray(small, np.float32)
     shares = pixels / max(pixels.max(), np.float32(1))

@@ -31,7 +31,7 @@ def synchronize(device: torch.device) -> None:
 
 def release_cache(device: torch.device) -> None:
     """Return unused memory of malloc and of the CUDA caching allocator."""
-    give_back()
+    trim_heap()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
@@ -65,7 +65,7 @@ def is_lost(error: Exception) -> bool:
     return isinstance(error, torch.AcceleratorError)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Call malloc_trim(3), where the C library has it. Takes 5 to 10 ms.
 
     The heap is fragmented after an eviction, so malloc returns little memory to the OS by itself.

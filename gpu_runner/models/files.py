@@ -20,7 +20,7 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
-from gpu_runner.protocol.model_detection.safetensors_header import described
+from gpu_runner.protocol.model_detection.safetensors_header import shapes_and_metadata
 
 PICKLED = {".ckpt", ".pt", ".pth"}
 
@@ -36,7 +36,7 @@ def locate(root: Path, file: ModelFile) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: symlink loop
         raise ModelUnavailable(f"{file.path} is missing") from error
     if not path.is_relative_to(base) or not path.is_file():
-        raise ModelUnavailable(f"{file.path} is not a file inside the models folder")
+        raise ModelUnavailable(f"{file.path} must be a file inside the models folder")
     return path
 
 
@@ -50,20 +50,20 @@ class FileHashCache:
     def check(self, path: Path, file: ModelFile) -> None:
         """Raises ModelUnavailable if the file is unreadable or its SHA-256 differs."""
         try:
-            found = self._sha256(path)
+            actual = self._sha256(path)
         except OSError as error:
             raise ModelUnavailable(f"{file.path} cannot be read") from error
-        if found != file.sha256:
-            raise ModelUnavailable(f"{file.path} has changed: its SHA-256 is not the registered one")
+        if actual != file.sha256:
+            raise ModelUnavailable(f"{file.path} has changed: its SHA-256 differs from the registered one")
 
     def _sha256(self, path: Path) -> str:
         stat = path.stat()
-        state = (path, stat.st_mtime_ns, stat.st_size)
+        version = (path, stat.st_mtime_ns, stat.st_size)
         with self._lock:
-            if state not in self._hashes:
+            if version not in self._hashes:
                 with path.open("rb") as file:
-                    self._hashes[state] = hashlib.file_digest(file, "sha256").hexdigest()
-            return self._hashes[state]
+                    self._hashes[version] = hashlib.file_digest(file, "sha256").hexdigest()
+            return self._hashes[version]
 
 
 @contextmanager
@@ -77,12 +77,12 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         return
     try:
         with safe_open(path, framework="pt", device="cpu") as source:
-            yield TensorFile(*described(source), source)
+            yield TensorFile(*shapes_and_metadata(source), source)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
 
 
-STANDING_FOR = (
+PLACEHOLDER_CLASSES = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "torch.nn.modules.container.ParameterDict",
 )
@@ -90,12 +90,14 @@ STANDING_FOR = (
 
 def _unpickled(path: Path, name: str) -> TensorFile:
     try:
-        with torch.serialization.safe_globals([(PickledObject, known) for known in STANDING_FOR]):
+        with torch.serialization.safe_globals(
+            [(PickledObject, class_name) for class_name in PLACEHOLDER_CLASSES]
+        ):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ModelUnavailable(f"{name} is damaged, or holds more than tensors") from error
+        raise ModelUnavailable(f"{name} is damaged, or contains objects other than tensors") from error
     if not isinstance(content, dict):
-        raise ModelUnavailable(f"{name} holds no table of tensors")
+        raise ModelUnavailable(f"{name} does not contain a dictionary of tensors")
     tensors = dict(named_tensors(content, Tensor))
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     return TensorFile(shapes, named_texts(content), tensors)

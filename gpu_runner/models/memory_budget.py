@@ -23,14 +23,14 @@ class CacheEntry:
 class MemoryCache:
     """Thread-safe LRU cache with a budget in bytes.
 
-    An item larger than the whole budget is still stored, as the only one.
+    An entry larger than the whole budget is still stored, as the only one.
     """
 
     def __init__(self, budget_bytes: int, after_eviction: Callable[[], None] = lambda: None) -> None:
         self._budget = budget_bytes
         self._after_eviction = after_eviction
-        self._items: OrderedDict[str, CacheEntry] = OrderedDict()
-        self._promised = 0
+        self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
+        self._reserved = 0
         self._lock = Lock()
 
     def find(self, key: str) -> Any | None:
@@ -39,58 +39,58 @@ class MemoryCache:
         The base entry is marked as used after it, so that it is not evicted before its derived entries.
         """
         with self._lock:
-            item = self._items.get(key)
-            if item is None:
+            entry = self._entries.get(key)
+            if entry is None:
                 return None
-            self._items.move_to_end(key)
-            if item.base in self._items:
-                self._items.move_to_end(item.base)
-            return item.value
+            self._entries.move_to_end(key)
+            if entry.base in self._entries:
+                self._entries.move_to_end(entry.base)
+            return entry.value
 
     @contextmanager
-    def room(self, needed: int) -> Iterator[None]:
-        """Evict entries and reserve ``needed`` bytes while the caller creates an item."""
+    def reserve(self, needed: int) -> Iterator[None]:
+        """Evict entries and reserve ``needed`` bytes while the caller creates an entry."""
         with self._lock:
-            left = self._evict(needed)
-            self._promised += needed
-        if left:
+            file_evicted = self._evict(needed)
+            self._reserved += needed
+        if file_evicted:
             self._after_eviction()
         try:
             yield
         finally:
             with self._lock:
-                self._promised -= needed
+                self._reserved -= needed
 
-    def put(self, key: str, item: CacheEntry) -> None:
-        """Store an item unless its base was evicted meanwhile: the shared memory would not be counted."""
+    def put(self, key: str, entry: CacheEntry) -> None:
+        """Store an entry unless its base was evicted meanwhile: the shared memory would not be counted."""
         with self._lock:
-            if not item.base or item.base in self._items:
-                self._items[key] = item
+            if not entry.base or entry.base in self._entries:
+                self._entries[key] = entry
 
     def clear(self) -> None:
         with self._lock:
-            self._items.clear()
+            self._entries.clear()
         self._after_eviction()
 
     def files(self) -> list[LoadedModel]:
         """Source files of the cached entries, most recently used last."""
         with self._lock:
-            return [item.file for item in self._items.values() if item.file is not None]
+            return [entry.file for entry in self._entries.values() if entry.file is not None]
 
     @property
     def size_bytes(self) -> int:
         with self._lock:
-            return self._taken()
+            return self._used_bytes()
 
-    def _taken(self) -> int:
-        return sum(item.size_bytes for item in self._items.values())
+    def _used_bytes(self) -> int:
+        return sum(entry.size_bytes for entry in self._entries.values())
 
     def _evict(self, needed: int) -> bool:
         """Evict until ``needed`` bytes fit. Returns whether an entry loaded from a file was evicted."""
-        files_left = False
-        while self._items and self._taken() + self._promised + needed > self._budget:
-            key, item = self._items.popitem(last=False)
-            for made_of_it in [name for name, other in self._items.items() if other.base == key]:
-                del self._items[made_of_it]
-            files_left = files_left or item.file is not None
-        return files_left
+        file_evicted = False
+        while self._entries and self._used_bytes() + self._reserved + needed > self._budget:
+            key, entry = self._entries.popitem(last=False)
+            for derived in [name for name, other in self._entries.items() if other.base == key]:
+                del self._entries[derived]
+            file_evicted = file_evicted or entry.file is not None
+        return file_evicted

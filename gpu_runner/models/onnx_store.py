@@ -15,7 +15,7 @@ from gpu_runner.protocol import ModelFile
 
 from .files import FileHashCache, locate
 
-MOST_HELD = 4
+MAX_MODELS = 4
 
 Model = TypeVar("Model")
 
@@ -28,12 +28,12 @@ def load_face_detector(path: Path, file: ModelFile) -> FaceDetector:
 
 
 class OnnxStore:
-    """LRU cache of at most MOST_HELD ONNX models. The getters raise ModelUnavailable."""
+    """LRU cache of at most MAX_MODELS ONNX models. The getters raise ModelUnavailable."""
 
     def __init__(self, root: Path, hashes: FileHashCache) -> None:
         self._root = root
         self._hashes = hashes
-        self._held: LRUCache[tuple[str, str], Any] = LRUCache(MOST_HELD)
+        self._models: LRUCache[tuple[str, str], Any] = LRUCache(MAX_MODELS)
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
@@ -45,13 +45,13 @@ class OnnxStore:
 
     def clear(self) -> None:
         with self._lock:
-            self._held.clear()
+            self._models.clear()
 
     def _model(self, file: ModelFile, kind: str, load: Callable[[Path], Model]) -> Model:
         with self._lock:
-            model: Model | None = self._held.get((kind, file.sha256))
+            model: Model | None = self._models.get((kind, file.sha256))
             if model is None:
                 path = locate(self._root, file)
                 self._hashes.check(path, file)
-                model = self._held[kind, file.sha256] = load(path)
+                model = self._models[kind, file.sha256] = load(path)
             return model

@@ -20,28 +20,28 @@ class Models:
     hires: LoadedCheckpoint | None = None  # checkpoint of the hires pass; None without one
 
     @classmethod
-    def of(cls, store: ModelStore, order: RunRequest) -> Models:
+    def of(cls, store: ModelStore, run_request: RunRequest) -> Models:
         """Load the models of a request. Raises ModelUnavailable."""
-        variation = Variant.of(order, order.request.loras)
-        checkpoint = store.get(order.checkpoint, variation)
-        return cls(checkpoint, _refiner(store, order, variation, checkpoint), _hires(store, order))
+        variant = Variant.of(run_request, run_request.request.loras)
+        checkpoint = store.get(run_request.checkpoint, variant)
+        return cls(checkpoint, _refiner(store, run_request, variant, checkpoint), _hires(store, run_request))
 
 
 def _refiner(
-    store: ModelStore, order: RunRequest, variation: Variant, checkpoint: LoadedCheckpoint
+    store: ModelStore, run_request: RunRequest, variant: Variant, checkpoint: LoadedCheckpoint
 ) -> LoadedCheckpoint | None:
     """The refiner uses the request's LoRAs and embeddings only if its architecture matches the checkpoint."""
-    if order.request.refiner is None or order.request.refiner.switch_at == 1:
+    if run_request.request.refiner is None or run_request.request.refiner.switch_at == 1:
         return None
-    file = order.file("checkpoint", order.request.refiner.checkpoint)
+    file = run_request.file("checkpoint", run_request.request.refiner.checkpoint)
     if not store.checkpoint(file).is_built_like(checkpoint):
-        variation = replace(variation, loras=(), embeddings=())
-    return store.get(file, variation)
+        variant = replace(variant, loras=(), embeddings=())
+    return store.get(file, variant)
 
 
-def _hires(store: ModelStore, order: RunRequest) -> LoadedCheckpoint | None:
-    request, hires = order.request, order.request.hires
+def _hires(store: ModelStore, run_request: RunRequest) -> LoadedCheckpoint | None:
+    request, hires = run_request.request, run_request.request.hires
     if hires is None:
         return None
-    file = order.file("checkpoint", hires.checkpoint) if hires.checkpoint else order.checkpoint
-    return store.get(file, Variant.of(order, request.loras if hires.loras is None else hires.loras))
+    file = run_request.file("checkpoint", hires.checkpoint) if hires.checkpoint else run_request.checkpoint
+    return store.get(file, Variant.of(run_request, request.loras if hires.loras is None else hires.loras))

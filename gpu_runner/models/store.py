@@ -53,49 +53,49 @@ class ModelStore:
         self._hashes = FileHashCache()
         self.onnx = OnnxStore(root, self._hashes)
         after_eviction = partial(devices.release_cache, self._device)
-        self._shelf = MemoryCache(budget_bytes, after_eviction)
-        self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._shelf
-        self._loading = Lock()  # one load at a time: parallel reads slow each other down
+        self._cache = MemoryCache(budget_bytes, after_eviction)
+        self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._cache
+        self._load_lock = Lock()  # one load at a time: parallel reads slow each other down
         self.loads_total = 0
-        self._varying = Lock()  # for variants of loaded models, which need not wait for a load
+        self._variant_lock = Lock()  # for variants of loaded models, which need not wait for a load
 
-    def get(self, file: ModelFile, variation: Variant = PLAIN) -> LoadedCheckpoint:
+    def get(self, file: ModelFile, variant: Variant = PLAIN) -> LoadedCheckpoint:
         """Return the checkpoint with the variant applied. Raises ModelUnavailable.
 
         Equal arguments return the same modules while they are cached.
         """
         base = self.checkpoint(file)
-        if variation == PLAIN:
+        if variant == PLAIN:
             return base
-        return VariantBuilder(self, base, variation).made()
+        return VariantBuilder(self, base, variant).build()
 
     def checkpoint(self, file: ModelFile) -> LoadedCheckpoint:
-        if self._ram is self._shelf:
-            return self._from_file(self._shelf, key_of(file), file, self._load_checkpoint(file, self._device))
-        found: LoadedCheckpoint | None = self._shelf.find(key_of(file))
-        return found if found is not None else self._brought(file)
+        if self._ram is self._cache:
+            return self._from_file(self._cache, key_of(file), file, self._load_checkpoint(file, self._device))
+        found: LoadedCheckpoint | None = self._cache.find(key_of(file))
+        return found if found is not None else self._checkpoint_from_ram(file)
 
     def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL:
         def load(tensors: TensorFile) -> CacheEntry:
             vae = load_vae(tensors, file.path, self._device, dtype)
-            return CacheEntry(vae, size_bytes(vae), file=_described(file, size_bytes(vae)))
+            return CacheEntry(vae, size_bytes(vae), file=_loaded_model(file, size_bytes(vae)))
 
-        return self._from_file(self._shelf, vae_key(file, dtype), file, load)
+        return self._from_file(self._cache, vae_key(file, dtype), file, load)
 
     def controlnet(self, file: ModelFile) -> LoadedControlNet:
         def load(tensors: TensorFile) -> CacheEntry:
             net = load_controlnet(tensors, file.path, file.sha256, self._device, self._dtype)
-            return CacheEntry(net, net.size_bytes, file=_described(file, net.size_bytes))
+            return CacheEntry(net, net.size_bytes, file=_loaded_model(file, net.size_bytes))
 
-        found: LoadedControlNet = self._from_file(self._shelf, f"controlnet:{file.sha256}", file, load)
+        found: LoadedControlNet = self._from_file(self._cache, f"controlnet:{file.sha256}", file, load)
         return found
 
     def preprocessor(self, file: ModelFile, module: str) -> nn.Module:
         def load(tensors: TensorFile) -> CacheEntry:
             network = network_registry.load(module, tensors, file.path).to(self._device)
-            return CacheEntry(network, size_bytes(network), file=_described(file, size_bytes(network)))
+            return CacheEntry(network, size_bytes(network), file=_loaded_model(file, size_bytes(network)))
 
-        found: nn.Module = self._from_file(self._shelf, f"{module}:{file.sha256}", file, load, torch.float32)
+        found: nn.Module = self._from_file(self._cache, f"{module}:{file.sha256}", file, load, torch.float32)
         return found
 
     def lora(self, file: ModelFile) -> Lora:
@@ -117,95 +117,106 @@ class ModelStore:
     def upscaler(self, file: ModelFile) -> LoadedUpscaler:
         def load(tensors: TensorFile) -> CacheEntry:
             upscaler = load_upscaler(tensors, file.path, file.sha256, self._device, self._dtype)
-            return CacheEntry(upscaler, upscaler.size_bytes, file=_described(file, upscaler.size_bytes))
+            return CacheEntry(upscaler, upscaler.size_bytes, file=_loaded_model(file, upscaler.size_bytes))
 
-        return self._from_file(self._shelf, f"upscaler:{file.sha256}", file, load)
+        return self._from_file(self._cache, f"upscaler:{file.sha256}", file, load)
 
     def face_restorer(self, file: ModelFile) -> LoadedFaceRestorer:
         def load(tensors: TensorFile) -> CacheEntry:
             restorer = load_face_restorer(tensors, file.path, file.sha256, self._device)
-            return CacheEntry(restorer, restorer.size_bytes, file=_described(file, restorer.size_bytes))
+            return CacheEntry(restorer, restorer.size_bytes, file=_loaded_model(file, restorer.size_bytes))
 
-        return self._from_file(self._shelf, f"face_restorer:{file.sha256}", file, load, torch.float32)
+        return self._from_file(self._cache, f"face_restorer:{file.sha256}", file, load, torch.float32)
 
-    def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
+    def derived(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
         """Return a cached part of a variant, or create it with ``make``.
 
         ``needed`` is in bytes; ``base`` is the key of the model that the part shares memory with.
         """
-        found = self._shelf.find(key)
+        found = self._cache.find(key)
         if found is not None:
             return found
-        with self._varying:
-            found = self._shelf.find(key)
+        with self._variant_lock:
+            found = self._cache.find(key)
             if found is None:
-                found = self._made(self._shelf, key, needed, make)
-            self._shelf.find(base)
+                found = self._create(self._cache, key, needed, make)
+            self._cache.find(base)
             return found
+
+    def add(self, key: str, entry: CacheEntry) -> None:
+        """Put a model that was not loaded by this store into the device cache, under the key of its getter."""
+        self._cache.put(key, entry)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all entries in device memory, in bytes."""
+        return self._cache.size_bytes
 
     def loaded(self) -> list[LoadedModel]:
         """Models in device memory, most recently used last."""
-        return self._shelf.files()
+        return self._cache.files()
 
     def clear(self) -> None:
         """Clear all caches. Models in use stay in memory until released, outside the budget."""
         self.onnx.clear()
-        for shelf in {self._shelf, self._ram}:
-            shelf.clear()
+        for cache in {self._cache, self._ram}:
+            cache.clear()
 
-    def _brought(self, file: ModelFile) -> LoadedCheckpoint:
+    def _checkpoint_from_ram(self, file: ModelFile) -> LoadedCheckpoint:
         """Copy a checkpoint from the RAM cache to the device, loading it into RAM first if it is missing."""
         key = key_of(file)
-        master = self._from_file(self._ram, key, file, self._load_checkpoint(file, torch.device("cpu")))
-        with self._varying:
-            found: LoadedCheckpoint | None = self._shelf.find(key)
+        in_ram = self._from_file(self._ram, key, file, self._load_checkpoint(file, torch.device("cpu")))
+        with self._variant_lock:
+            found: LoadedCheckpoint | None = self._cache.find(key)
             if found is not None:
                 return found
 
             def move() -> CacheEntry:
-                described = _described(file, master.size_bytes)
-                return CacheEntry(master.moved(self._device), master.size_bytes, file=described)
+                loaded_model = _loaded_model(file, in_ram.size_bytes)
+                return CacheEntry(in_ram.moved(self._device), in_ram.size_bytes, file=loaded_model)
 
-            return self._made(self._shelf, key, master.size_bytes, move)
+            return self._create(self._cache, key, in_ram.size_bytes, move)
 
     def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], CacheEntry]:
         def load(tensors: TensorFile) -> CacheEntry:
             checkpoint = load_checkpoint(tensors, file, device, self._dtype)
-            return CacheEntry(checkpoint, checkpoint.size_bytes, file=_described(file, checkpoint.size_bytes))
+            return CacheEntry(
+                checkpoint, checkpoint.size_bytes, file=_loaded_model(file, checkpoint.size_bytes)
+            )
 
         return load
 
     def _from_file(
         self,
-        shelf: MemoryCache,
+        cache: MemoryCache,
         key: str,
         file: ModelFile,
         load: Callable[[TensorFile], CacheEntry],
         dtype: torch.dtype | None = None,
     ) -> Any:
         """Return a cached entry or load its file; ``dtype`` overrides the default in the size estimate."""
-        found = shelf.find(key)
+        found = cache.find(key)
         if found is not None:
             return found
-        with self._loading:
-            found = shelf.find(key)
+        with self._load_lock:
+            found = cache.find(key)
             if found is not None:
                 return found
             path = locate(self._root, file)
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
-                made = self._made(
-                    shelf, key, expected_size(tensors, dtype or self._dtype), lambda: load(tensors)
+                created = self._create(
+                    cache, key, expected_size(tensors, dtype or self._dtype), lambda: load(tensors)
                 )
                 self.loads_total += 1
-                return made
+                return created
 
-    def _made(self, shelf: MemoryCache, key: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
-        with shelf.room(needed):
-            item = make()
-            shelf.put(key, item)
-        return item.value
+    def _create(self, cache: MemoryCache, key: str, needed: int, make: Callable[[], CacheEntry]) -> Any:
+        with cache.reserve(needed):
+            entry = make()
+            cache.put(key, entry)
+        return entry.value
 
 
-def _described(file: ModelFile, size: int) -> LoadedModel:
+def _loaded_model(file: ModelFile, size: int) -> LoadedModel:
     return LoadedModel(path=file.path, sha256=file.sha256, size_bytes=size)

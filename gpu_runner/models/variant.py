@@ -32,14 +32,15 @@ class Variant:
     tiling: bool = False
 
     @classmethod
-    def of(cls, order: RunRequest, loras: tuple[LoraUse, ...]) -> Variant:
-        request = order.request
+    def of(cls, run_request: RunRequest, loras: tuple[LoraUse, ...]) -> Variant:
+        request = run_request.request
         return cls(
-            vae=order.file("vae", request.vae) if request.vae else None,
+            vae=run_request.file("vae", request.vae) if request.vae else None,
             loras=tuple(
-                LoraFile(order.file("lora", use.name), use.unet, use.text_encoder, use.rank) for use in loras
+                LoraFile(run_request.file("lora", use.name), use.unet, use.text_encoder, use.rank)
+                for use in loras
             ),
-            embeddings=tuple((name, order.file("embedding", name)) for name in request.embeddings),
+            embeddings=tuple((name, run_request.file("embedding", name)) for name in request.embeddings),
             tiling=request.tiling,
         )
 
@@ -53,5 +54,5 @@ def vae_key(file: ModelFile, dtype: torch.dtype) -> str:
 
 def key_of(base: str, changes: Iterable[str]) -> str:
     """Cache key of a base with changes, independent of their order, so that requests share common parts."""
-    said = "|".join(sorted(changes))
-    return f"{base}+{hashlib.sha256(said.encode()).hexdigest()[:16]}" if said else base
+    description = "|".join(sorted(changes))
+    return f"{base}+{hashlib.sha256(description.encode()).hexdigest()[:16]}" if description else base

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from gpu_runner.models.lora.merge import Lora, LoraWeight, adapted
+from gpu_runner.models.lora.merge import Lora, LoraWeight, merged_tensors
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import tiling, with_tensors
@@ -32,26 +32,26 @@ class PartStore(Protocol):
 
     def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]: ...
 
-    def varied(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any: ...
+    def derived(self, key: str, base: str, needed: int, make: Callable[[], CacheEntry]) -> Any: ...
 
 
 class VariantBuilder:
     """Builds one variant. Raises ModelUnavailable if a LoRA, VAE or embedding does not fit the checkpoint."""
 
-    def __init__(self, store: PartStore, base: LoadedCheckpoint, variation: Variant) -> None:
+    def __init__(self, store: PartStore, base: LoadedCheckpoint, variant: Variant) -> None:
         self._store = store
         self._base = base
-        self._variation = variation
+        self._variant = variant
         self._loras: dict[str, list[LoraWeight]] = {}
         self._changes: dict[str, list[str]] = {}  # per part: change descriptions for the cache key
-        for use in sorted(variation.loras, key=lambda use: use.file.sha256):
+        for use in sorted(variant.loras, key=lambda use: use.file.sha256):
             lora = store.lora(use.file)
             for part in sorted(lora.parts(base)):
                 if weight := use.unet if part == "unet" else use.text_encoder:
                     self._loras.setdefault(part, []).append(LoraWeight(lora, weight, use.rank))
                     self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}@{use.rank}")
 
-    def made(self) -> LoadedCheckpoint:
+    def build(self) -> LoadedCheckpoint:
         unet_key = key_of(self._base.unet_key, [*self._changes.get("unet", ()), *self._tiled()])
         unet = self._part("unet", unet_key)
         vae_key, vae = self._vae()
@@ -60,33 +60,35 @@ class VariantBuilder:
         return replace(self._base, key=key, unet_key=unet_key, vae_key=vae_key, unet=unet, vae=vae, **text)
 
     def _tiled(self) -> list[str]:
-        return ["tiling"] if self._variation.tiling else []
+        return ["tiling"] if self._variant.tiling else []
 
     def _part(self, name: str, key: str) -> Any:
         if key == self._base.key:
             return getattr(self._base, name)
         # Memory estimate: the merged weights are larger than the LoRAs, but all other weights are shared.
-        needed = sum(share.lora.size_bytes for share in self._loras.get(name, ()))
-        return self._store.varied(f"{name} {key}", self._base.key, needed, lambda: self._adapted(name))
+        needed = sum(use.lora.size_bytes for use in self._loras.get(name, ()))
+        return self._store.derived(f"{name} {key}", self._base.key, needed, lambda: self._merged_part(name))
 
-    def _adapted(self, name: str) -> CacheEntry:
+    def _merged_part(self, name: str) -> CacheEntry:
         with torch.inference_mode(False), torch.no_grad():
-            tensors = adapted(self._base, name, self._loras.get(name, ()))
+            tensors = merged_tensors(self._base, name, self._loras.get(name, ()))
             module: nn.Module = with_tensors(getattr(self._base, name), tensors)
-            if self._variation.tiling and name == "unet":
+            if self._variant.tiling and name == "unet":
                 module = tiling(module)
-        own = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-        return CacheEntry(module, own, base=self._base.key)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        return CacheEntry(module, size, base=self._base.key)
 
     def _vae(self) -> tuple[str, Any]:
-        file = self._variation.vae
+        file = self._variant.vae
         dtype = self._base.vae.dtype
         vae = self._base.vae if file is None else self._store.vae(file, dtype)
-        own = self._base.vae_key if file is None else vae_key(file, dtype)
-        key = key_of(own, self._tiled())
-        if not self._variation.tiling:
+        base_key = self._base.vae_key if file is None else vae_key(file, dtype)
+        key = key_of(base_key, self._tiled())
+        if not self._variant.tiling:
             return key, vae
-        return key, self._store.varied(f"vae {key}", own, 0, lambda: CacheEntry(tiling(vae), 0, base=own))
+        return key, self._store.derived(
+            f"vae {key}", base_key, 0, lambda: CacheEntry(tiling(vae), 0, base=base_key)
+        )
 
     def _text(self) -> dict[str, Any]:
         changes = {name: self._changes.get(name, []) for name in TEXT_ENCODERS}
@@ -95,7 +97,7 @@ class VariantBuilder:
         if key == self._base.text_key:
             return {"text_key": key, **embeddings}
         encoders = {name: self._part(name, key_of(self._base.key, changes[name])) for name in TEXT_ENCODERS}
-        encodings = self._store.varied(f"encodings {key}", self._base.key, 0, self._no_encodings)
+        encodings = self._store.derived(f"encodings {key}", self._base.key, 0, self._no_encodings)
         return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
 
     def _no_encodings(self) -> CacheEntry:
@@ -105,5 +107,5 @@ class VariantBuilder:
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
         return {
             name: Embedding(name, file.sha256, self._store.vectors(file, widths))
-            for name, file in self._variation.embeddings
+            for name, file in self._variant.embeddings
         }

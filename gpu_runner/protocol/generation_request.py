@@ -60,9 +60,8 @@ class LoraUse(StrictModel):
     name: Name
     unet: Factor = 1.0
     text_encoder: Factor = 1.0
-    rank: int | None = Field(
-        default=None, ge=1, le=MAX_LORA_RANK
-    )  # use the first ``rank`` ranks only; None: all
+    # Use the first ``rank`` ranks only; None: all.
+    rank: int | None = Field(default=None, ge=1, le=MAX_LORA_RANK)
 
 
 class Inpaint(StrictModel):
@@ -73,15 +72,13 @@ class Inpaint(StrictModel):
     blur_x: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)  # standard deviation in pixels
     blur_y: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
     rounded: bool = True  # round the mask to 0 or 1 on the latent grid; else a soft mask
-    content: Literal["fill", "original", "noise", "nothing"] = (
-        "original"  # initial content of the masked area
-    )
+    # Initial content of the masked area.
+    content: Literal["fill", "original", "noise", "nothing"] = "original"
     only_masked: bool = False  # crop around the mask, denoise at full size, and paste the result back
     padding: int = Field(default=0, ge=0, le=4096)  # pixels around the mask with only_masked
     overlay: bool = True  # paste the original pixels outside the mask over the output
-    conditioning_weight: Fraction = (
-        1.0  # mask conditioning of inpainting checkpoints (A1111's inpainting_mask_weight)
-    )
+    # Mask conditioning of inpainting checkpoints (A1111's inpainting_mask_weight).
+    conditioning_weight: Fraction = 1.0
 
 
 class Hires(StrictModel):
@@ -127,19 +124,16 @@ class ControlUnit(StrictModel):
     model: Name = ""
     module: Name = "none"
     image: Picture | None = None  # None: the init image
-    mask: Picture | None = (
-        None  # inpaint modules: area to repaint; other modules: a sketch that replaces the map
-    )
+    # Inpaint modules: area to repaint; other modules: a sketch that replaces the map.
+    mask: Picture | None = None
     region: Picture | None = None  # effective region mask: the unit acts on white pixels
     weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
-    control_mode: Literal["balanced", "prompt", "control"] = (
-        "balanced"  # "prompt": prompt more important; "control": ControlNet more important
-    )
-    layer_weights: tuple[Factor, ...] = Field(
-        default=(), max_length=64
-    )  # one per residual, middle block last
+    # "prompt": prompt more important; "control": ControlNet more important
+    control_mode: Literal["balanced", "prompt", "control"] = "balanced"
+    # One per residual, middle block last.
+    layer_weights: tuple[Factor, ...] = Field(default=(), max_length=64)
     resize_mode: Literal["stretch", "crop", "fill"] = "crop"
     processor_res: int | None = Field(default=None, ge=1, le=4096)  # None: the module's default; also below
     threshold_a: float | None = Field(default=None, allow_inf_nan=False)

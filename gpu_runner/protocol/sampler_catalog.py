@@ -21,9 +21,8 @@ class Sampler:
     default_eta: float | None = None  # None: eta has no effect
     discard_penultimate: bool = False  # builds one more sigma and drops the last nonzero one
     ignores_schedule: bool = False
-    variance_preserving: bool = (
-        False  # uses the model's timesteps, from its highest to its lowest noise level
-    )
+    # Uses the model's timesteps, from its highest noise level to its lowest.
+    variance_preserving: bool = False
     brownian: bool = False  # draws its noise from a Brownian path
     ancestral: bool = False  # draws its noise from the stream that ENSD reseeds
     guided_apart: bool = False  # needs the unguided estimate beside the guided one (CFG++)
@@ -47,9 +46,7 @@ class Scheduler:
     label: str
     aliases: tuple[str, ...] = ()
     default_rho: float = -1.0
-    need_inner_model: bool = (
-        False  # built from all training sigmas of the model, not only from sigma_min and sigma_max
-    )
+    need_inner_model: bool = False  # built from all training sigmas, not only from sigma_min and sigma_max
     has_range: bool = True  # sigma_min and sigma_max can be overridden
 
     @property

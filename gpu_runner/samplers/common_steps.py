@@ -75,7 +75,7 @@ def heun_step(x: Tensor, sigma: float, sigma_next: float) -> SamplerGenerator:
 
 
 def midpoint_step(x: Tensor, sigma: float, sigma_next: float) -> SamplerGenerator:
-    """Midpoint step in log(sigma), as in k-diffusion's ``sample_dpm_2``. Returns ``denoised`` if ``sigma_next`` is 0."""
+    """DPM-Solver-2 step of k-diffusion's ``sample_dpm_2``, with the midpoint in log(sigma). Returns ``denoised`` if ``sigma_next`` is 0."""
     denoised = yield x, sigma
     if sigma_next == 0:
         return denoised

@@ -17,7 +17,7 @@ PLMS_WEIGHTS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, 
 
 
 def ddim(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
-    """DDIM: Song et al. (2020), "Denoising Diffusion Implicit Models", equation 12."""
+    """DDIM: Song et al. (2020), "Denoising Diffusion Implicit Models", equations 12 (step) and 16 (eta). A1111's ``ddim``."""
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
         x = _ddim_step(x, denoised, denoised, sigma, sigma_next, noise, options.eta)
@@ -27,9 +27,9 @@ def ddim(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOpt
 def ddim_cfgpp(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
-    """CFG++: Chung et al. (2024). The estimate is guided, the noise that is added back is that of the unguided estimate.
+    """Chung et al. (2024), "CFG++: Manifold-constrained Classifier Free Guidance for Diffusion Models". A1111's ``ddim_cfgpp``.
 
-    Expects (guided, unguided) estimates.
+    x0 is the guided estimate; the noise that is added back is that of the unguided estimate. Expects (guided, unguided) estimates.
     """
     for sigma, sigma_next in pairwise(sigmas):
         denoised, unguided = yield x, sigma
@@ -54,7 +54,10 @@ def _ddim_step(
 
 
 def plms(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
-    """PLMS: Liu et al. (2022), "Pseudo Numerical Methods for Diffusion Models". The first step takes two evaluations."""
+    """PLMS: Liu et al. (2022), "Pseudo Numerical Methods for Diffusion Models on Manifolds", as in A1111's ``plms``.
+
+    Linear multistep (Adams-Bashforth) of order 4, lower at the start. The first step, improved Euler, takes two evaluations.
+    """
     known: list[Tensor] = []
     for sigma, sigma_next in pairwise(sigmas):
         eps = (x - (yield x, sigma)) / sigma
@@ -69,9 +72,10 @@ def plms(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOpt
 
 
 def lcm(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
-    """LCM: Luo et al. (2023), "Latent Consistency Models". Each estimate is noised again for the next step.
+    """LCM: Luo et al. (2023), "Latent Consistency Models", as in A1111's ``sample_lcm``. Each estimate is noised again.
 
-    The paper's boundary scaling is left out: at the timesteps in use it changes a latent by less than 1e-5.
+    The boundary scaling (c_skip and c_out) is left out: from timestep 19 on, the lowest in use, both differ from 0 and 1
+    by less than 1e-5.
     """
     for sigma, sigma_next in pairwise(sigmas):
         x = renoise((yield x, sigma), sigma_next, sigma_next, noise)

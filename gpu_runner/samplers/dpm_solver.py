@@ -1,7 +1,7 @@
 """DPM-Solver on the predicted noise, in t = -log(sigma): DPM fast and DPM adaptive.
 
-Lu et al. (2022), "DPM-Solver", algorithms 1 to 3, with the defaults of k-diffusion's ``sample_dpm_fast`` and
-``sample_dpm_adaptive``.
+Lu et al. (2022), "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling in Around 10 Steps". The steps are
+DPM-Solver-1, -2 and -3 of k-diffusion's ``DPMSolver``, with the defaults of ``sample_dpm_fast`` and ``sample_dpm_adaptive``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def dpm_fast(x: Tensor, sigmas: list[float], noise: NoiseStream, options: Sample
 def dpm_adaptive(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
-    """k-diffusion's ``sample_dpm_adaptive`` of order 3: the difference to the second-order result controls the step size.
+    """k-diffusion's ``sample_dpm_adaptive`` of order 3 (DPM-Solver-23), with s_noise 1.
+
+    The difference between the third- and the second-order result controls the step size.
 
     Uses only the first and the last nonzero sigma.
     """

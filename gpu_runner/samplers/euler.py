@@ -1,6 +1,6 @@
 """Euler, Heun, DPM2 and LMS samplers: solvers of the probability flow ODE in sigma, with optional noise.
 
-Karras et al. (2022), "Elucidating the Design Space of Diffusion-Based Generative Models", as in k-diffusion.
+The functions of k-diffusion, after Karras et al. (2022), "Elucidating the Design Space of Diffusion-Based Generative Models".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def euler(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
 def euler_ancestral(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
-    """k-diffusion's ``sample_euler_ancestral``."""
+    """k-diffusion's ``sample_euler_ancestral`` with s_noise 1, as A1111 calls it."""
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
         down, up = ancestral_step(sigma, sigma_next, options.eta)
@@ -55,7 +55,7 @@ def heun(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOpt
 
 
 def dpm_2(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
-    """k-diffusion's ``sample_dpm_2``: midpoint steps. Two evaluations per step."""
+    """k-diffusion's ``sample_dpm_2``: DPM-Solver-2 (midpoint) steps with churn. Two evaluations per step."""
     for sigma, sigma_next in pairwise(sigmas):
         x, raised = churn(x, sigma, len(sigmas) - 1, noise, options)
         x = yield from midpoint_step(x, raised, sigma_next)
@@ -65,7 +65,7 @@ def dpm_2(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
 def dpm_2_ancestral(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
-    """k-diffusion's ``sample_dpm_2_ancestral``."""
+    """k-diffusion's ``sample_dpm_2_ancestral``. Unlike there, noise is also added if sigma_down is 0 (large eta)."""
     for sigma, sigma_next in pairwise(sigmas):
         down, up = ancestral_step(sigma, sigma_next, options.eta)
         x = yield from midpoint_step(x, sigma, down)
@@ -74,7 +74,10 @@ def dpm_2_ancestral(
 
 
 def lms(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
-    """k-diffusion's ``sample_lms``: linear multistep (Adams-Bashforth) of order 4 with variable step sizes."""
+    """k-diffusion's ``sample_lms``: linear multistep (Adams-Bashforth) of order 4 with variable step sizes.
+
+    The coefficients are integrated exactly, in k-diffusion by quadrature.
+    """
     slopes: list[Tensor] = []
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield x, sigma

@@ -136,7 +136,8 @@ class NoiseStream:
 def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:
     """Spherical interpolation between two latents (A1111's ``slerp``), along dimension 1. Keeps the variance.
 
-    ``share`` is 0 for ``one`` and 1 for ``other``. Falls back to linear interpolation for nearly parallel latents.
+    ``share`` is 0 for ``one`` and 1 for ``other``. Falls back to linear interpolation for nearly parallel latents, for which
+    A1111 exchanges the two weights.
     """
     unit, other_unit = (noise / noise.norm(dim=1, keepdim=True) for noise in (one, other))
     cosine = (unit * other_unit).sum(dim=1, keepdim=True).clamp(-1, 1)

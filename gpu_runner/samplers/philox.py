@@ -1,7 +1,7 @@
 """The normal random numbers of torch's CUDA generator, computed on the CPU.
 
 Philox4x32-10 of Salmon et al. (2011), "Parallel Random Numbers: As Easy as 1, 2, 3", with one counter per number,
-and the Box-Muller transform of cuRAND. Equals CUDA for tensors of up to some hundred thousand numbers; the order in larger ones
+and the Box-Muller transform of cuRAND, as in A1111's ``rng_philox.py``. Equals CUDA for tensors of up to some hundred thousand numbers; the order in larger ones
 depends on the number of multiprocessors of the GPU.
 """
 

@@ -26,9 +26,8 @@ def model_files(root: Path) -> Iterator[str]:
 
 def _may_be_a_model(path: Path, siblings: set[str]) -> bool:
     hidden = path.name.startswith(".")
-    unfinished = (
-        path.name + ".aria2" in siblings
-    )  # aria2 downloads under the final name, beside a control file
+    # aria2 downloads under the final name, beside a control file.
+    unfinished = path.name + ".aria2" in siblings
     return path.suffix.lower() in SUFFIXES and not hidden and not unfinished and path.is_file()
 
 

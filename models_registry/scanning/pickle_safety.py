@@ -37,9 +37,8 @@ ALLOWED_GLOBALS = {
 ALLOWED_DTYPES = re.compile(r"torch(\.cuda)? (\w+Storage|b?float\d+\w*|u?int\d+|bool|half|float|double|long)")
 
 MAX_PICKLE_BYTES = 64 * 1024 * 1024  # without the tensor data, which is stored separately
-LEGACY_PICKLES = (
-    5  # torch's format before 1.6: magic number, protocol version, system info, object, storage keys
-)
+# torch's format before 1.6 has 5 pickles: magic number, protocol version, system info, object, storage keys.
+LEGACY_PICKLES = 5
 LEGACY_OBJECT = 4  # 1-based position of the object among them
 PUT_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
 
@@ -101,9 +100,8 @@ def _globals(stream: io.BytesIO) -> Iterator[str]:
             if opcode.name in {"INST", "EXT1", "EXT2", "EXT4"}:
                 raise UnsafePickle(f"uses the opcode {opcode.name}")
             if opcode.name in PUT_OPCODES and isinstance(argument, int) and argument > number:
-                raise UnsafePickle(
-                    "its memo indexes are not contiguous"
-                )  # unpicklers allocate up to the highest index
+                # Unpicklers allocate memory up to the highest index.
+                raise UnsafePickle("its memo indexes are not contiguous")
             if opcode.name == "GLOBAL":
                 yield str(argument)
             elif opcode.name == "STACK_GLOBAL":

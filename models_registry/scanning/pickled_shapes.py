@@ -17,9 +17,8 @@ from gpu_runner.protocol.model_detection.safetensors_models import Metadata, Sha
 
 from .pickle_safety import DICT_CLASSES, object_pickle
 
-MAX_PICKLE_BYTES = (
-    4 * 1024 * 1024
-)  # a checkpoint needs a tenth; a malicious pickle can take 100 times its size in memory
+# A checkpoint needs a tenth of this; a malicious pickle can take 100 times its size in memory.
+MAX_PICKLE_BYTES = 4 * 1024 * 1024
 
 
 class _TensorStub:

@@ -28,9 +28,8 @@ from .install_file import InstallError
 
 PART_PREFIX = ".upload-"
 MAX_AGE_S = 24 * 3600  # abandoned uploads are deleted after this time
-CHUNK_BYTES = (
-    8 * 1024 * 1024
-)  # recommended size of a chunk; at most this much is sent again after a lost connection
+# Recommended size of a chunk; at most this much is sent again after a lost connection.
+CHUNK_BYTES = 8 * 1024 * 1024
 READ_BYTES = 1024 * 1024
 SALT = "models_registry.scanning.resumable_upload"
 

@@ -108,7 +108,7 @@ def test_it_enlarges_a_picture(api) -> None:
 def test_it_restores_the_face_of_a_photograph(api, studio) -> None:
     """By the detector that ships, and a restorer that paints faces green: no file of GFPGAN's is small enough to ship."""
     sha256 = "f" * 64
-    studio.store._shelf.put(f"face_restorer:{sha256}", CacheEntry(face_files.painter(key=sha256), 1))
+    studio.store.add(f"face_restorer:{sha256}", CacheEntry(face_files.painter(key=sha256), 1))
     for kind, path, digest in (
         (Kind.FACE_DETECTOR, face_files.YUNET, demo_file(face_files.YUNET).sha256),
         (Kind.FACE_RESTORER, "face_restoration/GFPGANv1.4.pth", sha256),

@@ -1,4 +1,4 @@
-"""The demo checkpoint in a real engine, once for all."""
+"""An engine with the demo checkpoint, shared by the session."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.support.demo_engine import Studio
 
 @pytest.fixture(scope="session")
 def studio() -> Iterator[Studio]:
-    made = Studio.of_the_demo()
-    yield made
-    made.close()
+    session_studio = Studio.of_the_demo()
+    yield session_studio
+    session_studio.close()

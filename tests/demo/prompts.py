@@ -1,29 +1,29 @@
-"""The fixed list of 64 prompts that the demo checkpoint is judged by: every shape in every colour, twice."""
+"""The 64 prompts that the demo checkpoint is evaluated with: every shape in every color, twice."""
 
 from __future__ import annotations
 
 from tests.support.judge import COLOURS, SHAPES
 
-WORDINGS = (
-    "a {colour} {shape} on a {background} background",
-    "a {colour} {shape} on a {background} background",
-    "{background} background with a {colour} {shape}",
-    "a picture of a {colour} {shape}, {background} background",
+TEMPLATES = (
+    "a {color} {shape} on a {background} background",
+    "a {color} {shape} on a {background} background",
+    "{background} background with a {color} {shape}",
+    "a picture of a {color} {shape}, {background} background",
 )
 
 
 def _prompts() -> list[tuple[str, tuple[str, str, str]]]:
     names = list(COLOURS)
-    listed = []
+    prompts = []
     for i in range(64):
         shape = SHAPES[i % 4]
-        colour = names[i // 4 % 8]
+        color = names[i // 4 % 8]
         background = names[(i // 4 + 1 + i % 7) % 8]
-        words = WORDINGS[(i // 4 + i) % 4]
-        listed.append(
-            (words.format(colour=colour, shape=shape, background=background), (shape, colour, background))
+        template = TEMPLATES[(i // 4 + i) % 4]
+        prompts.append(
+            (template.format(color=color, shape=shape, background=background), (shape, color, background))
         )
-    return listed
+    return prompts
 
 
 PROMPTS = _prompts()

@@ -1,4 +1,4 @@
-"""change_background with the demo model: the product stays, to the byte, and what is behind it follows the prompt."""
+"""change_background with the demo model: product pixels are unchanged, and the background follows the prompt."""
 
 from __future__ import annotations
 
@@ -31,40 +31,39 @@ def disc(size: tuple[int, int] = (128, 128), radius: int = RADIUS) -> Image.Imag
 
 
 def product(size: tuple[int, int] = (128, 128)) -> Image.Image:
-    """A red disc that is not flat, before a yellow wall."""
+    """A red disc with noise on a yellow background."""
     noise = np.random.default_rng(0).integers(-12, 12, (size[1], size[0], 3))
     red = Image.fromarray((np.array((220, 40, 40)) + noise).clip(0, 255).astype(np.uint8))
     return Image.composite(red, Image.new("RGB", size, (250, 220, 45)), disc(size))
 
 
-def begin(studio: Studio, picture: Image.Image, mask: Image.Image | None = None, **fields: Any) -> Drawing:
-    own = {key: fields.pop(key) for key in list(fields) if key in ChangeBackground.model_fields}
+def begin(studio: Studio, image: Image.Image, mask: Image.Image | None = None, **fields: Any) -> Drawing:
+    parameters = {key: fields.pop(key) for key in list(fields) if key in ChangeBackground.model_fields}
     inputs = {}
     if mask is not None:
         file = io.BytesIO()
         mask.save(file, "PNG")
         name = hashlib.sha256(file.getvalue()).hexdigest()
-        inputs, own["mask"] = {name: base64.b64encode(file.getvalue()).decode()}, Picture(sha256=name)
-    part = ChangeBackground(matting_model="" if mask else "u2netp", **own)
+        inputs, parameters["mask"] = {name: base64.b64encode(file.getvalue()).decode()}, Picture(sha256=name)
+    change_background = ChangeBackground(matting_model="" if mask else "u2netp", **parameters)
     fields = {**STEPS, "prompt": PROMPT, **fields}
     return studio.begin(
-        picture, task="change_background", change_background=part, more_inputs=inputs, **fields
+        image, task="change_background", change_background=change_background, more_inputs=inputs, **fields
     )
 
 
 def shrunk(mask: Image.Image, pixels: int) -> np.ndarray:
-    radius_less = disc(mask.size, RADIUS - pixels)
-    return np.asarray(radius_less) > 0
+    return np.asarray(disc(mask.size, RADIUS - pixels)) > 0
 
 
-def same(before: Image.Image, after: Image.Image, where: np.ndarray) -> bool:
+def equal_pixels(before: Image.Image, after: Image.Image, where: np.ndarray) -> bool:
     return bool((np.asarray(before)[where] == np.asarray(after.convert("RGB"))[where]).all())
 
 
-def test_the_product_survives_to_the_byte_and_the_background_becomes_the_prompts(studio: Studio) -> None:
+def test_product_pixels_are_unchanged_and_the_background_follows_the_prompt(studio: Studio) -> None:
     before = product()
     after = begin(studio, before, disc()).pictures()[0]
-    assert same(before, after, shrunk(disc(), 8))
+    assert equal_pixels(before, after, shrunk(disc(), 8))
     verdict = judge(after)
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
 
@@ -72,5 +71,5 @@ def test_the_product_survives_to_the_byte_and_the_background_becomes_the_prompts
 def test_without_a_mask_the_matting_model_finds_the_product(studio: Studio) -> None:
     before = product()
     after = begin(studio, before).pictures()[0]
-    assert same(before, after, shrunk(disc(), 9))
+    assert equal_pixels(before, after, shrunk(disc(), 9))
     assert judge(after).background == "blue"

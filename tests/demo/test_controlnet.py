@@ -1,4 +1,4 @@
-"""The demo ControlNet draws edges where its map has them."""
+"""Images with the demo ControlNet have edges where the control map has them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ pytestmark = pytest.mark.demo
 NEAR = 4  # pixels
 
 
-def shape() -> Image.Image:
-    """A square beside the middle, which the prompt alone would not put there."""
-    picture = Image.new("RGB", (256, 256), "black")
-    ImageDraw.Draw(picture).rectangle((40, 50, 140, 150), fill="white")
-    return picture
+def off_center_square() -> Image.Image:
+    """An off-center square: without the ControlNet, shapes are centered."""
+    image = Image.new("RGB", (256, 256), "black")
+    ImageDraw.Draw(image).rectangle((40, 50, 140, 150), fill="white")
+    return image
 
 
-def steered(studio: Studio, picture: Image.Image, **unit) -> Image.Image:
+def controlled_image(studio: Studio, image: Image.Image, **unit) -> Image.Image:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
     control = ControlUnit(
         model="canny", module="canny", image=Picture(sha256=name), pixel_perfect=True, **unit
@@ -40,34 +40,35 @@ def steered(studio: Studio, picture: Image.Image, **unit) -> Image.Image:
     request = GenerationRequest(
         prompt="a red square on a blue background", width=256, height=256, seed=7, controls=(control,)
     )
-    order = RunRequest(
-        job_id=f"steered-{unit}",
+    run_request = RunRequest(
+        job_id=f"controlled-{unit}",
         request=request,
         checkpoint=studio.checkpoint,
         files={"controlnet:canny": weights},
         inputs={name: base64.b64encode(file.getvalue()).decode()},
     )
     drawing = Drawing()
-    studio.engine.submit(order, drawing)
+    studio.engine.submit(run_request, drawing)
     return drawing.pictures()[0]
 
 
-def edges(picture: Image.Image) -> np.ndarray:
-    return cv2.Canny(np.asarray(picture.convert("RGB")), 100, 200) > 0
+def edges(image: Image.Image) -> np.ndarray:
+    return cv2.Canny(np.asarray(image.convert("RGB")), 100, 200) > 0
 
 
 def f1(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Edges count as met when one of the other picture is near."""
+    """F1 score of edge maps. An edge pixel matches if the other map has one within NEAR pixels."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * NEAR + 1, 2 * NEAR + 1))
     near_found, near_wanted = (cv2.dilate(mask.astype(np.uint8), disc) > 0 for mask in (found, wanted))
     precision, recall = near_wanted[found].mean(), near_found[wanted].mean()
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
-def test_edges_are_where_the_map_has_them(studio: Studio) -> None:
-    wanted = edges(shape())
+def test_edges_follow_the_control_map(studio: Studio) -> None:
+    wanted = edges(off_center_square())
     with_control, without = (
-        f1(edges(steered(studio, shape(), weight=weight)), wanted) for weight in (1.0, 0.0)
+        f1(edges(controlled_image(studio, off_center_square(), weight=weight)), wanted)
+        for weight in (1.0, 0.0)
     )
     assert with_control > 0.7
     assert with_control > without + 0.3

@@ -1,4 +1,4 @@
-"""One part of a picture is drawn anew, and the rest stays as it was."""
+"""Inpainting with the demo model: the masked area follows the prompt, the rest is unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MASKED = (32, 32, 96, 96)
 
 
 def yellow(size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
-    """Not flat, so that a pixel that only nearly came back is found out."""
+    """Yellow with noise, so that pixels that are restored only approximately are detected."""
     noise = np.random.default_rng(0).integers(-5, 1, (size[1], size[0], 3))
     return Image.fromarray((np.array(COLOURS["yellow"]) + noise).astype(np.uint8))
 
@@ -35,57 +35,55 @@ def box_mask(size: tuple[int, int] = (SIDE, SIDE), box: tuple[int, int, int, int
     return mask
 
 
-def inpainted(studio: Studio, picture: Image.Image, mask: Image.Image, **fields: Any) -> Image.Image:
+def inpainted(studio: Studio, image: Image.Image, mask: Image.Image, **fields: Any) -> Image.Image:
     file = io.BytesIO()
     mask.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
-    own = {key: fields.pop(key) for key in list(fields) if key in Inpaint.model_fields}
-    inpaint = Inpaint(mask=Picture(sha256=name), **own)
+    parameters = {key: fields.pop(key) for key in list(fields) if key in Inpaint.model_fields}
+    inpaint = Inpaint(mask=Picture(sha256=name), **parameters)
     inputs = {name: base64.b64encode(file.getvalue()).decode()}
     fields = {**STEPS, "prompt": "a red circle on a blue background", **fields}
-    return studio.begin(picture, more_inputs=inputs, inpaint=inpaint, **fields).pictures()[0]
+    return studio.begin(image, more_inputs=inputs, inpaint=inpaint, **fields).pictures()[0]
 
 
-def inside(picture: Image.Image, box: tuple[int, int, int, int] = MASKED) -> np.ndarray:
-    return np.asarray(picture.convert("RGB"), dtype=float)[box[1] : box[3], box[0] : box[2]]
+def inside(image: Image.Image, box: tuple[int, int, int, int] = MASKED) -> np.ndarray:
+    return np.asarray(image.convert("RGB"), dtype=float)[box[1] : box[3], box[0] : box[2]]
 
 
-def outside_is_untouched(before: Image.Image, after: Image.Image, mask: Image.Image) -> bool:
+def unmasked_is_unchanged(before: Image.Image, after: Image.Image, mask: Image.Image) -> bool:
     kept = np.asarray(mask) == 0
     return bool((np.asarray(before)[kept] == np.asarray(after)[kept]).all())
 
 
-def test_the_outside_is_untouched_to_the_byte_and_the_inside_follows_the_prompt(studio: Studio) -> None:
+def test_unmasked_pixels_are_unchanged_and_masked_ones_follow_the_prompt(studio: Studio) -> None:
     before, mask = yellow(), box_mask()
     after = inpainted(studio, before, mask, blur_x=0, blur_y=0, content="noise")
-    assert outside_is_untouched(before, after, mask)
-    colours = {nearest_colour(pixel) for pixel in inside(after)[16:-16, 16:-16].reshape(-1, 3)[::37]}
-    assert colours & {"red", "blue"}
+    assert unmasked_is_unchanged(before, after, mask)
+    colors = {nearest_colour(pixel) for pixel in inside(after)[16:-16, 16:-16].reshape(-1, 3)[::37]}
+    assert colors & {"red", "blue"}
 
 
-def test_inverted_the_inside_is_kept(studio: Studio) -> None:
+def test_invert_keeps_the_masked_area(studio: Studio) -> None:
     before, mask = yellow(), box_mask()
     after = inpainted(studio, before, mask, blur_x=0, blur_y=0, invert=True)
     assert (inside(before) == inside(after)).all()
     assert np.abs(np.asarray(before, dtype=float) - np.asarray(after, dtype=float)).mean() > 20
 
 
-def test_only_the_masked_part_is_drawn_at_full_size_and_put_back_in_its_place(studio: Studio) -> None:
-    """On a picture of an odd size, four times as wide as what is drawn."""
+def test_only_masked_denoises_the_crop_at_full_size_and_pastes_it_back(studio: Studio) -> None:
+    """The image has an odd size and is four times as wide as the denoised crop."""
     size, box = (501, 333), (300, 100, 400, 200)
     before, mask = yellow(size), box_mask(size, box)
     after = inpainted(studio, before, mask, only_masked=True, padding=16, blur_x=0, blur_y=0, content="noise")
     assert after.size == size
-    assert outside_is_untouched(before, after, mask)
-    seen = {nearest_colour(pixel) for pixel in inside(after, box).reshape(-1, 3)[::97]}
-    assert {"red", "blue"} <= seen
+    assert unmasked_is_unchanged(before, after, mask)
+    colors = {nearest_colour(pixel) for pixel in inside(after, box).reshape(-1, 3)[::97]}
+    assert {"red", "blue"} <= colors
 
 
 @pytest.mark.parametrize("sampler", ["DDIM", "UniPC"])
-def test_samplers_with_their_own_timesteps_keep_the_outside_in_the_latent(
-    studio: Studio, sampler: str
-) -> None:
-    """Without the original's pixels over it: the latent alone keeps the picture."""
+def test_samplers_with_their_own_timesteps_keep_the_unmasked_latent(studio: Studio, sampler: str) -> None:
+    """Without the overlay of the original pixels, the latent alone keeps the image."""
     before, mask = yellow(), box_mask()
     after = inpainted(studio, before, mask, sampler=sampler, overlay=False, content="noise")
     outside = np.asarray(mask.resize((SIDE, SIDE))) == 0
@@ -94,21 +92,21 @@ def test_samplers_with_their_own_timesteps_keep_the_outside_in_the_latent(
     assert difference.mean() < 12
 
 
-def test_what_is_under_the_mask_at_the_start_makes_a_difference(studio: Studio) -> None:
+def test_the_initial_content_of_the_masked_area_affects_the_output(studio: Studio) -> None:
     before = yellow()
     ImageDraw.Draw(before).rectangle((48, 48, 79, 79), fill=COLOURS["green"])
     quick = {"strength": 0.2, "num_inference_steps": 6, "prompt": "", "guidance_scale": 1}
-    drawn = {
+    outputs = {
         content: inside(inpainted(studio, before, box_mask(), content=content, **quick))
         for content in ("fill", "original", "noise", "nothing")
     }
     middle = {
         content: nearest_colour(np.median(pixels[24:40, 24:40].reshape(-1, 3), axis=0))
-        for content, pixels in drawn.items()
+        for content, pixels in outputs.items()
     }
     assert (middle["original"], middle["fill"]) == ("green", "yellow")
-    names = list(drawn)
+    names = list(outputs)
     differences = [
-        np.abs(drawn[one] - drawn[other]).mean() for i, one in enumerate(names) for other in names[:i]
+        np.abs(outputs[one] - outputs[other]).mean() for i, one in enumerate(names) for other in names[:i]
     ]
     assert min(differences) > 3

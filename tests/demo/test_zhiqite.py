@@ -1,4 +1,4 @@
-"""What Zhiqite's clients ask for, as the real engine draws it."""
+"""Requests of the Zhiqite dialect, executed by an engine with the demo checkpoint."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support.web_server import WebServer, answer
 pytestmark = pytest.mark.demo
 
 
-def drawn(studio: Studio, submission: Submission) -> Image.Image:
-    """By the canonical request and the pictures that the door has made of a body."""
+def image_of(studio: Studio, submission: Submission) -> Image.Image:
+    """The image of a submission, as parsed from a request body."""
     inputs = {sha256: base64.b64encode(data).decode() for sha256, data in submission.pictures.items()}
     return studio.begin(more_inputs=inputs, **dict(submission.request)).pictures()[0]
 
@@ -35,29 +35,29 @@ def web(source) -> Any:
     server.close()
 
 
-def test_a_v2_body_becomes_its_picture(studio, key):
+def test_a_v2_request_gives_the_image_of_its_prompt(studio, key):
     body = {
         "prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": "20", "seed": "8",
         "alwayson_scripts": {"sd_model_checkpoint": "atelier-shapes.safetensors", "id_task": "a"},
     }  # fmt: skip
-    asked = GenerationV2.model_validate(body)
-    verdict = judge(drawn(studio, submission_v2.read_submission(submission_v2.TEXT, key, asked, "")))
+    fields = GenerationV2.model_validate(body)
+    verdict = judge(image_of(studio, submission_v2.read_submission(submission_v2.TEXT, key, fields, "")))
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
 
 
-def test_expanding_keeps_the_picture_and_draws_around_it(studio, key, web):
-    picture, buffer = Image.effect_noise((96, 96), 60).convert("RGB"), io.BytesIO()
-    picture.save(buffer, "PNG")
+def test_img_expand_keeps_the_image_and_fills_the_borders(studio, key, web):
+    image, buffer = Image.effect_noise((96, 96), 60).convert("RGB"), io.BytesIO()
+    image.save(buffer, "PNG")
     web.answers["/a.png"] = answer(200, buffer.getvalue())
     body = {
         "businessTaskId": "a", "sourceImage": web.url("/a.png"), "prompt": "a blue background", "seed": 3,
         "horizontalExpansionRatio": 2, "sampleStep": 12,
     }  # fmt: skip
-    asked = ImgExpand.model_validate(body)
-    expanded = np.asarray(drawn(studio, tools.read_submission("imgExpand", key, asked, "")))
+    fields = ImgExpand.model_validate(body)
+    expanded = np.asarray(image_of(studio, tools.read_submission("imgExpand", key, fields, "")))
     assert expanded.shape == (96, 192, 3)
     kept = slice(48 + 2 * tools.OUTPAINT_BLEND, 144 - 2 * tools.OUTPAINT_BLEND)
     inner = slice(2 * tools.OUTPAINT_BLEND, 96 - 2 * tools.OUTPAINT_BLEND)
-    assert (expanded[:, kept] == np.asarray(picture)[:, inner]).all()
-    assert expanded[:, :32].std() > 0  # not the black of its canvas
+    assert (expanded[:, kept] == np.asarray(image)[:, inner]).all()
+    assert expanded[:, :32].std() > 0  # not the black canvas
     assert expanded[:, :32].mean() > 10

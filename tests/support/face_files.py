@@ -1,4 +1,4 @@
-"""A photograph with a face, and face restorers whose effect is known: they paint one colour, whatever they are shown."""
+"""A photograph with a face, and face restorers with a known effect: they return one color for any input."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ GFPGAN = spandrel.architectures.GFPGAN.GFPGAN
 YUNET = "face_detection/yunet_n_640_640.onnx"
 EYES = ((141.0, 104.0), (184.0, 104.0))
 FACE = (117, 60, 208, 178)  # left, top, right, bottom
-LAST_BIAS = "stylegan_decoder.to_rgbs.6.bias"  # all that is seen of a network without weights
+LAST_BIAS = "stylegan_decoder.to_rgbs.6.bias"  # determines the output if all weights are 0
 GREEN = (-1.0, 1.0, -1.0)
 
 
 def photograph() -> Image.Image:
-    with Image.open(Path(__file__).parent / "photographs" / "astronaut.jpg") as picture:
-        return picture.convert("RGB")
+    with Image.open(Path(__file__).parent / "photographs" / "astronaut.jpg") as image:
+        return image.convert("RGB")
 
 
 def two_of_her() -> Image.Image:
+    """The photograph twice, side by side."""
     both = Image.new("RGB", (640, 320))
     both.paste(photograph())
     both.paste(photograph(), (320, 0))
@@ -40,34 +41,34 @@ def yunet() -> FaceDetector:
     return FaceDetector(DEMO_MODELS / YUNET, 640, 640)
 
 
-def painter(colour: tuple[float, float, float] = GREEN, key: str = "painter") -> LoadedFaceRestorer:
-    """GFPGAN with few channels: as a real one, but quick."""
+def painter(color: tuple[float, float, float] = GREEN, key: str = "painter") -> LoadedFaceRestorer:
+    """GFPGAN with few channels, for speed. Returns an image of one color (RGB from -1 to 1)."""
     model = GFPGAN(narrow=1 / 32, num_style_feat=16)
     for tensor in model.state_dict().values():
         tensor.zero_()
-    model.state_dict()[LAST_BIAS].copy_(torch.tensor(colour).view(1, 3, 1, 1))
+    model.state_dict()[LAST_BIAS].copy_(torch.tensor(color).view(1, 3, 1, 1))
     return LoadedFaceRestorer(key, model.eval().requires_grad_(False), 1)
 
 
 def dreamer() -> LoadedFaceRestorer:
-    """Learned something at random: what it draws depends on the face, and on the noise that it mixes in."""
+    """GFPGAN with random weights: the output depends on the face and on the noise inputs of the network."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GFPGAN(narrow=1 / 32, num_style_feat=16)
         for parameter in model.parameters():
-            if parameter.shape == (1,):  # how much of the noise
+            if parameter.shape == (1,):  # weight of the noise
                 parameter.data.fill_(0.3)
         for noise in model.stylegan_decoder.noises.buffers():
             noise.normal_()
     return LoadedFaceRestorer("dreamer", model.eval().requires_grad_(False), 1)
 
 
-def write_painter(root: Path, name: str, colour: tuple[float, float, float] = GREEN) -> ModelFile:
-    """In the full layout of GFPGAN 1.3 and 1.4: 87 million weights, of which all zeros are the same one on the disk."""
+def write_painter(root: Path, name: str, color: tuple[float, float, float] = GREEN) -> ModelFile:
+    """Write a file in the full layout of GFPGAN 1.3 and 1.4. Its 87 million zeros share storage, so the file is small."""
     with torch.device("meta"):
         shapes = {key: tensor.shape for key, tensor in GFPGAN().state_dict().items()}
     tensors = {key: torch.zeros(1).expand(shape) for key, shape in shapes.items()}
-    tensors[LAST_BIAS] = torch.tensor(colour).view(1, 3, 1, 1)
+    tensors[LAST_BIAS] = torch.tensor(color).view(1, 3, 1, 1)
     path = root / "face_restoration" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"params_ema": tensors}, path)
@@ -75,5 +76,5 @@ def write_painter(root: Path, name: str, colour: tuple[float, float, float] = GR
 
 
 def changed(before: Image.Image, after: Image.Image) -> np.ndarray:
-    """Where a byte of a pixel differs."""
+    """Mask (height, width) of the pixels that differ."""
     return (np.asarray(before) != np.asarray(after)).any(axis=2)

@@ -1,4 +1,4 @@
-"""What does a picture show? Judged by its pixels alone: border colour, the other colour, and the outline's geometry."""
+"""Classifies demo images by their pixels: background color, color of the shape, and shape by its outline."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COLOURS = {
     "white": (250, 250, 250),
     "black": (15, 15, 15),
 }
-NOTHING = 45  # RGB distance below which a pixel counts as background
+TOLERANCE = 45  # RGB distance below which two colors count as equal
 SHAPES = ("circle", "square", "triangle", "star")
 STAR_WAIST = 0.45
-DIRECTIONS = 360
-HARMONICS = slice(3, 9)  # 0 is the size, 1 the place, 2 an even squeeze: none of them makes another shape
+ANGLES = 360
+HARMONICS = slice(3, 9)  # 0 to 2 are size, position and aspect ratio, which do not tell shapes apart
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Verdict:
     shape: str
     colour: str
     background: str
-    clean: float  # share of the pixels that are plainly background or plainly shape
+    clean: float  # share of the pixels that have the color of the background or of the shape
 
 
 def nearest_colour(rgb: NDArray[np.float64]) -> str:
@@ -38,23 +38,23 @@ def nearest_colour(rgb: NDArray[np.float64]) -> str:
 
 
 def _descriptor(radii: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Strengths of an outline's harmonics, whatever its size and turn: its Fourier descriptor."""
+    """Fourier descriptor of an outline, independent of its size and rotation."""
     spectrum = np.abs(np.fft.rfft(radii)) / len(radii)
     return 2 * spectrum[HARMONICS] / spectrum[0]
 
 
 def _polygon_radii(corners: int, waist: float = 1.0) -> NDArray[np.float64]:
-    """Distance from the centre to the edge of a regular polygon; with a waist, of a star of twice as many corners."""
+    """Distance from the center to the edge of a regular polygon, per angle; with ``waist`` < 1, of a star with that many tips."""
     turn = 2 * np.pi / corners
-    angle = np.mod(np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS, turn)
+    angle = np.mod(np.arange(ANGLES) * 2 * np.pi / ANGLES, turn)
     if waist == 1:
         return np.cos(turn / 2) / np.cos(angle - turn / 2)
-    angle = np.minimum(angle, turn - angle)  # from a tip to the waist beside it
+    angle = np.minimum(angle, turn - angle)  # from a tip to the next inner corner
     return waist * np.sin(turn / 2) / (np.sin(angle) + waist * np.sin(turn / 2 - angle))
 
 
 IDEAL = {
-    "circle": _descriptor(np.ones(DIRECTIONS)),
+    "circle": _descriptor(np.ones(ANGLES)),
     "square": _descriptor(_polygon_radii(4)),
     "triangle": _descriptor(_polygon_radii(3)),
     "star": _descriptor(_polygon_radii(5, STAR_WAIST)),
@@ -62,22 +62,23 @@ IDEAL = {
 
 
 def outline_of(mask: NDArray[np.bool_]) -> str:
-    """The shape whose ideal outline is nearest. Outer radius in every direction from the centre of the area."""
+    """The shape with the nearest Fourier descriptor; the outline is the largest radius per angle around the centroid."""
     ys, xs = np.nonzero(mask)
     if len(xs) < 0.01 * mask.size or len(xs) > 0.8 * mask.size:
         return "nothing"
     dx, dy = xs - xs.mean(), ys - ys.mean()
-    direction = (np.degrees(np.arctan2(dy, dx)) % 360).astype(int) % DIRECTIONS
-    radii = np.zeros(DIRECTIONS)
-    np.maximum.at(radii, direction, np.hypot(dx, dy))
-    seen = np.flatnonzero(radii)
-    radii = np.interp(np.arange(DIRECTIONS), seen, radii[seen], period=DIRECTIONS)
+    angle = (np.degrees(np.arctan2(dy, dx)) % 360).astype(int) % ANGLES
+    radii = np.zeros(ANGLES)
+    np.maximum.at(radii, angle, np.hypot(dx, dy))
+    known = np.flatnonzero(radii)
+    radii = np.interp(np.arange(ANGLES), known, radii[known], period=ANGLES)
     found = _descriptor(radii)
     return min(IDEAL, key=lambda name: float(np.linalg.norm(found - IDEAL[name])))
 
 
-def judge(picture: Image.Image) -> Verdict:
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float64)
+def judge(image: Image.Image) -> Verdict:
+    """Classify an image of one shape on a uniform background; "nothing" if there is no shape."""
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float64)
     band = max(2, min(pixels.shape[:2]) // 32)
     border = np.concatenate(
         [
@@ -89,13 +90,13 @@ def judge(picture: Image.Image) -> Verdict:
     )
     background = np.median(border, axis=0)
     distance = np.linalg.norm(pixels - background, axis=-1)
-    other = distance > NOTHING
+    other = distance > TOLERANCE
     if other.mean() < 0.01:
         return Verdict("nothing", "nothing", nearest_colour(background), 1.0)
     strong = distance >= np.quantile(distance[other], 0.3)
-    colour = np.median(pixels[strong & other], axis=0)
-    axis = colour - background
+    color = np.median(pixels[strong & other], axis=0)
+    axis = color - background
     along = ((pixels - background) @ axis) / (axis @ axis)
-    to_colour = np.linalg.norm(pixels - colour, axis=-1)
-    clean = float(((distance < NOTHING) | (to_colour < NOTHING)).mean())
-    return Verdict(outline_of(along > 0.5), nearest_colour(colour), nearest_colour(background), clean)
+    to_color = np.linalg.norm(pixels - color, axis=-1)
+    clean = float(((distance < TOLERANCE) | (to_color < TOLERANCE)).mean())
+    return Verdict(outline_of(along > 0.5), nearest_colour(color), nearest_colour(background), clean)

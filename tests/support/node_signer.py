@@ -1,4 +1,4 @@
-"""A request signed by npm's ``@volcengine/openapi``, the vendor's own; ``NODE_PATH`` says where it is."""
+"""A request signed by the vendor's npm package ``@volcengine/openapi``, found through ``NODE_PATH``."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ fetch(`${url}/?Action=CVProcess&Version=2022-08-31`, {
 
 
 def cv_process(url: str, key_id: str, secret: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What the platform at this address answers. Skips the test where there is no such package."""
+    """Send a signed CVProcess request to ``url`` and return the response. Skips the test if the package is not installed."""
     node = shutil.which("node")
     if node is None or _run(node, f'require("{PACKAGE}")').returncode:
-        pytest.skip(f"no node, or no {PACKAGE} in NODE_PATH")
-    done = _run(node, SIGN, key_id, secret, url, json.dumps(body))
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+        pytest.skip(f"node or {PACKAGE} (NODE_PATH) is not installed")
+    process = _run(node, SIGN, key_id, secret, url, json.dumps(body))
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
 def _run(node: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""A tiny ControlNet beside the tiny checkpoint: random, and with residuals that are not zero, unlike a new one."""
+"""A tiny random ControlNet for the tiny checkpoint. Its zero convolutions have random weights, so it has an effect."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ METADATA = {
 
 
 def random_controlnet(seed: int, strength: float = 0.1, **config: int) -> ControlNetModel:
-    """``strength`` 0 leaves its last convolutions at zero, as training begins."""
+    """``strength`` is the standard deviation of the zero convolutions; 0 initializes them as before training."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = ControlNetModel(**CONFIG | config)
         for name, weight in net.named_parameters():
             if name.startswith("controlnet_") and "cond_embedding" not in name:
                 weight.data.normal_(0, strength) if strength else weight.data.zero_()
-            elif name.startswith("controlnet_cond_embedding"):  # or the hint would hardly be felt
+            elif name.startswith(
+                "controlnet_cond_embedding"
+            ):  # the default would make the hint's effect small
                 weight.data.normal_(0, (2 / weight[0].numel()) ** 0.5)
     return net.half().eval().requires_grad_(False)
 

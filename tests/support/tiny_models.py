@@ -34,7 +34,7 @@ OVERRIDES = {
 
 @dataclass(frozen=True)
 class TinyModules:
-    """The modules that went into the tiny checkpoint, in its precision."""
+    """The modules of the tiny checkpoint, in float16."""
 
     unet: torch.nn.Module
     vae: torch.nn.Module

@@ -1,4 +1,4 @@
-"""Upscaler files in the layouts that are found in the wild, small, and with weights whose effect is known."""
+"""Small upscaler files in the layouts of released ones, with known effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gpu_runner.protocol import ModelFile
 
 
 def pixel_doubler() -> nn.Module:
-    """SRVGG adds what it learned to the nearest pixels; this one learned nothing."""
+    """SRVGG with zero weights: its residual is 0, so it doubles pixels (nearest neighbor)."""
     model = Compact(num_feat=8, num_conv=3, upscale=2)
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
@@ -23,7 +23,7 @@ def pixel_doubler() -> nn.Module:
 
 
 def sharpener() -> nn.Module:
-    """Learned something at random: every pixel depends on its neighbours."""
+    """SRVGG with random weights: every pixel depends on its neighbors."""
     with torch.random.fork_rng():
         torch.manual_seed(4)
         return Compact(num_feat=8, num_conv=3, upscale=2)

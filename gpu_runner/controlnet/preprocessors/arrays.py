@@ -14,8 +14,6 @@ from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.uint8]  # (height, width)
 Numbers = NDArray[Any]
-
-
 Preprocessor = Callable[[Pixels, ModuleSettings], Pixels]
 
 
@@ -30,7 +28,7 @@ def at_resolution(pixels: Pixels, resolution: int) -> Pixels:
 
 
 def gray_to_rgb(plane: Numbers) -> Pixels:
-    """Repeat a plane (height, width) in gray_to_rgb channels; values are clipped to 0..255."""
+    """Repeat a plane (height, width) in three channels; values are clipped to 0..255."""
     return np.repeat(as_bytes(plane)[:, :, None], 3, axis=2)
 
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from .arrays import Pixels, Plane, as_bytes
 
 ResizeMode = Literal["stretch", "crop", "fill"]
-MAX_CLASS_COLORS = (
-    200  # fewer colors are a segmentation map, where interpolated colors would be other classes
-)
+# Images with fewer colors are segmentation maps, where interpolated colors would be other classes.
+MAX_CLASS_COLORS = 200
 
 
 def perfect_resolution(pixels: Pixels, width: int, height: int, mode: ResizeMode) -> int:

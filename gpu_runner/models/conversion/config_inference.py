@@ -59,50 +59,55 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
 def read_overrides(metadata: Metadata) -> dict[str, Config]:
     """Parse the ``atelier.config`` metadata. Raises ValueError if it is malformed or sets other keys."""
     try:
-        given = json.loads(metadata.get(METADATA_KEY, "{}"))
-        return {part: _known(part, given.get(part, {})) for part in OVERRIDABLE}
+        overrides = json.loads(metadata.get(METADATA_KEY, "{}"))
+        return {part: _validated_overrides(part, overrides.get(part, {})) for part in OVERRIDABLE}
     except (AttributeError, RecursionError, ValueError) as error:
-        raise ValueError(f"the metadata key {METADATA_KEY} is not usable: {error}") from error
+        raise ValueError(f"invalid metadata key {METADATA_KEY}: {error}") from error
 
 
-def _known(part: str, given: Config) -> Config:
-    if unknown := sorted(given.keys() - OVERRIDABLE[part]):
-        raise ValueError(f"{part}.{unknown[0]} cannot be set")
-    return given
+def _validated_overrides(part: str, overrides: Config) -> Config:
+    if unknown := sorted(overrides.keys() - OVERRIDABLE[part]):
+        allowed = ", ".join(sorted(OVERRIDABLE[part]))
+        raise ValueError(f"{part} must only set {allowed} (got {unknown[0]})")
+    return overrides
 
 
 def infer_unet(shapes: Shapes, family: str) -> Config:
-    levels = _levels(shapes)
+    levels = levels_of(shapes)
     widths = [level.width for level in levels]
-    attends = [level.depth > 0 for level in levels]
-    middle = _depth(shapes, "middle_block.1")
-    depths = [level.depth or 1 for level in levels[:-1]] + [levels[-1].depth or middle]
-    crossing = _shape_of(shapes, "middle_block.1.transformer_blocks.0.attn2.to_k.weight")
+    has_attention = [level.depth > 0 for level in levels]
+    middle_depth = depth_of(shapes, "middle_block.1")
+    depths = [level.depth or 1 for level in levels[:-1]] + [levels[-1].depth or middle_depth]
+    cross_attention_key = shape_of(shapes, "middle_block.1.transformer_blocks.0.attn2.to_k.weight")
     config = {
-        "in_channels": _shape_of(shapes, "input_blocks.0.0.weight")[1],
-        "out_channels": _shape_of(shapes, "out.2.weight")[0],
+        "in_channels": shape_of(shapes, "input_blocks.0.0.weight")[1],
+        "out_channels": shape_of(shapes, "out.2.weight")[0],
         "block_out_channels": widths,
         "layers_per_block": levels[0].layers,
-        "down_block_types": ["CrossAttnDownBlock2D" if yes else "DownBlock2D" for yes in attends],
-        "up_block_types": ["CrossAttnUpBlock2D" if yes else "UpBlock2D" for yes in reversed(attends)],
+        "down_block_types": [
+            "CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in has_attention
+        ],
+        "up_block_types": [
+            "CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(has_attention)
+        ],
         "transformer_layers_per_block": depths,
-        "cross_attention_dim": crossing[1],
-        "use_linear_projection": len(_shape_of(shapes, "middle_block.1.proj_in.weight")) == 2,
+        "cross_attention_dim": cross_attention_key[1],
+        "use_linear_projection": len(shape_of(shapes, "middle_block.1.proj_in.weight")) == 2,
         "norm_num_groups": 32,
         # In diffusers this is the number of heads: 8 at every width in SD 1, width / 64 in later families.
         "attention_head_dim": 8 if family == "sd15" else [max(1, width // 64) for width in widths],
     }
-    return config | _size_conditioning(shapes)
+    return config | size_conditioning(shapes)
 
 
-def _size_conditioning(shapes: Shapes) -> Config:
+def size_conditioning(shapes: Shapes) -> Config:
     """SDXL adds the image size and the pooled prompt embedding to the time embedding."""
     if "label_emb.0.0.weight" not in shapes:
         return {}
     return {
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": _shape_of(shapes, "label_emb.0.0.weight")[1],
+        "projection_class_embeddings_input_dim": shape_of(shapes, "label_emb.0.0.weight")[1],
     }
 
 
@@ -115,26 +120,28 @@ class Level:
     depth: int
 
 
-def _levels(shapes: Shapes) -> list[Level]:
+def levels_of(shapes: Shapes) -> list[Level]:
+    """Levels of the down blocks of an LDM UNet, from the highest resolution. Raises ValueError."""
     levels: list[Level] = []
-    fresh = True
+    starts_level = True
     for block in count(1):
         resnet = shapes.get(f"input_blocks.{block}.0.in_layers.2.weight")
         if resnet is None and f"input_blocks.{block}.0.op.weight" not in shapes:
             break
         if resnet is None:
-            fresh = True
-        elif fresh:
-            levels.append(Level(resnet[0], 1, _depth(shapes, f"input_blocks.{block}.1")))
-            fresh = False
+            starts_level = True
+        elif starts_level:
+            levels.append(Level(resnet[0], 1, depth_of(shapes, f"input_blocks.{block}.1")))
+            starts_level = False
         else:
             levels[-1].layers += 1
     if not levels or len({level.layers for level in levels}) != 1:
-        raise ValueError("its UNet is not built like any that is known")
+        raise ValueError("unsupported UNet architecture")
     return levels
 
 
-def _depth(shapes: Shapes, attention: str) -> int:
+def depth_of(shapes: Shapes, attention: str) -> int:
+    """Number of transformer blocks of an attention module; 0 if it does not exist."""
     return next(n for n in count() if f"{attention}.transformer_blocks.{n}.norm1.weight" not in shapes)
 
 
@@ -163,9 +170,9 @@ def infer_diffusers_vae(shapes: Shapes, family: str) -> Config:
 def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
     widths = _vae_widths(shapes, names)
     return {
-        "in_channels": _shape_of(shapes, "encoder.conv_in.weight")[1],
-        "out_channels": _shape_of(shapes, "decoder.conv_out.weight")[0],
-        "latent_channels": _shape_of(shapes, "decoder.conv_in.weight")[1],
+        "in_channels": shape_of(shapes, "encoder.conv_in.weight")[1],
+        "out_channels": shape_of(shapes, "decoder.conv_out.weight")[0],
+        "latent_channels": shape_of(shapes, "decoder.conv_in.weight")[1],
         "block_out_channels": widths,
         "down_block_types": ["DownEncoderBlock2D"] * len(widths),
         "up_block_types": ["UpDecoderBlock2D"] * len(widths),
@@ -180,7 +187,7 @@ def _vae_widths(shapes: Shapes, names: VaeNames) -> list[int]:
     while shape := shapes.get(names.at(len(widths), 0)):
         widths.append(shape[0])
     if not widths:
-        raise ValueError("it holds no VAE")
+        raise ValueError("no VAE tensors found")
     return widths
 
 
@@ -196,13 +203,13 @@ class TextEncoder:
 
 def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
     if family == "sd2":
-        return [TextEncoder(OPEN_CLIP, _before_the_last(name_shapes_below(shapes, OPEN_CLIP)), True)]
+        return [TextEncoder(OPEN_CLIP, _open_clip_penultimate(name_shapes_below(shapes, OPEN_CLIP)), True)]
     if family == "sdxl":
-        return [_sdxl_encoder(shapes, f"conditioner.embedders.{place}.") for place in _sdxl_places(shapes)]
+        return [_sdxl_encoder(shapes, f"conditioner.embedders.{index}.") for index in _sdxl_indices(shapes)]
     return [TextEncoder(CLIP, _openai_clip(name_shapes_below(shapes, CLIP)))]
 
 
-def _sdxl_places(shapes: Shapes) -> list[int]:
+def _sdxl_indices(shapes: Shapes) -> list[int]:
     """Embedder indices: 0 and 1, or only 0 in the SDXL refiner, which has a single OpenCLIP encoder."""
     return [0, 1] if any(name.startswith("conditioner.embedders.0.transformer.") for name in shapes) else [0]
 
@@ -212,22 +219,22 @@ def _sdxl_encoder(shapes: Shapes, embedder: str) -> TextEncoder:
     if openai:
         return TextEncoder(f"{embedder}transformer.", _openai_clip(openai))
     config = _open_clip(name_shapes_below(shapes, f"{embedder}model."))
-    projection = _shape_of(shapes, f"{embedder}model.text_projection")
+    projection = shape_of(shapes, f"{embedder}model.text_projection")
     return TextEncoder(f"{embedder}model.", config | {"projection_dim": projection[1]}, True, True)
 
 
 def _openai_clip(inner: Shapes) -> Config:
     shapes = name_shapes_below(inner, "text_model.") or inner
     layers = next(n for n in count() if f"encoder.layers.{n}.mlp.fc1.weight" not in shapes)
-    words, width = _shape_of(shapes, "embeddings.token_embedding.weight")
-    return _clip(words, width, layers, _shape_of(shapes, "encoder.layers.0.mlp.fc1.weight")[0]) | {
-        "max_position_embeddings": _shape_of(shapes, "embeddings.position_embedding.weight")[0],
+    vocabulary, width = shape_of(shapes, "embeddings.token_embedding.weight")
+    return _clip(vocabulary, width, layers, shape_of(shapes, "encoder.layers.0.mlp.fc1.weight")[0]) | {
+        "max_position_embeddings": shape_of(shapes, "embeddings.position_embedding.weight")[0],
         "hidden_act": "quick_gelu",
         "pad_token_id": 49407,
     }
 
 
-def _before_the_last(shapes: Shapes) -> Config:
+def _open_clip_penultimate(shapes: Shapes) -> Config:
     """SD 2 uses the penultimate hidden states, so the last layer is not built."""
     config = _open_clip(shapes)
     return config | {"num_hidden_layers": max(1, config["num_hidden_layers"] - 1)}
@@ -235,17 +242,19 @@ def _before_the_last(shapes: Shapes) -> Config:
 
 def _open_clip(shapes: Shapes) -> Config:
     layers = next(n for n in count() if f"transformer.resblocks.{n}.mlp.c_fc.weight" not in shapes)
-    words, width = _shape_of(shapes, "token_embedding.weight")
-    return _clip(words, width, layers, _shape_of(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0]) | {
-        "max_position_embeddings": _shape_of(shapes, "positional_embedding")[0],
+    vocabulary, width = shape_of(shapes, "token_embedding.weight")
+    return _clip(
+        vocabulary, width, layers, shape_of(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0]
+    ) | {
+        "max_position_embeddings": shape_of(shapes, "positional_embedding")[0],
         "hidden_act": "gelu",
         "pad_token_id": 0,
     }
 
 
-def _clip(words: int, width: int, layers: int, inner: int) -> Config:
+def _clip(vocabulary: int, width: int, layers: int, inner: int) -> Config:
     return {
-        "vocab_size": words,
+        "vocab_size": vocabulary,
         "hidden_size": width,
         "num_hidden_layers": layers,
         "intermediate_size": inner,
@@ -256,8 +265,9 @@ def _clip(words: int, width: int, layers: int, inner: int) -> Config:
     }
 
 
-def _shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:
+    """Shape of a tensor. Raises ValueError if it is missing."""
     shape = shapes.get(name)
     if not shape:
-        raise ValueError(f"it lacks the tensor {name}")
+        raise ValueError(f"missing tensor {name}")
     return shape

@@ -10,11 +10,15 @@ from itertools import count
 from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
 
-from .config_inference import Config, Level, read_overrides
-from .config_inference import _depth as depth_of
-from .config_inference import _levels as levels_of
-from .config_inference import _shape_of as shape_of
-from .config_inference import _size_conditioning as size_conditioning
+from .config_inference import (
+    Config,
+    Level,
+    depth_of,
+    levels_of,
+    read_overrides,
+    shape_of,
+    size_conditioning,
+)
 
 HINT = "controlnet_cond_embedding"
 
@@ -27,9 +31,9 @@ def infer_controlnet(shapes: Shapes, family: str, metadata: Metadata) -> Config:
     """Infer the configuration. Raises ValueError if a tensor is missing or the architecture is unknown."""
     shapes = name_shapes_below(shapes, CONTROL) or shapes
     if "task_embedding" in shapes:
-        raise ValueError("it is a union ControlNet, which are not supported")
-    read = _ldm if is_ldm(shapes) else _diffusers
-    return read(shapes, family) | read_overrides(metadata)["controlnet"]
+        raise ValueError("union ControlNets are not supported")
+    infer = _ldm if is_ldm(shapes) else _diffusers
+    return infer(shapes, family) | read_overrides(metadata)["controlnet"]
 
 
 def _ldm(shapes: Shapes, family: str) -> Config:
@@ -37,7 +41,9 @@ def _ldm(shapes: Shapes, family: str) -> Config:
     config = _config(levels, middle, family) | {
         "in_channels": shape_of(shapes, "input_blocks.0.0.weight")[1],
         "conditioning_channels": shape_of(shapes, "input_hint_block.0.weight")[1],
-        "conditioning_embedding_out_channels": _hints(shapes, "input_hint_block.{}.weight", range(0, 400, 4)),
+        "conditioning_embedding_out_channels": _hint_channels(
+            shapes, "input_hint_block.{}.weight", range(0, 400, 4)
+        ),
         "cross_attention_dim": shape_of(shapes, "middle_block.1.transformer_blocks.0.attn2.to_k.weight")[1],
         "use_linear_projection": len(shape_of(shapes, "middle_block.1.proj_in.weight")) == 2,
     }
@@ -52,7 +58,7 @@ def _diffusers(shapes: Shapes, family: str) -> Config:
         "conditioning_channels": first[1],
         "conditioning_embedding_out_channels": [
             first[0],
-            *_hints(shapes, f"{HINT}.blocks.{{}}.weight", range(1, 200, 2)),
+            *_hint_channels(shapes, f"{HINT}.blocks.{{}}.weight", range(1, 200, 2)),
         ],
         "cross_attention_dim": shape_of(
             shapes, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
@@ -73,7 +79,7 @@ def _diffusers_levels(shapes: Shapes) -> list[Level]:
         layers = next(n for n in count() if f"{block}.resnets.{n}.conv1.weight" not in shapes)
         levels.append(Level(first[0], layers, depth_of(shapes, f"{block}.attentions.0")))
     if not levels:
-        raise ValueError("it is not built like any ControlNet that is known")
+        raise ValueError("unsupported ControlNet architecture")
     return levels
 
 
@@ -92,9 +98,9 @@ def _config(levels: list[Level], middle: int, family: str) -> Config:
     }
 
 
-def _hints(shapes: Shapes, name: str, places: range) -> list[int]:
+def _hint_channels(shapes: Shapes, name: str, indices: range) -> list[int]:
     """Output channels of the hint's downsampling convolutions, without the last one of the LDM layout."""
-    found = [shapes[name.format(place)][0] for place in places if name.format(place) in shapes]
-    if not found:
-        raise ValueError("it lacks the layers that read the hint")
-    return found
+    channels = [shapes[name.format(index)][0] for index in indices if name.format(index) in shapes]
+    if not channels:
+        raise ValueError("missing the convolutions of the conditioning embedding")
+    return channels

@@ -18,24 +18,24 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 
 
-def _resnet(ldm: str, ours: str, shortcut: bool) -> list[Pair]:
+def _resnet(ldm: str, diffusers: str, shortcut: bool) -> list[Pair]:
     pairs = [
-        (f"{ldm}.in_layers.0", f"{ours}.norm1"),
-        (f"{ldm}.in_layers.2", f"{ours}.conv1"),
-        (f"{ldm}.emb_layers.1", f"{ours}.time_emb_proj"),
-        (f"{ldm}.out_layers.0", f"{ours}.norm2"),
-        (f"{ldm}.out_layers.3", f"{ours}.conv2"),
+        (f"{ldm}.in_layers.0", f"{diffusers}.norm1"),
+        (f"{ldm}.in_layers.2", f"{diffusers}.conv1"),
+        (f"{ldm}.emb_layers.1", f"{diffusers}.time_emb_proj"),
+        (f"{ldm}.out_layers.0", f"{diffusers}.norm2"),
+        (f"{ldm}.out_layers.3", f"{diffusers}.conv2"),
     ]
-    return [*pairs, (f"{ldm}.skip_connection", f"{ours}.conv_shortcut")] if shortcut else pairs
+    return [*pairs, (f"{ldm}.skip_connection", f"{diffusers}.conv_shortcut")] if shortcut else pairs
 
 
-def _attention(ldm: str, ours: str, depth: int) -> list[Pair]:
+def _attention(ldm: str, diffusers: str, depth: int) -> list[Pair]:
     names = ["norm", "proj_in", "proj_out"]
     for block in range(depth):
         inner = [f"norm{i}" for i in (1, 2, 3)] + ["ff.net.0.proj", "ff.net.2"]
         inner += [f"attn{i}.{part}" for i in (1, 2) for part in ("to_q", "to_k", "to_v", "to_out.0")]
         names += [f"transformer_blocks.{block}.{name}" for name in inner]
-    return [(f"{ldm}.{name}", f"{ours}.{name}") for name in names]
+    return [(f"{ldm}.{name}", f"{diffusers}.{name}") for name in names]
 
 
 def _per_level(value: int | Sequence[int], levels: int) -> list[int]:
@@ -57,13 +57,13 @@ def _unet_encoder_pairs(config: Mapping[str, Any]) -> list[Pair]:
         pairs += [("label_emb.0.0", "add_embedding.linear_1"), ("label_emb.0.2", "add_embedding.linear_2")]
     block, width = 1, widths[0]
     for level in range(levels):
-        attends = config["down_block_types"][level] == "CrossAttnDownBlock2D"
+        has_attention = config["down_block_types"][level] == "CrossAttnDownBlock2D"
         for layer in range(resnets):
-            ldm, ours = f"input_blocks.{block}", f"down_blocks.{level}"
-            pairs += _resnet(f"{ldm}.0", f"{ours}.resnets.{layer}", width != widths[level])
+            ldm, diffusers = f"input_blocks.{block}", f"down_blocks.{level}"
+            pairs += _resnet(f"{ldm}.0", f"{diffusers}.resnets.{layer}", width != widths[level])
             width = widths[level]
-            if attends:
-                pairs += _attention(f"{ldm}.1", f"{ours}.attentions.{layer}", depths[level])
+            if has_attention:
+                pairs += _attention(f"{ldm}.1", f"{diffusers}.attentions.{layer}", depths[level])
             block += 1
         if level + 1 < levels:
             pairs.append((f"input_blocks.{block}.0.op", f"down_blocks.{level}.downsamplers.0.conv"))
@@ -82,15 +82,15 @@ def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
     pairs = [*_unet_encoder_pairs(config), ("out.0", "conv_norm_out"), ("out.2", "conv_out")]
     block = 0
     for up, level in enumerate(reversed(range(levels))):
-        attends = config["up_block_types"][up] == "CrossAttnUpBlock2D"
+        has_attention = config["up_block_types"][up] == "CrossAttnUpBlock2D"
         for layer in range(resnets + 1):
-            ldm, ours = f"output_blocks.{block}", f"up_blocks.{up}"
-            pairs += _resnet(f"{ldm}.0", f"{ours}.resnets.{layer}", True)
-            if attends:
-                pairs += _attention(f"{ldm}.1", f"{ours}.attentions.{layer}", depths[level])
+            ldm, diffusers = f"output_blocks.{block}", f"up_blocks.{up}"
+            pairs += _resnet(f"{ldm}.0", f"{diffusers}.resnets.{layer}", True)
+            if has_attention:
+                pairs += _attention(f"{ldm}.1", f"{diffusers}.attentions.{layer}", depths[level])
             if layer == resnets and level > 0:
-                place = 2 if attends else 1
-                pairs.append((f"{ldm}.{place}.conv", f"{ours}.upsamplers.0.conv"))
+                index = 2 if has_attention else 1
+                pairs.append((f"{ldm}.{index}.conv", f"{diffusers}.upsamplers.0.conv"))
             block += 1
     return pairs
 
@@ -125,19 +125,22 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
         ]
         for i in (0, 1):
             pairs += _vae_resnet(f"{side}.mid.block_{i + 1}", f"{side}.mid_block.resnets.{i}", False)
-        for ldm, ours in (
+        for ldm, diffusers in (
             ("norm", "group_norm"),
             ("q", "to_q"),
             ("k", "to_k"),
             ("v", "to_v"),
             ("proj_out", "to_out.0"),
         ):
-            pairs.append((f"{side}.mid.attn_1.{ldm}", f"{side}.mid_block.attentions.0.{ours}"))
+            pairs.append((f"{side}.mid.attn_1.{ldm}", f"{side}.mid_block.attentions.0.{diffusers}"))
     width = widths[0]
     for level in range(levels):
         for layer in range(resnets):
-            ldm, ours = f"encoder.down.{level}.block.{layer}", f"encoder.down_blocks.{level}.resnets.{layer}"
-            pairs += _vae_resnet(ldm, ours, width != widths[level])
+            ldm, diffusers = (
+                f"encoder.down.{level}.block.{layer}",
+                f"encoder.down_blocks.{level}.resnets.{layer}",
+            )
+            pairs += _vae_resnet(ldm, diffusers, width != widths[level])
             width = widths[level]
         if level + 1 < levels:
             pairs.append(
@@ -145,17 +148,17 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
             )
     for up, level in enumerate(reversed(range(levels))):
         for layer in range(resnets + 1):
-            ldm, ours = f"decoder.up.{level}.block.{layer}", f"decoder.up_blocks.{up}.resnets.{layer}"
-            pairs += _vae_resnet(ldm, ours, width != widths[level])
+            ldm, diffusers = f"decoder.up.{level}.block.{layer}", f"decoder.up_blocks.{up}.resnets.{layer}"
+            pairs += _vae_resnet(ldm, diffusers, width != widths[level])
             width = widths[level]
         if level > 0:
             pairs.append((f"decoder.up.{level}.upsample.conv", f"decoder.up_blocks.{up}.upsamplers.0.conv"))
     return pairs
 
 
-def _vae_resnet(ldm: str, ours: str, shortcut: bool) -> list[Pair]:
-    pairs = [(f"{ldm}.{name}", f"{ours}.{name}") for name in ("norm1", "conv1", "norm2", "conv2")]
-    return [*pairs, (f"{ldm}.nin_shortcut", f"{ours}.conv_shortcut")] if shortcut else pairs
+def _vae_resnet(ldm: str, diffusers: str, shortcut: bool) -> list[Pair]:
+    pairs = [(f"{ldm}.{name}", f"{diffusers}.{name}") for name in ("norm1", "conv1", "norm2", "conv2")]
+    return [*pairs, (f"{ldm}.nin_shortcut", f"{diffusers}.conv_shortcut")] if shortcut else pairs
 
 
 def reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
@@ -168,21 +171,21 @@ def to_diffusers(
 ) -> dict[str, Tensor]:
     """Rename the tensors under ``prefix`` and reshape them as in ``like``. KeyError if one is missing."""
     result = {}
-    for ldm, ours in pairs:
+    for ldm, diffusers in pairs:
         for kind in ("weight", "bias"):
-            if f"{ours}.{kind}" in like:
+            if f"{diffusers}.{kind}" in like:
                 tensor = state[f"{prefix}{ldm}.{kind}"]
-                result[f"{ours}.{kind}"] = reshaped(tensor, like[f"{ours}.{kind}"])
+                result[f"{diffusers}.{kind}"] = reshaped(tensor, like[f"{diffusers}.{kind}"])
     return result
 
 
 def from_diffusers(state: Mapping[str, Tensor], prefix: str, pairs: Iterable[Pair]) -> dict[str, Tensor]:
     """Inverse of ``to_diffusers``. VAE attention projections become 1x1 convolutions."""
     result = {}
-    for ldm, ours in pairs:
+    for ldm, diffusers in pairs:
         for kind in ("weight", "bias"):
-            if f"{ours}.{kind}" in state:
-                tensor = state[f"{ours}.{kind}"]
+            if f"{diffusers}.{kind}" in state:
+                tensor = state[f"{diffusers}.{kind}"]
                 if ".mid.attn_1." in ldm and tensor.ndim == 2:
                     tensor = tensor[:, :, None, None]
                 result[f"{prefix}{ldm}.{kind}"] = tensor

@@ -27,7 +27,7 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
-from .prediction_type import probed
+from .prediction_type import detect_prediction_type
 from .text_encoders import load_text_encoders
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
@@ -36,16 +36,18 @@ SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
 
 def key_of(file: ModelFile) -> str:
     """Cache key: the SHA-256, and the prediction type and zero terminal SNR that the registry overrides."""
-    said = [str(word) for word in (file.prediction_type, file.zero_terminal_snr) if word not in ("", None)]
-    return " ".join([file.sha256, *said])
+    overrides = [
+        str(value) for value in (file.prediction_type, file.zero_terminal_snr) if value not in ("", None)
+    ]
+    return " ".join([file.sha256, *overrides])
 
 
 def load_checkpoint(
-    file: TensorFile, asked: ModelFile, device: torch.device, dtype: torch.dtype
+    file: TensorFile, model_file: ModelFile, device: torch.device, dtype: torch.dtype
 ) -> LoadedCheckpoint:
     """Load UNet, VAE and text encoders. Raises ModelUnavailable."""
-    name = asked.path
-    family = _drawable_family(file, name)
+    name = model_file.path
+    family = _supported_family(file, name)
     try:
         configs = config_inference.infer(file.shapes, family, file.metadata)
         unet = _unet(file, configs.unet, device, dtype)
@@ -54,23 +56,23 @@ def load_checkpoint(
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     return LoadedCheckpoint(
-        key=key_of(asked),
+        key=key_of(model_file),
         family=family,
         unet=unet,
         vae=vae,
         text_encoder=text_encoders.first,
         text_encoder_2=text_encoders.second,
-        alphas_cumprod=_alphas(file, asked),
-        prediction_type=asked.prediction_type
+        alphas_cumprod=_alphas_cumprod(file, model_file),
+        prediction_type=model_file.prediction_type
         or prediction_type(file.shapes, file.metadata)
-        or _undeclared(family, unet),
+        or _undeclared_prediction_type(family, unet),
         vae_scaling=float(configs.vae["scaling_factor"]),
         size_bytes=sum(size_bytes(module) for module in (unet, vae, *text_encoders.all)),
     )
 
 
-def _undeclared(family: str, unet: UNet2DConditionModel) -> str:
-    return probed(unet) if family == "sd2" else "epsilon"
+def _undeclared_prediction_type(family: str, unet: UNet2DConditionModel) -> str:
+    return detect_prediction_type(unet) if family == "sd2" else "epsilon"
 
 
 def vae_dtype(family: str, dtype: torch.dtype) -> torch.dtype:
@@ -80,24 +82,26 @@ def vae_dtype(family: str, dtype: torch.dtype) -> torch.dtype:
 
 def expected_size(file: TensorFile, dtype: torch.dtype) -> int:
     """Size of the loaded model in bytes, estimated from the tensor shapes; EMA weights are not loaded."""
-    drawn_with = [shape for name, shape in file.shapes.items() if name.startswith(PREFIXES)]
-    return sum(map(prod, drawn_with or file.shapes.values())) * dtype.itemsize
+    used = [shape for name, shape in file.shapes.items() if name.startswith(PREFIXES)]
+    return sum(map(prod, used or file.shapes.values())) * dtype.itemsize
 
 
-def _alphas(file: TensorFile, asked: ModelFile) -> Tensor:
-    said = asked.zero_terminal_snr
-    rescaled = zero_terminal_snr(file.shapes, file.metadata) if said is None else said
+def _alphas_cumprod(file: TensorFile, model_file: ModelFile) -> Tensor:
+    override = model_file.zero_terminal_snr
+    rescaled = zero_terminal_snr(file.shapes, file.metadata) if override is None else override
     alphas = alphas_cumprod()
     return torch.from_numpy(with_zero_terminal_snr(alphas) if rescaled else alphas)
 
 
-def _drawable_family(file: TensorFile, name: str) -> str:
-    found = identify(file.shapes, file.metadata)
-    if found.kind != "checkpoint":
+def _supported_family(file: TensorFile, name: str) -> str:
+    identified = identify(file.shapes, file.metadata)
+    if identified.kind != "checkpoint":
         raise ModelUnavailable(f"{name} is not a checkpoint")
-    if found.family not in SUPPORTED_FAMILIES:
-        raise ModelUnavailable(f"{name} is of a family that is not supported yet: {found.family}")
-    return found.family
+    if identified.family not in SUPPORTED_FAMILIES:
+        raise ModelUnavailable(
+            f"the family of {name} must be one of {', '.join(SUPPORTED_FAMILIES)} (got {identified.family})"
+        )
+    return identified.family
 
 
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:

@@ -22,18 +22,18 @@ def load_controlnet(
     file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
 ) -> LoadedControlNet:
     """Load a ControlNet. Raises ModelUnavailable."""
-    found = identify(file.shapes, file.metadata)
-    if found.kind != "controlnet":
+    identified = identify(file.shapes, file.metadata)
+    if identified.kind != "controlnet":
         raise ModelUnavailable(f"{name} is not a ControlNet")
     try:
-        config = infer_controlnet(file.shapes, found.family, file.metadata)
+        config = infer_controlnet(file.shapes, identified.family, file.metadata)
         pools = bool(config.setdefault("global_pool_conditions", "shuffle" in name.lower()))
         net = _net(file, config, device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     size = size_bytes(net)
     embedding, net.controlnet_cond_embedding = net.controlnet_cond_embedding, nn.Identity()
-    return LoadedControlNet(key, found.family, net, embedding, pools, size, device, dtype)
+    return LoadedControlNet(key, identified.family, net, embedding, pools, size, device, dtype)
 
 
 def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, name: str) -> None:

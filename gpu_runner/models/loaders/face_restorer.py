@@ -8,7 +8,7 @@ from gpu_runner.networks.loaded import LoadedFaceRestorer
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
-from .spandrel import described, size_of
+from .spandrel import load_descriptor, size_of
 
 ARCHITECTURE = "GFPGAN"
 
@@ -18,11 +18,9 @@ def load_face_restorer(file: TensorFile, name: str, key: str, device: torch.devi
 
     float16 is not precise enough for its modulated convolutions.
     """
-    descriptor = described(file, name, "a face restorer")
+    descriptor = load_descriptor(file, name, "a face restorer")
     if descriptor.architecture.id != ARCHITECTURE:
-        raise ModelUnavailable(
-            f"{name} is no face restorer that is known here: only {ARCHITECTURE}'s files are"
-        )
+        raise ModelUnavailable(f"{name} must be a {ARCHITECTURE} model (got {descriptor.architecture.id})")
     descriptor.to(device, torch.float32).eval()
     descriptor.model.requires_grad_(False)
     return LoadedFaceRestorer(key, descriptor.model, size_of(descriptor.model))

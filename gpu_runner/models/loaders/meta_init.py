@@ -35,11 +35,14 @@ def with_weights(module: M, state: Mapping[str, Tensor], device: torch.device, d
     """
     for name, empty in module.state_dict().items():
         if state[name].shape != empty.shape:
-            raise ValueError(f"{name} is {tuple(state[name].shape)}, not {tuple(empty.shape)}")
+            raise ValueError(
+                f"{name} must have the shape {tuple(empty.shape)} (got {tuple(state[name].shape)})"
+            )
     weights = {name: tensor.to(device=device, dtype=dtype, copy=True) for name, tensor in state.items()}
     module.load_state_dict(weights, assign=True)
     return module.eval().requires_grad_(False)
 
 
 def reason(error: Exception) -> Any:
-    return f"it lacks the tensor {error.args[0]}" if isinstance(error, KeyError) and error.args else error
+    """Description of a building error for messages; a KeyError is a missing tensor."""
+    return f"missing tensor {error.args[0]}" if isinstance(error, KeyError) and error.args else error

@@ -18,35 +18,35 @@ def _import_spandrel() -> ModuleType:
     See docs/decisions/0005-spandrel.md.
     """
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
-    stand_ins = {} if find_spec("torchvision") else {name: ModuleType(name) for name in names}
-    if stand_ins:
-        vars(stand_ins[names[-1]]).update(InterpolationMode=None, rotate=None, normalize=None)
-    sys.modules.update(stand_ins)
+    stubs = {} if find_spec("torchvision") else {name: ModuleType(name) for name in names}
+    if stubs:
+        vars(stubs[names[-1]]).update(InterpolationMode=None, rotate=None, normalize=None)
+    sys.modules.update(stubs)
     try:
         import spandrel
     finally:
-        for name in stand_ins:
+        for name in stubs:
             del sys.modules[name]
     return spandrel
 
 
 spandrel: Any = _import_spandrel()
 
-UNUSABLE = ("LaMa", "RestoreFormer")  # need torchvision
+EXCLUDED = ("LaMa", "RestoreFormer")  # need torchvision
 
 
-def described(file: TensorFile, name: str, wanted: str) -> Any:
+def load_descriptor(file: TensorFile, name: str, expected: str) -> Any:
     """Build the model and return the spandrel descriptor. Raises ModelUnavailable.
 
-    ``wanted`` is the expected kind of model, used in the error message.
+    ``expected`` is the expected kind of model, used in the error message.
     """
     loader = spandrel.ModelLoader(registry=_registry())
     try:
         return loader.load_from_state_dict({name: file[name].clone() for name in file})
     except spandrel.UnsupportedModelError as error:
-        raise ModelUnavailable(f"{name} is not {wanted} of any kind that is known") from error
+        raise ModelUnavailable(f"{name} is not {expected} of a supported architecture") from error
     except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"{name} cannot be used: it is damaged or incomplete") from error
+        raise ModelUnavailable(f"{name} is damaged or incomplete") from error
 
 
 def size_of(model: Any) -> int:
@@ -56,5 +56,5 @@ def size_of(model: Any) -> int:
 
 def _registry() -> Any:
     registry = spandrel.ArchRegistry()
-    registry.add(*(kind for kind in spandrel.MAIN_REGISTRY if kind.architecture.id not in UNUSABLE))
+    registry.add(*(kind for kind in spandrel.MAIN_REGISTRY if kind.architecture.id not in EXCLUDED))
     return registry

@@ -30,15 +30,15 @@ class TextEncoders:
 def load_text_encoders(
     file: TensorFile, configs: list[TextEncoder], device: torch.device, dtype: torch.dtype
 ) -> TextEncoders:
-    loaded = [_loaded(file, config, device, dtype) for config in configs]
+    loaded = [_load(file, config, device, dtype) for config in configs]
     return TextEncoders(loaded[0], loaded[1] if len(loaded) > 1 else None)
 
 
-def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: torch.dtype) -> TextModel:
-    config = CLIPTextConfig(**wanted.config)
-    model = CLIPTextModelWithProjection if wanted.projects else CLIPTextModel
+def _load(file: TensorFile, description: TextEncoder, device: torch.device, dtype: torch.dtype) -> TextModel:
+    config = CLIPTextConfig(**description.config)
+    model = CLIPTextModelWithProjection if description.projects else CLIPTextModel
     encoder: TextModel = without_weights(lambda: model(config))
-    found = _found(file, wanted, encoder)
+    found = _file_tensors(file, description, encoder)
     state = {name: found[bare(name)] for name in encoder.state_dict()}
     # position_ids is the only buffer that checkpoint files do not contain.
     for module in encoder.modules():
@@ -47,9 +47,9 @@ def _loaded(file: TensorFile, wanted: TextEncoder, device: torch.device, dtype: 
     return with_weights(encoder, state, device, dtype)
 
 
-def _found(file: TensorFile, wanted: TextEncoder, encoder: TextModel) -> Mapping[str, Tensor]:
-    prefix = wanted.prefix
-    if wanted.is_open_clip:
+def _file_tensors(file: TensorFile, description: TextEncoder, encoder: TextModel) -> Mapping[str, Tensor]:
+    prefix = description.prefix
+    if description.is_open_clip:
         found = convert_open_clip_checkpoint(encoder, file, prefix)
     else:
         found = {name.removeprefix(prefix): file[name] for name in file if name.startswith(prefix)}

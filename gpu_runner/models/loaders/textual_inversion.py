@@ -23,7 +23,7 @@ def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor
     vectors = [tensor.detach().float().reshape(-1, tensor.shape[-1]).clone() for tensor in tensors]
     found = [tensor.shape[1] for tensor in vectors]
     if found != widths or len({len(tensor) for tensor in vectors}) != 1:
-        raise ModelUnavailable(f"{name} is for text encoders of the widths {found}, and these have {widths}")
+        raise ModelUnavailable(f"{name} must have vectors of the widths {widths} (got {found})")
     return tuple(vectors)
 
 

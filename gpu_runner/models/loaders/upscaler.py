@@ -10,9 +10,9 @@ from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
-from .spandrel import described, size_of
+from .spandrel import load_descriptor, size_of
 
-LARGEST_SCALE = 8
+MAX_SCALE = 8
 
 
 def load_upscaler(
@@ -22,17 +22,21 @@ def load_upscaler(
 
     Raises ModelUnavailable.
     """
-    descriptor = described(file, name, "an upscaler")
-    _must_enlarge_colours(descriptor, name)
+    descriptor = load_descriptor(file, name, "an upscaler")
+    _check_rgb_upscaler(descriptor, name)
     half = dtype == torch.float16 and descriptor.supports_half
     descriptor.to(device, torch.float16 if half else torch.float32).eval()
     descriptor.model.requires_grad_(False)
     return LoadedUpscaler(key, descriptor.scale, descriptor, size_of(descriptor.model))
 
 
-def _must_enlarge_colours(descriptor: Any, name: str) -> None:
+def _check_rgb_upscaler(descriptor: Any, name: str) -> None:
     channels = (descriptor.input_channels, descriptor.output_channels)
-    if channels != (3, 3) or not 1 <= descriptor.scale <= LARGEST_SCALE:
-        raise ModelUnavailable(f"{name} does not make colour pictures out of colour pictures")
+    if channels != (3, 3):
+        raise ModelUnavailable(
+            f"{name} must have 3 input and 3 output channels (got {channels[0]} and {channels[1]})"
+        )
+    if not 1 <= descriptor.scale <= MAX_SCALE:
+        raise ModelUnavailable(f"the scale of {name} must be from 1 to {MAX_SCALE} (got {descriptor.scale})")
     if descriptor.purpose not in ("SR", "Restoration"):
-        raise ModelUnavailable(f"{name} is no upscaler: its purpose is {descriptor.purpose}")
+        raise ModelUnavailable(f"{name} is not an upscaler (its purpose is {descriptor.purpose})")

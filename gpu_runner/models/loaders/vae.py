@@ -23,12 +23,12 @@ OLD_NAME = re.compile(rf"(attentions\.0\.)({'|'.join(OLD_ATTENTION)})\.")
 
 def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
     """Load a VAE file, or the VAE of a checkpoint file. Raises ModelUnavailable."""
-    found = identify(file.shapes, file.metadata)
-    if found.kind not in ("vae", "checkpoint") or not found.detail.get("has_vae", True):
+    identified = identify(file.shapes, file.metadata)
+    if identified.kind not in ("vae", "checkpoint") or not identified.detail.get("has_vae", True):
         raise ModelUnavailable(f"{name} is not a VAE")
-    prefix = "first_stage_model." if found.kind == "checkpoint" else found.detail["prefix"]
+    prefix = "first_stage_model." if identified.kind == "checkpoint" else identified.detail["prefix"]
     try:
-        return _load(file, prefix, found.detail.get("layout") == "diffusers", device, dtype)
+        return _load(file, prefix, identified.detail.get("layout") == "diffusers", device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
 
@@ -40,12 +40,16 @@ def _load(
     infer = config_inference.infer_diffusers_vae if is_diffusers else config_inference.infer_vae
     config = infer(shapes, "") | config_inference.read_overrides(file.metadata)["vae"]
     vae = without_weights(lambda: AutoencoderKL(**config))
-    own = vae.state_dict()
-    state = _as_now(file, prefix, own) if is_diffusers else to_diffusers(file, prefix, vae_pairs(config), own)
+    empty_state = vae.state_dict()
+    state = (
+        _with_current_names(file, prefix, empty_state)
+        if is_diffusers
+        else to_diffusers(file, prefix, vae_pairs(config), empty_state)
+    )
     return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
 
 
-def _as_now(file: TensorFile, prefix: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_current_names(file: TensorFile, prefix: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
     names = {
         OLD_NAME.sub(lambda match: f"{match[1]}{OLD_ATTENTION[match[2]]}.", name.removeprefix(prefix)): name
         for name in file

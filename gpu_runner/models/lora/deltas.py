@@ -13,12 +13,12 @@ from torch import Tensor
 Parts = Mapping[str, Tensor]
 
 UNSUPPORTED = {"dora": "DoRA", "oft": "OFT"}
-WHOLE = ({"down", "up"}, {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}, {"diff"}, {"diff_b"})
+REQUIRED_PARTS = ({"down", "up"}, {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}, {"diff"}, {"diff_b"})
 
 
-def is_whole(parts: Parts) -> bool:
+def is_complete(parts: Parts) -> bool:
     """Whether all tensors that the kind of adapter requires are present."""
-    return any(kind <= parts.keys() for kind in WHOLE) or (
+    return any(kind <= parts.keys() for kind in REQUIRED_PARTS) or (
         _has_factor(parts, "lokr_w1") and _has_factor(parts, "lokr_w2")
     )
 
@@ -34,7 +34,9 @@ def weight_delta(
     parts = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}
     delta = _delta(parts, rank)
     if delta is not None and delta.numel() != shape.numel():
-        raise ValueError(f"it changes {tuple(delta.shape)} weights where there are {tuple(shape)}")
+        raise ValueError(
+            f"the weight must have the shape {tuple(shape)} (got a delta of {tuple(delta.shape)})"
+        )
     return None if delta is None else delta.reshape(shape)
 
 
@@ -66,12 +68,12 @@ def _low_rank(parts: Parts, rank: int | None) -> Tensor:
 
 def _hadamard(parts: Parts) -> Tensor:
     first, second = (
-        _rebuilt(parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}")) for n in (1, 2)
+        _product(parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}")) for n in (1, 2)
     )
     return first * second
 
 
-def _rebuilt(a: Tensor, b: Tensor, core: Tensor | None) -> Tensor:
+def _product(a: Tensor, b: Tensor, core: Tensor | None) -> Tensor:
     """Product of the two factors; a Tucker decomposition if there is a core (factors have the rank first)."""
     return a @ b if core is None else torch.einsum("rshw,ro,si->oihw", core, a, b)
 
@@ -92,7 +94,7 @@ def _factor(parts: Parts, number: int) -> Tensor:
     core = parts.get(f"lokr_t{number}")
     if core is None:
         return (a @ b.flatten(1)).reshape(a.shape[0], *b.shape[1:])
-    return _rebuilt(a, b, core)
+    return _product(a, b, core)
 
 
 def _has_factor(parts: Parts, name: str) -> bool:

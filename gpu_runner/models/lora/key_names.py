@@ -78,27 +78,27 @@ def _all_targets(checkpoint: LoadedCheckpoint) -> dict[str, Target]:
 
 def _kohya(path: str) -> str:
     flat = path.removeprefix("base_model.model.").replace(".processor", "").replace(".", "_")
-    for prefix, ours in PREFIXES.items():
+    for prefix, alias in PREFIXES.items():
         if flat.startswith(prefix):
-            return ours + flat.removeprefix(prefix)
+            return alias + flat.removeprefix(prefix)
     return flat if flat.startswith("lora_") else f"lora_unet_{flat}"
 
 
 def _unet_targets(unet: UNet2DConditionModel) -> dict[str, Target]:
-    paths = _weighted(unet)
-    spoken = [(ours, path) for path in paths for ours in (path, path.removesuffix(".0"))]
-    spoken += [(ldm, path) for ldm, path in unet_pairs(unet.config)]
-    return {f"lora_unet_{name.replace('.', '_')}": Target("unet", path) for name, path in spoken}
+    paths = _adaptable_paths(unet)
+    names = [(alias, path) for path in paths for alias in (path, path.removesuffix(".0"))]
+    names += [(ldm, path) for ldm, path in unet_pairs(unet.config)]
+    return {f"lora_unet_{name.replace('.', '_')}": Target("unet", path) for name, path in names}
 
 
 def _text_targets(part: str, encoder: nn.Module, prefixes: tuple[str, ...]) -> dict[str, Target]:
     named = {}
-    for path in _weighted(encoder):
+    for path in _adaptable_paths(encoder):
         bare = path.removeprefix("text_model.").replace(".", "_")
         for prefix in prefixes:
             named[f"{prefix}text_model_{bare}"] = named[prefix + bare] = Target(part, path)
     return named
 
 
-def _weighted(module: nn.Module) -> list[str]:
+def _adaptable_paths(module: nn.Module) -> list[str]:
     return [path for path, inner in module.named_modules() if isinstance(inner, nn.Linear | nn.Conv2d)]

@@ -14,7 +14,7 @@ from gpu_runner.networks.module_copies import submodule
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
-from .deltas import UNSUPPORTED, Parts, is_whole, weight_delta
+from .deltas import UNSUPPORTED, Parts, is_complete, weight_delta
 from .key_names import Target, split, targets
 
 
@@ -35,9 +35,9 @@ class Lora:
 
         Modules missing from the checkpoint are skipped, as in A1111. Raises ModelUnavailable if none matches.
         """
-        found = {target.part for target, _parts in _fitting(checkpoint, self)}
+        found = {target.part for target, _parts in _matching(checkpoint, self)}
         if not found:
-            raise ModelUnavailable(f"{self.name} has nothing to change in this checkpoint")
+            raise ModelUnavailable(f"LoRA {self.name} matches no layer of this checkpoint")
         return found
 
 
@@ -58,42 +58,42 @@ def read_lora(file: TensorFile, name: str) -> Lora:
             modules.setdefault(module, {})[part] = file[tensor_name].clone()
     for part, kind in UNSUPPORTED.items():
         if any(part in parts for parts in modules.values()):
-            raise ModelUnavailable(f"{name} is a {kind}, which is not supported")
-    whole = {module: parts for module, parts in modules.items() if is_whole(parts)}
-    if not whole:
+            raise ModelUnavailable(f"{name} is a {kind} adapter, which is not supported")
+    complete = {module: parts for module, parts in modules.items() if is_complete(parts)}
+    if not complete:
         raise ModelUnavailable(f"{name} is not a LoRA")
-    return Lora(name, whole)
+    return Lora(name, complete)
 
 
-def adapted(checkpoint: LoadedCheckpoint, part: str, shares: Sequence[LoraWeight]) -> dict[str, Tensor]:
+def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[LoraWeight]) -> dict[str, Tensor]:
     """Merged tensors of one checkpoint part (unet, text_encoder, ...), by name; only those that change."""
     module: nn.Module = getattr(checkpoint, part)
     changes: dict[str, list[tuple[LoraWeight, Parts]]] = {}
-    for share in shares:
-        for target, parts in _fitting(checkpoint, share.lora):
+    for use in loras:
+        for target, parts in _matching(checkpoint, use.lora):
             if target.part == part:
-                changes.setdefault(target.path, []).append((share, parts))
+                changes.setdefault(target.path, []).append((use, parts))
     tensors: dict[str, Tensor] = {}
     for path, additions in changes.items():
-        tensors |= _changed(submodule(module, path), path, additions)
+        tensors |= _merge_module(submodule(module, path), path, additions)
     return tensors
 
 
-def _fitting(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target, Parts]]:
+def _matching(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target, Parts]]:
     known = targets(checkpoint)
     return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
 
 
-def _changed(
+def _merge_module(
     module: nn.Module, path: str, additions: Sequence[tuple[LoraWeight, Parts]]
 ) -> dict[str, Tensor]:
     """Sum the deltas in float32 and cast once, so that several LoRAs lose no more precision than one."""
     sums: dict[str, Tensor] = {}
-    for share, parts in additions:
+    for use, parts in additions:
         try:
-            for kind, delta in _deltas(module, parts, share.rank):
-                before = sums[kind] if kind in sums else _parameter(module, kind).float()
-                sums[kind] = torch.add(before, delta, alpha=share.weight)
+            for kind, delta in _deltas(module, parts, use.rank):
+                current = sums[kind] if kind in sums else _parameter(module, kind).float()
+                sums[kind] = torch.add(current, delta, alpha=use.weight)
         except torch.OutOfMemoryError:
             raise
         except (
@@ -103,9 +103,9 @@ def _changed(
             ZeroDivisionError,
         ) as error:  # rank 0, or a tensor of the wrong dimension
             raise ModelUnavailable(
-                f"{share.lora.name} does not fit this checkpoint at {path}: {error}"
+                f"LoRA {use.lora.name} does not fit this checkpoint at {path}: {error}"
             ) from error
-    return {f"{path}.{kind}": total.to(_parameter(module, kind).dtype) for kind, total in sums.items()}
+    return {f"{path}.{kind}": merged.to(_parameter(module, kind).dtype) for kind, merged in sums.items()}
 
 
 def _parameter(module: nn.Module, kind: str) -> Tensor:

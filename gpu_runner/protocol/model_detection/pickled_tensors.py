@@ -6,18 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-STATE_DICT_KEYS = (
-    "state_dict",
-    "params_ema",
-    "params",
-)  # the first found is used; EMA weights before raw ones
+# The first key that is found is used: EMA weights take precedence over raw ones.
+STATE_DICT_KEYS = ("state_dict", "params_ema", "params")
 
 
 class PickledObject:
     """Stand-in for classes of other libraries that released files refer to. Only keeps their state."""
 
     def __setstate__(self, state: Any) -> None:
-        self.kept = state if isinstance(state, dict) else {}
+        self.state_dict = state if isinstance(state, dict) else {}
 
 
 def named_tensors(content: Mapping[Any, Any], tensor: type[T]) -> Iterator[tuple[str, T]]:
@@ -42,5 +39,5 @@ def named_texts(content: Mapping[Any, Any]) -> dict[str, str]:
 def _parameters(table: Any) -> Mapping[Any, Any]:
     """Return the parameters of a textual inversion. The oldest files keep them in a ParameterDict."""
     if isinstance(table, PickledObject):
-        table = table.kept.get("_parameters")
+        table = table.state_dict.get("_parameters")
     return table if isinstance(table, dict) else {}

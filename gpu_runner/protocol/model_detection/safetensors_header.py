@@ -19,12 +19,12 @@ def read_safetensors_header(path: Path) -> tuple[dict[str, Shape], dict[str, str
     """Return the shapes by tensor name, and the metadata. Raises ValueError for invalid files, and OSError."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return described(file)
+            return shapes_and_metadata(file)
     except SafetensorError as error:
         raise ValueError(f"not a valid safetensors file: {error}") from error
 
 
-def described(file: Any) -> tuple[dict[str, Shape], dict[str, str]]:
+def shapes_and_metadata(file: Any) -> tuple[dict[str, Shape], dict[str, str]]:
     """Return shapes and metadata of a file opened with ``safe_open``. Raises ValueError for too many tensors."""
     names = file.keys()
     if len(names) > MAX_TENSORS:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-LAST_ALPHA = (
-    4.8973451890853435e-08  # instead of 0 at the last timestep, as in A1111, so that sigma stays finite
-)
+# Used instead of 0 at the last timestep, as in A1111, so that sigma stays finite.
+LAST_ALPHA = 4.8973451890853435e-08
 
 
 def alphas_cumprod() -> np.ndarray:

@@ -89,7 +89,7 @@ def uniform(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVER
 
 
 def normal(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
-    """Like ``uniform``, but with an adjustable sigma range (ComfyUI's and A1111's "Normal")."""
+    """Like ``uniform``, but with an adjustable sigma range (``normal_scheduler`` of ComfyUI and A1111)."""
     high, low = map(levels.timestep_between, _sigma_range(levels, overrides))
     return [*levels.sigmas_at(np.linspace(high, low, steps)), 0.0]
 
@@ -116,13 +116,16 @@ def polyexponential(levels: NoiseLevels, steps: int, overrides: SigmaOverrides =
 
 
 def sgm_uniform(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
-    """Linear in the timestep without its last value, as in Stability's generative-models (A1111's "SGM Uniform")."""
+    """Linear in the timestep without its last value, as in Stability's generative-models (A1111's ``sgm_uniform``)."""
     high, low = map(levels.timestep_between, _sigma_range(levels, overrides))
     return [*levels.sigmas_at(np.linspace(high, low, steps + 1)[:-1]), 0.0]
 
 
 def kl_optimal(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
-    """Linear in atan(sigma): optimal for Gaussian data by Sabour et al. (2024), "Align Your Steps". Ends at the lowest level."""
+    """Linear in atan(sigma): KL-optimal for Gaussian data by Sabour et al. (2024), "Align Your Steps". Ends at sigma_min.
+
+    A1111's ``kl_optimal``.
+    """
     high, low = _sigma_range(levels, overrides)
     return np.tan(np.linspace(math.atan(high), math.atan(low), steps + 1)).tolist()
 
@@ -134,7 +137,10 @@ ALIGN_YOUR_STEPS_SDXL = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380
 def align_your_steps(
     levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES
 ) -> list[float]:
-    """Log-linear interpolation of the tables of Sabour et al. (2024), "Align Your Steps", for SD 1.5 and SDXL."""
+    """Log-linear interpolation of the tables of Sabour et al. (2024), "Align Your Steps", for SD 1.5 and SDXL.
+
+    A1111's ``get_align_your_steps_sigmas``.
+    """
     table = ALIGN_YOUR_STEPS_SDXL if levels.is_sdxl else ALIGN_YOUR_STEPS_SD1
     logs = np.interp(np.linspace(0, 1, steps), np.linspace(0, 1, len(table)), np.log(table))
     return [*np.exp(logs).tolist(), 0.0]
@@ -158,8 +164,11 @@ def ddim(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRID
 
 
 def beta(levels: NoiseLevels, steps: int, overrides: SigmaOverrides = NO_OVERRIDES) -> list[float]:
+    """Quantiles of Beta(alpha, beta), scaled to the sigma range: A1111's ``beta_scheduler``.
+
+    After Lee et al. (2024), "Beta Sampling is All You Need", which distributes timesteps, not sigmas.
+    """
     high, low = _sigma_range(levels, overrides)
-    """Quantiles of Beta(alpha, beta), scaled to the sigma range: Lee et al. (2024), "Beta Sampling is All You Need"."""
     quantiles = beta_quantiles(1 - np.linspace(0, 1, steps), overrides.beta_alpha, overrides.beta_beta)
     return [*(low + quantiles * (high - low)).tolist(), 0.0]
 

@@ -34,10 +34,10 @@ def negative(text: str, steps: int, embeddings: Mapping[str, str] | None = None)
     sections = parse_attention(schedule[0].text)
     if len(sections) > 1:
         raise UntranslatablePrompt("BREAK")
-    written = "".join(
+    translated = "".join(
         _weighted(_with_embeddings(part, embeddings or {}), weight) for part, weight in sections[0]
     )
-    return written.strip()
+    return translated.strip()
 
 
 def _weighted(text: str, weight: float) -> str:
@@ -47,7 +47,7 @@ def _weighted(text: str, weight: float) -> str:
 
 def _with_embeddings(text: str, names: Mapping[str, str]) -> str:
     """Mark embeddings with ``embedding:``. ComfyUI expects the mark at the start of a word between spaces."""
-    for ours, theirs in sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True):
-        pattern = re.compile(rf"\s*(?<!\w)(?<!embedding:){re.escape(ours)}(?!\w)\s*", re.IGNORECASE)
-        text = pattern.sub(lambda _found, name=theirs: f" embedding:{name} ", text)  # type: ignore[misc]
+    for name, server_name in sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True):
+        pattern = re.compile(rf"\s*(?<!\w)(?<!embedding:){re.escape(name)}(?!\w)\s*", re.IGNORECASE)
+        text = pattern.sub(lambda _match, server_name=server_name: f" embedding:{server_name} ", text)  # type: ignore[misc]
     return text

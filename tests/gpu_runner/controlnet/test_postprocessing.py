@@ -10,24 +10,24 @@ from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 
 
-def pixels(colour) -> np.ndarray:
-    return np.full((64, 64, 3), colour, np.uint8)
+def pixels(color) -> np.ndarray:
+    return np.full((64, 64, 3), color, np.uint8)
 
 
-def after(module: str, given: np.ndarray, output: np.ndarray, hidden=None, **fields) -> np.ndarray:
+def after(module: str, image: np.ndarray, output: np.ndarray, hidden=None, **fields) -> np.ndarray:
     request = ControlUnit(module=module, **fields)
     unit = SimpleNamespace(
-        module=MODULES[module], request=request, map=given, hidden=hidden, model="a net", acts=True
+        module=MODULES[module], request=request, map=image, hidden=hidden, model="a net", acts=True
     )
     return np.asarray(apply_postprocessing([unit], Image.fromarray(output))).astype(int)
 
 
 def test_recolor_combines_the_input_luminance_with_the_output_colors():
-    grey = np.tile(np.linspace(50, 200, 64).astype(np.uint8)[:, None, None], (1, 64, 3))
-    result = after("recolor_intensity", grey, pixels((120, 30, 30)))
-    assert np.abs(result.max(axis=2) - grey[:, :, 0]).max() <= 1
+    gray = np.tile(np.linspace(50, 200, 64).astype(np.uint8)[:, None, None], (1, 64, 3))
+    result = after("recolor_intensity", gray, pixels((120, 30, 30)))
+    assert np.abs(result.max(axis=2) - gray[:, :, 0]).max() <= 1
     assert (result[:, :, 0] > result[:, :, 2]).all()
-    assert after("recolor_luminance", grey, pixels((120, 30, 30))).mean(axis=(1, 2))[0] < 80
+    assert after("recolor_luminance", gray, pixels((120, 30, 30))).mean(axis=(1, 2))[0] < 80
 
 
 def test_colorfix_combines_the_input_colors_with_the_output_details():
@@ -48,9 +48,9 @@ def test_sharpening_enhances_details():
 def test_inpaint_only_keeps_unmasked_pixels_exactly():
     hidden = np.zeros((64, 64), np.uint8)
     hidden[24:40, 24:40] = 255
-    given = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    result = after("inpaint_only", given, pixels(128), hidden)
-    assert (result[:12] == given[:12]).all()
+    image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    result = after("inpaint_only", image, pixels(128), hidden)
+    assert (result[:12] == image[:12]).all()
     assert (result[28:36, 28:36] == 128).all()
 
 

@@ -66,8 +66,8 @@ def test_a_face_that_is_too_small_is_ignored(yunet):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_face_is_found_in_demo_images(yunet, seed):
     scenes = shapes.random_scenes(4, torch.Generator().manual_seed(seed))
-    for drawn in shapes.draw(scenes, 256, 256):
-        assert find(yunet, images.from_tensor(drawn * 2 - 1)) == []
+    for image in shapes.draw(scenes, 256, 256):
+        assert find(yunet, images.from_tensor(image * 2 - 1)) == []
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 1), (1500, 20)])

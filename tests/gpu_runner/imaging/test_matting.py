@@ -41,7 +41,7 @@ def overlap(found: Image.Image, truth: np.ndarray) -> float:
 def test_a_demo_shape_is_found(u2netp, shape):
     scene = shapes.random_scenes(1, torch.Generator().manual_seed(shape))
     scene = dataclasses.replace(scene, shape=torch.tensor([shape]))
-    alone = dataclasses.replace(scene, colour=torch.ones(1, 3), background=torch.zeros(1, 3))
+    alone = dataclasses.replace(scene, color=torch.ones(1, 3), background=torch.zeros(1, 3))
     image = images.from_tensor(shapes.draw(scene, 192, 192)[0] * 2 - 1)
     assert overlap(matte(u2netp, image), shapes.draw(alone, 192, 192)[0, 0].numpy() > 0.5) > 0.95
 

@@ -35,7 +35,7 @@ def detector() -> OnnxModel:
 
 @pytest.fixture
 def every_image_is_nsfw(monkeypatch):
-    monkeypatch.setitem(nsfw.SCORES, "open_nsfw", lambda _detector, _picture: 0.97)
+    monkeypatch.setitem(nsfw.SCORES, "open_nsfw", lambda _detector, _image: 0.97)
 
 
 def noise(width: int, height: int) -> Image.Image:

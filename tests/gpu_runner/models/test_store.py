@@ -1,4 +1,4 @@
-"""Checkpoints are loaded from single files, bit by bit, and only when they are what the registry says."""
+"""Model store: loading of single-file checkpoints, verification of hashes, and the cache."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
-PLENTY = 2**34
+UNLIMITED = 2**34
 
 
-def store_of(root, budget=PLENTY, dtype=torch.float16):
+def store_of(root, budget=UNLIMITED, dtype=torch.float16):
     return ModelStore(root, "cpu", dtype, budget)
 
 
@@ -39,7 +39,7 @@ def other_checkpoint(tiny_checkpoint):
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
-def test_the_modules_come_back_bit_by_bit(tiny_checkpoint, tiny_modules, part):
+def test_loaded_weights_equal_the_saved_ones(tiny_checkpoint, tiny_modules, part):
     root, file = tiny_checkpoint
     loaded = getattr(store_of(root).get(file), part)
     original = getattr(tiny_modules, part).state_dict()
@@ -49,7 +49,7 @@ def test_the_modules_come_back_bit_by_bit(tiny_checkpoint, tiny_modules, part):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
-def test_the_modules_compute_what_the_originals_do(tiny_checkpoint, tiny_modules):
+def test_a_loaded_unet_gives_the_same_output_as_the_original(tiny_checkpoint, tiny_modules):
     root, file = tiny_checkpoint
     loaded = store_of(root, dtype=torch.float32).get(file)
     latent, states = torch.randn(2, 4, 16, 16), torch.randn(2, 77, 64)
@@ -59,7 +59,7 @@ def test_the_modules_compute_what_the_originals_do(tiny_checkpoint, tiny_modules
     )
 
 
-def test_a_checkpoint_knows_what_the_engine_asks(tiny_checkpoint):
+def test_a_checkpoint_has_its_family_prediction_type_and_noise_schedule(tiny_checkpoint):
     root, file = tiny_checkpoint
     checkpoint = store_of(root).get(file)
     assert (checkpoint.key, checkpoint.family, checkpoint.prediction_type) == (file.sha256, "sd15", "epsilon")
@@ -72,14 +72,14 @@ def test_a_checkpoint_knows_what_the_engine_asks(tiny_checkpoint):
 
 
 def open_clip_tensors(encoder):
-    """A text model in the names of OpenCLIP, with the last layer that Stable Diffusion 2 leaves unused."""
+    """A text encoder in the OpenCLIP layout, with the last layer, which Stable Diffusion 2 does not use."""
     state = encoder.state_dict()
     state |= {name.replace("layers.1.", "layers.2."): state[name] for name in state if "layers.1." in name}
     tensors = transformers_to_open_clip(state, "cond_stage_model.model.", layers=3)
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def test_stable_diffusion_2_reads_the_states_before_the_last_layer(tmp_path, tiny_modules):
+def test_stable_diffusion_2_uses_the_penultimate_layer(tmp_path, tiny_modules):
     tensors = {name: t for name, t in single_file_tensors(tiny_modules).items() if "cond_stage" not in name}
     file = write_checkpoint(tmp_path, "a.safetensors", tensors | open_clip_tensors(tiny_modules.text_encoder))
     checkpoint = store_of(tmp_path).get(file)
@@ -90,7 +90,7 @@ def test_stable_diffusion_2_reads_the_states_before_the_last_layer(tmp_path, tin
     assert all(torch.equal(t, original[name]) for name, t in checkpoint.text_encoder.state_dict().items())
 
 
-def test_the_file_may_declare_v_prediction(tiny_checkpoint, tiny_modules):
+def test_v_prediction_may_be_declared_by_the_metadata(tiny_checkpoint, tiny_modules):
     root, _file = tiny_checkpoint
     tensors = single_file_tensors(tiny_modules)
     file = write_checkpoint(root, "v.safetensors", tensors, **{"modelspec.prediction_type": "v"})
@@ -98,7 +98,7 @@ def test_the_file_may_declare_v_prediction(tiny_checkpoint, tiny_modules):
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_pickled_tensors_load_too(tmp_path, tiny_modules, wrapped):
+def test_pickled_checkpoints_are_loaded(tmp_path, tiny_modules, wrapped):
     tensors = single_file_tensors(tiny_modules)
     content = {"state_dict": tensors, "global_step": 3} if wrapped else tensors
     torch.save({**content, "atelier.config": json.dumps(OVERRIDES)}, tmp_path / "a.ckpt")
@@ -106,23 +106,23 @@ def test_pickled_tensors_load_too(tmp_path, tiny_modules, wrapped):
     assert torch.equal(loaded.unet.conv_in.weight, tiny_modules.unet.conv_in.weight)
 
 
-def test_widths_that_do_not_fit_the_family_are_explained(tmp_path, tiny_modules):
-    torch.save(single_file_tensors(tiny_modules), tmp_path / "a.ckpt")  # lacks what the shapes do not tell
+def test_a_config_that_shapes_do_not_determine_gives_a_descriptive_error(tmp_path, tiny_modules):
+    torch.save(single_file_tensors(tiny_modules), tmp_path / "a.ckpt")  # without atelier.config
     with pytest.raises(ModelUnavailable, match="must be divisible by num_groups"):
         store_of(tmp_path).get(registered(tmp_path, "a.ckpt"))
 
 
-def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path):
-    class Trap:
+def test_a_pickle_with_code_is_rejected_and_not_executed(tmp_path):
+    class Malicious:
         def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "sprung"),)
+            return os.mkdir, (str(tmp_path / "executed"),)
 
-    (tmp_path / "a.ckpt").write_bytes(pickle.dumps({"state_dict": Trap()}))
-    torch.save({"state_dict": Trap()}, tmp_path / "b.pt")
+    (tmp_path / "a.ckpt").write_bytes(pickle.dumps({"state_dict": Malicious()}))
+    torch.save({"state_dict": Malicious()}, tmp_path / "b.pt")
     for path in ("a.ckpt", "b.pt"):
-        with pytest.raises(ModelUnavailable, match="damaged, or holds more than tensors"):
+        with pytest.raises(ModelUnavailable, match="damaged, or contains objects other than tensors"):
             store_of(tmp_path).get(registered(tmp_path, path))
-    assert not (tmp_path / "sprung").exists()
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_missing_file_is_unavailable(tmp_path):
@@ -130,13 +130,13 @@ def test_a_missing_file_is_unavailable(tmp_path):
         store_of(tmp_path).get(ModelFile(path="checkpoints/a.safetensors", sha256="0" * 64))
 
 
-def test_a_file_with_another_hash_is_refused(tiny_checkpoint):
+def test_a_file_with_another_hash_is_rejected(tiny_checkpoint):
     root, file = tiny_checkpoint
     with pytest.raises(ModelUnavailable, match="has changed"):
         store_of(root).get(ModelFile(path=file.path, sha256="0" * 64))
 
 
-def test_a_file_replaced_after_its_hash_was_taken_is_refused(tmp_path, tiny_modules):
+def test_a_file_replaced_after_hashing_is_rejected(tmp_path, tiny_modules):
     file = write_checkpoint(tmp_path, "a.safetensors", single_file_tensors(tiny_modules))
     store = store_of(tmp_path, budget=0)
     store.get(file)
@@ -147,78 +147,78 @@ def test_a_file_replaced_after_its_hash_was_taken_is_refused(tmp_path, tiny_modu
         store.get(file)
 
 
-def test_a_link_that_leads_outside_is_refused(tmp_path, tiny_checkpoint):
+def test_a_symlink_out_of_the_root_is_rejected(tmp_path, tiny_checkpoint):
     root, file = tiny_checkpoint
     (tmp_path / "link.safetensors").symlink_to(root / file.path)
     with pytest.raises(ModelUnavailable, match="inside the models folder"):
         store_of(tmp_path).get(ModelFile(path="link.safetensors", sha256=file.sha256))
 
 
-def test_a_link_inside_the_root_is_followed(tiny_checkpoint):
+def test_a_symlink_inside_the_root_is_followed(tiny_checkpoint):
     root, file = tiny_checkpoint
     (root / "link.safetensors").symlink_to(root / file.path)
     assert store_of(root).get(ModelFile(path="link.safetensors", sha256=file.sha256)).family == "sd15"
 
 
-def test_a_damaged_file_is_unavailable_without_naming_folders(tmp_path, tiny_checkpoint):
+def test_the_error_for_a_damaged_file_does_not_reveal_folders(tmp_path, tiny_checkpoint):
     root, file = tiny_checkpoint
     (tmp_path / "a.safetensors").write_bytes((root / file.path).read_bytes()[:-100])
-    with pytest.raises(ModelUnavailable) as refusal:
+    with pytest.raises(ModelUnavailable) as raised:
         store_of(tmp_path).get(registered(tmp_path, "a.safetensors"))
-    assert "file not fully covered" in str(refusal.value)
-    assert str(tmp_path) not in str(refusal.value)
+    assert "file not fully covered" in str(raised.value)
+    assert str(tmp_path) not in str(raised.value)
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
+def test_a_file_of_another_kind_is_rejected(tmp_path):
     file = write_checkpoint(tmp_path, "a.safetensors", {"emb_params": torch.zeros(2, 768)})
     with pytest.raises(ModelUnavailable, match="not a checkpoint"):
         store_of(tmp_path).get(file)
 
 
-def test_a_family_that_cannot_be_drawn_is_refused(tmp_path, tiny_modules):
+def test_an_unsupported_family_is_rejected(tmp_path, tiny_modules):
     tensors = {name: t for name, t in single_file_tensors(tiny_modules).items() if "cond_stage" not in name}
-    with pytest.raises(ModelUnavailable, match="not supported yet: unknown"):
+    with pytest.raises(ModelUnavailable, match=r"must be one of sd15, sd2, sdxl \(got unknown\)"):
         store_of(tmp_path).get(write_checkpoint(tmp_path, "a.safetensors", tensors))
 
 
 @pytest.mark.parametrize(
-    "lost",
+    "missing",
     [
         "model.diffusion_model.time_embed.0.weight",
         "first_stage_model.quant_conv.bias",
         "cond_stage_model.transformer.text_model.final_layer_norm.weight",
     ],
 )
-def test_a_lost_tensor_is_named(tmp_path, tiny_modules, lost):
+def test_a_missing_tensor_is_named(tmp_path, tiny_modules, missing):
     tensors = single_file_tensors(tiny_modules)
-    del tensors[lost]
-    with pytest.raises(ModelUnavailable, match="lacks the tensor"):
+    del tensors[missing]
+    with pytest.raises(ModelUnavailable, match="missing tensor"):
         store_of(tmp_path).get(write_checkpoint(tmp_path, "a.safetensors", tensors))
 
 
-def test_threads_that_ask_together_get_one_checkpoint(tiny_checkpoint):
+def test_concurrent_requests_load_a_checkpoint_once(tiny_checkpoint):
     root, file = tiny_checkpoint
     store = store_of(root)
     with ThreadPoolExecutor(4) as threads:
-        got = list(threads.map(lambda _: store.get(file), range(4)))
-    assert all(checkpoint is got[0] for checkpoint in got)
+        loaded = list(threads.map(lambda _: store.get(file), range(4)))
+    assert all(checkpoint is loaded[0] for checkpoint in loaded)
 
 
-def test_the_least_recently_used_leaves_and_nothing_of_it_stays(tiny_checkpoint, other_checkpoint):
+def test_the_least_recently_used_checkpoint_is_evicted_and_freed(tiny_checkpoint, other_checkpoint):
     root, file = tiny_checkpoint
     store = store_of(root)
     size = store.get(file).size_bytes
     small = store_of(root, budget=int(size * 1.5))
     checkpoint = small.get(file)
-    remains = [weakref.ref(checkpoint), *(weakref.ref(module) for module in checkpoint.unet.modules())]
-    remains += [weakref.ref(parameter) for parameter in checkpoint.vae.parameters()]
+    references = [weakref.ref(checkpoint), *(weakref.ref(module) for module in checkpoint.unet.modules())]
+    references += [weakref.ref(parameter) for parameter in checkpoint.vae.parameters()]
     del checkpoint
     small.get(other_checkpoint)
-    assert [reference() for reference in remains if reference() is not None] == []
+    assert [reference() for reference in references if reference() is not None] == []
     assert [model.sha256 for model in small.loaded()] == [other_checkpoint.sha256]
 
 
-def test_checkpoints_within_the_budget_stay(tiny_checkpoint, other_checkpoint):
+def test_checkpoints_within_the_budget_stay_cached(tiny_checkpoint, other_checkpoint):
     root, file = tiny_checkpoint
     store = store_of(root)
     first = store.get(file)
@@ -230,37 +230,37 @@ def test_checkpoints_within_the_budget_stay(tiny_checkpoint, other_checkpoint):
     )
 
 
-def test_the_registry_knows_better_than_the_file(tiny_checkpoint):
+def test_training_settings_of_the_registry_override_the_defaults(tiny_checkpoint):
     root, file = tiny_checkpoint
     store = store_of(root)
-    told = file.model_copy(update={"prediction_type": "v_prediction", "zero_terminal_snr": True})
-    plain, changed = store.get(file), store.get(told)
+    overridden = file.model_copy(update={"prediction_type": "v_prediction", "zero_terminal_snr": True})
+    plain, changed = store.get(file), store.get(overridden)
     assert (plain.prediction_type, changed.prediction_type) == ("epsilon", "v_prediction")
     assert plain.alphas_cumprod[-1] > 0.004 > 1e-7 > changed.alphas_cumprod[-1]
-    assert plain.key != changed.key, "so that they share no call"
+    assert plain.key != changed.key, "different keys, so that they are not batched together"
     assert store.get(file) is plain
 
 
-def test_the_registry_may_deny_what_the_file_says(tiny_checkpoint, tiny_modules):
+def test_training_settings_of_the_registry_override_those_of_the_file(tiny_checkpoint, tiny_modules):
     root, _file = tiny_checkpoint
     tensors = single_file_tensors(tiny_modules) | {"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}
     file = write_checkpoint(root, "marked.safetensors", tensors)
-    said = store_of(root).get(file)
-    assert (said.prediction_type, float(said.alphas_cumprod[-1])) == (
+    declared = store_of(root).get(file)
+    assert (declared.prediction_type, float(declared.alphas_cumprod[-1])) == (
         "v_prediction",
         pytest.approx(4.9e-8, 0.1),
     )
-    denied = file.model_copy(update={"prediction_type": "epsilon", "zero_terminal_snr": False})
-    heard = store_of(root).get(denied)
-    assert (heard.prediction_type, float(heard.alphas_cumprod[-1])) == (
+    overridden = file.model_copy(update={"prediction_type": "epsilon", "zero_terminal_snr": False})
+    loaded = store_of(root).get(overridden)
+    assert (loaded.prediction_type, float(loaded.alphas_cumprod[-1])) == (
         "epsilon",
         pytest.approx(0.00466, 0.01),
     )
 
 
 @pytest.mark.parametrize(("bias", "expected"), [(0.5, "epsilon"), (-2.0, "v_prediction")])
-def test_stable_diffusion_2_is_asked_what_it_predicts(tmp_path, bias, expected):
-    """One that gives back what it is shown predicts noise; one that takes it away, the velocity."""
+def test_the_prediction_type_of_stable_diffusion_2_is_detected_by_a_test_call(tmp_path, bias, expected):
+    """A UNet that returns its input predicts noise; one that returns a much smaller mean predicts the velocity."""
     path = tmp_path / "sd2.safetensors"
     write_family("sd2", path, tiny=True)
     tensors = load_file(path)
@@ -271,5 +271,5 @@ def test_stable_diffusion_2_is_asked_what_it_predicts(tmp_path, bias, expected):
     save_file(tensors, path, metadata)
     file = registered(tmp_path, "sd2.safetensors")
     assert store_of(tmp_path, dtype=torch.float32).get(file).prediction_type == expected
-    told = file.model_copy(update={"prediction_type": "epsilon"})
-    assert store_of(tmp_path, dtype=torch.float32).get(told).prediction_type == "epsilon"
+    overridden = file.model_copy(update={"prediction_type": "epsilon"})
+    assert store_of(tmp_path, dtype=torch.float32).get(overridden).prediction_type == "epsilon"

@@ -1,4 +1,4 @@
-"""VAEs, tiling, embeddings, refiners and whole families: each loaded from its real layout, and each with its effect."""
+"""Variants of a checkpoint (VAE, tiling, embeddings, LoRAs), refiners, and all families, loaded from their file layouts."""
 
 import hashlib
 import json
@@ -68,30 +68,32 @@ def vae_file(root, vae, layout):
 
 
 @pytest.mark.parametrize("layout", ["ldm", "prefixed", "diffusers", "old diffusers", "pickled"])
-def test_a_vae_of_any_layout_takes_the_place_of_the_checkpoints_own(
+def test_a_vae_of_any_layout_replaces_that_of_the_checkpoint(
     root, store, base, other_vae, tiny_checkpoint, layout
 ):
     file = vae_file(root, other_vae, layout)
-    varied = store.get(tiny_checkpoint[1], Variant(vae=file))
+    variant = store.get(tiny_checkpoint[1], Variant(vae=file))
     expected = other_vae.float().state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in varied.vae.state_dict().items())
-    assert varied.unet is base.unet
-    assert varied.unet_key == base.unet_key, "so that both share the UNet's calls"
-    assert varied.vae_key != base.vae_key
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in variant.vae.state_dict().items())
+    assert variant.unet is base.unet
+    assert variant.unet_key == base.unet_key, "the same key, so that both are batched together"
+    assert variant.vae_key != base.vae_key
 
 
-def test_a_file_that_is_no_vae_is_refused(root, store, tiny_checkpoint):
+def test_a_file_that_is_not_a_vae_is_rejected(root, store, tiny_checkpoint):
     save_file({"emb_params": torch.zeros(2, 64)}, root / "no-vae.safetensors")
     with pytest.raises(ModelUnavailable, match="is not a VAE"):
         store.get(tiny_checkpoint[1], Variant(vae=registered(root, "no-vae.safetensors")))
 
 
-def test_tiled_pictures_go_on_beyond_their_edges(store, base, tiny_checkpoint):
+def test_tiling_makes_the_modules_periodic(store, base, tiny_checkpoint):
     tiled = store.get(tiny_checkpoint[1], Variant(tiling=True))
     latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     rolled = latent.roll(3, -1)
     decoded = tiled.vae.decode(latent).sample.roll(24, -1)
-    assert torch.allclose(tiled.vae.decode(rolled).sample, decoded, atol=1e-4), "no edge is special"
+    assert torch.allclose(tiled.vae.decode(rolled).sample, decoded, atol=1e-4), (
+        "decoding commutes with a cyclic shift"
+    )
     assert not torch.allclose(
         base.vae.decode(rolled).sample, base.vae.decode(latent).sample.roll(24, -1), atol=1e-2
     )
@@ -120,15 +122,15 @@ def test_an_embedding_is_read_from_every_layout(root, store, tiny_checkpoint, la
     assert found.key == file.sha256
 
 
-def test_an_embedding_of_another_width_is_refused(root, store, tiny_checkpoint):
+def test_an_embedding_of_another_width_is_rejected(root, store, tiny_checkpoint):
     file = embedding_file(root, "a1111", torch.zeros(2, 768))
-    with pytest.raises(ModelUnavailable, match=r"widths \[768\], and these have \[64\]"):
+    with pytest.raises(ModelUnavailable, match=r"widths \[64\] \(got \[768\]\)"):
         store.get(tiny_checkpoint[1], Variant(embeddings=(("odd", file),)))
 
 
 @pytest.fixture(scope="module")
 def families(root):
-    """A file of every family, tiny but in its real layout."""
+    """A tiny file of every family in its real layout."""
     for name in ("sd15", "sd2", "sdxl", "refiner"):
         write_family(name, root / f"{name}.safetensors", tiny=True)
     return {name: registered(root, f"{name}.safetensors") for name in ("sd15", "sd2", "sdxl", "refiner")}
@@ -141,8 +143,8 @@ def draw(store):
 
     def draw(checkpoint, files=None, **fields):
         listener = Listener()
-        order = order_of("job", checkpoint, models=files, num_inference_steps=2, **fields)
-        engine.submit(order, listener)
+        run_request = order_of("job", checkpoint, models=files, num_inference_steps=2, **fields)
+        engine.submit(run_request, listener)
         return listener.end(), listener
 
     yield draw
@@ -150,39 +152,39 @@ def draw(store):
 
 
 @pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl", "refiner"])
-def test_every_family_draws(draw, store, families, name):
+def test_every_family_generates_images(draw, store, families, name):
     end, listener = draw(families[name])
     assert isinstance(end, Done), end
     assert listener.pixels[0].shape == (64, 64, 3)
     assert store.get(families[name]).family == ("sdxl" if name == "refiner" else name)
 
 
-def test_sdxl_reads_both_text_encoders_and_the_whole_text(store, families):
+def test_sdxl_concatenates_both_text_encoders_and_uses_the_pooled_projection(store, families):
     checkpoint = store.get(families["sdxl"])
-    [told] = encode(checkpoint, ["a red circle"])
+    [encoding] = encode(checkpoint, ["a red circle"])
     widths = [encoder.config.hidden_size for encoder in checkpoint.text_encoders]
-    assert told.context.shape == (77, sum(widths))
-    assert told.pooled.shape == (widths[1],)
+    assert encoding.context.shape == (77, sum(widths))
+    assert encoding.pooled.shape == (widths[1],)
     ids = torch.full((1, 77), 0)
-    words = clip_tokenizer().encode("a red circle")
-    ids[0, : len(words) + 2] = torch.tensor([49406, *words, 49407])
+    tokens = clip_tokenizer().encode("a red circle")
+    ids[0, : len(tokens) + 2] = torch.tensor([49406, *tokens, 49407])
     outputs = checkpoint.text_encoder_2(ids, output_hidden_states=True)
-    assert torch.allclose(told.context[:, widths[0] :], outputs.hidden_states[-2][0], atol=1e-5)
-    assert torch.allclose(told.pooled, outputs.text_embeds[0], atol=1e-5)
+    assert torch.allclose(encoding.context[:, widths[0] :], outputs.hidden_states[-2][0], atol=1e-5)
+    assert torch.allclose(encoding.pooled, outputs.text_embeds[0], atol=1e-5)
 
 
-def test_the_refiner_takes_over_on_the_way(draw, families):
-    refined = {"checkpoint:finer": families["refiner"]}
+def test_the_refiner_replaces_the_checkpoint_at_switch_at(draw, families):
+    files = {"checkpoint:refiner": families["refiner"]}
     plain = draw(families["sdxl"])[1].pixels[0]
-    halfway = Refiner(checkpoint="finer", switch_at=0.5)
-    end, listener = draw(families["sdxl"], refined, refiner=halfway)
+    halfway = Refiner(checkpoint="refiner", switch_at=0.5)
+    end, listener = draw(families["sdxl"], files, refiner=halfway)
     assert isinstance(end, Done), end
     assert (listener.pixels[0] != plain).any()
-    never = draw(families["sdxl"], refined, refiner=Refiner(checkpoint="finer", switch_at=1.0))[1].pixels[0]
+    never = draw(families["sdxl"], files, refiner=Refiner(checkpoint="refiner", switch_at=1.0))[1].pixels[0]
     assert (never == plain).all()
 
 
-def test_weights_that_are_not_numbers_fail_their_own_job_only(root, draw, tiny_checkpoint, tiny_modules):
+def test_nan_weights_fail_only_their_own_job(root, draw, tiny_checkpoint, tiny_modules):
     tensors = {name: tensor * float("nan") for name, tensor in kohya(tiny_modules).items()}
     save_file(tensors, root / "nan.safetensors")
     files = {"lora:nan": registered(root, "nan.safetensors")}
@@ -192,7 +194,7 @@ def test_weights_that_are_not_numbers_fail_their_own_job_only(root, draw, tiny_c
     assert isinstance(draw(tiny_checkpoint[1])[0], Done)
 
 
-def test_what_the_device_has_no_room_for_comes_back_from_ram(root, tiny_checkpoint, families):
+def test_an_evicted_checkpoint_is_restored_from_ram(root, tiny_checkpoint, families):
     file = tiny_checkpoint[1]
     size = ModelStore(root, "cpu", torch.float32, 2**34).get(file).size_bytes
     store = ModelStore(root, "cpu", torch.float32, int(size * 1.2), 2**34)
@@ -208,23 +210,23 @@ def test_what_the_device_has_no_room_for_comes_back_from_ram(root, tiny_checkpoi
     assert torch.equal(again.unet.conv_in.weight, first.unet.conv_in.weight)
 
 
-def test_variations_leave_with_their_checkpoint(root, tiny_checkpoint, tiny_modules, families):
+def test_variants_are_evicted_with_their_checkpoint(root, tiny_checkpoint, tiny_modules, families):
     file = tiny_checkpoint[1]
-    save_file(kohya(tiny_modules, (LINEAR,)), root / "leaving.safetensors")
-    variation = Variant(loras=(LoraFile(registered(root, "leaving.safetensors"), 1.0, 1.0),))
+    save_file(kohya(tiny_modules, (LINEAR,)), root / "evicted.safetensors")
+    with_lora = Variant(loras=(LoraFile(registered(root, "evicted.safetensors"), 1.0, 1.0),))
     size = ModelStore(root, "cpu", torch.float32, 2**34).get(file).size_bytes
     store = ModelStore(root, "cpu", torch.float32, int(size * 1.2))
-    varied = store.get(file, variation)
-    assert store.get(file, variation).unet is varied.unet
+    variant = store.get(file, with_lora)
+    assert store.get(file, with_lora).unet is variant.unet
     store.get(families["sd15"])
-    assert store._shelf.size_bytes == store.loaded()[0].size_bytes
+    assert store.size_bytes == store.loaded()[0].size_bytes
 
 
 SDXL_LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 FIRST_LAYER = "encoder.layers.0.mlp.fc1"
 
 
-def test_a_lora_of_sdxl_changes_the_unet_and_each_of_the_text_encoders(root, store, families):
+def test_an_sdxl_lora_changes_the_unet_and_both_text_encoders(root, store, families):
     base = store.get(families["sdxl"])
     modules = {
         "lora_unet_" + SDXL_LINEAR: base.unet.get_submodule(SDXL_LINEAR),
@@ -239,11 +241,11 @@ def test_a_lora_of_sdxl_changes_the_unet_and_each_of_the_text_encoders(root, sto
         expected.append(module.weight + up @ down)
     save_file(tensors, root / "sdxl-lora.safetensors")
     lora = LoraFile(registered(root, "sdxl-lora.safetensors"), 1.0, 1.0)
-    varied = store.get(families["sdxl"], Variant(loras=(lora,)))
+    variant = store.get(families["sdxl"], Variant(loras=(lora,)))
     found = [
-        varied.unet.get_submodule(SDXL_LINEAR),
-        varied.text_encoder.get_submodule(FIRST_LAYER),
-        text_layer(varied.text_encoder_2),
+        variant.unet.get_submodule(SDXL_LINEAR),
+        variant.text_encoder.get_submodule(FIRST_LAYER),
+        text_layer(variant.text_encoder_2),
     ]
     assert all(
         torch.allclose(module.weight, weight, atol=1e-5)
@@ -255,35 +257,37 @@ def text_layer(encoder):
     return next(module for name, module in encoder.named_modules() if name.endswith(FIRST_LAYER))
 
 
-def test_an_embedding_of_sdxl_speaks_to_both_text_encoders(root, store, families):
+def test_an_sdxl_embedding_is_used_by_both_text_encoders(root, store, families):
     checkpoint = store.get(families["sdxl"])
     red = clip_tokenizer().encode("red")
     own = [encoder.get_input_embeddings().weight[red].detach() for encoder in checkpoint.text_encoders]
     save_file({"clip_l": own[0].clone(), "clip_g": own[1].clone()}, root / "xl-red.safetensors")
     file = registered(root, "xl-red.safetensors")
-    varied = store.get(families["sdxl"], Variant(embeddings=(("zyx", file),)))
-    [said], [meant], [unsaid] = (
+    variant = store.get(families["sdxl"], Variant(embeddings=(("zyx", file),)))
+    [embedded], [expected], [plain] = (
         encode(model, [text], TextEncodingOptions(embeddings=tuple(model.embeddings.values())))
-        for model, text in ((varied, "a zyx cat"), (checkpoint, "a red cat"), (checkpoint, "a zyx cat"))
+        for model, text in ((variant, "a zyx cat"), (checkpoint, "a red cat"), (checkpoint, "a zyx cat"))
     )
-    assert torch.allclose(said.context, meant.context, atol=1e-5)
-    assert torch.allclose(said.pooled, meant.pooled, atol=1e-5)
-    assert not torch.allclose(said.context, unsaid.context, atol=1e-2)
+    assert torch.allclose(embedded.context, expected.context, atol=1e-5)
+    assert torch.allclose(embedded.pooled, expected.pooled, atol=1e-5)
+    assert not torch.allclose(embedded.context, plain.context, atol=1e-2)
 
 
-def test_the_engine_draws_what_an_embedding_stands_for(root, store, base, draw, tiny_checkpoint):
+def test_an_embedding_acts_where_a_prompt_contains_its_name(root, store, base, draw, tiny_checkpoint):
     red = clip_tokenizer().encode("red")
-    vectors = base.text_encoder.get_input_embeddings().weight[red].detach() * 3  # louder than the word itself
-    save_file({"emb_params": vectors.clone()}, root / "loud.safetensors")
-    files = {"embedding:zyx": registered(root, "loud.safetensors")}
-    checkpoint, asked = tiny_checkpoint[1], {"guidance_scale": 20.0}
-    said = draw(checkpoint, files, prompt="zyx", embeddings=("zyx",), **asked)[1].pixels[0]
-    unknown = draw(checkpoint, prompt="zyx", **asked)[1].pixels[0]
-    other = draw(checkpoint, files, prompt="cat", embeddings=("zyx",), **asked)[1].pixels[0]
-    plain = draw(checkpoint, prompt="cat", **asked)[1].pixels[0]
-    assert (said != unknown).any()
-    assert (other == plain).all(), "it acts where the prompt says its name, and nowhere else"
-    negative = draw(checkpoint, files, negative_prompt="zyx", prompt="cat", embeddings=("zyx",), **asked)
+    vectors = (
+        base.text_encoder.get_input_embeddings().weight[red].detach() * 3
+    )  # stronger than the token itself
+    save_file({"emb_params": vectors.clone()}, root / "strong.safetensors")
+    files = {"embedding:zyx": registered(root, "strong.safetensors")}
+    checkpoint, fields = tiny_checkpoint[1], {"guidance_scale": 20.0}
+    embedded = draw(checkpoint, files, prompt="zyx", embeddings=("zyx",), **fields)[1].pixels[0]
+    unknown = draw(checkpoint, prompt="zyx", **fields)[1].pixels[0]
+    other = draw(checkpoint, files, prompt="cat", embeddings=("zyx",), **fields)[1].pixels[0]
+    plain = draw(checkpoint, prompt="cat", **fields)[1].pixels[0]
+    assert (embedded != unknown).any()
+    assert (other == plain).all(), "no effect on prompts without its name"
+    negative = draw(checkpoint, files, negative_prompt="zyx", prompt="cat", embeddings=("zyx",), **fields)
     assert (
-        negative[1].pixels[0] != draw(checkpoint, prompt="cat", negative_prompt="zyx", **asked)[1].pixels[0]
+        negative[1].pixels[0] != draw(checkpoint, prompt="cat", negative_prompt="zyx", **fields)[1].pixels[0]
     ).any()

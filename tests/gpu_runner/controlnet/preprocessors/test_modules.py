@@ -93,9 +93,9 @@ def test_tile_resample_divides_the_size_by_its_factor():
 
 def test_recolor_gives_gray_levels_and_gamma_darkens_them():
     for name in ("recolor_luminance", "recolor_intensity"):
-        grey = processed(name, disc(paper=(90, 120, 200)))
-        assert (grey[:, :, 0] == grey[:, :, 1]).all()
-        assert processed(name, disc(paper=(90, 120, 200)), a=2).mean() < grey.mean()
+        gray = processed(name, disc(paper=(90, 120, 200)))
+        assert (gray[:, :, 0] == gray[:, :, 1]).all()
+        assert processed(name, disc(paper=(90, 120, 200)), a=2).mean() < gray.mean()
 
 
 def test_the_color_grid_has_one_color_per_cell():

@@ -1,4 +1,4 @@
-"""ControlNets from files: two layouts, two formats, one module."""
+"""Loading of ControlNet files in the LDM and the diffusers layout, as safetensors and as pickles."""
 
 import pytest
 import torch
@@ -41,15 +41,15 @@ def test_every_layout_and_format_gives_the_same_weights(store, root, net, layout
     assert all(torch.equal(state[name], expected[name].float()) for name in expected)
 
 
-def test_it_is_held_beside_the_checkpoint(store, root, net, tiny_checkpoint) -> None:
-    file = write_tensors(root, "controlnet/held.safetensors", ldm_tensors(net))
+def test_controlnet_and_checkpoint_are_cached_together(store, root, net, tiny_checkpoint) -> None:
+    file = write_tensors(root, "controlnet/cached.safetensors", ldm_tensors(net))
     checkpoint, loaded = store.get(tiny_checkpoint[1]), store.controlnet(file)
     assert store.controlnet(file) is loaded
     assert store.get(tiny_checkpoint[1]) is checkpoint
     assert {model.path for model in store.loaded()} == {file.path, tiny_checkpoint[1].path}
 
 
-def test_a_checkpoint_is_no_controlnet_and_the_other_way_round(store, root, net, tiny_checkpoint) -> None:
+def test_files_of_another_kind_are_rejected(store, root, net, tiny_checkpoint) -> None:
     file = write_tensors(root, "controlnet/net.safetensors", ldm_tensors(net))
     with pytest.raises(ModelUnavailable, match="not a ControlNet"):
         store.controlnet(tiny_checkpoint[1])
@@ -57,22 +57,22 @@ def test_a_checkpoint_is_no_controlnet_and_the_other_way_round(store, root, net,
         store.get(file)
 
 
-def test_a_file_that_lacks_a_tensor_says_which(store, root, net) -> None:
+def test_a_missing_tensor_is_named(store, root, net) -> None:
     tensors = ldm_tensors(net)
     del tensors["control_model.zero_convs.2.0.bias"]
-    file = write_tensors(root, "controlnet/lacking.safetensors", tensors)
+    file = write_tensors(root, "controlnet/incomplete.safetensors", tensors)
     with pytest.raises(ModelUnavailable, match=r"zero_convs\.2\.0\.bias"):
         store.controlnet(file)
 
 
-def test_a_union_controlnet_is_refused_by_name(store, root, net) -> None:
+def test_a_union_controlnet_is_rejected(store, root, net) -> None:
     tensors = net.state_dict() | {"task_embedding": torch.zeros(6, 32)}
     file = write_tensors(root, "controlnet/union.safetensors", tensors)
     with pytest.raises(ModelUnavailable, match="union"):
         store.controlnet(file)
 
 
-def test_one_named_shuffle_pools_its_residuals(store, root, net) -> None:
-    """Nothing inside of the released file tells: its configuration came beside it."""
+def test_a_shuffle_controlnet_pools_its_residuals(store, root, net) -> None:
+    """Recognized by the file name: the released file does not contain its configuration."""
     file = write_tensors(root, "controlnet/control_v11e_sd15_shuffle.pth", ldm_tensors(net))
     assert store.controlnet(file).pools

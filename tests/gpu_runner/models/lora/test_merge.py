@@ -1,4 +1,4 @@
-"""LoRAs in every layout change just the weights that they name, by just as much as they say, and nothing for ever."""
+"""Merging of LoRAs in every supported layout. The checkpoint itself is never modified."""
 
 import hashlib
 import random
@@ -44,11 +44,11 @@ def file_of(tiny_checkpoint):
 def with_loras(store, tiny_checkpoint, file_of):
     """The checkpoint with LoRAs of (tensors, weight) or (tensors, unet weight, text encoder weight)."""
 
-    def varied(*loras):
+    def variant(*loras):
         uses = tuple(LoraFile(file_of(tensors), *(weights * 2)[:2]) for tensors, *weights in loras)
         return store.get(tiny_checkpoint[1], Variant(loras=uses))
 
-    return varied
+    return variant
 
 
 def weight(checkpoint, path, part="unet"):
@@ -68,24 +68,24 @@ def shas(checkpoint):
 
 
 def test_a_lora_adds_the_product_of_its_factors(with_loras, base, tiny_modules):
-    varied = with_loras((kohya(tiny_modules, alpha=1.0), 0.5))
+    variant = with_loras((kohya(tiny_modules, alpha=1.0), 0.5))
     down, up = factors(tiny_modules.unet.get_submodule(LINEAR))
-    assert torch.allclose(change(varied, base, LINEAR), 0.5 * (up @ down) / 2, atol=1e-6)
+    assert torch.allclose(change(variant, base, LINEAR), 0.5 * (up @ down) / 2, atol=1e-6)
 
 
-def test_everything_else_is_the_same_memory(with_loras, base, tiny_modules):
-    varied = with_loras((kohya(tiny_modules), 1.0))
+def test_unchanged_tensors_share_the_memory_of_the_checkpoint(with_loras, base, tiny_modules):
+    variant = with_loras((kohya(tiny_modules), 1.0))
     others = {
-        name: tensor for name, tensor in varied.unet.state_dict().items() if not name.startswith(LINEAR)
+        name: tensor for name, tensor in variant.unet.state_dict().items() if not name.startswith(LINEAR)
     }
     own = base.unet.state_dict()
     assert all(tensor.data_ptr() == own[name].data_ptr() for name, tensor in others.items())
-    assert varied.vae is base.vae
-    assert varied.text_encoder is base.text_encoder
+    assert variant.vae is base.vae
+    assert variant.text_encoder is base.text_encoder
 
 
-def spelled(module, layout, path):
-    """The tensors of one LoRA as different tools name them."""
+def lora_tensors(module, layout, path):
+    """The tensors of one LoRA under the names that different training tools use."""
     down, up = factors(module)
     flat = path.replace(".", "_")
     match layout:
@@ -107,11 +107,11 @@ def spelled(module, layout, path):
 
 
 @pytest.mark.parametrize("layout", ["kohya", "ldm", "peft", "peft adapter", "processor", "diffusers"])
-def test_every_layout_means_the_same(with_loras, base, tiny_modules, layout):
+def test_every_layout_gives_the_same_weights(with_loras, base, tiny_modules, layout):
     module = tiny_modules.unet.get_submodule(CROSS_LAYER)
-    varied = with_loras((spelled(module, layout, CROSS_LAYER), 1.0))
+    variant = with_loras((lora_tensors(module, layout, CROSS_LAYER), 1.0))
     down, up = factors(module)
-    assert torch.allclose(change(varied, base, CROSS_LAYER), up @ down, atol=1e-6)
+    assert torch.allclose(change(variant, base, CROSS_LAYER), up @ down, atol=1e-6)
 
 
 @pytest.mark.parametrize("start", ["lora_te_text_model_", "lora_te1_text_model_", "text_encoder.text_model."])
@@ -120,13 +120,13 @@ def test_the_text_encoder_has_its_own_weight(with_loras, base, tiny_modules, sta
     down, up = factors(module)
     name = start + (TEXT if start.endswith(".") else TEXT.replace(".", "_"))
     tensors = {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
-    varied = with_loras((tensors | kohya(tiny_modules), 0.0, 0.25))
+    variant = with_loras((tensors | kohya(tiny_modules), 0.0, 0.25))
     path = next(path for path, _ in base.text_encoder.named_modules() if path.endswith(TEXT))
-    assert torch.allclose(change(varied, base, path, "text_encoder"), 0.25 * (up @ down), atol=1e-6)
-    assert varied.unet is base.unet, "at a weight of nought the UNet is the checkpoint's own"
+    assert torch.allclose(change(variant, base, path, "text_encoder"), 0.25 * (up @ down), atol=1e-6)
+    assert variant.unet is base.unet, "with weight 0 the UNet is that of the checkpoint"
 
 
-def test_convolutions_too_with_and_without_a_middle(with_loras, base, tiny_modules):
+def test_convolutions_are_merged_with_and_without_a_mid_tensor(with_loras, base, tiny_modules):
     module = tiny_modules.unet.get_submodule(CONV)
     down, up = factors(module)
     name = f"lora_unet_{CONV.replace('.', '_')}"
@@ -142,40 +142,40 @@ def test_convolutions_too_with_and_without_a_middle(with_loras, base, tiny_modul
         f"{name}.lora_mid.weight": core,
         f"{name}.lora_up.weight": up,
     }
-    picture = noise(1, module.weight.shape[1], 8, 8, seed=7)
-    through = torch.conv2d(torch.conv2d(torch.conv2d(picture, outer), core, padding=1), up)
-    merged = torch.conv2d(picture, change(with_loras((middle, 1.0)), base, CONV), padding=1)
+    image = noise(1, module.weight.shape[1], 8, 8, seed=7)
+    through = torch.conv2d(torch.conv2d(torch.conv2d(image, outer), core, padding=1), up)
+    merged = torch.conv2d(image, change(with_loras((middle, 1.0)), base, CONV), padding=1)
     assert torch.allclose(merged, through, atol=1e-5)
 
 
-def test_hadamard_products(with_loras, base, tiny_modules):
+def test_loha_is_a_product_of_two_low_rank_matrices(with_loras, base, tiny_modules):
     out, into = tiny_modules.unet.get_submodule(LINEAR).weight.shape
     name = f"lora_unet_{LINEAR.replace('.', '_')}"
     a, b, c, d = noise(out, 2), noise(2, into, seed=1), noise(out, 2, seed=2), noise(2, into, seed=3)
     parts = {"w1_a": a, "w1_b": b, "w2_a": c, "w2_b": d}
     tensors = {f"{name}.hada_{part}": tensor for part, tensor in parts.items()}
-    varied = with_loras((tensors | {f"{name}.alpha": torch.tensor(4.0)}, 1.0))
-    assert torch.allclose(change(varied, base, LINEAR), (a @ b) * (c @ d) * 2, atol=1e-6)
+    variant = with_loras((tensors | {f"{name}.alpha": torch.tensor(4.0)}, 1.0))
+    assert torch.allclose(change(variant, base, LINEAR), (a @ b) * (c @ d) * 2, atol=1e-6)
 
 
-def test_kronecker_products(with_loras, base, tiny_modules):
+def test_lokr_is_a_kronecker_product(with_loras, base, tiny_modules):
     out, into = tiny_modules.unet.get_submodule(LINEAR).weight.shape
     name = f"lora_unet_{LINEAR.replace('.', '_')}"
     small, a, b = noise(4, 4), noise(out // 4, 2, seed=1), noise(2, into // 4, seed=2)
     tensors = {f"{name}.lokr_w1": small, f"{name}.lokr_w2_a": a, f"{name}.lokr_w2_b": b}
-    varied = with_loras((tensors | {f"{name}.alpha": torch.tensor(1.0)}, 1.0))
-    assert torch.allclose(change(varied, base, LINEAR), torch.kron(small, a @ b) / 2, atol=1e-6)
+    variant = with_loras((tensors | {f"{name}.alpha": torch.tensor(1.0)}, 1.0))
+    assert torch.allclose(change(variant, base, LINEAR), torch.kron(small, a @ b) / 2, atol=1e-6)
 
 
-def test_several_add_up_in_any_order(with_loras, base, tiny_modules):
+def test_several_loras_add_up_in_any_order(with_loras, base, tiny_modules):
     one, two = kohya(tiny_modules, seed=1), kohya(tiny_modules, seed=2)
-    both, turned = with_loras((one, 0.7), (two, -0.3)), with_loras((two, -0.3), (one, 0.7))
-    assert both.unet is turned.unet
+    both, reversed_order = with_loras((one, 0.7), (two, -0.3)), with_loras((two, -0.3), (one, 0.7))
+    assert both.unet is reversed_order.unet
     alone = change(with_loras((one, 0.7)), base, LINEAR) + change(with_loras((two, -0.3)), base, LINEAR)
     assert torch.allclose(change(both, base, LINEAR), alone, atol=1e-6)
 
 
-def test_a_thousand_changes_leave_the_checkpoint_as_it_was(
+def test_a_thousand_variants_do_not_modify_the_checkpoint(
     store, tiny_checkpoint, file_of, tiny_modules, base
 ):
     before = shas(base)
@@ -189,18 +189,18 @@ def test_a_thousand_changes_leave_the_checkpoint_as_it_was(
     assert store.get(tiny_checkpoint[1]) is base
 
 
-def test_names_that_the_checkpoint_lacks_are_passed_over(with_loras, base, tiny_modules):
-    stranger = {
+def test_modules_that_the_checkpoint_does_not_have_are_skipped(with_loras, base, tiny_modules):
+    unmatched = {
         "lora_unet_nowhere.lora_down.weight": noise(2, 8),
         "lora_unet_nowhere.lora_up.weight": noise(8, 2),
     }
-    varied = with_loras((kohya(tiny_modules) | stranger, 1.0))
-    assert change(varied, base, LINEAR).any()
-    with pytest.raises(ModelUnavailable, match="has nothing to change"):
-        with_loras((stranger, 1.0))
+    variant = with_loras((kohya(tiny_modules) | unmatched, 1.0))
+    assert change(variant, base, LINEAR).any()
+    with pytest.raises(ModelUnavailable, match="matches no layer"):
+        with_loras((unmatched, 1.0))
 
 
-def test_a_lora_of_another_width_is_refused(with_loras, tiny_modules):
+def test_a_lora_of_another_width_is_rejected(with_loras, tiny_modules):
     name = f"lora_unet_{LINEAR.replace('.', '_')}"
     wrong = {f"{name}.lora_down.weight": noise(2, 768), f"{name}.lora_up.weight": noise(320, 2)}
     with pytest.raises(ModelUnavailable, match="does not fit this checkpoint at down_blocks"):
@@ -217,7 +217,7 @@ def test_a_lora_of_another_width_is_refused(with_loras, tiny_modules):
         {name: noise(4) for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")},
     ],
 )
-def test_factors_that_are_no_matrices_are_refused(with_loras, factors_of_another_shape):
+def test_factors_that_are_not_matrices_are_rejected(with_loras, factors_of_another_shape):
     module = f"lora_unet_{LINEAR.replace('.', '_')}"
     ending = {"lora_down": ".weight", "lora_up": ".weight"}
     wrong = {
@@ -230,15 +230,15 @@ def test_factors_that_are_no_matrices_are_refused(with_loras, factors_of_another
 @pytest.mark.parametrize(
     ("part", "reason"), [("dora_scale", "is a DoRA"), ("oft_blocks", "is a OFT"), ("note", "is not a LoRA")]
 )
-def test_other_kinds_are_refused_by_name(with_loras, tiny_modules, part, reason):
+def test_unsupported_kinds_are_rejected_by_name(with_loras, tiny_modules, part, reason):
     tensors = kohya(tiny_modules) if part == "dora_scale" else {}
     with pytest.raises(ModelUnavailable, match=reason):
         with_loras((tensors | {f"lora_unet_a.{part}": noise(4)}, 1.0))
 
 
-def test_so_many_ranks_of_it_act(store, tiny_checkpoint, file_of, base, tiny_modules):
+def test_the_rank_limits_the_ranks_in_use(store, tiny_checkpoint, file_of, base, tiny_modules):
     file = file_of(kohya(tiny_modules, rank=4, alpha=2.0))
     down, up = factors(tiny_modules.unet.get_submodule(LINEAR), rank=4)
     for rank, expected in ((1, up[:, :1] @ down[:1]), (3, up[:, :3] @ down[:3]), (99, up @ down)):
-        varied = store.get(tiny_checkpoint[1], Variant(loras=(LoraFile(file, 1.0, 1.0, rank),)))
-        assert torch.allclose(change(varied, base, LINEAR), expected * 2 / 4, atol=1e-6), rank
+        variant = store.get(tiny_checkpoint[1], Variant(loras=(LoraFile(file, 1.0, 1.0, rank),)))
+        assert torch.allclose(change(variant, base, LINEAR), expected * 2 / 4, atol=1e-6), rank

@@ -28,11 +28,11 @@ LORA_SETS = (("lora-0",), ("lora-1", "lora-2"))
 CONTROLNET = "controlnet/atelier-canny.safetensors"
 
 
-def outline() -> bytes:
-    picture = Image.new("RGB", (SIZE, SIZE), "black")
-    ImageDraw.Draw(picture).ellipse((SIZE // 4, SIZE // 4, SIZE * 3 // 4, SIZE * 3 // 4), outline="white")
+def circle_png() -> bytes:
+    image = Image.new("RGB", (SIZE, SIZE), "black")
+    ImageDraw.Draw(image).ellipse((SIZE // 4, SIZE // 4, SIZE * 3 // 4, SIZE * 3 // 4), outline="white")
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -46,16 +46,16 @@ def controlnet(root: Path) -> ModelFile:
     return ModelFile(path=CONTROLNET, sha256=hashlib.sha256(data).hexdigest())
 
 
-def orders(library: Library, net: ModelFile) -> list[RunRequest]:
-    hint = outline()
-    unit = ControlUnit(model="net", image=Picture(sha256=hashlib.sha256(hint).hexdigest()))
+def run_requests(library: Library, net: ModelFile) -> list[RunRequest]:
+    control_image = circle_png()
+    unit = ControlUnit(model="net", image=Picture(sha256=hashlib.sha256(control_image).hexdigest()))
     models = {f"lora:lora-{number}": file for number, file in enumerate(library.loras)}
     models["controlnet:net"] = net
     return [
         order_of(
             f"bench-{number}",
             library.checkpoints[0],
-            more=(hint,),
+            more=(control_image,),
             models=models,
             width=SIZE,
             height=SIZE,
@@ -69,31 +69,31 @@ def orders(library: Library, net: ModelFile) -> list[RunRequest]:
     ]
 
 
-def seconds(engine: Engine, crowd: list[RunRequest], *, together: bool) -> float:
-    begin, waiting = time.perf_counter(), []
-    for order in crowd:
-        waiting.append(Listener())
-        engine.submit(order, waiting[-1])
-        if not together:
-            assert isinstance(waiting[-1].end(), Done), waiting[-1].events[-1]
-    for listener in waiting if together else []:
+def seconds(engine: Engine, requests: list[RunRequest], *, batched: bool) -> float:
+    started, listeners = time.perf_counter(), []
+    for run_request in requests:
+        listeners.append(Listener())
+        engine.submit(run_request, listeners[-1])
+        if not batched:
+            assert isinstance(listeners[-1].end(), Done), listeners[-1].events[-1]
+    for listener in listeners if batched else []:
         assert isinstance(listener.end(), Done), listener.events[-1]
-    return time.perf_counter() - begin
+    return time.perf_counter() - started
 
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
-        crowd = orders(library, controlnet(library.root))
+        requests = run_requests(library, controlnet(library.root))
         engine = Engine(library.store(), torch.device("cpu"))
         engine.start()
-        seconds(engine, crowd, together=True)
+        seconds(engine, requests, batched=True)
         ratio = statistics.median(
-            seconds(engine, crowd, together=False) / seconds(engine, crowd, together=True)
+            seconds(engine, requests, batched=False) / seconds(engine, requests, batched=True)
             for _ in range(ROUNDS)
         )
         engine.stop()
-        what = (
-            f"8 requests of 4 samplers, 2 LoRA sets and a ControlNet at {SIZE}², together against one by one"
+        label = (
+            f"8 requests of 4 samplers, 2 LoRA sets and a ControlNet at {SIZE}², batched against sequential"
         )
-        return [Row(what, ratio, "×", "≥ 1.2 ×")]
+        return [Row(label, ratio, "×", "≥ 1.2 ×")]
