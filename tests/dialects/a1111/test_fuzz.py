@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialects.a1111.options.table import OPTIONS
-from dialects.a1111.request.infotext_overrides import UNDERSTOOD
+from dialects.a1111.request.infotext_overrides import KNOWN_LABELS
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
-from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
+from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -17,7 +17,7 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
 )
 SOME_PAIRS = [
-    f"{name}: {value}" for name in sorted(UNDERSTOOD) for value in ("1", "x", "-0.5", "8x8", '"a, b"')
+    f"{name}: {value}" for name in sorted(KNOWN_LABELS) for value in ("1", "x", "-0.5", "8x8", '"a, b"')
 ]
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -56,7 +56,7 @@ def test_options_answer_anything(alice, body, overriding) -> None:
     | st.from_regex(r"(a|\n|Negative prompt: |Steps: |Size: 9x9, |Seed: 1, |\"|,|: ){0,12}")
 )
 def test_any_text_can_be_read_as_an_infotext(text) -> None:
-    pairs = with_the_unsaid(said(text))
+    pairs = with_implied_values(parse_infotext(text))
     assert isinstance(pairs["Prompt"], str)
     assert json.dumps(pairs)
 

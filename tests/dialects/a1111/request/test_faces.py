@@ -61,9 +61,7 @@ def test_an_unknown_restorer_leaves_faces_alone_and_a_warning_says_so(alice, dra
     job = alice.submit(**RESTORE, override_settings={MODEL: "RestoreMe"})
     assert job.generation_request.face_restoration is None
     draw(job)
-    assert info(alice.result(job))["warnings"] == [
-        "there is no face restorer RestoreMe, and faces stay as they are"
-    ]
+    assert info(alice.result(job))["warnings"] == ["unknown face restorer RestoreMe; faces are not restored"]
 
 
 def test_codeformer_is_refused_for_its_licence_where_faces_are_to_be_restored(alice, face_models) -> None:

@@ -85,7 +85,9 @@ def test_faces_that_were_restored_need_the_models_for_it(alice) -> None:
 def test_what_it_says_and_nobody_can_do_is_a_warning(alice, draw, info) -> None:
     job = alice.submit(infotext='x\nSteps: 5, Sampler: Euler, Seed: 1, ControlNet 0: "Module: canny"')
     draw(job)
-    assert info(alice.result(job))["warnings"] == ["the infotext's ControlNet 0 has no effect"]
+    assert info(alice.result(job))["warnings"] == [
+        "infotext parameter ControlNet 0 is not supported and was ignored"
+    ]
 
 
 @pytest.mark.parametrize("text", ["Steps: x, Seed: 1, Sampler: Euler", "a\nSteps: 5, Seed: 1, CFG scale: ,"])

@@ -8,7 +8,7 @@ def test_the_users_interfaces_own_mask_is_422(alice, red) -> None:
     assert response.status_code == 422
     entry = response.json()["detail"][0]
     assert (entry["loc"], entry["type"]) == (["body", "latent_mask"], "value_error.unsupported")
-    assert entry["msg"].startswith("not supported yet")
+    assert entry["msg"].startswith("not supported")
 
 
 def test_what_clients_always_send_is_accepted(alice) -> None:
