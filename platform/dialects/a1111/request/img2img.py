@@ -13,6 +13,7 @@ from dialects.a1111.schema import images
 from gpu_runner.protocol import Picture
 
 RESIZE_MODES = ("stretch", "crop", "fill", "latent")
+MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 CONTENTS = ("fill", "original", "noise", "nothing")
 
 
@@ -85,5 +86,7 @@ def _background(settings: EffectiveOptions) -> str:
         red, green, blue = ImageColor.getrgb(name)[:3]
     except ValueError:
         location = ("body", "override_settings", "img2img_background_color")
-        raise Unprocessable.at(location, _("unknown color: %s") % name, "value_error") from None
+        raise Unprocessable.at(
+            location, _("unknown color: %s") % name[:MAX_NAME_LENGTH], "value_error"
+        ) from None
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -76,9 +76,9 @@ def _files(job: Job, outputs: list[Output]) -> list[bytes]:
 
 
 def _has_grid(job: Job, outputs: list[Output]) -> bool:
-    wanted = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
+    is_enabled = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
     minimum = 2 if job.received["grid"]["grid_only_if_multiple"] else 1
-    return bool(wanted and len(outputs) >= minimum)
+    return bool(is_enabled and len(outputs) >= minimum)
 
 
 def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
@@ -94,9 +94,9 @@ def _echo(job: Job) -> dict[str, Any]:
     """Parsed request with its defaults. Images are included only if the request has include_init_images."""
     parameters = dict(job.received["parameters"])
     if "init_images" in parameters:
-        wanted = parameters["include_init_images"]
-        parameters["init_images"] = _init_images(job) if wanted else None
-        parameters["mask"] = _mask(job) if wanted else None
+        is_included = parameters["include_init_images"]
+        parameters["init_images"] = _init_images(job) if is_included else None
+        parameters["mask"] = _mask(job) if is_included else None
     return parameters
 
 

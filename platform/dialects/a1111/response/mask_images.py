@@ -18,16 +18,16 @@ FULL = 255
 def interleaved(job: Job, files: list[bytes]) -> list[bytes]:
     """Return the images, each followed by the mask and the composite if the options enable them."""
     request = job.generation_request
-    wanted = job.received["masks"]
-    if request.inpaint is None or not any(wanted.values()):
+    enabled = job.received["masks"]
+    if request.inpaint is None or not any(enabled.values()):
         return list(files)
     mask = overlay_mask(request, request.inpaint)
     result = []
     for data in files:
         result.append(data)
-        if wanted["return_mask"]:
+        if enabled["return_mask"]:
             result.append(_png(mask.convert("RGB")))
-        if wanted["return_mask_composite"]:
+        if enabled["return_mask_composite"]:
             with Image.open(io.BytesIO(data)) as image:
                 result.append(_png(_composite(image, mask)))
     return result
