@@ -1,5 +1,8 @@
-"""A platform that really draws, for the clients that really call it: the demo models behind a runner in this process,
-or, for clients that need no more of it than its address and a key, behind the platform's own processes."""
+"""Fixtures for tests with third-party clients, with real images of the demo models.
+
+``platform`` runs the web server, a worker thread and a runner in this process. ``installation`` starts the
+platform's processes, for clients that need only its address and a key.
+"""
 
 from __future__ import annotations
 
@@ -54,19 +57,19 @@ def runner_url(studio: Studio) -> Iterator[str]:
 
 @pytest.fixture
 def demo_models(db) -> ModelFile:
-    """The checkpoint; a LoRA is there as well."""
+    """Register the demo checkpoint and a LoRA. Returns the checkpoint."""
     for kind, path in ((Kind.LORA, LORA), (Kind.CHECKPOINT, DEMO_CHECKPOINT)):
         file = demo_file(path)
         name = path.rpartition("/")[2].removesuffix(".safetensors")
-        made = ModelFile.objects.create(
+        registered = ModelFile.objects.create(
             kind=kind, family=Family.SD15, name=name, path=path, sha256=file.sha256, is_default=True
         )
-    return made
+    return registered
 
 
 @pytest.fixture
 def platform(transactional_db, settings, runner_url, demo_models, live_server) -> Iterator[str]:
-    """Its address. A thread plays the generation cluster."""
+    """Base URL of a platform whose jobs are executed by a thread."""
     settings.RUNNER_TOKEN = TOKEN
     settings.JOB_WAIT_S = 300
     seen = {"slots": SLOTS, "boot_id": "boot", "seen_at": timezone.now() + timedelta(hours=1)}
@@ -94,7 +97,7 @@ def credentials(platform, source) -> tuple[str, str]:
 
 @pytest.fixture
 def http(platform, credentials) -> Iterator[httpx.Client]:
-    """As the clients' own HTTP libraries send: Basic, on every route."""
+    """HTTP client with Basic authentication."""
     with httpx.Client(base_url=platform, auth=credentials, timeout=300) as client:
         yield client
 
@@ -103,16 +106,17 @@ def http(platform, credentials) -> Iterator[httpx.Client]:
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """The platform's own processes, one for all clients: starting them takes longer than their drawings."""
+    """The platform's processes. One set for the whole session, because they start slowly."""
     folder = tmp_path_factory.mktemp("clients")
-    made = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
-    made.start("runner", "web", "generation")
-    yield made
-    made.stop()
+    installation = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
+    installation.start("runner", "web", "generation")
+    yield installation
+    installation.stop()
     if request.session.testsfailed:
-        print(made.logs())
+        print(installation.logs())
 
 
 @pytest.fixture
-def picture_of() -> Callable[[dict[str, Any]], Image.Image]:
-    return lambda answer: Image.open(io.BytesIO(base64.b64decode(answer["images"][0])))
+def first_image() -> Callable[[dict[str, Any]], Image.Image]:
+    """Decode the first image of an A1111 response body."""
+    return lambda body: Image.open(io.BytesIO(base64.b64decode(body["images"][0])))

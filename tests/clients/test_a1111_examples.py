@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/a1111.md run as they are, and draw what they say."""
+"""The shell examples of docs/dialects/a1111.md run unchanged and generate the described images."""
 
 import json
 import os
@@ -20,22 +20,22 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(platform, credentials, tmp_path) -> None:
-    known = {"ATELIER": platform, "KEY": ":".join(credentials)}
+def test_examples_of_the_documentation_work(platform, credentials, tmp_path) -> None:
+    variables = {"ATELIER": platform, "KEY": ":".join(credentials)}
     script = "\n".join(["set -eu", *EXAMPLES])
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
+    completed = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     circle = Image.open(tmp_path / "circle.png")
     assert circle.size == (256, 256)
     verdict = judge(circle)
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
-    assert '"completed":true' in done.stdout
-    answers = {
-        name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("answer", "again", "changed")
+    assert '"completed":true' in completed.stdout
+    bodies = {
+        name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("response", "again", "changed")
     }
-    assert answers["again"]["images"] == answers["answer"]["images"]
-    assert answers["changed"]["parameters"]["prompt"] == "a red circle on a blue background"
-    assert json.loads(answers["changed"]["info"])["sampler_name"] == "DPM++ 2M"
+    assert bodies["again"]["images"] == bodies["response"]["images"]
+    assert bodies["changed"]["parameters"]["prompt"] == "a red circle on a blue background"
+    assert json.loads(bodies["changed"]["info"])["sampler_name"] == "DPM++ 2M"
     assert Job.objects.count() == 2

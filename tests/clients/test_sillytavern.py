@@ -1,4 +1,4 @@
-"""What SillyTavern sends, in its order: a ping, its lists, a model that is waited for, a picture, an interrupt."""
+"""The requests of SillyTavern: ping, lists, checkpoint, progress, an image, interrupt."""
 
 import threading
 
@@ -35,7 +35,7 @@ REQUEST = {
 }
 
 
-def test_it_fills_its_lists(http) -> None:
+def test_client_reads_its_lists(http) -> None:
     assert http.get("/sdapi/v1/options").status_code == 200
     assert "forge_preset" not in http.get("/sdapi/v1/options").json()
     names = [upscaler["name"] for upscaler in http.get("/sdapi/v1/upscalers").json()]
@@ -48,30 +48,30 @@ def test_it_fills_its_lists(http) -> None:
     assert [model["title"] for model in http.get("/sdapi/v1/sd-models").json()]
 
 
-def test_it_sets_a_model_and_waits_until_the_server_is_idle(http) -> None:
+def test_client_sets_a_checkpoint_and_polls_until_idle(http) -> None:
     title = http.get("/sdapi/v1/sd-models").json()[0]["title"]
     assert http.post("/sdapi/v1/options", json={"sd_model_checkpoint": title}).status_code == 200
     progress = http.get("/sdapi/v1/progress").json()
     assert (progress["progress"], progress["state"]["job_count"]) == (0.0, 0)
 
 
-def test_it_draws(http, picture_of) -> None:
-    answer = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
-    verdict = judge(picture_of(answer))
+def test_client_generates_an_image(http, first_image) -> None:
+    body = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
+    verdict = judge(first_image(body))
     assert (verdict.colour, verdict.shape, verdict.background) == ("green", "triangle", "white")
 
 
-def test_it_interrupts_when_its_browser_goes(http) -> None:
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(
+def test_interrupt_returns_the_current_image(http) -> None:
+    responses = []
+    client = threading.Thread(
+        target=lambda: responses.append(
             http.post("/sdapi/v1/txt2img", json=REQUEST | {"steps": 150, "width": 256, "height": 256})
         )
     )
-    asking.start()
+    client.start()
     while http.get("/sdapi/v1/progress").json()["state"]["job_count"] < 1:
-        asking.join(0.05)
+        client.join(0.05)
     assert http.post("/sdapi/v1/interrupt", json={}).json() == {}
-    asking.join()
-    assert answers[0].status_code == 200
-    assert len(answers[0].json()["images"]) == 1
+    client.join()
+    assert responses[0].status_code == 200
+    assert len(responses[0].json()["images"]) == 1

@@ -20,7 +20,7 @@ DIALECT = "a1111"
 
 
 class BasicKey(BaseAuthentication):
-    """Set ``request.auth`` to the access key, or answer 401 in A1111's format."""
+    """Set ``request.auth`` to the access key, or respond with 401 in A1111's format."""
 
     def authenticate(self, request: Request) -> tuple[None, AccessKey]:
         key_id, secret = _credentials(request.headers.get("Authorization", ""))

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from dialects.http import DialectView
 
 from .authentication import BasicKey
-from .errors import answer
+from .errors import exception_handler
 
 
 class WireJSON(JSONRenderer):
@@ -24,10 +24,10 @@ class WireJSON(JSONRenderer):
 
 
 class A1111View(DialectView):
-    http_method_names = ["get", "post"]  # the original answers 405 to HEAD and OPTIONS
+    http_method_names = ["get", "post"]  # the original returns 405 for HEAD and OPTIONS
     authentication_classes = [BasicKey]
     renderer_classes = [WireJSON]
-    error_response = staticmethod(answer)
+    error_response = staticmethod(exception_handler)
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.began = time.perf_counter()

@@ -11,7 +11,7 @@ from .request.submission import FIELDS
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
 # force_task_id would return the existing job; the infotext is already merged into the other parameters.
-LEFT_OUT = {"force_task_id", "infotext"}
+OMITTED = {"force_task_id", "infotext"}
 
 
 def curl(context: Context) -> str:
@@ -21,7 +21,7 @@ def curl(context: Context) -> str:
     sent = {
         name: value
         for name, value in parameters.items()
-        if name not in LEFT_OUT and value != fields[name].default
+        if name not in OMITTED and value != fields[name].default
     }
     body = with_images(sent, context)
     body |= _seeds(context) if operation in FIELDS else _images(context)
@@ -33,7 +33,7 @@ def _seeds(context: Context) -> dict[str, int]:
 
 
 def _images(context: Context) -> dict[str, Any]:
-    images = [Base64.of(picture.sha256, context) for picture in context.request.init_images]
+    images = [Base64.of(image.sha256, context) for image in context.request.init_images]
     if context.job.operation == extras.SINGLE:
         return {"image": images[0]}
     return {"imageList": [{"data": image, "name": f"{index}.png"} for index, image in enumerate(images)]}

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class WireError(Exception):
-    """Error answered with a status code and A1111's error object for exceptions in a handler."""
+    """Error response with a status code and A1111's error object for exceptions in a handler."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ def unreadable() -> WireError:
     return WireError(400, detail="There was an error parsing the body")
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response:
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Exception handler of this dialect. Details of unexpected errors are not sent to the client."""
     match error:
         case WireError():
@@ -65,15 +65,15 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
         case Unprocessable():
             return Response({"detail": error.entries}, status=422)
         case RequestDataTooBig():
-            return answer(WireError(413, detail=_("The request body is too large.")), context)
+            return exception_handler(WireError(413, detail=_("The request body is too large.")), context)
         case UnreadablePostError():
-            return answer(unreadable(), context)
+            return exception_handler(unreadable(), context)
         case MethodNotAllowed():
             return Response({"detail": "Method Not Allowed"}, status=405)
         case APIException():
-            return answer(WireError(error.status_code, detail=str(error.detail)), context)
-    log.exception("Unforeseen error in %s", context["request"].path, exc_info=error)
-    return answer(WireError(500, error="InternalError", errors=_("Internal error.")), context)
+            return exception_handler(WireError(error.status_code, detail=str(error.detail)), context)
+    log.exception("Unexpected error in %s", context["request"].path, exc_info=error)
+    return exception_handler(WireError(500, error="InternalError", errors=_("Internal error.")), context)
 
 
 Location = tuple[str | int, ...]

@@ -23,7 +23,7 @@ from jobs.errors import (
 from telemetry import counters
 
 from .errors import Unprocessable, WireError, model_not_found
-from .schema.images import invalid_picture
+from .schema.images import invalid_image
 
 WIRE_NAMES: dict[str, str] = {
     "num_inference_steps": "steps",
@@ -69,37 +69,37 @@ def wire_name(field: str | None) -> str:
     return WIRE_NAMES.get(field or "", field or "__root__")
 
 
-def bounds_as_on_the_wire(error: ValidationError) -> list[dict[str, Any]]:
+def validation_entries(error: ValidationError) -> list[dict[str, Any]]:
     """Convert validation errors of the canonical request to entries of a 422 response."""
-    return [_entry(complaint) for complaint in error.errors(include_url=False)]
+    return [_entry(invalid) for invalid in error.errors(include_url=False)]
 
 
-def _wire_place(place: tuple[str | int, ...]) -> list[str]:
+def _wire_path(path: tuple[str | int, ...]) -> list[str]:
     """Wire name of a canonical path: that of the whole path if it has one, else of its first component."""
-    dotted = ".".join(str(part) for part in place[:2])
-    return [WIRE_NAMES.get(dotted) or wire_name(str(place[0]))] if place else []
+    dotted = ".".join(str(part) for part in path[:2])
+    return [WIRE_NAMES.get(dotted) or wire_name(str(path[0]))] if path else []
 
 
-def _entry(complaint: Any) -> dict[str, Any]:
-    location = ["body", *_wire_place(complaint["loc"])]
-    context = complaint.get("ctx", {})
-    if complaint["type"] in BOUNDS:
-        bound, words, kind = BOUNDS[complaint["type"]]
+def _entry(invalid: Any) -> dict[str, Any]:
+    location = ["body", *_wire_path(invalid["loc"])]
+    context = invalid.get("ctx", {})
+    if invalid["type"] in BOUNDS:
+        bound, relation, kind = BOUNDS[invalid["type"]]
         limit = context[bound]
-        message = f"ensure this value is {words} {limit}"
+        message = f"ensure this value is {relation} {limit}"
         return {"loc": location, "msg": message, "type": kind, "ctx": {"limit_value": limit}}
-    if complaint["type"] == "string_too_long":
+    if invalid["type"] == "string_too_long":
         limit = context["max_length"]
         message = f"ensure this value has at most {limit} characters"
         kind = "value_error.any_str.max_length"
         return {"loc": location, "msg": message, "type": kind, "ctx": {"limit_value": limit}}
-    if complaint["type"] == "too_long":
+    if invalid["type"] == "too_long":
         limit = context["max_length"]
-        counted = "LoRAs" if complaint["loc"][-1] == "loras" else "items"
+        counted = "LoRAs" if invalid["loc"][-1] == "loras" else "items"
         message = f"ensure this value has at most {limit} {counted}"
         kind = "value_error.list.max_items"
         return {"loc": location, "msg": message, "type": kind, "ctx": {"limit_value": limit}}
-    return {"loc": location, "msg": complaint["msg"], "type": "value_error"}
+    return {"loc": location, "msg": invalid["msg"], "type": "value_error"}
 
 
 def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None = None) -> Exception:
@@ -111,7 +111,7 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
         case UnknownModel():
             return model_not_found(checkpoint)
         case InvalidImage():
-            return invalid_picture()
+            return invalid_image()
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
@@ -123,8 +123,8 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
             return WireError(402, detail=refused.message)
         case SourceDisabled() | ModelNotAllowed():
             return WireError(403, detail=refused.message)
-    own = (names or {}).get(refused.field or "")
-    name = own or wire_name(refused.field)
-    called = own or PRODUCTS.get(refused.field or "", name)
-    message = refused.message.replace(refused.field, called) if refused.field else refused.message
+    override = (names or {}).get(refused.field or "")
+    name = override or wire_name(refused.field)
+    display_name = override or PRODUCTS.get(refused.field or "", name)
+    message = refused.message.replace(refused.field, display_name) if refused.field else refused.message
     return Unprocessable.at(("body", name), message, f"value_error.{refused.code}")

@@ -26,11 +26,11 @@ class Interrogate(A1111View):
     """Refuse interrogation: the registry has no captioning models."""
 
     def post(self, request: Request) -> Response:
-        asked = parse(INTERROGATE, read_object(request._request))
-        if asked["model"] not in CAPTIONERS:
+        parameters = parse(INTERROGATE, read_object(request._request))
+        if parameters["model"] not in CAPTIONERS:
             raise WireError(404, detail="Model not found")
-        why = _("pictures cannot be described here: there is no captioning model")
-        raise Unprocessable.unsupported(("body", "model"), why)
+        reason = _("interrogate is not available: there is no captioning model")
+        raise Unprocessable.unsupported(("body", "model"), reason)
 
 
 class Weights(A1111View):
@@ -43,7 +43,7 @@ class Weights(A1111View):
 class Training(A1111View):
     def post(self, request: Request) -> Response:
         read_object(request._request)
-        raise WireError(501, detail=_("Nothing is trained here."))
+        raise WireError(501, detail=_("Training is not supported."))
 
 
 ROUTES: dict[str, Any] = {
@@ -59,7 +59,7 @@ ROUTES: dict[str, Any] = {
 
 @csrf_exempt
 def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
-    """Answer 404, or 307 to the path without its trailing slash if that is a route.
+    """Return 404, or 307 to the path without its trailing slash if that is a route.
 
     With 307, clients repeat the method and the body.
     """

@@ -20,7 +20,7 @@ urlpatterns: list[URLPattern] = [
     path("sdapi/v1/options", views.Options.as_view()),
     path("sdapi/v1/png-info", views.PngInfo.as_view()),
     *(path(f"sdapi/v1/{name}", view.as_view()) for name, view in unavailable_routes.ROUTES.items()),
-    *(path(f"sdapi/v1/{name}", Listing.as_view(answer=answer)) for name, answer in READABLE.items()),
+    *(path(f"sdapi/v1/{name}", Listing.as_view(read=read)) for name, read in READABLE.items()),
     *(path(f"sdapi/v1/{name}", Refresh.as_view()) for name in REFRESHABLE),
     path("controlnet/version", controlnet_views.Version.as_view()),
     path("controlnet/model_list", controlnet_views.Models.as_view()),

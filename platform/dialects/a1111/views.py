@@ -10,7 +10,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dialects.a1111.schema.query import _member, query_value
+from dialects.a1111.schema.query import body_value, query_value
 from jobs.admission.admit import Replay, admit_or_find, find_replay
 from jobs.errors import Refused
 from jobs.execution.completion_waiter import wait_for
@@ -105,7 +105,7 @@ class JobResult(A1111View):
 class Progress(A1111View):
     def get(self, request: Request) -> Response:
         skip = query_value(request, "skip_current_image", boolean, False)
-        return Response(progress.progress(self.key, with_picture=not skip))
+        return Response(progress.progress(self.key, with_preview=not skip))
 
 
 class Interrupt(A1111View):
@@ -137,10 +137,10 @@ class PngInfo(A1111View):
 class TaskProgress(A1111View):
     def post(self, request: Request) -> Response:
         body = read_object(request._request)
-        task_id = _member(body, "id_task", string, None)
-        with_picture = _member(body, "live_preview", boolean, True)
-        seen = _member(body, "id_live_preview", integer, -1)
-        return Response(progress.task(self.key, task_id, with_picture=with_picture, seen=seen))
+        task_id = body_value(body, "id_task", string, None)
+        with_preview = body_value(body, "live_preview", boolean, True)
+        seen = body_value(body, "id_live_preview", integer, -1)
+        return Response(progress.task(self.key, task_id, with_preview=with_preview, seen=seen))
 
 
 class PendingTasks(A1111View):

@@ -18,14 +18,14 @@ from jobs.models import Job, Runner
 PREFIX = "/sdapi/v1/"
 
 
-def one_colour(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+def solid_png(width: int, height: int, color: tuple[int, int, int]) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 class Caller:
-    """Somebody with a key, and Django's own client."""
+    """Django test client that authenticates with an access key."""
 
     def __init__(self, key: AccessKey, secret: str) -> None:
         self.key, self.secret = key, secret
@@ -39,7 +39,7 @@ class Caller:
         return self.client.post(PREFIX + name, body or {}, content_type="application/json")
 
     def submit(self, name: str = "txt2img", **body: Any) -> Job:
-        """The job that a request became; nobody waits for it."""
+        """Post a request that is expected to return 503 at once, and return its job."""
         response = self.post(name, {"width": 64, "height": 64, **body})
         assert response.status_code == 503, response.content
         return Job.objects.get(pk=response["X-Job-Id"])
@@ -64,14 +64,14 @@ def claim(runner: Runner) -> Callable[[Job], lifecycle.Lease]:
 
 
 @pytest.fixture
-def draw(claim) -> Callable[[Job], None]:
-    """Plays the worker: each picture is one colour, and knows its seed."""
+def complete(claim) -> Callable[[Job], None]:
+    """Complete a job as a worker would: one-color images whose infotext is their seed."""
 
     def finish(job: Job) -> None:
         lease, request = claim(job), job.generation_request
         outputs = []
         for index in range(request.num_images):
-            data = one_colour(request.width, request.height, (index * 40, 90, 200))
+            data = solid_png(request.width, request.height, (index * 40, 90, 200))
             seed, size = request.seed_of(index), {"width": request.width, "height": request.height}
             image = RunnerImage(index=index, seed=seed, data=base64.b64encode(data).decode(), **size)
             outputs.append(store_output(job, request, image, f"Seed: {seed}"))
@@ -82,20 +82,20 @@ def draw(claim) -> Callable[[Job], None]:
 
 
 @pytest.fixture
-def picture() -> bytes:
-    return one_colour(64, 64, (255, 0, 0))
+def png() -> bytes:
+    return solid_png(64, 64, (255, 0, 0))
 
 
 @pytest.fixture
-def red(picture: bytes) -> str:
-    return base64.b64encode(picture).decode()
+def red(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 @pytest.fixture
 def info() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda answer: json.loads(answer["info"])
+    return lambda body: json.loads(body["info"])
 
 
 @pytest.fixture
-def opened() -> Callable[[str], Image.Image]:
+def open_image() -> Callable[[str], Image.Image]:
     return lambda text: Image.open(io.BytesIO(base64.b64decode(text)))

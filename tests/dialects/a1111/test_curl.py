@@ -15,8 +15,8 @@ def curl(job: Job) -> curl_export.Curl:
     return curl_export.commands(job, "http://here")[0]
 
 
-def pasted(command: str, tmp_path) -> bytes:
-    """The body that the command would send: bash runs it, with a curl that only shows what it was given."""
+def sent_body(command: str, tmp_path) -> bytes:
+    """Body that the command sends: bash runs it with a fake curl that prints its standard input."""
     (tmp_path / "curl").write_text("#!/bin/sh\ncat\n")
     (tmp_path / "curl").chmod(0o755)
     environment = os.environ | {
@@ -28,7 +28,7 @@ def pasted(command: str, tmp_path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"prompt": "a red circle", "seed": 7},
         {"prompt": 'it\'s "$HOME" `id` \\ $(id) 水墨\nEND\n', "seed": 7, "negative_prompt": "blurry"},
@@ -46,36 +46,36 @@ def pasted(command: str, tmp_path) -> bytes:
         {"seed": 1, "override_settings": {"CLIP_stop_at_last_layers": 2, "emphasis": "No norm"}},
     ],
 )
-def test_command_sends_an_equal_request(alice, face_models, tmp_path, asked: dict[str, Any]):
-    job = alice.submit(subseed=asked.pop("subseed", 0), **asked)
+def test_command_sends_an_equal_request(alice, face_models, tmp_path, fields: dict[str, Any]):
+    job = alice.submit(subseed=fields.pop("subseed", 0), **fields)
     command = curl(job).command
     assert command.startswith("curl -sS http://here/sdapi/v1/txt2img")
-    again = alice.post("txt2img", pasted(command, tmp_path).decode())
+    again = alice.post("txt2img", sent_body(command, tmp_path).decode())
     assert Job.objects.get(pk=again["X-Job-Id"]).request == job.request
 
 
-def test_an_input_picture_is_fetched_by_the_command_itself(alice, red):
+def test_command_fetches_its_input_images(alice, red):
     job = alice.submit("img2img", init_images=[red], seed=1, denoising_strength=0.4)
     assert re.search(r"\$\(curl -sS 'http://here/inputs/[^']+' \| base64 \| tr -d '\\n'\)", curl(job).command)
 
 
-def test_no_client_writes_what_the_shell_runs(alice, tmp_path):
+def test_prompt_is_quoted_for_the_shell(alice, tmp_path):
     job = alice.submit(prompt="$(touch broken) `touch broken` ${SECRET}", seed=1)
-    shown = pasted(curl(job).command, tmp_path).decode()
-    assert "$(touch broken) `touch broken` ${SECRET}" in shown
+    body = sent_body(curl(job).command, tmp_path).decode()
+    assert "$(touch broken) `touch broken` ${SECRET}" in body
 
 
 def test_command_uses_the_seed_of_the_job_and_not_its_id(alice, tmp_path):
     job = alice.submit(force_task_id="task-7")
-    body = json.loads(pasted(curl(job).command, tmp_path))
+    body = json.loads(sent_body(curl(job).command, tmp_path))
     assert body["seed"] == job.generation_request.seed
     assert "force_task_id" not in body
 
 
-def test_infotext_is_sent_as_the_parameters_that_it_became(alice, tmp_path):
+def test_infotext_is_sent_as_its_merged_parameters(alice, tmp_path):
     text = "a red circle\nSteps: 9, Sampler: Euler a, CFG scale: 3, Seed: 5, Size: 64x64, Clip skip: 2"
     job = alice.submit(infotext=text)
-    again = alice.post("txt2img", pasted(curl(job).command, tmp_path).decode())
+    again = alice.post("txt2img", sent_body(curl(job).command, tmp_path).decode())
     assert Job.objects.get(pk=again["X-Job-Id"]).request == job.request
 
 

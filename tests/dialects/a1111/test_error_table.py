@@ -1,4 +1,4 @@
-"""Every row of the contract's two tables of errors, provoked."""
+"""Every row of the two error tables of the API contract."""
 
 import pytest
 
@@ -36,14 +36,14 @@ VALIDATION = [
 
 
 @pytest.mark.parametrize(("route", "body", "place", "msg", "kind"), VALIDATION)
-def test_what_does_not_parse_is_fastapis_list(alice, route, body, place, msg, kind) -> None:
+def test_invalid_value_is_an_entry_of_fastapis_list(alice, route, body, place, msg, kind) -> None:
     response = alice.post(route, body)
     assert response.status_code == 422
     entry = response.json()["detail"][0]
     assert (entry["loc"], entry["msg"], entry["type"]) == (["body", *place], msg, kind)
 
 
-def test_a_literal_and_a_bound_tell_their_context(alice) -> None:
+def test_entry_contains_the_permitted_values_or_the_bound(alice) -> None:
     entry = alice.post("extra-single-image", {"resize_mode": 2}).json()["detail"][0]
     assert entry["ctx"] == {"given": 2, "permitted": [0, 1]}
     entry = alice.post("extra-single-image", {"upscaling_resize": 0}).json()["detail"][0]
@@ -80,9 +80,7 @@ HANDLER = [
 
 
 @pytest.mark.parametrize(("route", "body", "status", "error", "detail", "errors"), HANDLER)
-def test_what_goes_wrong_inside_is_the_originals_object(
-    alice, red, route, body, status, error, detail, errors
-) -> None:
+def test_handler_error_is_the_original_object(alice, red, route, body, status, error, detail, errors) -> None:
     given = {name: _with(value, red) for name, value in body.items()}
     response = alice.post(route, given)
     assert (response.status_code, response.json()) == (
@@ -97,7 +95,7 @@ def _with(value, red):
     return red if value == "RED" else value
 
 
-def test_urls_have_their_own_words(alice, settings) -> None:
+def test_forbidden_and_disabled_urls_have_the_original_messages(alice, settings) -> None:
     response = alice.post("img2img", {"init_images": ["http://127.0.0.1/a.png"]})
     assert (response.status_code, response.json()["detail"]) == (500, "Request to local resource not allowed")
     settings.INPUT_URLS = False
@@ -105,12 +103,12 @@ def test_urls_have_their_own_words(alice, settings) -> None:
     assert (response.status_code, response.json()["detail"]) == (500, "Requests not allowed")
 
 
-def test_the_selectable_script_that_is_listed_has_no_place_among_those_always_on(alice) -> None:
+def test_selectable_script_is_rejected_in_alwayson_scripts(alice) -> None:
     response = alice.post("txt2img", {"alwayson_scripts": {"ControlNet M2M": {"args": []}}})
-    told = "Cannot have a selectable script in the always on scripts params"
-    assert (response.status_code, response.json()["detail"]) == (422, told)
+    detail = "Cannot have a selectable script in the always on scripts params"
+    assert (response.status_code, response.json()["detail"]) == (422, detail)
 
 
-def test_a_script_that_is_not_listed_is_unknown_among_those_always_on(alice) -> None:
+def test_unknown_script_in_alwayson_scripts_is_not_found(alice) -> None:
     response = alice.post("txt2img", {"alwayson_scripts": {"x/y/z plot": {"args": []}}})
     assert (response.status_code, response.json()["detail"]) == (422, "Script 'x/y/z plot' not found")

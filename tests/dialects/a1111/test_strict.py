@@ -1,15 +1,15 @@
-"""What the original passes over in silence is a warning; for a strict source it is refused."""
+"""Parts that the original silently ignores cause a warning; for a strict source, an error."""
 
 import pytest
 
-SILENT = [
+FALLBACKS = [
     ({"sampler_name": "bogus"}, ["sampler_name"]),
     ({"sampler_index": "k_euler_a"}, ["sampler_index"]),
     ({"scheduler": "bogus"}, ["scheduler"]),
     ({"enable_hr": True, "denoising_strength": 0.5, "hr_sampler_name": "bogus"}, ["hr_sampler_name"]),
     ({"enable_hr": True, "denoising_strength": 0.5, "hr_scheduler": "bogus"}, ["hr_scheduler"]),
-    ({"styles": ["nobody's"]}, ["styles", 0]),
-    ({"prompt": "a <lora:nobody:1>"}, ["prompt"]),
+    ({"styles": ["unknown"]}, ["styles", 0]),
+    ({"prompt": "a <lora:unknown:1>"}, ["prompt"]),
     ({"prompt": "a <hypernet:x:1>"}, ["prompt"]),
     ({"no_such_field": 1}, ["no_such_field"]),
     ({"firstpass_image": "x"}, ["firstpass_image"]),
@@ -26,15 +26,15 @@ SILENT = [
 ]
 
 
-@pytest.mark.parametrize(("body", "place"), SILENT)
-def test_it_is_told_among_the_warnings(alice, draw, info, body, place) -> None:
+@pytest.mark.parametrize(("body", "place"), FALLBACKS)
+def test_fallback_is_a_warning(alice, complete, info, body, place) -> None:
     job = alice.submit(**body)
-    draw(job)
+    complete(job)
     assert len(info(alice.result(job))["warnings"]) == 1
 
 
-@pytest.mark.parametrize(("body", "place"), SILENT)
-def test_a_strict_source_is_refused_by_field(alice, source, body, place) -> None:
+@pytest.mark.parametrize(("body", "place"), FALLBACKS)
+def test_fallback_is_rejected_for_a_strict_source(alice, source, body, place) -> None:
     source.strict = True
     source.save()
     response = alice.post("txt2img", {"width": 64, "height": 64, **body})
@@ -43,7 +43,7 @@ def test_a_strict_source_is_refused_by_field(alice, source, body, place) -> None
     assert (entry["loc"], entry["type"]) == (["body", *place], "value_error.strict")
 
 
-def test_a_strict_source_draws_what_is_right(alice, source) -> None:
+def test_strict_source_accepts_a_valid_request(alice, source) -> None:
     source.strict = True
     source.save()
     alice.submit(
@@ -51,7 +51,7 @@ def test_a_strict_source_draws_what_is_right(alice, source) -> None:
     )
 
 
-def test_a_strict_source_is_told_what_options_it_cannot_write(alice, source) -> None:
+def test_read_only_option_is_rejected_for_a_strict_source(alice, source) -> None:
     source.strict = True
     source.save()
     response = alice.post("options", {"outdir_samples": "/x", "CLIP_stop_at_last_layers": 2})
@@ -61,7 +61,7 @@ def test_a_strict_source_is_told_what_options_it_cannot_write(alice, source) -> 
     assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0
 
 
-def test_a_strict_source_may_post_back_what_it_got(alice, source) -> None:
+def test_strict_source_can_post_options_back(alice, source) -> None:
     source.strict = True
     source.save()
     got = alice.get("options").json()
@@ -69,7 +69,7 @@ def test_a_strict_source_may_post_back_what_it_got(alice, source) -> None:
     alice.submit(override_settings=got)
 
 
-def test_a_refused_request_leaves_the_options_alone(alice, source) -> None:
+def test_rejected_request_of_a_strict_source_changes_no_option(alice, source) -> None:
     source.strict = True
     source.save()
     overrides = {"CLIP_stop_at_last_layers": 2}

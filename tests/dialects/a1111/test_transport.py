@@ -4,7 +4,7 @@ from django.test import Client
 TXT2IMG = "/sdapi/v1/txt2img"
 
 
-def test_a_stranger_is_not_authenticated(db) -> None:
+def test_request_without_a_key_is_401(db) -> None:
     response = Client().get("/sdapi/v1/options")
     assert response.status_code == 401
     assert response.json() == {
@@ -16,53 +16,53 @@ def test_a_stranger_is_not_authenticated(db) -> None:
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic /w==", "Bearer abc", "Basic YWxpY2U="])
-def test_a_broken_authorization_is_401(db, header) -> None:
+def test_invalid_authorization_header_is_401(db, header) -> None:
     assert Client(headers={"Authorization": header}).get("/sdapi/v1/options").status_code == 401
 
 
-def test_the_key_is_asked_for_before_the_body_is_read(db) -> None:
+def test_key_is_checked_before_the_body(db) -> None:
     assert Client().post(TXT2IMG, "{", content_type="application/json").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/sdapi/v1/artists", "/sdapi/v1/nothing/", "/sdapi", "/internal/nothing"])
-def test_an_unknown_path_is_404_even_for_strangers(db, path) -> None:
+def test_unknown_path_is_404_without_a_key(db, path) -> None:
     response = Client().get(path)
     assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "delete", "patch"])
-def test_a_wrong_method_is_405_even_for_strangers(db, method) -> None:
+def test_wrong_method_is_405_without_a_key(db, method) -> None:
     response = getattr(Client(), method)(TXT2IMG)
     assert response.status_code == 405
     assert method == "head" or response.json() == {"detail": "Method Not Allowed"}
 
 
-def test_head_of_a_readable_path_is_405(alice) -> None:
+def test_head_is_405(alice) -> None:
     assert alice.client.head("/sdapi/v1/options").status_code == 405
 
 
-def test_a_trailing_slash_redirects_with_method_and_body(db) -> None:
+def test_trailing_slash_redirects_with_307(db) -> None:
     response = Client().post(TXT2IMG + "/?a=1", {}, content_type="application/json")
     assert (response.status_code, response["Location"]) == (307, TXT2IMG + "?a=1")
 
 
-def test_a_line_break_in_the_path_does_no_harm(db) -> None:
+def test_line_break_in_the_path_is_quoted_in_the_redirect(db) -> None:
     response = Client().get("/sdapi/v1/jobs/a%0d%0aX: y/")
     assert (response.status_code, response["Location"]) == (307, "/sdapi/v1/jobs/a%0D%0AX%3A%20y")
 
 
-def test_any_accept_header_gets_json(alice) -> None:
+def test_accept_header_is_ignored(alice) -> None:
     response = alice.client.get("/sdapi/v1/samplers", headers={"Accept": "image/png"})
     assert (response.status_code, response["Content-Type"]) == (200, "application/json")
     assert float(response["X-Process-Time"]) >= 0
 
 
-def test_a_body_without_content_type_is_json(alice) -> None:
+def test_body_without_content_type_is_json(alice) -> None:
     response = alice.client.generic("POST", TXT2IMG, b'{"steps": "x"}', content_type="")
     assert response.json()["detail"][0]["loc"] == ["body", "steps"]
 
 
-def test_text_is_not_a_dict(alice) -> None:
+def test_plain_text_body_is_rejected(alice) -> None:
     response = alice.client.post(TXT2IMG, "{}", content_type="text/plain")
     assert response.status_code == 422
     assert response.json()["detail"] == [
@@ -71,7 +71,7 @@ def test_text_is_not_a_dict(alice) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "null"])
-def test_an_empty_body_is_a_missing_field(alice, body) -> None:
+def test_empty_body_is_a_missing_field(alice, body) -> None:
     response = alice.client.post(TXT2IMG, body, content_type="application/json")
     assert response.status_code == 422
     assert response.json()["detail"] == [
@@ -79,7 +79,7 @@ def test_an_empty_body_is_a_missing_field(alice, body) -> None:
     ]
 
 
-def test_broken_json_is_told_where(alice) -> None:
+def test_invalid_json_is_reported_with_its_position(alice) -> None:
     response = alice.client.post(TXT2IMG, "{x", content_type="application/json")
     assert response.status_code == 422
     msg = "Expecting property name enclosed in double quotes"
@@ -94,13 +94,13 @@ def test_broken_json_is_told_where(alice) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
-def test_text_that_no_database_holds_is_refused_by_place(alice, text) -> None:
+def test_unstorable_text_is_rejected_at_its_location(alice, text) -> None:
     response = alice.post("txt2img", {"comments": {"list": [text]}})
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", "comments", "list", 0]
 
 
-def test_every_bad_field_is_named(alice) -> None:
+def test_all_invalid_fields_are_reported(alice) -> None:
     body = {
         "steps": "20.5",
         "cfg_scale": [],

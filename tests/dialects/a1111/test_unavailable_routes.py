@@ -1,21 +1,21 @@
-"""Routes whose work is not done here say so, in the dialect's shapes."""
+"""Routes that are not available return errors in A1111's format."""
 
 import pytest
 from django.test import Client
 
 
-def test_describing_a_picture_needs_a_model_that_is_not_there(alice, red) -> None:
+def test_interrogate_is_rejected(alice, red) -> None:
     entry = alice.post("interrogate", {"image": red}).json()["detail"][0]
     assert (entry["loc"], entry["type"]) == (["body", "model"], "value_error.unsupported")
 
 
-def test_an_unknown_captioner_is_404(alice, red) -> None:
+def test_unknown_captioning_model_is_404(alice, red) -> None:
     response = alice.post("interrogate", {"image": red, "model": "bogus"})
     assert (response.status_code, response.json()["detail"]) == (404, "Model not found")
 
 
 @pytest.mark.parametrize("name", ["unload-checkpoint", "reload-checkpoint"])
-def test_weights_are_the_runners_matter(alice, name) -> None:
+def test_unload_and_reload_have_no_effect(alice, name) -> None:
     response = alice.post(name)
     assert (response.status_code, response.json()) == (200, {})
     assert Client().post(f"/sdapi/v1/{name}").status_code == 401
@@ -24,7 +24,7 @@ def test_weights_are_the_runners_matter(alice, name) -> None:
 @pytest.mark.parametrize(
     "name", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"]
 )
-def test_nothing_is_trained(alice, name) -> None:
+def test_training_is_501(alice, name) -> None:
     response = alice.post(name, {"name": "x"})
     assert (response.status_code, response.json()["error"]) == (501, "HTTPException")
 
@@ -32,12 +32,12 @@ def test_nothing_is_trained(alice, name) -> None:
 @pytest.mark.parametrize(
     "name", ["server-kill", "server-restart", "server-stop", "artists", "artist-categories"]
 )
-def test_a_server_without_these_routes_says_404(alice, name) -> None:
+def test_routes_missing_in_the_original_are_404(alice, name) -> None:
     assert alice.post(name).status_code == 404
 
 
 @pytest.mark.parametrize(
     "path", ["/internal/sysinfo", "/internal/sysinfo-download", "/internal/profile-startup"]
 )
-def test_nobody_is_told_about_the_machine(alice, path) -> None:
+def test_host_information_is_404(alice, path) -> None:
     assert alice.client.get(path).status_code == 404

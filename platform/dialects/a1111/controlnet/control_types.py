@@ -70,7 +70,7 @@ def control_types(key: AccessKey) -> dict[str, Any]:
 
 def _type(name: str, titles: list[str]) -> dict[str, Any]:
     modules = [module for module in MODULES.values() if name in (ALL, *module.types) or module.name == "none"]
-    models = titles if name == ALL else [title for title in titles if _is_of(title, name)]
+    models = titles if name == ALL else [title for title in titles if _matches(title, name)]
     return {
         "module_list": [module.title for module in modules],
         "model_list": [NO_MODEL, *models],
@@ -79,16 +79,16 @@ def _type(name: str, titles: list[str]) -> dict[str, Any]:
     }
 
 
-def _is_of(title: str, name: str) -> bool:
-    return any(word in title.lower() for word in (name.lower(), *TYPES[name]))
+def _matches(title: str, name: str) -> bool:
+    return any(part in title.lower() for part in (name.lower(), *TYPES[name]))
 
 
 def _default_module(name: str, modules: list[Module]) -> Module:
     """Return the supported module with the highest priority, or "none"."""
     if name == ALL:
         return MODULES["none"]
-    able = [module for module in modules if not module.refused]
-    return max(able, key=lambda module: module.priority if module.name != "none" else -1)
+    supported = [module for module in modules if not module.refused]
+    return max(supported, key=lambda module: module.priority if module.name != "none" else -1)
 
 
 def _default_model(name: str, models: list[str]) -> str:

@@ -31,12 +31,12 @@ CONTROL_MODES = {
 }
 HR_OPTIONS = {"both": "both", "low res only": "low", "high res only": "high"}
 
-Words = dict[str, str]
-MOST_WEIGHTS = 64
+Choices = dict[str, str]
+MAX_WEIGHTS = 64
 
 
-def words(table: Words, *numbered: str) -> Coercion:
-    """Coercion to one of the words of ``table``, case-insensitive.
+def choice(table: Choices, *numbered: str) -> Coercion:
+    """Coercion to one of the values of ``table`` by its key, case-insensitive.
 
     Older clients and Forge send an index into ``numbered`` instead.
     """
@@ -46,7 +46,7 @@ def words(table: Words, *numbered: str) -> Coercion:
             return numbered[value]
         found = table.get(value.strip().lower()) if isinstance(value, str) else None
         if found is None:
-            permitted = ", ".join(repr(word) for word in table)
+            permitted = ", ".join(repr(name) for name in table)
             context = {"given": value, "permitted": list(table)}
             raise Invalid(f"unexpected value; permitted: {permitted}", "value_error.const", context)
         return found
@@ -54,15 +54,15 @@ def words(table: Words, *numbered: str) -> Coercion:
     return read
 
 
-def between(least: float, most: float) -> Coercion:
+def between(minimum: float, maximum: float) -> Coercion:
     def read(value: Any) -> float:
         given = number(value)
-        if given < least:
-            message = f"ensure this value is greater than or equal to {least:g}"
-            raise Invalid(message, "value_error.number.not_ge", {"limit_value": least})
-        if given > most:
-            message = f"ensure this value is less than or equal to {most:g}"
-            raise Invalid(message, "value_error.number.not_le", {"limit_value": most})
+        if given < minimum:
+            message = f"ensure this value is greater than or equal to {minimum:g}"
+            raise Invalid(message, "value_error.number.not_ge", {"limit_value": minimum})
+        if given > maximum:
+            message = f"ensure this value is less than or equal to {maximum:g}"
+            raise Invalid(message, "value_error.number.not_le", {"limit_value": maximum})
         return given
 
     return read
@@ -76,7 +76,7 @@ def module(value: Any) -> str:
 
 
 def weights(value: Any) -> tuple[float, ...]:
-    return tuple(between(-10, 10)(weight) for weight in array(value)[:MOST_WEIGHTS])
+    return tuple(between(-10, 10)(weight) for weight in array(value)[:MAX_WEIGHTS])
 
 
 def anything(value: Any) -> Any:
@@ -95,7 +95,7 @@ FIELDS: dict[str, Field] = {
     "weight": Field(between(0, 2), 1.0),
     "image": Field(anything, None),
     "mask": Field(anything, None),
-    "resize_mode": Field(words(RESIZE_MODES, "stretch", "crop", "fill"), "crop"),
+    "resize_mode": Field(choice(RESIZE_MODES, "stretch", "crop", "fill"), "crop"),
     "low_vram": Field(boolean, False),
     "processor_res": Field(integer, -1),
     "threshold_a": Field(number, -1.0),
@@ -103,8 +103,8 @@ FIELDS: dict[str, Field] = {
     "guidance_start": Field(between(0, 1), 0.0),
     "guidance_end": Field(between(0, 1), 1.0),
     "pixel_perfect": Field(boolean, False),
-    "control_mode": Field(words(CONTROL_MODES, "balanced", "prompt", "control"), "balanced"),
-    "hr_option": Field(words(HR_OPTIONS, "both", "low", "high"), "both"),
+    "control_mode": Field(choice(CONTROL_MODES, "balanced", "prompt", "control"), "balanced"),
+    "hr_option": Field(choice(HR_OPTIONS, "both", "low", "high"), "both"),
     "save_detected_map": Field(boolean, True),
     "inpaint_crop_input_image": Field(boolean, True),
     "advanced_weighting": Field(weights, None),
@@ -122,38 +122,38 @@ def read_unit(given: Any) -> dict[str, Any]:
         unit = mapping(given)
     except Invalid as error:
         raise invalid_unit({"__root__": error}) from None
-    values, wrong = _renamed(unit)
+    values, invalid = _resolve_aliases(unit)
     read = {}
     for name, field in FIELDS.items():
         try:
             read[name] = field.coerce(values[name]) if values.get(name) is not None else field.default
         except Invalid as error:
-            wrong[name] = error
-    if not wrong and read["guidance_start"] > read["guidance_end"]:
+            invalid[name] = error
+    if not invalid and read["guidance_start"] > read["guidance_end"]:
         message = f"guidance_start({read['guidance_start']}) > guidance_end({read['guidance_end']})"
-        wrong["__root__"] = Invalid(message, "value_error")
-    if wrong:
-        raise invalid_unit(wrong)
+        invalid["__root__"] = Invalid(message, "value_error")
+    if invalid:
+        raise invalid_unit(invalid)
     return read
 
 
-def _renamed(unit: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Invalid]]:
-    values, wrong = {name: value for name, value in unit.items() if name in FIELDS}, {}
+def _resolve_aliases(unit: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Invalid]]:
+    values, invalid = {name: value for name, value in unit.items() if name in FIELDS}, {}
     for alias, name in ALIASES.items():
         if unit.get(alias) is None:
             continue
         if alias in ("input_image", "mask_image") and values.get(name) is not None:
-            wrong[name] = Invalid(f"both {alias} and {name} are given", "value_error")
+            invalid[name] = Invalid(f"both {alias} and {name} are given", "value_error")
         if values.get(name) is None:
             values[name] = unit[alias]
-    return values, wrong
+    return values, invalid
 
 
-def invalid_unit(wrong: dict[str, Invalid]) -> WireError:
+def invalid_unit(invalid: dict[str, Invalid]) -> WireError:
     """Build the error with pydantic's message text, because clients display it."""
-    count = len(wrong)
+    count = len(invalid)
     lines = [f"{count} validation error{'s' if count > 1 else ''} for ControlNetUnit"]
-    for name, error in wrong.items():
+    for name, error in invalid.items():
         context = "".join(f"; {key}={value}" for key, value in error.entry.get("ctx", {}).items())
         lines += [name, f"  {error.entry['msg']} (type={error.entry['type']}{context})"]
     return WireError(500, error="ValidationError", errors="\n".join(lines))

@@ -26,7 +26,8 @@ class Controls:
     units: list[ControlUnit] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)  # contents of the image files that the units use
 
-    def keep(self, text: Any) -> Picture | None:
+    def add_file(self, text: Any) -> Picture | None:
+        """Decode an image and add it to the files; None if ``text`` is None."""
         if text is None:
             return None
         data = images.decode(text)
@@ -43,12 +44,12 @@ def read_controls(
             continue
         location = ("body", "alwayson_scripts", name, "args")
         arguments = _arguments(script, location)
-        most = int(settings["control_net_unit_count"])
-        if len(arguments) > most:
-            message = _("only the first %d ControlNet units are used") % most
+        limit = int(settings["control_net_unit_count"])
+        if len(arguments) > limit:
+            message = _("only the first %d ControlNet units are used") % limit
             settings.fallbacks.add(location, message)
-        for index, given in enumerate(arguments[:most]):
-            _add(controls, given, source, (*location, index), needs_picture=operation == "txt2img")
+        for index, given in enumerate(arguments[:limit]):
+            _add(controls, given, source, (*location, index), needs_image=operation == "txt2img")
     if settings["control_net_no_detectmap"]:
         controls.units = [unit.model_copy(update={"return_map": False}) for unit in controls.units]
     return controls
@@ -62,11 +63,11 @@ def _arguments(script: Any, location: Location) -> list[Any]:
 
 
 def _add(
-    controls: Controls, given: Any, source: BusinessSource, location: Location, *, needs_picture: bool
+    controls: Controls, given: Any, source: BusinessSource, location: Location, *, needs_image: bool
 ) -> None:
     if not isinstance(given, dict):
         raise Unprocessable.unsupported(
-            location, _("units are objects: the positional form is not supported")
+            location, _("a unit must be an object; the positional form is not supported")
         )
     values = read_unit(given)
     if not values["enabled"]:
@@ -77,27 +78,27 @@ def _add(
     if module.refused:
         raise Unprocessable.unsupported((*location, "module"), f"{module.name}: {module.refused}")
     image, mask = _image_and_mask(values, location)
-    if needs_picture and image is None:
-        raise Unprocessable.at((*location, "image"), _("the unit has no picture"), "value_error.missing")
+    if needs_image and image is None:
+        raise Unprocessable.at((*location, "image"), _("the unit has no image"), "value_error.missing")
     controls.units.append(
         ControlUnit(
             model="" if module.model_free else _model(values["model"], source, location),
             module=module.name,
-            image=controls.keep(image),
-            mask=controls.keep(mask),
-            region=controls.keep(_or_none(values["effective_region_mask"])),
+            image=controls.add_file(image),
+            mask=controls.add_file(mask),
+            region=controls.add_file(_none_if_empty(values["effective_region_mask"])),
             return_map=values["save_detected_map"],
             crop_with_mask=values["inpaint_crop_input_image"],
             layer_weights=values["advanced_weighting"] or (),
             processor_res=values["processor_res"] if 0 < values["processor_res"] <= 4096 else None,
             threshold_a=None if values["threshold_a"] == -1 else values["threshold_a"],
             threshold_b=None if values["threshold_b"] == -1 else values["threshold_b"],
-            **{name: values[name] for name in SAME},
+            **{name: values[name] for name in COPIED_FIELDS},
         )
     )
 
 
-SAME = (
+COPIED_FIELDS = (
     "weight",
     "guidance_start",
     "guidance_end",
@@ -115,25 +116,27 @@ def _image_and_mask(values: dict[str, Any], location: Location) -> tuple[Any, An
         image = image[0]
     if isinstance(image, list):
         if len(image) != 2 or any(isinstance(part, dict) for part in image):
-            raise Unprocessable.unsupported((*location, "image"), _("a unit takes one picture"))
+            raise Unprocessable.unsupported((*location, "image"), _("a unit takes exactly one image"))
         image = {"image": image[0], "mask": image[1]}
     if isinstance(image, dict):
         inner = image.get("mask")
         image, mask = image.get("image"), inner if mask is None else mask
-    return _or_none(image), _or_none(mask)
+    return _none_if_empty(image), _none_if_empty(mask)
 
 
-def _or_none(text: Any) -> Any:
+def _none_if_empty(text: Any) -> Any:
     """Treat an empty string as no image: the most used client sends it."""
     return None if text == "" else text
 
 
 def _model(name: str, source: BusinessSource, location: Location) -> str:
     """Resolve the client's model name to the registry's name."""
-    place = (*location, "model")
+    field_location = (*location, "model")
     if name.strip().lower() in NO_MODEL:
-        raise Unprocessable.at(place, _("the unit has no ControlNet model"), "value_error.missing")
+        raise Unprocessable.at(field_location, _("the unit has no ControlNet model"), "value_error.missing")
     file = control_model(name, source)
     if file is None:
-        raise Unprocessable.at(place, _("ControlNet model not found: %s") % name, "value_error.unknown_model")
+        raise Unprocessable.at(
+            field_location, _("ControlNet model not found: %s") % name, "value_error.unknown_model"
+        )
     return file.name

@@ -76,7 +76,7 @@ OFF = [
     "no_half_controlnet",
 ]
 
-UNTOLD = [
+UNSET = [
     "loglevel",
     "data_dir",
     "models_dir",
@@ -130,7 +130,7 @@ UNTOLD = [
 
 FLAGS: dict[str, Any] = {
     **dict.fromkeys(OFF, False),
-    **dict.fromkeys(UNTOLD),
+    **dict.fromkeys(UNSET),
     "api": True,
     "nowebui": True,
     "gradio_queue": True,

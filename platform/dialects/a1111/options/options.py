@@ -23,9 +23,9 @@ from .table import OPTIONS, Effect
 CHECKPOINT = "sd_model_checkpoint"
 CHECKPOINT_HASH = "sd_checkpoint_hash"  # read-only; ignored without a warning when a client sends it
 OVERRIDES: Location = ("body", "override_settings")
-LONGEST = 4000  # maximum length of a value, in characters of JSON
+MAX_LENGTH = 4000  # maximum length of a value, in characters of JSON
 OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
-OF_FILES = ("samples_format", "jpeg_quality")
+FILE_OPTIONS = ("samples_format", "jpeg_quality")
 RANGES: dict[str, tuple[float, float]] = {
     "jpeg_quality": (1, 100),
     "CLIP_stop_at_last_layers": (1, 12),
@@ -81,7 +81,7 @@ def write(key: AccessKey, changes: dict[str, Any]) -> None:
     if is_another and _checkpoint_or_none(name, key) is None:
         raise model_not_found(str(name))
     if key.source.strict:
-        _unwritable(changes, current(key), ("body",)).refuse()
+        _read_only_warnings(changes, current(key), ("body",)).refuse()
     store(key, read_changes(changes, ("body",)))
 
 
@@ -96,18 +96,18 @@ def store(key: AccessKey, values: dict[str, Any]) -> None:
 def read_changes(changes: dict[str, Any], location: Location) -> dict[str, Any]:
     """Coerce the changes to the types of their options. Raises A1111's error for an unknown option."""
     read: dict[str, Any] = {}
-    wrong: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
     for name, value in changes.items():
         if not _is_writable(name, value):
             continue
         try:
             read[name] = _read(name, value)
         except Invalid as error:
-            wrong.append(error.at((*location, name)))
+            errors.append(error.at((*location, name)))
         except InvalidItems as error:
-            wrong.extend(error.at((*location, name)))
-    if wrong:
-        raise Unprocessable(wrong)
+            errors.extend(error.at((*location, name)))
+    if errors:
+        raise Unprocessable(errors)
     return read
 
 
@@ -124,7 +124,8 @@ def _read(name: str, value: Any) -> Any:
     read = option.coerce(value)
     _check_length(read)
     if option.effect is Effect.FIXED and read not in (option.default, *option.same):
-        raise Invalid(_("not supported yet: only the default is"), "value_error.unsupported")
+        message = _("not supported: only the default %s is accepted") % json.dumps(option.default)
+        raise Invalid(message, "value_error.unsupported")
     if name in RANGES:
         _check_range(read, *RANGES[name])
     if name in CHOICES and read not in CHOICES[name]:
@@ -142,18 +143,18 @@ def _emphasis(name: str) -> str:
 
 
 def _check_length(value: Any) -> None:
-    if len(json.dumps(value)) > LONGEST:
-        message = f"ensure this value has at most {LONGEST} characters"
-        raise Invalid(message, "value_error.any_str.max_length", {"limit_value": LONGEST})
+    if len(json.dumps(value)) > MAX_LENGTH:
+        message = f"ensure this value has at most {MAX_LENGTH} characters"
+        raise Invalid(message, "value_error.any_str.max_length", {"limit_value": MAX_LENGTH})
 
 
-def _check_range(value: float, least: float, most: float) -> None:
-    if value < least:
-        message = f"ensure this value is greater than or equal to {least}"
-        raise Invalid(message, "value_error.number.not_ge", {"limit_value": least})
-    if value > most:
-        message = f"ensure this value is less than or equal to {most}"
-        raise Invalid(message, "value_error.number.not_le", {"limit_value": most})
+def _check_range(value: float, minimum: float, maximum: float) -> None:
+    if value < minimum:
+        message = f"ensure this value is greater than or equal to {minimum}"
+        raise Invalid(message, "value_error.number.not_ge", {"limit_value": minimum})
+    if value > maximum:
+        message = f"ensure this value is less than or equal to {maximum}"
+        raise Invalid(message, "value_error.number.not_le", {"limit_value": maximum})
 
 
 def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
@@ -163,15 +164,17 @@ def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
         return None
 
 
-def _unwritable(changes: dict[str, Any], now: dict[str, Any], location: Location) -> FallbackWarnings:
+def _read_only_warnings(
+    changes: dict[str, Any], configured: dict[str, Any], location: Location
+) -> FallbackWarnings:
     """Collect a warning for each read-only option whose value would change."""
     found = FallbackWarnings()
     for name, value in changes.items():
         option = OPTIONS.get(name)
         if option is None or option.effect is not Effect.READ_ONLY or name == CHECKPOINT_HASH:
             continue
-        if value not in (None, option.rendered(now[name])):
-            found.add((*location, name), _("the option %s is read-only, and was ignored") % name)
+        if value not in (None, option.rendered(configured[name])):
+            found.add((*location, name), _("option %s is read-only and was ignored") % name)
     return found
 
 
@@ -180,7 +183,7 @@ class EffectiveOptions:
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
         configured = current(key)
-        self.fallbacks = _unwritable(overrides, configured, OVERRIDES)
+        self.fallbacks = _read_only_warnings(overrides, configured, OVERRIDES)
         self.dropped: set[str] = set()
         self.overrides = read_changes(self._without_unknown_checkpoint(key, overrides), OVERRIDES)
         self.values = configured | self.overrides
@@ -192,19 +195,21 @@ class EffectiveOptions:
         if name is None or _checkpoint_or_none(name, key) is not None:
             return overrides
         self.dropped.add(CHECKPOINT)
-        message = _("override_settings.sd_model_checkpoint is unknown and was dropped: %s") % name
+        message = _("unknown checkpoint in override_settings.sd_model_checkpoint was ignored: %s") % name
         self.fallbacks.add((*OVERRIDES, CHECKPOINT), message)
         return {option: value for option, value in overrides.items() if option != CHECKPOINT}
 
     def _restore_before_encoding(self, configured: dict[str, Any]) -> None:
         """Use the key's file options: the original encodes images after it has restored the settings."""
-        asked = {name: self.values[name] for name in OF_FILES}
-        self.values |= {name: configured[name] for name in OF_FILES}
-        for name, value in asked.items():
-            would_act = name == "samples_format" or "output_quality" in self.output_file
-            if value != configured[name] and would_act:
-                message = _("override_settings.%s acts only without restoring the settings") % name
-                self.fallbacks.add((*OVERRIDES, name), message)
+        requested = {name: self.values[name] for name in FILE_OPTIONS}
+        self.values |= {name: configured[name] for name in FILE_OPTIONS}
+        for name, value in requested.items():
+            has_effect = name == "samples_format" or "output_quality" in self.output_file
+            if value != configured[name] and has_effect:
+                message = _(
+                    "override_settings.%s has no effect unless override_settings_restore_afterwards is false"
+                )
+                self.fallbacks.add((*OVERRIDES, name), message % name)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

@@ -208,7 +208,7 @@ UNUSED: dict[str, Any] = {
 }
 
 # Images or their metadata would depend on these, so only the value that matches the behaviour is accepted.
-NOT_TAKEN: dict[str, Any] = {
+UNSUPPORTED: dict[str, Any] = {
     "webp_lossless": False,
     "add_model_hash_to_info": True,
     "add_model_name_to_info": True,

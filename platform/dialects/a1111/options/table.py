@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 
 from dialects.a1111.schema.coercion import boolean, integer, number, string, strings
 
-from .stock_table import NOT_TAKEN, UNUSED
+from .stock_table import UNSUPPORTED, UNUSED
 
 
 class Effect(Enum):
-    HONOURED = auto()
+    HONORED = auto()
     HARMLESS = auto()  # stored and returned; no image depends on it
-    FIXED = auto()  # images would depend on it: only values that match the behaviour are accepted
+    FIXED = auto()  # images would depend on it: only values that match the behavior are accepted
     READ_ONLY = auto()  # writes are silently ignored, as in the original
 
 
-HONOURED, HARMLESS, FIXED, READ_ONLY = Effect
+HONORED, HARMLESS, FIXED, READ_ONLY = Effect
 
 
 class Option(NamedTuple):
     default: Any
     effect: Effect
-    same: tuple[Any, ...] = ()  # other accepted values that match the behaviour
+    same: tuple[Any, ...] = ()  # other accepted values that match the behavior
 
     def coerce(self, value: Any) -> Any:
         """Convert a value to the type of the default. None is replaced by the default."""
@@ -48,62 +48,62 @@ COERCIONS: dict[type, Callable[[Any], Any]] = {
 }
 
 OPTIONS: dict[str, Option] = {
-    "sd_model_checkpoint": Option(None, HONOURED),
+    "sd_model_checkpoint": Option(None, HONORED),
     "sd_checkpoint_hash": Option("", READ_ONLY),
-    "sd_vae": Option("Automatic", HONOURED),
-    "CLIP_stop_at_last_layers": Option(1, HONOURED),
-    "samples_format": Option("png", HONOURED),
+    "sd_vae": Option("Automatic", HONORED),
+    "CLIP_stop_at_last_layers": Option(1, HONORED),
+    "samples_format": Option("png", HONORED),
     "samples_save": Option(True, HARMLESS),
-    "jpeg_quality": Option(80, HONOURED),
+    "jpeg_quality": Option(80, HONORED),
     "send_seed": Option(True, HARMLESS),
     "send_size": Option(True, HARMLESS),
-    "enable_pnginfo": Option(True, HONOURED),
-    "return_grid": Option(True, HONOURED),
+    "enable_pnginfo": Option(True, HONORED),
+    "return_grid": Option(True, HONORED),
     "grid_save": Option(True, HARMLESS),
-    "grid_only_if_multiple": Option(True, HONOURED),
-    "grid_prevent_empty_spots": Option(False, HONOURED),
-    "n_rows": Option(-1, HONOURED),
-    "return_mask": Option(False, HONOURED),
-    "return_mask_composite": Option(False, HONOURED),
-    "face_restoration": Option(False, HONOURED),
+    "grid_only_if_multiple": Option(True, HONORED),
+    "grid_prevent_empty_spots": Option(False, HONORED),
+    "n_rows": Option(-1, HONORED),
+    "return_mask": Option(False, HONORED),
+    "return_mask_composite": Option(False, HONORED),
+    "face_restoration": Option(False, HONORED),
     "face_restoration_model": Option(
-        "GFPGAN", HONOURED
+        "GFPGAN", HONORED
     ),  # the original's CodeFormer is not licensed for commercial use
     "code_former_weight": Option(0.5, HARMLESS),
-    "upscaler_for_img2img": Option(None, HONOURED),
-    "initial_noise_multiplier": Option(1.0, HONOURED),
-    "img2img_fix_steps": Option(False, HONOURED),
-    "img2img_color_correction": Option(False, HONOURED),
-    "img2img_background_color": Option("#ffffff", HONOURED),
-    "inpainting_mask_weight": Option(1.0, HONOURED),
-    "overlay_inpaint": Option(True, HONOURED),
-    "eta_ddim": Option(0.0, HONOURED),
-    "eta_ancestral": Option(1.0, HONOURED),
-    "eta_noise_seed_delta": Option(0, HONOURED),
-    "s_churn": Option(0.0, HONOURED),
-    "s_tmin": Option(0.0, HONOURED),
-    "s_tmax": Option(0.0, HONOURED),
-    "s_noise": Option(1.0, HONOURED),
-    "s_min_uncond": Option(0.0, HONOURED),
-    "uni_pc_variant": Option("bh1", HONOURED),
-    "uni_pc_skip_type": Option("time_uniform", HONOURED),
-    "uni_pc_order": Option(3, HONOURED),
-    "uni_pc_lower_order_final": Option(True, HONOURED),
-    "sigma_min": Option(0.0, HONOURED),
-    "sigma_max": Option(0.0, HONOURED),
-    "rho": Option(0.0, HONOURED),
-    "beta_dist_alpha": Option(0.6, HONOURED),
-    "beta_dist_beta": Option(0.6, HONOURED),
-    "always_discard_next_to_last_sigma": Option(False, HONOURED),
-    "sgm_noise_multiplier": Option(False, HONOURED),
-    "randn_source": Option("GPU", HONOURED),
-    "emphasis": Option("Original", HONOURED),
-    "comma_padding_backtrack": Option(20, HONOURED),
-    "enable_prompt_comments": Option(True, HONOURED),
-    "tiling": Option(False, HONOURED),
-    "show_progress_every_n_steps": Option(10, HONOURED),
+    "upscaler_for_img2img": Option(None, HONORED),
+    "initial_noise_multiplier": Option(1.0, HONORED),
+    "img2img_fix_steps": Option(False, HONORED),
+    "img2img_color_correction": Option(False, HONORED),
+    "img2img_background_color": Option("#ffffff", HONORED),
+    "inpainting_mask_weight": Option(1.0, HONORED),
+    "overlay_inpaint": Option(True, HONORED),
+    "eta_ddim": Option(0.0, HONORED),
+    "eta_ancestral": Option(1.0, HONORED),
+    "eta_noise_seed_delta": Option(0, HONORED),
+    "s_churn": Option(0.0, HONORED),
+    "s_tmin": Option(0.0, HONORED),
+    "s_tmax": Option(0.0, HONORED),
+    "s_noise": Option(1.0, HONORED),
+    "s_min_uncond": Option(0.0, HONORED),
+    "uni_pc_variant": Option("bh1", HONORED),
+    "uni_pc_skip_type": Option("time_uniform", HONORED),
+    "uni_pc_order": Option(3, HONORED),
+    "uni_pc_lower_order_final": Option(True, HONORED),
+    "sigma_min": Option(0.0, HONORED),
+    "sigma_max": Option(0.0, HONORED),
+    "rho": Option(0.0, HONORED),
+    "beta_dist_alpha": Option(0.6, HONORED),
+    "beta_dist_beta": Option(0.6, HONORED),
+    "always_discard_next_to_last_sigma": Option(False, HONORED),
+    "sgm_noise_multiplier": Option(False, HONORED),
+    "randn_source": Option("GPU", HONORED),
+    "emphasis": Option("Original", HONORED),
+    "comma_padding_backtrack": Option(20, HONORED),
+    "enable_prompt_comments": Option(True, HONORED),
+    "tiling": Option(False, HONORED),
+    "show_progress_every_n_steps": Option(10, HONORED),
     "show_progress_type": Option("Approx NN", HARMLESS),
-    "live_previews_enable": Option(True, HONOURED),
+    "live_previews_enable": Option(True, HONORED),
     "live_previews_image_format": Option("png", HARMLESS),
     "token_merging_ratio": Option(0.0, FIXED),
     "token_merging_ratio_img2img": Option(0.0, FIXED),
@@ -119,9 +119,9 @@ OPTIONS: dict[str, Option] = {
     "sd_lora": Option("None", FIXED),
     "lora_preferred_name": Option("Alias from file", HARMLESS),
     "lora_add_hashes_to_infotext": Option(True, HARMLESS),
-    "disable_weights_auto_swap": Option(True, HONOURED),
-    "control_net_unit_count": Option(3, HONOURED),
-    "control_net_no_detectmap": Option(False, HONOURED),
+    "disable_weights_auto_swap": Option(True, HONORED),
+    "control_net_unit_count": Option(3, HONORED),
+    "control_net_no_detectmap": Option(False, HONORED),
     "control_net_model_cache_size": Option(2, HARMLESS),
     "outdir_samples": Option("", READ_ONLY),
     "outdir_txt2img_samples": Option("", READ_ONLY),
@@ -138,4 +138,4 @@ OPTIONS: dict[str, Option] = {
 }
 
 OPTIONS |= {name: Option(default, HARMLESS) for name, default in UNUSED.items()}
-OPTIONS |= {name: Option(default, FIXED) for name, default in NOT_TAKEN.items()}
+OPTIONS |= {name: Option(default, FIXED) for name, default in UNSUPPORTED.items()}

@@ -12,8 +12,8 @@ from access.models import AccessKey
 from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import WireError
 from dialects.a1111.options import options
-from dialects.a1111.request.image_urls import followed
-from dialects.a1111.schema import images as pictures
+from dialects.a1111.request.image_urls import with_fetched_images
+from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
@@ -39,23 +39,23 @@ FIELDS: dict[str, Field] = {
 IMAGE_FIELDS = {"controlnet_input_images", "controlnet_images", "controlnet_masks"}
 NOT_FOR_MAPS = {"clip_vision", "revision_clipvision", "revision_ignore_prompt", "ip-adapter-auto"}
 NEED_MASKS = {"inpaint", "inpaint_only", "inpaint_only+lama"}
-MOST_PICTURES = 16
-MOST_RESOLUTION = 4096  # maximum resolution of a control unit
+MAX_IMAGES = 16
+MAX_RESOLUTION = 4096  # maximum resolution of a control unit
 WIRE_NAMES = {"num_images": "controlnet_input_images"}
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Parse the body of a detect request. Raises Unprocessable or WireError."""
-    asked = parse(FIELDS, followed(body, key.source))
-    module = _module(asked["controlnet_module"])
-    files = _files(module, asked)
+    parameters = parse(FIELDS, with_fetched_images(body, key.source))
+    module = _module(parameters["controlnet_module"])
+    files = _files(module, parameters)
     settings = options.EffectiveOptions(key, {}, restore=True)
     request = GenerationRequest(
         task="control_map",
         checkpoint=settings["sd_model_checkpoint"] or "",
-        init_images=tuple(Picture(sha256=pictures.sha256(data)) for data in files),
+        init_images=tuple(Picture(sha256=images.sha256(data)) for data in files),
         num_images=len(files),
-        controls=(_unit(module, asked),),
+        controls=(_unit(module, parameters),),
     )
     for refused in unsupported_control_units(ModelResolver(key.source), request):
         raise WireError(422, detail="Module not available", errors=refused.message)
@@ -65,15 +65,15 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         dialect=DIALECT,
         operation=operation,
         request=request,
-        received={"parameters": {name: asked[name] for name in FIELDS if name not in IMAGE_FIELDS}},
-        pictures={pictures.sha256(data): data for data in files},
+        received={"parameters": {name: parameters[name] for name in FIELDS if name not in IMAGE_FIELDS}},
+        pictures={images.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
 
 
-def answer(job: Job) -> dict[str, Any]:
-    images = [pictures.encode(read_output(output)) for output in job.outputs.all()]
-    return {"images": images, "info": "Success"}
+def response_body(job: Job) -> dict[str, Any]:
+    maps = [images.encode(read_output(output)) for output in job.outputs.all()]
+    return {"images": maps, "info": "Success"}
 
 
 def _module(name: str) -> preprocessor_catalog.Module:
@@ -87,49 +87,50 @@ def _module(name: str) -> preprocessor_catalog.Module:
     return module
 
 
-def _files(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> list[bytes]:
-    images = asked["controlnet_input_images"] or asked["controlnet_images"]
-    masks = asked["controlnet_masks"]
-    if not images:
+def _files(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> list[bytes]:
+    inputs = parameters["controlnet_input_images"] or parameters["controlnet_images"]
+    masks = parameters["controlnet_masks"]
+    if not inputs:
         raise WireError(422, detail="No image selected")
-    if len(images) > MOST_PICTURES:
-        raise WireError(422, detail=_("At most %d pictures at once.") % MOST_PICTURES)
+    if len(inputs) > MAX_IMAGES:
+        values = {"limit": MAX_IMAGES, "count": len(inputs)}
+        raise WireError(422, detail=_("At most %(limit)d images per request (got %(count)d).") % values)
     if module.name not in NEED_MASKS:
-        return [pictures.decode(image) for image in images]
-    if len(masks) != len(images):
+        return [images.decode(image) for image in inputs]
+    if len(masks) != len(inputs):
         raise WireError(422, detail=f"Preprocessor {module.name} requires `controlnet_masks` param.")
-    return [_masked(*pair) for pair in zip(images, masks, strict=True)]
+    return [_apply_mask(*pair) for pair in zip(inputs, masks, strict=True)]
 
 
-def _unit(module: preprocessor_catalog.Module, asked: dict[str, Any]) -> ControlUnit:
+def _unit(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> ControlUnit:
     """Build the control unit. Numbers outside the slider's range are replaced by the module's default.
 
     For modules with masks, the masked image is the map.
     """
-    resolution = asked["controlnet_processor_res"]
+    resolution = parameters["controlnet_processor_res"]
     return ControlUnit(
         module="none" if module.name in NEED_MASKS else module.name,
-        processor_res=resolution if 1 <= resolution <= MOST_RESOLUTION else None,
-        threshold_a=asked["controlnet_threshold_a"],
-        threshold_b=asked["controlnet_threshold_b"],
+        processor_res=resolution if 1 <= resolution <= MAX_RESOLUTION else None,
+        threshold_a=parameters["controlnet_threshold_a"],
+        threshold_b=parameters["controlnet_threshold_b"],
     )
 
 
-def _masked(image: Any, mask: Any) -> bytes:
+def _apply_mask(image: Any, mask: Any) -> bytes:
     """PNG of the image, black where the mask is white."""
-    picture = _opened(image)
-    hidden = _opened(mask).convert("L").resize(picture.size).point(lambda level: 255 * (level > 127))
-    picture.paste("black", mask=hidden)
+    masked = _open_image(image)
+    hidden = _open_image(mask).convert("L").resize(masked.size).point(lambda level: 255 * (level > 127))
+    masked.paste("black", mask=hidden)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    masked.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _opened(text: Any) -> Image.Image:
-    data = pictures.decode(text)
+def _open_image(text: Any) -> Image.Image:
+    data = images.decode(text)
     try:
         check_picture(data)
     except Refused:
-        raise pictures.invalid_picture() from None
-    with Image.open(io.BytesIO(data)) as picture:
-        return picture.convert("RGB")
+        raise images.invalid_image() from None
+    with Image.open(io.BytesIO(data)) as opened:
+        return opened.convert("RGB")

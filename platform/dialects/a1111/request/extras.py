@@ -11,8 +11,8 @@ from access.models import AccessKey, BusinessSource
 from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Invalid, Location, Unprocessable, WireError
 from dialects.a1111.options import options
-from dialects.a1111.refusals import bounds_as_on_the_wire
-from dialects.a1111.schema import images as pictures
+from dialects.a1111.refusals import validation_entries
+from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import (
     Coercion,
     array,
@@ -32,17 +32,17 @@ from models_registry.models import Kind
 from models_registry.selectors import resolve
 
 from .faces import by_visibility
-from .image_urls import followed
+from .image_urls import with_fetched_images
 
 SINGLE, BATCH = "extra-single-image", "extra-batch-images"
 
 
-def _at_least(least: int) -> Coercion:
+def _at_least(minimum: int) -> Coercion:
     def read(value: Any) -> int:
         found = integer(value)
-        if found < least:
-            message = f"ensure this value is greater than or equal to {least}"
-            raise Invalid(message, "value_error.number.not_ge", {"limit_value": least})
+        if found < minimum:
+            message = f"ensure this value is greater than or equal to {minimum}"
+            raise Invalid(message, "value_error.number.not_ge", {"limit_value": minimum})
         return found
 
     return read
@@ -50,12 +50,12 @@ def _at_least(least: int) -> Coercion:
 
 def share(value: Any) -> float:
     found = number(value)
-    for limit, is_passed, words, kind in (
+    for limit, is_outside, relation, kind in (
         (0, found < 0, "greater than or equal to", "ge"),
         (1, found > 1, "less than or equal to", "le"),
     ):
-        if is_passed:
-            message, context = f"ensure this value is {words} {limit}", {"limit_value": limit}
+        if is_outside:
+            message, context = f"ensure this value is {relation} {limit}", {"limit_value": limit}
             raise Invalid(message, f"value_error.number.not_{kind}", context)
     return found
 
@@ -94,15 +94,16 @@ FIELDS: dict[str, Field] = {
     "upscale_first": _field(boolean, False),  # has no effect in the original either
 }
 IMAGE = {"image": _field(string, "")}
-LISTED = ("data", "name")
+ITEM_FIELDS = ("data", "name")
 WIRE_NAMES = {"num_images": "imageList"}
 
 
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Parse the body of an extras request. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
-    images = [parse(IMAGE, body)["image"]] if operation == SINGLE else _listed(body)
-    files = [pictures.decode(image) for image in followed({"image": images}, key.source)["image"]]
+    encoded = [parse(IMAGE, body)["image"]] if operation == SINGLE else _image_list(body)
+    fetched = with_fetched_images({"image": encoded}, key.source)["image"]
+    files = [images.decode(image) for image in fetched]
     settings = options.EffectiveOptions(key, {}, restore=True)
     return Submission(
         source=key.source,
@@ -111,48 +112,51 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         operation=operation,
         request=_request(parameters, files, settings, key.source),
         received={"parameters": parameters},
-        pictures={pictures.sha256(data): data for data in files},
+        pictures={images.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
 
 
-def _listed(body: dict[str, Any]) -> list[str]:
+def _image_list(body: dict[str, Any]) -> list[str]:
     """Images of ``imageList``. Raises Unprocessable with all errors found."""
-    place: Location = ("body", "imageList")
+    location: Location = ("body", "imageList")
     if "imageList" not in body:
-        raise Unprocessable([MISSING.at(place)])
+        raise Unprocessable([MISSING.at(location)])
     try:
         items = array(not_null(body["imageList"]))
     except Invalid as error:
-        raise Unprocessable([error.at(place)]) from None
+        raise Unprocessable([error.at(location)]) from None
     if not items:
         raise Unprocessable.at(
-            place, "ensure this value has at least 1 items", "value_error.list.min_items", {"limit_value": 1}
+            location,
+            "ensure this value has at least 1 items",
+            "value_error.list.min_items",
+            {"limit_value": 1},
         )
     read: list[str] = []
-    wrong: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         try:
-            listed = mapping(not_null(item))
+            entry = mapping(not_null(item))
         except Invalid as error:
-            wrong.append(error.at((*place, index)))
+            errors.append(error.at((*location, index)))
             continue
-        for name in LISTED:
+        for name in ITEM_FIELDS:
             try:
-                text = _needed_text(listed, name)
+                text = _required_text(entry, name)
             except Invalid as error:
-                wrong.append(error.at((*place, index, name)))
+                errors.append(error.at((*location, index, name)))
             else:
                 read += [text] if name == "data" else []
-    if wrong:
-        raise Unprocessable(wrong)
+    if errors:
+        raise Unprocessable(errors)
     return read
 
 
 MISSING = Invalid("field required", "value_error.missing")
 
 
-def _needed_text(item: dict[str, Any], name: str) -> str:
+def _required_text(item: dict[str, Any], name: str) -> str:
     if name not in item:
         raise MISSING
     return string(not_null(item[name]))
@@ -161,9 +165,9 @@ def _needed_text(item: dict[str, Any], name: str) -> str:
 def _request(
     parameters: dict[str, Any], files: list[bytes], settings: options.EffectiveOptions, source: BusinessSource
 ) -> GenerationRequest:
-    wanted = {
+    fields = {
         "task": "upscale",
-        "init_images": tuple(Picture(sha256=pictures.sha256(data)) for data in files),
+        "init_images": tuple(Picture(sha256=images.sha256(data)) for data in files),
         "num_images": len(files),
         "checkpoint": settings["sd_model_checkpoint"] or "",
         **settings.output_file,
@@ -171,9 +175,9 @@ def _request(
         "face_restoration": by_visibility(parameters, source),
     }
     try:
-        return GenerationRequest.model_validate(wanted)
+        return GenerationRequest.model_validate(fields)
     except ValidationError as error:
-        raise Unprocessable(bounds_as_on_the_wire(error)) from None
+        raise Unprocessable(validation_entries(error)) from None
 
 
 def _upscale(parameters: dict[str, Any], source: BusinessSource) -> dict[str, Any]:

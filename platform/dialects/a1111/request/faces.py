@@ -20,7 +20,7 @@ from models_registry.selectors import resolve
 
 GFPGAN = "GFPGAN"  # name of the GFPGAN restorer in the original, independent of its file name
 OPTION = "face_restoration_model"
-SHOWN = 100  # maximum length of a name in messages, in characters
+MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 
 
 def face_restorers(key: AccessKey) -> list[dict[str, Any]]:
@@ -32,9 +32,9 @@ def face_restoration(
     parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
 ) -> FaceRestoration | None:
     """Face restoration of a generation request; None if disabled. Raises Unprocessable."""
-    asked = parameters["restore_faces"]
+    requested = parameters["restore_faces"]
     name = settings[OPTION]
-    if not (settings["face_restoration"] if asked is None else asked) or name == "None":
+    if not (settings["face_restoration"] if requested is None else requested) or name == "None":
         return None
     if is_codeformer(name):
         raise Unprocessable.unsupported((*OVERRIDES, OPTION), str(CODEFORMER))
@@ -42,7 +42,7 @@ def face_restoration(
         model = resolve(Kind.FACE_RESTORER, name, source).name
     except ModelNotFound:
         if name != GFPGAN:
-            message = _("there is no face restorer %s, and faces stay as they are") % name[:SHOWN]
+            message = _("unknown face restorer %s; faces are not restored") % name[:MAX_NAME_LENGTH]
             settings.fallbacks.add((*OVERRIDES, OPTION), message)
             return None
         model = ""

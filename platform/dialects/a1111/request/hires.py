@@ -33,26 +33,30 @@ def hires(
     if parameters["denoising_strength"] is None:  # the original fails with this TypeError
         message = "'>' not supported between instances of 'NoneType' and 'int'"
         raise WireError(500, error="TypeError", errors=message)
-    across, down = target(parameters, width, height)
+    target_width, target_height = target(parameters, width, height)
     return {
-        "width": across // MULTIPLE * MULTIPLE,
-        "height": down // MULTIPLE * MULTIPLE,
+        "width": target_width // MULTIPLE * MULTIPLE,
+        "height": target_height // MULTIPLE * MULTIPLE,
         "scale": None if _is_by_size(parameters) else _scale(parameters),
         "upscaler": _upscaler(parameters["hr_upscaler"], source),
         "num_inference_steps": parameters["hr_second_pass_steps"] or 0,
         "strength": parameters["denoising_strength"],
         "checkpoint": _checkpoint(parameters["hr_checkpoint_name"], source),
         **_sampler(parameters, settings),
-        **_words(parameters, settings, source),
+        **_prompts(parameters, settings, source),
     }
 
 
 def target(parameters: dict[str, Any], width: int, height: int) -> tuple[int, int]:
-    across, down = parameters["hr_resize_x"] or 0, parameters["hr_resize_y"] or 0
-    if not across and not down:
+    """Requested width and height of the hires pass, in pixels."""
+    resize_x, resize_y = parameters["hr_resize_x"] or 0, parameters["hr_resize_y"] or 0
+    if not resize_x and not resize_y:
         scale = _scale(parameters)
         return int(width * scale), int(height * scale)
-    return across or (down * width // max(1, height)), down or (across * height // max(1, width))
+    return (
+        resize_x or resize_y * width // max(1, height),
+        resize_y or resize_x * height // max(1, width),
+    )
 
 
 def _is_by_size(parameters: dict[str, Any]) -> bool:
@@ -91,13 +95,15 @@ def _sampler(parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str
     return {"sampler": sampler, "scheduler": label, "eta": eta(sampler, parameters["eta"], settings)}
 
 
-def _words(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
+def _prompts(
+    parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource
+) -> dict[str, Any]:
     """Prompts of the hires pass. Empty prompts are omitted, so that those of the first pass apply."""
-    writer = Prompts(parameters, settings, source)
-    words: dict[str, Any] = {}
+    prompts = Prompts(parameters, settings, source)
+    fields: dict[str, Any] = {}
     if parameters["hr_prompt"]:
-        words["prompt"] = writer.positive(parameters["hr_prompt"])
-        words["loras"] = writer.loras(words["prompt"])
+        fields["prompt"] = prompts.positive(parameters["hr_prompt"])
+        fields["loras"] = prompts.loras(fields["prompt"])
     if parameters["hr_negative_prompt"]:
-        words["negative_prompt"] = writer.negative(parameters["hr_negative_prompt"])
-    return words
+        fields["negative_prompt"] = prompts.negative(parameters["hr_negative_prompt"])
+    return fields

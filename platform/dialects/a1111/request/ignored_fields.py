@@ -15,51 +15,53 @@ from models_registry.selectors import styles_for
 
 from .hires import SAME_SAMPLER, SAME_SCHEDULER
 
-MOST = 20  # maximum number of unknown fields reported
-SHOWN = 100  # maximum length of a name in messages, in characters
+MAX_REPORTED = 20  # maximum number of unknown fields reported
+MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 SAMPLERS = ("sampler_name", "hr_sampler_name")
 SCHEDULERS = ("scheduler", "hr_scheduler")
 
 
-def unheeded(
+def warn_about_ignored_parts(
     body: dict[str, Any],
-    left_out: Iterable[str],
+    ignored_labels: Iterable[str],
     parameters: dict[str, Any],
     settings: EffectiveOptions,
     source: BusinessSource,
 ) -> None:
     """Add a warning to the fallbacks of ``settings`` for each ignored part of the request."""
     _unknown_fields(body, settings)
-    _unknown_walks(parameters, settings)
+    _unknown_samplers(parameters, settings)
     _unknown_styles(parameters, settings, source)
-    for label in left_out:
-        message = _("the infotext's %s has no effect") % label[:SHOWN]
+    for label in ignored_labels:
+        message = _("infotext parameter %s is not supported and was ignored") % label[:MAX_NAME_LENGTH]
         settings.fallbacks.add(("body", "infotext"), message)
     if parameters["firstpass_image"]:
-        message = _("firstpass_image is the webui's own and has no effect")
+        message = _("firstpass_image has no effect in the API")
         settings.fallbacks.add(("body", "firstpass_image"), message)
 
 
 def _unknown_fields(body: dict[str, Any], settings: EffectiveOptions) -> None:
     """Warn about unknown fields. Fields of the other operation are allowed: clients send both sets."""
     unknown = [name for name in body if name not in TXT2IMG and name not in IMG2IMG]
-    for name in unknown[:MOST]:
-        settings.fallbacks.add(("body", name), _("there is no such field: %s") % name[:SHOWN])
+    for name in unknown[:MAX_REPORTED]:
+        settings.fallbacks.add(("body", name), _("unknown field: %s") % name[:MAX_NAME_LENGTH])
 
 
-def _unknown_walks(parameters: dict[str, Any], settings: EffectiveOptions) -> None:
+def _unknown_samplers(parameters: dict[str, Any], settings: EffectiveOptions) -> None:
     named = {name: parameters.get(name) for name in SAMPLERS}
     if not named["sampler_name"]:
         named["sampler_index"] = parameters["sampler_index"]
     for field, name in named.items():
         if name and name != SAME_SAMPLER and not sampler_catalog.understands_sampler(name):
-            words = {"name": name[:SHOWN], "used": sampler_catalog.FALLBACK_SAMPLER}
-            message = _("there is no sampler %(name)s; %(used)s is used") % words
+            values = {"name": name[:MAX_NAME_LENGTH], "used": sampler_catalog.FALLBACK_SAMPLER}
+            message = _("unknown sampler %(name)s; %(used)s is used instead") % values
             settings.fallbacks.add(("body", field), message)
     for field in SCHEDULERS:
         name = parameters.get(field)
         if name and name != SAME_SCHEDULER and not sampler_catalog.understands_scheduler(name):
-            message = _("there is no scheduler %s; the automatic one is used") % name[:SHOWN]
+            message = (
+                _("unknown scheduler %s; the automatic scheduler is used instead") % name[:MAX_NAME_LENGTH]
+            )
             settings.fallbacks.add(("body", field), message)
 
 
@@ -67,6 +69,6 @@ def _unknown_styles(parameters: dict[str, Any], settings: EffectiveOptions, sour
     names = parameters["styles"] or []
     known = set(styles_for(source).filter(name__in=names).values_list("name", flat=True)) if names else set()
     for index, name in enumerate(names):
-        if name not in known and index < MOST:
-            message = _("there is no style %s") % name[:SHOWN]
+        if name not in known and index < MAX_REPORTED:
+            message = _("unknown style: %s") % name[:MAX_NAME_LENGTH]
             settings.fallbacks.add(("body", "styles", index), message)

@@ -29,26 +29,26 @@ NAMES = frozenset(
 )
 
 
-def followed(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
+def with_fetched_images(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
     """Return the body with image URLs replaced by base64. All fetches share the timeout of a single one."""
-    return _walked(body, "", _Fetcher(source)) if settings.INPUT_URLS else body
+    return _replace_urls(body, "", _Fetcher(source)) if settings.INPUT_URLS else body
 
 
-def _walked(value: Any, name: str, fetched: Callable[[str], str]) -> Any:
+def _replace_urls(value: Any, name: str, fetch: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {key: _walked(item, key, fetched) for key, item in value.items()}
+        return {key: _replace_urls(item, key, fetch) for key, item in value.items()}
     if isinstance(value, list):
-        return [_walked(item, name, fetched) for item in value]
-    return fetched(value) if name in NAMES and images.is_url(value) else value
+        return [_replace_urls(item, name, fetch) for item in value]
+    return fetch(value) if name in NAMES and images.is_url(value) else value
 
 
 class _Fetcher:
     def __init__(self, source: BusinessSource) -> None:
-        self.fetch = PictureFetcher(source)
+        self._fetch = PictureFetcher(source)
 
     def __call__(self, url: str) -> str:
         try:
-            return images.encode(self.fetch(url))
+            return images.encode(self._fetch(url))
         except OverLimit as refused:
             raise WireError(422, detail=refused.message) from None
         except ForbiddenAddress as refused:

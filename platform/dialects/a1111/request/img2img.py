@@ -9,39 +9,40 @@ from PIL import ImageColor
 
 from dialects.a1111.errors import Unprocessable, WireError
 from dialects.a1111.options.options import EffectiveOptions
-from dialects.a1111.schema import images as pictures
+from dialects.a1111.schema import images
 from gpu_runner.protocol import Picture
 
 RESIZE_MODES = ("stretch", "crop", "fill", "latent")
+MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 CONTENTS = ("fill", "original", "noise", "nothing")
 
 
 def init_files(parameters: dict[str, Any]) -> list[bytes]:
-    images = parameters["init_images"]
-    most = 1 if parameters["batch_size"] is None else parameters["batch_size"]
-    if images is None:
+    encoded = parameters["init_images"]
+    limit = 1 if parameters["batch_size"] is None else parameters["batch_size"]
+    if encoded is None:
         raise WireError(404, detail="Init image not found")
-    if not images:
+    if not encoded:
         raise WireError(500, error="IndexError", errors="list index out of range")
-    if len(images) > max(1, most):
-        message = f"bad number of images passed: {len(images)}; expecting {most} or less"
+    if len(encoded) > max(1, limit):
+        message = f"bad number of images passed: {len(encoded)}; expecting {limit} or less"
         raise WireError(500, error="RuntimeError", errors=message)
-    return [pictures.decode(image) for image in images]
+    return [images.decode(image) for image in encoded]
 
 
 def mask_file(parameters: dict[str, Any]) -> bytes | None:
-    return pictures.decode(parameters["mask"]) if parameters["mask"] else None
+    return images.decode(parameters["mask"]) if parameters["mask"] else None
 
 
 def img2img(
     parameters: dict[str, Any], settings: EffectiveOptions, files: list[bytes], mask: bytes | None
 ) -> dict[str, Any]:
     """Fields of the canonical request."""
-    shown = tuple(Picture(sha256=pictures.sha256(data)) for data in files)
+    init_images = tuple(Picture(sha256=images.sha256(data)) for data in files)
     batches = 1 if parameters["n_iter"] is None else parameters["n_iter"]
     noise = parameters["initial_noise_multiplier"]
     return {
-        "init_images": shown * batches if len(shown) > 1 else shown,
+        "init_images": init_images * batches if len(init_images) > 1 else init_images,
         "strength": parameters["denoising_strength"],
         "resize_mode": _chosen(RESIZE_MODES, parameters, "resize_mode"),
         "background": _background(settings),
@@ -54,12 +55,12 @@ def img2img(
 
 
 def _inpaint(parameters: dict[str, Any], settings: EffectiveOptions, mask: bytes) -> dict[str, Any]:
-    both = parameters["mask_blur"]
+    blur = parameters["mask_blur"]
     return {
-        "mask": Picture(sha256=pictures.sha256(mask)),
+        "mask": Picture(sha256=images.sha256(mask)),
         "invert": bool(parameters["inpainting_mask_invert"]),
-        "blur_x": both if both is not None else parameters["mask_blur_x"] or 0,
-        "blur_y": both if both is not None else parameters["mask_blur_y"] or 0,
+        "blur_x": blur if blur is not None else parameters["mask_blur_x"] or 0,
+        "blur_y": blur if blur is not None else parameters["mask_blur_y"] or 0,
         "rounded": parameters["mask_round"] is not False,
         "content": _chosen(CONTENTS, parameters, "inpainting_fill"),
         "only_masked": parameters["inpaint_full_res"] is not False,
@@ -85,5 +86,7 @@ def _background(settings: EffectiveOptions) -> str:
         red, green, blue = ImageColor.getrgb(name)[:3]
     except ValueError:
         location = ("body", "override_settings", "img2img_background_color")
-        raise Unprocessable.at(location, _("no colour is called so"), "value_error") from None
+        raise Unprocessable.at(
+            location, _("unknown color: %s") % name[:MAX_NAME_LENGTH], "value_error"
+        ) from None
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -8,7 +8,7 @@ from access.models import AccessKey
 from dialects.a1111.errors import Invalid, Unprocessable
 from dialects.a1111.options import options
 from dialects.a1111.schema.coercion import string
-from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
+from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 from gpu_runner.protocol import sampler_catalog
 
 Pairs = dict[str, Any]
@@ -30,7 +30,7 @@ FIELDS: dict[str, str] = {
     "Refiner": "refiner_checkpoint",
     "Refiner switch at": "refiner_switch_at",
 }
-OF_TXT2IMG: dict[str, str] = {
+TXT2IMG_FIELDS: dict[str, str] = {
     "Hires upscale": "hr_scale",
     "Hires upscaler": "hr_upscaler",
     "Hires steps": "hr_second_pass_steps",
@@ -42,7 +42,7 @@ OF_TXT2IMG: dict[str, str] = {
     "Hires prompt": "hr_prompt",
     "Hires negative prompt": "hr_negative_prompt",
 }
-OF_IMG2IMG: dict[str, str] = {
+IMG2IMG_FIELDS: dict[str, str] = {
     "Mask blur": "mask_blur",
     "Mask blur x": "mask_blur_x",
     "Mask blur y": "mask_blur_y",
@@ -100,34 +100,36 @@ OLDER_NAMES = {
     "height": {"firstphase_height"},
 }
 # Labels that describe the image and set no parameter.
-TOLD = frozenset(
+DESCRIPTIVE = frozenset(
     {"Model", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Init image hash", "Version", "User"}
 )
-READ_IN_CODE = frozenset({"Sampler", "Schedule type", "Mask mode", "Masked content", "Inpaint area"})
-UNDERSTOOD = FIELDS.keys() | OF_TXT2IMG.keys() | OF_IMG2IMG.keys() | OVERRIDES.keys() | TOLD | READ_IN_CODE
+CONVERTED = frozenset({"Sampler", "Schedule type", "Mask mode", "Masked content", "Inpaint area"})
+KNOWN_LABELS = (
+    FIELDS.keys() | TXT2IMG_FIELDS.keys() | IMG2IMG_FIELDS.keys() | OVERRIDES.keys() | DESCRIPTIVE | CONVERTED
+)
 
 
-def pasted(operation: str, body: dict[str, Any], key: AccessKey) -> tuple[dict[str, Any], list[str]]:
+def merge_infotext(operation: str, body: dict[str, Any], key: AccessKey) -> tuple[dict[str, Any], list[str]]:
     """Return the body with the infotext's values merged in, and the labels that are not supported."""
     text = _text(body)
     if not text:
         return body, []
-    found = said(text)
-    pairs = with_the_unsaid(found)
-    fields = {**_fields(pairs, operation), **_walk(found)}
+    found = parse_infotext(text)
+    pairs = with_implied_values(found)
+    fields = {**_fields(pairs, operation), **_sampler_fields(found)}
     current = options.current(key)
     settings = {
         name: value
         for name, value in _overrides(pairs, found, current).items()
-        if not _says_the_same(current[name], value)
+        if not _is_same_value(current[name], value)
     }
     given = body.get("override_settings")
-    own = given if isinstance(given, dict) else {}
-    filled = {name: value for name, value in fields.items() if not OLDER_NAMES.get(name, set()) & body.keys()}
-    filled |= body
+    explicit = given if isinstance(given, dict) else {}
+    merged = {name: value for name, value in fields.items() if not OLDER_NAMES.get(name, set()) & body.keys()}
+    merged |= body
     if settings and isinstance(given, dict | None):
-        filled["override_settings"] = {**settings, **own}
-    return filled, [name for name in found if name not in UNDERSTOOD]
+        merged["override_settings"] = {**settings, **explicit}
+    return merged, [name for name in found if name not in KNOWN_LABELS]
 
 
 def _text(body: dict[str, Any]) -> str:
@@ -139,7 +141,7 @@ def _text(body: dict[str, Any]) -> str:
 
 
 def _fields(pairs: Pairs, operation: str) -> dict[str, Any]:
-    names = FIELDS | (OF_TXT2IMG if operation == "txt2img" else OF_IMG2IMG)
+    names = FIELDS | (TXT2IMG_FIELDS if operation == "txt2img" else IMG2IMG_FIELDS)
     fields = {field: pairs[label] for label, field in names.items() if label in pairs}
     if "Face restoration" in pairs:
         fields["restore_faces"] = True
@@ -149,15 +151,15 @@ def _fields(pairs: Pairs, operation: str) -> dict[str, Any]:
     return fields | {
         "inpainting_mask_invert": int(pairs["Mask mode"] == "Inpaint not masked"),
         "inpaint_full_res": pairs["Inpaint area"] == "Only masked",
-        **({"inpainting_fill": CONTENTS.index(pairs["Masked content"])} if _knows_content(pairs) else {}),
+        **({"inpainting_fill": CONTENTS.index(pairs["Masked content"])} if _has_known_content(pairs) else {}),
     }
 
 
-def _knows_content(pairs: Pairs) -> bool:
+def _has_known_content(pairs: Pairs) -> bool:
     return pairs["Masked content"] in CONTENTS
 
 
-def _walk(found: Pairs) -> dict[str, Any]:
+def _sampler_fields(found: Pairs) -> dict[str, Any]:
     """Sampler fields. Older texts append the schedule to the sampler; a missing type is not "Automatic"."""
     if "Sampler" not in found:
         return {}
@@ -174,10 +176,10 @@ def _overrides(pairs: Pairs, found: Pairs, current: dict[str, Any]) -> dict[str,
     return settings
 
 
-def _says_the_same(now: Any, value: Any) -> bool:
-    if str(now) == str(value):
+def _is_same_value(current: Any, value: Any) -> bool:
+    if str(current) == str(value):
         return True
     try:
-        return float(now) == float(value)
+        return float(current) == float(value)
     except (TypeError, ValueError):
         return False

@@ -13,7 +13,7 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import list_for, resolve
 
-OWN_VAE = (None, "", "Automatic", "None")
+CHECKPOINT_VAE = (None, "", "Automatic", "None")
 NO_REFINER = (None, "", "None", "none")
 
 
@@ -32,12 +32,12 @@ def model_choice(
 def _vae(settings: EffectiveOptions, source: BusinessSource) -> str:
     """Resolve the VAE. An unknown name means the checkpoint's VAE, as in the original, with a warning."""
     name = settings["sd_vae"]
-    if name in OWN_VAE:
+    if name in CHECKPOINT_VAE:
         return ""
     try:
         return resolve(Kind.VAE, name, source).name
     except ModelNotFound:
-        message = _("sd_vae is unknown, and the checkpoint's own VAE is used: %s") % name
+        message = _("unknown sd_vae %s; the VAE of the checkpoint is used instead") % name
         settings.fallbacks.add((*OVERRIDES, "sd_vae"), message)
         return ""
 

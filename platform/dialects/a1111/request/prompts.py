@@ -28,8 +28,8 @@ class Prompts:
     ) -> None:
         self._settings = settings
         self._source = source
-        self._styles = _chosen_styles(parameters["styles"] or [], source)
-        self._tags_act = not parameters["disable_extra_networks"]
+        self._styles = _selected_styles(parameters["styles"] or [], source)
+        self._tags_enabled = not parameters["disable_extra_networks"]
 
     def positive(self, text: str) -> str:
         for style in self._styles:
@@ -47,8 +47,8 @@ class Prompts:
         return text
 
     def loras(self, prompt: str) -> list[dict[str, Any]]:
-        """LoraUses of the prompt's tags. Unusable tags are skipped, as in the original, with a warning."""
-        tags = extra_networks(prompt)[1] if self._tags_act else []
+        """LoRA uses of the prompt's tags. Unusable tags are skipped, as in the original, with a warning."""
+        tags = extra_networks(prompt)[1] if self._tags_enabled else []
         return list(self._uses(tags))
 
     def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
@@ -56,25 +56,25 @@ class Prompts:
             try:
                 yield lora_use(tag, self._source)
             except (InvalidTag, ModelNotFound) as error:
-                message = _("the prompt's %(kind)s:%(name)s has no effect: %(reason)s")
-                words = {"kind": tag.kind, "name": tag.name, "reason": error}
-                self._settings.fallbacks.add(("body", "prompt"), message % words)
+                message = _("<%(kind)s:%(name)s> in the prompt was ignored: %(reason)s")
+                values = {"kind": tag.kind, "name": tag.name, "reason": error}
+                self._settings.fallbacks.add(("body", "prompt"), message % values)
 
 
 def prompts(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> dict[str, Any]:
     """Prompt fields of the canonical request."""
-    writer = Prompts(parameters, settings, source)
-    prompt = writer.positive(parameters["prompt"] or "")
+    texts = Prompts(parameters, settings, source)
+    prompt = texts.positive(parameters["prompt"] or "")
     return {
         "prompt": prompt,
-        "negative_prompt": writer.negative(parameters["negative_prompt"] or ""),
-        "loras": writer.loras(prompt),
+        "negative_prompt": texts.negative(parameters["negative_prompt"] or ""),
+        "loras": texts.loras(prompt),
         "emphasis": settings["emphasis"],
         "comma_backtrack": settings["comma_padding_backtrack"],
     }
 
 
-def _chosen_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
+def _selected_styles(names: list[str], source: BusinessSource) -> list[PromptStyle]:
     """Styles in the order of the request. Unknown names are ignored, as in the original."""
     known = {style.name: style for style in styles_for(source).filter(name__in=names)} if names else {}
     return [known[name] for name in names if name in known]

@@ -51,8 +51,8 @@ def noise(parameters: dict[str, Any], settings: EffectiveOptions) -> dict[str, A
     }
 
 
-def seed(asked: int | None) -> int:
-    return random_seed() if asked is None or asked == -1 else asked
+def seed(requested: int | None) -> int:
+    return random_seed() if requested is None or requested == -1 else requested
 
 
 def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
@@ -63,10 +63,12 @@ def _seed_resize(width: int | None, height: int | None) -> dict[str, int]:
     return {"seed_resize_from_width": sides[0], "seed_resize_from_height": sides[1]}
 
 
-def eta(sampler: str, asked: float | None, settings: EffectiveOptions) -> float | None:
+def eta(sampler: str, requested: float | None, settings: EffectiveOptions) -> float | None:
     if sampler_catalog.sampler(sampler).default_eta is None:  # the sampler does not use eta
         return None
-    return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"] if asked is None else asked
+    if requested is not None:
+        return requested
+    return settings["eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"]
 
 
 def _request_first(name: str, parameters: dict[str, Any], settings: EffectiveOptions) -> float:

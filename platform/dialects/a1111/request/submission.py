@@ -12,7 +12,7 @@ from dialects.a1111.authentication import DIALECT
 from dialects.a1111.controlnet.units import read_controls
 from dialects.a1111.errors import Unprocessable
 from dialects.a1111.options import options
-from dialects.a1111.refusals import bounds_as_on_the_wire
+from dialects.a1111.refusals import validation_entries
 from dialects.a1111.schema import images
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field, parse
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
@@ -21,10 +21,10 @@ from jobs.models import Lane
 
 from .faces import face_restoration
 from .hires import hires
-from .ignored_fields import unheeded
-from .image_urls import followed
+from .ignored_fields import warn_about_ignored_parts
+from .image_urls import with_fetched_images
 from .img2img import img2img, init_files, mask_file
-from .infotext_overrides import pasted
+from .infotext_overrides import merge_infotext
 from .model_selection import model_choice
 from .prompts import prompts
 from .sampling import noise, sampling
@@ -32,10 +32,10 @@ from .unsupported_fields import refuse_unsupported
 
 FIELDS: dict[str, dict[str, Field]] = {"txt2img": TXT2IMG, "img2img": IMG2IMG}
 MULTIPLE = 8
-MAX_ID = 200
+MAX_ID_LENGTH = 200
 MASKS = ("mask", "latent_mask")
 GRID = ("return_grid", "n_rows", "grid_only_if_multiple", "grid_prevent_empty_spots")
-MASK_PICTURES = ("return_mask", "return_mask_composite")
+MASK_IMAGES = ("return_mask", "return_mask_composite")
 LONG_TEXT = 2000  # characters; no setting is longer, and an encoded image always is
 
 
@@ -49,21 +49,21 @@ class ParsedRequest:
 
 def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> ParsedRequest:
     """Parse the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
-    body, left_out = pasted(operation, body, key)
+    body, ignored_labels = merge_infotext(operation, body, key)
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
-    parameters = followed(parameters, key.source)
-    settings = _snapshot(key, parameters)
-    unheeded(body, left_out, parameters, settings, key.source)
-    begin: dict[str, Any] = {}
+    parameters = with_fetched_images(parameters, key.source)
+    settings = _effective_options(key, parameters)
+    warn_about_ignored_parts(body, ignored_labels, parameters, settings, key.source)
+    image_fields: dict[str, Any] = {}
     files: list[bytes] = []
     mask: bytes | None = None
     if operation == "img2img":
         files, mask = init_files(parameters), mask_file(parameters)
-        begin = img2img(parameters, settings, files, mask)
+        image_fields = img2img(parameters, settings, files, mask)
     controls = read_controls(parameters, settings, key.source, operation)
-    begin |= {"controls": controls.units, **_counts(parameters, files)}
-    request = _generation_request(operation, key.source, parameters, settings, begin)
+    image_fields |= {"controls": controls.units, **_counts(parameters, files)}
+    request = _generation_request(operation, key.source, parameters, settings, image_fields)
     if key.source.strict:
         settings.fallbacks.refuse()
     restores = parameters["override_settings_restore_afterwards"]
@@ -82,7 +82,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> Parsed
     return ParsedRequest(submission, {} if restores else settings.overrides)
 
 
-def _snapshot(key: AccessKey, parameters: dict[str, Any]) -> options.EffectiveOptions:
+def _effective_options(key: AccessKey, parameters: dict[str, Any]) -> options.EffectiveOptions:
     overrides = parameters["override_settings"] or {}
     settings = options.EffectiveOptions(
         key, overrides, restore=bool(parameters["override_settings_restore_afterwards"])
@@ -98,12 +98,12 @@ def _generation_request(
     source: BusinessSource,
     parameters: dict[str, Any],
     settings: options.EffectiveOptions,
-    begin: dict[str, Any],
+    image_fields: dict[str, Any],
 ) -> GenerationRequest:
     sampler, scheduler = sampler_catalog.resolve(
         parameters["sampler_name"] or parameters["sampler_index"], parameters["scheduler"] or ""
     )
-    wanted = {
+    fields = {
         "task": operation,
         "checkpoint": settings["sd_model_checkpoint"] or "",
         "sampler": sampler,
@@ -117,26 +117,26 @@ def _generation_request(
         **model_choice(parameters, settings, source),
         "face_restoration": face_restoration(parameters, settings, source),
         **_numbers(parameters),
-        **begin,
+        **image_fields,
     }
-    wanted["hires"] = hires(parameters, settings, source, wanted["width"], wanted["height"])
+    fields["hires"] = hires(parameters, settings, source, fields["width"], fields["height"])
     try:
-        return GenerationRequest.model_validate(wanted)
+        return GenerationRequest.model_validate(fields)
     except ValidationError as error:
-        raise Unprocessable(bounds_as_on_the_wire(error)) from None
+        raise Unprocessable(validation_entries(error)) from None
 
 
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
     """Numeric fields of the canonical request. Null means A1111's default."""
     return {
-        "num_inference_steps": _given(parameters["steps"], 50),
-        "guidance_scale": _given(parameters["cfg_scale"], 7.0),
-        "width": _size(parameters.get("firstphase_width") or _given(parameters["width"], 512)),
-        "height": _size(parameters.get("firstphase_height") or _given(parameters["height"], 512)),
+        "num_inference_steps": _or_default(parameters["steps"], 50),
+        "guidance_scale": _or_default(parameters["cfg_scale"], 7.0),
+        "width": _size(parameters.get("firstphase_width") or _or_default(parameters["width"], 512)),
+        "height": _size(parameters.get("firstphase_height") or _or_default(parameters["height"], 512)),
     }
 
 
-def _given(value: Any, default: Any) -> Any:
+def _or_default(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
@@ -146,8 +146,8 @@ def _size(pixels: int) -> int:
 
 def _counts(parameters: dict[str, Any], files: list[bytes]) -> dict[str, int]:
     """Image count and batch size. Several init images replace batch_size: one image each per batch."""
-    size = len(files) if len(files) > 1 else _given(parameters["batch_size"], 1)
-    batches = _given(parameters["n_iter"], 1)
+    size = len(files) if len(files) > 1 else _or_default(parameters["batch_size"], 1)
+    batches = _or_default(parameters["n_iter"], 1)
     for name, value in (("batch_size", size), ("n_iter", batches)):
         if value < 1:
             message = "ensure this value is greater than or equal to 1"
@@ -157,9 +157,9 @@ def _counts(parameters: dict[str, Any], files: list[bytes]) -> dict[str, int]:
 
 def _external_id(parameters: dict[str, Any]) -> str:
     name = parameters["force_task_id"] or ""
-    if len(name) > MAX_ID:
-        message = f"ensure this value has at most {MAX_ID} characters"
-        context = {"limit_value": MAX_ID}
+    if len(name) > MAX_ID_LENGTH:
+        message = f"ensure this value has at most {MAX_ID_LENGTH} characters"
+        context = {"limit_value": MAX_ID_LENGTH}
         raise Unprocessable.at(("body", "force_task_id"), message, "value_error.any_str.max_length", context)
     return name
 
@@ -167,15 +167,15 @@ def _external_id(parameters: dict[str, Any]) -> str:
 def _received(parameters: dict[str, Any], settings: options.EffectiveOptions) -> dict[str, Any]:
     """Data from which the response is rendered at any later time. Images are replaced by their SHA-256."""
     return {
-        "parameters": {name: _without_pictures(name, value) for name, value in parameters.items()},
+        "parameters": {name: _without_images(name, value) for name, value in parameters.items()},
         "enable_pnginfo": settings["enable_pnginfo"],
         "grid": {name: settings[name] for name in GRID},
-        "masks": {name: settings[name] for name in MASK_PICTURES},
+        "masks": {name: settings[name] for name in MASK_IMAGES},
         "warnings": settings.fallbacks.messages,
     }
 
 
-def _without_pictures(name: str, value: Any) -> Any:
+def _without_images(name: str, value: Any) -> Any:
     if name.endswith("prompt"):
         return value
     if name == "init_images" and value:
@@ -185,7 +185,7 @@ def _without_pictures(name: str, value: Any) -> Any:
     if isinstance(value, str) and len(value) > LONG_TEXT:
         return f"sha256:{images.sha256(value.encode())}"
     if isinstance(value, list):
-        return [_without_pictures("", item) for item in value]
+        return [_without_images("", item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_pictures("", item) for key, item in value.items()}
+        return {key: _without_images("", item) for key, item in value.items()}
     return value

@@ -1,4 +1,4 @@
-"""Refuse fields that A1111 supports and this platform does not, unless their value has no effect."""
+"""Reject fields that A1111 supports and this platform does not, unless their value has no effect."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ def _one(value: Any) -> bool:
     return value in (None, 1.0)
 
 
-ASKS_FOR_NOTHING: dict[str, Callable[[Any], bool]] = {
+HAS_NO_EFFECT: dict[str, Callable[[Any], bool]] = {
     "latent_mask": _off,
 }
 
 # Scripts that clients list in every request. The first three have no effect in the original;
 # the others have one only with arguments.
 WITHOUT_EFFECT = frozenset({"refiner", "sampler", "seed"})
-READ_ELSEWHERE = frozenset({"controlnet"})
-NOT_YET = frozenset({"adetailer", "animatediff"})
+HANDLED_ELSEWHERE = frozenset({"controlnet"})
+UNSUPPORTED_SCRIPTS = frozenset({"adetailer", "animatediff"})
 SELECTABLE = frozenset({"controlnet m2m"})  # listed for clients that check for it
 
 
 def refuse_unsupported(parameters: dict[str, Any]) -> None:
-    wrong = [name for name, harmless in ASKS_FOR_NOTHING.items() if not harmless(parameters.get(name))]
-    if wrong:
-        raise Unprocessable([_not_supported().at(("body", name)) for name in wrong])
+    unsupported = [
+        name for name, has_no_effect in HAS_NO_EFFECT.items() if not has_no_effect(parameters.get(name))
+    ]
+    if unsupported:
+        raise Unprocessable([_not_supported().at(("body", name)) for name in unsupported])
     if parameters["script_name"]:
-        raise _no_script(parameters["script_name"])
+        raise _script_not_found(parameters["script_name"])
     for name, script in parameters["alwayson_scripts"].items():
         _refuse_script(name, script)
 
@@ -44,14 +46,14 @@ def _refuse_script(name: str, script: Any) -> None:
     known = str(name).lower()
     if known in SELECTABLE:
         raise WireError(422, detail="Cannot have a selectable script in the always on scripts params")
-    if known not in WITHOUT_EFFECT | READ_ELSEWHERE | NOT_YET:
-        raise _no_script(name)
+    if known not in WITHOUT_EFFECT | HANDLED_ELSEWHERE | UNSUPPORTED_SCRIPTS:
+        raise _script_not_found(name)
     arguments = script.get("args") if isinstance(script, dict) else script
-    if known in NOT_YET and not _are_empty(arguments):
+    if known in UNSUPPORTED_SCRIPTS and not _all_empty(arguments):
         raise Unprocessable([_not_supported().at(("body", "alwayson_scripts", name))])
 
 
-def _are_empty(arguments: Any) -> bool:
+def _all_empty(arguments: Any) -> bool:
     return not arguments or (
         isinstance(arguments, list) and all(_is_empty(argument) for argument in arguments)
     )
@@ -61,9 +63,9 @@ def _is_empty(argument: Any) -> bool:
     return not argument or (isinstance(argument, dict) and argument.get("enabled") is False)
 
 
-def _no_script(name: str) -> WireError:
+def _script_not_found(name: str) -> WireError:
     return WireError(422, detail=f"Script '{name}' not found")
 
 
 def _not_supported() -> Invalid:
-    return Invalid(_("not supported yet: leave it out or at its default"), "value_error.unsupported")
+    return Invalid(_("not supported: omit it or use its default value"), "value_error.unsupported")

@@ -34,20 +34,20 @@ def outcome(job: Job) -> dict[str, Any]:
     if not job.is_terminal:
         raise WireError(
             503,
-            detail=f"Job {job.id} is still {job.state}; ask again for it at /sdapi/v1/jobs/{job.id}",
+            detail=f"Job {job.id} is still {job.state}; get its result later from /sdapi/v1/jobs/{job.id}",
             headers={"Retry-After": str(IN_PROGRESS_RETRY_S), **headers},
             job_id=str(job.id),
         )
     if job.state in (State.FAILED, State.EXPIRED):
         error = ERROR_CLASSES.get(job.error_code, "RuntimeError")
         raise WireError(500, error=error, errors=job.error_message, headers=headers, job_id=str(job.id))
-    return ANSWERS.get(job.operation, generation)(job)
+    return RENDERERS.get(job.operation, generation)(job)
 
 
-ANSWERS: dict[str, Callable[[Job], dict[str, Any]]] = {
-    SINGLE: extras.answer,
-    BATCH: extras.answer,
-    controlnet_detect.OPERATION: controlnet_detect.answer,
+RENDERERS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    SINGLE: extras.response_body,
+    BATCH: extras.response_body,
+    controlnet_detect.OPERATION: controlnet_detect.response_body,
 }
 
 
@@ -57,10 +57,10 @@ def generation(job: Job) -> dict[str, Any]:
     parameters = job.received["parameters"]
     files = _files(job, outputs) if parameters["send_images"] else []
     has_grid = _has_grid(job, outputs)
-    pictured = mask_images.interleaved(job, files) if files else []
+    shown = mask_images.interleaved(job, files) if files else []
     if has_grid and files:
-        pictured.insert(0, _grid(job, files, outputs))
-    files = pictured
+        shown.insert(0, _grid(job, files, outputs))
+    files = shown
     if parameters["send_images"]:
         files += [read_output(output) for output in stored if output.kind == OutputKind.CONTROL_MAP]
     return {
@@ -76,9 +76,9 @@ def _files(job: Job, outputs: list[Output]) -> list[bytes]:
 
 
 def _has_grid(job: Job, outputs: list[Output]) -> bool:
-    wanted = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
-    fewest = 2 if job.received["grid"]["grid_only_if_multiple"] else 1
-    return bool(wanted and len(outputs) >= fewest)
+    is_enabled = job.received["parameters"]["save_images"] and job.received["grid"]["return_grid"]
+    minimum = 2 if job.received["grid"]["grid_only_if_multiple"] else 1
+    return bool(is_enabled and len(outputs) >= minimum)
 
 
 def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
@@ -91,17 +91,17 @@ def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
 
 
 def _echo(job: Job) -> dict[str, Any]:
-    """Parsed request with its defaults. Images are included only if the request asks for them."""
+    """Parsed request with its defaults. Images are included only if the request has include_init_images."""
     parameters = dict(job.received["parameters"])
     if "init_images" in parameters:
-        wanted = parameters["include_init_images"]
-        parameters["init_images"] = _init_images(job) if wanted else None
-        parameters["mask"] = _mask(job) if wanted else None
+        is_included = parameters["include_init_images"]
+        parameters["init_images"] = _init_images(job) if is_included else None
+        parameters["mask"] = _mask(job) if is_included else None
     return parameters
 
 
 def _init_images(job: Job) -> list[str]:
-    names = dict.fromkeys(picture.sha256 for picture in job.generation_request.init_images)
+    names = dict.fromkeys(image.sha256 for image in job.generation_request.init_images)
     return [images.encode(read_input(name)) for name in names]
 
 

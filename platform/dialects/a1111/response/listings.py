@@ -20,16 +20,16 @@ from models_registry.selectors import list_for, styles_for
 
 from .samplers import samplers, schedulers
 
-Answer = Callable[[AccessKey], Any]
+Reader = Callable[[AccessKey], Any]
 
 
 class Listing(A1111View):
     """View of one list in READABLE."""
 
-    answer: Answer = staticmethod(lambda key: None)
+    read: Reader = staticmethod(lambda key: None)
 
     def get(self, request: Request) -> Response:
-        return Response(self.answer(self.key))
+        return Response(self.read(self.key))
 
 
 class Refresh(A1111View):
@@ -127,7 +127,7 @@ def _script(name: str, is_img2img: bool) -> dict[str, Any]:
     return {"name": name, "is_alwayson": name == ALWAYS_ON, "is_img2img": is_img2img, "args": []}
 
 
-READABLE: dict[str, Answer] = {
+READABLE: dict[str, Reader] = {
     "sd-models": sd_models,
     "samplers": lambda key: samplers(),
     "schedulers": lambda key: schedulers(),

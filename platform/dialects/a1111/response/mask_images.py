@@ -18,42 +18,42 @@ FULL = 255
 def interleaved(job: Job, files: list[bytes]) -> list[bytes]:
     """Return the images, each followed by the mask and the composite if the options enable them."""
     request = job.generation_request
-    wanted = job.received["masks"]
-    if request.inpaint is None or not any(wanted.values()):
+    enabled = job.received["masks"]
+    if request.inpaint is None or not any(enabled.values()):
         return list(files)
     mask = overlay_mask(request, request.inpaint)
-    found = []
+    result = []
     for data in files:
-        found.append(data)
-        if wanted["return_mask"]:
-            found.append(_png(mask.convert("RGB")))
-        if wanted["return_mask_composite"]:
-            with Image.open(io.BytesIO(data)) as picture:
-                found.append(_png(_composite(picture, mask)))
-    return found
+        result.append(data)
+        if enabled["return_mask"]:
+            result.append(_png(mask.convert("RGB")))
+        if enabled["return_mask_composite"]:
+            with Image.open(io.BytesIO(data)) as image:
+                result.append(_png(_composite(image, mask)))
+    return result
 
 
 def overlay_mask(request: GenerationRequest, inpaint: Inpaint) -> Image.Image:
     """Mask of the original image's size, white where the generated image is visible."""
-    with Image.open(io.BytesIO(read_input(inpaint.mask.sha256))) as picture:
-        mask = _said_by(picture.convert("RGBA") if picture.mode in ("LA", "PA", "P") else picture, inpaint)
+    with Image.open(io.BytesIO(read_input(inpaint.mask.sha256))) as image:
+        mask = _mask_channel(image.convert("RGBA") if image.mode in ("LA", "PA", "P") else image, inpaint)
     if inpaint.invert:
         mask = ImageOps.invert(mask)
     mask = mask.filter(ImageFilter.GaussianBlur((inpaint.blur_x, inpaint.blur_y)))
     if inpaint.only_masked:
-        with Image.open(io.BytesIO(read_input(request.init_images[0].sha256))) as picture:
-            return mask.resize(ImageOps.exif_transpose(picture).size)
-    return _framed(mask, request).point(lambda level: min(FULL, 2 * level))
+        with Image.open(io.BytesIO(read_input(request.init_images[0].sha256))) as image:
+            return mask.resize(ImageOps.exif_transpose(image).size)
+    return _resized(mask, request).point(lambda level: min(FULL, 2 * level))
 
 
-def _said_by(picture: Image.Image, inpaint: Inpaint) -> Image.Image:
-    if picture.mode != "RGBA" or picture.getchannel("A").getextrema() == (FULL, FULL):
-        return picture.convert("L")
-    alpha = picture.getchannel("A")
+def _mask_channel(image: Image.Image, inpaint: Inpaint) -> Image.Image:
+    if image.mode != "RGBA" or image.getchannel("A").getextrema() == (FULL, FULL):
+        return image.convert("L")
+    alpha = image.getchannel("A")
     return alpha.point(lambda level: FULL * (level > HALF)) if inpaint.rounded else alpha
 
 
-def _framed(mask: Image.Image, request: GenerationRequest) -> Image.Image:
+def _resized(mask: Image.Image, request: GenerationRequest) -> Image.Image:
     size = (request.width, request.height)
     if request.resize_mode == "crop":
         return ImageOps.fit(mask, size)
@@ -62,14 +62,14 @@ def _framed(mask: Image.Image, request: GenerationRequest) -> Image.Image:
     return mask.resize(size)
 
 
-def _composite(picture: Image.Image, mask: Image.Image) -> Image.Image:
+def _composite(image: Image.Image, mask: Image.Image) -> Image.Image:
     """The generated part of the image; the rest is transparent."""
-    drawn = picture.convert("RGBA")
-    drawn.putalpha(mask.resize(picture.size))
-    return drawn
+    composite = image.convert("RGBA")
+    composite.putalpha(mask.resize(image.size))
+    return composite
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()

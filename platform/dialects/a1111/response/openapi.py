@@ -38,12 +38,12 @@ ERROR: Schema = {
     "required": ["error", "detail", "body", "errors"],
     "properties": {name: {"type": "string"} for name in ("error", "detail", "body", "errors", "job_id")},
 }
-PLACE = {"type": "array", "items": {"type": ["string", "integer"]}}
+LOCATION = {"type": "array", "items": {"type": ["string", "integer"]}}
 INVALID: Schema = {
     "type": "object",
     "required": ["loc", "msg", "type"],
     "properties": {
-        "loc": PLACE,
+        "loc": LOCATION,
         "msg": {"type": "string"},
         "type": {"type": "string"},
         "ctx": {"type": "object"},
@@ -100,7 +100,7 @@ STATUSES = {
 ANYTHING: Schema = {}
 
 
-def _of(fields: Mapping[str, Field]) -> Schema:
+def _request_schema(fields: Mapping[str, Field]) -> Schema:
     """Schema of a request body. Values may also have the other types that the coercions accept."""
     return {"type": "object", "properties": {name: _field(field) for name, field in fields.items()}}
 
@@ -116,25 +116,27 @@ def _object(properties: Mapping[str, Any]) -> Schema:
     return {"type": "object", "required": list(properties), "properties": dict(properties)}
 
 
-def _operation(name: str, answer: Schema, body: Schema | None = None, **more: Any) -> Schema:
-    answers: Schema = {"200": {"description": "Success", "content": {"application/json": {"schema": answer}}}}
+def _operation(name: str, result: Schema, body: Schema | None = None, **more: Any) -> Schema:
+    responses: Schema = {
+        "200": {"description": "Success", "content": {"application/json": {"schema": result}}}
+    }
     for status, shape in STATUSES.items():
         schema: Schema = {"$ref": f"#/components/schemas/{shape}"}
         if status == "422":
             schema = {"anyOf": [schema, {"$ref": "#/components/schemas/Error"}]}
-        answers[status] = {"description": shape, "content": {"application/json": {"schema": schema}}}
-    told: Schema = {"operationId": name.strip("/").replace("/", "_"), "responses": answers, **more}
+        responses[status] = {"description": shape, "content": {"application/json": {"schema": schema}}}
+    operation: Schema = {"operationId": name.strip("/").replace("/", "_"), "responses": responses, **more}
     if body is not None:
-        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    return told
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation
 
 
-def _get(name: str, answer: Schema, **more: Any) -> Schema:
-    return {"get": _operation(f"get_{name}", answer, **more)}
+def _get(name: str, result: Schema, **more: Any) -> Schema:
+    return {"get": _operation(f"get_{name}", result, **more)}
 
 
-def _post(name: str, answer: Schema, body: Schema | None = None) -> Schema:
-    return {"post": _operation(f"post_{name}", answer, body)}
+def _post(name: str, result: Schema, body: Schema | None = None) -> Schema:
+    return {"post": _operation(f"post_{name}", result, body)}
 
 
 def _query(name: str, default: bool) -> list[Schema]:
@@ -144,16 +146,18 @@ def _query(name: str, default: bool) -> list[Schema]:
 def _paths() -> dict[str, Schema]:
     generated = _object(GENERATED)
     paths = {
-        "txt2img": _post("txt2img", generated, _of(TXT2IMG)),
-        "img2img": _post("img2img", generated, _of(IMG2IMG)),
+        "txt2img": _post("txt2img", generated, _request_schema(TXT2IMG)),
+        "img2img": _post("img2img", generated, _request_schema(IMG2IMG)),
         extras.SINGLE: _post("extra_single_image", _object({"html_info": TEXT, "image": TEXT}), _single()),
         extras.BATCH: _post("extra_batch_images", _object({"html_info": TEXT, "images": TEXTS}), _batch()),
         "png-info": _post(
             "png_info",
             _object({"info": TEXT, "items": {"type": "object"}, "parameters": {"type": "object"}}),
-            _of(png_info.FIELDS) | {"required": ["image"]},
+            _request_schema(png_info.FIELDS) | {"required": ["image"]},
         ),
-        "interrogate": _post("interrogate", _object({"caption": TEXT}), _of(unavailable_routes.INTERROGATE)),
+        "interrogate": _post(
+            "interrogate", _object({"caption": TEXT}), _request_schema(unavailable_routes.INTERROGATE)
+        ),
         "progress": _get("progress", _object(PROGRESS), parameters=_query("skip_current_image", False)),
         "interrupt": _post("interrupt", {"type": "object"}),
         "skip": _post("skip", {"type": "null"}),
@@ -169,10 +173,10 @@ def _paths() -> dict[str, Schema]:
         **{name: _get(name.replace("-", "_"), ANYTHING) for name in READABLE},
         **{name: _post(name.replace("-", "_"), {"type": "null"}) for name in REFRESHABLE},
     }
-    return {f"/sdapi/v1/{name}": path for name, path in paths.items()} | _at_the_root()
+    return {f"/sdapi/v1/{name}": path for name, path in paths.items()} | _root_paths()
 
 
-def _at_the_root() -> dict[str, Schema]:
+def _root_paths() -> dict[str, Schema]:
     body = {
         "type": "object",
         "properties": {
@@ -221,13 +225,13 @@ TEXTS: Schema = {"type": "array", "items": TEXT}
 
 
 def _single() -> Schema:
-    schema = _of(extras.FIELDS)
+    schema = _request_schema(extras.FIELDS)
     schema["properties"]["image"] = {"type": "string", "default": ""}
     return schema
 
 
 def _batch() -> Schema:
-    schema = _of(extras.FIELDS)
+    schema = _request_schema(extras.FIELDS)
     schema["properties"] |= EXTRA_BATCH
     return schema | {"required": ["imageList"]}
 

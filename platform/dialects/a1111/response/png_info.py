@@ -12,11 +12,11 @@ from PIL.ExifTags import IFD, Base
 
 from access.models import AccessKey, BusinessSource
 from dialects.a1111.errors import Unprocessable
-from dialects.a1111.request.image_urls import followed
+from dialects.a1111.request.image_urls import with_fetched_images
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
-from dialects.a1111.schema.infotext_parser import said, with_the_unsaid
+from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 from jobs.errors import InvalidImage
 from jobs.images.storage import check_picture
 from models_registry.models import PromptStyle
@@ -39,7 +39,7 @@ TECHNICAL = frozenset(
     | {"progressive", "progression", "icc_profile", "chromaticity", "photoshop", "transparency", "interlace"}
 )
 ENCODINGS = {b"UNICODE\0": "utf-16-be", b"ASCII\0\0\0": "ascii", b"\0\0\0\0\0\0\0\0": "utf-8"}
-PLACE = "{prompt}"
+PLACEHOLDER = "{prompt}"
 # NovelAI sampler names to A1111 sampler names.
 SAMPLERS = {
     "k_euler_ancestral": "Euler a",
@@ -59,29 +59,29 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     """Response body of png-info. Raises Unprocessable or WireError."""
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
-    image = parse(FIELDS, followed({"image": body["image"]}, key.source))["image"]
+    image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
     data = images.decode(image.strip())
     try:
         check_picture(data)
     except InvalidImage:
-        raise images.invalid_picture() from None
-    text, items = _written(data)
+        raise images.invalid_image() from None
+    text, items = _read_metadata(data)
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}
 
 
 def parameters(text: str, source: BusinessSource) -> dict[str, Any]:
-    pairs = with_the_unsaid(said(text))
+    pairs = with_implied_values(parse_infotext(text))
     prompt, negative, styles = without_styles(pairs["Prompt"], pairs["Negative prompt"], source)
     if not styles:
         return pairs
     return pairs | {"Prompt": prompt, "Negative prompt": negative, "Styles array": styles}
 
 
-def _written(data: bytes) -> tuple[str, dict[str, Any]]:
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
+def _read_metadata(data: bytes) -> tuple[str, dict[str, Any]]:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
         warnings.simplefilter("ignore")
-        raw = dict(picture.info)
-        comment = _comment(picture)
+        raw = dict(image.info)
+        comment = _exif_comment(image)
     text = raw.pop("parameters", "")
     items = {str(name): value for name, value in raw.items() if name not in TECHNICAL and _is_plain(value)}
     if comment:
@@ -97,9 +97,9 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _comment(picture: Image.Image) -> str:
+def _exif_comment(image: Image.Image) -> str:
     try:
-        raw = picture.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
+        raw = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
     except (ValueError, TypeError, KeyError, OSError, SyntaxError):  # invalid EXIF data is ignored
         return ""
     if isinstance(raw, str):
@@ -112,14 +112,14 @@ def _comment(picture: Image.Image) -> str:
 
 def _from_novelai(items: dict[str, Any]) -> str:
     try:
-        told = json.loads(items["Comment"])
-        sampler = SAMPLERS.get(told["sampler"], "Euler a")
-        size = f"{int(told['width'])}x{int(told['height'])}"
+        settings = json.loads(items["Comment"])
+        sampler = SAMPLERS.get(settings["sampler"], "Euler a")
+        size = f"{int(settings['width'])}x{int(settings['height'])}"
         line = (
-            f"Steps: {int(told['steps'])}, Sampler: {sampler}, CFG scale: {float(told['scale'])}, "
-            f"Seed: {int(told['seed'])}, Size: {size}, Clip skip: 2, ENSD: 31337"
+            f"Steps: {int(settings['steps'])}, Sampler: {sampler}, CFG scale: {float(settings['scale'])}, "
+            f"Seed: {int(settings['seed'])}, Size: {size}, Clip skip: 2, ENSD: 31337"
         )
-        return f"{items['Description']}\nNegative prompt: {told['uc']}\n{line}"
+        return f"{items['Description']}\nNegative prompt: {settings['uc']}\n{line}"
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return ""
 
@@ -130,28 +130,35 @@ def without_styles(prompt: str, negative: str, source: BusinessSource) -> tuple[
     Returns both prompts and the names of the removed styles, in the order in which they were applied.
     """
     styles, found = list(styles_for(source)), []
-    while style := next((style for style in styles if _fits(style, prompt, negative)), None):
-        prompt, negative = _taken_out(style.prompt, prompt), _taken_out(style.negative_prompt, negative)
+    while style := next((style for style in styles if _contains_style(style, prompt, negative)), None):
+        prompt, negative = (
+            _without_style(style.prompt, prompt),
+            _without_style(style.negative_prompt, negative),
+        )
         styles.remove(style)
         found.append(style.name)
     return prompt, negative, found[::-1]
 
 
-def _fits(style: PromptStyle, prompt: str, negative: str) -> bool:
+def _contains_style(style: PromptStyle, prompt: str, negative: str) -> bool:
     if not style.prompt and not style.negative_prompt:
         return False
-    both = ((style.prompt, prompt), (style.negative_prompt, negative))
-    return all(_taken_out(text, words) is not None for text, words in both)
+    pairs = ((style.prompt, prompt), (style.negative_prompt, negative))
+    return all(_without_style(text, prompt_text) is not None for text, prompt_text in pairs)
 
 
-def _taken_out(style: str, words: str) -> Any:
+def _without_style(style: str, prompt_text: str) -> Any:
     """Return the prompt without the style's text, or None if it does not contain the style."""
     if not style:
-        return words
-    before, place, after = style.partition(PLACE)
-    if place:
-        inside = words.startswith(before) and words.endswith(after) and len(words) >= len(before) + len(after)
-        return words[len(before) : len(words) - len(after)] if inside else None
-    if words == style:
+        return prompt_text
+    before, placeholder, after = style.partition(PLACEHOLDER)
+    if placeholder:
+        is_inside = (
+            prompt_text.startswith(before)
+            and prompt_text.endswith(after)
+            and len(prompt_text) >= len(before) + len(after)
+        )
+        return prompt_text[len(before) : len(prompt_text) - len(after)] if is_inside else None
+    if prompt_text == style:
         return ""
-    return words.removesuffix(f", {style}") if words.endswith(f", {style}") else None
+    return prompt_text.removesuffix(f", {style}") if prompt_text.endswith(f", {style}") else None

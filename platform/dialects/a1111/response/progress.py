@@ -39,35 +39,35 @@ def current(key: AccessKey) -> Job | None:
     return next((job for job in jobs if job.state == State.RUNNING), jobs[0] if jobs else None)
 
 
-def progress(key: AccessKey, *, with_picture: bool) -> dict[str, Any]:
+def progress(key: AccessKey, *, with_preview: bool) -> dict[str, Any]:
     job = current(key)
     if job is None:
-        return _answer(0.0, 0.0, IDLE_STATE, None)
+        return _body(0.0, 0.0, IDLE_STATE, None)
     fraction = fraction_done(job)
-    picture = preview(job) if with_picture else None
-    return _answer(fraction, eta(job, fraction), state(job), images.encode(picture) if picture else None)
+    jpeg = preview(job) if with_preview else None
+    return _body(fraction, eta(job, fraction), state(job), images.encode(jpeg) if jpeg else None)
 
 
-def _answer(fraction: float, eta: float, state: dict[str, Any], picture: str | None) -> dict[str, Any]:
+def _body(fraction: float, eta: float, state: dict[str, Any], image: str | None) -> dict[str, Any]:
     return {
         "progress": fraction,
         "eta_relative": eta,
         "state": state,
-        "current_image": picture,
+        "current_image": image,
         "textinfo": None,
     }
 
 
 def state(job: Job) -> dict[str, Any]:
-    asked = {Signal.INTERRUPT, Signal.DISCARD}
+    interrupting = {Signal.INTERRUPT, Signal.DISCARD}
     return {
         "skipped": job.signal == Signal.SKIP,
-        "interrupted": job.signal in asked,
-        "stopping_generation": job.signal in asked,
+        "interrupted": job.signal in interrupting,
+        "stopping_generation": job.signal in interrupting,
         "job": _title(job),
         "job_count": batches(job) * passes(job) if job.state == State.RUNNING else -1,
         "job_timestamp": timestamp(job),
-        "job_no": job.batch * passes(job) + _pass_under_way(job),
+        "job_no": job.batch * passes(job) + _current_pass(job),
         "sampling_step": max(0, job.batch_step - 1),
         "sampling_steps": batch_steps(job),
     }
@@ -89,7 +89,7 @@ def passes(job: Job) -> int:
     return 2 if job.request.get("hires") else 1
 
 
-def _pass_under_way(job: Job) -> int:
+def _current_pass(job: Job) -> int:
     if passes(job) == 1:
         return 0
     first = job.request["num_inference_steps"]
@@ -123,14 +123,14 @@ def preview(job: Job) -> bytes | None:
     return bytes(jpeg) if jpeg else None
 
 
-def _unseen(job: Job, seen: int) -> tuple[int, bytes | None]:
+def _newer_preview(job: Job, seen: int) -> tuple[int, bytes | None]:
     """Number of the newest preview (its time in ms since 1970), and its JPEG if it differs from ``seen``."""
     found = Preview.objects.filter(job=job).first()
     number = int(found.updated_at.timestamp() * 1000) if found else seen
     return number, bytes(found.jpeg) if found and number != seen else None
 
 
-def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) -> dict[str, Any]:
+def task(key: AccessKey, task_id: str | None, *, with_preview: bool, seen: int) -> dict[str, Any]:
     """Progress of one task by its client-assigned id. For unknown ids, all states are false.
 
     ``seen`` is the number of the client's newest preview; that preview is not sent again.
@@ -138,7 +138,9 @@ def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) 
     found = Job.objects.filter(source=key.source, dialect=DIALECT, external_id=task_id or "")
     job = found.first() if task_id else None
     is_active = job is not None and job.state == State.RUNNING
-    number, picture = _unseen(job, seen) if job is not None and is_active and with_picture else (seen, None)
+    number, jpeg = (
+        _newer_preview(job, seen) if job is not None and is_active and with_preview else (seen, None)
+    )
     fraction = fraction_done(job) if job is not None and is_active else None
     return {
         "active": is_active,
@@ -146,17 +148,17 @@ def task(key: AccessKey, task_id: str | None, *, with_picture: bool, seen: int) 
         "completed": job is not None and job.is_terminal,
         "progress": fraction,
         "eta": eta(job, fraction) if job is not None and fraction else None,
-        "live_preview": f"data:image/jpeg;base64,{images.encode(picture)}" if picture else None,
+        "live_preview": f"data:image/jpeg;base64,{images.encode(jpeg)}" if jpeg else None,
         "id_live_preview": number,
-        "textinfo": _text(key, job, is_active),
+        "textinfo": _textinfo(key, job, is_active),
     }
 
 
-def _text(key: AccessKey, job: Job | None, is_active: bool) -> str:
+def _textinfo(key: AccessKey, job: Job | None, is_active: bool) -> str:
     if is_active:
         return ""
     if job is None or job.state != State.QUEUED:
         return "Waiting..."
     waiting = [other.id for other in active(key) if other.state == State.QUEUED]
-    place = waiting.index(job.id) + 1 if job.id in waiting else len(waiting) + 1
-    return f"In queue: {place}/{max(place, len(waiting))}"
+    position = waiting.index(job.id) + 1 if job.id in waiting else len(waiting) + 1
+    return f"In queue: {position}/{max(position, len(waiting))}"

@@ -41,11 +41,11 @@ def string(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    word = value.lower() if isinstance(value, str) else value
-    if isinstance(word, str | int | float):
-        if word in TRUE:
+    normalized = value.lower() if isinstance(value, str) else value
+    if isinstance(normalized, str | int | float):
+        if normalized in TRUE:
             return True
-        if word in FALSE:
+        if normalized in FALSE:
             return False
     raise Invalid("value could not be parsed to a boolean", "type_error.bool")
 

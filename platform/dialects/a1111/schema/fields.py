@@ -116,14 +116,14 @@ def parse(fields: Mapping[str, Field], body: Mapping[str, Any]) -> dict[str, Any
     Raises Unprocessable with all errors found.
     """
     read: dict[str, Any] = {}
-    wrong: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
     for name, field in fields.items():
         try:
             read[name] = field.read(body[name]) if name in body else copy.copy(field.default)
         except Invalid as error:
-            wrong.append(error.at(("body", name)))
+            errors.append(error.at(("body", name)))
         except InvalidItems as error:
-            wrong.extend(error.at(("body", name)))
-    if wrong:
-        raise Unprocessable(wrong)
+            errors.extend(error.at(("body", name)))
+    if errors:
+        raise Unprocessable(errors)
     return read

@@ -17,7 +17,7 @@ from dialects.a1111.errors import WireError
 def decode(text: Any) -> bytes:
     """Decode the contents of an image file. Whether it is a valid image is checked when it is stored."""
     if not isinstance(text, str):
-        raise invalid_picture()
+        raise invalid_image()
     if is_url(text):
         raise WireError(500, detail="Requests not allowed")
     if text.startswith("data:image/"):
@@ -25,9 +25,9 @@ def decode(text: Any) -> bytes:
     try:
         data = base64.b64decode(text)
     except (binascii.Error, ValueError):
-        raise invalid_picture() from None
+        raise invalid_image() from None
     if not data:
-        raise invalid_picture()
+        raise invalid_image()
     return data
 
 
@@ -35,7 +35,7 @@ def is_url(text: Any) -> bool:
     return isinstance(text, str) and text.startswith(("http://", "https://"))
 
 
-def invalid_picture() -> WireError:
+def invalid_image() -> WireError:
     return WireError(500, detail="Invalid encoded image")
 
 
@@ -48,7 +48,7 @@ def sha256(data: bytes) -> str:
 
 
 # Per format, the save options for a copy without metadata that preserve the most quality.
-REWRITTEN: dict[str, dict[str, Any]] = {
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": "keep", "exif": b""},
     "WEBP": {"quality": 95, "exif": b""},
@@ -58,9 +58,9 @@ REWRITTEN: dict[str, dict[str, Any]] = {
 def without_infotext(data: bytes) -> bytes:
     """Return the image without its embedded metadata."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as picture:
-        kind = str(picture.format)
-        picture.save(buffer, kind, **REWRITTEN[kind])
+    with Image.open(io.BytesIO(data)) as image:
+        file_format = str(image.format)
+        image.save(buffer, file_format, **SAVE_OPTIONS[file_format])
     return buffer.getvalue()
 
 
@@ -81,12 +81,12 @@ def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
 
 def grid(files: list[bytes], rows: int) -> bytes:
     """Combine the images into one PNG grid."""
-    pictures = [Image.open(io.BytesIO(data)) for data in files]
-    columns = math.ceil(len(pictures) / rows)
-    width, height = pictures[0].size
+    images = [Image.open(io.BytesIO(data)) for data in files]
+    columns = math.ceil(len(images) / rows)
+    width, height = images[0].size
     sheet = Image.new("RGB", (columns * width, rows * height), "black")
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture, (index % columns * width, index // columns * height))
+    for index, image in enumerate(images):
+        sheet.paste(image, (index % columns * width, index // columns * height))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()

@@ -8,12 +8,12 @@ from typing import Any
 
 PAIR = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 SIZE = re.compile(r"(\d+)x(\d+)")
-FEWEST_PAIRS = 3  # minimum number of pairs in a last line that contains parameters
+MIN_PAIRS = 3  # minimum number of pairs in a last line that contains parameters
 NEGATIVE = "Negative prompt:"
-LONGEST = 100_000  # maximum length of an infotext, in characters
+MAX_LENGTH = 100_000  # maximum length of an infotext, in characters
 
 # Values implied when the infotext does not contain them.
-UNSAID: dict[str, Any] = {
+IMPLIED: dict[str, Any] = {
     "Clip skip": "1",
     "Hires resize-1": 0,
     "Hires resize-2": 0,
@@ -38,24 +38,24 @@ UNSAID: dict[str, Any] = {
 }
 
 
-def said(text: str) -> dict[str, str]:
-    """Pairs found in the text, plus ``Prompt`` and ``Negative prompt``.
+def parse_infotext(text: str) -> dict[str, str]:
+    """Return the pairs found in the text, plus ``Prompt`` and ``Negative prompt``.
 
     ``Size: 1x2`` becomes ``Size-1`` and ``Size-2``.
     """
-    lines = text[:LONGEST].strip().split("\n")
+    lines = text[:MAX_LENGTH].strip().split("\n")
     pairs = PAIR.findall(lines[-1])
-    if len(pairs) < FEWEST_PAIRS:
+    if len(pairs) < MIN_PAIRS:
         pairs = []
     prompt, negative = _prompts(lines[:-1] if pairs else lines)
     return {"Prompt": prompt, "Negative prompt": negative, **_split(pairs)}
 
 
-def with_the_unsaid(pairs: dict[str, str]) -> dict[str, Any]:
+def with_implied_values(pairs: dict[str, str]) -> dict[str, Any]:
     """Return the pairs with implied values added, as A1111 does."""
-    emphasised = any(mark in pairs["Prompt"] + pairs["Negative prompt"] for mark in "([")
-    unsaid = UNSAID | ({"Emphasis": "Original"} if emphasised else {})
-    return {**pairs, **{name: value for name, value in unsaid.items() if name not in pairs}}
+    has_emphasis = any(mark in pairs["Prompt"] + pairs["Negative prompt"] for mark in "([")
+    implied = IMPLIED | ({"Emphasis": "Original"} if has_emphasis else {})
+    return {**pairs, **{name: value for name, value in implied.items() if name not in pairs}}
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
@@ -68,8 +68,8 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
 
 def _split(pairs: list[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, written in pairs:
-        value = _unquoted(written)
+    for name, quoted in pairs:
+        value = _unquoted(quoted)
         size = SIZE.fullmatch(value)
         if size:
             found |= {f"{name}-1": size[1], f"{name}-2": size[2]}
@@ -78,10 +78,10 @@ def _split(pairs: list[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _unquoted(written: str) -> str:
-    if not (len(written) > 1 and written[0] == written[-1] == '"'):
-        return written
+def _unquoted(quoted: str) -> str:
+    if not (len(quoted) > 1 and quoted[0] == quoted[-1] == '"'):
+        return quoted
     try:
-        return str(json.loads(written))
+        return str(json.loads(quoted))
     except json.JSONDecodeError:
-        return written
+        return quoted

@@ -12,7 +12,7 @@ from dialects.http import InvalidJSON, UnstorableText, check_text, parse_json
 
 from .coercion import mapping
 
-QUOTED = 1000  # maximum characters of an invalid body that the error response quotes
+MAX_QUOTED = 1000  # maximum characters of an invalid body that the error response quotes
 BODY: Location = ("body",)
 
 
@@ -56,6 +56,6 @@ def _decode(data: bytes) -> Any:
 
 
 def _broken_json(error: json.JSONDecodeError) -> dict[str, Any]:
-    place = {"pos": error.pos, "lineno": error.lineno, "colno": error.colno}
-    context = {"msg": error.msg, "doc": error.doc[:QUOTED], **place}
+    position = {"pos": error.pos, "lineno": error.lineno, "colno": error.colno}
+    context = {"msg": error.msg, "doc": error.doc[:MAX_QUOTED], **position}
     return Invalid(str(error), "value_error.jsondecode", context).at((*BODY, error.pos))

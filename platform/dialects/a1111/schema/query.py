@@ -1,4 +1,4 @@
-"""Query parameters, parsed with A1111's coercions."""
+"""Query parameters and single fields of a JSON body, parsed with A1111's coercions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def query_value(request: Request, name: str, coerce: Coercion, default: Any) -> 
     return _value(request.query_params, "query", name, coerce, default)
 
 
-def _member(body: dict[str, Any], name: str, coerce: Coercion, default: Any) -> Any:
+def body_value(body: dict[str, Any], name: str, coerce: Coercion, default: Any) -> Any:
     return _value(body, "body", name, coerce, default)
 
 
-def _value(values: Any, place: str, name: str, coerce: Coercion, default: Any) -> Any:
+def _value(values: Any, source: str, name: str, coerce: Coercion, default: Any) -> Any:
     value = values.get(name)
     try:
         return default if value is None else coerce(value)
     except Invalid as error:
-        raise Unprocessable([error.at((place, name))]) from None
+        raise Unprocessable([error.at((source, name))]) from None

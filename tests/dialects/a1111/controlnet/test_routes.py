@@ -1,4 +1,4 @@
-"""``/controlnet/*``."""
+"""Routes below ``/controlnet``."""
 
 import base64
 import io
@@ -26,16 +26,16 @@ def post(alice):
 
 @pytest.fixture
 def circle() -> str:
-    picture = Image.new("RGB", (128, 96), "white")
-    ImageDraw.Draw(picture).ellipse((40, 20, 90, 70), fill="black")
+    image = Image.new("RGB", (128, 96), "white")
+    ImageDraw.Draw(image).ellipse((40, 20, 90, 70), fill="black")
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def pixels(text: str) -> np.ndarray:
-    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def add(name: str) -> None:
@@ -44,27 +44,27 @@ def add(name: str) -> None:
     )
 
 
-def test_they_need_a_key(client, db) -> None:
+def test_routes_require_a_key(client, db) -> None:
     assert client.get("/controlnet/version").status_code == 401
 
 
-def test_the_small_lists(get) -> None:
+def test_version_settings_and_unknown_routes(get) -> None:
     assert get("version").json() == {"version": 3}
     assert get("settings").json() == {"control_net_unit_count": 3}
     assert get("nothing").status_code == 404
     assert get("detect").status_code == 405
 
 
-def test_models_are_stems_with_eight_digits(get, charlie) -> None:
+def test_model_list_has_file_stems_with_eight_hash_digits(get, charlie) -> None:
     add("abc_canny")
     assert get("model_list", update="true").json() == {"model_list": ["abc_canny [abc_cann]"]}
 
 
-def test_modules_come_in_the_extensions_order_with_their_sliders(get) -> None:
-    answer = get("module_list").json()
-    assert answer["module_list"][:2] == ["none", "ip-adapter-auto"]
-    assert len(answer["module_list"]) == 72
-    assert answer["module_detail"]["canny"] == {
+def test_module_list_has_the_order_and_sliders_of_the_extension(get) -> None:
+    result = get("module_list").json()
+    assert result["module_list"][:2] == ["none", "ip-adapter-auto"]
+    assert len(result["module_list"]) == 72
+    assert result["module_detail"]["canny"] == {
         "model_free": False,
         "sliders": [
             {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8},
@@ -72,13 +72,13 @@ def test_modules_come_in_the_extensions_order_with_their_sliders(get) -> None:
             {"name": "High Threshold", "value": 200, "min": 1, "max": 255, "step": 1},
         ],
     }
-    assert answer["module_detail"]["reference_only"]["model_free"]
-    assert answer["module_detail"]["invert"]["sliders"] == []
+    assert result["module_detail"]["reference_only"]["model_free"]
+    assert result["module_detail"]["invert"]["sliders"] == []
     labels = get("module_list", alias_names="true").json()["module_list"]
     assert "invert (from white bg & black line)" in labels
 
 
-def test_types_filter_models_and_modules(get) -> None:
+def test_control_types_filter_models_and_modules(get) -> None:
     add("control_v11p_sd15_canny")
     add("my_canny")
     add("control_seg")
@@ -98,7 +98,7 @@ def test_types_filter_models_and_modules(get) -> None:
 
 @pytest.fixture
 def detect(post):
-    """The job that a request to detect becomes, without waiting for its end."""
+    """Post a detect request without waiting for its result, and return its job."""
 
     def detect(**body) -> Job:
         response = post("detect", body)
@@ -109,7 +109,7 @@ def detect(post):
 
 
 @pytest.mark.parametrize("name", ["controlnet_input_images", "controlnet_images"])
-def test_detect_is_a_job_of_the_task_control_map(detect, circle, name) -> None:
+def test_detect_creates_a_job_of_the_task_control_map(detect, circle, name) -> None:
     job = detect(controlnet_module="canny", controlnet_processor_res=96, **{name: [circle, circle]})
     request = job.generation_request
     assert (request.task, request.num_images, len(request.init_images)) == ("control_map", 2, 2)
@@ -118,31 +118,31 @@ def test_detect_is_a_job_of_the_task_control_map(detect, circle, name) -> None:
     assert job.cost_estimate > 0
 
 
-def test_detect_waits_for_the_maps(post, circle, worker) -> None:
-    answer = post("detect", {"controlnet_module": "canny", "controlnet_input_images": [circle] * 2}).json()
-    assert answer["info"] == "Success"
-    assert [pixels(image).ndim for image in answer["images"]] == [3, 3]
+def test_detect_returns_the_maps(post, circle, worker) -> None:
+    result = post("detect", {"controlnet_module": "canny", "controlnet_input_images": [circle] * 2}).json()
+    assert result["info"] == "Success"
+    assert [pixels(image).ndim for image in result["images"]] == [3, 3]
     assert Job.objects.get().state == "succeeded"
 
 
-def test_result_of_detect_can_be_fetched_later(alice, detect, draw, circle) -> None:
+def test_result_of_detect_can_be_fetched_later(alice, detect, complete, circle) -> None:
     job = detect(controlnet_module="canny", controlnet_input_images=[circle])
-    draw(job)
-    answer = alice.result(job)
-    assert (answer["info"], len(answer["images"])) == ("Success", 1)
+    complete(job)
+    result = alice.result(job)
+    assert (result["info"], len(result["images"])) == ("Success", 1)
 
 
-def test_detect_hides_what_a_mask_covers(detect, circle) -> None:
+def test_detect_blackens_the_masked_area(detect, circle) -> None:
     mask = base64.b64encode(_half_white()).decode()
     job = detect(controlnet_module="inpaint_only", controlnet_input_images=[circle], controlnet_masks=[mask])
-    (picture,) = job.generation_request.init_images
-    with Image.open(io.BytesIO(read_input(picture.sha256))) as masked:
-        drawn = np.asarray(masked)
-    assert (drawn[:, :60] == 0).all()
-    assert (drawn[:, 100:] == 255).all()
+    (init_image,) = job.generation_request.init_images
+    with Image.open(io.BytesIO(read_input(init_image.sha256))) as masked:
+        stored = np.asarray(masked)
+    assert (stored[:, :60] == 0).all()
+    assert (stored[:, 100:] == 255).all()
 
 
-def test_detect_with_a_network_needs_its_file(post, detect, circle) -> None:
+def test_detect_requires_the_file_of_a_network(post, detect, circle) -> None:
     body = {"controlnet_module": "hed", "controlnet_input_images": [circle]}
     response = post("detect", body)
     assert (response.status_code, response.json()["detail"]) == (422, "Module not available")
@@ -152,7 +152,7 @@ def test_detect_with_a_network_needs_its_file(post, detect, circle) -> None:
     assert detect(**body).files.keys() == {"preprocessor:ControlNetHED"}
 
 
-def test_detect_beyond_the_limit_of_images_names_its_field(post, circle, source) -> None:
+def test_detect_above_the_image_limit_is_rejected_at_its_field(post, circle, source) -> None:
     source.max_images = 1
     source.save()
     response = post("detect", {"controlnet_module": "canny", "controlnet_input_images": [circle] * 2})
@@ -160,10 +160,10 @@ def test_detect_beyond_the_limit_of_images_names_its_field(post, circle, source)
 
 
 def _half_white() -> bytes:
-    picture = Image.new("L", (128, 96))
-    picture.paste(255, (0, 0, 64, 96))
+    image = Image.new("L", (128, 96))
+    image.paste(255, (0, 0, 64, 96))
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -177,14 +177,14 @@ def _half_white() -> bytes:
         ({"controlnet_module": "inpaint"}, "Preprocessor inpaint requires `controlnet_masks` param."),
     ],
 )
-def test_detect_says_what_is_wrong(post, circle, body, detail) -> None:
+def test_detect_rejects_invalid_requests(post, circle, body, detail) -> None:
     images = [] if detail == "No image selected" else [circle]
     response = post("detect", body | {"controlnet_input_images": images})
     assert response.status_code == 422
     assert response.json()["detail"] == detail
 
 
-def test_detect_takes_the_default_for_a_number_out_of_range(detect, circle) -> None:
+def test_detect_replaces_out_of_range_numbers_by_defaults(detect, circle) -> None:
     job = detect(
         controlnet_module="canny",
         controlnet_input_images=[circle],
@@ -196,22 +196,22 @@ def test_detect_takes_the_default_for_a_number_out_of_range(detect, circle) -> N
     assert used == MODULES["canny"].settings(None, None, None)
 
 
-def test_detect_of_no_picture_is_the_formats_error(post) -> None:
+def test_detect_rejects_data_that_is_not_an_image(post) -> None:
     response = post("detect", {"controlnet_module": "canny", "controlnet_input_images": ["bm8gcGljdHVyZQ=="]})
     assert response.status_code == 500
     assert response.json()["detail"] == "Invalid encoded image"
 
 
-def test_poses_are_drawn(post) -> None:
+def test_render_openpose_json_draws_poses(post) -> None:
     body = [0.0] * 54
     body[3:6] = [50, 20, 1]
     body[6:9] = [80, 20, 1]
     pose = {"people": [{"pose_keypoints_2d": body}], "canvas_width": 128, "canvas_height": 96}
-    answer = post("render_openpose_json", json.dumps([pose])).json()
-    drawn = pixels(answer["images"][0])
-    assert drawn.shape == (96, 128, 3)
-    assert drawn[20, 65].max() > 100
-    assert drawn[60:].max() == 0
+    result = post("render_openpose_json", json.dumps([pose])).json()
+    rendered = pixels(result["images"][0])
+    assert rendered.shape == (96, 128, 3)
+    assert rendered[20, 65].max() > 100
+    assert rendered[60:].max() == 0
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_poses_are_drawn(post) -> None:
         ([{"people": [{"pose_keypoints_2d": ["x"]}]}], 422),
     ],
 )
-def test_poses_of_any_kind_get_an_answer(post, body, status) -> None:
+def test_render_openpose_json_validates_its_body(post, body, status) -> None:
     assert post("render_openpose_json", json.dumps(body)).status_code == status
 
 
-def test_no_pose_is_no_picture(post) -> None:
+def test_render_openpose_json_without_poses_returns_no_image(post) -> None:
     assert post("render_openpose_json", "[]").json() == {"info": "No pose data detected."}

@@ -7,7 +7,7 @@ import pytest
 from gpu_runner.protocol import ControlMap
 from jobs.images import storage
 from models_registry.models import Family, Kind, ModelFile
-from tests.dialects.a1111.conftest import one_colour
+from tests.dialects.a1111.conftest import solid_png
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def only_unit(alice, unit, **body):
     return control
 
 
-def test_a_unit_becomes_a_control_unit(alice, unit, picture) -> None:
+def test_unit_becomes_a_control_unit(alice, unit, png) -> None:
     control = only_unit(
         alice, unit | {"weight": 0.8, "guidance_end": 0.7, "threshold_a": 50, "pixel_perfect": True}
     )
@@ -46,11 +46,11 @@ def test_a_unit_becomes_a_control_unit(alice, unit, picture) -> None:
     assert (control.guidance_start, control.guidance_end) == (0, 0.7)
     assert (control.threshold_a, control.threshold_b, control.processor_res) == (50, None, None)
     assert control.pixel_perfect
-    assert storage.read_input(control.image.sha256) == picture
+    assert storage.read_input(control.image.sha256) == png
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "name", "understood"),
+    ("field", "value", "name", "expected"),
     [
         ("resize_mode", "Just Resize", "resize_mode", "stretch"),
         ("resize_mode", "Scale to Fit (Inner Fit)", "resize_mode", "crop"),
@@ -70,36 +70,36 @@ def test_a_unit_becomes_a_control_unit(alice, unit, picture) -> None:
         ("weight", "1.5", "weight", 1.5),
     ],
 )  # fmt: skip
-def test_every_spelling_is_understood(alice, unit, field, value, name, understood) -> None:
+def test_all_names_and_values_of_a_field_are_accepted(alice, unit, field, value, name, expected) -> None:
     if value == "depth_anything_v2":
         ModelFile.objects.create(
             kind=Kind.PREPROCESSOR, name=value, path=f"preprocessors/{value}.safetensors", sha256="1" * 64
         )
-    assert getattr(only_unit(alice, unit | {field: value}), name) == understood
+    assert getattr(only_unit(alice, unit | {field: value}), name) == expected
 
 
 @pytest.mark.parametrize("form", ["data", "object", "pair", "list of one", "input_image"])
-def test_every_form_of_a_picture_is_read(alice, unit, red, picture, form) -> None:
-    sketch = base64.b64encode(one_colour(64, 64, (255, 255, 255))).decode()
+def test_all_forms_of_image_and_mask_are_accepted(alice, unit, red, png, form) -> None:
+    mask = base64.b64encode(solid_png(64, 64, (255, 255, 255))).decode()
     forms = {
-        "data": {"image": f"data:image/png;base64,{red}", "mask": sketch},
-        "object": {"image": {"image": red, "mask": sketch}},
-        "pair": {"image": [red, sketch]},
-        "list of one": {"image": [{"image": red, "mask": sketch}]},
-        "input_image": {"image": None, "input_image": red, "mask_image": sketch},
+        "data": {"image": f"data:image/png;base64,{red}", "mask": mask},
+        "object": {"image": {"image": red, "mask": mask}},
+        "pair": {"image": [red, mask]},
+        "list of one": {"image": [{"image": red, "mask": mask}]},
+        "input_image": {"image": None, "input_image": red, "mask_image": mask},
     }
     control = only_unit(alice, unit | forms[form])
-    assert storage.read_input(control.image.sha256) == picture
-    assert storage.read_input(control.mask.sha256) == base64.b64decode(sketch)
+    assert storage.read_input(control.image.sha256) == png
+    assert storage.read_input(control.mask.sha256) == base64.b64decode(mask)
 
 
-def test_an_effective_region_is_no_mask(alice, unit, red) -> None:
+def test_effective_region_mask_becomes_the_region(alice, unit, red) -> None:
     control = only_unit(alice, unit | {"effective_region_mask": red})
     assert control.region is not None
     assert control.mask is None
 
 
-def test_img2img_lends_its_picture(alice, unit, red) -> None:
+def test_unit_without_image_uses_the_init_image_in_img2img(alice, unit, red) -> None:
     job = alice.submit("img2img", init_images=[red], **scripts(unit | {"image": ""}))
     assert job.generation_request.controls[0].image is None
 
@@ -115,7 +115,7 @@ def test_img2img_lends_its_picture(alice, unit, red) -> None:
         ({"input_image": "x"}, "both input_image and image"),
     ],
 )  # fmt: skip
-def test_a_unit_that_does_not_validate_is_pydantics_500(alice, unit, fields, words) -> None:
+def test_invalid_unit_returns_500_in_pydantics_format(alice, unit, fields, words) -> None:
     response = alice.post("txt2img", scripts(unit | fields))
     assert response.status_code == 500
     body = response.json()
@@ -127,7 +127,7 @@ def test_a_unit_that_does_not_validate_is_pydantics_500(alice, unit, fields, wor
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
-        ({"model": "unheard of"}, "model"),
+        ({"model": "unknown"}, "model"),
         ({"model": "None"}, "model"),
         ({"image": ""}, "image"),
         ({"module": "openpose"}, "module"),
@@ -135,26 +135,26 @@ def test_a_unit_that_does_not_validate_is_pydantics_500(alice, unit, fields, wor
         ({"ipadapter_input": "gAM="}, "ipadapter_input"),
     ],
 )
-def test_what_the_original_would_leave_out_is_422_with_its_name(alice, unit, fields, place) -> None:
+def test_unusable_unit_is_rejected_at_its_field(alice, unit, fields, place) -> None:
     response = alice.post("txt2img", scripts(unit | fields))
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", "alwayson_scripts", "ControlNet", "args", 0, place]
 
 
-def test_a_module_whose_file_is_missing_names_it(alice, unit) -> None:
+def test_missing_preprocessor_file_is_named_in_the_error(alice, unit) -> None:
     response = alice.post("txt2img", scripts(unit | {"module": "scribble_hed"}))
     assert response.status_code == 422
     assert "preprocessors/ControlNetHED" in response.json()["detail"][0]["msg"]
 
 
-def test_a_controlnet_of_another_family_is_refused_at_once(alice, unit, canny) -> None:
+def test_controlnet_of_another_model_family_is_rejected(alice, unit, canny) -> None:
     ModelFile.objects.filter(pk=canny.pk).update(family=Family.SDXL)
     response = alice.post("txt2img", scripts(unit))
     assert response.status_code == 422
     assert "canny-net is for Stable Diffusion XL" in response.json()["detail"][0]["msg"]
 
 
-def test_units_beyond_the_count_are_dropped_with_a_warning(alice, unit) -> None:
+def test_units_above_the_limit_are_dropped_with_a_warning(alice, unit) -> None:
     job = alice.submit(**scripts(*[unit] * 4))
     assert len(job.generation_request.controls) == 3
     assert "first 3" in job.received["warnings"][0]
@@ -163,21 +163,21 @@ def test_units_beyond_the_count_are_dropped_with_a_warning(alice, unit) -> None:
     )
 
 
-def test_reference_only_needs_no_model(alice, unit) -> None:
+def test_reference_only_requires_no_model(alice, unit) -> None:
     assert only_unit(alice, unit | {"module": "reference_only", "model": "None"}).model == ""
 
 
-def test_the_maps_follow_the_pictures_without_an_infotext(alice, unit, info, opened, claim) -> None:
+def test_control_maps_follow_the_images_and_have_no_infotext(alice, unit, info, open_image, claim) -> None:
     job = alice.submit(**scripts(unit), n_iter=2)
     finish_with_a_map(job, claim)
-    answer = alice.result(job)
-    assert [opened(image).getpixel((0, 0)) for image in answer["images"]] == [
+    result = alice.result(job)
+    assert [open_image(image).getpixel((0, 0)) for image in result["images"]] == [
         (10, 0, 0),
         (20, 0, 0),
         (255, 255, 255),
     ]
-    assert len(info(answer)["infotexts"]) == 2
-    assert "ControlNet 0" in info(answer)["extra_generation_params"]
+    assert len(info(result)["infotexts"]) == 2
+    assert "ControlNet 0" in info(result)["extra_generation_params"]
 
 
 def finish_with_a_map(job, claim) -> None:
@@ -186,7 +186,7 @@ def finish_with_a_map(job, claim) -> None:
 
     def encoded(red):
         return base64.b64encode(
-            one_colour(64, 64, (red, red if red == 255 else 0, red if red == 255 else 0))
+            solid_png(64, 64, (red, red if red == 255 else 0, red if red == 255 else 0))
         ).decode()
 
     lease, request = claim(job), job.generation_request
@@ -199,11 +199,11 @@ def finish_with_a_map(job, claim) -> None:
     assert job.images_done == request.num_images
 
 
-def test_the_option_no_detectmap_asks_for_none(alice, unit) -> None:
+def test_option_control_net_no_detectmap_suppresses_the_maps(alice, unit) -> None:
     assert not only_unit(alice, unit, override_settings={"control_net_no_detectmap": True}).return_map
 
 
-def test_the_infotext_tells_of_the_unit(alice, unit) -> None:
+def test_infotext_describes_the_unit(alice, unit) -> None:
     from jobs.images.infotext.build import infotext
 
     job = alice.submit(**scripts(unit))
@@ -215,7 +215,7 @@ def test_the_infotext_tells_of_the_unit(alice, unit) -> None:
     )
 
 
-def test_the_infotext_names_a_model_as_the_lists_do(alice, unit, canny) -> None:
+def test_infotext_and_model_list_use_the_same_model_name(alice, unit, canny) -> None:
     from jobs.images.infotext.build import infotext
 
     canny.legacy_hash = "0badc0de"
@@ -225,8 +225,8 @@ def test_the_infotext_names_a_model_as_the_lists_do(alice, unit, canny) -> None:
     assert f"Model: {canny.control_title}, " in infotext(job, job.generation_request, 0)
 
 
-def test_a_module_that_keeps_what_is_outside_of_a_mask_needs_one(alice, unit, red) -> None:
-    lacking = alice.post("txt2img", scripts(unit | {"module": "inpaint_only"}))
-    assert (lacking.status_code, "inpaint_only needs a mask" in lacking.text) == (422, True)
+def test_inpaint_only_requires_a_mask(alice, unit, red) -> None:
+    without_mask = alice.post("txt2img", scripts(unit | {"module": "inpaint_only"}))
+    assert (without_mask.status_code, "inpaint_only needs a mask" in without_mask.text) == (422, True)
     assert only_unit(alice, unit | {"module": "inpaint_only", "mask": red}).mask is not None
     assert only_unit(alice, unit | {"module": "inpaint"}).mask is None

@@ -11,41 +11,41 @@ def second(db) -> ModelFile:
     return ModelFile.objects.create(kind=Kind.CHECKPOINT, family=Family.SD15, **fields)
 
 
-def test_the_loaded_model_is_named_by_its_title(alice, checkpoint) -> None:
+def test_checkpoint_option_is_the_title_of_the_checkpoint(alice, checkpoint) -> None:
     values = alice.get("options").json()
     assert values["sd_model_checkpoint"] == checkpoint.title
     assert values["sd_checkpoint_hash"] == checkpoint.sha256
 
 
-def test_whole_numbers_come_back_as_floats(alice) -> None:
+def test_integer_options_are_returned_as_floats(alice) -> None:
     assert '"CLIP_stop_at_last_layers":1.0' in alice.get("options").content.decode()
 
 
-def test_no_key_makes_us_look_like_forge(alice) -> None:
+def test_options_do_not_contain_forge_preset(alice) -> None:
     assert "forge_preset" not in alice.get("options").json()
 
 
-def test_what_was_read_can_be_written_back(alice) -> None:
+def test_options_can_be_posted_back_unchanged(alice) -> None:
     before = alice.get("options").json()
     response = alice.post("options", before)
     assert (response.status_code, response.content) == (200, b"null")
     assert alice.get("options").json() == before
 
 
-def test_a_client_changes_the_model_in_the_whole_object(alice, second) -> None:
+def test_checkpoint_can_be_changed_in_the_whole_options_object(alice, second) -> None:
     alice.post("options", {**alice.get("options").json(), "sd_model_checkpoint": "second"})
     assert alice.get("options").json()["sd_model_checkpoint"] == second.title
     assert alice.submit().checkpoint == second
 
 
-def test_options_are_taken_at_the_submission(alice, second) -> None:
+def test_later_option_changes_do_not_affect_a_submitted_job(alice, second) -> None:
     job = alice.submit()
     alice.post("options", {"sd_model_checkpoint": second.title})
     job.refresh_from_db()
     assert job.checkpoint.name == "shapes"
 
 
-def test_another_keys_options_are_not_touched(alice, source) -> None:
+def test_options_are_stored_per_key(alice, source) -> None:
     alice.post("options", {"CLIP_stop_at_last_layers": 2})
     other, _secret = AccessKey.issue(source)
     assert list(KeyOptions.objects.values_list("key", flat=True)) == [alice.key.pk]
@@ -53,7 +53,7 @@ def test_another_keys_options_are_not_touched(alice, source) -> None:
     assert alice.submit().generation_request.clip_skip == 2
 
 
-def test_an_unknown_model_is_a_runtime_error(alice) -> None:
+def test_unknown_checkpoint_is_a_runtime_error(alice) -> None:
     response = alice.post("options", {"sd_model_checkpoint": "X"})
     assert response.status_code == 500
     assert response.json() == {
@@ -64,7 +64,7 @@ def test_an_unknown_model_is_a_runtime_error(alice) -> None:
     }
 
 
-def test_a_model_for_others_is_unknown(alice, second, other_source) -> None:
+def test_checkpoint_of_another_source_is_unknown(alice, second, other_source) -> None:
     second.allowed_sources.set([other_source])
     assert (
         alice.post("options", {"sd_model_checkpoint": "second"}).json()["errors"]
@@ -72,16 +72,16 @@ def test_a_model_for_others_is_unknown(alice, second, other_source) -> None:
     )
 
 
-def test_a_disabled_model_is_unknown(alice, checkpoint, second) -> None:
+def test_disabled_checkpoint_is_unknown(alice, checkpoint, second) -> None:
     second.enabled = False
     second.save()
-    told = alice.post("options", {"sd_model_checkpoint": second.name})
-    assert (told.status_code, told.json()["errors"]) == (500, f"model {second.name!r} not found")
+    response = alice.post("options", {"sd_model_checkpoint": second.name})
+    assert (response.status_code, response.json()["errors"]) == (500, f"model {second.name!r} not found")
     job = alice.submit(override_settings={"sd_model_checkpoint": second.name})
     assert job.request["checkpoint"] == checkpoint.name
 
 
-def test_what_was_read_can_be_written_back_after_its_model_has_gone(alice, second) -> None:
+def test_options_can_be_posted_back_after_their_checkpoint_was_disabled(alice, second) -> None:
     alice.post("options", {"sd_model_checkpoint": second.name})
     second.enabled = False
     second.save()
@@ -90,14 +90,14 @@ def test_what_was_read_can_be_written_back_after_its_model_has_gone(alice, secon
     assert alice.get("options").json() == {**got, "CLIP_stop_at_last_layers": 2.0}
 
 
-def test_an_unknown_key_is_a_key_error_and_nothing_is_written(alice) -> None:
+def test_unknown_option_is_a_key_error_and_nothing_is_stored(alice) -> None:
     response = alice.post("options", {"CLIP_stop_at_last_layers": 2, "bogus": 1})
     assert response.status_code == 500
     assert (response.json()["error"], response.json()["errors"]) == ("KeyError", "'bogus'")
     assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0
 
 
-def test_an_unknown_key_without_a_value_changes_nothing(alice) -> None:
+def test_unknown_option_with_null_is_ignored(alice) -> None:
     assert alice.post("options", {"bogus": None}).status_code == 200
 
 
@@ -112,14 +112,14 @@ def test_an_unknown_key_without_a_value_changes_nothing(alice) -> None:
         ({"uni_pc_order": 10}, "value_error.number.not_le"),
     ],
 )
-def test_a_value_that_cannot_be_is_422_with_its_key(alice, values, kind) -> None:
+def test_invalid_option_value_is_rejected_at_its_key(alice, values, kind) -> None:
     response = alice.post("options", values)
     assert response.status_code == 422
     entry = response.json()["detail"][0]
     assert (entry["loc"], entry["type"]) == (["body", *values], kind)
 
 
-def test_folders_and_the_apis_own_options_are_read_only(alice) -> None:
+def test_folder_and_api_options_are_read_only(alice) -> None:
     changes = {"outdir_samples": "/etc", "api_enable_requests": False, "api_forbid_local_requests": False}
     assert alice.post("options", changes).status_code == 200
     values = alice.get("options").json()
@@ -127,12 +127,12 @@ def test_folders_and_the_apis_own_options_are_read_only(alice) -> None:
     assert values["api_forbid_local_requests"] is True
 
 
-def test_an_unknown_format_is_invalid(alice) -> None:
+def test_unknown_image_format_is_rejected(alice) -> None:
     response = alice.post("options", {"samples_format": "bmp"})
     assert (response.status_code, response.json()["detail"]) == (500, "Invalid image format")
 
 
-def test_overrides_are_for_one_request(alice, second) -> None:
+def test_overrides_apply_to_one_request(alice, second) -> None:
     overrides = {"sd_model_checkpoint": "second", "CLIP_stop_at_last_layers": 2, "eta_ddim": 0.5}
     job = alice.submit(override_settings=overrides, sampler_name="DDIM")
     request = job.generation_request
@@ -140,7 +140,7 @@ def test_overrides_are_for_one_request(alice, second) -> None:
     assert alice.submit().generation_request.checkpoint == "shapes"
 
 
-def test_overrides_stay_when_they_are_not_to_be_restored(alice) -> None:
+def test_overrides_are_stored_without_restore_afterwards(alice) -> None:
     alice.submit(override_settings={"samples_format": "webp"}, override_settings_restore_afterwards=False)
     assert alice.submit().generation_request.output_format == "webp"
 
@@ -149,7 +149,7 @@ def test_overrides_stay_when_they_are_not_to_be_restored(alice) -> None:
     ("field", "limit", "status"),
     [("max_queued_jobs", 0, 429), ("max_width", 32, 422), ("total_budget", 0, 402)],
 )
-def test_refused_request_changes_no_option(alice, source, second, field, limit, status) -> None:
+def test_rejected_request_changes_no_option(alice, source, second, field, limit, status) -> None:
     setattr(source, field, limit)
     source.save()
     before = alice.get("options").json()
@@ -159,14 +159,14 @@ def test_refused_request_changes_no_option(alice, source, second, field, limit, 
     assert alice.get("options").json() == before
 
 
-def test_admitted_request_changes_the_options_that_are_not_restored(alice, second) -> None:
+def test_admitted_request_stores_overrides_that_are_not_restored(alice, second) -> None:
     overrides = {"sd_model_checkpoint": second.name, "CLIP_stop_at_last_layers": 2}
     alice.submit(override_settings=overrides, override_settings_restore_afterwards=False)
     options = alice.get("options").json()
     assert (options["sd_model_checkpoint"], options["CLIP_stop_at_last_layers"]) == (second.title, 2.0)
 
 
-def test_repeated_request_does_not_change_the_options_again(alice) -> None:
+def test_repeated_request_does_not_store_its_overrides_again(alice) -> None:
     body = {
         "force_task_id": "one",
         "override_settings": {"CLIP_stop_at_last_layers": 2},
@@ -178,44 +178,44 @@ def test_repeated_request_does_not_change_the_options_again(alice) -> None:
     assert alice.get("options").json()["CLIP_stop_at_last_layers"] == 1.0
 
 
-def test_pictures_with_loss_have_the_quality_of_the_options(alice, draw, opened) -> None:
+def test_lossy_images_have_the_quality_of_the_option(alice, complete, open_image) -> None:
     sizes = []
     for quality in (80, 20):
         alice.post("options", {"samples_format": "jpg", "jpeg_quality": quality})
         job = alice.submit()
         assert job.generation_request.output_quality == quality
-        draw(job)
-        sizes.append(opened(alice.result(job)["images"][0]).quantization[0][0])
+        complete(job)
+        sizes.append(open_image(alice.result(job)["images"][0]).quantization[0][0])
     assert sizes[0] < sizes[1]
 
 
-def test_a_png_has_no_quality(alice) -> None:
+def test_jpeg_quality_does_not_apply_to_png(alice) -> None:
     alice.post("options", {"jpeg_quality": 20})
     assert alice.submit().generation_request.output_quality == 95
 
 
-def test_the_format_of_one_request_acts_as_little_as_in_the_original_and_says_so(alice, draw, info) -> None:
+def test_restored_samples_format_override_has_no_effect_and_warns(alice, complete, info) -> None:
     job = alice.submit(override_settings={"samples_format": "jpg"})
     assert job.generation_request.output_format == "png"
-    draw(job)
+    complete(job)
     assert "samples_format" in info(alice.result(job))["warnings"][0]
 
 
-def test_an_unknown_model_in_the_overrides_is_dropped_and_says_so(alice, draw, info) -> None:
+def test_unknown_checkpoint_override_is_dropped_with_a_warning(alice, complete, info) -> None:
     job = alice.submit(override_settings={"sd_model_checkpoint": "X", "CLIP_stop_at_last_layers": 2})
-    draw(job)
-    answer = alice.result(job)
+    complete(job)
+    result = alice.result(job)
     assert (job.checkpoint.name, job.generation_request.clip_skip) == ("shapes", 2)
-    assert answer["parameters"]["override_settings"] == {"CLIP_stop_at_last_layers": 2}
-    assert "X" in info(answer)["warnings"][0]
+    assert result["parameters"]["override_settings"] == {"CLIP_stop_at_last_layers": 2}
+    assert "X" in info(result)["warnings"][0]
 
 
-def test_an_override_that_we_do_not_know_is_a_key_error(alice) -> None:
+def test_unknown_override_is_a_key_error(alice) -> None:
     response = alice.post("txt2img", {"override_settings": {"bogus": 1}})
     assert (response.status_code, response.json()["errors"]) == (500, "'bogus'")
 
 
-def test_an_override_that_we_do_not_honour_is_422(alice) -> None:
+def test_unsupported_override_is_rejected(alice) -> None:
     response = alice.post("txt2img", {"override_settings": {"token_merging_ratio": 0.5}})
     assert response.json()["detail"][0]["loc"] == ["body", "override_settings", "token_merging_ratio"]
 
@@ -224,6 +224,6 @@ def test_an_override_that_we_do_not_honour_is_422(alice) -> None:
     ("values", "every"),
     [({}, 10), ({"show_progress_every_n_steps": -1}, 0), ({"live_previews_enable": False}, 0)],
 )
-def test_previews_come_as_often_as_the_options_say(alice, values, every) -> None:
+def test_preview_interval_follows_the_options(alice, values, every) -> None:
     alice.post("options", values)
     assert alice.submit().generation_request.preview_every == every

@@ -24,14 +24,14 @@ def hires_of(alice, **fields):
     return alice.submit(**(HR | fields)).generation_request.hires
 
 
-def test_the_original_defaults(alice) -> None:
+def test_defaults_are_those_of_the_original(alice) -> None:
     hires = hires_of(alice, width=128, height=64)
     assert (hires.width, hires.height, hires.scale, hires.upscaler) == (256, 128, 2.0, "Latent")
     assert (hires.num_inference_steps, hires.strength, hires.sampler, hires.prompt) == (0, 0.6, "", "")
 
 
 @pytest.mark.parametrize(
-    ("asked", "size"),
+    ("fields", "size"),
     [
         ({"hr_scale": 1.5}, (192, 96)),
         ({"hr_resize_x": 256}, (256, 128)),
@@ -40,12 +40,12 @@ def test_the_original_defaults(alice) -> None:
         ({"hr_scale": 1.3}, (160, 80)),
     ],
 )
-def test_the_size_by_a_factor_or_by_its_sides(alice, asked, size) -> None:
-    hires = hires_of(alice, width=128, height=64, **asked)
+def test_hires_size_is_given_by_a_factor_or_by_sides(alice, fields, size) -> None:
+    hires = hires_of(alice, width=128, height=64, **fields)
     assert (hires.width, hires.height) == size
 
 
-def test_its_own_words_sampler_and_models(alice, upscaler, second) -> None:
+def test_hires_pass_has_its_own_prompts_sampler_and_models(alice, upscaler, second) -> None:
     hires = hires_of(
         alice, hr_upscaler="4x-sharp", hr_checkpoint_name="second", hr_sampler_name="Euler a", hr_prompt="a dog",
         hr_negative_prompt="a cat", hr_second_pass_steps=7,
@@ -54,21 +54,21 @@ def test_its_own_words_sampler_and_models(alice, upscaler, second) -> None:
     assert (hires.prompt, hires.negative_prompt, hires.num_inference_steps) == ("a dog", "a cat", 7)
 
 
-def test_the_infotext_tells_the_second_pass(alice) -> None:
+def test_infotext_describes_the_hires_pass(alice) -> None:
     job = alice.submit(**HR, hr_second_pass_steps=7, hr_upscaler="Lanczos", hr_prompt="a dog")
     text = infotext(job, job.generation_request, 1)
     assert "Hires prompt: a dog, Hires upscale: 2.0, Hires steps: 7, Hires upscaler: Lanczos" in text
     assert "Denoising strength: 0.6" in text
 
 
-def test_both_passes_are_planned_and_paid_for(alice) -> None:
+def test_steps_and_cost_include_both_passes(alice) -> None:
     plain = alice.submit(steps=10)
-    twice = alice.submit(**HR, steps=10, hr_second_pass_steps=5)
-    assert (plain.steps, twice.steps) == (10, 15)
-    assert twice.cost_estimate == plain.cost_estimate * 3  # half the steps, four times the area
+    hires = alice.submit(**HR, steps=10, hr_second_pass_steps=5)
+    assert (plain.steps, hires.steps) == (10, 15)
+    assert hires.cost_estimate == plain.cost_estimate * 3  # half the steps, four times the area
 
 
-def test_without_a_strength_python_stumbles_as_in_the_original(alice) -> None:
+def test_hires_without_denoising_strength_is_a_type_error(alice) -> None:
     response = alice.post("txt2img", {"enable_hr": True})
     assert (response.status_code, response.json()["error"]) == (500, "TypeError")
 
@@ -80,7 +80,7 @@ def test_without_a_strength_python_stumbles_as_in_the_original(alice) -> None:
         ("hr_checkpoint_name", "Could not find checkpoint with name X"),
     ],
 )
-def test_an_unknown_model_is_500_with_its_name(alice, field, errors) -> None:
+def test_unknown_hires_model_is_500_with_its_name(alice, field, errors) -> None:
     response = alice.post("txt2img", HR | {field: "X"})
     assert (response.status_code, response.json()["error"]) == (500, "Exception")
     assert response.json()["errors"] == errors
@@ -96,20 +96,20 @@ def test_an_unknown_model_is_500_with_its_name(alice, field, errors) -> None:
         ({"denoising_strength": 2}, "denoising_strength"),
     ],
 )
-def test_what_cannot_be_is_422_at_its_field(alice, fields, place) -> None:
+def test_invalid_value_is_rejected_at_its_field(alice, fields, place) -> None:
     response = alice.post("txt2img", HR | fields)
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", place]
 
 
-def test_the_sources_limits_hold_for_the_second_pass(alice, source) -> None:
+def test_size_limit_of_the_source_applies_to_the_hires_pass(alice, source) -> None:
     source.max_width = 512
     source.save()
     response = alice.post("txt2img", HR | {"width": 512, "height": 64})
     assert response.json()["detail"][0]["loc"] == ["body", "hr_resize_x"]
 
 
-def test_upscalers_are_listed_none_first(alice, upscaler) -> None:
+def test_upscalers_are_listed_with_none_first(alice, upscaler) -> None:
     names = [row["name"] for row in alice.get("upscalers").json()]
     assert names == ["None", "Lanczos", "Nearest", "4x-sharp"]
     assert [mode["name"] for mode in alice.get("latent-upscale-modes").json()][:2] == [
@@ -128,7 +128,7 @@ def test_progress_counts_each_pass_of_a_batch_as_a_job(alice, claim) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "etas"),
+    ("fields", "etas"),
     [
         ({"sampler_name": "DDIM"}, (0.0, 1.0)),
         ({"sampler_name": "DDIM", "eta": 0.3}, (0.3, 0.3)),
@@ -136,6 +136,6 @@ def test_progress_counts_each_pass_of_a_batch_as_a_job(alice, claim) -> None:
         ({"sampler_name": "Euler"}, (None, 1.0)),
     ],
 )
-def test_the_second_pass_has_the_eta_of_its_own_sampler(alice, asked, etas) -> None:
-    request = alice.submit(**HR, hr_sampler_name="Euler a", **asked).generation_request
+def test_hires_pass_has_the_eta_of_its_own_sampler(alice, fields, etas) -> None:
+    request = alice.submit(**HR, hr_sampler_name="Euler a", **fields).generation_request
     assert (request.eta, request.hires.eta) == etas

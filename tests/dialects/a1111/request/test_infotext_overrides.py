@@ -1,4 +1,4 @@
-"""The request field ``infotext`` fills in what the client has not set."""
+"""The request field ``infotext`` sets the parameters that the client has not set."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def request_of(alice, name: str = "txt2img", **body):
     return alice.submit(name, width=128, height=64, **body).generation_request
 
 
-def test_its_values_become_the_requests(alice) -> None:
+def test_infotext_values_become_parameters(alice) -> None:
     response = alice.post("txt2img", {"infotext": TEXT})
     from jobs.models import Job
 
@@ -28,15 +28,15 @@ def test_its_values_become_the_requests(alice) -> None:
     assert (request.clip_skip, request.eta_noise_seed_delta) == (2, 31337)
 
 
-def test_what_the_client_has_set_stands(alice) -> None:
+def test_explicit_parameters_take_precedence(alice) -> None:
     overrides = {"CLIP_stop_at_last_layers": 3}
     request = request_of(alice, infotext=TEXT, seed=1, sampler_index="DDIM", override_settings=overrides)
     assert (request.seed, request.sampler, request.clip_skip, request.prompt) == (1, "DDIM", 3, "a cat")
 
 
-def test_the_echo_has_the_values_that_it_filled_in(alice, draw) -> None:
+def test_echoed_parameters_contain_the_infotext_values(alice, complete) -> None:
     job = alice.submit(infotext=TEXT)
-    draw(job)
+    complete(job)
     echoed = alice.result(job)["parameters"]
     assert (echoed["prompt"], echoed["steps"], echoed["infotext"]) == ("a cat", 7, TEXT)
     assert echoed["override_settings"] == {"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337} or (
@@ -44,18 +44,18 @@ def test_the_echo_has_the_values_that_it_filled_in(alice, draw) -> None:
     )
 
 
-def test_an_older_text_names_the_schedule_behind_the_sampler(alice) -> None:
+def test_older_infotexts_append_the_schedule_to_the_sampler(alice) -> None:
     request = request_of(alice, infotext="x\nSteps: 5, Sampler: Euler Karras, Seed: 1")
     assert (request.sampler, request.scheduler) == ("Euler", "Karras")
 
 
-def test_a_second_pass_is_drawn_again(alice) -> None:
+def test_infotext_restores_hires_parameters(alice) -> None:
     text = "x\nSteps: 5, Sampler: Euler, Seed: 1, Denoising strength: 0.4, Hires upscale: 2, Hires upscaler: Lanczos"
     hires = request_of(alice, infotext=text).hires
     assert (hires.width, hires.height, hires.upscaler, hires.strength) == (256, 128, "Lanczos", 0.4)
 
 
-def test_inpainting_is_drawn_again(alice, red) -> None:
+def test_infotext_restores_inpainting_parameters(alice, red) -> None:
     text = (
         "x\nSteps: 5, Sampler: Euler, Seed: 1, Denoising strength: 0.4, Mask mode: Inpaint not masked, "
         "Mask blur: 6, Inpaint area: Only masked, Masked area padding: 16, Masked content: latent noise"
@@ -68,7 +68,7 @@ def test_inpainting_is_drawn_again(alice, red) -> None:
     assert request.strength == 0.4
 
 
-def test_the_model_is_changed_only_where_the_option_allows_it(alice) -> None:
+def test_infotext_changes_the_checkpoint_only_if_the_option_allows_it(alice) -> None:
     fields = {"name": "second", "path": "checkpoints/second.safetensors", "sha256": "ab" * 32}
     ModelFile.objects.create(kind=Kind.CHECKPOINT, family=Family.SD15, **fields)
     text = "x\nSteps: 5, Sampler: Euler, Seed: 1, Model hash: ababababab"
@@ -77,30 +77,32 @@ def test_the_model_is_changed_only_where_the_option_allows_it(alice) -> None:
     assert request_of(alice, infotext=text).checkpoint == "second"
 
 
-def test_faces_that_were_restored_need_the_models_for_it(alice) -> None:
+def test_infotext_with_face_restoration_requires_its_models(alice) -> None:
     response = alice.post("txt2img", {"infotext": "x\nSteps: 5, Sampler: Euler, Face restoration: GFPGAN"})
     assert response.json()["detail"][0]["loc"] == ["body", "restore_faces"]
 
 
-def test_what_it_says_and_nobody_can_do_is_a_warning(alice, draw, info) -> None:
+def test_unsupported_infotext_parameter_is_a_warning(alice, complete, info) -> None:
     job = alice.submit(infotext='x\nSteps: 5, Sampler: Euler, Seed: 1, ControlNet 0: "Module: canny"')
-    draw(job)
-    assert info(alice.result(job))["warnings"] == ["the infotext's ControlNet 0 has no effect"]
+    complete(job)
+    assert info(alice.result(job))["warnings"] == [
+        "infotext parameter ControlNet 0 is not supported and was ignored"
+    ]
 
 
 @pytest.mark.parametrize("text", ["Steps: x, Seed: 1, Sampler: Euler", "a\nSteps: 5, Seed: 1, CFG scale: ,"])
-def test_a_value_that_is_none_is_422_with_its_field(alice, text) -> None:
+def test_invalid_infotext_value_is_rejected_at_its_field(alice, text) -> None:
     response = alice.post("txt2img", {"infotext": text})
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"][1] in ("steps", "cfg_scale")
 
 
-def test_an_infotext_that_is_no_text_is_422(alice) -> None:
+def test_infotext_that_is_not_a_string_is_rejected(alice) -> None:
     assert alice.post("txt2img", {"infotext": []}).json()["detail"][0]["loc"] == ["body", "infotext"]
 
 
-def written_and_pasted(alice, name: str, kept: tuple[str, ...], **body):
-    """The request as it was sent, and as its own infotext makes it."""
+def round_trip(alice, name: str, kept: tuple[str, ...], **body):
+    """A request, and the request that its own infotext produces."""
     from jobs.images.infotext.build import infotext
 
     job = alice.submit(name, **body)
@@ -112,13 +114,13 @@ def written_and_pasted(alice, name: str, kept: tuple[str, ...], **body):
 @pytest.mark.parametrize(
     "blur", [{"mask_blur": 0}, {"mask_blur": 7}, {"mask_blur_x": 2, "mask_blur_y": 9}, {"mask_blur_y": 0}]
 )
-def test_our_own_text_says_how_a_mask_is_blurred(alice, red, blur) -> None:
+def test_own_infotext_round_trips_mask_blur(alice, red, blur) -> None:
     body = {"init_images": [red], "mask": red, "seed": 1, "prompt": "x", **blur}
-    first, again = written_and_pasted(alice, "img2img", ("init_images", "mask"), **body)
+    first, again = round_trip(alice, "img2img", ("init_images", "mask"), **body)
     assert (again.inpaint.blur_x, again.inpaint.blur_y) == (first.inpaint.blur_x, first.inpaint.blur_y)
 
 
-def test_a_client_that_blurs_a_mask_has_said_how(alice, red) -> None:
+def test_explicit_mask_blur_replaces_both_infotext_values(alice, red) -> None:
     text = "x\nSteps: 5, Sampler: Euler, Seed: 1, Mask blur x: 2, Mask blur y: 9"
     request = request_of(alice, "img2img", init_images=[red], mask=red, infotext=text, mask_blur=3)
     assert (request.inpaint.blur_x, request.inpaint.blur_y) == (3, 3)
@@ -134,20 +136,20 @@ def test_a_client_that_blurs_a_mask_has_said_how(alice, red) -> None:
         (("DPM++ 2M SDE", "LMS"), ("automatic", "karras")),
     ],
 )
-def test_our_own_text_says_how_a_second_pass_is_walked(alice, samplers, schedulers) -> None:
+def test_own_infotext_round_trips_the_sampling_of_both_passes(alice, samplers, schedulers) -> None:
     from gpu_runner.protocol import sampler_catalog
 
-    first, again = written_and_pasted(
+    first, again = round_trip(
         alice, "txt2img", (), seed=1, prompt="x", enable_hr=True, denoising_strength=0.5, hr_scale=1.5,
         width=128, height=128,
         sampler_name=samplers[0], hr_sampler_name=samplers[1],
         scheduler=schedulers[0], hr_scheduler=schedulers[1],
     )  # fmt: skip
 
-    def walked(request) -> list[tuple[str, str]]:
+    def sampling_of(request) -> list[tuple[str, str]]:
         second = request.hires
         sampler, scheduler = second.sampler or request.sampler, second.scheduler or request.scheduler
         passes = [(request.sampler, request.scheduler), (sampler, scheduler)]
         return [(name, sampler_catalog.effective_scheduler(name, label)) for name, label in passes]
 
-    assert walked(again) == walked(first)
+    assert sampling_of(again) == sampling_of(first)

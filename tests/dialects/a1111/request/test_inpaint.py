@@ -5,9 +5,9 @@ import pytest
 from jobs.images.infotext.build import infotext
 from jobs.images.storage import read_input
 from jobs.models import InputPicture
-from tests.dialects.a1111.conftest import one_colour
+from tests.dialects.a1111.conftest import solid_png
 
-MASK = one_colour(64, 64, (255, 255, 255))
+MASK = solid_png(64, 64, (255, 255, 255))
 
 
 @pytest.fixture
@@ -15,15 +15,15 @@ def white() -> str:
     return base64.b64encode(MASK).decode()
 
 
-def test_the_original_defaults(alice, red, white) -> None:
-    """Only the masked part, with what was there, softened by four pixels."""
+def test_defaults_are_those_of_the_original(alice, red, white) -> None:
+    """Only the masked area, filled with the surrounding color, with a mask blur of four pixels."""
     inpaint = alice.submit("img2img", init_images=[red], mask=white).generation_request.inpaint
     assert read_input(inpaint.mask.sha256) == MASK
     assert (inpaint.blur_x, inpaint.blur_y, inpaint.only_masked, inpaint.padding) == (4, 4, True, 0)
     assert (inpaint.content, inpaint.invert, inpaint.rounded, inpaint.overlay) == ("fill", False, True, True)
 
 
-def test_every_field_has_its_place(alice, red, white) -> None:
+def test_every_inpainting_field_is_mapped(alice, red, white) -> None:
     job = alice.submit(
         "img2img", init_images=[red], mask=white, mask_blur_x=2, mask_blur_y=3, mask_round=False, inpainting_fill=2,
         inpaint_full_res=False, inpaint_full_res_padding=32, inpainting_mask_invert=1, initial_noise_multiplier=0.5,
@@ -43,12 +43,12 @@ def test_every_field_has_its_place(alice, red, white) -> None:
     assert request.background == "#000000"
 
 
-def test_one_blur_sets_both(alice, red, white) -> None:
+def test_mask_blur_sets_both_directions(alice, red, white) -> None:
     inpaint = alice.submit("img2img", init_images=[red], mask=white, mask_blur=9).generation_request.inpaint
     assert (inpaint.blur_x, inpaint.blur_y) == (9, 9)
 
 
-def test_the_infotext_tells_the_mask(alice, red, white) -> None:
+def test_infotext_describes_inpainting(alice, red, white) -> None:
     job = alice.submit(
         "img2img", init_images=[red], mask=white, inpainting_fill=3, inpainting_mask_invert=1,
         inpaint_full_res_padding=8, denoising_strength=0.5, initial_noise_multiplier=0.9,
@@ -72,25 +72,25 @@ def test_the_infotext_tells_the_mask(alice, red, white) -> None:
         ("latent_mask", "abc"),
     ],
 )
-def test_what_cannot_be_is_422_at_its_field(alice, red, white, field, value) -> None:
+def test_invalid_value_is_rejected_at_its_field(alice, red, white, field, value) -> None:
     response = alice.post("img2img", {"init_images": [red], "mask": white, field: value})
     assert response.json()["detail"][0]["loc"] == ["body", field]
 
 
-def test_a_mask_that_is_no_picture_is_500_as_in_the_original(alice, red) -> None:
+def test_invalid_mask_is_500(alice, red) -> None:
     response = alice.post("img2img", {"init_images": [red], "mask": "!!!"})
     assert (response.status_code, response.json()["detail"]) == (500, "Invalid encoded image")
     assert not InputPicture.objects.exists()
 
 
-def test_the_mask_comes_back_only_when_asked_for(alice, draw, red, white) -> None:
-    for asked, echoed in ((False, None), (True, white)):
-        job = alice.submit("img2img", init_images=[red], mask=white, include_init_images=asked)
+def test_mask_is_echoed_only_on_request(alice, complete, red, white) -> None:
+    for include, echoed in ((False, None), (True, white)):
+        job = alice.submit("img2img", init_images=[red], mask=white, include_init_images=include)
         assert white not in str(job.received)
-        draw(job)
+        complete(job)
         assert alice.result(job)["parameters"]["mask"] == echoed
 
 
-def test_a_latent_resize_is_mode_three(alice, red) -> None:
+def test_resize_mode_3_is_latent(alice, red) -> None:
     request = alice.submit("img2img", init_images=[red], resize_mode=3).generation_request
     assert request.resize_mode == "latent"

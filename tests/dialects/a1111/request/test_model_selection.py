@@ -1,4 +1,4 @@
-"""VAE, refiner and tiling at A1111's door."""
+"""VAE, refiner and tiling."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def refiner(db) -> ModelFile:
     return ModelFile.objects.create(name="finer", path="checkpoints/sub/finer_v2.safetensors", **fields)
 
 
-def test_a_vae_may_be_named_by_its_file(alice, vae) -> None:
+def test_vae_can_be_named_by_its_file(alice, vae) -> None:
     job = alice.submit(override_settings={"sd_vae": "soft.pt"})
     assert job.generation_request.vae == "soft"
     assert job.files["vae:soft"] == {"path": "vae/soft.pt", "sha256": vae.sha256}
@@ -24,47 +24,47 @@ def test_a_vae_may_be_named_by_its_file(alice, vae) -> None:
 
 
 @pytest.mark.parametrize("name", ["Automatic", "None"])
-def test_without_a_name_it_is_the_checkpoints_own(alice, vae, name) -> None:
+def test_vae_defaults_to_that_of_the_checkpoint(alice, vae, name) -> None:
     assert alice.submit(override_settings={"sd_vae": name}).generation_request.vae == ""
 
 
-def test_an_unknown_vae_is_a_warning(alice) -> None:
-    job = alice.submit(override_settings={"sd_vae": "nowhere"})
+def test_unknown_vae_is_a_warning(alice) -> None:
+    job = alice.submit(override_settings={"sd_vae": "unknown"})
     assert job.generation_request.vae == ""
-    assert "nowhere" in job.received["warnings"][0]
+    assert "unknown" in job.received["warnings"][0]
 
 
 @pytest.mark.parametrize("name", ["finer", "finer_v2", "ner_v2", "sub/finer_v2.safetensors [cccccccccc]"])
-def test_a_refiner_is_found_by_what_its_title_contains(alice, refiner, name) -> None:
-    asked = alice.submit(refiner_checkpoint=name, refiner_switch_at=0.6).generation_request.refiner
-    assert (asked.checkpoint, asked.switch_at) == ("finer", 0.6)
+def test_refiner_is_found_by_a_part_of_its_title(alice, refiner, name) -> None:
+    used = alice.submit(refiner_checkpoint=name, refiner_switch_at=0.6).generation_request.refiner
+    assert (used.checkpoint, used.switch_at) == ("finer", 0.6)
 
 
-def test_an_unknown_refiner_is_the_originals_error(alice) -> None:
-    response = alice.post("txt2img", {"refiner_checkpoint": "nowhere"})
+def test_unknown_refiner_is_500_with_its_name(alice) -> None:
+    response = alice.post("txt2img", {"refiner_checkpoint": "unknown"})
     assert response.status_code == 500
-    assert response.json()["errors"] == "Could not find checkpoint with name nowhere"
+    assert response.json()["errors"] == "Could not find checkpoint with name unknown"
 
 
-def test_a_refiner_of_other_latents_is_refused(alice, refiner) -> None:
+def test_refiner_of_another_latent_space_is_rejected(alice, refiner) -> None:
     ModelFile.objects.filter(pk=refiner.pk).update(family=Family.SDXL)
     response = alice.post("txt2img", {"refiner_checkpoint": "finer"})
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", "refiner_checkpoint"]
 
 
-def test_a_switch_beyond_the_end_is_named(alice, refiner) -> None:
+def test_refiner_switch_above_1_is_rejected(alice, refiner) -> None:
     response = alice.post("txt2img", {"refiner_checkpoint": "finer", "refiner_switch_at": 1.5})
     assert response.json()["detail"][0]["loc"] == ["body", "refiner_switch_at"]
 
 
-def test_tiling_is_the_requests_or_else_the_option(alice) -> None:
+def test_tiling_defaults_to_the_option(alice) -> None:
     assert alice.submit(tiling=True).generation_request.tiling
     assert alice.submit(override_settings={"tiling": True}).generation_request.tiling
     assert not alice.submit(tiling=False, override_settings={"tiling": True}).generation_request.tiling
 
 
-def test_loras_and_embeddings_are_listed_as_the_original_lists_them(alice) -> None:
+def test_loras_and_embeddings_are_listed_in_the_original_format(alice) -> None:
     ModelFile.objects.create(
         kind=Kind.LORA, name="a", path="loras/a.safetensors", metadata={"ss_output_name": "b"}
     )

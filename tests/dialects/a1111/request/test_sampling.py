@@ -1,66 +1,66 @@
-"""Seeds, noise and the walk, from the fields and from the options behind them."""
+"""Seeds, noise and sampling: fields and their options."""
 
 import pytest
 
 
-def drawn(alice, options=None, **fields):
+def request_of(alice, options=None, **fields):
     return alice.submit(override_settings=options or {}, **fields).generation_request
 
 
 @pytest.mark.parametrize("name", ["DPM++ SDE", "Restart", "DDIM CFG++", "LCM", "DPM adaptive"])
-def test_every_sampler_of_the_original_is_drawn_with(alice, name) -> None:
-    assert drawn(alice, sampler_name=name).sampler == name
+def test_samplers_of_the_original_are_supported(alice, name) -> None:
+    assert request_of(alice, sampler_name=name).sampler == name
 
 
-def test_variations_have_one_seed(alice, draw, info) -> None:
+def test_variations_share_one_seed(alice, complete, info) -> None:
     job = alice.submit(batch_size=3, seed=5, subseed=70, subseed_strength=0.4)
-    draw(job)
-    told = info(alice.result(job))
-    assert (told["all_seeds"], told["all_subseeds"]) == ([5, 5, 5], [70, 71, 72])
-    assert (told["subseed"], told["subseed_strength"]) == (70, 0.4)
+    complete(job)
+    result = info(alice.result(job))
+    assert (result["all_seeds"], result["all_subseeds"]) == ([5, 5, 5], [70, 71, 72])
+    assert (result["subseed"], result["subseed_strength"]) == (70, 0.4)
 
 
-def test_a_subseed_that_is_not_given_is_drawn_once(alice) -> None:
-    assert drawn(alice).subseed != drawn(alice).subseed
+def test_subseed_defaults_to_a_random_number(alice) -> None:
+    assert request_of(alice).subseed != request_of(alice).subseed
 
 
-def test_a_noise_is_resized_where_both_sides_are_given(alice) -> None:
-    both = drawn(alice, seed_resize_from_w=512, seed_resize_from_h=768)
+def test_seed_resize_requires_both_sides(alice) -> None:
+    both = request_of(alice, seed_resize_from_w=512, seed_resize_from_h=768)
     assert (both.seed_resize_from_width, both.seed_resize_from_height) == (512, 768)
-    assert drawn(alice, seed_resize_from_w=512, seed_resize_from_h=-1).seed_resize_from_width == 0
+    assert request_of(alice, seed_resize_from_w=512, seed_resize_from_h=-1).seed_resize_from_width == 0
 
 
-@pytest.mark.parametrize(("asked", "meant"), [("GPU", "cpu"), ("CPU", "cpu"), ("NV", "nv")])
-def test_the_source_of_noise_is_an_option(alice, asked, meant) -> None:
-    assert drawn(alice, {"randn_source": asked}).noise_source == meant
+@pytest.mark.parametrize(("option", "noise_source"), [("GPU", "cpu"), ("CPU", "cpu"), ("NV", "nv")])
+def test_option_randn_source_selects_the_noise_source(alice, option, noise_source) -> None:
+    assert request_of(alice, {"randn_source": option}).noise_source == noise_source
 
 
-def test_the_request_is_heard_and_null_is_the_option(alice) -> None:
-    request = drawn(alice, {"s_min_uncond": 2.0}, s_churn=3, s_tmax=9, s_tmin=1, s_noise=1.1)
+def test_sampling_fields_default_to_the_options(alice) -> None:
+    request = request_of(alice, {"s_min_uncond": 2.0}, s_churn=3, s_tmax=9, s_tmin=1, s_noise=1.1)
     assert (request.s_churn, request.s_tmin, request.s_tmax, request.s_noise) == (3, 1, 9, 1.1)
     assert request.s_min_uncond == 2
-    assert drawn(alice, {"s_min_uncond": 2.0}, s_min_uncond=0).s_min_uncond == 0
+    assert request_of(alice, {"s_min_uncond": 2.0}, s_min_uncond=0).s_min_uncond == 0
 
 
-def test_an_option_that_is_not_at_its_default_beats_the_request(alice) -> None:
-    request = drawn(alice, {"s_churn": 7, "s_tmax": 5, "s_noise": 1.2}, s_churn=3, s_tmax=9, s_noise=1.1)
+def test_changed_sampling_options_override_the_request(alice) -> None:
+    request = request_of(alice, {"s_churn": 7, "s_tmax": 5, "s_noise": 1.2}, s_churn=3, s_tmax=9, s_noise=1.1)
     assert (request.s_churn, request.s_tmax, request.s_noise) == (7, 5, 1.2)
 
 
-def test_a_tmax_of_zero_is_none(alice) -> None:
-    assert drawn(alice, s_tmax=0).s_tmax is None
+def test_s_tmax_0_means_no_limit(alice) -> None:
+    assert request_of(alice, s_tmax=0).s_tmax is None
 
 
 @pytest.mark.parametrize(
     ("sampler", "eta"),
     [("DDIM CFG++", 0.2), ("DPM++ 2M SDE", 0.7), ("PLMS", None), ("UniPC", None), ("Restart", None)],
 )
-def test_eta_has_an_option_for_each_kind_of_sampler(alice, sampler, eta) -> None:
-    assert drawn(alice, {"eta_ddim": 0.2, "eta_ancestral": 0.7}, sampler_name=sampler).eta == eta
+def test_eta_defaults_to_the_option_of_the_sampler_kind(alice, sampler, eta) -> None:
+    assert request_of(alice, {"eta_ddim": 0.2, "eta_ancestral": 0.7}, sampler_name=sampler).eta == eta
 
 
-def test_the_other_options_arrive(alice) -> None:
-    request = drawn(
+def test_schedule_options_are_copied_into_the_request(alice) -> None:
+    request = request_of(
         alice,
         {
             "eta_noise_seed_delta": 31337,
@@ -98,7 +98,7 @@ def test_the_other_options_arrive(alice) -> None:
         ({"override_settings": {"sigma_min": 5, "sigma_max": 2}}, ["body", "override_settings"]),
     ],
 )
-def test_what_cannot_be_walked_is_422_with_its_field(alice, body, place) -> None:
+def test_invalid_sampling_values_are_rejected_at_their_field(alice, body, place) -> None:
     response = alice.post("txt2img", body)
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == place

@@ -1,11 +1,11 @@
-"""What a request becomes."""
+"""Conversion of txt2img requests to jobs."""
 
 import pytest
 
 from jobs.models import Job, Lane
 
 
-def test_an_empty_object_is_a_request_with_the_original_defaults(alice) -> None:
+def test_empty_body_uses_the_original_defaults(alice) -> None:
     response = alice.post("txt2img", {})
     request = Job.objects.get(pk=response["X-Job-Id"]).generation_request
     assert (request.width, request.height, request.num_inference_steps) == (512, 512, 50)
@@ -14,19 +14,19 @@ def test_an_empty_object_is_a_request_with_the_original_defaults(alice) -> None:
     assert 0 <= request.seed < 2**32
 
 
-def test_it_reaches_the_queue_as_somebody_waiting(alice) -> None:
+def test_job_is_in_the_interactive_lane(alice) -> None:
     job = alice.submit(prompt="a red circle", force_task_id="task-1")
     assert (job.source, job.key, job.lane) == (alice.key.source, alice.key, Lane.INTERACTIVE)
     assert (job.dialect, job.operation, job.external_id) == ("a1111", "txt2img", "task-1")
 
 
-def test_values_are_read_laxly(alice) -> None:
+def test_values_are_coerced(alice) -> None:
     request = alice.submit(steps="5", width=127.9, height="64", cfg_scale="3", prompt=7).generation_request
     assert (request.num_inference_steps, request.width, request.height) == (5, 120, 64)
     assert (request.guidance_scale, request.prompt) == (3.0, "7")
 
 
-def test_null_is_the_default_nearly_everywhere(alice) -> None:
+def test_null_means_the_default(alice) -> None:
     names = [
         "prompt",
         "negative_prompt",
@@ -42,13 +42,13 @@ def test_null_is_the_default_nearly_everywhere(alice) -> None:
     assert (request.prompt, request.num_inference_steps, request.num_images) == ("", 50, 1)
 
 
-def test_batches_times_their_size_are_the_pictures(alice) -> None:
+def test_image_count_is_batch_size_times_n_iter(alice) -> None:
     request = alice.submit(batch_size=2, n_iter=3).generation_request
     assert (request.num_images, request.batch_size) == (6, 2)
 
 
 @pytest.mark.parametrize(
-    ("asked", "drawn"),
+    ("fields", "expected"),
     [
         ({"sampler_name": "Euler a"}, ("Euler a", "Automatic")),
         ({"sampler_index": "DDIM"}, ("DDIM", "Automatic")),
@@ -60,22 +60,22 @@ def test_batches_times_their_size_are_the_pictures(alice) -> None:
         ({"sampler_name": "bogus"}, ("DPM++ 2M", "Automatic")),
     ],
 )
-def test_names_of_samplers_are_resolved_as_the_original_does(alice, asked, drawn) -> None:
-    request = alice.submit(**asked).generation_request
-    assert (request.sampler, request.scheduler) == drawn
+def test_sampler_names_are_resolved_as_in_the_original(alice, fields, expected) -> None:
+    request = alice.submit(**fields).generation_request
+    assert (request.sampler, request.scheduler) == expected
 
 
-def test_eta_goes_to_the_samplers_that_know_it(alice) -> None:
+def test_eta_applies_only_to_samplers_that_use_it(alice) -> None:
     assert alice.submit(sampler_name="DDIM", eta=1.0).generation_request.eta == 1.0
     assert alice.submit(sampler_name="UniPC", eta=1.0).generation_request.eta is None
 
 
-def test_the_old_names_of_the_size_replace_it(alice) -> None:
+def test_firstphase_size_replaces_the_size(alice) -> None:
     request = alice.submit(firstphase_width=128, firstphase_height=72).generation_request
     assert (request.width, request.height) == (128, 72)
 
 
-def test_comments_in_the_prompt_are_left_out(alice) -> None:
+def test_comments_are_removed_from_the_prompt(alice) -> None:
     job = alice.submit(prompt="# a note\na red circle # another\non blue")
     assert job.generation_request.prompt == "\na red circle \non blue"
 
@@ -101,7 +101,7 @@ def test_unknown_fields_are_ignored(alice) -> None:
         ({"force_task_id": "x" * 201}, "force_task_id", "value_error.any_str.max_length"),
     ],
 )
-def test_what_cannot_be_drawn_is_422_with_its_field(alice, body, field, kind) -> None:
+def test_values_out_of_range_are_rejected_at_their_field(alice, body, field, kind) -> None:
     response = alice.post("txt2img", body)
     assert response.status_code == 422
     entry = response.json()["detail"][0]
@@ -110,22 +110,22 @@ def test_what_cannot_be_drawn_is_422_with_its_field(alice, body, field, kind) ->
 
 
 @pytest.mark.parametrize(
-    ("limit", "body", "field", "told"),
+    ("limit", "body", "field", "name", "value"),
     [
-        ("max_steps", {"steps": 11}, "steps", "steps is 11"),
-        ("max_images", {"batch_size": 11}, "batch_size", "batch_size × n_iter is 11"),
-        ("max_images", {"batch_size": 3, "n_iter": 4}, "batch_size", "batch_size × n_iter is 12"),
+        ("max_steps", {"steps": 11}, "steps", "steps", "11"),
+        ("max_images", {"batch_size": 11}, "batch_size", "batch_size × n_iter", "11"),
+        ("max_images", {"batch_size": 3, "n_iter": 4}, "batch_size", "batch_size × n_iter", "12"),
     ],
 )
-def test_the_limits_of_the_source_are_422_with_their_field(alice, limit, body, field, told) -> None:
+def test_limits_of_the_source_are_rejected_at_their_field(alice, limit, body, field, name, value) -> None:
     setattr(alice.key.source, limit, 10)
     alice.key.source.save()
     entry = alice.post("txt2img", {"width": 64, "height": 64, **body}).json()["detail"][0]
     assert entry["loc"] == ["body", field]
-    assert entry["msg"].startswith(told)
+    assert (entry["msg"].startswith(f"{name} "), value in entry["msg"]) == (True, True)
 
 
-def test_without_any_checkpoint_the_model_is_not_found(alice, checkpoint) -> None:
+def test_request_without_any_checkpoint_is_a_runtime_error(alice, checkpoint) -> None:
     checkpoint.delete()
     response = alice.post("txt2img", {})
     assert (response.status_code, response.json()["error"]) == (500, "RuntimeError")

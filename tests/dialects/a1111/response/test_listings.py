@@ -5,7 +5,7 @@ from dialects.a1111.response.listings import READABLE, REFRESHABLE
 from models_registry.models import Kind, ModelFile
 
 
-def test_checkpoints_are_named_as_the_original_names_them(alice, checkpoint) -> None:
+def test_checkpoints_are_listed_in_the_original_format(alice, checkpoint) -> None:
     checkpoint.path = "checkpoints/sub/shapes.safetensors"
     checkpoint.save()
     assert alice.get("sd-models").json() == [
@@ -20,7 +20,7 @@ def test_checkpoints_are_named_as_the_original_names_them(alice, checkpoint) -> 
     ]
 
 
-def test_charlie_does_not_see_what_only_alice_may_use(alice, charlie, checkpoint, source) -> None:
+def test_checkpoint_of_another_source_is_not_listed(alice, charlie, checkpoint, source) -> None:
     checkpoint.allowed_sources.set([source])
     assert len(alice.get("sd-models").json()) == 1
     assert charlie.get("sd-models").json() == []
@@ -52,26 +52,26 @@ def test_schedulers_have_the_original_shape(alice) -> None:
     assert schedulers["sgm_uniform"]["aliases"] == ["SGMUniform"]
 
 
-def test_none_is_the_first_upscaler(alice) -> None:
+def test_first_upscaler_is_none(alice) -> None:
     assert alice.get("upscalers").json()[0]["name"] == "None"
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_every_list_answers_those_who_have_a_key(alice, name) -> None:
+def test_every_list_requires_a_key(alice, name) -> None:
     assert alice.get(name).status_code == 200
     assert Client().get(f"/sdapi/v1/{name}").status_code == 401
 
 
 @pytest.mark.parametrize("name", REFRESHABLE)
-def test_a_refresh_says_null(alice, name) -> None:
+def test_refresh_returns_null(alice, name) -> None:
     response = alice.post(name)
     assert (response.status_code, response.content) == (200, b"null")
     assert Client().post(f"/sdapi/v1/{name}").status_code == 401
 
 
-def test_no_credentials_are_told(alice) -> None:
+def test_command_flags_contain_no_credentials(alice) -> None:
     assert alice.get("cmd-flags").json()["api_auth"] is None
 
 
-def test_ping(alice) -> None:
+def test_ping_returns_an_empty_object(alice) -> None:
     assert alice.client.get("/internal/ping").json() == {}

@@ -1,4 +1,4 @@
-"""The options that add masks and shape grids."""
+"""Options for returned masks and grids."""
 
 import base64
 import io
@@ -20,44 +20,46 @@ def right_half() -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def inpainted(alice, draw, red, **body):
+def inpainted(alice, complete, red, **body):
     job = alice.submit("img2img", init_images=[red], mask=right_half(), **{"mask_blur": 0, **body})
-    draw(job)
+    complete(job)
     return alice.result(job)
 
 
 @pytest.mark.parametrize("only_masked", [True, False])
-def test_the_mask_follows_its_picture(alice, draw, red, opened, info, only_masked) -> None:
+def test_return_mask_adds_the_mask_after_each_image(
+    alice, complete, red, open_image, info, only_masked
+) -> None:
     alice.post("options", {"return_mask": True})
-    answer = inpainted(alice, draw, red, inpaint_full_res=only_masked)
-    assert len(answer["images"]) == 2
-    assert len(info(answer)["infotexts"]) == 1
-    mask = opened(answer["images"][1])
+    result = inpainted(alice, complete, red, inpaint_full_res=only_masked)
+    assert len(result["images"]) == 2
+    assert len(info(result)["infotexts"]) == 1
+    mask = open_image(result["images"][1])
     assert (mask.size, mask.mode) == ((64, 64), "RGB")
     assert (mask.getpixel((8, 32)), mask.getpixel((56, 32))) == ((0, 0, 0), (255, 255, 255))
 
 
-def test_the_composite_shows_what_was_drawn_alone(alice, draw, red, opened) -> None:
-    answer = inpainted(
-        alice, draw, red, override_settings={"return_mask": True, "return_mask_composite": True}
+def test_composite_contains_only_the_generated_part(alice, complete, red, open_image) -> None:
+    result = inpainted(
+        alice, complete, red, override_settings={"return_mask": True, "return_mask_composite": True}
     )
-    assert len(answer["images"]) == 3
-    composite = opened(answer["images"][2])
-    drawn = opened(answer["images"][0]).convert("RGB")
+    assert len(result["images"]) == 3
+    composite = open_image(result["images"][2])
+    image = open_image(result["images"][0]).convert("RGB")
     assert composite.getpixel((8, 32))[3] == 0
-    assert composite.getpixel((56, 32)) == (*drawn.getpixel((56, 32)), 255)
+    assert composite.getpixel((56, 32)) == (*image.getpixel((56, 32)), 255)
 
 
-def test_an_inverted_mask_is_shown_as_it_acts(alice, draw, red, opened) -> None:
+def test_returned_mask_is_inverted_with_inpainting_mask_invert(alice, complete, red, open_image) -> None:
     alice.post("options", {"return_mask": True})
-    mask = opened(inpainted(alice, draw, red, inpainting_mask_invert=1)["images"][1])
+    mask = open_image(inpainted(alice, complete, red, inpainting_mask_invert=1)["images"][1])
     assert (mask.getpixel((8, 32)), mask.getpixel((56, 32))) == ((255, 255, 255), (0, 0, 0))
 
 
-def test_without_a_mask_there_is_none(alice, draw) -> None:
+def test_mask_options_have_no_effect_without_a_mask(alice, complete) -> None:
     alice.post("options", {"return_mask": True, "return_mask_composite": True})
     job = alice.submit()
-    draw(job)
+    complete(job)
     assert len(alice.result(job)["images"]) == 1
 
 
@@ -73,12 +75,12 @@ def test_without_a_mask_there_is_none(alice, draw) -> None:
         (7, 1, {"grid_prevent_empty_spots": True}, 1),
     ],
 )
-def test_a_grid_has_the_rows_that_the_options_say(count, batch_size, options, rows) -> None:
+def test_grid_rows_follow_the_options(count, batch_size, options, rows) -> None:
     assert grid_rows(count, batch_size, SETTINGS | options) == rows
 
 
-def test_a_grid_of_one_where_it_is_wanted(alice, draw, info) -> None:
+def test_grid_of_one_image_by_option(alice, complete, info) -> None:
     alice.post("options", {"grid_only_if_multiple": False})
     job = alice.submit(save_images=True)
-    draw(job)
+    complete(job)
     assert (len(alice.result(job)["images"]), info(alice.result(job))["index_of_first_image"]) == (2, 1)

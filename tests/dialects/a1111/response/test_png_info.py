@@ -1,4 +1,4 @@
-"""What is written in a picture about how it was drawn."""
+"""Generation parameters in the metadata of images."""
 
 import base64
 import io
@@ -23,25 +23,25 @@ def png(text: str = "", **more: str) -> str:
     for name, value in {"parameters": text, **more}.items():
         if value:
             chunks.add_text(name, value)
-    return saved("PNG", pnginfo=chunks, dpi=(72, 72))
+    return encoded("PNG", pnginfo=chunks, dpi=(72, 72))
 
 
-def saved(kind: str, **how: Any) -> str:
+def encoded(kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, kind, **how)
+    Image.new("RGB", (8, 8)).save(buffer, kind, **options)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def commented(kind: str, comment: bytes) -> str:
+def with_exif_comment(kind: str, comment: bytes) -> str:
     exif = Image.Exif()
     exif.get_ifd(IFD.Exif)[Base.UserComment] = comment
-    return saved(kind, exif=exif.tobytes())
+    return encoded(kind, exif=exif.tobytes())
 
 
-def test_an_infotext_is_taken_apart(alice) -> None:
-    told = alice.post("png-info", {"image": png(INFOTEXT)}).json()
-    assert told["info"] == INFOTEXT
-    found = told["parameters"]
+def test_infotext_is_parsed(alice) -> None:
+    body = alice.post("png-info", {"image": png(INFOTEXT)}).json()
+    assert body["info"] == INFOTEXT
+    found = body["parameters"]
     assert found["Prompt"] == "a cat, <lora:add_detail:0.8>\non a mat"
     assert found["Negative prompt"] == "blurry\nand dull"
     assert (found["Steps"], found["CFG scale"], found["Size-1"], found["Size-2"]) == (
@@ -55,7 +55,7 @@ def test_an_infotext_is_taken_apart(alice) -> None:
     assert "Size" not in found
 
 
-def test_what_a_text_leaves_open_is_filled_in_as_the_original_does(alice) -> None:
+def test_implied_values_are_added(alice) -> None:
     found = alice.post("png-info", {"image": png("a (cat)\nSteps: 1, Seed: 2, Sampler: Euler")}).json()[
         "parameters"
     ]
@@ -77,29 +77,29 @@ def test_what_a_text_leaves_open_is_filled_in_as_the_original_does(alice) -> Non
     )
 
 
-def test_fewer_than_three_pairs_are_a_prompt(alice) -> None:
+def test_fewer_than_three_pairs_belong_to_the_prompt(alice) -> None:
     found = alice.post("png-info", {"image": png("title: cat, mood: calm")}).json()["parameters"]
     assert (found["Prompt"], "mood" in found) == ("title: cat, mood: calm", False)
 
 
-def test_a_picture_without_a_text_has_none(alice) -> None:
-    told = alice.post("png-info", {"image": png()}).json()
-    assert (told["info"], told["items"], told["parameters"]["Prompt"]) == ("", {}, "")
+def test_image_without_metadata_has_an_empty_infotext(alice) -> None:
+    body = alice.post("png-info", {"image": png()}).json()
+    assert (body["info"], body["items"], body["parameters"]["Prompt"]) == ("", {}, "")
 
 
-def test_other_texts_are_items_and_technical_ones_are_not(alice) -> None:
-    told = alice.post("png-info", {"image": png("x", Author="me")}).json()
-    assert (told["info"], told["items"]) == ("x", {"Author": "me"})
+def test_other_metadata_is_returned_as_items(alice) -> None:
+    body = alice.post("png-info", {"image": png("x", Author="me")}).json()
+    assert (body["info"], body["items"]) == ("x", {"Author": "me"})
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_jpeg_and_webp_carry_it_in_their_exif(alice, kind) -> None:
-    image = commented(kind, b"UNICODE\0" + "猫\nSteps: 3".encode("utf-16-be"))
-    told = alice.post("png-info", {"image": image}).json()
-    assert (told["info"], told["items"]["exif comment"]) == ("猫\nSteps: 3", "猫\nSteps: 3")
+def test_infotext_is_read_from_exif_of_jpeg_and_webp(alice, kind) -> None:
+    image = with_exif_comment(kind, b"UNICODE\0" + "猫\nSteps: 3".encode("utf-16-be"))
+    body = alice.post("png-info", {"image": image}).json()
+    assert (body["info"], body["items"]["exif comment"]) == ("猫\nSteps: 3", "猫\nSteps: 3")
 
 
-def test_novelais_pictures_are_translated(alice) -> None:
+def test_novelai_metadata_is_converted(alice) -> None:
     comment = {"uc": "bad", "steps": 28, "sampler": "k_euler_ancestral", "scale": 11, "seed": 7}
     image = png(
         Software="NovelAI", Description="a girl", Comment=json.dumps({**comment, "width": 512, "height": 768})
@@ -110,12 +110,12 @@ def test_novelais_pictures_are_translated(alice) -> None:
 
 
 @pytest.mark.parametrize("comment", ["{", "[]", "{}", '{"sampler": []}', "null"])
-def test_what_only_says_it_is_novelais_does_no_harm(alice, comment) -> None:
+def test_invalid_novelai_metadata_is_ignored(alice, comment) -> None:
     image = png(Software="NovelAI", Description="a girl", Comment=comment)
     assert alice.post("png-info", {"image": image}).json()["info"] == ""
 
 
-def test_known_styles_are_found_in_the_prompt(alice, other_source) -> None:
+def test_styles_of_the_source_are_extracted_from_the_prompt(alice, other_source) -> None:
     PromptStyle.objects.create(name="film", prompt="film still", negative_prompt="cartoon")
     PromptStyle.objects.create(name="frame", prompt="photo of {prompt}, 35mm")
     secret = PromptStyle.objects.create(name="secret", prompt="35mm, film still")
@@ -126,19 +126,19 @@ def test_known_styles_are_found_in_the_prompt(alice, other_source) -> None:
     assert found["Styles array"] == ["frame", "film"]
 
 
-def test_the_picture_is_required(alice) -> None:
+def test_image_is_required(alice) -> None:
     entry = alice.post("png-info", {}).json()["detail"][0]
     assert (entry["loc"], entry["type"]) == (["body", "image"], "value_error.missing")
 
 
 @pytest.mark.parametrize("image", ["", "x", "aGVsbG8=", "data:image/png;base64,"])
-def test_what_is_no_picture_is_told_so(alice, image) -> None:
+def test_invalid_image_is_500(alice, image) -> None:
     response = alice.post("png-info", {"image": image})
     assert (response.status_code, response.json()["detail"]) == (500, "Invalid encoded image")
 
 
-def test_what_we_draw_can_be_read_again(alice, draw) -> None:
+def test_infotext_of_a_generated_image_is_read(alice, complete) -> None:
     job = alice.submit(seed=11)
-    draw(job)
-    told = alice.post("png-info", {"image": alice.result(job)["images"][0]}).json()
-    assert told["info"] == "Seed: 11"
+    complete(job)
+    body = alice.post("png-info", {"image": alice.result(job)["images"][0]}).json()
+    assert body["info"] == "Seed: 11"

@@ -1,4 +1,4 @@
-"""pydantic v1 itself says what is right; it is what A1111 reads its requests with."""
+"""Coercions compared with pydantic v1, which A1111 uses."""
 
 import sys
 from typing import Any
@@ -25,7 +25,7 @@ VALUES: list[Any] = [
 ]
 
 
-def ours(kind: Any, value: Any) -> Any:
+def coerced(kind: Any, value: Any) -> Any:
     try:
         return COERCIONS[kind](not_null(value))
     except Invalid as error:
@@ -34,7 +34,7 @@ def ours(kind: Any, value: Any) -> Any:
         return error.at(("field",))
 
 
-def theirs(kind: Any, value: Any) -> Any:
+def coerced_by_pydantic(kind: Any, value: Any) -> Any:
     from pydantic.v1 import ValidationError, create_model
 
     try:
@@ -45,11 +45,11 @@ def theirs(kind: Any, value: Any) -> Any:
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 @pytest.mark.parametrize("kind", COERCIONS, ids=str)
-def test_a_value_is_read_as_pydantic_v1_reads_it(kind, value) -> None:
-    assert repr(ours(kind, value)) == repr(theirs(kind, value))
+def test_values_are_coerced_as_by_pydantic_v1(kind, value) -> None:
+    assert repr(coerced(kind, value)) == repr(coerced_by_pydantic(kind, value))
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", float("inf"), 10**400])
-def test_a_float_that_json_cannot_carry_is_none(value) -> None:
+def test_non_finite_float_is_rejected(value) -> None:
     with pytest.raises(Invalid, match="value is not a valid float"):
         number(value)
