@@ -24,7 +24,7 @@ TIP = (
 
 
 @sensitive_variables("credentials", "secret")
-def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
+def authenticate_request(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
     """The access key of a request. Raises WireError or RateLimited."""
     credentials = _credentials(request, given)
     key_id, _colon, secret = credentials.partition(":")

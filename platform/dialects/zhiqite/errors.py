@@ -100,7 +100,7 @@ def _location(location: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in location) or "body"
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response:
+def exception_response(error: Exception, context: dict[str, Any]) -> Response:
     """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case WireError():

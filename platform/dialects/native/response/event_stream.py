@@ -19,7 +19,7 @@ from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Preview
 from jobs.scheduling.eta import outlook, progress_of
 
-from .schemas import Step, job_detail, step
+from .schemas import StateChange, job_detail, state_change
 from .sse_slots import slots
 
 POLL_INTERVAL_S = 0.25  # workers write progress this often
@@ -132,5 +132,5 @@ class EventStream:
         return f"id: {self.seen.id()}\nevent: {name}\ndata: {data.model_dump_json()}\n\n"
 
 
-def _changes_after(job: Job, count: int) -> list[Step]:
-    return [step(transition) for transition in job.transitions.order_by("id")[count:]]
+def _changes_after(job: Job, count: int) -> list[StateChange]:
+    return [state_change(transition) for transition in job.transitions.order_by("id")[count:]]
