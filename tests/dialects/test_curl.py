@@ -204,8 +204,8 @@ def encoded(data: bytes) -> str:
 
 
 def test_volcengine_command_computes_its_signature(submission, credentials, tmp_path, checkpoint):
-    StylePreset.objects.create(key="drawn", task=StylePreset.Task.TXT2IMG, width=64, height=64, steps=3)
-    received = {"req_key": "drawn", "prompt": "it's ) a $HOME `id` 圆"}
+    StylePreset.objects.create(key="styled", task=StylePreset.Task.TXT2IMG, width=64, height=64, steps=3)
+    received = {"req_key": "styled", "prompt": "it's ) a $HOME `id` 圆"}
     job = admit(submission(dialect="volcengine", operation="CVProcess", received=received, seed=7))
     (tmp_path / "curl").write_text('#!/bin/sh\nfor part in "$@"; do printf "%s\\0" "$part"; done\n')
     (tmp_path / "curl").chmod(0o755)

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from access.models import AccessKey
-from dialects.native.models import Upload
+from dialects.native.models import UploadedImage
 from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
@@ -158,7 +158,7 @@ def test_native_replay_does_not_look_up_its_input_image_again(caller):
     body = {**PROMPT, **SIZE, "task": "img2img", "init_images": [sha256]}
     first = client.post("jobs", body, **IDEMPOTENCY_KEY)
     assert first.status_code == 201, first.content
-    Upload.objects.all().delete()
+    UploadedImage.objects.all().delete()
     again = client.post("jobs", body, **IDEMPOTENCY_KEY)
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
     assert Job.objects.count() == 1

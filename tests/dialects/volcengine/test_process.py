@@ -92,7 +92,7 @@ def test_later_versions_nest_the_envelope_in_result(worker, alice, body) -> None
     assert (refused.status_code, refused.json()["Result"]["code"]) == (400, 50201)
 
 
-def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
+def test_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
     response = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
     assert response["code"] == 10000
     assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
@@ -106,7 +106,7 @@ def test_nsfw_output_is_an_output_risk(worker, alice, body) -> None:
     assert (response.json()["message"], response.json()["data"]) == ("Post Img Risk Not Pass", None)
 
 
-def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
+def test_failed_job_is_an_internal_error(worker, alice, body) -> None:
     worker.behaviour = behaviours.fails_with_oom
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (500, 50500)
@@ -151,7 +151,7 @@ def test_error_can_be_parsed_from_the_text_of_an_sdk_exception(alice, style) -> 
     assert json.loads(str(response.content)[2:-1])["code"] == 50400
 
 
-def test_the_same_idempotency_key_is_the_same_job(alice, body) -> None:
+def test_same_idempotency_key_returns_the_same_job(alice, body) -> None:
     style = StylePreset.objects.get()
     sent = {**body, "req_key": style.key}
     ids = {alice.call("CVProcess", sent, **{"idempotency-key": "once"})["X-Job-Id"] for _ in range(2)}

@@ -62,12 +62,12 @@ def test_each_logo_is_rendered_once_and_their_number_is_limited(alice, body, wor
     for _ in range(3):
         assert status(alice.result(job, **LOGO)) == "done"
     assert job.outputs.filter(kind=OutputKind.MARKED).count() == 1
-    answers = [
+    codes = [
         alice.result(job, logo_info={"add_logo": True, "opacity": n / 20}).json()["code"]
         for n in range(1, 20)
     ]
-    assert answers[:15] == [10000] * 15
-    assert answers[-1] == 50200
+    assert codes[:15] == [10000] * 15
+    assert codes[-1] == 50200
 
 
 def test_task_with_its_own_logo_gets_no_second_one(alice, body, work) -> None:
