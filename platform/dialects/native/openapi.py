@@ -42,8 +42,8 @@ class PydanticModels(PydanticExtension):
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         schema = self.target.model_json_schema(ref_template=REF)
         for name, part in schema.pop("$defs", {}).items():
-            found = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part)
-            auto_schema.registry.register_on_missing(found)
+            component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part)
+            auto_schema.registry.register_on_missing(component)
         return schema
 
 

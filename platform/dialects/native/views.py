@@ -187,12 +187,12 @@ class Events(OneJob):
     )
     def get(self, request: Request, job_id: uuid.UUID) -> HttpResponseBase:
         """Server-sent events: state, progress, preview, and at last end, which has the job."""
-        job, seen = self.job(job_id), Position.after(request.headers.get("Last-Event-ID", ""))
-        if job.is_terminal and seen.ended:
+        job, position = self.job(job_id), Position.after(request.headers.get("Last-Event-ID", ""))
+        if job.is_terminal and position.ended:
             return HttpResponse(status=204)  # stops an EventSource from reconnecting
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingHttpResponse(
-            EventStream(job, seen), content_type="text/event-stream", headers=headers
+            EventStream(job, position), content_type="text/event-stream", headers=headers
         )
 
 

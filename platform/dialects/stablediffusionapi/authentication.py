@@ -38,8 +38,8 @@ def authenticate_request(request: HttpRequest, given: Mapping[str, Any]) -> Acce
 
 def _credentials(request: HttpRequest, given: Mapping[str, Any]) -> str:
     values = (given.get("key"), request.GET.get("key"), request.headers.get("key"), _authorization(request))
-    found = next((value for value in values if not is_absent(value)), "")
-    return found.strip() if isinstance(found, str) else ""
+    credentials = next((value for value in values if not is_absent(value)), "")
+    return credentials.strip() if isinstance(credentials, str) else ""
 
 
 def _authorization(request: HttpRequest) -> str:

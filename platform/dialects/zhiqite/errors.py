@@ -68,8 +68,8 @@ class WireError(Exception):
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
         """From the first validation errors. Values of the request are not repeated: they may be large or secret."""
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        messages = [f"{_location(each['loc'])}: {each['msg']}" for each in found[:MAX_ERRORS]]
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        messages = [f"{_location(detail['loc'])}: {detail['msg']}" for detail in details[:MAX_ERRORS]]
         return cls("; ".join(messages))
 
     @classmethod

@@ -303,5 +303,7 @@ def _output(output: Output) -> OutputView:
 def state_change(transition: Transition) -> StateChange:
     """A state change. Its note is for operators, and left out."""
     return StateChange(
-        at=transition.at, from_state=transition.from_state or None, to_state=transition.to_state
-    )  # type: ignore[arg-type]
+        at=transition.at,
+        from_state=transition.from_state or None,  # type: ignore[arg-type]  # pydantic checks it
+        to_state=transition.to_state,  # type: ignore[arg-type]
+    )
