@@ -50,7 +50,7 @@ def dialect_cases(key: Any) -> Iterator[DialectCase]:
     from dialects.smzdm.response import outcome as smzdm_outcome
     from dialects.stablediffusionapi.endpoints import ENDPOINTS
     from dialects.stablediffusionapi.request.submission import read_submission as stablediffusionapi
-    from dialects.stablediffusionapi.response.job import answer
+    from dialects.stablediffusionapi.response.job import job_response
     from dialects.volcengine.request.json_body import parsed
     from dialects.volcengine.request.submission import read_submission as volcengine
     from dialects.volcengine.response.image_data import image_data
@@ -89,7 +89,7 @@ def dialect_cases(key: Any) -> Iterator[DialectCase]:
         lambda: replace(
             stablediffusionapi(ENDPOINTS["v3/text2img"], key, dict(text_fields), base), external_id="1"
         ),
-        lambda job: json.dumps(answer(job, base)),
+        lambda job: json.dumps(job_response(job, base)),
     )
 
     scripts = {"id_task": "bench", "sd_model_checkpoint": CHECKPOINT}

@@ -56,7 +56,7 @@ class DialectView(APIView):
 
 
 class NotFoundView(DialectView):
-    """Answer unknown paths with 404, without authentication."""
+    """404 response for unknown paths, without authentication."""
 
     authentication_classes = []
     schema = None
@@ -88,7 +88,7 @@ class UnstorableText(BadBody):
     """Text that cannot be stored. ``location`` is its path in the body; for a key, the path of its object."""
 
     def __init__(self, location: tuple[str | int, ...]) -> None:
-        super().__init__(_("Text may not contain NUL or half of a surrogate pair."))
+        super().__init__(_("Text must not contain NUL characters or unpaired surrogates."))
         self.location = location
 
 
@@ -96,7 +96,7 @@ def parse_json(data: bytes | str) -> Any:
     """Parse strict JSON in UTF-8, with or without a BOM, nested up to MAX_LEVELS. Raises InvalidJSON."""
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        value = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=_parse_float, parse_constant=_refuse_constant)
         _check_levels(value, MAX_LEVELS)
     except json.JSONDecodeError as error:
         raise InvalidJSON(_("The body is not JSON: %s") % error) from error
@@ -109,7 +109,7 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     """Parse a JSON object, as ``parse_json``, whose text can be stored. Raises BadBody."""
     value = parse_json(data)
     if not isinstance(value, dict):
-        raise NotAnObject(_("Send a JSON object."))
+        raise NotAnObject(_("The body must be a JSON object."))
     check_text(value)
     return value
 
@@ -137,15 +137,15 @@ def is_storable(text: str) -> bool:
     return "\0" not in text
 
 
-def _finite(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError("a number too large")
+        raise ValueError("number out of range")
     return number
 
 
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _check_levels(value: Any, levels: int) -> None:

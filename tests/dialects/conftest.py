@@ -1,4 +1,4 @@
-"""Fixtures of all dialects: two tenants, a runner that draws nothing, and the worker that runs jobs on it.
+"""Fixtures of all dialects: two tenants, a fake runner, and a worker that runs jobs on it.
 
 A dialect's own conftest has ``caller``: a class that sends requests with a key and its secret.
 """
@@ -23,7 +23,7 @@ RUNNER = "local"
 
 @pytest.fixture(autouse=True)
 def no_waiting(settings) -> None:
-    """Synchronous routes answer at once that the job is not done."""
+    """Synchronous endpoints do not wait for the end of a job."""
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
 
 
@@ -34,7 +34,7 @@ def alice(source, checkpoint, caller) -> Any:
 
 @pytest.fixture
 def charlie(other_source, caller) -> Any:
-    """Of another tenant: sees nothing of Alice's."""
+    """A client of another tenant."""
     return caller(*AccessKey.issue(other_source))
 
 
@@ -48,13 +48,13 @@ def fake_runner(settings) -> Iterator[FakeRunner]:
 
 @pytest.fixture
 def runner(db, fake_runner: FakeRunner) -> Runner:
-    seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
-    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **seen)
+    fields = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
+    return Runner.objects.create(name=RUNNER, url=fake_runner.url, **fields)
 
 
 @pytest.fixture
 def work(runner: Runner) -> Callable[[], None]:
-    """Runs the queued jobs to their end, as the runner behaves."""
+    """Runs all queued jobs to their end, with the behavior of the fake runner."""
 
     def work() -> None:
         for lease in claim_next(RUNNER, 4):
@@ -65,7 +65,7 @@ def work(runner: Runner) -> Callable[[], None]:
 
 @pytest.fixture
 def worker(transactional_db, settings, runner: Runner, fake_runner: FakeRunner, work) -> Iterator[FakeRunner]:
-    """The generation cluster, as a thread, while a client waits on its connection."""
+    """The generation cluster as a thread, for tests whose client waits for the end of a job."""
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 60
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The curl commands of a job, sent again: they become an equal request."""
+"""Exported curl commands submit an equal request."""
 
 import base64
 import json
@@ -33,8 +33,8 @@ def no_waiting(settings) -> None:
 
 @pytest.fixture(autouse=True)
 def runner(db) -> Runner:
-    seen = {"seen_at": timezone.now() + timedelta(hours=1), "slots": 1}
-    return Runner.objects.create(name="local", url="http://127.0.0.1:9", **seen)
+    fields = {"seen_at": timezone.now() + timedelta(hours=1), "slots": 1}
+    return Runner.objects.create(name="local", url="http://127.0.0.1:9", **fields)
 
 
 @pytest.fixture
@@ -66,15 +66,15 @@ def models(db) -> None:
 
 
 def post(path: str, body: Any, credentials: tuple[str, str]) -> Job:
-    """The job that the request became."""
+    """The job of a request."""
     before = set(Job.objects.values_list("pk", flat=True))
     headers = {"Authorization": f"Bearer {':'.join(credentials)}"}
     if path.startswith("/AIGCImgOpenServ"):
         headers = dict(zip((KEY_ID, SECRET), credentials, strict=True))
     response = Client().post(path, body, content_type="application/json", headers=headers)
-    made = Job.objects.exclude(pk__in=before)
-    assert made.exists(), response.content.decode()
-    return made.get()
+    created = Job.objects.exclude(pk__in=before)
+    assert created.exists(), response.content.decode()
+    return created.get()
 
 
 def curl(job: Job, dialect: str) -> curl_export.Curl:
@@ -174,7 +174,7 @@ def test_command_of_the_jobs_own_dialect_sends_an_equal_request(
         ("smzdm", "/pictures/change_background", SMZDM[1][1] | {"callback_url": CALLBACK, "taskid": 7}),
     ],
 )
-def test_command_calls_nobody_back(dialect, path, body, credentials, web):
+def test_command_has_no_callback(dialect, path, body, credentials, web):
     sent = json.loads(json.dumps(body).replace("{web}", web.url("")))
     job = post(path, sent, credentials)
     assert job.has_callback
@@ -189,12 +189,12 @@ def test_inline_image_is_sent_by_its_url(credentials):
     assert post(path, body, credentials).request == job.request
 
 
-def test_job_has_a_command_in_its_own_dialect_and_one_in_ours(credentials):
+def test_job_has_commands_for_its_own_dialect_and_the_native_api(credentials):
     job = post("/api/v3/text2img", V3_API, credentials)
     assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["stablediffusionapi", "native"]
 
 
-def test_job_that_came_through_no_dialect_has_one_command(submission):
+def test_job_of_no_dialect_has_a_native_command_only(submission):
     job = admit(submission(dialect="internal"))
     assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["native"]
 
@@ -203,9 +203,9 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def test_volcengines_command_signs_itself(submission, credentials, tmp_path, checkpoint):
-    StylePreset.objects.create(key="drawn", task=StylePreset.Task.TXT2IMG, width=64, height=64, steps=3)
-    received = {"req_key": "drawn", "prompt": "it's ) a $HOME `id` 圆"}
+def test_volcengine_command_computes_its_signature(submission, credentials, tmp_path, checkpoint):
+    StylePreset.objects.create(key="styled", task=StylePreset.Task.TXT2IMG, width=64, height=64, steps=3)
+    received = {"req_key": "styled", "prompt": "it's ) a $HOME `id` 圆"}
     job = admit(submission(dialect="volcengine", operation="CVProcess", received=received, seed=7))
     (tmp_path / "curl").write_text('#!/bin/sh\nfor part in "$@"; do printf "%s\\0" "$part"; done\n')
     (tmp_path / "curl").chmod(0o755)
@@ -218,9 +218,9 @@ def test_volcengines_command_signs_itself(submission, credentials, tmp_path, che
     text = parts[parts.index("--data-binary") + 1]
     assert json.loads(text)["prompt"] == received["prompt"]
     del sent["Content-Type"]
-    answer = Client(HTTP_HOST="testserver").post(
+    response = Client(HTTP_HOST="testserver").post(
         parts[1].removeprefix(BASE), text, content_type="application/json", headers=sent
     )
     again = Job.objects.exclude(pk=job.pk).first()
-    assert again is not None, answer.content.decode()[-260:]
+    assert again is not None, response.content.decode()[-260:]
     assert (again.request["prompt"], again.request["seed"]) == (received["prompt"], 7)

@@ -1,11 +1,11 @@
-"""The reading of JSON bodies that all dialects share."""
+"""Parsing of JSON bodies, which all dialects share."""
 
 import pytest
 
 from dialects.http import MAX_LEVELS, InvalidJSON, NotAnObject, UnstorableText, parse_json, parse_object
 
 
-def test_object_is_read_with_and_without_a_byte_order_mark():
+def test_object_is_parsed_with_and_without_a_byte_order_mark():
     assert parse_object(b'{"a": [1, 2.5, null, true]}') == {"a": [1, 2.5, None, True]}
     assert parse_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
@@ -15,7 +15,7 @@ def test_object_is_read_with_and_without_a_byte_order_mark():
     [b"", b"{", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e400}', b"[" * 100_000, b"9" * 5000],
     ids=lambda data: repr(data[:16]),
 )
-def test_what_is_not_strict_json_is_refused(data):
+def test_text_that_is_not_strict_json_is_refused(data):
     with pytest.raises(InvalidJSON):
         parse_json(data)
 

@@ -7,19 +7,19 @@ import pytest
 from django.test import Client
 
 from access.models import AccessKey
-from dialects.native.models import Upload
+from dialects.native.models import UploadedImage
 from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
 from tests.dialects.volcengine.conftest import STYLE
 from tests.dialects.volcengine.conftest import Caller as Volcengine
-from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
+from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
 IMAGE = "/red.png"
-ONCE = {"Idempotency-Key": "once"}
+IDEMPOTENCY_KEY = {"Idempotency-Key": "once"}
 SIZE = {"width": 128, "height": 128}
 PROMPT = {"prompt": "a red circle"}
 
@@ -27,13 +27,13 @@ PROMPT = {"prompt": "a red circle"}
 def a1111(key: AccessKey, secret: str, url: str) -> Any:
     body = {"init_images": [url], **PROMPT, **SIZE}
     client = A1111(key, secret).client
-    return client.post("/sdapi/v1/img2img", body, content_type="application/json", headers=ONCE)
+    return client.post("/sdapi/v1/img2img", body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
 def a1111_extras(key: AccessKey, secret: str, url: str) -> Any:
     client, path = A1111(key, secret).client, "/sdapi/v1/extra-single-image"
     body = {"image": url, "upscaling_resize": 2, "upscaler_1": "Lanczos"}
-    return client.post(path, body, content_type="application/json", headers=ONCE)
+    return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
 def volcengine(key: AccessKey, secret: str, url: str) -> Any:
@@ -48,21 +48,21 @@ def volcengine_task(key: AccessKey, secret: str, url: str) -> Any:
 
 def stablediffusionapi(key: AccessKey, secret: str, url: str) -> Any:
     body = {"key": f"{key.key_id}:{secret}", "init_image": url, **PROMPT}
-    return Client().post("/api/v3/img2img", body, content_type="application/json", headers=ONCE)
+    return Client().post("/api/v3/img2img", body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
 def _zhiqite(key: AccessKey, secret: str, path: str, body: Any) -> Any:
     client = Client(headers=credentials(key.key_id, secret))
-    return client.post(PREFIX + path, body, content_type="application/json", headers=ONCE)
+    return client.post(PREFIX + path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
 def zhiqite_v2(key: AccessKey, secret: str, url: str) -> Any:
-    return _zhiqite(key, secret, "sd/v2/image2image", drawing({"image_link": url}))
+    return _zhiqite(key, secret, "sd/v2/image2image", generation_body({"image_link": url}))
 
 
 def zhiqite_v3(key: AccessKey, secret: str, url: str) -> Any:
-    named = {"baseModelCode": "shapes.safetensors", "businessTaskId": "third", "sourceImageUrl": url}
-    body = {**PROMPT, **SIZE, "steps": 4, "saasDrawingExternalImageParameterBO": named}
+    external = {"baseModelCode": "shapes.safetensors", "businessTaskId": "third", "sourceImageUrl": url}
+    body = {**PROMPT, **SIZE, "steps": 4, "saasDrawingExternalImageParameterBO": external}
     return _zhiqite(key, secret, "sd/v3/image2Image", body)
 
 
@@ -72,7 +72,7 @@ def zhiqite_tool(key: AccessKey, secret: str, url: str) -> Any:
 
 def _smzdm(key: AccessKey, secret: str, path: str, body: Any) -> Any:
     client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
-    return client.post(f"/pictures/{path}", body, content_type="application/json", headers=ONCE)
+    return client.post(f"/pictures/{path}", body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
 def smzdm_change_background(key: AccessKey, secret: str, url: str) -> Any:
@@ -133,12 +133,12 @@ def test_replay_does_not_fetch_its_input_image_again(send, caller, web):
     first = send(*caller, web.url(IMAGE))
     jobs = set(Job.objects.values_list("pk", flat=True))
     assert jobs, first.content
-    assert [asked.path for asked in web.asked] == [IMAGE]
+    assert [request.path for request in web.asked] == [IMAGE]
     again = send(*caller, web.url(IMAGE))
     assert again.status_code == first.status_code
     assert again.headers.get("X-Job-Id") == first.headers.get("X-Job-Id")
     assert set(Job.objects.values_list("pk", flat=True)) == jobs
-    assert [asked.path for asked in web.asked] == [IMAGE]
+    assert [request.path for request in web.asked] == [IMAGE]
 
 
 @pytest.mark.parametrize("send", REQUESTS, ids=lambda send: send.__name__)
@@ -148,7 +148,7 @@ def test_key_of_another_request_is_refused_before_an_image_is_fetched(send, call
     refused = send(*caller, web.url("/another.png"))
     assert "another request" in refused.content.decode()
     assert Job.objects.count() == jobs
-    assert [asked.path for asked in web.asked] == [IMAGE]
+    assert [request.path for request in web.asked] == [IMAGE]
 
 
 def test_native_replay_does_not_look_up_its_input_image_again(caller):
@@ -156,9 +156,9 @@ def test_native_replay_does_not_look_up_its_input_image_again(caller):
     client = Native(*caller)
     sha256 = client.upload(png(128, 128)).json()["sha256"]
     body = {**PROMPT, **SIZE, "task": "img2img", "init_images": [sha256]}
-    first = client.post("jobs", body, **ONCE)
+    first = client.post("jobs", body, **IDEMPOTENCY_KEY)
     assert first.status_code == 201, first.content
-    Upload.objects.all().delete()
-    again = client.post("jobs", body, **ONCE)
+    UploadedImage.objects.all().delete()
+    again = client.post("jobs", body, **IDEMPOTENCY_KEY)
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
     assert Job.objects.count() == 1

@@ -1,4 +1,4 @@
-"""The refusals that all dialects share, each with its status, code and message, and with Retry-After where waiting helps."""
+"""Refusals that all dialects share: status, code, message, and Retry-After if a later retry can succeed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
 from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
-from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
+from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
@@ -27,61 +27,61 @@ PROMPT = {"prompt": "a red circle"}
 
 
 @dataclass
-class Told:
+class Refusal:
     status: int
-    code: Any  # what the dialect's clients look at
+    code: Any  # that clients of the dialect check
     message: str
     retry_after: str | None
 
 
-def _told(response: Any, code: Callable[[Any], Any], message: Callable[[Any], Any]) -> Told:
+def _refusal(response: Any, code: Callable[[Any], Any], message: Callable[[Any], Any]) -> Refusal:
     body = response.json()
-    return Told(response.status_code, code(body), str(message(body)), response.headers.get("Retry-After"))
+    return Refusal(response.status_code, code(body), str(message(body)), response.headers.get("Retry-After"))
 
 
-Sender = Callable[..., Told]  # (key, secret, web, data: bytes | None = None): data replaces a valid body
+Sender = Callable[..., Refusal]  # (key, secret, web, data: bytes | None = None): data replaces a valid body
 
 
-def a1111(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def a1111(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     response = A1111(key, secret).post("txt2img", PROMPT | SIZE if data is None else data)
-    return _told(response, lambda told: None, lambda told: told["detail"] or told["errors"])
+    return _refusal(response, lambda _body: None, lambda body: body["detail"] or body["errors"])
 
 
-def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     response = Native(key, secret).post("jobs", PROMPT | SIZE if data is None else data)
     if response.status_code != 201:
         assert response["Content-Type"] == "application/problem+json"
         assert str(response.json().get("retry_after", "")) == response.headers.get("Retry-After", "")
-    return _told(response, lambda told: told.get("code"), lambda told: told.get("detail"))
+    return _refusal(response, lambda body: body.get("code"), lambda body: body.get("detail"))
 
 
 def stablediffusionapi(
     key: AccessKey, secret: str, web: WebServer, data: bytes | None = None, edition: str = "v3"
-) -> Told:
+) -> Refusal:
     path = "v3/text2img" if edition == "v3" else "v6/realtime/text2img"
     body = {"key": f"{key.key_id}:{secret}"} | PROMPT | {"width": "128", "height": "128"}
     response = Client().post(f"/api/{path}", body if data is None else data, content_type="application/json")
-    return _told(response, lambda told: told["status"], lambda told: told["message"])
+    return _refusal(response, lambda body: body["status"], lambda body: body["message"])
 
 
-def stablediffusionapi_v6(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def stablediffusionapi_v6(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     return stablediffusionapi(key, secret, web, data, "v6")
 
 
-def volcengine(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def volcengine(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     body = {"req_key": STYLE, **PROMPT, "binary_data_base64": [encoded(png(128, 128))]}
     response = Volcengine(key, secret).call("CVSync2AsyncSubmitTask", body if data is None else data)
-    return _told(response, lambda told: told.get("code"), lambda told: told.get("message", told))
+    return _refusal(response, lambda body: body.get("code"), lambda body: body.get("message", body))
 
 
-def zhiqite(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def zhiqite(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     client = Client(headers=credentials(key.key_id, secret))
-    body = drawing() if data is None else data
+    body = generation_body() if data is None else data
     response = client.post(f"{PREFIX}sd/v2/text2image", body, content_type="application/json")
-    return _told(response, lambda told: told["code"], lambda told: told["msg"])
+    return _refusal(response, lambda body: body["code"], lambda body: body["msg"])
 
 
-def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Told:
+def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
     client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
     body = {
         "img_url": web.url("/red.png"),
@@ -93,20 +93,20 @@ def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None
     response = client.post(
         "/pictures/change_background", body if data is None else data, content_type="application/json"
     )
-    return _told(response, lambda told: told["error_code"], lambda told: told["error_msg"])
+    return _refusal(response, lambda body: body["error_code"], lambda body: body["error_msg"])
 
 
 DIALECTS: dict[str, Sender] = {
     function.__name__: function
     for function in (a1111, native, stablediffusionapi, stablediffusionapi_v6, volcengine, zhiqite, smzdm)
 }
-# What the next request of a key or a source meets.
+# Limits of a key or a source that the next request exceeds.
 LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
-# What is wrong with the request itself, or with the platform.
-FAULTS = ("secret", "no model", "broken", "malformed", "nested", "no object", "too large", "unforeseen")
+# Errors of the request itself, or of the platform.
+FAULTS = ("secret", "no model", "broken", "malformed", "nested", "no object", "too large", "internal error")
 MALFORMED = (b"\xff", b'{"seed": NaN}', b'{"seed": 1e999}', b"[" * 100_000)
 NESTED = b'{"a": ' * 200 + b"1" + b"}" * 200
-# By kind of refusal: HTTP's status and the dialect's own code.
+# By kind of refusal: HTTP status and the dialect's own code.
 EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
     "a1111": {
         "rate": (429, None),
@@ -125,7 +125,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "nested": (400, None),
         "no object": (422, None),
         "too large": (413, None),
-        "unforeseen": (500, None),
+        "internal error": (500, None),
     },
     "native": {
         "rate": (429, "rate_limited"),
@@ -144,7 +144,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "nested": (400, "malformed_json"),
         "no object": (422, "invalid"),
         "too large": (413, "too_large"),
-        "unforeseen": (500, "internal"),
+        "internal error": (500, "internal"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),
     "stablediffusionapi_v6": {
@@ -164,7 +164,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "nested": (400, "error"),
         "no object": (400, "error"),
         "too large": (413, "error"),
-        "unforeseen": (500, "error"),
+        "internal error": (500, "error"),
     },
     "volcengine": {
         "rate": (429, 50429),
@@ -183,7 +183,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "nested": (400, 50204),
         "no object": (400, 50204),
         "too large": (400, 50213),
-        "unforeseen": (500, 50500),
+        "internal error": (500, 50500),
     },
     "zhiqite": dict.fromkeys((*LIMITS, *FAULTS), (200, "400")),
     "smzdm": {
@@ -203,13 +203,13 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "nested": (200, 1001),
         "no object": (200, 1001),
         "too large": (200, 1001),
-        "unforeseen": (200, 1004),
+        "internal error": (200, 1004),
     },
 }
-# The gateway of Volcengine does not know such a key any more.
-OF_A_KEY_ALONE = {("volcengine", "expired"): (401, None), ("volcengine", "disabled"): (401, None)}
-LATER = {"rate", "queue", "quota"}  # waiting helps
-SAID = {
+# Volcengine's gateway reports such a key as unknown.
+KEY_ONLY = {("volcengine", "expired"): (401, None), ("volcengine", "disabled"): (401, None)}
+RETRYABLE = {"rate", "queue", "quota"}  # with Retry-After
+MESSAGES = {
     "queue": "in the queue",
     "quota": "left today",
     "budget": "budget",
@@ -217,11 +217,11 @@ SAID = {
     "broken": "The body is not JSON",
     "malformed": "The body is not JSON",
     "nested": "The body is not JSON",
-    "no object": "Send a JSON object.",
+    "no object": "The body must be a JSON object.",
     "too large": "The request body is too large.",
-    "unforeseen": "Internal error.",
+    "internal error": "Internal error.",
 }
-OWN_WORDS = {
+DIALECT_MESSAGES = {
     ("a1111", "secret"): "Incorrect username or password",
     ("a1111", "no model"): "model '' not found",
     ("a1111", "malformed"): "There was an error parsing the body",
@@ -234,8 +234,8 @@ OWN_WORDS = {
     ("stablediffusionapi_v6", "rate"): "Rate limit exceeded. Too many requests",
     ("stablediffusionapi", "quota"): "Insufficient credits. ",
     ("stablediffusionapi", "secret"): "Invalid Api Key",
-    ("stablediffusionapi", "unforeseen"): "Internal server error. Please try again.",
-    ("stablediffusionapi_v6", "unforeseen"): "Internal server error. Please try again.",
+    ("stablediffusionapi", "internal error"): "Internal server error. Please try again.",
+    ("stablediffusionapi_v6", "internal error"): "Internal server error. Please try again.",
     ("volcengine", "rate"): "Request Has Reached API Limit, Please Try Later",
     ("volcengine", "queue"): "Request Has Reached API Concurrent Limit, Please Try Later",
     ("volcengine", "budget"): "Access Denied: ",
@@ -244,7 +244,7 @@ OWN_WORDS = {
     ("volcengine", "nested"): "the body is not JSON",
     ("volcengine", "no object"): "the body is not a JSON object",
     ("volcengine", "too large"): "Request Body Too Large",
-    ("volcengine", "unforeseen"): "Internal Error",
+    ("volcengine", "internal error"): "Internal Error",
     ("zhiqite", "secret"): "accessKey invalid",
 }
 
@@ -259,7 +259,7 @@ def web() -> Iterator[WebServer]:
 
 @pytest.fixture
 def caller(source, checkpoint, settings, web) -> tuple[AccessKey, str]:
-    """Whom all dialects serve."""
+    """A key that may use every dialect, and whose source may reach the web server."""
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
     source.reachable, source.comfyui_by_pipeline = ["127.0.0.1"], True
     source.save()
@@ -279,7 +279,7 @@ def caller(source, checkpoint, settings, web) -> tuple[AccessKey, str]:
 
 
 def limit(kind: str, holder: BusinessSource | AccessKey, submission: Any) -> None:
-    """So that the next request meets it."""
+    """Set a limit that the next request exceeds."""
     admitted = admit(submission())
     fields: dict[str, Any] = {
         "rate": {"requests_per_second": 0.01},
@@ -295,42 +295,42 @@ def limit(kind: str, holder: BusinessSource | AccessKey, submission: Any) -> Non
     type(holder).objects.filter(pk=holder.pk).update(**fields)
 
 
-def said(dialect: str, kind: str) -> str:
-    return OWN_WORDS.get((dialect, kind), SAID.get(kind, ""))
+def expected_message(dialect: str, kind: str) -> str:
+    return DIALECT_MESSAGES.get((dialect, kind), MESSAGES.get(kind, ""))
 
 
-def assert_refused(told: Told, dialect: str, kind: str) -> None:
-    assert (told.status, told.code) == EXPECTED[dialect][kind], told
-    assert said(dialect, kind) in told.message
+def assert_refused(refusal: Refusal, dialect: str, kind: str) -> None:
+    assert (refusal.status, refusal.code) == EXPECTED[dialect][kind], refusal
+    assert expected_message(dialect, kind) in refusal.message
     assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("kind", LIMITS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_keys_limit_is_refused_in_the_dialects_own_words(dialect, kind, caller, submission, web):
+def test_limit_of_a_key_is_refused_with_the_dialects_code_and_message(dialect, kind, caller, submission, web):
     key, secret = caller
     limit(kind, key, lambda: submission(key=key))
     if kind == "rate":
         DIALECTS[dialect](key, secret, web)
     before = Job.objects.count()
-    told = DIALECTS[dialect](key, secret, web)
-    expected = OF_A_KEY_ALONE.get((dialect, kind)) or EXPECTED[dialect][kind]
-    assert (told.status, told.code) == expected, told
-    assert (told.retry_after is not None and int(told.retry_after) > 0) == (kind in LATER), told
-    assert said(dialect, kind) in told.message
+    refusal = DIALECTS[dialect](key, secret, web)
+    expected = KEY_ONLY.get((dialect, kind)) or EXPECTED[dialect][kind]
+    assert (refusal.status, refusal.code) == expected, refusal
+    assert (refusal.retry_after is not None and int(refusal.retry_after) > 0) == (kind in RETRYABLE), refusal
+    assert expected_message(dialect, kind) in refusal.message
     assert Job.objects.count() == before
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LIMITS if kind != "model"])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_sources_limit_is_refused_alike(dialect, kind, caller, submission, source, web):
+def test_limit_of_a_source_is_refused_with_the_dialects_code(dialect, kind, caller, submission, source, web):
     key, secret = caller
     limit(kind, source, lambda: submission(key=AccessKey.issue(source)[0]))
     if kind == "rate":
         DIALECTS[dialect](key, secret, web)
-    told = DIALECTS[dialect](key, secret, web)
-    assert (told.status, told.code) == EXPECTED[dialect][kind], told
-    assert (told.retry_after is not None) == (kind in LATER), told
+    refusal = DIALECTS[dialect](key, secret, web)
+    assert (refusal.status, refusal.code) == EXPECTED[dialect][kind], refusal
+    assert (refusal.retry_after is not None) == (kind in RETRYABLE), refusal
 
 
 @pytest.mark.parametrize("data", MALFORMED, ids=lambda data: repr(data[:16]))
@@ -364,22 +364,22 @@ def test_model_that_the_registry_does_not_have_is_refused(dialect, caller, web, 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_unforeseen_error_reveals_nothing(dialect, caller, web, monkeypatch):
+def test_message_of_an_internal_error_has_no_details(dialect, caller, web, monkeypatch):
     monkeypatch.setattr("jobs.admission.validation.check", lambda *_arguments: 1 / 0)
-    told = DIALECTS[dialect](*caller, web)
-    assert_refused(told, dialect, "unforeseen")
-    assert "division" not in told.message
+    refusal = DIALECTS[dialect](*caller, web)
+    assert_refused(refusal, dialect, "internal error")
+    assert "division" not in refusal.message
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_within_its_limits_it_draws(dialect, caller, web):
+def test_request_within_the_limits_is_admitted(dialect, caller, web):
     key, _secret = caller
-    generous = {
+    limits = {
         "requests_per_second": 100,
         "images_per_day": 9,
         "total_budget": Decimal(9),
         "max_width": 4096,
     }
-    AccessKey.objects.filter(pk=key.pk).update(**generous, allowed_models=["checkpoint:shapes", "vae:none"])
-    told = DIALECTS[dialect](*caller, web)
-    assert Job.objects.filter(key=key).count() == 1, told
+    AccessKey.objects.filter(pk=key.pk).update(**limits, allowed_models=["checkpoint:shapes", "vae:none"])
+    refusal = DIALECTS[dialect](*caller, web)
+    assert Job.objects.filter(key=key).count() == 1, refusal

@@ -9,13 +9,13 @@ from dialects.http import DialectView, NotFoundView
 
 from .authentication import KeyAndSecret
 from .console_session import ConsoleSession
-from .errors import Problem, answer
+from .errors import Problem, exception_response
 
 
 class NativeView(DialectView):
     http_method_names = ["get", "post", "delete", "head"]
     authentication_classes = [ConsoleSession, KeyAndSecret]
-    error_response = staticmethod(answer)
+    error_response = staticmethod(exception_response)
 
 
 class NotFound(NotFoundView, NativeView):
@@ -23,5 +23,5 @@ class NotFound(NotFoundView, NativeView):
         return Problem.not_found()
 
 
-def shown(document: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(document: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(document.model_dump(mode="json"), status=status, headers=headers)

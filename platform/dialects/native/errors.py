@@ -33,7 +33,7 @@ REFUSED = {
 FIELDS = {"callback": "callback_url"}  # field of a submission -> field of this API, where they differ
 
 
-class Complaint(BaseModel):
+class FieldError(BaseModel):
     """A validation error, and its location in the request."""
 
     loc: list[str | int]
@@ -52,7 +52,7 @@ class ProblemDocument(BaseModel):
     field: str | None = Field(default=None, description="Field of the request that caused the error.")
     retry_after: int | None = Field(default=None, description="Seconds, as in the header Retry-After.")
     job_id: str | None = None
-    errors: list[Complaint] | None = None
+    errors: list[FieldError] | None = None
 
 
 class Problem(Exception):
@@ -65,7 +65,7 @@ class Problem(Exception):
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
-        errors: Sequence[Complaint] | None = None,
+        errors: Sequence[FieldError] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(detail)
@@ -95,17 +95,17 @@ class Problem(Exception):
     @classmethod
     def invalid(cls, error: ValidationError) -> Problem:
         """From validation errors. Values of the request are not repeated: they may be large or secret."""
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        complaints = [Complaint(loc=list(each["loc"]), msg=each["msg"], type=each["type"]) for each in found]
-        return cls.unprocessable(complaints)
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        errors = [
+            FieldError(loc=list(detail["loc"]), msg=detail["msg"], type=detail["type"]) for detail in details
+        ]
+        return cls.unprocessable(errors)
 
     @classmethod
-    def unprocessable(cls, complaints: Sequence[Complaint]) -> Problem:
-        first = complaints[0].loc
+    def unprocessable(cls, errors: Sequence[FieldError]) -> Problem:
+        first = errors[0].loc
         detail = _("Validation failed.")
-        return cls(
-            422, "invalid", detail, errors=complaints, field=".".join(str(part) for part in first) or None
-        )
+        return cls(422, "invalid", detail, errors=errors, field=".".join(str(part) for part in first) or None)
 
     @classmethod
     def not_found(cls) -> Problem:
@@ -116,7 +116,7 @@ class Problem(Exception):
         return Response(body, status=self.status, headers=self.headers, content_type=MEDIA_TYPE)
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response:
+def exception_response(error: Exception, context: dict[str, Any]) -> Response:
     """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case Problem():

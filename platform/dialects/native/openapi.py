@@ -42,8 +42,8 @@ class PydanticModels(PydanticExtension):
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         schema = self.target.model_json_schema(ref_template=REF)
         for name, part in schema.pop("$defs", {}).items():
-            found = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part)
-            auto_schema.registry.register_on_missing(found)
+            component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part)
+            auto_schema.registry.register_on_missing(component)
         return schema
 
 
@@ -104,7 +104,7 @@ def _inlined(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def operation(
-    name: str, answers: dict[Any, Any], *, problems: tuple[int, ...] = (), **more: Any
+    name: str, responses: dict[Any, Any], *, problems: tuple[int, ...] = (), **more: Any
 ) -> Callable[[Any], Any]:
     """``extend_schema`` with the problem responses of an operation: those of every one, and ``problems``."""
     descriptions = ALWAYS | {status: KNOWN[status] for status in problems}
@@ -112,4 +112,4 @@ def operation(
         (status, MEDIA_TYPE): OpenApiResponse(ProblemDocument, description=description)
         for status, description in sorted(descriptions.items())
     }
-    return extend_schema(operation_id=name, responses={**answers, **documents}, **more)
+    return extend_schema(operation_id=name, responses={**responses, **documents}, **more)

@@ -23,23 +23,23 @@ from jobs.selectors import job_get
 
 from . import control
 from .authentication import DIALECT
-from .base import NativeView, shown
+from .base import NativeView, json_response
 from .errors import Problem
 from .openapi import operation, parameters
 from .request.json_body import read_query
 from .request.pagination import JobPagination, JobQuery, UsageQuery, filtered
-from .request.submission import JobRequest, foreign_pictures, read_submission
-from .request.uploads import output_file, remember, store_upload
+from .request.submission import JobRequest, read_submission, refused_references
+from .request.uploads import output_file, record_uploads, store_upload
 from .response import listings
 from .response.event_stream import EventStream, Position
 from .response.schemas import (
     JobDetail,
     JobPage,
     ModelList,
-    PictureView,
     QuoteView,
     SamplerList,
     SchedulerList,
+    UploadedImageView,
     UsagePage,
     job_detail,
     job_summary,
@@ -74,9 +74,9 @@ class Jobs(NativeView):
     def get(self, request: Request) -> Response:
         """Jobs of the source, newest first, of all APIs of the platform."""
         query = read_query(JobQuery, request)
-        found = filtered(Job.objects.filter(source=self.key.source), query)
-        jobs, cursor = JobPagination(query.limit).page_of(found, request)
-        return shown(JobPage(items=[job_summary(job) for job in jobs], next=cursor))
+        matching = filtered(Job.objects.filter(source=self.key.source), query)
+        jobs, cursor = JobPagination(query.limit).page_of(matching, request)
+        return json_response(JobPage(items=[job_summary(job) for job in jobs], next=cursor))
 
     @operation(
         "submitJob",
@@ -94,7 +94,7 @@ class Jobs(NativeView):
         """Submit a generation request. Returns at once: follow the job's events, or poll it."""
         job, is_new = _admitted(self.key, request)
         detail = new_job_detail(job) if is_new else job_detail(job)
-        return shown(detail, 201 if is_new else 200, {"Location": detail.url})
+        return json_response(detail, 201 if is_new else 200, {"Location": detail.url})
 
 
 def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
@@ -104,21 +104,21 @@ def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
     if replay.job is not None:
         return replay.job, False
     submission = replace(read_submission(key, request), idempotency=replay.idempotency)
-    for refused in foreign_pictures(source, submission):
+    for refused in refused_references(source, submission):
         raise refused
     job, is_new = admit_or_find(submission)
     if not is_new and job.received != submission.received:
         detail = _("This id was used for a job with another request.")
         raise Problem(409, "idempotency_conflict", detail, field="external_id", job_id=str(job.pk))
-    remember(source, submission.pictures.keys() & submission.request.pictures())
+    record_uploads(source, submission.pictures.keys() & submission.request.pictures())
     return job, is_new
 
 
 class OneJob(NativeView):
     @operation("getJob", {200: JobDetail}, problems=(404,), tags=["jobs"])
     def get(self, request: Request, job_id: uuid.UUID) -> Response:
-        """A job, with its outputs, its place in the queue and its state changes."""
-        return shown(job_detail(self.job(job_id)))
+        """A job, with its outputs, its position in the queue and its state changes."""
+        return json_response(job_detail(self.job(job_id)))
 
     @operation(
         "deleteJob",
@@ -127,13 +127,13 @@ class OneJob(NativeView):
         tags=["jobs"],
     )
     def delete(self, request: Request, job_id: uuid.UUID) -> Response:
-        """Cancel a job, as POST to its cancel route."""
+        """Cancel a job; the same as POST to its cancel route."""
         return self.signal(job_id, control.cancel)
 
     def signal(self, job_id: uuid.UUID, action: Callable[[Job], None]) -> Response:
         action(self.job(job_id))
         job = self.job(job_id)
-        return shown(job_detail(job), 200 if job.is_terminal else 202)
+        return json_response(job_detail(job), 200 if job.is_terminal else 202)
 
     def job(self, job_id: uuid.UUID) -> Job:
         try:
@@ -187,12 +187,12 @@ class Events(OneJob):
     )
     def get(self, request: Request, job_id: uuid.UUID) -> HttpResponseBase:
         """Server-sent events: state, progress, preview, and at last end, which has the job."""
-        job, seen = self.job(job_id), Position.after(request.headers.get("Last-Event-ID", ""))
-        if job.is_terminal and seen.ended:
+        job, position = self.job(job_id), Position.after(request.headers.get("Last-Event-ID", ""))
+        if job.is_terminal and position.ended:
             return HttpResponse(status=204)  # stops an EventSource from reconnecting
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingHttpResponse(
-            EventStream(job, seen), content_type="text/event-stream", headers=headers
+            EventStream(job, position), content_type="text/event-stream", headers=headers
         )
 
 
@@ -218,12 +218,12 @@ class OneOutput(OneJob):
         return output_file(output, request)
 
 
-class Pictures(NativeView):
+class Uploads(NativeView):
     parser_classes = [MultiPartParser]
 
     @operation(
         "uploadPicture",
-        {201: PictureView, 200: OpenApiResponse(PictureView, description="Uploaded before.")},
+        {201: UploadedImageView, 200: OpenApiResponse(UploadedImageView, description="Uploaded before.")},
         problems=UNREADABLE,
         request={
             "image/*": BINARY,
@@ -238,7 +238,7 @@ class Pictures(NativeView):
     def post(self, request: Request) -> Response:
         """Upload an input image. Requests of this source reference it by its SHA-256."""
         sha256, is_new = store_upload(self.key.source, request)
-        return shown(PictureView(sha256=sha256), 201 if is_new else 200)
+        return json_response(UploadedImageView(sha256=sha256), 201 if is_new else 200)
 
 
 class Quotes(NativeView):
@@ -248,7 +248,7 @@ class Quotes(NativeView):
     def post(self, request: Request) -> Response:
         """Price and estimated time of a job, and every reason why it would be refused. Nothing is stored."""
         submission = read_submission(self.key, request)
-        return shown(quote_view(quote(submission), foreign_pictures(self.key.source, submission)))
+        return json_response(quote_view(quote(submission), refused_references(self.key.source, submission)))
 
 
 class Models(NativeView):
@@ -261,19 +261,19 @@ class Models(NativeView):
     )
     def get(self, request: Request) -> Response:
         """Model files that this source may use."""
-        return shown(listings.models(self.key.source, read_query(listings.ModelQuery, request)))
+        return json_response(listings.models(self.key.source, read_query(listings.ModelQuery, request)))
 
 
 class Samplers(NativeView):
     @operation("listSamplers", {200: SamplerList}, tags=["lists"])
     def get(self, request: Request) -> Response:
-        return shown(listings.samplers())
+        return json_response(listings.samplers())
 
 
 class Schedulers(NativeView):
     @operation("listSchedulers", {200: SchedulerList}, tags=["lists"])
     def get(self, request: Request) -> Response:
-        return shown(listings.schedulers())
+        return json_response(listings.schedulers())
 
 
 class Usage(NativeView):
@@ -283,4 +283,4 @@ class Usage(NativeView):
     def get(self, request: Request) -> Response:
         """Daily usage of the source in UTC, newest first."""
         days, cursor = usage_page(self.key.source, read_query(UsageQuery, request), request)
-        return shown(UsagePage(items=days, next=cursor))
+        return json_response(UsagePage(items=days, next=cursor))

@@ -27,7 +27,7 @@ class Caller:
     key: AccessKey | None
 
 
-def caller(request: HttpRequest, sender: str) -> Caller:
+def authenticate_caller(request: HttpRequest, sender: str) -> Caller:
     """The caller of a request; ``sender`` is the body's ``from``. Raises WireError or RateLimited.
 
     Unknown and forbidden sources have the same error, so that the existence of a source is not revealed.

@@ -6,16 +6,16 @@ from django.utils.translation import gettext as _
 
 from dialects.http import DialectView, NotFoundView
 
-from .errors import Code, WireError, answer
+from .errors import Code, WireError, exception_response
 
 
 class SmzdmView(DialectView):
     """Base view. The caller is identified in the body, so views authenticate after parsing it."""
 
     authentication_classes = []
-    error_response = staticmethod(answer)
+    error_response = staticmethod(exception_response)
 
 
 class NotFound(NotFoundView, SmzdmView):
     def not_found(self) -> Exception:
-        return WireError(Code.UNSUPPORTED, _("There is no such address here."))
+        return WireError(Code.UNSUPPORTED, _("Endpoint not found."))

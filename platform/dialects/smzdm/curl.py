@@ -7,12 +7,12 @@ from jobs.curl_export import Context, command
 from .request.submission import CHANGE_BACKGROUND
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
-LEFT_OUT = {"callback_url", "taskid", "upload_img_config"}
+EXCLUDED_FIELDS = {"callback_url", "taskid", "upload_img_config"}
 
 
 def curl(context: Context) -> str:
     job = context.job
-    body = {name: value for name, value in job.received.items() if name not in LEFT_OUT}
+    body = {name: value for name, value in job.received.items() if name not in EXCLUDED_FIELDS}
     body["from"] = job.source.name
     if job.operation == CHANGE_BACKGROUND:
         body["seed"] = context.request.seed

@@ -24,7 +24,7 @@ class Code(IntEnum):
 
     OK = 0
     PARAMETER = 1001
-    PICTURE = 1002
+    IMAGE = 1002
     MODEL = 1003
     GENERATION = 1004
     BUSY = 1005
@@ -35,7 +35,7 @@ class Code(IntEnum):
 # Code of Refused -> error_code; PARAMETER for all others.
 REFUSED = {
     "unknown_model": Code.MODEL,
-    "bad_picture": Code.PICTURE,
+    "bad_picture": Code.IMAGE,
     "queue_full": Code.BUSY,
     "rate_limited": Code.BUSY,
     "quota_exhausted": Code.BUSY,
@@ -93,20 +93,22 @@ def envelope(data: Any, code: Code = Code.OK, message: str = "") -> dict[str, An
     return {"error_code": int(code), "error_msg": message, "data": data}
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response:
+def exception_response(error: Exception, context: dict[str, Any]) -> Response:
     """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case WireError():
             return Response(envelope([], error.code, error.message), headers=error.headers)
         case Refused():
-            return answer(WireError.of(error), context)
+            return exception_response(WireError.of(error), context)
         case ValidationError():
-            return answer(WireError.invalid(error), context)
+            return exception_response(WireError.invalid(error), context)
         case RequestDataTooBig():
-            return answer(WireError(Code.PARAMETER, _("The request body is too large.")), context)
+            return exception_response(WireError(Code.PARAMETER, _("The request body is too large.")), context)
         case UnreadablePostError():
-            return answer(WireError(Code.PARAMETER, _("The request body cannot be read.")), context)
+            return exception_response(
+                WireError(Code.PARAMETER, _("The request body cannot be read.")), context
+            )
         case APIException():
-            return answer(WireError(Code.PARAMETER, str(error.detail)), context)
+            return exception_response(WireError(Code.PARAMETER, str(error.detail)), context)
     log.exception("Unexpected error in %s", context["request"].path, exc_info=error)
-    return answer(WireError(Code.GENERATION, _("Internal error.")), context)
+    return exception_response(WireError(Code.GENERATION, _("Internal error.")), context)

@@ -1,4 +1,4 @@
-"""Routes of the SMZDM picture API, below /pictures/."""
+"""Routes of the SMZDM image API, below /pictures/."""
 
 from django.urls import URLPattern, path, re_path
 

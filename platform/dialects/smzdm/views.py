@@ -18,10 +18,10 @@ from jobs.execution.completion_waiter import wait_for
 from jobs.images import signed_urls
 from jobs.models import Job
 
-from .authentication import DIALECT, Caller, caller
+from .authentication import DIALECT, Caller, authenticate_caller
 from .base import SmzdmView
 from .errors import Code, WireError, envelope
-from .request.background_removal import cut_out
+from .request.background_removal import remove_background
 from .request.fields import ChangeBackgroundFields, CutOutFields
 from .request.json_body import read_object
 from .request.submission import change_background
@@ -31,18 +31,18 @@ from .response import outcome
 class JobView(SmzdmView):
     """Base class of views that submit jobs."""
 
-    def admitted(self, request: Request, who: Caller, read: Callable[[], Submission]) -> Job:
+    def admitted(self, request: Request, caller: Caller, read: Callable[[], Submission]) -> Job:
         """The job of the Idempotency-Key, looked up before the images are fetched, or a new one of ``read``."""
-        self.replay = find_replay(who.source, DIALECT, request._request)
+        self.replay = find_replay(caller.source, DIALECT, request._request)
         return self.replay.job or admit(replace(read(), idempotency=self.replay.idempotency))
 
-    def ended(self, job: Job) -> Job:
-        """Wait for the end, up to JOB_WAIT_S. Then a job without an Idempotency-Key is cancelled: it has no query."""
-        found = wait_for(job.pk, settings.JOB_WAIT_S)
-        if found.is_terminal:
-            return found
+    def wait_until_ended(self, job: Job) -> Job:
+        """Wait for the end, up to JOB_WAIT_S. Then a job without an Idempotency-Key is cancelled: its result could not be queried later."""
+        finished = wait_for(job.pk, settings.JOB_WAIT_S)
+        if finished.is_terminal:
+            return finished
         if self.replay.idempotency is None:
-            lifecycle.cancel(job.pk, note="its client waited for too long")
+            lifecycle.cancel(job.pk, note="cancelled: not finished within the maximum wait")
         raise WireError(Code.BUSY, _("The job takes longer than the maximum wait. Use callback_url."))
 
 
@@ -51,27 +51,27 @@ class ChangeBackground(JobView):
 
     def post(self, request: Request) -> Response:
         body = ChangeBackgroundFields.model_validate(read_object(request._request))
-        who = caller(request._request, body.sender)
-        job = self.admitted(request, who, lambda: change_background(who, body, request._request))
+        caller = authenticate_caller(request._request, body.sender)
+        job = self.admitted(request, caller, lambda: change_background(caller, body, request._request))
         if body.calls_back:
             return Response(envelope([]))
-        return Response(outcome(self.ended(job), signed_urls.base_url(request._request)))
+        return Response(outcome(self.wait_until_ended(job), signed_urls.base_url(request._request)))
 
 
 class RemoveBackground(JobView):
     """Returns the URLs of the cut-out foreground and of its mask."""
 
     def post(self, request: Request) -> Response:
-        began, base = time.monotonic(), signed_urls.base_url(request._request)
+        started, base = time.monotonic(), signed_urls.base_url(request._request)
         body = CutOutFields.model_validate(read_object(request._request))
-        who = caller(request._request, body.sender)
-        job = self.admitted(request, who, lambda: cut_out(who, body))
-        result = outcome(self.ended(job), base)
+        caller = authenticate_caller(request._request, body.sender)
+        job = self.admitted(request, caller, lambda: remove_background(caller, body))
+        result = outcome(self.wait_until_ended(job), base)
         if result["error_code"]:
             return Response(result)
         data = {"img": "", "mask": ""} | dict(zip(("img", "mask"), result["data"], strict=False))
         # Copying to the storage target is a part of the job, and not measured separately.
-        seconds = {"total_seconds": round(time.monotonic() - began, 3), "upload_img_seconds": 0}
+        seconds = {"total_seconds": round(time.monotonic() - started, 3), "upload_img_seconds": 0}
         return Response(envelope(data) | seconds)
 
 

@@ -24,7 +24,7 @@ TIP = (
 
 
 @sensitive_variables("credentials", "secret")
-def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
+def authenticate_request(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
     """The access key of a request. Raises WireError or RateLimited."""
     credentials = _credentials(request, given)
     key_id, _colon, secret = credentials.partition(":")
@@ -38,8 +38,8 @@ def caller(request: HttpRequest, given: Mapping[str, Any]) -> AccessKey:
 
 def _credentials(request: HttpRequest, given: Mapping[str, Any]) -> str:
     values = (given.get("key"), request.GET.get("key"), request.headers.get("key"), _authorization(request))
-    found = next((value for value in values if not is_absent(value)), "")
-    return found.strip() if isinstance(found, str) else ""
+    credentials = next((value for value in values if not is_absent(value)), "")
+    return credentials.strip() if isinstance(credentials, str) else ""
 
 
 def _authorization(request: HttpRequest) -> str:

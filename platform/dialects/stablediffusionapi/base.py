@@ -13,9 +13,9 @@ from dialects.http import DialectView, NotFoundView
 from jobs.errors import RateLimited
 from jobs.images.signed_urls import base_url
 
-from .authentication import caller
+from .authentication import authenticate_request
 from .endpoints import edition_of
-from .errors import WireError, answer
+from .errors import WireError, exception_response
 from .refusals import refusal
 from .request.parameters import read_parameters
 
@@ -33,12 +33,12 @@ class StableDiffusionApiView(DialectView):
         self.check_method(request)
         self.given = read_parameters(request._request)
         try:
-            request.auth = caller(request._request, self.given)
+            request.auth = authenticate_request(request._request, self.given)
         except RateLimited as refused:
             raise refusal(refused, self.edition, "") from None
 
     def error_response(self, error: Exception, _context: dict[str, Any]) -> Response:
-        return answer(error, self.edition)
+        return exception_response(error, self.edition)
 
     @property
     def edition(self) -> str:
@@ -55,4 +55,4 @@ class StableDiffusionApiView(DialectView):
 
 class NotFound(NotFoundView, StableDiffusionApiView):
     def not_found(self) -> Exception:
-        return WireError(404, _("There is no such endpoint."), is_real=True)
+        return WireError(404, _("Endpoint not found."), is_real=True)

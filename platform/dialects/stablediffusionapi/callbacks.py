@@ -9,13 +9,13 @@ from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 from .numeric_ids import number_of
-from .response.job import answer
+from .response.job import job_response
 
 
 def body(callback: Callback) -> dict[str, Any]:
     """Body of the webhook: the response of the job, with its id and the client's track_id."""
     job = callback.job
-    content = answer(job, callback.base_url) | {"track_id": callback.extra["track_id"]}
+    content = job_response(job, callback.base_url) | {"track_id": callback.extra["track_id"]}
     return content if job.state == State.SUCCEEDED else content | {"id": number_of(job)}
 
 

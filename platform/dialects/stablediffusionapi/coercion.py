@@ -32,17 +32,17 @@ def is_absent(value: Any) -> bool:
 def text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Invalid("must be a string.")
-    read = str(value).strip()
-    if not is_storable(read):
+    parsed = str(value).strip()
+    if not is_storable(parsed):
         raise Invalid("contains characters that cannot be stored.")
-    return read
+    return parsed
 
 
 def short_text(value: Any) -> str:
-    read = text(value)
-    if len(read) > 255:
+    parsed = text(value)
+    if len(parsed) > 255:
         raise Invalid("must not be greater than 255 characters.")
-    return read
+    return parsed
 
 
 def number(value: Any) -> float:
@@ -52,42 +52,42 @@ def number(value: Any) -> float:
         # float() accepts underscores, as in 1_000, which is Python syntax only.
         if isinstance(value, str) and ("_" in value or len(value) > MAX_DIGITS):
             raise ValueError
-        read = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError):
-        read = math.nan
-    if not math.isfinite(read):
+        parsed = math.nan
+    if not math.isfinite(parsed):
         raise Invalid("must be a number.")
-    return read
+    return parsed
 
 
 def integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
-        read = number(value)
+        parsed = number(value)
     except Invalid:
-        read = math.nan
-    if not read.is_integer():
+        parsed = math.nan
+    if not parsed.is_integer():
         raise Invalid("must be an integer.")
-    return int(read)
+    return int(parsed)
 
 
 def flag(value: Any) -> bool:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    word = str(value).strip().lower() if isinstance(value, str | int | bool) else ""
-    if word in TRUE or word in FALSE:
-        return word in TRUE
+    lowered = str(value).strip().lower() if isinstance(value, str | int | bool) else ""
+    if lowered in TRUE or lowered in FALSE:
+        return lowered in TRUE
     raise Invalid("must be true or false.")
 
 
 def names(value: Any) -> list[str]:
     """A list of strings, or a string with commas."""
     items = value if isinstance(value, list) else text(value).split(",")
-    read = [short_text(item) for item in items if not is_absent(item)]
-    if len(read) > MAX_ITEMS:
+    parsed = [short_text(item) for item in items if not is_absent(item)]
+    if len(parsed) > MAX_ITEMS:
         raise Invalid(f"must not have more than {MAX_ITEMS} items.")
-    return read
+    return parsed
 
 
 def numbers(value: Any) -> list[float]:
@@ -110,25 +110,25 @@ def track_id(value: Any) -> str | int | float:
 def between(coerce: Callable[[Any], Any], minimum: float, maximum: float) -> Coercion:
     """Limits a number, or every number of a list."""
 
-    def read(value: Any) -> Any:
-        found = coerce(value)
-        for each in found if isinstance(found, list) else [found]:
-            if each < minimum:
+    def coerce_value(value: Any) -> Any:
+        coerced = coerce(value)
+        for item in coerced if isinstance(coerced, list) else [coerced]:
+            if item < minimum:
                 raise Invalid(f"must be at least {minimum:.10g}.")
-            if each > maximum:
+            if item > maximum:
                 raise Invalid(f"must not be greater than {maximum:.10g}.")
-        return found
+        return coerced
 
-    return read
+    return coerce_value
 
 
 def one_of(*choices: str) -> Coercion:
     """A string of the choices, in any case."""
 
-    def read(value: Any) -> str:
-        found = text(value).lower()
-        if found not in choices:
+    def coerce_value(value: Any) -> str:
+        coerced = text(value).lower()
+        if coerced not in choices:
             raise Invalid(f"must be one of: {', '.join(choices)}.")
-        return found
+        return coerced
 
-    return read
+    return coerce_value

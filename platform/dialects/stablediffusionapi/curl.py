@@ -7,12 +7,12 @@ from jobs.curl_export import Context, command
 from jobs.images.signed_urls import input_url
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
-LEFT_OUT = {"webhook", "track_id"}
+EXCLUDED_FIELDS = {"webhook", "track_id"}
 
 
 def curl(context: Context) -> str:
     request, received = context.request, context.job.received
-    body = {name: value for name, value in received.items() if name not in LEFT_OUT}
+    body = {name: value for name, value in received.items() if name not in EXCLUDED_FIELDS}
     images = {name: image for name, image in _images(request).items() if name in received and image}
     body |= {name: input_url(image.sha256, context.base_url) for name, image in images.items()}
     if request.task != "upscale":

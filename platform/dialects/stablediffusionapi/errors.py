@@ -43,17 +43,17 @@ class WireError(Exception):
         message = self.message
         if is_new and isinstance(message, dict):
             message = next(iter(message.values()))[0]
-        body = {"status": "error", **worded(message), **self.more}
+        body = {"status": "error", **message_fields(message), **self.more}
         real = self.is_real or is_new or settings.STABLEDIFFUSIONAPI_REAL_STATUS
         return Response(body, status=self.status if real else 200, headers=self.headers)
 
 
-def worded(message: Message) -> dict[str, Message]:
+def message_fields(message: Message) -> dict[str, Message]:
     """A message under both of the vendor's names: the misspelled one of old editions, and the current one."""
     return {"messege": message, "message": message}
 
 
-def answer(error: Exception, edition: str) -> Response:
+def exception_response(error: Exception, edition: str) -> Response:
     """The response to an exception. Unexpected ones are logged; the client gets no details."""
     match error:
         case WireError():

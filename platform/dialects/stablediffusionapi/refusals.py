@@ -54,10 +54,10 @@ def wire_name(field: str | None) -> str:
 def invalid(error: ValidationError) -> WireError:
     """From the validation errors of the GenerationRequest."""
     messages: dict[str, list[str]] = {}
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
-        dotted = ".".join(str(part) for part in each["loc"][:2])
-        name = WIRE_NAMES.get(dotted) or wire_name(str(each["loc"][0]) if each["loc"] else None)
-        messages.setdefault(name, []).append(f"The {name.replace('_', ' ')} is invalid: {each['msg']}.")
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        dotted = ".".join(str(part) for part in detail["loc"][:2])
+        name = WIRE_NAMES.get(dotted) or wire_name(str(detail["loc"][0]) if detail["loc"] else None)
+        messages.setdefault(name, []).append(f"The {name.replace('_', ' ')} is invalid: {detail['msg']}.")
     return WireError.invalid(messages)
 
 

@@ -34,7 +34,7 @@ def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **sett
 enterprise: list[URLPattern] = [
     _route("v1/enterprise/get_all_models", views.Listing, rows=listings.model_rows),
     _route("v1/enterprise/schedulers_list", views.Listing, rows=listings.scheduler_list),
-    _route("v1/enterprise", views.NotOffered, rest=ANYTHING),
+    _route("v1/enterprise", views.UnavailableEndpoint, rest=ANYTHING),
 ]
 urlpatterns: list[URLPattern] = [
     *(_route(path, views.Generation) for path in ENDPOINTS),
@@ -43,6 +43,6 @@ urlpatterns: list[URLPattern] = [
     *(_route(path, views.Listing, rows=listings.model_rows) for path in MODEL_LISTS),
     _route("v3/system_load", views.Listing, rows=listings.system_load),
     _route("v3/base64_crop", views.Crop),
-    *(_route(path, views.NotOffered, rest=ANYTHING) for path in TRAINING),
+    *(_route(path, views.UnavailableEndpoint, rest=ANYTHING) for path in TRAINING),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),
 ]

@@ -24,14 +24,14 @@ from .authentication import DIALECT
 from .base import StableDiffusionApiView
 from .coercion import Invalid, is_absent, text
 from .endpoints import ENDPOINTS
-from .errors import WireError, worded
+from .errors import WireError, message_fields
 from .numeric_ids import admit_with_number, job_by_number
 from .refusals import model_not_found, refusal
 from .request.fields import required
 from .request.submission import read_submission
 from .request.uploads import upload
 from .response import listings
-from .response.job import answer, fetched
+from .response.job import fetch_response, job_response
 
 NOT_FOUND = "Request not found"
 READY = "The model is ready."
@@ -44,7 +44,7 @@ class Generation(StableDiffusionApiView):
         replay = self._replay(request)
         job = replay.job or self._admitted(replay)
         timeout_s = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
-        return Response(answer(wait_for(job.pk, timeout_s), self.base_url))
+        return Response(job_response(wait_for(job.pk, timeout_s), self.base_url))
 
     def _replay(self, request: Request) -> Replay:
         try:
@@ -72,7 +72,7 @@ class Fetch(StableDiffusionApiView):
         job = job_by_number(self.source, request_id)
         if job is None:
             raise WireError(404, NOT_FOUND)
-        return Response(fetched(wait_for(job.pk, settings.STABLEDIFFUSIONAPI_WAIT_S), self.base_url))
+        return Response(fetch_response(wait_for(job.pk, settings.STABLEDIFFUSIONAPI_WAIT_S), self.base_url))
 
     get = post
 
@@ -97,7 +97,7 @@ class ModelReload(StableDiffusionApiView):
             raise WireError.invalid({"model_id": [f"The model id {invalid.reason}"]}) from None
         except ModelNotFound:
             raise model_not_found(self.edition, name) from None
-        return Response({"status": "success", **worded(READY)})
+        return Response({"status": "success", **message_fields(READY)})
 
 
 class Crop(StableDiffusionApiView):
@@ -105,7 +105,7 @@ class Crop(StableDiffusionApiView):
         return Response(upload(self.given, self.base_url))
 
 
-class NotOffered(StableDiffusionApiView):
+class UnavailableEndpoint(StableDiffusionApiView):
     """Endpoints of the vendor that this platform does not have. The key is checked first."""
 
     http_method_names = ["get", "post", "put", "delete"]

@@ -45,9 +45,9 @@ LATER_STYLES = {
 OPERATIONS = {
     (FLAT, "CVProcess"): Operation(process),
     (FLAT, "CVSubmitTask"): Operation(submit),
-    (FLAT, "CVGetResult"): Operation(result, by_get=True),
+    (FLAT, "CVGetResult"): Operation(result, allows_get=True),
     (FLAT, "CVSync2AsyncSubmitTask"): Operation(submit),
-    (FLAT, "CVSync2AsyncGetResult"): Operation(result, by_get=True),
+    (FLAT, "CVSync2AsyncGetResult"): Operation(result, allows_get=True),
     (LATER, "CVCancelTask"): Operation(cancel),
 }
 OPERATIONS |= {(FLAT, action): Operation(process, req_key=key) for action, key in STYLES.items()}

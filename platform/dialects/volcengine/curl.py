@@ -39,7 +39,7 @@ def curl(context: Context) -> str:
     body = {name: value for name, value in job.received.items() if name not in ("picture", "mask")}
     body.setdefault("req_key", _style_of(job.operation))
     body["seed"] = request.seed
-    images = [picture.sha256 for picture in request.init_images]
+    images = [image.sha256 for image in request.init_images]
     if request.change_background and request.change_background.mask:
         images.append(request.change_background.mask.sha256)
     if images:

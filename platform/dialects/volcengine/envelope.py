@@ -24,25 +24,25 @@ class Envelope:
     """Builds the responses to one request: keeps its start time, request_id, Action and Version."""
 
     def __init__(self, request: HttpRequest) -> None:
-        self._began = time.perf_counter_ns()
+        self._started = time.perf_counter_ns()
         self._request_id = request_id()
         self.action = request.GET.get("Action", "")
         self.version = request.GET.get("Version", "")
 
     def success(self, data: Any, headers: Mapping[str, str] | None = None) -> JsonResponse:
-        return self._answer(200, SUCCESS, "Success", data, headers)
+        return self._response(200, SUCCESS, "Success", data, headers)
 
     def refused(self, error: ServiceError) -> JsonResponse:
-        return self._answer(error.status, error.code, error.message, None, error.headers)
+        return self._response(error.status, error.code, error.message, None, error.headers)
 
     def gateway(self, error: GatewayError) -> JsonResponse:
         body = {"ResponseMetadata": {**self._metadata(), "Error": error.as_json()}}
         return JsonResponse(body, status=error.status, headers=error.headers)
 
-    def _answer(
+    def _response(
         self, status: int, code: int, message: str, data: Any, headers: Mapping[str, str] | None
     ) -> JsonResponse:
-        elapsed = go_duration(time.perf_counter_ns() - self._began)
+        elapsed = go_duration(time.perf_counter_ns() - self._started)
         flat = {
             "code": code,
             "data": data,

@@ -1,6 +1,6 @@
 """Error responses: of the gateway (ResponseMetadata), and of the service (envelope with a code).
 
-Codes and messages are the vendor's; details after the colon are ours.
+Codes and messages are the vendor's; details after the colon are added here.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
     ),
     "InvalidCredential": (400, 100025, "The Credential of the request is invalid."),
     "InvalidSecretToken": (401, None, "The security token included in the request is invalid."),
-    "InternalServiceTimeout": (504, None, "The service did not answer in time."),
+    "InternalServiceTimeout": (504, None, "The service did not respond in time."),
 }
 # Code of Refused -> code of the service.
 REFUSED = {"bad_picture": 50207, "bad_url": 50207, "forbidden_address": 50207, "fetch_failed": 50207}

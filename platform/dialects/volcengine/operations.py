@@ -43,7 +43,7 @@ class Operation:
 
     run: Callable[[OperationContext], Any]
     req_key: str = ""  # used if the body has none
-    by_get: bool = False  # whether GET is allowed
+    allows_get: bool = False  # whether GET is allowed
 
 
 def process(context: OperationContext) -> Any:

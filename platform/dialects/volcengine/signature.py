@@ -102,11 +102,11 @@ def verify(signed: Signed, sent: SignedRequest, secret: str) -> bool:
     if not HEX_DIGEST.fullmatch(signed.signature) or not signed.date.startswith(signed.scope.date):
         return False
     key = signing_key(secret, signed.scope)
-    found = [
+    matches = [
         hmac.compare_digest(signature(key, signed, canonical), signed.signature)
         for canonical in canonical_requests(signed, sent)
     ]
-    return any(found)
+    return any(matches)
 
 
 def canonical_requests(signed: Signed, sent: SignedRequest) -> list[str]:
@@ -170,7 +170,7 @@ def _header_blocks(signed: Signed, headers: Mapping[str, str]) -> list[str]:
         hosts += [host + port for port in PLAIN_PORTS]
     if "host" not in signed.signed_headers:
         hosts = hosts[:1]
-    return [_header_block(signed, {**headers, "host": each}) for each in hosts]
+    return [_header_block(signed, {**headers, "host": name}) for name in hosts]
 
 
 def _header_block(signed: Signed, headers: Mapping[str, str]) -> str:

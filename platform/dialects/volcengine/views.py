@@ -47,7 +47,7 @@ class Gateway(DialectView):
 
     def _operation(self, method: str) -> Operation:
         operation = OPERATIONS.get((self.envelope.version, self.envelope.action))
-        if operation is None or (method == "GET" and not operation.by_get):
+        if operation is None or (method == "GET" and not operation.allows_get):
             raise GatewayError("InvalidActionOrVersion", self.envelope.action, self.envelope.version)
         return operation
 

@@ -13,7 +13,7 @@ from jobs.admission.submission import Submission
 from jobs.models import Job
 
 from .authentication import DIALECT, KeyHeaders
-from .errors import WireError, answer
+from .errors import WireError, exception_response
 from .field_names import V2, Names
 
 
@@ -21,7 +21,7 @@ class ZhiqiteView(DialectView):
     authentication_classes = [KeyHeaders]
     schema = None
     wire_names: Names = V2
-    error_response = staticmethod(answer)
+    error_response = staticmethod(exception_response)
 
     def admitted(self, request: Request, read: Callable[[], Submission]) -> Job:
         """Return the existing job of this Idempotency-Key, or admit a new one from ``read()``."""

@@ -22,16 +22,16 @@ def curl(context: Context) -> str:
     body = {name: value for name, value in job.received.items() if name != CALLBACK}
     new_id = f"again-{job.pk}"
     if job.operation.startswith(TOOL):
-        path, draws = job.operation, issubclass(TOOLS[job.operation.removeprefix(TOOL)], InpaintTool)
+        path, has_seed = job.operation, issubclass(TOOLS[job.operation.removeprefix(TOOL)], InpaintTool)
         body["businessTaskId"] = new_id
     elif job.operation in BODIES:
-        path, draws = f"sd/{job.operation}", True
+        path, has_seed = f"sd/{job.operation}", True
         body[BO] = body[BO] | {"businessTaskId": new_id}
         body["subSeed"] = context.request.subseed
     else:
-        path, draws = f"sd/{job.operation}", True
+        path, has_seed = f"sd/{job.operation}", True
         body["alwayson_scripts"] = _scripts(body["alwayson_scripts"]) | {"id_task": new_id}
-    if draws:
+    if has_seed:
         body["seed"] = context.request.seed
     return command(f"{context.base_url}/AIGCImgOpenServ/saas/{path}", *CREDENTIALS, body=body)
 
@@ -44,10 +44,10 @@ def _scripts(scripts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unit(unit: dict[str, Any]) -> dict[str, Any]:
-    """Convert canonical values of a control unit back to the words of the wire format."""
-    words = {
-        name: next(word for word, ours in choices.items() if ours == unit[name])
+    """Convert canonical values of a control unit back to the names of the wire format."""
+    names = {
+        name: next(wire_name for wire_name, canonical in choices.items() if canonical == unit[name])
         for name, choices in UNIT_CHOICES.items()
         if name in unit
     }
-    return unit | words
+    return unit | names

@@ -68,8 +68,8 @@ class WireError(Exception):
     @classmethod
     def invalid(cls, error: ValidationError) -> WireError:
         """From the first validation errors. Values of the request are not repeated: they may be large or secret."""
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        messages = [f"{_location(each['loc'])}: {each['msg']}" for each in found[:MAX_ERRORS]]
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        messages = [f"{_location(detail['loc'])}: {detail['msg']}" for detail in details[:MAX_ERRORS]]
         return cls("; ".join(messages))
 
     @classmethod
@@ -100,7 +100,7 @@ def _location(location: tuple[str | int, ...]) -> str:
     return ".".join(str(part) for part in location) or "body"
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response:
+def exception_response(error: Exception, context: dict[str, Any]) -> Response:
     """Exception handler of this dialect's views. Unexpected exceptions are logged; the client gets no details."""
     match error:
         case WireError():

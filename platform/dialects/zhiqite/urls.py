@@ -8,7 +8,7 @@ from .request import submission_v2, submission_v3
 from .response import task_status
 from .response.listings import LISTS
 
-DRAWINGS = {
+GENERATIONS_V2 = {
     "saas/sd/v2/text2image": submission_v2.TEXT,
     "saas/sd/v2/image2image": submission_v2.IMAGE,
     "saas/sd/v2/controlnet": submission_v2.CONTROL,
@@ -16,7 +16,10 @@ DRAWINGS = {
 }
 
 urlpatterns: list[URLPattern] = [
-    *(path(route, views.DrawV2.as_view(operation=operation)) for route, operation in DRAWINGS.items()),
+    *(
+        path(route, views.GenerateV2.as_view(operation=operation))
+        for route, operation in GENERATIONS_V2.items()
+    ),
     *(path(f"saas/sd/v2/{name}", views.List.as_view(query=query)) for name, query in LISTS.items()),
     path("saas/sd/v2/queryTaskInfo", views.TaskState.as_view()),
     path(
@@ -24,11 +27,11 @@ urlpatterns: list[URLPattern] = [
         views.TaskState.as_view(find=task_status.find_generation, render=task_status.archived),
     ),
     *(
-        path(f"saas/sd/{operation}", views.DrawV3.as_view(operation=operation))
+        path(f"saas/sd/{operation}", views.GenerateV3.as_view(operation=operation))
         for operation in submission_v3.BODIES
     ),
     path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
-    path("saas/tool/<path:code>", views.UseTool.as_view()),
+    path("saas/tool/<path:code>", views.SubmitTool.as_view()),
     path("saas/modelTraining/submitTraining/Job", views.Training.as_view()),
     re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

@@ -26,7 +26,7 @@ from .response import task_status
 from .response.listings import Checkpoints, Query
 
 
-class DrawV2(ZhiqiteView):
+class GenerateV2(ZhiqiteView):
     operation = ""
 
     def post(self, request: Request) -> Response:
@@ -38,7 +38,7 @@ class DrawV2(ZhiqiteView):
         return submission_v2.read_submission(self.operation, self.key, body, base_url(request._request))
 
 
-class DrawV3(ZhiqiteView):
+class GenerateV3(ZhiqiteView):
     wire_names = field_names.V3
     operation = ""
 
@@ -51,7 +51,7 @@ class DrawV3(ZhiqiteView):
         return submission_v3.read_submission(self.operation, self.key, body, base_url(request._request))
 
 
-class UseTool(ZhiqiteView):
+class SubmitTool(ZhiqiteView):
     wire_names = field_names.TOOLS
 
     def post(self, request: Request, code: str) -> Response:

@@ -8,14 +8,12 @@ from PIL import Image
 
 from access.models import AccessKey
 from jobs.models import Job
-from tests.support import fake_runner as behaviors
-from tests.support.fake_runner import FakeRunner
 
 PREFIX = "/api/v1/"
 
 
 class Caller:
-    """Somebody with a key, and Django's own client."""
+    """HTTP client of the native API with an access key."""
 
     def __init__(self, key: AccessKey, secret: str) -> None:
         self.key, self.secret = key, secret
@@ -46,17 +44,12 @@ def caller() -> type[Caller]:
 
 
 @pytest.fixture
-def until_told(fake_runner: FakeRunner) -> None:
-    fake_runner.behavior = behaviors.generates_until_cancelled
-
-
-@pytest.fixture
-def picture() -> bytes:
+def image() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
     return buffer.getvalue()
 
 
 @pytest.fixture
-def data_uri(picture: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture).decode()
+def data_uri(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode()

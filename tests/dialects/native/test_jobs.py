@@ -1,4 +1,4 @@
-"""Jobs: submit, read, stop; ids, tenants, keys."""
+"""Jobs: submission, status, cancellation; client ids, tenants, access keys."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.dialects.native.conftest import Caller
 from tests.support.fake_runner import fails_with_oom, generates_detected_nsfw
 
 
-def test_submitted_job_is_queued_with_its_place(alice, runner):
+def test_submitted_job_is_queued_with_its_position(alice, runner):
     response = alice.post("jobs", {"prompt": "a red circle", "width": 64, "height": 64, "lane": "bulk"})
     body = response.json()
     assert response.status_code == 201
@@ -95,7 +95,7 @@ def test_missing_seed_is_random(alice):
     assert alice.submit().request["seed"] != alice.submit().request["seed"]
 
 
-# Ids of the client
+# External ids
 
 
 def test_same_external_id_is_the_same_job(alice):
@@ -128,10 +128,10 @@ def test_external_ids_belong_to_the_source(alice, charlie):
 # Stopping
 
 
-@pytest.mark.parametrize("how", ["cancel", "interrupt"])
-def test_queued_job_is_cancelled_and_costs_nothing(alice, how):
+@pytest.mark.parametrize("action", ["cancel", "interrupt"])
+def test_queued_job_is_cancelled_and_costs_nothing(alice, action):
     job = alice.submit()
-    response = alice.post(f"jobs/{job.pk}/{how}")
+    response = alice.post(f"jobs/{job.pk}/{action}")
     assert (response.status_code, response.json()["state"]) == (200, "cancelled")
     assert not Posting.objects.filter(kind=Posting.Kind.SETTLE).exists()
 
@@ -157,11 +157,11 @@ def test_skip_of_a_queued_job_is_refused(alice):
     assert (response.status_code, response.json()["job_id"]) == (409, str(job.pk))
 
 
-@pytest.mark.parametrize("how", ["cancel", "interrupt", "skip"])
-def test_ended_job_is_not_changed(alice, work, how):
+@pytest.mark.parametrize("action", ["cancel", "interrupt", "skip"])
+def test_ended_job_is_not_changed(alice, work, action):
     job = alice.submit()
     work()
-    response = alice.post(f"jobs/{job.pk}/{how}")
+    response = alice.post(f"jobs/{job.pk}/{action}")
     assert (response.status_code, response.json()["state"]) == (200, State.SUCCEEDED)
 
 

@@ -13,12 +13,12 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pages(caller, path: str, **query) -> list[list[dict]]:
-    found = []
+    listed = []
     while True:
         body = caller.get(path, query).json()
-        found.append(body["items"])
+        listed.append(body["items"])
         if body["next"] is None:
-            return found
+            return listed
         query["cursor"] = body["next"]
 
 
@@ -30,7 +30,7 @@ def pages(caller, path: str, **query) -> list[list[dict]]:
 )
 @given(minutes=st.lists(st.integers(0, 3), max_size=7), limit=st.integers(1, 8))
 def test_every_job_is_on_exactly_one_page(alice, minutes, limit):
-    """Also jobs that were created at the same time."""
+    """This includes jobs that were created at the same time."""
     Job.objects.all().delete()
     jobs = [create_job(alice, at=START + timedelta(minutes=minute)) for minute in minutes]
     listed = pages(alice, "jobs", limit=limit)

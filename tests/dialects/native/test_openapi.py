@@ -67,10 +67,10 @@ CHECKS = [
 def test_operations_conform_to_the_document(alice, live_server):
     """Any request that the document allows gets a response that it documents, and no server error."""
     published = schemathesis.openapi.from_url(f"{live_server.url}/api/v1/openapi.json")
-    for found in published.get_all_operations():
+    for operation in published.get_all_operations():
 
         @FEW
-        @given(case=found.ok().as_strategy())
+        @given(case=operation.ok().as_strategy())
         def validate(case):
             case.call_and_validate(headers=alice.headers, checks=CHECKS)
 

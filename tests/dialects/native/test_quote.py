@@ -21,12 +21,12 @@ def test_quoted_price_is_the_jobs_cost(alice, runner):
 def test_estimate_grows_with_the_queue(alice, runner):
     runner.slots = 0
     runner.save()
-    waits = []
+    estimates = []
     for _ in range(3):
-        waits.append(alice.post("quote", {}).json()["queue"])
+        estimates.append(alice.post("quote", {}).json()["queue"])
         alice.submit(width=512, height=512)
-    assert [wait["ahead"] for wait in waits] == [0, 1, 2]
-    assert waits[0]["starts_in_s"] < waits[1]["starts_in_s"] < waits[2]["starts_in_s"]
+    assert [estimate["ahead"] for estimate in estimates] == [0, 1, 2]
+    assert estimates[0]["starts_in_s"] < estimates[1]["starts_in_s"] < estimates[2]["starts_in_s"]
 
 
 def test_quote_without_a_runner_has_no_estimate(alice):
@@ -48,8 +48,8 @@ def test_quote_lists_every_refusal(alice, source, data_uri):
         "init_images": ["data:image/png;base64,AAAA"],
     }
     quoted = alice.post("quote", request).json()
-    found = {(refusal["code"], refusal["field"]) for refusal in quoted["refusals"]}
-    assert found == {
+    refusals = {(refusal["code"], refusal["field"]) for refusal in quoted["refusals"]}
+    assert refusals == {
         ("over_limit", "width"),
         ("over_limit", "num_images"),
         ("unsupported", "sampler"),
@@ -69,8 +69,8 @@ def test_quote_has_the_quotas_and_refuses_as_admission_does(alice, source, runne
     quoted = alice.post(
         "quote", {"num_images": 2, "width": 64, "height": 64, "num_inference_steps": 40}
     ).json()
-    found = {(row["of"], row["limit"]): (row["most"], row["left"]) for row in quoted["allowances"]}
-    assert found == {
+    allowances = {(row["of"], row["limit"]): (row["most"], row["left"]) for row in quoted["allowances"]}
+    assert allowances == {
         ("source", "images_per_day"): (3, 1),
         ("source", "total_budget"): (0.2, pytest.approx(0.11808)),
         ("key", "images_per_month"): (9, 7),
@@ -84,8 +84,8 @@ def test_quote_has_the_quotas_and_refuses_as_admission_does(alice, source, runne
 def test_quote_applies_the_limits_of_the_key(alice, runner):
     AccessKey.objects.update(max_steps=10, allowed_models=["checkpoint:another"])
     quoted = alice.post("quote", {"num_inference_steps": 20}).json()
-    found = [(row["code"], row["field"]) for row in quoted["refusals"]]
-    assert found == [("over_limit", "num_inference_steps"), ("model_not_allowed", "checkpoint")]
+    refusals = [(row["code"], row["field"]) for row in quoted["refusals"]]
+    assert refusals == [("over_limit", "num_inference_steps"), ("model_not_allowed", "checkpoint")]
 
 
 def test_quote_stores_no_image(alice, data_uri):

@@ -15,29 +15,29 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.support.web_server import WebServer, answer
 
 
-def png(picture: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
 def product(size: tuple[int, int] = (96, 64)) -> Image.Image:
-    picture = Image.new("RGB", size, "yellow")
-    ImageDraw.Draw(picture).ellipse((size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2), fill="red")
-    return picture
+    image = Image.new("RGB", size, "yellow")
+    ImageDraw.Draw(image).ellipse((size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2), fill="red")
+    return image
 
 
 def register(kind: Kind, name: str, path: str, **fields: Any) -> ModelFile:
-    found = {"family": Family.SD15, "sha256": hashlib.sha256(path.encode()).hexdigest(), **fields}
-    return ModelFile.objects.create(kind=kind, name=name, path=path, **found)
+    defaults = {"family": Family.SD15, "sha256": hashlib.sha256(path.encode()).hexdigest(), **fields}
+    return ModelFile.objects.create(kind=kind, name=name, path=path, **defaults)
 
 
 class Caller:
-    """Somebody in a network that the source trusts, with Django's own client."""
+    """HTTP client without a key, in a network that the source trusts."""
 
-    def __init__(self, pictures: WebServer, **headers: str) -> None:
+    def __init__(self, image_host: WebServer, **headers: str) -> None:
         self.client = Client(headers=headers)
-        self.body = {"img_url": pictures.url("/product.png"), "prompt": "beige theme", "from": "shop"}
+        self.body = {"img_url": image_host.url("/product.png"), "prompt": "beige theme", "from": "shop"}
 
     def send(self, **body: Any) -> dict[str, Any]:
         return self.post(self.body | body)
@@ -50,24 +50,25 @@ class Caller:
         return json.loads(response.content)
 
     def job(self, **body: Any) -> Job:
-        """What a request became; nobody waits for it."""
-        told = self.send(callback_url="http://93.184.215.14/done", taskid=7, **body)
-        assert told == {"error_code": 0, "error_msg": "", "data": []}, told
+        """The job of a request with a callback, which returns at once."""
+        response = self.send(callback_url="http://93.184.215.14/done", taskid=7, **body)
+        assert response == {"error_code": 0, "error_msg": "", "data": []}, response
         return Job.objects.latest("created_at")
 
-    def asks(self, **body: Any) -> Any:
-        """The canonical request that a body becomes."""
+    def request(self, **body: Any) -> Any:
+        """The GenerationRequest of a request."""
         return self.job(**body).generation_request
 
     def refusal(self, **body: Any) -> tuple[int, str]:
-        told = self.send(**body)
-        assert told["data"] == []
+        """Code and message of a request that must be refused without a job."""
+        response = self.send(**body)
+        assert response["data"] == []
         assert not Job.objects.exists()
-        return told["error_code"], told["error_msg"]
+        return response["error_code"], response["error_msg"]
 
 
 @pytest.fixture
-def pictures() -> Iterator[WebServer]:
+def image_host() -> Iterator[WebServer]:
     server = WebServer()
     server.answers["/product.png"] = answer(200, png(product()))
     server.answers["/mask.png"] = answer(200, png(Image.new("L", (96, 64), 255)))
@@ -94,8 +95,8 @@ def lineart(db) -> ModelFile:
 
 
 @pytest.fixture
-def alice(shop, checkpoint, matting, runner, pictures) -> Caller:
-    return Caller(pictures)
+def alice(shop, checkpoint, matting, runner, image_host) -> Caller:
+    return Caller(image_host)
 
 
 @pytest.fixture

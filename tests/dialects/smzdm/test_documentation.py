@@ -18,23 +18,27 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_examples_run_unchanged(live_server, alice, shop, worker, pictures, target):
+def test_examples_run_unchanged(live_server, alice, shop, worker, image_host, target):
     key, secret = AccessKey.issue(shop)
     for name in ("cut-out", "mask"):
-        pictures.answers[f"/{name}.png"] = pictures.answers["/product.png"]
-    pictures.answers["/done"] = answer(200)
+        image_host.answers[f"/{name}.png"] = image_host.answers["/product.png"]
+    image_host.answers["/done"] = answer(200)
     known = {
         "ATELIER": live_server.url,
-        "PICTURES": f"http://127.0.0.1:{pictures.port}",
+        "IMAGES": f"http://127.0.0.1:{image_host.port}",
         "KEY": f"{key.key_id}:{secret}",
     }
-    answers = []
+    responses = []
     for example in EXAMPLES:
         done = subprocess.run(
             ["bash", "-eu", "-c", example], env=os.environ | known, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        answers.append(json.loads(done.stdout))
-    assert [(each["error_code"], len(each["data"])) for each in answers] == [(0, 1), (0, 0), (0, 2)]
-    assert all(url.startswith("https://img.example.com/img/") for url in answers[2]["data"])
+        responses.append(json.loads(done.stdout))
+    assert [(response["error_code"], len(response["data"])) for response in responses] == [
+        (0, 1),
+        (0, 0),
+        (0, 2),
+    ]
+    assert all(url.startswith("https://img.example.com/img/") for url in responses[2]["data"])
     assert Job.objects.count() == 3

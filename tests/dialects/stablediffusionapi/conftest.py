@@ -15,7 +15,7 @@ from tests.support.web_server import WebServer, answer
 
 
 class Caller:
-    """Somebody with a key, and Django's own client."""
+    """HTTP client of this API with an access key."""
 
     def __init__(self, key: AccessKey, secret: str) -> None:
         self.access_key = key
@@ -26,33 +26,34 @@ class Caller:
         body = {"key": self.key} | body
         return self.client.post(f"/api/{path}", body, content_type="application/json")
 
-    def ask(self, path: str, **body: Any) -> dict[str, Any]:
+    def call(self, path: str, **body: Any) -> dict[str, Any]:
+        """The JSON of a response, whose HTTP status must be 200."""
         response = self.post(path, **body)
         assert response.status_code == 200, response.content
         return response.json()
 
-    def draw(self, path: str = "v3/text2img", **body: Any) -> tuple[dict[str, Any], Job]:
-        """The answer, and the job that the request became."""
-        told = self.ask(path, **({"prompt": "a red circle", "width": "64", "height": "64"} | body))
-        assert told["status"] == "processing", told
-        return told, Job.objects.get(external_id=str(told["id"]), source=self.access_key.source)
+    def generate(self, path: str = "v3/text2img", **body: Any) -> tuple[dict[str, Any], Job]:
+        """The response to a generation request, and its job."""
+        response = self.call(path, **({"prompt": "a red circle", "width": "64", "height": "64"} | body))
+        assert response["status"] == "processing", response
+        return response, Job.objects.get(external_id=str(response["id"]), source=self.access_key.source)
 
     def request(self, path: str = "v3/text2img", **body: Any) -> GenerationRequest:
-        """What a request means."""
-        return self.draw(path, **body)[1].generation_request
+        """The GenerationRequest of a request."""
+        return self.generate(path, **body)[1].generation_request
 
     def refused(self, path: str = "v3/text2img", **body: Any) -> Any:
-        """The message of an error."""
-        told = self.ask(path, **({"prompt": "a red circle"} | body))
-        assert told["status"] == "error", told
-        assert told["message"] == told["messege"]
+        """The error message of a request that must be refused without a job."""
+        response = self.call(path, **({"prompt": "a red circle"} | body))
+        assert response["status"] == "error", response
+        assert response["message"] == response["messege"]
         assert not Job.objects.exists()
-        return told["message"]
+        return response["message"]
 
 
-def png(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+def png(width: int = 64, height: int = 64, color: str = "red") -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -71,8 +72,8 @@ def red() -> str:
 
 
 @pytest.fixture
-def internet(source) -> Iterator[WebServer]:
-    """Somebody else's server, which this source may call: a picture, and a receiver of webhooks."""
+def web(source) -> Iterator[WebServer]:
+    """A server that the source may call. It has an image, and receives webhooks."""
     server = WebServer()
     server.answers["/red.png"] = answer(200, png())
     server.answers["/hook"] = answer(200)

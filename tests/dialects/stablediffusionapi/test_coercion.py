@@ -33,9 +33,9 @@ def test_number_equals_its_string(value):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_non_finite_numbers_are_refused(value):
-    for written in (value, str(value)):
+    for notation in (value, str(value)):
         with pytest.raises(Invalid):
-            coercion.number(written)
+            coercion.number(notation)
 
 
 @pytest.mark.parametrize("value", ["1_000", "9" * 41, True, "", "0x10", "١٢x"])
@@ -64,33 +64,33 @@ def test_any_other_value_is_no_flag(value):
 
 
 @pytest.mark.parametrize(
-    ("given", "read"),
+    ("given", "parsed"),
     [("a,b", ["a", "b"]), ("a, b ,", ["a", "b"]), (["a", "b"], ["a", "b"]), ("a", ["a"]), (7, ["7"])],
 )
-def test_list_may_be_a_string_with_commas(given, read):
-    assert coercion.names(given) == read
+def test_list_may_be_a_string_with_commas(given, parsed):
+    assert coercion.names(given) == parsed
 
 
 @pytest.mark.parametrize(
-    ("given", "read"), [("0.45,0.55", [0.45, 0.55]), (0.5, [0.5]), (["1", 0.2], [1.0, 0.2]), ("1", [1.0])]
+    ("given", "parsed"), [("0.45,0.55", [0.45, 0.55]), (0.5, [0.5]), (["1", 0.2], [1.0, 0.2]), ("1", [1.0])]
 )
-def test_list_of_numbers_may_be_a_string_with_commas(given, read):
-    assert coercion.numbers(given) == read
+def test_list_of_numbers_may_be_a_string_with_commas(given, parsed):
+    assert coercion.numbers(given) == parsed
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  ", "null", "None"])
+@pytest.mark.parametrize("absent", [None, "", "  ", "null", "None"])
 @pytest.mark.parametrize(
     "name", sorted(FIELDS.keys() - {"prompt", "negative_prompt", "algorithm_type", "track_id", "model_id"})
 )
-def test_null_and_its_strings_are_absent(name, nothing):
-    assert parse(ENDPOINTS["v3/text2img"], {"prompt": "x", name: nothing})[name] is None
+def test_null_and_its_strings_are_absent(name, absent):
+    assert parse(ENDPOINTS["v3/text2img"], {"prompt": "x", name: absent})[name] is None
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), JSON))
 def test_any_request_is_parsed_or_refused_with_its_fields(given):
-    found = messages_of(given)
-    assert found.keys() <= FIELDS.keys()
-    assert all(isinstance(message, str) for messages in found.values() for message in messages)
+    messages = messages_of(given)
+    assert messages.keys() <= FIELDS.keys()
+    assert all(isinstance(message, str) for texts in messages.values() for message in texts)
 
 
 def messages_of(given):

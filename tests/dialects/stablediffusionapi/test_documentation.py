@@ -26,14 +26,14 @@ def test_examples_run_unchanged(live_server, alice, worker, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert Image.open(tmp_path / "circle.png").size == (64, 64)
-    generated, fetched, models = answers(done.stdout)
+    generated, fetched, models = json_values(done.stdout)
     assert (generated["status"], fetched["status"]) == ("success", "success")
-    assert fetched["output"] == json.loads((tmp_path / "answer.json").read_text())["output"]
+    assert fetched["output"] == json.loads((tmp_path / "response.json").read_text())["output"]
     assert [row["model_id"] for row in models] == ["shapes"]
     assert sorted(Job.objects.values_list("operation", flat=True)) == ["v3/img2img", "v3/text2img"]
 
 
-def answers(text):
+def json_values(text):
     """The JSON values of a text, one after another."""
     decoder, position = json.JSONDecoder(), 0
     while position < len(text):

@@ -12,14 +12,14 @@ def test_bad_key_gets_a_tip(alice, client):
     response = client.post(
         "/api/v3/text2img", {"prompt": "x", "key": "no:key"}, content_type="application/json"
     )
-    answer = response.json()
-    assert (response.status_code, answer["status"], answer["message"]) == (200, "error", "Invalid Api Key")
-    assert "Content-Type" in answer["tip"]
+    body = response.json()
+    assert (response.status_code, body["status"], body["message"]) == (200, "error", "Invalid Api Key")
+    assert "Content-Type" in body["tip"]
 
 
 @pytest.mark.parametrize("key", [None, "", 7, ["x"], {"a": 1}, "\0", "a:\ud800", "x" * 9000])
 def test_malformed_key_is_a_bad_key(alice, key):
-    assert alice.ask("v3/text2img", prompt="x", key=key)["message"] == "Invalid Api Key"
+    assert alice.call("v3/text2img", prompt="x", key=key)["message"] == "Invalid Api Key"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_malformed_key_is_a_bad_key(alice, key):
     ],
 )
 def test_missing_fields_are_named(alice, path, missing):
-    message = alice.ask(path, prompt=None)["message"]
+    message = alice.call(path, prompt=None)["message"]
     assert sorted(message) == missing
     assert message[missing[-1]] == [f"The {missing[-1].replace('_', ' ')} field is required."]
 
@@ -98,11 +98,11 @@ def test_other_unknown_names_are_refused_with_their_field(alice, field, name):
 def test_full_queue_is_the_rate_limit(alice, source):
     source.max_queued_jobs = 1
     source.save()
-    alice.draw()
-    answer = alice.ask("v3/text2img", prompt="x")
-    assert (answer["status"], answer["message"]) == ("error", "Rate limit exceeded")
-    assert answer["tips"]
-    assert answer["retry_after"] == 10
+    alice.generate()
+    body = alice.call("v3/text2img", prompt="x")
+    assert (body["status"], body["message"]) == ("error", "Rate limit exceeded")
+    assert body["tips"]
+    assert body["retry_after"] == 10
     response = alice.post("v6/realtime/text2img", prompt="x")
     assert (response.status_code, response["Retry-After"]) == (429, "10")
     assert response.json()["message"].startswith("Rate limit exceeded. ")
@@ -115,13 +115,12 @@ def test_unreachable_init_image_has_the_vendors_message(alice, url):
     assert alice.refused("v3/img2img", init_image=url) == "Unable to fetch image from provided URL"
 
 
-def test_init_image_that_is_no_image_is_refused(alice, internet):
+def test_init_image_that_is_no_image_is_refused(alice, web):
     from tests.support.web_server import answer
 
-    internet.answers["/page"] = answer(200, b"<html>")
+    web.answers["/page"] = answer(200, b"<html>")
     assert (
-        alice.refused("v3/img2img", init_image=internet.url("/page"))
-        == "Unable to fetch image from provided URL"
+        alice.refused("v3/img2img", init_image=web.url("/page")) == "Unable to fetch image from provided URL"
     )
     message = alice.refused("v3/img2img", init_image="data:image/png;base64,aGVsbG8=")
     assert message == {"init_image": ["The init image must be an image."]}
@@ -165,9 +164,9 @@ def test_tomesd_is_accepted_without_effect(alice):
 
 @pytest.mark.parametrize("path", ["v3/lora_fine_tune", "v3/cancle_training/7", "v1/enterprise/load_model"])
 def test_endpoint_that_is_not_available(alice, path):
-    answer = alice.ask(path)
-    assert answer["status"] == "error"
-    assert "not available" in answer["message"]
+    response = alice.call(path)
+    assert response["status"] == "error"
+    assert "not available" in response["message"]
 
 
 @pytest.mark.parametrize("path", ["v3/nothing", "v6/images", "v5/", "v4"])

@@ -68,8 +68,8 @@ def test_lora_strength_is_one_number_or_one_for_each(community, alice, model):
     for_all = community(lora_model="night,rain", lora_strength=0.5)
     assert [lora.unet for lora in for_all.loras] == [0.5, 0.5]
     assert community(lora_model="night").loras[0].unet == 1.0
-    answer = alice.ask(V4, prompt="x", model_id="shapes", lora_model="night,rain", lora_strength="1,1,1")
-    assert list(answer["message"]) == ["lora_strength"]
+    response = alice.call(V4, prompt="x", model_id="shapes", lora_model="night,rain", lora_strength="1,1,1")
+    assert list(response["message"]) == ["lora_strength"]
 
 
 def test_embeddings_are_added_to_a_prompt_unless_named_there(community, model):
@@ -91,7 +91,7 @@ def test_vae_and_clip_skip(community, alice, model):
 
 def test_model_list_is_an_array_of_the_sources_models(alice, charlie, source, model):
     model(Kind.LORA, "night", trigger_words="by night").allowed_sources.add(source)
-    rows = alice.ask(f"{V4}/model_list")
+    rows = alice.call(f"{V4}/model_list")
     assert [row["model_id"] for row in rows] == ["shapes", "night"]
     assert rows[1] == {
         "model_id": "night",
@@ -102,26 +102,26 @@ def test_model_list_is_an_array_of_the_sources_models(alice, charlie, source, mo
         "description": "LoRA, Stable Diffusion 1.x",
         "screenshots": "",
     }
-    assert [row["model_id"] for row in charlie.ask("v1/enterprise/get_all_models")] == ["shapes"]
+    assert [row["model_id"] for row in charlie.call("v1/enterprise/get_all_models")] == ["shapes"]
 
 
 def test_model_reload_succeeds_for_known_models(alice):
-    assert alice.ask(f"{V4}/model_reload", model_id="shapes")["status"] == "success"
-    assert alice.ask(f"{V4}/model_reload", model_id="x")["message"] == "Model id not found"
+    assert alice.call(f"{V4}/model_reload", model_id="shapes")["status"] == "success"
+    assert alice.call(f"{V4}/model_reload", model_id="x")["message"] == "Model id not found"
 
 
 def test_every_listed_scheduler_is_accepted(alice, community):
-    names = alice.ask("v1/enterprise/schedulers_list")["schedulers"]
+    names = alice.call("v1/enterprise/schedulers_list")["schedulers"]
     assert len(names) == 16
     assert all(community(scheduler=name) for name in names)
 
 
 def test_system_load_counts_queued_jobs(alice, work):
-    assert alice.ask("v3/system_load") == {"queue_num": 0, "queue_time": 0, "status": "ok"}
-    alice.draw()
-    answer = alice.ask("v3/system_load")
-    assert answer["queue_num"] == 1
-    assert answer["queue_time"] >= 1
+    assert alice.call("v3/system_load") == {"queue_num": 0, "queue_time": 0, "status": "ok"}
+    alice.generate()
+    response = alice.call("v3/system_load")
+    assert response["queue_num"] == 1
+    assert response["queue_time"] >= 1
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_type_without_a_preprocessor_is_refused_with_its_field(alice, control, r
 
 
 def test_processing_response_of_controlnet_has_an_empty_string_as_output(alice, control, red):
-    answer = alice.draw("v5/controlnet", init_image=red, controlnet_type="canny")[0]
-    assert answer["output"] == ""
+    response = alice.generate("v5/controlnet", init_image=red, controlnet_type="canny")[0]
+    assert response["output"] == ""
     assert {"controlnet_model", "controlnet_type", "controlnet_conditioning_scale", "auto_hint", "guess_mode",
-            "clip_skip", "init_image", "mask_image", "vae"} <= set(answer["meta"])  # fmt: skip
+            "clip_skip", "init_image", "mask_image", "vae"} <= set(response["meta"])  # fmt: skip

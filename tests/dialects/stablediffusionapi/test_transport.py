@@ -70,19 +70,19 @@ def test_json_with_the_content_type_of_a_form_is_parsed(alice, client):
 
 
 def test_trailing_slash_is_accepted(alice):
-    assert alice.ask("v3/text2img/", prompt="x")["status"] == "processing"
+    assert alice.call("v3/text2img/", prompt="x")["status"] == "processing"
 
 
 @pytest.mark.parametrize("body", ["{", "[1]", '"x"', "null", '{"a": ' * 5000, "\xff\xfe"])
 def test_malformed_body_gets_an_error_of_this_api(client, body):
-    answer = client.post(URL, body.encode("latin-1"), content_type="application/json").json()
-    assert answer["status"] == "error"
+    response = client.post(URL, body.encode("latin-1"), content_type="application/json").json()
+    assert response["status"] == "error"
 
 
-def test_too_large_a_body_gets_an_error_of_this_api(client, settings):
+def test_body_that_is_too_large_gets_an_error_of_this_api(client, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-    answer = client.post(URL, '{"prompt": "a cat"}', content_type="application/json").json()
-    assert (answer["status"], answer["message"]) == ("error", "The request body is too large.")
+    response = client.post(URL, '{"prompt": "a cat"}', content_type="application/json").json()
+    assert (response["status"], response["message"]) == ("error", "The request body is too large.")
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary="])

@@ -26,7 +26,7 @@ def now(**delta: float) -> str:
 
 
 class Caller:
-    """Somebody with a key, who signs as the vendor's Python SDK does."""
+    """HTTP client with an access key, which signs as the vendor's Python SDK does."""
 
     def __init__(self, key: AccessKey, secret: str, token: str = "") -> None:
         self.key, self.secret, self.token = key, secret, token
@@ -63,19 +63,19 @@ class Caller:
         assert response.status_code == 200, response.content
         return Job.objects.get(external_id=response.json()["data"]["task_id"])
 
-    def result(self, job: Job, **wanted: Any) -> Any:
+    def result(self, job: Job, **options: Any) -> Any:
         body = {"req_key": STYLE, "task_id": job.external_id}
-        if wanted:
-            body["req_json"] = json.dumps(wanted)
+        if options:
+            body["req_json"] = json.dumps(options)
         return self.call("CVSync2AsyncGetResult", body)
 
 
 def with_signature(secret: str, signed: Signed, sent: SignedRequest) -> dict[str, str]:
-    """The headers of what is sent, and Authorization."""
+    """The headers of the request, with Authorization."""
     key = signature.signing_key(secret, signed.scope)
-    found = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])
+    digest = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])
     names = ";".join(signed.signed_headers)
-    parts = f"Credential={signed.key_id}/{signed.scope}, SignedHeaders={names}, Signature={found}"
+    parts = f"Credential={signed.key_id}/{signed.scope}, SignedHeaders={names}, Signature={digest}"
     return {**sent.headers, "authorization": f"HMAC-SHA256 {parts}"}
 
 
@@ -97,7 +97,7 @@ def canny(db) -> ModelFile:
 
 @pytest.fixture
 def style(checkpoint, canny) -> StylePreset:
-    """As the users' document describes it, with everything in place."""
+    """The style of the users' document, with all its files."""
     preset = StylePreset.objects.create(
         key="img2img_pastel_boys_style",
         checkpoint=checkpoint,
@@ -115,7 +115,7 @@ def style(checkpoint, canny) -> StylePreset:
 
 
 @pytest.fixture
-def picture() -> bytes:
+def image() -> bytes:
     return png(256, 128)
 
 
@@ -130,6 +130,6 @@ def encoded(data: bytes) -> str:
 
 
 @pytest.fixture
-def body(style, picture) -> dict[str, Any]:
-    """The least that can be sent."""
-    return {"req_key": STYLE, "binary_data_base64": [encoded(picture)], "prompt": "a red circle"}
+def body(style, image) -> dict[str, Any]:
+    """A minimal valid body."""
+    return {"req_key": STYLE, "binary_data_base64": [encoded(image)], "prompt": "a red circle"}

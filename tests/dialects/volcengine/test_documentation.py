@@ -30,7 +30,7 @@ def test_examples_run_unchanged(live_server, alice, style, worker, tmp_path) -> 
         ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert Image.open(tmp_path / "drawn.png").size == (256, 128)
+    assert Image.open(tmp_path / "output.png").size == (256, 128)
     assert json.loads(done.stdout)["data"]["image_urls"][0].startswith(live_server.url)
 
 

@@ -60,19 +60,19 @@ def test_sub_req_key_selects_a_variant(submitted, style, checkpoint) -> None:
 
 
 @pytest.mark.field("volcengine_cvprocess", "binary_data_base64")
-def test_base64_image_is_the_input(submitted, picture) -> None:
+def test_base64_image_is_the_input(submitted, image) -> None:
     request = submitted()
-    assert (request.task, read_input(request.init_images[0].sha256)) == ("img2img", picture)
+    assert (request.task, read_input(request.init_images[0].sha256)) == ("img2img", image)
 
 
 @pytest.mark.field("volcengine_cvprocess", "image_urls")
-def test_image_url_is_fetched_unless_there_is_base64(submitted, source, picture) -> None:
+def test_image_url_is_fetched_unless_there_is_base64(submitted, source, image) -> None:
     source.reachable = ["127.0.0.1"]
     source.save()
     web = web_server.WebServer()
-    web.answers["/a.png"] = web_server.answer(200, picture)
+    web.answers["/a.png"] = web_server.answer(200, image)
     request = submitted(binary_data_base64=[], image_urls=[web.url("/a.png")])
-    assert read_input(request.init_images[0].sha256) == picture
+    assert read_input(request.init_images[0].sha256) == image
     other = png(64, 64)
     both = submitted(binary_data_base64=[encoded(other)], image_urls=[web.url("/a.png")])
     assert read_input(both.init_images[0].sha256) == other
@@ -179,9 +179,9 @@ def test_canny_weight_is_the_weight_of_the_controlnet(submitted, refused, canny)
 def test_missing_controlnet_is_refused_unless_optional(submitted, alice, body, canny) -> None:
     canny.enabled = False
     canny.save()
-    answer = alice.call("CVProcess", body).json()
-    assert answer["code"] == 50200
-    assert "canny_weight" in answer["message"]
+    response = alice.call("CVProcess", body).json()
+    assert response["code"] == 50200
+    assert "canny_weight" in response["message"]
     assert submitted(canny_weight=0).controls == ()
     StylePreset.objects.update(control_optional=True)
     assert submitted().controls == ()
@@ -205,19 +205,19 @@ def test_long_resolution_is_the_long_side(submitted, refused) -> None:
 
 @pytest.mark.field("volcengine_cvprocess", "id_scale")
 def test_face_identity_is_refused(submitted, alice, body) -> None:
-    answer = alice.call("CVProcess", {**body, "id_scale": 0.5}).json()
-    assert answer["code"] == 50200
-    assert "IP-Adapter" in answer["message"]
+    response = alice.call("CVProcess", {**body, "id_scale": 0.5}).json()
+    assert response["code"] == 50200
+    assert "IP-Adapter" in response["message"]
     assert submitted(id_scale=0).face_identity == 0
 
 
 def test_limit_of_a_source_names_the_vendors_field(alice, body, source) -> None:
     source.max_steps = 10
     source.save()
-    answer = alice.call("CVProcess", {**body, "ddim_steps": 25}).json()
-    assert answer["code"] == 50200
-    assert "ddim_steps" in answer["message"]
-    assert "25" in answer["message"]
+    response = alice.call("CVProcess", {**body, "ddim_steps": 25}).json()
+    assert response["code"] == 50200
+    assert "ddim_steps" in response["message"]
+    assert "25" in response["message"]
 
 
 @pytest.mark.field("volcengine_cvprocess", "logo_info", "logo_info.add_logo", "logo_info.position")
@@ -255,5 +255,5 @@ def test_txt2img_style_needs_no_image(alice, checkpoint) -> None:
 
 
 def test_error_gives_the_range_in_full(alice, body) -> None:
-    answer = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
-    assert answer == "Invalid Arguments: seed has to be from -1 to 4294967295"
+    message = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
+    assert message == "Invalid Arguments: seed must be from -1 to 4294967295"

@@ -20,7 +20,7 @@ def error(response) -> tuple[int, str, int | None]:
     return response.status_code, found["Code"], found.get("CodeN")
 
 
-def passes(response) -> bool:
+def is_authenticated(response) -> bool:
     """Whether the request was authenticated: the response is not a gateway error."""
     return "ResponseMetadata" not in response.json()
 
@@ -37,23 +37,23 @@ def signed_with(caller: Caller, headers: dict[str, str], body: bytes) -> dict[st
 @pytest.mark.field(
     "volcengine_cvprocess", "X-Date", "Authorization", "Action", "Version", "接口地址", "请求方式"
 )
-def test_a_signed_call_reaches_the_service(alice) -> None:
-    assert passes(alice.call("CVProcess"))
+def test_signed_call_reaches_the_service(alice) -> None:
+    assert is_authenticated(alice.call("CVProcess"))
 
 
 def test_signed_call_may_be_repeated_within_the_clock_window(alice) -> None:
     headers = alice.headers(QUERY, BODY)
-    assert all(passes(alice.send(QUERY, BODY, headers)) for _ in range(2))
+    assert all(is_authenticated(alice.send(QUERY, BODY, headers)) for _ in range(2))
 
 
-def test_the_node_signer_signs_two_headers(alice) -> None:
+def test_signature_of_two_headers_is_accepted(alice) -> None:
     headers = {"x-date": now(), "x-content-sha256": hashlib.sha256(BODY).hexdigest()}
-    assert passes(alice.send(QUERY, BODY, signed_with(alice, headers, BODY)))
+    assert is_authenticated(alice.send(QUERY, BODY, signed_with(alice, headers, BODY)))
 
 
 def test_body_is_verified_without_its_hash_header(alice) -> None:
     headers = signed_with(alice, {"x-date": now()}, BODY)
-    assert passes(alice.send(QUERY, BODY, headers))
+    assert is_authenticated(alice.send(QUERY, BODY, headers))
     assert error(alice.send(QUERY, BODY + b" ", headers)) == (401, "SignatureDoesNotMatch", 100010)
 
 
@@ -68,7 +68,7 @@ def test_host_may_be_signed_without_the_ports_80_and_443(alice, settings, sent) 
     for as_signed in {sent, sent.removesuffix(":80").removesuffix(":443")}:
         headers = alice.headers(QUERY, BODY, host=as_signed)
         alice.client.defaults["HTTP_HOST"] = sent
-        assert passes(alice.send(QUERY, BODY, headers))
+        assert is_authenticated(alice.send(QUERY, BODY, headers))
 
 
 def test_another_port_is_another_host(alice, settings) -> None:
@@ -136,14 +136,14 @@ def test_date_outside_the_clock_window_is_refused(alice, settings, seconds) -> N
     settings.VOLCENGINE_EXPIRED_STATUS = 403
     assert alice.call("CVProcess", date=now(seconds=seconds)).status_code == 403
     settings.VOLCENGINE_CLOCK_WINDOW_S = 2000
-    assert passes(alice.call("CVProcess", date=now(seconds=seconds)))
+    assert is_authenticated(alice.call("CVProcess", date=now(seconds=seconds)))
 
 
 def test_x_expires_shortens_the_lifetime_of_a_signature(alice) -> None:
     query = {**QUERY, "X-Expires": "60"}
     for seconds, expected in ((-30, True), (-90, False)):
         headers = alice.headers(query, BODY, date=now(seconds=seconds))
-        assert passes(alice.send(query, BODY, headers)) is expected
+        assert is_authenticated(alice.send(query, BODY, headers)) is expected
 
 
 def test_another_service_is_not_found(alice) -> None:
@@ -186,14 +186,14 @@ def test_disabled_or_restricted_key_is_refused(alice, field, value, expected) ->
 
 
 @pytest.mark.field("volcengine_cvprocess", "X-Security-Token")
-def test_a_temporary_key_needs_its_session_token(source, checkpoint) -> None:
+def test_temporary_key_requires_its_session_token(source, checkpoint) -> None:
     key, secret, token = AccessKey.issue_temporary(source, timedelta(hours=1))
-    assert passes(Caller(key, secret, token).call("CVProcess"))
+    assert is_authenticated(Caller(key, secret, token).call("CVProcess"))
     for wrong in ("", "STSother"):
         assert error(Caller(key, secret, wrong).call("CVProcess")) == (401, "InvalidSecretToken", None)
 
 
-def test_a_long_term_key_has_no_session_token(alice) -> None:
+def test_long_term_key_with_a_session_token_is_refused(alice) -> None:
     alice.token = "STSinvented"
     assert error(alice.call("CVProcess"))[1] == "InvalidSecretToken"
 
@@ -214,7 +214,7 @@ def test_get_is_allowed_for_results_only(alice, style) -> None:
         headers = alice.headers(query, b"", method="GET")
         headers = {name: value for name, value in headers.items() if name != "host"}
         response = alice.client.get("/", query, headers=headers)
-        assert passes(response) is expected
+        assert is_authenticated(response) is expected
 
 
 @pytest.mark.parametrize("accept", ["application/xml", "text/html", ""])

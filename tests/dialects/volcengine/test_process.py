@@ -37,18 +37,18 @@ def opened(data: bytes) -> Image.Image:
 )
 def test_image_is_returned_as_base64(worker, alice, body) -> None:
     response = alice.call("CVProcess", {**body, "return_url": False, "seed": 5})
-    answer = response.json()
-    assert (response.status_code, answer["code"], answer["status"], answer["message"]) == (
+    content = response.json()
+    assert (response.status_code, content["code"], content["status"], content["message"]) == (
         200,
         10000,
         10000,
         "Success",
     )
-    assert re.fullmatch(r"[0-9]{14}[0-9A-F]{20}", answer["request_id"])
-    assert re.fullmatch(r"[0-9.]+(ms|s|m[0-9.]+s)", answer["time_elapsed"])
-    assert answer["data"]["algorithm_base_resp"] == {"status_code": 0, "status_message": "Success"}
-    assert not answer["data"]["image_urls"]
-    (text,) = answer["data"]["binary_data_base64"]
+    assert re.fullmatch(r"[0-9]{14}[0-9A-F]{20}", content["request_id"])
+    assert re.fullmatch(r"[0-9.]+(ms|s|m[0-9.]+s)", content["time_elapsed"])
+    assert content["data"]["algorithm_base_resp"] == {"status_code": 0, "status_message": "Success"}
+    assert not content["data"]["image_urls"]
+    (text,) = content["data"]["binary_data_base64"]
     assert opened(base64.b64decode(text)).size == (704, 352)
     assert Job.objects.get(pk=response["X-Job-Id"]).generation_request.seed == 5
 
@@ -56,18 +56,18 @@ def test_image_is_returned_as_base64(worker, alice, body) -> None:
 @pytest.mark.field("volcengine_cvprocess", "return_url")
 @pytest.mark.field("volcengine_cvprocess_answer", "data.image_urls")
 def test_image_is_returned_by_url(worker, alice, body, client) -> None:
-    answer = alice.call("CVProcess", {**body, "return_url": True}).json()
-    assert answer["data"]["binary_data_base64"] == []
-    (url,) = answer["data"]["image_urls"]
+    response = alice.call("CVProcess", {**body, "return_url": True}).json()
+    assert response["data"]["binary_data_base64"] == []
+    (url,) = response["data"]["image_urls"]
     assert opened(client.get(url).getvalue()).size == (704, 352)
 
 
 @pytest.mark.field("volcengine_cvprocess", "logo_info.add_logo", "logo_info.position")
 def test_stored_image_has_the_logo_and_the_aigc_entry(worker, alice, body) -> None:
     fields = {"logo_info": {"add_logo": True, "position": 2, "opacity": 1}, "aigc_meta": {"producer_id": "p"}}
-    answer = alice.call("CVProcess", {**body, **fields}).json()
-    image = opened(base64.b64decode(answer["data"]["binary_data_base64"][0]))
-    assert answer["data"]["aigc_meta_tagged"] is True
+    response = alice.call("CVProcess", {**body, **fields}).json()
+    image = opened(base64.b64decode(response["data"]["binary_data_base64"][0]))
+    assert response["data"]["aigc_meta_tagged"] is True
     assert json.loads(image.info["AIGC"]) == {"Label": "1", "ProduceID": "p"}
     assert image.info["parameters"].startswith("a red circle")
     pixels = np.asarray(image.convert("RGB")).astype(int)
@@ -78,10 +78,10 @@ def test_stored_image_has_the_logo_and_the_aigc_entry(worker, alice, body) -> No
 
 
 def test_later_versions_nest_the_envelope_in_result(worker, alice, body) -> None:
-    answer = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
-    assert answer["Result"]["code"] == 10000
-    metadata = answer["ResponseMetadata"]
-    assert metadata.pop("RequestId") == answer["Result"]["request_id"]
+    response = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
+    assert response["Result"]["code"] == 10000
+    metadata = response["ResponseMetadata"]
+    assert metadata.pop("RequestId") == response["Result"]["request_id"]
     assert metadata == {
         "Action": "AIGCStylizeImageUsage",
         "Version": "2024-06-06",
@@ -92,9 +92,9 @@ def test_later_versions_nest_the_envelope_in_result(worker, alice, body) -> None
     assert (refused.status_code, refused.json()["Result"]["code"]) == (400, 50201)
 
 
-def test_an_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
-    answer = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
-    assert answer["code"] == 10000
+def test_action_for_one_style_needs_no_req_key(worker, alice, body) -> None:
+    response = alice.call("Img2ImgCreatePastelBoys2D", {**body, "req_key": None}).json()
+    assert response["code"] == 10000
     assert Job.objects.get().received["req_key"] == STYLE.removesuffix("_usage")
 
 
@@ -106,7 +106,7 @@ def test_nsfw_output_is_an_output_risk(worker, alice, body) -> None:
     assert (response.json()["message"], response.json()["data"]) == ("Post Img Risk Not Pass", None)
 
 
-def test_a_failed_job_is_an_internal_error(worker, alice, body) -> None:
+def test_failed_job_is_an_internal_error(worker, alice, body) -> None:
     worker.behavior = behaviors.fails_with_oom
     response = alice.call("CVProcess", body)
     assert (response.status_code, response.json()["code"]) == (500, 50500)
@@ -117,9 +117,9 @@ def test_expired_job_is_a_server_error(alice, body) -> None:
     again = {"idempotency-key": "once"}
     lifecycle.expire(alice.call("CVProcess", body, **again)["X-Job-Id"])
     response = alice.call("CVProcess", body, **again)
-    answer = response.json()
-    assert (response.status_code, answer["code"], answer["data"]) == (500, 50501, None)
-    assert answer["message"] == "Internal RPC Error: The job waited in the queue for too long."
+    content = response.json()
+    assert (response.status_code, content["code"], content["data"]) == (500, 50501, None)
+    assert content["message"] == "Internal RPC Error: The job waited in the queue for too long."
 
 
 def test_timeout_is_a_gateway_error_and_the_job_continues(alice, body) -> None:
@@ -151,7 +151,7 @@ def test_error_can_be_parsed_from_the_text_of_an_sdk_exception(alice, style) -> 
     assert json.loads(str(response.content)[2:-1])["code"] == 50400
 
 
-def test_the_same_idempotency_key_is_the_same_job(alice, body) -> None:
+def test_same_idempotency_key_returns_the_same_job(alice, body) -> None:
     style = StylePreset.objects.get()
     sent = {**body, "req_key": style.key}
     ids = {alice.call("CVProcess", sent, **{"idempotency-key": "once"})["X-Job-Id"] for _ in range(2)}

@@ -47,15 +47,15 @@ class TestPython:
         return service
 
     def test_cv_process_returns_an_image(self, visual, body) -> None:
-        answer = visual.cv_process({**body, **PASTEL_BOYS})
-        assert answer["code"] == 10000
-        content = httpx.get(answer["data"]["image_urls"][0]).content
+        response = visual.cv_process({**body, **PASTEL_BOYS})
+        assert response["code"] == 10000
+        content = httpx.get(response["data"]["image_urls"][0]).content
         assert Image.open(io.BytesIO(content)).size == (704, 352)
 
     def test_helper_of_one_style_returns_an_image(self, visual, body) -> None:
         sent = {**body, "req_key": "img2img_pastel_boys_style", "image_urls": [], "return_url": False}
-        answer = visual.img2img_create_pastel_boys2d(sent)
-        assert base64.b64decode(answer["data"]["binary_data_base64"][0]).startswith(b"\x89PNG")
+        response = visual.img2img_create_pastel_boys2d(sent)
+        assert base64.b64decode(response["data"]["binary_data_base64"][0]).startswith(b"\x89PNG")
 
     @pytest.mark.parametrize("pair", ["cv", "cv_sync2async"])
     def test_task_is_submitted_and_polled(self, visual, body, pair) -> None:
@@ -70,8 +70,8 @@ class TestPython:
 
     def test_task_is_cancelled(self, visual, body) -> None:
         task = visual.cv_submit_task(body)["data"]["task_id"]
-        answer = visual.cv_cancel_task({"req_key": STYLE, "task_id": task})
-        assert answer["Result"]["code"] == 10000
+        response = visual.cv_cancel_task({"req_key": STYLE, "task_id": task})
+        assert response["Result"]["code"] == 10000
 
     def test_error_body_can_be_parsed_from_the_exceptions_text(self, visual, body) -> None:
         with pytest.raises(Exception, match="50400") as caught:
@@ -93,8 +93,8 @@ class TestPython:
         task = {"req_key": STYLE, "task_id": "1" * 19}
         request.set_query({"Action": "CVGetResult", "Version": "2022-08-31", **task})
         query = SignerV4.sign_url(request, visual.service_info.credentials)
-        answer = httpx.get(f"http://{host}/?{query}").json()
-        assert answer["data"]["status"] == "not_found"
+        response = httpx.get(f"http://{host}/?{query}").json()
+        assert response["data"]["status"] == "not_found"
 
 
 class TestCore:
@@ -122,9 +122,9 @@ class TestCore:
             return_url=True,
             logo_info=LogoInfoForAIGCStylizeImageUsageInput(add_logo=True),
         )
-        answer = api.a_igc_stylize_image_usage(request)
-        assert answer.code == 10000
-        assert httpx.get(answer.data.image_urls[0]).status_code == 200
+        response = api.a_igc_stylize_image_usage(request)
+        assert response.code == 10000
+        assert httpx.get(response.data.image_urls[0]).status_code == 200
 
     def test_refusal_raises_api_exception(self, api, body) -> None:
         from volcenginesdkcore.rest import ApiException
@@ -139,7 +139,7 @@ class TestCore:
 
 
 def test_signature_of_the_node_sdk_is_accepted(worker, alice, body, live_server) -> None:
-    answer = node_signer.cv_process(
+    response = node_signer.cv_process(
         live_server.url, alice.key.key_id, alice.secret, {**body, "return_url": True}
     )
-    assert answer["code"] == 10000
+    assert response["code"] == 10000

@@ -22,7 +22,7 @@ def credentials(key_id: str, secret: str) -> dict[str, str]:
 
 
 class Caller:
-    """Somebody with a key, and Django's own client."""
+    """HTTP client of this API with an access key."""
 
     def __init__(self, key: AccessKey, secret: str) -> None:
         self.key, self.secret = key, secret
@@ -30,7 +30,7 @@ class Caller:
         self.client = Client(headers=self.headers)
 
     def post(self, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
-        """The envelope."""
+        """The envelope of the response."""
         response = self.client.post(
             PREFIX + path, body or {}, content_type="application/json", headers=headers
         )
@@ -38,27 +38,27 @@ class Caller:
         return response.json()
 
     def refused(self, path: str, body: Any) -> str:
-        """The message; nothing is left of what was asked."""
+        """The error message of a request that must be refused without a job."""
         before = Job.objects.count()
-        told = self.post(path, body)
-        assert told["code"] == "400", told
+        envelope = self.post(path, body)
+        assert envelope["code"] == "400", envelope
         assert Job.objects.count() == before
-        return told["msg"]
+        return envelope["msg"]
 
     def submit(self, path: str, body: Any, **headers: str) -> Job:
-        """The job that it became."""
-        told = self.post(path, body, **headers)
-        assert (told["code"], told["msg"]) == ("200", "success"), told
-        return Job.objects.filter(external_id=told["data"]["task_id"]).latest("created_at")
+        """The job of a request."""
+        envelope = self.post(path, body, **headers)
+        assert (envelope["code"], envelope["msg"]) == ("200", "success"), envelope
+        return Job.objects.filter(external_id=envelope["data"]["task_id"]).latest("created_at")
 
-    def draw(self, operation: str = "v2/text2image", scripts: Any = None, **fields: Any) -> Job:
-        return self.submit(f"sd/{operation}", drawing(scripts, **fields))
+    def generate(self, operation: str = "v2/text2image", scripts: Any = None, **fields: Any) -> Job:
+        return self.submit(f"sd/{operation}", generation_body(scripts, **fields))
 
     def task(self, task_id: str = "pro1686666", path: str = "sd/v2/queryTaskInfo") -> dict[str, Any]:
         return self.post(path, {"businessTaskId": task_id})["data"]
 
 
-def drawing(scripts: Any = None, **fields: Any) -> dict[str, Any]:
+def generation_body(scripts: Any = None, **fields: Any) -> dict[str, Any]:
     small = {"prompt": "a red circle", "width": 128, "height": 128, "steps": 4}
     return copy.deepcopy({**small, **fields, "alwayson_scripts": {**SCRIPTS, **(scripts or {})}})
 
@@ -70,7 +70,7 @@ def caller() -> type[Caller]:
 
 @pytest.fixture
 def bob(source, checkpoint) -> Caller:
-    """Of the same source, with a key of his own."""
+    """Another access key of the same source."""
     return Caller(*AccessKey.issue(source))
 
 
@@ -85,19 +85,19 @@ def register(db) -> Callable[..., ModelFile]:
     return register
 
 
-def picture(width: int = 64, height: int = 64, colour: str = "red") -> bytes:
+def png(width: int = 64, height: int = 64, color: str = "red") -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 @pytest.fixture
 def web(source) -> Iterator[WebServer]:
-    """Has pictures, and takes callbacks; the source may reach it."""
+    """A server that the source may call. It has images, and receives callbacks."""
     server = WebServer()
-    server.answers["/red.png"] = answer(200, picture())
-    server.answers["/wide.png"] = answer(200, picture(96, 48, "blue"))
-    server.answers["/mask.png"] = answer(200, picture(colour="white"))
+    server.answers["/red.png"] = answer(200, png())
+    server.answers["/wide.png"] = answer(200, png(96, 48, "blue"))
+    server.answers["/mask.png"] = answer(200, png(color="white"))
     source.reachable = ["127.0.0.1"]
     source.save()
     yield server

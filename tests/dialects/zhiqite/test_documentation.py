@@ -19,10 +19,10 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 def test_examples_run_unchanged(transactional_db, live_server, alice, register, web):
     register(Kind.CHECKPOINT, "checkpoints/atelier-shapes.safetensors")
     known = {"ATELIER": live_server.url, "KEY_ID": alice.key.key_id, "SECRET": alice.secret}
-    known["PICTURE"] = web.url("/red.png")
+    known["IMAGE"] = web.url("/red.png")
     script = "\n".join(f"{example}echo" for example in EXAMPLES)
     done = subprocess.run(["bash", "-euc", script], env=os.environ | known, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["code"] for answer in answers] == ["200"] * len(EXAMPLES)
-    assert {answer["data"].get("task_id") for answer in answers} >= {"first", "second", "third"}
+    responses = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [response["code"] for response in responses] == ["200"] * len(EXAMPLES)
+    assert {response["data"].get("task_id") for response in responses} >= {"first", "second", "third"}

@@ -5,7 +5,7 @@ from django.test import Client
 
 from jobs.models import Job
 from models_registry.models import Family, Kind
-from tests.dialects.zhiqite.conftest import PREFIX, credentials, drawing
+from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.web_server import answer
 
 TEXT = "sd/v2/text2image"
@@ -40,14 +40,14 @@ def unit(**fields):
         ({"enable_hr": True, "hr_upscaler": "Magic"}, "upscaler"),
         ({"prompt": "a <lora:unknown:1>"}, "prompt: lora:unknown cannot be used"),
         ({"prompt": "a" + 33 * "<lora:unknown:1>"}, "prompt: Input should have at most 32 LoRAs"),
-        ({"prompt": "a\0b"}, "Text may not contain NUL or half of a surrogate pair."),
+        ({"prompt": "a\0b"}, "Text must not contain NUL characters or unpaired surrogates."),
         ({"alwayson_scripts": []}, "alwayson_scripts: "),
         ({"alwayson_scripts": {"id_task": "1"}}, "alwayson_scripts.sd_model_checkpoint: Field required"),
         ({"alwayson_scripts": {"sd_model_checkpoint": "shapes"}}, "alwayson_scripts.id_task: Field required"),
     ],
 )  # fmt: skip
 def test_invalid_field_is_refused_with_its_name(alice, fields, message):
-    assert message in alice.refused(TEXT, drawing() | fields)
+    assert message in alice.refused(TEXT, generation_body() | fields)
 
 
 @pytest.mark.parametrize(
@@ -69,70 +69,74 @@ def test_invalid_field_is_refused_with_its_name(alice, fields, message):
     ],
 )  # fmt: skip
 def test_invalid_script_is_refused_with_its_field(alice, scripts, message):
-    assert message in alice.refused(TEXT, drawing(scripts))
+    assert message in alice.refused(TEXT, generation_body(scripts))
 
 
 def test_adetailer_without_a_model_is_ignored(alice):
-    alice.draw(scripts={"ADetailer": {"args": [False, {"ad_model": "None"}]}})
-    alice.draw(scripts={"ADetailer": {"args": [True, {"ad_model": "None"}]}})
+    alice.generate(scripts={"ADetailer": {"args": [False, {"ad_model": "None"}]}})
+    alice.generate(scripts={"ADetailer": {"args": [True, {"ad_model": "None"}]}})
 
 
 def test_model_of_another_family_is_refused(alice, register):
     register(Kind.LORA, "loras/tall.safetensors", family=Family.SDXL)
-    assert "Stable Diffusion XL" in alice.refused(TEXT, drawing(prompt="a <lora:tall:0.5>"))
+    assert "Stable Diffusion XL" in alice.refused(TEXT, generation_body(prompt="a <lora:tall:0.5>"))
 
 
 def test_unit_without_an_image_needs_an_init_image(alice, register):
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")
-    message = alice.refused("sd/v2/controlnet", drawing(unit(module="canny", model="canny")))
+    message = alice.refused("sd/v2/controlnet", generation_body(unit(module="canny", model="canny")))
     assert "control unit" in message
 
 
 @pytest.mark.parametrize("operation", ["v2/image2image", "v1/inpaint"])
 def test_image_operation_requires_an_image(alice, operation):
-    assert alice.refused(f"sd/{operation}", drawing()).startswith("alwayson_scripts.image_link is required")
+    assert alice.refused(f"sd/{operation}", generation_body()).startswith(
+        "alwayson_scripts.image_link is required"
+    )
 
 
 def test_inpaint_requires_a_mask(alice, web):
-    message = alice.refused("sd/v1/inpaint", drawing({"image_link": web.url("/red.png")}))
+    message = alice.refused("sd/v1/inpaint", generation_body({"image_link": web.url("/red.png")}))
     assert message.startswith("alwayson_scripts.mask_link is required")
 
 
 @pytest.mark.parametrize("path", ["/gone.png", "/page.html"])
 def test_url_without_an_image_is_refused(alice, web, path):
     web.answers["/page.html"] = answer(200, b"<html>")
-    alice.refused("sd/v2/image2image", drawing({"image_link": web.url(path)}))
+    alice.refused("sd/v2/image2image", generation_body({"image_link": web.url(path)}))
 
 
 def test_image_url_of_a_local_address_is_refused(alice):
-    message = alice.refused("sd/v2/image2image", drawing({"image_link": "http://127.0.0.1:1/a.png"}))
+    message = alice.refused("sd/v2/image2image", generation_body({"image_link": "http://127.0.0.1:1/a.png"}))
     assert "127.0.0.1" in message
 
 
 def test_image_urls_can_be_disabled(alice, web, settings):
     settings.INPUT_URLS = False
-    message = alice.refused("sd/v2/image2image", drawing({"image_link": web.url("/red.png")}))
+    message = alice.refused("sd/v2/image2image", generation_body({"image_link": web.url("/red.png")}))
     assert message == "Image URLs are disabled on this server."
 
 
 def test_wrong_credentials_have_one_message(alice, key):
     expected = {"code": "400", "msg": "accessKey invalid", "data": None}
     for headers in ({}, credentials("", ""), credentials(alice.key.key_id, "x"), credentials("unknown", "x")):
-        response = Client(headers=headers).post(PREFIX + TEXT, drawing(), content_type="application/json")
+        response = Client(headers=headers).post(
+            PREFIX + TEXT, generation_body(), content_type="application/json"
+        )
         assert (response.status_code, response.json()) == (200, expected)
     assert not Job.objects.exists()
 
 
 def test_credentials_may_be_in_the_query(alice):
     query = "&".join(f"{name}={value}" for name, value in alice.headers.items())
-    response = Client().post(f"{PREFIX}{TEXT}?{query}", drawing(), content_type="application/json")
+    response = Client().post(f"{PREFIX}{TEXT}?{query}", generation_body(), content_type="application/json")
     assert response.json()["code"] == "200"
 
 
 def test_http_errors_setting_gives_errors_their_status(alice, settings):
     settings.ZHIQITE_HTTP_ERRORS = True
     client = alice.client
-    answers = {
+    statuses = {
         client.post(
             PREFIX + "sd/v2/queryTaskInfo", {"businessTaskId": "x"}, content_type="application/json"
         ).status_code: 404,
@@ -140,7 +144,7 @@ def test_http_errors_setting_gives_errors_their_status(alice, settings):
         Client().post(PREFIX + TEXT, {}, content_type="application/json").status_code: 401,
         client.get(PREFIX + TEXT).status_code: 405,
     }
-    assert all(given == wanted for given, wanted in answers.items())
+    assert all(actual == expected for actual, expected in statuses.items())
 
 
 def test_http_statuses_of_a_full_queue_a_large_body_and_an_unsupported_tool(alice, settings, source):
@@ -151,9 +155,9 @@ def test_http_statuses_of_a_full_queue_a_large_body_and_an_unsupported_tool(alic
     def status(path, body):
         return alice.client.post(PREFIX + path, body, content_type="application/json").status_code
 
-    assert (status(TEXT, drawing()), status("tool/roop", {})) == (429, 501)
+    assert (status(TEXT, generation_body()), status("tool/roop", {})) == (429, 501)
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
-    assert status(TEXT, drawing(prompt="a" * 200)) == 413
+    assert status(TEXT, generation_body(prompt="a" * 200)) == 413
 
 
 def test_unknown_path_and_method_get_an_envelope(alice):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dialects.zhiqite.request.fields_v2 import GenerationV2, Overrides, Scripts, Unit
 from dialects.zhiqite.request.fields_v3 import External, Image2ImageV3, Text2ImageV3
 from dialects.zhiqite.request.tools import TOOLS
-from tests.dialects.zhiqite.conftest import drawing
+from tests.dialects.zhiqite.conftest import generation_body
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -21,23 +21,23 @@ def fields_of(model):
     return st.dictionaries(st.sampled_from([*model.model_fields]), VALUES)
 
 
-def check(answer) -> None:
-    assert set(answer) == {"code", "msg", "data"}
-    assert answer["code"] in ("200", "400")
-    assert answer["msg"] != "Internal error."
+def check(response) -> None:
+    assert set(response) == {"code", "msg", "data"}
+    assert response["code"] in ("200", "400")
+    assert response["msg"] != "Internal error."
 
 
 @FUZZ
 @given(body=fields_of(GenerationV2), scripts=fields_of(Scripts), complete=st.booleans())
 def test_v2_accepts_any_json(alice, body, scripts, complete) -> None:
-    check(alice.post("sd/v2/image2image", drawing(scripts) | body if complete else body))
+    check(alice.post("sd/v2/image2image", generation_body(scripts) | body if complete else body))
 
 
 @FUZZ
 @given(unit=fields_of(Unit), settings=fields_of(Overrides))
 def test_units_and_settings_accept_any_json(alice, unit, settings) -> None:
     scripts = {"controlnet": {"args": [unit]}, "override_settings": settings}
-    check(alice.post("sd/v2/controlnet", drawing(scripts)))
+    check(alice.post("sd/v2/controlnet", generation_body(scripts)))
 
 
 @FUZZ

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models_registry.models import Kind
-from tests.dialects.zhiqite.conftest import PREFIX, drawing
+from tests.dialects.zhiqite.conftest import PREFIX, generation_body
 
 DATA = Path(__file__).parent / "seed_example.json"
 
@@ -135,19 +135,19 @@ def test_disabled_unit_is_ignored(alice, example):
 
 @pytest.mark.field("zhiqite_controlnet", "batch_size", "n_iter")
 def test_number_of_images_is_n_iter_times_batch_size(alice):
-    request = alice.draw(n_iter=3, batch_size="2").generation_request
+    request = alice.generate(n_iter=3, batch_size="2").generation_request
     assert (request.num_images, request.batch_size) == (6, 2)
 
 
 @pytest.mark.field("zhiqite_controlnet", "restore_faces")
 def test_restore_faces(alice, face_models):
-    part = alice.draw(restore_faces=True).generation_request.face_restoration
+    part = alice.generate(restore_faces=True).generation_request.face_restoration
     assert (part.model, part.detector, part.visibility) == ("GFPGANv1.4", "yunet", 1.0)
-    assert alice.draw(restore_faces=False).generation_request.face_restoration is None
+    assert alice.generate(restore_faces=False).generation_request.face_restoration is None
 
 
 def test_missing_face_restoration_model_is_named(alice):
-    message = alice.refused("sd/v2/text2image", drawing(restore_faces=True))
+    message = alice.refused("sd/v2/text2image", generation_body(restore_faces=True))
     assert "GFPGANv1.4.pth in the folder face_restoration" in message
 
 
@@ -155,7 +155,7 @@ def test_missing_face_restoration_model_is_named(alice):
     "zhiqite_controlnet", "enable_hr", "hr_scale", "hr_second_pass_steps", "denoising_strength"
 )
 def test_hires_pass_by_a_factor(alice):
-    hires = alice.draw(enable_hr=True, hr_scale=2, hr_second_pass_steps=7, denoising_strength=0.4)
+    hires = alice.generate(enable_hr=True, hr_scale=2, hr_second_pass_steps=7, denoising_strength=0.4)
     hires = hires.generation_request.hires
     assert (hires.width, hires.height, hires.num_inference_steps, hires.strength) == (256, 256, 7, 0.4)
 
@@ -163,35 +163,39 @@ def test_hires_pass_by_a_factor(alice):
 @pytest.mark.field("zhiqite_controlnet", "hr_resize_x", "hr_resize_y")
 def test_hires_pass_to_a_size(alice):
     """x is the width, as in the webui; the vendor's document describes it as the height."""
-    hires = alice.draw(enable_hr=True, hr_scale=2, hr_resize_x=192, hr_resize_y=320).generation_request.hires
+    hires = alice.generate(
+        enable_hr=True, hr_scale=2, hr_resize_x=192, hr_resize_y=320
+    ).generation_request.hires
     assert (hires.width, hires.height, hires.scale) == (192, 320, None)
-    hires = alice.draw(enable_hr=True, hr_resize_x=192, width=128, height=256).generation_request.hires
+    hires = alice.generate(enable_hr=True, hr_resize_x=192, width=128, height=256).generation_request.hires
     assert (hires.width, hires.height) == (192, 384)
 
 
 @pytest.mark.field("zhiqite_controlnet", "enable_hr")
 def test_hires_pass_of_image2image_is_refused(alice, web):
-    message = alice.refused("sd/v2/image2image", drawing({"image_link": web.url("/red.png")}, enable_hr=True))
+    message = alice.refused(
+        "sd/v2/image2image", generation_body({"image_link": web.url("/red.png")}, enable_hr=True)
+    )
     assert message.startswith("enable_hr is available for text2image only")
 
 
 @pytest.mark.field("zhiqite_controlnet", "resize_mode", "alwayson_scripts.image_link")
 @pytest.mark.parametrize(("number", "mode"), enumerate(["stretch", "crop", "fill", "latent"]))
 def test_resize_mode(alice, web, number, mode):
-    job = alice.draw("v2/image2image", {"image_link": web.url("/wide.png")}, resize_mode=number)
+    job = alice.generate("v2/image2image", {"image_link": web.url("/wide.png")}, resize_mode=number)
     assert job.generation_request.resize_mode == mode
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.override_settings")
 def test_override_settings(alice):
     settings = {"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337, "eta_ancestral": 0.5}
-    request = alice.draw(scripts={"override_settings": settings}).generation_request
+    request = alice.generate(scripts={"override_settings": settings}).generation_request
     assert (request.clip_skip, request.eta_noise_seed_delta, request.eta) == (2, 31337, 0.5)
 
 
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.override_settings")
 def test_unknown_setting_is_refused_by_name(alice):
-    body = drawing({"override_settings": {"outdir_samples": "/etc"}})
+    body = generation_body({"override_settings": {"outdir_samples": "/etc"}})
     message = alice.refused("sd/v2/text2image", body)
     assert message.startswith("alwayson_scripts.override_settings.outdir_samples:")
 
@@ -199,4 +203,4 @@ def test_unknown_setting_is_refused_by_name(alice):
 @pytest.mark.field("zhiqite_controlnet", "alwayson_scripts.output_image_format")
 @pytest.mark.parametrize(("name", "expected"), [(None, "jpeg"), ("jpg", "jpeg"), ("PNG", "png")])
 def test_output_image_format(alice, name, expected):
-    assert alice.draw(scripts={"output_image_format": name}).generation_request.output_format == expected
+    assert alice.generate(scripts={"output_image_format": name}).generation_request.output_format == expected

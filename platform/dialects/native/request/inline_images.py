@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
-from dialects.native.errors import Complaint, Problem
+from dialects.native.errors import FieldError, Problem
 from gpu_runner.protocol import GenerationRequest, Picture
 
 from .json_body import models_in
@@ -30,26 +30,28 @@ class InlineImages:
         """The body with hashes in place of data URIs. Raises Problem for a text that is neither."""
         return self._model(GenerationRequest, body, [])
 
-    def _model(self, model: type[BaseModel], value: dict[str, Any], loc: list[str | int]) -> dict[str, Any]:
+    def _model(
+        self, model: type[BaseModel], value: dict[str, Any], location: list[str | int]
+    ) -> dict[str, Any]:
         fields = model.model_fields
         return {
-            name: self._value(models_in(fields[name].annotation), part, [*loc, name])
+            name: self._value(models_in(fields[name].annotation), part, [*location, name])
             if name in fields
             else part
             for name, part in value.items()
         }
 
-    def _value(self, models: set[type[BaseModel]], value: Any, loc: list[str | int]) -> Any:
+    def _value(self, models: set[type[BaseModel]], value: Any, location: list[str | int]) -> Any:
         if isinstance(value, list):
-            return [self._value(models, item, [*loc, index]) for index, item in enumerate(value)]
+            return [self._value(models, item, [*location, index]) for index, item in enumerate(value)]
         if isinstance(value, str) and Picture in models:
-            return {"sha256": self._digest(value, loc)}
+            return {"sha256": self._digest(value, location)}
         for model in models - {Picture}:
             if isinstance(value, dict):
-                return self._model(model, value, loc)
+                return self._model(model, value, location)
         return value
 
-    def _digest(self, text: str, loc: list[str | int]) -> str:
+    def _digest(self, text: str, location: list[str | int]) -> str:
         if SHA256.fullmatch(text):
             return text
         prefix = DATA_URI.match(text)
@@ -59,7 +61,7 @@ class InlineImages:
             data = b""
         if not data:
             message = _("Must be the SHA-256 of an uploaded image, or a data URI with base64.")
-            raise Problem.unprocessable([Complaint(loc=loc, msg=message, type="picture")])
+            raise Problem.unprocessable([FieldError(loc=location, msg=message, type="picture")])
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return digest

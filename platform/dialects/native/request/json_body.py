@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from rest_framework.request import Request
 
 from dialects.http import InvalidJSON, NotAnObject, UnstorableText, parse_object
-from dialects.native.errors import Complaint, Problem
+from dialects.native.errors import FieldError, Problem
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -25,10 +25,10 @@ def read_json(request: Request) -> dict[str, Any]:
     except InvalidJSON as error:
         raise Problem(400, "malformed_json", error.message) from None
     except NotAnObject as error:
-        raise Problem.unprocessable([Complaint(loc=[], msg=error.message, type="dict_type")]) from None
+        raise Problem.unprocessable([FieldError(loc=[], msg=error.message, type="dict_type")]) from None
     except UnstorableText as error:
-        complaint = Complaint(loc=list(error.location), msg=error.message, type="nul")
-        raise Problem.unprocessable([complaint]) from None
+        field_error = FieldError(loc=list(error.location), msg=error.message, type="nul")
+        raise Problem.unprocessable([field_error]) from None
 
 
 def read_query(model: type[AnyModel], request: Request) -> AnyModel:
@@ -47,7 +47,7 @@ def _is_json(content_type: str) -> bool:
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise PydanticCustomError("nul", "Text may not contain NUL.")
+        raise PydanticCustomError("nul", "Text must not contain NUL characters.")
     return text
 
 

@@ -13,7 +13,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
-from dialects.native.errors import Complaint, Problem
+from dialects.native.errors import FieldError, Problem
 from jobs.models import Job
 
 from .json_body import PlainText
@@ -25,7 +25,7 @@ def _storable(at: datetime) -> datetime:
     if at.tzinfo is None or not EARLIEST.replace(tzinfo=None) < at.replace(tzinfo=None) < LATEST.replace(
         tzinfo=None
     ):
-        raise ValueError("a year from 1970 to 9999")
+        raise ValueError("the year must be from 1970 to 9999")
     return at
 
 
@@ -44,16 +44,16 @@ class JobQuery(BaseModel):
     since: Moment | None = Field(default=None, description="Created at or after.")
     until: Moment | None = Field(default=None, description="Created before.")
     limit: Limit = 50
-    cursor: str | None = Field(default=None, max_length=200, description="``next`` of the page before.")
+    cursor: str | None = Field(default=None, max_length=200, description="``next`` of the previous page.")
 
 
 class UsageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     since: date | None = Field(default=None, ge=EARLIEST.date())
-    until: date | None = Field(default=None, ge=EARLIEST.date(), description="That day included.")
+    until: date | None = Field(default=None, ge=EARLIEST.date(), description="Inclusive.")
     limit: Annotated[int, Field(ge=1, le=366)] = 31
-    cursor: str | None = Field(default=None, max_length=200, description="``next`` of the page before.")
+    cursor: str | None = Field(default=None, max_length=200, description="``next`` of the previous page.")
 
 
 class OpaqueCursorPagination(CursorPagination):
@@ -63,8 +63,8 @@ class OpaqueCursorPagination(CursorPagination):
         self.page_size = page_size
 
     def page_of(self, rows: QuerySet[Any, Any], request: Request) -> tuple[list[Any], str | None]:
-        found = self.paginate_queryset(rows, request) or []
-        return found, self.get_next_link()
+        page = self.paginate_queryset(rows, request) or []
+        return page, self.get_next_link()
 
     @staticmethod
     def check_position(position: str) -> None:
@@ -78,7 +78,7 @@ class OpaqueCursorPagination(CursorPagination):
                 self.check_position(str(cursor.position))
         except (NotFound, ValueError):
             raise _invalid_cursor() from None
-        # REST framework skips what it does not know, and would answer with the first page.
+        # REST framework ignores unknown parts of a cursor, and would return the first page.
         if cursor and self.encode_cursor(cursor) != request.query_params[self.cursor_query_param]:
             raise _invalid_cursor()
         return cursor
@@ -89,11 +89,11 @@ class OpaqueCursorPagination(CursorPagination):
 
 
 def _invalid_cursor() -> Problem:
-    return Problem.unprocessable([Complaint(loc=["cursor"], msg=_("Invalid cursor."), type="cursor")])
+    return Problem.unprocessable([FieldError(loc=["cursor"], msg=_("Invalid cursor."), type="cursor")])
 
 
 class JobPagination(OpaqueCursorPagination):
-    """The newest first. Jobs of the same microsecond are told apart by an offset in the cursor."""
+    """The newest first. Jobs created in the same microsecond are distinguished by an offset in the cursor."""
 
     ordering = ("-created_at", "-id")
 
@@ -113,11 +113,11 @@ class UsagePagination(OpaqueCursorPagination):
 
 
 def filtered(jobs: QuerySet[Job], query: JobQuery) -> QuerySet[Job]:
-    wanted = {
+    conditions = {
         "state__in": query.state or None,
         "external_id": query.external_id,
         "dialect": query.dialect,
         "created_at__gte": query.since,
         "created_at__lt": query.until,
     }
-    return jobs.filter(**{name: value for name, value in wanted.items() if value is not None})
+    return jobs.filter(**{name: value for name, value in conditions.items() if value is not None})

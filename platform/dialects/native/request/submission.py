@@ -1,4 +1,4 @@
-"""Body of a job request to Submission."""
+"""Convert the body of a job request to a Submission."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
 from dialects.native.authentication import DIALECT
-from dialects.native.models import Upload
-from gpu_runner.protocol import MAX_SEED, GenerationRequest
+from dialects.native.models import UploadedImage
+from gpu_runner.protocol import MAX_SEED, GenerationRequest, Picture
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls
@@ -28,7 +28,7 @@ LANES: dict[LaneName, Lane] = {
     "bulk": Lane.BULK,
 }
 
-PICTURE_SCHEMA = {
+INPUT_IMAGE_SCHEMA = {
     "description": "An input image: the SHA-256 of an uploaded image, or a data URI with base64.",
     "anyOf": [
         {"type": "string", "pattern": "^[0-9a-f]{64}$"},
@@ -62,7 +62,7 @@ class JobRequest(GenerationRequest):
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         schema = super().model_json_schema(*args, **kwargs)
-        schema["$defs"]["Picture"] = PICTURE_SCHEMA
+        schema["$defs"][Picture.__name__] = INPUT_IMAGE_SCHEMA
         return schema
 
     def generation_request(self) -> GenerationRequest:
@@ -95,14 +95,14 @@ def _callback(url: str | None, request: Request) -> CallbackRequest | None:
     return CallbackRequest(url, base_url=signed_urls.base_url(request._request)) if url else None
 
 
-def foreign_pictures(source: BusinessSource, submission: Submission) -> list[InvalidImage]:
-    """The refusal of images that this source has not uploaded.
+def refused_references(source: BusinessSource, submission: Submission) -> list[InvalidImage]:
+    """A refusal if the request references images that this source has not uploaded.
 
     Knowing the hash of another source's image must not give access to it.
     """
     referenced = submission.request.pictures() - submission.pictures.keys()
     if not referenced:
         return []
-    uploads = Upload.objects.filter(source=source, picture__in=referenced)
-    missing = referenced - set(uploads.values_list("picture_id", flat=True))
+    uploads = UploadedImage.objects.filter(source=source, image__in=referenced)
+    missing = referenced - set(uploads.values_list("image_id", flat=True))
     return [InvalidImage(_("An input image was not found."), field="init_images")] if missing else []

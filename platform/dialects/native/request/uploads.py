@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from access.models import BusinessSource
 from dialects.native.errors import Problem, too_large
-from dialects.native.models import Upload
+from dialects.native.models import UploadedImage
 from jobs.errors import InvalidImage
 from jobs.images.storage import MAX_INPUT_BYTES, store_input
 from jobs.models import Output
@@ -27,14 +27,14 @@ def store_upload(source: BusinessSource, request: Request) -> tuple[str, bool]:
         image = store_input(_content(request))
     except InvalidImage as refused:  # its field name is one of a job request, and left out here
         raise Problem(422, refused.code, refused.message) from None
-    _upload, is_new = Upload.objects.get_or_create(source=source, picture_id=image.sha256)
+    _upload, is_new = UploadedImage.objects.get_or_create(source=source, image_id=image.sha256)
     return image.sha256, is_new
 
 
-def remember(source: BusinessSource, digests: Iterable[str]) -> None:
+def record_uploads(source: BusinessSource, digests: Iterable[str]) -> None:
     """Record stored images as uploads of the source, so that it may reference them."""
-    uploads = [Upload(source=source, picture_id=digest) for digest in digests]
-    Upload.objects.bulk_create(uploads, ignore_conflicts=True)
+    uploads = [UploadedImage(source=source, image_id=digest) for digest in digests]
+    UploadedImage.objects.bulk_create(uploads, ignore_conflicts=True)
 
 
 def _content(request: Request) -> bytes:

@@ -19,7 +19,7 @@ from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, Preview
 from jobs.scheduling.eta import outlook, progress_of
 
-from .schemas import Step, job_detail, step
+from .schemas import StateChange, job_detail, state_change
 from .sse_slots import slots
 
 POLL_INTERVAL_S = 0.25  # workers write progress this often
@@ -72,8 +72,8 @@ class Position:
 class EventStream:
     """Content of a streaming response. Holds a slot until the web server closes it. Raises Problem if none is free."""
 
-    def __init__(self, job: Job, seen: Position) -> None:
-        self.job, self.seen = job, seen
+    def __init__(self, job: Job, position: Position) -> None:
+        self.job, self.position = job, position
         self._last_state: tuple[str, int] | None = None  # state and attempt
         self._is_open = True
         slots.acquire(job.source_id)
@@ -106,20 +106,20 @@ class EventStream:
             self._last_state = (self.job.state, self.job.attempt)
             yield from self._changes()
         if self.job.is_terminal:
-            self.seen.ended = True
+            self.position.ended = True
             yield self._event("end", job_detail(self.job))
-        elif self.job.step > self.seen.step:
+        elif self.job.step > self.position.step:
             yield from self._progress()
 
     def _changes(self) -> Iterator[str]:
-        for change in _changes_after(self.job, self.seen.changes):
-            self.seen.changes += 1
-            self.seen.step = 0
+        for change in _changes_after(self.job, self.position.changes):
+            self.position.changes += 1
+            self.position.step = 0
             yield self._event("state", change)
 
     def _progress(self) -> Iterator[str]:
         job = self.job
-        self.seen.step = job.step
+        self.position.step = job.step
         counts = {"step": job.step, "steps": job.steps, "images_done": job.images_done}
         event = ProgressEvent(**counts, progress=progress_of(job), ends_in_s=outlook(job).ends_in_s)
         yield self._event("progress", event)
@@ -129,8 +129,8 @@ class EventStream:
             yield self._event("preview", PreviewEvent(step=job.step, image=image))
 
     def _event(self, name: str, data: BaseModel) -> str:
-        return f"id: {self.seen.id()}\nevent: {name}\ndata: {data.model_dump_json()}\n\n"
+        return f"id: {self.position.id()}\nevent: {name}\ndata: {data.model_dump_json()}\n\n"
 
 
-def _changes_after(job: Job, count: int) -> list[Step]:
-    return [step(transition) for transition in job.transitions.order_by("id")[count:]]
+def _changes_after(job: Job, count: int) -> list[StateChange]:
+    return [state_change(transition) for transition in job.transitions.order_by("id")[count:]]

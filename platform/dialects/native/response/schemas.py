@@ -79,7 +79,7 @@ class OutputView(BaseModel):
     nsfw_score: float | None
 
 
-class Step(BaseModel):
+class StateChange(BaseModel):
     """A state change of a job."""
 
     at: datetime
@@ -87,8 +87,8 @@ class Step(BaseModel):
     to_state: StateName
 
 
-class Place(BaseModel):
-    """Place of a job in the queue, and why it does not run yet. Seconds are estimates."""
+class QueuePosition(BaseModel):
+    """Position of a job in the queue, and why it does not run yet. Seconds are estimates."""
 
     reason: Reason
     ahead: int = Field(description="Number of jobs that start before it.")
@@ -98,17 +98,17 @@ class Place(BaseModel):
 class JobDetail(JobSummary):
     """A job with its request, outputs and state changes."""
 
-    queue: Place | None = Field(
-        description="Place in the queue while it waits; null in the response to its submission."
+    queue: QueuePosition | None = Field(
+        description="Position in the queue while it waits; null in the response to its submission."
     )
     ends_in_s: float | None = Field(description="Estimated seconds until it ends; null if unknown.")
     device_seconds: float
     request: GenerationRequest
     outputs: list[OutputView]
-    timeline: list[Step]
+    timeline: list[StateChange]
 
 
-class PictureView(BaseModel):
+class UploadedImageView(BaseModel):
     """An uploaded image."""
 
     sha256: str
@@ -199,7 +199,7 @@ class QuoteView(BaseModel):
     accepted: bool
     refusals: list[RefusalView]
     cost: float | None = Field(description="Null: its models are unknown.")
-    queue: Place | None
+    queue: QueuePosition | None
     ends_in_s: float | None
     allowances: list[AllowanceView] = Field(description="Quotas that are set.")
 
@@ -232,16 +232,16 @@ def _cost(job: Job) -> Decimal:
 
 
 def job_detail(job: Job) -> JobDetail:
-    """A job with its outputs, its state changes and its place in the queue."""
+    """A job with its outputs, its state changes and its position in the queue."""
     eta = outlook(job)
     return JobDetail(
         **dict(job_summary(job)),
-        queue=_place(eta),
+        queue=_queue_position(eta),
         ends_in_s=None if job.is_terminal else eta.ends_in_s,
         device_seconds=job.device_seconds,
         request=job.generation_request,
         outputs=[_output(output) for output in job.pictures],
-        timeline=[step(transition) for transition in job.transitions.all()],
+        timeline=[state_change(transition) for transition in job.transitions.all()],
     )
 
 
@@ -254,14 +254,14 @@ def new_job_detail(job: Job) -> JobDetail:
         device_seconds=0,
         request=job.generation_request,
         outputs=[],
-        timeline=[Step(at=job.created_at, from_state=None, to_state="queued")],
+        timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],
     )
 
 
-def _place(eta: JobEta | None) -> Place | None:
+def _queue_position(eta: JobEta | None) -> QueuePosition | None:
     if eta is None or eta.reason is None:
         return None
-    return Place(reason=eta.reason, ahead=eta.ahead, starts_in_s=eta.starts_in_s)
+    return QueuePosition(reason=eta.reason, ahead=eta.ahead, starts_in_s=eta.starts_in_s)
 
 
 def quote_view(priced: Quote, more_refusals: Iterable[Refused]) -> QuoteView:
@@ -271,7 +271,7 @@ def quote_view(priced: Quote, more_refusals: Iterable[Refused]) -> QuoteView:
         accepted=not refusals,
         refusals=list(refusals),
         cost=None if priced.cost is None else float(priced.cost),
-        queue=_place(priced.outlook),
+        queue=_queue_position(priced.outlook),
         ends_in_s=priced.outlook.ends_in_s if priced.outlook else None,
         allowances=[_allowance(allowance) for allowance in priced.allowances],
     )
@@ -300,6 +300,10 @@ def _output(output: Output) -> OutputView:
     return OutputView(url=url, **fields)
 
 
-def step(transition: Transition) -> Step:
+def state_change(transition: Transition) -> StateChange:
     """A state change. Its note is for operators, and left out."""
-    return Step(at=transition.at, from_state=transition.from_state or None, to_state=transition.to_state)  # type: ignore[arg-type]
+    return StateChange(
+        at=transition.at,
+        from_state=transition.from_state or None,  # type: ignore[arg-type]  # pydantic checks it
+        to_state=transition.to_state,  # type: ignore[arg-type]
+    )

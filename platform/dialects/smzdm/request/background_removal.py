@@ -1,4 +1,4 @@
-"""From the body of rembg_img to a submission: the foreground of an image, and its mask if that is asked for."""
+"""Convert the body of rembg_img to a Submission: the foreground of an image, and its mask if requested."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from jobs.admission.submission import Submission
 from jobs.models import Lane
 
 from .fields import CutOutFields
-from .images import fetched, upright_size
+from .images import fetch_image, upright_size
 from .submission import received, target_of
 
 OPERATION = "rembg_img"
 
 
-def cut_out(caller: Caller, asked: CutOutFields) -> Submission:
-    """Raises Refused or WireError."""
-    target = target_of(caller.source, asked.upload_img_config)
-    data = fetched("img_url", asked.img_url, caller.source)
-    picture = Picture(sha256=hashlib.sha256(data).hexdigest())
+def remove_background(caller: Caller, body: CutOutFields) -> Submission:
+    """The submission of a body. Raises Refused or WireError."""
+    target = target_of(caller.source, body.upload_img_config)
+    data = fetch_image("img_url", body.img_url, caller.source)
+    image = Picture(sha256=hashlib.sha256(data).hexdigest())
     width, height = working_size(*upright_size(data))
     return Submission(
         source=caller.source,
@@ -31,13 +31,13 @@ def cut_out(caller: Caller, asked: CutOutFields) -> Submission:
         operation=OPERATION,
         request=GenerationRequest(
             task="cut_out",
-            init_images=(picture,),
+            init_images=(image,),
             width=width,
             height=height,
-            cut_out=CutOut(matting_model=asked.model, with_mask=asked.is_mask),
+            cut_out=CutOut(matting_model=body.model, with_mask=body.is_mask),
         ),
-        received=received(asked),
-        pictures={picture.sha256: data},
+        received=received(body),
+        pictures={image.sha256: data},
         lane=Lane.INTERACTIVE,
         storage_target=target,
     )

@@ -16,34 +16,34 @@ INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0{1,9})?")
 NUMBER = re.compile(r"[+-]?[0-9]{1,19}(\.[0-9]{1,19})?")
 
 
-def _wrong(message: str) -> PydanticCustomError:
+def _type_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong_type", message)
 
 
 def _flag(value: Any) -> bool:
-    known = FLAGS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
-    if known is None:
-        raise _wrong('must be "True" or "False"')
-    return known
+    flag = FLAGS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+    if flag is None:
+        raise _type_error('must be "True" or "False"')
+    return flag
 
 
 def _integer(value: Any) -> int:
     text = "" if isinstance(value, bool) else str(value).strip()
     if not INTEGER.fullmatch(text):
-        raise _wrong("must be an integer")
+        raise _type_error("must be an integer")
     return int(text.partition(".")[0])
 
 
 def _number(value: Any) -> float:
     text = "" if isinstance(value, bool) else str(value).strip()
     if not NUMBER.fullmatch(text):
-        raise _wrong("must be a number")
+        raise _type_error("must be a number")
     return float(text)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong("must be a string")
+        raise _type_error("must be a string")
     return value.strip()
 
 
@@ -64,10 +64,10 @@ def _list(value: Any) -> list[Any]:
 
 def _object(value: Any) -> Any:
     """An object or its JSON; None if it is empty."""
-    found = _parsed(value) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise _wrong("must be an object")
-    return {name: part for name, part in found.items() if part is not None and part != ""} or None
+    parsed = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(parsed, dict):
+        raise _type_error("must be an object")
+    return {name: part for name, part in parsed.items() if part is not None and part != ""} or None
 
 
 def _parsed(text: str) -> Any:
@@ -75,7 +75,7 @@ def _parsed(text: str) -> Any:
         value = parse_json(text)
         check_text(value)
     except InvalidJSON:
-        raise _wrong("send JSON") from None
+        raise _type_error("must be JSON") from None
     except UnstorableText as error:
         raise WireError(Code.PARAMETER, error.message) from None
     return value

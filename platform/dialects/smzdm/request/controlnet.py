@@ -44,10 +44,10 @@ def control_unit(
     if body.requires_control:
         file = _find_model(source, body.control_model or DEFAULT_MODEL, backend)
         return _unit(source, file, backend), ""
-    found = _default_model(source, body.sd_model_checkpoint, backend)
-    if found is None:
+    default = _default_model(source, body.sd_model_checkpoint, backend)
+    if default is None:
         return None, f"without ControlNet: {DEFAULT_MODEL} is not available for this checkpoint"
-    return _unit(source, found, backend), ""
+    return _unit(source, default, backend), ""
 
 
 def _find_model(source: BusinessSource, name: str, backend: Backend) -> ModelFile:
@@ -81,7 +81,7 @@ def _unit(source: BusinessSource, file: ModelFile, backend: Backend) -> ControlU
 def _module(source: BusinessSource, file: ModelFile, backend: Backend) -> str:
     """The first preprocessor whose weights are registered; else the first, whose refusal names the missing file."""
     name = f"{file.name} {file.path_in_kind}".lower()
-    modules = next((found for part, found in MODULES.items() if part in name), LINEART)
+    modules = next((names for part, names in MODULES.items() if part in name), LINEART)
     if backend == Backend.COMFYUI:  # the weights come with its nodes
         return modules[0]
     return next((module for module in modules if _is_available(source, module)), modules[0])

@@ -18,7 +18,7 @@ from jobs.outbound.policy import Policy
 ROTATED_ORIENTATIONS = frozenset({5, 6, 7, 8})  # EXIF values that exchange width and height
 
 
-def fetched(field: str, url: str, source: BusinessSource) -> bytes:
+def fetch_image(field: str, url: str, source: BusinessSource) -> bytes:
     """The image file at the URL of a field. Raises WireError."""
     if not settings.INPUT_URLS:
         raise WireError(
@@ -27,7 +27,7 @@ def fetched(field: str, url: str, source: BusinessSource) -> bytes:
     try:
         return fetch_picture(url, Policy.of(source))
     except Refused as refused:
-        raise WireError(Code.PICTURE, f"{field}: {refused.message}") from refused
+        raise WireError(Code.IMAGE, f"{field}: {refused.message}") from refused
 
 
 def upright_size(data: bytes) -> tuple[int, int]:

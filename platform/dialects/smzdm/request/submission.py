@@ -1,4 +1,4 @@
-"""Body of change_background to Submission."""
+"""Convert the body of change_background to a Submission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jobs.selectors import is_offered
 
 from .controlnet import control_unit
 from .fields import ChangeBackgroundFields, Fields, UploadConfig
-from .images import fetched, upright_size
+from .images import fetch_image, upright_size
 
 CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"
@@ -39,8 +39,8 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
     backend, backend_note = _backend(source, body.api_type)
     target = target_of(source, body.upload_img_config)
     controls, control_note = control_unit(source, body, backend)
-    image = fetched("img_url", body.img_url, source)
-    mask = fetched("mask_url", body.mask_url, source) if body.mask_url else None
+    image = fetch_image("img_url", body.img_url, source)
+    mask = fetch_image("mask_url", body.mask_url, source) if body.mask_url else None
     generation = _generation_request(body, image, mask)
     if controls:
         generation = generation.model_copy(update={"controls": (controls,)})

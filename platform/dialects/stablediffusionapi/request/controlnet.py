@@ -100,7 +100,7 @@ def _model(name: str, kind: str, source: BusinessSource) -> str:
     names = [name] if name else []
     if not name or name in TYPES:
         names.append(TYPES[name or kind][1])
-    for each in names:
-        if found := control_model(each, source):
-            return found.name
+    for candidate in names:
+        if file := control_model(candidate, source):
+            return file.name
     raise WireError.invalid({"controlnet_model": [f"Model not found: {name or kind}"]})

@@ -29,7 +29,7 @@ from gpu_runner.protocol import MAX_SEED
 from . import unsupported_fields
 
 SMALLEST, LARGEST = 64, 1024
-MOST_SAMPLES = 4
+MAX_SAMPLES = 4
 MAX_STEPS = 500
 MAX_CONTROL_WEIGHT = 5
 NO_SEED = -1
@@ -38,8 +38,8 @@ SAFETY_TYPES = {"blur": "blur", "pixelate": "blur", "sensitive_content_text": "b
 
 def _seed(value: Any) -> int | None:
     """A seed; None for -1, which clients of A1111 send for a random one."""
-    found = between(integer, NO_SEED, MAX_SEED)(value)
-    return None if found == NO_SEED else found
+    seed = between(integer, NO_SEED, MAX_SEED)(value)
+    return None if seed == NO_SEED else seed
 
 
 FIELDS: dict[str, Coercion] = {
@@ -51,7 +51,7 @@ FIELDS: dict[str, Coercion] = {
     "control_image": text,
     "width": between(integer, SMALLEST, LARGEST),
     "height": between(integer, SMALLEST, LARGEST),
-    "samples": between(integer, 1, MOST_SAMPLES),
+    "samples": between(integer, 1, MAX_SAMPLES),
     "num_inference_steps": between(integer, 1, MAX_STEPS),
     "steps": between(integer, 1, MAX_STEPS),
     "safety_checker": flag,
@@ -114,8 +114,8 @@ def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
             values[name] = None if _is_null(name, value) else coerce(value)
         except Invalid as invalid:
             errors[name] = [f"The {field_label(name)} {invalid.reason}"]
-    needed = [*REQUIRED[endpoint.task], *(["model_id"] if endpoint.needs_model else [])]
-    errors |= {name: [required(name)] for name in needed if values.get(name, "") is None}
+    required_names = [*REQUIRED[endpoint.task], *(["model_id"] if endpoint.needs_model else [])]
+    errors |= {name: [required(name)] for name in required_names if values.get(name, "") is None}
     for name, message in unsupported_fields.fields(endpoint, values):
         errors.setdefault(name, []).append(message)
     if errors:

@@ -34,7 +34,7 @@ class InputImages:
 
     def take(self, name: str, text: str) -> Picture:
         """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
-        data = self._download(text) if is_url(text) else decoded(name, text, bare=self._bare)
+        data = self._download(text) if is_url(text) else decode_image(name, text, bare=self._bare)
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return Picture(sha256=digest)
@@ -46,9 +46,9 @@ class InputImages:
 
     def _download(self, url: str) -> bytes:
         try:
-            own = own_picture(url, self._base_url)
-            if own is not None:
-                return own
+            local = own_picture(url, self._base_url)
+            if local is not None:
+                return local
             if settings.INPUT_URLS:
                 return self._fetch(url)
         except Refused:
@@ -60,7 +60,7 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def decoded(name: str, text: str, *, bare: bool) -> bytes:
+def decode_image(name: str, text: str, *, bare: bool) -> bytes:
     """The content of a data URI, or with ``bare`` also of plain base64. Raises WireError if it is no image."""
     prefix = DATA_URI.match(text)
     if prefix is None and not bare:

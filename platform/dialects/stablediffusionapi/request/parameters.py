@@ -40,5 +40,5 @@ def _json(data: bytes) -> dict[str, Any]:
     except InvalidJSON as error:
         raise WireError(400, error.message) from None
     if not isinstance(value, dict):
-        raise WireError(400, _("Send a JSON object."))
+        raise WireError(400, _("The body must be a JSON object."))
     return value

@@ -74,7 +74,7 @@ def sampling(name: str, *, karras: bool | None, algorithm: str) -> dict[str, Any
 def _a1111_sampler(name: str) -> dict[str, Any]:
     """A name of A1111, such as "DPM++ 2M Karras", which some clients send."""
     sampler, scheduler = sampler_catalog.resolve(name)
-    suffixes = [word for each in sampler_catalog.SCHEDULERS for word in each.names]
+    suffixes = [suffix for known in sampler_catalog.SCHEDULERS for suffix in known.names]
     if name != sampler and not any(name == f"{sampler} {suffix}" for suffix in suffixes):
         raise _invalid("scheduler")
     return {"sampler": sampler, "scheduler": scheduler}

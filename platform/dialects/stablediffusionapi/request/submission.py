@@ -1,4 +1,4 @@
-"""Parameters of a request to Submission."""
+"""Convert the parameters of a request to a Submission."""
 
 from __future__ import annotations
 

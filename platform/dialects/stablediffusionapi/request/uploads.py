@@ -9,12 +9,12 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from dialects.stablediffusionapi.coercion import Invalid, flag, is_absent, text
-from dialects.stablediffusionapi.errors import WireError, worded
+from dialects.stablediffusionapi.errors import WireError, message_fields
 from jobs.images.signed_urls import input_url
 from jobs.images.storage import store_input
 
 from .fields import field_label, required
-from .images import decoded
+from .images import decode_image
 
 CROP_SIDE = 512  # pixels
 UPLOADED = "image uploaded"
@@ -33,8 +33,12 @@ def upload(given: Mapping[str, Any], base_url: str) -> dict[str, Any]:
         errors["image"] = [required("image")]
     if errors:
         raise WireError.invalid(errors)
-    png = _as_png(decoded("image", values["image"], bare=True), crop=bool(values["crop"]))
-    return {"status": "success", **worded(UPLOADED), "link": input_url(store_input(png).sha256, base_url)}
+    png = _as_png(decode_image("image", values["image"], bare=True), crop=bool(values["crop"]))
+    return {
+        "status": "success",
+        **message_fields(UPLOADED),
+        "link": input_url(store_input(png).sha256, base_url),
+    }
 
 
 def _as_png(data: bytes, *, crop: bool) -> bytes:

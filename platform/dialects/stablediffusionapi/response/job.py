@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
-from dialects.stablediffusionapi.errors import worded
+from dialects.stablediffusionapi.errors import message_fields
 from dialects.stablediffusionapi.numeric_ids import number_of
 from jobs.images.signed_urls import future_urls, output_urls
 from jobs.models import Job, State
@@ -22,26 +22,26 @@ TIPS = {"v3": "For faster speed, keep the resolution up to 512x512."}
 LONG_TIP = (
     "Your images are generated in the background. Get them by calling fetch_result after the estimated time."
 )
-A_DAY_S = 24 * 3600
+DAY_S = 24 * 3600
 MIN_ETA_S, UNKNOWN_ETA_S = 1.0, 30.0
 
 
-def answer(job: Job, base_url: str) -> dict[str, Any]:
+def job_response(job: Job, base_url: str) -> dict[str, Any]:
     """Response to the request that submitted the job."""
     endpoint = ENDPOINTS[job.operation]
     if job.state == State.SUCCEEDED:
         return _success(job, endpoint, base_url)
-    return failure(job) if job.is_terminal else _processing(job, endpoint, base_url)
+    return _failure(job) if job.is_terminal else _processing(job, endpoint, base_url)
 
 
-def fetched(job: Job, base_url: str) -> dict[str, Any]:
+def fetch_response(job: Job, base_url: str) -> dict[str, Any]:
     """Response to a fetch request."""
     endpoint = ENDPOINTS[job.operation]
     if job.is_terminal:
-        return answer(job, base_url)
+        return job_response(job, base_url)
     return {
         "status": "processing",
-        **worded(PROCESSING),
+        **message_fields(PROCESSING),
         "output": "",
         "id": number_of(job),
         "eta": _eta(job),
@@ -50,19 +50,19 @@ def fetched(job: Job, base_url: str) -> dict[str, Any]:
     }
 
 
-def failure(job: Job) -> dict[str, Any]:
+def _failure(job: Job) -> dict[str, Any]:
     """Response for a failed job; ``tip`` has its error message."""
-    return {"status": "failed", "id": "", **worded(FAILED), "output": "", "tip": job.error_message}
+    return {"status": "failed", "id": "", **message_fields(FAILED), "output": "", "tip": job.error_message}
 
 
 def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
     links = _links(job, base_url, output_urls)
-    is_one = endpoint.task == "super_resolution"
+    has_one_output = endpoint.task == "super_resolution"
     return {
         "status": "success",
         "generationTime": job.engine_seconds,
         "id": number_of(job),
-        "output": links[0] if is_one else links,
+        "output": links[0] if has_one_output else links,
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",
@@ -76,7 +76,7 @@ def _processing(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
         "status": "processing",
         "tip": _tip(endpoint),
         "eta": _eta(job),
-        **worded(TRY_AGAIN.get(endpoint.edition, TRY_AGAIN_LATER)),
+        **message_fields(TRY_AGAIN.get(endpoint.edition, TRY_AGAIN_LATER)),
         "webhook_status": "",
         "fetch_result": f"{base_url}/api/{endpoint.fetch}/{number_of(job)}",
         "id": number_of(job),
@@ -92,9 +92,9 @@ def _tip(endpoint: Endpoint) -> str:
 
 def _links(job: Job, base_url: str, urls: Any) -> list[str]:
     """URLs of the outputs: of base64 text files with ``base64: yes``, and expiring after a day with ``temp: yes``."""
-    form = "base64" if job.received.get("base64") else "picture"
-    found: list[str] = urls(job, base_url, form, A_DAY_S if job.received.get("temp") else None)
-    return found
+    url_kind = "base64" if job.received.get("base64") else "picture"
+    links: list[str] = urls(job, base_url, url_kind, DAY_S if job.received.get("temp") else None)
+    return links
 
 
 def _eta(job: Job) -> float:

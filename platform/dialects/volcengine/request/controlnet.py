@@ -41,8 +41,8 @@ def read_controls(preset: StylePreset, body: Body, source: BusinessSource) -> tu
 
 
 def _needs_no_model(module: str) -> bool:
-    found = preprocessor_catalog.find(module)
-    return found is not None and found.model_free
+    preprocessor = preprocessor_catalog.find(module)
+    return preprocessor is not None and preprocessor.model_free
 
 
 def _unit(preset: StylePreset, model: str, weight: float) -> ControlUnit:

@@ -27,13 +27,13 @@ def read_object(request: HttpRequest) -> Body:
 
 
 def parsed(data: bytes | str, within: str = "") -> Body:
-    told = within.removesuffix(".") or _("the body")
+    label = within.removesuffix(".") or _("the body")
     try:
         return Body(parse_object(data), within)
     except InvalidJSON:
-        raise ServiceError(50204, _("%(part)s is not JSON") % {"part": told}) from None
+        raise ServiceError(50204, _("%(part)s is not JSON") % {"part": label}) from None
     except NotAnObject:
-        raise ServiceError(50204, _("%(part)s is not a JSON object") % {"part": told}) from None
+        raise ServiceError(50204, _("%(part)s is not a JSON object") % {"part": label}) from None
     except UnstorableText as error:
         raise ServiceError(50204, error.message) from None
 
@@ -63,7 +63,7 @@ class Body:
             return ""
         return value if isinstance(value, str) else self._wrong_type(name, "string")
 
-    def needed(self, name: str) -> str:
+    def required(self, name: str) -> str:
         text = self.text(name)
         if not text.strip():
             raise ServiceError(50201, _("%(name)s is required") % {"name": self._within + name})
@@ -106,10 +106,10 @@ class Body:
 
     def _within_range(self, name: str, value: float, lowest: float, highest: float) -> float:
         if not math.isfinite(value) or not lowest <= value <= highest:
-            words = {"name": self._within + name, "lowest": f"{lowest:.10g}", "highest": f"{highest:.10g}"}
-            raise ServiceError(50200, _("%(name)s has to be from %(lowest)s to %(highest)s") % words)
+            values = {"name": self._within + name, "lowest": f"{lowest:.10g}", "highest": f"{highest:.10g}"}
+            raise ServiceError(50200, _("%(name)s must be from %(lowest)s to %(highest)s") % values)
         return value
 
     def _wrong_type(self, name: str, expected: str) -> Any:
-        words = {"name": self._within + name, "type": expected}
-        raise ServiceError(50204, _("%(name)s has to be of the type %(type)s") % words)
+        values = {"name": self._within + name, "type": expected}
+        raise ServiceError(50204, _("%(name)s must be of the type %(type)s") % values)

@@ -1,4 +1,4 @@
-"""Request body to Submission. Fields that the request leaves out come from its style preset."""
+"""Convert a request body to a Submission. Fields that the request omits come from its style preset."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def find_preset(key: AccessKey, body: Body) -> StylePreset:
 
     The suffix ``_usage`` selects pay-per-use billing at the vendor; the style is the same.
     """
-    name, variant = body.needed("req_key"), body.text("sub_req_key")
+    name, variant = body.required("req_key"), body.text("sub_req_key")
     preset = preset_for(
         name.removesuffix(PAY_PER_USE_SUFFIX), variant.removesuffix(PAY_PER_USE_SUFFIX), key.source
     )
@@ -120,7 +120,7 @@ def find_preset(key: AccessKey, body: Body) -> StylePreset:
 
 def _prompt(preset: StylePreset, body: Body) -> str:
     if preset.prompt_required:
-        return body.needed("prompt")
+        return body.required("prompt")
     return next((body.text(name) for name in PROMPT_FIELDS if name in body), "")
 
 

@@ -36,7 +36,7 @@ def find(key: AccessKey, body: Body) -> Job | None:
 
     Raises ServiceError: 50201 if a field is missing, 50215 for a malformed id.
     """
-    style, task_id = body.needed("req_key"), body.needed("task_id")
+    style, task_id = body.required("req_key"), body.required("task_id")
     if not TASK_ID.fullmatch(task_id):
         raise ServiceError(50215)
     jobs = Job.objects.filter(source=key.source, dialect=DIALECT, external_id=task_id)

@@ -63,17 +63,17 @@ def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
 
     Raises WireError for an unknown name, unlike A1111, which ignores it.
     """
-    found = []
+    uses = []
     tags = extra_networks(prompt)[1]
     if len(tags) > MAX_LORAS:
         raise WireError(f"prompt: Input should have at most {MAX_LORAS} LoRAs")
     for tag in tags:
         try:
-            found.append(lora_use(tag, source))
+            uses.append(lora_use(tag, source))
         except (InvalidTag, ModelNotFound) as error:
             values = {"kind": tag.kind, "name": tag.name, "reason": error}
             raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % values) from None
-    return found
+    return uses
 
 
 def with_styles(prompt: str, negative: str, names: Sequence[str], source: BusinessSource) -> tuple[str, str]:

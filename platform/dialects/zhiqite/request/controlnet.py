@@ -1,4 +1,4 @@
-"""Units of ``alwayson_scripts.controlnet`` to control units of the GenerationRequest."""
+"""Convert units of ``alwayson_scripts.controlnet`` to control units of the GenerationRequest."""
 
 from __future__ import annotations
 

@@ -40,10 +40,10 @@ class Wire(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def without_what_says_nothing(cls, value: Any) -> Any:
+    def drop_empty_values(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {name: said for name, said in value.items() if said is not None and said != ""}
+        return {name: part for name, part in value.items() if part is not None and part != ""}
 
     def received(self) -> dict[str, Any]:
         """The fields that were sent, by wire name, as stored with the job."""

@@ -1,4 +1,4 @@
-"""Body of v2 or inpaint v1 to Submission."""
+"""Convert the body of v2 or inpaint v1 to a Submission."""
 
 from __future__ import annotations
 

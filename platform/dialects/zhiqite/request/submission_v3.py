@@ -1,4 +1,4 @@
-"""Body of v3 to Submission."""
+"""Convert the body of v3 to a Submission."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .submission_v2 import DEFAULT_STRENGTH
 
 TEXT, IMAGE = "v3/text2Image", "v3/image2Image"
 BODIES: dict[str, type[GenerationV3]] = {TEXT: Text2ImageV3, IMAGE: Image2ImageV3}
-NOTHING = ("", "None")
+NO_VALUE = ("", "None")
 BO = "saasDrawingExternalImageParameterBO"
 
 
@@ -51,11 +51,11 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
 
 
 def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
-    if body.scriptName not in NOTHING:
+    if body.scriptName not in NO_VALUE:
         raise WireError(_("scriptName must be empty or None (scripts are not supported)"))
     external = body.saasDrawingExternalImageParameterBO
     prompt, negative = common.with_styles(body.prompt, body.negativePrompt, body.styles, source)
-    by_index = body.samplerName in NOTHING
+    by_index = body.samplerName in NO_VALUE
     sampler = body.samplerIndex if by_index else body.samplerName
     return {
         "prompt": prompt,

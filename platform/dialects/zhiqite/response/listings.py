@@ -33,11 +33,11 @@ class Query(Wire, ABC):
     def page(self, source: BusinessSource) -> dict[str, Any]:
         """One page. The filters run in Python, because some of the fields are not columns; lists have hundreds of rows."""
         rows = [self.row(file) for file in list_for(self.KIND, source).order_by("pk")]
-        found = [row for row in rows if self._matches(row)]
+        matching = [row for row in rows if self._matches(row)]
         first = (self.pageNum - 1) * self.pageSize
         return {
-            "rows": found[first : first + self.pageSize],
-            "total": len(found),
+            "rows": matching[first : first + self.pageSize],
+            "total": len(matching),
             "pageSize": self.pageSize,
             "pageNum": self.pageNum,
         }

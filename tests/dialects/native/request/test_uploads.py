@@ -6,26 +6,26 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from jobs.models import InputPicture, Job
 
 
-def img2img(alice, image: object):
-    body = {"task": "img2img", "init_images": [image], "width": 64, "height": 64}
+def img2img(alice, reference: object):
+    body = {"task": "img2img", "init_images": [reference], "width": 64, "height": 64}
     return alice.post("jobs", body)
 
 
-def test_uploaded_image_is_referenced_by_its_hash(alice, picture):
-    first, again = alice.upload(picture), alice.upload(picture)
+def test_uploaded_image_is_referenced_by_its_hash(alice, image):
+    first, again = alice.upload(image), alice.upload(image)
     assert (first.status_code, again.status_code) == (201, 200)
     response = img2img(alice, first.json()["sha256"])
     assert response.status_code == 201
     assert response.json()["request"]["init_images"] == [first.json()]
 
 
-def test_upload_may_be_a_form(alice, picture):
-    file = SimpleUploadedFile("red.png", picture, "image/png")
+def test_upload_may_be_a_form(alice, image):
+    file = SimpleUploadedFile("red.png", image, "image/png")
     response = alice.client.post("/api/v1/pictures", {"file": file})
     assert response.status_code == 201
 
 
-def test_data_uri_is_stored_as_a_file(alice, data_uri, picture):
+def test_data_uri_is_stored_as_a_file(alice, data_uri, image):
     response = img2img(alice, data_uri)
     assert response.status_code == 201
     job = Job.objects.get()
@@ -45,8 +45,8 @@ def test_data_uri_in_a_prompt_is_text(alice, data_uri):
     assert alice.submit(prompt=data_uri).request["prompt"] == data_uri
 
 
-def test_image_of_another_tenant_cannot_be_referenced(alice, charlie, picture):
-    digest = alice.upload(picture).json()["sha256"]
+def test_image_of_another_tenant_cannot_be_referenced(alice, charlie, image):
+    digest = alice.upload(image).json()["sha256"]
     response = img2img(charlie, digest)
     assert (response.status_code, response.json()["code"]) == (422, "bad_picture")
     assert charlie.post("quote", {"task": "img2img", "init_images": [digest]}).json()["accepted"] is False
@@ -67,9 +67,9 @@ def test_upload_that_is_no_image_is_refused(alice, data, content_type, status):
     assert not InputPicture.objects.exists()
 
 
-def test_too_large_a_form_is_refused(alice, settings, picture):
+def test_form_that_is_too_large_is_refused(alice, settings, image):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-    file = SimpleUploadedFile("red.png", picture, "image/png")
+    file = SimpleUploadedFile("red.png", image, "image/png")
     assert alice.client.post("/api/v1/pictures", {"file": file}).status_code == 413
 
 

@@ -13,7 +13,7 @@ from tests.support.web_server import answer
 
 @pytest.mark.field("smzdm_change_background", "img_url", "prompt", "negative_prompt")
 def test_image_and_prompts_are_those_of_the_request(alice):
-    request = alice.asks(prompt="green theme", negative_prompt="people")
+    request = alice.request(prompt="green theme", negative_prompt="people")
     assert (request.prompt, request.negative_prompt, request.task) == (
         "green theme",
         "people",
@@ -24,13 +24,13 @@ def test_image_and_prompts_are_those_of_the_request(alice):
 
 
 def test_default_negative_prompt(alice):
-    assert "watermark" in alice.asks().negative_prompt
-    assert alice.asks(negative_prompt="").negative_prompt == alice.asks().negative_prompt
+    assert "watermark" in alice.request().negative_prompt
+    assert alice.request(negative_prompt="").negative_prompt == alice.request().negative_prompt
 
 
 @pytest.mark.field("smzdm_change_background", "mask_url")
-def test_mask_replaces_matting(alice, pictures):
-    masked, plain = alice.asks(mask_url=pictures.url("/mask.png")), alice.asks()
+def test_mask_replaces_matting(alice, image_host):
+    masked, plain = alice.request(mask_url=image_host.url("/mask.png")), alice.request()
     assert (masked.change_background.mask is None, plain.change_background.mask is None) == (False, True)
     assert masked.change_background.matting_model == ""
     assert plain.change_background.matting_model == "u2netp"
@@ -42,7 +42,7 @@ def test_mask_replaces_matting(alice, pictures):
     [("True", "matting"), ("False", "transparency"), (0, "transparency"), (True, "matting"), ("", "matting")],
 )
 def test_is_remove_bg_selects_matting_or_transparency(alice, value, by):
-    assert alice.asks(is_remove_bg=value).change_background.cut_out_by == by
+    assert alice.request(is_remove_bg=value).change_background.cut_out_by == by
 
 
 @pytest.mark.field("smzdm_change_background", "width", "height")
@@ -55,29 +55,29 @@ def test_is_remove_bg_selects_matting_or_transparency(alice, value, by):
         ({"width": 300}, (304, 72), (300, 70)),
     ],
 )
-def test_size_0_keeps_the_images_size_and_others_are_exact(alice, pictures, fields, generated, output):
-    pictures.answers["/product.png"] = answer(200, png(product((101, 70))))
-    request = alice.asks(**fields)
+def test_size_0_keeps_the_images_size_and_others_are_exact(alice, image_host, fields, generated, output):
+    image_host.answers["/product.png"] = answer(200, png(product((101, 70))))
+    request = alice.request(**fields)
     part = request.change_background
     assert ((request.width, request.height), (part.output_width, part.output_height)) == (generated, output)
 
 
-def test_size_is_measured_after_the_exif_orientation(alice, pictures):
+def test_size_is_measured_after_the_exif_orientation(alice, image_host):
     exif = Image.Exif()
     exif[0x0112] = 6
     image = product((96, 64))
     image.save(file := io.BytesIO(), "JPEG", exif=exif)
-    pictures.answers["/product.png"] = answer(200, file.getvalue())
-    part = alice.asks().change_background
+    image_host.answers["/product.png"] = answer(200, file.getvalue())
+    part = alice.request().change_background
     assert (part.output_width, part.output_height) == (64, 96)
 
 
 @pytest.mark.field("smzdm_change_background", "batch_size", "steps", "mast_expend_num")
 def test_numbers_may_be_strings(alice):
-    request = alice.asks(batch_size="3", steps=" 11 ", mast_expend_num="-5")
+    request = alice.request(batch_size="3", steps=" 11 ", mast_expend_num="-5")
     assert (request.num_images, request.batch_size, request.num_inference_steps) == (3, 3, 11)
     assert request.change_background.mask_expansion == -5
-    default = alice.asks()
+    default = alice.request()
     assert (default.num_images, default.num_inference_steps) == (1, 25)
     assert default.change_background.mask_expansion == -2
 
@@ -86,8 +86,8 @@ def test_numbers_may_be_strings(alice):
 def test_checkpoint_is_found_by_an_alias(alice, checkpoint):
     checkpoint.aliases = ["majicmixRealistic_v7.safetensors"]
     checkpoint.save()
-    assert alice.asks(sd_model_checkpoint="majicmixRealistic_v7.safetensors").checkpoint == "shapes"
-    assert alice.asks().checkpoint == "shapes"
+    assert alice.request(sd_model_checkpoint="majicmixRealistic_v7.safetensors").checkpoint == "shapes"
+    assert alice.request().checkpoint == "shapes"
 
 
 @pytest.mark.field("smzdm_change_background", "sd_lora_name", "sd_lora_weight")
@@ -103,7 +103,7 @@ def test_checkpoint_is_found_by_an_alias(alice, checkpoint):
 def test_loras_may_be_lists_json_or_comma_separated(alice, names, weights):
     for name in "ab":
         register(Kind.LORA, name, f"loras/{name}.safetensors")
-    request = alice.asks(sd_lora_name=names, sd_lora_weight=weights)
+    request = alice.request(sd_lora_name=names, sd_lora_weight=weights)
     assert [(use.name, use.unet, use.text_encoder) for use in request.loras] == [
         ("a.safetensors", 0.8, 0.8),
         ("b", 1.0, 1.0),
@@ -119,16 +119,18 @@ def units(request):
 
 @pytest.mark.field("smzdm_change_background", "is_controlnet")
 def test_default_controlnet_is_used_unless_disabled(alice, lineart):
-    assert units(alice.asks()) == [("control_v11p_sd15_lineart", "lineart_standard", None)]
+    assert units(alice.request()) == [("control_v11p_sd15_lineart", "lineart_standard", None)]
     assert (
-        units(alice.asks(is_controlnet="True")) == units(alice.asks(is_controlnet=1)) == units(alice.asks())
+        units(alice.request(is_controlnet="True"))
+        == units(alice.request(is_controlnet=1))
+        == units(alice.request())
     )
-    assert units(alice.asks(is_controlnet="False")) == units(alice.asks(is_controlnet=0)) == []
+    assert units(alice.request(is_controlnet="False")) == units(alice.request(is_controlnet=0)) == []
 
 
 def test_lineart_network_is_preferred_if_its_weights_are_registered(alice, lineart):
     register(Kind.PREPROCESSOR, "sk_model", "preprocessors/sk_model.pth")
-    assert units(alice.asks()) == [("control_v11p_sd15_lineart", "lineart", None)]
+    assert units(alice.request()) == [("control_v11p_sd15_lineart", "lineart", None)]
 
 
 @pytest.mark.field("smzdm_change_background", "control_model")
@@ -136,7 +138,7 @@ def test_preprocessor_follows_from_the_models_name(alice):
     register(
         Kind.CONTROLNET, "edges", "controlnet/atelier-canny.safetensors", aliases=["control_v11p_sd15_x.pth"]
     )
-    assert units(alice.asks(control_model="control_v11p_sd15_x.pth")) == [("edges", "canny", None)]
+    assert units(alice.request(control_model="control_v11p_sd15_x.pth")) == [("edges", "canny", None)]
 
 
 def test_missing_default_controlnet_is_left_out_with_a_note(alice):
@@ -155,7 +157,7 @@ def test_missing_controlnet_is_refused_if_it_is_requested(alice, fields):
 def test_default_controlnet_of_another_family_is_left_out(alice, lineart):
     lineart.family = "sdxl"
     lineart.save()
-    assert units(alice.asks()) == []
+    assert units(alice.request()) == []
 
 
 def test_controlnet_without_a_preprocessor_is_refused_with_its_name(alice):
@@ -169,13 +171,13 @@ def test_controlnet_without_a_preprocessor_is_refused_with_its_name(alice):
 
 
 @pytest.mark.field("smzdm_change_background", "api_type")
-def test_backend_that_no_runner_offers_is_refused_before_images_are_fetched(alice, shop, pictures):
+def test_backend_that_no_runner_offers_is_refused_before_images_are_fetched(alice, shop, image_host):
     shop.comfyui_by_pipeline = False
     shop.save()
     code, message = alice.refusal(api_type="comfyui")
     assert code == 1007
     assert "no runner offers the backend comfyui" in message
-    assert pictures.asked == []
+    assert image_host.asked == []
 
 
 def test_pipeline_replaces_comfyui_if_the_source_allows_it_with_a_note(alice):
@@ -185,12 +187,12 @@ def test_pipeline_replaces_comfyui_if_the_source_allows_it_with_a_note(alice):
 
 
 def test_comfyui_job_waits_for_a_comfyui_runner(
-    alice, pictures, runner, fake_runner, work, workflow_templates
+    alice, image_host, runner, fake_runner, work, workflow_templates
 ):
     runner.pk, runner.name, runner.backend = None, "comfy", "comfyui"
     runner.save(force_insert=True)
     runner.own_files.set(ModelFile.objects.all())
-    job = alice.job(api_type="comfyui", mask_url=pictures.url("/mask.png"))
+    job = alice.job(api_type="comfyui", mask_url=image_host.url("/mask.png"))
     assert (job.backend, job.workflow.name) == ("comfyui", "change_background")
     work()  # the pipeline's worker
     job.refresh_from_db()

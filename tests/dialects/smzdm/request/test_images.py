@@ -41,13 +41,13 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
 
 
 @pytest.fixture
-def caller(demo, pictures, settings):
+def caller(demo, image_host, settings):
     settings.OUTBOUND_ALLOWED = ["127.0.0.1"]
-    return Caller(pictures)
+    return Caller(image_host)
 
 
-def host(pictures) -> str:
-    return f"127.0.0.1:{pictures.port}"
+def host_and_port(image_host) -> str:
+    return f"127.0.0.1:{image_host.port}"
 
 
 def outputs(client, body) -> list[Image.Image]:
@@ -64,10 +64,10 @@ def changed(before: Image.Image, after: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("example", [seed.FIRST, seed.SECOND], ids=["first", "second"])
-def test_examples_keep_the_product_and_change_the_background(caller, client, pictures, worker, example):
-    before, body = product(), seed.at(host(pictures), example)
+def test_examples_keep_the_product_and_change_the_background(caller, client, image_host, worker, example):
+    before, body = product(), seed.at(host_and_port(image_host), example)
     for field, image in {"img_url": before, "mask_url": disc()}.items():
-        pictures.answers["/" + body[field].split("/", 3)[3]] = answer(200, png(image))
+        image_host.answers["/" + body[field].split("/", 3)[3]] = answer(200, png(image))
     images = outputs(client, caller.post(body))
     assert len(images) == example["batch_size"]
     for after in images:
@@ -76,11 +76,11 @@ def test_examples_keep_the_product_and_change_the_background(caller, client, pic
         assert changed(before, after) > 30
 
 
-def test_product_is_cut_out_with_its_mask(caller, client, pictures, worker):
-    pictures.answers["/product.png"] = answer(200, png(product()))
+def test_product_is_cut_out_with_its_mask(caller, client, image_host, worker):
+    image_host.answers["/product.png"] = answer(200, png(product()))
     response = caller.post(
         {
-            "img_url": pictures.url("/product.png"),
+            "img_url": image_host.url("/product.png"),
             "is_mask": 1,
             "model": "u2netp",
             "upload_img_config": {"channel": 1202},
@@ -97,12 +97,12 @@ def test_product_is_cut_out_with_its_mask(caller, client, pictures, worker):
 
 
 def test_product_is_found_without_a_mask_and_the_background_follows_the_prompt(
-    caller, client, pictures, worker
+    caller, client, image_host, worker
 ):
     before = product()
-    pictures.answers["/product.png"] = answer(200, png(before))
+    image_host.answers["/product.png"] = answer(200, png(before))
     body = {
-        "img_url": pictures.url("/product.png"),
+        "img_url": image_host.url("/product.png"),
         "prompt": "a red circle on a blue background",
         "negative_prompt": "yellow",
         "is_controlnet": "False",

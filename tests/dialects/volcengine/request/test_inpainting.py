@@ -32,9 +32,9 @@ def refused(alice, presets):
 
     def refuse(req_key: str, *images: bytes, **fields) -> int:
         body = {"req_key": req_key, "binary_data_base64": [encoded(data) for data in images]} | fields
-        answer = alice.call("CVProcess", body).json()
-        assert (Job.objects.count(), answer["data"]) == (0, None)
-        return answer["code"]
+        response = alice.call("CVProcess", body).json()
+        assert (Job.objects.count(), response["data"]) == (0, None)
+        return response["code"]
 
     return refuse
 
@@ -117,8 +117,8 @@ def test_every_sdk_action_selects_its_style(alice, presets):
     for action in ("Img2ImgInpainting", "Img2ImgInpaintingEdit", "Img2ImgOutpainting"):
         for version in ("2022-08-31", LATER):
             sent = {"binary_data_base64": both}
-            answer = alice.call(action, sent, version=version)
-            assert answer.status_code == 504, answer.content  # no worker runs
+            response = alice.call(action, sent, version=version)
+            assert response.status_code == 504, response.content  # no worker runs
     styles = [job.generation_request.task for job in Job.objects.all()]
     assert styles == ["change_background"] * 6
 

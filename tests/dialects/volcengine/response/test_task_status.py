@@ -30,8 +30,8 @@ def status(response) -> str:
 
 @pytest.mark.parametrize("pair", ["CV", "CVSync2Async"])
 def test_task_is_queued_runs_and_is_done(alice, body, work, pair) -> None:
-    answer = alice.call(f"{pair}SubmitTask", body).json()
-    task_id = answer["data"]["task_id"]
+    content = alice.call(f"{pair}SubmitTask", body).json()
+    task_id = content["data"]["task_id"]
     assert re.fullmatch(r"[1-9][0-9]{18}", task_id)
     query = {"req_key": STYLE, "task_id": task_id}
     assert status(alice.call(f"{pair}GetResult", query)) == "in_queue"
@@ -62,12 +62,12 @@ def test_each_logo_is_rendered_once_and_their_number_is_limited(alice, body, wor
     for _ in range(3):
         assert status(alice.result(job, **LOGO)) == "done"
     assert job.outputs.filter(kind=OutputKind.MARKED).count() == 1
-    answers = [
+    codes = [
         alice.result(job, logo_info={"add_logo": True, "opacity": n / 20}).json()["code"]
         for n in range(1, 20)
     ]
-    assert answers[:15] == [10000] * 15
-    assert answers[-1] == 50200
+    assert codes[:15] == [10000] * 15
+    assert codes[-1] == 50200
 
 
 def test_task_with_its_own_logo_gets_no_second_one(alice, body, work) -> None:
@@ -97,7 +97,7 @@ def test_unknown_task_and_one_of_another_tenant_or_style_are_not_found(alice, ch
 
 
 @pytest.mark.parametrize("task_id", ["7", "x" * 19, "٣" * 19])
-def test_a_malformed_task_id_is_invalid_input(alice, task_id) -> None:
+def test_malformed_task_id_is_invalid_input(alice, task_id) -> None:
     response = alice.call("CVGetResult", {"req_key": STYLE, "task_id": task_id})
     assert (response.status_code, response.json()["code"]) == (400, 50215)
     assert response.json()["message"] == "Input invalid for this service."
@@ -105,15 +105,15 @@ def test_a_malformed_task_id_is_invalid_input(alice, task_id) -> None:
 
 def test_req_json_must_be_a_string_of_a_json_object(alice, body) -> None:
     job = alice.submit(body)
-    for wrong, why in (
+    for value, reason in (
         ("{", "req_json is not JSON"),
         ("[]", "req_json is not a JSON object"),
-        ({"return_url": True}, "req_json has to be of the type string"),
-        ('{"return_url": "yes"}', "req_json.return_url has to be of the type boolean"),
+        ({"return_url": True}, "req_json must be of the type string"),
+        ('{"return_url": "yes"}', "req_json.return_url must be of the type boolean"),
     ):
-        sent = {"req_key": STYLE, "task_id": job.external_id, "req_json": wrong}
-        answer = alice.call("CVGetResult", sent).json()
-        assert (answer["code"], answer["message"]) == (50204, f"Parameter Parse Error: {why}")
+        sent = {"req_key": STYLE, "task_id": job.external_id, "req_json": value}
+        response = alice.call("CVGetResult", sent).json()
+        assert (response["code"], response["message"]) == (50204, f"Parameter Parse Error: {reason}")
 
 
 def test_result_is_available_for_twelve_hours(alice, body, work) -> None:
@@ -136,6 +136,6 @@ def test_cancelled_task_is_not_found_and_cancelling_again_is_no_error(alice, cha
     assert charlie.call("CVCancelTask", query, version="2024-06-06").status_code == 200
     assert status(alice.result(job)) == "in_queue"
     for _ in range(2):
-        answer = alice.call("CVCancelTask", query, version="2024-06-06").json()
-        assert answer["Result"]["code"] == 10000
+        response = alice.call("CVCancelTask", query, version="2024-06-06").json()
+        assert response["Result"]["code"] == 10000
     assert status(alice.result(job)) == "not_found"

@@ -41,19 +41,19 @@ def test_lora_list_has_the_name_to_use_in_a_prompt(models, path):
     (row,) = rows(models, path)
     assert (row["sdLoraFileName"], row["sdLoraFileSimplifyName"]) == ("night_8812.safetensors", "night_8812")
     assert (row["sdLoraName"], row["modelTriggerWords"], row["modelType"]) == ("Night", "moon, stars", "LORA")
-    models.draw(prompt=f"a star <lora:{row['sdLoraFileSimplifyName']}:1>")
+    models.generate(prompt=f"a star <lora:{row['sdLoraFileSimplifyName']}:1>")
 
 
 def test_vae_list_has_the_name_to_use_in_a_request(models):
     (row,) = rows(models, "queryVaeList")
     assert (row["sdVaeFileName"], row["modelType"]) == ("vae-ft-mse.vae.pt", "VAE")
-    models.draw(scripts={"sd_vae": row["sdVaeFileName"]})
+    models.generate(scripts={"sd_vae": row["sdVaeFileName"]})
 
 
 def test_embedding_list_has_the_name_to_use_in_a_prompt(models):
     (row,) = rows(models, "queryEmbeddingList")
     assert (row["sdEmbeddingFileName"], row["modelType"]) == ("EasyNegative.safetensors", "TextualInversion")
-    request = models.draw(negative_prompt=row["sdEmbeddingFileSimplifyName"]).generation_request
+    request = models.generate(negative_prompt=row["sdEmbeddingFileSimplifyName"]).generation_request
     assert request.embeddings == ("EasyNegative",)
 
 

@@ -10,14 +10,14 @@ from dialects.zhiqite.response import task_status
 from jobs.execution import lifecycle
 from jobs.models import Job, Preview, State
 from models_registry.models import Family, Kind
-from tests.dialects.zhiqite.conftest import Caller, drawing
+from tests.dialects.zhiqite.conftest import Caller, generation_body
 from tests.support import fake_runner as behaviors
 
 ARCHIVE = "sd/queryTaskInfo"
 
 
 def test_queued_task(alice, runner):
-    alice.draw()
+    alice.generate()
     task = alice.task()
     assert (task["id_task"], task["status"], task["desc"]) == ("pro1686666", 1, "任务排队中")
     assert task["differentialImageRspList"] == []
@@ -27,7 +27,7 @@ def test_queued_task(alice, runner):
 
 
 def test_running_task_has_progress_and_a_preview_url(alice, client, runner):
-    job = alice.draw()
+    job = alice.generate()
     assert lifecycle.claim(job.pk, runner)
     Job.objects.filter(pk=job.pk).update(step=1)
     Preview.objects.create(job=job, jpeg=b"a small jpeg")
@@ -40,7 +40,7 @@ def test_running_task_has_progress_and_a_preview_url(alice, client, runner):
 
 
 def test_finished_task_has_its_outputs(alice, client, work):
-    alice.draw(seed="7", n_iter=2)
+    alice.generate(seed="7", n_iter=2)
     work()
     task = alice.task()
     rows = task.pop("differentialImageRspList")
@@ -59,7 +59,7 @@ def test_finished_task_has_its_outputs(alice, client, work):
 
 def test_rows_are_built_from_one_query(alice, work, django_assert_num_queries):
     """Two queries could see different outputs if one is stored between them."""
-    alice.draw(n_iter=2)
+    alice.generate(n_iter=2)
     work()
     job = Job.objects.select_related("source").get()
     with django_assert_num_queries(1):
@@ -67,7 +67,7 @@ def test_rows_are_built_from_one_query(alice, work, django_assert_num_queries):
 
 
 def test_archive_query_has_the_same_result_under_other_names(alice, work):
-    alice.draw()
+    alice.generate()
     work()
     now, archived = alice.task(), alice.task(path=ARCHIVE)
     assert archived == {
@@ -80,7 +80,7 @@ def test_archive_query_has_the_same_result_under_other_names(alice, work):
 
 def test_failed_task_has_the_error_message(alice, fake_runner, work):
     fake_runner.behavior = behaviors.fails_with_oom
-    alice.draw()
+    alice.generate()
     work()
     task = alice.task()
     assert (task["status"], task["desc"]) == (4, "任务失败: The picture is too large for this runner.")
@@ -89,14 +89,14 @@ def test_failed_task_has_the_error_message(alice, fake_runner, work):
 
 def test_refused_nsfw_output_is_rejected(alice, fake_runner, work):
     fake_runner.behavior = behaviors.rejects_its_output
-    alice.draw()
+    alice.generate()
     work()
     assert alice.task()["status"] == 5
 
 
 def test_nsfw_output_that_is_only_flagged(alice, fake_runner, work):
     fake_runner.behavior = behaviors.generates_detected_nsfw
-    alice.draw()
+    alice.generate()
     work()
     (row,) = alice.task()["differentialImageRspList"]
     assert row["img_audit"] == [{"confidence": 0.97, "label": "nsfw"}]
@@ -109,7 +109,7 @@ def test_hidden_nsfw_output_is_blocked(alice, source, register, fake_runner, wor
     source.nsfw_policy = policy
     source.save()
     fake_runner.behavior = behaviors.generates_detected_nsfw
-    alice.draw()
+    alice.generate()
     work()
     (row,) = alice.task()["differentialImageRspList"]
     assert (row["img_audit_status"], row["image_status"]) == (False, 2)
@@ -118,32 +118,32 @@ def test_hidden_nsfw_output_is_blocked(alice, source, register, fake_runner, wor
 @pytest.mark.parametrize("state", [State.CANCELLED, State.EXPIRED])
 def test_cancelled_or_expired_task_has_failed(alice, state):
     """Clients poll on 1 and 3, succeed on 2, and fail on anything else."""
-    Job.objects.filter(pk=alice.draw().pk).update(state=state)
+    Job.objects.filter(pk=alice.generate().pk).update(state=state)
     assert alice.task()["status"] == 4
 
 
 def test_reused_id_is_a_new_task_and_the_newest_is_found(alice, work):
-    first, second = alice.draw(seed=1), alice.draw(seed=2)
+    first, second = alice.generate(seed=1), alice.generate(seed=2)
     assert first.pk != second.pk
     work()
     assert [row["seed"] for row in alice.task()["differentialImageRspList"]] == [2]
 
 
 def test_ids_belong_to_the_access_key(alice, bob):
-    alice.draw()
-    answer = bob.post("sd/v2/queryTaskInfo", {"businessTaskId": "pro1686666"})
-    assert answer == {"code": "400", "msg": "Task not found.", "data": None}
+    alice.generate()
+    response = bob.post("sd/v2/queryTaskInfo", {"businessTaskId": "pro1686666"})
+    assert response == {"code": "400", "msg": "Task not found.", "data": None}
 
 
 def test_task_of_another_tenant_is_not_found(alice, other_source):
-    alice.draw()
+    alice.generate()
     other = Caller(*AccessKey.issue(other_source))
     for path in ("sd/v2/queryTaskInfo", ARCHIVE):
         assert other.post(path, {"businessTaskId": "pro1686666"})["code"] == "400"
 
 
 def test_realtime_query_is_limited_to_the_month_and_the_archive_is_not(alice, work):
-    job = alice.draw()
+    job = alice.generate()
     work()
     past = timezone.now() - timedelta(days=40)
     Job.objects.filter(pk=job.pk).update(created_at=past, finished_at=past)
@@ -152,13 +152,13 @@ def test_realtime_query_is_limited_to_the_month_and_the_archive_is_not(alice, wo
 
 
 def test_active_task_of_last_month_is_found(alice):
-    job = alice.draw()
+    job = alice.generate()
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(days=40))
     assert alice.task()["status"] == 1
 
 
 def test_same_idempotency_key_returns_the_same_task(alice):
     first, second = (
-        alice.submit("sd/v2/text2image", drawing(), **{"Idempotency-Key": "once"}) for _ in range(2)
+        alice.submit("sd/v2/text2image", generation_body(), **{"Idempotency-Key": "once"}) for _ in range(2)
     )
     assert first.pk == second.pk

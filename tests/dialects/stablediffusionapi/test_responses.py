@@ -46,7 +46,7 @@ V4_META = {
 )
 @pytest.mark.django_db(transaction=True)
 def test_generation_returns_its_outputs(alice, worker, red):
-    answer = alice.ask(
+    response = alice.call(
         "v3/img2img",
         prompt="a cat",
         negative_prompt="dogs",
@@ -56,12 +56,12 @@ def test_generation_returns_its_outputs(alice, worker, red):
         samples=2,
         seed=7,
     )
-    assert (answer["status"], type(answer["id"]), answer["generationTime"]) == ("success", int, 2.0)
-    assert [re.search(r"/\d\.png$", url)[0] for url in answer["output"]] == ["/0.png", "/1.png"]
+    assert (response["status"], type(response["id"]), response["generationTime"]) == ("success", int, 2.0)
+    assert [re.search(r"/\d\.png$", url)[0] for url in response["output"]] == ["/0.png", "/1.png"]
     names = [
         name.removeprefix("meta.") for name in listed()["stablediffusionapi_img2img_answer"] if "." in name
     ]
-    assert {name: answer["meta"][name] for name in names} == {
+    assert {name: response["meta"][name] for name in names} == {
         "H": 128,
         "W": 64,
         "enable_attention_slicing": "true",
@@ -81,9 +81,9 @@ def test_generation_returns_its_outputs(alice, worker, red):
 
 
 def test_output_urls_have_no_query_string(alice, client, work):
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
+    (url,) = alice.call(f"v3/fetch/{response['id']}")["output"]
     assert re.fullmatch(r"http://testserver/[^?#]+\.png", url)
     assert client.get(url.removeprefix("http://testserver"))["Content-Type"] == "image/png"
 
@@ -91,9 +91,9 @@ def test_output_urls_have_no_query_string(alice, client, work):
 def test_base64_flag_returns_urls_of_base64_files(alice, client, work):
     import base64
 
-    answer, _job = alice.draw(base64="yes")
+    response, _job = alice.generate(base64="yes")
     work()
-    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
+    (url,) = alice.call(f"v3/fetch/{response['id']}")["output"]
     assert url.endswith(".base64")
     assert base64.b64decode(client.get(url).content).startswith(b"\x89PNG")
 
@@ -107,22 +107,22 @@ def test_base64_flag_returns_urls_of_base64_files(alice, client, work):
     ],
 )
 def test_queued_generation_is_fetched_at_the_given_url(alice, work, path, text, fetch, output):
-    answer, job = alice.draw(path, model_id="shapes")
-    assert answer["status"] == "processing"
-    assert answer["messege"] == answer["message"] == text
-    assert isinstance(answer["eta"], float)
-    assert (answer["output"], answer["webhook_status"]) == (output, "")
-    assert answer["fetch_result"] == f"http://testserver/api/{fetch}/{job.external_id}"
+    response, job = alice.generate(path, model_id="shapes")
+    assert response["status"] == "processing"
+    assert response["messege"] == response["message"] == text
+    assert isinstance(response["eta"], float)
+    assert (response["output"], response["webhook_status"]) == (output, "")
+    assert response["fetch_result"] == f"http://testserver/api/{fetch}/{job.external_id}"
     work()
-    fetched = alice.ask(f"{fetch}/{answer['id']}")
-    assert (fetched["status"], fetched["id"], len(fetched["output"])) == ("success", answer["id"], 1)
-    assert fetched["output"] == answer["future_links"]
-    assert fetched["meta"] == answer["meta"]
+    fetched = alice.call(f"{fetch}/{response['id']}")
+    assert (fetched["status"], fetched["id"], len(fetched["output"])) == ("success", response["id"], 1)
+    assert fetched["output"] == response["future_links"]
+    assert fetched["meta"] == response["meta"]
 
 
 def test_fetch_of_a_queued_job_is_processing(alice):
-    answer, _job = alice.draw()
-    fetched = alice.ask(f"v3/fetch/{answer['id']}")
+    response, _job = alice.generate()
+    fetched = alice.call(f"v3/fetch/{response['id']}")
     assert (fetched["status"], fetched["messege"], fetched["output"]) == (
         "processing",
         "Request processing",
@@ -131,33 +131,33 @@ def test_fetch_of_a_queued_job_is_processing(alice):
 
 
 def test_fetch_takes_the_id_in_path_or_body_with_post_or_get(alice, client, work):
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    number = answer["id"]
-    answers = [
-        alice.ask(f"v3/fetch/{number}"),
-        alice.ask("v3/fetch/", request_id=str(number)),
-        alice.ask("v4/dreambooth/fetch", request_id=number),
+    number = response["id"]
+    responses = [
+        alice.call(f"v3/fetch/{number}"),
+        alice.call("v3/fetch/", request_id=str(number)),
+        alice.call("v4/dreambooth/fetch", request_id=number),
         client.get(f"/api/v6/images/fetch/{number}", {"key": alice.key}).json(),
         client.get(f"/api/v5/images/fetch/{number}", {"key": alice.key}).json(),
         client.get(f"/api/v3/fetch/{number}", headers={"key": alice.key}).json(),
     ]
-    assert [answer["output"] for answer in answers] == [answers[0]["output"]] * len(answers)
+    assert [response["output"] for response in responses] == [responses[0]["output"]] * len(responses)
 
 
 @pytest.mark.parametrize("number", ["1", "0", "x", "99999999999999999999", "%00", "-1", "\u0663"])
 def test_unknown_id_is_not_found(alice, number):
-    assert alice.ask(f"v3/fetch/{number}")["message"] == "Request not found"
+    assert alice.call(f"v3/fetch/{number}")["message"] == "Request not found"
 
 
 def test_request_of_another_tenant_is_not_found(alice, charlie, work):
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    assert charlie.ask(f"v3/fetch/{answer['id']}")["message"] == "Request not found"
+    assert charlie.call(f"v3/fetch/{response['id']}")["message"] == "Request not found"
 
 
 def test_ids_are_positive_32_bit_integers(alice):
-    numbers = [alice.draw()[0]["id"] for _ in range(5)]
+    numbers = [alice.generate()[0]["id"] for _ in range(5)]
     assert len(set(numbers)) == 5
     assert all(0 < number < 2**31 for number in numbers)
 
@@ -165,14 +165,14 @@ def test_ids_are_positive_32_bit_integers(alice):
 def test_id_that_is_taken_is_replaced(alice, monkeypatch):
     numbers = iter([6, 6, 7])
     monkeypatch.setattr("secrets.randbelow", lambda _limit: next(numbers))
-    assert [alice.draw(seed=1)[0]["id"] for _ in range(2)] == [7, 8]
+    assert [alice.generate(seed=1)[0]["id"] for _ in range(2)] == [7, 8]
 
 
 def test_failed_generation_has_the_vendors_message(alice, work, fake_runner):
     fake_runner.behavior = fails_with_oom
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    fetched = alice.ask(f"v3/fetch/{answer['id']}")
+    fetched = alice.call(f"v3/fetch/{response['id']}")
     assert (fetched["status"], fetched["id"], fetched["message"], fetched["output"]) == (
         "failed",
         "",
@@ -183,19 +183,19 @@ def test_failed_generation_has_the_vendors_message(alice, work, fake_runner):
 
 
 def test_meta_of_v3(alice, red):
-    answer = alice.draw()[0]
-    assert set(answer["meta"]) == V3_META | {"safetychecker"}
-    answer = alice.draw("v3/inpaint", init_image=red, mask_image=red)[0]
-    assert set(answer["meta"]) == {
+    response = alice.generate()[0]
+    assert set(response["meta"]) == V3_META | {"safetychecker"}
+    response = alice.generate("v3/inpaint", init_image=red, mask_image=red)[0]
+    assert set(response["meta"]) == {
         "H", "W", "file_prefix", "guidance_scale", "init_image", "mask_image", "n_samples", "negative_prompt",
         "outdir", "prompt", "safetychecker", "seed", "steps", "strength",
     }  # fmt: skip
 
 
 def test_meta_of_community_models(alice, red):
-    text = alice.draw("v4/dreambooth", model_id="shapes")[0]["meta"]
+    text = alice.generate("v4/dreambooth", model_id="shapes")[0]["meta"]
     assert set(text) >= V4_META
-    image = alice.draw("v4/dreambooth/img2img", model_id="shapes", init_image=red)[0]["meta"]
+    image = alice.generate("v4/dreambooth/img2img", model_id="shapes", init_image=red)[0]["meta"]
     assert set(image) >= V4_META | {"init_image", "strength"}
 
 
@@ -203,12 +203,12 @@ def test_meta_has_the_enhanced_prompt(alice):
     from models_registry.models import PromptStyle
 
     PromptStyle.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
-    assert alice.draw()[0]["meta"]["prompt"] == "a red circle, masterpiece"
+    assert alice.generate()[0]["meta"]["prompt"] == "a red circle, masterpiece"
 
 
 def test_instant_response_does_not_wait(alice, settings):
     settings.STABLEDIFFUSIONAPI_WAIT_S = 3600
-    assert alice.draw(instant_response="yes")[0]["future_links"]
+    assert alice.generate(instant_response="yes")[0]["future_links"]
 
 
 def test_temp_flag_gives_urls_that_expire_after_a_day(alice, source):
@@ -216,7 +216,7 @@ def test_temp_flag_gives_urls_that_expire_after_a_day(alice, source):
 
     source.public_pictures = True
     source.save()
-    kept, temporary = (alice.draw(temp=temp)[0]["future_links"][0] for temp in ("no", "yes"))
+    kept, temporary = (alice.generate(temp=temp)[0]["future_links"][0] for temp in ("no", "yes"))
     ends = [int(url.split("/")[-2].partition("-")[0], 16) for url in (kept, temporary)]
     assert ends[0] == 0
     assert 23 < (ends[1] - time.time()) / 3600 <= 25

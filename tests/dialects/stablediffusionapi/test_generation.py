@@ -34,8 +34,8 @@ EXAMPLE = {
 }
 
 
-def test_example_of_the_document_becomes_an_img2img(alice, internet):
-    request = alice.request("v3/img2img", init_image=internet.url("/red.png"), **EXAMPLE)
+def test_example_of_the_document_becomes_an_img2img(alice, web):
+    request = alice.request("v3/img2img", init_image=web.url("/red.png"), **EXAMPLE)
     assert (request.task, request.prompt, request.negative_prompt) == (
         "img2img",
         "a cat sitting on a bench",
@@ -78,39 +78,39 @@ def test_numbers_may_be_strings(alice, red):
     assert (request.strength, request.seed) == (0.25, 42)
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "null", -1, "-1"])
-def test_missing_seed_is_random(alice, nothing):
-    seeds = {alice.request(seed=nothing).seed for _ in range(3)}
+@pytest.mark.parametrize("seed", [None, "", " ", "null", -1, "-1"])
+def test_missing_seed_is_random(alice, seed):
+    seeds = {alice.request(seed=seed).seed for _ in range(3)}
     assert len(seeds) == 3
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "init_image")
-def test_init_image_is_fetched_by_its_url(alice, internet):
-    request = alice.request("v3/img2img", init_image=internet.url("/red.png"))
+def test_init_image_is_fetched_by_its_url(alice, web):
+    request = alice.request("v3/img2img", init_image=web.url("/red.png"))
     assert read_input(request.init_images[0].sha256) == png()
 
 
 def test_images_may_be_base64_with_the_flag(alice):
     bare = base64.b64encode(png()).decode()
     assert alice.request("v3/img2img", init_image=bare, base64="yes").init_images
-    message = alice.ask("v3/img2img", prompt="x", init_image=bare)["message"]
+    message = alice.call("v3/img2img", prompt="x", init_image=bare)["message"]
     assert message == {"init_image": ["The init image must be a valid URL."]}
 
 
 def test_output_url_may_be_the_init_image_of_another_request(alice, work):
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
+    (url,) = alice.call(f"v3/fetch/{response['id']}")["output"]
     request = alice.request("v3/img2img", init_image=url)
     assert Image.open(io.BytesIO(read_input(request.init_images[0].sha256))).size == (64, 64)
 
 
 def test_forged_url_of_this_platform_is_refused(alice, work):
-    answer, _job = alice.draw()
+    response, _job = alice.generate()
     work()
-    (url,) = alice.ask(f"v3/fetch/{answer['id']}")["output"]
+    (url,) = alice.call(f"v3/fetch/{response['id']}")["output"]
     forged = url.replace("/0.png", "/1.png")
-    assert alice.ask("v3/img2img", prompt="x", init_image=forged)["message"] == (
+    assert alice.call("v3/img2img", prompt="x", init_image=forged)["message"] == (
         "Unable to fetch image from provided URL"
     )
 
@@ -138,9 +138,9 @@ def test_nsfw_output_is_flagged(alice, detector, work, fake_runner):
     from tests.support.fake_runner import generates_detected_nsfw
 
     fake_runner.behavior = generates_detected_nsfw
-    answer, _job = alice.draw(safety_checker="yes")
+    response, _job = alice.generate(safety_checker="yes")
     work()
-    assert alice.ask(f"v3/fetch/{answer['id']}")["nsfw_content_detected"] is True
+    assert alice.call(f"v3/fetch/{response['id']}")["nsfw_content_detected"] is True
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "enhance_prompt")
@@ -155,35 +155,35 @@ def test_enhance_prompt_applies_the_configured_prompt_style(alice, red):
 
 @pytest.mark.field("stablediffusionapi_img2img", "webhook", "track_id")
 @pytest.mark.parametrize("track_id", ["order-7", 7])
-def test_webhook_of_a_succeeded_job(alice, red, internet, work, track_id):
-    answer, job = alice.draw("v3/img2img", init_image=red, webhook=internet.url("/hook"), track_id=track_id)
+def test_webhook_of_a_succeeded_job(alice, red, web, work, track_id):
+    response, job = alice.generate("v3/img2img", init_image=red, webhook=web.url("/hook"), track_id=track_id)
     work()
     call_back()
-    body = json.loads(internet.asked[-1].body)
-    assert (body["status"], body["id"], body["track_id"]) == ("success", answer["id"], track_id)
+    body = json.loads(web.asked[-1].body)
+    assert (body["status"], body["id"], body["track_id"]) == ("success", response["id"], track_id)
     assert body["meta"]["file_prefix"] == str(job.pk)
     assert alice.client.get(body["output"][0])["Content-Type"] == "image/png"
 
 
-def test_webhook_of_a_failed_job(alice, internet, work, fake_runner):
+def test_webhook_of_a_failed_job(alice, web, work, fake_runner):
     from tests.support.fake_runner import fails_with_oom
 
     fake_runner.behavior = fails_with_oom
-    answer, _job = alice.draw(webhook=internet.url("/hook"), track_id="t")
+    response, _job = alice.generate(webhook=web.url("/hook"), track_id="t")
     work()
     call_back()
-    body = json.loads(internet.asked[-1].body)
-    assert (body["status"], body["id"], body["track_id"]) == ("failed", answer["id"], "t")
+    body = json.loads(web.asked[-1].body)
+    assert (body["status"], body["id"], body["track_id"]) == ("failed", response["id"], "t")
     assert body["message"] == "Failed, Try Again"
 
 
-def test_webhook_is_tried_three_times(alice, internet, work):
+def test_webhook_is_tried_three_times(alice, web, work):
     from jobs.models.callback import Callback
     from tests.support.receiving_server import wait_for_the_next
     from tests.support.web_server import answer
 
-    internet.answers["/hook"] = answer(500)
-    alice.draw(webhook=internet.url("/hook"))
+    web.answers["/hook"] = answer(500)
+    alice.generate(webhook=web.url("/hook"))
     work()
     call_back()
     waits = []
@@ -191,13 +191,13 @@ def test_webhook_is_tried_three_times(alice, internet, work):
         waits.append(wait_for_the_next())
         call_back()
     assert [round(wait) for wait in waits] == [10, 60]
-    assert (Callback.objects.get().state, len(internet.asked)) == ("dead", 3)
+    assert (Callback.objects.get().state, len(web.asked)) == ("dead", 3)
 
 
 def test_inpaint_generates_the_white_part_of_the_mask(alice, red):
-    white = data_uri(png(colour="white"))
+    white = data_uri(png(color="white"))
     request = alice.request("v3/inpaint", init_image=red, mask_image=white)
-    assert read_input(request.inpaint.mask.sha256) == png(colour="white")
+    assert read_input(request.inpaint.mask.sha256) == png(color="white")
     assert not request.inpaint.invert
 
 
@@ -239,32 +239,32 @@ def test_panorama_enables_tiling(alice):
 
 
 def test_super_resolution_upscales_and_returns_one_url(alice, red, work):
-    answer = alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=False)
+    response = alice.call("v3/super_resolution", url=red, scale=2, face_enhance=False)
     job = Job.objects.get()
     assert (job.generation_request.task, job.generation_request.upscale.scale) == ("upscale", 2)
     work()
-    assert alice.ask(f"v3/fetch/{answer['id']}")["output"].endswith("/0.png")
+    assert alice.call(f"v3/fetch/{response['id']}")["output"].endswith("/0.png")
 
 
 def test_face_enhance_restores_faces_of_generated_and_upscaled_images(alice, red, face_models):
     assert alice.request(face_enhance="yes").face_restoration.model == "GFPGANv1.4"
-    alice.ask("v3/super_resolution", url=red, scale=2, face_enhance=True)
+    alice.call("v3/super_resolution", url=red, scale=2, face_enhance=True)
     job = Job.objects.latest("created_at")
     assert (job.generation_request.task, job.generation_request.face_restoration.visibility) == ("upscale", 1)
 
 
 def test_face_enhance_without_its_models_names_the_missing_file(alice):
-    answer = alice.refused(face_enhance="yes")
-    assert "GFPGANv1.4.pth in the folder face_restoration" in json.dumps(answer)
-    assert "face_enhance" in json.dumps(answer)
+    response = alice.refused(face_enhance="yes")
+    assert "GFPGANv1.4.pth in the folder face_restoration" in json.dumps(response)
+    assert "face_enhance" in json.dumps(response)
 
 
 def test_cropped_upload_may_be_the_init_image_of_a_request(alice):
-    answer = alice.ask("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
-    assert (answer["status"], answer["messege"]) == ("success", "image uploaded")
-    response = alice.client.get(answer["link"])
+    body = alice.call("v3/base64_crop", image=data_uri(png(800, 600)), crop="true")
+    assert (body["status"], body["messege"]) == ("success", "image uploaded")
+    response = alice.client.get(body["link"])
     assert Image.open(io.BytesIO(b"".join(response.streaming_content))).size == (512, 512)
-    assert alice.request("v3/img2img", init_image=answer["link"]).init_images
+    assert alice.request("v3/img2img", init_image=body["link"]).init_images
 
 
 def test_same_idempotency_key_finds_the_same_job(alice):

@@ -18,7 +18,7 @@ def problem(response, status: int) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "kind"),
+    ("body", "field", "error_type"),
     [
         ({"width": 65}, "width", "multiple_of"),
         ({"seed": MAX_SEED + 1}, "seed", "less_than_equal"),
@@ -32,10 +32,10 @@ def problem(response, status: int) -> dict:
         ({"task": "img2img", "init_images": ["http://10.0.0.1/a.png"]}, "init_images.0", "picture"),
     ],
 )
-def test_invalid_field_is_named(alice, body, field, kind):
+def test_invalid_field_is_named(alice, body, field, error_type):
     document = problem(alice.post("jobs", body), 422)
     assert (document["code"], document["field"]) == ("invalid", field)
-    assert document["errors"][0]["type"] == kind
+    assert document["errors"][0]["type"] == error_type
 
 
 def test_values_of_the_request_are_not_repeated(alice):

@@ -21,30 +21,30 @@ def names(urls):
 
 @pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data", "data[]")
 def test_response_without_a_callback_has_the_urls(alice, worker, client):
-    told = alice.send(batch_size=2)
-    assert (told["error_code"], told["error_msg"]) == (0, "")
-    assert names(told["data"]) == ["0.png", "1.png"]
-    for url in told["data"]:
+    response = alice.send(batch_size=2)
+    assert (response["error_code"], response["error_msg"]) == (0, "")
+    assert names(response["data"]) == ["0.png", "1.png"]
+    for url in response["data"]:
         assert client.get(url)["Content-Type"] == "image/png"
     assert Job.objects.get().lane == 0
 
 
 @pytest.mark.field("smzdm_change_background", "taskid")
-@pytest.mark.parametrize("said", [{"taskid": -1}, {"taskid": "-1"}, {}])
-def test_callback_url_without_a_taskid_is_ignored(alice, worker, pictures, said):
-    told = alice.send(callback_url=pictures.url("/done"), **said)
-    assert len(told["data"]) == 1
+@pytest.mark.parametrize("fields", [{"taskid": -1}, {"taskid": "-1"}, {}])
+def test_callback_url_without_a_taskid_is_ignored(alice, worker, image_host, fields):
+    response = alice.send(callback_url=image_host.url("/done"), **fields)
+    assert len(response["data"]) == 1
     assert not Job.objects.get().has_callback
 
 
 @pytest.mark.field("smzdm_change_background", "callback_url", "taskid")
-def test_response_with_a_callback_is_immediate_and_the_urls_follow(alice, pictures, work, client):
-    pictures.answers["/done"] = answer(200)
-    told = alice.send(callback_url=pictures.url("/done"), taskid="91")
-    assert told == {"error_code": 0, "error_msg": "", "data": []}
+def test_response_with_a_callback_is_immediate_and_the_urls_follow(alice, image_host, work, client):
+    image_host.answers["/done"] = answer(200)
+    response = alice.send(callback_url=image_host.url("/done"), taskid="91")
+    assert response == {"error_code": 0, "error_msg": "", "data": []}
     work()
     call_back()
-    body = json.loads(pictures.asked[-1].body)
+    body = json.loads(image_host.asked[-1].body)
     assert {name: body[name] for name in ("taskid", "error_code", "error_msg")} == {
         "taskid": 91,
         "error_code": 0,
@@ -53,13 +53,13 @@ def test_response_with_a_callback_is_immediate_and_the_urls_follow(alice, pictur
     assert client.get(body["data"][0])["Content-Type"] == "image/png"
 
 
-def test_failure_is_called_back(alice, pictures, work, fake_runner):
+def test_failure_is_called_back(alice, image_host, work, fake_runner):
     fake_runner.behavior = behaviors.fails_with_oom
-    pictures.answers["/done"] = answer(200)
-    alice.send(callback_url=pictures.url("/done"), taskid=91)
+    image_host.answers["/done"] = answer(200)
+    alice.send(callback_url=image_host.url("/done"), taskid=91)
     work()
     call_back()
-    body = json.loads(pictures.asked[-1].body)
+    body = json.loads(image_host.asked[-1].body)
     assert body == {
         "taskid": 91,
         "error_code": 1004,
@@ -68,8 +68,8 @@ def test_failure_is_called_back(alice, pictures, work, fake_runner):
     }
 
 
-def test_unacknowledged_callback_is_retried(alice, pictures, work):
-    alice.send(callback_url=pictures.url("/missing"), taskid=91)  # answers 404
+def test_unacknowledged_callback_is_retried(alice, image_host, work):
+    alice.send(callback_url=image_host.url("/missing"), taskid=91)  # returns 404
     work()
     call_back()
     callback = Job.objects.get().callback
@@ -79,21 +79,21 @@ def test_unacknowledged_callback_is_retried(alice, pictures, work):
 @pytest.mark.field("smzdm_change_background_answer", "error_code", "error_msg", "data")
 def test_failed_job_has_its_error_message(alice, worker):
     worker.behavior = behaviors.fails_with_oom
-    told = alice.send()
-    assert told == {
+    response = alice.send()
+    assert response == {
         "error_code": 1004,
         "error_msg": "The picture is too large for this runner.",
         "data": [],
     }
 
 
-def test_a_job_that_takes_too_long_is_cancelled_because_nobody_could_ask_for_it_later(alice, settings):
+def test_job_without_an_idempotency_key_is_cancelled_after_the_maximum_wait(alice, settings):
     settings.JOB_WAIT_S = 0
     assert alice.send()["error_code"] == 1005
     assert Job.objects.get().state == "cancelled"
 
 
-def test_with_an_idempotency_key_it_goes_on_and_is_found_again(alice, settings, work):
+def test_job_with_an_idempotency_key_continues_and_is_found_again(alice, settings, work):
     settings.JOB_WAIT_S = 0
     key = {"Idempotency-Key": "one"}
     assert alice.post(alice.body, **key)["error_code"] == 1005
@@ -104,27 +104,27 @@ def test_with_an_idempotency_key_it_goes_on_and_is_found_again(alice, settings, 
 
 
 @pytest.fixture
-def cutting(alice, settings):
-    """The body of rembg_img with its mask; nobody waits for it."""
+def rembg_body(alice, settings):
+    """A body of rembg_img with a mask; the request does not wait for its job."""
     settings.JOB_WAIT_S = 0
     given = {name: alice.body[name] for name in ("img_url", "from")}
     return given | {"is_mask": 1, "model": "u2netp"}
 
 
-def test_a_product_and_its_mask_are_found_again_by_their_key(alice, cutting, work):
+def test_same_idempotency_key_returns_the_foreground_and_its_mask(alice, rembg_body, work):
     key = {"Idempotency-Key": "one"}
-    assert alice.post(cutting, "rembg_img", **key)["error_code"] == 1005
+    assert alice.post(rembg_body, "rembg_img", **key)["error_code"] == 1005
     work()
-    data = alice.post(cutting, "rembg_img", **key)["data"]
+    data = alice.post(rembg_body, "rembg_img", **key)["data"]
     assert names(data.values()) == ["0.png", "1.png"]
     assert Job.objects.count() == 1
-    assert alice.post(cutting | {"is_mask": 0}, "rembg_img", **key)["error_code"] == 1001
+    assert alice.post(rembg_body | {"is_mask": 0}, "rembg_img", **key)["error_code"] == 1001
 
 
-def test_a_product_and_its_mask_are_one_job_with_the_price_of_one(alice, cutting, work):
+def test_foreground_and_its_mask_are_one_job_with_one_price(alice, rembg_body, work):
     prices = []
     for is_mask, key in ((0, "without"), (1, "with")):
-        alice.post(cutting | {"is_mask": is_mask}, "rembg_img", **{"Idempotency-Key": key})
+        alice.post(rembg_body | {"is_mask": is_mask}, "rembg_img", **{"Idempotency-Key": key})
         work()
         job = Job.objects.latest("created_at")
         prices.append((job.cost, job.images_done))
@@ -133,14 +133,14 @@ def test_a_product_and_its_mask_are_one_job_with_the_price_of_one(alice, cutting
     assert sum(Posting.objects.filter(kind=Posting.Kind.SETTLE).values_list("images", flat=True)) == 2
 
 
-def test_a_product_without_its_mask_has_no_url_for_one(alice, cutting, worker, settings):
+def test_mask_url_is_empty_without_is_mask(alice, rembg_body, worker, settings):
     settings.JOB_WAIT_S = 60
-    data = alice.post(cutting | {"is_mask": 0}, "rembg_img")["data"]
+    data = alice.post(rembg_body | {"is_mask": 0}, "rembg_img")["data"]
     assert (names([data["img"]]), data["mask"]) == (["0.png"], "")
 
 
-def test_a_cut_out_that_takes_too_long_is_cancelled(alice, cutting):
-    assert alice.post(cutting, "rembg_img")["error_code"] == 1005
+def test_background_removal_is_cancelled_after_the_maximum_wait(alice, rembg_body):
+    assert alice.post(rembg_body, "rembg_img")["error_code"] == 1005
     assert [job.state for job in Job.objects.all()] == ["cancelled"]
 
 
@@ -149,8 +149,8 @@ def test_a_cut_out_that_takes_too_long_is_cancelled(alice, cutting):
 
 @pytest.mark.field("smzdm_change_background", "upload_img_config", "upload_img_config.channel")
 def test_outputs_are_copied_to_the_channels_target(alice, worker, target, client):
-    told = alice.send(upload_img_config={"channel": 1202, "type": "public"})
-    (url,) = told["data"]
+    response = alice.send(upload_img_config={"channel": 1202, "type": "public"})
+    (url,) = response["data"]
     job = Job.objects.get()
     assert url == f"http://testserver/targets/{job.outputs.get().target_name}"
     copied = b"".join(client.get(url).streaming_content)
@@ -159,9 +159,9 @@ def test_outputs_are_copied_to_the_channels_target(alice, worker, target, client
 
 
 @pytest.mark.field("smzdm_change_background", "upload_img_config.public_host")
-@pytest.mark.parametrize("said", [1, "1", True])
-def test_public_host_is_used_if_requested(alice, worker, target, said):
-    config = {"channel": "1202", "type": "public", "public_host": said}
+@pytest.mark.parametrize("public_host", [1, "1", True])
+def test_public_host_is_used_if_requested(alice, worker, target, public_host):
+    config = {"channel": "1202", "type": "public", "public_host": public_host}
     (url,) = alice.send(upload_img_config=json.dumps(config))["data"]
     assert url == f"https://img.example.com/{Job.objects.get().outputs.get().target_name}"
     assert "/img/" in url
@@ -174,14 +174,14 @@ def test_type_selects_among_the_targets_of_a_channel(alice, worker, target, clie
     output = Job.objects.get().outputs.get()
     assert output.target_name.startswith("secret/")
     assert private.files.exists(output.target_name)
-    assert "/outputs/" in url  # which expires
+    assert "/outputs/" in url  # a signed URL, which expires
     assert client.get(f"/targets/{output.target_name}").status_code == 404
     assert Job.objects.get().received["upload_img_config"]["oper"] == "lin"
 
 
-@pytest.mark.parametrize("nothing", [None, {}, ""])
-def test_nothing_is_copied_without_a_configuration(alice, work, target, nothing):
-    assert alice.job(upload_img_config=nothing).storage_target is None
+@pytest.mark.parametrize("config", [None, {}, ""])
+def test_nothing_is_copied_without_a_configuration(alice, work, target, config):
+    assert alice.job(upload_img_config=config).storage_target is None
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_target_without_a_public_host_refuses_to_use_it(alice, target):
 
 
 @pytest.mark.parametrize("example", [seed.FIRST, seed.SECOND], ids=["first", "second"])
-def test_examples_of_the_document_return_images(alice, shop, worker, pictures, target, settings, example):
+def test_examples_of_the_document_return_images(alice, shop, worker, image_host, target, settings, example):
     """The examples have neither ``from`` nor a key."""
     settings.SMZDM_DEFAULT_SOURCE = shop.name
     for kind, names_of in {
@@ -231,11 +231,11 @@ def test_examples_of_the_document_return_images(alice, shop, worker, pictures, t
         for name in names_of:
             suffix = "pth" if kind == Kind.CONTROLNET else "safetensors"
             register(kind, name, f"{kind}s/{name}.{suffix}")
-    body = seed.at(f"127.0.0.1:{pictures.port}", example)
+    body = seed.at(f"127.0.0.1:{image_host.port}", example)
     for url in (body["img_url"], body["mask_url"]):
-        pictures.answers["/" + url.split("/", 3)[3]] = answer(200, png(product()))
-    told = alice.post(body)
-    assert (told["error_code"], len(told["data"])) == (0, example["batch_size"]), told
+        image_host.answers["/" + url.split("/", 3)[3]] = answer(200, png(product()))
+    response = alice.post(body)
+    assert (response["error_code"], len(response["data"])) == (0, example["batch_size"]), response
     request = Job.objects.get().generation_request
     assert (request.checkpoint, request.num_inference_steps) == (
         example["sd_model_checkpoint"].removesuffix(".safetensors"),

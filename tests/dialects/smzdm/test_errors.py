@@ -1,4 +1,4 @@
-"""Who may call, and what is answered to the rest. Every answer is HTTP 200 with an envelope."""
+"""Authentication, and the errors of invalid requests. Every response is HTTP 200 with an envelope."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
 from tests.support.web_server import answer, redirect
 
-# Who calls
+# Authentication
 
 
 @pytest.mark.field("smzdm_change_background", "from")
@@ -23,69 +23,69 @@ def test_from_names_the_source(alice, shop):
     assert alice.job().source == alice.job(**{"from": " shop "}).source == shop
 
 
-@pytest.mark.parametrize("name", ["nobody", "SHOP", "a b", "x" * 64])
-def test_an_unknown_source_is_refused(alice, name):
+@pytest.mark.parametrize("name", ["unknown", "SHOP", "a b", "x" * 64])
+def test_unknown_source_is_refused(alice, name):
     assert alice.refusal(**{"from": name})[0] == 1006
 
 
-def test_a_source_is_only_believed_from_networks_that_it_trusts(alice, shop):
+def test_from_is_accepted_only_from_the_sources_keyless_networks(alice, shop):
     shop.keyless_networks = ["10.0.0.0/8"]
     shop.save()
     assert alice.refusal()[0] == 1006
 
 
-def test_a_source_that_trusts_no_network_needs_a_key(alice, other_source):
-    assert alice.refusal(**{"from": other_source.name}) == alice.refusal(**{"from": "nobody"})
+def test_source_without_keyless_networks_requires_a_key(alice, other_source):
+    assert alice.refusal(**{"from": other_source.name}) == alice.refusal(**{"from": "unknown"})
 
 
-def test_a_disabled_source_is_refused(alice, shop):
+def test_disabled_source_is_refused(alice, shop):
     shop.enabled = False
     shop.save()
     assert alice.refusal()[0] == 1006
 
 
-def test_a_key_proves_its_source_from_anywhere(alice, shop, pictures):
+def test_key_authenticates_its_source_from_any_network(alice, shop, image_host):
     shop.keyless_networks = []
     shop.save()
     key, secret = AccessKey.issue(shop)
-    holder = Caller(pictures, Authorization=f"Bearer {key.key_id}:{secret}")
-    assert holder.job(**{"from": ""}).key == key
-    assert holder.job().source == shop
+    keyed = Caller(image_host, Authorization=f"Bearer {key.key_id}:{secret}")
+    assert keyed.job(**{"from": ""}).key == key
+    assert keyed.job().source == shop
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong:secret", "Basic !!!", "Basic /w==", "Digest x", "Bearer"])
-def test_bad_credentials_are_not_overlooked_for_the_sake_of_the_network(alice, pictures, header):
-    assert Caller(pictures, Authorization=header).refusal()[0] == 1006
+def test_invalid_credentials_are_refused_even_from_a_keyless_network(alice, image_host, header):
+    assert Caller(image_host, Authorization=header).refusal()[0] == 1006
 
 
-def test_a_key_does_not_speak_for_another_source(alice, other_source, pictures):
+def test_key_cannot_be_used_for_another_source(alice, other_source, image_host):
     key, secret = AccessKey.issue(other_source)
-    assert Caller(pictures, Authorization=f"Bearer {key.key_id}:{secret}").refusal()[0] == 1006
+    assert Caller(image_host, Authorization=f"Bearer {key.key_id}:{secret}").refusal()[0] == 1006
 
 
-def test_requests_without_from_belong_to_nobody_unless_ops_say_to_whom(alice, shop, settings):
+def test_requests_without_from_belong_to_the_default_source(alice, shop, settings):
     settings.SMZDM_DEFAULT_SOURCE = ""
     assert alice.refusal(**{"from": None})[0] == 1006
     settings.SMZDM_DEFAULT_SOURCE = shop.name
     assert alice.job(**{"from": None}).source == shop
 
 
-def test_an_installation_may_insist_on_from(alice, shop, settings):
+def test_from_can_be_required_by_a_setting(alice, shop, settings):
     settings.SMZDM_DEFAULT_SOURCE, settings.SMZDM_FROM_REQUIRED = shop.name, True
     assert alice.refusal(**{"from": ""}) == (1001, "from is missing.")
 
 
-# What is wrong with a body
+# Invalid bodies
 
 
 @pytest.mark.parametrize("field", ["img_url", "prompt"])
-@pytest.mark.parametrize("nothing", [None, ""])
-def test_a_missing_parameter_is_named(alice, field, nothing):
-    assert alice.refusal(**{field: nothing}) == (1001, f"{field} is missing.")
+@pytest.mark.parametrize("value", [None, ""])
+def test_missing_parameter_is_named(alice, field, value):
+    assert alice.refusal(**{field: value}) == (1001, f"{field} is missing.")
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"width": "wide"},
         {"width": -1},
@@ -125,65 +125,67 @@ def test_a_missing_parameter_is_named(alice, field, nothing):
         {"callback_url": "http://10.0.0.1/", "taskid": 1},
         {"callback_url": "http://user:word@93.184.215.14/", "taskid": 1},
     ],
-    ids=lambda wrong: str(wrong)[:40],
+    ids=lambda invalid: str(invalid)[:40],
 )
-def test_a_bad_value_is_refused(alice, wrong):
-    assert alice.refusal(**wrong)[0] == 1001
+def test_invalid_value_is_refused(alice, invalid):
+    assert alice.refusal(**invalid)[0] == 1001
 
 
 @pytest.mark.field("smzdm_change_background", "Content-Type")
-@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
-def test_the_body_is_json_whatever_it_is_called(alice, kind):
-    """Curl calls it a form where nobody says otherwise."""
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded"]
+)
+def test_body_is_json_with_any_content_type(alice, content_type):
+    """curl sends a form's content type by default."""
     body = json.dumps(alice.body | {"prompt": ""})
-    told = alice.client.post("/pictures/change_background", body, content_type=kind).json()
-    assert (told["error_code"], told["error_msg"]) == (1001, "prompt is missing.")
+    response = alice.client.post("/pictures/change_background", body, content_type=content_type).json()
+    assert (response["error_code"], response["error_msg"]) == (1001, "prompt is missing.")
 
 
-def test_other_methods_are_refused_in_the_envelope(alice):
-    told = alice.client.get("/pictures/change_background").json()
-    assert (told["error_code"], told["data"]) == (1001, [])
+def test_other_methods_are_refused_with_an_envelope(alice):
+    response = alice.client.get("/pictures/change_background").json()
+    assert (response["error_code"], response["data"]) == (1001, [])
 
 
 @pytest.mark.parametrize(
-    "named",
-    [{"sd_model_checkpoint": "nobody"}, {"sd_lora_name": ["nobody"], "sd_lora_weight": [1]}],
-    ids=lambda named: next(iter(named)),
+    "fields",
+    [{"sd_model_checkpoint": "unknown"}, {"sd_lora_name": ["unknown"], "sd_lora_weight": [1]}],
+    ids=lambda fields: next(iter(fields)),
 )
-def test_an_unknown_model_is_refused(alice, named):
-    assert alice.refusal(**named)[0] == 1003
+def test_unknown_model_is_refused(alice, fields):
+    assert alice.refusal(**fields)[0] == 1003
 
 
-def test_without_a_matting_model_a_picture_needs_its_mask(alice, matting, pictures):
+def test_mask_is_required_without_a_matting_model(alice, matting, image_host):
     matting.delete()
     assert alice.refusal()[0] == 1003
-    assert alice.job(mask_url=pictures.url("/mask.png"))
+    assert alice.job(mask_url=image_host.url("/mask.png"))
 
 
-# Pictures
+# Input images
 
 
 @pytest.mark.parametrize("field", ["img_url", "mask_url"])
 @pytest.mark.parametrize(
     "url", ["http://10.0.0.1/a.png", "file:///etc/passwd", "http://[::1]/", "nonsense", "http://no.invalid/"]
 )
-def test_a_url_that_may_not_or_cannot_be_fetched_is_named(alice, field, url):
+def test_field_of_a_forbidden_or_unreachable_url_is_named(alice, field, url):
     code, message = alice.refusal(**{field: url})
     assert code == 1002
     assert message.startswith(f"{field}: ")
 
 
-def test_a_redirect_into_the_house_is_refused(alice, shop, pictures):
+def test_redirect_to_a_private_address_is_refused(alice, shop, image_host):
     shop.reachable = ["localhost"]
     shop.save()
-    pictures.answers["/out"] = redirect("http://127.0.0.1:1/secret.png")
-    code, message = alice.refusal(img_url=pictures.url("/out", host="localhost"))
+    image_host.answers["/out"] = redirect("http://127.0.0.1:1/secret.png")
+    code, message = alice.refusal(img_url=image_host.url("/out", host="localhost"))
     assert (code, message.startswith("img_url: ")) == (1002, True)
-    assert [asked.path for asked in pictures.asked] == ["/out"]
+    assert [request.path for request in image_host.asked] == ["/out"]
 
 
 def bomb(side: int = 30_000) -> bytes:
-    """A PNG of a few hundred bytes that says it has 900 million pixels."""
+    """A PNG of a few hundred bytes whose header declares 900 million pixels."""
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     body = b"".join(
@@ -196,35 +198,35 @@ def bomb(side: int = 30_000) -> bytes:
 @pytest.mark.parametrize(
     "data", [b"", b"<html>", png(product())[:60], bomb()], ids=["empty", "html", "half", "bomb"]
 )
-def test_what_is_no_picture_is_refused_and_not_kept(alice, pictures, data):
-    pictures.answers["/product.png"] = answer(200, data, Content_Type="image/png")
+def test_file_that_is_no_image_is_refused_and_not_stored(alice, image_host, data):
+    image_host.answers["/product.png"] = answer(200, data, Content_Type="image/png")
     assert alice.refusal()[0] == 1002
     assert not InputPicture.objects.exists()
 
 
-def test_a_picture_that_is_larger_than_its_source_may_have_is_refused(alice, pictures):
-    pictures.answers["/product.png"] = answer(200, png(Image.new("RGB", (2100, 64))))
+def test_image_above_the_limits_of_the_source_is_refused(alice, image_host):
+    image_host.answers["/product.png"] = answer(200, png(Image.new("RGB", (2100, 64))))
     assert alice.refusal()[0] == 1001
-    pictures.answers["/product.png"] = answer(200, png(Image.new("L", (4200, 64))))
+    image_host.answers["/product.png"] = answer(200, png(Image.new("L", (4200, 64))))
     assert alice.refusal()[0] == 1001
 
 
-def test_an_installation_may_fetch_nothing(alice, settings):
+def test_image_urls_can_be_disabled(alice, settings):
     settings.INPUT_URLS = False
     assert alice.refusal()[0] == 1007
 
 
-def test_there_is_no_midjourney_here(alice):
+def test_midjourney_is_not_supported(alice):
     code = alice.post({"prompt": "a cat", "from": "shop"}, "create_img_by_mj")["error_code"]
     assert (code, Job.objects.count()) == (1007, 0)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code"),
-    [({"img_url": ""}, 1001), ({"model": "nobody"}, 1003), ({"is_mask": 7}, 1001), ({"from": "x"}, 1006)],
+    ("invalid", "code"),
+    [({"img_url": ""}, 1001), ({"model": "unknown"}, 1003), ({"is_mask": 7}, 1001), ({"from": "x"}, 1006)],
 )
-def test_a_bad_cut_out_is_refused(alice, wrong, code):
-    assert alice.post(alice.body | wrong, "rembg_img")["error_code"] == code
+def test_invalid_background_removal_is_refused(alice, invalid, code):
+    assert alice.post(alice.body | invalid, "rembg_img")["error_code"] == code
     assert Job.objects.count() == 0
 
 
@@ -264,36 +266,36 @@ NAMES = st.sampled_from(
 @hypothesis_settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_whatever_comes_is_answered_in_the_envelope(alice, settings, body):
+def test_any_json_body_gets_an_envelope_and_no_internal_error(alice, settings, body):
     settings.INPUT_URLS = False
-    told = alice.send(**body)
-    assert set(told) == {"error_code", "error_msg", "data"}
-    assert told["error_code"] in range(1001, 1008)
-    assert told["error_msg"] != "Internal error."
+    response = alice.send(**body)
+    assert set(response) == {"error_code", "error_msg", "data"}
+    assert response["error_code"] in range(1001, 1008)
+    assert response["error_msg"] != "Internal error."
 
 
 @pytest.mark.parametrize("levels", [200, 900])
 @pytest.mark.parametrize("field", ["unknown", "sd_lora_name", "upload_img_config"])
-def test_what_is_nested_too_deeply_is_no_json(alice, levels, field):
+def test_json_that_is_nested_too_deeply_is_refused(alice, levels, field):
     nested = "[" * levels + "]" * levels
     body = f'{{"{field}": {nested}, "from": "shop"}}'
     response = alice.client.post("/pictures/change_background", body, content_type="application/json")
     assert response.json() == {"error_code": 1001, "error_msg": "The body is not JSON.", "data": []}
-    if field != "unknown":  # of which nothing is read
+    if field != "unknown":  # unknown fields are not parsed
         assert alice.refusal(**{field: nested})[0] == 1001
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\0b"])
-def test_json_within_json_may_not_hide_text_that_cannot_be_stored(alice, text):
+def test_unstorable_text_in_nested_json_is_refused(alice, text):
     for field, value in (("upload_img_config", {"channel": text}), ("sd_lora_name", [text])):
         code, message = alice.refusal(**{field: json.dumps(value)})
-        assert (code, message) == (1001, "Text may not contain NUL or half of a surrogate pair.")
+        assert (code, message) == (1001, "Text must not contain NUL characters or unpaired surrogates.")
 
 
 @pytest.mark.parametrize("path", ["change_background/", "nothing", ""])
-def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
-    told = alice.post({}, path)
-    assert told == {"error_code": 1007, "error_msg": "There is no such address here.", "data": []}
+def test_unknown_path_gets_an_envelope(alice, path):
+    response = alice.post({}, path)
+    assert response == {"error_code": 1007, "error_msg": "Endpoint not found.", "data": []}
 
 
 @pytest.mark.parametrize(
@@ -307,11 +309,11 @@ def test_an_address_that_is_no_route_answers_in_the_envelope(alice, path):
         ({"prompt": "  "}, "prompt is missing."),
     ],
 )
-def test_lengths_are_told_in_plain_words(alice, fields, message):
+def test_message_names_the_field_and_its_maximum_length(alice, fields, message):
     assert alice.refusal(**fields) == (1001, message)
 
 
-def test_limits_are_told_by_the_documents_names(alice, shop):
+def test_limits_of_a_source_are_reported_with_the_vendors_field_names(alice, shop):
     shop.max_images, shop.max_steps = 2, 30
     shop.save()
     code, message = alice.refusal(batch_size=3)
@@ -320,6 +322,6 @@ def test_limits_are_told_by_the_documents_names(alice, shop):
     assert (code, message.split()[0]) == (1001, "steps")
 
 
-def test_what_is_wrong_with_two_fields_together_names_both(alice):
-    told = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
-    assert told == (1001, "sd_lora_name and sd_lora_weight must have the same length")
+def test_fields_of_different_lengths_are_both_named(alice):
+    response = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
+    assert response == (1001, "sd_lora_name and sd_lora_weight must have the same length")

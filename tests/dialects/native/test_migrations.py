@@ -1,0 +1,40 @@
+"""Migrations of the native API keep the uploads of earlier versions."""
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from dialects.native.models import UploadedImage
+from jobs.images.storage import store_input
+from tests.support.fake_runner import png
+
+
+def migrate(*target: str) -> None:
+    call_command("migrate", *target, verbosity=0)
+
+
+@pytest.fixture
+def upload(transactional_db, source):
+    """An upload, in a database of a version that had the table native_upload."""
+    created = UploadedImage.objects.create(source=source, image_id=store_input(png()).sha256)
+    try:
+        migrate("native", "0001")
+        yield created
+    finally:
+        migrate()
+
+
+def test_renamed_table_keeps_its_rows_in_both_directions(upload):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, source_id, picture_id FROM native_upload")
+        assert cursor.fetchall() == [(upload.pk, upload.source_id, upload.image_id)]
+    migrate()
+    assert UploadedImage.objects.get() == upload
+    assert UploadedImage.objects.get().image_id == upload.image_id
+
+
+def test_upload_stays_unique_for_its_source_after_the_migration(upload, source):
+    migrate()
+    again = [UploadedImage(source=source, image_id=upload.image_id)]
+    UploadedImage.objects.bulk_create(again, ignore_conflicts=True)
+    assert UploadedImage.objects.count() == 1
