@@ -57,9 +57,9 @@ print(json.dumps(statistics.median(taken[5:]) * 1000))
 """
 CHECK = """
 import json, time
-from jobs.billing.ledger_check import disagreements
+from jobs.billing.ledger_check import inconsistencies
 begin = time.perf_counter()
-found = list(disagreements())
+found = list(inconsistencies())
 assert not found, found[:3]
 print(json.dumps(time.perf_counter() - begin))
 """

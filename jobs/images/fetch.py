@@ -31,13 +31,13 @@ class PictureFetcher:
     def __init__(self, source: BusinessSource) -> None:
         self._policy = Policy.of(source)
         self._deadline = time.monotonic() + self._policy.total_s
-        self._left = source.max_images
+        self._max_images = self._left = source.max_images
 
     def __call__(self, url: str) -> bytes:
         """Download one image. Raises OverLimit, or Refused as ``fetch_picture``."""
         self._left -= 1
         if self._left < 0:
-            message = _("The request names more pictures by URL than its source may draw.")
+            message = _("At most %(limit)d images may be given by URL.") % {"limit": self._max_images}
             raise OverLimit(message, field="init_images")
         left = max(SHORTEST_S, self._deadline - time.monotonic())
         return fetch_picture(url, replace(self._policy, total_s=left))

@@ -12,7 +12,7 @@ from .signed_urls import ROUTES
 from .storage import read_output
 from .views import found_input, found_output
 
-OUTPUTS = frozenset(name for name, _what in ROUTES.values())
+OUTPUTS = frozenset(name for name, _subject in ROUTES.values())
 
 
 def own_picture(url: str, base_url: str) -> bytes | None:
@@ -32,4 +32,4 @@ def own_picture(url: str, base_url: str) -> bytes | None:
                 return file.read()
     except (Resolver404, Http404, FileNotFoundError):
         pass
-    raise BadURL(_("There is no picture at this address."))
+    raise BadURL(_("No image was found at this URL. It may be invalid or expired."))

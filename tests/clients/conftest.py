@@ -1,5 +1,5 @@
-"""A platform that really draws, for the clients that really call it: the demo models behind a runner in this process,
-or, for clients that need no more of it than its address and a key, behind the platform's own processes."""
+"""Platform for tests with real clients: the demo models with a runner in this process, or an installation with real
+processes for clients that need only its URL and a key."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def runner_url(studio: Studio) -> Iterator[str]:
 
 @pytest.fixture
 def demo_models(db) -> ModelFile:
-    """The checkpoint; a LoRA is there as well."""
+    """Registers the demo checkpoint, which is returned, and a LoRA."""
     for kind, path in ((Kind.LORA, LORA), (Kind.CHECKPOINT, DEMO_CHECKPOINT)):
         file = demo_file(path)
         name = path.rpartition("/")[2].removesuffix(".safetensors")
-        made = ModelFile.objects.create(
+        created = ModelFile.objects.create(
             kind=kind, family=Family.SD15, name=name, path=path, sha256=file.sha256, is_default=True
         )
-    return made
+    return created
 
 
 @pytest.fixture
 def platform(transactional_db, settings, runner_url, demo_models, live_server) -> Iterator[str]:
-    """Its address. A thread plays the generation cluster."""
+    """Base URL of the platform. A thread replaces the generation cluster."""
     settings.RUNNER_TOKEN = TOKEN
     settings.JOB_WAIT_S = 300
     seen = {"slots": SLOTS, "boot_id": "boot", "seen_at": timezone.now() + timedelta(hours=1)}
@@ -94,7 +94,7 @@ def credentials(platform, source) -> tuple[str, str]:
 
 @pytest.fixture
 def http(platform, credentials) -> Iterator[httpx.Client]:
-    """As the clients' own HTTP libraries send: Basic, on every route."""
+    """HTTP client with Basic authentication."""
     with httpx.Client(base_url=platform, auth=credentials, timeout=300) as client:
         yield client
 
@@ -103,16 +103,16 @@ def http(platform, credentials) -> Iterator[httpx.Client]:
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """The platform's own processes, one for all clients: starting them takes longer than their drawings."""
+    """Real processes, shared by all clients because starting them is slow."""
     folder = tmp_path_factory.mktemp("clients")
-    made = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
-    made.start("runner", "web", "generation")
-    yield made
-    made.stop()
+    created = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
+    created.start("runner", "web", "generation")
+    yield created
+    created.stop()
     if request.session.testsfailed:
-        print(made.logs())
+        print(created.logs())
 
 
 @pytest.fixture
-def picture_of() -> Callable[[dict[str, Any]], Image.Image]:
-    return lambda answer: Image.open(io.BytesIO(base64.b64decode(answer["images"][0])))
+def image_of() -> Callable[[dict[str, Any]], Image.Image]:
+    return lambda body: Image.open(io.BytesIO(base64.b64decode(body["images"][0])))

@@ -1,4 +1,4 @@
-"""The examples of docs/dialects/a1111.md run as they are, and draw what they say."""
+"""The examples of docs/dialects/a1111.md run unchanged and generate what they describe."""
 
 import json
 import os
@@ -20,22 +20,22 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_the_examples_do_what_they_say(platform, credentials, tmp_path) -> None:
-    known = {"ATELIER": platform, "KEY": ":".join(credentials)}
+def test_examples_give_the_documented_results(platform, credentials, tmp_path) -> None:
+    environment = {"ATELIER": platform, "KEY": ":".join(credentials)}
     script = "\n".join(["set -eu", *EXAMPLES])
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=os.environ | known, capture_output=True, text=True
+    process = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     circle = Image.open(tmp_path / "circle.png")
     assert circle.size == (256, 256)
     verdict = judge(circle)
     assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
-    assert '"completed":true' in done.stdout
-    answers = {
+    assert '"completed":true' in process.stdout
+    bodies = {
         name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("answer", "again", "changed")
     }
-    assert answers["again"]["images"] == answers["answer"]["images"]
-    assert answers["changed"]["parameters"]["prompt"] == "a red circle on a blue background"
-    assert json.loads(answers["changed"]["info"])["sampler_name"] == "DPM++ 2M"
+    assert bodies["again"]["images"] == bodies["answer"]["images"]
+    assert bodies["changed"]["parameters"]["prompt"] == "a red circle on a blue background"
+    assert json.loads(bodies["changed"]["info"])["sampler_name"] == "DPM++ 2M"
     assert Job.objects.count() == 2

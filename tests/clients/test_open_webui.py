@@ -1,4 +1,4 @@
-"""What Open WebUI sends, in its order: options read, one key changed, the whole object written back, then a picture."""
+"""The requests of Open WebUI in their order: read options, change one, write all back, generate an image."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.support.judge import judge
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 
 
-def test_it_checks_the_address_lists_and_sets_the_model(http, demo_models) -> None:
+def test_it_reads_options_lists_models_and_sets_the_model(http, demo_models) -> None:
     options = http.get("/sdapi/v1/options").json()
     assert options["sd_model_checkpoint"] == demo_models.title
     listed = [(model["title"], model["model_name"]) for model in http.get("/sdapi/v1/sd-models").json()]
@@ -20,7 +20,7 @@ def test_it_checks_the_address_lists_and_sets_the_model(http, demo_models) -> No
     assert http.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == demo_models.title
 
 
-def test_it_draws(http, picture_of) -> None:
+def test_it_generates_an_image(http, image_of) -> None:
     body = {
         "prompt": "a yellow square on a purple background",
         "batch_size": 1,
@@ -28,9 +28,9 @@ def test_it_draws(http, picture_of) -> None:
         "height": 128,
         "steps": 12,
         "negative_prompt": "red",
-        "seed": 3,  # of the user's own parameters
+        "seed": 3,  # from the user's additional parameters
     }
-    answer = http.post("/sdapi/v1/txt2img", json=body).json()
-    assert json.loads(answer["info"])["all_prompts"] == [body["prompt"]]
-    verdict = judge(picture_of(answer))
+    response_body = http.post("/sdapi/v1/txt2img", json=body).json()
+    assert json.loads(response_body["info"])["all_prompts"] == [body["prompt"]]
+    verdict = judge(image_of(response_body))
     assert (verdict.colour, verdict.shape, verdict.background) == ("yellow", "square", "purple")

@@ -1,4 +1,4 @@
-"""The two requests of our users' document, as their programs send them, with the values that the document leaves open."""
+"""The two documented A1111 requests, as client programs send them."""
 
 import base64
 
@@ -27,15 +27,15 @@ IMG2IMG = {
 }  # fmt: skip
 
 
-def test_text_becomes_a_picture_and_the_picture_another(http, picture_of) -> None:
-    drawn = http.post("/sdapi/v1/txt2img", json=COMMON | TXT2IMG).json()
-    verdict = judge(picture_of(drawn))
+def test_txt2img_output_is_accepted_by_img2img(http, image_of) -> None:
+    generated = http.post("/sdapi/v1/txt2img", json=COMMON | TXT2IMG).json()
+    verdict = judge(image_of(generated))
     assert (verdict.colour, verdict.shape, verdict.background) == ("red", "circle", "blue")
-    init = "data:image/png;base64," + drawn["images"][0]
-    assert base64.b64decode(drawn["images"][0])[:4] == b"\x89PNG"
+    init = "data:image/png;base64," + generated["images"][0]
+    assert base64.b64decode(generated["images"][0])[:4] == b"\x89PNG"
     changed = http.post(
         "/sdapi/v1/img2img", json=COMMON | IMG2IMG | {"init_images": [init], "seed": 9}
     ).json()
-    verdict = judge(picture_of(changed))
+    verdict = judge(image_of(changed))
     assert (verdict.colour, verdict.background) == ("red", "blue")
-    assert changed["images"] != drawn["images"]
+    assert changed["images"] != generated["images"]

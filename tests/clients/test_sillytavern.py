@@ -1,4 +1,4 @@
-"""What SillyTavern sends, in its order: a ping, its lists, a model that is waited for, a picture, an interrupt."""
+"""The requests of SillyTavern in their order: ping, lists, model change, image, interrupt."""
 
 import threading
 
@@ -35,7 +35,7 @@ REQUEST = {
 }
 
 
-def test_it_fills_its_lists(http) -> None:
+def test_it_reads_the_lists(http) -> None:
     assert http.get("/sdapi/v1/options").status_code == 200
     assert "forge_preset" not in http.get("/sdapi/v1/options").json()
     names = [upscaler["name"] for upscaler in http.get("/sdapi/v1/upscalers").json()]
@@ -48,30 +48,30 @@ def test_it_fills_its_lists(http) -> None:
     assert [model["title"] for model in http.get("/sdapi/v1/sd-models").json()]
 
 
-def test_it_sets_a_model_and_waits_until_the_server_is_idle(http) -> None:
+def test_it_sets_the_model_and_waits_until_the_server_is_idle(http) -> None:
     title = http.get("/sdapi/v1/sd-models").json()[0]["title"]
     assert http.post("/sdapi/v1/options", json={"sd_model_checkpoint": title}).status_code == 200
     progress = http.get("/sdapi/v1/progress").json()
     assert (progress["progress"], progress["state"]["job_count"]) == (0.0, 0)
 
 
-def test_it_draws(http, picture_of) -> None:
-    answer = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
-    verdict = judge(picture_of(answer))
+def test_it_generates_an_image(http, image_of) -> None:
+    body = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
+    verdict = judge(image_of(body))
     assert (verdict.colour, verdict.shape, verdict.background) == ("green", "triangle", "white")
 
 
-def test_it_interrupts_when_its_browser_goes(http) -> None:
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(
+def test_it_interrupts_a_running_request(http) -> None:
+    responses = []
+    thread = threading.Thread(
+        target=lambda: responses.append(
             http.post("/sdapi/v1/txt2img", json=REQUEST | {"steps": 150, "width": 256, "height": 256})
         )
     )
-    asking.start()
+    thread.start()
     while http.get("/sdapi/v1/progress").json()["state"]["job_count"] < 1:
-        asking.join(0.05)
+        thread.join(0.05)
     assert http.post("/sdapi/v1/interrupt", json={}).json() == {}
-    asking.join()
-    assert answers[0].status_code == 200
-    assert len(answers[0].json()["images"]) == 1
+    thread.join()
+    assert responses[0].status_code == 200
+    assert len(responses[0].json()["images"]) == 1

@@ -1,4 +1,4 @@
-"""Clients of stablediffusionapi.com from PyPI, unchanged, against the platform's own processes and real drawings."""
+"""Unmodified PyPI clients of stablediffusionapi.com with real processes and the demo model."""
 
 import http.client
 import io
@@ -21,10 +21,10 @@ pytest.importorskip("modelslab_py")
 pytestmark = [pytest.mark.processes, pytest.mark.demo]
 
 PROMPT = "a red circle on a blue background"
-ASKED = ("red", "circle", "blue")
-# Community models leave out CLIP's last layer. Few prompts mean the same to the demo model then; this one does.
+EXPECTED = ("red", "circle", "blue")
+# Community models use CLIP skip 2. The demo model follows few prompts then; it follows this one.
 COMMUNITY_PROMPT = "a yellow star on a purple background"
-COMMUNITY_ASKED = ("yellow", "star", "purple")
+COMMUNITY_EXPECTED = ("yellow", "star", "purple")
 MODEL = "atelier-shapes"
 SMALL = {"width": 256, "height": 256, "num_inference_steps": 20, "seed": 8}
 
@@ -34,8 +34,8 @@ def key(installation) -> str:
     return f"{installation.credentials['key_id']}:{installation.credentials['secret']}"
 
 
-def let_requests_wait(installation: Installation, seconds: str) -> None:
-    """From here on."""
+def set_wait(installation: Installation, seconds: str) -> None:
+    """Restart the web process with this waiting time."""
     if installation.environment.get("STABLEDIFFUSIONAPI_WAIT_S") != seconds:
         installation.kill("web")
         installation.environment["STABLEDIFFUSIONAPI_WAIT_S"] = seconds
@@ -43,19 +43,19 @@ def let_requests_wait(installation: Installation, seconds: str) -> None:
 
 
 @pytest.fixture
-def hurried(installation) -> None:
-    """Nobody waits for a picture within a request."""
-    let_requests_wait(installation, "0")
+def without_wait(installation) -> None:
+    """Requests return at once, before their job ends."""
+    set_wait(installation, "0")
 
 
 @pytest.fixture
-def patient(installation) -> None:
-    let_requests_wait(installation, "240")
+def with_wait(installation) -> None:
+    set_wait(installation, "240")
 
 
 @pytest.fixture
 def without_tls(installation, monkeypatch) -> list[str]:
-    """The first client knows its host by heart and speaks TLS to it; what it asks for is written down."""
+    """Redirects the client's hard-coded HTTPS host to the installation, and records its request lines."""
     lines: list[str] = []
 
     class Plain(http.client.HTTPConnection):
@@ -78,32 +78,32 @@ def first_client(key, without_tls, monkeypatch):
     return StableDiffusionAPI
 
 
-def shown(picture: Image.Image) -> tuple[str, str, str]:
-    verdict = judge(picture)
+def recognized(image: Image.Image) -> tuple[str, str, str]:
+    verdict = judge(image)
     return verdict.colour, verdict.shape, verdict.background
 
 
-def saved_picture(path: Path) -> Image.Image:
-    """Once the client's thread has written all of it."""
+def saved_image(path: Path) -> Image.Image:
+    """Open the file as soon as the client's thread has written it completely."""
 
-    def whole() -> Image.Image | None:
+    def complete_image() -> Image.Image | None:
         try:
             return Image.open(path).convert("RGB")
         except (OSError, SyntaxError):
             return None
 
-    return eventually(whole, "the picture is there")
+    return eventually(complete_image, "the image is written")
 
 
-def fetched_picture(url: str) -> Image.Image:
-    """With no key: the address is enough."""
+def fetched_image(url: str) -> Image.Image:
+    """Download an image without a key."""
     return Image.open(io.BytesIO(httpx.get(url).content))
 
 
-def test_the_first_client_fetches_what_was_late(
-    hurried, installation, first_client, without_tls, tmp_path, monkeypatch
+def test_first_client_fetches_a_delayed_result(
+    without_wait, installation, first_client, without_tls, tmp_path, monkeypatch
 ):
-    """It sleeps for the estimated time and asks once; the time is as long here as the job needs."""
+    """The client sleeps for the estimated time and fetches once; here its sleep lasts until the job ends."""
     module = sys.modules["StableDiffusionAPI.Text2Img"]
     sleep, slept = time.sleep, []
 
@@ -116,12 +116,12 @@ def test_the_first_client_fetches_what_was_late(
 
     monkeypatch.setattr(module, "time", Clock)
     first_client.Text2Img(PROMPT, 300, 512, str(tmp_path / "late.png"))
-    assert shown(saved_picture(tmp_path / "late.png")) == ASKED
+    assert recognized(saved_image(tmp_path / "late.png")) == EXPECTED
     assert isinstance(slept[0], float)
-    drawing, fetching, getting = without_tls
-    assert drawing.startswith("POST /api/v3/text2img?prompt=")
-    assert fetching.startswith("POST http://127.0.0.1:")  # an absolute-form target
-    assert getting.startswith("GET /outputs/")
+    post_line, fetch_line, download_line = without_tls
+    assert post_line.startswith("POST /api/v3/text2img?prompt=")
+    assert fetch_line.startswith("POST http://127.0.0.1:")  # an absolute-form target
+    assert download_line.startswith("GET /outputs/")
 
 
 def open_jobs(installation: Installation) -> int:
@@ -130,7 +130,7 @@ def open_jobs(installation: Installation) -> int:
     )
 
 
-def test_modelslab_py_polls_until_it_is_done(hurried, installation, key):
+def test_modelslab_py_polls_until_the_job_ends(without_wait, installation, key):
     from modelslab_py.core.apis.community import Community
     from modelslab_py.core.client import Client
     from modelslab_py.schemas.community import Text2Image
@@ -138,33 +138,33 @@ def test_modelslab_py_polls_until_it_is_done(hurried, installation, key):
     client = Client(key, fetch_retry=240, fetch_timeout=1)
     client.base_url = f"{installation.base_url}/api/"
     community = Community(client)
-    told = community.text_to_image(Text2Image(prompt=COMMUNITY_PROMPT, model_id=MODEL, **SMALL))
-    assert told["status"] == "processing"
-    done = community.fetch(str(told["id"]))
+    body = community.text_to_image(Text2Image(prompt=COMMUNITY_PROMPT, model_id=MODEL, **SMALL))
+    assert body["status"] == "processing"
+    done = community.fetch(str(body["id"]))
     assert done["status"] == "success"
-    assert [shown(fetched_picture(url)) for url in done["output"]] == [COMMUNITY_ASKED]
+    assert [recognized(fetched_image(url)) for url in done["output"]] == [COMMUNITY_EXPECTED]
 
 
-def test_the_first_client_gets_its_picture_at_once(patient, first_client, tmp_path):
+def test_first_client_gets_its_image_in_the_response(with_wait, first_client, tmp_path):
     first_client.Text2Img(PROMPT, 512, 512, str(tmp_path / "first.png"))
-    drawn = saved_picture(tmp_path / "first.png")
-    assert (drawn.size, shown(drawn)) == ((512, 512), ASKED)
+    image = saved_image(tmp_path / "first.png")
+    assert (image.size, recognized(image)) == ((512, 512), EXPECTED)
 
 
-def test_the_first_clients_community_models(patient, first_client, tmp_path):
-    """It names neither seed nor size: of these drawings the colours can be relied on, the outline cannot."""
+def test_first_client_uses_community_models(with_wait, first_client, tmp_path):
+    """The client sends neither seed nor size, so only the colors of the image are predictable, not its outline."""
     from StableDiffusionAPI import Community
 
     Community.Text2Img(MODEL, COMMUNITY_PROMPT, str(tmp_path / "community.png"))
-    drawn = saved_picture(tmp_path / "community.png")
-    colour, _outline, background = shown(drawn)
-    assert (drawn.size, colour, background) == ((512, 512), "yellow", "purple")
+    image = saved_image(tmp_path / "community.png")
+    colour, _outline, background = recognized(image)
+    assert (image.size, colour, background) == ((512, 512), "yellow", "purple")
 
 
-def test_modelslab_sends_every_field_there_is(patient, installation, key):
+def test_modelslab_with_all_fields(with_wait, installation, key):
     models = modelslab.CommunityModels()
     models.base_url = f"{installation.base_url}/api/v6/images"
-    nothing = dict.fromkeys(
+    empty_fields = dict.fromkeys(
         (
             "negative_prompt",
             "embeddings_model",
@@ -176,7 +176,7 @@ def test_modelslab_sends_every_field_there_is(patient, installation, key):
         )
     )
     switches = {"panorama": "no", "self_attention": "no", "multi_lingual": "no", "upscale": "no"}
-    answer = models.txt2img(
+    response = models.txt2img(
         key=key,
         model_id=MODEL,
         prompt=COMMUNITY_PROMPT,
@@ -192,16 +192,16 @@ def test_modelslab_sends_every_field_there_is(patient, installation, key):
         clip_skip="2",
         use_karras_sigmas="yes",
         scheduler="UniPCMultistepScheduler",
-        **nothing,
+        **empty_fields,
         **switches,
     )
-    told = json.loads(answer)
-    assert told["status"] == "success", told
-    assert [shown(fetched_picture(url)) for url in told["output"]] == [COMMUNITY_ASKED]
+    body = json.loads(response)
+    assert body["status"] == "success", body
+    assert [recognized(fetched_image(url)) for url in body["output"]] == [COMMUNITY_EXPECTED]
     assert json.loads(models.reload_model(key, MODEL))["status"] == "success"
 
 
-def test_modelslab_reads_a_refusal(patient, installation):
+def test_modelslab_reads_an_error(with_wait, installation):
     models = modelslab.CommunityModels()
     models.base_url = f"{installation.base_url}/api/v6/images"
     assert json.loads(models.fetch_queued("no key", 7))["message"] == "Invalid Api Key"

@@ -1,4 +1,4 @@
-"""The vendor's newer SDK from PyPI and its signer from npm, against the platform's own processes and real drawings."""
+"""The vendor's newer SDK from PyPI and its signer from npm, with real processes and the demo model."""
 
 import base64
 import io
@@ -15,31 +15,31 @@ from tests.support.judge import COLOURS, judge
 pytestmark = [pytest.mark.processes, pytest.mark.demo]
 
 PROMPT = "a red circle on a blue background"
-ASKED = ("red", "circle", "blue")
-FROM_WORDS, FROM_A_PICTURE, HOUSE_STYLE = "high_aes_general_v20", "img2img_style", "house_style"
+EXPECTED = ("red", "circle", "blue")
+TXT2IMG, IMG2IMG, HOUSE_STYLE = "high_aes_general_v20", "img2img_style", "house_style"
 SMALL = {"seed": 8, "ddim_steps": 20, "scale": 7.0}
 
 
-def shown(picture: str) -> tuple[str, str, str]:
-    verdict = judge(Image.open(io.BytesIO(base64.b64decode(picture))))
+def recognized(image: str) -> tuple[str, str, str]:
+    verdict = judge(Image.open(io.BytesIO(base64.b64decode(image))))
     return verdict.colour, verdict.shape, verdict.background
 
 
 @pytest.fixture
 def product() -> str:
-    """A yellow disc on grey."""
-    picture, file = Image.new("RGB", (256, 256), "grey"), io.BytesIO()
-    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=COLOURS["yellow"])
-    picture.save(file, "PNG")
+    """A yellow disc on gray."""
+    image, file = Image.new("RGB", (256, 256), "grey"), io.BytesIO()
+    ImageDraw.Draw(image).ellipse((64, 64, 192, 192), fill=COLOURS["yellow"])
+    image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
 @pytest.fixture
 def house_style(installation: Installation) -> str:
-    """A style with words of its own: this SDK's request for a style has no field for any."""
+    """A style preset with a prompt: the SDK's style request has no prompt field."""
     installation.python(f"""
 from models_registry.models import StylePreset
-style = StylePreset.objects.get(key={FROM_A_PICTURE!r})
+style = StylePreset.objects.get(key={IMG2IMG!r})
 fields = {{
     "task": style.task, "checkpoint": style.checkpoint, "prompt": {PROMPT!r}, "strength": 0.95, "long_side": 256,
     "control_module": style.control_module, "control_model": style.control_model,
@@ -52,7 +52,7 @@ print("null")
 
 @pytest.fixture
 def core(installation: Installation) -> Any:
-    """PyPI's ``volcenginesdkcore``, told where the platform is."""
+    """``volcenginesdkcore``, configured with the URL of the platform."""
     core = pytest.importorskip("volcenginesdkcore")
     configuration = core.Configuration()
     configuration.ak, configuration.sk = (installation.credentials[name] for name in ("key_id", "secret"))
@@ -64,39 +64,39 @@ def core(installation: Installation) -> Any:
 
 @pytest.fixture
 def vision(core) -> Any:
-    """Its typed requests."""
+    """Typed requests of the SDK."""
     return pytest.importorskip("volcenginesdkcv20240606")
 
 
-def test_the_newer_sdk_draws_from_words(vision) -> None:
-    words = {"req_key": FROM_WORDS, "model_version": "general_v2.0", "prompt": PROMPT}
-    request = vision.HighAesGeneralV20Request(**words, width=256, height=256, **SMALL)
-    told = vision.CV20240606Api().high_aes_general_v20(request)
-    assert [shown(picture) for picture in told.data.binary_data_base64] == [ASKED]
+def test_newer_sdk_txt2img(vision) -> None:
+    fields = {"req_key": TXT2IMG, "model_version": "general_v2.0", "prompt": PROMPT}
+    request = vision.HighAesGeneralV20Request(**fields, width=256, height=256, **SMALL)
+    response = vision.CV20240606Api().high_aes_general_v20(request)
+    assert [recognized(image) for image in response.data.binary_data_base64] == [EXPECTED]
 
 
-def test_the_newer_sdk_draws_in_a_style_whose_words_are_ours(vision, house_style, product) -> None:
+def test_newer_sdk_applies_a_style_with_its_own_prompt(vision, house_style, product) -> None:
     request = vision.AIGCStylizeImageUsageRequest(req_key=house_style, binary_data_base64=[product])
-    told = vision.CV20240606Api().a_igc_stylize_image_usage(request)
-    assert [shown(picture) for picture in told.data.binary_data_base64] == [ASKED]
+    response = vision.CV20240606Api().a_igc_stylize_image_usage(request)
+    assert [recognized(image) for image in response.data.binary_data_base64] == [EXPECTED]
 
 
-def test_the_newer_sdks_call_for_any_action_draws_in_a_style(core, product) -> None:
+def test_generic_call_of_the_newer_sdk_applies_a_style(core, product) -> None:
     process = core.UniversalInfo("POST", "cv", "2022-08-31", "CVProcess", "application/json")
-    drawing = {"prompt": PROMPT, "strength": 0.95, "long_resolution": 256, "canny_weight": 0.8, **SMALL}
-    asked = {"req_key": FROM_A_PICTURE, "binary_data_base64": [product], **drawing}
+    parameters = {"prompt": PROMPT, "strength": 0.95, "long_resolution": 256, "canny_weight": 0.8, **SMALL}
+    body = {"req_key": IMG2IMG, "binary_data_base64": [product], **parameters}
     client = core.ApiClient()
-    # It understands answers with ResponseMetadata alone, and CVProcess has none: its caller reads the answer.
-    core.UniversalApi(client).do_call(process, asked, _preload_content=False)
-    told = json.loads(client.last_response.data)
-    assert [shown(picture) for picture in told["data"]["binary_data_base64"]] == [ASKED]
+    # The SDK parses only responses with ResponseMetadata, which CVProcess lacks, so the caller reads the body.
+    core.UniversalApi(client).do_call(process, body, _preload_content=False)
+    response = json.loads(client.last_response.data)
+    assert [recognized(image) for image in response["data"]["binary_data_base64"]] == [EXPECTED]
 
 
-def test_the_node_signers_client_gets_its_picture(installation) -> None:
-    told = node_signer.cv_process(
+def test_node_signer_client_gets_an_image(installation) -> None:
+    response = node_signer.cv_process(
         installation.base_url,
         installation.credentials["key_id"],
         installation.credentials["secret"],
-        {"req_key": FROM_WORDS, "prompt": PROMPT, "width": 256, "height": 256, **SMALL},
+        {"req_key": TXT2IMG, "prompt": PROMPT, "width": 256, "height": 256, **SMALL},
     )
-    assert [shown(picture) for picture in told["data"]["binary_data_base64"]] == [ASKED]
+    assert [recognized(image) for image in response["data"]["binary_data_base64"]] == [EXPECTED]

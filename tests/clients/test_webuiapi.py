@@ -1,4 +1,4 @@
-"""The client that most Python programs use, unchanged, against pictures that are really drawn."""
+"""The unmodified Python client webuiapi with the demo model."""
 
 import threading
 
@@ -26,22 +26,22 @@ def api(platform, credentials):
     return api
 
 
-def shown(picture: Image.Image) -> tuple[str, str, str]:
-    verdict = judge(picture)
+def recognized(image: Image.Image) -> tuple[str, str, str]:
+    verdict = judge(image)
     return verdict.colour, verdict.shape, verdict.background
 
 
-def test_it_draws_what_the_prompt_says_and_reads_it_back_from_the_picture(api) -> None:
+def test_txt2img_follows_the_prompt_and_png_info_reads_it(api) -> None:
     result = api.txt2img(**CIRCLE, batch_size=2, sampler_name="DPM++ 2M", scheduler="karras")
-    assert [picture.size for picture in result.images] == [(128, 128)] * 2
-    assert shown(result.image) == ("red", "circle", "blue")
+    assert [image.size for image in result.images] == [(128, 128)] * 2
+    assert recognized(result.image) == ("red", "circle", "blue")
     assert result.info["all_seeds"] == [8, 9]
-    told = api.png_info(result.image)
-    assert told.info == result.info["infotexts"][0]
-    assert told.parameters["Sampler"] == "DPM++ 2M"
+    info = api.png_info(result.image)
+    assert info.info == result.info["infotexts"][0]
+    assert info.parameters["Sampler"] == "DPM++ 2M"
 
 
-def test_it_draws_from_a_picture_and_a_mask(api) -> None:
+def test_img2img_with_a_mask(api) -> None:
     before = Image.new("RGB", (128, 128), (250, 220, 45))
     mask = Image.new("L", (128, 128))
     ImageDraw.Draw(mask).rectangle((64, 0, 127, 127), fill=255)
@@ -52,10 +52,10 @@ def test_it_draws_from_a_picture_and_a_mask(api) -> None:
     assert result.image.crop((0, 0, 64, 128)).tobytes() == before.crop((0, 0, 64, 128)).tobytes()
     assert result.image.getpixel((124, 4)) != (250, 220, 45)
     changed = api.img2img(images=[before], denoising_strength=0.95, **CIRCLE)
-    assert shown(changed.image)[0] == "red"
+    assert recognized(changed.image)[0] == "red"
 
 
-def test_a_controlnet_units_map_follows_the_picture(api) -> None:
+def test_control_map_is_returned_after_the_image(api) -> None:
     unit = webuiapi.ControlNetUnit(
         image=Image.new("RGB", (64, 64), "white"), module="reference_only", weight=0.5
     )
@@ -64,28 +64,28 @@ def test_a_controlnet_units_map_follows_the_picture(api) -> None:
     assert result.info["extra_generation_params"]["ControlNet 0"].startswith("Module: reference_only")
 
 
-def test_it_finds_and_sets_the_model(api, demo_models) -> None:
+def test_model_is_listed_and_set(api, demo_models) -> None:
     assert api.util_get_model_names() == [demo_models.title]
     api.util_set_model("atelier-shapes")
     assert api.util_get_current_model() == demo_models.title
 
 
-def test_a_drawing_is_watched_and_interrupted(api) -> None:
+def test_running_request_is_polled_and_interrupted(api) -> None:
     results = []
-    asking = threading.Thread(
+    thread = threading.Thread(
         target=lambda: results.append(api.txt2img(**{**CIRCLE, "steps": 150, "width": 256, "height": 256}))
     )
-    asking.start()
+    thread.start()
     while api.get_progress()["state"]["sampling_step"] < 1:
-        asking.join(0.05)
+        thread.join(0.05)
     assert 0 < api.get_progress()["progress"] < 1
     api.interrupt()
-    asking.join()
+    thread.join()
     assert results[0].image.size == (256, 256)
     api.util_wait_for_ready(check_interval=0.05)
 
 
-def test_its_other_calls_answer(api) -> None:
+def test_other_calls_succeed(api) -> None:
     assert "Euler" in api.util_get_sampler_names()
     assert "karras" in api.util_get_scheduler_names()
     api.skip()
@@ -98,15 +98,15 @@ def test_its_other_calls_answer(api) -> None:
         assert isinstance(getattr(api, f"get_{name}")(), dict | list)
 
 
-def test_it_enlarges_a_picture(api) -> None:
+def test_image_is_upscaled(api) -> None:
     result = api.extra_single_image(
         Image.new("RGB", (64, 64), "red"), upscaler_1="Lanczos", upscaling_resize=2
     )
     assert (result.image.size, result.image.getpixel((64, 64))) == ((128, 128), (255, 0, 0))
 
 
-def test_it_restores_the_face_of_a_photograph(api, studio) -> None:
-    """By the detector that ships, and a restorer that paints faces green: no file of GFPGAN's is small enough to ship."""
+def test_face_of_a_photograph_is_restored(api, studio) -> None:
+    """With the shipped detector and a test restorer that paints faces green, because GFPGAN files are too large to ship."""
     sha256 = "f" * 64
     studio.store._shelf.put(f"face_restorer:{sha256}", CacheEntry(face_files.painter(key=sha256), 1))
     for kind, path, digest in (
@@ -119,17 +119,17 @@ def test_it_restores_the_face_of_a_photograph(api, studio) -> None:
     assert result.image.getpixel((162, 120)) == (0, 255, 0)
     assert result.image.crop((0, 200, 320, 320)).tobytes() == before.crop((0, 200, 320, 320)).tobytes()
     assert "GFPGAN" in [restorer["name"] for restorer in api.get_face_restorers()]
-    drawn = api.txt2img(**CIRCLE, restore_faces=True)
-    assert (drawn.info["restore_faces"], shown(drawn.image)) == (True, ("red", "circle", "blue"))
+    generated = api.txt2img(**CIRCLE, restore_faces=True)
+    assert (generated.info["restore_faces"], recognized(generated.image)) == (True, ("red", "circle", "blue"))
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda api: api.txt2img(prompt="x", restore_faces=True), "restore_faces"),
         (lambda api: api.interrogate(Image.new("RGB", (8, 8))), "captioning model"),
     ],
 )
-def test_a_refusal_is_its_runtime_error(api, call, words) -> None:
-    with pytest.raises(RuntimeError, match=words):
+def test_refusal_raises_runtime_error(api, call, message) -> None:
+    with pytest.raises(RuntimeError, match=message):
         call(api)

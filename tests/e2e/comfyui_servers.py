@@ -1,7 +1,7 @@
-"""Real ComfyUI servers for tests, from a checkout that the environment names; their models have random weights.
+"""Real ComfyUI servers for tests, from an external checkout. Their models have random weights.
 
-``COMFYUI_CHECKOUT`` is the checkout, ``COMFYUI_PYTHON`` an interpreter with what it needs, ``COMFYUI_BASE`` a folder with 4 GB to
-spare, which keeps the models from one run to the next.
+``COMFYUI_CHECKOUT`` is the checkout, ``COMFYUI_PYTHON`` an interpreter with its dependencies, ``COMFYUI_BASE`` a folder with
+4 GB of free space, in which the models are kept between runs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class LineArtPreprocessor:
     CATEGORY = "tests"
 
     def lines(self, image):
-        grey = image.mean(-1, keepdim=True)
-        edges = (grey - grey.roll(1, 1)).abs() + (grey - grey.roll(1, 2)).abs()
+        gray = image.mean(-1, keepdim=True)
+        edges = (gray - gray.roll(1, 1)).abs() + (gray - gray.roll(1, 2)).abs()
         return (edges.clamp(0, 1).expand(-1, -1, -1, 3),)
 
 
@@ -42,7 +42,7 @@ NODE_CLASS_MAPPINGS = {"LineArtPreprocessor": LineArtPreprocessor}
 
 
 class ComfyServer:
-    """A server that may be killed, and started again on its port."""
+    """A server process that can be killed and restarted on the same port."""
 
     def __init__(self, log: Path) -> None:
         self.port = free_port()
@@ -67,18 +67,18 @@ class ComfyServer:
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        eventually(self._answers, f"ComfyUI answers; see {self._log}")
+        eventually(self._responds, f"ComfyUI responds; see {self._log}")
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return httpx.get(f"{self.url}/system_stats").status_code == 200
         except httpx.HTTPError:
             return False
 
     def queue(self) -> list[str]:
-        """Ids of the prompts that run or wait."""
-        told = httpx.get(f"{self.url}/queue").json()
-        return [item[1] for item in (*told["queue_running"], *told["queue_pending"])]
+        """Ids of the running and queued prompts."""
+        queue = httpx.get(f"{self.url}/queue").json()
+        return [item[1] for item in (*queue["queue_running"], *queue["queue_pending"])]
 
     def kill(self) -> None:
         self._process.kill()
@@ -86,7 +86,7 @@ class ComfyServer:
 
 
 def write_models() -> None:
-    """The files that the seed's two examples name, and a node in place of the one that comfyui_controlnet_aux brings."""
+    """Write the model files of the two example requests, and a node that replaces the one of comfyui_controlnet_aux."""
     models, nodes = BASE / "models", BASE / "custom_nodes"
     nodes.mkdir(exist_ok=True)
     (nodes / "lineart.py").write_text(LINEART)
@@ -105,7 +105,7 @@ def write_models() -> None:
 
 
 def _write_lora(path: Path) -> None:
-    """One layer, of rank 1."""
+    """Write a LoRA with one layer of rank 1."""
     layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
     save_file(
         {f"{layer}.lora_down.weight": torch.randn(1, 320), f"{layer}.lora_up.weight": torch.randn(320, 1)},

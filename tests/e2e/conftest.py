@@ -1,4 +1,4 @@
-"""One installation for each database. PostgreSQL is skipped in one line where no server can be started."""
+"""One installation per database. PostgreSQL is skipped if no server can be started."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def installation(
                 if os.environ.get("REQUIRE_POSTGRES"):
                     raise
                 pytest.skip(str(reason))
-        made = Installation(data_dir, database_url)
-        stack.callback(made.stop)
-        made.start("runner", "web", "generation", "background")
-        yield made
+        created = Installation(data_dir, database_url)
+        stack.callback(created.stop)
+        created.start("runner", "web", "generation", "background")
+        yield created
         if request.session.testsfailed:
-            print(made.logs())
+            print(created.logs())

@@ -1,4 +1,4 @@
-"""The platform's real processes on a database of their own, to be killed and started at will."""
+"""The real processes of the platform with their own database; tests can kill and restart them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-PATIENCE_S = 240  # until a test gives up; nothing is asserted about speed
+TIMEOUT_S = 240  # until a test fails; nothing is asserted about speed
 
 
 def free_port() -> int:
@@ -28,18 +28,18 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def eventually(found: Callable[[], Any], what: str) -> Any:
-    """The first true value of ``found``."""
-    end = time.monotonic() + PATIENCE_S
+def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """Poll ``condition`` and return its first true value. Raises AssertionError after TIMEOUT_S."""
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
-        if value := found():
+        if value := condition():
             return value
         time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
+    raise AssertionError(f"timeout: {what}")
 
 
 class Shell:
-    """A ``manage.py shell`` that stays: a test that waits for something asks often, and Django takes seconds to start."""
+    """A persistent ``manage.py shell``: tests poll often, and Django takes seconds to start."""
 
     LOOP = """
 import contextlib, io, json, sys, traceback
@@ -54,7 +54,7 @@ for line in sys.stdin:
 """
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [*MANAGE, "shell", "--no-imports", "-v", "0", "-c", self.LOOP],
             env=environment,
@@ -65,10 +65,10 @@ for line in sys.stdin:
         )
 
     def run(self, code: str) -> str:
-        """What it prints."""
+        """Run code and return its output."""
         assert self._process.stdin
         assert self._process.stdout
-        with self._one_at_a_time:
+        with self._lock:
             print(json.dumps(code), file=self._process.stdin, flush=True)
             printed, failed = json.loads(self._process.stdout.readline())
         assert not failed, failed
@@ -105,10 +105,10 @@ class Installation:
         self.client = httpx.Client(
             base_url=self.base_url,
             auth=(self.credentials["key_id"], self.credentials["secret"]),
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
         )
         self._shell = Shell(self.environment)
-        self._shell.run("")  # it is there before the first job that is to be seen running
+        self._shell.run("")  # start it before the first job
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -118,7 +118,7 @@ class Installation:
         return done.stdout
 
     def python(self, code: str) -> Any:
-        """Run code against the installation's own database; what it prints as JSON."""
+        """Run code in the installation and parse its output as JSON."""
         return json.loads(self._shell.run(code))
 
     def command(self, name: str) -> list[str]:
@@ -154,17 +154,17 @@ class Installation:
             return False
 
     def kill(self, name: str) -> None:
-        """``kill -9`` of the process and all it started, as the kernel's out-of-memory killer or a power cut would."""
+        """``kill -9`` of the process and its children."""
         process = self.processes.pop(name)
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        for member in family:
+        process_tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in process_tree:
             if member.is_running():
                 member.kill()
-        psutil.wait_procs(family, timeout=30)
+        psutil.wait_procs(process_tree, timeout=30)
         process.wait()
 
     def stop(self) -> None:
-        """As a process manager does: whoever started the others ends them."""
+        """Terminate all processes; those that do not exit within 20 s are killed."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -184,7 +184,7 @@ class Installation:
         )
 
     def job(self, task_id: str) -> dict[str, Any] | None:
-        """The job of this caller's id as the database has it, with its ledger."""
+        """The job with this external id, with its postings; None if there is none."""
         code = f"""
 import json
 from access.models import Posting

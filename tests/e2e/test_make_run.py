@@ -1,4 +1,4 @@
-"""`make run` as a newcomer meets it."""
+"""`make run` on a new checkout."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_until_ready(process: subprocess.Popen[str]) -> str:
     raise AssertionError("never READY:\n" + "".join(lines))
 
 
-def left_behind(data_dir: Path) -> list[psutil.Process]:
+def remaining_processes(data_dir: Path) -> list[psutil.Process]:
     """Processes that were started for this DATA_DIR."""
     found = []
     for process in psutil.process_iter():
@@ -63,59 +63,67 @@ def running(data_dir: Path, port: int) -> Iterator[str]:
     try:
         yield read_until_ready(process)
     finally:
-        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         process.communicate()
 
 
-def streamed_and_long_requests_are_read(known: dict[str, str]) -> None:
-    """By the web server itself, which tests of views do not meet."""
-    key = {"Authorization": f"Bearer {known['key_id']}:{known['secret']}", "Content-Type": "application/json"}
+def check_streamed_and_long_requests(credentials: dict[str, str]) -> None:
+    """Requests with chunked bodies and long query strings, which only the real web server handles."""
+    key = {
+        "Authorization": f"Bearer {credentials['key_id']}:{credentials['secret']}",
+        "Content-Type": "application/json",
+    }
     chunks = iter([b'{"prompt": "a red ', b'circle"}'])
-    quote = httpx.post(f"{known['base_url']}/api/v1/quote", content=chunks, headers=key)
+    quote = httpx.post(f"{credentials['base_url']}/api/v1/quote", content=chunks, headers=key)
     assert quote.json()["accepted"] is True
-    everything = {"prompt": "猫" * 800, "key": "nobody's"}
-    told = httpx.post(f"{known['base_url']}/api/v3/text2img", params=everything).json()
-    assert told["message"] == "Invalid Api Key"
+    params = {"prompt": "猫" * 800, "key": "unknown"}
+    body = httpx.post(f"{credentials['base_url']}/api/v3/text2img", params=params).json()
+    assert body["message"] == "Invalid Api Key"
 
 
-def test_newcomer_sees_a_picture_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_first_image_is_generated_and_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     port = free_port()
-    with running(tmp_path, port) as said:
-        known = json.loads((tmp_path / "demo.json").read_text())
-        assert set(known) == {"base_url", "key_id", "secret", "source", "admin_user", "admin_password"}
-        assert said.splitlines()[-1] == f"READY {known['base_url']}"
-        for shown in (str(tmp_path / "first-picture.png"), known["admin_password"], known["secret"], "curl "):
-            assert shown in said
-        assert httpx.get(f"{known['base_url']}/healthz").status_code == 200
+    with running(tmp_path, port) as output:
+        credentials = json.loads((tmp_path / "demo.json").read_text())
+        assert set(credentials) == {"base_url", "key_id", "secret", "source", "admin_user", "admin_password"}
+        assert output.splitlines()[-1] == f"READY {credentials['base_url']}"
+        for shown in (
+            str(tmp_path / "first-picture.png"),
+            credentials["admin_password"],
+            credentials["secret"],
+            "curl ",
+        ):
+            assert shown in output
+        assert httpx.get(f"{credentials['base_url']}/healthz").status_code == 200
         assert (tmp_path / "first-picture.png").stat().st_size > 0
-        streamed_and_long_requests_are_read(known)
+        check_streamed_and_long_requests(credentials)
 
         refused = make_run(tmp_path, free_port()).communicate()[0]
         assert f"in use by the `make run` on port {port}" in refused
         assert "Traceback" not in refused
 
         refused = make_run(tmp_path / "other", port).communicate()[0]
-        assert f"port {port} is taken" in refused
+        assert f"port {port} is in use" in refused
         assert "Traceback" not in refused
-    eventually(lambda: not left_behind(tmp_path), "every process has ended")
+    eventually(lambda: not remaining_processes(tmp_path), "every process has ended")
 
     with running(tmp_path, port):
-        assert json.loads((tmp_path / "demo.json").read_text()) == known
-        login = (known["key_id"], known["secret"])
-        assert httpx.get(f"{known['base_url']}/sdapi/v1/samplers", auth=login).status_code == 200
-    eventually(lambda: not left_behind(tmp_path), "every process has ended")
+        assert json.loads((tmp_path / "demo.json").read_text()) == credentials
+        login = (credentials["key_id"], credentials["secret"])
+        assert httpx.get(f"{credentials['base_url']}/sdapi/v1/samplers", auth=login).status_code == 200
+    eventually(lambda: not remaining_processes(tmp_path), "every process has ended")
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "http"])
-def test_an_impossible_port_is_refused_in_one_line(tmp_path: Path, port: str) -> None:
-    said = make_run(tmp_path, 1, PORT=port).communicate()[0]
-    assert [line for line in said.splitlines() if line.startswith("atelier: ")] == [
-        f"atelier: PORT must be a number from 1 to 65535, not {port!r}"
+def test_invalid_port_is_refused_in_one_line(tmp_path: Path, port: str) -> None:
+    output = make_run(tmp_path, 1, PORT=port).communicate()[0]
+    assert [line for line in output.splitlines() if line.startswith("atelier: ")] == [
+        f"atelier: PORT must be a number from 1 to 65535 (got {port!r})"
     ]
 
 
-def test_a_data_dir_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_unwritable_data_dir_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = make_run(tmp_path / "file" / "below", free_port()).communicate()[0]
-    assert "atelier: cannot write to DATA_DIR" in said
-    assert "Traceback" not in said
+    output = make_run(tmp_path / "file" / "below", free_port()).communicate()[0]
+    assert "atelier: cannot write to DATA_DIR" in output
+    assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""The platform before real ComfyUI servers, where a checkout is named: see comfyui_servers.py."""
+"""The platform with real ComfyUI servers; skipped without a checkout (see comfyui_servers.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONG = TEXT | {"steps": 12}
 
 
 class Platform(Installation):
-    """Without a runner of its own: an adapter and a generation cluster for each server."""
+    """An installation without the pipeline runner: an adapter and a generation cluster for each server."""
 
     def __init__(self, data_dir: Path, servers: list[ComfyServer]) -> None:
         super().__init__(data_dir, f"sqlite:///{data_dir / 'atelier.sqlite3'}", OUTBOUND_ALLOWED="127.0.0.1")
@@ -52,7 +52,7 @@ class Platform(Installation):
             self.start(f"cluster-{number}")
         del self.environment["Q_CLUSTER_NAME"]
         self.start("web", "background")
-        eventually(lambda: self.models_of_servers() >= 2, "the servers' checkpoints are known")
+        eventually(lambda: self.models_of_servers() >= 2, "the checkpoints of the servers are registered")
 
     def command(self, name: str) -> list[str]:
         kind, _dash, number = name.partition("-")
@@ -68,17 +68,17 @@ class Platform(Installation):
             "print(ModelFile.objects.filter(kind='checkpoint', runners__isnull=False).distinct().count())"
         )
 
-    def submit(self, task_id: str, asked: dict[str, Any]) -> str:
-        """The job's id, without waiting for its pictures."""
+    def submit(self, task_id: str, request: dict[str, Any]) -> str:
+        """Submit a job and return its id, without waiting for its images."""
         checkpoint = {"override_settings": {"sd_model_checkpoint": FIRST["sd_model_checkpoint"]}}
-        body = asked | checkpoint | {"force_task_id": task_id}
+        body = request | checkpoint | {"force_task_id": task_id}
         impatient = httpx.Client(base_url=self.base_url, auth=self.client.auth, timeout=0.5)
         with impatient, contextlib.suppress(httpx.ReadTimeout):
-            answered = impatient.post("/sdapi/v1/txt2img", json=body)
-            assert answered.is_success, answered.text
+            response = impatient.post("/sdapi/v1/txt2img", json=body)
+            assert response.is_success, response.text
         return eventually(lambda: self.job(task_id), f"{task_id} is admitted")["id"]
 
-    def is_drawing(self, task_id: str) -> bool:
+    def has_steps(self, task_id: str) -> bool:
         job = self.job(task_id)
         assert job["state"] in ("queued", "running"), job
         return job["state"] == "running" and job["step"] > 0
@@ -95,18 +95,18 @@ class Platform(Installation):
 def servers(tmp_path_factory) -> Iterator[list[ComfyServer]]:
     write_models()
     folder = tmp_path_factory.mktemp("comfyui")
-    made = [ComfyServer(folder / f"{number}.log") for number in (1, 2)]
-    yield made
-    for server in made:
+    created = [ComfyServer(folder / f"{number}.log") for number in (1, 2)]
+    yield created
+    for server in created:
         server.kill()
 
 
 @pytest.fixture(scope="module")
 def platform(servers, tmp_path_factory) -> Iterator[Platform]:
-    made = Platform(tmp_path_factory.mktemp("platform"), servers)
-    yield made
-    print(made.logs())
-    made.stop()
+    created = Platform(tmp_path_factory.mktemp("platform"), servers)
+    yield created
+    print(created.logs())
+    created.stop()
 
 
 def disc() -> np.ndarray:
@@ -127,33 +127,33 @@ def product() -> np.ndarray:
 
 @pytest.fixture
 def smzdm(platform, product) -> Iterator[Callable[[dict[str, Any]], list[Image.Image]]]:
-    """The pictures that an example of the document becomes."""
+    """Sends an example request and returns its images."""
     host = WebServer()
 
-    def ask(example: dict[str, Any]) -> list[Image.Image]:
+    def send(example: dict[str, Any]) -> list[Image.Image]:
         body = at(f"127.0.0.1:{host.port}", example)
         for field, pixels in {"img_url": product, "mask_url": disc() * 255}.items():
             host.answers["/" + body[field].split("/", 3)[3]] = answer(200, png(pixels))
-        told = platform.client.post("/pictures/change_background", json=body | {"from": "demo"}).json()
-        assert told["error_code"] == 0, told
-        return [Image.open(io.BytesIO(platform.client.get(url).content)) for url in told["data"]]
+        body = platform.client.post("/pictures/change_background", json=body | {"from": "demo"}).json()
+        assert body["error_code"] == 0, body
+        return [Image.open(io.BytesIO(platform.client.get(url).content)) for url in body["data"]]
 
-    yield ask
+    yield send
     host.close()
 
 
 @pytest.mark.parametrize("example", [FIRST, SECOND], ids=["first", "second"])
-def test_the_documents_examples_give_pictures(smzdm, product, example) -> None:
-    drawn = smzdm(example | {"width": SIDE, "height": SIDE, "steps": 4})
-    assert len(drawn) == example["batch_size"]
+def test_documented_examples_return_images(smzdm, product, example) -> None:
+    images = smzdm(example | {"width": SIDE, "height": SIDE, "steps": 4})
+    assert len(images) == example["batch_size"]
     inner = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE / 2)) < SIDE / 4 - 8
-    for picture in drawn:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    for image in images:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
         assert np.abs(pixels - product)[inner].mean() < 8
         assert np.abs(pixels - product)[~disc()].mean() > 10
 
 
-def test_text_becomes_a_picture(platform) -> None:
+def test_txt2img_succeeds(platform) -> None:
     platform.submit("text", TEXT)
     job = platform.ended("text")
     assert (job["state"], job["outputs"], job["postings"]) == (
@@ -163,7 +163,7 @@ def test_text_becomes_a_picture(platform) -> None:
     ), job
 
 
-def test_two_servers_draw_at_the_same_time(platform, servers) -> None:
+def test_two_servers_run_jobs_concurrently(platform, servers) -> None:
     for number in range(2):
         platform.submit(f"side-by-side-{number}", LONG | {"seed": number})
     eventually(lambda: all(server.queue() for server in servers), "both servers have prompts")
@@ -171,17 +171,17 @@ def test_two_servers_draw_at_the_same_time(platform, servers) -> None:
     assert [end["state"] for end in ends] == ["succeeded"] * 2, ends
 
 
-def test_a_cancelled_job_leaves_its_server(platform, servers) -> None:
+def test_cancelled_job_is_removed_from_its_server(platform, servers) -> None:
     job_id = platform.submit("cancelled", LONG)
-    eventually(lambda: platform.is_drawing("cancelled"), "it is drawn")
+    eventually(lambda: platform.has_steps("cancelled"), "the job has steps")
     assert platform.client.post(f"/api/v1/jobs/{job_id}/cancel").is_success
     assert platform.ended("cancelled")["state"] == "cancelled"
     eventually(lambda: not any(server.queue() for server in servers), "the queues are empty")
 
 
-def test_a_server_that_is_killed_and_started_again_costs_one_attempt(platform, servers) -> None:
+def test_job_is_retried_after_its_server_is_killed(platform, servers) -> None:
     platform.submit("survivor", LONG)
-    eventually(lambda: platform.is_drawing("survivor"), "it is drawn")
+    eventually(lambda: platform.has_steps("survivor"), "the job has steps")
     busy = next(server for server in servers if server.queue())
     busy.kill()
     busy.start()

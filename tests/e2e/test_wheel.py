@@ -1,4 +1,4 @@
-"""The wheel: what it contains, and whether it runs where there is no checkout."""
+"""Contents of the wheel, and an installation of it without a checkout."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def client(site: Site) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", trust_env=False, timeout=60) as client:
 
         def is_healthy() -> bool:
-            assert process.poll() is None, "gunicorn has ended"
+            assert process.poll() is None, "gunicorn has exited"
             try:
                 return client.get("/healthz").status_code == 200
             except httpx.HTTPError:

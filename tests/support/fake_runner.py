@@ -95,8 +95,8 @@ def draws_until_told(talk: Talk) -> None:
         talk.finish(steps=1)
 
 
-def goes_on_after_a_preview(talk: Talk) -> None:
-    """Its first step brings a preview, its second follows at once and brings none."""
+def continues_after_a_preview(talk: Talk) -> None:
+    """Step 1 has a preview; step 2 follows immediately, without one."""
     talk.accept()
     talk.show_progress()
     talk.show_progress(2, with_preview=False)
@@ -109,25 +109,25 @@ def dies_mid_stream(talk: Talk) -> None:
     raise HungUp
 
 
-def dies_at_the_door(talk: Talk) -> None:
-    """The answer has begun, and not a word of it came."""
+def dies_before_accepting(talk: Talk) -> None:
+    """Begins the response, but sends no event."""
     talk.write(b"\n")
     raise HungUp
 
 
-def is_asked_to_end(talk: Talk) -> None:
+def shuts_down(talk: Talk) -> None:
     talk.accept()
     talk.draw()
     talk.say(Failed(code="stopping", message="the runner is shutting down"))
 
 
-def breaks(talk: Talk) -> None:
-    """Its process lives, its engine does not."""
+def loses_its_engine(talk: Talk) -> None:
+    """The process runs on after its engine stopped."""
     talk.accept()
     talk.say(Failed(code="lost", message="the runner's engine stopped"))
 
 
-def says_busy(talk: Talk) -> None:
+def is_busy(talk: Talk) -> None:
     talk.refuse(503, {"type": "failed", "code": "busy", "message": "the runner has no free slot"})
 
 
@@ -167,14 +167,14 @@ def refuses_its_picture(talk: Talk) -> None:
     talk.say(Failed(code="nsfw", message="a picture was found unfit to be shown", work=work))
 
 
-def forgets_a_picture(talk: Talk) -> None:
+def omits_an_image(talk: Talk) -> None:
     talk.accept()
     talk.finish()
 
 
-def talks_nonsense(talk: Talk) -> None:
+def sends_invalid_events(talk: Talk) -> None:
     talk.accept()
-    talk.write(b'{"type": "riddle"}\n')
+    talk.write(b'{"type": "unknown"}\n')
 
 
 def drops_the_job(talk: Talk) -> None:

@@ -1,4 +1,4 @@
-"""The same picture through every door whose clients have no test of their own with pictures that really are drawn."""
+"""One generated image through each dialect that has no other test with a real client and the demo model."""
 
 import base64
 import io
@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
 
 CANNY = "controlnet/atelier-canny.safetensors"
 PROMPT = "a red circle on a blue background"
-ASKED = ("red", "circle", "blue")
+EXPECTED = ("red", "circle", "blue")
 
 
-def shown(picture: Image.Image) -> tuple[str, str, str]:
-    verdict = judge(picture)
+def recognized(image: Image.Image) -> tuple[str, str, str]:
+    verdict = judge(image)
     return verdict.colour, verdict.shape, verdict.background
 
 
@@ -46,7 +46,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 @pytest.fixture
 def product() -> np.ndarray:
-    """A yellow disc on grey."""
+    """A yellow disc on gray."""
     return np.where(disc()[..., None], COLOURS["yellow"], 128).astype(np.uint8)
 
 
@@ -57,7 +57,7 @@ def control_model(platform) -> ModelFile:
 
 
 @pytest.fixture
-def pictures(settings, product) -> Iterator[WebServer]:
+def image_server(settings, product) -> Iterator[WebServer]:
     settings.OUTBOUND_ALLOWED = ["127.0.0.0/8"]
     server = WebServer()
     server.answers["/product.png"] = answer(200, png(product))
@@ -66,13 +66,13 @@ def pictures(settings, product) -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def fetched() -> Callable[[str], Image.Image]:
+def download() -> Callable[[str], Image.Image]:
     return lambda url: Image.open(io.BytesIO(httpx.get(url).content))
 
 
 @pytest.fixture
 def visual(platform, credentials) -> Any:
-    """The vendor's own client."""
+    """Client of the vendor's SDK."""
     service = pytest.importorskip("volcengine.visual.VisualService").VisualService()
     key_id, secret = credentials
     service.set_ak(key_id)
@@ -81,11 +81,11 @@ def visual(platform, credentials) -> Any:
     return service
 
 
-def told_picture(told: dict[str, Any]) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(told["data"]["binary_data_base64"][0]))).convert("RGB")
+def image_of(body: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(body["data"]["binary_data_base64"][0]))).convert("RGB")
 
 
-def test_volcengines_own_sdk_draws_in_a_style(visual, control_model, product) -> None:
+def test_volcengine_sdk_applies_a_style(visual, control_model, product) -> None:
     StylePreset.objects.create(
         key="img2img_style",
         title="图生图",
@@ -95,7 +95,7 @@ def test_volcengines_own_sdk_draws_in_a_style(visual, control_model, product) ->
         control_weight=0.8,
         strength=0.95,
     )
-    told = visual.cv_process(
+    body = visual.cv_process(
         {
             "req_key": "img2img_style",
             "prompt": PROMPT,
@@ -107,20 +107,20 @@ def test_volcengines_own_sdk_draws_in_a_style(visual, control_model, product) ->
             "long_resolution": 256,
         }
     )
-    assert shown(told_picture(told)) == ASKED
+    assert recognized(image_of(body)) == EXPECTED
 
 
-def in_base64(*pictures: np.ndarray) -> list[str]:
-    return [base64.b64encode(png(picture)).decode() for picture in pictures]
+def in_base64(*images: np.ndarray) -> list[str]:
+    return [base64.b64encode(png(image)).decode() for image in images]
 
 
-def test_volcengines_own_sdk_paints_over_what_its_mask_shows(visual) -> None:
+def test_volcengine_sdk_inpaints_the_mask(visual) -> None:
     StylePreset.objects.create(key="i2i_inpainting_edit", task=StylePreset.Task.INPAINT, strength=1.0)
     white = np.full((256, 256, 3), COLOURS["white"], np.uint8)
     before = np.where(disc()[..., None], COLOURS["yellow"], white).astype(np.uint8)
     mask = np.zeros((256, 256), np.uint8)
     mask[32:224, 32:224] = 255
-    told = visual.img2img_inpainting_edit(
+    body = visual.img2img_inpainting_edit(
         {
             "custom_prompt": "a blue square on a white background",
             "req_key": "i2i_inpainting_edit",
@@ -130,16 +130,16 @@ def test_volcengines_own_sdk_paints_over_what_its_mask_shows(visual) -> None:
             "binary_data_base64": in_base64(before, mask),
         }
     )
-    drawn = told_picture(told)
-    assert shown(drawn) == ("blue", "square", "white")
-    assert (np.asarray(drawn)[:20] == before[:20]).all()
+    image = image_of(body)
+    assert recognized(image) == ("blue", "square", "white")
+    assert (np.asarray(image)[:20] == before[:20]).all()
 
 
-def test_volcengines_own_sdk_draws_beyond_a_pictures_edges(visual) -> None:
+def test_volcengine_sdk_outpaints(visual) -> None:
     StylePreset.objects.create(key="i2i_outpainting", task=StylePreset.Task.OUTPAINT, strength=0.8)
     green = np.full((160, 160, 3), COLOURS["green"], np.uint8)
     before = np.where(disc(160)[..., None], COLOURS["red"], green).astype(np.uint8)
-    told = visual.img2img_outpainting(
+    body = visual.img2img_outpainting(
         {
             "req_key": "i2i_outpainting",
             "binary_data_base64": in_base64(before),
@@ -158,30 +158,30 @@ def test_volcengines_own_sdk_draws_beyond_a_pictures_edges(visual) -> None:
             "logo_info": {"add_logo": False, "position": 0, "language": 0, "opacity": 0.3},
         }
     )
-    drawn = told_picture(told)
-    assert drawn.size == (256, 256)
-    assert shown(drawn) == ("red", "circle", "green")
-    assert (np.asarray(drawn)[64:192, 64:192] == before[16:144, 16:144]).all()
+    image = image_of(body)
+    assert image.size == (256, 256)
+    assert recognized(image) == ("red", "circle", "green")
+    assert (np.asarray(image)[64:192, 64:192] == before[16:144, 16:144]).all()
 
 
-def test_stablediffusionapi_draws(platform, credentials, fetched) -> None:
-    asked = {"prompt": PROMPT, "width": "256", "height": "256", "samples": "1", "num_inference_steps": "20"}
-    told = httpx.post(
+def test_stablediffusionapi_txt2img(platform, credentials, download) -> None:
+    fields = {"prompt": PROMPT, "width": "256", "height": "256", "samples": "1", "num_inference_steps": "20"}
+    body = httpx.post(
         f"{platform}/api/v3/text2img",
-        json=asked | {"key": ":".join(credentials), "seed": 8, "guidance_scale": 7},
+        json=fields | {"key": ":".join(credentials), "seed": 8, "guidance_scale": 7},
         timeout=300,
     ).json()
-    assert told["status"] == "success"
-    assert shown(fetched(told["output"][0])) == ASKED
+    assert body["status"] == "success"
+    assert recognized(download(body["output"][0])) == EXPECTED
 
 
-def test_zhiqite_draws_along_the_edges_of_another_picture(
-    platform, credentials, control_model, pictures, fetched
+def test_zhiqite_controlnet_follows_the_edges_of_an_image(
+    platform, credentials, control_model, image_server, download
 ) -> None:
     key_id, secret = credentials
-    names = {"X-Request-req-accessKeyId": key_id, "X-Request-req-accessKeySecret": secret}
+    headers = {"X-Request-req-accessKeyId": key_id, "X-Request-req-accessKeySecret": secret}
     unit = {
-        "image_link": pictures.url("/product.png"),
+        "image_link": image_server.url("/product.png"),
         "enabled": True,
         "module": "canny",
         "model": "atelier-canny",
@@ -194,12 +194,12 @@ def test_zhiqite_draws_along_the_edges_of_another_picture(
         "id_task": "mine",
         "controlnet": {"args": [unit]},
     }
-    with httpx.Client(base_url=f"{platform}/AIGCImgOpenServ/saas/sd", headers=names, timeout=300) as client:
-        asked = {"prompt": PROMPT, "width": 256, "height": 256, "steps": 20, "seed": "8"}
-        client.post("/v2/controlnet", json=asked | {"alwayson_scripts": scripts}).raise_for_status()
+    with httpx.Client(base_url=f"{platform}/AIGCImgOpenServ/saas/sd", headers=headers, timeout=300) as client:
+        fields = {"prompt": PROMPT, "width": 256, "height": 256, "steps": 20, "seed": "8"}
+        client.post("/v2/controlnet", json=fields | {"alwayson_scripts": scripts}).raise_for_status()
         task = eventually(lambda: ended_task(client), "the task ends")
-    drawn = fetched(task["differentialImageRspList"][0]["image_url"])
-    assert shown(drawn) == ASKED
-    red = np.asarray(drawn.convert("RGB")).astype(int)
+    image = download(task["differentialImageRspList"][0]["image_url"])
+    assert recognized(image) == EXPECTED
+    red = np.asarray(image.convert("RGB")).astype(int)
     overlap = (red[..., 0] > red[..., 2]) & disc()
     assert overlap.sum() > 0.8 * disc().sum()
