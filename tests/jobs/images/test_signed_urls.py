@@ -94,7 +94,7 @@ def test_response_is_cacheable_until_the_url_expires(client, url):
 
 
 def test_head_and_method_not_allowed(client, url):
-    response = client.prefix(url)
+    response = client.head(url)
     assert (response.status_code, response["Content-Type"]) == (200, "image/png")
     assert client.post(url).status_code == 405
 
