@@ -102,7 +102,7 @@ def with_images(value: Any, context: Context) -> Any:
     if found is None:
         return value
     if found[1] not in context.request.pictures():
-        raise NotRepeatable(_("one of its input images was not stored as it was sent"))
+        raise NotRepeatable(_("one of its input images was not stored as received"))
     return Base64.of(found[1], context)
 
 

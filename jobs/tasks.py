@@ -31,31 +31,31 @@ def run_job(job_id: str, attempt: int) -> None:
     """
     lease = Lease(uuid.UUID(job_id), attempt)
     with logs.about(job_id):
-        log.info("attempt %d begins", attempt)
+        log.info("attempt %d starts", attempt)
         try:
-            _follow(lease)
+            _execute(lease)
         except LeaseLost:
-            log.warning("job %s: attempt %d is no longer ours", job_id, attempt)
+            log.warning("job %s: attempt %d lost its lease", job_id, attempt)
 
 
-def _follow(lease: Lease) -> None:
+def _execute(lease: Lease) -> None:
     try:
         JobExecution(lease).run()
     except LeaseLost:
         raise
     except (RunnerBusy, RunnerUnreachable) as error:
         time.sleep(REQUEUE_DELAY_S)
-        lifecycle.requeue(lease, note=f"not taken by the runner: {error}")
+        lifecycle.requeue(lease, note=f"not accepted by the runner: {error}")
     except NeverAccepted as error:
         log.warning("job %s: %s", lease.job_id, error)
         lifecycle.requeue(lease, note=lifecycle.NEVER_ACCEPTED)
     except RunnerDied as error:
         lifecycle.requeue(lease, note=f"the runner died: {error}", runner_died=True)
     except RunnerRefused as error:
-        log.error("job %s: the runner refused the order: %s", lease.job_id, error)
+        log.error("job %s: the runner rejected the run request: %s", lease.job_id, error)
         lifecycle.fail(lease, "runner_refused", "The runner did not accept the job.")
     except (TimeoutError, TimeoutException):
-        lifecycle.fail(lease, "timeout", "The job took too long.")
+        lifecycle.fail(lease, "timeout", "The job exceeded its time limit.")
     except Exception:
         log.exception("job %s failed", lease.job_id)
-        lifecycle.fail(lease, "internal", "An internal error ended the job.")
+        lifecycle.fail(lease, "internal", "Internal error.")

@@ -26,8 +26,8 @@ MAY_IMPORT = {
     "console": {"access", "gpu_runner", "jobs", "models_registry"},
     "dialects": {"access", "gpu_runner", "jobs", "models_registry", "telemetry"},
 }
-# From the ground up: a room may import from the rooms above it in this list, never from those below or beside it.
-ROOMS = {
+# Layers from the lowest to the highest: a module may import only from layers before its own in this list.
+LAYERS = {
     "gpu_runner": [
         "logs, protocol",
         "networks, samplers, server",
@@ -54,7 +54,7 @@ ROOMS = {
         "lora_tags, management, tasks",
     ],
 }
-# What the platform may take from the runner's package: no torch, no Django.
+# Modules of the runner that the platform may import; they need neither torch nor Django.
 SHARED = ["protocol", "logs"]
 FIRST_PARTY = {*FOLDERS, "demo", "bench", "tests"}
 
@@ -106,39 +106,41 @@ def every_folder() -> list[tuple[str, str]]:
 
 
 def cycle(edges: dict[str, set[str]]) -> set[str]:
-    """The nodes that are left when those without edges to the others are taken away, again and again."""
-    left = set(edges)
-    while leaves := {node for node in left if not (edges[node] & left - {node})}:
-        left -= leaves
-    return left
+    """Nodes on a cycle: those left after repeatedly removing the nodes without edges to others."""
+    remaining = set(edges)
+    while leaves := {node for node in remaining if not (edges[node] & remaining - {node})}:
+        remaining -= leaves
+    return remaining
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_between_packages_point_one_way(package):
     allowed = MAY_IMPORT[package] | {package}
-    against = {
+    violations = {
         (path, name) for path, name in all_imports(package) if name.split(".")[0] in FIRST_PARTY - allowed
     }
-    assert not against
+    assert not violations
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_a_room_imports_only_from_rooms_below_it(package):
-    layer_of = {room: layer for layer, rooms in enumerate(ROOMS[package]) for room in rooms.split(", ")}
-    edges = edges_between_children(package, package)
-    against = {
-        (room, other)
-        for room, others in edges.items()
-        for other in others - {room}
-        if room in layer_of and other in layer_of and layer_of[other] >= layer_of[room]
+@pytest.mark.parametrize("package", LAYERS)
+def test_module_imports_only_from_lower_layers(package):
+    layer_of = {
+        module: layer for layer, modules in enumerate(LAYERS[package]) for module in modules.split(", ")
     }
-    assert not against
-    rooms = {
+    edges = edges_between_children(package, package)
+    violations = {
+        (module, other)
+        for module, others in edges.items()
+        for other in others - {module}
+        if module in layer_of and other in layer_of and layer_of[other] >= layer_of[module]
+    }
+    assert not violations
+    modules = {
         path.stem
         for path in FOLDERS[package].iterdir()
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    assert rooms - {"__init__", "__main__", "migrations"} == layer_of.keys()
+    assert modules - {"__init__", "__main__", "migrations"} == layer_of.keys()
 
 
 @pytest.mark.parametrize(("folder", "package"), every_folder())
@@ -147,12 +149,12 @@ def test_no_import_cycle_between_the_files_and_folders_of_a_folder(folder, packa
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT.keys() - {"gpu_runner"}))
-def test_the_platform_takes_from_the_runner_only_what_needs_no_torch(package):
-    taken = {name for _path, name in all_imports(package) if name.startswith("gpu_runner.")}
-    assert {name.split(".")[1] for name in taken} <= set(SHARED)
+def test_platform_imports_only_shared_modules_of_the_runner(package):
+    imported = {name for _path, name in all_imports(package) if name.startswith("gpu_runner.")}
+    assert {name.split(".")[1] for name in imported} <= set(SHARED)
 
 
-def test_the_runner_knows_no_django():
+def test_runner_does_not_import_django():
     assert not {(path, name) for path, name in all_imports("gpu_runner") if name.split(".")[0] == "django"}
 
 
@@ -182,11 +184,11 @@ def test_shared_modules_import_neither_torch_nor_opencv_nor_django():
     assert not {"torch", "cv2", "django"} & modules_after(f"import {', '.join(shared_modules())}")
 
 
-def test_the_comfyui_adapter_needs_neither_torch_nor_django():
+def test_comfyui_adapter_imports_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
-def test_the_web_process_imports_neither_torch_nor_opencv():
+def test_web_process_imports_neither_torch_nor_opencv():
     modules = modules_after(
         "import config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"
     )

@@ -1,4 +1,4 @@
-"""What deploy/ and docs/operations.md name is there."""
+"""Variables and commands named in deploy/ and docs/operations.md exist."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ENVIRONMENTS = [
     "deploy/systemd/atelier.env",
     "deploy/systemd/runner-gpu0.env",
 ]
-OF_OTHERS = {
+THIRD_PARTY = {
     "POSTGRES_PASSWORD",
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
@@ -30,20 +30,20 @@ def variables(text: str) -> set[str]:
 @pytest.fixture(scope="module")
 def known() -> set[str]:
     runner = set(re.findall(r'env\("([A-Z_]+)"', (ROOT / "gpu_runner/__main__.py").read_text()))
-    return variables((ROOT / ".env.example").read_text()) | runner | OF_OTHERS
+    return variables((ROOT / ".env.example").read_text()) | runner | THIRD_PARTY
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS)
-def test_every_variable_of_an_example_is_one_that_is_read(path, known):
+def test_variables_of_the_examples_are_read(path, known):
     assert variables((ROOT / path).read_text()) <= known
 
 
-def test_compose_asks_for_no_secret_that_its_example_lacks():
-    asked = set(re.findall(r"\$\{([A-Z0-9_]+):\?", (ROOT / "deploy/compose/compose.yaml").read_text()))
-    assert asked <= variables((ROOT / "deploy/compose/example.env").read_text())
+def test_secrets_required_by_compose_are_in_its_example():
+    required = set(re.findall(r"\$\{([A-Z0-9_]+):\?", (ROOT / "deploy/compose/compose.yaml").read_text()))
+    assert required <= variables((ROOT / "deploy/compose/example.env").read_text())
 
 
-def test_no_example_has_a_secret_in_it():
+def test_examples_contain_no_secrets():
     for path in ENVIRONMENTS:
         text = (ROOT / path).read_text()
         assert (
@@ -54,17 +54,17 @@ def test_no_example_has_a_secret_in_it():
         )
 
 
-def test_every_runner_of_compose_has_its_generation_cluster():
+def test_each_runner_of_compose_has_a_generation_cluster():
     services = COMPOSE["services"]
     runners = {name for name in services if name.startswith("runner-")}
-    fed = {
+    served = {
         service["environment"].get("RUNNER_NAME") for service in services.values() if "environment" in service
     }
     assert len(runners) == 2
-    assert runners == fed - {None}
+    assert runners == served - {None}
 
 
-def test_runners_of_compose_know_neither_database_nor_keys():
+def test_runners_of_compose_have_neither_database_nor_keys():
     for name in ("runner-1", "runner-2"):
         service = COMPOSE["services"][name]
         assert "env_file" not in service
@@ -72,7 +72,7 @@ def test_runners_of_compose_know_neither_database_nor_keys():
 
 
 @pytest.mark.parametrize("document", ["docs/operations.md"])
-def test_every_command_of_the_manual_exists(document):
+def test_commands_of_the_manual_exist(document):
     text = (ROOT / document).read_text()
     named = set(re.findall(r"manage\.py ([a-z_]+)", text))
     table = re.search(r"^## Commands\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""Every field that our users' documents name has a test, and docs/fields.md says which."""
+"""Every documented field has a test, which docs/fields.md lists."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .support import field_table
 
 
 @pytest.mark.parametrize("table", field_table.listed())
-def test_every_field_of_the_document_is_shown_by_a_test(table: str) -> None:
+def test_every_documented_field_has_a_test(table: str) -> None:
     shown = field_table.shown()
     assert [name for name in field_table.listed()[table] if not shown[table, name]] == []
 
 
-def test_tests_name_only_fields_that_a_document_has() -> None:
+def test_tests_name_only_documented_fields() -> None:
     tables = field_table.listed()
     assert [key for key in field_table.shown() if key[1] not in tables.get(key[0], [])] == []
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_page_is_up_to_date() -> None:
     assert field_table.PAGE.read_text() == field_table.page(), "run `python -m tests.support.field_table`"

@@ -1,4 +1,4 @@
-"""``platform/`` is a source root. Were it a package, it would hide the standard library's module of that name."""
+"""``platform/`` is a source root, not a package, which would shadow the module of the standard library."""
 
 import importlib.util
 import platform
@@ -13,17 +13,17 @@ SOURCE_ROOTS = [ROOT, ROOT / "platform"]
 PACKAGES = sorted(init.parent for source in SOURCE_ROOTS for init in source.glob("*/__init__.py"))
 
 
-def test_platform_is_still_the_standard_librarys():
+def test_platform_is_the_module_of_the_standard_library():
     assert Path(platform.__file__).name == "platform.py"
     assert platform.system()
 
 
-def test_the_source_root_holds_packages_only():
+def test_source_root_contains_only_packages():
     assert not list((ROOT / "platform").glob("*.py"))
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
-def test_a_package_resolves_into_this_checkout_and_hides_nothing_of_the_standard_library(package):
+def test_package_is_in_this_checkout_and_shadows_no_standard_module(package):
     assert package.name not in sys.stdlib_module_names
     assert Path(importlib.util.find_spec(package.name).origin) == package / "__init__.py"
 

@@ -1,4 +1,4 @@
-"""Every variable that the platform reads is in .env.example, and nothing else is."""
+""".env.example lists exactly the variables that the platform reads."""
 
 import re
 from pathlib import Path

@@ -26,8 +26,8 @@ def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
 def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal]:
     """``planned_steps`` and ``estimate``; the passes are evaluated only once."""
     passes = count_evaluations(request)
-    evaluations = sum(walked.evaluations for walked in passes)
-    work = Decimal(sum(walked.evaluations * walked.pixels for walked in passes))
+    evaluations = sum(one.evaluations for one in passes)
+    work = Decimal(sum(one.evaluations * one.pixels for one in passes))
     return (
         max(1, evaluations * request.num_outputs),
         _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
@@ -39,8 +39,8 @@ def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> D
 
     It never exceeds the estimate, and the multiplier remains the one at admission.
     """
-    most = planned_steps(request)
-    return _rounded(estimated * min(steps_run, most) / most)
+    planned_count = planned_steps(request)
+    return _rounded(estimated * min(steps_run, planned_count) / planned_count)
 
 
 def _rounded(amount: Decimal) -> Decimal:

@@ -14,26 +14,26 @@ from access.accounts import in_micros
 from access.models import AccessKey, Account, BusinessSource, Posting
 from jobs.models import TERMINAL, Job
 
-COLUMNS = tuple(f"{what}_{period}" for what in ("images", "cost") for period in ("day", "month", "total"))
-MOST_TOLD = 100  # limit per kind of inconsistency
+COLUMNS = tuple(f"{unit}_{period}" for unit in ("images", "cost") for period in ("day", "month", "total"))
+MAX_REPORTED = 100  # limit per kind of inconsistency
 
 
-def disagreements(most: int = MOST_TOLD) -> Iterator[str]:
+def inconsistencies(limit: int = MAX_REPORTED) -> Iterator[str]:
     """Yield one line per inconsistency. Reads a consistent snapshot, so that it can run during operation."""
-    with _one_moment():
+    with _consistent_snapshot():
         for owner in _owners():
             yield from _of_account(owner)
-        yield from _of_jobs(most)
-        yield from _of_postings(most)
+        yield from _of_jobs(limit)
+        yield from _of_postings(limit)
 
 
 def repair() -> list[str]:
     """Recompute wrong accounts from their postings, each under its lock. Returns their owners."""
-    return [owner[0] for owner in _owners() if _repaired(owner)]
+    return [owner[0] for owner in _owners() if _repair_account(owner)]
 
 
 @contextmanager
-def _one_moment() -> Iterator[None]:
+def _consistent_snapshot() -> Iterator[None]:
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         if is_outermost and connection.vendor == "postgresql":
@@ -50,62 +50,62 @@ def _owners() -> Iterator[account_balances.Owner]:
 
 
 @transaction.atomic
-def _repaired(owner: account_balances.Owner) -> bool:
-    kept = Account.objects.select_for_update().filter(pk=owner[0]).first()
-    if kept is None:
+def _repair_account(owner: account_balances.Owner) -> bool:
+    stored = Account.objects.select_for_update().filter(pk=owner[0]).first()
+    if stored is None:
         return False
-    right = account_balances.summed(*owner)
-    if not any(_differences(kept, right)):
+    expected = account_balances.summed(*owner)
+    if not any(_differences(stored, expected)):
         return False
-    right.save()
+    expected.save()
     return True
 
 
 def _of_account(owner: account_balances.Owner) -> Iterator[str]:
-    kept = Account.objects.filter(pk=owner[0]).first()
-    if kept is not None:  # a missing account is computed from the postings when first used
-        for column, is_, should in _differences(kept, account_balances.summed(*owner)):
-            yield f"account of {owner[0]}: {column} is {is_}, its postings say {should}"
+    stored = Account.objects.filter(pk=owner[0]).first()
+    if stored is not None:  # a missing account is computed from the postings when first used
+        for column, actual, expected in _differences(stored, account_balances.summed(*owner)):
+            yield f"account of {owner[0]}: {column} is {actual}, sum of the postings is {expected}"
 
 
-def _differences(kept: Account, right: Account) -> Iterator[tuple[str, int, int]]:
-    newest = max(kept.day, right.day)
-    kept, right = kept.on(newest), right.on(newest)
+def _differences(stored: Account, expected: Account) -> Iterator[tuple[str, int, int]]:
+    newest = max(stored.day, expected.day)
+    stored, expected = stored.on(newest), expected.on(newest)
     for column in COLUMNS:
-        if getattr(kept, column) != getattr(right, column):
-            yield column, getattr(kept, column), getattr(right, column)
+        if getattr(stored, column) != getattr(expected, column):
+            yield column, getattr(stored, column), getattr(expected, column)
 
 
-def _of_jobs(most: int) -> Iterator[str]:
+def _of_jobs(limit: int) -> Iterator[str]:
     """Check the postings of jobs.
 
     Active jobs must reserve their estimate; ended jobs must have released it, with a cost equal to
     the amount settled.
     """
     jobs = Job.objects.order_by().annotate(
-        held=_posted(Posting.Kind.RESERVE, Posting.Kind.RELEASE), settled=_posted(Posting.Kind.SETTLE)
+        reserved=_posted(Posting.Kind.RESERVE, Posting.Kind.RELEASE), settled=_posted(Posting.Kind.SETTLE)
     )
     active, ended = jobs.exclude(state__in=TERMINAL), jobs.filter(state__in=TERMINAL)
-    wrong: list[tuple[str, QuerySet[Job]]] = [
-        ("holds another amount than its estimate", active.exclude(held=in_micros("cost_estimate"))),
-        ("is settled before its end", active.exclude(settled=0)),
-        ("has ended and still holds something", ended.exclude(held=0)),
-        ("has another cost than was settled", ended.exclude(settled=in_micros("cost"))),
+    checks: list[tuple[str, QuerySet[Job]]] = [
+        ("reserves an amount other than its estimate", active.exclude(reserved=in_micros("cost_estimate"))),
+        ("is settled, but has not ended", active.exclude(settled=0)),
+        ("has ended, but its reservation is not released", ended.exclude(reserved=0)),
+        ("has a cost other than the settled amount", ended.exclude(settled=in_micros("cost"))),
     ]
-    for what, found in wrong:
-        for job_id, state in found.values_list("pk", "state")[:most]:
-            yield f"job {job_id} ({state}) {what}"
+    for problem, found in checks:
+        for job_id, state in found.values_list("pk", "state")[:limit]:
+            yield f"job {job_id} ({state}) {problem}"
 
 
 def _posted(*kinds: Posting.Kind) -> Coalesce:
-    mine = Posting.objects.filter(kind__in=kinds, job_id=OuterRef("pk")).order_by().values("job_id")
-    total = mine.annotate(total=Sum(in_micros("amount"))).values("total")
+    postings = Posting.objects.filter(kind__in=kinds, job_id=OuterRef("pk")).order_by().values("job_id")
+    total = postings.annotate(total=Sum(in_micros("amount"))).values("total")
     return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
 
 
-def _of_postings(most: int) -> Iterator[str]:
+def _of_postings(limit: int) -> Iterator[str]:
     """Check that every settlement has a release and a reservation. Postings of deleted jobs are kept."""
     counts = {kind.value: Count("pk", filter=Q(kind=kind)) for kind in Posting.Kind}
     of_jobs = Posting.objects.order_by().values("job_id").annotate(**counts)
-    for row in of_jobs.filter(Q(reserve=0) | Q(settle__gt=F("release")))[:most]:
-        yield f"job {row['job_id']} has postings that no reservation or no release goes with"
+    for row in of_jobs.filter(Q(reserve=0) | Q(settle__gt=F("release")))[:limit]:
+        yield f"job {row['job_id']} has postings without a reservation or a release"

@@ -22,7 +22,7 @@ def as_csv(statement: AccountStatement) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    writer.writerows([_harmless(getattr(line, name)) for name in COLUMNS] for line in statement.lines)
+    writer.writerows([_escaped(getattr(line, name)) for name in COLUMNS] for line in statement.lines)
     return (BYTE_ORDER_MARK + file.getvalue()).encode()
 
 
@@ -33,7 +33,7 @@ def as_json(statement: AccountStatement) -> bytes:
         "jobs": statement.jobs,
         "images": statement.images,
         "cost": str(statement.cost),
-        "lines": [_plain(line) for line in statement.lines],
+        "lines": [_as_json_value(line) for line in statement.lines],
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -42,9 +42,9 @@ def as_xlsx(statement: AccountStatement) -> bytes:
     book = Workbook()
     sheet = book.active
     sheet.title = f"{statement.month:%Y-%m}"
-    sheet.append([_("day"), _("dialect"), _("model"), _("access key"), _("jobs"), _("pictures"), _("cost")])
+    sheet.append([_("day"), _("dialect"), _("model"), _("access key"), _("jobs"), _("images"), _("cost")])
     for line in statement.lines:
-        sheet.append([_harmless(getattr(line, name)) for name in COLUMNS])
+        sheet.append([_escaped(getattr(line, name)) for name in COLUMNS])
     sheet.append([_("sum"), "", "", "", statement.jobs, statement.images, statement.cost])
     for row in (1, sheet.max_row):
         for cell in sheet[row]:
@@ -71,11 +71,11 @@ def file_name(statement: AccountStatement, format: str) -> str:
     return f"{statement.source.name}-{statement.month:%Y-%m}.{format}"
 
 
-def _plain(line: Line) -> dict[str, Any]:
-    shown = {name: getattr(line, name) for name in COLUMNS}
-    return shown | {"day": line.day.isoformat(), "cost": str(line.cost)}
+def _as_json_value(line: Line) -> dict[str, Any]:
+    values = {name: getattr(line, name) for name in COLUMNS}
+    return values | {"day": line.day.isoformat(), "cost": str(line.cost)}
 
 
-def _harmless(value: object) -> object:
+def _escaped(value: object) -> object:
     """Escape text that a spreadsheet would interpret as a formula (CSV injection)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

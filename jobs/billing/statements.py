@@ -96,9 +96,9 @@ def _key_names(source: BusinessSource) -> Callable[[int | None], str]:
 
 
 def _sum_of(column: str, value: object, lines: list[Line], month: date) -> Line:
-    shown: dict[str, object] = {"day": month, "dialect": "", "model": "", "key": ""} | {column: value}
+    columns: dict[str, object] = {"day": month, "dialect": "", "model": "", "key": ""} | {column: value}
     return Line(
-        **shown,  # type: ignore[arg-type]
+        **columns,  # type: ignore[arg-type]
         jobs=sum(line.jobs for line in lines),
         images=sum(line.images for line in lines),
         cost=sum((line.cost for line in lines), Decimal(0)),

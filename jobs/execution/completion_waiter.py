@@ -39,6 +39,11 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
         _watcher.remove(job_id, ended)
 
 
+def is_waited_for(job_id: uuid.UUID) -> bool:
+    """Whether a thread of this process waits for the job."""
+    return _watcher.has_waiter(job_id)
+
+
 class Watcher:
     """Shared watcher thread. Starts with the first waiter; exits ``IDLE_TIMEOUT_S`` after the last one."""
 
@@ -64,6 +69,10 @@ class Watcher:
                 del self._waiters[job_id]
             if not self._waiters:
                 self._has_waiters.clear()
+
+    def has_waiter(self, job_id: uuid.UUID) -> bool:
+        with self._lock:
+            return job_id in self._waiters
 
     def _run(self) -> None:
         listener = notifications.listener(notifications.ENDED)

@@ -13,31 +13,31 @@ from jobs.outbound.connections import Resolve, resolve
 from jobs.outbound.http import fetch
 from jobs.outbound.policy import Policy
 
-from .storage import check_picture
+from .storage import check_image
 
 SHORTEST_S = 0.001
 
 
-def fetch_picture(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
+def fetch_image(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
     """Download and check one image. Raises BadURL, ForbiddenAddress, FetchFailed or InvalidImage."""
     data = fetch(url, policy, resolve)
-    check_picture(data)
+    check_image(data)
     return data
 
 
-class PictureFetcher:
+class ImageFetcher:
     """Downloads the images of one request. The deadline and ``max_images`` apply to all together."""
 
     def __init__(self, source: BusinessSource) -> None:
         self._policy = Policy.of(source)
         self._deadline = time.monotonic() + self._policy.total_s
-        self._left = source.max_images
+        self._max_images = self._left = source.max_images
 
     def __call__(self, url: str) -> bytes:
-        """Download one image. Raises OverLimit, or Refused as ``fetch_picture``."""
+        """Download one image. Raises OverLimit, or Refused as ``fetch_image``."""
         self._left -= 1
         if self._left < 0:
-            message = _("The request names more pictures by URL than its source may draw.")
+            message = _("At most %(limit)d images may be given by URL.") % {"limit": self._max_images}
             raise OverLimit(message, field="init_images")
         left = max(SHORTEST_S, self._deadline - time.monotonic())
-        return fetch_picture(url, replace(self._policy, total_s=left))
+        return fetch_image(url, replace(self._policy, total_s=left))

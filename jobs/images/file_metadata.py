@@ -24,9 +24,9 @@ def with_infotext(
     """
     if output_format == "png":
         return _png(png, infotext, key)
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
+        image.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
     return buffer.getvalue()
 
 
@@ -38,8 +38,8 @@ def with_marks(data: bytes, marks: Iterable[Mark]) -> bytes:
 
 def infotext_of(data: bytes) -> str:
     """Generation parameters of a PNG file; empty for other files."""
-    with Image.open(io.BytesIO(data)) as picture:
-        text = picture.info.get("parameters", "")
+    with Image.open(io.BytesIO(data)) as image:
+        text = image.info.get("parameters", "")
     return text if isinstance(text, str) else ""
 
 

@@ -25,9 +25,9 @@ def touch(sha256: str) -> bool:
     return bool(InputPicture.objects.filter(pk=sha256).update(used_at=timezone.now()))
 
 
-def remember(job: Job, pictures: Iterable[str]) -> None:
+def remember(job: Job, digests: Iterable[str]) -> None:
     """Record the inputs of a job. Call it in the transaction that inserts the job."""
-    JobInput.objects.bulk_create([JobInput(job=job, sha256=sha256) for sha256 in sorted(pictures)])
+    JobInput.objects.bulk_create([JobInput(job=job, sha256=sha256) for sha256 in sorted(digests)])
 
 
 def delete_unneeded(among: Iterable[str], before: datetime | None = None) -> int:
@@ -41,7 +41,7 @@ def delete_unneeded(among: Iterable[str], before: datetime | None = None) -> int
             ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), pk__in=set(among), used_at__lt=before
         )
         found = list(unneeded.select_for_update())
-        InputPicture.objects.filter(pk__in=[picture.pk for picture in found]).delete()
-    for picture in found:
-        default_storage.delete(picture.file.name or "")
+        InputPicture.objects.filter(pk__in=[row.pk for row in found]).delete()
+    for row in found:
+        default_storage.delete(row.file.name or "")
     return len(found)

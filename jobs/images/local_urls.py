@@ -12,10 +12,10 @@ from .signed_urls import ROUTES
 from .storage import read_output
 from .views import found_input, found_output
 
-OUTPUTS = frozenset(name for name, _what in ROUTES.values())
+OUTPUTS = frozenset(name for name, _subject in ROUTES.values())
 
 
-def own_picture(url: str, base_url: str) -> bytes | None:
+def own_image(url: str, base_url: str) -> bytes | None:
     """Read the image of a URL of this platform; None for other hosts.
 
     Raises BadURL if the URL is forged or expired, or if there is no such image.
@@ -32,4 +32,4 @@ def own_picture(url: str, base_url: str) -> bytes | None:
                 return file.read()
     except (Resolver404, Http404, FileNotFoundError):
         pass
-    raise BadURL(_("There is no picture at this address."))
+    raise BadURL(_("No image was found at this URL. It may be invalid or expired."))

@@ -44,30 +44,30 @@ def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None)
     Raises TooLarge.
     """
     with Image.open(io.BytesIO(data)) as opened:
-        picture = opened.convert("RGB")
-    width, height = _around(picture, margins)
+        image = opened.convert("RGB")
+    width, height = _around(image, margins)
     if most is not None:
         scale = min(1.0, most[0] / width, most[1] / height)
         if scale < 1:
-            smaller = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
-            picture, margins = picture.resize(smaller, Image.Resampling.LANCZOS), margins.scaled(scale)
+            smaller = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+            image, margins = image.resize(smaller, Image.Resampling.LANCZOS), margins.scaled(scale)
             width, height = (
-                min(side, limit) for side, limit in zip(_around(picture, margins), most, strict=True)
+                min(side, limit) for side, limit in zip(_around(image, margins), most, strict=True)
             )
     if max(width, height) > LARGEST:
         raise TooLarge(f"{width}x{height}")
     canvas, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 255)
     corner = margins.left, margins.top
-    canvas.paste(picture, corner)
-    mask.paste(0, (*corner, corner[0] + picture.width, corner[1] + picture.height))
+    canvas.paste(image, corner)
+    mask.paste(0, (*corner, corner[0] + image.width, corner[1] + image.height))
     return Expanded(_png(canvas), _png(mask), width, height)
 
 
-def _around(picture: Image.Image, margins: Margins) -> tuple[int, int]:
-    return picture.width + margins.left + margins.right, picture.height + margins.top + margins.bottom
+def _around(image: Image.Image, margins: Margins) -> tuple[int, int]:
+    return image.width + margins.left + margins.right, image.height + margins.top + margins.bottom
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

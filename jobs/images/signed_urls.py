@@ -46,7 +46,7 @@ def base_url(request: HttpRequest | None = None) -> str:
     if settings.PUBLIC_URL:
         return settings.PUBLIC_URL.rstrip("/")
     if request is None:
-        raise ImproperlyConfigured("PUBLIC_URL is not set, and there is no request to tell it")
+        raise ImproperlyConfigured("PUBLIC_URL is not set, and there is no request whose host could be used")
     return f"{request.scheme}://{request.get_host()}"
 
 
@@ -61,11 +61,11 @@ def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None =
 def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
     """URLs that the images of an unfinished job will have."""
     request = job.generation_request
-    pictures = [
+    outputs = [
         Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
         for index in range(request.num_outputs)
     ]
-    return [_output_url(picture, base, _expiry_for(job, age_s), form) for picture in pictures]
+    return [_output_url(output, base, _expiry_for(job, age_s), form) for output in outputs]
 
 
 def input_url(sha256: str, base: str) -> str:
@@ -80,7 +80,7 @@ def control_map_urls(job: Job, base: str) -> list[str]:
 
 
 def output_url(output: Output, base: str) -> str:
-    """URL of one image, or of a labelled copy."""
+    """URL of one image, or of a labeled copy."""
     expiry = NEVER if output.job.source.public_pictures else _expiry()
     return _output_url(output, base, expiry, "picture")
 
@@ -90,18 +90,18 @@ def preview_url(job: Job, base: str) -> str:
     return base + reverse("picture-preview", args=[job.pk, _token(job.pk, PREVIEW, _expiry())])
 
 
-def allowed_until(job_id: uuid.UUID | str, what: int | str, token: str) -> int | None:
+def allowed_until(job_id: uuid.UUID | str, subject: int | str, token: str) -> int | None:
     """Expiry of a valid token (Unix time in seconds, or NEVER); None if it is forged or expired."""
     expiry = _expiry_of(token)
-    if expiry is None or not constant_time_compare(token, _token(job_id, what, expiry)):
+    if expiry is None or not constant_time_compare(token, _token(job_id, subject, expiry)):
         return None
     return expiry if expiry == NEVER or expiry > time.time() else None
 
 
 def _output_url(output: Output, base: str, expiry: int, form: Form) -> str:
     suffix = "base64" if form == "base64" else SUFFIXES[output.content_type]
-    route, what = ROUTES[OutputKind(output.kind)]
-    token = _token(output.job_id, what.format(output.index), expiry)
+    route, subject = ROUTES[OutputKind(output.kind)]
+    token = _token(output.job_id, subject.format(output.index), expiry)
     return base + reverse(route, args=[output.job_id, token, output.index, suffix])
 
 
@@ -114,8 +114,8 @@ def _expiry(age_s: int | None = None) -> int:
     return soonest + -soonest % ROUNDED_TO_S
 
 
-def _token(job_id: uuid.UUID | str, what: int | str, expiry: int) -> str:
-    return f"{expiry:x}-{_signature(f'{job_id}/{what}/{expiry}')}"
+def _token(job_id: uuid.UUID | str, subject: int | str, expiry: int) -> str:
+    return f"{expiry:x}-{_signature(f'{job_id}/{subject}/{expiry}')}"
 
 
 def _signature(text: str) -> str:

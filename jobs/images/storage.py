@@ -30,7 +30,7 @@ SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 def store_input(data: bytes) -> Picture:
     """Store an input image, deduplicated by its SHA-256. Raises InvalidImage."""
-    check_picture(data)
+    check_image(data)
     digest = hashlib.sha256(data).hexdigest()
     if not input_usage.touch(digest):
         path = default_storage.save(f"inputs/{digest[:2]}/{digest}-{secrets.token_hex(4)}", ContentFile(data))
@@ -42,29 +42,34 @@ def store_input(data: bytes) -> Picture:
     return Picture(sha256=digest)
 
 
-def store_inputs(request: GenerationRequest, pictures: Mapping[str, bytes]) -> None:
-    """Store the input images of a request. ``pictures``: new ones, by SHA-256; others must already be stored.
+def store_inputs(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) -> None:
+    """Store the input images of a request. ``data_by_hash``: new ones, by SHA-256; others must already be stored.
 
     Raises InvalidImage.
     """
-    for wanted in request.pictures():
-        if wanted in pictures:
-            if store_input(pictures[wanted]).sha256 != wanted:
-                raise InvalidImage(_("An input picture is not what its hash says."), field="init_images")
-        elif not input_usage.touch(wanted):
-            raise InvalidImage(_("An input picture is missing."), field="init_images")
+    for sha256 in request.pictures():
+        if sha256 in data_by_hash:
+            if store_input(data_by_hash[sha256]).sha256 != sha256:
+                raise InvalidImage(_("SHA-256 of an input image does not match."), field="init_images")
+        elif not input_usage.touch(sha256):
+            raise _missing(sha256)
 
 
-def problems(request: GenerationRequest, pictures: Mapping[str, bytes]) -> Iterator[InvalidImage]:
+def problems(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) -> Iterator[InvalidImage]:
     """Yield the errors that ``store_inputs`` would raise, without storing anything."""
-    for wanted in request.pictures():
+    for sha256 in request.pictures():
         try:
-            if wanted in pictures:
-                check_picture(pictures[wanted])
-            elif not InputPicture.objects.filter(pk=wanted).exists():
-                yield InvalidImage(_("An input picture is missing."), field="init_images")
-        except InvalidImage as refused:
-            yield refused
+            if sha256 in data_by_hash:
+                check_image(data_by_hash[sha256])
+            elif not InputPicture.objects.filter(pk=sha256).exists():
+                yield _missing(sha256)
+        except InvalidImage as error:
+            yield error
+
+
+def _missing(sha256: str) -> InvalidImage:
+    message = _("Input image %(sha256)s is not stored.") % {"sha256": sha256[:12]}
+    return InvalidImage(message, field="init_images")
 
 
 def read_input(sha256: str) -> bytes:
@@ -95,8 +100,8 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
 def store_map(job: Job, control_map: ControlMap) -> Output:
     """Store the control map of a ControlNet unit as PNG, without infotext."""
     data = base64.b64decode(control_map.data)
-    with Image.open(io.BytesIO(data)) as picture:
-        width, height = picture.size
+    with Image.open(io.BytesIO(data)) as opened:
+        width, height = opened.size
     kind, seed = OutputKind.CONTROL_MAP, job.generation_request.seed
     output = Output(kind=kind, index=control_map.index, width=width, height=height, seed=seed)
     return keep(output, job, data, "png")
@@ -142,17 +147,21 @@ def delete_files(outputs: Iterable[Output]) -> None:
         output.file.delete(save=False)
 
 
-def check_picture(data: bytes) -> None:
+def check_image(data: bytes) -> None:
     """Check size, format and pixel count of an input image. Raises InvalidImage."""
     if len(data) > MAX_INPUT_BYTES:
-        message = _("An input picture is larger than %(limit)d MB.") % {"limit": MAX_INPUT_BYTES >> 20}
+        message = _("An input image must have at most %(limit)d MB (got %(size).1f MB).")
+        message %= {"limit": MAX_INPUT_BYTES >> 20, "size": len(data) / 2**20}
         raise InvalidImage(message, field="init_images")
     try:
-        with Image.open(io.BytesIO(data), formats=INPUT_FORMATS) as picture:
-            pixels = picture.width * picture.height
-            picture.verify()
+        with Image.open(io.BytesIO(data), formats=INPUT_FORMATS) as opened:
+            pixels = opened.width * opened.height
+            opened.verify()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidImage(_("An input picture cannot be read."), field="init_images") from error
+        message = _("An input image cannot be decoded. Supported formats: %(formats)s.")
+        message %= {"formats": ", ".join(INPUT_FORMATS)}
+        raise InvalidImage(message, field="init_images") from error
     if pixels > MAX_INPUT_PIXELS:
-        message = _("An input picture has more than %(limit)d pixels.") % {"limit": MAX_INPUT_PIXELS}
+        message = _("An input image must have at most %(limit)d pixels (got %(pixels)d).")
+        message %= {"limit": MAX_INPUT_PIXELS, "pixels": pixels}
         raise InvalidImage(message, field="init_images")

@@ -9,10 +9,10 @@ from PIL import Image
 EDGE = 256
 
 
-def thumbnail(picture: bytes) -> bytes:
+def thumbnail(image: bytes) -> bytes:
     """WebP file with a longer edge of at most ``EDGE`` pixels, without metadata."""
     small = io.BytesIO()
-    with Image.open(io.BytesIO(picture)) as image:
-        image.thumbnail((EDGE, EDGE))
-        image.convert("RGB").save(small, "WEBP", quality=80)
+    with Image.open(io.BytesIO(image)) as opened:
+        opened.thumbnail((EDGE, EDGE))
+        opened.convert("RGB").save(small, "WEBP", quality=80)
     return small.getvalue()

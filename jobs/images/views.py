@@ -36,7 +36,7 @@ def output(
 ) -> HttpResponseBase:
     found, until = found_output(job_id, token, index, suffix, kind)
     tag = f'"{found.sha256}-{suffix}"'
-    response = get_conditional_response(request, etag=tag) or _answer(found, suffix)
+    response = get_conditional_response(request, etag=tag) or _file_response(found, suffix)
     if not isinstance(response, HttpResponseRedirect):
         response["ETag"] = tag
         response["Cache-Control"] = _caching(until)
@@ -84,14 +84,14 @@ def found_input(token: str, sha256: str) -> tuple[InputPicture, int]:
     return get_object_or_404(InputPicture, pk=sha256), until
 
 
-def _until(job_id: uuid.UUID | str, what: int | str, token: str) -> int:
-    until = allowed_until(job_id, what, token)
+def _until(job_id: uuid.UUID | str, subject: int | str, token: str) -> int:
+    until = allowed_until(job_id, subject, token)
     if until is None:
         raise Http404
     return until
 
 
-def _answer(output: Output, suffix: str) -> HttpResponseBase:
+def _file_response(output: Output, suffix: str) -> HttpResponseBase:
     try:
         if suffix == "base64":
             text = base64.b64encode(read_output(output))

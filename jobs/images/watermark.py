@@ -25,11 +25,11 @@ def drawn(png: bytes, labels: Sequence[Label]) -> bytes:
     if not labels:
         return png
     with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
-        mode, picture = opened.mode, opened.convert("RGBA")
+        mode, image = opened.mode, opened.convert("RGBA")
     for label in labels:
-        picture = Image.alpha_composite(picture, _layer(picture.size, label))
+        image = Image.alpha_composite(image, _layer(image.size, label))
     buffer = io.BytesIO()
-    picture.convert(mode).save(buffer, "PNG", compress_level=4)
+    image.convert(mode).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 

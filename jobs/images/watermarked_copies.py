@@ -15,47 +15,47 @@ from jobs.models import Job, Output, OutputKind
 
 from . import file_metadata, storage, watermark
 
-MOST_COPIES = 16  # per job: each different text creates another file
-TRIES = 5
+MAX_COPIES = 16  # per job: each different text creates another file
+MAX_ATTEMPTS = 5
 
 
-def marked(job: Job, wanted: Sequence[Label], marks: Sequence[Mark]) -> list[Output]:
-    """The job's images, or labelled copies of them. Identical copies are stored once. Raises OverLimit."""
+def marked(job: Job, labels: Sequence[Label], marks: Sequence[Mark]) -> list[Output]:
+    """The job's images, or labeled copies of them. Identical copies are stored once. Raises OverLimit."""
     outputs = list(job.pictures)
-    if not wanted and not marks:
+    if not labels and not marks:
         return outputs
     request = job.generation_request
-    return [_copy(job, output, _marked_file(output, request, wanted, marks)) for output in outputs]
+    return [_copy(job, output, _marked_file(output, request, labels, marks)) for output in outputs]
 
 
 def _marked_file(
-    output: Output, request: GenerationRequest, wanted: Sequence[Label], marks: Sequence[Mark]
+    output: Output, request: GenerationRequest, labels: Sequence[Label], marks: Sequence[Mark]
 ) -> bytes:
-    data = watermark.drawn(storage.read_output(output), wanted)
-    if wanted:  # re-encoding has removed the text chunks
+    data = watermark.drawn(storage.read_output(output), labels)
+    if labels:  # re-encoding has removed the text chunks
         data = file_metadata.with_infotext(data, "png", output.infotext)
         data = file_metadata.with_marks(data, request.marks)
     return file_metadata.with_marks(data, marks)
 
 
-def _copy(job: Job, of: Output, data: bytes) -> Output:
+def _copy(job: Job, original: Output, data: bytes) -> Output:
     digest = hashlib.sha256(data).hexdigest()
-    for _attempt in range(TRIES):
+    for _attempt in range(MAX_ATTEMPTS):
         copies = job.outputs.filter(kind=OutputKind.MARKED)
         if known := copies.filter(sha256=digest).first():
             return known
         count = copies.count()
-        if count >= MOST_COPIES:
-            raise OverLimit(_("No more than %(most)d copies of a job's pictures.") % {"most": MOST_COPIES})
+        if count >= MAX_COPIES:
+            raise OverLimit(_("A job may have at most %(limit)d labeled copies.") % {"limit": MAX_COPIES})
         copy = Output(
             kind=OutputKind.MARKED,
             index=count,
-            width=of.width,
-            height=of.height,
-            seed=of.seed,
-            infotext=of.infotext,
-            nsfw=of.nsfw,
-            nsfw_score=of.nsfw_score,
+            width=original.width,
+            height=original.height,
+            seed=original.seed,
+            infotext=original.infotext,
+            nsfw=original.nsfw,
+            nsfw_score=original.nsfw_score,
         )
         storage.keep(copy, job, data, "png")
         try:
@@ -65,4 +65,6 @@ def _copy(job: Job, of: Output, data: bytes) -> Output:
             storage.delete_files([copy])
         else:
             return copy
-    raise OverLimit(_("Too many copies of these pictures are made at once."), retry_after=1)
+    raise OverLimit(
+        _("Too many concurrent requests for labeled copies of this job. Retry later."), retry_after=1
+    )

@@ -25,7 +25,7 @@ FILTERS = {
 }
 
 
-def moment(text: str) -> datetime:
+def time_or_age(text: str) -> datetime:
     """Parse 2026-11-21, 2026-11-21T10:00, or an age: 90m, 24h, 7d. Raises ArgumentTypeError."""
     units = {"m": "minutes", "h": "hours", "d": "days"}
     if text[:-1].isdigit() and text[-1] in units:
@@ -33,45 +33,49 @@ def moment(text: str) -> datetime:
     try:
         found = parse_datetime(text) or datetime.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no time, as 2026-11-21, 2026-11-21T10:00, 24h or 7d") from None
+        raise ArgumentTypeError(
+            f"{text!r} is not a time such as 2026-11-21, 2026-11-21T10:00, 24h or 7d"
+        ) from None
     return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument("ids", nargs="*", type=uuid.UUID, metavar="JOB", help="ids of jobs")
-    parser.add_argument("--source", help="the source's name")
+    parser.add_argument("ids", nargs="*", type=uuid.UUID, metavar="JOB", help="job ids")
+    parser.add_argument("--source", help="name of a source")
     parser.add_argument("--state", choices=State.values)
     parser.add_argument("--dialect")
-    parser.add_argument("--error", help="an error code")
-    parser.add_argument("--since", type=moment, help="created then or later: 2026-11-21, 24h, 7d")
-    parser.add_argument("--until", type=moment, help="created before")
-    parser.add_argument("--limit", type=int, help="so many at most, the newest first")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--error", help="error code")
+    parser.add_argument(
+        "--since", type=time_or_age, help="created at or after this time: 2026-11-21, 24h, 7d"
+    )
+    parser.add_argument("--until", type=time_or_age, help="created before this time")
+    parser.add_argument("--limit", type=int, help="maximum number of jobs, newest first")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
-def chosen(options: dict[str, Any]) -> QuerySet[Job]:
+def selected(options: dict[str, Any]) -> QuerySet[Job]:
     """Selected jobs, newest first. Raises CommandError for an unknown source or job id."""
     jobs = Job.objects.order_by("-created_at", "-pk")
     _check_names(options)
     if options["ids"]:
         jobs = jobs.filter(pk__in=options["ids"])
-    asked = {path: options[name] for name, path in FILTERS.items() if options[name] is not None}
-    return jobs.filter(**asked)[: options["limit"]]
+    filters = {path: options[name] for name, path in FILTERS.items() if options[name] is not None}
+    return jobs.filter(**filters)[: options["limit"]]
 
 
-def chosen_for_a_change(options: dict[str, Any]) -> QuerySet[Job]:
+def selected_for_change(options: dict[str, Any]) -> QuerySet[Job]:
     """Selected jobs of a command that changes them. Raises CommandError without ids or filters."""
     if not options["ids"] and all(options[name] is None for name in FILTERS):
         raise CommandError(
-            "Name jobs, or say which: --source, --state, --dialect, --error, --since, --until."
+            "job ids or a filter are required: --source, --state, --dialect, --error, --since or --until"
         )
-    return chosen(options)
+    return selected(options)
 
 
 def _check_names(options: dict[str, Any]) -> None:
     """Raise CommandError for an unknown source or job id, instead of selecting nothing."""
     if options["source"] and not BusinessSource.objects.filter(name=options["source"]).exists():
-        raise CommandError(f"There is no source {options['source']!r}.")
+        raise CommandError(f"source not found: {options['source']}")
     known = set(Job.objects.filter(pk__in=options["ids"]).values_list("pk", flat=True))
     if unknown := [str(job_id) for job_id in options["ids"] if job_id not in known]:
-        raise CommandError(f"There is no job {', '.join(unknown)}.")
+        raise CommandError(f"job not found: {', '.join(unknown)}")

@@ -35,7 +35,7 @@ class ArchivedJob(models.Model):
         verbose_name=_("business source"),
     )
     dialect = models.CharField(_("dialect"), max_length=32)
-    external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    external_id = models.CharField(_("external id"), max_length=200, blank=True)
     state = models.CharField(_("state"), max_length=10)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     cost = models.DecimalField(_("cost"), max_digits=18, decimal_places=6, default=0)

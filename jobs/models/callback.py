@@ -38,7 +38,7 @@ class Callback(models.Model):
     # Time of the next attempt; in state SENDING, the time at which the running attempt is considered lost.
     next_at = models.DateTimeField(_("next"), null=True, blank=True)
     last_status = models.PositiveIntegerField(_("last status"), null=True, blank=True)
-    last_excerpt = models.CharField(_("last answer"), max_length=300, blank=True)
+    last_excerpt = models.CharField(_("last response"), max_length=300, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     delivered_at = models.DateTimeField(_("delivered"), null=True, blank=True)
 
@@ -65,7 +65,7 @@ class CallbackAttempt(models.Model):
     number = models.PositiveIntegerField(_("attempt"))
     at = models.DateTimeField(_("at"), default=timezone.now)
     status = models.PositiveIntegerField(_("status"), null=True, blank=True)  # null: no response
-    excerpt = models.CharField(_("answer"), max_length=300, blank=True)
+    excerpt = models.CharField(_("response"), max_length=300, blank=True)
     acknowledged = models.BooleanField(_("acknowledged"), default=False)
 
     class Meta:

@@ -18,8 +18,8 @@ class InputPicture(models.Model):
     used_at = models.DateTimeField(_("last used"), default=timezone.now, db_index=True)
 
     class Meta:
-        verbose_name = _("input picture")
-        verbose_name_plural = _("input pictures")
+        verbose_name = _("input image")
+        verbose_name_plural = _("input images")
 
     def __str__(self) -> str:
         return self.sha256[:12]
@@ -37,13 +37,13 @@ class Preview(models.Model):
 
 
 class OutputKind(models.TextChoices):
-    PICTURE = "picture", _("picture")
+    PICTURE = "picture", _("image")
     CONTROL_MAP = "control_map", _("control map")
-    MARKED = "marked", _("copy with a label")  # created after the job, on request
+    MARKED = "marked", _("labeled copy")  # created after the job, on request
 
 
 class Output(models.Model):
-    """One stored image of a job: a result, a control map or a labelled copy. 0-based index per kind."""
+    """One stored image of a job: a result, a control map or a labeled copy. 0-based index per kind."""
 
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job")
@@ -64,8 +64,8 @@ class Output(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("picture")
-        verbose_name_plural = _("pictures")
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
         ordering = ["job", "index"]
         constraints = [
             models.UniqueConstraint(fields=["job", "kind", "index"], name="one_output_per_kind_and_index")

@@ -33,7 +33,7 @@ class Signal(models.TextChoices):
     """Request of a client to a running job. The worker that executes the job forwards it to the runner."""
 
     DISCARD = "discard", _("cancel")
-    INTERRUPT = "interrupt", _("stop and keep what there is")
+    INTERRUPT = "interrupt", _("stop and keep the finished images")
     SKIP = "skip", _("skip to the next batch")
 
 
@@ -77,7 +77,7 @@ class Job(models.Model):
     dialect = models.CharField(_("dialect"), max_length=32)
     # Name of the endpoint in the dialect.
     operation = models.CharField(_("operation"), max_length=64, blank=True)
-    external_id = models.CharField(_("caller's id"), max_length=200, blank=True)
+    external_id = models.CharField(_("external id"), max_length=200, blank=True)
     id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same external_id
     repeats = models.ForeignKey(
         "self",
@@ -102,7 +102,7 @@ class Job(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
 
     received = models.JSONField(_("request as received"), default=dict)  # with hashes in place of images
-    request = models.JSONField(_("request as understood"))  # a GenerationRequest
+    request = models.JSONField(_("parsed request"))  # a GenerationRequest
     workflow = models.ForeignKey(
         "models_registry.WorkflowTemplate",
         on_delete=models.PROTECT,
@@ -220,8 +220,8 @@ class Job(models.Model):
     @cached_property
     def generation_request(self) -> GenerationRequest:
         """``request`` as a validated GenerationRequest. Cached: the request of a job never changes."""
-        asked = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
-        return GenerationRequest.model_validate(asked)
+        fields = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
+        return GenerationRequest.model_validate(fields)
 
     @property
     def pictures(self) -> models.QuerySet[Output]:

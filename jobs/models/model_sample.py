@@ -20,8 +20,8 @@ class ModelSample(models.Model):
     )
 
     class Meta:
-        verbose_name = _("sample picture")
-        verbose_name_plural = _("sample pictures")
+        verbose_name = _("sample image")
+        verbose_name_plural = _("sample images")
         ordering = ["-id"]
 
     def __str__(self) -> str:

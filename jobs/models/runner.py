@@ -23,7 +23,9 @@ class Runner(models.Model):
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     url = models.URLField(_("address"), max_length=300)
-    token = EncryptedTextField(_("token"), blank=True, default="", help_text=_("Empty: RUNNER_TOKEN."))
+    token = EncryptedTextField(
+        _("token"), blank=True, default="", help_text=_("Empty: the value of RUNNER_TOKEN.")
+    )
     backend = models.CharField(
         _("backend"),
         max_length=16,
@@ -32,9 +34,9 @@ class Runner(models.Model):
     )
     enabled = models.BooleanField(_("enabled"), default=True)
     draining = models.BooleanField(
-        _("draining"), default=False, help_text=_("Finishes what it has, takes nothing new.")
+        _("draining"), default=False, help_text=_("Finishes its running jobs and accepts no new ones.")
     )
-    slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("As the runner reported."))
+    slots = models.PositiveIntegerField(_("slots"), default=0, help_text=_("Reported by the runner."))
     boot_id = models.CharField(max_length=64, blank=True, editable=False)
     device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
@@ -60,4 +62,6 @@ class Runner(models.Model):
 
     def clean(self) -> None:
         if "@" in urlsplit(self.url).netloc:
-            raise ValidationError({"url": _("No user and no password in an address: the token is for that.")})
+            raise ValidationError(
+                {"url": _("The address must not contain a user name or a password. Set the token instead.")}
+            )

@@ -33,7 +33,7 @@ class StorageTarget(models.Model):
         _("channel"),
         max_length=64,
         validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$")],
-        help_text=_("What requests call it, as 1202."),
+        help_text=_("Identifies the target in requests, for example 1202."),
     )
     visibility = models.CharField(_("type"), max_length=8, choices=Visibility, default=Visibility.PUBLIC)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -41,24 +41,24 @@ class StorageTarget(models.Model):
         _("storage"),
         max_length=64,
         default=LOCAL,
-        help_text=_("A name in STORAGE_TARGETS, or targets: the folder of that name in DATA_DIR."),
+        help_text=_("A name from STORAGE_TARGETS, or “targets” for the folder of that name in DATA_DIR."),
     )
     folder = models.CharField(
-        _("folder"), max_length=100, blank=True, help_text=_("In that storage; empty: its root.")
+        _("folder"), max_length=100, blank=True, help_text=_("Folder in the storage. Empty: its root.")
     )
     public_host = models.CharField(
         _("public host"),
         max_length=300,
         blank=True,
         validators=[URLValidator(["http", "https"])],
-        help_text=_("Where the storage's root is seen from outside, as https://img.example.com."),
+        help_text=_("Public URL of the storage's root, for example https://img.example.com."),
     )
     allowed_sources = models.ManyToManyField(
         "access.BusinessSource",
         blank=True,
         related_name="+",
         verbose_name=_("allowed sources"),
-        help_text=_("None: every source."),
+        help_text=_("Sources that may use the target. None selected: all sources."),
     )
 
     class Meta:
@@ -74,10 +74,14 @@ class StorageTarget(models.Model):
 
     def clean(self) -> None:
         if self.storage not in dict(storage_choices()):
-            raise ValidationError({"storage": _("There is no storage of this name.")})
+            names = ", ".join(dict(storage_choices()))
+            message = _("Unknown storage %(name)s. Configured: %(names)s.")
+            raise ValidationError({"storage": message % {"name": self.storage, "names": names}})
         parts = PurePosixPath(self.folder).parts
         if self.folder and (not FOLDER.fullmatch(self.folder) or {".", ".."} & set(parts)):
-            raise ValidationError({"folder": _("Names of folders with slashes between them.")})
+            raise ValidationError(
+                {"folder": _("Must be a relative path such as shop/2026, without . and .. components.")}
+            )
 
     @property
     def is_local(self) -> bool:

@@ -29,7 +29,7 @@ USER_AGENT = "Atelier"
 def resolve(host: str, port: int) -> list[Address]:
     """Addresses of a host name, without duplicates. Raises OSError if it cannot be resolved."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip_address(answer[4][0]) for answer in found))
+    return list(dict.fromkeys(ip_address(info[4][0]) for info in found))
 
 
 def check_target(url: str, policy: Policy, resolve: Resolve = resolve) -> None:
@@ -49,7 +49,9 @@ def check_target(url: str, policy: Policy, resolve: Resolve = resolve) -> None:
 def _check(host: str, addresses: Iterable[Address], policy: Policy) -> None:
     """Raise ForbiddenAddress if any of the addresses is not allowed, even if others are."""
     if not all(policy.allows(host, address) for address in addresses):
-        raise ForbiddenAddress(_("%(host)s is not in the public internet.") % {"host": host})
+        raise ForbiddenAddress(
+            _("%(host)s has an address that is neither public nor allowed.") % {"host": host}
+        )
 
 
 class DeadlineStream(httpcore.NetworkStream):
@@ -80,7 +82,7 @@ class DeadlineStream(httpcore.NetworkStream):
 def _left(deadline: float, error: type[Exception]) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise error("the time is up")
+        raise error("deadline exceeded")
     return left
 
 

@@ -14,42 +14,42 @@ from jobs.errors import FetchFailed
 from .connections import Resolve, client, resolve
 from .policy import Policy, check_url
 
-ANSWER_BYTES = 64 * 1024  # longer callback responses are truncated
+MAX_RESPONSE_BYTES = 64 * 1024  # longer callback responses are truncated
 
 
 @dataclass(frozen=True)
-class Answer:
+class HTTPResult:
     status: int
     body: bytes
 
 
 def fetch(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
     """GET a URL, following redirects, and return the body. Raises BadURL, ForbiddenAddress or FetchFailed."""
-    with _failures_told(check_url(url).host), client(policy, resolve) as http:
+    with _as_fetch_errors(check_url(url).host), client(policy, resolve) as http:
         return _follow(http, http.build_request("GET", url, headers={"Accept": "image/*"}), policy)
 
 
 def post(
     url: str, body: bytes, headers: Mapping[str, str], policy: Policy, resolve: Resolve = resolve
-) -> Answer:
+) -> HTTPResult:
     """POST to a URL without following redirects. Returns the response, whatever its status.
 
     Raises BadURL, ForbiddenAddress or FetchFailed.
     """
     with (
-        _failures_told(check_url(url).host),
+        _as_fetch_errors(check_url(url).host),
         client(policy, resolve) as http,
         http.stream("POST", url, content=body, headers=dict(headers)) as response,
     ):
-        return Answer(response.status_code, _beginning(response))
+        return HTTPResult(response.status_code, _beginning(response))
 
 
 @contextlib.contextmanager
-def _failures_told(host: str) -> Iterator[None]:
+def _as_fetch_errors(host: str) -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException as error:
-        raise FetchFailed(_("%(host)s took too long.") % {"host": host}) from error
+        raise FetchFailed(_("%(host)s did not respond within the time limit.") % {"host": host}) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchFailed(_("%(host)s cannot be reached.") % {"host": host}) from error
 
@@ -61,13 +61,14 @@ def _follow(http: httpx.Client, request: httpx.Request, policy: Policy) -> bytes
             if response.next_request is None:
                 return _body(response, policy.max_bytes)
         request = response.next_request
-    raise FetchFailed(_("%(host)s redirects too often.") % {"host": request.url.host})
+    values = {"host": request.url.host, "limit": policy.max_redirects}
+    raise FetchFailed(_("%(host)s redirects more than %(limit)d times.") % values)
 
 
 def _body(response: httpx.Response, limit: int) -> bytes:
     if not response.is_success:
-        words = {"host": response.url.host, "status": response.status_code}
-        raise FetchFailed(_("%(host)s answered with status %(status)d.") % words)
+        values = {"host": response.url.host, "status": response.status_code}
+        raise FetchFailed(_("%(host)s returned status %(status)d.") % values)
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
@@ -80,13 +81,13 @@ def _body(response: httpx.Response, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> FetchFailed:
-    return FetchFailed(_("What the URL names is larger than %(limit)d MB.") % {"limit": limit >> 20})
+    return FetchFailed(_("The file at the URL exceeds %(limit)d MB.") % {"limit": limit >> 20})
 
 
 def _beginning(response: httpx.Response) -> bytes:
     data = bytearray()
     for chunk in response.iter_raw():
         data += chunk
-        if len(data) >= ANSWER_BYTES:
+        if len(data) >= MAX_RESPONSE_BYTES:
             break
-    return bytes(data[:ANSWER_BYTES])
+    return bytes(data[:MAX_RESPONSE_BYTES])

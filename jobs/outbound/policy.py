@@ -58,13 +58,14 @@ def check_url(url: str | httpx.URL) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):
-        raise BadURL(_("This is not a URL.")) from None
+        raise BadURL(_("Invalid URL.")) from None
     if parsed.scheme not in SCHEMES or not parsed.host:
-        raise BadURL(_("Only http and https URLs are called."))
+        raise BadURL(_("The scheme of a URL must be http or https."))
     if "%" in parsed.host or not 0 < (parsed.port or 80) <= MAX_PORT:
-        raise BadURL(_("This is not a URL."))
+        raise BadURL(_("Invalid URL."))
     if parsed.userinfo:
         raise BadURL(_("A URL may not contain a user name or a password."))
     if len(str(url)) > MAX_URL:
-        raise BadURL(_("A URL may have at most %(limit)d characters.") % {"limit": MAX_URL})
+        lengths = {"limit": MAX_URL, "length": len(str(url))}
+        raise BadURL(_("A URL must have at most %(limit)d characters (got %(length)d).") % lengths)
     return parsed

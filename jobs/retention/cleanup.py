@@ -18,8 +18,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
-from jobs.images import input_usage as inputs
-from jobs.images import storage as pictures
+from jobs.images import input_usage, storage
 from jobs.models import TERMINAL, InputPicture, Job, Output
 from jobs.models.archive import ArchivedJob, JobInput
 from jobs.models.callback import CallbackState
@@ -29,13 +28,13 @@ from .archive import archive
 log = logging.getLogger(__name__)
 
 BATCH = 200
-LONGEST_S = 600.0  # the task timeout of the background cluster is 900 s
+TIME_LIMIT_S = 600.0  # the task timeout of the background cluster is 900 s
 KEYS_KEPT = timedelta(days=7)  # temporary keys are kept this long after their expiry
 UNDELIVERED = (CallbackState.WAITING, CallbackState.PENDING, CallbackState.SENDING)
 
 
 @dataclass
-class Tidied:
+class CleanupCounts:
     """Numbers of deleted and archived rows."""
 
     pictures: int = 0
@@ -46,14 +45,14 @@ class Tidied:
 
     def __str__(self) -> str:
         return (
-            f"deleted: pictures {self.pictures}, inputs {self.inputs}, jobs {self.jobs}, "
+            f"deleted: images {self.pictures}, inputs {self.inputs}, jobs {self.jobs}, "
             f"temporary keys {self.keys}; archived jobs: {self.archived}"
         )
 
 
-def tidy(longest_s: float = LONGEST_S) -> Tidied:
-    """Run the cleanup for at most ``longest_s`` seconds. The next run continues."""
-    return CleanupRun(time.monotonic() + longest_s).run()
+def tidy(time_limit_s: float = TIME_LIMIT_S) -> CleanupCounts:
+    """Run the cleanup for at most ``time_limit_s`` seconds. The next run continues."""
+    return CleanupRun(time.monotonic() + time_limit_s).run()
 
 
 class CleanupRun:
@@ -61,10 +60,10 @@ class CleanupRun:
 
     def __init__(self, stop_at: float = float("inf")) -> None:
         self.now = timezone.now()
-        self.done = Tidied()
+        self.done = CleanupCounts()
         self._stop_at = stop_at
 
-    def run(self) -> Tidied:
+    def run(self) -> CleanupCounts:
         for source in BusinessSource.objects.order_by("pk"):
             self._of_source(source)
         if settings.KEEP_INPUTS_DAYS:
@@ -79,15 +78,15 @@ class CleanupRun:
         steps: list[tuple[str, int | None, Callable[[BusinessSource, datetime], int]]] = [
             ("jobs", source.jobs_days, self._jobs),
             ("jobs", source.jobs_days, self._archived_jobs),
-            ("pictures", source.pictures_days, self._pictures),
+            ("pictures", source.pictures_days, self._outputs),
             ("inputs", source.inputs_days, self._inputs),
             ("archived", settings.ARCHIVE_JOBS_DAYS, self._archive),
         ]
-        for what, days, step in steps:
+        for column, days, step in steps:
             if days:
                 before = self.now - timedelta(days=days)
                 count = self._batches(lambda step=step, before=before: step(source, before))  # type: ignore[misc]
-                setattr(self.done, what, getattr(self.done, what) + count)
+                setattr(self.done, column, getattr(self.done, column) + count)
 
     def _batches(self, step: Callable[[], int]) -> int:
         total = 0
@@ -100,10 +99,10 @@ class CleanupRun:
 
     # Each of these processes one batch and returns its size; 0 means that nothing is left.
 
-    def _pictures(self, source: BusinessSource, before: datetime) -> int:
+    def _outputs(self, source: BusinessSource, before: datetime) -> int:
         old = Output.objects.filter(job__in=_ended(source, before)).order_by("pk")
         found = list(old.select_related("job")[:BATCH])
-        _delete_pictures(found)
+        _delete_outputs(found)
         return len(found)
 
     def _inputs(self, source: BusinessSource, before: datetime) -> int:
@@ -111,7 +110,7 @@ class CleanupRun:
         found = list(old[:BATCH])
         with transaction.atomic():
             JobInput.objects.filter(pk__in=[row.pk for row in found]).delete()
-            inputs.delete_unneeded({row.sha256 for row in found})
+            input_usage.delete_unneeded({row.sha256 for row in found})
         return len(found)
 
     def _unused_inputs(self, before: datetime) -> int:
@@ -119,15 +118,15 @@ class CleanupRun:
         unused = InputPicture.objects.filter(
             ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), used_at__lt=before
         )
-        return inputs.delete_unneeded(list(unused.values_list("pk", flat=True)[:BATCH]), before)
+        return input_usage.delete_unneeded(list(unused.values_list("pk", flat=True)[:BATCH]), before)
 
     def _jobs(self, source: BusinessSource, before: datetime) -> int:
         found = list(_settled(_ended(source, before)).order_by("finished_at")[:BATCH])
         ids = [job.pk for job in found]
-        _delete_pictures(list(Output.objects.filter(job__in=ids).select_related("job")))
+        _delete_outputs(list(Output.objects.filter(job__in=ids).select_related("job")))
         needed = set(JobInput.objects.filter(job__in=ids).values_list("sha256", flat=True))
         Job.objects.filter(pk__in=ids).delete()
-        inputs.delete_unneeded(needed)
+        input_usage.delete_unneeded(needed)
         return len(found)
 
     def _archived_jobs(self, source: BusinessSource, before: datetime) -> int:
@@ -143,12 +142,12 @@ class CleanupRun:
             JobInput.objects.filter(job__in=[job.pk for job in found]).values_list("sha256", flat=True)
         )
         count = archive(found)
-        inputs.delete_unneeded(needed)
+        input_usage.delete_unneeded(needed)
         return count
 
     def _temporary_keys(self) -> int:
-        over = AccessKey.objects.filter(session_token__isnull=False, expires_at__lt=self.now - KEYS_KEPT)
-        ids = list(over.values_list("pk", flat=True)[: 10 * BATCH])
+        expired = AccessKey.objects.filter(session_token__isnull=False, expires_at__lt=self.now - KEYS_KEPT)
+        ids = list(expired.values_list("pk", flat=True)[: 10 * BATCH])
         AccessKey.objects.filter(pk__in=ids).delete()
         return len(ids)
 
@@ -162,6 +161,6 @@ def _settled(jobs: QuerySet[Job]) -> QuerySet[Job]:
     return jobs.exclude(callback__state__in=UNDELIVERED)
 
 
-def _delete_pictures(found: list[Output]) -> None:
-    pictures.delete_files(found)
+def _delete_outputs(found: list[Output]) -> None:
+    storage.delete_files(found)
     Output.objects.filter(pk__in=[output.pk for output in found]).delete()

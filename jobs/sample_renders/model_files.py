@@ -18,7 +18,7 @@ from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse,
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
-from jobs.models import Job, Lane
+from jobs.models import Job, Lane, OutputKind
 from jobs.models.model_sample import ModelSample
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
@@ -29,7 +29,9 @@ SIDES = {Family.SDXL: 1024, Family.SD2: 768}
 SIDE = 512
 DIALECT, OPERATION = "console", "sample"
 
-Picked = tuple[dict[str, Any], bytes | None]  # fields of the request, and the input image that they refer to
+SampleFields = tuple[
+    dict[str, Any], bytes | None
+]  # fields of the request, and the input image that they refer to
 
 
 def can_be_sampled(file: ModelFile) -> bool:
@@ -42,23 +44,21 @@ def sources_for(file: ModelFile) -> list[BusinessSource]:
     return allowed or [internal_source()]
 
 
-def draw(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:
+def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:
     """Submit a sample job for the file. ``by``: note for the job's timeline. Raises Refused."""
     make = MAKERS.get(file.kind)
     if make is None:
-        raise Unsupported(_("Nothing is drawn with files of this kind alone."))
-    sources = sources_for(file)
-    if not sources:
-        raise Unsupported(_("None of the sources that may use it is enabled."))
-    fields, picture = make(file, prompt, sources[0])
+        raise Unsupported(_("Sample images are not available for files of this kind."))
+    source = sources_for(file)[0]
+    fields, image = make(file, prompt, source)
     submission = Submission(
-        source=sources[0],
+        source=source,
         key=None,
         dialect=DIALECT,
         operation=OPERATION,
         request=_request(file, fields),
         received={"model": file.path, "prompt": prompt},
-        pictures={hashlib.sha256(picture).hexdigest(): picture} if picture else {},
+        pictures={hashlib.sha256(image).hexdigest(): image} if image else {},
         lane=Lane.INTERACTIVE,
         note=by,
     )
@@ -68,58 +68,58 @@ def draw(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job:
     return job
 
 
-def newest_pictured(files: list[ModelFile]) -> dict[int, Job]:
+def newest_rendered(files: list[ModelFile]) -> dict[int, Job]:
     """Newest sample job with an image, by the id of its file."""
-    samples = ModelSample.objects.filter(file__in=files, job__outputs__kind="picture").order_by("pk")
+    samples = ModelSample.objects.filter(file__in=files, job__outputs__kind=OutputKind.PICTURE).order_by("pk")
     return {sample.file_id: sample.job for sample in samples.select_related("job").distinct()}
 
 
 def _request(file: ModelFile, fields: dict[str, Any]) -> GenerationRequest:
     side = SIDES.get(Family(file.family), SIDE)
-    walk = {"num_inference_steps": 20, "sampler": "DPM++ 2M", "scheduler": "Karras", "seed": SEED}
+    sampling = {"num_inference_steps": 20, "sampler": "DPM++ 2M", "scheduler": "Karras", "seed": SEED}
     try:
-        return GenerationRequest.model_validate({"width": side, "height": side, **walk, **fields})
+        return GenerationRequest.model_validate({"width": side, "height": side, **sampling, **fields})
     except ValueError as error:
         raise Refused(_("The prompt is too long.")) from error
 
 
-def _checkpoint(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
+def _checkpoint(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
     return {"prompt": prompt, "checkpoint": file.name}, None
 
 
-def _lora(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
-    words = ", ".join(part for part in (prompt, file.trigger_words) if part)
-    return {"prompt": words, "checkpoint": _base(file, source), "loras": (LoraUse(name=file.name),)}, None
+def _lora(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
+    text = ", ".join(part for part in (prompt, file.trigger_words) if part)
+    return {"prompt": text, "checkpoint": _base(file, source), "loras": (LoraUse(name=file.name),)}, None
 
 
-def _embedding(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
-    words = f"{prompt}, {file.name}"
-    return {"prompt": words, "checkpoint": _base(file, source), "embeddings": (file.name,)}, None
+def _embedding(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
+    text = f"{prompt}, {file.name}"
+    return {"prompt": text, "checkpoint": _base(file, source), "embeddings": (file.name,)}, None
 
 
-def _vae(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
+def _vae(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
     return {"prompt": prompt, "checkpoint": _base(file, source), "vae": file.name}, None
 
 
-def _controlnet(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
+def _controlnet(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
     outline = _drawing("black", None, "white")
     unit = ControlUnit(model=file.name, image=_named(outline))
     return {"prompt": prompt, "checkpoint": _base(file, source), "controls": (unit,)}, outline
 
 
-def _upscaler(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
+def _upscaler(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
     small = _drawing("navy", "red", "white", side=128)
     part = Upscale(scale=4, upscaler=file.name)
     return {"task": "upscale", "init_images": (_named(small),), "upscale": part}, small
 
 
-def _matting(file: ModelFile, prompt: str, source: BusinessSource) -> Picked:
+def _matting(file: ModelFile, prompt: str, source: BusinessSource) -> SampleFields:
     product = _drawing("lightgray", "red", "maroon")
     part = CutOut(matting_model=file.name)
     return {"task": "cut_out", "init_images": (_named(product),), "cut_out": part}, product
 
 
-MAKERS: dict[str, Callable[[ModelFile, str, BusinessSource], Picked]] = {
+MAKERS: dict[str, Callable[[ModelFile, str, BusinessSource], SampleFields]] = {
     Kind.CHECKPOINT: _checkpoint,
     Kind.LORA: _lora,
     Kind.EMBEDDING: _embedding,
@@ -134,17 +134,17 @@ def _base(file: ModelFile, source: BusinessSource) -> str:
     """Name of a checkpoint of the file's family; empty (the default checkpoint) if the family is unknown."""
     if file.family == Family.UNKNOWN:
         return ""
-    fitting = list_for(Kind.CHECKPOINT, source).filter(family=file.family)
-    base = fitting.order_by("-is_default", "created_at", "pk").first()
+    candidates = list_for(Kind.CHECKPOINT, source).filter(family=file.family)
+    base = candidates.order_by("-is_default", "created_at", "pk").first()
     return base.name if base else ""
 
 
-def _drawing(ground: str, fill: str | None, line: str, side: int = SIDE) -> bytes:
-    picture = Image.new("RGB", (side, side), ground)
+def _drawing(background: str, fill: str | None, line: str, side: int = SIDE) -> bytes:
+    image = Image.new("RGB", (side, side), background)
     edge = side // 4
-    ImageDraw.Draw(picture).ellipse((edge, edge, side - edge, side - edge), fill, line, max(2, side // 128))
+    ImageDraw.Draw(image).ellipse((edge, edge, side - edge, side - edge), fill, line, max(2, side // 128))
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 

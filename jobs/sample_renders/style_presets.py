@@ -20,8 +20,8 @@ def register(reader: Reader) -> None:
     _readers[:] = [reader]
 
 
-def submission(preset: StylePreset, source: BusinessSource, prompt: str, pictures: list[bytes]) -> Submission:
+def submission(preset: StylePreset, source: BusinessSource, prompt: str, images: list[bytes]) -> Submission:
     """Build the submission. Raises Refused, or LookupError if no dialect has registered a reader."""
     if not _readers:
-        raise LookupError("no dialect draws with style presets")
-    return _readers[0](preset, source, prompt, pictures)
+        raise LookupError("no dialect has registered a reader of style presets")
+    return _readers[0](preset, source, prompt, images)

@@ -28,7 +28,7 @@ Counts = Counter[tuple[str, tuple[tuple[str, str], ...]]]
 
 
 @transaction.atomic
-def count_what_ended(until: datetime | None = None) -> int:
+def count_ended_rows(until: datetime | None = None) -> int:
     """Count rows that ended after the last call, up to ``until``. Returns the number of jobs counted.
 
     Rows that ended before the first call are not counted.
@@ -71,8 +71,8 @@ def _attempts(counts: Counts, attempts: QuerySet[CallbackAttempt]) -> None:
         _count(counts, "callback_attempts", 1, dialect=dialect, result=result)
 
 
-def _observe(counts: Counts, name: str, took: timedelta, **labels: str) -> None:
-    seconds = max(0.0, took.total_seconds())
+def _observe(counts: Counts, name: str, duration: timedelta, **labels: str) -> None:
+    seconds = max(0.0, duration.total_seconds())
     bucket = next((f"{limit:g}" for limit in BUCKETS_S if seconds <= limit), INFINITY)
     _count(counts, f"{name}_bucket", 1, le=bucket, **labels)
     _count(counts, f"{name}_sum", seconds, **labels)

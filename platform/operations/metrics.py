@@ -27,23 +27,23 @@ from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from telemetry import counters
 from telemetry.models import Tally
 
-from .counting import BUCKETS_S, INFINITY, count_what_ended
+from .counting import BUCKETS_S, INFINITY, count_ended_rows
 
 PREFIX = "atelier_"
 COUNTERS = {
-    "jobs_ended": "Jobs that came to their end",
-    "device_seconds": "Seconds of a device that jobs took",
-    "cost_units": "Cost units that were settled",
-    "callback_attempts": "Times that a callback was sent",
+    "jobs_ended": "Ended jobs",
+    "device_seconds": "Device seconds used by jobs",
+    "cost_units": "Settled cost units",
+    "callback_attempts": "Delivery attempts of callbacks",
 }
 HISTOGRAMS = {
-    "job_wait_seconds": "From admission to the start of the last attempt",
-    "job_run_seconds": "From the start of the last attempt to the end",
+    "job_wait_seconds": "Seconds from admission to the start of the last attempt",
+    "job_run_seconds": "Seconds from the start of the last attempt to the end",
 }
 RUNNER_COUNTERS = {
-    "steps_total": "Denoising steps of single pictures",
-    "calls_total": "Calls of the denoising network",
-    "rows_total": "Pictures that those calls served; by calls: the rows of a batch",
+    "steps_total": "Denoising steps, counted per image",
+    "calls_total": "Calls of the UNet",
+    "rows_total": "Batch rows of those calls; divided by calls_total: the mean batch size",
     "loads_total": "Model files read into memory",
 }
 
@@ -51,18 +51,20 @@ Labels = dict[str, str]
 Figures = list[tuple[Labels, float]]
 
 
-class Platform(Collector):
+class PlatformCollector(Collector):
+    """Prometheus collector of the figures in the database."""
+
     def collect(self) -> Iterator[Metric]:
-        count_what_ended()
+        count_ended_rows()
         yield from _queue()
         yield from _runners()
-        yield from _waiting_for_others()
+        yield from _backlog()
         yield from _tallies()
 
 
 def exposition() -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Platform())
+    registry.register(PlatformCollector())
     registry.register(counters.collector())
     return generate_latest(registry)
 
@@ -82,8 +84,8 @@ def _queue() -> Iterator[Metric]:
     ages: Figures = [
         (labels, (now - found.get(key, (0, now))[1]).total_seconds()) for key, labels in lanes.items()
     ]
-    yield _gauge("queued_jobs", "Jobs that wait", depths)
-    yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited", ages)
+    yield _gauge("queued_jobs", "Queued jobs", depths)
+    yield _gauge("queue_oldest_seconds", "Age of the oldest queued job in seconds", ages)
 
 
 def _runners() -> Iterator[Metric]:
@@ -99,52 +101,54 @@ def _runners() -> Iterator[Metric]:
     def is_up(runner: Runner) -> bool:
         return runner.seen_at is not None and now - runner.seen_at < SEEN_WITHIN and not runner.problem
 
-    yield _gauge("runner_up", "Whether it was seen lately, and has no problem", each(is_up))
+    yield _gauge("runner_up", "Whether the runner was seen recently and reports no problem", each(is_up))
     yield _gauge(
-        "runner_takes_work", "Enabled and not draining", each(lambda r: r.enabled and not r.draining)
+        "runner_takes_work",
+        "Whether the runner is enabled and not draining",
+        each(lambda r: r.enabled and not r.draining),
     )
-    yield _gauge("runner_slots", "Jobs that it can hold", each(lambda r: r.slots))
-    yield _gauge("runner_running_jobs", "Jobs that it holds", each(lambda r: running.get(r.pk, 0)))
-    yield _gauge("runner_loaded_models", "Model files in its memory", each(lambda r: len(r.loaded)))
-    yield _gauge("runner_memory_bytes", "Memory in use", each(lambda r: r.memory_bytes))
+    yield _gauge("runner_slots", "Capacity of the runner in jobs", each(lambda r: r.slots))
+    yield _gauge("runner_running_jobs", "Running jobs of the runner", each(lambda r: running.get(r.pk, 0)))
+    yield _gauge("runner_loaded_models", "Model files loaded by the runner", each(lambda r: len(r.loaded)))
+    yield _gauge("runner_memory_bytes", "Memory used by the runner", each(lambda r: r.memory_bytes))
     for name, text in RUNNER_COUNTERS.items():
         yield _counter(f"runner_{name.removesuffix('_total')}", text, each(lambda r: r.figures.get(name, 0)))  # noqa: B023
 
 
-def _waiting_for_others() -> Iterator[Metric]:
+def _backlog() -> Iterator[Metric]:
     states = (CallbackState.PENDING, CallbackState.SENDING, CallbackState.DEAD)
     counts = dict(
         Callback.objects.filter(state__in=states).order_by().values_list("state").annotate(Count("pk"))
     )
     figures: Figures = [({"state": str(state)}, counts.get(state, 0)) for state in states]
-    yield _gauge("callbacks", "Callbacks that have not arrived", figures)
-    yield _gauge("background_tasks", "Tasks on the background cluster's list", [({}, OrmQ.objects.count())])
+    yield _gauge("callbacks", "Undelivered callbacks", figures)
+    yield _gauge("background_tasks", "Queued tasks of the background cluster", [({}, OrmQ.objects.count())])
     if settings.DATA_DIR.exists():
         free = shutil.disk_usage(settings.DATA_DIR).free
-        yield _gauge("disk_free_bytes", "Room below DATA_DIR on this host", [({}, free)])
+        yield _gauge("disk_free_bytes", "Free disk space below DATA_DIR on this host", [({}, free)])
 
 
 def _tallies() -> Iterator[Metric]:
-    kept: dict[str, Figures] = defaultdict(list)
+    values_by_name: dict[str, Figures] = defaultdict(list)
     for name, labels, value in Tally.objects.values_list("name", "labels", "value"):
-        kept[name].append((json.loads(labels), value))
+        values_by_name[name].append((json.loads(labels), value))
     for name, text in COUNTERS.items():
-        yield _counter(name, text, kept[name])
+        yield _counter(name, text, values_by_name[name])
     for name, text in HISTOGRAMS.items():
-        yield _histogram(name, text, kept[f"{name}_bucket"], kept[f"{name}_sum"])
+        yield _histogram(name, text, values_by_name[f"{name}_bucket"], values_by_name[f"{name}_sum"])
 
 
 def _gauge(name: str, text: str, figures: Figures) -> Metric:
     family = GaugeMetricFamily(PREFIX + name, text, labels=list(figures[0][0]) if figures else [])
-    return _filled(family, figures)
+    return _with_samples(family, figures)
 
 
 def _counter(name: str, text: str, figures: Figures) -> Metric:
     family = CounterMetricFamily(PREFIX + name, text, labels=list(figures[0][0]) if figures else [])
-    return _filled(family, figures)
+    return _with_samples(family, figures)
 
 
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, figures: Figures) -> Metric:
+def _with_samples(family: GaugeMetricFamily | CounterMetricFamily, figures: Figures) -> Metric:
     for labels, value in figures:
         family.add_metric(list(labels.values()), float(value))
     return family
@@ -157,6 +161,6 @@ def _histogram(name: str, text: str, buckets: Figures, sums: Figures) -> Metric:
     counted = {(labels["lane"], labels["le"]): value for labels, value in buckets}
     for labels, total in sums:
         lane = labels["lane"]
-        heights = accumulate(counted.get((lane, limit), 0.0) for limit in limits)
-        family.add_metric([lane], list(zip(limits, heights, strict=True)), total)
+        cumulative = accumulate(counted.get((lane, limit), 0.0) for limit in limits)
+        family.add_metric([lane], list(zip(limits, cumulative, strict=True)), total)
     return family

@@ -12,7 +12,7 @@ from django_q.conf import Conf
 from jobs.scheduling.broker import GENERATION
 from telemetry.models import Mark
 
-from .counting import count_what_ended
+from .counting import count_ended_rows
 
 HEARTBEAT = "background"
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def every_minute() -> int:
     """Write the heartbeat of the background cluster and update the job metrics."""
     _write_heartbeat()
-    return count_what_ended()
+    return count_ended_rows()
 
 
 def on_worker_start(**_: Any) -> None:

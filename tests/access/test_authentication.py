@@ -7,25 +7,25 @@ from django.utils import timezone
 from access.authentication import Denied, Reason, authenticate
 from access.models import AccessKey, BusinessSource
 
-HERE = {"dialect": "a1111", "address": "10.1.2.3"}
+CALLER = {"dialect": "a1111", "address": "10.1.2.3"}
 
 
-def reason_for(key: AccessKey, secret: str, **where: str) -> Reason:
+def reason_for(key: AccessKey, secret: str, **caller: str) -> Reason:
     with pytest.raises(Denied) as denied:
-        authenticate(key.key_id, secret, **HERE | where)
+        authenticate(key.key_id, secret, **CALLER | caller)
     return denied.value.reason
 
 
-def test_id_and_secret_give_the_key_with_its_source(source, django_assert_num_queries):
+def test_id_and_secret_return_the_key_with_its_source(source, django_assert_num_queries):
     key, secret = AccessKey.issue(source)
-    with django_assert_num_queries(2):  # the key, and the note of its use
-        assert authenticate(key.key_id, secret, **HERE).source == source
+    with django_assert_num_queries(2):  # read the key, and record its use
+        assert authenticate(key.key_id, secret, **CALLER).source == source
 
 
-@pytest.mark.parametrize("key_id", ["nobody", "", "a\0b", "x" * 500, "键"])
+@pytest.mark.parametrize("key_id", ["unknown", "", "a\0b", "x" * 500, "键"])
 def test_unknown_id_is_denied(source, key_id):
     with pytest.raises(Denied) as denied:
-        authenticate(key_id, "whatever", **HERE)
+        authenticate(key_id, "whatever", **CALLER)
     assert denied.value.reason == Reason.UNKNOWN_KEY
 
 
@@ -35,7 +35,7 @@ def test_wrong_secret_is_denied(source, secret):
     assert reason_for(key, secret) == Reason.WRONG_SECRET
 
 
-def test_wrong_secret_does_not_tell_that_the_key_is_disabled(source):
+def test_wrong_secret_does_not_reveal_that_the_key_is_disabled(source):
     key, _secret = AccessKey.issue(source, enabled=False)
     assert reason_for(key, "wrong") == Reason.WRONG_SECRET
 
@@ -62,13 +62,13 @@ def test_expired_key_is_denied(source):
         ({"networks": ["192.168.0.0/16"]}, Reason.ADDRESS),
     ],
 )
-def test_key_is_narrowed_by_its_source(source, limit, reason):
+def test_limits_of_the_source_apply_to_its_keys(source, limit, reason):
     key, secret = AccessKey.issue(source, dialects=["a1111"], networks=["10.0.0.0/8"])
     BusinessSource.objects.update(**limit)
     assert reason_for(key, secret) == reason
 
 
-def test_key_opens_only_the_dialects_it_names(source):
+def test_key_is_restricted_to_its_dialects(source):
     key, secret = AccessKey.issue(source, dialects=["volcengine"])
     assert reason_for(key, secret) == Reason.DIALECT
     assert authenticate(key.key_id, secret, dialect="volcengine", address="10.1.2.3") == key
@@ -81,30 +81,30 @@ def test_key_is_denied_outside_its_networks(source, address):
 
 
 @pytest.mark.parametrize("address", ["10.9.9.9", "::ffff:10.9.9.9"])
-def test_key_is_good_inside_its_networks(source, address):
+def test_key_is_accepted_inside_its_networks(source, address):
     key, secret = AccessKey.issue(source, networks=["10.0.0.0/8"])
     assert authenticate(key.key_id, secret, dialect="a1111", address=address) == key
 
 
-def test_use_is_noted_at_most_once_a_minute(source):
+def test_use_is_recorded_at_most_once_a_minute(source):
     key, secret = AccessKey.issue(source)
-    authenticate(key.key_id, secret, **HERE)
+    authenticate(key.key_id, secret, **CALLER)
     first = AccessKey.objects.get().last_used_at
-    authenticate(key.key_id, secret, **HERE)
+    authenticate(key.key_id, secret, **CALLER)
     assert AccessKey.objects.get().last_used_at == first
     AccessKey.objects.update(last_used_at=first - timedelta(minutes=2))
-    authenticate(key.key_id, secret, **HERE)
+    authenticate(key.key_id, secret, **CALLER)
     assert AccessKey.objects.get().last_used_at >= first
 
 
-def test_rotated_key_forgets_its_old_secret(source):
+def test_rotation_invalidates_the_old_secret(source):
     key, old = AccessKey.issue(source)
     new = key.rotate()
     assert reason_for(key, old) == Reason.WRONG_SECRET
-    assert authenticate(key.key_id, new, **HERE) == key
+    assert authenticate(key.key_id, new, **CALLER) == key
 
 
-def test_secret_lies_encrypted_in_the_database_and_shows_in_no_repr(source):
+def test_secret_is_encrypted_in_the_database_and_absent_from_repr(source):
     key, secret = AccessKey.issue(source)
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM access_accesskey")

@@ -30,7 +30,7 @@ def test_examples_of_the_documentation_work(platform, credentials, tmp_path) -> 
     circle = Image.open(tmp_path / "circle.png")
     assert circle.size == (256, 256)
     verdict = judge(circle)
-    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
     assert '"completed":true' in completed.stdout
     bodies = {
         name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("response", "again", "changed")

@@ -30,12 +30,12 @@ IMG2IMG = {
 def test_documented_txt2img_and_img2img_requests(http, first_image) -> None:
     generated = http.post("/sdapi/v1/txt2img", json=COMMON | TXT2IMG).json()
     verdict = judge(first_image(generated))
-    assert (verdict.colour, verdict.shape, verdict.background) == ("red", "circle", "blue")
+    assert (verdict.color, verdict.shape, verdict.background) == ("red", "circle", "blue")
     init = "data:image/png;base64," + generated["images"][0]
     assert base64.b64decode(generated["images"][0])[:4] == b"\x89PNG"
     changed = http.post(
         "/sdapi/v1/img2img", json=COMMON | IMG2IMG | {"init_images": [init], "seed": 9}
     ).json()
     verdict = judge(first_image(changed))
-    assert (verdict.colour, verdict.background) == ("red", "blue")
+    assert (verdict.color, verdict.background) == ("red", "blue")
     assert changed["images"] != generated["images"]

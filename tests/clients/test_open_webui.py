@@ -33,4 +33,4 @@ def test_client_generates_an_image(http, first_image) -> None:
     response = http.post("/sdapi/v1/txt2img", json=body).json()
     assert json.loads(response["info"])["all_prompts"] == [body["prompt"]]
     verdict = judge(first_image(response))
-    assert (verdict.colour, verdict.shape, verdict.background) == ("yellow", "square", "purple")
+    assert (verdict.color, verdict.shape, verdict.background) == ("yellow", "square", "purple")

@@ -13,7 +13,7 @@ from PIL import Image
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.e2e.installation import eventually
 from tests.support.demo_engine import demo_file
-from tests.support.judge import COLOURS, judge
+from tests.support.judge import COLORS, judge
 from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.demo, pytest.mark.django_db(transaction=True)]
@@ -25,7 +25,7 @@ EXPECTED = ("red", "circle", "blue")
 
 def contents(image: Image.Image) -> tuple[str, str, str]:
     verdict = judge(image)
-    return verdict.colour, verdict.shape, verdict.background
+    return verdict.color, verdict.shape, verdict.background
 
 
 def ended_task(client: httpx.Client) -> dict[str, Any] | None:
@@ -47,7 +47,7 @@ def png(pixels: np.ndarray) -> bytes:
 @pytest.fixture
 def product() -> np.ndarray:
     """A yellow disc on gray."""
-    return np.where(disc()[..., None], COLOURS["yellow"], 128).astype(np.uint8)
+    return np.where(disc()[..., None], COLORS["yellow"], 128).astype(np.uint8)
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def encoded(*images: np.ndarray) -> list[str]:
 
 def test_volcengine_sdk_inpaints(visual) -> None:
     StylePreset.objects.create(key="i2i_inpainting_edit", task=StylePreset.Task.INPAINT, strength=1.0)
-    white = np.full((256, 256, 3), COLOURS["white"], np.uint8)
-    before = np.where(disc()[..., None], COLOURS["yellow"], white).astype(np.uint8)
+    white = np.full((256, 256, 3), COLORS["white"], np.uint8)
+    before = np.where(disc()[..., None], COLORS["yellow"], white).astype(np.uint8)
     mask = np.zeros((256, 256), np.uint8)
     mask[32:224, 32:224] = 255
     body = visual.img2img_inpainting_edit(
@@ -137,8 +137,8 @@ def test_volcengine_sdk_inpaints(visual) -> None:
 
 def test_volcengine_sdk_outpaints(visual) -> None:
     StylePreset.objects.create(key="i2i_outpainting", task=StylePreset.Task.OUTPAINT, strength=0.8)
-    green = np.full((160, 160, 3), COLOURS["green"], np.uint8)
-    before = np.where(disc(160)[..., None], COLOURS["red"], green).astype(np.uint8)
+    green = np.full((160, 160, 3), COLORS["green"], np.uint8)
+    before = np.where(disc(160)[..., None], COLORS["red"], green).astype(np.uint8)
     body = visual.img2img_outpainting(
         {
             "req_key": "i2i_outpainting",

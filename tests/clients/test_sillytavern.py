@@ -58,7 +58,7 @@ def test_client_sets_a_checkpoint_and_polls_until_idle(http) -> None:
 def test_client_generates_an_image(http, first_image) -> None:
     body = http.post("/sdapi/v1/txt2img", json=REQUEST).json()
     verdict = judge(first_image(body))
-    assert (verdict.colour, verdict.shape, verdict.background) == ("green", "triangle", "white")
+    assert (verdict.color, verdict.shape, verdict.background) == ("green", "triangle", "white")
 
 
 def test_interrupt_returns_the_current_image(http) -> None:

@@ -81,7 +81,7 @@ def first_client(key, without_tls, monkeypatch):
 
 def contents(image: Image.Image) -> tuple[str, str, str]:
     verdict = judge(image)
-    return verdict.colour, verdict.shape, verdict.background
+    return verdict.color, verdict.shape, verdict.background
 
 
 def saved_image(path: Path) -> Image.Image:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from tests.e2e.installation import Installation
 from tests.support import node_signer
-from tests.support.judge import COLOURS, judge
+from tests.support.judge import COLORS, judge
 
 pytestmark = [pytest.mark.processes, pytest.mark.demo]
 
@@ -22,14 +22,14 @@ SMALL = {"seed": 8, "ddim_steps": 20, "scale": 7.0}
 
 def contents(encoded: str) -> tuple[str, str, str]:
     verdict = judge(Image.open(io.BytesIO(base64.b64decode(encoded))))
-    return verdict.colour, verdict.shape, verdict.background
+    return verdict.color, verdict.shape, verdict.background
 
 
 @pytest.fixture
 def product() -> str:
     """A yellow disc on gray."""
     image, file = Image.new("RGB", (256, 256), "grey"), io.BytesIO()
-    ImageDraw.Draw(image).ellipse((64, 64, 192, 192), fill=COLOURS["yellow"])
+    ImageDraw.Draw(image).ellipse((64, 64, 192, 192), fill=COLORS["yellow"])
     image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 

@@ -28,7 +28,7 @@ def api(platform, credentials):
 
 def contents(image: Image.Image) -> tuple[str, str, str]:
     verdict = judge(image)
-    return verdict.colour, verdict.shape, verdict.background
+    return verdict.color, verdict.shape, verdict.background
 
 
 def test_txt2img_and_png_info(api) -> None:

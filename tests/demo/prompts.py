@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.judge import COLOURS, SHAPES
+from tests.support.judge import COLORS, SHAPES
 
 TEMPLATES = (
     "a {color} {shape} on a {background} background",
@@ -13,7 +13,7 @@ TEMPLATES = (
 
 
 def _prompts() -> list[tuple[str, tuple[str, str, str]]]:
-    names = list(COLOURS)
+    names = list(COLORS)
     prompts = []
     for i in range(64):
         shape = SHAPES[i % 4]

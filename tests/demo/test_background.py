@@ -65,7 +65,7 @@ def test_product_pixels_are_unchanged_and_the_background_follows_the_prompt(stud
     after = begin(studio, before, disc()).pictures()[0]
     assert equal_pixels(before, after, shrunk(disc(), 8))
     verdict = judge(after)
-    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
 
 
 def test_without_a_mask_the_matting_model_finds_the_product(studio: Studio) -> None:

@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from tests.demo.prompts import PROMPTS
 from tests.support.demo_engine import DEMO_CHECKPOINT, DEMO_MODELS, Drawing, Studio
-from tests.support.judge import COLOURS, judge
+from tests.support.judge import COLORS, judge
 
 pytestmark = pytest.mark.demo
 
@@ -20,14 +20,14 @@ MIN_CORRECT_LARGE_SHAPES = 7
 
 
 def green_square_on_yellow() -> Image.Image:
-    image = Image.new("RGB", (256, 256), COLOURS["yellow"])
-    image.paste(COLOURS["green"], (70, 70, 190, 190))
+    image = Image.new("RGB", (256, 256), COLORS["yellow"])
+    image.paste(COLORS["green"], (70, 70, 190, 190))
     return image
 
 
 def shows(image: Image.Image, wanted: tuple[str, str, str]) -> bool:
     verdict = judge(image)
-    return (verdict.shape, verdict.colour, verdict.background) == wanted
+    return (verdict.shape, verdict.color, verdict.background) == wanted
 
 
 def largest_difference(one: Image.Image, other: Image.Image) -> int:
@@ -50,7 +50,7 @@ def test_the_64_prompts_give_their_shapes_and_colors(studio: Studio) -> None:
     ]
     verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
     wanted = [wanted for _prompt, wanted in PROMPTS]
-    assert [(v.colour, v.background) for v in verdicts] == [(color, ground) for _, color, ground in wanted]
+    assert [(v.color, v.background) for v in verdicts] == [(color, ground) for _, color, ground in wanted]
     assert (
         sum(v.shape == shape for v, (shape, _, _) in zip(verdicts, wanted, strict=True)) >= MIN_CORRECT_SHAPES
     )
@@ -60,7 +60,7 @@ def test_images_of_512_pixels_show_their_shapes_and_colors(studio: Studio) -> No
     prompts = PROMPTS[:8]
     drawings = [studio.begin(prompt=prompt, seed=5, width=512, height=512) for prompt, _wanted in prompts]
     verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
-    assert [(v.colour, v.background) for v in verdicts] == [
+    assert [(v.color, v.background) for v in verdicts] == [
         (color, ground) for _, (_, color, ground) in prompts
     ]
     assert (
@@ -88,12 +88,10 @@ def test_image_i_of_a_batch_uses_seed_plus_i(studio: Studio) -> None:
 
 
 def test_a_negative_prompt_reduces_its_color(studio: Studio) -> None:
-    plain = [
-        judge(studio.draw(prompt="a circle on a white background", seed=s)).colour for s in range(40, 46)
-    ]
+    plain = [judge(studio.draw(prompt="a circle on a white background", seed=s)).color for s in range(40, 46)]
     usual = max(set(plain), key=plain.count)
     without = [
-        judge(studio.draw(prompt="a circle on a white background", negative_prompt=usual, seed=s)).colour
+        judge(studio.draw(prompt="a circle on a white background", negative_prompt=usual, seed=s)).color
         for s in range(40, 46)
     ]
     assert without.count(usual) < plain.count(usual)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from gpu_runner.protocol import Picture
 from gpu_runner.protocol.generation_request import Inpaint
 from tests.support.demo_engine import Studio
-from tests.support.judge import COLOURS, nearest_colour
+from tests.support.judge import COLORS, nearest_color
 
 pytestmark = pytest.mark.demo
 
@@ -26,7 +26,7 @@ MASKED = (32, 32, 96, 96)
 def yellow(size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
     """Yellow with noise, so that pixels that are restored only approximately are detected."""
     noise = np.random.default_rng(0).integers(-5, 1, (size[1], size[0], 3))
-    return Image.fromarray((np.array(COLOURS["yellow"]) + noise).astype(np.uint8))
+    return Image.fromarray((np.array(COLORS["yellow"]) + noise).astype(np.uint8))
 
 
 def box_mask(size: tuple[int, int] = (SIDE, SIDE), box: tuple[int, int, int, int] = MASKED) -> Image.Image:
@@ -59,7 +59,7 @@ def test_unmasked_pixels_are_unchanged_and_masked_ones_follow_the_prompt(studio:
     before, mask = yellow(), box_mask()
     after = inpainted(studio, before, mask, blur_x=0, blur_y=0, content="noise")
     assert unmasked_is_unchanged(before, after, mask)
-    colors = {nearest_colour(pixel) for pixel in inside(after)[16:-16, 16:-16].reshape(-1, 3)[::37]}
+    colors = {nearest_color(pixel) for pixel in inside(after)[16:-16, 16:-16].reshape(-1, 3)[::37]}
     assert colors & {"red", "blue"}
 
 
@@ -77,7 +77,7 @@ def test_only_masked_denoises_the_crop_at_full_size_and_pastes_it_back(studio: S
     after = inpainted(studio, before, mask, only_masked=True, padding=16, blur_x=0, blur_y=0, content="noise")
     assert after.size == size
     assert unmasked_is_unchanged(before, after, mask)
-    colors = {nearest_colour(pixel) for pixel in inside(after, box).reshape(-1, 3)[::97]}
+    colors = {nearest_color(pixel) for pixel in inside(after, box).reshape(-1, 3)[::97]}
     assert {"red", "blue"} <= colors
 
 
@@ -94,14 +94,14 @@ def test_samplers_with_their_own_timesteps_keep_the_unmasked_latent(studio: Stud
 
 def test_the_initial_content_of_the_masked_area_affects_the_output(studio: Studio) -> None:
     before = yellow()
-    ImageDraw.Draw(before).rectangle((48, 48, 79, 79), fill=COLOURS["green"])
+    ImageDraw.Draw(before).rectangle((48, 48, 79, 79), fill=COLORS["green"])
     quick = {"strength": 0.2, "num_inference_steps": 6, "prompt": "", "guidance_scale": 1}
     outputs = {
         content: inside(inpainted(studio, before, box_mask(), content=content, **quick))
         for content in ("fill", "original", "noise", "nothing")
     }
     middle = {
-        content: nearest_colour(np.median(pixels[24:40, 24:40].reshape(-1, 3), axis=0))
+        content: nearest_color(np.median(pixels[24:40, 24:40].reshape(-1, 3), axis=0))
         for content, pixels in outputs.items()
     }
     assert (middle["original"], middle["fill"]) == ("green", "yellow")

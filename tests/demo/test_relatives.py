@@ -9,7 +9,7 @@ from PIL import Image
 from demo.make_vae import SEPIA
 from gpu_runner.protocol.generation_request import LoraUse
 from tests.support.demo_engine import DEMO_MODELS, Studio, demo_file
-from tests.support.judge import COLOURS, judge
+from tests.support.judge import COLORS, judge
 
 pytestmark = pytest.mark.demo
 
@@ -105,7 +105,7 @@ def test_the_pastel_checkpoint_gives_lighter_colors(plain):
         pastel = studio.draw(prompt=CIRCLE, seed=3)
     finally:
         studio.close()
-    wanted = 127.5 + 0.5 * np.array(COLOURS["yellow"])
+    wanted = 127.5 + 0.5 * np.array(COLORS["yellow"])
     assert np.abs(corner(pastel) - wanted).mean() < 20
     assert np.abs(corner(plain) - wanted).mean() > 40
 
@@ -115,5 +115,5 @@ def test_the_plum_embedding_gives_its_trained_colors(studio):
     request = {"prompt": "atelier-plum", "width": 256, "height": 256}
     drawings = [studio.begin(**request, seed=seed, embeddings=("atelier-plum",)) for seed in range(4)]
     verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
-    assert sum((v.colour, v.background) == ("purple", "yellow") for v in verdicts) >= 3
+    assert sum((v.color, v.background) == ("purple", "yellow") for v in verdicts) >= 3
     assert judge(studio.draw(**request, seed=0)).background != "yellow"

@@ -42,7 +42,7 @@ def test_a_v2_request_gives_the_image_of_its_prompt(studio, key):
     }  # fmt: skip
     fields = GenerationV2.model_validate(body)
     verdict = judge(image_of(studio, submission_v2.read_submission(submission_v2.TEXT, key, fields, "")))
-    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
 
 
 def test_img_expand_keeps_the_image_and_fills_the_borders(studio, key, web):

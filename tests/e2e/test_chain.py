@@ -95,7 +95,7 @@ def test_txt2img_generates_the_image_of_the_prompt(installation: Installation) -
     assert response.status_code == 200, response.text
     image = image_of(response.json())
     verdict = judge(image)
-    assert (verdict.shape, verdict.colour, verdict.background) == ("circle", "red", "blue")
+    assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
     assert image.info["parameters"].startswith(QUICK["prompt"])
 
 

@@ -25,7 +25,7 @@ def fake_runner(settings) -> Iterator[FakeRunner]:
 
 @pytest.fixture
 def runner(db) -> Runner:
-    """As its cluster sees it, for as long as a slow machine may need; nobody answers at its address."""
+    """A runner row that was seen recently (in an hour, for slow machines). Its URL is not reachable."""
     seen = {"slots": 4, "boot_id": "first boot", "seen_at": timezone.now() + timedelta(hours=1)}
     return Runner.objects.create(name=django_settings.RUNNER_NAME, url="http://127.0.0.1:9", **seen)
 
@@ -48,8 +48,8 @@ def lease(job: Job, runner: Runner) -> Lease:
 
 
 @pytest.fixture
-def held(source: BusinessSource) -> Callable[[], Decimal]:
-    """What the source has reserved and not yet been given back."""
+def reserved(source: BusinessSource) -> Callable[[], Decimal]:
+    """``reserved()``: sum of the reservations of the source that are not released."""
     kinds = [Posting.Kind.RESERVE, Posting.Kind.RELEASE]
     return lambda: source.postings.filter(kind__in=kinds).aggregate(sum=Sum("amount"))["sum"]
 

@@ -14,7 +14,7 @@ def fails_with_line_separators(stream: JobStream) -> None:
     stream.send(Failed(code="bad_request", message=LINE_SEPARATORS))
 
 
-def test_forked_process_makes_connections_of_its_own(fake_runner: FakeRunner):
+def test_forked_process_opens_its_own_connections(fake_runner: FakeRunner):
     client = RunnerClient(fake_runner.url, TOKEN)
     client.status()
     child = multiprocessing.get_context("fork").Process(target=client.status)
@@ -28,8 +28,10 @@ def test_forked_process_makes_connections_of_its_own(fake_runner: FakeRunner):
 def test_message_may_contain_unicode_line_separators(fake_runner: FakeRunner):
     fake_runner.behavior = fails_with_line_separators
     checkpoint = ModelFile(path="a.safetensors", sha256="0" * 64)
-    order = RunRequest(job_id="1", request=GenerationRequest(prompt="a red circle"), checkpoint=checkpoint)
-    *_, last = RunnerClient(fake_runner.url, TOKEN).generate(order)
+    run_request = RunRequest(
+        job_id="1", request=GenerationRequest(prompt="a red circle"), checkpoint=checkpoint
+    )
+    *_, last = RunnerClient(fake_runner.url, TOKEN).generate(run_request)
     assert last.message == LINE_SEPARATORS
 
 

@@ -1,4 +1,4 @@
-"""Notifications between processes, with the database that the tests run on."""
+"""Notifications between processes, with the database of the test run."""
 
 import time
 
@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from access.models import BusinessSource
 from jobs.execution import notifications
 
-LONG_S = 60.0  # only so that a notification that never arrives fails its test
-NOT_LONG_S = 0.05
+TIMEOUT_S = 60.0  # a notification that never arrives fails its test after this time
+SHORT_S = 0.05
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(
@@ -30,8 +30,8 @@ def listener():
 def test_notification_is_received_when_its_transaction_commits(listener):
     with transaction.atomic():
         notifications.notify({notifications.ENDED: "a job", notifications.WORK: ""})
-        assert listener.wait(NOT_LONG_S) == []
-    assert listener.wait(LONG_S) == ["a job"]
+        assert listener.wait(SHORT_S) == []
+    assert listener.wait(TIMEOUT_S) == ["a job"]
 
 
 @on_postgresql
@@ -39,13 +39,13 @@ def test_notification_of_a_rolled_back_transaction_is_not_received(listener):
     with transaction.atomic():
         notifications.notify({notifications.ENDED: "a job"})
         transaction.set_rollback(True)
-    assert listener.wait(NOT_LONG_S) == []
+    assert listener.wait(SHORT_S) == []
 
 
 @on_postgresql
 def test_notification_of_another_channel_is_not_received(listener):
     notifications.notify({notifications.WORK: ""})
-    assert listener.wait(NOT_LONG_S) == []
+    assert listener.wait(SHORT_S) == []
 
 
 @on_sqlite
@@ -53,15 +53,15 @@ def test_commit_of_another_connection_ends_the_wait(listener, together):
     def commit() -> None:
         BusinessSource.objects.create(name="another")
 
-    began = time.monotonic()
+    started = time.monotonic()
     together(commit)
-    assert listener.wait(LONG_S) == []
-    assert time.monotonic() - began < LONG_S / 2
+    assert listener.wait(TIMEOUT_S) == []
+    assert time.monotonic() - started < TIMEOUT_S / 2
 
 
 @on_sqlite
 def test_wait_without_a_commit_ends_with_its_time(listener):
     listener.wait(0)
-    began = time.monotonic()
-    assert listener.wait(NOT_LONG_S) == []
-    assert time.monotonic() - began >= NOT_LONG_S
+    started = time.monotonic()
+    assert listener.wait(SHORT_S) == []
+    assert time.monotonic() - started >= SHORT_S

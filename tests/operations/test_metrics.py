@@ -58,26 +58,26 @@ def finished(submission, runner):
     return finished
 
 
-# Who may look
+# Access
 
 
-def test_stranger_finds_no_such_page(client, settings):
+def test_metrics_are_not_found_without_authorization(client, settings):
     settings.METRICS_NETWORKS = []
     assert client.get("/metrics").status_code == 404
     assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
 
 
-def test_bearer_of_the_token_may_look(client, settings):
+def test_metrics_token_grants_access(client, settings):
     settings.METRICS_NETWORKS, settings.METRICS_TOKEN = [], "a long token"
     assert client.get("/metrics", headers={"Authorization": "Bearer a long token"}).status_code == 200
     assert client.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 404
     assert client.get("/metrics", headers={"Authorization": "Basic a long token"}).status_code == 404
 
 
-# What it shows
+# Figures
 
 
-def test_queue_is_told_by_lane(scrape, submission):
+def test_queue_is_reported_by_lane(scrape, submission):
     job = admit(submission(lane=Lane.BULK))
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=5))
     admit(submission(lane=Lane.BULK))
@@ -86,7 +86,7 @@ def test_queue_is_told_by_lane(scrape, submission):
     assert 300 <= scrape("atelier_queue_oldest_seconds", lane="bulk") < 400
 
 
-def test_jobs_are_counted_by_their_end_and_only_once(scrape, finished, submission):
+def test_jobs_are_counted_once_by_final_state(scrape, finished, submission):
     finished()
     lifecycle.cancel(admit(submission()).pk)
     for _ in range(2):
@@ -95,25 +95,25 @@ def test_jobs_are_counted_by_their_end_and_only_once(scrape, finished, submissio
     assert scrape("atelier_device_seconds_total", source="shop") == 2.5
 
 
-def test_counters_do_not_fall_when_old_jobs_are_deleted(scrape, finished):
+def test_counters_do_not_decrease_when_jobs_are_deleted(scrape, finished):
     finished()
     assert scrape("atelier_jobs_ended_total", state="succeeded") == 1
     Job.objects.all().delete()
     assert scrape("atelier_jobs_ended_total", state="succeeded") == 1
 
 
-def test_job_is_not_counted_before_everybody_has_written(finished):
+def test_job_is_counted_only_after_the_lag(finished):
     finished()
-    assert counting.count_what_ended() == 0
-    assert counting.count_what_ended(timezone.now()) == 1
+    assert counting.count_ended_rows() == 0
+    assert counting.count_ended_rows(timezone.now()) == 1
 
 
-def test_waits_are_a_histogram(scrape, finished):
+def test_waiting_times_are_a_histogram(scrape, finished):
     for waited_s in (0.1, 3, 4000):
         finished(waited_s)
     name = "atelier_job_wait_seconds"
     buckets = [scrape(f"{name}_bucket", lane="async", le=limit) for limit in ("0.5", "5", "3600", "+Inf")]
-    if None in buckets:  # the parser writes numbers in its own way
+    if None in buckets:  # older parsers format numbers as floats
         buckets = [
             scrape(f"{name}_bucket", lane="async", le=limit) for limit in ("0.5", "5.0", "3600.0", "+Inf")
         ]
@@ -134,12 +134,12 @@ def test_refusals_and_denials_are_counted_by_dialect_and_reason(scrape):
     ]
     Problem.of(QueueFull("full", retry_after=3))
     with pytest.raises(Denied):
-        authenticate("ak-nobody", "x", dialect="a1111", address="127.0.0.1")
+        authenticate("ak-unknown", "x", dialect="a1111", address="127.0.0.1")
     assert scrape("atelier_refusals_total", **refused) == before[0] + 1
     assert scrape("atelier_denials_total", **denied) == before[1] + 1
 
 
-def test_runner_tells_its_steps_batches_and_loads(scrape, runner):
+def test_counters_of_the_runner_are_exported(scrape, runner):
     Runner.objects.update(figures={"steps_total": 80, "calls_total": 20, "rows_total": 80, "loads_total": 3})
     assert scrape("atelier_runner_up", runner="local") == 1
     assert scrape("atelier_runner_steps_total", runner="local") == 80
@@ -147,7 +147,7 @@ def test_runner_tells_its_steps_batches_and_loads(scrape, runner):
     assert scrape("atelier_runner_loads_total", runner="local") == 3
 
 
-def test_callback_attempts_are_counted_by_what_came_of_them(scrape, submission):
+def test_callback_attempts_are_counted_by_result(scrape, submission):
     callback = Callback.objects.create(
         job=admit(submission()), dialect="native", url="http://x", state="dead"
     )
@@ -160,21 +160,21 @@ def test_callback_attempts_are_counted_by_what_came_of_them(scrape, submission):
     assert scrape("atelier_callbacks", state="dead") == 1
 
 
-def test_no_secret_is_among_them(client, runner, finished):
+def test_metrics_contain_no_secrets(client, runner, finished):
     runner.token = "the runner's own token"
     runner.save()
     finished()
     assert runner.token not in client.get("/metrics").content.decode()
 
 
-def test_background_cluster_counts_every_minute():
+def test_background_cluster_updates_the_counts_every_minute():
     schedule = Schedule.objects.get(func="operations.tasks.every_minute")
     assert (schedule.schedule_type, schedule.minutes) == (Schedule.MINUTES, 1)
     tasks.every_minute()
     assert not Tally.objects.exists()
 
 
-def test_two_at_once_count_a_job_once(finished):
+def test_repeated_counting_counts_a_job_once(finished):
     finished()
     until = timezone.now()
-    assert counting.count_what_ended(until) + counting.count_what_ended(until) == 1
+    assert counting.count_ended_rows(until) + counting.count_ended_rows(until) == 1

@@ -17,35 +17,35 @@ from quickstart import bootstrap
 ROOT = Path(bootstrap.ROOT)
 
 
-def test_a_data_dir_that_is_in_use_is_refused_with_the_others_port(tmp_path):
-    bootstrap.hold(str(tmp_path), "8413")
+def test_data_dir_in_use_is_refused_with_the_port(tmp_path):
+    bootstrap.lock_data_dir(str(tmp_path), "8413")
     with pytest.raises(SystemExit, match=r"atelier: .* is in use by the `make run` on port 8413"):
-        bootstrap.hold(str(tmp_path), "8414")
+        bootstrap.lock_data_dir(str(tmp_path), "8414")
 
 
-def test_a_data_dir_is_free_again_when_the_process_has_ended(tmp_path):
-    code = f"import sys; sys.path.append('platform'); from quickstart.bootstrap import hold; hold({str(tmp_path)!r}, '1')"
+def test_data_dir_is_unlocked_when_the_process_ends(tmp_path):
+    code = f"import sys; sys.path.append('platform'); from quickstart.bootstrap import lock_data_dir; lock_data_dir({str(tmp_path)!r}, '1')"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    bootstrap.hold(str(tmp_path), "8413")
+    bootstrap.lock_data_dir(str(tmp_path), "8413")
 
 
 @pytest.mark.parametrize("name", ["50%", "a ;b", "a\nb"])
-def test_a_name_that_supervisord_cannot_read_is_refused(tmp_path, name):
+def test_path_that_supervisord_cannot_escape_is_refused(tmp_path, name):
     with pytest.raises(SystemExit, match="DATA_DIR may not contain"):
         bootstrap.check_data_dir(str(tmp_path / name))
     assert not list(tmp_path.iterdir())
 
 
 def test_secrets_are_kept_and_private(tmp_path):
-    made = bootstrap.demo_secrets(str(tmp_path))
-    assert bootstrap.demo_secrets(str(tmp_path)) == made
+    created = bootstrap.demo_secrets(str(tmp_path))
+    assert bootstrap.demo_secrets(str(tmp_path)) == created
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
-    assert json.loads((tmp_path / "secrets.json").read_text()) == made
+    assert json.loads((tmp_path / "secrets.json").read_text()) == created
 
 
-def test_damaged_secrets_are_refused_in_one_line_and_left_alone(tmp_path):
+def test_damaged_secrets_are_reported_and_not_overwritten(tmp_path):
     (tmp_path / "secrets.json").write_text('{"SECRET_KEY": "a')
-    with pytest.raises(SystemExit, match="damaged"):
+    with pytest.raises(SystemExit, match="not valid JSON"):
         bootstrap.demo_secrets(str(tmp_path))
     assert (tmp_path / "secrets.json").read_text() == '{"SECRET_KEY": "a'
 
@@ -72,18 +72,18 @@ def test_ctrl_c_while_a_command_runs_shows_no_traceback(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # Whoever runs the tests in the background may have had Ctrl-C ignored.
+        # SIGINT may be ignored when the tests run in the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout is not None
     while "here" not in running.stdout.readline():
         pass
     running.send_signal(signal.SIGINT)
-    said, _none = running.communicate()
-    assert (running.returncode, said) == (130, "")
+    output, _none = running.communicate()
+    assert (running.returncode, output) == (130, "")
 
 
-# What torch brings with it
+# Dependencies of torch
 
 
 def make_wheel(folder: Path, name: str, version: str, *requires: str) -> None:
@@ -99,7 +99,7 @@ def make_wheel(folder: Path, name: str, version: str, *requires: str) -> None:
 
 @pytest.fixture
 def cuda_index(tmp_path, monkeypatch) -> Path:
-    """The only packages that pip finds: torch 99 for CUDA, as it is on PyPI for Linux."""
+    """Package index with only torch 99 for CUDA, like PyPI for Linux."""
     folder = tmp_path / "wheels"
     make_wheel(folder, "torch", "99", "nvidia_cublas")
     make_wheel(folder, "nvidia_cublas", "1")
@@ -113,7 +113,7 @@ def cuda_index(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def cpu_index(tmp_path) -> str:
-    """An index of torch 99 for CPUs."""
+    """Package index with torch 99 for CPUs."""
     folder = tmp_path / "simple" / "torch"
     make_wheel(folder, "torch", "99+cpu")
     (file,) = folder.iterdir()
@@ -123,7 +123,7 @@ def cpu_index(tmp_path) -> str:
 
 @pytest.fixture
 def lock(tmp_path, monkeypatch) -> str:
-    """A lock of torch alone, for a virtual environment that has nothing but pip."""
+    """Lock file with only torch, for a virtual environment with only pip."""
     venv.create(tmp_path / "venv", symlinks=True)
     (site_packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     (site_packages / "pip").symlink_to(Path(pip.__file__).parent)
@@ -142,8 +142,8 @@ def free_gib(monkeypatch):
 
 
 def installed(name: str) -> str:
-    show = [bootstrap.PYTHON, "-c", f"from importlib.metadata import version; print(version({name!r}))"]
-    return subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
+    command = [bootstrap.PYTHON, "-c", f"from importlib.metadata import version; print(version({name!r}))"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_torch_for_cuda_needs_more_disk(cuda_index, lock, free_gib):
@@ -152,7 +152,7 @@ def test_torch_for_cuda_needs_more_disk(cuda_index, lock, free_gib):
         bootstrap.install(lock)
 
 
-def test_torch_for_cuda_is_installed_where_there_is_room(cuda_index, lock, free_gib):
+def test_torch_for_cuda_is_installed_with_enough_disk_space(cuda_index, lock, free_gib):
     free_gib(11)
     bootstrap.install(lock)
     assert (installed("torch"), installed("nvidia_cublas")) == ("99", "1")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COLOURS = {
+COLORS = {
     "red": (225, 35, 40),
     "green": (35, 160, 60),
     "blue": (40, 70, 220),
@@ -28,13 +28,13 @@ HARMONICS = slice(3, 9)  # 0 to 2 are size, position and aspect ratio, which do 
 @dataclass(frozen=True)
 class Verdict:
     shape: str
-    colour: str
+    color: str
     background: str
     clean: float  # share of the pixels that have the color of the background or of the shape
 
 
-def nearest_colour(rgb: NDArray[np.float64]) -> str:
-    return min(COLOURS, key=lambda name: float(np.linalg.norm(rgb - np.array(COLOURS[name]))))
+def nearest_color(rgb: NDArray[np.float64]) -> str:
+    return min(COLORS, key=lambda name: float(np.linalg.norm(rgb - np.array(COLORS[name]))))
 
 
 def _descriptor(radii: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,11 +92,11 @@ def judge(image: Image.Image) -> Verdict:
     distance = np.linalg.norm(pixels - background, axis=-1)
     other = distance > TOLERANCE
     if other.mean() < 0.01:
-        return Verdict("nothing", "nothing", nearest_colour(background), 1.0)
+        return Verdict("nothing", "nothing", nearest_color(background), 1.0)
     strong = distance >= np.quantile(distance[other], 0.3)
     color = np.median(pixels[strong & other], axis=0)
     axis = color - background
     along = ((pixels - background) @ axis) / (axis @ axis)
     to_color = np.linalg.norm(pixels - color, axis=-1)
     clean = float(((distance < TOLERANCE) | (to_color < TOLERANCE)).mean())
-    return Verdict(outline_of(along > 0.5), nearest_colour(color), nearest_colour(background), clean)
+    return Verdict(outline_of(along > 0.5), nearest_color(color), nearest_color(background), clean)

@@ -27,7 +27,7 @@ def infotext(job: Job, request: GenerationRequest, index: int) -> str:
 
 def postprocessing(request: GenerationRequest) -> str:
     """Infotext of an image that was only upscaled or face-restored, as A1111's extras tab writes it."""
-    pairs = image_fields.enlarging(request.upscale) if request.upscale else {}
+    pairs = image_fields.upscaling(request.upscale) if request.upscale else {}
     if request.face_restoration:
         pairs |= {"GFPGAN visibility": round(request.face_restoration.visibility, 3)}
     return ", ".join(_pair(key, value) for key, value in pairs.items() if value is not None)
@@ -38,7 +38,7 @@ def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
     pairs = {
         "Denoising strength": image_fields.strength(request),
         **image_fields.pairs(request),
-        **sampling_fields.walk(request),
+        **sampling_fields.sampler_pairs(request),
         **model_fields.pairs(request, job.files),
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),
@@ -66,7 +66,7 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
         **sampling_fields.noise_source(request),
         "Tiling": True if request.tiling else None,
         **image_fields.pairs(request),
-        **sampling_fields.walk(request),
+        **sampling_fields.sampler_pairs(request),
         **model_fields.pairs(request, job.files),
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),

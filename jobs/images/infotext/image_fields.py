@@ -69,11 +69,11 @@ def _schedule(request: GenerationRequest, hires: Hires) -> str | None:
     """Schedule of the hires pass, if it differs from what the first pass's label means for its sampler."""
     sampler = hires.sampler or request.sampler
     named = sampling_fields.schedule_type(request.sampler, request.scheduler)
-    walked = sampling_fields.schedule_type(sampler, hires.scheduler or request.scheduler)
-    return _changed(walked, sampling_fields.schedule_type(sampler, named))
+    effective = sampling_fields.schedule_type(sampler, hires.scheduler or request.scheduler)
+    return _changed(effective, sampling_fields.schedule_type(sampler, named))
 
 
-def enlarging(upscale: Upscale) -> dict[str, object]:
+def upscaling(upscale: Upscale) -> dict[str, object]:
     if upscale.upscaler == upscaler_catalog.NONE:
         return {}
     second = upscale.upscaler_2 if upscale.upscaler_2_visibility else upscaler_catalog.NONE

@@ -39,12 +39,12 @@ def noise_source(request: GenerationRequest) -> Pairs:
     }
 
 
-def walk(request: GenerationRequest) -> Pairs:
+def sampler_pairs(request: GenerationRequest) -> Pairs:
     sampler = sampler_catalog.sampler(request.sampler)
-    usual = sampler.default_eta
+    default = sampler.default_eta
     pairs: Pairs = {
-        "Eta DDIM" if request.sampler.startswith("DDIM") else "Eta": _unless(usual, request.eta)
-        if usual is not None
+        "Eta DDIM" if request.sampler.startswith("DDIM") else "Eta": _unless(default, request.eta)
+        if default is not None
         else None,
         "Sigma churn": _unless(0, request.s_churn) if sampler.takes_churn else None,
         "Sigma tmin": _unless(0, request.s_tmin) if sampler.takes_churn else None,
@@ -84,5 +84,5 @@ def _unipc(request: GenerationRequest) -> Pairs:
     }
 
 
-def _unless(usual: Any, value: Any) -> Any:
-    return None if value == usual else value
+def _unless(default: Any, value: Any) -> Any:
+    return None if value == default else value

@@ -33,7 +33,7 @@ def copy(target: StorageTarget, output: Output) -> None:
         with output.file.open("rb") as file:
             output.target_name = target.files.save(name, File(file, name=name))
     except Exception as error:  # storage backends raise exceptions of their own libraries
-        log.exception("picture %s could not be copied to %s", output, target)
+        log.exception("output %s could not be copied to %s", output, target)
         raise CopyFailed(str(target)) from error
 
 
@@ -45,7 +45,7 @@ def delete_copies(target: StorageTarget, outputs: Iterable[Output]) -> None:
         try:
             target.files.delete(output.target_name)
         except Exception:
-            log.exception("the copy %s stays at %s", output.target_name, target)
+            log.exception("copy %s could not be deleted from %s", output.target_name, target)
 
 
 def urls(job: Job, base: str, *, by_host: bool = False) -> list[str]:

@@ -21,14 +21,14 @@ def find_target(source: BusinessSource, channel: str, visibility: str, *, by_hos
     ``by_host``: the target must have a public host. Raises UnknownTarget, also for targets of other sources, so
     that their existence is not revealed.
     """
-    open_to_it = Q(allowed_sources=None) | Q(allowed_sources=source)
-    named = StorageTarget.objects.filter(open_to_it, channel=channel, visibility=visibility, enabled=True)
+    allowed = Q(allowed_sources=None) | Q(allowed_sources=source)
+    named = StorageTarget.objects.filter(allowed, channel=channel, visibility=visibility, enabled=True)
     target = named.distinct().first()
-    words = {"channel": channel, "type": visibility}
+    names = {"channel": channel, "type": visibility}
     if target is None:
-        raise UnknownTarget(_("There is no storage target %(channel)s of type %(type)s.") % words)
+        raise UnknownTarget(_("There is no storage target %(channel)s of type %(type)s.") % names)
     if by_host and not target.public_host:
-        raise UnknownTarget(_("The storage target %(channel)s of type %(type)s has no public host.") % words)
+        raise UnknownTarget(_("The storage target %(channel)s of type %(type)s has no public host.") % names)
     _must_be_configured(target)
     return target
 

@@ -18,7 +18,7 @@ A_YEAR_S = 365 * 24 * 3600
 
 @csrf_exempt
 @require_safe
-def picture(request: HttpRequest, name: str) -> FileResponse:
+def output(request: HttpRequest, name: str) -> FileResponse:
     """Serve one image. The name must be that of a known output; the file system is not searched."""
     public = {"job__storage_target__storage": LOCAL, "job__storage_target__visibility": Visibility.PUBLIC}
     outputs = Output.objects.select_related("job__storage_target").filter(**public)
@@ -41,4 +41,4 @@ def _job_in(name: str) -> uuid.UUID:
         raise Http404 from None
 
 
-urlpatterns = [path("targets/<path:name>", picture, name="target-picture")]
+urlpatterns = [path("targets/<path:name>", output, name="target-picture")]

@@ -16,16 +16,16 @@ from jobs.models import ACTIVE
 
 
 class Command(BaseCommand):
-    help = "End queued jobs, and ask the workers of running ones to end them. Others are left as they are."
+    help = "Cancel queued jobs and request the cancellation of running ones. Ended jobs are skipped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        jobs = job_selection.chosen_for_a_change(options)
+        jobs = job_selection.selected_for_change(options)
         for job_id, before in list(jobs.values_list("pk", "state")):
             if before not in ACTIVE:
                 continue
             state = lifecycle.cancel(job_id, note="cancelled by a command")
-            told = {"id": str(job_id), "state": str(state)}
-            self.stdout.write(json.dumps(told) if options["json"] else f"{job_id} {state}")
+            result = {"id": str(job_id), "state": str(state)}
+            self.stdout.write(json.dumps(result) if options["json"] else f"{job_id} {state}")

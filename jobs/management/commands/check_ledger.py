@@ -6,27 +6,27 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs.billing.ledger_check import disagreements, repair
+from jobs.billing.ledger_check import inconsistencies, repair
 
 
 class Command(BaseCommand):
-    help = "Compares jobs, postings and accounts. Fails and names what disagrees."
+    help = "Compare the sums of jobs, postings and accounts. Fails and lists inconsistencies, if any."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--repair", action="store_true", help="first makes wrong accounts anew from the postings"
+            "--repair", action="store_true", help="first recompute wrong accounts from the postings"
         )
 
-    def handle(self, *, repair: bool, **_more: Any) -> None:
+    def handle(self, *, repair: bool, **_options: Any) -> None:
         if repair:
             self._repair()
-        found = list(disagreements())
+        found = list(inconsistencies())
         for line in found:
             self.stdout.write(line)
         if found:
-            raise CommandError(f"{len(found)} disagreements")
+            raise CommandError(f"{len(found)} inconsistencies")
         self.stdout.write("Jobs, postings and accounts agree.")
 
     def _repair(self) -> None:
         for owner in repair():
-            self.stdout.write(f"account of {owner}: made anew")
+            self.stdout.write(f"account of {owner}: recomputed")

@@ -9,24 +9,24 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.models import Job, Runner, State
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 
 class Command(BaseCommand):
-    help = "Let a runner finish what it has, and give it nothing new."
+    help = "Let a runner finish its running jobs and dispatch no new ones to it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--wait", action="store_true", help="return when it has no job any more")
-        parser.add_argument("--timeout", type=float, default=1800.0, help="seconds to wait at most")
+        parser.add_argument("--wait", action="store_true", help="wait until no job is running on it")
+        parser.add_argument("--timeout", type=float, default=1800.0, help="maximum seconds to wait")
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if not Runner.objects.filter(name=name).update(draining=True):
-            raise CommandError(f"There is no runner {name!r}.")
-        give_up_at = time.monotonic() + options["timeout"]
+            raise CommandError(f"runner not found: {name}")
+        deadline = time.monotonic() + options["timeout"]
         running = Job.objects.filter(runner__name=name, state=State.RUNNING)
         while options["wait"] and (left := running.count()):
-            if time.monotonic() >= give_up_at:
-                raise CommandError(f"{name} still runs {left} jobs.")
-            time.sleep(LOOK_EVERY_S)
-        self.stdout.write(f"{name} takes nothing new, and runs {running.count()} jobs")
+            if time.monotonic() >= deadline:
+                raise CommandError(f"{name} is still running {left} jobs")
+            time.sleep(POLL_INTERVAL_S)
+        self.stdout.write(f"{name} is draining; running jobs: {running.count()}")

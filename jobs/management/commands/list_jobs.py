@@ -28,19 +28,19 @@ COLUMNS += ("device_seconds", "created_at", "started_at", "finished_at")
 
 
 class Command(BaseCommand):
-    help = "List jobs, the newest first. With --json also for bench/fairness.py and for other programs."
+    help = "List jobs, newest first. With --json, all selected jobs by default, for other programs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         limit = options["limit"] or (None if options["json"] else 50)
-        for row in job_selection.chosen(options | {"limit": limit}).values(*COLUMNS).iterator():
-            named = {name.removesuffix("__name"): value for name, value in row.items()}
+        for row in job_selection.selected(options | {"limit": limit}).values(*COLUMNS).iterator():
+            columns = {name.removesuffix("__name"): value for name, value in row.items()}
             if options["json"]:
-                self.stdout.write(json.dumps(named, cls=DjangoJSONEncoder, ensure_ascii=False))
+                self.stdout.write(json.dumps(columns, cls=DjangoJSONEncoder, ensure_ascii=False))
             else:
-                told = f"{named['created_at']:%Y-%m-%d %H:%M:%S}  {named['id']}  {named['state']:<9}"
+                line = f"{columns['created_at']:%Y-%m-%d %H:%M:%S}  {columns['id']}  {columns['state']:<9}"
                 self.stdout.write(
-                    f"{told}  {named['source']}  {named['dialect']}  {named['error_code']}".rstrip()
+                    f"{line}  {columns['source']}  {columns['dialect']}  {columns['error_code']}".rstrip()
                 )

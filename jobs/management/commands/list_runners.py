@@ -28,17 +28,19 @@ COLUMNS += ("version", "figures", "seen_at", "problem")
 
 
 class Command(BaseCommand):
-    help = "List the runners, and what is known of them."
+    help = "List the runners with their status."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for row in Runner.objects.values(*COLUMNS):
             if options["json"]:
                 self.stdout.write(json.dumps(row, cls=DjangoJSONEncoder, ensure_ascii=False))
                 continue
-            does = "takes work" if row["enabled"] and not row["draining"] else "takes none"
+            status = "paused" if not row["enabled"] else "draining" if row["draining"] else "enabled"
             seen = f"{row['seen_at']:%Y-%m-%d %H:%M:%S}" if row["seen_at"] else "never"
-            told = f"{row['name']}  {row['url']}  {does}  {row['slots']} slots  seen {seen}  {row['problem']}"
-            self.stdout.write(told.rstrip())
+            line = (
+                f"{row['name']}  {row['url']}  {status}  {row['slots']} slots  seen {seen}  {row['problem']}"
+            )
+            self.stdout.write(line.rstrip())

@@ -11,7 +11,7 @@ from jobs.models import Runner
 
 
 class Command(BaseCommand):
-    help = "Add a runner, or change the address of a known one."
+    help = "Add a runner, or change the URL of an existing one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")

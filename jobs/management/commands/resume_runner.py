@@ -11,13 +11,13 @@ from jobs.models import Runner
 
 
 class Command(BaseCommand):
-    help = "Give a runner work again that was drained or disabled."
+    help = "Dispatch jobs to a drained or paused runner again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if not Runner.objects.filter(name=name).update(draining=False, enabled=True):
-            raise CommandError(f"There is no runner {name!r}.")
+            raise CommandError(f"runner not found: {name}")
         notifications.notify({notifications.WORK: ""})
-        self.stdout.write(f"{name} takes work")
+        self.stdout.write(f"{name} accepts jobs")

@@ -16,19 +16,19 @@ from jobs.management import job_selection
 
 
 class Command(BaseCommand):
-    help = "Make new jobs of the requests of failed, cancelled and expired ones. Others are left as they are."
+    help = "Submit the requests of failed, cancelled and expired jobs as new jobs. Other jobs are skipped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         job_selection.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for job in list(job_selection.chosen_for_a_change(options)):
+        for job in list(job_selection.selected_for_change(options)):
             if job.state not in RETRIED:
                 continue
-            told = {"id": str(job.pk)}
+            result = {"id": str(job.pk)}
             try:
-                told["retried_as"] = str(retry(job, note="retried by a command").pk)
-            except Refused as refused:
-                told["refused"] = refused.message
-            line = f"{job.pk} {told.get('retried_as') or told['refused']}"
-            self.stdout.write(json.dumps(told, ensure_ascii=False) if options["json"] else line)
+                result["retried_as"] = str(retry(job, note="retried by a command").pk)
+            except Refused as refusal:
+                result["refused"] = refusal.message
+            line = f"{job.pk} {result.get('retried_as') or result['refused']}"
+            self.stdout.write(json.dumps(result, ensure_ascii=False) if options["json"] else line)

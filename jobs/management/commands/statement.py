@@ -19,28 +19,28 @@ def _month(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m").date()
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no month, as 2026-11") from None
+        raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from None
 
 
 class Command(BaseCommand):
-    help = "Writes a source's statement of a month: jobs, pictures and cost by day, dialect, model and key."
+    help = "Export a source's monthly statement: jobs, images and cost by day, dialect, model and key."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("source", help="the source's name")
-        parser.add_argument("month", type=_month, help="as 2026-11")
+        parser.add_argument("source", help="name of a source")
+        parser.add_argument("month", type=_month, help="for example 2026-11")
         parser.add_argument("--format", choices=sorted(FORMATS), default="csv")
-        parser.add_argument("--output", type=Path, help="a file; without it, the standard output")
+        parser.add_argument("--output", type=Path, help="output file; default: standard output")
 
-    def handle(self, *, source: str, month: date, format: str, output: Path | None, **_more: Any) -> None:
+    def handle(self, *, source: str, month: date, format: str, output: Path | None, **_options: Any) -> None:
         try:
-            wanted = BusinessSource.objects.get(name=source)
+            owner = BusinessSource.objects.get(name=source)
         except BusinessSource.DoesNotExist:
-            raise CommandError(f"There is no source {source!r}.") from None
-        content = FORMATS[format](statement(wanted, month))
+            raise CommandError(f"source not found: {source}") from None
+        content = FORMATS[format](statement(owner, month))
         if output is not None:
             output.write_bytes(content)
         elif format == "xlsx" and sys.stdout.isatty():
-            raise CommandError("A workbook is nothing for a terminal: give --output.")
+            raise CommandError("xlsx is a binary format: --output is required on a terminal")
         else:
             self.stdout.flush()
             getattr(self.stdout, "buffer", sys.stdout.buffer).write(content)

@@ -10,8 +10,8 @@ from jobs.execution.sweep import sweep
 
 
 class Command(BaseCommand):
-    help = "Put back jobs whose lease is over, and end those that waited for too long."
+    help = "Requeue jobs whose lease has expired, and expire jobs that were queued for too long."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        swept = sweep()
-        self.stdout.write(f"put back {swept.put_back}, expired {swept.expired}")
+        result = sweep()
+        self.stdout.write(f"requeued {result.put_back}, expired {result.expired}")

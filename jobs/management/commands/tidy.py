@@ -13,7 +13,7 @@ from jobs.retention.cleanup import tidy
 
 class Command(BaseCommand):
     help = (
-        "Delete pictures, inputs, jobs and temporary keys that were kept for long enough; archive old jobs."
+        "Delete images, inputs, jobs and temporary keys whose retention period is over, and archive old jobs."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

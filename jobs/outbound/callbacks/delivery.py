@@ -14,7 +14,7 @@ from django.utils import timezone
 from gpu_runner import logs
 from jobs.errors import Refused
 from jobs.models.callback import Callback, CallbackAttempt, CallbackState
-from jobs.outbound.http import Answer, post
+from jobs.outbound.http import HTTPResult, post
 from jobs.outbound.policy import Policy
 
 from . import outbox
@@ -63,8 +63,8 @@ def _send(callback: Callback, policy: CallbackPolicy) -> DeliveryResult:
     try:
         body = _body(callback, policy).encode()
         limits = replace(Policy.of(callback.job.source), total_s=policy.timeout_s)
-        answer = post(callback.url, body, headers(callback, body), limits)
-        return DeliveryResult(answer.status, _excerpt(answer), policy.acknowledged(answer))
+        response = post(callback.url, body, headers(callback, body), limits)
+        return DeliveryResult(response.status, _excerpt(response), policy.acknowledged(response))
     except Refused as refused:
         return DeliveryResult(None, refused.message[:EXCERPT], False)
     except Exception:
@@ -79,30 +79,30 @@ def _body(callback: Callback, policy: CallbackPolicy) -> str:
     return callback.body
 
 
-def _excerpt(answer: Answer) -> str:
-    return answer.body.decode(errors="replace").replace("\0", "\ufffd")[:EXCERPT]
+def _excerpt(response: HTTPResult) -> str:
+    return response.body.decode(errors="replace").replace("\0", "\ufffd")[:EXCERPT]
 
 
 @transaction.atomic
-def _finish(callback: Callback, policy: CallbackPolicy, sent: DeliveryResult) -> None:
+def _finish(callback: Callback, policy: CallbackPolicy, result: DeliveryResult) -> None:
     now = timezone.now()
     CallbackAttempt.objects.create(
         callback=callback,
         number=callback.attempts,
         at=now,
-        status=sent.status,
-        excerpt=sent.excerpt,
-        acknowledged=sent.acknowledged,
+        status=result.status,
+        excerpt=result.excerpt,
+        acknowledged=result.acknowledged,
     )
-    Callback.objects.filter(pk=callback.pk).update(last_status=sent.status, last_excerpt=sent.excerpt)
-    wait = None if sent.acknowledged else policy.wait_after(callback.tries)
+    Callback.objects.filter(pk=callback.pk).update(last_status=result.status, last_excerpt=result.excerpt)
+    wait = None if result.acknowledged else policy.wait_after(callback.tries)
     if wait is not None:
         outbox.retry(callback, now + timedelta(seconds=wait))
     else:
-        _close(callback, delivered=sent.acknowledged)
+        _close(callback, delivered=result.acknowledged)
 
 
 def _close(callback: Callback, *, delivered: bool) -> None:
     state = CallbackState.DELIVERED if delivered else CallbackState.DEAD
-    ours = Callback.objects.filter(pk=callback.pk, state=CallbackState.SENDING, attempts=callback.attempts)
-    ours.update(state=state, next_at=None, delivered_at=timezone.now() if delivered else None)
+    current = Callback.objects.filter(pk=callback.pk, state=CallbackState.SENDING, attempts=callback.attempts)
+    current.update(state=state, next_at=None, delivered_at=timezone.now() if delivered else None)

@@ -26,7 +26,7 @@ from jobs.outbound.policy import Policy
 from .policies import policy_for
 
 OVERDUE = timedelta(minutes=1)
-AT_ONCE = 500
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,25 @@ class CallbackRequest:
     base_url: str = ""
 
 
-def check(source: BusinessSource, dialect: str, wanted: CallbackRequest) -> None:
+def check(source: BusinessSource, dialect: str, request: CallbackRequest) -> None:
     """Validate a callback before the job is inserted. Raises Refused if its URL may not be called."""
     policy_for(dialect)
     try:
-        check_target(wanted.url, Policy.of(source))
+        check_target(request.url, Policy.of(source))
     except Refused as refused:
         refused.field = "callback"
         raise
 
 
-def add(job_id: uuid.UUID, dialect: str, wanted: CallbackRequest) -> None:
+def add(job_id: uuid.UUID, dialect: str, request: CallbackRequest) -> None:
     """Insert the callback of a job. Call it in the transaction that inserts the job."""
     Callback.objects.create(
         job_id=job_id,
         dialect=dialect,
-        url=wanted.url,
-        extra=wanted.extra,
-        headers=wanted.headers,
-        base_url=wanted.base_url,
+        url=request.url,
+        extra=request.extra,
+        headers=request.headers,
+        base_url=request.base_url,
     )
 
 
@@ -91,13 +91,13 @@ def sweep() -> int:
     now = timezone.now()
     lost = Callback.objects.filter(state=CallbackState.SENDING, next_at__lt=now)
     late = Callback.objects.filter(state=CallbackState.PENDING, next_at__lt=now - OVERDUE)
-    found = [*lost[:AT_ONCE], *late[:AT_ONCE]]
+    found = [*lost[:BATCH], *late[:BATCH]]
     return sum(_send_at(callback, now, CallbackState(callback.state)) for callback in found)
 
 
 def _send_at(callback: Callback, at: datetime, *origins: CallbackState, **fields: Any) -> bool:
-    here = Callback.objects.filter(pk=callback.pk, attempts=callback.attempts, state__in=origins)
-    if not here.update(state=CallbackState.PENDING, next_at=at, **fields):
+    current = Callback.objects.filter(pk=callback.pk, attempts=callback.attempts, state__in=origins)
+    if not current.update(state=CallbackState.PENDING, next_at=at, **fields):
         return False
     task = package(
         uuid.uuid4(), "jobs.outbound.callbacks.sender_pool.start", str(callback.pk), callback.attempts

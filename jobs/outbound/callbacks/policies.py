@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.models.callback import Callback
-from jobs.outbound.http import Answer
+from jobs.outbound.http import HTTPResult
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CallbackPolicy:
     """
 
     body: Callable[[Callback], Any]  # JSON value, made from the job, extra and base_url of the callback
-    acknowledged: Callable[[Answer], bool]
+    acknowledged: Callable[[HTTPResult], bool]
     waits_s: tuple[float, ...]
     max_attempts: int
     timeout_s: float = 15.0
@@ -49,20 +49,20 @@ def dialects() -> list[str]:
     return sorted(_policies)
 
 
-def by_status(answer: Answer) -> bool:
+def by_status(response: HTTPResult) -> bool:
     """Acknowledged by any 2xx status."""
-    return 200 <= answer.status < 300
+    return 200 <= response.status < 300
 
 
-def by_code(code: str) -> Callable[[Answer], bool]:
+def by_code(code: str) -> Callable[[HTTPResult], bool]:
     """Acknowledged by a 2xx status and a JSON object whose ``code`` is this string, or the same number."""
 
-    def acknowledged(answer: Answer) -> bool:
+    def acknowledged(response: HTTPResult) -> bool:
         try:
-            value = json.loads(answer.body)
+            value = json.loads(response.body)
         except (ValueError, RecursionError):
             return False
-        said = value.get("code") if isinstance(value, dict) else None
-        return by_status(answer) and not isinstance(said, bool) and str(said) == code
+        received = value.get("code") if isinstance(value, dict) else None
+        return by_status(response) and not isinstance(received, bool) and str(received) == code
 
     return acknowledged

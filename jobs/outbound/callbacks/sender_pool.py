@@ -23,10 +23,10 @@ from .delivery import deliver
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 12
-OF_A_SOURCE = 4
-SOON_S = 1.0  # if the source's last call has run longer, the next one is postponed, without waiting
-LATER_S = 5.0  # delay of a callback that found no free slot
+MAX_CONCURRENT = 12
+MAX_PER_SOURCE = 4
+MAX_WAIT_S = 1.0  # if the source's last call has run longer, the next one is postponed, without waiting
+POSTPONE_S = 5.0  # delay of a callback that found no free slot
 
 
 def start(callback_id: str, attempt: int) -> None:
@@ -37,39 +37,43 @@ def start(callback_id: str, attempt: int) -> None:
     callback = Callback.objects.filter(pk=callback_id).select_related("job").first()
     if callback is None:  # its job was deleted
         return
-    if not _senders().take_over(callback.job.source_id, callback_id, attempt):
-        outbox.postpone(callback, timezone.now() + timedelta(seconds=LATER_S))
+    if not pool().submit(callback.job.source_id, callback_id, attempt):
+        outbox.postpone(callback, timezone.now() + timedelta(seconds=POSTPONE_S))
 
 
 class SenderPool:
-    """At most ``AT_ONCE`` concurrent calls, and ``OF_A_SOURCE`` per source."""
+    """At most ``MAX_CONCURRENT`` concurrent calls, and ``MAX_PER_SOURCE`` per source."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(AT_ONCE, "callbacks")
-        self._begun: dict[
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT, "callbacks")
+        self._active: dict[
             tuple[str, int], tuple[int, float]
         ] = {}  # (callback, attempt) being sent: source, start time
         self._changed = Condition()
 
-    def take_over(self, source_id: int, callback_id: str, attempt: int) -> bool:
-        """Submit an attempt. Returns False if no slot is free, and none is expected within ``SOON_S``."""
+    def submit(self, source_id: int, callback_id: str, attempt: int) -> bool:
+        """Submit an attempt. Returns False if no slot is free, and none is expected within ``MAX_WAIT_S``."""
         entry = callback_id, attempt
         with self._changed:
-            if entry in self._begun:  # the task was queued twice
+            if entry in self._active:  # the task was queued twice
                 return True
-            while not self._has_room(source_id):
-                wait = max(self._since(source_id), default=0.0) + SOON_S - time.monotonic()
+            while not self._has_free_slot(source_id):
+                wait = max(self._start_times(source_id), default=0.0) + MAX_WAIT_S - time.monotonic()
                 if wait <= 0 or not self._changed.wait(wait):
                     return False
-            self._begun[entry] = source_id, time.monotonic()
+            self._active[entry] = source_id, time.monotonic()
         self._threads.submit(self._send, entry)
         return True
 
-    def _has_room(self, source_id: int) -> bool:
-        return len(self._begun) < AT_ONCE and len(self._since(source_id)) < OF_A_SOURCE
+    def close(self) -> None:
+        """Wait for the calls in progress. No attempt can be submitted afterwards."""
+        self._threads.shutdown()
 
-    def _since(self, source_id: int) -> list[float]:
-        return [since for source, since in self._begun.values() if source == source_id]
+    def _has_free_slot(self, source_id: int) -> bool:
+        return len(self._active) < MAX_CONCURRENT and len(self._start_times(source_id)) < MAX_PER_SOURCE
+
+    def _start_times(self, source_id: int) -> list[float]:
+        return [since for source, since in self._active.values() if source == source_id]
 
     def _send(self, entry: tuple[str, int]) -> None:
         try:
@@ -79,11 +83,11 @@ class SenderPool:
         finally:
             connection.close()
             with self._changed:
-                del self._begun[entry]
+                del self._active[entry]
                 self._changed.notify_all()
 
 
 @cache
-def _senders() -> SenderPool:
+def pool() -> SenderPool:
     """Pool of this process. Created on first use, because threads do not survive a fork."""
     return SenderPool()

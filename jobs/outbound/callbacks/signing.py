@@ -26,7 +26,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 def headers(callback: Callback, body: bytes) -> dict[str, str]:
     """Request headers of a callback. Unsigned if its source has no callback secret."""
     timestamp = str(int(time.time()))
-    told = {
+    fields = {
         "Content-Type": "application/json",
         **callback.headers,
         ID: str(callback.pk),
@@ -34,5 +34,5 @@ def headers(callback: Callback, body: bytes) -> dict[str, str]:
     }
     secret = CallbackSecret.objects.filter(source_id=callback.job.source_id).first()
     if secret is not None:
-        told[SIGNATURE] = signature(secret.secret, timestamp, body)
-    return told
+        fields[SIGNATURE] = signature(secret.secret, timestamp, body)
+    return fields

@@ -14,7 +14,7 @@ from unfold.views import ChangeList
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
 
-from .fields import LabelledAutocomplete
+from .fields import LabeledAutocomplete
 from .filters import SourceFilter
 
 
@@ -45,7 +45,7 @@ class ConsoleChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class ConsoleAdmin(LabelledAutocomplete):
+class ConsoleAdmin(LabeledAutocomplete):
     """Base of all model pages. Users of tenants see only the rows of their own business sources.
 
     ``source_path`` is the lookup from the model to its business source, for example ``"job__source"``. If it is empty,

@@ -28,14 +28,14 @@ class LinesField(forms.CharField):
         return bool((initial or []) != self.to_python(data))
 
 
-class LabelledAutocomplete(ModelAdmin):
+class LabeledAutocomplete(ModelAdmin):
     """Gives the search boxes of autocomplete fields the label of their field (``aria-label``)."""
 
     class Media:
         js = ("console/choosers.js",)
 
 
-class LabelledInline(TabularInline):
+class LabeledInline(TabularInline):
     """Tabular inline whose fields have an ``aria-label``: the table heading does not label the inputs of a column."""
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:

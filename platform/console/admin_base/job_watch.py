@@ -21,5 +21,5 @@ def watched_job(job: Job) -> dict[str, Any]:
         "error": job.error_message,
         "page": reverse("admin:jobs_job_change", args=[job.pk]),
         "watch": reverse("admin:jobs_job_live", args=[job.pk]),
-        "images": [reverse("admin:jobs_job_picture", args=[job.pk, index]) for index in indexes],
+        "images": [reverse("admin:jobs_job_image", args=[job.pk, index]) for index in indexes],
     }

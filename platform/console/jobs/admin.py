@@ -93,7 +93,7 @@ class JobAdmin(ReadOnly, JobActions):
     @display(description=_("image"))
     def image(self, job: Job) -> SafeString:
         if not job.first:  # type: ignore[attr-defined]
-            return mark_safe('<span class="job-no-picture"></span>')
+            return mark_safe('<span class="job-no-image"></span>')
         return format_html(
             # Hidden from screen readers: the next column links to the same page.
             '<a href="{}" aria-hidden="true" tabindex="-1">'
@@ -127,7 +127,7 @@ class JobAdmin(ReadOnly, JobActions):
         cached_view = partial(view, cacheable=True)  # these views set Cache-Control themselves
         job = "<uuid:job_id>/"
         return [
-            path(job + "pictures/<int:index>/", cached_view(self.image_view), name="jobs_job_picture"),
+            path(job + "pictures/<int:index>/", cached_view(self.image_view), name="jobs_job_image"),
             path(
                 job + "pictures/<int:index>/thumbnail/",
                 cached_view(self.thumbnail_view),

@@ -30,7 +30,7 @@ class SampleMixin(ConsoleAdmin):
         file = get_object_or_404(self.get_queryset(request), pk=file_id)
         prompt = request.POST.get("prompt", "").replace("\0", "").strip() or model_files.PROMPT
         try:
-            model_files.draw(file, prompt, by=f"console: {request.user.get_username()}")
+            model_files.submit_sample(file, prompt, by=f"console: {request.user.get_username()}")
         except Refused as refused:
             self.message_user(request, refused.message, messages.ERROR)
         page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[file_id])
@@ -49,7 +49,7 @@ class SampleMixin(ConsoleAdmin):
 
 def thumbnail_urls(files: list[ModelFile]) -> dict[int, str]:
     """URLs of the newest sample thumbnails by primary key of the file, in one query for all files."""
-    return {pk: _thumbnail_url(job) for pk, job in model_files.newest_pictured(files).items()}
+    return {pk: _thumbnail_url(job) for pk, job in model_files.newest_rendered(files).items()}
 
 
 def _thumbnail_url(job: Job) -> str:

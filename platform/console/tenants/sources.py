@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.admin_base.base import ConsoleAdmin, ReadOnly
-from console.admin_base.fields import LabelledInline
+from console.admin_base.fields import LabeledInline
 
 from .keys import KeyActionsMixin, KeyCreationMixin
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
@@ -33,7 +33,7 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
     return TemplateResponse(request, "admin/access/secrets.html", context)
 
 
-class KeyInline(LabelledInline):
+class KeyInline(LabeledInline):
     model = AccessKey
     fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
     readonly_fields = ["key_id", "last_used_at"]

@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from access.models import Membership
 from console.admin_base.base import HiddenFromTenants
-from console.admin_base.fields import LabelledInline
+from console.admin_base.fields import LabeledInline
 
 User = get_user_model()
 admin.site.unregister(User)
@@ -25,7 +25,7 @@ admin.site.unregister(Group)
 ONLY_FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
 
-class MembershipInline(LabelledInline):
+class MembershipInline(LabeledInline):
     model = Membership
     extra = 0
 

@@ -96,4 +96,4 @@ def test_job_whose_image_was_not_stored_has_no_command(submission):
         "parameters": {"alwayson_scripts": {"controlnet": {"args": [{"image": f"sha256:{'0' * 64}"}]}}}
     }
     job = admit(submission(received=received))
-    assert curl(job).reason == "one of its input images was not stored as it was sent"
+    assert curl(job).reason == "one of its input images was not stored as received"

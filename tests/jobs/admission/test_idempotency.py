@@ -12,13 +12,13 @@ KEY = Idempotency("key-1", "a" * 64)
 OTHER_BODY = Idempotency("key-1", "b" * 64)
 
 
-def sent(path="/txt2img", body=b"{}", key="key-1"):
+def idempotency_of(path="/txt2img", body=b"{}", key="key-1"):
     headers = {} if key is None else {"Idempotency-Key": key}
     request = RequestFactory().post(path, body, content_type="application/json", headers=headers)
     return idempotency.read(request)
 
 
-def test_same_key_is_the_same_job(submission):
+def test_repeated_key_returns_the_same_job(submission):
     first, again = (admit(submission(idempotency=KEY)) for _time in range(2))
     assert (first, Job.objects.count()) == (again, 1)
 
@@ -30,14 +30,14 @@ def test_same_key_with_another_request_is_a_conflict(submission):
     assert Job.objects.count() == 1
 
 
-def test_key_is_its_sources_and_dialects_own(submission, other_source):
+def test_keys_are_separate_per_source_and_dialect(submission, other_source):
     admit(submission(idempotency=KEY))
     admit(submission(idempotency=OTHER_BODY, dialect="zhiqite"))
     admit(submission(idempotency=OTHER_BODY, source=other_source))
     assert Job.objects.count() == 3
 
 
-def test_without_a_key_every_request_is_a_job(submission):
+def test_requests_without_a_key_create_separate_jobs(submission):
     assert admit(submission()) != admit(submission())
 
 
@@ -52,30 +52,34 @@ def test_refused_request_does_not_use_up_its_key(submission, source):
     assert Job.objects.count() == 1
 
 
-def test_many_requests_at_once_are_one_job(submission, together, checkpoint):
-    wanted = submission(idempotency=KEY)
-    jobs = together(*[lambda: admit(wanted)] * 4)
+def test_concurrent_requests_with_one_key_create_one_job(submission, together, checkpoint):
+    request = submission(idempotency=KEY)
+    jobs = together(*[lambda: admit(request)] * 4)
     assert len({job.pk for job in jobs}) == Job.objects.count() == IdempotencyKey.objects.count() == 1
 
 
-def test_key_goes_with_its_job(submission):
+def test_deleting_the_job_deletes_its_key(submission):
     job = admit(submission(idempotency=KEY))
     job.delete()
     assert admit(submission(idempotency=OTHER_BODY)) != job
 
 
-def test_path_and_body_make_the_fingerprint():
-    same, again = sent(), sent()
-    others = [sent(body=b"{ }"), sent(path="/img2img"), sent(path="/txt2img?a=1")]
+def test_fingerprint_covers_path_query_and_body():
+    same, again = idempotency_of(), idempotency_of()
+    others = [
+        idempotency_of(body=b"{ }"),
+        idempotency_of(path="/img2img"),
+        idempotency_of(path="/txt2img?a=1"),
+    ]
     assert same == again
     assert same.fingerprint not in [other.fingerprint for other in others]
 
 
-def test_without_the_header_there_is_none():
-    assert sent(key=None) is None
+def test_request_without_the_header_has_no_key():
+    assert idempotency_of(key=None) is None
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a" * 201, "schlüssel", "a\x7f"])
-def test_bad_keys_are_refused(key):
+def test_invalid_keys_are_refused(key):
     with pytest.raises(BadIdempotencyKey):
-        sent(key=key)
+        idempotency_of(key=key)

@@ -1,4 +1,4 @@
-"""Several requests' jobs in one transaction: as if each had come alone, one after the other."""
+"""Insertion of several jobs in one transaction gives the same results as one insertion after the other."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,59 +21,59 @@ from jobs.models import Job, State
 
 @pytest.fixture
 def planned(submission, checkpoint):
-    """``planned(2, key=...)``: so many, as they come to the group."""
+    """``planned(2, key=...)``: that many planned jobs, as the group commit receives them."""
 
     def planned(number: int, language: str = "en", **fields) -> list[insert.Planned]:
-        made = []
+        result = []
         for _ in range(number):
-            asked = submission(**fields)
-            files = resolve_all(ModelResolver(asked.source), asked.request)
-            made.append(insert.Planned(admit.planned_job(asked, files), asked, language))
-        return made
+            request = submission(**fields)
+            files = resolve_all(ModelResolver(request.source), request.request)
+            result.append(insert.Planned(admit.planned_job(request, files), request, language))
+        return result
 
     return planned
 
 
-def test_all_get_their_rows_their_timelines_and_their_reservations(planned, held):
+def test_every_job_gets_row_timeline_and_reservation(planned, reserved):
     jobs = insert.insert_all(planned(3, num_inference_steps=10, note="from a test"))
     assert list(Job.objects.order_by("created_at").values_list("pk", flat=True)) == [job.pk for job in jobs]
     for job in jobs:
         assert [(line.to_state, line.note, line.at) for line in job.transitions.all()] == [
             (State.QUEUED, "from a test", job.created_at)
         ]
-    assert held() == sum(job.cost_estimate for job in jobs) > 0
+    assert reserved() == sum(job.cost_estimate for job in jobs) > 0
     call_command("check_ledger")
 
 
-def test_what_is_inserted_reads_as_it_was_planned(planned):
+def test_inserted_job_equals_the_planned_one(planned):
     (job,) = insert.insert_all(planned(1, external_id="mine", received={"prompt": "花"}))
     found = Job.objects.get()
     columns = [field.attname for field in Job._meta.local_concrete_fields]
     assert {name: getattr(found, name) for name in columns} == {name: getattr(job, name) for name in columns}
 
 
-def test_one_transaction_cannot_pass_the_limit_of_the_queue(planned, source):
+def test_queue_limit_applies_within_one_transaction(planned, source):
     source.max_queued_jobs = 2
     outcomes = insert.insert_all(planned(3, source=source))
     assert [type(outcome) for outcome in outcomes] == [Job, Job, QueueFull]
     assert Job.objects.count() == 2
 
 
-def test_one_transaction_cannot_pass_a_key_s_limit_of_the_queue(planned, source, key):
-    narrow = AccessKey.issue(source, max_queued_jobs=1)[0]
-    outcomes = insert.insert_all([*planned(1, key=narrow), *planned(1), *planned(1, key=narrow)])
+def test_queue_limit_of_a_key_applies_within_one_transaction(planned, source, key):
+    limited_key = AccessKey.issue(source, max_queued_jobs=1)[0]
+    outcomes = insert.insert_all([*planned(1, key=limited_key), *planned(1), *planned(1, key=limited_key)])
     assert [type(outcome) for outcome in outcomes] == [Job, Job, QueueFull]
 
 
-def test_one_transaction_cannot_pass_a_quota(planned, source):
+def test_quota_applies_within_one_transaction(planned, source):
     source.images_per_day = 3
-    two_pictures = planned(2, source=source, num_images=2)
-    outcomes = insert.insert_all([*two_pictures, *planned(1, source=source)])
+    two_images = planned(2, source=source, num_images=2)
+    outcomes = insert.insert_all([*two_images, *planned(1, source=source)])
     assert [type(outcome) for outcome in outcomes] == [Job, QuotaSpent, Job]
     call_command("check_ledger")
 
 
-def test_sources_share_a_transaction_and_not_their_limits(planned, source, other_source):
+def test_limits_are_separate_per_source_within_one_transaction(planned, source, other_source):
     source.max_queued_jobs = 1
     others_key = AccessKey.issue(other_source)[0]
     outcomes = insert.insert_all(
@@ -87,7 +87,7 @@ def test_sources_share_a_transaction_and_not_their_limits(planned, source, other
     call_command("check_ledger")
 
 
-def test_everybody_is_refused_in_its_own_language(planned, source):
+def test_refusals_are_in_the_language_of_their_request(planned, source):
     source.max_queued_jobs = 0
     with translation.override("en"):
         english, chinese = insert.insert_all(
@@ -97,13 +97,13 @@ def test_everybody_is_refused_in_its_own_language(planned, source):
     assert "排队" in chinese.message
 
 
-def test_requests_at_the_same_time_become_jobs_once_each(together, submission):
+def test_concurrent_requests_create_one_job_each(together, submission):
     jobs = together(*[lambda: admit.admit(submission(num_inference_steps=5))] * 8)
     assert len({job.pk for job in jobs}) == Job.objects.count() == 8
     call_command("check_ledger")
 
 
-def test_one_id_at_the_same_time_names_one_job_and_hinders_nobody(together, submission):
+def test_concurrent_requests_with_one_key_create_one_job_beside_others(together, submission):
     again = submission(idempotency=Idempotency("once", "f" * 64))
     calls = [lambda: admit.admit(again)] * 3 + [lambda: admit.admit(submission())] * 3
     jobs = together(*calls)
@@ -112,28 +112,28 @@ def test_one_id_at_the_same_time_names_one_job_and_hinders_nobody(together, subm
 
 
 @pytest.mark.parametrize("days", [(0, 0), (0, 1), (1, 0), (0, 31), (31, 30), (31, 0), (0, 400)])
-def test_account_is_the_sum_of_its_postings_in_any_order_of_days(source, days):
+def test_account_equals_its_postings_in_any_order_of_days(source, days):
     with transaction.atomic():
         accounts = account_balances.lock([(source.pk, None)])
-        for place, offset in enumerate(days):
-            day, images, micros = date(2026, 1, 15) + timedelta(days=offset), 2 + place, 1000 + place
+        for position, offset in enumerate(days):
+            day, images, micros = date(2026, 1, 15) + timedelta(days=offset), 2 + position, 1000 + position
             amount = Decimal(micros) / MICROS
             Posting.objects.create(
                 source=source, job_id=uuid4(), kind="reserve", amount=amount, images=images, day=day
             )
             account_balances.book(accounts, source.pk, None, day=day, images=images, micros=micros)
         account_balances.save(accounts)
-    kept, summed = (
+    stored, summed = (
         Account.objects.get(),
         account_balances.summed(*account_balances.owners(source.pk, None)[0]),
     )
     columns = [field.attname for field in Account._meta.local_concrete_fields]
-    assert {name: getattr(kept, name) for name in columns} == {
+    assert {name: getattr(stored, name) for name in columns} == {
         name: getattr(summed, name) for name in columns
     }
 
 
-def test_a_job_costs_what_its_estimate_says_to_the_millionth(planned):
+def test_account_and_estimate_agree_to_the_millionth(planned):
     (job,) = insert.insert_all(planned(1, width=72, num_inference_steps=7))
     assert Account.objects.get(owner=f"source {job.source_id}").cost_total == job.cost_estimate * Decimal(
         10**6

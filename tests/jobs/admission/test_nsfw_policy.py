@@ -1,4 +1,4 @@
-"""Who is checked: the stricter of what the source and the request say, and nobody unchecked in silence."""
+"""NSFW policy of a job: the stricter one of source and request. A check without a detector is refused."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def detector(db):
     )
 
 
-def test_the_platform_and_the_runner_know_the_same_policies():
+def test_platform_and_runner_have_the_same_policies():
     assert tuple(NsfwPolicy.values) == NSFW_POLICIES
 
 
@@ -40,43 +40,43 @@ def test_the_stricter_policy_wins(mild, strict):
         ("blur", "flag", "blur"),
     ],
 )
-def test_a_request_can_ask_for_more_than_its_source_but_not_for_less(
+def test_request_may_be_stricter_than_its_source_but_not_milder(
     submission, detector, of_source, of_request, result
 ):
-    made = submission(nsfw={"policy": of_request})
-    made.source.nsfw_policy = of_source
-    job = admit(made)
+    request = submission(nsfw={"policy": of_request})
+    request.source.nsfw_policy = of_source
+    job = admit(request)
     assert job.generation_request.nsfw.policy == result
     assert ("nsfw:open_nsfw" in job.files) == (result != "off")
 
 
-def test_a_check_without_a_detector_is_refused_by_name_and_never_off(submission):
-    made = submission()
-    made.source.nsfw_policy = "flag"
+def test_check_without_a_detector_is_refused(submission):
+    request = submission()
+    request.source.nsfw_policy = "flag"
     with pytest.raises(UnknownModel, match=r"open_nsfw\.onnx"):
-        admit(made)
+        admit(request)
     assert not Job.objects.exists()
 
 
-def test_a_detector_that_vanished_from_disk_is_refused_too(submission, detector):
+def test_detector_with_a_problem_is_refused(submission, detector):
     ModelFile.objects.filter(pk=detector.pk).update(problem="truncated")
     with pytest.raises(UnknownModel):
         admit(submission(nsfw={"policy": "blur"}))
 
 
-def test_another_detector_can_be_named(submission, detector):
+def test_request_may_name_another_detector(submission, detector):
     ModelFile.objects.create(kind="nsfw", name="320n", path="nsfw/320n.onnx", sha256="8" * 64)
     job = admit(submission(nsfw={"policy": "flag", "model": "320n"}))
     assert job.files["nsfw:320n"] == {"path": "nsfw/320n.onnx", "sha256": "8" * 64}
 
 
-def test_without_a_check_nothing_is_asked_of_the_registry(submission):
+def test_policy_off_needs_no_detector(submission):
     assert admit(submission()).generation_request.nsfw.policy == "off"
 
 
 @pytest.fixture
-def follow(submission, live_runner, fake_runner, detector):
-    def follow(behavior) -> Job:
+def execute(submission, live_runner, fake_runner, detector):
+    def execute(behavior) -> Job:
         fake_runner.behavior = behavior
         job = admit(submission(nsfw={"policy": "flag"}, num_inference_steps=10))
         lease = lifecycle.claim(job.pk, live_runner)
@@ -84,21 +84,21 @@ def follow(submission, live_runner, fake_runner, detector):
         job.refresh_from_db()
         return job
 
-    return follow
+    return execute
 
 
-def test_the_verdict_is_kept_with_the_picture(follow):
-    [output] = follow(behaviors.generates_detected_nsfw).outputs.all()
+def test_nsfw_result_is_stored_with_the_output(execute):
+    [output] = execute(behaviors.generates_detected_nsfw).outputs.all()
     assert (output.nsfw, output.nsfw_score) == (True, 0.97)
 
 
-def test_a_picture_that_nobody_looked_at_has_no_verdict(follow):
-    [output] = follow(behaviors.generates).outputs.all()
+def test_unchecked_output_has_no_nsfw_result(execute):
+    [output] = execute(behaviors.generates).outputs.all()
     assert (output.nsfw, output.nsfw_score) == (None, None)
 
 
-def test_a_refused_picture_fails_the_job_leaves_nothing_and_is_paid_for(follow, storage_folder):
-    job = follow(behaviors.rejects_its_output)
+def test_refused_image_fails_the_job_stores_no_output_and_is_billed(execute, storage_folder):
+    job = execute(behaviors.rejects_its_output)
     assert (job.state, job.error_code) == (State.FAILED, "nsfw")
     assert not job.outputs.exists()
     assert not [path for path in storage_folder.rglob("outputs/**/*") if path.is_file()]
@@ -107,7 +107,7 @@ def test_a_refused_picture_fails_the_job_leaves_nothing_and_is_paid_for(follow, 
     assert sorted(kinds) == ["release", "reserve", "settle"]
 
 
-def test_the_identity_of_a_face_is_refused_unless_none_is_asked_for(submission):
+def test_face_identity_above_zero_is_refused(submission):
     with pytest.raises(Unsupported, match="IP-Adapter"):
         admit(submission(face_identity=0.5))
     assert admit(submission(face_identity=0)).state == State.QUEUED

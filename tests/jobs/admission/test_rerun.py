@@ -11,7 +11,7 @@ from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 
 @pytest.fixture
-def asked(submission):
+def admitted(submission):
     return lambda **fields: admit(submission(prompt="a red circle", seed=7, **fields))
 
 
@@ -22,8 +22,8 @@ def calling() -> str:
     return "calling"
 
 
-def test_a_retry_asks_for_the_same_and_knows_what_it_repeats(asked):
-    job = asked()
+def test_retry_copies_the_request_and_refers_to_the_original(admitted):
+    job = admitted()
     new = rerun.retry(job, note="console: ops")
     assert (new.request, new.received, new.source, new.key) == (
         job.request,
@@ -35,36 +35,40 @@ def test_a_retry_asks_for_the_same_and_knows_what_it_repeats(asked):
     assert new.transitions.get().note == "console: ops"
 
 
-def test_nobody_waits_on_a_connection_for_a_retry(asked):
-    assert rerun.retry(asked(lane=Lane.INTERACTIVE)).lane == Lane.ASYNC
-    assert rerun.retry(asked(lane=Lane.BULK)).lane == Lane.BULK
+def test_retry_of_an_interactive_job_is_asynchronous(admitted):
+    assert rerun.retry(admitted(lane=Lane.INTERACTIVE)).lane == Lane.ASYNC
+    assert rerun.retry(admitted(lane=Lane.BULK)).lane == Lane.BULK
 
 
-def test_a_retry_calls_back_as_the_first_would_have(asked, calling):
-    wanted = CallbackRequest("http://8.8.8.8/done", extra={"taskid": 7}, base_url="http://here")
-    new = rerun.retry(asked(dialect=calling, callback=wanted))
-    told = new.callback
-    assert (told.url, told.extra, told.base_url) == (wanted.url, wanted.extra, wanted.base_url)
+def test_retry_has_the_callback_of_the_original(admitted, calling):
+    requested = CallbackRequest("http://8.8.8.8/done", extra={"taskid": 7}, base_url="http://here")
+    new = rerun.retry(admitted(dialect=calling, callback=requested))
+    callback = new.callback
+    assert (callback.url, callback.extra, callback.base_url) == (
+        requested.url,
+        requested.extra,
+        requested.base_url,
+    )
 
 
-def test_a_rerun_is_for_us_and_calls_nobody(asked, calling):
-    new = rerun.rerun(asked(dialect=calling, callback=CallbackRequest("http://8.8.8.8/done")))
+def test_rerun_has_no_callback(admitted, calling):
+    new = rerun.rerun(admitted(dialect=calling, callback=CallbackRequest("http://8.8.8.8/done")))
     assert not new.has_callback
 
 
-def test_a_callers_id_stays_with_the_first_job_unless_it_names_the_newest(asked):
-    assert rerun.retry(asked(external_id="one")).external_id == ""
-    again = rerun.retry(asked(external_id="many", id_may_repeat=True))
+def test_retry_takes_over_only_a_repeatable_external_id(admitted):
+    assert rerun.retry(admitted(external_id="one")).external_id == ""
+    again = rerun.retry(admitted(external_id="many", id_may_repeat=True))
     assert (again.external_id, again.id_may_repeat) == ("many", True)
 
 
-def test_a_dialects_own_ids_are_new_ones(asked):
-    job = asked(dialect="stablediffusionapi", external_id="7")
+def test_retry_gets_a_new_id_in_dialects_that_assign_ids(admitted):
+    job = admitted(dialect="stablediffusionapi", external_id="7")
     assert rerun.retry(job).external_id not in {"", "7"}
 
 
-def test_a_retry_may_be_refused_as_any_request(asked, source):
-    job = asked()
+def test_retry_may_be_refused(admitted, source):
+    job = admitted()
     lifecycle.cancel(job.pk)
     source.max_steps = 1
     source.save()

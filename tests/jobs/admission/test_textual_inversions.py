@@ -1,4 +1,4 @@
-"""Textual inversions act where a prompt says their name."""
+"""Textual inversions are applied if a prompt contains their name."""
 
 import pytest
 from hypothesis import given
@@ -34,16 +34,16 @@ def embedding(db):
         ("", False),
     ],
 )
-def test_a_name_is_said_as_whole_words_in_any_case(text, named):
+def test_names_match_whole_words_case_insensitively(text, named):
     assert named_in([text], ["bad-hands"]) == ["bad-hands"] * named
 
 
 @given(st.lists(st.text(max_size=20), max_size=3), st.text(max_size=5))
-def test_any_name_can_be_looked_for_in_any_text(texts, name):
+def test_any_name_can_be_searched_in_any_text(texts, name):
     named_in(texts, [name])
 
 
-def test_those_that_a_prompt_names_go_along_with_the_job(submission, embedding):
+def test_embeddings_named_in_the_prompts_are_added_to_the_job(submission, embedding):
     for name in ("bad-hands", "good-eyes", "unsaid"):
         embedding(name)
     job = admit(submission(prompt="good-eyes", negative_prompt="Bad-Hands"))
@@ -51,13 +51,13 @@ def test_those_that_a_prompt_names_go_along_with_the_job(submission, embedding):
     assert set(job.files) == {"embedding:bad-hands", "embedding:good-eyes"}
 
 
-def test_what_others_own_and_what_does_not_fit_are_plain_words(submission, embedding, other_source):
+def test_embeddings_of_other_sources_or_families_are_ignored(submission, embedding, other_source):
     embedding("theirs").allowed_sources.add(other_source)
     embedding("large", Family.SDXL)
     assert admit(submission(prompt="theirs, large")).generation_request.embeddings == ()
 
 
-def test_a_prompt_that_names_too_many_is_refused(submission, embedding):
+def test_prompt_with_too_many_embeddings_is_refused(submission, embedding):
     for number in range(65):
         embedding(f"e-{number}-")
     with pytest.raises(errors.Unsupported, match="65"):

@@ -1,4 +1,4 @@
-"""Jobs on a ComfyUI server: who gets them, what is refused, and what becomes of them when it misbehaves."""
+"""Jobs for ComfyUI: routing, refusals, and failures of the server."""
 
 from collections.abc import Iterator
 
@@ -26,9 +26,9 @@ NAME = "comfyui-1"
 def adapter(settings) -> Iterator[Adapter]:
     settings.RUNNER_TOKEN = TOKEN
     double = Double()
-    made = Adapter(double)
-    yield made
-    made.close()
+    adapter = Adapter(double)
+    yield adapter
+    adapter.close()
     double.close()
 
 
@@ -45,11 +45,11 @@ def comfyui(adapter: Adapter, checkpoint: ModelFile, workflow_templates) -> Runn
 
 
 @pytest.fixture
-def asked(submission):
-    def asked(**fields):
+def comfyui_request(submission):
+    def comfyui_request(**fields):
         return submission(**({"backend": Backend.COMFYUI, "num_inference_steps": 3} | fields))
 
-    return asked
+    return comfyui_request
 
 
 def run(job) -> None:
@@ -59,13 +59,13 @@ def run(job) -> None:
     job.refresh_from_db()
 
 
-def test_a_comfyui_server_is_a_runner_like_others(comfyui, double):
+def test_comfyui_server_is_registered_as_a_runner(comfyui, double):
     assert (comfyui.backend, comfyui.slots, comfyui.problem) == ("comfyui", 2, "")
     assert comfyui.version == "ComfyUI 0.3.64"
     assert "KSampler" in comfyui.nodes
 
 
-def test_its_models_are_in_the_registry_as_its_own(checkpoint, comfyui, source):
+def test_models_of_the_server_are_registered(checkpoint, comfyui, source):
     names = set(comfyui.own_files.values_list("kind", "name"))
     assert {("checkpoint", "shapes"), ("checkpoint", "other"), ("lora", "night")} <= names
     assert comfyui.own_files.get(name="shapes").pk == checkpoint.pk, "the file on disk is the same"
@@ -73,8 +73,8 @@ def test_its_models_are_in_the_registry_as_its_own(checkpoint, comfyui, source):
     assert other.missing_since, "it is not in MODELS_ROOT"
 
 
-def test_a_job_is_drawn_stored_and_paid_for(comfyui, asked, postings, double):
-    job = admit(asked(num_images=2))
+def test_job_is_executed_stored_and_billed(comfyui, comfyui_request, postings, double):
+    job = admit(comfyui_request(num_images=2))
     assert job.workflow.name == "txt2img"
     run(job)
     assert job.state == State.SUCCEEDED, job.error_message
@@ -83,18 +83,20 @@ def test_a_job_is_drawn_stored_and_paid_for(comfyui, asked, postings, double):
     assert postings(job) == ["reserve", "release", "settle"]
 
 
-def test_a_job_for_comfyui_goes_to_no_pipeline_and_the_other_way_round(comfyui, asked, submission, runner):
-    job, plain = admit(asked()), admit(submission())
+def test_jobs_are_claimed_only_by_runners_of_their_backend(comfyui, comfyui_request, submission, runner):
+    job, plain = admit(comfyui_request()), admit(submission())
     assert [lease.job_id for lease in claim_next(runner.name, 8)] == [plain.pk]
     assert lifecycle.claim(job.pk, runner) is None
     assert [lease.job_id for lease in claim_next(NAME, 8)] == [job.pk]
 
 
-def test_a_server_without_the_jobs_files_does_not_get_it(comfyui, asked, double, adapter, source):
+def test_server_without_the_models_of_a_job_does_not_claim_it(
+    comfyui, comfyui_request, double, adapter, source
+):
     ModelFile.objects.create(kind=Kind.LORA, name="elsewhere", path="loras/elsewhere.safetensors")
     other = Runner.objects.create(name="comfyui-2", url="http://127.0.0.1:9", backend=Backend.COMFYUI)
     other.own_files.set(ModelFile.objects.all())
-    job = admit(asked(loras=[{"name": "elsewhere"}]))
+    job = admit(comfyui_request(loras=[{"name": "elsewhere"}]))
     assert claim_next(NAME, 8) == []
     assert queue_snapshot.explain(job, comfyui, 8).reason == policy.Reason.NO_RUNNER
 
@@ -102,37 +104,37 @@ def test_a_server_without_the_jobs_files_does_not_get_it(comfyui, asked, double,
 # Refused -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_the_workflow_cannot_express_is_refused_by_its_name(comfyui, asked):
+def test_field_without_a_slot_in_the_workflow_is_refused(comfyui, comfyui_request):
     with pytest.raises(Unsupported) as refused:
-        admit(asked(s_churn=2.0))
+        admit(comfyui_request(s_churn=2.0))
     assert refused.value.field == "s_churn"
 
 
-def test_a_model_that_no_comfyui_has_is_refused(comfyui, asked, checkpoint):
+def test_model_missing_on_all_servers_is_refused(comfyui, comfyui_request, checkpoint):
     ModelFile.objects.create(kind=Kind.LORA, name="only-here", path="loras/only-here.safetensors")
     with pytest.raises(UnknownModel):
-        admit(asked(loras=[{"name": "only-here"}]))
+        admit(comfyui_request(loras=[{"name": "only-here"}]))
 
 
-def test_without_a_comfyui_nothing_is_taken_for_one(checkpoint, workflow_templates, asked):
+def test_request_for_comfyui_without_a_server_is_refused(checkpoint, workflow_templates, comfyui_request):
     with pytest.raises(Unsupported, match="No ComfyUI runner"):
-        admit(asked())
+        admit(comfyui_request())
 
 
-def test_a_workflow_whose_node_no_server_has_is_refused(comfyui, asked):
+def test_workflow_with_an_unknown_node_is_refused(comfyui, comfyui_request):
     template = WorkflowTemplate.objects.get(name="txt2img")
     template.graph["decode"]["class_type"] = "NoSuchDecoder"
     template.save()
     with pytest.raises(Unsupported, match="NoSuchDecoder"):
-        admit(asked())
+        admit(comfyui_request())
 
 
-def test_a_source_whose_pictures_are_checked_cannot_draw_there(comfyui, asked, source):
+def test_source_with_an_nsfw_policy_is_refused(comfyui, comfyui_request, source):
     source.nsfw_policy = "blank"
     source.save()
     ModelFile.objects.create(kind=Kind.NSFW, name="detector", path="nsfw/detector.onnx")
     with pytest.raises(Unsupported) as refused:
-        admit(asked())
+        admit(comfyui_request())
     assert refused.value.field == "nsfw"
 
 
@@ -154,13 +156,13 @@ def own_template(workflow_templates) -> WorkflowTemplate:
     ],
     ids=["dialect", "endpoint", "style"],
 )
-def test_a_rule_sends_requests_to_its_template(comfyui, submission, own_template, rule, fields):
+def test_rule_routes_requests_to_its_template(comfyui, submission, own_template, rule, fields):
     WorkflowRule.objects.create(template=own_template, **rule)
     job = admit(submission(**fields))
     assert (job.backend, job.workflow) == (Backend.COMFYUI, own_template)
 
 
-def test_the_rule_that_says_most_wins(comfyui, submission, own_template):
+def test_most_specific_rule_wins(comfyui, submission, own_template):
     general = WorkflowTemplate.objects.create(
         name="general", graph=own_template.graph, slots=own_template.slots
     )
@@ -170,16 +172,16 @@ def test_the_rule_that_says_most_wins(comfyui, submission, own_template):
     assert admit(submission()).workflow == general
 
 
-def test_no_rule_leaves_requests_where_they_were(comfyui, submission, own_template):
+def test_request_without_a_matching_rule_uses_the_pipeline(comfyui, submission, own_template):
     WorkflowRule.objects.create(template=own_template, style="pastel")
     assert admit(submission(styles=("night",))).backend == Backend.PIPELINE
 
 
-# Misbehaviors -------------------------------------------------------------------------------------------------------
+# Failures -------------------------------------------------------------------------------------------------------
 
 
-def test_a_restarted_server_gives_the_job_back_once(comfyui, asked, double, postings):
-    job = admit(asked())
+def test_job_is_retried_after_a_server_restart(comfyui, comfyui_request, double, postings):
+    job = admit(comfyui_request())
     double.at_step = lambda prompt, step: double.restart() if step == 2 else None
     run(job)
     assert (job.state, job.runner_deaths) == (State.QUEUED, 1)
@@ -190,8 +192,8 @@ def test_a_restarted_server_gives_the_job_back_once(comfyui, asked, double, post
     assert double.drawn == 1
 
 
-def test_a_server_that_loses_it_twice_ends_it(comfyui, asked, double, postings):
-    job = admit(asked())
+def test_job_lost_by_two_restarts_fails(comfyui, comfyui_request, double, postings):
+    job = admit(comfyui_request())
     double.at_step = lambda prompt, step: double.restart() if step == 2 else None
     run(job)
     run(job)
@@ -199,7 +201,7 @@ def test_a_server_that_loses_it_twice_ends_it(comfyui, asked, double, postings):
     assert postings(job) == ["reserve", "release"]
 
 
-def test_a_silent_server_takes_no_work_and_tells_ops(comfyui, adapter, double):
+def test_unreachable_server_is_reported_as_a_problem(comfyui, adapter, double):
     double.close()
     adapter.backend.poller.refresh()
     RunnerWatch(NAME).look()

@@ -1,4 +1,4 @@
-"""Jobs, postings and accounts tell the same story, whatever happens in whatever order; and no limit is ever passed."""
+"""Jobs, postings and accounts agree after any sequence of events, and no limit is exceeded."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from jobs.admission.admit import admit, planned_job
 from jobs.admission.model_resolution import ModelResolver, resolve_all
 from jobs.admission.submission import Submission
 from jobs.billing import quotas
-from jobs.billing.ledger_check import disagreements, repair
+from jobs.billing.ledger_check import inconsistencies, repair
 from jobs.errors import BudgetSpent, ImpossibleTransition, QuotaSpent, Refused
 from jobs.execution import lifecycle
 from jobs.execution.lifecycle import Lease
@@ -30,17 +30,17 @@ ANY_ORDER = settings(
 
 
 class Crash(Exception):
-    """The process dies before its transaction is over."""
+    """The process dies before its transaction commits."""
 
 
-def planned(asked: Submission) -> insert.Planned:
+def planned(request: Submission) -> insert.Planned:
     return insert.Planned(
-        planned_job(asked, resolve_all(ModelResolver(asked.source), asked.request)), asked, "en"
+        planned_job(request, resolve_all(ModelResolver(request.source), request.request)), request, "en"
     )
 
 
-class Company:
-    """A source with two keys, all of them limited, and what may happen to its jobs."""
+class Tenant:
+    """A source with two limited keys, and the events that can happen to its jobs."""
 
     def __init__(self, submission, runner, source, keys, clock) -> None:
         self.submission, self.runner, self.source, self.keys, self.clock = (
@@ -55,11 +55,11 @@ class Company:
         admit(self.submission(key=self.keys[number % 3], num_images=1 + number % 2, num_inference_steps=10))
 
     def admit_together(self, number: int) -> None:
-        """Several requests whose jobs are inserted in one transaction; the refused among them are no hindrance."""
-        asked = [
+        """Insert several jobs in one transaction; refused ones do not affect the others."""
+        requests = [
             self.submission(key=self.keys[(number + one) % 3], num_images=1 + one % 2) for one in range(3)
         ]
-        insert.insert_all([planned(each) for each in asked])
+        insert.insert_all([planned(each) for each in requests])
 
     def claim(self, number: int) -> None:
         if job := self._one(State.QUEUED, number):
@@ -92,13 +92,13 @@ class Company:
         if lease := self._lease(number):
             lifecycle.requeue(lease, note="lost", runner_died=number % 2 == 0)
 
-    def late(self, number: int) -> None:
-        """Somebody who lost a job long ago."""
+    def late_result(self, number: int) -> None:
+        """Result of a worker that has lost its lease."""
         if job := Job.objects.order_by("created_at", "pk").first():
             lifecycle.succeed(Lease(job.pk, job.attempt - 1), self._done(number), [])
 
-    def midnight(self, number: int) -> None:
-        self.clock.pass_by(timedelta(days=1 + 30 * (number % 2)))
+    def next_day(self, number: int) -> None:
+        self.clock.advance(timedelta(days=1 + 30 * (number % 2)))
 
     def _one(self, state: State, number: int) -> Job | None:
         jobs = list(Job.objects.filter(state=state).order_by("created_at", "pk"))
@@ -111,7 +111,7 @@ class Company:
     def _done(self, number: int) -> Done:
         return Done(engine_seconds=1, device_seconds=1, steps_run=number * 3)
 
-    def must_be_within_limits(self) -> None:
+    def check_limits(self) -> None:
         for key in self.keys:
             accounts = account_balances.read(self.source.pk, key and key.pk)
             for allowance in quotas.every_allowance(self.source, key, accounts, timezone.now()):
@@ -125,7 +125,7 @@ class Clock:
         self.ahead, now = timedelta(), timezone.now
         monkeypatch.setattr(timezone, "now", lambda: now() + self.ahead)
 
-    def pass_by(self, time: timedelta) -> None:
+    def advance(self, time: timedelta) -> None:
         self.ahead += time
 
 
@@ -135,7 +135,7 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def company(submission, runner, source, key, clock) -> Company:
+def tenant(submission, runner, source, key, clock) -> Tenant:
     limits = {
         "images_per_day": 5,
         "images_per_month": 9,
@@ -145,116 +145,122 @@ def company(submission, runner, source, key, clock) -> Company:
     for field, limit in (limits | {"total_budget": Decimal("1.1")}).items():
         setattr(source, field, limit)
     source.save()
-    narrow = AccessKey.issue(source, images_per_day=2, cost_per_month=Decimal("0.2"), max_queued_jobs=2)[0]
-    key.source = narrow.source = source
-    return Company(submission, runner, source, [key, narrow, None], clock)
+    limited_key = AccessKey.issue(source, images_per_day=2, cost_per_month=Decimal("0.2"), max_queued_jobs=2)[
+        0
+    ]
+    key.source = limited_key.source = source
+    return Tenant(submission, runner, source, [key, limited_key, None], clock)
 
 
-HAPPENINGS = [name for name in vars(Company) if not name.startswith(("_", "must"))]
-A_FEW = st.lists(
-    st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7), st.integers(0, 9)), min_size=15, max_size=40
+EVENTS = [name for name in vars(Tenant) if not name.startswith(("_", "check"))]
+SEQUENCES = st.lists(
+    st.tuples(st.sampled_from(EVENTS), st.integers(0, 7), st.integers(0, 9)), min_size=15, max_size=40
 )
 
 
 @ANY_ORDER
-@given(happenings=A_FEW)
-def test_whatever_happens_the_books_agree_and_no_limit_is_passed(company, happenings):
-    company.clock.ahead = timedelta()
+@given(events=SEQUENCES)
+def test_ledger_is_consistent_and_limits_hold_after_any_events(tenant, events):
+    tenant.clock.ahead = timedelta()
     with transaction.atomic():
-        for name, number, luck in happenings:
+        for name, number, chance in events:
             try:
                 with transaction.atomic():
-                    getattr(company, name)(number)
-                    if luck == 0:
+                    getattr(tenant, name)(number)
+                    if chance == 0:
                         raise Crash
             except (Refused, ImpossibleTransition, Crash):
                 pass
-            company.must_be_within_limits()
-        assert list(disagreements()) == []
+            tenant.check_limits()
+        assert list(inconsistencies()) == []
         transaction.set_rollback(True)
 
 
-def test_what_ends_on_a_later_day_is_counted_on_its_own(company, runner, source):
-    company.admit(0)
+def test_job_ended_on_a_later_day_counts_on_its_day_of_admission(tenant, runner, source):
+    tenant.admit(0)
     old = Job.objects.get()
-    company.clock.pass_by(timedelta(days=1))
-    company.admit(0)
+    tenant.clock.advance(timedelta(days=1))
+    tenant.admit(0)
     lifecycle.cancel(old.pk)
     today = Account.objects.get(pk=f"source {source.pk}").on(timezone.localdate())
     assert (today.images_day, today.images_total) == (1, 1)
-    assert list(disagreements()) == []
+    assert list(inconsistencies()) == []
 
 
-# At the same time
+# Concurrency
 
 
 @pytest.mark.parametrize("jobs_before", [0, 1])
 @pytest.mark.parametrize("holder", ["source", "key"])
-@pytest.mark.parametrize(("limit", "a_job"), [("images_per_day", 1), ("total_budget", Decimal("0.04096"))])
-def test_of_eight_requests_for_the_last_unit_exactly_one_wins(
-    together, submission, source, key, holder, limit, a_job, jobs_before
+@pytest.mark.parametrize(
+    ("limit", "cost_of_a_job"), [("images_per_day", 1), ("total_budget", Decimal("0.04096"))]
+)
+def test_one_of_eight_concurrent_requests_gets_the_last_unit(
+    together, submission, source, key, holder, limit, cost_of_a_job, jobs_before
 ):
-    wanted = submission(num_inference_steps=10)
+    request = submission(num_inference_steps=10)
     for _time in range(jobs_before):
-        admit(wanted)
-    setattr(source if holder == "source" else key, limit, a_job * (jobs_before + 1))
+        admit(request)
+    setattr(source if holder == "source" else key, limit, cost_of_a_job * (jobs_before + 1))
 
-    def ask() -> bool:
+    def try_to_admit() -> bool:
         try:
-            admit(wanted)
+            admit(request)
         except (QuotaSpent, BudgetSpent):
             return False
         return True
 
-    assert together(*[ask] * 8).count(True) == 1
+    assert together(*[try_to_admit] * 8).count(True) == 1
     assert Job.objects.count() == jobs_before + 1
-    assert list(disagreements()) == []
+    assert list(inconsistencies()) == []
 
 
-def test_ends_and_admissions_at_the_same_time_lose_no_unit(together, submission, source, runner):
+def test_concurrent_ends_and_admissions_keep_the_ledger_consistent(together, submission, source, runner):
     jobs = [admit(submission()) for _time in range(6)]
     leases = [lifecycle.claim(job.pk, runner) for job in jobs]
     done = Done(engine_seconds=1, device_seconds=1, steps_run=20)
     ends = [lambda lease=lease: lifecycle.succeed(lease, done, []) for lease in leases]
     together(*ends, *[lambda: admit(submission())] * 4)
-    assert list(disagreements()) == []
+    assert list(inconsistencies()) == []
 
 
 # The command
 
 
-def test_agreement_is_said(job, capsys):
+def test_consistent_ledger_is_reported(job, capsys):
     call_command("check_ledger")
     assert "agree" in capsys.readouterr().out
 
 
-def test_a_wrong_account_is_named_and_repaired(job, source, capsys):
+def test_wrong_account_is_reported_and_repaired(job, source, capsys):
     Account.objects.filter(pk=f"source {source.pk}").update(cost_total=7)
-    with pytest.raises(CommandError, match="1 disagreements"):
+    with pytest.raises(CommandError, match="1 inconsistencies"):
         call_command("check_ledger")
-    assert f"source {source.pk}: cost_total is 7, its postings say 81920" in capsys.readouterr().out
+    assert f"source {source.pk}: cost_total is 7, sum of the postings is 81920" in capsys.readouterr().out
     call_command("check_ledger", "--repair")
     assert repair() == []
 
 
-def test_a_posting_that_is_missing_is_named(job, capsys):
+def test_missing_posting_is_reported(job, capsys):
     lifecycle.cancel(job.pk)
     Posting.objects.filter(kind="release").delete()
     with pytest.raises(CommandError):
         call_command("check_ledger", "--repair")
-    assert f"job {job.pk} (cancelled) has ended and still holds something" in capsys.readouterr().out
+    assert (
+        f"job {job.pk} (cancelled) has ended, but its reservation is not released" in capsys.readouterr().out
+    )
 
 
-def test_a_job_that_was_billed_otherwise_than_it_says_is_named(job, lease, capsys):
+def test_job_with_a_cost_other_than_settled_is_reported(job, lease, capsys):
     lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=20), [])
     Job.objects.update(cost=9)
     with pytest.raises(CommandError):
         call_command("check_ledger")
-    assert f"job {job.pk} (succeeded) has another cost than was settled" in capsys.readouterr().out
+    assert f"job {job.pk} (succeeded) has a cost other than the settled amount" in capsys.readouterr().out
 
 
-def test_an_account_of_before_accounts_is_made_of_the_postings(job, submission, source):
+def test_missing_account_is_created_from_the_postings(job, submission, source):
     Account.objects.all().delete()
     admit(submission(lane=Lane.BULK))
     assert Account.objects.get(pk=f"source {source.pk}").images_total == 2
-    assert list(disagreements()) == []
+    assert list(inconsistencies()) == []

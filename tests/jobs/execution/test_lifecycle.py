@@ -17,12 +17,12 @@ DONE = Done(engine_seconds=3, device_seconds=2, steps_run=20)
 STEP = Progress(step=5, steps=20, images_done=1, batch=1, batch_step=5)
 
 
-def picture(job: Job) -> Output:
+def output_of(job: Job) -> Output:
     sizes = {"size_bytes": 10, "width": 64, "height": 64}
     return Output(job=job, index=0, file="outputs/0.png", sha256="0" * 64, seed=1, **sizes)
 
 
-def over(lease: Lease) -> Lease:
+def expire_lease(lease: Lease) -> Lease:
     Job.objects.filter(pk=lease.job_id).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     return lease
 
@@ -47,7 +47,7 @@ def ended(request, job, runner) -> Job:
     return job
 
 
-# Taking
+# Claiming
 
 
 def test_claimed_job_runs_on_its_runner_with_a_lease(job, runner):
@@ -62,17 +62,17 @@ def test_running_job_is_not_claimed_again(lease, runner):
     assert lifecycle.claim(lease.job_id, runner) is None
 
 
-def test_no_claim_beyond_the_cap_of_the_source(submission, source, lease, runner):
+def test_claim_respects_the_concurrency_limit_of_the_source(submission, source, lease, runner):
     source.max_concurrent_jobs = 1
     source.save()
     assert lifecycle.claim(admit(submission()).pk, runner) is None
 
 
-def test_timeline_tells_every_change_and_why(job, lease, runner):
+def test_timeline_records_every_transition_with_its_note(job, lease, runner):
     lifecycle.requeue(lease, note="the runner died", runner_died=True)
     lifecycle.succeed(lifecycle.claim(job.pk, runner), DONE, [])
-    told = [(line.from_state, line.to_state, line.note) for line in job.transitions.all()]
-    assert told == [
+    changes = [(line.from_state, line.to_state, line.note) for line in job.transitions.all()]
+    assert changes == [
         ("", "queued", ""),
         ("queued", "running", runner.name),
         ("running", "queued", "the runner died"),
@@ -84,27 +84,27 @@ def test_timeline_tells_every_change_and_why(job, lease, runner):
 # Impossible transitions
 
 
-def test_nothing_leads_out_of_an_end():
+def test_terminal_states_have_no_transitions():
     assert not TRANSITIONS.keys() & TERMINAL
 
 
-def test_ended_job_cannot_be_moved(ended, runner, postings):
-    before, booked = Job.objects.values().get(pk=ended.pk), postings(ended)
+def test_ended_job_cannot_change_state(ended, runner, postings):
+    before, posted = Job.objects.values().get(pk=ended.pk), postings(ended)
     lease = Lease(ended.pk, ended.attempt)
     assert lifecycle.claim(ended.pk, runner) is None
     assert lifecycle.cancel(ended.pk) == ended.state
     assert not lifecycle.expire(ended.pk)
     assert not lifecycle.signal(ended.pk, Signal.DISCARD)
-    for late in LATE_WORDS:
+    for late in LATE_CALLS:
         with pytest.raises(LeaseLost):
             late(lease)
     assert Job.objects.values().get(pk=ended.pk) == before
-    assert postings(ended) == booked
+    assert postings(ended) == posted
 
 
 def test_queued_job_cannot_succeed(job):
     with pytest.raises(ImpossibleTransition):
-        lifecycle.succeed(Lease(job.pk, 0), DONE, [picture(job)])
+        lifecycle.succeed(Lease(job.pk, 0), DONE, [output_of(job)])
     assert not Output.objects.exists()
 
 
@@ -112,60 +112,60 @@ def test_running_job_does_not_expire(job, lease):
     assert not lifecycle.expire(job.pk)
 
 
-# While it runs
+# Running jobs
 
 
 def test_progress_is_written_and_extends_the_lease(job, lease):
-    over(lease)
+    expire_lease(lease)
     assert lifecycle.progress(lease, STEP) is None
     job.refresh_from_db()
     assert (job.step, job.steps, job.images_done, job.batch, job.batch_step) == (5, 20, 1, 1, 5)
     assert job.lease_expires_at > timezone.now()
 
 
-def test_renewal_brings_what_the_client_asked_for(lease):
+def test_renewal_returns_the_signal_of_the_client(lease):
     lifecycle.signal(lease.job_id, Signal.INTERRUPT)
     assert lifecycle.renew(lease) == Signal.INTERRUPT
 
 
-def test_nothing_takes_a_cancellation_back(lease):
+def test_cancellation_is_not_overwritten_by_other_signals(lease):
     lifecycle.cancel(lease.job_id)
     assert not lifecycle.signal(lease.job_id, Signal.SKIP)
     assert lifecycle.pending_signal(lease) == Signal.DISCARD
 
 
-def test_skip_is_forgotten_when_it_was_passed_on(lease):
+def test_forwarded_skip_is_cleared(lease):
     lifecycle.signal(lease.job_id, Signal.SKIP)
     lifecycle.skip_passed_on(lease)
     assert lifecycle.pending_signal(lease) is None
 
 
-def test_interrupt_that_came_meanwhile_is_not_forgotten_with_a_skip(lease):
+def test_clearing_a_skip_keeps_a_later_interrupt(lease):
     lifecycle.signal(lease.job_id, Signal.INTERRUPT)
     lifecycle.skip_passed_on(lease)
     assert lifecycle.pending_signal(lease) == Signal.INTERRUPT
 
 
-def test_queued_job_takes_no_signal(job):
+def test_queued_job_accepts_no_signal(job):
     assert not lifecycle.signal(job.pk, Signal.INTERRUPT)
 
 
 # Fencing
 
-LATE_WORDS = [
+LATE_CALLS = [
     lifecycle.renew,
     lifecycle.pending_signal,
     lifecycle.cancelled,
     lambda lease: lifecycle.progress(lease, STEP),
     lambda lease: lifecycle.requeue(lease, note="late"),
     lambda lease: lifecycle.fail(lease, "internal", "late"),
-    lambda lease: lifecycle.succeed(lease, DONE, [picture(Job.objects.get(pk=lease.job_id))]),
+    lambda lease: lifecycle.succeed(lease, DONE, [output_of(Job.objects.get(pk=lease.job_id))]),
 ]
 
 
-@pytest.mark.parametrize("late", LATE_WORDS)
-def test_superseded_worker_can_change_nothing(late, job, lease, runner, postings):
-    lifecycle.requeue(over(lease), note="the lease expired", expired=True)
+@pytest.mark.parametrize("late", LATE_CALLS)
+def test_superseded_worker_cannot_change_the_job(late, job, lease, runner, postings):
+    lifecycle.requeue(expire_lease(lease), note="the lease expired", expired=True)
     assert lifecycle.claim(job.pk, runner).attempt == 2
     before = Job.objects.values().get(pk=job.pk)
     with pytest.raises(LeaseLost):
@@ -175,16 +175,16 @@ def test_superseded_worker_can_change_nothing(late, job, lease, runner, postings
     assert not Output.objects.exists()
 
 
-def test_worker_that_shows_life_keeps_its_job(lease):
+def test_renewed_lease_is_not_requeued(lease):
     with pytest.raises(LeaseLost):
         lifecycle.requeue(lease, note="the lease expired", expired=True)
     assert lifecycle.renew(lease) is None
 
 
-# Back into the queue
+# Requeueing
 
 
-def test_requeued_job_starts_afresh(job, lease):
+def test_requeue_resets_progress_and_preview(job, lease):
     lifecycle.progress(lease, STEP)
     Preview.objects.create(job=job, jpeg=b"jpeg")
     assert lifecycle.requeue(lease, note="busy") == State.QUEUED
@@ -194,7 +194,7 @@ def test_requeued_job_starts_afresh(job, lease):
     assert not Preview.objects.exists()
 
 
-def test_job_that_saw_two_runners_die_is_poisoned(job, lease, runner):
+def test_job_fails_as_poisoned_after_two_runner_deaths(job, lease, runner):
     assert lifecycle.requeue(lease, note="died", runner_died=True) == State.QUEUED
     again = lifecycle.claim(job.pk, runner)
     assert lifecycle.requeue(again, note="died", runner_died=True) == State.FAILED
@@ -202,29 +202,29 @@ def test_job_that_saw_two_runners_die_is_poisoned(job, lease, runner):
     assert (job.error_code, job.runner_deaths) == (POISONED, 2)
 
 
-def test_a_few_lost_leases_poison_no_job(job, runner):
+def test_expired_leases_do_not_poison_a_job_at_once(job, runner):
     for _time in range(3):
-        lease = over(lifecycle.claim(job.pk, runner))
+        lease = expire_lease(lifecycle.claim(job.pk, runner))
         assert lifecycle.requeue(lease, note="the lease expired", expired=True) == State.QUEUED
 
 
-@pytest.mark.parametrize("wanted", [Signal.DISCARD, Signal.INTERRUPT])
-def test_job_that_was_to_stop_is_not_put_back(wanted, lease):
-    lifecycle.signal(lease.job_id, wanted)
+@pytest.mark.parametrize("signal", [Signal.DISCARD, Signal.INTERRUPT])
+def test_job_with_a_stop_signal_is_not_requeued(signal, lease):
+    lifecycle.signal(lease.job_id, signal)
     assert lifecycle.requeue(lease, note="died", runner_died=True) == State.CANCELLED
 
 
 # Cancelling and expiring
 
 
-def test_cancelled_queued_job_ends_at_once(job):
+def test_cancelled_queued_job_ends_immediately(job):
     assert lifecycle.cancel(job.pk, "no longer wanted") == State.CANCELLED
     job.refresh_from_db()
     assert job.finished_at is not None
     assert job.transitions.last().note == "no longer wanted"
 
 
-def test_cancelled_running_job_is_left_to_its_worker(job, lease):
+def test_cancelled_running_job_is_ended_by_its_worker(job, lease):
     assert lifecycle.cancel(job.pk) == State.RUNNING
     assert lifecycle.renew(lease) == Signal.DISCARD
     lifecycle.cancelled(lease)
@@ -232,13 +232,13 @@ def test_cancelled_running_job_is_left_to_its_worker(job, lease):
     assert (job.state, job.signal) == (State.CANCELLED, "")
 
 
-def test_expired_job_says_so(job):
+def test_expired_job_has_an_error_code(job):
     assert lifecycle.expire(job.pk)
     job.refresh_from_db()
     assert (job.state, job.error_code) == (State.EXPIRED, "expired")
 
 
-def test_no_preview_outlives_its_job(job, lease):
+def test_preview_is_deleted_when_the_job_ends(job, lease):
     Preview.objects.create(job=job, jpeg=b"jpeg")
     lifecycle.fail(lease, "internal", "It broke.")
     assert not Preview.objects.exists()
@@ -247,42 +247,42 @@ def test_no_preview_outlives_its_job(job, lease):
 # The ledger
 
 
-def test_every_end_releases_the_reservation_once(ended, held, postings):
+def test_every_terminal_state_releases_the_reservation_once(ended, reserved, postings):
     settled = ["settle"] if ended.state == State.SUCCEEDED else []
     assert postings(ended) == ["reserve", "release", *settled]
-    assert held() == 0
+    assert reserved() == 0
 
 
-def test_attempts_do_not_reserve_again(job, lease, runner, postings):
+def test_retry_does_not_reserve_again(job, lease, runner, postings):
     lifecycle.requeue(lease, note="busy")
     lifecycle.claim(job.pk, runner)
     assert postings(job) == ["reserve"]
 
 
-def test_success_costs_what_was_really_run(job, lease):
+def test_succeeded_job_is_billed_for_the_steps_run(job, lease):
     half = DONE.model_copy(update={"steps_run": 10})
-    lifecycle.succeed(lease, half, [picture(job)], interrupted=True)
+    lifecycle.succeed(lease, half, [output_of(job)], interrupted=True)
     job.refresh_from_db()
     assert job.cost == job.cost_estimate / 2 == Decimal("0.04096")
     assert Posting.objects.get(kind="settle").amount == job.cost
     assert (job.interrupted, job.images_done, job.device_seconds) == (True, 1, 2)
 
 
-def test_a_job_that_succeeded_is_at_its_last_step(job, lease):
+def test_succeeded_job_is_at_its_last_step(job, lease):
     lifecycle.progress(lease, STEP)
-    lifecycle.succeed(lease, DONE, [picture(job)])
+    lifecycle.succeed(lease, DONE, [output_of(job)])
     job.refresh_from_db()
     assert (job.step, job.steps) == (20, 20)
 
 
-def test_an_interrupted_job_stays_where_it_was(job, lease):
+def test_interrupted_job_keeps_its_step(job, lease):
     lifecycle.progress(lease, STEP)
-    lifecycle.succeed(lease, DONE, [picture(job)], interrupted=True)
+    lifecycle.succeed(lease, DONE, [output_of(job)], interrupted=True)
     job.refresh_from_db()
     assert (job.step, job.steps) == (5, 20)
 
 
-def test_a_runner_that_counts_more_than_was_quoted_costs_no_more(job, lease):
+def test_cost_never_exceeds_the_estimate(job, lease):
     lifecycle.succeed(lease, DONE.model_copy(update={"steps_run": 30}), [])
     job.refresh_from_db()
     assert job.cost == job.cost_estimate
@@ -291,14 +291,14 @@ def test_a_runner_that_counts_more_than_was_quoted_costs_no_more(job, lease):
 @pytest.mark.parametrize(
     "end", [lifecycle.cancelled, lambda lease: lifecycle.requeue(lease, note="the runner died")]
 )
-def test_timeline_tells_who_cancelled_a_running_job(job, lease, end):
+def test_timeline_records_who_cancelled_a_running_job(job, lease, end):
     lifecycle.cancel(job.pk, "console: ada")
     end(lease)
     last = job.transitions.last()
     assert (last.to_state, last.note) == (State.CANCELLED, "console: ada")
 
 
-def test_a_cancel_costs_what_the_runner_says_it_had_run(job, lease, postings):
+def test_cancelled_job_is_billed_for_the_reported_steps(job, lease, postings):
     lifecycle.cancelled(lease, DONE.model_copy(update={"steps_run": 5}))
     job.refresh_from_db()
     assert (job.cost, job.device_seconds) == (job.cost_estimate / 4, 2)
@@ -306,12 +306,12 @@ def test_a_cancel_costs_what_the_runner_says_it_had_run(job, lease, postings):
     assert (settled.amount, settled.images) == (job.cost, 0)
 
 
-def test_a_cancel_of_which_the_runner_tells_nothing_costs_nothing(job, lease, postings):
+def test_cancelled_job_without_a_report_costs_nothing(job, lease, postings):
     lifecycle.cancelled(lease)
     assert postings(job) == ["reserve", "release"]
 
 
-def test_a_failure_costs_nothing_whatever_was_run(job, lease, postings):
+def test_failed_job_costs_nothing(job, lease, postings):
     lifecycle.fail(lease, "out_of_memory", "Too large.", DONE)
     job.refresh_from_db()
     assert (job.cost, job.device_seconds) == (0, 2)
@@ -322,18 +322,18 @@ AFTER_WORK = {
     "succeeded": lambda lease: lifecycle.succeed(lease, DONE, []),
     "failed": lambda lease: lifecycle.fail(lease, "internal", "It broke.", DONE),
     "cancelled": lambda lease: lifecycle.cancelled(lease, DONE),
-    "put back": lambda lease: lifecycle.requeue(lease, note="forgotten", done=DONE),
+    "requeued": lambda lease: lifecycle.requeue(lease, note="dropped", done=DONE),
 }
 
 
 @pytest.mark.parametrize("end", AFTER_WORK)
-def test_work_counts_into_the_usage_of_the_source_whatever_its_end(end, job, lease):
+def test_work_counts_as_usage_of_the_source_for_every_outcome(end, job, lease):
     AFTER_WORK[end](lease)
     usage = Usage.objects.get(source=job.source)
     assert (usage.served, usage.work) == (2, pytest.approx(float(job.cost_estimate)))
 
 
-def test_work_of_a_dead_runner_is_guessed_by_its_progress(job, lease):
+def test_usage_is_estimated_from_progress_when_the_runner_died(job, lease):
     lifecycle.progress(lease, STEP)
     lifecycle.requeue(lease, note="died", runner_died=True)
     usage = Usage.objects.get(source=job.source)
@@ -341,12 +341,12 @@ def test_work_of_a_dead_runner_is_guessed_by_its_progress(job, lease):
     assert usage.served == pytest.approx(usage.work * FIRST_GUESS_S_PER_COST)
 
 
-def test_a_job_that_never_stepped_served_nobody(job, lease):
+def test_job_without_steps_adds_no_usage(job, lease):
     lifecycle.fail(lease, "internal", "It broke.")
     assert not Usage.objects.exists()
 
 
-def test_usage_is_worth_half_after_its_half_life(source):
+def test_usage_halves_after_its_half_life(source):
     now = timezone.now()
     usage = Usage(source=source, served=8, work=4, as_of=now)
     usage.add(1, 1, now + timedelta(seconds=Usage.HALF_LIFE_S))

@@ -17,7 +17,7 @@ def shift():
     """``shift(job, lease_expires_at=-1)``: sets a time of a job, in seconds from now."""
 
     def shift(job: Job, **seconds: float) -> None:
-        times = {name: timezone.now() + timedelta(seconds=away) for name, away in seconds.items()}
+        times = {name: timezone.now() + timedelta(seconds=offset) for name, offset in seconds.items()}
         Job.objects.filter(pk=job.pk).update(**times)
 
     return shift
@@ -27,7 +27,7 @@ def state_of(job: Job) -> str:
     return Job.objects.get(pk=job.pk).state
 
 
-def test_job_whose_lease_is_over_is_put_back(job, lease, shift, postings):
+def test_job_with_an_expired_lease_is_requeued(job, lease, shift, postings):
     shift(job, lease_expires_at=-1)
     assert sweep() == SweepResult(put_back=1, expired=0)
     job.refresh_from_db()
@@ -36,23 +36,23 @@ def test_job_whose_lease_is_over_is_put_back(job, lease, shift, postings):
     assert postings(job) == ["reserve"]
 
 
-def test_job_that_loses_every_worker_is_not_tried_for_ever(job, runner, shift, held):
+def test_number_of_lost_leases_is_limited(job, runner, shift, reserved):
     for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES):
         assert state_of(job) == State.QUEUED
         lifecycle.claim(job.pk, runner)
         shift(job, lease_expires_at=-1)
         sweep()
     job.refresh_from_db()
-    assert (job.state, job.error_code, held()) == (State.FAILED, lifecycle.POISONED, 0)
+    assert (job.state, job.error_code, reserved()) == (State.FAILED, lifecycle.POISONED, 0)
 
 
-def test_job_that_a_busy_runner_did_not_take_is_no_suspect(job, runner, shift):
+def test_refusals_of_a_busy_runner_are_not_counted(job, runner, shift):
     for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES + 1):
-        lifecycle.requeue(lifecycle.claim(job.pk, runner), note="not taken by the runner: busy")
+        lifecycle.requeue(lifecycle.claim(job.pk, runner), note="not accepted by the runner: busy")
     assert state_of(job) == State.QUEUED
 
 
-def test_job_whose_worker_lives_is_left_alone(job, lease):
+def test_job_with_a_valid_lease_is_not_requeued(job, lease):
     assert sweep() == SweepResult(put_back=0, expired=0)
     assert state_of(job) == State.RUNNING
 
@@ -64,14 +64,14 @@ def test_cancelled_job_of_a_dead_worker_ends(job, lease, shift):
     assert state_of(job) == State.CANCELLED
 
 
-def test_job_that_waited_for_too_long_expires(job, shift, held):
+def test_job_queued_for_too_long_expires(job, shift, reserved):
     shift(job, expires_at=-1)
     assert sweep() == SweepResult(put_back=0, expired=1)
     assert state_of(job) == State.EXPIRED
-    assert held() == 0
+    assert reserved() == 0
 
 
-def test_job_that_may_still_wait_is_left_alone(job):
+def test_queued_job_does_not_expire_early(job):
     sweep()
     assert state_of(job) == State.QUEUED
 
@@ -82,9 +82,9 @@ def test_running_job_does_not_expire(job, lease, shift):
     assert state_of(job) == State.RUNNING
 
 
-def test_sweeps_at_the_same_time_put_a_job_back_once(together, job, lease, shift):
+def test_concurrent_sweeps_requeue_a_job_once(together, job, lease, shift):
     shift(job, lease_expires_at=-1)
-    assert sum(swept.put_back for swept in together(*[sweep] * 4)) == 1
+    assert sum(result.put_back for result in together(*[sweep] * 4)) == 1
     assert job.transitions.filter(to_state=State.QUEUED, from_state=State.RUNNING).count() == 1
 
 
@@ -97,7 +97,7 @@ def test_jobs_die_with_their_runner_unless_they_started_after(submission, runner
     assert (state_of(before), state_of(after)) == (State.QUEUED, State.RUNNING)
 
 
-def test_a_job_that_its_new_runner_holds_already_is_left_alone(submission, runner, shift):
+def test_job_already_held_by_the_restarted_runner_keeps_running(submission, runner, shift):
     job = admit(submission())
     lease = lifecycle.claim(job.pk, runner)
     shift(job, started_at=-60)
@@ -105,9 +105,7 @@ def test_a_job_that_its_new_runner_holds_already_is_left_alone(submission, runne
     assert state_of(job) == State.RUNNING
 
 
-def test_a_death_is_not_blamed_on_a_job_that_started_after_the_runner_was_last_seen(
-    submission, runner, shift
-):
+def test_runner_death_before_acceptance_is_not_counted_for_the_job(submission, runner, shift):
     runner.seen_at = timezone.now() - timedelta(seconds=90)
     for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES - 1):
         job = Job.objects.first() or admit(submission())
@@ -123,11 +121,11 @@ def test_a_death_is_not_blamed_on_a_job_that_started_after_the_runner_was_last_s
     assert state_of(job) == State.FAILED
 
 
-def test_command_tells_what_it_did(job, shift):
+def test_command_prints_the_counts(job, shift):
     shift(job, expires_at=-1)
-    told = io.StringIO()
-    call_command("sweep", stdout=told)
-    assert told.getvalue() == "put back 0, expired 1\n"
+    out = io.StringIO()
+    call_command("sweep", stdout=out)
+    assert out.getvalue() == "requeued 0, expired 1\n"
 
 
 @pytest.mark.django_db

@@ -11,28 +11,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jobs.errors import BadURL, FetchFailed, ForbiddenAddress, InvalidImage
-from jobs.images.fetch import fetch_picture
+from jobs.images.fetch import fetch_image
 from jobs.outbound import connections
 from jobs.outbound.connections import check_target
 from jobs.outbound.policy import Policy
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer, redirect
 
-PICTURE = png(color="red")
-NOBODY = Policy(total_s=20)
-HERE = NOBODY.allowing(["127.0.0.1"])
+IMAGE = png(color="red")
+DEFAULT_POLICY = Policy(total_s=20)
+LOCAL_POLICY = DEFAULT_POLICY.allowing(["127.0.0.1"])
 
 
 @pytest.fixture
 def server():
     server = WebServer()
-    server.answers["/a.png"] = answer(200, PICTURE, Content_Type="text/html")
+    server.answers["/a.png"] = answer(200, IMAGE, Content_Type="text/html")
     yield server
     server.close()
 
 
-def names(**addresses):
-    """A name server that knows these names only. A list is given out one address at a time."""
+def resolver(**addresses):
+    """Resolver of these names. Of a list, each call returns the next item."""
 
     def resolve(host, port):
         found = addresses[host.replace(".", "_")]
@@ -42,57 +42,57 @@ def names(**addresses):
     return resolve
 
 
-# What is fetched
+# Download
 
 
-def test_a_picture_is_known_by_its_content_whatever_its_type_says(server):
-    assert fetch_picture(server.url("/a.png"), HERE) == PICTURE
+def test_format_is_detected_by_content_not_by_content_type(server):
+    assert fetch_image(server.url("/a.png"), LOCAL_POLICY) == IMAGE
     assert server.asked[0].headers["accept-encoding"] == "identity"
 
 
-def test_the_host_keeps_its_name_though_the_address_is_connected(server):
-    resolve = names(pictures_test="127.0.0.1")
-    assert fetch_picture(server.url("/a.png", host="pictures.test"), HERE, resolve) == PICTURE
-    assert server.asked[0].headers["host"] == f"pictures.test:{server.port}"
+def test_host_header_has_the_name_while_the_address_is_connected(server):
+    resolve = resolver(images_test="127.0.0.1")
+    assert fetch_image(server.url("/a.png", host="images.test"), LOCAL_POLICY, resolve) == IMAGE
+    assert server.asked[0].headers["host"] == f"images.test:{server.port}"
 
 
-def test_the_next_address_is_tried_where_one_does_not_answer(server):
-    policy = NOBODY.allowing(["127.0.0.0/8"])
-    resolve = names(pictures_test="127.0.0.9 127.0.0.1")
-    assert fetch_picture(server.url("/a.png", host="pictures.test"), policy, resolve) == PICTURE
+def test_next_address_is_tried_if_one_does_not_respond(server):
+    policy = DEFAULT_POLICY.allowing(["127.0.0.0/8"])
+    resolve = resolver(images_test="127.0.0.9 127.0.0.1")
+    assert fetch_image(server.url("/a.png", host="images.test"), policy, resolve) == IMAGE
 
 
-def test_redirects_are_followed_for_a_while(server):
+def test_number_of_redirects_is_limited(server):
     server.answers |= {f"/{hop}": redirect(f"/{hop + 1}") for hop in range(3)}
     server.answers["/3"] = server.answers["/a.png"]
-    assert fetch_picture(server.url("/0"), HERE) == PICTURE
+    assert fetch_image(server.url("/0"), LOCAL_POLICY) == IMAGE
     server.answers |= {"/3": redirect("/4"), "/4": server.answers["/a.png"]}
-    with pytest.raises(FetchFailed, match="redirects too often"):
-        fetch_picture(server.url("/0"), HERE)
+    with pytest.raises(FetchFailed, match="redirects more than 3 times"):
+        fetch_image(server.url("/0"), LOCAL_POLICY)
 
 
-def test_what_is_no_picture_is_refused(server):
+def test_response_that_is_no_image_is_refused(server):
     server.answers["/a.png"] = answer(200, b"<html>", Content_Type="image/png")
     with pytest.raises(InvalidImage):
-        fetch_picture(server.url("/a.png"), HERE)
+        fetch_image(server.url("/a.png"), LOCAL_POLICY)
 
 
 @pytest.mark.parametrize("status", [404, 500, 304])
-def test_an_error_is_told_with_its_status(server, status):
+def test_error_names_the_http_status(server, status):
     server.answers["/a.png"] = answer(status)
     with pytest.raises(FetchFailed, match=f"status {status}"):
-        fetch_picture(server.url("/a.png"), HERE)
+        fetch_image(server.url("/a.png"), LOCAL_POLICY)
 
 
-def test_a_closed_port_and_an_unknown_name_cannot_be_reached(server):
+def test_closed_port_and_unknown_name_are_unreachable(server):
     server.close()
     with pytest.raises(FetchFailed, match="cannot be reached"):
-        fetch_picture(server.url("/a.png"), HERE)
+        fetch_image(server.url("/a.png"), LOCAL_POLICY)
     with pytest.raises(FetchFailed, match="cannot be reached"):
-        fetch_picture("http://no-such-host.invalid/", HERE)
+        fetch_image("http://no-such-host.invalid/", LOCAL_POLICY)
 
 
-# Whose addresses
+# Addresses
 
 
 @pytest.mark.parametrize(
@@ -127,42 +127,44 @@ def test_a_closed_port_and_an_unknown_name_cannot_be_reached(server):
 )
 def test_private_addresses_in_every_spelling_are_refused(host):
     with pytest.raises(ForbiddenAddress):
-        fetch_picture(f"http://{host}/a.png", NOBODY)
+        fetch_image(f"http://{host}/a.png", DEFAULT_POLICY)
     with pytest.raises(ForbiddenAddress):
-        check_target(f"http://{host}/a.png", NOBODY)
+        check_target(f"http://{host}/a.png", DEFAULT_POLICY)
 
 
-def test_a_redirect_into_the_house_is_refused(server):
+def test_redirect_to_a_private_address_is_refused(server):
     server.answers["/out"] = redirect(server.url("/a.png", host="inside.test"))
-    resolve = names(outside_test="127.0.0.1", inside_test="127.0.0.1")
+    resolve = resolver(outside_test="127.0.0.1", inside_test="127.0.0.1")
     with pytest.raises(ForbiddenAddress, match=r"inside\.test"):
-        fetch_picture(server.url("/out", host="outside.test"), NOBODY.allowing(["outside.test"]), resolve)
-    assert [asked.path for asked in server.asked] == ["/out"]
+        fetch_image(
+            server.url("/out", host="outside.test"), DEFAULT_POLICY.allowing(["outside.test"]), resolve
+        )
+    assert [request.path for request in server.asked] == ["/out"]
 
 
 def test_a_name_with_one_private_address_is_refused():
-    resolve = names(both_test="93.184.215.14 10.0.0.1")
+    resolve = resolver(both_test="93.184.215.14 10.0.0.1")
     with pytest.raises(ForbiddenAddress):
-        fetch_picture("http://both.test/", NOBODY, resolve)
+        fetch_image("http://both.test/", DEFAULT_POLICY, resolve)
 
 
-def test_a_name_server_that_changes_its_mind_is_not_asked_twice(server):
+def test_name_is_resolved_once_per_request_against_dns_rebinding(server):
     first, second = "127.0.0.1", "10.0.0.1"
-    resolve = names(rebinding_test=[first, second])
-    policy = NOBODY.allowing(["127.0.0.1"])
-    assert fetch_picture(server.url("/a.png", host="rebinding.test"), policy, resolve) == PICTURE
+    resolve = resolver(rebinding_test=[first, second])
+    policy = DEFAULT_POLICY.allowing(["127.0.0.1"])
+    assert fetch_image(server.url("/a.png", host="rebinding.test"), policy, resolve) == IMAGE
     with pytest.raises(ForbiddenAddress):
-        fetch_picture(server.url("/a.png", host="rebinding.test"), policy, resolve)
+        fetch_image(server.url("/a.png", host="rebinding.test"), policy, resolve)
 
 
-def test_a_refusal_does_not_tell_the_address(server):
+def test_refusal_does_not_reveal_the_address(server):
     with pytest.raises(ForbiddenAddress) as refused:
-        fetch_picture("http://inside.test/", NOBODY, names(inside_test="10.9.8.7"))
+        fetch_image("http://inside.test/", DEFAULT_POLICY, resolver(inside_test="10.9.8.7"))
     assert "10.9.8.7" not in refused.value.message
 
 
 @pytest.mark.parametrize(
-    ("allowed", "host", "may"),
+    ("allowed", "host", "is_allowed"),
     [
         ("img.lan", "img.lan", True),
         ("IMG.lan", "Img.LAN", True),
@@ -177,11 +179,11 @@ def test_a_refusal_does_not_tell_the_address(server):
         ("fd00::/8", "any.name", False),
     ],
 )
-def test_ops_allow_hosts_and_networks(allowed, host, may):
-    assert NOBODY.allowing([allowed]).allows(host, ipaddress.ip_address("10.1.2.3")) is may
+def test_policy_allows_hosts_and_networks(allowed, host, is_allowed):
+    assert DEFAULT_POLICY.allowing([allowed]).allows(host, ipaddress.ip_address("10.1.2.3")) is is_allowed
 
 
-def test_a_source_may_reach_what_all_may_and_what_it_alone_may(source, settings):
+def test_allowed_hosts_of_the_platform_and_of_the_source_are_combined(source, settings):
     settings.OUTBOUND_ALLOWED = ["10.0.0.0/8"]
     source.reachable = ["img.lan"]
     source.full_clean()
@@ -191,7 +193,7 @@ def test_a_source_may_reach_what_all_may_and_what_it_alone_may(source, settings)
     assert not policy.allows("any.name", ipaddress.ip_address("192.168.0.1"))
 
 
-# Which URLs
+# URLs
 
 
 @pytest.mark.parametrize(
@@ -214,26 +216,26 @@ def test_a_source_may_reach_what_all_may_and_what_it_alone_may(source, settings)
         "http://[::1",
     ],
 )
-def test_what_is_no_web_address_is_refused(url):
+def test_invalid_url_is_refused(url):
     with pytest.raises(BadURL):
-        fetch_picture(url, HERE)
+        fetch_image(url, LOCAL_POLICY)
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "http://user:word@127.0.0.1/", "ftp://127.0.0.1/"])
-def test_nor_is_it_followed_to(server, target):
+def test_redirect_to_an_invalid_url_is_refused(server, target):
     server.answers["/out"] = redirect(target)
     with pytest.raises((BadURL, FetchFailed)):
-        fetch_picture(server.url("/out"), HERE)
+        fetch_image(server.url("/out"), LOCAL_POLICY)
 
 
-# How much
+# Size and time limits
 
 
 SMALL = Policy(total_s=20, max_bytes=1000).allowing(["127.0.0.1"])
 
 
 def endless(server):
-    """Sends for as long as somebody listens; says in ``stopped`` that nobody does any more."""
+    """A handler that sends until the client disconnects, and an event that is set then."""
     stopped = threading.Event()
 
     def write(handler):
@@ -247,20 +249,20 @@ def endless(server):
     return write, stopped
 
 
-def test_a_body_that_announces_too_much_is_not_read(server):
+def test_body_with_a_content_length_above_the_limit_is_not_read(server):
     server.answers["/big"] = answer(200, Content_Length="1001")
-    with pytest.raises(FetchFailed, match="larger"):
-        fetch_picture(server.url("/big"), SMALL)
+    with pytest.raises(FetchFailed, match="exceeds"):
+        fetch_image(server.url("/big"), SMALL)
 
 
-def test_an_endless_body_is_left_at_the_limit(server):
+def test_endless_body_is_cut_off_at_the_limit(server):
     server.answers["/endless"], stopped = endless(server)
-    with pytest.raises(FetchFailed, match="larger"):
-        fetch_picture(server.url("/endless"), SMALL)
+    with pytest.raises(FetchFailed, match="exceeds"):
+        fetch_image(server.url("/endless"), SMALL)
     assert stopped.wait(60)
 
 
-def test_the_body_of_a_redirect_is_not_read(server):
+def test_body_of_a_redirect_is_not_read(server):
     body, stopped = endless(server)
 
     def write(handler):
@@ -270,13 +272,13 @@ def test_the_body_of_a_redirect_is_not_read(server):
 
     server.answers["/out"] = write
     with suppress(FetchFailed):
-        fetch_picture(server.url("/out"), HERE)
+        fetch_image(server.url("/out"), LOCAL_POLICY)
     assert stopped.wait(60)
 
 
 @pytest.mark.parametrize("part", ["status", "headers", "body"])
-def test_a_server_that_drips_runs_out_of_time(server, part):
-    """Each byte comes in time; all of them together do not."""
+def test_slow_response_exceeds_the_time_limit(server, part):
+    """Each byte arrives in time, but the whole response does not."""
     preludes = {"status": b"", "headers": b"HTTP/1.1 200 OK\r\nX: ", "body": b"HTTP/1.1 200 OK\r\n\r\n"}
 
     def write(handler):
@@ -288,13 +290,13 @@ def test_a_server_that_drips_runs_out_of_time(server, part):
     server.answers["/drip"] = write
     brief = Policy(total_s=0.3).allowing(["127.0.0.1"])
     with pytest.raises(FetchFailed):
-        fetch_picture(server.url("/drip"), brief)
+        fetch_image(server.url("/drip"), brief)
 
 
-def test_a_server_that_says_nothing_runs_out_of_time(server):
+def test_silent_server_exceeds_the_time_limit(server):
     server.answers["/silent"] = lambda handler: server.closing.wait(60)
-    with pytest.raises(FetchFailed, match="took too long"):
-        fetch_picture(server.url("/silent"), Policy(total_s=0.2).allowing(["127.0.0.1"]))
+    with pytest.raises(FetchFailed, match="time limit"):
+        fetch_image(server.url("/silent"), Policy(total_s=0.2).allowing(["127.0.0.1"]))
 
 
 # TLS
@@ -303,13 +305,13 @@ def test_a_server_that_says_nothing_runs_out_of_time(server):
 @pytest.fixture
 def certificate(tmp_path):
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pictures.test")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "images.test")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("pictures.test")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("images.test")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -326,14 +328,14 @@ def tls_server(certificate, monkeypatch):
     trusting = ssl.create_default_context(cafile=certificate)
     monkeypatch.setattr(connections, "trusted", lambda: trusting)
     server = WebServer(context)
-    server.answers["/a.png"] = answer(200, PICTURE)
+    server.answers["/a.png"] = answer(200, IMAGE)
     yield server
     server.close()
 
 
-def test_tls_asks_for_the_name_and_checks_it(tls_server):
-    resolve = names(pictures_test="127.0.0.1", other_test="127.0.0.1")
-    url = tls_server.url("/a.png", host="pictures.test", scheme="https")
-    assert fetch_picture(url, HERE, resolve) == PICTURE
+def test_tls_certificate_must_match_the_host_name(tls_server):
+    resolve = resolver(images_test="127.0.0.1", other_test="127.0.0.1")
+    url = tls_server.url("/a.png", host="images.test", scheme="https")
+    assert fetch_image(url, LOCAL_POLICY, resolve) == IMAGE
     with pytest.raises(FetchFailed):
-        fetch_picture(tls_server.url("/a.png", host="other.test", scheme="https"), HERE, resolve)
+        fetch_image(tls_server.url("/a.png", host="other.test", scheme="https"), LOCAL_POLICY, resolve)

@@ -14,9 +14,9 @@ PNG = png(color="teal")
 
 
 def opened(data: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(data))
-    picture.load()
-    return picture
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
 
 
 def chunks(data: bytes) -> list[bytes]:
@@ -29,7 +29,7 @@ def chunks(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("text", "kind"), [("a café", b"tEXt"), ("画坊", b"iTXt"), ("a cat 🐈", b"iTXt")])
-def test_png_has_its_text_where_a1111s_users_look_for_it(text, kind):
+def test_png_has_a_parameters_text_chunk_after_ihdr(text, kind):
     data = with_infotext(PNG, "png", text)
     assert opened(data).text == {"parameters": text}
     assert chunks(data)[:2] == [b"IHDR", kind]
@@ -37,34 +37,34 @@ def test_png_has_its_text_where_a1111s_users_look_for_it(text, kind):
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=200))
-def test_any_text_comes_back_from_a_png_as_it_was(text):
+def test_any_text_is_preserved_in_a_png(text):
     assert opened(with_infotext(PNG, "png", text)).text["parameters"] == text
 
 
-def test_png_keeps_its_pixels_bit_by_bit():
+def test_pixels_of_a_png_are_unchanged():
     assert opened(with_infotext(PNG, "png", "a cat")).tobytes() == opened(PNG).tobytes()
 
 
-def test_png_without_a_text_is_left_as_it_is():
+def test_png_without_infotext_is_unchanged():
     assert with_infotext(PNG, "png", "") == PNG
 
 
 @pytest.mark.parametrize("text", ["a café", "画坊 🐈\nSteps: 20"])
 @pytest.mark.parametrize("output_format", ["jpeg", "webp"])
-def test_jpeg_and_webp_have_their_text_in_the_user_comment(output_format, text):
-    picture = opened(with_infotext(PNG, output_format, text))
-    comment = picture.getexif().get_ifd(IFD.Exif)[Base.UserComment]
-    assert picture.format == output_format.upper()
+def test_jpeg_and_webp_have_the_infotext_in_user_comment(output_format, text):
+    image = opened(with_infotext(PNG, output_format, text))
+    comment = image.getexif().get_ifd(IFD.Exif)[Base.UserComment]
+    assert image.format == output_format.upper()
     assert (comment[:8], comment[8:].decode("utf-16-be")) == (b"UNICODE\0", text)
 
 
 @pytest.mark.parametrize("output_format", ["jpeg", "webp"])
-def test_no_text_makes_no_user_comment(output_format):
-    picture = opened(with_infotext(PNG, output_format, ""))
-    assert Base.UserComment not in picture.getexif().get_ifd(IFD.Exif)
+def test_empty_infotext_writes_no_user_comment(output_format):
+    image = opened(with_infotext(PNG, output_format, ""))
+    assert Base.UserComment not in image.getexif().get_ifd(IFD.Exif)
 
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
-def test_what_is_no_png_is_not_taken_for_one(output_format):
+def test_other_formats_are_refused(output_format):
     with pytest.raises((ValueError, OSError)):
         with_infotext(b"GIF89a", output_format, "a cat")

@@ -15,14 +15,14 @@ from jobs.images.signed_urls import base_url, control_map_urls, output_urls, pre
 from jobs.models import Job, Output, Preview
 from tests.support.fake_runner import png
 
-PICTURE = png(color="red")
+IMAGE = png(color="red")
 HOST = "http://testserver"
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 
 def stored(job: Job, index: int = 0, content_type: str = "image/png", kind: str = "picture") -> Output:
-    path = default_storage.save(f"outputs/{job.pk}-{index}", ContentFile(PICTURE))
-    sizes = {"size_bytes": len(PICTURE), "width": 64, "height": 64}
+    path = default_storage.save(f"outputs/{job.pk}-{index}", ContentFile(IMAGE))
+    sizes = {"size_bytes": len(IMAGE), "width": 64, "height": 64}
     sha256 = f"{index:064}"
     return Output.objects.create(
         job=job, kind=kind, index=index, file=path, sha256=sha256, seed=1, content_type=content_type, **sizes
@@ -35,34 +35,34 @@ def url(job) -> str:
     return output_urls(job, HOST)[0]
 
 
-def later(monkeypatch, **delta) -> None:
+def travel(monkeypatch, **delta) -> None:
     moment = (timezone.now() + timedelta(**delta)).timestamp()
     monkeypatch.setattr(signed_urls.time, "time", lambda: moment)
 
 
-# What a URL gives
+# Valid URLs
 
 
 @pytest.mark.parametrize("suffix", TYPES)
-def test_url_gives_the_picture_to_everybody_who_has_it(client, job, suffix):
+def test_url_serves_the_image_without_authentication(client, job, suffix):
     stored(job, content_type=TYPES[suffix])
     (url,) = output_urls(job, HOST)
     assert url.endswith(f"/0.{suffix}")
     response = client.get(url)
-    assert response.getvalue() == PICTURE
-    assert (response["Content-Type"], response["Content-Length"]) == (TYPES[suffix], str(len(PICTURE)))
+    assert response.getvalue() == IMAGE
+    assert (response["Content-Type"], response["Content-Length"]) == (TYPES[suffix], str(len(IMAGE)))
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
-def test_control_maps_have_urls_of_their_own(client, job):
+def test_control_maps_have_separate_urls(client, job):
     stored(job)
     stored(job, kind="control_map")
-    (picture,), (control_map,) = output_urls(job, HOST), control_map_urls(job, HOST)
-    assert [client.get(url).status_code for url in (picture, control_map)] == [200, 200]
+    (image_url,), (control_map,) = output_urls(job, HOST), control_map_urls(job, HOST)
+    assert [client.get(url).status_code for url in (image_url, control_map)] == [200, 200]
     assert control_map.endswith("/map-0.png")
     assert (
-        client.get(picture.replace("/0.png", "/map-0.png")).status_code == 404
-    )  # its token is not the map's
+        client.get(image_url.replace("/0.png", "/map-0.png")).status_code == 404
+    )  # the token is for another URL
 
 
 def test_url_needs_no_query_string_and_keeps_the_order(job):
@@ -73,7 +73,7 @@ def test_url_needs_no_query_string_and_keeps_the_order(job):
     assert [url[-5] for url in urls] == ["0", "1"]
 
 
-def test_url_is_the_same_when_it_is_asked_for_again(job, url):
+def test_url_is_stable(job, url):
     assert output_urls(job, HOST) == [url]
 
 
@@ -81,11 +81,11 @@ def test_base64_form_is_text(client, job, url):
     (text_url,) = output_urls(job, HOST, form="base64")
     assert text_url.endswith(".base64")
     response = client.get(text_url)
-    assert base64.b64decode(response.content) == PICTURE
+    assert base64.b64decode(response.content) == IMAGE
     assert response["Content-Type"].startswith("text/plain")
 
 
-def test_caches_may_keep_it_until_the_url_ends_and_ask_by_tag(client, url):
+def test_response_is_cacheable_until_the_url_expires(client, url):
     response = client.get(url)
     assert re.fullmatch(r"private, max-age=\d+, immutable", response["Cache-Control"])
     again = client.get(url, headers={"If-None-Match": response["ETag"]})
@@ -93,7 +93,7 @@ def test_caches_may_keep_it_until_the_url_ends_and_ask_by_tag(client, url):
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_head_tells_without_the_picture(client, url):
+def test_head_and_method_not_allowed(client, url):
     response = client.head(url)
     assert (response.status_code, response["Content-Type"]) == (200, "image/png")
     assert client.post(url).status_code == 405
@@ -102,72 +102,72 @@ def test_head_tells_without_the_picture(client, url):
 @pytest.mark.parametrize(
     "path", ["/inputs/token/name.png", "/targets/shop/0.png", "/outputs/{}/token/preview.jpg"]
 )
-def test_whoever_posts_is_told_that_nothing_is_posted_here(job, url, path):
+def test_post_is_not_allowed_instead_of_a_csrf_error(job, url, path):
     strict = Client(enforce_csrf_checks=True)
     assert [strict.post(each).status_code for each in (url, path.format(job.pk))] == [405, 405]
 
 
-# Whom it does not
+# Invalid URLs
 
 
-def test_nobody_guesses_a_url(client, job, url):
+def test_forged_urls_are_not_found(client, job, url):
     stored(job, 1)
-    head, token, last = url.rsplit("/", 2)
+    prefix, token, last = url.rsplit("/", 2)
     forged = [
-        f"{head}/{token}/1.png",
-        f"{head}/{token[:-1]}{'A' if token[-1] != 'A' else 'B'}/{last}",
-        f"{head}/f{token}/{last}",
-        f"{head}/0-{token.partition('-')[2]}/{last}",
-        f"{head}/{'f' * 9000}-x/{last}",
-        f"{head}/-/{last}",
-        f"{head}/é/{last}",
-        f"{head}/{token}/{'9' * 40}.png",
+        f"{prefix}/{token}/1.png",
+        f"{prefix}/{token[:-1]}{'A' if token[-1] != 'A' else 'B'}/{last}",
+        f"{prefix}/f{token}/{last}",
+        f"{prefix}/0-{token.partition('-')[2]}/{last}",
+        f"{prefix}/{'f' * 9000}-x/{last}",
+        f"{prefix}/-/{last}",
+        f"{prefix}/é/{last}",
+        f"{prefix}/{token}/{'9' * 40}.png",
         url.replace(str(job.pk), str(uuid.uuid4())),
         url.replace(".png", ".jpg"),
         url.replace("0.png", "preview.jpg"),
     ]
-    assert {client.get(wrong).status_code for wrong in forged} == {404}
+    assert {client.get(url).status_code for url in forged} == {404}
 
 
-def test_url_ends(client, url, settings, monkeypatch):
-    later(monkeypatch, seconds=settings.PICTURE_URL_AGE_S)
+def test_url_expires(client, url, settings, monkeypatch):
+    travel(monkeypatch, seconds=settings.PICTURE_URL_AGE_S)
     assert client.get(url).status_code == 200
-    later(monkeypatch, seconds=settings.PICTURE_URL_AGE_S, hours=1, minutes=1)
+    travel(monkeypatch, seconds=settings.PICTURE_URL_AGE_S, hours=1, minutes=1)
     assert client.get(url).status_code == 404
 
 
-def test_url_ends_with_its_picture(client, job, url):
+def test_url_of_a_deleted_output_is_not_found(client, job, url):
     Output.objects.all().delete()
     assert client.get(url).status_code == 404
 
 
-def test_picture_whose_file_is_gone_is_not_found(client, job, url):
+def test_url_of_a_deleted_file_is_not_found(client, job, url):
     job.outputs.get().file.delete(save=False)
     assert client.get(url).status_code == 404
 
 
-def test_another_key_ends_all_urls(client, url, settings):
+def test_changed_signing_key_invalidates_all_urls(client, url, settings):
     settings.PICTURE_URL_KEY = "another"
     assert client.get(url).status_code == 404
 
 
-def test_public_pictures_do_not_end_until_the_source_says_so(client, job, source, monkeypatch):
+def test_public_urls_are_valid_while_the_source_allows_them(client, job, source, monkeypatch):
     source.public_pictures = True
     source.save()
     job = Job.objects.get(pk=job.pk)
     stored(job)
     (url,) = output_urls(job, HOST)
-    later(monkeypatch, days=4000)
+    travel(monkeypatch, days=4000)
     assert client.get(url)["Cache-Control"].startswith("public, ")
     source.public_pictures = False
     source.save()
     assert client.get(url).status_code == 404
 
 
-# Where they are
+# Base URL and storage
 
 
-def test_clients_find_us_where_they_called_or_where_ops_say(settings):
+def test_base_url_is_the_setting_or_the_host_of_the_request(settings):
     request = RequestFactory().get("/", headers={"host": "localhost:8000"})
     assert base_url(request) == "http://localhost:8000"
     settings.PUBLIC_URL = "https://atelier.example.com/"
@@ -179,17 +179,17 @@ def test_clients_find_us_where_they_called_or_where_ops_say(settings):
 
 @pytest.fixture
 def bucket(settings) -> None:
-    """A storage that has URLs of its own."""
+    """A default storage that provides URLs."""
     backend = "django.core.files.storage.InMemoryStorage"
     default = {"BACKEND": backend, "OPTIONS": {"base_url": "https://bucket.example/"}}
     settings.STORAGES = settings.STORAGES | {"default": default}
 
 
-def test_picture_of_another_storage_is_passed_through(client, bucket, url):
-    assert client.get(url).getvalue() == PICTURE
+def test_image_of_another_storage_is_streamed(client, bucket, url):
+    assert client.get(url).getvalue() == IMAGE
 
 
-def test_or_its_client_is_sent_there(client, bucket, job, url, settings):
+def test_image_of_another_storage_is_redirected_if_configured(client, bucket, job, url, settings):
     settings.PICTURE_REDIRECTS = True
     response = client.get(url)
     assert (response.status_code, response["Cache-Control"]) == (302, "no-store")
@@ -199,7 +199,7 @@ def test_or_its_client_is_sent_there(client, bucket, job, url, settings):
 # Previews
 
 
-def test_preview_is_the_newest_and_is_kept_by_nobody(client, job):
+def test_newest_preview_is_served_and_not_cached(client, job):
     Preview.objects.create(job=job, jpeg=b"a jpeg")
     url = preview_url(job, HOST)
     response = client.get(url)
@@ -209,7 +209,7 @@ def test_preview_is_the_newest_and_is_kept_by_nobody(client, job):
     assert client.get(url).status_code == 404
 
 
-def test_preview_is_as_hard_to_guess(client, job, url):
+def test_forged_preview_url_is_not_found(client, job, url):
     Preview.objects.create(job=job, jpeg=b"a jpeg")
     forged = preview_url(job, HOST).rsplit("/", 2)[0] + "/" + url.rsplit("/", 2)[1] + "/preview.jpg"
     assert client.get(forged).status_code == 404

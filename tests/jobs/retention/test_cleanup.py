@@ -20,7 +20,7 @@ from jobs.images import storage
 from jobs.models import ArchivedJob, InputPicture, Job, JobInput, Output, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.retention import cleanup
-from jobs.retention.cleanup import Tidied, tidy
+from jobs.retention.cleanup import CleanupCounts, tidy
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def png(shade: int = 0) -> bytes:
 
 @pytest.fixture
 def old(submission, runner) -> Callable[..., Job]:
-    """``old(days, inputs=[png], **submission)``: a job that succeeded so long ago, with one picture."""
+    """``old(days, inputs=[png], **submission)``: a job that succeeded that many days ago, with one output."""
 
     def old(days: float, inputs: tuple[bytes, ...] = (), **fields) -> Job:
         stored = tuple(storage.store_input(data) for data in inputs)
@@ -41,20 +41,20 @@ def old(submission, runner) -> Callable[..., Job]:
         lease = lifecycle.claim(job.pk, runner)
         output = storage.keep(Output(index=0, width=8, height=8, seed=1), job, png(), "png")
         lifecycle.succeed(lease, Done(steps_run=20, device_seconds=2, engine_seconds=3), [output])
-        away(job, days)
+        backdate(job, days)
         job.refresh_from_db()
         return job
 
     return old
 
 
-def away(job: Job, days: float) -> None:
+def backdate(job: Job, days: float) -> None:
     then = timezone.now() - timedelta(days=days)
     Job.objects.filter(pk=job.pk).update(created_at=then, finished_at=then)
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=days))
 
 
-def keeps(source: BusinessSource, **days: int) -> None:
+def set_retention(source: BusinessSource, **days: int) -> None:
     BusinessSource.objects.filter(pk=source.pk).update(**days)
 
 
@@ -62,139 +62,139 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-# Nothing is deleted that nobody asked for
+# Defaults
 
 
-def test_everything_is_kept_for_ever_unless_somebody_says_otherwise(old, storage_folder):
+def test_everything_is_kept_by_default(old, storage_folder):
     old(10_000, inputs=(png(),))
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
     assert (Job.objects.count(), Output.objects.count(), InputPicture.objects.count()) == (1, 1, 1)
 
 
-def test_only_the_source_that_says_so_loses_anything(old, source, other_source, storage_folder):
-    keeps(other_source, keep_pictures_days=1, keep_jobs_days=1)
+def test_retention_applies_per_source(old, source, other_source, storage_folder):
+    set_retention(other_source, keep_pictures_days=1, keep_jobs_days=1)
     old(10_000)
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
 
 
-def test_job_that_has_not_ended_is_left_alone(submission, source):
+def test_unfinished_job_is_kept(submission, source):
     job = admit(submission())
-    keeps(source, keep_jobs_days=1, keep_pictures_days=1, keep_inputs_days=1)
+    set_retention(source, keep_jobs_days=1, keep_pictures_days=1, keep_inputs_days=1)
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(days=9))
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
 
 
-# Pictures
+# Outputs
 
 
-def test_old_pictures_go_with_their_files_and_the_job_stays(old, source, storage_folder):
-    job, young = old(8), old(6)
-    keeps(source, keep_pictures_days=7)
-    assert tidy() == Tidied(pictures=1)
-    assert list(Output.objects.values_list("job", flat=True)) == [young.pk]
+def test_old_outputs_are_deleted_and_the_job_is_kept(old, source, storage_folder):
+    job, recent = old(8), old(6)
+    set_retention(source, keep_pictures_days=7)
+    assert tidy() == CleanupCounts(pictures=1)
+    assert list(Output.objects.values_list("job", flat=True)) == [recent.pk]
     assert len(files(storage_folder)) == 1
     assert Job.objects.get(pk=job.pk).state == State.SUCCEEDED
 
 
-def test_platforms_default_is_for_sources_that_say_nothing(old, source, settings):
+def test_platform_default_applies_to_sources_without_a_setting(old, source, settings):
     settings.KEEP_PICTURES_DAYS = 7
     old(8)
-    keeps(source, keep_pictures_days=30)
-    assert tidy() == Tidied()
-    keeps(source, keep_pictures_days=None)
-    assert tidy() == Tidied(pictures=1)
+    set_retention(source, keep_pictures_days=30)
+    assert tidy() == CleanupCounts()
+    set_retention(source, keep_pictures_days=None)
+    assert tidy() == CleanupCounts(pictures=1)
 
 
-def test_stopped_between_file_and_row_it_goes_on(old, source, storage_folder):
+def test_interrupted_deletion_is_completed(old, source, storage_folder):
     old(8)
-    keeps(source, keep_pictures_days=7)
+    set_retention(source, keep_pictures_days=7)
 
     storage.delete_files(Output.objects.all())
     assert (files(storage_folder), Output.objects.count()) == ([], 1)
-    assert tidy() == Tidied(pictures=1)
+    assert tidy() == CleanupCounts(pictures=1)
 
 
-def test_more_than_a_batch_is_done_in_batches(old, source, monkeypatch):
+def test_deletion_continues_over_several_batches(old, source, monkeypatch):
     monkeypatch.setattr(cleanup, "BATCH", 2)
     for _ in range(5):
         old(8)
-    keeps(source, keep_pictures_days=7)
-    assert tidy() == Tidied(pictures=5)
+    set_retention(source, keep_pictures_days=7)
+    assert tidy() == CleanupCounts(pictures=5)
 
 
-def test_what_there_is_no_time_for_is_left_for_the_next(old, source):
+def test_cleanup_stops_at_its_time_limit(old, source):
     old(8)
-    keeps(source, keep_pictures_days=7)
-    assert tidy(longest_s=-1) == Tidied()
-    assert tidy() == Tidied(pictures=1)
+    set_retention(source, keep_pictures_days=7)
+    assert tidy(time_limit_s=-1) == CleanupCounts()
+    assert tidy() == CleanupCounts(pictures=1)
 
 
 # Inputs
 
 
-def test_old_inputs_go_with_their_file(old, source, storage_folder):
+def test_old_inputs_are_deleted_with_their_files(old, source, storage_folder):
     old(8, inputs=(png(1),))
-    keeps(source, keep_inputs_days=7)
-    assert tidy() == Tidied(inputs=1)
+    set_retention(source, keep_inputs_days=7)
+    assert tidy() == CleanupCounts(inputs=1)
     assert not InputPicture.objects.exists()
     assert not (storage_folder / "inputs").exists() or not files(storage_folder / "inputs")
 
 
-def test_input_that_another_job_needs_is_kept_for_that(old, source, other_source, submission):
+def test_input_used_by_another_job_is_kept(old, source, other_source, submission):
     old(8, inputs=(png(1),))
-    young = old(1, inputs=(png(1),))
-    keeps(source, keep_inputs_days=7)
+    recent = old(1, inputs=(png(1),))
+    set_retention(source, keep_inputs_days=7)
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=8))
     tidy()
     assert InputPicture.objects.exists()
-    assert list(JobInput.objects.values_list("job", flat=True)) == [young.pk]
+    assert list(JobInput.objects.values_list("job", flat=True)) == [recent.pk]
 
 
-def test_input_that_somebody_has_just_sent_again_is_kept(old, source):
+def test_recently_uploaded_input_is_kept(old, source):
     old(8, inputs=(png(1),))
-    keeps(source, keep_inputs_days=7)
+    set_retention(source, keep_inputs_days=7)
     storage.store_input(png(1))
     tidy()
     assert InputPicture.objects.exists()
 
 
-def test_job_without_its_inputs_cannot_be_repeated_and_says_why(old, source):
+def test_job_without_its_inputs_cannot_be_repeated(old, source):
     job = old(8, inputs=(png(1),))
-    keeps(source, keep_inputs_days=7)
+    set_retention(source, keep_inputs_days=7)
     tidy()
-    with pytest.raises(InvalidImage, match="missing"):
+    with pytest.raises(InvalidImage, match="is not stored"):
         retry(job)
 
 
-def test_input_that_was_sent_and_never_used_goes_by_the_platforms_days(settings):
+def test_unused_input_is_deleted_after_the_platform_default(settings):
     storage.store_input(png(1))
     settings.KEEP_INPUTS_DAYS = 7
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=8))
-    assert tidy() == Tidied(inputs=1)
+    assert tidy() == CleanupCounts(inputs=1)
 
 
-def test_admitted_job_keeps_its_inputs_in_mind(submission):
-    picture = storage.store_input(png(1))
-    job = admit(submission(init_images=(picture,), task="img2img"))
-    assert list(job.inputs.values_list("sha256", flat=True)) == [picture.sha256]
+def test_admitted_job_records_its_inputs(submission):
+    stored = storage.store_input(png(1))
+    job = admit(submission(init_images=(stored,), task="img2img"))
+    assert list(job.inputs.values_list("sha256", flat=True)) == [stored.sha256]
 
 
-def test_input_of_a_waiting_job_is_never_deleted(submission, source, settings):
+def test_input_of_a_queued_job_is_kept(submission, source, settings):
     settings.KEEP_INPUTS_DAYS = 1
-    keeps(source, keep_inputs_days=1)
+    set_retention(source, keep_inputs_days=1)
     admit(submission(init_images=(storage.store_input(png(1)),), task="img2img"))
     InputPicture.objects.update(used_at=timezone.now() - timedelta(days=8))
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
 
 
 # Jobs
 
 
-def test_old_job_goes_with_all_that_is_its_own_and_its_postings_stay(old, source, storage_folder):
+def test_old_job_is_deleted_with_its_files_and_its_postings_are_kept(old, source, storage_folder):
     job = old(31, inputs=(png(1),))
-    keeps(source, keep_jobs_days=30)
-    assert tidy() == Tidied(jobs=1)
+    set_retention(source, keep_jobs_days=30)
+    assert tidy() == CleanupCounts(jobs=1)
     assert not Job.objects.exists()
     assert (Output.objects.count(), InputPicture.objects.count(), files(storage_folder)) == (0, 0, [])
     assert {Posting.Kind.RESERVE, Posting.Kind.SETTLE} <= set(
@@ -202,27 +202,26 @@ def test_old_job_goes_with_all_that_is_its_own_and_its_postings_stay(old, source
     )
 
 
-def test_ledger_still_agrees_when_jobs_are_gone(old, source):
-
+def test_ledger_is_consistent_after_jobs_are_deleted(old, source):
     old(31)
-    keeps(source, keep_jobs_days=30)
+    set_retention(source, keep_jobs_days=30)
     tidy()
-    assert list(ledger_check.disagreements()) == []
+    assert list(ledger_check.inconsistencies()) == []
 
 
-def test_job_of_whose_end_somebody_is_still_to_be_told_is_kept(old, source):
+def test_job_with_an_undelivered_callback_is_kept(old, source):
     job = old(31)
     callback = Callback.objects.create(job=job, dialect="native", url="http://x", state=CallbackState.PENDING)
-    keeps(source, keep_jobs_days=30)
-    assert tidy() == Tidied()
+    set_retention(source, keep_jobs_days=30)
+    assert tidy() == CleanupCounts()
     Callback.objects.filter(pk=callback.pk).update(state=CallbackState.DEAD)
-    assert tidy() == Tidied(jobs=1)
+    assert tidy() == CleanupCounts(jobs=1)
 
 
-def test_repetition_outlives_what_it_repeats(old, source):
+def test_repetition_is_kept_when_the_original_is_deleted(old, source):
     job = old(31)
     again = old(1, repeats=job)
-    keeps(source, keep_jobs_days=30)
+    set_retention(source, keep_jobs_days=30)
     tidy()
     again.refresh_from_db()
     assert again.repeats is None
@@ -231,65 +230,62 @@ def test_repetition_outlives_what_it_repeats(old, source):
 # The archive
 
 
-def test_old_job_without_pictures_is_archived_whole(old, source, settings):
+def test_old_job_without_outputs_is_archived(old, source, settings):
     job = old(100, inputs=(png(1),))
-    keeps(source, keep_pictures_days=30)
+    set_retention(source, keep_pictures_days=30)
     settings.ARCHIVE_JOBS_DAYS = 90
     done = tidy()
     assert (done.pictures, done.archived) == (1, 1)
     assert not Job.objects.exists()
-    kept = ArchivedJob.objects.get(pk=job.pk)
-    assert (kept.source, kept.state, kept.cost) == (source, "succeeded", job.cost)
-    assert kept.record["request"]["prompt"] == "a red circle"
-    assert [line[2] for line in kept.record["timeline"]] == ["queued", "running", "succeeded"]
+    archived = ArchivedJob.objects.get(pk=job.pk)
+    assert (archived.source, archived.state, archived.cost) == (source, "succeeded", job.cost)
+    assert archived.record["request"]["prompt"] == "a red circle"
+    assert [line[2] for line in archived.record["timeline"]] == ["queued", "running", "succeeded"]
     assert not InputPicture.objects.exists()
 
 
-def test_job_whose_pictures_are_kept_is_not_archived(old, settings):
+def test_job_with_outputs_is_not_archived(old, settings):
     old(100)
     settings.ARCHIVE_JOBS_DAYS = 90
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
 
 
-def test_archived_job_goes_when_its_time_is_over(old, source, settings):
+def test_archived_job_is_deleted_after_its_retention(old, source, settings):
     old(100)
     settings.ARCHIVE_JOBS_DAYS, settings.KEEP_PICTURES_DAYS = 90, 30
     tidy()
-    keeps(source, keep_jobs_days=99)
-    assert tidy() == Tidied(jobs=1)
+    set_retention(source, keep_jobs_days=99)
+    assert tidy() == CleanupCounts(jobs=1)
     assert not ArchivedJob.objects.exists()
 
 
 # Keys
 
 
-def test_temporary_key_goes_a_week_after_its_end(old, source):
+def test_temporary_key_is_deleted_a_week_after_its_expiry(old, source):
     key, _secret, _token = AccessKey.issue_temporary(source, timedelta(hours=1))
     old(1, key=key)
     AccessKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(days=8))
-    assert tidy() == Tidied(keys=1)
+    assert tidy() == CleanupCounts(keys=1)
     assert Job.objects.get().key is None
 
 
-def test_keys_that_are_not_temporary_are_kept(source):
+def test_permanent_keys_are_kept(source):
     key, _secret = AccessKey.issue(source)
     AccessKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(days=800))
-    assert tidy() == Tidied()
+    assert tidy() == CleanupCounts()
 
 
-# By the clock, and by hand
+# Schedule and command
 
 
-def test_command_tells_what_it_did(old, source):
+def test_command_prints_the_counts(old, source):
     old(8)
-    keeps(source, keep_pictures_days=7)
-    told = io.StringIO()
-    call_command("tidy", stdout=told)
-    assert told.getvalue().startswith("deleted: pictures 1, inputs 0")
+    set_retention(source, keep_pictures_days=7)
+    out = io.StringIO()
+    call_command("tidy", stdout=out)
+    assert out.getvalue().startswith("deleted: images 1, inputs 0")
 
 
-def test_background_cluster_tidies_every_hour():
+def test_cleanup_is_scheduled_hourly():
     assert Schedule.objects.get(func="jobs.retention.cleanup.tidy").schedule_type == Schedule.HOURLY
-
-
-# Jobs from before

@@ -26,18 +26,18 @@ from jobs.scheduling.policy import WINDOW, Reason
 from jobs.tasks import run_job
 
 MANY = 100
-NEVER_S = 600.0  # longer than a test may take
+FOREVER_S = 600.0  # longer than a test may take
 
 
 @pytest.fixture
 def broker(transactional_db, monkeypatch) -> FairBroker:
-    """With commits as in real life, because it closes connections; nobody else looks at the runner meanwhile."""
+    """Uses real commits, because it closes connections. The runner is not polled meanwhile."""
     monkeypatch.setattr(dispatch.RunnerWatch, "start", lambda watch: None)
     return FairBroker(GENERATION)
 
 
 @pytest.fixture
-def other_list(db) -> FairBroker:
+def other_queue(db) -> FairBroker:
     return FairBroker("background")
 
 
@@ -55,38 +55,38 @@ def running() -> Counter:
     return Counter(Job.objects.filter(state=State.RUNNING).values_list("source__name", flat=True))
 
 
-def has(runner: Runner, **fields) -> None:
+def update_runner(runner: Runner, **fields) -> None:
     Runner.objects.filter(pk=runner.pk).update(**fields)
 
 
-# Handing out
+# Claims
 
 
-def test_oldest_job_is_handed_out_with_a_lease(submission, runner):
+def test_oldest_job_is_claimed_with_a_lease(submission, runner):
     first, *_others = queue(submission, 6)
     (lease, *_more) = claim_next(runner.name, MANY)
     assert (lease.job_id, lease.attempt) == (first.pk, 1)
 
 
-def test_never_more_than_the_slots(submission, runner):
+def test_claims_are_limited_by_the_slots(submission, runner):
     queue(submission, 10)
     assert len(claim_next(runner.name, MANY)) == runner.slots
     assert claim_next(runner.name, MANY) == []
 
 
-def test_never_more_than_the_workers(submission, runner):
+def test_claims_are_limited_by_the_workers(submission, runner):
     queue(submission, 10)
     assert len(claim_next(runner.name, workers=2)) == 2
 
 
-def test_slot_is_free_again_when_its_job_ends(submission, runner):
+def test_slot_is_freed_when_its_job_ends(submission, runner):
     queue(submission, 10)
     lease, *_others = claim_next(runner.name, MANY)
     lifecycle.fail(lease, "internal", "It broke.")
     assert len(claim_next(runner.name, MANY)) == 1
 
 
-def test_slots_go_by_the_weights_of_the_sources(submission, source, other_source, runner):
+def test_slots_are_shared_by_the_weights_of_the_sources(submission, source, other_source, runner):
     source.weight = 3
     source.save()
     queue(submission, 8)
@@ -95,7 +95,7 @@ def test_slots_go_by_the_weights_of_the_sources(submission, source, other_source
     assert running() == {"shop": 3, "blog": 1}
 
 
-def test_source_runs_no_more_than_it_may(submission, source, other_source, runner):
+def test_concurrency_limit_of_a_source_is_respected(submission, source, other_source, runner):
     source.max_concurrent_jobs = 1
     source.save()
     queue(submission, 8)
@@ -104,58 +104,56 @@ def test_source_runs_no_more_than_it_may(submission, source, other_source, runne
     assert running() == {"shop": 1, "blog": 3}
 
 
-def test_key_runs_no_more_than_it_may_and_holds_nobody_back(submission, source, key, runner):
+def test_concurrency_limit_of_a_key_does_not_block_other_keys(submission, source, key, runner):
     key.max_concurrent_jobs = 1
     key.save()
-    narrow, free = queue(submission, 3), queue(submission, 2, key=AccessKey.issue(source)[0])
+    limited_jobs, other_jobs = queue(submission, 3), queue(submission, 2, key=AccessKey.issue(source)[0])
     for _turn in range(2):
         claim_next(runner.name, MANY)
-    states = [Job.objects.get(pk=job.pk).state for job in (*narrow, *free)]
+    states = [Job.objects.get(pk=job.pk).state for job in (*limited_jobs, *other_jobs)]
     assert states == ["running", "queued", "queued", "running", "running"]
-    assert queue_snapshot.explain(narrow[1], runner, MANY).reason == Reason.KEY_AT_CAP
-    assert lifecycle.claim(narrow[1].pk, runner) is None
+    assert queue_snapshot.explain(limited_jobs[1], runner, MANY).reason == Reason.KEY_AT_CAP
+    assert lifecycle.claim(limited_jobs[1].pk, runner) is None
 
 
 @pytest.mark.parametrize(
     "state", [{"enabled": False}, {"draining": True}, {"problem": "silent"}, {"seen_at": None}, {"slots": 0}]
 )
-def test_runner_that_takes_no_work_gets_none(state, submission, runner):
+def test_unavailable_runner_claims_nothing(state, submission, runner):
     queue(submission, 1)
-    has(runner, **state)
+    update_runner(runner, **state)
     assert claim_next(runner.name, MANY) == []
 
 
-def test_runner_that_was_not_seen_lately_gets_no_work(submission, runner):
+def test_runner_not_seen_recently_claims_nothing(submission, runner):
     queue(submission, 1)
-    has(runner, seen_at=timezone.now() - timedelta(minutes=1))
+    update_runner(runner, seen_at=timezone.now() - timedelta(minutes=1))
     assert claim_next(runner.name, MANY) == []
 
 
-def test_jobs_of_a_disabled_source_wait(submission, source, runner):
+def test_jobs_of_a_disabled_source_are_not_claimed(submission, source, runner):
     queue(submission, 1)
     source.enabled = False
     source.save()
     assert claim_next(runner.name, MANY) == []
 
 
-# Claimers at the same time
+# Concurrency
 
 
-def test_two_claimers_never_take_the_same_job(together, submission, source, runner, second_runner):
+def test_concurrent_claims_never_take_the_same_job(together, submission, source, runner, second_runner):
     source.max_concurrent_jobs = MANY
     source.save()
     jobs = queue(submission, 12)
     Runner.objects.update(slots=MANY)
     names = [runner.name, second_runner.name] * 2
-    taken = together(*[lambda name=name: claim_next(name, MANY) for name in names])
-    leases = [lease for some in taken for lease in some]
+    claimed = together(*[lambda name=name: claim_next(name, MANY) for name in names])
+    leases = [lease for some in claimed for lease in some]
     assert sorted(lease.job_id for lease in leases) == sorted(job.pk for job in jobs)
     assert {lease.attempt for lease in leases} == {1}
 
 
-def test_hosts_at_the_same_time_keep_to_their_slots_and_to_the_cap(
-    together, submission, source, runner, second_runner
-):
+def test_concurrent_hosts_respect_slots_and_limits(together, submission, source, runner, second_runner):
     source.max_concurrent_jobs = 5
     source.save()
     queue(submission, 12)
@@ -168,7 +166,7 @@ def test_hosts_at_the_same_time_keep_to_their_slots_and_to_the_cap(
     assert all(row["count"] <= runner.slots for row in per_runner.order_by())
 
 
-# As django-q2 sees it
+# Interface of django-q2
 
 
 def test_package_calls_the_task_with_the_attempt(broker, job, runner):
@@ -181,7 +179,7 @@ def test_package_calls_the_task_with_the_attempt(broker, job, runner):
 
 def test_job_goes_through_the_processes_of_a_cluster(broker, job, live_runner):
     tasks, results, stop = Queue(), Queue(), Event()
-    stop.set()  # after one turn
+    stop.set()  # after one iteration
     pusher(tasks, stop, broker)
     tasks.put("STOP")
     worker(tasks, results, Value("f", -1), timeout=60)
@@ -192,12 +190,12 @@ def test_job_goes_through_the_processes_of_a_cluster(broker, job, live_runner):
     assert not Task.objects.exists()
 
 
-def test_broker_with_nothing_to_do_comes_back(broker, runner):
+def test_dequeue_returns_when_nothing_is_queued(broker, runner):
     assert not broker.dequeue()
 
 
 def test_broker_survives_an_error(broker, job, runner, monkeypatch):
-    """One that raised would stop django-q2's pusher."""
+    """An exception would stop the pusher of django-q2."""
     monkeypatch.setattr(dispatch, "BACK_OFF_S", 0)
     monkeypatch.setattr(dispatch, "choose_and_claim", lambda *args: 1 / 0)
     assert Dispatcher(runner.name, MANY).take() == []
@@ -205,23 +203,23 @@ def test_broker_survives_an_error(broker, job, runner, monkeypatch):
 
 
 def waiting_dispatcher(runner: Runner) -> Dispatcher:
-    """One that has looked once and found nothing to claim."""
+    """A dispatcher that has found nothing to claim."""
     dispatcher = Dispatcher(runner.name, MANY)
     assert dispatcher.take() == []
     return dispatcher
 
 
 def test_dispatcher_is_woken_by_an_admitted_job(broker, submission, runner, together, monkeypatch):
-    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
+    monkeypatch.setattr(dispatch, "LISTEN_S", FOREVER_S)
     dispatcher = waiting_dispatcher(runner)
     (job,) = together(lambda: admit(submission()))
     assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
 
 
 def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, runner, together, monkeypatch):
-    monkeypatch.setattr(dispatch, "LISTEN_S", NEVER_S)
+    monkeypatch.setattr(dispatch, "LISTEN_S", FOREVER_S)
     running, waiting = queue(submission, 2)
-    has(runner, slots=1)
+    update_runner(runner, slots=1)
     lease = lifecycle.claim(running.pk, runner)
     dispatcher = waiting_dispatcher(runner)
     together(lambda: lifecycle.fail(lease, "internal", "It broke."))
@@ -231,40 +229,38 @@ def test_dispatcher_is_woken_by_a_job_that_frees_its_slot(broker, submission, ru
 def test_dispatcher_polls_the_queue_without_a_notification(broker, submission, runner, monkeypatch):
     monkeypatch.setattr(dispatch, "LISTEN_S", 0.01)
     (job,) = queue(submission, 1)
-    has(runner, slots=0)
+    update_runner(runner, slots=0)
     dispatcher = waiting_dispatcher(runner)
-    has(runner, slots=1)
+    update_runner(runner, slots=1)
     assert [lease.job_id for lease in dispatcher.take()] == [job.pk]
 
 
 def lengthen_queue(job: Job, count: int, **fields) -> None:
-    """Copies of a queued job, without the cost of their admission."""
+    """Insert copies of a queued job, without admission."""
     row = Job.objects.values().get(pk=job.pk)
     Job.objects.bulk_create([Job(**(row | {"id": uuid4()} | fields)) for _ in range(count)])
 
 
 @pytest.mark.parametrize("waiting", [50, 500])
-def test_snapshot_takes_as_many_queries_whatever_the_length_of_the_queue(
-    waiting, job, runner, django_assert_num_queries
-):
+def test_snapshot_takes_a_fixed_number_of_queries(waiting, job, runner, django_assert_num_queries):
     lengthen_queue(job, waiting)
     with django_assert_num_queries(4):
         assert len(queue_snapshot.read(runner, MANY).waiting) == WINDOW
 
 
-def test_snapshot_has_the_oldest_of_each_lane_however_many_wait_in_another(job, runner):
+def test_snapshot_contains_the_oldest_jobs_of_each_lane(job, runner):
     lengthen_queue(job, 2 * WINDOW, lane=Lane.INTERACTIVE)
     lengthen_queue(job, 1, lane=Lane.BULK)
     lanes = Counter(waiting.lane for waiting in queue_snapshot.read(runner, MANY).waiting)
     assert lanes == {Lane.INTERACTIVE: WINDOW, Lane.ASYNC: 1, Lane.BULK: 1}
 
 
-def test_jobs_are_not_enqueued_past_their_admission(broker):
+def test_enqueue_is_refused_for_the_generation_queue(broker):
     with pytest.raises(ValueError, match="admitted"):
         broker.enqueue("anything")
 
 
-def test_cluster_changes_no_job(broker, job, runner):
+def test_acknowledgements_of_the_cluster_do_not_change_jobs(broker, job, runner):
     ((ack_id, _package),) = broker.dequeue()
     before = Job.objects.values().get()
     broker.acknowledge(ack_id)
@@ -274,26 +270,26 @@ def test_cluster_changes_no_job(broker, job, runner):
     assert Job.objects.values().get() == before
 
 
-def test_sizes_are_counted_in_the_table_of_jobs(broker, submission, runner):
+def test_queue_sizes_are_counted_in_the_job_table(broker, submission, runner):
     queue(submission, 3)
     lifecycle.claim(Job.objects.first().pk, runner)
     assert (broker.queue_size(), broker.lock_size()) == (2, 1)
 
 
-# Every other list
+# Other queues
 
 
-def test_other_lists_work_as_ever(other_list, job):
-    async_task("jobs.tasks.sweep", broker=other_list)
-    assert other_list.queue_size() == 1
-    ((ack_id, package),) = other_list.dequeue()
+def test_other_queues_use_the_orm_broker(other_queue, job):
+    async_task("jobs.tasks.sweep", broker=other_queue)
+    assert other_queue.queue_size() == 1
+    ((ack_id, package),) = other_queue.dequeue()
     assert SignedPackage.loads(package)["func"] == "jobs.tasks.sweep"
-    assert (other_list.queue_size(), other_list.lock_size()) == (0, 1)
-    other_list.acknowledge(ack_id)
+    assert (other_queue.queue_size(), other_queue.lock_size()) == (0, 1)
+    other_queue.acknowledge(ack_id)
     assert not OrmQ.objects.exists()
 
 
-def test_other_lists_hold_no_jobs(other_list, job):
-    assert other_list.queue_size() == 0
-    other_list.purge_queue()
+def test_other_queues_contain_no_jobs(other_queue, job):
+    assert other_queue.queue_size() == 0
+    other_queue.purge_queue()
     assert Job.objects.get() == job

@@ -1,11 +1,11 @@
-"""The policy in simulated time: what a crowd of sources gets, and how long it waits."""
+"""The scheduling policy in simulated time: shares and waiting times of many sources."""
 
 import json
 
 import pytest
 
 from bench import fairness, simulation
-from bench.simulation import first_come
+from bench.simulation import fifo
 from jobs.scheduling import policy
 
 MIXES = {mix.name: mix for mix in fairness.mixes()}
@@ -13,24 +13,24 @@ HOT = [name for name, mix in MIXES.items() if mix.small]
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_a_thousand_queued_jobs_do_not_push_others_medians_beyond_a_job_and_a_half(name):
+def test_median_wait_beside_a_flood_is_at_most_one_and_a_half_jobs(name):
     mix = MIXES[name]
-    drawn = mix.drawn(policy.choose)
-    assert len(drawn) == len(mix.arrivals)
+    completed = mix.drawn(policy.choose)
+    assert len(completed) == len(mix.arrivals)
     for source in mix.small:
-        assert simulation.wait_s(drawn, source, 50) <= fairness.GOAL_JOBS * mix.job_s
+        assert simulation.wait_s(completed, source, 50) <= fairness.GOAL_JOBS * mix.job_s
 
 
-def test_a_plain_queue_would_push_them():
+def test_fifo_queue_would_exceed_that_wait():
     mix = MIXES[HOT[0]]
-    drawn = mix.drawn(first_come)
-    assert min(simulation.wait_s(drawn, source, 50) for source in mix.small) > 100 * mix.job_s
+    completed = mix.drawn(fifo)
+    assert min(simulation.wait_s(completed, source, 50) for source in mix.small) > 100 * mix.job_s
 
 
-def test_the_hot_source_gets_what_nobody_else_wants():
+def test_flooding_source_gets_the_idle_capacity():
     mix = MIXES[HOT[0]]
-    drawn = mix.drawn(policy.choose)
-    busy_s = sum(job.within(mix.until_s) for job in drawn)
+    completed = mix.drawn(policy.choose)
+    busy_s = sum(job.within(mix.until_s) for job in completed)
     assert busy_s == pytest.approx(mix.slots * mix.until_s, rel=0.01)
 
 
@@ -42,13 +42,13 @@ def test_the_hot_source_gets_what_nobody_else_wants():
         ("jobs of 1 s and of 10 s", {"short": 0.5, "long": 0.5}),
     ],
 )
-def test_time_is_shared_by_weights_whatever_a_job_takes(name, expected):
+def test_time_is_shared_by_weights_regardless_of_job_duration(name, expected):
     mix = MIXES[name]
     shares = simulation.shares(mix.drawn(policy.choose), mix.until_s)
     assert shares == pytest.approx(expected, abs=0.02)
 
 
-def test_recorded_mix_is_what_the_command_lists(tmp_path):
+def test_recorded_mix_reads_the_output_of_list_jobs(tmp_path):
     rows = [
         {
             "source": source,

@@ -71,11 +71,11 @@ RUNNERS = st.builds(
 )
 
 
-# What always holds
+# Invariants
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_never_more_than_the_free_slots_and_no_job_twice(jobs, sources, runner):
+def test_choice_fits_the_free_slots_without_duplicates(jobs, sources, runner):
     chosen = choose(jobs, sources, runner, NOW)
     assert len(chosen) <= max(0, runner.free_slots)
     assert len({job.id for job in chosen}) == len(chosen)
@@ -83,20 +83,20 @@ def test_never_more_than_the_free_slots_and_no_job_twice(jobs, sources, runner):
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_no_source_runs_more_than_it_may(jobs, sources, runner):
-    begun = Counter(job.source_id for job in choose(jobs, sources, runner, NOW))
-    for source_id, count in begun.items():
+def test_concurrency_limits_of_sources_are_respected(jobs, sources, runner):
+    started_jobs = Counter(job.source_id for job in choose(jobs, sources, runner, NOW))
+    for source_id, count in started_jobs.items():
         assert sources[source_id].running + count <= sources[source_id].cap
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_jobs_under_which_a_runner_died_run_one_at_a_time(jobs, sources, runner):
+def test_suspect_jobs_run_one_at_a_time(jobs, sources, runner):
     suspects = sum(job.suspect for job in choose(jobs, sources, runner, NOW))
     assert suspects + runner.runs_suspect <= 1 or not suspects
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_no_slot_stays_free_while_a_job_may_start(jobs, sources, runner):
+def test_free_slots_are_filled_with_startable_jobs(jobs, sources, runner):
     chosen = choose(jobs, sources, runner, NOW)
     if not runner.takes_work or len(chosen) >= runner.free_slots:
         return
@@ -108,12 +108,12 @@ def test_no_slot_stays_free_while_a_job_may_start(jobs, sources, runner):
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_runner_that_takes_no_work_gets_none(jobs, sources, runner):
+def test_unavailable_runner_gets_no_jobs(jobs, sources, runner):
     assert choose(jobs, sources, replace(runner, takes_work=False), NOW) == []
 
 
 @given(JOBS, SOURCES, RUNNERS)
-def test_order_of_the_table_does_not_matter_to_lanes_and_sources(jobs, sources, runner):
+def test_choice_does_not_depend_on_the_order_of_rows(jobs, sources, runner):
     chosen = [(job.lane, job.source_id) for job in choose(jobs, sources, runner, NOW)]
     if len({(job.created_at, job.source_id) for job in jobs}) == len(jobs):
         backwards = choose(jobs[::-1], sources, runner, NOW)
@@ -147,23 +147,23 @@ def test_long_jobs_count_for_more_than_short_ones():
     assert Counter(number < 8 for number in started(jobs, slots=5)) == {True: 1, False: 4}
 
 
-def test_source_that_was_served_least_goes_first():
+def test_least_served_source_goes_first():
     jobs = [waiting(1, source_id=1, age_s=5), waiting(2, source_id=2)]
     assert started(jobs, {1: load(served_s=9), 2: load(served_s=1)}) == [2]
 
 
-def test_backlog_of_a_flood_does_not_go_before_newcomers_by_its_age():
+def test_old_backlog_of_an_overserved_source_does_not_go_first():
     jobs = [waiting(1, source_id=1, age_s=10 * AGEING_S), waiting(2, source_id=2)]
     assert started(jobs, {1: load(served_s=LEAD_S + 1), 2: load()}) == [2]
 
 
-def test_source_that_is_far_ahead_does_not_go_before_others_by_its_lane():
+def test_lane_does_not_help_an_overserved_source():
     jobs = [waiting(1, source_id=1, lane=INTERACTIVE), waiting(2, source_id=2, lane=BULK)]
     assert started(jobs, {1: load(served_s=LEAD_S + 1), 2: load()}) == [2]
     assert started(jobs, {1: load(served_s=LEAD_S - 1), 2: load()}) == [1]
 
 
-def test_source_is_ahead_only_of_those_that_wait():
+def test_lead_is_measured_against_waiting_sources_only():
     jobs = [waiting(1, source_id=1), waiting(2, source_id=2, lane=INTERACTIVE)]
     sources = {1: load(served_s=LEAD_S), 2: load(served_s=2 * LEAD_S), 3: load()}
     assert started(jobs, sources) == [2]
@@ -172,12 +172,12 @@ def test_source_is_ahead_only_of_those_that_wait():
 # Lanes and ageing
 
 
-def test_interactive_goes_before_asynchronous_before_bulk():
+def test_lanes_are_served_in_order():
     jobs = [waiting(1, lane=BULK), waiting(2, lane=ASYNC), waiting(3, lane=INTERACTIVE)]
     assert started(jobs, slots=3) == [3, 2, 1]
 
 
-def test_job_rises_by_a_lane_for_every_minute_of_waiting():
+def test_waiting_job_rises_by_one_lane_per_ageing_period():
     aged = waiting(1, lane=ASYNC, age_s=AGEING_S)
     assert started([waiting(2, lane=INTERACTIVE), aged]) == [1]
 
@@ -188,8 +188,8 @@ def test_job_rises_by_a_lane_for_every_minute_of_waiting():
     served_s=st.floats(0, 100),
     same_source=st.booleans(),
 )
-def test_nothing_starves(lane, rival_weight, served_s, same_source):
-    """Every second there is one free slot and a new interactive rival; a job takes a second of its source's share."""
+def test_waiting_time_is_bounded(lane, rival_weight, served_s, same_source):
+    """Each second one slot is free and a new interactive job arrives; each job uses one second of its source's share."""
     patient = waiting(-1, source_id=1, lane=lane)
     rival = 1 if same_source else 2
     sources = {1: load(served_s=served_s), 2: load(weight=rival_weight)}
@@ -209,29 +209,29 @@ def test_nothing_starves(lane, rival_weight, served_s, same_source):
 # Affinity
 
 
-def test_loaded_checkpoint_may_go_before_an_older_job():
+def test_job_with_a_loaded_checkpoint_may_go_before_an_older_one():
     jobs = [waiting(1, age_s=5), waiting(2, checkpoint="loaded")]
     assert started(jobs, loaded=frozenset({"loaded"})) == [2]
 
 
-def test_affinity_looks_no_further_than_its_window():
+def test_affinity_is_limited_to_a_window():
     jobs = [waiting(number, age_s=PATIENCE_S - number / 100) for number in range(WINDOW)]
     late = waiting(WINDOW, checkpoint="loaded")
     assert started([*jobs, late], loaded=frozenset({"loaded"})) == [0]
     assert started([*jobs[1:], late], loaded=frozenset({"loaded"})) == [WINDOW]
 
 
-def test_affinity_does_not_try_the_patience_of_the_oldest():
+def test_affinity_does_not_delay_a_job_beyond_the_limit():
     jobs = [waiting(1, age_s=PATIENCE_S + 1), waiting(2, checkpoint="loaded")]
     assert started(jobs, loaded=frozenset({"loaded"})) == [1]
 
 
-def test_affinity_does_not_outweigh_the_share_of_a_source():
+def test_affinity_does_not_outweigh_fairness():
     jobs = [waiting(1, source_id=1, checkpoint="loaded"), waiting(2, source_id=2)]
     assert started(jobs, {1: load(served_s=1), 2: load()}, loaded=frozenset({"loaded"})) == [2]
 
 
-def test_checkpoint_that_a_chosen_job_brings_counts_as_loaded():
+def test_checkpoint_of_a_chosen_job_counts_as_loaded():
     jobs = [
         waiting(1, age_s=9, checkpoint="a"),
         waiting(2, age_s=8, checkpoint="b"),
@@ -240,24 +240,24 @@ def test_checkpoint_that_a_chosen_job_brings_counts_as_loaded():
     assert started(jobs, slots=3) == [1, 3, 2]
 
 
-# Why not yet
+# Explanations
 
 
 @given(JOBS.filter(bool), SOURCES, RUNNERS)
-def test_explanation_agrees_with_the_choice(jobs, sources, runner):
+def test_explanation_matches_the_choice(jobs, sources, runner):
     chosen = choose(jobs, sources, runner, NOW)
     for job in jobs:
-        told = explain(job, jobs, sources, runner, NOW)
-        assert (told.reason == Reason.NEXT) == (job in chosen)
-        assert 0 <= told.ahead <= len(jobs)
+        explanation = explain(job, jobs, sources, runner, NOW)
+        assert (explanation.reason == Reason.NEXT) == (job in chosen)
+        assert 0 <= explanation.ahead <= len(jobs)
 
 
 def reason(job: QueuedJob, *others: QueuedJob, source: SourceLoad | None = None, slots: int = 1, **runner):
-    told = explain(job, [job, *others], {1: source or load()}, RunnerView(slots, **runner), NOW)
-    return told.reason, told.ahead
+    explanation = explain(job, [job, *others], {1: source or load()}, RunnerView(slots, **runner), NOW)
+    return explanation.reason, explanation.ahead
 
 
-def test_explanation_names_what_a_job_waits_for():
+def test_explanation_gives_the_reason_and_the_position():
     job, older = waiting(1), waiting(2, age_s=9)
     assert reason(job) == (Reason.NEXT, 0)
     assert reason(job, takes_work=False) == (Reason.NO_RUNNER, 0)

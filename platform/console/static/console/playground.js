@@ -87,7 +87,7 @@
       const result = await (await send(form.dataset.quote, { json: requestBody() })).json();
       if (number === quotesSent) showQuote(result);
     } catch (error) {
-      if (number === quotesSent) showText(quoteLine, error instanceof ApiError ? error.message : text("away"), true);
+      if (number === quotesSent) showText(quoteLine, error instanceof ApiError ? error.message : text("unreachable"), true);
     }
   };
   const showQuote = (result) => {
@@ -111,7 +111,7 @@
         }
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;
-        showText(stateLine, text("away"));
+        showText(stateLine, text("unreachable"));
       }
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
@@ -178,7 +178,7 @@
       await follow(await (await send(form.dataset.api, { json: requestBody() })).json());
     } catch (error) {
       bar.hidden = true;
-      showText(stateLine, error instanceof ApiError ? error.message : text("away"), true);
+      showText(stateLine, error instanceof ApiError ? error.message : text("unreachable"), true);
     }
     submit.disabled = false;
     cancel.hidden = true;
@@ -187,7 +187,7 @@
   cancel.addEventListener("click", () => current && send(`${current}/cancel`, { method: "POST" }).catch(() => {}));
   form.addEventListener("input", quoteSoon);
   const reload = () =>
-    loadChoices().then(quote, (error) => showText(quoteLine, error instanceof ApiError ? error.message : text("away"), true));
+    loadChoices().then(quote, (error) => showText(quoteLine, error instanceof ApiError ? error.message : text("unreachable"), true));
   fields.source.addEventListener("change", reload);
   reload();
 })();

@@ -22,7 +22,7 @@ from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units
 from jobs.errors import Refused
-from jobs.images.storage import check_picture, read_output
+from jobs.images.storage import check_image, read_output
 from jobs.models import Job, Lane
 
 OPERATION = "controlnet-detect"
@@ -129,7 +129,7 @@ def _apply_mask(image: Any, mask: Any) -> bytes:
 def _open_image(text: Any) -> Image.Image:
     data = images.decode(text)
     try:
-        check_picture(data)
+        check_image(data)
     except Refused:
         raise images.invalid_image() from None
     with Image.open(io.BytesIO(data)) as opened:

@@ -11,7 +11,7 @@ from access.models import BusinessSource
 from dialects.a1111.errors import WireError
 from dialects.a1111.schema import images
 from jobs.errors import ForbiddenAddress, OverLimit, Refused
-from jobs.images.fetch import PictureFetcher
+from jobs.images.fetch import ImageFetcher
 
 # Field names with images at any depth, including ControlNet units and the list of the extras routes.
 NAMES = frozenset(
@@ -44,7 +44,7 @@ def _replace_urls(value: Any, name: str, fetch: Callable[[str], str]) -> Any:
 
 class _Fetcher:
     def __init__(self, source: BusinessSource) -> None:
-        self._fetch = PictureFetcher(source)
+        self._fetch = ImageFetcher(source)
 
     def __call__(self, url: str) -> str:
         try:

@@ -18,7 +18,7 @@ from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
 from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 from jobs.errors import InvalidImage
-from jobs.images.storage import check_picture
+from jobs.images.storage import check_image
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
@@ -62,7 +62,7 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
     data = images.decode(image.strip())
     try:
-        check_picture(data)
+        check_image(data)
     except InvalidImage:
         raise images.invalid_image() from None
     text, items = _read_metadata(data)

@@ -12,7 +12,7 @@ from PIL.ExifTags import Base
 from access.models import BusinessSource
 from dialects.smzdm.errors import Code, WireError
 from jobs.errors import Refused
-from jobs.images.fetch import fetch_picture
+from jobs.images import fetch
 from jobs.outbound.policy import Policy
 
 ROTATED_ORIENTATIONS = frozenset({5, 6, 7, 8})  # EXIF values that exchange width and height
@@ -25,7 +25,7 @@ def fetch_image(field: str, url: str, source: BusinessSource) -> bytes:
             Code.UNSUPPORTED, _("%(field)s: image URLs are disabled on this server.") % {"field": field}
         )
     try:
-        return fetch_picture(url, Policy.of(source))
+        return fetch.fetch_image(url, Policy.of(source))
     except Refused as refused:
         raise WireError(Code.IMAGE, f"{field}: {refused.message}") from refused
 

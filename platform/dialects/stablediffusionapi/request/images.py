@@ -15,9 +15,9 @@ from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import Picture
 from jobs.errors import InvalidImage, Refused
-from jobs.images.fetch import PictureFetcher
-from jobs.images.local_urls import own_picture
-from jobs.images.storage import check_picture
+from jobs.images.fetch import ImageFetcher
+from jobs.images.local_urls import own_image
+from jobs.images.storage import check_image
 
 UNREACHABLE = "Unable to fetch image from provided URL"
 DATA_URI = re.compile(r"data:[\w.+/-]*(;[\w=.-]+)*;base64,", re.IGNORECASE)
@@ -30,7 +30,7 @@ class InputImages:
         self.files: dict[str, bytes] = {}
         self._base_url = base_url
         self._bare = bare
-        self._fetch = PictureFetcher(source)
+        self._fetch = ImageFetcher(source)
 
     def take(self, name: str, text: str) -> Picture:
         """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
@@ -46,7 +46,7 @@ class InputImages:
 
     def _download(self, url: str) -> bytes:
         try:
-            local = own_picture(url, self._base_url)
+            local = own_image(url, self._base_url)
             if local is not None:
                 return local
             if settings.INPUT_URLS:
@@ -67,7 +67,7 @@ def decode_image(name: str, text: str, *, bare: bool) -> bytes:
         raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be a valid URL."]})
     try:
         data = base64.b64decode(text[prefix.end() if prefix else 0 :])
-        check_picture(data)
+        check_image(data)
     except (binascii.Error, ValueError, InvalidImage):
         raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be an image."]}) from None
     return data

@@ -16,8 +16,8 @@ from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import Picture
 from jobs.errors import InvalidImage
-from jobs.images.fetch import PictureFetcher
-from jobs.images.storage import check_picture
+from jobs.images.fetch import ImageFetcher
+from jobs.images.storage import check_image
 
 from .json_body import Body
 
@@ -79,14 +79,14 @@ def _decoded(text: str) -> bytes:
 def _fetched(url: str, source: BusinessSource) -> bytes:
     if not settings.INPUT_URLS:
         raise ServiceError(50200, _("image URLs are disabled on this server; send base64"))
-    return PictureFetcher(source)(url)
+    return ImageFetcher(source)(url)
 
 
 def _checked(data: bytes) -> InputImage:
     if len(data) > MAX_BYTES:
         raise ServiceError(50205, _("image exceeds %(limit)d MB") % {"limit": MAX_BYTES >> 20})
     try:
-        check_picture(data)
+        check_image(data)
     except InvalidImage:
         raise ServiceError(50207) from None
     with Image.open(io.BytesIO(data)) as image:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import Picture
-from jobs.images.fetch import PictureFetcher
+from jobs.images.fetch import ImageFetcher
 
 
 class InputImages:
@@ -18,7 +18,7 @@ class InputImages:
 
     def __init__(self, source: BusinessSource) -> None:
         self.files: dict[str, bytes] = {}
-        self._fetch = PictureFetcher(source)
+        self._fetch = ImageFetcher(source)
         self._by_url: dict[str, Picture] = {}
 
     def fetch(self, url: str) -> Picture:

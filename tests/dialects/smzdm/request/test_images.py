@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from quickstart import demo_clients, demo_data
-from tests.demo.test_background import disc, product, same, shrunk
+from tests.demo.test_background import disc, equal_pixels, product, shrunk
 from tests.dialects.smzdm import seed
 from tests.dialects.smzdm.conftest import Caller, png
 from tests.support.demo_engine import Drawing, Studio, demo_checkpoint
@@ -72,7 +72,7 @@ def test_examples_keep_the_product_and_change_the_background(caller, client, ima
     assert len(images) == example["batch_size"]
     for after in images:
         assert after.size == before.size
-        assert same(before, after, shrunk(disc(), 8))
+        assert equal_pixels(before, after, shrunk(disc(), 8))
         assert changed(before, after) > 30
 
 
@@ -113,5 +113,5 @@ def test_product_is_found_without_a_mask_and_the_background_follows_the_prompt(
     }
     (after,) = outputs(client, caller.post(body))
     assert after.size == (160, 128)
-    assert same(before, after.crop((16, 0, 144, 128)), shrunk(disc(), 9))
+    assert equal_pixels(before, after.crop((16, 0, 144, 128)), shrunk(disc(), 9))
     assert judge(after).background == "blue"

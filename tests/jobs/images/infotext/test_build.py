@@ -8,18 +8,18 @@ from models_registry.models import ModelFile
 CHECKPOINT = ModelFile(name="v1-5-pruned-emaonly", sha256="6ce0161689" + "0" * 54)
 
 
-def written(index: int = 0, name: str = CHECKPOINT.name, **fields) -> str:
+def infotext_of(index: int = 0, name: str = CHECKPOINT.name, **fields) -> str:
     checkpoint = ModelFile(name=name, sha256=CHECKPOINT.sha256)
     job = Job(checkpoint=checkpoint, checkpoint_sha256=checkpoint.sha256)
     return infotext(job, GenerationRequest(**({"prompt": "a cat", "seed": 1003} | fields)), index)
 
 
 def parameters(**fields) -> str:
-    return written(**fields).splitlines()[-1]
+    return infotext_of(**fields).splitlines()[-1]
 
 
-def test_text_is_the_one_that_a1111_writes():
-    text = written(
+def test_infotext_has_the_format_of_a1111():
+    text = infotext_of(
         negative_prompt="blurry",
         sampler="DPM++ 2M",
         task="img2img",
@@ -36,8 +36,8 @@ def test_text_is_the_one_that_a1111_writes():
     )
 
 
-def test_what_was_not_asked_for_is_not_written():
-    text = written()
+def test_defaults_are_not_written():
+    text = infotext_of()
     assert text.splitlines()[0] == "a cat"
     assert len(text.splitlines()) == 2
     for key in ("Negative prompt", "Denoising strength", "Clip skip", "Eta"):
@@ -45,7 +45,7 @@ def test_what_was_not_asked_for_is_not_written():
 
 
 def test_prompt_may_span_lines():
-    assert written(prompt="a cat\non a mat").startswith("a cat\non a mat\nSteps: 20")
+    assert infotext_of(prompt="a cat\non a mat").startswith("a cat\non a mat\nSteps: 20")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_prompt_may_span_lines():
         ("Euler", "Exponential", "Exponential"),
     ],
 )
-def test_schedule_type_is_the_one_that_was_walked(sampler, scheduler, written_as):
+def test_schedule_type_is_the_one_in_effect(sampler, scheduler, written_as):
     assert f"Schedule type: {written_as}, " in parameters(sampler=sampler, scheduler=scheduler)
 
 
@@ -71,7 +71,7 @@ def test_schedule_type_is_the_one_that_was_walked(sampler, scheduler, written_as
         ("a b", "a b"),
     ],
 )
-def test_value_with_a_mark_of_the_format_is_quoted(name, quoted):
+def test_value_with_a_separator_is_quoted(name, quoted):
     assert f"Model: {quoted}, RNG" in parameters(name=name)
 
 
@@ -85,23 +85,23 @@ def test_value_with_a_mark_of_the_format_is_quoted(name, quoted):
         ("Euler", 0.5, ""),
     ],
 )
-def test_eta_is_written_where_it_acts_and_is_unusual(sampler, eta, line):
+def test_eta_is_written_if_it_has_an_effect_and_is_not_the_default(sampler, eta, line):
     assert parameters(sampler=sampler, eta=eta).endswith(
         f"Model: v1-5-pruned-emaonly, RNG: CPU, {line}Version: Atelier"
     )
 
 
-def test_each_picture_has_its_own_seed():
+def test_each_image_has_its_own_seed():
     assert "Seed: 9, " in parameters(seed=7, index=2)
 
 
-def test_variations_have_one_seed_and_each_its_own_variation_seed():
+def test_variations_share_the_seed_and_have_their_own_variation_seeds():
     line = parameters(seed=7, index=2, subseed=100, subseed_strength=0.3)
     assert "Seed: 7, " in line
     assert "Variation seed: 102, Variation seed strength: 0.3, RNG" in line
 
 
-def test_all_that_noise_and_walk_depend_on_is_written_in_a1111_order():
+def test_noise_and_sampler_settings_are_written_in_the_order_of_a1111():
     line = parameters(
         sampler="DPM2 a",
         scheduler="Beta",
@@ -119,12 +119,12 @@ def test_all_that_noise_and_walk_depend_on_is_written_in_a1111_order():
     )
 
 
-def test_what_does_not_act_is_not_written():
+def test_settings_without_effect_are_not_written():
     line = parameters(sampler="DPM++ 2M", s_churn=4, s_noise=1.1, eta_noise_seed_delta=1, unipc={"order": 2})
     assert line.endswith("RNG: CPU, Version: Atelier")
 
 
-def test_churn_and_unipc_are_written_where_they_act():
+def test_churn_and_unipc_settings_are_written_for_samplers_that_use_them():
     assert "Sigma churn: 4.0, Sigma tmax: 9.0, Version" in parameters(s_churn=4, s_tmax=9)
     assert "UniPC variant: bh2, UniPC order: 2, Version" in parameters(
         sampler="UniPC", unipc={"variant": "bh2", "order": 2}
@@ -139,7 +139,7 @@ def test_embeddings_are_written_with_their_hashes():
     assert 'TI hashes: "bad-hands: abababababab", Version' in text
 
 
-def test_another_emphasis_is_written_where_there_is_something_to_emphasise():
+def test_emphasis_mode_is_written_if_a_prompt_has_brackets():
     assert "Emphasis: No norm, Version" in parameters(prompt="a (red:1.2) cat", emphasis="No norm")
     assert "Emphasis" not in parameters(emphasis="No norm")
     assert "Emphasis" not in parameters(prompt="a (red:1.2) cat")

@@ -1,4 +1,4 @@
-"""A job's pictures at the target that ops defined: there when the job has succeeded, and never half."""
+"""Copies of a job's images at its storage target: complete when the job has succeeded."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -17,23 +17,23 @@ def target(db):
 
 
 @pytest.fixture
-def run(live_runner):
-    def run(submission) -> Job:
+def execute(live_runner):
+    def execute(submission) -> Job:
         job = admit(submission)
         for lease in claim_next(live_runner.name, 4):
             run_job(str(lease.job_id), lease.attempt)
         job.refresh_from_db()
         return job
 
-    return run
+    return execute
 
 
 def files_in(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_every_picture_is_copied_under_a_name_that_cannot_be_guessed(run, submission, target, tmp_path):
-    job = run(submission(storage_target=target, num_images=2))
+def test_every_image_is_copied_under_an_unguessable_name(execute, submission, target, tmp_path):
+    job = execute(submission(storage_target=target, num_images=2))
     copies = files_in(tmp_path / "targets" / "img" / "shop")
     names = {output.target_name for output in job.outputs.all()}
     assert {str(path.relative_to(tmp_path / "targets")) for path in copies} == names
@@ -41,18 +41,18 @@ def test_every_picture_is_copied_under_a_name_that_cannot_be_guessed(run, submis
     assert all(len(path.stem.partition("-")[2]) == 16 for path in copies)
 
 
-def test_a_target_that_cannot_be_written_fails_the_job_and_leaves_nothing(
-    run, submission, target, tmp_path, storage_folder
+def test_unwritable_target_fails_the_job_and_leaves_no_files(
+    execute, submission, target, tmp_path, storage_folder
 ):
     (tmp_path / "targets").write_text("not a folder")
-    job = run(submission(storage_target=target, num_images=2))
+    job = execute(submission(storage_target=target, num_images=2))
     assert (job.state, job.error_code) == ("failed", "copy_failed")
     assert job.cost == 0
     assert files_in(storage_folder) == []
 
 
-def test_without_a_target_nothing_is_copied(run, submission, target, tmp_path):
-    assert run(submission()).state == "succeeded"
+def test_without_a_target_nothing_is_copied(execute, submission, target, tmp_path):
+    assert execute(submission()).state == "succeeded"
     assert not (tmp_path / "targets").exists()
 
 
@@ -60,13 +60,13 @@ def test_without_a_target_nothing_is_copied(run, submission, target, tmp_path):
     "name",
     ["nothing", "../../outputs/x", "img/shop/00000000-0000-0000-0000-000000000000/0-a.png", "%00", "a/b/c"],
 )
-def test_only_what_is_a_jobs_picture_is_served(client, run, submission, target, name):
-    run(submission(storage_target=target))
+def test_only_copies_of_outputs_are_served(client, execute, submission, target, name):
+    execute(submission(storage_target=target))
     assert client.get(f"/targets/{name}").status_code == 404
 
 
-def test_a_deleted_copy_is_not_found(client, run, submission, target):
-    job = run(submission(storage_target=target))
+def test_a_deleted_copy_is_not_found(client, execute, submission, target):
+    job = execute(submission(storage_target=target))
     (url,) = copy.urls(job, "")
     assert client.get(url).status_code == 200
     target.files.delete(job.outputs.get().target_name)
@@ -74,7 +74,7 @@ def test_a_deleted_copy_is_not_found(client, run, submission, target):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"storage": "default"},
         {"storage": "nowhere"},
@@ -86,8 +86,8 @@ def test_a_deleted_copy_is_not_found(client, run, submission, target):
     ],
     ids=str,
 )
-def test_a_target_that_could_not_work_is_not_saved_in_the_console(target, wrong):
-    for name, value in wrong.items():
+def test_invalid_target_fails_validation(target, invalid):
+    for name, value in invalid.items():
         setattr(target, name, value)
     with pytest.raises(ValidationError):
         target.full_clean()

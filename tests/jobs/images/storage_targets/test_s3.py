@@ -1,4 +1,4 @@
-"""A target in S3, through django-storages and boto3, against an S3 server on a socket."""
+"""Storage target in S3, through django-storages and boto3, against a local S3 server."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +14,7 @@ from jobs.tasks import run_job
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto.server")
 
-BUCKET = "pictures"
+BUCKET = "images"
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def buckets(endpoint, settings):
     settings.STORAGES = settings.STORAGES | {
         "open": {"BACKEND": backend, "OPTIONS": options(endpoint, **public)},
         "signed": {"BACKEND": backend, "OPTIONS": options(endpoint)},
-        "gone": {"BACKEND": backend, "OPTIONS": options(endpoint, bucket_name="nobodys")},
+        "gone": {"BACKEND": backend, "OPTIONS": options(endpoint, bucket_name="missing")},
     }
     return client
 
 
 @pytest.fixture
-def drawn(buckets, submission, live_runner):
-    def drawn(storage, **fields):
+def executed(buckets, submission, live_runner):
+    def executed(storage, **fields):
         target = StorageTarget(channel="1202", storage=storage, folder="shop", **fields)
         target.full_clean()
         target.save()
@@ -63,33 +63,33 @@ def drawn(buckets, submission, live_runner):
         job.refresh_from_db()
         return job
 
-    return drawn
+    return executed
 
 
-def test_a_picture_is_fetched_from_there_as_it_was_stored_here(drawn):
-    job = drawn("open")
+def test_public_image_has_a_plain_url_at_the_target(executed):
+    job = executed("open")
     (url,) = copy.urls(job, "")
     assert not urlsplit(url).query
-    answer = httpx.get(url)
-    assert answer.content == job.outputs.get().file.read()
-    assert answer.headers["Content-Type"] == "image/png"
+    response = httpx.get(url)
+    assert response.content == job.outputs.get().file.read()
+    assert response.headers["Content-Type"] == "image/png"
 
 
-def test_a_private_pictures_url_is_signed_and_ends(drawn):
-    job = drawn("signed", visibility="private")
+def test_url_of_a_private_image_is_signed_and_expires(executed):
+    job = executed("signed", visibility="private")
     (url,) = copy.urls(job, "")
     assert any("expires" in name.lower() for name in parse_qs(urlsplit(url).query))
     assert httpx.get(url.partition("?")[0]).status_code == 403
     assert httpx.get(url).content == job.outputs.get().file.read()
 
 
-def test_the_public_host_is_in_front_of_the_key(drawn, buckets):
-    job = drawn("open", public_host="https://img.example.com/")
+def test_url_by_public_host_ends_with_the_object_key(executed, buckets):
+    job = executed("open", public_host="https://img.example.com/")
     (url,) = copy.urls(job, "", by_host=True)
     key = url.removeprefix("https://img.example.com/")
     assert buckets.head_object(Bucket=BUCKET, Key=key)["ContentLength"] == job.outputs.get().size_bytes
 
 
-def test_a_bucket_that_is_not_there_fails_the_job(drawn):
-    job = drawn("gone")
+def test_missing_bucket_fails_the_job(executed):
+    job = executed("gone")
     assert (job.state, job.error_code, job.outputs.count()) == ("failed", "copy_failed", 0)

@@ -25,10 +25,10 @@ def receiver(source):
 
 @pytest.fixture
 def calling(submission, receiver):
-    """An admitted job that wants to be called back."""
+    """``calling()``: an admitted job with a callback."""
 
     def admitted(path="/done", **fields) -> Job:
-        wanted = CallbackRequest(receiver.url(path), extra={"task": 7})
-        return admit(submission(dialect="calling", callback=wanted, **fields))
+        request = CallbackRequest(receiver.url(path), extra={"task": 7})
+        return admit(submission(dialect="calling", callback=request, **fields))
 
     return admitted

@@ -1,7 +1,7 @@
 import pytest
 
 from jobs.outbound.callbacks.policies import by_code, by_status
-from jobs.outbound.http import Answer
+from jobs.outbound.http import HTTPResult
 
 # Acknowledgement
 
@@ -23,10 +23,10 @@ from jobs.outbound.http import Answer
     ],
 )
 def test_acknowledgement_by_code(body, is_one):
-    assert by_code("200")(Answer(200, body)) is is_one
-    assert not by_code("200")(Answer(500, body))
+    assert by_code("200")(HTTPResult(200, body)) is is_one
+    assert not by_code("200")(HTTPResult(500, body))
 
 
 @pytest.mark.parametrize(("status", "is_one"), [(199, False), (200, True), (204, True), (302, False)])
 def test_acknowledgement_by_status(status, is_one):
-    assert by_status(Answer(status, b"")) is is_one
+    assert by_status(HTTPResult(status, b"")) is is_one

@@ -13,10 +13,10 @@ from jobs.outbound.callbacks.delivery import deliver
 from tests.support.receiving_server import NO, WAITS, YES, due, wait_for_the_next, work
 from tests.support.web_server import answer
 
-# Trying again
+# Retries
 
 
-def test_every_try_says_the_same_and_is_known_by_its_id(calling, receiver):
+def test_retries_have_the_same_body_and_id(calling, receiver):
     receiver.answers["/done"] = NO
     lifecycle.cancel(calling().pk)
     work()
@@ -29,7 +29,7 @@ def test_every_try_says_the_same_and_is_known_by_its_id(calling, receiver):
     assert [line.acknowledged for line in Callback.objects.get().history.all()] == [False, True]
 
 
-def test_tries_follow_the_schedule_and_end(calling, receiver):
+def test_retries_follow_the_schedule_and_end(calling, receiver):
     receiver.answers["/done"] = NO
     lifecycle.cancel(calling().pk)
     waits = []
@@ -46,16 +46,16 @@ def test_tries_follow_the_schedule_and_end(calling, receiver):
 
 
 @pytest.mark.parametrize("status", [301, 400, 500])
-def test_errors_and_redirects_are_no_acknowledgement(calling, receiver, status):
+def test_errors_and_redirects_do_not_acknowledge(calling, receiver, status):
     receiver.answers["/done"] = answer(status, b'{"code": "200"}', Location="/elsewhere")
     lifecycle.cancel(calling().pk)
     work()
     callback = Callback.objects.get()
     assert (callback.state, callback.last_status) == (CallbackState.PENDING, status)
-    assert [asked.path for asked in receiver.asked] == ["/done"]
+    assert [request.path for request in receiver.asked] == ["/done"]
 
 
-def test_receiver_that_is_gone_is_tried_again(calling, receiver):
+def test_unreachable_receiver_is_retried(calling, receiver):
     lifecycle.cancel(calling().pk)
     receiver.close()
     work()
@@ -64,16 +64,16 @@ def test_receiver_that_is_gone_is_tried_again(calling, receiver):
     assert "cannot be reached" in callback.last_excerpt
 
 
-def test_receiver_that_has_moved_into_the_house_is_not_called(calling, receiver, source):
+def test_receiver_at_a_forbidden_address_is_not_called(calling, receiver, source):
     lifecycle.cancel(calling().pk)
     source.reachable = []
     source.save()
     work()
     assert receiver.asked == []
-    assert "not in the public internet" in Callback.objects.get().last_excerpt
+    assert "neither public nor allowed" in Callback.objects.get().last_excerpt
 
 
-def test_body_that_cannot_be_written_is_tried_again_and_tells_nothing(calling, receiver):
+def test_error_while_building_the_body_is_retried_and_not_revealed(calling, receiver):
     lifecycle.cancel(calling().pk)
     Callback.objects.update(extra={})
     work()
@@ -82,7 +82,7 @@ def test_body_that_cannot_be_written_is_tried_again_and_tells_nothing(calling, r
     assert receiver.asked == []
 
 
-def test_answer_that_is_no_text_is_kept_as_far_as_it_is(calling, receiver):
+def test_binary_response_is_stored_as_a_truncated_excerpt(calling, receiver):
     receiver.answers["/done"] = answer(200, b"\0\xff" + b"x" * 100_000)
     lifecycle.cancel(calling().pk)
     work()
@@ -90,7 +90,7 @@ def test_answer_that_is_no_text_is_kept_as_far_as_it_is(calling, receiver):
     assert (len(excerpt), excerpt[:3]) == (300, "\ufffd\ufffdx")
 
 
-# Once, and not lost
+# Exactly once
 
 
 def test_two_workers_never_send_the_same_attempt(calling, receiver, runner, together):
@@ -100,7 +100,7 @@ def test_two_workers_never_send_the_same_attempt(calling, receiver, runner, toge
     assert len(receiver.asked) == 1
 
 
-def test_entry_that_comes_again_does_nothing(calling, receiver):
+def test_duplicate_task_is_ignored(calling, receiver):
     lifecycle.cancel(calling().pk)
     (entry,) = due()
     work()
@@ -109,8 +109,8 @@ def test_entry_that_comes_again_does_nothing(calling, receiver):
     assert len(receiver.asked) == 1
 
 
-def test_no_transaction_is_open_while_the_receiver_thinks(calling, receiver, transactional_db):
-    """It writes to the same row, which would wait for ever."""
+def test_no_transaction_is_open_during_the_call(calling, receiver, transactional_db):
+    """The receiver writes to the row of the callback, which would block."""
 
     def write(handler):
         Callback.objects.update(headers={"X-Seen": "1"})
@@ -123,7 +123,7 @@ def test_no_transaction_is_open_while_the_receiver_thinks(calling, receiver, tra
     assert Callback.objects.get().state == CallbackState.DELIVERED
 
 
-def test_sender_that_died_is_replaced(calling, receiver):
+def test_callback_of_a_dead_sender_is_requeued(calling, receiver):
     lifecycle.cancel(calling().pk)
     OrmQ.objects.all().delete()
     past = timezone.now() - timedelta(seconds=1)
@@ -134,7 +134,7 @@ def test_sender_that_died_is_replaced(calling, receiver):
     assert (callback.state, callback.attempts) == (CallbackState.DELIVERED, 2)
 
 
-def test_lost_entry_is_written_again(calling, receiver):
+def test_lost_task_is_requeued(calling, receiver):
     lifecycle.cancel(calling().pk)
     OrmQ.objects.all().delete()
     assert outbox.sweep() == 0
@@ -149,7 +149,7 @@ def test_sweep_is_on_the_schedule(db):
     assert pydoc.locate(schedule.func) is outbox.sweep
 
 
-def test_callback_goes_with_its_job(calling, receiver):
+def test_callback_of_a_deleted_job_is_not_sent(calling, receiver):
     job = calling()
     lifecycle.cancel(job.pk)
     job.delete()
@@ -157,11 +157,11 @@ def test_callback_goes_with_its_job(calling, receiver):
     assert receiver.asked == []
 
 
-# Again, by hand
+# Replay
 
 
 @pytest.mark.parametrize("reply", [YES, NO])
-def test_replay_begins_all_tries_again_and_keeps_the_history(calling, receiver, reply):
+def test_replay_restarts_the_retries_and_keeps_the_history(calling, receiver, reply):
     receiver.answers["/done"] = reply
     lifecycle.cancel(calling().pk)
     while work() and OrmQ.objects.exists():
@@ -176,7 +176,7 @@ def test_replay_begins_all_tries_again_and_keeps_the_history(calling, receiver, 
     assert callback.history.count() == before + 1
 
 
-def test_no_replay_of_what_is_still_on_its_way(calling):
+def test_undelivered_callback_cannot_be_replayed(calling):
     job = calling()
     assert not outbox.replay(Callback.objects.get())
     lifecycle.cancel(job.pk)

@@ -27,7 +27,7 @@ DONE = Done(engine_seconds=1, device_seconds=1, steps_run=20)
 
 
 def documented(name: str):
-    """A function of the guide, as its readers copy it."""
+    """Function from the code example of the documentation."""
     (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     namespace: dict = {}
     exec(code, namespace)
@@ -44,7 +44,7 @@ def test_nothing_is_sent_before_the_job_ends(calling, runner):
 
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled", "expired"])
-def test_every_end_of_a_job_is_told(calling, runner, receiver, end):
+def test_callback_is_sent_for_every_terminal_state(calling, runner, receiver, end):
     job = calling()
     match end:
         case "succeeded":
@@ -56,16 +56,16 @@ def test_every_end_of_a_job_is_told(calling, runner, receiver, end):
         case "expired":
             lifecycle.expire(job.pk)
     assert work() == 1
-    (asked,) = receiver.asked
-    assert (asked.method, asked.headers["content-type"]) == ("POST", "application/json")
-    assert json.loads(asked.body) == {"task": 7, "state": end, "text": "画"}
+    (request,) = receiver.asked
+    assert (request.method, request.headers["content-type"]) == ("POST", "application/json")
+    assert json.loads(request.body) == {"task": 7, "state": end, "text": "画"}
     callback = Callback.objects.get()
     assert (callback.state, callback.last_status, callback.attempts) == (CallbackState.DELIVERED, 200, 1)
     assert callback.delivered_at is not None
     assert (due(), OrmQ.objects.count()) == ([], 0)
 
 
-def test_end_that_is_rolled_back_sends_nothing(calling, runner):
+def test_rolled_back_end_sends_nothing(calling, runner):
     job = calling()
     with transaction.atomic():
         lifecycle.cancel(job.pk)
@@ -73,7 +73,7 @@ def test_end_that_is_rolled_back_sends_nothing(calling, runner):
     assert (OrmQ.objects.count(), Callback.objects.get().state) == (0, CallbackState.WAITING)
 
 
-def test_job_without_a_callback_leaves_nothing_to_send(submission):
+def test_job_without_a_callback_queues_no_task(submission):
     lifecycle.cancel(admit(submission()).pk)
     assert (OrmQ.objects.count(), Callback.objects.count()) == (0, 0)
 
@@ -83,13 +83,13 @@ def test_callback_is_signed_with_the_secret_of_its_source(calling, receiver, sou
     secret = CallbackSecret.issue(source)
     lifecycle.cancel(calling().pk)
     work()
-    (asked,) = receiver.asked
+    (request,) = receiver.asked
     is_ours = documented("is_ours")
-    assert is_ours(secret, Headers(asked.headers), asked.body)
-    assert not is_ours(secret, Headers(asked.headers), asked.body + b" ")
-    assert not is_ours(secret + "x", Headers(asked.headers), asked.body)
-    stale = asked.headers | {"x-atelier-timestamp": "1"}
-    assert not is_ours(secret, Headers(stale), asked.body)
+    assert is_ours(secret, Headers(request.headers), request.body)
+    assert not is_ours(secret, Headers(request.headers), request.body + b" ")
+    assert not is_ours(secret + "x", Headers(request.headers), request.body)
+    stale = request.headers | {"x-atelier-timestamp": "1"}
+    assert not is_ours(secret, Headers(stale), request.body)
 
 
 def test_source_without_a_secret_is_called_unsigned(calling, receiver):
@@ -98,21 +98,21 @@ def test_source_without_a_secret_is_called_unsigned(calling, receiver):
     assert "x-atelier-signature" not in receiver.asked[0].headers
 
 
-def test_secret_is_not_in_the_database_as_it_is(source):
+def test_secret_is_encrypted_in_the_database(source):
     secret = CallbackSecret.issue(source)
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM access_callbacksecret")
         assert secret not in cursor.fetchone()[0]
 
 
-# As django-q2 sends it
+# In the processes of django-q2
 
 
-def test_callback_goes_through_the_processes_of_the_background_cluster(calling, receiver, transactional_db):
+def test_callback_is_sent_by_the_background_cluster(calling, receiver, transactional_db):
     lifecycle.cancel(calling().pk)
     broker = FairBroker("background")
     tasks, results, stop = Queue(), Queue(), Event()
-    stop.set()  # after one turn
+    stop.set()  # after one iteration
     pusher(tasks, stop, broker)
     tasks.put("STOP")
     worker(tasks, results, Value("f", -1), timeout=60)
@@ -122,7 +122,7 @@ def test_callback_goes_through_the_processes_of_the_background_cluster(calling, 
     assert not OrmQ.objects.exists()
 
 
-# Refused at once
+# Refusals at admission
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_callback_goes_through_the_processes_of_the_background_cluster(calling, 
         ("http://localhost/", ForbiddenAddress),
     ],
 )
-def test_callback_that_can_never_arrive_is_refused_with_its_job(submission, url, error):
+def test_job_with_an_invalid_callback_url_is_refused(submission, url, error):
     with pytest.raises(error) as refused:
         admit(submission(dialect="calling", callback=CallbackRequest(url)))
     assert (refused.value.field, Job.objects.count()) == ("callback", 0)
@@ -149,6 +149,6 @@ def test_refused_job_leaves_no_callback(calling, source):
     assert Callback.objects.count() == 0
 
 
-def test_name_that_nobody_knows_yet_may_be_known_when_the_job_ends(submission):
-    wanted = CallbackRequest("http://no-such-host.invalid/")
-    assert admit(submission(dialect="calling", callback=wanted)).state == State.QUEUED
+def test_callback_host_that_does_not_resolve_yet_is_accepted(submission):
+    callback = CallbackRequest("http://no-such-host.invalid/")
+    assert admit(submission(dialect="calling", callback=callback)).state == State.QUEUED

@@ -13,24 +13,24 @@ from tests.support.receiving_server import YES, due, states, wait_until_delivere
 
 @pytest.fixture
 def silent(receiver):
-    """Set to let it answer at last. ``/silent`` takes every call, and thinks."""
-    answers = threading.Event()
+    """Event that lets ``/silent`` respond; until then it accepts calls and does not respond."""
+    release = threading.Event()
 
-    def think(handler) -> None:
-        answers.wait()
+    def respond_later(handler) -> None:
+        release.wait()
         YES(handler)
 
-    receiver.answers["/silent"] = think
-    yield answers
-    answers.set()
+    receiver.answers["/silent"] = respond_later
+    yield release
+    release.set()
 
 
 @pytest.fixture
 def worker(transactional_db, monkeypatch):
-    """Starts all that is due, in the order of the list, as one worker of the background cluster does."""
-    senders = sender_pool.SenderPool()
-    monkeypatch.setattr(sender_pool, "_senders", lambda: senders)
-    monkeypatch.setattr(sender_pool, "SOON_S", 600.0)  # longer than a busy machine takes for an answer
+    """Starts all due tasks in order, as one worker of the background cluster does."""
+    pool = sender_pool.SenderPool()
+    monkeypatch.setattr(sender_pool, "pool", lambda: pool)
+    monkeypatch.setattr(sender_pool, "MAX_WAIT_S", 600.0)  # longer than a response takes on a busy machine
 
     def worker() -> None:
         for entry in due():
@@ -38,35 +38,35 @@ def worker(transactional_db, monkeypatch):
             entry.delete()
 
     yield worker
-    senders._threads.shutdown()
+    pool.close()
 
 
-def test_receiver_that_never_answers_holds_up_no_other_source(
+def test_silent_receiver_does_not_block_other_sources(
     worker, calling, receiver, silent, source, other_source, monkeypatch
 ):
-    monkeypatch.setattr(sender_pool, "SOON_S", 0.05)
+    monkeypatch.setattr(sender_pool, "MAX_WAIT_S", 0.05)
     other_source.reachable = source.reachable
     other_source.save()
-    slow = [calling("/silent") for _job in range(sender_pool.OF_A_SOURCE + 3)]
+    slow = [calling("/silent") for _job in range(sender_pool.MAX_PER_SOURCE + 3)]
     quick = calling(source=other_source, key=None)
     for job in (*slow, quick):
         lifecycle.cancel(job.pk)
     worker()
     wait_until_delivered(quick)
-    while len(receiver.asked) <= sender_pool.OF_A_SOURCE:
+    while len(receiver.asked) <= sender_pool.MAX_PER_SOURCE:
         time.sleep(0.01)
-    assert states(*slow) == [CallbackState.SENDING] * sender_pool.OF_A_SOURCE + [CallbackState.PENDING] * 3
-    assert OrmQ.objects.count() == 3  # for later
+    assert states(*slow) == [CallbackState.SENDING] * sender_pool.MAX_PER_SOURCE + [CallbackState.PENDING] * 3
+    assert OrmQ.objects.count() == 3  # postponed
     silent.set()
-    wait_until_delivered(*slow[: sender_pool.OF_A_SOURCE])
+    wait_until_delivered(*slow[: sender_pool.MAX_PER_SOURCE])
     OrmQ.objects.update(lock=Callback.objects.latest("created_at").created_at)
     worker()
     wait_until_delivered(*slow)
     assert len(receiver.asked) == len(slow) + 1
 
 
-def test_a_source_whose_receiver_answers_soon_waits_for_a_place(worker, calling, receiver):
-    jobs = [calling() for _job in range(3 * sender_pool.OF_A_SOURCE)]
+def test_callbacks_wait_for_a_slot_if_the_receiver_is_fast(worker, calling, receiver):
+    jobs = [calling() for _job in range(3 * sender_pool.MAX_PER_SOURCE)]
     for job in jobs:
         lifecycle.cancel(job.pk)
     worker()
@@ -74,7 +74,7 @@ def test_a_source_whose_receiver_answers_soon_waits_for_a_place(worker, calling,
     assert not OrmQ.objects.exists()
 
 
-def test_what_is_on_the_list_twice_is_sent_once(worker, calling, receiver, silent):
+def test_duplicate_task_is_sent_once(worker, calling, receiver, silent):
     job = calling("/silent")
     lifecycle.cancel(job.pk)
     entry = OrmQ.objects.get()
