@@ -18,6 +18,8 @@ from tests.support.event_listener import Listener, order_of, picture_file, png
 from tests.support.lora_files import LINEAR, TEXT, kohya
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
+pytestmark = pytest.mark.slow
+
 SOURCE = picture_file("red")
 MASK = png(Image.fromarray(np.repeat([[255] * 32 + [0] * 32], 64, axis=0).astype(np.uint8)))
 

@@ -15,6 +15,8 @@ from gpu_runner.networks.operations import DecodeLatent, Denoise
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile, Progress, sampler_catalog
 from tests.support.event_listener import Listener, order_of, picture_file
 
+pytestmark = pytest.mark.slow
+
 STRANGERS = [
     {
         "prompt": "a blue star AND (a cat:1.2) BREAK on a mat",
