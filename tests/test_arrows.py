@@ -186,6 +186,7 @@ def test_the_comfyui_adapter_needs_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
+@pytest.mark.slow
 def test_the_web_process_imports_neither_torch_nor_opencv():
     modules = modules_after(
         "import config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"

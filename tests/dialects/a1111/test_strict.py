@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SILENT = [
     ({"sampler_name": "bogus"}, ["sampler_name"]),
     ({"sampler_index": "k_euler_a"}, ["sampler_index"]),

@@ -15,6 +15,8 @@ from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
 from tests.support.web_server import answer, redirect
 
+pytestmark = pytest.mark.slow
+
 # Who calls
 
 

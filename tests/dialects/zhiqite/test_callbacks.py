@@ -9,6 +9,8 @@ from tests.dialects.zhiqite.conftest import drawing
 from tests.support.receiving_server import NO, WAITS, YES, wait_for_the_next
 from tests.support.receiving_server import work as call_back
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def called(alice, work, web):

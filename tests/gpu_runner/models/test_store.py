@@ -19,6 +19,8 @@ from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 PLENTY = 2**34
 
 

@@ -1,9 +1,12 @@
 """Twins of modules: what they share, what is their own, and that neither changes the other."""
 
+import pytest
 import torch
 from torch import nn
 
 from gpu_runner.networks.module_copies import moved, tiling, with_tensors
+
+pytestmark = pytest.mark.slow
 
 
 def small_net() -> nn.Sequential:

@@ -9,6 +9,8 @@ from gpu_runner.protocol.generation_request import ChangeBackground, GenerationR
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.change_background import Foreground, canvas, cut_out, drawing_request, expanded
 
+pytestmark = pytest.mark.slow
+
 NOBODY = Picture(sha256="0" * 64)
 
 

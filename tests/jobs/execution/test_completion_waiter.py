@@ -9,6 +9,8 @@ from jobs.execution import completion_waiter, lifecycle
 from jobs.execution.completion_waiter import Watcher, wait_for
 from jobs.models import Job, State
 
+pytestmark = pytest.mark.slow
+
 EVER_S = 3600.0  # longer than any test may take
 LONG_S = 60.0  # only so that a waiter that is never woken fails its test
 

@@ -18,6 +18,8 @@ from jobs.outbound.policy import Policy
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer, redirect
 
+pytestmark = pytest.mark.slow
+
 PICTURE = png(colour="red")
 NOBODY = Policy(total_s=20)
 HERE = NOBODY.allowing(["127.0.0.1"])

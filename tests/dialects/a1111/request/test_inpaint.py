@@ -7,6 +7,8 @@ from jobs.images.storage import read_input
 from jobs.models import InputPicture
 from tests.dialects.a1111.conftest import one_colour
 
+pytestmark = pytest.mark.slow
+
 MASK = one_colour(64, 64, (255, 255, 255))
 
 

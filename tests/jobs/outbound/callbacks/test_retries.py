@@ -13,6 +13,8 @@ from jobs.outbound.callbacks.delivery import deliver
 from tests.support.receiving_server import NO, WAITS, YES, due, wait_for_the_next, work
 from tests.support.web_server import answer
 
+pytestmark = pytest.mark.slow
+
 # Trying again
 
 
