@@ -15,8 +15,8 @@ test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
 	$(PYTEST)
 	$(VENV)python tests/support/postgres.py $(PYTEST) tests/jobs tests/access tests/dialects
 
-unit: .venv-dev  ## the quick part
-	$(PYTEST) -m "not demo and not processes"
+unit: .venv-dev  ## the quick part, in about a minute
+	$(PYTEST) -m "not slow and not demo and not processes and not browser"
 
 lint: .venv-dev  ## format, lint, types, migrations
 	$(VENV)ruff format --check .

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,30 @@ def pytest_configure() -> None:
     """The settings module is loaded before any conftest, so the key goes to both: settings, and child processes."""
     os.environ.setdefault("SECRET_KEY", SECRET_KEY)
     django_settings.SECRET_KEY = os.environ["SECRET_KEY"]
+    # A hash that is meant to be slow costs more than the rest of a console test.
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Before torch is imported: workers of one run that share the cores' threads as well wait for each other.
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skips modules, and folders of them, that ``-m "not slow and …"`` deselects as a whole.
+
+    Otherwise each worker of xdist imports them, which takes as long as many tests.
+    """
+    terms = config.option.markexpr.split(" and ")
+    if not all(term.startswith("not ") for term in terms):
+        return None
+    deselected = {term.removeprefix("not ") for term in terms}
+    paths = collection_path.rglob("*") if collection_path.is_dir() else [collection_path]
+    marks = [_marks_of_module(path) for path in paths if path.match("test_*.py")]
+    return True if marks and all(deselected & names for names in marks) else None
+
+
+def _marks_of_module(path: Path) -> set[str]:
+    found = re.search(r"^pytestmark = .*(\n .*)*", path.read_text(), re.MULTILINE)
+    return set(re.findall(r"mark\.(\w+)", found[0])) if found else set()
 
 
 @pytest.fixture(scope="session")

@@ -188,6 +188,7 @@ def test_comfyui_adapter_imports_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 
 
+@pytest.mark.slow
 def test_web_process_imports_neither_torch_nor_opencv():
     modules = modules_after(
         "import config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"

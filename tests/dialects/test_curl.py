@@ -22,6 +22,8 @@ from models_registry.models import Kind, ModelFile, StylePreset
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
+pytestmark = pytest.mark.slow
+
 BASE = "http://testserver"
 CALLBACK = "http://93.184.215.14/done"
 

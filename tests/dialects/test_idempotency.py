@@ -18,6 +18,8 @@ from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "/red.png"
 IDEMPOTENCY_KEY = {"Idempotency-Key": "once"}
 SIZE = {"width": 128, "height": 128}

@@ -22,6 +22,8 @@ from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
+pytestmark = pytest.mark.slow
+
 SIZE = {"width": 128, "height": 128}
 PROMPT = {"prompt": "a red circle"}
 

@@ -25,6 +25,7 @@ FOLDER = os.environ.get("FULL_SIZE_MODELS", "")
 HALF = {"sdxl", "refiner"}  # in float32 they need more memory than many machines have
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not FOLDER, reason="set FULL_SIZE_MODELS to a folder with 7 GB to spare"),
     pytest.mark.timeout(3600),
 ]

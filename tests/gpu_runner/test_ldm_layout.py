@@ -20,6 +20,8 @@ from gpu_runner.models.conversion.ldm_keys import (
     vae_pairs,
 )
 
+pytestmark = pytest.mark.slow
+
 CONTROL_PREFIX = "control_model."
 
 

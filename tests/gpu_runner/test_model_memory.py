@@ -11,6 +11,8 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variant
 from tests.support.demo_engine import DEMO_MODELS, demo_checkpoint, demo_file
 
+pytestmark = pytest.mark.slow
+
 NIGHT = Variant(loras=(LoraFile(demo_file("loras/atelier-night.safetensors"), 0.7, 1.0),))
 KINDS = {  # how to load each kind, and its modules
     "checkpoint": (lambda store: store.get(demo_checkpoint()), lambda model: [model.unet, model.vae]),

@@ -6,6 +6,8 @@ from gpu_runner.protocol import Failed, GenerationRequest, ModelFile, RunRequest
 from jobs.execution.runner_client import RunnerClient, RunnerUnreachable
 from tests.support.fake_runner import TOKEN, FakeRunner, JobStream
 
+pytestmark = pytest.mark.slow
+
 LINE_SEPARATORS = "before\u2028between\u0085after"
 
 

@@ -11,7 +11,7 @@ from jobs.execution import notifications
 TIMEOUT_S = 60.0  # a notification that never arrives fails its test after this time
 SHORT_S = 0.05
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 on_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="only PostgreSQL has notifications"
 )

@@ -14,6 +14,8 @@ import pytest
 
 from quickstart import bootstrap
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(bootstrap.ROOT)
 
 

@@ -10,6 +10,8 @@ from jobs.models import Runner
 from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 LISTS = [
     "access/businesssource",
     "access/accesskey",

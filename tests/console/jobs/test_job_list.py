@@ -16,6 +16,8 @@ from jobs.admission.admit import admit
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Family, Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 LIST = "/admin/jobs/job/"
 
 

@@ -19,6 +19,8 @@ from jobs.outbound.callbacks import policies
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
+pytestmark = pytest.mark.slow
+
 
 def page(job, *rest) -> str:
     return "/".join(["/admin/jobs/job", str(job.pk), *rest, ""])

@@ -7,6 +7,8 @@ from django_q.models import OrmQ
 from models_registry import tasks
 from models_registry.models import FOLDERS, Kind, ModelFile, ScanRun
 
+pytestmark = pytest.mark.slow
+
 LIST = "/admin/models_registry/checkpoint/"
 
 

@@ -8,6 +8,8 @@ from jobs.models import Job
 from models_registry.models import PromptStyle, StylePreset
 from tests.support.fake_runner import png
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def preset(checkpoint):

@@ -7,6 +7,8 @@ from jobs.models import Job, ModelSample, Output, Runner, State
 from models_registry.models import Kind, ModelFile, StylePreset, WorkflowTemplate
 from tests.support.fake_runner import png
 
+pytestmark = pytest.mark.slow
+
 LIST = "/admin/models_registry/checkpoint/"
 
 

@@ -10,6 +10,8 @@ import pytest
 from models_registry.models import Kind, ModelFile
 from models_registry.scanning import install_file
 
+pytestmark = pytest.mark.slow
+
 PAGE = "/admin/models_registry/checkpoint/upload/"
 NIGHT = Path(__file__).resolve().parents[3] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 

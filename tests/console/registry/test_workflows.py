@@ -6,6 +6,8 @@ import pytest
 
 from models_registry.models import WorkflowTemplate
 
+pytestmark = pytest.mark.slow
+
 LIST = "/admin/models_registry/workflowtemplate/"
 
 

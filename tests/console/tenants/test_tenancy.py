@@ -25,6 +25,8 @@ from jobs.models.callback import Callback
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, WorkflowTemplate
 from tests.support.fake_runner import png
 
+pytestmark = pytest.mark.slow
+
 MARK = "zzforeign"
 ALLOWED_STATUSES = {200, 204, 302, 400, 403, 404, 405}
 ACTIONS = ("cancel", "retry", "rerun", "replay", "drain", "unload")

@@ -10,6 +10,8 @@ from jobs import curl_export
 from jobs.admission.admit import admit
 from jobs.models import Job
 
+pytestmark = pytest.mark.slow
+
 
 def curl(job: Job) -> curl_export.Curl:
     return curl_export.commands(job, "http://here")[0]

@@ -7,6 +7,8 @@ import pytest
 from jobs.models import Job
 from models_registry.models import PromptStyle
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS = ["txt2img", "img2img"]
 
 # field: (value, name in the canonical request, value there)

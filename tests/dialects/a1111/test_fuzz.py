@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,8 @@ from dialects.a1111.options.table import OPTIONS
 from dialects.a1111.request.infotext_overrides import KNOWN_LABELS
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
+
+pytestmark = pytest.mark.slow
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -1,4 +1,8 @@
+import pytest
+
 from jobs.models import Job
+
+pytestmark = pytest.mark.slow
 
 KEY = {"Idempotency-Key": "order-4711"}
 

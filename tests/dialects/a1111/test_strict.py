@@ -2,7 +2,13 @@
 
 import pytest
 
+<<<<<<< HEAD
 FALLBACKS = [
+=======
+pytestmark = pytest.mark.slow
+
+SILENT = [
+>>>>>>> w-unit
     ({"sampler_name": "bogus"}, ["sampler_name"]),
     ({"sampler_index": "k_euler_a"}, ["sampler_index"]),
     ({"scheduler": "bogus"}, ["scheduler"]),

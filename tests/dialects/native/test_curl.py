@@ -8,6 +8,8 @@ import pytest
 from jobs import curl_export
 from jobs.models import Job
 
+pytestmark = pytest.mark.slow
+
 
 def body(job: Job) -> dict[str, Any]:
     (curl,) = curl_export.commands(job, "http://here")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from jobs.models import Job, State
 from models_registry.models import Family, Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -9,6 +9,8 @@ from django.core.management import call_command
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi import checks as response_checks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def openapi() -> dict:

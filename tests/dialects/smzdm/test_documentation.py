@@ -13,6 +13,8 @@ from access.models import AccessKey
 from jobs.models import Job
 from tests.support.web_server import answer
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "smzdm.md"
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 

@@ -12,6 +12,8 @@ from dialects.stablediffusionapi.endpoints import ENDPOINTS
 from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.request.fields import FIELDS, parse
 
+pytestmark = pytest.mark.slow
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

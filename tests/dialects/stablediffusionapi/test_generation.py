@@ -14,7 +14,7 @@ from tests.support.receiving_server import work as call_back
 
 from .conftest import data_uri, png
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 # The document's example, with another key and image URL.
 EXAMPLE = {

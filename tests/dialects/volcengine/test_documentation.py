@@ -13,6 +13,8 @@ from PIL import Image
 from dialects.volcengine.errors import GATEWAY, SERVICE
 from tests.dialects.volcengine.conftest import png
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "volcengine.md"
 ERRORS, NEVER = DOCUMENT.read_text().partition("## Errors")[2].split("### Codes that cannot occur")
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

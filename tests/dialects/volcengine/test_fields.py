@@ -10,7 +10,7 @@ from tests.support import web_server
 
 TABLE = "volcengine_cvprocess"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 @pytest.fixture

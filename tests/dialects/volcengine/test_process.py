@@ -18,7 +18,7 @@ from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import STYLE
 from tests.support import fake_runner as behaviors
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 def opened(data: bytes) -> Image.Image:

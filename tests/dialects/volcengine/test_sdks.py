@@ -12,7 +12,7 @@ from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import STYLE
 from tests.support import node_signer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 PASTEL_BOYS = {
     "strength": 0.6,

@@ -6,7 +6,7 @@ from jobs.models import Backend, Runner
 from models_registry.models import ModelFile, WorkflowRule, WorkflowTemplate
 from tests.dialects.volcengine.conftest import STYLE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 @pytest.mark.parametrize("req_key", [STYLE, STYLE.removesuffix("_usage")])

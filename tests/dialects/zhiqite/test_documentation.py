@@ -11,6 +11,8 @@ import pytest
 
 from models_registry.models import Kind
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dialects" / "zhiqite.md"
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 

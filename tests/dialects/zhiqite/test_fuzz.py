@@ -1,5 +1,6 @@
 """Any JSON body gets an envelope, and never an internal error."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -7,6 +8,8 @@ from dialects.zhiqite.request.fields_v2 import GenerationV2, Overrides, Scripts,
 from dialects.zhiqite.request.fields_v3 import External, Image2ImageV3, Text2ImageV3
 from dialects.zhiqite.request.tools import TOOLS
 from tests.dialects.zhiqite.conftest import generation_body
+
+pytestmark = pytest.mark.slow
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -9,6 +9,8 @@ import pytest
 from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX, generation_body
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "seed_example.json"
 
 

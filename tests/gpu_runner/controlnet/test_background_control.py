@@ -17,6 +17,8 @@ from gpu_runner.tasks.preparation.prepare import prepare
 from tests.support.event_listener import Listener
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
+pytestmark = pytest.mark.slow
+
 BOX = (16, 16, 47, 47)
 
 

@@ -1,6 +1,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 THREADS = """
 import psutil, torch
 from gpu_runner.engine import cpu_threads

@@ -9,6 +9,8 @@ from gpu_runner.imaging.face_detection import find
 from tests.support import face_files
 from tests.support.face_files import changed, photograph
 
+pytestmark = pytest.mark.slow
+
 
 def moved(points, degrees, scale, shift):
     turn = np.radians(degrees)

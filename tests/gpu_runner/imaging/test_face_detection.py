@@ -20,6 +20,8 @@ from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.face_files import EYES, YUNET, photograph
 from tests.support.onnx_files import model, sigmoid_of_the_first_channel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def yunet():

@@ -21,6 +21,8 @@ from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.onnx_files import sigmoid_of_the_first_channel
 
+pytestmark = pytest.mark.slow
+
 
 def as_file(root: Path, path: str) -> ModelFile:
     return ModelFile(path=path, sha256=hashlib.sha256((root / path).read_bytes()).hexdigest())

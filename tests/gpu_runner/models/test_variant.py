@@ -22,6 +22,8 @@ from tests.support.event_listener import Listener, order_of
 from tests.support.lora_files import LINEAR, factors, kohya
 from tests.support.tiny_models import OVERRIDES, random_modules, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tiny_checkpoint):

@@ -1,9 +1,12 @@
 """Copy-on-write copies of modules: what they share with the original, and what they own."""
 
+import pytest
 import torch
 from torch import nn
 
 from gpu_runner.networks.module_copies import moved, tiling, with_tensors
+
+pytestmark = pytest.mark.slow
 
 
 def small_net() -> nn.Sequential:

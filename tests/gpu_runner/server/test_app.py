@@ -15,6 +15,8 @@ from gpu_runner.protocol import EVENT, Accepted, Done, Image, Progress, RunnerSt
 from gpu_runner.server.app import MAX_BODY_BYTES
 from tests.support.event_listener import order_of, picture_file
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 TOKEN = "only for tests"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}

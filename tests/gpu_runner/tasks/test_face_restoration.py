@@ -33,6 +33,8 @@ from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of, png
 from tests.support.face_files import FACE, YUNET, changed, painter, photograph, two_of_her, write_painter
 
+pytestmark = pytest.mark.slow
+
 GREEN = np.array((0, 255, 0))
 CHEEKS = (slice(105, 140), slice(140, 185))  # rows and columns inside of the face in the photograph
 NO_CHECKPOINT = ModelFile(path="checkpoints/none.safetensors", sha256="0" * 64)

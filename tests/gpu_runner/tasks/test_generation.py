@@ -13,6 +13,8 @@ from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas
 
+pytestmark = pytest.mark.slow
+
 INIT = Picture(sha256="0" * 64)
 
 

@@ -18,6 +18,8 @@ from gpu_runner.protocol.generation_request import ControlUnit, CutOut
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of
 
+pytestmark = pytest.mark.slow
+
 
 def scene() -> Image.Image:
     image = Image.new("RGB", (96, 64), "white")

@@ -19,6 +19,8 @@ from tests.support import upscaler_files
 from tests.support.event_listener import Listener, order_of, picture_file
 from tests.support.tiny_models import TinyModules, single_file_tensors, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 RED = picture_file("red")
 
 

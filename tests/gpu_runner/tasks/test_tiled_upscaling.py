@@ -18,6 +18,8 @@ from gpu_runner.tasks.tiled_upscaling import enlarge, interpolate, run_once, til
 from tests.support import upscaler_files
 from tests.support.upscaler_files import write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path):

@@ -9,6 +9,8 @@ from django.db import transaction
 
 from jobs.admission.group_commit import GroupCommit
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 60  # until a test fails
 SETTLE_S = 0.2  # time in which a thread that was started joins the queue
 

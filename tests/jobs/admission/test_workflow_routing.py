@@ -18,7 +18,7 @@ from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
 from tests.support.fake_runner import TOKEN
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 NAME = "comfyui-1"
 
 

@@ -24,6 +24,8 @@ from jobs.execution import lifecycle
 from jobs.execution.lifecycle import Lease
 from jobs.models import Job, Lane, State
 
+pytestmark = pytest.mark.slow
+
 ANY_ORDER = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

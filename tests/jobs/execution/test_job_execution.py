@@ -15,6 +15,8 @@ from jobs.tasks import run_job
 from tests.support import fake_runner as behaviors
 from tests.support.fake_runner import FakeRunner, png
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(storage_folder) -> Callable[[], list]:

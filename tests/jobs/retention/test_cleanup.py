@@ -22,7 +22,7 @@ from jobs.models.callback import Callback, CallbackState
 from jobs.retention import cleanup
 from jobs.retention.cleanup import CleanupCounts, tidy
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def png(shade: int = 0) -> bytes:

@@ -25,6 +25,8 @@ from jobs.scheduling.dispatcher import Dispatcher, claim_next
 from jobs.scheduling.policy import WINDOW, Reason
 from jobs.tasks import run_job
 
+pytestmark = pytest.mark.slow
+
 MANY = 100
 FOREVER_S = 600.0  # longer than a test may take
 

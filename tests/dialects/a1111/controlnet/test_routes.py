@@ -13,6 +13,8 @@ from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def get(alice):

@@ -9,6 +9,8 @@ from jobs.images import storage
 from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.a1111.conftest import solid_png
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def canny(db) -> ModelFile:

@@ -5,6 +5,8 @@ import pytest
 from jobs.images.file_metadata import with_infotext
 from jobs.models import Job
 
+pytestmark = pytest.mark.slow
+
 SINGLE, BATCH = "extra-single-image", "extra-batch-images"
 
 

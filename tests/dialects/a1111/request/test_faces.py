@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 RESTORE = {"restore_faces": True}
 MODEL = "face_restoration_model"
 

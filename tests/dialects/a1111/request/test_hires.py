@@ -4,6 +4,8 @@ from jobs.images.infotext.build import infotext
 from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 HR = {"enable_hr": True, "denoising_strength": 0.6}
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Family, Kind, ModelFile
 
+pytestmark = pytest.mark.slow
+
 TEXT = (
     "a cat\nNegative prompt: a dog\n"
     "Steps: 7, Sampler: Euler a, Schedule type: Karras, CFG scale: 3.5, Seed: 99, Size: 128x64, "

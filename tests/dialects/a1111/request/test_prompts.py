@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Family, Kind, ModelFile, PromptStyle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def styles(db) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def request_of(alice, options=None, **fields):
     return alice.submit(override_settings=options or {}, **fields).generation_request

@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw
 
 from dialects.a1111.schema.images import grid_rows
 
+pytestmark = pytest.mark.slow
+
 BOX = (32, 0, 63, 63)
 SETTINGS = {"n_rows": -1, "grid_prevent_empty_spots": False}
 

@@ -10,6 +10,8 @@ from dialects.a1111.response.openapi import document
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from dialects.a1111.urls import urlpatterns
 
+pytestmark = pytest.mark.slow
+
 UNDOCUMENTED = {"docs", "openapi.json", "^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$"}
 UNAVAILABLE = {
     f"sdapi/v1/{action}/{kind}" for action in ("create", "train") for kind in ("embedding", "hypernetwork")

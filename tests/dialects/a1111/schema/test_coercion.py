@@ -8,7 +8,10 @@ import pytest
 from dialects.a1111.errors import Invalid, InvalidItems
 from dialects.a1111.schema.coercion import array, boolean, integer, mapping, not_null, number, string, strings
 
-pytestmark = pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 ends with Python 3.13")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 ends with Python 3.13"),
+]
 
 COERCIONS = {
     int: integer,

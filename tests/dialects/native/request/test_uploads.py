@@ -5,6 +5,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobs.models import InputPicture, Job
 
+pytestmark = pytest.mark.slow
+
 
 def img2img(alice, reference: object):
     body = {"task": "img2img", "init_images": [reference], "width": 64, "height": 64}

@@ -10,6 +10,8 @@ import pytest
 from dialects.native.response.sse_slots import slots
 from tests.support import fake_runner as behaviors
 
+pytestmark = pytest.mark.slow
+
 Event = tuple[str, str, dict]  # id, name, data
 
 

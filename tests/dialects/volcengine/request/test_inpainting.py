@@ -13,7 +13,7 @@ from jobs.models import Job
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 LATER = "2024-06-06"
 

@@ -13,6 +13,8 @@ from tests.support.receiving_server import YES
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import answer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def use(alice, web):

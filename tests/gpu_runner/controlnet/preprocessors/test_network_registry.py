@@ -13,6 +13,8 @@ from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(1).integers(0, 255, (50, 70, 3), dtype=np.uint8)
 
 

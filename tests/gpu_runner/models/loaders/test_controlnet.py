@@ -7,6 +7,8 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def net():

@@ -13,6 +13,8 @@ from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.lora_files import CONV, CROSS_LAYER, LINEAR, TEXT, factors, kohya, noise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tiny_checkpoint):

@@ -28,6 +28,8 @@ from gpu_runner.tasks.denoising_loop import DenoiseContext, SamplingConfig
 from tests.support.event_listener import Listener, pixels_of
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 
+pytestmark = pytest.mark.slow
+
 STEPS = 3
 
 

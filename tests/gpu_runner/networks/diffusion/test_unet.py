@@ -8,6 +8,8 @@ from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.unet import denoise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny_checkpoint):

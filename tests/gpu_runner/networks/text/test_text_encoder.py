@@ -13,6 +13,8 @@ from gpu_runner.networks.text.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
 
+pytestmark = pytest.mark.slow
+
 CAT = 2368
 
 

@@ -10,6 +10,8 @@ from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def target(db):

@@ -11,6 +11,8 @@ from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 
+pytestmark = pytest.mark.slow
+
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto.server")
 

@@ -22,6 +22,8 @@ from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.scheduling.broker import FairBroker
 from tests.support.receiving_server import due, wait_until_delivered, work
 
+pytestmark = pytest.mark.slow
+
 GUIDE = Path(__file__).resolve().parents[4] / "docs" / "outside.md"
 DONE = Done(engine_seconds=1, device_seconds=1, steps_run=20)
 

@@ -10,6 +10,8 @@ from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import sender_pool
 from tests.support.receiving_server import YES, due, states, wait_until_delivered
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def silent(receiver):
