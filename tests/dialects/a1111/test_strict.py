@@ -2,13 +2,9 @@
 
 import pytest
 
-<<<<<<< HEAD
-FALLBACKS = [
-=======
 pytestmark = pytest.mark.slow
 
-SILENT = [
->>>>>>> w-unit
+FALLBACKS = [
     ({"sampler_name": "bogus"}, ["sampler_name"]),
     ({"sampler_index": "k_euler_a"}, ["sampler_index"]),
     ({"scheduler": "bogus"}, ["scheduler"]),

@@ -15,13 +15,9 @@ from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
 from tests.support.web_server import answer, redirect
 
-<<<<<<< HEAD:tests/dialects/smzdm/test_errors.py
-# Authentication
-=======
 pytestmark = pytest.mark.slow
 
-# Who calls
->>>>>>> w-unit:tests/dialects/smzdm/test_refusals.py
+# Authentication
 
 
 @pytest.mark.field("smzdm_change_background", "from")

@@ -32,12 +32,9 @@ from tests.support.lora_files import LINEAR, TEXT, kohya
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
 from tests.support.tiny_models import random_modules, single_file_tensors, write_checkpoint
 
-<<<<<<< HEAD
-TOLERANCE = 1  # levels of 255; sums of floats depend on the shape of the batch
-=======
 pytestmark = pytest.mark.slow
 
->>>>>>> w-unit
+TOLERANCE = 1  # levels of 255; sums of floats depend on the shape of the batch
 SOURCE = picture_file("red")
 LEFT_HALF = png(Image.fromarray(np.repeat([[255] * 32 + [0] * 32], 64, axis=0).astype(np.uint8)))
 PHOTOGRAPH = png(face_files.photograph())

@@ -15,41 +15,8 @@ from gpu_runner.networks.operations import DecodeLatent, Denoise
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile
 from tests.support.event_listener import Listener, order_of, picture_file
 
-<<<<<<< HEAD
-=======
 pytestmark = pytest.mark.slow
 
-STRANGERS = [
-    {
-        "prompt": "a blue star AND (a cat:1.2) BREAK on a mat",
-        "sampler": "Euler a",
-        "num_inference_steps": 9,
-        "guidance_scale": 3.0,
-        "seed": 11,
-    },
-    {"prompt": "", "sampler": "DPM++ 2M", "num_inference_steps": 5, "guidance_scale": 1.0, "seed": 12},
-    {
-        "prompt": "two (cats:1.4)",
-        "sampler": "DDIM",
-        "num_inference_steps": 12,
-        "guidance_scale": 9.0,
-        "seed": 13,
-    },
-    {"prompt": "a long " * 90, "sampler": "UniPC", "num_inference_steps": 7, "seed": 14},
-    {"prompt": "a dog", "sampler": "Heun", "num_inference_steps": 4, "negative_prompt": "a cat", "seed": 15},
-    {"prompt": "a house", "sampler": "LMS", "num_inference_steps": 8, "scheduler": "Karras", "seed": 16},
-    {"prompt": "wide", "sampler": "DPM2 a", "num_inference_steps": 5, "width": 96, "seed": 17},
-    {
-        "prompt": "twice",
-        "sampler": "DPM++ 2S a",
-        "num_images": 2,
-        "batch_size": 2,
-        "clip_skip": 2,
-        "seed": 18,
-    },
-]
-
->>>>>>> w-unit
 
 @pytest.fixture(scope="module")
 def store(tiny_checkpoint):

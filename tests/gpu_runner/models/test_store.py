@@ -19,13 +19,9 @@ from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
-<<<<<<< HEAD
-UNLIMITED = 2**34
-=======
 pytestmark = pytest.mark.slow
 
-PLENTY = 2**34
->>>>>>> w-unit
+UNLIMITED = 2**34
 
 
 def store_of(root, budget=UNLIMITED, dtype=torch.float16):

@@ -9,13 +9,9 @@ from gpu_runner.protocol.generation_request import ChangeBackground, GenerationR
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.change_background import Foreground, canvas, cut_out, expanded, inpainting_request
 
-<<<<<<< HEAD
-INIT_IMAGE = Picture(sha256="0" * 64)
-=======
 pytestmark = pytest.mark.slow
 
-NOBODY = Picture(sha256="0" * 64)
->>>>>>> w-unit
+INIT_IMAGE = Picture(sha256="0" * 64)
 
 
 def request(width=64, height=64, **fields):

@@ -10,15 +10,10 @@ from jobs.execution import completion_waiter, lifecycle, notifications
 from jobs.execution.completion_waiter import wait_for
 from jobs.models import Job, State
 
-<<<<<<< HEAD
-FOREVER_S = 3600.0  # longer than the timeout of a test
-TIMEOUT_S = 60.0  # a waiter that is never woken fails its test after this time
-=======
 pytestmark = pytest.mark.slow
 
-EVER_S = 3600.0  # longer than any test may take
-LONG_S = 60.0  # only so that a waiter that is never woken fails its test
->>>>>>> w-unit
+FOREVER_S = 3600.0  # longer than the timeout of a test
+TIMEOUT_S = 60.0  # a waiter that is never woken fails its test after this time
 
 
 @pytest.fixture(autouse=True)

@@ -18,17 +18,11 @@ from jobs.outbound.policy import Policy
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer, redirect
 
-<<<<<<< HEAD
+pytestmark = pytest.mark.slow
+
 IMAGE = png(color="red")
 DEFAULT_POLICY = Policy(total_s=20)
 LOCAL_POLICY = DEFAULT_POLICY.allowing(["127.0.0.1"])
-=======
-pytestmark = pytest.mark.slow
-
-PICTURE = png(colour="red")
-NOBODY = Policy(total_s=20)
-HERE = NOBODY.allowing(["127.0.0.1"])
->>>>>>> w-unit
 
 
 @pytest.fixture

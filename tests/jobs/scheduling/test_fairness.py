@@ -15,7 +15,7 @@ HOT = [name for name, mix in MIXES.items() if mix.small]
 @pytest.mark.parametrize("name", HOT)
 def test_median_wait_beside_a_flood_is_at_most_one_and_a_half_jobs(name):
     mix = MIXES[name]
-    completed = mix.drawn(policy.choose)
+    completed = mix.finished(policy.choose)
     assert len(completed) == len(mix.arrivals)
     for source in mix.small:
         assert simulation.wait_s(completed, source, 50) <= fairness.GOAL_JOBS * mix.job_s
@@ -23,13 +23,13 @@ def test_median_wait_beside_a_flood_is_at_most_one_and_a_half_jobs(name):
 
 def test_fifo_queue_would_exceed_that_wait():
     mix = MIXES[HOT[0]]
-    completed = mix.drawn(fifo)
+    completed = mix.finished(fifo)
     assert min(simulation.wait_s(completed, source, 50) for source in mix.small) > 100 * mix.job_s
 
 
 def test_flooding_source_gets_the_idle_capacity():
     mix = MIXES[HOT[0]]
-    completed = mix.drawn(policy.choose)
+    completed = mix.finished(policy.choose)
     busy_s = sum(job.within(mix.until_s) for job in completed)
     assert busy_s == pytest.approx(mix.slots * mix.until_s, rel=0.01)
 
@@ -44,7 +44,7 @@ def test_flooding_source_gets_the_idle_capacity():
 )
 def test_time_is_shared_by_weights_regardless_of_job_duration(name, expected):
     mix = MIXES[name]
-    shares = simulation.shares(mix.drawn(policy.choose), mix.until_s)
+    shares = simulation.shares(mix.finished(policy.choose), mix.until_s)
     assert shares == pytest.approx(expected, abs=0.02)
 
 

@@ -7,13 +7,9 @@ from jobs.images.storage import read_input
 from jobs.models import InputPicture
 from tests.dialects.a1111.conftest import solid_png
 
-<<<<<<< HEAD
-MASK = solid_png(64, 64, (255, 255, 255))
-=======
 pytestmark = pytest.mark.slow
 
-MASK = one_colour(64, 64, (255, 255, 255))
->>>>>>> w-unit
+MASK = solid_png(64, 64, (255, 255, 255))
 
 
 @pytest.fixture

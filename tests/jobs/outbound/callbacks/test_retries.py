@@ -13,13 +13,9 @@ from jobs.outbound.callbacks.delivery import deliver
 from tests.support.receiving_server import NO, WAITS, YES, due, wait_for_the_next, work
 from tests.support.web_server import answer
 
-<<<<<<< HEAD
-# Retries
-=======
 pytestmark = pytest.mark.slow
 
-# Trying again
->>>>>>> w-unit
+# Retries
 
 
 def test_retries_have_the_same_body_and_id(calling, receiver):
