@@ -186,8 +186,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# An open event stream occupies a web thread. At most half of the threads may do so, with a limit for each source.
-EVENT_STREAMS = env.int("WEB_THREADS", default=64) // 2
+# A synchronous request that waits for its job, and an open event stream, occupy a web thread. At most half of the
+# threads of a process wait, and a quarter stream, with a limit for each source; the others serve everything else.
+WEB_THREADS = env.int("WEB_THREADS", default=64)
+WAITING_REQUESTS = WEB_THREADS // 2
+WAITING_REQUESTS_PER_SOURCE = env.int("WAITING_REQUESTS_PER_SOURCE", default=max(1, WEB_THREADS * 3 // 8))
+EVENT_STREAMS = WEB_THREADS // 4
 EVENT_STREAMS_PER_SOURCE = env.int("EVENT_STREAMS_PER_SOURCE", default=8)
 EVENT_HEARTBEAT_S = env.float("EVENT_HEARTBEAT_S", default=15.0)
 

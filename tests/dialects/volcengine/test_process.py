@@ -129,6 +129,14 @@ def test_timeout_is_a_gateway_error_and_the_job_continues(alice, body) -> None:
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
 
 
+def test_request_beyond_the_share_of_waiting_ones_is_temporarily_unavailable(alice, body, settings) -> None:
+    settings.JOB_WAIT_S, settings.WAITING_REQUESTS_PER_SOURCE = 60, 0
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, bool(response["Retry-After"])) == (503, True)
+    assert response.json()["ResponseMetadata"]["Error"]["Code"] == "ServiceUnavailableTemp"
+    assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
+
+
 def test_checkpoint_of_another_tenant_is_denied_without_its_name(
     alice, body, checkpoint, other_source
 ) -> None:
