@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from gpu_runner.protocol.working_size import placement
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -73,24 +75,29 @@ def flatten(image: Image.Image, background: str) -> Image.Image:
 def resize(image: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
     """Resize with Lanczos to (width, height).
 
-    "stretch" ignores the aspect ratio, "crop" cuts the excess, "fill" pads with the stretched edge pixels.
+    "stretch" ignores the aspect ratio, "crop" cuts the excess, "fill" pads with the stretched edge pixels: the resize modes
+    0, 1 and 2 of A1111, to the pixel.
     """
     size = (width, height)
     if image.size == size:
         return image
-    if mode == "crop":
-        return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    if mode == "fill":
-        return _fill(ImageOps.contain(image, size, Image.Resampling.LANCZOS), width, height)
-    return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _fill(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Pad centered to (width, height) by repeating the edge pixels."""
-    left, top = (width - image.width) // 2, (height - image.height) // 2
-    pixels = np.asarray(image)
-    bars = [(top, height - image.height - top), (left, width - image.width - left), (0, 0)]
-    return Image.fromarray(np.pad(pixels, bars[: pixels.ndim], mode="edge"))
+    if mode == "stretch":
+        return image.resize(size, Image.Resampling.LANCZOS)
+    scaled, (left, top) = placement(image.size, width, height, covers=mode == "crop")
+    image = image.resize(scaled, Image.Resampling.LANCZOS)
+    frame = Image.new(image.mode, size)
+    frame.paste(image, (left, top))
+    right, bottom = left + image.width, top + image.height
+    bars = (  # where an edge of the image, a box without area, is stretched to
+        ((0, 0, 0, image.height), (0, 0, left, height)),
+        ((image.width, 0, image.width, image.height), (right, 0, width, height)),
+        ((0, 0, image.width, 0), (0, 0, width, top)),
+        ((0, image.height, image.width, image.height), (0, bottom, width, height)),
+    )
+    for edge, (x, y, end_x, end_y) in bars:
+        if end_x > x and end_y > y:
+            frame.paste(image.resize((end_x - x, end_y - y), box=edge), (x, y))
+    return frame
 
 
 def remove_texture(image: Image.Image) -> Image.Image:

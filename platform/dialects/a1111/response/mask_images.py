@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.protocol.working_size import placement
 from jobs.images.storage import read_input
 from jobs.models import Job
 
@@ -54,12 +56,15 @@ def _mask_channel(image: Image.Image, inpaint: Inpaint) -> Image.Image:
 
 
 def _resized(mask: Image.Image, request: GenerationRequest) -> Image.Image:
-    size = (request.width, request.height)
+    width, height = request.width, request.height
+    if request.resize_mode not in ("crop", "fill"):
+        return mask.resize((width, height))
+    scaled, (left, top) = placement(mask.size, width, height, covers=request.resize_mode == "crop")
+    mask = mask.resize(scaled, Image.Resampling.LANCZOS)
     if request.resize_mode == "crop":
-        return ImageOps.fit(mask, size)
-    if request.resize_mode == "fill":
-        return ImageOps.pad(mask, size)
-    return mask.resize(size)
+        return mask.crop((-left, -top, width - left, height - top))
+    bars = (top, height - top - mask.height), (left, width - left - mask.width)
+    return Image.fromarray(np.pad(np.asarray(mask), bars, mode="edge"))  # as in the image
 
 
 def _composite(image: Image.Image, mask: Image.Image) -> Image.Image:
