@@ -81,10 +81,8 @@ class WireError(Exception):
 def _with_wire_name(refused: Refused) -> str:
     field = refused.field or ""
     name = FIELDS.get(field)
-    if name is None:
-        return refused.message
-    if field in refused.message:
-        return refused.message.replace(field, name)
+    if name is None or refused.names_field:
+        return refused.message_naming(name or field)
     return f"{name}: {refused.message}"
 
 
