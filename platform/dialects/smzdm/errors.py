@@ -47,6 +47,8 @@ REFUSED = {
 FIELDS = {  # field of the GenerationRequest -> field of this API, where they differ
     "callback": "callback_url",
     "num_images": "batch_size",
+    "channel": "upload_img_config.channel",
+    "public_host": "upload_img_config.public_host",
     "num_inference_steps": "steps",
 }
 

@@ -73,7 +73,6 @@ FIELDS = {  # field of the GenerationRequest -> field of this API, where they di
     "num_inference_steps": "ddim_steps",
     "guidance_scale": "scale",
     "negative_prompt": "u_prompt",
-    "face_identity": "id_scale",
 }
 UNSAFE_CHARACTERS = str.maketrans("'\"\\\n\r", "``/  ")
 MAX_QUOTED = 200  # characters of a value of the request that a message repeats
