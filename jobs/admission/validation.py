@@ -83,8 +83,8 @@ def _each_over(
         limit = limits[field]
         if limit is not None and number > limit:
             message = _("%(field)s is %(asked)d; the most that %(source)s may ask for is %(limit)d.")
-            words = {"field": part + field, "asked": number, "source": name, "limit": limit}
-            yield OverLimit(message % words, field=part + field)
+            words = {"asked": number, "source": name, "limit": limit}
+            yield OverLimit(message, field=part + field, words=words)
 
 
 def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:

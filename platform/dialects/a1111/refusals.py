@@ -126,5 +126,5 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
     override = (names or {}).get(refused.field or "")
     name = override or wire_name(refused.field)
     display_name = override or PRODUCTS.get(refused.field or "", name)
-    message = refused.message.replace(refused.field, display_name) if refused.field else refused.message
+    message = refused.message_naming(display_name)
     return Unprocessable.at(("body", name), message, f"value_error.{refused.code}")

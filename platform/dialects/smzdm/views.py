@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -29,14 +30,25 @@ from .request.json_body import read_object
 from .request.submission import change_background
 from .response import outcome
 
+JOB_HEADER = "X-Job-Id"
+
 
 class JobView(SmzdmView):
-    """Base class of views that submit jobs."""
+    """Base class of views that submit jobs. Their responses have the job's id in the header ``X-Job-Id``."""
+
+    job: Job | None = None
 
     def admitted(self, request: Request, caller: Caller, read: Callable[[], Submission]) -> Job:
         """The job of the Idempotency-Key, looked up before the images are fetched, or a new one of ``read``."""
         self.replay = find_replay(caller.source, DIALECT, request._request)
-        return self.replay.job or admit(replace(read(), idempotency=self.replay.idempotency))
+        self.job = self.replay.job or admit(replace(read(), idempotency=self.replay.idempotency))
+        return self.job
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the job's id, also to the response of a failed job or of one that takes too long."""
+        if self.job is not None:
+            response[JOB_HEADER] = str(self.job.pk)
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def wait_until_ended(self, request: HttpRequest, job: Job) -> Job:
         """Wait for the end, up to JOB_WAIT_S. Then a job without an Idempotency-Key is cancelled: its result could not be queried later."""

@@ -74,7 +74,6 @@ FIELDS = {  # field of the GenerationRequest -> field of this API, where they di
     "num_inference_steps": "ddim_steps",
     "guidance_scale": "scale",
     "negative_prompt": "u_prompt",
-    "face_identity": "id_scale",
 }
 UNSAFE_CHARACTERS = str.maketrans("'\"\\\n\r", "``/  ")
 MAX_QUOTED = 200  # characters of a value of the request that a message repeats
@@ -99,7 +98,7 @@ class ServiceError(Exception):
             return cls(50400, _("a model of this style is not available for this key"))
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
-        message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
+        message = refused.message_naming(FIELDS.get(field, field))
         return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
 
     @classmethod

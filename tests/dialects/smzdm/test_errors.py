@@ -60,6 +60,28 @@ def test_invalid_credentials_are_refused_even_from_a_keyless_network(alice, imag
     assert Caller(image_host, Authorization=header).refusal()[0] == 1006
 
 
+def test_wrong_secret_says_so(image_host, shop):
+    key, _secret = AccessKey.issue(shop)
+    for credentials in (f"{key.key_id}:wrong", "unknown:wrong"):
+        refusal = Caller(image_host, Authorization=f"Bearer {credentials}").refusal()
+        assert refusal == (1006, "Authorization: unknown key or wrong secret.")
+
+
+def test_key_that_may_not_be_used_is_told_from_a_wrong_secret(image_host, shop):
+    key, secret = AccessKey.issue(shop, dialects=["native"])
+    code, message = Caller(image_host, Authorization=f"Bearer {key.key_id}:{secret}").refusal()
+    assert (code, message) == (
+        1006,
+        "Authorization: this key may not use this API, or not from this address.",
+    )
+
+
+@pytest.mark.parametrize("header", ["Digest x", "Basic !!!", "Basic /w=="])
+def test_malformed_credentials_are_told_with_the_format(image_host, shop, header):
+    code, message = Caller(image_host, Authorization=header).refusal()
+    assert (code, "send Bearer <key id>:<secret>" in message) == (1006, True)
+
+
 def test_key_cannot_be_used_for_another_source(alice, other_source, image_host):
     key, secret = AccessKey.issue(other_source)
     assert Caller(image_host, Authorization=f"Bearer {key.key_id}:{secret}").refusal()[0] == 1006

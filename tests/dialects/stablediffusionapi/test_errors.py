@@ -196,3 +196,22 @@ def test_refused_request_creates_no_job(alice, model):
     model(Kind.LORA, "other", family="sdxl")
     assert list(alice.refused("v4/dreambooth", model_id="shapes", lora_model="other")) == ["lora_model"]
     assert not Job.objects.exists()
+
+
+def test_names_in_a_message_are_those_of_the_request(alice):
+    """The names of fields are parts of other names: lora, width, vae, checkpoint."""
+    for field, kind in {"lora_model": "lora", "vae": "vae"}.items():
+        message = alice.refused("v4/dreambooth", model_id="shapes", **{field: "my_lora_vae_checkpoint_v1"})
+        assert message == {field: [f"{kind} 'my_lora_vae_checkpoint_v1' not found"]}
+
+
+def test_source_whose_name_contains_a_field_keeps_it(alice, source):
+    source.name, source.max_images, source.max_width = "num_images-width", 1, 1024
+    source.save()
+    message = alice.refused(samples=2)
+    assert message == {"samples": ["samples is 2; the most that num_images-width may ask for is 1."]}
+
+
+def test_missing_nsfw_detector_is_refused_with_the_commands_that_install_it(alice):
+    (message,) = alice.refused(safety_checker="yes")["safety_checker"]
+    assert "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector" in message

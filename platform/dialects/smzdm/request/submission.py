@@ -25,6 +25,7 @@ from jobs.selectors import is_offered
 from .controlnet import control_unit
 from .fields import ChangeBackgroundFields, Fields, UploadConfig
 from .images import fetch_image, upright_size
+from .transparency import check_mask, check_transparency
 
 CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"
@@ -41,6 +42,10 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
     controls, control_note = control_unit(source, body, backend)
     image = fetch_image("img_url", body.img_url, source)
     mask = fetch_image("mask_url", body.mask_url, source) if body.mask_url else None
+    if mask is not None:
+        check_mask(mask)
+    elif not body.is_remove_bg:
+        check_transparency(image)
     generation = _generation_request(body, image, mask)
     if controls:
         generation = generation.model_copy(update={"controls": (controls,)})
@@ -77,7 +82,7 @@ def _backend(source: BusinessSource, api_type: str) -> tuple[Backend, str]:
 
 
 def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTarget | None:
-    """The storage target of ``upload_img_config``, or None. Raises Refused for an unknown one."""
+    """The storage target of ``upload_img_config``, or None. Raises Refused with its field for an unknown one."""
     if config is None:
         return None
     return find_target(source, config.channel, config.type, by_host=config.public_host)

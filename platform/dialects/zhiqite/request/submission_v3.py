@@ -30,9 +30,12 @@ BO = "saasDrawingExternalImageParameterBO"
 def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
     inputs = InputImages(key.source)
-    fields = _common(body, key.source)
+    external = body.saasDrawingExternalImageParameterBO
+    vae, note = common.vae(external.vaeName, key.source)
+    fields = _common(body, key.source) | {"vae": vae}
     match body:
         case Text2ImageV3():
+            common.no_base_image(**{f"{BO}.sourceImageUrl": external.sourceImageUrl})
             fields |= _text2image(body, key.source)
         case Image2ImageV3():
             fields |= _image2image(body, inputs)
@@ -44,9 +47,10 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
         request=common.validated(fields),
         received=body.received(),
         pictures=inputs.files,
-        external_id=body.saasDrawingExternalImageParameterBO.businessTaskId,
+        external_id=external.businessTaskId,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
+        note=note,
     )
 
 
@@ -62,7 +66,6 @@ def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
         "negative_prompt": negative,
         "loras": common.loras(prompt, source),
         "checkpoint": external.baseModelCode,
-        "vae": common.vae(external.vaeName),
         "tiling": body.tilling,
         "face_restoration": {} if body.restoreFaces else None,
         "output_format": common.output_format(external.targetImageFormat),
