@@ -168,28 +168,66 @@ def _inputs(parts: Mapping[str, Shape]) -> int:
 
 
 def _embedding(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    if "clip_l" in shapes and "clip_g" in shapes:
-        return Identified(
-            "embedding", "sdxl", {"vectors": shapes["clip_l"][0], "width": shapes["clip_g"][-1]}
-        )
-    names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
-    if not names and len(shapes) == 1:
-        names = [name for name in shapes if re.fullmatch(r"<[^<>]+>", name)]  # diffusers: the token itself
-    if not names or not 1 <= len(shapes[names[0]]) <= 2:
+    names = embedding_tensors(shapes)
+    if not names:
         return None
-    width, vectors = shapes[names[0]][-1], shapes[names[0]][0] if len(shapes[names[0]]) == 2 else 1
-    return Identified("embedding", _family(width, metadata), {"vectors": vectors, "width": width})
+    vectors, width = _rows(shapes[names[0]]), shapes[names[-1]][-1]
+    family = "sdxl" if len(names) > 1 else _family(width, metadata)
+    return Identified("embedding", family, {"vectors": vectors, "width": width})
+
+
+def embedding_tensors(shapes: Shapes) -> list[str]:
+    """The tensors of a textual inversion, one for each text encoder; empty if the file is none.
+
+    That is a file of one tensor, of diffusers (named after its token) or another tool, if its width is that of a text
+    encoder; or a file with one of the names that A1111 and kohya write.
+    """
+    names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
+    if "clip_l" in shapes and "clip_g" in shapes:
+        names = ["clip_l", "clip_g"]
+    elif not names and len(shapes) == 1:
+        names = [name for name, shape in shapes.items() if _is_token(name, shape)]
+    elif len(names) > 1:
+        return []
+    fits = all(len(shapes[name]) in (1, 2) for name in names)
+    return names if fits and len({_rows(shapes[name]) for name in names}) == 1 else []
+
+
+TOKEN = re.compile(r"<[^<>]+>")  # diffusers uses the token as the tensor name
+
+
+def _is_token(name: str, shape: Shape) -> bool:
+    return bool(TOKEN.fullmatch(name)) or ("." not in name and shape[-1:] in TOKEN_WIDTHS)
+
+
+def _rows(shape: Shape) -> int:
+    return shape[0] if len(shape) == 2 else 1
+
+
+TOKEN_WIDTHS = ((768,), (1024,), (1280,))
 
 
 def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    """The families' VAEs have the same shapes; the family is known only if metadata declares it."""
+    """The families' VAEs have the same shapes; the family is known only if metadata declares it.
+
+    A file that also has a diffusion network is a checkpoint of another family.
+    """
     for prefix in ("", "first_stage_model.", "vae."):
         decoder = shapes.get(f"{prefix}decoder.conv_in.weight")
-        if decoder and len(decoder) == 4 and f"{prefix}encoder.conv_in.weight" in shapes:
-            layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
-            detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
-            return Identified("vae", _declared_family(metadata), detail)
+        if not decoder or len(decoder) != 4 or f"{prefix}encoder.conv_in.weight" not in shapes:
+            continue
+        inner = (f"{prefix}encoder.", f"{prefix}decoder.")
+        if any(OTHER_NETWORK.search(name) for name in shapes if not name.startswith(inner)):
+            return None
+        layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
+        detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
+        return Identified("vae", _declared_family(metadata), detail)
     return None
+
+
+OTHER_NETWORK = re.compile(
+    r"diffusion_model\.|_blocks\.\d|transformer|text_model|cond_stage_model|conditioner|text_encoder"
+)
 
 
 def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:

@@ -8,7 +8,6 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from demo import architecture
-from gpu_runner.models.conversion import config_inference
 from gpu_runner.models.conversion.ldm_keys import (
     UNET_PREFIX,
     VAE_PREFIX,
@@ -16,6 +15,7 @@ from gpu_runner.models.conversion.ldm_keys import (
     unet_pairs,
     vae_pairs,
 )
+from gpu_runner.protocol.model_detection import config_inference
 from gpu_runner.protocol.model_detection.safetensors_models import (
     identify,
     identify_file,
@@ -101,7 +101,8 @@ def test_config_values_that_shapes_do_not_determine_come_from_the_metadata(tiny_
     assert identify(shapes, metadata).family == "sd15"
     inferred = config_inference.infer(shapes, "sd15", metadata)
     assert inferred.unet.items() >= architecture.UNET_CONFIG.items()
-    assert inferred.vae.items() >= architecture.VAE_CONFIG.items()
+    vae = config_inference.infer_checkpoint_vae(shapes, "sd15", metadata)
+    assert vae.items() >= architecture.VAE_CONFIG.items()
     assert inferred.text_encoders[0].config.items() >= architecture.TEXT_ENCODER_CONFIG.items()
     assert config_inference.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
 
@@ -114,7 +115,7 @@ def test_invalid_config_overrides_are_rejected(value):
 
 def test_a_checkpoint_with_a_missing_part_is_rejected():
     with pytest.raises(ValueError, match="no VAE tensors"):
-        config_inference.infer(unet_shapes(SD15_UNET), "sd15", {})
+        config_inference.infer_checkpoint_vae(unet_shapes(SD15_UNET), "sd15", {})
 
 
 def test_prediction_type_is_the_declared_one():
