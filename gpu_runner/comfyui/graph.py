@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpu_runner.comfyui.inventory import ServerInventory
-from gpu_runner.protocol import GenerationRequest, ModelFile, RunRequest, Workflow
+from gpu_runner.protocol import MAX_SEED, GenerationRequest, ModelFile, RunRequest, Workflow
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
@@ -89,7 +89,7 @@ def first_steps(request: GenerationRequest) -> int:
 
 def _numbers(request: GenerationRequest, index: int) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "seed": request.seed_of(index),
+        "seed": request.seed_of(index) % (MAX_SEED + 1),
         "num_inference_steps": first_steps(request),
         "guidance_scale": request.guidance_scale,
         "strength": request.strength,

@@ -2,6 +2,7 @@
 
 from .generation_request import (
     MAX_SEED,
+    MIN_SEED,
     NSFW_POLICIES,
     Emphasis,
     GenerationRequest,
@@ -37,6 +38,7 @@ from .workflows.template import Workflow
 __all__ = [
     "EVENT",
     "MAX_SEED",
+    "MIN_SEED",
     "NSFW_POLICIES",
     "PROTOCOL_VERSION",
     "Accepted",

@@ -14,14 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from . import upscaler_catalog
 from .preprocessor_catalog import weights_of
 
-MAX_SEED = 2**32 - 1
+MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # torch's; a negative seed is the same as seed + 2**64
 MAX_LORAS = 32  # per pass
 MAX_LORA_RANK = 4096
 MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=64, le=4096, multiple_of=8)]
+Side = Annotated[int, Field(ge=48, le=4096, multiple_of=8)]
+Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)]
 Name = Annotated[str, Field(max_length=255)]
 Prompt = Annotated[str, Field(max_length=20_000)]
 Steps = Annotated[int, Field(ge=1, le=500)]
@@ -287,13 +288,14 @@ class GenerationRequest(StrictModel):
     sgm_noise_multiplier: bool = False  # scale the initial noise by sqrt(1 + sigma²) instead of sigma
 
     # Noise.
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # image i uses (seed + i) modulo 2**32
-    subseed: int = Field(default=0, ge=0, le=MAX_SEED)
+    # Image i uses seed + i. noise_source "cpu" uses the lowest 32 bits, as torch does, except for the SDE samplers.
+    seed: Seed = 0
+    subseed: Seed = 0
     subseed_strength: Fraction = 0.0  # above 0, all images use ``seed``, and image i uses subseed + i
     seed_resize_from_width: int = Field(default=0, ge=0, le=4096)  # 0: off
     seed_resize_from_height: int = Field(default=0, ge=0, le=4096)
     noise_source: Literal["cpu", "nv"] = "cpu"
-    eta_noise_seed_delta: int = Field(default=0, ge=0, le=MAX_SEED)
+    eta_noise_seed_delta: Seed = 0
 
     # Init image.
     init_images: tuple[Picture, ...] = ()  # one for all images, or one per image
@@ -370,11 +372,11 @@ class GenerationRequest(StrictModel):
 
     def seed_of(self, index: int) -> int:
         """Return the seed of image ``index``. With a subseed, all images share one seed."""
-        return self.seed if self.subseed_strength else (self.seed + index) % (MAX_SEED + 1)
+        return self.seed if self.subseed_strength else next_seed(self.seed, index)
 
     def subseed_of(self, index: int) -> int:
         """Return the variation seed of image ``index``."""
-        return (self.subseed + index) % (MAX_SEED + 1)
+        return next_seed(self.subseed, index)
 
     def pictures(self) -> set[str]:
         """Return the SHA-256 of every input image in the request, at any depth."""
@@ -404,6 +406,11 @@ class GenerationRequest(StrictModel):
         hires = self.hires.upscaler if self.hires else ""
         second = [self.upscale.upscaler, self.upscale.upscaler_2] if self.upscale else []
         return [self.upscaler, hires, *second]
+
+
+def next_seed(seed: int, offset: int) -> int:
+    """Return seed + offset, continuing at 0 after MAX_SEED."""
+    return seed + offset if seed + offset <= MAX_SEED else seed + offset - MAX_SEED - 1
 
 
 def _input_images(part: Any) -> Iterator[Picture]:

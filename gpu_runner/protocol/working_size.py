@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MULTIPLE = 8  # image pixels per latent pixel
-SMALLEST, LARGEST = 64, 4096  # limits of GenerationRequest.width and height
+SMALLEST, LARGEST = 64, 4096  # GenerationRequest.width and height are at most 4096
 
 
 Size = tuple[int, int]  # width, height

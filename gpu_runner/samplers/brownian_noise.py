@@ -20,7 +20,7 @@ class BrownianNoise:
     ) -> None:
         """``shape`` is one image's (channels, height, width); ``sigma_min`` is above 0."""
         ends = torch.tensor([sigma_min, sigma_max])
-        self._tree = BrownianTree(ends[0], torch.zeros(shape), ends[1], entropy=seed)
+        self._tree = BrownianTree(ends[0], torch.zeros(shape), ends[1], entropy=seed % 2**64)
         self._sigma_min, self._sigma_max = (round(float(end), DIGITS) for end in ends)
         self._device = device
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import MAX_SEED, GenerationRequest
 
 from .brownian_noise import BrownianNoise
 from .philox import Philox
@@ -106,7 +106,7 @@ class NoiseStream:
         self._is_first = False
         first = self._first()
         if self._delta:
-            self._stream = self._new(self._seed + self._delta)
+            self._stream = self._new((self._seed + self._delta) % (MAX_SEED + 1))
         return first.to(self._device)
 
     def brownian(self, sigmas: Sequence[float]) -> BrownianNoise:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner.protocol import MAX_SEED, GenerationRequest
+from gpu_runner.protocol import GenerationRequest
 from jobs.models import Backend, Job, Lane
 from jobs.models.storage_target import StorageTarget
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -45,5 +45,5 @@ class Submission:
 
 
 def random_seed() -> int:
-    """Return a random seed from 0 to MAX_SEED."""
-    return secrets.randbelow(MAX_SEED + 1)
+    """Return a random seed of 32 bits, which every JSON client can represent."""
+    return secrets.randbelow(2**32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from typing import Literal
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -48,6 +49,11 @@ def base_url(request: HttpRequest | None = None) -> str:
     if request is None:
         raise ImproperlyConfigured("PUBLIC_URL is not set, and there is no request whose host could be used")
     return f"{request.scheme}://{request.get_host()}"
+
+
+def public_path(path: str) -> str:
+    """Path of a resource as clients see it: below the path of PUBLIC_URL, if it has one."""
+    return urlsplit(settings.PUBLIC_URL).path.rstrip("/") + path
 
 
 def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:

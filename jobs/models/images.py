@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class SeedField(models.BigIntegerField):
+    """A seed modulo 2**64. The column is signed, so that seeds from 2**63 are stored as negative numbers."""
+
+    def deconstruct(self) -> Any:
+        """For migrations: the column is that of a BigIntegerField."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.BigIntegerField", args, kwargs
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value if value is None else (int(value) + 2**63) % 2**64 - 2**63
+
+    def from_db_value(self, value: int | None, expression: Any, connection: Any) -> int | None:
+        return value if value is None else value % 2**64
 
 
 class InputPicture(models.Model):
@@ -56,7 +73,7 @@ class Output(models.Model):
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
-    seed = models.BigIntegerField(_("seed"))
+    seed = SeedField(_("seed"))
     content_type = models.CharField(_("type"), max_length=32, default="image/png")
     infotext = models.TextField(_("infotext"), blank=True)
     nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: not checked

@@ -2,21 +2,20 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from config.favicon import favicon
 from dialects.stablediffusionapi import urls as stablediffusionapi
 from operations.health import healthz
 from operations.views import metrics, readyz
 
-from .root_view import root
+from .root_view import root, to_console
 
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", metrics),
     path("favicon.ico", favicon),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", to_console),
     path("admin/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),

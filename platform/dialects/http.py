@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
+from rest_framework.exceptions import APIException
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -33,6 +35,16 @@ class IgnoreAcceptHeader(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class HostNotAllowed(APIException):
+    """The Host header is not in ALLOWED_HOSTS."""
+
+    status_code = 400
+    default_code = "host_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(_("The host of the request is not one of this installation (ALLOWED_HOSTS)."))
+
+
 class DialectView(APIView):
     """Base view of a dialect. ``error_response`` converts exceptions to the dialect's error format."""
 
@@ -40,6 +52,14 @@ class DialectView(APIView):
     renderer_classes = [JSONRenderer]
     content_negotiation_class = IgnoreAcceptHeader
     error_response: ErrorHandler
+    any_host = True  # initial() refuses a wrong host in the dialect's error format
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        try:
+            request._request.get_host()
+        except DisallowedHost:
+            raise HostNotAllowed from None
+        super().initial(request, *args, **kwargs)
 
     def get_exception_handler(self) -> ErrorHandler:
         return self.error_response

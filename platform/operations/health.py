@@ -9,9 +9,12 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from access.hosts import any_host
+
 logger = logging.getLogger(__name__)
 
 
+@any_host
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:

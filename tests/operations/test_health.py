@@ -22,3 +22,10 @@ def test_healthz_returns_503_without_details_if_the_database_fails(client):
 
 def test_healthz_rejects_post(client):
     assert client.post("/healthz").status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_accept_any_host(client, path):
+    """Load balancers and kubelets ask by the address of the pod, which ALLOWED_HOSTS cannot name."""
+    assert client.get(path, headers={"host": "10.42.8.201:8000"}).json()["status"] in ("ok", "unavailable")

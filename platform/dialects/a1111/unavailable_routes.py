@@ -12,6 +12,9 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.hosts import any_host
+from jobs.images.signed_urls import public_path
+
 from .base import A1111View
 from .errors import Unprocessable, WireError
 from .schema.coercion import string
@@ -57,6 +60,7 @@ ROUTES: dict[str, Any] = {
 }
 
 
+@any_host
 @csrf_exempt
 def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
     """Return 404, or 307 to the path without its trailing slash if that is a route.
@@ -66,7 +70,7 @@ def not_found(request: HttpRequest, **_parts: str) -> HttpResponse:
     bare = request.path_info.rstrip("/")
     if request.path_info.endswith("/") and _is_route(bare):
         query = request.META.get("QUERY_STRING", "")
-        location = quote(bare) + (f"?{query}" if query else "")
+        location = public_path(quote(bare)) + (f"?{query}" if query else "")
         return HttpResponse(status=307, headers={"Location": location})
     return JsonResponse({"detail": "Not Found"}, status=404)
 

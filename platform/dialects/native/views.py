@@ -18,6 +18,7 @@ from access.models import AccessKey
 from jobs.admission import idempotency
 from jobs.admission.admit import admit_or_find, find_replay
 from jobs.admission.quote import quote
+from jobs.images.signed_urls import public_path
 from jobs.models import Job
 from jobs.selectors import job_get
 
@@ -94,7 +95,7 @@ class Jobs(NativeView):
         """Submit a generation request. Returns at once: follow the job's events, or poll it."""
         job, is_new = _admitted(self.key, request)
         detail = new_job_detail(job) if is_new else job_detail(job)
-        return json_response(detail, 201 if is_new else 200, {"Location": detail.url})
+        return json_response(detail, 201 if is_new else 200, {"Location": public_path(detail.url)})
 
 
 def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ Coercion = Callable[[Any], Any]
 
 TRUE = frozenset({"yes", "true", "1", "on", "y"})
 FALSE = frozenset({"no", "false", "0", "off", "n"})
+INTEGER = re.compile(r"[+-]?[0-9]+")
 MAX_DIGITS = 40  # of a number
 MAX_ITEMS = 32
 
@@ -63,6 +65,8 @@ def number(value: Any) -> float:
 def integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and INTEGER.fullmatch(value.strip()):
+        return int(value)  # exact: a float has 53 bits
     try:
         parsed = number(value)
     except Invalid:
@@ -114,9 +118,9 @@ def between(coerce: Callable[[Any], Any], minimum: float, maximum: float) -> Coe
         coerced = coerce(value)
         for item in coerced if isinstance(coerced, list) else [coerced]:
             if item < minimum:
-                raise Invalid(f"must be at least {minimum:.10g}.")
+                raise Invalid(f"must be at least {minimum}.")
             if item > maximum:
-                raise Invalid(f"must not be greater than {maximum:.10g}.")
+                raise Invalid(f"must not be greater than {maximum}.")
         return coerced
 
     return coerce_value

@@ -174,7 +174,7 @@ def _header_blocks(signed: Signed, headers: Mapping[str, str]) -> list[str]:
 
 
 def _header_block(signed: Signed, headers: Mapping[str, str]) -> str:
-    return "".join(f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in signed.signed_headers)
+    return "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in signed.signed_headers)
 
 
 def _pair(part: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 
-from dialects.http import DialectView
+from dialects.http import DialectView, HostNotAllowed
 from jobs.errors import Refused
 
 from .actions import OPERATIONS
@@ -60,6 +60,8 @@ class Gateway(DialectView):
                 return self.envelope.refused(error)
             case Refused():
                 return self.envelope.refused(ServiceError.of(error))
+            case HostNotAllowed():
+                return self.envelope.refused(ServiceError(50200, str(error.detail)))
             case RequestDataTooBig():
                 return self.envelope.refused(too_large())
             case SuspiciousOperation() | UnreadablePostError():

@@ -46,6 +46,12 @@ def test_trailing_slash_redirects_with_307(db) -> None:
     assert (response.status_code, response["Location"]) == (307, TXT2IMG + "?a=1")
 
 
+def test_redirect_is_below_the_path_of_the_public_url(db, settings) -> None:
+    settings.PUBLIC_URL = "https://a.example/atelier"
+    assert Client().post(TXT2IMG + "/", {})["Location"] == "/atelier" + TXT2IMG
+    assert Client().get("/")["Location"] == Client().get("/admin")["Location"] == "/atelier/admin/"
+
+
 def test_line_break_in_the_path_is_quoted_in_the_redirect(db) -> None:
     response = Client().get("/sdapi/v1/jobs/a%0d%0aX: y/")
     assert (response.status_code, response["Location"]) == (307, "/sdapi/v1/jobs/a%0D%0AX%3A%20y")

@@ -218,3 +218,10 @@ def test_key_for_other_dialects_is_forbidden(source):
 
 def test_key_for_this_dialect_only_is_accepted(source):
     assert Caller(*AccessKey.issue(source, dialects=["native"])).get("jobs").status_code == 200
+
+
+@pytest.mark.parametrize(("public", "prefix"), [("", ""), ("https://a.example/atelier/", "/atelier")])
+def test_location_is_below_the_path_of_the_public_url(settings, alice, public, prefix):
+    settings.PUBLIC_URL = public
+    response = alice.post("jobs", {"prompt": "a red circle", "width": 64, "height": 64})
+    assert response["Location"] == f"{prefix}/api/v1/jobs/{response.json()['id']}"

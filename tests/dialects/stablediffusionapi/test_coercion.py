@@ -101,3 +101,8 @@ def messages_of(given):
     except WireError as error:
         return error.message
     return {}
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, str(2**64 - 1), f" {2**64 - 1} ", "9007199254740993"])
+def test_integers_beyond_53_bits_are_exact(value):
+    assert coercion.integer(value) == int(value)

@@ -54,7 +54,7 @@ def test_missing_fields_are_named(alice, path, missing):
         ("guidance_scale", "20.5", "must not be greater than 20."),
         ("guidance_scale", "nan", "must be a number."),
         ("strength", 1.01, "must not be greater than 1."),
-        ("seed", 2**32, "must not be greater than 4294967295."),
+        ("seed", 2**64, "must not be greater than 18446744073709551615."),
         ("prompt", ["a"], "must be a string."),
         ("prompt", "a\0b", "contains characters that cannot be stored."),
         ("safety_checker", "perhaps", "must be true or false."),

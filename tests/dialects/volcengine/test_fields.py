@@ -143,7 +143,7 @@ def test_numbers_have_the_documented_defaults_and_ranges(
 
 @pytest.mark.field("volcengine_cvprocess", "seed")
 def test_seed_is_kept_and_minus_one_is_random(submitted, refused) -> None:
-    assert refused(seed=-2) == refused(seed=2**32) == INVALID
+    assert refused(seed=-2) == refused(seed=2**64) == INVALID
     assert submitted(seed=7).seed == 7
     assert submitted(seed=-1).seed != submitted().seed
 
@@ -268,4 +268,4 @@ def test_txt2img_style_needs_no_image(alice, checkpoint) -> None:
 
 def test_error_gives_the_range_in_full(alice, body) -> None:
     message = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
-    assert message == "Invalid Arguments: seed must be from -1 to 4294967295"
+    assert message == "Invalid Arguments: seed must be from -1 to 18446744073709551615"

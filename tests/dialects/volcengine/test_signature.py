@@ -1,6 +1,7 @@
 """Verification of signatures as three SDKs make them."""
 
 import hashlib
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -58,11 +59,25 @@ def test_change_of_a_signed_part_invalidates_the_signature(part, other) -> None:
     assert not signature.verify(signed, SignedRequest(**{**SENT, part: other}), "c2VjcmV0")
 
 
-def test_spaces_in_header_values_are_normalized() -> None:
+def test_spaces_around_header_values_are_removed() -> None:
     headers = {**SENT["headers"], "content-type": "  application/json "}
     assert signature.verify(
         signature.parse_header(RECORDED, DATE), SignedRequest(**{**SENT, "headers": headers}), "c2VjcmV0"
     )
+
+
+@pytest.mark.parametrize("value", ["a b", "a  b", "a\tb", "a \t  b"])
+def test_spaces_inside_header_values_are_signed_as_they_are(value) -> None:
+    """The vendor's SDKs trim the ends only; the canonical request is written out here as they build it."""
+    body_hash = hashlib.sha256(BODY).hexdigest()
+    canonical = f"POST\n/\nAction=CVProcess\nx-date:{DATE}\nx-note:{value}\n\nx-date;x-note\n{body_hash}"
+    scope = Scope(DATE[:8], "cn-north-1", "cv")
+    signed = Signed("key", scope, DATE, "", ("x-date", "x-note"))
+    made = signature.signature(signature.signing_key("secret", scope), signed, canonical)
+    sent = SignedRequest(
+        "POST", "/", (("Action", "CVProcess"),), {"x-date": DATE, "x-note": f" {value} "}, BODY
+    )
+    assert signature.verify(replace(signed, signature=made), sent, "secret")
 
 
 @pytest.mark.parametrize(

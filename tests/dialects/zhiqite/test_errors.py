@@ -31,7 +31,7 @@ def unit(**fields):
         ({"steps": 151}, "steps"),
         ({"n_iter": 5, "batch_size": 4}, "n_iter * batch_size"),
         ({"seed": "tomorrow"}, "seed: "),
-        ({"seed": 2**32}, "seed: "),
+        ({"seed": 2**64}, "seed: "),
         ({"denoising_strength": 1.1}, "denoising_strength: "),
         ({"resize_mode": 4}, "resize_mode: "),
         ({"hr_resize_x": 2056}, "hr_resize_x: "),

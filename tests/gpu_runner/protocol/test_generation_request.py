@@ -37,3 +37,19 @@ def test_sigma_max_must_exceed_sigma_min():
     with pytest.raises(ValidationError, match=r"sigma_max must be 0 or greater than 3.*\(got 2\)"):
         SigmaOverrides(sigma_min=3, sigma_max=2)
     assert SigmaOverrides(sigma_min=3).sigma_max == 0
+
+
+def test_seeds_continue_across_2_to_the_32_and_wrap_at_2_to_the_64():
+    def seeds(seed, **fields):
+        request = GenerationRequest(seed=seed, subseed=seed, num_images=3, **fields)
+        return [request.seed_of(index) for index in range(3)], [
+            request.subseed_of(index) for index in range(3)
+        ]
+
+    for start, expected in [
+        (2**32 - 2, [2**32 - 2, 2**32 - 1, 2**32]),
+        (2**64 - 2, [2**64 - 2, 2**64 - 1, 0]),
+        (-2, [-2, -1, 0]),
+    ]:
+        assert seeds(start) == (expected, expected)
+    assert seeds(2**40, subseed_strength=0.1)[0] == [2**40] * 3

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import MAX_SEED, MIN_SEED, GenerationRequest
 from gpu_runner.samplers.noise import NoiseStream, Variation, slerp
 from gpu_runner.samplers.philox import Philox
 
@@ -27,8 +27,26 @@ def test_draws_follow_in_one_stream():
 
 
 @pytest.mark.parametrize("source", ["cpu", "nv"])
-def test_the_largest_seed_is_accepted(source):
-    assert first(2**32 - 1, source=source).isfinite().all()
+@pytest.mark.parametrize("seed", [2**53, MAX_SEED, MIN_SEED, -2])
+@pytest.mark.parametrize("delta", [0, 31337])
+def test_every_seed_of_torch_is_accepted(source, seed, delta):
+    stream = NoiseStream(seed, SHAPE, CPU, source=source, delta=delta)
+    assert stream.draw().isfinite().all()
+    assert stream.draw().isfinite().all()
+    assert stream.brownian([10.0, 1.0, 0.0]).between(10.0, 5.0).isfinite().all()
+
+
+def test_cpu_source_uses_the_lowest_32_bits_of_a_seed():
+    assert torch.equal(first(2**32 + 7), first(7))
+    assert torch.equal(first(-2), first(2**32 - 2))
+
+
+def test_nv_source_uses_all_64_bits_of_a_seed():
+    """The key of Philox is the seed, its low word first."""
+    beyond = GenerationRequest(seed=2**32 - 2, num_images=3, noise_source="nv").seed_of(2)
+    assert beyond == 2**32
+    assert not torch.equal(first(beyond, source="nv"), first(0, source="nv"))
+    assert torch.equal(first(-2, source="nv"), first(2**64 - 2, source="nv"))
 
 
 def test_nv_source_equals_philox():

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey
 from dialects.a1111.errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from dialects.a1111.models import KeyOptions
-from gpu_runner.protocol import Emphasis
+from gpu_runner.protocol import MAX_SEED, MIN_SEED, Emphasis
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
@@ -36,7 +36,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "show_progress_every_n_steps": (-1, 500),
     "control_net_unit_count": (1, 10),
     "comma_padding_backtrack": (0, 75),
-    "eta_noise_seed_delta": (0, 2**32 - 1),
+    "eta_noise_seed_delta": (MIN_SEED, MAX_SEED),
     "s_churn": (0, 1000),
     "s_tmin": (0, 10_000),
     "s_tmax": (0, 10_000),

@@ -14,10 +14,13 @@ from gpu_runner.protocol import sampler_catalog
 from models_registry.selectors import styles_for
 
 from .hires import SAME_SAMPLER, SAME_SCHEDULER
+from .scripts import warn_about_scripts
 
 MAX_REPORTED = 20  # maximum number of unknown fields reported
 MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 SAMPLERS = ("sampler_name", "hr_sampler_name")
+SIDES = ("width", "height", "firstphase_width", "firstphase_height")
+MULTIPLE = 8
 SCHEDULERS = ("scheduler", "hr_scheduler")
 
 
@@ -32,6 +35,8 @@ def warn_about_ignored_parts(
     _unknown_fields(body, settings)
     _unknown_samplers(parameters, settings)
     _unknown_styles(parameters, settings, source)
+    warn_about_scripts(parameters, settings.fallbacks)
+    _rounded_sides(parameters, settings)
     for label in ignored_labels:
         message = _("infotext parameter %s is not supported and was ignored") % label[:MAX_NAME_LENGTH]
         settings.fallbacks.add(("body", "infotext"), message)
@@ -63,6 +68,17 @@ def _unknown_samplers(parameters: dict[str, Any], settings: EffectiveOptions) ->
                 _("unknown scheduler %s; the automatic scheduler is used instead") % name[:MAX_NAME_LENGTH]
             )
             settings.fallbacks.add(("body", field), message)
+
+
+def _rounded_sides(parameters: dict[str, Any], settings: EffectiveOptions) -> None:
+    for name in SIDES:
+        value = parameters.get(name) or 0
+        if value % MULTIPLE and not parameters.get(f"firstphase_{name}"):
+            values = {"name": name, "value": value, "used": value // MULTIPLE * MULTIPLE}
+            message = (
+                _("%(name)s %(value)d is no multiple of 8; %(used)d is used, as in the original") % values
+            )
+            settings.fallbacks.add(("body", name), message)
 
 
 def _unknown_styles(parameters: dict[str, Any], settings: EffectiveOptions, source: BusinessSource) -> None:

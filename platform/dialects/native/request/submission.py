@@ -47,7 +47,9 @@ class JobRequest(GenerationRequest):
     """A GenerationRequest, with the fields of the job itself."""
 
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
-        default_factory=random_seed, description="Seed of the first image. Absent: random."
+        default_factory=random_seed,
+        description="Seed of the first image; the next ones have seed + 1, and so on. 64 bits: JSON parsers that read numbers as"
+        " floats (JavaScript) are exact up to 9007199254740991 only. Absent: random, of 32 bits.",
     )
     lane: LaneName = Field(default="async", description="Priority class: interactive, async or bulk.")
     external_id: str = Field(

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gpu_runner.protocol import MAX_SEED
+
 from .coercion import Channel, Flag, Integer, List, Number, Object, Text
 
 URL = Annotated[Text, Field(min_length=1, max_length=2000)]
@@ -71,7 +73,7 @@ class ChangeBackgroundFields(Fields):
     callback_url: URL | None = None
     taskid: Annotated[Integer, Field(ge=-MAX_TASK_ID, le=MAX_TASK_ID)] = NO_CALLBACK
     steps: Annotated[Integer, Field(ge=1, le=500)] = 25
-    seed: Annotated[Integer, Field(ge=-1, le=2**32 - 1)] = -1  # an extension: the vendor has no seed
+    seed: Annotated[Integer, Field(ge=-1, le=MAX_SEED)] = -1  # an extension: the vendor has no seed
 
     @model_validator(mode="after")
     def has_a_weight_for_each_lora(self) -> ChangeBackgroundFields:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from gpu_runner.protocol import MAX_SEED
+
 from .json_body import Count, Fraction, Guidance, HiresSide, Id, Link, Name, Prompt, Seed, Side, Steps, Wire
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -80,7 +82,7 @@ class Overrides(Wire):
     model_config = ConfigDict(extra="forbid")
 
     CLIP_stop_at_last_layers: int = Field(default=1, ge=1, le=12)
-    eta_noise_seed_delta: int = Field(default=0, ge=0, le=2**32 - 1)
+    eta_noise_seed_delta: int = Field(default=0, ge=0, le=MAX_SEED)
     eta_ancestral: Noise | None = None
     eta_ddim: Noise | None = None
     img2img_color_correction: bool = False

@@ -9,13 +9,13 @@ from rest_framework.request import Request
 
 from dialects.http import BadBody, parse_object
 from dialects.zhiqite.errors import WireError
+from gpu_runner.protocol import MAX_SEED
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 MAX_PROMPT = 20_000
 MAX_ID = 200
 MAX_NAME = 255
-MAX_SEED = 2**32 - 1
 
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT)]
 Id = Annotated[str, Field(max_length=MAX_ID)]

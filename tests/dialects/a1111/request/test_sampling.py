@@ -22,6 +22,27 @@ def test_variations_share_one_seed(alice, complete, info) -> None:
     assert (result["subseed"], result["subseed_strength"]) == (70, 0.4)
 
 
+@pytest.mark.parametrize("seed", [2**53 - 1, 2**63, 2**64 - 1, -2])
+def test_seeds_of_64_bits_are_kept(alice, complete, info, seed) -> None:
+    job = alice.submit(seed=seed, subseed=2**40, subseed_strength=0.1)
+    complete(job)
+    result = info(alice.result(job))
+    assert (result["seed"], result["all_seeds"], result["subseed"]) == (seed, [seed], 2**40)
+    assert result["infotexts"][0].endswith(f"Seed: {seed}")
+    assert job.outputs.get().seed == seed % 2**64
+
+
+def test_infotext_brings_a_seed_of_64_bits(alice) -> None:
+    text = "x\nSteps: 1, Sampler: Euler, Seed: 804822466654819, Variation seed: 18446744073709551615, CFG scale: 7"
+    request = request_of(alice, infotext=text)
+    assert (request.seed, request.subseed) == (804822466654819, 2**64 - 1)
+
+
+@pytest.mark.parametrize("seed", [None, -1, "-1"])
+def test_seed_of_minus_1_is_random(alice, seed) -> None:
+    assert 0 <= request_of(alice, seed=seed).seed < 2**32
+
+
 def test_subseed_defaults_to_a_random_number(alice) -> None:
     assert request_of(alice).subseed != request_of(alice).subseed
 
@@ -95,7 +116,9 @@ def test_schedule_options_are_copied_into_the_request(alice) -> None:
     [
         ({"subseed_strength": 1.5}, ["body", "subseed_strength"]),
         ({"s_churn": -1}, ["body", "s_churn"]),
-        ({"subseed": -2}, ["body", "subseed"]),
+        ({"subseed": -(2**63) - 1}, ["body", "subseed"]),
+        ({"seed": 2**64}, ["body", "seed"]),
+        ({"seed": ""}, ["body", "seed"]),
         ({"seed_resize_from_w": 99_999, "seed_resize_from_h": 64}, ["body", "seed_resize_from_w"]),
         ({"override_settings": {"sigma_min": 5, "sigma_max": 2}}, ["body", "override_settings"]),
     ],

@@ -60,7 +60,7 @@ def test_info_has_every_key_of_the_original(alice, complete, info, checkpoint) -
     complete(job)
     result = info(alice.result(job))
     assert set(INFO_KEYS) <= set(result)
-    assert (result["seed"], result["all_seeds"]) == (4294967295, [4294967295, 0])
+    assert (result["seed"], result["all_seeds"]) == (4294967295, [4294967295, 4294967296])
     assert (result["subseed"], result["all_subseeds"]) == (5, [5, 6])
     assert (result["sampler_name"], result["all_prompts"]) == ("DPM++ 2M", ["p", "p"])
     assert (result["sd_model_name"], result["sd_model_hash"]) == ("shapes", checkpoint.sha256[:10])
