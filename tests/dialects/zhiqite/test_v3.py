@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Kind
 from models_registry.prompt_styles import PromptStyle
+from tests.support.input_images import photo
+from tests.support.web_server import answer
 
 BO = "saasDrawingExternalImageParameterBO"
 
@@ -112,3 +114,10 @@ def test_invalid_field_is_refused_with_its_name(alice, fields, message):
 
 def test_image2image_requires_an_image(alice):
     assert alice.refused("sd/v3/image2Image", body()).startswith(f"{BO}.sourceImageUrl is required")
+
+
+def test_image2image_at_a_scale_of_the_photo_as_a_viewer_shows_it(alice, web):
+    web.answers["/photo"] = answer(200, photo(96, 64))
+    external = {"sourceImageUrl": web.url("/photo")}
+    request = alice.submit("sd/v3/image2Image", body(external, imageResizeScale=2)).generation_request
+    assert (request.width, request.height) == (192, 128)

@@ -18,11 +18,13 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.image_files import flatten
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units
 from jobs.errors import Refused
-from jobs.images.storage import check_image, read_output
+from jobs.images.input_files import check_image, open_image
+from jobs.images.storage import read_output
 from jobs.models import Job, Lane
 
 OPERATION = "controlnet-detect"
@@ -130,7 +132,6 @@ def _open_image(text: Any) -> Image.Image:
     data = images.decode(text)
     try:
         check_image(data)
+        return flatten(open_image(data))
     except Refused:
         raise images.invalid_image() from None
-    with Image.open(io.BytesIO(data)) as opened:
-        return opened.convert("RGB")

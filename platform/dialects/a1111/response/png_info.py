@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from typing import Any
@@ -18,7 +17,7 @@ from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
 from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 from jobs.errors import InvalidImage
-from jobs.images.storage import check_image
+from jobs.images.input_files import check_image, opened
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
@@ -78,7 +77,7 @@ def parameters(text: str, source: BusinessSource) -> dict[str, Any]:
 
 
 def _read_metadata(data: bytes) -> tuple[str, dict[str, Any]]:
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+    with warnings.catch_warnings(), opened(data) as image:
         warnings.simplefilter("ignore")
         raw = dict(image.info)
         comment = _exif_comment(image)

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from dialects.a1111.errors import WireError
+from jobs.images.input_files import open_image, opened
 
 
 def decode(text: Any) -> bytes:
@@ -58,7 +59,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 def without_infotext(data: bytes) -> bytes:
     """Return the image without its embedded metadata."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as image:
+    with opened(data) as image:
         file_format = str(image.format)
         image.save(buffer, file_format, **SAVE_OPTIONS[file_format])
     return buffer.getvalue()
@@ -81,7 +82,7 @@ def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
 
 def grid(files: list[bytes], rows: int) -> bytes:
     """Combine the images into one PNG grid."""
-    images = [Image.open(io.BytesIO(data)) for data in files]
+    images = [open_image(data) for data in files]
     columns = math.ceil(len(images) / rows)
     width, height = images[0].size
     sheet = Image.new("RGB", (columns * width, rows * height), "black")

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import re
 
 from django.conf import settings
-from PIL import Image
 
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import Picture
 from jobs.errors import InvalidImage, Refused
 from jobs.images.fetch import ImageFetcher
+from jobs.images.input_files import check_image, read_size
 from jobs.images.local_urls import own_image
-from jobs.images.storage import check_image
 
 UNREACHABLE = "Unable to fetch image from provided URL"
 DATA_URI = re.compile(r"data:[\w.+/-]*(;[\w=.-]+)*;base64,", re.IGNORECASE)
@@ -41,8 +39,7 @@ class InputImages:
 
     def size_of(self, reference: Picture) -> tuple[int, int]:
         """Width and height in pixels."""
-        with Image.open(io.BytesIO(self.files[reference.sha256])) as image:
-            return image.size
+        return read_size(self.files[reference.sha256])
 
     def _download(self, url: str) -> bytes:
         try:

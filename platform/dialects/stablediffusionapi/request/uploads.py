@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from dialects.stablediffusionapi.coercion import Invalid, flag, is_absent, text
 from dialects.stablediffusionapi.errors import WireError, message_fields
+from jobs.errors import InvalidImage
+from jobs.images.input_files import open_image
 from jobs.images.signed_urls import input_url
 from jobs.images.storage import store_input
 
@@ -44,9 +46,8 @@ def upload(given: Mapping[str, Any], base_url: str) -> dict[str, Any]:
 def _as_png(data: bytes, *, crop: bool) -> bytes:
     """The image as PNG. ``crop``: its center, as a square of 512 pixels, the native size of Stable Diffusion 1.x."""
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
-    except (OSError, SyntaxError, ValueError):
+        image = open_image(data)
+    except InvalidImage:
         raise WireError.invalid({"image": ["The image must be an image."]}) from None
     if crop:
         image = ImageOps.fit(image, (CROP_SIDE, CROP_SIDE), Image.Resampling.LANCZOS)

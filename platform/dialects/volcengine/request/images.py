@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from PIL import Image
 
 from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import Picture
 from jobs.errors import InvalidImage
 from jobs.images.fetch import ImageFetcher
-from jobs.images.storage import check_image
+from jobs.images.input_files import check_image, opened, read_size
 
 from .json_body import Body
 
@@ -89,8 +87,9 @@ def _checked(data: bytes) -> InputImage:
         check_image(data)
     except InvalidImage:
         raise ServiceError(50207) from None
-    with Image.open(io.BytesIO(data)) as image:
-        file_format, (width, height) = image.format, image.size
+    with opened(data) as image:
+        file_format = image.format
+    width, height = read_size(data)
     if file_format not in FORMATS:
         raise ServiceError(50207, _("the image must be JPEG or PNG"))
     if max(width, height) > MAX_SIDE:

@@ -11,6 +11,7 @@ from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import Picture
 from jobs.images.fetch import ImageFetcher
+from jobs.images.input_files import read_size
 
 
 class InputImages:
@@ -28,6 +29,10 @@ class InputImages:
                 raise WireError(_("Image URLs are disabled on this server."))
             self._by_url[url] = self.add(self._fetch(url))
         return self._by_url[url]
+
+    def size_of(self, reference: Picture) -> tuple[int, int]:
+        """Width and height of the upright image in pixels. Raises Refused."""
+        return read_size(self.files[reference.sha256])
 
     def add(self, data: bytes) -> Picture:
         """Add the content of an image file; returns its reference."""
