@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,29 +44,41 @@ def store_inputs(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) 
 
     Raises InvalidImage.
     """
-    for sha256 in request.pictures():
+    for sha256, path in request.picture_paths().items():
         if sha256 in data_by_hash:
-            if store_input(data_by_hash[sha256]).sha256 != sha256:
-                raise InvalidImage(_("SHA-256 of an input image does not match."), field="init_images")
+            with _located(path):
+                stored = store_input(data_by_hash[sha256])
+            if stored.sha256 != sha256:
+                raise InvalidImage(_("SHA-256 of an input image does not match."), field=path)
         elif not input_usage.touch(sha256):
-            raise _missing(sha256)
+            raise _missing(sha256, path)
 
 
 def problems(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) -> Iterator[InvalidImage]:
     """Yield the errors that ``store_inputs`` would raise, without storing anything."""
-    for sha256 in request.pictures():
+    for sha256, path in request.picture_paths().items():
         try:
             if sha256 in data_by_hash:
-                check_image(data_by_hash[sha256])
+                with _located(path):
+                    check_image(data_by_hash[sha256])
             elif not InputPicture.objects.filter(pk=sha256).exists():
-                yield _missing(sha256)
+                yield _missing(sha256, path)
         except InvalidImage as error:
             yield error
 
 
-def _missing(sha256: str) -> InvalidImage:
+def _missing(sha256: str, path: str) -> InvalidImage:
     message = _("Input image %(sha256)s is not stored.") % {"sha256": sha256[:12]}
-    return InvalidImage(message, field="init_images")
+    return InvalidImage(message, field=path)
+
+
+@contextlib.contextmanager
+def _located(path: str) -> Iterator[None]:
+    """Name the image's place in the request as the field of a refusal."""
+    try:
+        yield
+    except InvalidImage as error:
+        raise InvalidImage(error.message, field=path) from error
 
 
 def read_input(sha256: str) -> bytes:

@@ -230,7 +230,7 @@ def test_concurrent_uploads_of_one_image_leave_one_file(together, storage_folder
 def test_invalid_input_image_is_refused(name, uploads, submission):
     with pytest.raises(errors.InvalidImage) as refused:
         admit(submission(task="img2img", init_images=(name,), pictures=uploads))
-    assert refused.value.field == "init_images"
+    assert refused.value.field == "init_images.0"
     assert not Job.objects.exists()
 
 
@@ -238,4 +238,4 @@ def test_input_image_above_the_size_limit_is_refused(img2img, monkeypatch):
     monkeypatch.setattr(input_files, "MAX_INPUT_BYTES", 64)
     with pytest.raises(errors.InvalidImage) as refused:
         admit(img2img(by_hash(RED), uploads=[RED]))
-    assert refused.value.field == "init_images"
+    assert refused.value.field == "init_images.0"

@@ -16,8 +16,7 @@ from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
 from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
-from jobs.errors import InvalidImage
-from jobs.images.input_files import check_image, opened
+from jobs.images.input_files import opened
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
@@ -59,12 +58,7 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
     image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
-    data = images.decode(image.strip())
-    try:
-        check_image(data)
-    except InvalidImage:
-        raise images.invalid_image() from None
-    text, items = _read_metadata(data)
+    text, items = _read_metadata(images.decode(image.strip(), "image"))
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}
 
 

@@ -16,7 +16,7 @@ from jobs.images.signed_urls import input_url
 from jobs.images.storage import store_input
 
 from .fields import field_label, required
-from .images import decode_image
+from .images import decode_image, not_an_image
 
 CROP_SIDE = 512  # pixels
 UPLOADED = "image uploaded"
@@ -47,8 +47,8 @@ def _as_png(data: bytes, *, crop: bool) -> bytes:
     """The image as PNG. ``crop``: its center, as a square of 512 pixels, the native size of Stable Diffusion 1.x."""
     try:
         image = open_image(data)
-    except InvalidImage:
-        raise WireError.invalid({"image": ["The image must be an image."]}) from None
+    except InvalidImage as refused:  # damaged beyond its header
+        raise not_an_image("image", refused.message) from None
     if crop:
         image = ImageOps.fit(image, (CROP_SIDE, CROP_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -103,7 +103,7 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
     url = body.saasDrawingExternalImageParameterBO.sourceImageUrl
     if not url:
         raise WireError(_("%(field)s is required for this operation") % {"field": f"{BO}.sourceImageUrl"})
-    image = inputs.fetch(url)
+    image = inputs.fetch(f"{BO}.sourceImageUrl", url)
     fields = {
         "task": "img2img",
         "init_images": (image,),

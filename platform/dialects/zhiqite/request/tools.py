@@ -88,7 +88,7 @@ class ImgExpand(InpaintTool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         if self.verticalExpansionRatio == self.horizontalExpansionRatio == 1:
             raise WireError(_("verticalExpansionRatio or horizontalExpansionRatio must be greater than 1"))
-        image = inputs.files[inputs.fetch(self.sourceImage).sha256]
+        image = inputs.files[inputs.fetch("sourceImage", self.sourceImage).sha256]
         try:
             larger = outpaint_canvas.expanded(image, self._margins(image))
         except outpaint_canvas.TooLarge as error:
@@ -114,9 +114,9 @@ class Erase(InpaintTool):
     maskImage: Link
 
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
-        image = inputs.fetch(self.sourceImage)
+        image = inputs.fetch("sourceImage", self.sourceImage)
         mask = {
-            "mask": inputs.fetch(self.maskImage),
+            "mask": inputs.fetch("maskImage", self.maskImage),
             "mask_invert": True,
             "mask_expansion": ERASE_EXPANSION,
         }
@@ -134,7 +134,7 @@ class Enlarge(Tool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {
                 "scale": self.scale,
                 "width": self.width if self.height else 0,
@@ -161,7 +161,7 @@ class FaceRestore(Tool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "face_restoration": {},
         }
@@ -178,7 +178,7 @@ class Watermark(Tool):
         label = {"text": self.watermarkText, "corner": self.position, "opacity": self.opacity}
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "labels": (label,),
         }
@@ -194,7 +194,7 @@ class Rembg(Tool):
             raise WireError(_("targetImageFormat must be png (the output has an alpha channel)"))
         return {
             "task": "cut_out",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "cut_out": {"mask_only": self.maskOnly},
         }
 
@@ -214,7 +214,7 @@ class ControlPreview(Tool):
         }
         return {
             "task": "control_map",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "controls": (unit,),
         }
 

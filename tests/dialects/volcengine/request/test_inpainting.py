@@ -12,7 +12,7 @@ from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
-from tests.support.input_images import is_upright, photo
+from tests.support.input_images import UNUSABLE, is_upright, photo
 from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
@@ -174,3 +174,30 @@ def test_photos_by_url_keep_their_shape(alice, presets, source):
     finally:
         server.close()
     assert (part.output_width, part.output_height) == (256, 128)
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_message_says_which_image_is_refused_and_why(alice, presets, source, data, reason):
+    server = WebServer()
+    server.answers |= {"/image": answer(200, png(64, 64)), "/unusable": answer(200, data)}
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    try:
+        urls = [server.url("/image"), server.url("/unusable")]
+        given = {"image_urls": urls}, {"binary_data_base64": [encoded(png(64, 64)), encoded(data)]}
+        for images in given:
+            response = alice.call("CVProcess", {"req_key": "i2i_inpainting", **images}).json()
+            (name,) = images
+            assert response["code"] == 50207
+            assert response["message"].startswith(f"Image Decode Error: {name}[1]: ")
+            assert reason in response["message"]
+    finally:
+        server.close()
+
+
+def test_message_says_why_a_url_cannot_be_fetched(alice, presets):
+    body = {"req_key": "i2i_inpainting", "image_urls": ["http://10.0.0.1/a", "http://10.0.0.1/b"]}
+    message = alice.call("CVProcess", body).json()["message"]
+    assert message.startswith(
+        "Image Decode Error: image_urls[0]: 10.0.0.1 has an address that is neither public"
+    )
