@@ -9,16 +9,22 @@ import io
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
+from gpu_runner.protocol import image_files
+from gpu_runner.protocol.image_files import FORMATS, MAX_PIXELS, UnusableImage, flatten
 from gpu_runner.protocol.working_size import placement
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PIXELS = 64 * 1024 * 1024
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PREVIEW_SIDE = 256
+REASONS = {  # why a file is unusable; {} is what was found
+    "pixels": f"input image must have at most {MAX_PIXELS} pixels (got {{}})",
+    "format": f"input image cannot be decoded: the format {{}} is not supported; supported formats: {', '.join(FORMATS)}",
+    "damaged": "input image cannot be decoded: the {} file is damaged or incomplete",
+    "not_an_image": f"input image cannot be decoded: not an image file; supported formats: {', '.join(FORMATS)}",
+}
 TEXTURE_SHARE = 1 / 64  # blur radius of remove_texture, as a share of the longer side
 
 ResizeMode = Literal["stretch", "crop", "fill"]
@@ -43,33 +49,9 @@ def open_image(data: bytes) -> Image.Image:
     Raises InvalidImage for unknown formats, damaged files, and more than MAX_PIXELS pixels.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidImage(
-                    f"input image must have at most {MAX_PIXELS} pixels (got {image.width}x{image.height})"
-                )
-            return _plain(ImageOps.exif_transpose(image))
-    except InvalidImage:
-        raise
-    except Exception as error:  # PIL's decoders raise many exception types on damaged files
-        raise InvalidImage(
-            f"input image cannot be decoded; supported formats: {', '.join(FORMATS)}"
-        ) from error
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which convert() would clip
-        image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
-def flatten(image: Image.Image, background: str) -> Image.Image:
-    """Return the image in RGB, composited over the background color."""
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+        return image_files.open_image(data)
+    except UnusableImage as error:
+        raise InvalidImage(REASONS[error.reason].format(error.found)) from error
 
 
 def resize(image: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:

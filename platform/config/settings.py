@@ -226,6 +226,7 @@ VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 # Outgoing requests (input images by URL, callbacks) go to the public internet and to these hosts and networks.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)
 OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
+OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")  # PEM, trusted in addition to the system's CAs
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 

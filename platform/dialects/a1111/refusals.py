@@ -111,7 +111,7 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
         case UnknownModel():
             return model_not_found(checkpoint)
         case InvalidImage():
-            return invalid_image()
+            return invalid_image("", refused.message)
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)

@@ -84,14 +84,22 @@ class ServiceError(Exception):
 
     def __init__(self, code: int, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
+        self.detail = detail
         self.status, name = SERVICE[code]
         # Clients extract this from the text of the SDK's exception and parse it; quotes and backslashes break that.
         self.message = plain(f"{name}: {detail}" if detail else name)
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
+    def at(self, location: str) -> ServiceError:
+        """The same error with the part of the body that caused it."""
+        return ServiceError(
+            self.code, f"{location}: {self.detail}" if self.detail else location, headers=self.headers
+        )
+
     @classmethod
-    def of(cls, refused: Refused) -> ServiceError:
+    def of(cls, refused: Refused, location: str = "") -> ServiceError:
+        """From a refusal. ``location``: the part of the body that caused it, if known."""
         counters.refusals.labels(dialect="volcengine", reason=refused.code).inc()
         if isinstance(refused.__cause__, ModelNotAllowed):
             # The model is named by the style, not by the client; its name would reveal what other tenants have.
@@ -99,7 +107,8 @@ class ServiceError(Exception):
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
         message = refused.message_naming(FIELDS.get(field, field))
-        return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
+        detail = f"{location}: {message}" if location else message
+        return cls(REFUSED.get(refused.code, 50200), detail, headers=headers)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> ServiceError:

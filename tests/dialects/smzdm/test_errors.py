@@ -13,6 +13,7 @@ from PIL import Image
 from access.models import AccessKey
 from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
+from tests.support.input_images import UNUSABLE
 from tests.support.web_server import answer, redirect
 
 pytestmark = pytest.mark.slow
@@ -197,6 +198,14 @@ def test_field_of_a_forbidden_or_unreachable_url_is_named(alice, field, url):
     code, message = alice.refusal(**{field: url})
     assert code == 1002
     assert message.startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_message_says_which_image_is_refused_and_why(alice, image_host, data, reason):
+    image_host.answers["/unusable"] = answer(200, data)
+    code, message = alice.refusal(mask_url=image_host.url("/unusable"))
+    assert (code, message.startswith("mask_url: ")) == (1002, True)
+    assert reason in message
 
 
 def test_redirect_to_a_private_address_is_refused(alice, shop, image_host):

@@ -15,8 +15,9 @@ from dialects.volcengine.envelope import go_duration
 from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
-from tests.dialects.volcengine.conftest import STYLE
+from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.support import fake_runner as behaviors
+from tests.support.input_images import photo
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -200,3 +201,14 @@ def test_no_body_causes_a_server_error(alice, body, fields) -> None:
 )
 def test_duration_is_printed_as_in_go(nanoseconds, printed) -> None:
     assert go_duration(nanoseconds) == printed
+
+
+def test_styles_size_follows_the_photo_as_a_viewer_shows_it(alice, style):
+    body = {
+        "req_key": STYLE,
+        "binary_data_base64": [encoded(photo(256, 128))],
+        "prompt": "x",
+        "long_resolution": 256,
+    }
+    request = alice.submit(body).generation_request
+    assert (request.width, request.height) == (256, 128)

@@ -16,6 +16,7 @@ from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images import signed_urls
+from jobs.images.input_files import read_size
 from jobs.images.storage_targets.selectors import find_target
 from jobs.models import Backend, Lane
 from jobs.models.storage_target import StorageTarget
@@ -24,7 +25,7 @@ from jobs.selectors import is_offered
 
 from .controlnet import control_unit
 from .fields import ChangeBackgroundFields, Fields, UploadConfig
-from .images import fetch_image, upright_size
+from .images import fetch_image
 from .transparency import check_mask, check_transparency
 
 CHANGE_BACKGROUND = "change_background"
@@ -89,7 +90,7 @@ def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTar
 
 
 def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes | None) -> GenerationRequest:
-    original = upright_size(image)
+    original = read_size(image)
     output_width, output_height = body.width or original[0], body.height or original[1]
     if max(output_width, output_height) > LARGEST:
         message = _("img_url: a side must have at most %(limit)d pixels (got %(width)d x %(height)d).")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from typing import cast
 
 from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.smzdm.errors import Code, WireError
+from jobs.images.input_files import open_image
 
 HALF = 128  # levels from here on are the product
 
 
 def check_transparency(image: bytes) -> None:
     """With ``is_remove_bg`` False and without a mask, the alpha channel is the product. Raises WireError."""
-    with Image.open(io.BytesIO(image)) as opened:
-        alpha = opened.convert("RGBA").getchannel("A")
-    lowest, highest = alpha.getextrema()
+    lowest, highest = _levels(open_image(image).convert("RGBA").getchannel("A"))
     if lowest >= HALF:
         message = _(
             "is_remove_bg: the image of img_url has no transparent background; send True, or a mask_url."
@@ -28,12 +27,14 @@ def check_transparency(image: bytes) -> None:
 
 def check_mask(mask: bytes) -> None:
     """Raise WireError for a mask that marks nothing as the product, or everything."""
-    with Image.open(io.BytesIO(mask)) as opened:
-        rgba = opened.convert("RGBA")
+    rgba = open_image(mask).convert("RGBA")
     alpha = rgba.getchannel("A")
-    levels = rgba.convert("L") if alpha.getextrema() == (255, 255) else alpha
-    lowest, highest = levels.getextrema()
+    lowest, highest = _levels(rgba.convert("L") if _levels(alpha) == (255, 255) else alpha)
     if highest < HALF:
         raise WireError(Code.IMAGE, _("mask_url: the mask is black everywhere; the product must be white."))
     if lowest >= HALF:
         raise WireError(Code.IMAGE, _("mask_url: the mask is white everywhere, which leaves no background."))
+
+
+def _levels(channel: Image.Image) -> tuple[int, int]:
+    return cast(tuple[int, int], channel.getextrema())

@@ -118,7 +118,7 @@ def _init_image(operation: str, body: GenerationV2, inputs: InputImages) -> dict
     noise = overrides.initial_noise_multiplier if noise is None else noise
     return {
         "task": "img2img",
-        "init_images": (inputs.fetch(body.init_image_url),),
+        "init_images": (inputs.fetch(body.link_name("image_link"), body.init_image_url),),
         "strength": DEFAULT_STRENGTH if strength is None else strength,
         "resize_mode": common.RESIZE_MODES[body.resize_mode],
         "initial_noise_multiplier": 1.0 if noise is None else noise,
@@ -134,7 +134,7 @@ def _inpaint(operation: str, body: GenerationV2, inputs: InputImages) -> dict[st
     padding = body.inpaint_full_res_padding
     blur = body.mask_blur
     return {
-        "mask": inputs.fetch(body.mask_url),
+        "mask": inputs.fetch(body.link_name("mask_link"), body.mask_url),
         "invert": body.inpainting_mask_invert,
         "blur_x": body.mask_blur_x if blur is None else blur,
         "blur_y": body.mask_blur_y if blur is None else blur,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from django.utils.translation import gettext as _
-from PIL import Image
 
 from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
@@ -108,7 +106,7 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
     url = body.saasDrawingExternalImageParameterBO.sourceImageUrl
     if not url:
         raise WireError(_("%(field)s is required for this operation") % {"field": f"{BO}.sourceImageUrl"})
-    image = inputs.fetch(url)
+    image = inputs.fetch(f"{BO}.sourceImageUrl", url)
     fields = {
         "task": "img2img",
         "init_images": (image,),
@@ -120,7 +118,6 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
 
 
 def _scaled_size(inputs: InputImages, reference: Picture, scale: float) -> dict[str, Any]:
-    with Image.open(io.BytesIO(inputs.files[reference.sha256])) as image:
-        sides = image.size
+    sides = inputs.size_of(reference)
     width, height = working_size(*(max(1, round(side * scale)) for side in sides))
     return {"width": width, "height": height}
