@@ -68,7 +68,9 @@ class JobExecution:
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
         self.succeeded = False
-        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just set the lease
+        self.next_renewal = (
+            time.monotonic() + settings.JOB_LEASE_S / 3
+        )  # lifecycle.begin has just set the lease
 
     def run(self) -> None:
         """Run the job to completion. Raises LeaseLost, or RunnerError if the runner failed."""

@@ -56,12 +56,12 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django_q",
     "telemetry",
     "config",
     "access",
     "models_registry",
-    "jobs",
+    "jobs",  # before django_q, whose command qcluster it replaces
+    "django_q",
     "dialects.a1111",
     "dialects.native",
     "dialects.stablediffusionapi",
@@ -202,6 +202,8 @@ RUNNER_TOKEN = env.str("RUNNER_TOKEN", default="")
 JOB_LEASE_S = env.float(
     "JOB_LEASE_S", default=30.0
 )  # running jobs whose lease is not renewed are queued again
+# Claimed jobs that no worker of the generation cluster has begun after this time are queued again.
+JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are queued for longer expire

@@ -67,7 +67,7 @@ CONNECTION = [
     "new_token",
 ]  # changing these redirects jobs and the token to another server
 STATUS = ["state", "slots_taken", "models_loaded", "memory", "seen"]
-REPORTED = ["device", "version", "own_model_files", "problem"]
+REPORTED = ["device", "version", "own_model_files", "problem", "hand_over_lost_at", "process_replaced_at"]
 
 
 @admin.register(Runner)
