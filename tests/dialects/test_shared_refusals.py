@@ -381,7 +381,7 @@ def test_message_keeps_names_that_contain_a_field(dialect, caller, source, web):
     key, secret = caller
     key.source.name = name
     refusal = DIALECTS[dialect](key, secret, web)
-    assert f"the most that {name} may ask for is 64" in refusal.message
+    assert f"must be at most 64 for {name}" in refusal.message
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -63,7 +63,7 @@ def test_failure_is_called_back(alice, image_host, work, fake_runner):
     assert body == {
         "taskid": 91,
         "error_code": 1004,
-        "error_msg": "The picture is too large for this runner.",
+        "error_msg": "The image is too large for this runner.",
         "data": [],
     }
 
@@ -82,7 +82,7 @@ def test_failed_job_has_its_error_message(alice, worker):
     response = alice.send()
     assert response == {
         "error_code": 1004,
-        "error_msg": "The picture is too large for this runner.",
+        "error_msg": "The image is too large for this runner.",
         "data": [],
     }
 

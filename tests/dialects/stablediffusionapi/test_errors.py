@@ -228,7 +228,7 @@ def test_source_whose_name_contains_a_field_keeps_it(alice, source):
     source.name, source.max_images, source.max_width = "num_images-width", 1, 1024
     source.save()
     message = alice.refused(samples=2)
-    assert message == {"samples": ["samples is 2; the most that num_images-width may ask for is 1."]}
+    assert message == {"samples": ["samples must be at most 1 for num_images-width (got 2)."]}
 
 
 def test_missing_nsfw_detector_is_refused_with_the_commands_that_install_it(alice):
