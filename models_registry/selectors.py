@@ -84,7 +84,7 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
     Aliases are matched in the same way as the name, with or without a suffix.
     """
     allowed = list_for(Kind.CONTROLNET, source)
-    if exact := _find_by_name(allowed, name):
+    if exact := _find_by_name(allowed, name) or _find_by_name(allowed, CONTROL_HASH.sub("", name)):
         return exact
     files = {file.control_title: file for file in allowed}
     wanted = CONTROL_HASH.sub("", name).strip().lower()
@@ -105,8 +105,8 @@ def is_for_inpainting(file: ModelFile) -> bool:
 def identifiers(file: ModelFile) -> tuple[str, ...]:
     """All names of a file, most specific first. They are matched exactly, case-sensitively."""
     path = PurePosixPath(file.path_in_kind)
-    flat = str(path.with_suffix("")).replace("/", "_")
-    names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
+    bare = str(path.with_suffix(""))
+    names = (file.name, file.path, file.path_in_kind, bare, bare.replace("/", "_"), path.name, path.stem)
     hashes_in_titles = [digits for digits in (file.short_hash, file.legacy_hash, file.sha256[:8]) if digits]
     with_hash = tuple(f"{name} [{digits}]" for digits in hashes_in_titles for name in names)
     hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
