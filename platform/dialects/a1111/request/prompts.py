@@ -58,8 +58,8 @@ class Prompts:
                 yield use_of(file, tag)
                 if file.left_out:
                     message = _("parts of <lora:%(name)s> are not used: %(parts)s")
-                    values = {"name": tag.name, "parts": file.left_out}
-                    self._settings.fallbacks.add(("body", "prompt"), message % values)
+                    parts = {"name": tag.name, "parts": file.left_out}
+                    self._settings.fallbacks.add(("body", "prompt"), message % parts)
             except (InvalidTag, ModelNotFound) as error:
                 message = _("<%(kind)s:%(name)s> in the prompt was ignored: %(reason)s")
                 values = {"kind": tag.kind, "name": tag.name, "reason": error}
