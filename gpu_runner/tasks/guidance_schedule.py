@@ -46,8 +46,8 @@ class GuidanceSchedule:
 
 
 def text_options_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
-    """Return the text encoding options, with the subset of the model's embeddings that the request names."""
-    embeddings = tuple(model.embeddings[name] for name in request.embeddings)
+    """Return the text encoding options, with the model's embeddings."""
+    embeddings = tuple(model.embeddings.values())
     return TextEncodingOptions(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
 
 

@@ -51,6 +51,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
+    submission = replace(submission, note="; ".join(filter(None, [submission.note, *_left_out(files)])))
     pictures.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
@@ -62,6 +63,11 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         if known is None:
             raise
         return known, False
+
+
+def _left_out(files: Resolution) -> list[str]:
+    """What the runners do not use of the files."""
+    return [f"{file.name}: not used: {file.left_out}" for file in files.others.values() if file.left_out]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ EDITABLE = [
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
+LORA_PARTS = ["left_out", "bundled_embeddings"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
@@ -68,7 +69,6 @@ class ModelFileForm(forms.ModelForm):
 
 
 @admin.register(
-    Lora,
     Vae,
     ControlNet,
     Embedding,
@@ -191,7 +191,14 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, *STATE]
+    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae"]
+
+
+@admin.register(Lora)
+class LoraAdmin(SingleKindAdmin):
+    fields = [*EDITABLE, *SCANNED, *LORA_PARTS, *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, *LORA_PARTS]
 
 
 @admin.register(ModelFile)

@@ -136,3 +136,21 @@ def test_killed_scan_does_not_block_the_next_one(ops, db):
     assert "interrupted" in ops.get(f"{LIST}scan/progress/").json()["text"]
     ops.post(f"{LIST}scan/")
     assert ScanRun.objects.count() == 2
+
+
+def test_page_of_a_lora_tells_what_is_not_used(ops, db):
+    file = ModelFile.objects.create(
+        kind=Kind.LORA, name="night", path="loras/night.safetensors", left_out="2: motion_a, motion_b",
+        bundled_embeddings=["plum"],
+    )  # fmt: skip
+    page = ops.get(f"/admin/models_registry/lora/{file.pk}/change/").content.decode()
+    assert "2: motion_a, motion_b" in page
+    assert "plum" in page
+
+
+def test_page_of_a_checkpoint_tells_that_it_has_no_vae(ops, db):
+    file = ModelFile.objects.create(
+        kind=Kind.CHECKPOINT, name="bare", path="checkpoints/bare.safetensors", without_vae=True
+    )
+    page = ops.get(f"/admin/models_registry/checkpoint/{file.pk}/change/").content.decode()
+    assert "Without VAE" in page or "without VAE" in page
