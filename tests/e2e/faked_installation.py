@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -31,6 +33,7 @@ class HeldRunner(FakeRunner):
         self.reached = {FOLLOWING: threading.Event(), STORING: threading.Event()}
         self.may_pass = {FOLLOWING: threading.Event(), STORING: threading.Event()}
         self.boots = 0
+        self.max_seconds = 0.0  # of a job; the time is random
         super().__init__(self._generate)
         self.release()
 
@@ -54,6 +57,7 @@ class HeldRunner(FakeRunner):
         boot = self.status.boot_id
         stream.accept()
         self._pass(FOLLOWING, boot)
+        time.sleep(random.uniform(0, self.max_seconds))
         stream.show_progress()
         stream.send_image()
         self._pass(STORING, boot)
@@ -85,13 +89,6 @@ class FakedInstallation(Installation):
         )
         assert response.status_code == 201, response.text
         return task_id
-
-    def job_after_restart(self, task_id: str) -> dict[str, Any]:
-        """The job, read on a new connection to the database."""
-        self._shell.run("from django.db import connection; connection.close()")
-        job = self.job(task_id)
-        assert job is not None
-        return job
 
     def members(self, cluster: str, kind: str) -> list[psutil.Process]:
         """Running processes of this kind in a cluster."""

@@ -34,6 +34,8 @@ def database() -> Iterator[Server]:
 def installation(database: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakedInstallation]:
     created = FakedInstallation(tmp_path_factory.mktemp("restart"), database.url, RUNNER_TOKEN=TOKEN)
     created.start("web", "generation", "background")
+    created.wait_until_idle("generation", workers=2)
+    created.wait_until_idle("background", workers=1)
     yield created
     created.stop()
     created.runner.close()
@@ -56,7 +58,7 @@ def test_waiting_client_gets_its_images_after_a_restart(installation, database, 
     client.join()
     assert responses[0].status_code == 200, responses[0].text
     assert len(responses[0].json()["images"]) == 1
-    job = installation.job_after_restart(f"waits {state}")
+    job = installation.job(f"waits {state}")
     assert (job["state"], job["attempt"], job["outputs"]) == ("succeeded", 1, 1)
 
 
@@ -68,7 +70,6 @@ def test_job_that_ends_during_a_restart_is_stored_afterwards(installation, datab
     installation.runner.release()
     assert installation.client.get("/healthz").status_code == 503
     database.start()
-    installation.job_after_restart(task_id)
     assert_ends_once(installation, task_id)
     assert installation.job(task_id)["attempt"] == 1
 
@@ -81,7 +82,6 @@ def test_clients_are_told_to_try_again_while_the_database_is_down(installation, 
     assert int(refused.headers["Retry-After"]) > 0
     assert installation.client.get("/admin/login/").status_code in (200, 503)
     database.start()
-    installation.job_after_restart("before")
     assert post(installation, "during").status_code == 200  # the first request has a working connection
     assert post(installation, "before").headers["X-Job-Id"] == installation.job("before")["id"]
 
