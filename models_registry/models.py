@@ -224,6 +224,20 @@ FOLDERS: dict[str, str] = {
 }
 
 
+# Kinds of which a request without a name uses the default file. A request without a LoRA, a VAE, a ControlNet or an
+# embedding uses none.
+KINDS_WITH_DEFAULT = frozenset(
+    {
+        Kind.CHECKPOINT,
+        Kind.UPSCALER,
+        Kind.MATTING,
+        Kind.NSFW,
+        Kind.FACE_DETECTOR,
+        Kind.FACE_RESTORER,
+    }
+)
+
+
 class KindManager(ModelFileManager):
     """Manager of a proxy model: restricts the queryset to its kind."""
 

@@ -59,6 +59,18 @@ def test_each_kind_has_one_default(ops, act, checkpoint, other_checkpoint):
     assert [file.name for file in ModelFile.objects.filter(is_default=True)] == ["shapes"]
 
 
+@pytest.mark.parametrize("kind", [Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING])
+def test_kind_whose_default_would_have_no_effect_has_no_default(ops, act, db, kind):
+    file = ModelFile.objects.create(kind=kind, name="mine", path=f"{FOLDERS[kind]}/mine.safetensors")
+    page = f"/admin/models_registry/{kind}/"
+    for address in (page, f"{page}{file.pk}/change/", f"/admin/models_registry/modelfile/{file.pk}/change/"):
+        text = ops.get(address).content.decode()
+        assert not any(name in text for name in ("is_default", "make_default")), address
+    for name in (kind, "modelfile"):
+        act(f"models_registry/{name}", "make_default", file)
+    assert not ModelFile.objects.filter(is_default=True).exists()
+
+
 def test_several_files_are_enabled_and_disabled(act, checkpoint, other_checkpoint):
     act("models_registry/checkpoint", "disable", checkpoint, other_checkpoint)
     assert not ModelFile.objects.filter(enabled=True)
