@@ -26,6 +26,7 @@ from . import insert, validation, workflow_routing
 from .defaults import completed
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
+from .prompt_language import unknown_languages, warnings_of
 
 
 def admit(submission: Submission) -> Job:
@@ -47,6 +48,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     submission = replace(submission, request=completed(models, submission.request))
+    for refused in unknown_languages(submission.source, submission.backend, submission.request):
+        raise refused
+    submission = _with_note(submission)
     workflow_routing.check(submission)
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
@@ -62,6 +66,12 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         if known is None:
             raise
         return known, False
+
+
+def _with_note(submission: Submission) -> Submission:
+    """Tell operators what the client is warned about, because not every dialect has a place for it."""
+    warnings = warnings_of(submission.backend, submission.request)
+    return replace(submission, note="; ".join(filter(None, [submission.note, *warnings])))
 
 
 @dataclass(frozen=True)
