@@ -1,6 +1,7 @@
 """Gunicorn configuration: `gunicorn` without arguments starts the site. Threads, because synchronous requests block."""
 
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,9 @@ wsgi_app = "config.wsgi:application"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
 threads = int(os.environ.get("WEB_THREADS", "64"))
+worker_connections = 10_000  # idle and waiting ones; a thread serves a request, not a connection
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_hard, _hard))  # a connection is an open file
 timeout = 0  # disabled: synchronous requests may take minutes
 graceful_timeout = 10
 keepalive = 30

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.utils.translation import gettext as _
 
 
 class Refused(Exception):
     """A request is refused at admission.
 
-    ``message`` may be shown to the client. ``field`` is the name of a field of GenerationRequest, or None.
+    ``message`` may be shown to the client. ``field`` is the name of a field of GenerationRequest, or None. With
+    ``words``, the message is a template that they are put into; it may have the field's name as ``%(field)s``.
     """
 
     code = "refused"
@@ -18,14 +21,25 @@ class Refused(Exception):
         message: str,
         *,
         field: str | None = None,
+        words: Mapping[str, object] | None = None,
         retry_after: int | None = None,
         code: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self._template, self._words = message, words
         self.field = field
+        self.message = self.message_naming(field or "")
         self.retry_after = retry_after  # seconds after which the same request may be taken
         self.code = code or self.code
+        super().__init__(self.message)
+
+    def message_naming(self, name: str) -> str:
+        """The message with another name of its field: the one in the format of a dialect."""
+        return self._template if self._words is None else self._template % {**self._words, "field": name}
+
+    @property
+    def names_field(self) -> bool:
+        """Whether the message contains the field's name."""
+        return self._words is not None and "%(field)s" in self._template
 
 
 class UnknownModel(Refused):

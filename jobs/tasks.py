@@ -33,6 +33,7 @@ def run_job(job_id: str, attempt: int) -> None:
     with logs.about(job_id):
         log.info("attempt %d starts", attempt)
         try:
+            lifecycle.begin(lease)
             _execute(lease)
         except LeaseLost:
             log.warning("job %s: attempt %d lost its lease", job_id, attempt)

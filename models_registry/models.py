@@ -6,6 +6,7 @@ it a page of its own in the console.
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, cast
 
@@ -68,6 +69,12 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
 
 
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
+
+# Findings of the scan that are stored in ``metadata``.
+INPAINTING = "atelier.inpainting"
+WITHOUT_VAE = "atelier.without_vae"  # the checkpoint can be used with a named VAE only
+LEFT_OUT = "atelier.left_out"  # modules and tensors of a LoRA that the engine does not use
+BUNDLED_EMBEDDINGS = "atelier.bundled_embeddings"  # JSON: names of the embeddings inside a LoRA
 
 
 class ModelFile(models.Model):
@@ -157,6 +164,20 @@ class ModelFile(models.Model):
         """Make this file the only default of its kind."""
         ModelFile.objects.filter(kind=self.kind, is_default=True).exclude(pk=self.pk).update(is_default=False)
         ModelFile.objects.filter(pk=self.pk).update(is_default=True)
+
+    @property
+    def is_without_vae(self) -> bool:
+        return WITHOUT_VAE in self.metadata
+
+    @property
+    def left_out(self) -> str:
+        """Number and examples of the modules of a LoRA that have no effect; empty if all have."""
+        return str(self.metadata.get(LEFT_OUT, ""))
+
+    @property
+    def bundled_embeddings(self) -> list[str]:
+        """Names of the embeddings inside a LoRA."""
+        return list(json.loads(self.metadata.get(BUNDLED_EMBEDDINGS, "[]")))
 
     @property
     def short_hash(self) -> str:

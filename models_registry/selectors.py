@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
+from models_registry.models import INPAINTING, Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
 
 IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
@@ -78,7 +78,7 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 
 def is_for_inpainting(file: ModelFile) -> bool:
     """Whether the file is an inpainting checkpoint, whose UNet takes the masked image as input."""
-    return ModelFile.objects.filter(pk=file.pk, metadata__has_key="atelier.inpainting").exists()
+    return ModelFile.objects.filter(pk=file.pk, metadata__has_key=INPAINTING).exists()
 
 
 def identifiers(file: ModelFile) -> tuple[str, ...]:

@@ -158,6 +158,24 @@ def test_runner_does_not_import_django():
     assert not {(path, name) for path, name in all_imports("gpu_runner") if name.split(".")[0] == "django"}
 
 
+def calls_of_image_open(path: Path) -> Iterator[int]:
+    """Lines that open an image with Pillow, under whatever name it is imported."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr == "open" and "Image" in ast.unparse(node.value):
+            yield node.lineno
+
+
+def test_one_module_opens_image_files():
+    """Elsewhere, EXIF orientation, transparency or 16 bits would be forgotten."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in FOLDERS
+        for path in files(package)
+        if any(calls_of_image_open(path))
+    }
+    assert found == {"gpu_runner/protocol/image_files.py"}
+
+
 def test_no_dialect_imports_another():
     dialects = {path.parent.name for path in FOLDERS["dialects"].glob("*/__init__.py")}
     for path, name in all_imports("dialects"):

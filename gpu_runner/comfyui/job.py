@@ -291,9 +291,8 @@ def _read(data: bytes) -> PILImage.Image:
 
 def _encode_preview(data: bytes) -> str | None:
     try:
-        with PILImage.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            small = image.convert("RGB")
-    except Exception:  # PIL's decoders raise many exception types on damaged files; previews are optional
+        small = images.read(data)
+    except images.InvalidImage:  # previews are optional
         return None
     small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     file = io.BytesIO()

@@ -9,14 +9,22 @@ import io
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
+
+from gpu_runner.protocol import image_files
+from gpu_runner.protocol.image_files import FORMATS, MAX_PIXELS, UnusableImage, flatten
+from gpu_runner.protocol.working_size import placement
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PIXELS = 64 * 1024 * 1024
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PREVIEW_SIDE = 256
+REASONS = {  # why a file is unusable; {} is what was found
+    "pixels": f"input image must have at most {MAX_PIXELS} pixels (got {{}})",
+    "format": f"input image cannot be decoded: the format {{}} is not supported; supported formats: {', '.join(FORMATS)}",
+    "damaged": "input image cannot be decoded: the {} file is damaged or incomplete",
+    "not_an_image": f"input image cannot be decoded: not an image file; supported formats: {', '.join(FORMATS)}",
+}
 TEXTURE_SHARE = 1 / 64  # blur radius of remove_texture, as a share of the longer side
 
 ResizeMode = Literal["stretch", "crop", "fill"]
@@ -41,56 +49,37 @@ def open_image(data: bytes) -> Image.Image:
     Raises InvalidImage for unknown formats, damaged files, and more than MAX_PIXELS pixels.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidImage(
-                    f"input image must have at most {MAX_PIXELS} pixels (got {image.width}x{image.height})"
-                )
-            return _plain(ImageOps.exif_transpose(image))
-    except InvalidImage:
-        raise
-    except Exception as error:  # PIL's decoders raise many exception types on damaged files
-        raise InvalidImage(
-            f"input image cannot be decoded; supported formats: {', '.join(FORMATS)}"
-        ) from error
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which convert() would clip
-        image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
-def flatten(image: Image.Image, background: str) -> Image.Image:
-    """Return the image in RGB, composited over the background color."""
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+        return image_files.open_image(data)
+    except UnusableImage as error:
+        raise InvalidImage(REASONS[error.reason].format(error.found)) from error
 
 
 def resize(image: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
     """Resize with Lanczos to (width, height).
 
-    "stretch" ignores the aspect ratio, "crop" cuts the excess, "fill" pads with the stretched edge pixels.
+    "stretch" ignores the aspect ratio, "crop" cuts the excess, "fill" pads with the stretched edge pixels: the resize modes
+    0, 1 and 2 of A1111, to the pixel.
     """
     size = (width, height)
     if image.size == size:
         return image
-    if mode == "crop":
-        return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    if mode == "fill":
-        return _fill(ImageOps.contain(image, size, Image.Resampling.LANCZOS), width, height)
-    return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _fill(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Pad centered to (width, height) by repeating the edge pixels."""
-    left, top = (width - image.width) // 2, (height - image.height) // 2
-    pixels = np.asarray(image)
-    bars = [(top, height - image.height - top), (left, width - image.width - left), (0, 0)]
-    return Image.fromarray(np.pad(pixels, bars[: pixels.ndim], mode="edge"))
+    if mode == "stretch":
+        return image.resize(size, Image.Resampling.LANCZOS)
+    scaled, (left, top) = placement(image.size, width, height, covers=mode == "crop")
+    image = image.resize(scaled, Image.Resampling.LANCZOS)
+    frame = Image.new(image.mode, size)
+    frame.paste(image, (left, top))
+    right, bottom = left + image.width, top + image.height
+    bars = (  # where an edge of the image, a box without area, is stretched to
+        ((0, 0, 0, image.height), (0, 0, left, height)),
+        ((image.width, 0, image.width, image.height), (right, 0, width, height)),
+        ((0, 0, image.width, 0), (0, 0, width, top)),
+        ((0, image.height, image.width, image.height), (0, bottom, width, height)),
+    )
+    for edge, (x, y, end_x, end_y) in bars:
+        if end_x > x and end_y > y:
+            frame.paste(image.resize((end_x - x, end_y - y), box=edge), (x, y))
+    return frame
 
 
 def remove_texture(image: Image.Image) -> Image.Image:

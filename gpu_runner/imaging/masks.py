@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 HALF_ALPHA = 128
 KERNEL_RADIUS = 2.5  # of a blur, in standard deviations
-FILL_RADII = (256, 64, 16, 4, 2, 0)  # blur radii in pixels, as in A1111's fill
+# Blur radii in pixels, and how often each blur is composited, as in A1111's fill.
+FILL_BLURS = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -96,8 +97,10 @@ def fill_masked(image: Image.Image, mask: Image.Image) -> Image.Image:
     kept = Image.new("RGBa", image.size)
     kept.paste(image.convert("RGBa"), mask=ImageOps.invert(mask))
     result = Image.new("RGBA", image.size)
-    for radius in FILL_RADII:
-        result.alpha_composite(kept.filter(ImageFilter.GaussianBlur(radius)).convert("RGBA"))
+    for radius, times in FILL_BLURS:
+        blurred = kept.filter(ImageFilter.GaussianBlur(radius)).convert("RGBA")
+        for _ in range(times):
+            result.alpha_composite(blurred)
     return result.convert("RGB")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from gpu_runner.imaging import images
 from gpu_runner.networks.onnx_model import Array, OnnxModel
 from gpu_runner.protocol.generation_request import NsfwPolicy
 
@@ -80,7 +81,7 @@ def _open_nsfw(detector: OnnxModel, image: Image.Image) -> float:
     """Preprocess as https://github.com/yahoo/open_nsfw: JPEG at 256 x 256, center crop of 224, BGR minus the mean."""
     file = io.BytesIO()
     image.resize((256, 256), Image.Resampling.BILINEAR).save(file, "JPEG")
-    middle = np.asarray(Image.open(file).convert("RGB"), np.float32)[16:240, 16:240]
+    middle = np.asarray(images.read(file.getvalue()), np.float32)[16:240, 16:240]
     return float(detector.run((middle[:, :, ::-1] - np.array(BGR_MEAN, np.float32))[None])[0, 1])
 
 

@@ -19,10 +19,13 @@ from torch import Tensor
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.pickled_tensors import PickledObject, named_tensors, named_texts
+from gpu_runner.protocol.model_detection.pickled_tensors import (
+    PICKLED_SUFFIXES,
+    PickledObject,
+    named_tensors,
+    named_texts,
+)
 from gpu_runner.protocol.model_detection.safetensors_header import shapes_and_metadata
-
-PICKLED = {".ckpt", ".pt", ".pth"}
 
 
 def locate(root: Path, file: ModelFile) -> Path:
@@ -72,7 +75,7 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
 
     The tensors are views of the file: copy them before the context manager exits.
     """
-    if path.suffix.lower() in PICKLED:
+    if path.suffix.lower() in PICKLED_SUFFIXES:
         yield _unpickled(path, name)
         return
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol import ModelFile, RunRequest
+from gpu_runner.protocol.errors import ModelUnavailable
 
 from .store import ModelStore
 from .variant import Variant
@@ -23,7 +24,7 @@ class Models:
     def of(cls, store: ModelStore, run_request: RunRequest) -> Models:
         """Load the models of a request. Raises ModelUnavailable."""
         variant = Variant.of(run_request, run_request.request.loras)
-        checkpoint = store.get(run_request.checkpoint, variant)
+        checkpoint = _with_vae(store.get(run_request.checkpoint, variant), run_request.checkpoint)
         return cls(checkpoint, _refiner(store, run_request, variant, checkpoint), _hires(store, run_request))
 
 
@@ -44,4 +45,12 @@ def _hires(store: ModelStore, run_request: RunRequest) -> LoadedCheckpoint | Non
     if hires is None:
         return None
     file = run_request.file("checkpoint", hires.checkpoint) if hires.checkpoint else run_request.checkpoint
-    return store.get(file, Variant.of(run_request, request.loras if hires.loras is None else hires.loras))
+    loras = request.loras if hires.loras is None else hires.loras
+    return _with_vae(store.get(file, Variant.of(run_request, loras)), file)
+
+
+def _with_vae(checkpoint: LoadedCheckpoint, file: ModelFile) -> LoadedCheckpoint:
+    """A refiner needs no VAE; the other checkpoints do."""
+    if not checkpoint.has_vae:
+        raise ModelUnavailable(f"{file.path} has no VAE, and the request names none")
+    return checkpoint

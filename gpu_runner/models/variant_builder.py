@@ -17,6 +17,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
 
+from .loaders.checkpoint import vae_dtype
 from .memory_budget import CacheEntry
 from .variant import Variant, key_of, vae_key
 
@@ -80,11 +81,11 @@ class VariantBuilder:
 
     def _vae(self) -> tuple[str, Any]:
         file = self._variant.vae
-        dtype = self._base.vae.dtype
+        dtype = vae_dtype(self._base.family, self._base.dtype)
         vae = self._base.vae if file is None else self._store.vae(file, dtype)
         base_key = self._base.vae_key if file is None else vae_key(file, dtype)
         key = key_of(base_key, self._tiled())
-        if not self._variant.tiling:
+        if not self._variant.tiling or (file is None and not self._base.has_vae):
             return key, vae
         return key, self._store.derived(
             f"vae {key}", base_key, 0, lambda: CacheEntry(tiling(vae), 0, base=base_key)

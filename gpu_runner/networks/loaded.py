@@ -63,6 +63,11 @@ class LoadedCheckpoint:
         )
 
     @property
+    def has_vae(self) -> bool:
+        """Whether there is a VAE: that of the file, or a named one."""
+        return isinstance(self.vae, AutoencoderKL)
+
+    @property
     def is_sdxl(self) -> bool:
         """Whether the UNet takes sizes and the pooled text embedding, as SDXL and its refiner do."""
         return self.unet.config.addition_embed_type == "text_time"

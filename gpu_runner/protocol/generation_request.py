@@ -380,7 +380,17 @@ class GenerationRequest(StrictModel):
 
     def pictures(self) -> set[str]:
         """Return the SHA-256 of every input image in the request, at any depth."""
-        return {image.sha256 for image in _input_images(self)}
+        return set(self.picture_paths())
+
+    def picture_paths(self) -> dict[str, str]:
+        """Return the place of each input image in the request, such as ``controls.0.image``, by SHA-256.
+
+        An image that occurs more than once has the first of its places.
+        """
+        paths: dict[str, str] = {}
+        for path, image in _input_images(self, ""):
+            paths.setdefault(image.sha256, path)
+        return paths
 
     def model_names(self) -> list[ModelName]:
         """Return every model file the request refers to, without duplicates and without ``checkpoint``."""
@@ -413,16 +423,16 @@ def next_seed(seed: int, offset: int) -> int:
     return seed + offset if seed + offset <= MAX_SEED else seed + offset - MAX_SEED - 1
 
 
-def _input_images(part: Any) -> Iterator[Picture]:
+def _input_images(part: Any, path: str) -> Iterator[tuple[str, Picture]]:
     if isinstance(part, Picture):
-        yield part
+        yield path, part
     elif isinstance(part, tuple):
-        for item in part:
-            yield from _input_images(item)
+        for index, item in enumerate(part):
+            yield from _input_images(item, f"{path}.{index}")
     elif isinstance(part, BaseModel):
         for name in _fields_with_images(type(part)):
             if value := getattr(part, name):
-                yield from _input_images(value)
+                yield from _input_images(value, f"{path}.{name}" if path else name)
 
 
 @cache

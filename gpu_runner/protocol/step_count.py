@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
 from gpu_runner.protocol.schedules.ancestral import ancestral_step
 from gpu_runner.protocol.schedules.restart import restart_steps
-from gpu_runner.protocol.schedules.sigmas import NoiseLevels, img2img_sigmas, sigmas_for, total_steps
+from gpu_runner.protocol.schedules.sigmas import (
+    Img2ImgSigmas,
+    NoiseLevels,
+    encoded_steps,
+    img2img_on_own_timesteps,
+    own_timesteps,
+    sigmas_for,
+    total_steps,
+)
 
 from . import sampler_catalog
 from .generation_request import GenerationRequest, Hires
@@ -75,25 +83,43 @@ def eta_of(request: GenerationRequest) -> float:
 
 def sigmas_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
     """Return the sigmas of a pass, in descending order: the whole schedule for txt2img, its end for img2img."""
-    steps, strength = request.num_inference_steps, request.strength
-    schedule = schedule_of(request, levels)
+    return sigmas_and_noise_of(request, levels).sigmas
+
+
+def sigmas_and_noise_of(request: GenerationRequest, levels: NoiseLevels) -> Img2ImgSigmas:
+    """Return the sigmas of a pass, and the sigma that an init latent is noised to. That is the first one, except for
+    samplers with own timesteps."""
     if request.task == "txt2img":
-        return schedule
-    if not request.exact_steps:
-        return img2img_sigmas(request.sampler, schedule, steps, strength)
-    return schedule[-steps - 1 :] if strength > 0 else [0.0]
+        schedule = schedule_of(request, levels)
+        return Img2ImgSigmas(schedule, schedule[0])
+    steps, strength = request.num_inference_steps, request.strength
+    if request.exact_steps and strength == 0:
+        return Img2ImgSigmas([0.0], 0.0)
+    encoded = steps - 1 if request.exact_steps else encoded_steps(steps, strength)
+    total = _schedule_steps(request)
+    if sampler_catalog.sampler(request.sampler).variance_preserving:
+        timesteps = own_timesteps(levels, total + request.discard_penultimate)
+        unipc = request.unipc if request.sampler == "UniPC" else None
+        return img2img_on_own_timesteps(levels, timesteps, encoded, unipc)
+    schedule = schedule_of(request, levels)
+    sigmas = schedule[-steps - 1 :] if request.exact_steps else schedule[max(total - encoded - 1, 0) :]
+    return Img2ImgSigmas(sigmas, sigmas[0])
+
+
+def _schedule_steps(request: GenerationRequest) -> int:
+    """Number of steps of the whole schedule. With ``exact_steps``, img2img lengthens it so that its end has all the steps."""
+    steps, strength = request.num_inference_steps, request.strength
+    lengthened = request.task != "txt2img" and request.exact_steps and strength > 0
+    return total_steps(steps, strength) if lengthened else steps
 
 
 def schedule_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
-    """Return the whole schedule. With ``exact_steps``, img2img lengthens it so that its end has all the steps."""
-    steps, strength = request.num_inference_steps, request.strength
-    if request.task != "txt2img" and request.exact_steps and strength > 0:
-        steps = total_steps(steps, strength)
+    """Return the whole schedule, of which img2img runs the end."""
     return sigmas_for(
         levels,
         request.sampler,
         request.scheduler,
-        steps,
+        _schedule_steps(request),
         overrides=request.schedule_bend,
         unipc=request.unipc,
         discard_penultimate=request.discard_penultimate,

@@ -95,10 +95,14 @@ def churn(
 ) -> tuple[Tensor, float]:
     """Add noise before a step ("churn"): Karras et al. (2022), algorithm 2. Returns (x, raised sigma).
 
-    ``steps`` is the number of steps of the schedule.
+    ``steps`` is the number of steps of the schedule. As in k-diffusion, a noise is drawn at every step, also outside of
+    s_tmin and s_tmax, so that a step's noise does not depend on the range.
     """
     gamma = min(options.s_churn / steps, MAX_CHURN_GAMMA)
-    if gamma <= 0 or not options.s_tmin <= sigma <= options.s_tmax:
+    if gamma <= 0:
+        return x, sigma
+    fresh = noise.draw()
+    if not options.s_tmin <= sigma <= options.s_tmax:
         return x, sigma
     raised = sigma * (1 + gamma)
-    return x + noise.draw() * options.s_noise * math.sqrt(raised**2 - sigma**2), raised
+    return x + fresh * options.s_noise * math.sqrt(raised**2 - sigma**2), raised

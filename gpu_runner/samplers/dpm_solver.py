@@ -27,7 +27,7 @@ ACCEPT_SAFETY = 0.81  # a step is rejected if its size factor is below this
 def dpm_fast(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
     """k-diffusion's ``sample_dpm_fast``: third-order steps, with lower orders at the end, and ``len(sigmas) - 1`` evaluations.
 
-    Uses only the first and the last nonzero sigma.
+    Uses only the first and the last nonzero sigma. One step leads from the highest to the lowest level.
     """
     start, end = _time_range(sigmas)
     orders = _orders(len(sigmas) - 1)

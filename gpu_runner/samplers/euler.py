@@ -65,11 +65,11 @@ def dpm_2(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
 def dpm_2_ancestral(
     x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions
 ) -> SamplerGenerator:
-    """k-diffusion's ``sample_dpm_2_ancestral``. Unlike there, noise is also added if sigma_down is 0 (large eta)."""
+    """k-diffusion's ``sample_dpm_2_ancestral``: if sigma_down is 0 (large eta), no noise is drawn."""
     for sigma, sigma_next in pairwise(sigmas):
         down, up = ancestral_step(sigma, sigma_next, options.eta)
         x = yield from midpoint_step(x, sigma, down)
-        x = renoise(x, sigma_next, up * options.s_noise, noise)
+        x = renoise(x, down, up * options.s_noise, noise)
     return x
 
 

@@ -136,17 +136,16 @@ class NoiseStream:
 def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:
     """Spherical interpolation between two latents (A1111's ``slerp``), along dimension 1. Keeps the variance.
 
-    ``share`` is 0 for ``one`` and 1 for ``other``. Falls back to linear interpolation for nearly parallel latents, for which
-    A1111 exchanges the two weights.
+    ``share`` is 0 for ``one`` and 1 for ``other``. Nearly parallel latents are interpolated linearly, with the weights
+    exchanged, as in A1111.
     """
     unit, other_unit = (noise / noise.norm(dim=1, keepdim=True) for noise in (one, other))
     cosine = (unit * other_unit).sum(dim=1, keepdim=True).clamp(-1, 1)
-    linear = torch.lerp(one, other, share)
     if cosine.mean() > SLERP_MAX_COSINE:
-        return linear
+        return torch.lerp(other, one, share)
     angle = torch.acos(cosine)
     spherical = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / torch.sin(angle)
-    return torch.where(torch.sin(angle) > 1e-6, spherical, linear)
+    return torch.where(torch.sin(angle) > 1e-6, spherical, torch.lerp(one, other, share))
 
 
 def _paste_centered(ground: Tensor, noise: Tensor) -> Tensor:

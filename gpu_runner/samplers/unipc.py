@@ -20,9 +20,10 @@ UNSIMPLIFIED = "vary_coeff"
 def unipc(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOptions) -> SamplerGenerator:
     """UniPC of order ``options.unipc.order``, lower at the start and, with ``lower_order_final``, at the end.
 
-    Each evaluation is used twice: to correct the step that led to it, and to predict the next one.
+    As in the reference implementation, the order is lowered at the end only once it has been reached. Each evaluation is used twice: to correct the step that led to it, and to predict the next one.
     """
-    highest, variant = options.unipc.order, options.unipc.variant
+    count, variant = len(sigmas) - 1, options.unipc.variant
+    highest = min(options.unipc.order, count)
     levels: list[float] = []
     estimates: list[Tensor] = []
     before, order = x, 0
@@ -31,8 +32,9 @@ def unipc(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
         if step > 0:
             x = _step(before, levels[-order:], estimates[-order:], sigma, variant, denoised)
         levels, estimates = [*levels, sigma][-highest:], [*estimates, denoised][-highest:]
-        left = len(sigmas) - 1 - step if options.unipc.lower_order_final else highest
-        order = min(highest, step + 1, left)
+        order = min(highest, step + 1)
+        if order == highest and options.unipc.lower_order_final:
+            order = min(highest, count - step)
         before, x = x, _step(x, levels[-order:], estimates[-order:], sigma_next, variant)
     return x
 
@@ -51,9 +53,12 @@ def _step(
     h = math.log(sigma / sigma_next)
     ratios = [math.log(sigma / level) / h for level in levels[:-1]][::-1]
     differences = [(old - denoised) / ratio for old, ratio in zip(estimates[:-1][::-1], ratios, strict=True)]
+    weights = _weights
     if arrived is not None:
         ratios, differences = [*ratios, 1.0], [*differences, arrived - denoised]
-    for weight, difference in zip(_weights(ratios, h, variant), differences, strict=True):
+        if variant == UNSIMPLIFIED:
+            weights = _unsimplified_corrector_weights
+    for weight, difference in zip(weights(ratios, h, variant), differences, strict=True):
         x = x + weight * difference
     return x
 
@@ -67,9 +72,28 @@ def _weights(ratios: list[float], h: float, variant: str) -> list[float]:
         return []
     if len(ratios) == 1 and variant != UNSIMPLIFIED:
         return [0.5 * (h if variant == "bh1" else -math.expm1(-h))]
-    rows = [[ratio**power for ratio in ratios] for power in range(len(ratios))]
-    solution = torch.linalg.solve(torch.tensor(rows, dtype=torch.float64), _series(len(ratios), h))
-    return solution.tolist()
+    return torch.linalg.solve(_powers(ratios).T, _series(len(ratios), h)).tolist()
+
+
+def _unsimplified_corrector_weights(ratios: list[float], h: float, variant: str) -> list[float]:
+    """Return the weights of the corrector of "vary_coeff" as the reference implementation computes them.
+
+    They differ from the paper: the sums lack their last term, and the weight of the new estimate is one term of the sum
+    before. A1111 has the same code, so its images depend on it.
+    """
+    count = len(ratios)
+    if count == 1:
+        return _weights(ratios, h, variant)
+    inverse, terms = torch.linalg.inv(_powers(ratios)), _series(count, h)
+    weights = terms[:-1] @ inverse[:-1]
+    weights[-1] = terms[-1] / count * inverse[-2, -1]
+    return weights.tolist()
+
+
+def _powers(ratios: list[float]) -> Tensor:
+    """Vandermonde matrix of the ratios, float64: a row per ratio, its powers from 0."""
+    rows = [[ratio**power for power in range(len(ratios))] for ratio in ratios]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def _series(order: int, h: float) -> Tensor:

@@ -15,6 +15,7 @@ from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import InvalidImage, ResizeMode, Size
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest
+from gpu_runner.protocol.working_size import placement
 
 from .init_image import Canvas, MaskOptions, Overlay
 
@@ -93,9 +94,8 @@ def _output_size(request: GenerationRequest, part: ChangeBackground) -> Size:
 def _placed(product: Foreground, size: Size, mode: str) -> Foreground:
     """Resize image and mask to ``size``. With ``fill``, the padding around the image is background."""
     if mode == "fill":
-        inner = ImageOps.contain(product.image, size, Image.Resampling.LANCZOS).size
+        inner, corner = placement(product.image.size, *size, covers=False)
         mask = Image.new("L", size)
-        corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         mask.paste(product.mask.resize(inner, Image.Resampling.LANCZOS), corner)
         return Foreground(images.resize(product.image, *size, "fill"), mask)
     kind: ResizeMode = "crop" if mode == "crop" else "stretch"

@@ -14,7 +14,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, Operation
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import evaluations, schedule_of, sigmas_of
+from gpu_runner.protocol.step_count import evaluations, schedule_of, sigmas_and_noise_of
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
 
@@ -42,6 +42,7 @@ class SamplingConfig:
     options: SamplerOptions
     width: int
     height: int
+    noised_to: float  # sigma that an init latent is noised to
     noise_multiplier: float = 1.0  # scales the noise added to an init latent
     s_min_uncond: float = 0.0
     sgm_noise_multiplier: bool = False
@@ -49,10 +50,12 @@ class SamplingConfig:
     @classmethod
     def of(cls, request: GenerationRequest, levels: NoiseLevels) -> SamplingConfig:
         levels = levels.of_sampler(request.sampler)
+        sigmas, noised_to = sigmas_and_noise_of(request, levels)
         return cls(
             sampler=request.sampler,
             levels=levels,
-            sigmas=sigmas_of(request, levels),
+            sigmas=sigmas,
+            noised_to=noised_to,
             options=SamplerOptions.of(request, schedule_of(request, levels)),
             width=request.width,
             height=request.height,
@@ -77,22 +80,32 @@ class SamplingConfig:
 
     def start(self, latent: Tensor | None, noise: NoiseStream) -> Tensor:
         """Return the initial x: the noised latent, or pure noise if ``latent`` is None."""
-        sigma = self.sigmas[0]
         if latent is not None:
-            return latent + noise.draw() * (sigma * self.noise_multiplier)
+            return (latent + noise.draw() * (self.noised_to * self.noise_multiplier)) * self.start_scale
+        sigma = self.sigmas[0]
         widened = self.variance_preserving or self.sgm_noise_multiplier
         return noise.draw() * ((1 + sigma**2) ** 0.5 if widened else sigma)
+
+    @property
+    def start_scale(self) -> float:
+        """Factor of a noised init latent, for samplers that start at another sigma than the latent is noised to.
+
+        They take over its variance-preserving form, x / sqrt(1 + sigma**2).
+        """
+        return ((1 + self.sigmas[0] ** 2) / (1 + self.noised_to**2)) ** 0.5
 
     def guided(self, guidance: Guidance, sigma: float, call: int) -> Guidance:
         """Adapt the guidance to the sampler and call.
 
-        CFG++ samplers get separate guidance. Below s_min_uncond, odd calls skip the negative conditioning.
+        CFG++ samplers get separate guidance. Below s_min_uncond, odd calls skip the negative conditioning. As in A1111,
+        s_min_uncond is compared with the timestep for samplers with own timesteps.
         """
-        if sampler_catalog.sampler(self.sampler).guided_apart:
-            return guidance.with_unguided(guidance.scale / CFGPP_SCALE)
-        if call % 2 and sigma < self.s_min_uncond:
-            return guidance.without_negative()
-        return guidance
+        level = self.levels.timestep_at(sigma) if self.variance_preserving else sigma
+        guided_apart = sampler_catalog.sampler(self.sampler).guided_apart
+        if call % 2 and level < self.s_min_uncond:
+            guidance = guidance.without_negative()
+            return guidance.with_unguided(guidance.scale) if guided_apart else guidance
+        return guidance.with_unguided(guidance.scale / CFGPP_SCALE) if guided_apart else guidance
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,8 @@ def _first_pass(
             latent = latent_mask.original
     x = pass_.sampling.start(latent, noise)
     if latent_mask is not None:
-        latent_mask = latent_mask.with_noise_of(x, pass_.sampling.sigmas[0])
+        noised = x / pass_.sampling.start_scale
+        latent_mask = latent_mask.with_noise_of(noised, pass_.sampling.noised_to)
     control_schedules = yield from pass_.schedule_controls(index)
     return (yield from _denoise(pass_, guidance, x, noise, stop_flag, canvas, latent_mask, control_schedules))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
@@ -49,9 +49,7 @@ class Overlay:
             return generated
         left, top, right, bottom = self.box
         whole = self.original.copy()
-        whole.paste(
-            ImageOps.fit(generated, (right - left, bottom - top), Image.Resampling.LANCZOS), (left, top)
-        )
+        whole.paste(images.resize(generated, right - left, bottom - top, "crop"), (left, top))
         return whole
 
 

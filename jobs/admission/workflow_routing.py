@@ -42,7 +42,7 @@ def every(submission: Submission) -> Iterator[Refused]:
         return
     for field, why in unsupported_fields(submission.request, template.workflow()):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
-        yield Unsupported(message % {"field": field, "why": why}, field=field)
+        yield Unsupported(message, field=field, words={"why": why})
     yield from _nowhere(submission, template)
 
 

@@ -131,10 +131,10 @@ def _refusal(allowance: Allowance, asked: Decimal, now: datetime) -> Refused:
 def _message(quota: Quota) -> str:
     match quota.counts_images, quota.period:
         case True, Period.DAY:
-            return _("%(holder)s has %(left)s of %(limit)s pictures left today; this asks for %(asked)s.")
+            return _("%(holder)s has %(left)s of %(limit)s images left today; this request has %(asked)s.")
         case True, Period.MONTH:
             return _(
-                "%(holder)s has %(left)s of %(limit)s pictures left this month; this asks for %(asked)s."
+                "%(holder)s has %(left)s of %(limit)s images left this month; this request has %(asked)s."
             )
         case False, Period.DAY:
             return _("%(holder)s has %(left)s of %(limit)s cost units left today; this needs %(asked)s.")

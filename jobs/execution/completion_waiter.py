@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 
 import psycopg
 from django.db import Error as DatabaseError
@@ -24,16 +25,20 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0  # the table is polled at least this often
 IDLE_TIMEOUT_S = 30.0  # the watcher thread exits after this long without waiters
+CHECK_S = 1.0  # between two calls of ``is_abandoned``
 
 
-def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
-    """Wait until a job ends, at most ``timeout_s`` seconds, and return the job. Raises Job.DoesNotExist."""
+def wait_for(job_id: uuid.UUID, timeout_s: float, is_abandoned: Callable[[], bool] = lambda: False) -> Job:
+    """Wait until a job ends, at most ``timeout_s`` seconds, and return the job. Raises Job.DoesNotExist.
+
+    Returns earlier if ``is_abandoned``, which is called every CHECK_S seconds.
+    """
     ended = threading.Event()
     # Registered before the state is read, so that an end between the query and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
         if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
-            ended.wait(timeout_s)
+            _wait(ended, timeout_s, is_abandoned)
         return Job.objects.select_related("checkpoint").defer("checkpoint__metadata").get(pk=job_id)
     finally:
         _watcher.remove(job_id, ended)
@@ -42,6 +47,15 @@ def wait_for(job_id: uuid.UUID, timeout_s: float) -> Job:
 def is_waited_for(job_id: uuid.UUID) -> bool:
     """Whether a thread of this process waits for the job."""
     return _watcher.has_waiter(job_id)
+
+
+def _wait(ended: threading.Event, timeout_s: float, is_abandoned: Callable[[], bool]) -> None:
+    until = time.monotonic() + timeout_s
+    while not ended.wait(min(CHECK_S, max(0.0, until - time.monotonic()))):
+        if time.monotonic() >= until or is_abandoned():
+            return
+        if not connection.in_atomic_block:
+            connection.close()  # a long wait needs none; the next query opens another
 
 
 class Watcher:

@@ -68,7 +68,9 @@ class JobExecution:
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
         self.succeeded = False
-        self.next_renewal = time.monotonic() + settings.JOB_LEASE_S / 3  # the claim has just set the lease
+        self.next_renewal = (
+            time.monotonic() + settings.JOB_LEASE_S / 3
+        )  # lifecycle.begin has just set the lease
 
     def run(self) -> None:
         """Run the job to completion. Raises LeaseLost, or RunnerError if the runner failed."""
@@ -152,11 +154,11 @@ class JobExecution:
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
         if self.drawn < self.request.num_outputs and not interrupted:
-            raise RuntimeError("the runner sent fewer pictures than were asked for")
+            raise RuntimeError("the runner sent fewer images than requested")
         try:
             self._copy_to_target()
         except CopyFailed:
-            message = "The pictures could not be copied to where they were asked for."
+            message = "The images could not be copied to the storage target."
             lifecycle.fail(self.lease, COPY_FAILED, message, done)
             return
         lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)

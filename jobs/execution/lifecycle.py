@@ -41,6 +41,7 @@ MAX_RUNNER_DEATHS = 2
 MAX_UNCLEAR_LOSSES = 5  # one may be a restart or a slow disk; this many suggest that the job is the cause
 LEASE_LOST = "the lease expired"
 NEVER_ACCEPTED = "the runner died before it accepted the job"
+NOT_BEGUN = "no worker began the job in time"
 UNCLEAR_LOSSES = (LEASE_LOST, NEVER_ACCEPTED)
 POISONED = "poisoned"
 
@@ -63,7 +64,7 @@ class Lease:
 
 @transaction.atomic
 def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
-    """Claim a queued job for a runner.
+    """Claim a queued job for a runner. The lease is short until a worker begins the job.
 
     Returns None if another worker claimed it first, or if the source or key is at its concurrency limit.
     """
@@ -81,7 +82,8 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
         runner=runner,
         runner_boot_id=runner.boot_id,
         started_at=now,
-        lease_expires_at=_lease_end(now),
+        begun_at=None,
+        lease_expires_at=now + timedelta(seconds=settings.JOB_HAND_OVER_S),
         signal="",
         **_NO_PROGRESS,
     )
@@ -95,6 +97,13 @@ _NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
 # Running ----------------------------------------------------------------------------------------------------
+
+
+def begin(lease: Lease) -> None:
+    """Record that a worker takes up the claimed job, and extend its lease. Raises LeaseLost."""
+    now = timezone.now()
+    if not _held(lease).update(begun_at=now, lease_expires_at=_lease_end(now)):
+        raise LeaseLost(str(lease.job_id))
 
 
 def renew(lease: Lease, **fields: Any) -> Signal | None:
@@ -167,6 +176,9 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
     job = held.select_for_update().first()
     if job is None:
         raise LeaseLost(str(lease.job_id))
+    if expired and job.begun_at is None:  # lost between claim and worker: no fault of the job
+        note = NOT_BEGUN
+        Runner.objects.filter(pk=job.runner_id).update(hand_over_lost_at=timezone.now())
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
         _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt)
         return job, State.CANCELLED

@@ -12,7 +12,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from gpu_runner.protocol import RunnerStatus
-from jobs.models import Runner
+from jobs.models import Job, Runner
 
 from . import notifications, runner_inventory
 from .runner_client import RunnerClient, RunnerError
@@ -76,8 +76,16 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         seen_at=now,
         problem=status.problem[:300],
     )
+    _forgive_lost_hand_over(runner)
     if runner.problem or not runner.slots:
         notifications.notify({notifications.WORK: ""})
+
+
+def _forgive_lost_hand_over(runner: Runner) -> None:
+    """Clear the sign that no worker begins jobs as soon as one was begun again."""
+    lost_at = runner.hand_over_lost_at
+    if lost_at is not None and Job.objects.filter(runner=runner, begun_at__gt=lost_at).exists():
+        Runner.objects.filter(pk=runner.pk, hand_over_lost_at=lost_at).update(hand_over_lost_at=None)
 
 
 def _not_seen(runner: Runner, problem: str) -> None:

@@ -29,19 +29,19 @@ def sweep() -> SweepResult:
 
 
 def died_with(runner: Runner, before: datetime, *, new_boot_id: str = "", held: Collection[str] = ()) -> int:
-    """Requeue the jobs of a runner that died: those started before ``before``, and not on ``new_boot_id``.
+    """Requeue the jobs of a runner that died: those begun before ``before``, and not on ``new_boot_id``.
 
     ``held``: order ids that the new process already has; they were sent while it started, and are not requeued.
-    A job that started after the runner was last seen may never have reached it, so it is not counted as a cause.
+    A claimed job that no worker has begun is none of them. One that was begun after the runner was last seen may never have reached it, so it is not counted as a cause.
     Returns the number of requeued jobs.
     """
-    jobs = Job.objects.filter(runner=runner, state=State.RUNNING, started_at__lt=before)
-    lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt", "started_at")
+    jobs = Job.objects.filter(runner=runner, state=State.RUNNING, begun_at__lt=before)
+    lost = jobs.exclude(runner_boot_id=new_boot_id).values_list("pk", "attempt", "begun_at")
     put_back, seen_at = 0, runner.seen_at
-    for job_id, attempt, started_at in lost:
+    for job_id, attempt, begun_at in lost:
         lease = Lease(job_id, attempt)
         if lease.order_id not in held:
-            reached = bool(seen_at and started_at and started_at <= seen_at)
+            reached = bool(seen_at and begun_at <= seen_at)
             note = "the runner died" if reached else lifecycle.NEVER_ACCEPTED
             put_back += _requeued(lease, note=note, runner_died=reached)
     return put_back

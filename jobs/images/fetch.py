@@ -13,7 +13,7 @@ from jobs.outbound.connections import Resolve, resolve
 from jobs.outbound.http import fetch
 from jobs.outbound.policy import Policy
 
-from .storage import check_image
+from .input_files import check_image
 
 SHORTEST_S = 0.001
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
+from gpu_runner.protocol import image_files
 from gpu_runner.protocol.generation_request import Mark
 
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
@@ -24,9 +25,9 @@ def with_infotext(
     """
     if output_format == "png":
         return _png(png, infotext, key)
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
+    image = image_files.open_image(png, max_pixels=None)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
     return buffer.getvalue()
 
 
@@ -38,7 +39,7 @@ def with_marks(data: bytes, marks: Iterable[Mark]) -> bytes:
 
 def infotext_of(data: bytes) -> str:
     """Generation parameters of a PNG file; empty for other files."""
-    with Image.open(io.BytesIO(data)) as image:
+    with image_files.opened(data) as image:
         text = image.info.get("parameters", "")
     return text if isinstance(text, str) else ""
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from gpu_runner.protocol.image_files import flatten
 from gpu_runner.protocol.working_size import LARGEST
+
+from .input_files import open_image
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None)
 
     Raises TooLarge.
     """
-    with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
+    image = flatten(open_image(data))
     width, height = _around(image, margins)
     if most is not None:
         scale = min(1.0, most[0] / width, most[1] / height)

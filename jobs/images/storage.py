@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
-import io
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -12,18 +12,15 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from PIL import Image, UnidentifiedImageError
 
-from gpu_runner.protocol import ControlMap, GenerationRequest, Picture
+from gpu_runner.protocol import ControlMap, GenerationRequest, Picture, image_files
 from gpu_runner.protocol import Image as RunnerImage
 from jobs.errors import InvalidImage
 from jobs.models import InputPicture, Job, Output, OutputKind
 
 from . import file_metadata, input_usage, watermark
+from .input_files import check_image
 
-MAX_INPUT_BYTES = 32 * 1024 * 1024
-MAX_INPUT_PIXELS = 64_000_000
-INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
@@ -47,29 +44,41 @@ def store_inputs(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) 
 
     Raises InvalidImage.
     """
-    for sha256 in request.pictures():
+    for sha256, path in request.picture_paths().items():
         if sha256 in data_by_hash:
-            if store_input(data_by_hash[sha256]).sha256 != sha256:
-                raise InvalidImage(_("SHA-256 of an input image does not match."), field="init_images")
+            with _located(path):
+                stored = store_input(data_by_hash[sha256])
+            if stored.sha256 != sha256:
+                raise InvalidImage(_("SHA-256 of an input image does not match."), field=path)
         elif not input_usage.touch(sha256):
-            raise _missing(sha256)
+            raise _missing(sha256, path)
 
 
 def problems(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) -> Iterator[InvalidImage]:
     """Yield the errors that ``store_inputs`` would raise, without storing anything."""
-    for sha256 in request.pictures():
+    for sha256, path in request.picture_paths().items():
         try:
             if sha256 in data_by_hash:
-                check_image(data_by_hash[sha256])
+                with _located(path):
+                    check_image(data_by_hash[sha256])
             elif not InputPicture.objects.filter(pk=sha256).exists():
-                yield _missing(sha256)
+                yield _missing(sha256, path)
         except InvalidImage as error:
             yield error
 
 
-def _missing(sha256: str) -> InvalidImage:
+def _missing(sha256: str, path: str) -> InvalidImage:
     message = _("Input image %(sha256)s is not stored.") % {"sha256": sha256[:12]}
-    return InvalidImage(message, field="init_images")
+    return InvalidImage(message, field=path)
+
+
+@contextlib.contextmanager
+def _located(path: str) -> Iterator[None]:
+    """Name the image's place in the request as the field of a refusal."""
+    try:
+        yield
+    except InvalidImage as error:
+        raise InvalidImage(error.message, field=path) from error
 
 
 def read_input(sha256: str) -> bytes:
@@ -100,8 +109,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
 def store_map(job: Job, control_map: ControlMap) -> Output:
     """Store the control map of a ControlNet unit as PNG, without infotext."""
     data = base64.b64decode(control_map.data)
-    with Image.open(io.BytesIO(data)) as opened:
-        width, height = opened.size
+    width, height = image_files.read_size(data)
     kind, seed = OutputKind.CONTROL_MAP, job.generation_request.seed
     output = Output(kind=kind, index=control_map.index, width=width, height=height, seed=seed)
     return keep(output, job, data, "png")
@@ -145,23 +153,3 @@ def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext
 def delete_files(outputs: Iterable[Output]) -> None:
     for output in outputs:
         output.file.delete(save=False)
-
-
-def check_image(data: bytes) -> None:
-    """Check size, format and pixel count of an input image. Raises InvalidImage."""
-    if len(data) > MAX_INPUT_BYTES:
-        message = _("An input image must have at most %(limit)d MB (got %(size).1f MB).")
-        message %= {"limit": MAX_INPUT_BYTES >> 20, "size": len(data) / 2**20}
-        raise InvalidImage(message, field="init_images")
-    try:
-        with Image.open(io.BytesIO(data), formats=INPUT_FORMATS) as opened:
-            pixels = opened.width * opened.height
-            opened.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        message = _("An input image cannot be decoded. Supported formats: %(formats)s.")
-        message %= {"formats": ", ".join(INPUT_FORMATS)}
-        raise InvalidImage(message, field="init_images") from error
-    if pixels > MAX_INPUT_PIXELS:
-        message = _("An input image must have at most %(limit)d pixels (got %(pixels)d).")
-        message %= {"limit": MAX_INPUT_PIXELS, "pixels": pixels}
-        raise InvalidImage(message, field="init_images")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image
+from .input_files import open_image
 
 EDGE = 256
 
 
 def thumbnail(image: bytes) -> bytes:
-    """WebP file with a longer edge of at most ``EDGE`` pixels, without metadata."""
+    """WebP file with a longer edge of at most ``EDGE`` pixels, upright, without metadata. Transparency is kept."""
     small = io.BytesIO()
-    with Image.open(io.BytesIO(image)) as opened:
-        opened.thumbnail((EDGE, EDGE))
-        opened.convert("RGB").save(small, "WEBP", quality=80)
+    opened = open_image(image)
+    opened.thumbnail((EDGE, EDGE))
+    opened.save(small, "WEBP", quality=80)
     return small.getvalue()

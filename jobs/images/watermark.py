@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from gpu_runner.protocol import image_files
 from gpu_runner.protocol.generation_request import Label
 
 FONT = Path(__file__).parent / "fonts" / "NotoSansSC-Medium.subset.ttf"
@@ -24,8 +25,8 @@ def drawn(png: bytes, labels: Sequence[Label]) -> bytes:
     """Draw the labels on a PNG file. The new file has no text chunks; without labels, ``png`` is returned."""
     if not labels:
         return png
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
-        mode, image = opened.mode, opened.convert("RGBA")
+    opened = image_files.open_image(png, max_pixels=None)
+    mode, image = opened.mode, opened.convert("RGBA")
     for label in labels:
         image = Image.alpha_composite(image, _layer(image.size, label))
     buffer = io.BytesIO()

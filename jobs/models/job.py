@@ -160,6 +160,8 @@ class Job(models.Model):
 
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)  # start of the last attempt
+    # When a worker took up the last attempt, shortly after it was claimed. Null: claimed, but not yet begun.
+    begun_at = models.DateTimeField(null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)  # expires if still queued then
 

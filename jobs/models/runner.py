@@ -50,6 +50,14 @@ class Runner(models.Model):
     )
     nodes = models.JSONField(default=list, editable=False)  # node classes available to workflows
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    # Set when a claimed job was begun by no worker in time; cleared when one is begun again.
+    hand_over_lost_at = models.DateTimeField(
+        _("no worker has begun a job since"), null=True, blank=True, editable=False
+    )
+    # When the generation cluster last replaced one of its processes that had died.
+    process_replaced_at = models.DateTimeField(
+        _("worker process last replaced"), null=True, blank=True, editable=False
+    )
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
 
     class Meta:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import httpcore
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from jobs.errors import ForbiddenAddress
 
-from .addresses import Address
+from .addresses import Address, ends_in_number, is_own_name
 from .policy import Policy, check_url
 from .tls import trusted
 
@@ -27,8 +27,16 @@ USER_AGENT = "Atelier"
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """Addresses of a host name, without duplicates. Raises OSError if it cannot be resolved."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Addresses of a host name, without duplicates. Raises OSError if it cannot be resolved.
+
+    A number with a trailing dot is an address (WHATWG URL), and names of this host are its loopback addresses
+    (RFC 6761), although resolvers find neither.
+    """
+    name = host.lower().rstrip(".")
+    if is_own_name(name):
+        return [IPv4Address("127.0.0.1"), IPv6Address("::1")]
+    numeric = ends_in_number(name)
+    found = socket.getaddrinfo(name if numeric else host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(info[4][0]) for info in found))
 
 
@@ -50,7 +58,8 @@ def _check(host: str, addresses: Iterable[Address], policy: Policy) -> None:
     """Raise ForbiddenAddress if any of the addresses is not allowed, even if others are."""
     if not all(policy.allows(host, address) for address in addresses):
         raise ForbiddenAddress(
-            _("%(host)s has an address that is neither public nor allowed.") % {"host": host}
+            _("%(host)s has an address that is neither public nor allowed. See docs/outside.md.")
+            % {"host": host}
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -48,10 +50,45 @@ def post(
 def _as_fetch_errors(host: str) -> Iterator[None]:
     try:
         yield
-    except httpx.TimeoutException as error:
-        raise FetchFailed(_("%(host)s did not respond within the time limit.") % {"host": host}) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise FetchFailed(_("%(host)s cannot be reached.") % {"host": host}) from error
+    except httpx.InvalidURL as error:  # of a redirect
+        raise FetchFailed(_("%(host)s redirects to an invalid URL.") % {"host": host}) from error
+    except httpx.HTTPError as error:
+        raise FetchFailed(_reason(error, _requested_host(error) or host)) from error
+
+
+def _requested_host(error: httpx.HTTPError) -> str:
+    """Host of the failed request, which after a redirect is another one than that of the URL."""
+    try:
+        return error.request.url.host
+    except RuntimeError:  # httpx sets the request of most errors only
+        return ""
+
+
+def _reason(error: httpx.HTTPError, host: str) -> str:
+    """Why a request failed. Failures with different remedies have different messages."""
+    cause = _origin(error)
+    values = {"host": host}
+    match cause:
+        case ssl.SSLCertVerificationError():
+            values["reason"] = cause.verify_message or str(cause)
+            return _("The certificate of %(host)s is not trusted: %(reason)s. See docs/outside.md.") % values
+        case ssl.SSLError():
+            values["reason"] = (cause.reason or str(cause)).replace("_", " ").lower()
+            return _("The TLS connection to %(host)s failed: %(reason)s.") % values
+        case socket.gaierror() | UnicodeError():
+            return _("The host name %(host)s cannot be resolved.") % values
+    if isinstance(error, httpx.TimeoutException):
+        return _("%(host)s did not respond within the time limit.") % values
+    if isinstance(error, httpx.ConnectError):
+        return _("%(host)s cannot be reached.") % values
+    return _("The response of %(host)s ended early or is not valid HTTP.") % values
+
+
+def _origin(error: BaseException) -> BaseException:
+    """The exception that caused the others."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 def _follow(http: httpx.Client, request: httpx.Request, policy: Policy) -> bytes:

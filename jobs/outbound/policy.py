@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from jobs.errors import BadURL
 
-from .addresses import Address, Network, as_network, is_public
+from .addresses import Address, Network, as_network, ends_in_number, is_ipv4, is_public
 
 MAX_URL = 2000
 MAX_PORT = 65535
@@ -53,6 +53,12 @@ class Policy:
         return not self.hosts.isdisjoint({host, *parents})
 
 
+def _is_host(host: str) -> bool:
+    """Whether a host could exist: an IPv6 address, or no empty label, and a number only as an address."""
+    name = host.removesuffix(".")
+    return ":" in host or (all(name.split(".")) and (not ends_in_number(name) or is_ipv4(name)))
+
+
 def check_url(url: str | httpx.URL) -> httpx.URL:
     """Parse and validate a URL, without resolving its host. Raises BadURL."""
     try:
@@ -63,6 +69,8 @@ def check_url(url: str | httpx.URL) -> httpx.URL:
         raise BadURL(_("The scheme of a URL must be http or https."))
     if "%" in parsed.host or not 0 < (parsed.port or 80) <= MAX_PORT:
         raise BadURL(_("Invalid URL."))
+    if not _is_host(parsed.raw_host.decode("ascii")):
+        raise BadURL(_("Invalid host name in a URL."))
     if parsed.userinfo:
         raise BadURL(_("A URL may not contain a user name or a password."))
     if len(str(url)) > MAX_URL:

@@ -64,5 +64,7 @@ def choose_and_claim(runner_name: str, workers: int) -> tuple[list[uuid.UUID], l
     if runner is None:
         return [], []
     chosen = queue_snapshot.read(runner, workers).choose()
+    if runner.hand_over_lost_at is not None:  # try with one job whether the workers begin jobs again
+        chosen = chosen[:1]
     claims = [lifecycle.claim(job_id, runner) for job_id in chosen]
     return chosen, [lease for lease in claims if lease is not None]

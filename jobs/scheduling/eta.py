@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -41,11 +42,24 @@ def progress_of(job: Job) -> float:
 
 
 def _remaining_s(job: Job) -> float | None:
+    """Remaining seconds at the speed up to the last written step, less the time since then.
+
+    Between two steps it therefore falls; with the time up to now it would rise until the next step is written.
+    """
     done = progress_of(job)
     if job.started_at is None or not done:
         return None
-    elapsed = (timezone.now() - job.started_at).total_seconds()
-    return elapsed / done - elapsed
+    now = timezone.now()
+    written_at = max(job.started_at, min(now, _last_write(job) or now))
+    elapsed = (written_at - job.started_at).total_seconds()
+    return max(0.0, elapsed / done - elapsed - (now - written_at).total_seconds())
+
+
+def _last_write(job: Job) -> datetime | None:
+    """Time of the last progress of a running job: each extends the lease."""
+    if job.lease_expires_at is None:
+        return None
+    return job.lease_expires_at - timedelta(seconds=settings.JOB_LEASE_S)
 
 
 def _while_waiting(job: Job) -> JobEta:

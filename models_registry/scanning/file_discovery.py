@@ -6,7 +6,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth", ".onnx"}
+from gpu_runner.protocol.model_detection.pickled_tensors import PICKLED_SUFFIXES
+
+SUFFIXES = {".safetensors", ".onnx", *PICKLED_SUFFIXES}
+# Formats of weights that no runner reads. The files are registered with the reason, so that they can be seen.
+UNREADABLE_SUFFIXES = {
+    ".gguf",
+    ".ggml",
+    ".msgpack",
+    ".h5",
+    ".pkl",
+    ".pickle",
+    ".npz",
+    ".pb",
+    ".tflite",
+    ".engine",
+}
 MAX_PATH_LENGTH = 500  # max_length of ModelFile.path
 
 
@@ -28,7 +43,12 @@ def _may_be_a_model(path: Path, siblings: set[str]) -> bool:
     hidden = path.name.startswith(".")
     # aria2 downloads under the final name, beside a control file.
     unfinished = path.name + ".aria2" in siblings
-    return path.suffix.lower() in SUFFIXES and not hidden and not unfinished and path.is_file()
+    return (
+        path.suffix.lower() in SUFFIXES | UNREADABLE_SUFFIXES
+        and not hidden
+        and not unfinished
+        and path.is_file()
+    )
 
 
 def path_problem(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,11 +19,21 @@ from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_models import (
     UNKNOWN,
     Identified,
-    identify,
+    Shape,
     read_safetensors_header,
 )
-from models_registry.models import FOLDERS, Family, Kind
+from gpu_runner.protocol.model_detection.usability import inspect
+from models_registry.models import (
+    BUNDLED_EMBEDDINGS,
+    FOLDERS,
+    INPAINTING,
+    LEFT_OUT,
+    WITHOUT_VAE,
+    Family,
+    Kind,
+)
 
+from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
 
@@ -33,6 +43,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
+FINDINGS = {*EMBEDDING_SIZES, BUNDLED_EMBEDDINGS, INPAINTING, LEFT_OUT, WITHOUT_VAE}
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -50,12 +61,15 @@ class FileInfo:
 
 
 def inspect_file(root: Path, path: str) -> FileInfo:
-    """Inspect ``root / path``. A malformed or unsafe file gives a result with a problem.
+    """Inspect ``root / path``. A malformed, unsafe or unsupported file gives a result with a problem.
 
     Raises FileNotFoundError if the file does not exist.
     """
+    suffix = Path(path).suffix.lower()
+    if suffix in UNREADABLE_SUFFIXES:
+        return FileInfo(problem=_("Files of the format %(suffix)s are not supported.") % {"suffix": suffix})
     try:
-        inspector = INSPECTORS.get(Path(path).suffix.lower(), _inspect_pickle)
+        inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
         return replace(info, legacy_hash=legacy_hash(root / path))
     except FileNotFoundError:
@@ -63,40 +77,78 @@ def inspect_file(root: Path, path: str) -> FileInfo:
     except PermissionError:
         return FileInfo(problem=_("Permission denied when reading the file."))
     except (ValueError, OSError) as error:
-        return FileInfo(problem=_("Not usable: %(reason)s") % {"reason": _storable_text(str(error))[:200]})
+        return FileInfo(problem=_not_usable(str(error)))
     except Exception:
         # One malformed file, possibly malicious, must not stop the scan of the others.
         logger.exception("inspection of %s failed", ascii(path))
         return FileInfo(problem=_("The inspection failed; see the log."))
 
 
+def _not_usable(reason: str) -> str:
+    return _("Not usable: %(reason)s") % {"reason": _storable_text(reason)[:200]}
+
+
 def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     shapes, metadata = read_safetensors_header(file)
-    identified = identify(shapes, metadata)
+    identified = inspect(shapes, metadata)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    stored = storable(metadata) | _extra_metadata(identified)
-    return FileInfo(identified.kind, identified.family, sha256, tensors_sha256, stored)
+    return _info(identified, sha256, tensors_sha256, metadata)
 
 
-def _extra_metadata(identified: Identified) -> dict[str, str]:
-    """Properties that A1111's API lists: the size of embeddings, and whether a checkpoint is for inpainting."""
-    if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
-        return {"atelier.inpainting": "yes"}
+def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
+    own = {name: value for name, value in metadata.items() if name not in FINDINGS}
+    return FileInfo(
+        identified.kind,
+        identified.family,
+        sha256,
+        tensors_sha256,
+        storable(own) | _findings(identified),
+        _not_usable(identified.problem) if identified.problem else "",
+    )
+
+
+def _findings(identified: Identified) -> dict[str, str]:
+    """What the tensors tell besides kind and family, stored with the metadata of the file."""
+    detail = identified.detail
+    if identified.kind == Kind.CHECKPOINT:
+        return ({INPAINTING: "yes"} if detail["inpainting"] else {}) | (
+            {} if detail["has_vae"] else {WITHOUT_VAE: "yes"}
+        )
+    if identified.kind == Kind.LORA:
+        bundled, left_out = detail["bundled"], detail["left_out"]
+        return ({BUNDLED_EMBEDDINGS: json.dumps(bundled)} if bundled else {}) | (
+            {LEFT_OUT: _left_out(left_out)} if left_out else {}
+        )
     if identified.kind != Kind.EMBEDDING:
         return {}
-    return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
+    return {key: str(detail[name]) for key, name in EMBEDDING_SIZES.items()}
+
+
+def _left_out(names: Sequence[str]) -> str:
+    """Modules and tensors of a LoRA that have no effect, for operators and clients."""
+    examples = ", ".join(_storable_text(name)[:80] for name in names[:3])
+    return f"{len(names)}: {examples}" + (", ..." if len(names) > 3 else "")
 
 
 def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
-    """The kind is detected from the tensors, or else (as for many upscalers) taken from the folder."""
+    """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
-    tensors = pickled_shapes(file)
-    identified = identify(*tensors) if tensors else Identified()
+    found = pickled_shapes(file)
+    if found is None:
+        raise ValueError("it is not a dictionary of tensors")
+    shapes, metadata = found
+    identified = inspect(shapes, metadata)
     if identified.kind == UNKNOWN:
-        problem = str(UNKNOWN_FACE_RESTORER) if tensors and folder_kind == Kind.FACE_RESTORER else ""
-        return FileInfo(Kind.UNKNOWN if problem else folder_kind, sha256=sha256, problem=problem)
-    return FileInfo(identified.kind, identified.family, sha256, metadata=_extra_metadata(identified))
+        if folder_kind == Kind.FACE_RESTORER:
+            return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
+        if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
+            return FileInfo(Kind.UPSCALER, sha256=sha256)
+    return replace(_info(identified, sha256, "", {}), metadata=_findings(identified))
+
+
+def _is_image_convolution(shape: Shape) -> bool:
+    return len(shape) == 4 and 3 in shape[:2]
 
 
 UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN is supported.")
@@ -104,7 +156,10 @@ UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN
 
 def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:
     identified = identify_onnx_file(file)
-    return FileInfo(identified.kind, identified.family, _hashes(file, tensors=False)[0])
+    problem = (
+        "" if identified.kind != UNKNOWN else _not_usable("its graph matches no supported kind of model")
+    )
+    return FileInfo(identified.kind, identified.family, _hashes(file, tensors=False)[0], problem=problem)
 
 
 INSPECTORS = {".safetensors": _inspect_safetensors, ".onnx": _inspect_onnx}

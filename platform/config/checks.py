@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ def debug_is_for_the_demo(app_configs: Sequence[AppConfig] | None, **kwargs: Any
         return []
     hint = _("Unset DEBUG: its error pages show settings and source code to every client.")
     return [Error(_("DEBUG is on outside demo mode."), hint=hint, id="atelier.E003")]
+
+
+@register
+def ca_file_is_readable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.OUTBOUND_CA_FILE:
+        return []
+    try:
+        ssl.create_default_context(cafile=settings.OUTBOUND_CA_FILE)
+    except OSError as error:  # ssl.SSLError is one
+        hint = _("It must be a PEM file with one or more CA certificates; see docs/outside.md.")
+        message = _("OUTBOUND_CA_FILE cannot be read: %s") % error
+        return [Error(message, hint=hint, id="atelier.E008")]
+    return []
 
 
 @register

@@ -56,12 +56,12 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django_q",
     "telemetry",
     "config",
     "access",
     "models_registry",
-    "jobs",
+    "jobs",  # before django_q, whose command qcluster it replaces
+    "django_q",
     "dialects.a1111",
     "dialects.native",
     "dialects.stablediffusionapi",
@@ -186,8 +186,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# An open event stream occupies a web thread. At most half of the threads may do so, with a limit for each source.
-EVENT_STREAMS = env.int("WEB_THREADS", default=64) // 2
+# A synchronous request that waits for its job, and an open event stream, occupy a web thread. At most half of the
+# threads of a process wait, and a quarter stream, with a limit for each source; the others serve everything else.
+WEB_THREADS = env.int("WEB_THREADS", default=64)
+WAITING_REQUESTS = WEB_THREADS // 2
+WAITING_REQUESTS_PER_SOURCE = env.int("WAITING_REQUESTS_PER_SOURCE", default=max(1, WEB_THREADS * 3 // 8))
+EVENT_STREAMS = WEB_THREADS // 4
 EVENT_STREAMS_PER_SOURCE = env.int("EVENT_STREAMS_PER_SOURCE", default=8)
 EVENT_HEARTBEAT_S = env.float("EVENT_HEARTBEAT_S", default=15.0)
 
@@ -198,6 +202,8 @@ RUNNER_TOKEN = env.str("RUNNER_TOKEN", default="")
 JOB_LEASE_S = env.float(
     "JOB_LEASE_S", default=30.0
 )  # running jobs whose lease is not renewed are queued again
+# Claimed jobs that no worker of the generation cluster has begun after this time are queued again.
+JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are queued for longer expire
@@ -222,6 +228,7 @@ VOLCENGINE_RESULT_AGE_S = env.int("VOLCENGINE_RESULT_AGE_S", default=12 * 3600)
 # Outgoing requests (input images by URL, callbacks) go to the public internet and to these hosts and networks.
 INPUT_URLS = env.bool("INPUT_URLS", default=True)
 OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
+OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")  # PEM, trusted in addition to the system's CAs
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 

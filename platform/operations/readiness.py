@@ -62,8 +62,14 @@ def runner() -> bool:
     return seen.filter(problem="").exists()
 
 
+def hand_over() -> bool:
+    """Whether the generation workers begin the jobs that their cluster claims."""
+    seen = Runner.objects.filter(enabled=True, seen_at__gt=timezone.now() - MAX_RUNNER_AGE)
+    return not seen.filter(hand_over_lost_at__isnull=False).exists()
+
+
 CHECKS: dict[str, Check] = {
-    check.__name__: check for check in (database, migrations, storage, disk, background, runner)
+    check.__name__: check for check in (database, migrations, storage, disk, background, runner, hand_over)
 }
 _EXPENSIVE = {"migrations", "storage"}  # their success is cached for each process
 

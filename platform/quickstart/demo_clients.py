@@ -1,12 +1,9 @@
-"""Demo data for the example requests in the docs of the dialects: model aliases, storage target, keyless access."""
+"""Demo data for the example requests in the docs of the dialects: model aliases and a storage target."""
 
 from __future__ import annotations
 
-from access.models import BusinessSource
 from jobs.models.storage_target import StorageTarget
 from models_registry.models import Kind, ModelFile
-
-from .demo_data import SOURCE
 
 # Names of model files in the example requests, as aliases of the demo models.
 ALIASES: dict[tuple[Kind, str], list[str]] = {
@@ -20,18 +17,13 @@ ALIASES: dict[tuple[Kind, str], list[str]] = {
         "simple_bg_0911-004000.safetensors",
     ],
     (Kind.CONTROLNET, "atelier-canny"): ["control_v11p_sd15_lineart.pth", "control_v1p_sd15_brightness"],
-    (Kind.VAE, "atelier-sepia"): ["vae-ft-mse-840000-ema-pruned.vae.pt"],
 }
 CHANNEL = "1202"
-LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 
 def prepare(base_url: str) -> None:
-    """Create what is missing. Values that were changed since the first start are kept."""
+    """Create what is missing. What was changed since the first start is kept, also several targets of the channel."""
     for (kind, name), aliases in ALIASES.items():
         ModelFile.objects.filter(kind=kind, name=name, aliases=[]).update(aliases=aliases)
-    location = {"folder": "demo", "public_host": f"{base_url}/targets"}
-    _target, is_first_start = StorageTarget.objects.get_or_create(channel=CHANNEL, defaults=location)
-    if is_first_start:
-        fields = {"keyless_networks": LOOPBACK, "comfyui_by_pipeline": True}
-        BusinessSource.objects.filter(name=SOURCE).update(**fields)
+    if not StorageTarget.objects.filter(channel=CHANNEL).exists():
+        StorageTarget.objects.create(channel=CHANNEL, folder="demo", public_host=f"{base_url}/targets")

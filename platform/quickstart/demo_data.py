@@ -16,15 +16,15 @@ from django.core.management import call_command
 from access.models import AccessKey, BusinessSource
 from models_registry.models import Kind, ModelFile
 
-from .demo_styles import make_styles
-
 SOURCE = "demo"
+# Networks without a key and the fallback for ComfyUI are for the example request of the SMZDM API.
+NEW_SOURCE = {"title": "Demo", "keyless_networks": ["127.0.0.0/8", "::1/128"], "comfyui_by_pipeline": True}
 DEFAULT_CHECKPOINT = "atelier-shapes"
 ADMIN = "admin"
 
 
 def copy_demo_models() -> None:
-    """Copy the demo models to MODELS_ROOT, register them, and create the demo's style presets."""
+    """Copy the demo models to MODELS_ROOT and register them. The first checkpoint of all becomes the default."""
     shipped = settings.BASE_DIR / "demo" / "models"
     for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
@@ -33,31 +33,36 @@ def copy_demo_models() -> None:
             part = target.with_suffix(".part")
             shutil.copyfile(file, part)
             part.replace(target)
-    call_command("scan_models", verbosity=0)
     checkpoints = ModelFile.objects.filter(kind=Kind.CHECKPOINT)
+    known = checkpoints.exists()
+    call_command("scan_models", verbosity=0)
     default = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
-    if default is not None and not checkpoints.filter(is_default=True).exists():
+    if default is not None and not known:
         default.become_default()
-    make_styles()
+
+
+def is_first_start() -> bool:
+    """Whether the demo was never prepared completely: later starts leave alone what operators changed or deleted."""
+    return not (settings.DATA_DIR / "demo.json").exists()
 
 
 def credentials(base_url: str) -> dict[str, str]:
     """Contents of demo.json: credentials of an earlier start if they still work, otherwise new ones."""
     path = settings.DATA_DIR / "demo.json"
     known = _read(path)
-    source, _created = BusinessSource.objects.get_or_create(name=SOURCE, defaults={"title": "Demo"})
-    usable = "secret" in known and AccessKey.objects.filter(source=source, key_id=known.get("key_id", ""))
-    if not usable or not usable.exists():
+    key = AccessKey.objects.filter(key_id=known.get("key_id", "")).select_related("source").first()
+    if key is None or "secret" not in known:
+        source, _created = BusinessSource.objects.get_or_create(name=SOURCE, defaults=NEW_SOURCE)
         key, known["secret"] = AccessKey.issue(source, note="make run")
         known["key_id"] = key.key_id
     users = get_user_model()
     admin = users.objects.filter(username=ADMIN).first()
-    if admin is None or "admin_password" not in known:
+    if "admin_password" not in known or not (admin or users.objects.filter(is_superuser=True).exists()):
         known["admin_password"] = secrets.token_urlsafe(12)
         admin = admin or users(username=ADMIN, is_staff=True, is_superuser=True)
         admin.set_password(known["admin_password"])
         admin.save()
-    known.update(base_url=base_url, source=SOURCE, admin_user=ADMIN)
+    known.update(base_url=base_url, source=key.source.name, admin_user=ADMIN)
     _write_private(path, json.dumps(known, indent=2))
     return known
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from django.core.checks import run_checks
 
+from tests.support.certificates import write_self_signed
+
 
 @pytest.fixture(autouse=True)
 def valid_settings(settings, tmp_path):
@@ -73,3 +75,12 @@ def test_storage_must_be_writable(settings, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     settings.STORAGES = settings.STORAGES | {"default": storage(tmp_path / "closed")}
     assert check_ids() == ["atelier.E007"]
+
+
+def test_a_ca_file_without_certificates_is_an_error(settings, tmp_path):
+    settings.OUTBOUND_CA_FILE = str(tmp_path / "missing.pem")
+    assert check_ids() == ["atelier.E008"]
+    (tmp_path / "missing.pem").write_text("no certificate")
+    assert check_ids() == ["atelier.E008"]
+    settings.OUTBOUND_CA_FILE = str(write_self_signed(tmp_path / "ca.pem", "ca.test"))
+    assert check_ids() == []

@@ -88,7 +88,7 @@ def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None
     body = {
         "img_url": web.url("/red.png"),
         "prompt": "beige",
-        "from": "shop",
+        "from": key.source.name,
         "callback_url": "http://93.184.215.14/done",
         "taskid": 7,
     }
@@ -371,6 +371,17 @@ def test_message_of_an_internal_error_has_no_details(dialect, caller, web, monke
     refusal = DIALECTS[dialect](*caller, web)
     assert_refused(refusal, dialect, "internal error")
     assert "division" not in refusal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_message_keeps_names_that_contain_a_field(dialect, caller, source, web):
+    """The field has the dialect's own name in the message, but nothing else is replaced."""
+    name = "num_inference_steps-width-num_images"
+    BusinessSource.objects.filter(pk=source.pk).update(name=name, max_width=64, max_height=64)
+    key, secret = caller
+    key.source.name = name
+    refusal = DIALECTS[dialect](key, secret, web)
+    assert f"must be at most 64 for {name}" in refusal.message
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -100,7 +100,7 @@ class Installation:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         data_dir.mkdir(parents=True, exist_ok=True)
         self.manage("prepare_demo", self.base_url)
-        self.manage("register_runner", "local", f"http://127.0.0.1:{self.runner_port}")
+        self.manage("register_runner", "local", self.runner_url())
         self.credentials = json.loads((data_dir / "demo.json").read_text())
         self.client = httpx.Client(
             base_url=self.base_url,
@@ -109,6 +109,9 @@ class Installation:
         )
         self._shell = Shell(self.environment)
         self._shell.run("")  # wait until it has started, so that running jobs can be observed
+
+    def runner_url(self) -> str:
+        return f"http://127.0.0.1:{self.runner_port}"
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -192,7 +195,7 @@ from jobs.models import Job
 job = Job.objects.filter(external_id={task_id!r}).first()
 print(json.dumps(job and {{
     "id": str(job.id), "state": job.state, "attempt": job.attempt, "step": job.step, "error": job.error_code,
-    "deaths": job.runner_deaths, "interrupted": job.interrupted, "outputs": job.outputs.count(),
+    "begun": job.begun_at is not None, "deaths": job.runner_deaths, "interrupted": job.interrupted, "outputs": job.outputs.count(),
     "timeline": list(job.transitions.order_by("pk").values_list("to_state", "note")),
     "postings": sorted(Posting.objects.filter(job_id=job.id).values_list("kind", flat=True)),
 }}))"""

@@ -44,7 +44,10 @@ def job(submission) -> Job:
 
 @pytest.fixture
 def lease(job: Job, runner: Runner) -> Lease:
-    return lifecycle.claim(job.pk, runner)
+    """Of a claimed job that a worker has begun."""
+    lease = lifecycle.claim(job.pk, runner)
+    lifecycle.begin(lease)
+    return lease
 
 
 @pytest.fixture

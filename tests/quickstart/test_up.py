@@ -1,6 +1,6 @@
-"""Programs that `make run` starts for ComfyUI servers."""
+"""Programs that `make run` starts."""
 
-from config.management.commands.up import comfyui_programs
+from config.management.commands.up import comfyui_programs, platform_programs
 from jobs.models import Runner
 
 
@@ -11,3 +11,14 @@ def test_each_comfyui_server_gets_an_adapter_a_cluster_and_a_runner(db):
     urls = dict(Runner.objects.values_list("name", "url"))
     assert urls.keys() == {"comfyui-1", "comfyui-2"}
     assert urls["comfyui-1"].endswith(first.command[-1])
+
+
+def environment_of_the_runner() -> dict[str, str]:
+    return dict(next(one for one in platform_programs("8000", 9000) if one.name == "runner").environment)
+
+
+def test_threads_of_the_runner_do_not_spin_while_they_wait(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert environment_of_the_runner() == {"OMP_WAIT_POLICY": "passive"}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert environment_of_the_runner() == {"OMP_WAIT_POLICY": "active"}

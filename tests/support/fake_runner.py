@@ -134,7 +134,7 @@ def is_busy(stream: JobStream) -> None:
 def fails_with_oom(stream: JobStream) -> None:
     stream.accept()
     stream.send_image()
-    stream.send(Failed(code="out_of_memory", message="The picture is too large for this runner."))
+    stream.send(Failed(code="out_of_memory", message="The image is too large for this runner."))
 
 
 def rejects_the_input(stream: JobStream) -> None:

@@ -6,24 +6,22 @@ Modules are built on the meta device and the file's tensors are assigned, which 
 from __future__ import annotations
 
 from math import prod
+from typing import cast
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
-from gpu_runner.models.conversion import config_inference
-from gpu_runner.models.conversion.config_inference import Config
 from gpu_runner.models.conversion.ldm_keys import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.safetensors_models import (
-    identify,
-    prediction_type,
-    zero_terminal_snr,
-)
+from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.config_inference import Config
+from gpu_runner.protocol.model_detection.safetensors_models import prediction_type, zero_terminal_snr
+from gpu_runner.protocol.model_detection.usability import inspect
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
@@ -31,7 +29,6 @@ from .prediction_type import detect_prediction_type
 from .text_encoders import load_text_encoders
 
 PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
-SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
 
 
 def key_of(file: ModelFile) -> str:
@@ -45,13 +42,24 @@ def key_of(file: ModelFile) -> str:
 def load_checkpoint(
     file: TensorFile, model_file: ModelFile, device: torch.device, dtype: torch.dtype
 ) -> LoadedCheckpoint:
-    """Load UNet, VAE and text encoders. Raises ModelUnavailable."""
+    """Load UNet, VAE and text encoders. Raises ModelUnavailable.
+
+    A file without a VAE, or with an incomplete one, gives a checkpoint whose ``has_vae`` is False.
+    """
     name = model_file.path
-    family = _supported_family(file, name)
+    identified = inspect(file.shapes, file.metadata)
+    if identified.kind != "checkpoint":
+        raise ModelUnavailable(f"{name} is not a checkpoint")
+    if identified.problem:
+        raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
+    family = identified.family
     try:
         configs = config_inference.infer(file.shapes, family, file.metadata)
         unet = _unet(file, configs.unet, device, dtype)
-        vae = _vae(file, configs.vae, device, vae_dtype(family, dtype))
+        vae: nn.Module = nn.Module()
+        if identified.detail["has_vae"]:
+            config = config_inference.infer_checkpoint_vae(file.shapes, family, file.metadata)
+            vae = _vae(file, config, device, vae_dtype(family, dtype))
         text_encoders = load_text_encoders(file, configs.text_encoders, device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
@@ -59,14 +67,14 @@ def load_checkpoint(
         key=key_of(model_file),
         family=family,
         unet=unet,
-        vae=vae,
+        vae=cast("AutoencoderKL", vae),
         text_encoder=text_encoders.first,
         text_encoder_2=text_encoders.second,
         alphas_cumprod=_alphas_cumprod(file, model_file),
         prediction_type=model_file.prediction_type
         or prediction_type(file.shapes, file.metadata)
         or _undeclared_prediction_type(family, unet),
-        vae_scaling=float(configs.vae["scaling_factor"]),
+        vae_scaling=configs.vae_scaling,
         size_bytes=sum(size_bytes(module) for module in (unet, vae, *text_encoders.all)),
     )
 
@@ -91,17 +99,6 @@ def _alphas_cumprod(file: TensorFile, model_file: ModelFile) -> Tensor:
     rescaled = zero_terminal_snr(file.shapes, file.metadata) if override is None else override
     alphas = alphas_cumprod()
     return torch.from_numpy(with_zero_terminal_snr(alphas) if rescaled else alphas)
-
-
-def _supported_family(file: TensorFile, name: str) -> str:
-    identified = identify(file.shapes, file.metadata)
-    if identified.kind != "checkpoint":
-        raise ModelUnavailable(f"{name} is not a checkpoint")
-    if identified.family not in SUPPORTED_FAMILIES:
-        raise ModelUnavailable(
-            f"the family of {name} must be one of {', '.join(SUPPORTED_FAMILIES)} (got {identified.family})"
-        )
-    return identified.family
 
 
 def _unet(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:

@@ -6,14 +6,15 @@ import torch
 from diffusers import ControlNetModel
 from torch import nn
 
-from gpu_runner.models.conversion.config_inference import Config
-from gpu_runner.models.conversion.controlnet_config import infer_controlnet, is_ldm
 from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, to_diffusers
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, identify, name_shapes_below
+from gpu_runner.protocol.model_detection.config_inference import Config
+from gpu_runner.protocol.model_detection.controlnet_config import infer_controlnet, is_ldm
+from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
+from gpu_runner.protocol.model_detection.usability import inspect
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 
@@ -22,9 +23,11 @@ def load_controlnet(
     file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
 ) -> LoadedControlNet:
     """Load a ControlNet. Raises ModelUnavailable."""
-    identified = identify(file.shapes, file.metadata)
+    identified = inspect(file.shapes, file.metadata)
     if identified.kind != "controlnet":
         raise ModelUnavailable(f"{name} is not a ControlNet")
+    if identified.problem:
+        raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
     try:
         config = infer_controlnet(file.shapes, identified.family, file.metadata)
         pools = bool(config.setdefault("global_pool_conditions", "shuffle" in name.lower()))

@@ -10,9 +10,9 @@ from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from gpu_runner.models.conversion.config_inference import TextEncoder
 from gpu_runner.networks.loaded import TextModel
 from gpu_runner.networks.tensor_file import TensorFile
+from gpu_runner.protocol.model_detection.config_inference import TextEncoder
 
 from .meta_init import with_weights, without_weights
 

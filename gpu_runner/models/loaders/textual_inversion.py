@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from torch import Tensor
 
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-
-TOKEN = re.compile(r"<[^<>]+>")  # diffusers files use the token as the tensor name
+from gpu_runner.protocol.model_detection.safetensors_models import embedding_tensors
 
 
 def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor, ...]:
@@ -28,9 +25,4 @@ def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor
 
 
 def _tensors(file: TensorFile) -> list[Tensor]:
-    if "clip_l" in file and "clip_g" in file:
-        return [file["clip_l"], file["clip_g"]]
-    for name in file:
-        if name == "emb_params" or name.startswith("string_to_param") or TOKEN.fullmatch(name):
-            return [file[name]]
-    return []
+    return [file[name] for name in embedding_tensors(file.shapes)]

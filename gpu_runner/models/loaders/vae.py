@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from gpu_runner.models.conversion import config_inference
 from gpu_runner.models.conversion.ldm_keys import reshaped, to_diffusers, vae_pairs
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.safetensors_models import identify, name_shapes_below
+from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.safetensors_models import name_shapes_below
+from gpu_runner.protocol.model_detection.usability import current_vae_name, inspect
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
-
-# Attention layer names in older diffusers releases, before they were unified.
-OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-OLD_NAME = re.compile(rf"(attentions\.0\.)({'|'.join(OLD_ATTENTION)})\.")
 
 
 def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
     """Load a VAE file, or the VAE of a checkpoint file. Raises ModelUnavailable."""
-    identified = identify(file.shapes, file.metadata)
+    identified = inspect(file.shapes, file.metadata)
     if identified.kind not in ("vae", "checkpoint") or not identified.detail.get("has_vae", True):
         raise ModelUnavailable(f"{name} is not a VAE")
+    if identified.problem and identified.kind == "vae":
+        raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
     prefix = "first_stage_model." if identified.kind == "checkpoint" else identified.detail["prefix"]
     try:
         return _load(file, prefix, identified.detail.get("layout") == "diffusers", device, dtype)
@@ -50,9 +47,5 @@ def _load(
 
 
 def _with_current_names(file: TensorFile, prefix: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
-    names = {
-        OLD_NAME.sub(lambda match: f"{match[1]}{OLD_ATTENTION[match[2]]}.", name.removeprefix(prefix)): name
-        for name in file
-        if name.startswith(prefix)
-    }
+    names = {current_vae_name(name.removeprefix(prefix)): name for name in file if name.startswith(prefix)}
     return {name: reshaped(file[names[name]], empty) for name, empty in like.items()}

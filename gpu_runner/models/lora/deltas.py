@@ -1,6 +1,11 @@
-"""Weight deltas of LoRA, LoCon, LoHa, LoKr and full-difference modules, in float32.
+"""Weight deltas of all supported kinds of adapters, in float32.
 
-LoRA: Hu et al. 2021. LoCon, LoHa and LoKr: Yeh et al. 2023 ("Navigating Text-To-Image Customization").
+LoRA: Hu et al. 2021. LoCon, LoHa and LoKr: Yeh et al. 2023 ("Navigating Text-To-Image Customization"). DoRA: Liu et al.
+2024. OFT: Qiu et al. 2023, in the forms of kohya and LyCORIS. BOFT: Liu et al. 2023. (IA)³: Liu et al. 2022. GLoRA: Chavan
+et al. 2023. Where implementations differ, the result is that of A1111 1.10.
+
+DoRA, OFT, (IA)³ and GLoRA depend on the weight that they change. It is always the checkpoint's own, so that several
+adapters give the same result in any order.
 """
 
 from __future__ import annotations
@@ -12,45 +17,47 @@ from torch import Tensor
 
 Parts = Mapping[str, Tensor]
 
-UNSUPPORTED = {"dora": "DoRA", "oft": "OFT"}
-REQUIRED_PARTS = ({"down", "up"}, {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}, {"diff"}, {"diff_b"})
 
-
-def is_complete(parts: Parts) -> bool:
-    """Whether all tensors that the kind of adapter requires are present."""
-    return any(kind <= parts.keys() for kind in REQUIRED_PARTS) or (
-        _has_factor(parts, "lokr_w1") and _has_factor(parts, "lokr_w2")
-    )
-
-
-def weight_delta(
-    parts: Parts, shape: torch.Size, device: torch.device, rank: int | None = None
-) -> Tensor | None:
+def weight_delta(parts: Parts, weight: Tensor, rank: int | None = None) -> Tensor | None:
     """Return the delta of a module's weight, or None if only the bias changes.
 
     ``rank`` keeps the first ranks of a plain LoRA without rescaling; other kinds stay whole, as in A1111.
-    Raises ValueError if the number of elements differs from ``shape``.
+    Raises ValueError or RuntimeError if the tensors do not fit the weight.
     """
-    parts = {name: tensor.to(device, torch.float32) for name, tensor in parts.items()}
-    delta = _delta(parts, rank)
-    if delta is not None and delta.numel() != shape.numel():
+    parts = {name: tensor.to(weight.device, torch.float32) for name, tensor in parts.items()}
+    base = weight.float()
+    delta = _delta(parts, base, rank)
+    if delta is None:
+        return None
+    if delta.numel() != base.numel():
         raise ValueError(
-            f"the weight must have the shape {tuple(shape)} (got a delta of {tuple(delta.shape)})"
+            f"the weight must have the shape {tuple(base.shape)} (got a delta of {tuple(delta.shape)})"
         )
-    return None if delta is None else delta.reshape(shape)
+    delta = delta.reshape(base.shape)
+    return _decomposed(parts, base, delta) if {"dora_scale", "magnitude"} & parts.keys() else delta
 
 
-def _delta(parts: Parts, rank: int | None) -> Tensor | None:
+def _delta(parts: Parts, base: Tensor, rank: int | None) -> Tensor | None:
     if "down" in parts:
         return _scaled(_low_rank(parts, rank), _scale(parts, parts["down"].shape[0]))
     if "hada_w1_a" in parts:
         return _scaled(_hadamard(parts), _scale(parts, parts["hada_w1_b"].shape[0]))
     if "diff" in parts:
         return parts["diff"]
+    if "w_norm" in parts:
+        return parts["w_norm"]
+    if "on_input" in parts:
+        return _rescaled_activations(parts, base)
+    if "oft_blocks" in parts or "oft_diag" in parts:
+        return _rotated(parts, base) - base
+    if "a1" in parts:
+        return _generalized(parts, base)
     return None if "diff_b" in parts else _kronecker(parts)
 
 
 def _scale(parts: Parts, rank: int) -> float:
+    if "scale" in parts:
+        return float(parts["scale"])
     return float(parts["alpha"]) / rank if "alpha" in parts else 1.0
 
 
@@ -97,5 +104,90 @@ def _factor(parts: Parts, number: int) -> Tensor:
     return _product(a, b, core)
 
 
-def _has_factor(parts: Parts, name: str) -> bool:
-    return name in parts or {f"{name}_a", f"{name}_b"} <= parts.keys()
+def _decomposed(parts: Parts, base: Tensor, delta: Tensor) -> Tensor:
+    """DoRA: the changed weight, rescaled to the learned magnitudes, minus the weight.
+
+    The magnitudes belong to the outputs (DoRA's paper, PEFT, and LyCORIS with ``wd_on_output``) or to the inputs (LyCORIS
+    and A1111), as the shape of the tensor says.
+    """
+    changed = base + delta
+    magnitude = parts.get("dora_scale", parts.get("magnitude"))
+    assert magnitude is not None
+    outputs, inputs = base.shape[:2]
+    on_output = "magnitude" in parts or magnitude.shape[:1] == (outputs,) != magnitude.shape[1:2]
+    axis = 0 if on_output else 1
+    if magnitude.numel() != (outputs, inputs)[axis]:
+        raise ValueError(f"there must be {(outputs, inputs)[axis]} magnitudes (got {magnitude.numel()})")
+    others = [dimension for dimension in range(base.ndim) if dimension != axis]
+    norm = torch.linalg.vector_norm(changed, dim=others, keepdim=True)
+    return changed * (magnitude.reshape(norm.shape) / norm) - base
+
+
+def _rotated(parts: Parts, base: Tensor) -> Tensor:
+    """OFT: blocks of outputs, each multiplied by an orthogonal matrix; with four dimensions, BOFT's butterfly."""
+    blocks = parts.get("oft_blocks")
+    if blocks is None:
+        turned = _turned(parts["oft_diag"], base)  # LyCORIS' first form has the matrices themselves
+    else:
+        rotations = _cayley(blocks, _constraint(parts, base.shape[0]))
+        turned = _butterfly(rotations, base) if rotations.ndim == 4 else _turned(rotations, base)
+    if "rescale" in parts:
+        turned = turned * parts["rescale"].reshape(-1, *[1] * (base.ndim - 1))
+    return turned
+
+
+def _constraint(parts: Parts, outputs: int) -> float:
+    """Limit of the norm of all blocks; kohya and LyCORIS keep it as ``alpha``. 0: none."""
+    return float(parts["alpha"]) * outputs if "alpha" in parts else 0.0
+
+
+def _cayley(blocks: Tensor, limit: float) -> Tensor:
+    """Orthogonal matrices by Cayley's transform of the skew-symmetric part."""
+    skew = blocks - blocks.transpose(-1, -2)
+    if limit:
+        norm = torch.linalg.vector_norm(skew)
+        skew = skew * ((norm.clamp(max=limit) + 1e-8) / (norm + 1e-8))
+    eye = torch.eye(blocks.shape[-1], device=blocks.device)
+    return (eye + skew) @ torch.linalg.inv(eye - skew)
+
+
+def _turned(rotations: Tensor, base: Tensor) -> Tensor:
+    number, size, _size = rotations.shape
+    blocks = base.reshape(number, size, -1)
+    return torch.einsum("knm,knx->kmx", rotations, blocks).reshape(base.shape)
+
+
+def _butterfly(rotations: Tensor, base: Tensor) -> Tensor:
+    size = rotations.shape[-1]
+    turned = base.flatten(1)
+    width = turned.shape[1]
+    for level, rotation in enumerate(rotations):
+        half = 2**level * (size // 2)
+        mixed = turned.reshape(-1, 2, half, width).transpose(1, 2).reshape(-1, size, width)
+        mixed = torch.einsum("bij,bjx->bix", rotation, mixed)
+        turned = mixed.reshape(-1, half, 2, width).transpose(1, 2).reshape(turned.shape)
+    return turned.reshape(base.shape)
+
+
+def _rescaled_activations(parts: Parts, base: Tensor) -> Tensor:
+    """(IA)³: a learned factor for each input or output."""
+    axis = 1 if bool(parts["on_input"]) else 0
+    shape = [1] * base.ndim
+    shape[axis] = base.shape[axis]
+    return base * parts["weight"].reshape(shape)
+
+
+def _generalized(parts: Parts, base: Tensor) -> Tensor:
+    """GLoRA: W A + B, with A and B of low rank.
+
+    LyCORIS has written the factors in two orders. A1111 reads the older one only, and does not scale it by alpha.
+    """
+    a1, a2, b1, b2 = (parts[name] for name in ("a1", "a2", "b1", "b2"))
+    inputs = base.shape[1]
+    if a1.shape[0] == inputs and a2.shape[1] == inputs:
+        product = torch.einsum("oi...,ij,jk->ok...", base, a1.flatten(1), a2.flatten(1))
+        core = {"mid": parts["bm"]} if "bm" in parts else {}
+        added = _low_rank({"up": b1, "down": b2, **core}, None)
+        return (product + added.reshape(base.shape)) * _scale(parts, a1.shape[1])
+    product = torch.einsum("oi...,ij,jk->ok...", base, a2.flatten(1), a1.flatten(1))
+    return product + (b2.flatten(1) @ b1.flatten(1)).reshape(base.shape)

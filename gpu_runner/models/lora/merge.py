@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -13,21 +14,26 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import submodule
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
+from gpu_runner.protocol.model_detection.adapter_layouts import Module, read_adapter
 
-from .deltas import UNSUPPORTED, Parts, is_complete, weight_delta
-from .key_names import Target, split, targets
+from .deltas import Parts, weight_delta
+from .targets import Target, target_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """The tensors of a LoRA, grouped by kohya module name."""
+    """The tensors of a LoRA by module, and the textual inversions that the file contains by name."""
 
     name: str
-    modules: Mapping[str, Parts]
+    modules: Mapping[Module, Parts]
+    bundled: Mapping[str, Parts] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
-        tensors = (tensor for parts in self.modules.values() for tensor in parts.values())
+        groups = (*self.modules.values(), *self.bundled.values())
+        tensors = (tensor for parts in groups for tensor in parts.values())
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def parts(self, checkpoint: LoadedCheckpoint) -> set[str]:
@@ -50,19 +56,21 @@ class LoraWeight(NamedTuple):
 
 
 def read_lora(file: TensorFile, name: str) -> Lora:
-    """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA or its kind is not supported."""
-    modules: dict[str, dict[str, Tensor]] = {}
-    for tensor_name in file:
-        if found := split(tensor_name):
-            module, part = found
-            modules.setdefault(module, {})[part] = file[tensor_name].clone()
-    for part, kind in UNSUPPORTED.items():
-        if any(part in parts for parts in modules.values()):
-            raise ModelUnavailable(f"{name} is a {kind} adapter, which is not supported")
-    complete = {module: parts for module, parts in modules.items() if is_complete(parts)}
-    if not complete:
+    """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA."""
+    adapter = read_adapter(file)
+    if not adapter.modules:
         raise ModelUnavailable(f"{name} is not a LoRA")
-    return Lora(name, complete)
+    if adapter.left_out:
+        log.warning("%s: %d modules or tensors are not used", name, len(adapter.left_out))
+    return Lora(
+        name,
+        {module: _tensors(file, roles) for module, roles in adapter.modules.items()},
+        {embedding: _tensors(file, tensors) for embedding, tensors in adapter.bundled.items()},
+    )
+
+
+def _tensors(file: TensorFile, names: Mapping[str, str]) -> Parts:
+    return {role: file[name].clone() for role, name in names.items()}
 
 
 def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[LoraWeight]) -> dict[str, Tensor]:
@@ -80,8 +88,9 @@ def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[Lora
 
 
 def _matching(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target, Parts]]:
-    known = targets(checkpoint)
-    return ((known[module], parts) for module, parts in lora.modules.items() if module in known)
+    for module, parts in lora.modules.items():
+        if target := target_of(checkpoint, module):
+            yield target, parts
 
 
 def _merge_module(
@@ -92,7 +101,7 @@ def _merge_module(
     for use, parts in additions:
         try:
             for kind, delta in _deltas(module, parts, use.rank):
-                current = sums[kind] if kind in sums else _parameter(module, kind).float()
+                current = sums[kind] if kind in sums else _base(module, kind)
                 sums[kind] = torch.add(current, delta, alpha=use.weight)
         except torch.OutOfMemoryError:
             raise
@@ -105,7 +114,16 @@ def _merge_module(
             raise ModelUnavailable(
                 f"LoRA {use.lora.name} does not fit this checkpoint at {path}: {error}"
             ) from error
-    return {f"{path}.{kind}": merged.to(_parameter(module, kind).dtype) for kind, merged in sums.items()}
+    dtype = _parameter(module, "weight").dtype
+    return {f"{path}.{kind}": merged.to(dtype) for kind, merged in sums.items()}
+
+
+def _base(module: nn.Module, kind: str) -> Tensor:
+    """The checkpoint's parameter in float32; zeros for a bias that the module does not have."""
+    if module._parameters[kind] is None:
+        weight = _parameter(module, "weight")
+        return torch.zeros(weight.shape[0], device=weight.device)
+    return _parameter(module, kind).float()
 
 
 def _parameter(module: nn.Module, kind: str) -> Tensor:
@@ -116,9 +134,10 @@ def _parameter(module: nn.Module, kind: str) -> Tensor:
 
 
 def _deltas(module: nn.Module, parts: Parts, rank: int | None) -> Iterator[tuple[str, Tensor]]:
-    weight, bias = _parameter(module, "weight"), module._parameters["bias"]
-    delta = weight_delta(parts, weight.shape, weight.device, rank)
+    weight = _parameter(module, "weight")
+    delta = weight_delta(parts, weight, rank)
     if delta is not None:
         yield "weight", delta
-    if "diff_b" in parts and bias is not None:
-        yield "bias", parts["diff_b"].to(weight.device, torch.float32).reshape(bias.shape)
+    change = parts.get("diff_b", parts.get("b_norm"))
+    if change is not None:
+        yield "bias", change.to(weight.device, torch.float32).reshape(weight.shape[0])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
+from ftfy import fix_text
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
@@ -30,8 +31,12 @@ class ClipTokenizer:
         self._backend = backend
 
     def encode(self, text: str) -> list[int]:
-        """Return the token ids of a text, without start and end tokens and without truncation."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        """Return the token ids of a text, without start and end tokens and without truncation.
+
+        The text is cleaned with ftfy first, as CLIP's reference tokenizer does and did in training: full-width and
+        compatibility characters, typographic quotes, HTML entities, and text that was decoded with a wrong encoding.
+        """
+        return self._backend.encode(fix_text(text), add_special_tokens=False).ids
 
     def token(self, token_id: int) -> str | None:
         """Return the token of an id, or None if there is none."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PICKLED_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin"})
 # The first key that is found is used: EMA weights take precedence over raw ones.
 STATE_DICT_KEYS = ("state_dict", "params_ema", "params")
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from .adapter_layouts import SDXL_STARTS, Adapter, read_adapter
+from .adapter_layouts import UNET as UNET_PART
 from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
 
 __all__ = [
@@ -30,29 +33,22 @@ FAMILY_OF_METADATA = (
     (re.compile(r"^sd_v2|stable-diffusion-v2"), "sd2"),
     (re.compile(r"^sd_v1|stable-diffusion-v1|^sd_1"), "sd15"),
 )
+DECLARATIONS = ("ss_base_model_version", "modelspec.architecture")
 UNET = "model.diffusion_model."
 CONTROL = "control_model."
-ADAPTER_ENDINGS = (
-    ".lora_down.weight",
-    ".lora.down.weight",
-    "_lora.down.weight",
-    ".lora_A.weight",
-    ".lora_A.default.weight",
-    ".hada_w1_a",
-    ".lokr_w1",
-    ".lokr_w1_a",
-    ".oft_blocks",
-)
-ADAPTER_STARTS = ("lora_unet_", "lora_te", "unet.", "text_encoder", "lora_prior_", "base_model.model.")
 
 
 @dataclass(frozen=True)
 class Identified:
-    """Detected kind and family, in the registry's terms, and details such as channels, layout or rank."""
+    """Detected kind and family, in the registry's terms, and details such as channels, layout or modules.
+
+    ``problem`` is the reason for which the engine cannot use the file; empty if it can.
+    """
 
     kind: str = UNKNOWN
     family: str = UNKNOWN
     detail: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
 
 
 def identify(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
@@ -124,48 +120,114 @@ def zero_terminal_snr(shapes: Shapes, metadata: Metadata) -> bool:
 
 
 def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    names = [name for name in shapes if name.endswith(ADAPTER_ENDINGS)]
-    if not names or not any(name.startswith(ADAPTER_STARTS) for name in names):
+    adapter = read_adapter(shapes)
+    if not adapter.is_adapter:
         return None
-    detail = {"rank": max(min(shapes[name] or (0,)) for name in names), "modules": len(names)}
-    return Identified("lora", _family_of_adapter(shapes, names, metadata), detail)
+    detail = {
+        "modules": len(adapter.modules),
+        "left_out": adapter.left_out,
+        "bundled": tuple(sorted(adapter.bundled)),
+    }
+    if adapter.is_for_another_network:
+        problem = f"its modules are not those of a Stable Diffusion UNet ({adapter.foreign[0][:80]}, ...)"
+        return Identified("lora", UNKNOWN, detail, problem)
+    if not any(module.part == UNET_PART for module in adapter.modules) and (other := _other_family(metadata)):
+        return Identified("lora", UNKNOWN, detail, f"it is for {other}, which is not supported")
+    return Identified("lora", _family_of_adapter(shapes, adapter, metadata), detail)
 
 
-def _family_of_adapter(shapes: Shapes, names: list[str], metadata: Metadata) -> str:
+def _family_of_adapter(shapes: Shapes, adapter: Adapter, metadata: Metadata) -> str:
     declared = _declared_family(metadata)
     if declared != UNKNOWN:
         return declared
-    if any(name.startswith(("lora_te1_", "lora_te2_", "text_encoder_2.")) for name in shapes):
+    if any(SDXL_STARTS.search(module.start) for module in adapter.modules):
         return "sdxl"
-    crossing = [name for name in names if re.search(r"attn2[._](processor\.)?to_k", name)]
-    inner = crossing or [name for name in names if name.startswith(("lora_te_", "text_encoder."))]
-    widths = {shapes[name][-1] for name in inner if shapes[name] and "fc2" not in name}
+    inner = {
+        module: roles
+        for module, roles in adapter.modules.items()
+        if re.search(r"attn2_to_[kv]$", module.name)
+    } or {
+        module: roles
+        for module, roles in adapter.modules.items()
+        if module.part != UNET_PART and "fc2" not in module.name
+    }
+    widths = {_inputs({role: shapes[name] for role, name in roles.items()}) for roles in inner.values()}
     return next((FAMILY_OF_CONTEXT[width] for width in sorted(widths) if width in FAMILY_OF_CONTEXT), UNKNOWN)
 
 
+def _inputs(parts: Mapping[str, Shape]) -> int:
+    """Number of inputs of the module that an adapter changes; 0 if its tensors do not tell."""
+    for role in ("down", "hada_w1_b", "diff", "a1", "a2", "dora_scale"):
+        if len(shape := parts.get(role, ())) > 1:
+            return max(shape[:2]) if role in ("a1", "a2") else shape[1]
+    factors = [
+        parts.get(f"lokr_w{number}") or parts.get(f"lokr_w{number}_b") or parts.get(f"lokr_w{number}_a")
+        for number in (1, 2)
+    ]
+    return prod(shape[1] for shape in factors if shape and len(shape) > 1) if all(factors) else 0
+
+
 def _embedding(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    if "clip_l" in shapes and "clip_g" in shapes:
-        return Identified(
-            "embedding", "sdxl", {"vectors": shapes["clip_l"][0], "width": shapes["clip_g"][-1]}
-        )
-    names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
-    if not names and len(shapes) == 1:
-        names = [name for name in shapes if re.fullmatch(r"<[^<>]+>", name)]  # diffusers: the token itself
-    if not names or not 1 <= len(shapes[names[0]]) <= 2:
+    names = embedding_tensors(shapes)
+    if not names:
         return None
-    width, vectors = shapes[names[0]][-1], shapes[names[0]][0] if len(shapes[names[0]]) == 2 else 1
-    return Identified("embedding", _family(width, metadata), {"vectors": vectors, "width": width})
+    vectors, width = _rows(shapes[names[0]]), shapes[names[-1]][-1]
+    family = "sdxl" if len(names) > 1 else _family(width, metadata)
+    return Identified("embedding", family, {"vectors": vectors, "width": width})
+
+
+def embedding_tensors(shapes: Shapes) -> list[str]:
+    """The tensors of a textual inversion, one for each text encoder; empty if the file is none.
+
+    That is a file of one tensor, of diffusers (named after its token) or another tool, if its width is that of a text
+    encoder; or a file with one of the names that A1111 and kohya write.
+    """
+    names = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")]
+    if "clip_l" in shapes and "clip_g" in shapes:
+        names = ["clip_l", "clip_g"]
+    elif not names and len(shapes) == 1:
+        names = [name for name, shape in shapes.items() if _is_token(name, shape)]
+    elif len(names) > 1:
+        return []
+    fits = all(len(shapes[name]) in (1, 2) for name in names)
+    return names if fits and len({_rows(shapes[name]) for name in names}) == 1 else []
+
+
+TOKEN = re.compile(r"<[^<>]+>")  # diffusers uses the token as the tensor name
+
+
+def _is_token(name: str, shape: Shape) -> bool:
+    return bool(TOKEN.fullmatch(name)) or ("." not in name and shape[-1:] in TOKEN_WIDTHS)
+
+
+def _rows(shape: Shape) -> int:
+    return shape[0] if len(shape) == 2 else 1
+
+
+TOKEN_WIDTHS = ((768,), (1024,), (1280,))
 
 
 def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    """The families' VAEs have the same shapes; the family is known only if metadata declares it."""
+    """The families' VAEs have the same shapes; the family is known only if metadata declares it.
+
+    A file that also has a diffusion network is a checkpoint of another family.
+    """
     for prefix in ("", "first_stage_model.", "vae."):
         decoder = shapes.get(f"{prefix}decoder.conv_in.weight")
-        if decoder and len(decoder) == 4 and f"{prefix}encoder.conv_in.weight" in shapes:
-            layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
-            detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
-            return Identified("vae", _declared_family(metadata), detail)
+        if not decoder or len(decoder) != 4 or f"{prefix}encoder.conv_in.weight" not in shapes:
+            continue
+        inner = (f"{prefix}encoder.", f"{prefix}decoder.")
+        if any(OTHER_NETWORK.search(name) for name in shapes if not name.startswith(inner)):
+            return None
+        layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
+        detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
+        return Identified("vae", _declared_family(metadata), detail)
     return None
+
+
+OTHER_NETWORK = re.compile(
+    r"diffusion_model\.|_blocks\.\d|transformer|text_model|cond_stage_model|conditioner|text_encoder"
+)
 
 
 def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
@@ -240,8 +302,21 @@ def _family(width: int | None, metadata: Metadata) -> str:
     return FAMILY_OF_CONTEXT.get(width or 0, UNKNOWN) if declared == UNKNOWN else declared
 
 
+OTHER_FAMILIES = re.compile(
+    r"flux|chroma|sd3|stable-diffusion-v?3|stable-cascade|pixart|auraflow|kolors|hunyuan|lumina|wan|qwen|z-?image|ltx"
+)
+
+
+def _other_family(metadata: Metadata) -> str:
+    """A family declared by the metadata that is not supported; empty if there is none."""
+    for key in DECLARATIONS:
+        if found := OTHER_FAMILIES.search(metadata.get(key, "").lower()):
+            return found[0]
+    return ""
+
+
 def _declared_family(metadata: Metadata) -> str:
-    for key in ("ss_base_model_version", "modelspec.architecture"):
+    for key in DECLARATIONS:
         for pattern, family in FAMILY_OF_METADATA:
             if pattern.search(metadata.get(key, "").lower()):
                 return family

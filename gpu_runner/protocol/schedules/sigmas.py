@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -188,27 +189,44 @@ SCHEDULES: dict[str, Callable[[NoiseLevels, int, SigmaOverrides], list[float]]] 
 }
 
 
+def own_timesteps(levels: NoiseLevels, steps: int) -> list[int]:
+    """Return the timesteps of the samplers that A1111 runs on the model's own, ascending.
+
+    Every (1000 // steps)-th timestep plus 1: more than ``steps`` if these do not divide 1000.
+    """
+    last = levels.last_timestep
+    return [min(timestep + 1, last) for timestep in range(0, last + 1, max((last + 1) // steps, 1))]
+
+
 def ddim_steps(levels: NoiseLevels, steps: int) -> list[float]:
-    """Return A1111's DDIM schedule: every (1000 // steps)-th timestep plus 1, without a final 0.
+    """Return A1111's DDIM schedule: its own timesteps in descending order, without a final 0.
 
     With ``steps`` = 1 this would be a single sigma and no step; the whole range is used instead.
     """
-    last = levels.last_timestep
-    timesteps = [min(t + 1, last) for t in range(0, last + 1, max((last + 1) // steps, 1))]
-    return levels.sigmas_at((sorted(set(timesteps)) if len(timesteps) > 1 else [1, last])[::-1])
+    timesteps = own_timesteps(levels, steps)
+    if len(timesteps) == 1:
+        timesteps.append(levels.last_timestep)
+    return _sigmas_down(levels, timesteps)
 
 
-def unipc_steps(levels: NoiseLevels, steps: int, skip_type: str = "time_uniform") -> list[float]:
-    """Return UniPC's schedule, from the highest to the lowest level (not 0), ``steps`` + 1 values.
+def _sigmas_down(levels: NoiseLevels, timesteps: list[int]) -> list[float]:
+    return levels.sigmas_at(sorted(set(timesteps), reverse=True))
+
+
+def unipc_steps(
+    levels: NoiseLevels, steps: int, skip_type: str = "time_uniform", start: int | None = None
+) -> list[float]:
+    """Return UniPC's schedule, from the timestep ``start`` (the highest by default) to 0, ``steps`` + 1 values.
 
     ``skip_type`` is the quantity with equal steps: "time_uniform" the timestep, "time_quadratic" its square root,
     "logSNR" log(sigma). Zhao et al. (2023), ``get_time_steps`` of the reference implementation.
     """
+    start = levels.last_timestep if start is None else start
     if skip_type == "logSNR":
-        return np.geomspace(levels.high, levels.low, steps + 1).tolist()
+        return np.geomspace(float(levels.sigmas[start]), levels.low, steps + 1).tolist()
     if skip_type == "time_quadratic":
-        return levels.sigmas_at(np.linspace(len(levels.sigmas) ** 0.5, 1, steps + 1) ** 2 - 1)
-    return levels.sigmas_at(np.linspace(levels.last_timestep, 0, steps + 1))
+        return levels.sigmas_at(np.linspace((start + 1) ** 0.5, 1, steps + 1) ** 2 - 1)
+    return levels.sigmas_at(np.linspace(start, 0, steps + 1))
 
 
 def sigmas_for(
@@ -227,11 +245,13 @@ def sigmas_for(
     """
     sampler = sampler_catalog.sampler(sampler_name)
     if sampler_name == "UniPC":
-        return unipc_steps(levels, steps, (unipc or UniPC()).skip_type)
+        count = len(own_timesteps(levels, steps + discard_penultimate))
+        return unipc_steps(levels, count, (unipc or UniPC()).skip_type)
     if sampler.variance_preserving:
-        return ddim_steps(levels, steps)
+        return ddim_steps(levels, steps + discard_penultimate)
     if sampler.ignores_schedule:
-        return uniform(levels, steps)
+        # They use the ends only. The schedule of one step has a single end.
+        return uniform(levels, steps) if steps > 1 else [levels.high, levels.low]
     schedule = SCHEDULES[sampler_catalog.effective_scheduler(sampler_name, scheduler_label)]
     if not (discard_penultimate or sampler.discard_penultimate):
         return _strictly_decreasing(schedule(levels, steps, overrides))
@@ -253,11 +273,30 @@ def total_steps(steps: int, strength: float) -> int:
     return int(min(steps / min(strength, 0.999), MAX_SCHEDULE_STEPS))
 
 
-def img2img_sigmas(sampler_name: str, sigmas: list[float], steps: int, strength: float) -> list[float]:
-    """Return the end of the schedule that img2img runs at this strength, with A1111's step count."""
-    effective = int(min(strength, 0.999) * steps)
-    if sampler_name == "UniPC":
-        return sigmas[-effective - 1 :]
-    if sampler_catalog.sampler(sampler_name).variance_preserving:
-        return sigmas[-max(effective, 1) :]
-    return sigmas[max(steps - effective - 1, 0) :]
+def encoded_steps(steps: int, strength: float) -> int:
+    """Return A1111's number of steps of img2img at this strength (its ``t_enc``), one less than k-diffusion samplers run."""
+    return int(min(strength, 0.999) * steps)
+
+
+class Img2ImgSigmas(NamedTuple):
+    """Sigmas of an img2img pass, and the sigma that the init latent is noised to before it."""
+
+    sigmas: list[float]
+    noised_to: float
+
+
+def img2img_on_own_timesteps(
+    levels: NoiseLevels, timesteps: list[int], encoded: int, unipc: UniPC | None
+) -> Img2ImgSigmas:
+    """Return the sigmas of img2img with DDIM, CFG++ and PLMS, or with UniPC if its options are given.
+
+    ``timesteps`` are ascending, ``encoded`` is A1111's ``t_enc``. As in A1111, the init latent is noised to timestep number
+    ``encoded``, and sampling starts from the one below. Where that leaves no step, it starts from the former instead: A1111
+    would return the noise.
+    """
+    encoded = min(encoded, len(timesteps) - 1)
+    walked = timesteps[: encoded if encoded > 1 else encoded + 1]
+    noised_to = float(levels.sigmas[timesteps[encoded]])
+    if unipc is None or encoded == 0:
+        return Img2ImgSigmas(_sigmas_down(levels, walked), noised_to)
+    return Img2ImgSigmas(unipc_steps(levels, encoded, unipc.skip_type, walked[-1]), noised_to)

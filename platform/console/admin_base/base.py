@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import get_fields_from_path, unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from unfold.views import ChangeList
 
 from access.models import BusinessSource
@@ -34,6 +35,39 @@ class HiddenFromTenants:
         return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
 
 
+class TenantRestrictions:
+    """Mixin of model pages and inlines: users of tenants change only ``tenant_fields``, whatever their role.
+
+    All other fields are read-only for them, so that a new field is refused until it is listed. They neither add nor
+    delete rows: forms list the sources of all tenants, and the rows of a tenant are created by its requests.
+    """
+
+    tenant_fields: ClassVar[Sequence[str]] = ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        read_only: Sequence[str] = super().get_readonly_fields(request, obj)  # type: ignore[misc]
+        if not is_tenant(request.user):
+            return read_only
+        return [*read_only, *(name for name in self._form_fields() if name not in read_only)]
+
+    def _form_fields(self) -> list[str]:
+        """Fields that a form of this page could contain, without ``tenant_fields``."""
+        meta = self.opts  # type: ignore[attr-defined]
+        stored = [field.name for field in [*meta.fields, *meta.many_to_many] if field.editable]
+        declared = getattr(self.form, "declared_fields", {})  # type: ignore[attr-defined]
+        return [name for name in dict.fromkeys([*stored, *declared]) if name not in self.tenant_fields]
+
+    def has_add_permission(self, request: HttpRequest, *obj: Any) -> bool:
+        return super().has_add_permission(request, *obj) and not is_tenant(request.user)  # type: ignore[misc]
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        may: bool = super().has_change_permission(request, obj)  # type: ignore[misc]
+        return may and (bool(self.tenant_fields) or not is_tenant(request.user))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_tenant(request.user)  # type: ignore[misc]
+
+
 class ConsoleChangeList(ChangeList):
     """Change list that offers "Show all" only while a search or a filter is active."""
 
@@ -45,7 +79,7 @@ class ConsoleChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class ConsoleAdmin(LabeledAutocomplete):
+class ConsoleAdmin(TenantRestrictions, LabeledAutocomplete):
     """Base of all model pages. Users of tenants see only the rows of their own business sources.
 
     ``source_path`` is the lookup from the model to its business source, for example ``"job__source"``. If it is empty,
@@ -75,17 +109,14 @@ class ConsoleAdmin(LabeledAutocomplete):
         # A list of ids instead of a subquery: for one id, the planner uses the index that is sorted as the list is.
         return rows.filter(**{f"{self.source_path}__in": list(sources.values_list("pk", flat=True))})
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        # Forms list the sources of all tenants; rows of a tenant are created by its requests.
-        return super().has_add_permission(request) and not is_tenant(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        # Rows without a source are shared by all tenants.
-        may = super().has_change_permission(request, obj)
-        return may and (bool(self.source_path) or not is_tenant(request.user))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and not is_tenant(request.user)
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Run an action of the list. Raises BadRequest for selected rows whose id has the wrong format."""
+        for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.run_validators(self.opts.pk.to_python(text))
+            except ValidationError as error:
+                raise BadRequest(f"invalid id: {text[:100]!r}") from error
+        return super().response_action(request, queryset)
 
     def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
         """For users of tenants: only their own sources, and no filter whose choices are rows of other models."""

@@ -101,6 +101,7 @@ RUNNER_STATES: dict[str, str | Promise] = {
     "draining": _("draining"),
     "paused": _("paused"),
     "problem": _("problem"),
+    "stalled": _("its workers begin no jobs"),
     "silent": _("unreachable"),
 }
 
@@ -113,6 +114,8 @@ def runner_state(runner: Runner, now: datetime) -> str:
         return "silent"
     if runner.problem:
         return "problem"
+    if runner.hand_over_lost_at is not None:
+        return "stalled"
     return "draining" if runner.draining else "ready"
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
-from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.choice_filters import Choice, ChoiceFilter, SourceChoiceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
 from jobs.models import Job
@@ -35,7 +35,7 @@ BADGES = {
 MAX_SEARCHED_JOBS = 1000  # jobs found by a search term whose callbacks are listed
 
 
-class AttemptInline(TabularInline):
+class AttemptInline(TenantRestrictions, TabularInline):
     model = CallbackAttempt
     fields = ["number", "at", "status", "acknowledged", "excerpt"]
     readonly_fields = ["number", "at", "status", "acknowledged", "excerpt"]

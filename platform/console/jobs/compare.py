@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from PIL import Image, ImageChops, ImageStat
+from PIL import ImageChops, ImageStat
 
+from jobs.images.input_files import open_image
 from jobs.images.storage import read_output
 from jobs.models import Job, Output
 
@@ -51,10 +51,10 @@ def context(job: Job, other: Job) -> dict[str, Any]:
 
 def difference(first: bytes, second: bytes) -> Difference | None:
     """Difference of two encoded images; None if their sizes differ."""
-    with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as two:
-        if one.size != two.size:
-            return None
-        per_channel = ImageChops.difference(one.convert("RGB"), two.convert("RGB"))
+    one, two = open_image(first), open_image(second)
+    if one.size != two.size:
+        return None
+    per_channel = ImageChops.difference(one.convert("RGB"), two.convert("RGB"))
     red, green, blue = per_channel.split()
     per_pixel = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     histogram = per_pixel.histogram()

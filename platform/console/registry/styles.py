@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
+from console.admin_base.base import TenantRestrictions
 from models_registry.models import PromptStyle, StylePreset, StylePresetLora
 
 from .preset_preview import PresetPreviewMixin, PromptPreviewMixin
@@ -21,7 +22,7 @@ class PromptStyleAdmin(PromptPreviewMixin):
     autocomplete_fields = ["allowed_sources"]
 
 
-class StylePresetLoraInline(TabularInline):
+class StylePresetLoraInline(TenantRestrictions, TabularInline):
     model = StylePresetLora
     extra = 0
 

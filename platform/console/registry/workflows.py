@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
-from console.admin_base.base import ConsoleAdmin
+from console.admin_base.base import ConsoleAdmin, TenantRestrictions
 from jobs.execution.runner_client import RunnerClient, RunnerError
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
@@ -19,7 +19,7 @@ from models_registry.models import WorkflowRule, WorkflowTemplate
 MAX_PROBLEMS_SHOWN = 5  # per template and runner
 
 
-class WorkflowRuleInline(TabularInline):
+class WorkflowRuleInline(TenantRestrictions, TabularInline):
     model = WorkflowRule
     extra = 0
 

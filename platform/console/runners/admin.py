@@ -67,7 +67,7 @@ CONNECTION = [
     "new_token",
 ]  # changing these redirects jobs and the token to another server
 STATUS = ["state", "slots_taken", "models_loaded", "memory", "seen"]
-REPORTED = ["device", "version", "own_model_files", "problem"]
+REPORTED = ["device", "version", "own_model_files", "problem", "hand_over_lost_at", "process_replaced_at"]
 
 
 @admin.register(Runner)
@@ -90,7 +90,7 @@ class RunnerAdmin(ConsoleAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunnerChangeList
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         read_only = list(super().get_readonly_fields(request, obj))
         return read_only if _may_register(request) else [*read_only, *CONNECTION[:-1]]
 

@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import display
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
-from console.admin_base.base import ConsoleAdmin, ReadOnly
+from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.fields import LabeledInline
 
 from .keys import KeyActionsMixin, KeyCreationMixin
@@ -33,8 +33,9 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
     return TemplateResponse(request, "admin/access/secrets.html", context)
 
 
-class KeyInline(LabeledInline):
+class KeyInline(TenantRestrictions, LabeledInline):
     model = AccessKey
+    tenant_fields = ("note",)
     fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
     readonly_fields = ["key_id", "last_used_at"]
     extra = 0
@@ -50,6 +51,7 @@ class KeyInline(LabeledInline):
 @admin.register(BusinessSource)
 class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, StatementMixin):
     source_path = "pk"
+    tenant_fields = ("title",)  # the other fields limit what the source takes from other tenants
     form = SourceForm
     fieldsets = [
         (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
@@ -98,6 +100,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
 @admin.register(AccessKey)
 class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     source_path = "source"
+    tenant_fields = ("note",)
     form = KeyLimitsForm
     list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
     list_filter = ["enabled", "source"]

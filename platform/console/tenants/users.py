@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
-from console.admin_base.base import HiddenFromTenants
+from console.admin_base.base import HiddenFromTenants, TenantRestrictions
 from console.admin_base.fields import LabeledInline
 
 User = get_user_model()
@@ -25,7 +25,7 @@ admin.site.unregister(Group)
 ONLY_FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
 
-class MembershipInline(LabeledInline):
+class MembershipInline(TenantRestrictions, LabeledInline):
     model = Membership
     extra = 0
 

@@ -79,6 +79,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 Location = tuple[str | int, ...]
 
 
+def path_of(location: Location) -> str:
+    """A location in the body as text: ``alwayson_scripts.controlnet.args[0].image``."""
+    parts = location[1:] if location[:1] == ("body",) else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
 class Invalid(ValueError):
     """One invalid value: an entry of the 422 response without its location."""
 

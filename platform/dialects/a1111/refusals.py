@@ -111,7 +111,7 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
         case UnknownModel():
             return model_not_found(checkpoint)
         case InvalidImage():
-            return invalid_image()
+            return invalid_image("", refused.message)
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
@@ -126,5 +126,5 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
     override = (names or {}).get(refused.field or "")
     name = override or wire_name(refused.field)
     display_name = override or PRODUCTS.get(refused.field or "", name)
-    message = refused.message.replace(refused.field, display_name) if refused.field else refused.message
+    message = refused.message_naming(display_name)
     return Unprocessable.at(("body", name), message, f"value_error.{refused.code}")

@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dialects.a1111.schema.query import body_value, query_value
+from dialects.waiting import wait_for_end
 from jobs.admission.admit import Replay, admit_or_find, find_replay
 from jobs.errors import Refused
-from jobs.execution.completion_waiter import wait_for
+from jobs.execution.thread_shares import NoFreeThread
 from jobs.models import Job, State
 from jobs.selectors import job_get
 
@@ -43,7 +44,10 @@ class Generation(A1111View):
     def post(self, request: Request) -> Response:
         replay = self._replay(request)
         job = replay.job or self._admit(request, replay)
-        ended = wait_for(job.id, settings.JOB_WAIT_S)
+        try:
+            ended = wait_for_end(request._request, job, settings.JOB_WAIT_S)
+        except NoFreeThread:
+            ended = job  # the response says where to get the result
         return Response(outcome(ended), headers={JOB_HEADER: str(job.id)})
 
     def _replay(self, request: Request) -> Replay:

@@ -17,6 +17,7 @@ from jobs.errors import RateLimited
 from .errors import Code, WireError
 
 DIALECT = "smzdm"
+UNAUTHENTICATED = frozenset({Reason.UNKNOWN_KEY, Reason.WRONG_SECRET})
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,39 @@ class Caller:
 def authenticate_caller(request: HttpRequest, sender: str) -> Caller:
     """The caller of a request; ``sender`` is the body's ``from``. Raises WireError or RateLimited.
 
-    Unknown and forbidden sources have the same error, so that the existence of a source is not revealed.
+    Wrong credentials are told from a key that may not be used here. Unknown and forbidden sources have the same
+    error, so that the existence of a source is not revealed.
     """
     if not sender and settings.SMZDM_FROM_REQUIRED:
         raise WireError(Code.PARAMETER, _("%(field)s is missing.") % {"field": "from"})
     address = request.META.get("REMOTE_ADDR", "")
+    credentials = _credentials(request.headers.get("Authorization", ""))
     try:
-        credentials = _credentials(request.headers.get("Authorization", ""))
         if credentials is None:
             name = sender or settings.SMZDM_DEFAULT_SOURCE
             return Caller(trusted_source(name, dialect=DIALECT, address=address), None)
         key = authenticate(*credentials, dialect=DIALECT, address=address)
-    except (Denied, ValueError) as error:
-        if isinstance(error, Denied) and error.reason == Reason.RATE:
-            raise RateLimited(error.retry_after) from None
-        raise _denied() from None
+    except Denied as denied:
+        if denied.reason == Reason.RATE:
+            raise RateLimited(denied.retry_after) from None
+        raise _denial(denied.reason, keyless=credentials is None) from None
     if sender not in ("", key.source.name):
-        raise _denied()
+        raise WireError(Code.CALLER, _("from: this is not the source of the key."))
     return Caller(key.source, key)
 
 
-def _denied() -> WireError:
-    return WireError(Code.CALLER, _("from: unknown caller, or not allowed from this network."))
+def _denial(reason: Reason, *, keyless: bool) -> WireError:
+    if keyless:
+        return WireError(Code.CALLER, _("from: unknown caller, or not allowed from this network."))
+    if reason in UNAUTHENTICATED:
+        return WireError(Code.CALLER, _("Authorization: unknown key or wrong secret."))
+    return WireError(
+        Code.CALLER, _("Authorization: this key may not use this API, or not from this address.")
+    )
 
 
 def _credentials(header: str) -> tuple[str, str] | None:
-    """Key id and secret of ``Bearer <key id>:<secret>`` or of Basic. Raises ValueError for another scheme."""
+    """Key id and secret of ``Bearer <key id>:<secret>`` or of Basic. Raises WireError for another format."""
     if not header:
         return None
     scheme, _space, text = header.partition(" ")
@@ -65,7 +73,7 @@ def _credentials(header: str) -> tuple[str, str] | None:
         case "basic":
             text = _decoded(text.strip())
         case _:
-            raise ValueError("unknown scheme")
+            raise _malformed()
     key_id, _colon, secret = text.strip().partition(":")
     return key_id, secret
 
@@ -73,5 +81,10 @@ def _credentials(header: str) -> tuple[str, str] | None:
 def _decoded(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
+    except (binascii.Error, UnicodeDecodeError):
+        raise _malformed() from None
+
+
+def _malformed() -> WireError:
+    message = _("Authorization: send Bearer <key id>:<secret>, or HTTP Basic with the same two.")
+    return WireError(Code.CALLER, message)

@@ -47,6 +47,8 @@ REFUSED = {
 FIELDS = {  # field of the GenerationRequest -> field of this API, where they differ
     "callback": "callback_url",
     "num_images": "batch_size",
+    "channel": "upload_img_config.channel",
+    "public_host": "upload_img_config.public_host",
     "num_inference_steps": "steps",
 }
 
@@ -81,10 +83,8 @@ class WireError(Exception):
 def _with_wire_name(refused: Refused) -> str:
     field = refused.field or ""
     name = FIELDS.get(field)
-    if name is None:
-        return refused.message
-    if field in refused.message:
-        return refused.message.replace(field, name)
+    if name is None or refused.names_field:
+        return refused.message_naming(name or field)
     return f"{name}: {refused.message}"
 
 

@@ -80,8 +80,7 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
         case SourceDisabled():
             return WireError(401, "Invalid Api Key", tip=TIP)
     name = wire_name(refused.field)
-    message = refused.message.replace(refused.field, name) if refused.field else refused.message
-    return WireError.invalid({name: [message]})
+    return WireError.invalid({name: [refused.message_naming(name)]})
 
 
 def _no_credit(refused: Refused) -> WireError:

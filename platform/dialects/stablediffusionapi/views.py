@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
+from dialects.waiting import wait_for_end
 from jobs.admission.admit import Replay, find_replay
 from jobs.errors import Refused
-from jobs.execution.completion_waiter import wait_for
+from jobs.execution.thread_shares import NoFreeThread
 from jobs.models import Job, Lane
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
@@ -37,6 +38,14 @@ NOT_FOUND = "Request not found"
 READY = "The model is ready."
 
 
+def waited(request: Request, job: Job, timeout_s: float) -> Job:
+    """The job after its end, or as it is if the time is over or too many requests wait: the response is "processing"."""
+    try:
+        return wait_for_end(request._request, job, timeout_s)
+    except NoFreeThread:
+        return job
+
+
 class Generation(StableDiffusionApiView):
     """Submits a job and waits for it, up to STABLEDIFFUSIONAPI_WAIT_S. The same ``Idempotency-Key`` finds the same job."""
 
@@ -44,7 +53,7 @@ class Generation(StableDiffusionApiView):
         replay = self._replay(request)
         job = replay.job or self._admitted(replay)
         timeout_s = 0.0 if job.lane != Lane.INTERACTIVE else settings.STABLEDIFFUSIONAPI_WAIT_S
-        return Response(job_response(wait_for(job.pk, timeout_s), self.base_url))
+        return Response(job_response(waited(request, job, timeout_s), self.base_url))
 
     def _replay(self, request: Request) -> Replay:
         try:
@@ -72,7 +81,8 @@ class Fetch(StableDiffusionApiView):
         job = job_by_number(self.source, request_id)
         if job is None:
             raise WireError(404, NOT_FOUND)
-        return Response(fetch_response(wait_for(job.pk, settings.STABLEDIFFUSIONAPI_WAIT_S), self.base_url))
+        ended = waited(request, job, settings.STABLEDIFFUSIONAPI_WAIT_S)
+        return Response(fetch_response(ended, self.base_url))
 
     get = post
 

@@ -57,6 +57,7 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
     ),
     "InvalidCredential": (400, 100025, "The Credential of the request is invalid."),
     "InvalidSecretToken": (401, None, "The security token included in the request is invalid."),
+    "ServiceUnavailableTemp": (503, None, "The service is temporarily unavailable. Please try again later."),
     "InternalServiceTimeout": (504, None, "The service did not respond in time."),
 }
 # Code of Refused -> code of the service.
@@ -73,7 +74,6 @@ FIELDS = {  # field of the GenerationRequest -> field of this API, where they di
     "num_inference_steps": "ddim_steps",
     "guidance_scale": "scale",
     "negative_prompt": "u_prompt",
-    "face_identity": "id_scale",
 }
 UNSAFE_CHARACTERS = str.maketrans("'\"\\\n\r", "``/  ")
 MAX_QUOTED = 200  # characters of a value of the request that a message repeats
@@ -84,22 +84,31 @@ class ServiceError(Exception):
 
     def __init__(self, code: int, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
+        self.detail = detail
         self.status, name = SERVICE[code]
         # Clients extract this from the text of the SDK's exception and parse it; quotes and backslashes break that.
         self.message = plain(f"{name}: {detail}" if detail else name)
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
+    def at(self, location: str) -> ServiceError:
+        """The same error with the part of the body that caused it."""
+        return ServiceError(
+            self.code, f"{location}: {self.detail}" if self.detail else location, headers=self.headers
+        )
+
     @classmethod
-    def of(cls, refused: Refused) -> ServiceError:
+    def of(cls, refused: Refused, location: str = "") -> ServiceError:
+        """From a refusal. ``location``: the part of the body that caused it, if known."""
         counters.refusals.labels(dialect="volcengine", reason=refused.code).inc()
         if isinstance(refused.__cause__, ModelNotAllowed):
             # The model is named by the style, not by the client; its name would reveal what other tenants have.
             return cls(50400, _("a model of this style is not available for this key"))
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         field = refused.field or ""
-        message = refused.message.replace(field, FIELDS.get(field, field)) if field else refused.message
-        return cls(REFUSED.get(refused.code, 50200), message, headers=headers)
+        message = refused.message_naming(FIELDS.get(field, field))
+        detail = f"{location}: {message}" if location else message
+        return cls(REFUSED.get(refused.code, 50200), detail, headers=headers)
 
     @classmethod
     def invalid(cls, error: ValidationError) -> ServiceError:

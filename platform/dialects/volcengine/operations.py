@@ -10,9 +10,10 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from access.models import AccessKey
+from dialects.waiting import RETRY_AFTER_S, wait_for_end
 from jobs.admission.admit import admit, find_replay
 from jobs.execution import lifecycle
-from jobs.execution.completion_waiter import wait_for
+from jobs.execution.thread_shares import NoFreeThread
 from jobs.models import Job, Lane
 
 from .authentication import DIALECT
@@ -50,11 +51,15 @@ def process(context: OperationContext) -> Any:
     """Submit a job and wait for its end.
 
     After JOB_WAIT_S seconds raises GatewayError InternalServiceTimeout; the job continues, and its id is in the
-    header ``X-Job-Id``.
+    header ``X-Job-Id``. ServiceUnavailableTemp in the same way if too many requests of the source wait already.
     """
     job = _admitted(context, Lane.INTERACTIVE)
-    ended = wait_for(job.pk, settings.JOB_WAIT_S)
     headers = {JOB_HEADER: str(job.pk)}
+    try:
+        ended = wait_for_end(context.http, job, settings.JOB_WAIT_S)
+    except NoFreeThread:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+        raise GatewayError("ServiceUnavailableTemp", headers=headers) from None
     if not ended.is_terminal:
         raise GatewayError("InternalServiceTimeout", headers=headers)
     if failure := failure_of(ended):

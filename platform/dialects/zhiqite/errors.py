@@ -27,7 +27,7 @@ from jobs.errors import (
 )
 from telemetry import counters
 
-from .field_names import Names, with_wire_names
+from .field_names import Names
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,8 @@ class WireError(Exception):
         counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
         status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
-        return cls(with_wire_names(refused.message, refused.field, names), status=status, headers=headers)
+        field = refused.field or ""
+        return cls(refused.message_naming(names.get(field, field)), status=status, headers=headers)
 
     def response(self) -> Response:
         status = self.status if settings.ZHIQITE_HTTP_ERRORS else 200

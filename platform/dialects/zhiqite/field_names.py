@@ -29,8 +29,3 @@ TOOLS: Names = {
     "output_height": "verticalExpansionRatio",
     "callback": "callbackUrl",
 }
-
-
-def with_wire_names(message: str, field: str | None, names: Names) -> str:
-    """The message with the vendor's name of the field."""
-    return message.replace(field, names.get(field, field)) if field else message

@@ -95,3 +95,11 @@ def test_heading_does_not_capitalize_the_name_of_the_object(ops, key):
 def test_pages_have_no_link_to_the_site_root(ops, client):
     for page in (ops.get("/admin/"), client.get("/admin/login/")):
         assert 'href="/"' not in page.content.decode()
+
+
+@pytest.mark.parametrize("page", ["jobs/job", "jobs/callback", "access/businesssource"])
+@pytest.mark.parametrize("row", ["x", "", "\0", "9" * 400, "-1"])
+def test_action_on_an_invalid_id_is_refused(ops, page, row):
+    ops.raise_request_exception = False
+    form = {"action": "cancel", "_selected_action": [row]}
+    assert ops.post(f"/admin/{page}/", form).status_code in {200, 302, 400}

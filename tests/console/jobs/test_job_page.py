@@ -196,7 +196,7 @@ def test_refused_retry_shows_the_reason_and_creates_no_job(do, job, source):
     lifecycle.cancel(job.pk)
     source.max_steps = 1
     source.save()
-    assert "the most that shop may ask for is 1" in do(job, "retry").content.decode()
+    assert "must be at most 1 for shop" in do(job, "retry").content.decode()
     assert Job.objects.count() == 1
 
 

@@ -50,11 +50,17 @@ def test_entry_contains_the_permitted_values_or_the_bound(alice) -> None:
     assert entry["ctx"] == {"limit_value": 0}
 
 
+REASON = "An input image is not an image file. Supported formats: PNG, JPEG, WEBP, BMP, GIF, AVIF."
 HANDLER = [
-    ("img2img", {"init_images": [NOT_AN_IMAGE]}, 500, "HTTPException", "Invalid encoded image", ""),
-    ("img2img", {"init_images": ["RED"], "mask": "§"}, 500, "HTTPException", "Invalid encoded image", ""),
-    ("extra-single-image", {"image": NOT_AN_IMAGE}, 500, "HTTPException", "Invalid encoded image", ""),
-    ("png-info", {"image": NOT_AN_IMAGE}, 500, "HTTPException", "Invalid encoded image", ""),
+    ("img2img", {"init_images": [NOT_AN_IMAGE]}, 500, "HTTPException", "Invalid encoded image",
+     f"init_images[0]: {REASON}"),
+    ("img2img", {"init_images": ["RED"], "mask": "§"}, 500, "HTTPException", "Invalid encoded image",
+     "mask: not base64, or empty."),
+    ("extra-single-image", {"image": NOT_AN_IMAGE}, 500, "HTTPException", "Invalid encoded image",
+     f"image: {REASON}"),
+    ("extra-batch-images", {"imageList": [{"data": "RED", "name": "a"}, {"data": NOT_AN_IMAGE, "name": "b"}]}, 500,
+     "HTTPException", "Invalid encoded image", f"imageList[1].data: {REASON}"),
+    ("png-info", {"image": NOT_AN_IMAGE}, 500, "HTTPException", "Invalid encoded image", f"image: {REASON}"),
     ("options", {"samples_format": "bmp"}, 500, "HTTPException", "Invalid image format", ""),
     ("img2img", {}, 404, "HTTPException", "Init image not found", ""),
     ("interrogate", {"model": "bogus"}, 404, "HTTPException", "Model not found", ""),
@@ -92,6 +98,8 @@ def test_handler_error_is_the_original_object(alice, red, route, body, status, e
 def _with(value, red):
     if isinstance(value, list):
         return [_with(item, red) for item in value]
+    if isinstance(value, dict):
+        return {name: _with(item, red) for name, item in value.items()}
     return red if value == "RED" else value
 
 

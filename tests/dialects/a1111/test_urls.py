@@ -6,6 +6,7 @@ import pytest
 
 from jobs.images.storage import read_input
 from jobs.models import Job
+from tests.support.input_images import file_of, quarters
 from tests.support.web_server import WebServer, answer, redirect
 
 
@@ -53,6 +54,24 @@ def test_redirect_to_a_local_address_is_rejected(alice, web, reachable) -> None:
 def test_url_without_an_image_is_invalid(alice, web, reachable, path) -> None:
     web.answers["/page"] = answer(200, b"<html>", Content_Type="image/png")
     assert error_detail(alice, web.url(path)) == "Invalid image url"
+
+
+def test_errors_say_which_url_is_refused_and_why(alice, web, reachable, red) -> None:
+    def errors(**body) -> str:
+        return alice.post("img2img", {"init_images": [red], **body}).json()["errors"]
+
+    missing = errors(init_images=[web.url("/a.png"), web.url("/missing.png")], batch_size=2)
+    assert missing == "init_images[1]: 127.0.0.1 returned status 404."
+    assert errors(mask="http://10.0.0.1/a.png").startswith(
+        "mask: 10.0.0.1 has an address that is neither public"
+    )
+    web.answers["/tiff"] = answer(200, file_of(quarters(), "TIFF"))
+    batch = {"imageList": [{"data": red, "name": ""}, {"data": web.url("/tiff"), "name": ""}]}
+    assert (
+        alice.post("extra-batch-images", batch)
+        .json()["errors"]
+        .startswith("imageList[1].data: The format TIFF is not supported.")
+    )
 
 
 def test_fetching_urls_can_be_disabled(alice, web, reachable, settings) -> None:

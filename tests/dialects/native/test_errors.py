@@ -53,7 +53,7 @@ def test_values_of_the_request_are_not_repeated(alice):
         ({"scheduler": ""}, "unsupported", "scheduler"),
         ({"callback_url": "http://127.0.0.1/"}, "forbidden_address", "callback_url"),
         ({"callback_url": "ftp://example.com/"}, "bad_url", "callback_url"),
-        ({"task": "img2img", "init_images": ["0" * 64]}, "bad_picture", "init_images"),
+        ({"task": "img2img", "init_images": ["0" * 64]}, "bad_picture", "init_images.0"),
     ],
 )
 def test_refusal_has_its_code(alice, body, code, field):

@@ -44,7 +44,7 @@ def test_face_restoration_uses_the_registered_models(alice, face_models):
     ("part", "reason"),
     [
         ({}, "GFPGANv1.4.pth in the folder face_restoration"),
-        ({"model": "CodeFormer"}, "licence forbids commercial use"),
+        ({"model": "CodeFormer"}, "license forbids commercial use"),
         ({"visibility": 1.5}, "less than or equal to 1"),
     ],
 )

@@ -71,7 +71,12 @@ class Caller:
 def image_host() -> Iterator[WebServer]:
     server = WebServer()
     server.answers["/product.png"] = answer(200, png(product()))
-    server.answers["/mask.png"] = answer(200, png(Image.new("L", (96, 64), 255)))
+    mask = Image.new("L", (96, 64))
+    ImageDraw.Draw(mask).ellipse((24, 16, 48, 32), fill=255)
+    cut_out = product()
+    cut_out.putalpha(mask)
+    server.answers["/mask.png"] = answer(200, png(mask))
+    server.answers["/cut-out.png"] = answer(200, png(cut_out))
     yield server
     server.close()
 

@@ -22,8 +22,6 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
 def test_examples_run_unchanged(live_server, alice, shop, worker, image_host, target):
     key, secret = AccessKey.issue(shop)
-    for name in ("cut-out", "mask"):
-        image_host.answers[f"/{name}.png"] = image_host.answers["/product.png"]
     image_host.answers["/done"] = answer(200)
     known = {
         "ATELIER": live_server.url,

@@ -13,6 +13,7 @@ from PIL import Image
 from access.models import AccessKey
 from jobs.models import InputPicture, Job
 from tests.dialects.smzdm.conftest import Caller, png, product
+from tests.support.input_images import UNUSABLE
 from tests.support.web_server import answer, redirect
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,28 @@ def test_key_authenticates_its_source_from_any_network(alice, shop, image_host):
 @pytest.mark.parametrize("header", ["Bearer wrong:secret", "Basic !!!", "Basic /w==", "Digest x", "Bearer"])
 def test_invalid_credentials_are_refused_even_from_a_keyless_network(alice, image_host, header):
     assert Caller(image_host, Authorization=header).refusal()[0] == 1006
+
+
+def test_wrong_secret_says_so(image_host, shop):
+    key, _secret = AccessKey.issue(shop)
+    for credentials in (f"{key.key_id}:wrong", "unknown:wrong"):
+        refusal = Caller(image_host, Authorization=f"Bearer {credentials}").refusal()
+        assert refusal == (1006, "Authorization: unknown key or wrong secret.")
+
+
+def test_key_that_may_not_be_used_is_told_from_a_wrong_secret(image_host, shop):
+    key, secret = AccessKey.issue(shop, dialects=["native"])
+    code, message = Caller(image_host, Authorization=f"Bearer {key.key_id}:{secret}").refusal()
+    assert (code, message) == (
+        1006,
+        "Authorization: this key may not use this API, or not from this address.",
+    )
+
+
+@pytest.mark.parametrize("header", ["Digest x", "Basic !!!", "Basic /w=="])
+def test_malformed_credentials_are_told_with_the_format(image_host, shop, header):
+    code, message = Caller(image_host, Authorization=header).refusal()
+    assert (code, "send Bearer <key id>:<secret>" in message) == (1006, True)
 
 
 def test_key_cannot_be_used_for_another_source(alice, other_source, image_host):
@@ -175,6 +198,14 @@ def test_field_of_a_forbidden_or_unreachable_url_is_named(alice, field, url):
     code, message = alice.refusal(**{field: url})
     assert code == 1002
     assert message.startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_message_says_which_image_is_refused_and_why(alice, image_host, data, reason):
+    image_host.answers["/unusable"] = answer(200, data)
+    code, message = alice.refusal(mask_url=image_host.url("/unusable"))
+    assert (code, message.startswith("mask_url: ")) == (1002, True)
+    assert reason in message
 
 
 def test_redirect_to_a_private_address_is_refused(alice, shop, image_host):

@@ -63,7 +63,7 @@ def test_failure_is_called_back(alice, image_host, work, fake_runner):
     assert body == {
         "taskid": 91,
         "error_code": 1004,
-        "error_msg": "The picture is too large for this runner.",
+        "error_msg": "The image is too large for this runner.",
         "data": [],
     }
 
@@ -82,7 +82,7 @@ def test_failed_job_has_its_error_message(alice, worker):
     response = alice.send()
     assert response == {
         "error_code": 1004,
-        "error_msg": "The picture is too large for this runner.",
+        "error_msg": "The image is too large for this runner.",
         "data": [],
     }
 
@@ -243,3 +243,50 @@ def test_examples_of_the_document_return_images(alice, shop, worker, image_host,
     )
     assert [lora.unet for lora in request.loras] == [0.8]
     assert [control.module for control in request.controls] == ["lineart_standard"]
+
+
+# Id of the job
+
+
+def job_id(alice, **body) -> str | None:
+    response = alice.client.post("/pictures/change_background", alice.body | body, "application/json")
+    return response.headers.get("X-Job-Id")
+
+
+def test_response_has_the_id_of_its_job(alice, worker):
+    assert job_id(alice) == str(Job.objects.get().pk)
+
+
+def test_immediate_response_has_the_id_of_its_job(alice):
+    assert job_id(alice, callback_url="http://93.184.215.14/done", taskid=7) == str(Job.objects.get().pk)
+
+
+def test_failed_and_late_jobs_have_their_id(alice, worker, fake_runner, settings):
+    fake_runner.behavior = behaviors.fails_with_oom
+    assert job_id(alice) == str(Job.objects.get().pk)
+
+
+def test_job_that_takes_too_long_has_its_id(alice, settings):
+    settings.JOB_WAIT_S = 0
+    assert job_id(alice) == str(Job.objects.get().pk)
+
+
+def test_refused_request_has_no_job(alice):
+    assert job_id(alice, prompt="") is None
+
+
+# Field of a missing storage target
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"channel": 7}, "upload_img_config.channel"),
+        ({"channel": 1202, "type": "private"}, "upload_img_config.channel"),
+        ({"channel": 1202, "public_host": 1}, "upload_img_config.public_host"),
+    ],
+)
+def test_field_of_a_missing_storage_target_is_named(alice, target, config, field):
+    StorageTarget.objects.update(public_host="")
+    code, message = alice.refusal(upload_img_config=config)
+    assert (code, message.partition(": ")[0]) == (1001, field)

@@ -4,6 +4,9 @@ import pytest
 
 from jobs.models import Job
 from models_registry.models import Kind
+from tests.dialects.stablediffusionapi.conftest import data_uri
+from tests.support.input_images import UNUSABLE
+from tests.support.web_server import answer
 
 pytestmark = pytest.mark.django_db
 
@@ -122,14 +125,30 @@ def test_unreachable_init_image_has_the_vendors_message(alice, url):
 
 
 def test_init_image_that_is_no_image_is_refused(alice, web):
-    from tests.support.web_server import answer
-
     web.answers["/page"] = answer(200, b"<html>")
     assert (
         alice.refused("v3/img2img", init_image=web.url("/page")) == "Unable to fetch image from provided URL"
     )
     message = alice.refused("v3/img2img", init_image="data:image/png;base64,aGVsbG8=")
     assert message == {"init_image": ["The init image must be an image."]}
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_tip_says_which_image_is_refused_and_why(alice, web, red, data, reason):
+    web.answers["/unusable"] = answer(200, data)
+    for unusable in (data_uri(data), web.url("/unusable")):
+        for path in ("v3/inpaint", "v6/images/inpaint"):
+            body = {"model_id": "shapes", "prompt": "x", "init_image": red, "mask_image": unusable}
+            tip = alice.post(path, **body).json()["tip"]
+            assert tip.startswith("mask_image: "), path
+            assert reason in tip
+
+
+def test_tip_says_why_a_url_cannot_be_fetched(alice, web):
+    missing = alice.call("v3/img2img", prompt="x", init_image=web.url("/missing.png"))
+    assert missing["tip"] == "init_image: 127.0.0.1 returned status 404."
+    private = alice.call("v3/img2img", prompt="x", init_image="http://10.0.0.1/a.png")
+    assert "neither public nor allowed" in private["tip"]
 
 
 def test_webhook_of_a_local_address_is_refused(alice):
@@ -202,3 +221,22 @@ def test_refused_request_creates_no_job(alice, model):
     model(Kind.LORA, "other", family="sdxl")
     assert list(alice.refused("v4/dreambooth", model_id="shapes", lora_model="other")) == ["lora_model"]
     assert not Job.objects.exists()
+
+
+def test_names_in_a_message_are_those_of_the_request(alice):
+    """The names of fields are parts of other names: lora, width, vae, checkpoint."""
+    for field, kind in {"lora_model": "lora", "vae": "vae"}.items():
+        message = alice.refused("v4/dreambooth", model_id="shapes", **{field: "my_lora_vae_checkpoint_v1"})
+        assert message == {field: [f"{kind} 'my_lora_vae_checkpoint_v1' not found"]}
+
+
+def test_source_whose_name_contains_a_field_keeps_it(alice, source):
+    source.name, source.max_images, source.max_width = "num_images-width", 1, 1024
+    source.save()
+    message = alice.refused(samples=2)
+    assert message == {"samples": ["samples must be at most 1 for num_images-width (got 2)."]}
+
+
+def test_missing_nsfw_detector_is_refused_with_the_commands_that_install_it(alice):
+    (message,) = alice.refused(safety_checker="yes")["safety_checker"]
+    assert "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector" in message

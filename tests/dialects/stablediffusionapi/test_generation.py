@@ -10,6 +10,7 @@ from PIL import Image
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import Kind, PromptStyle
+from tests.support.input_images import file_of, is_upright, photo
 from tests.support.receiving_server import work as call_back
 
 from .conftest import data_uri, png
@@ -276,3 +277,21 @@ def test_same_idempotency_key_finds_the_same_job(alice):
     )
     assert first["id"] == second["id"]
     assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["v4/dreambooth/img2img", "v4/dreambooth/inpaint", "v6/images/img2img"])
+def test_size_follows_the_photo_as_a_viewer_shows_it(alice, red, path):
+    fields = {"model_id": "shapes", "init_image": data_uri(photo(192, 128)), "mask_image": red}
+    request = alice.request(path, **fields, width=None, height=None)
+    assert (request.width, request.height) == (192, 128)
+
+
+def test_cropped_upload_is_upright_and_keeps_transparency(alice):
+    def uploaded(data, crop):
+        link = alice.call("v3/base64_crop", image=data_uri(data), crop=crop)["link"]
+        return Image.open(io.BytesIO(b"".join(alice.client.get(link).streaming_content)))
+
+    assert is_upright(uploaded(photo(192, 128), "false"), (192, 128))
+    assert is_upright(uploaded(photo(192, 128), "true"), (512, 512))
+    palette = Image.new("P", (64, 64))
+    assert uploaded(file_of(palette, transparency=0), "false").getpixel((0, 0))[3] == 0

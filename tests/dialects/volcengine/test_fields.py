@@ -124,7 +124,6 @@ NUMBERS = [
     ("scale", "guidance_scale", 8, 7, (-1, 1e9)),
     ("ddim_steps", "num_inference_steps", 20, 25, (0, 101, 10**30)),
     ("clip_skip", "clip_skip", 1, 2, (0, 4)),
-    ("id_scale", "face_identity", 0, 0, (-1, 2)),
 ]
 
 
@@ -204,11 +203,24 @@ def test_long_resolution_is_the_long_side(submitted, refused) -> None:
 
 
 @pytest.mark.field("volcengine_cvprocess", "id_scale")
-def test_face_identity_is_refused(submitted, alice, body) -> None:
+def test_recommended_face_identity_is_accepted_with_a_note(submitted, refused) -> None:
+    assert refused(id_scale=-1) == refused(id_scale=2) == INVALID
+    assert submitted(id_scale=0.5).face_identity == 0
+    job = Job.objects.latest("created_at")
+    assert (job.received["id_scale"], "id_scale 0.5 had no effect" in job.transitions.get().note) == (
+        0.5,
+        True,
+    )
+    assert submitted(id_scale=0).face_identity == 0
+    assert Job.objects.latest("created_at").transitions.get().note == ""
+
+
+def test_face_identity_is_refused_for_a_strict_source(alice, body, source) -> None:
+    source.strict = True
+    source.save()
     response = alice.call("CVProcess", {**body, "id_scale": 0.5}).json()
     assert response["code"] == 50200
-    assert "IP-Adapter" in response["message"]
-    assert submitted(id_scale=0).face_identity == 0
+    assert "id_scale must be 0: IP-Adapter" in response["message"]
 
 
 def test_limit_of_a_source_names_the_vendors_field(alice, body, source) -> None:

@@ -15,8 +15,9 @@ from dialects.volcengine.envelope import go_duration
 from jobs.execution import lifecycle
 from jobs.models import Job, State
 from models_registry.models import StylePreset
-from tests.dialects.volcengine.conftest import STYLE
+from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.support import fake_runner as behaviors
+from tests.support.input_images import photo
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -129,6 +130,14 @@ def test_timeout_is_a_gateway_error_and_the_job_continues(alice, body) -> None:
     assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
 
 
+def test_request_beyond_the_share_of_waiting_ones_is_temporarily_unavailable(alice, body, settings) -> None:
+    settings.JOB_WAIT_S, settings.WAITING_REQUESTS_PER_SOURCE = 60, 0
+    response = alice.call("CVProcess", body)
+    assert (response.status_code, bool(response["Retry-After"])) == (503, True)
+    assert response.json()["ResponseMetadata"]["Error"]["Code"] == "ServiceUnavailableTemp"
+    assert Job.objects.get(pk=response["X-Job-Id"]).state == State.QUEUED
+
+
 def test_checkpoint_of_another_tenant_is_denied_without_its_name(
     alice, body, checkpoint, other_source
 ) -> None:
@@ -192,3 +201,14 @@ def test_no_body_causes_a_server_error(alice, body, fields) -> None:
 )
 def test_duration_is_printed_as_in_go(nanoseconds, printed) -> None:
     assert go_duration(nanoseconds) == printed
+
+
+def test_styles_size_follows_the_photo_as_a_viewer_shows_it(alice, style):
+    body = {
+        "req_key": STYLE,
+        "binary_data_base64": [encoded(photo(256, 128))],
+        "prompt": "x",
+        "long_resolution": 256,
+    }
+    request = alice.submit(body).generation_request
+    assert (request.width, request.height) == (256, 128)

@@ -6,6 +6,7 @@ from django.test import Client
 from jobs.models import Job
 from models_registry.models import Family, Kind
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
+from tests.support.input_images import UNUSABLE
 from tests.support.web_server import answer
 
 TEXT = "sd/v2/text2image"
@@ -163,3 +164,22 @@ def test_http_statuses_of_a_full_queue_a_large_body_and_an_unsupported_tool(alic
 def test_unknown_path_and_method_get_an_envelope(alice):
     assert alice.post("sd/v2/nothing")["msg"] == "Not Found"
     assert alice.client.get(PREFIX + TEXT).json()["code"] == "400"
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_message_says_which_image_is_refused_and_why(alice, web, data, reason):
+    web.answers["/unusable"] = answer(200, data)
+    red, unusable = web.url("/red.png"), web.url("/unusable")
+    nested = {"image_link": red, "mask_link": unusable}
+    assert reason in alice.refused("sd/v2/image2image", generation_body(nested))
+    for path, body, field in (
+        ("sd/v2/image2image", generation_body(nested), "alwayson_scripts.mask_link"),
+        ("sd/v2/image2image", generation_body(image_link=unusable), "image_link"),
+        ("tool/erase", {"businessTaskId": "t", "sourceImage": red, "maskImage": unusable}, "maskImage"),
+    ):
+        assert alice.refused(path, body).startswith(f"{field}: "), field
+
+
+def test_message_says_why_a_url_cannot_be_fetched(alice, web):
+    body = {"businessTaskId": "t", "sourceImage": web.url("/missing")}
+    assert alice.refused("tool/enlarge", body) == "sourceImage: 127.0.0.1 returned status 404."

@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Kind
 from models_registry.prompt_styles import PromptStyle
+from tests.support.input_images import photo
+from tests.support.web_server import answer
 
 BO = "saasDrawingExternalImageParameterBO"
 
@@ -112,3 +114,19 @@ def test_invalid_field_is_refused_with_its_name(alice, fields, message):
 
 def test_image2image_requires_an_image(alice):
     assert alice.refused("sd/v3/image2Image", body()).startswith(f"{BO}.sourceImageUrl is required")
+
+
+def test_base_image_of_text2image_is_named(alice):
+    message = alice.refused("sd/v3/text2Image", body({"sourceImageUrl": "http://a/a.png"}))
+    assert message == f"{BO}.sourceImageUrl must be absent: this operation has no base image"
+
+
+def test_vae_of_the_vendors_example_is_the_checkpoints_own_without_such_a_file(alice):
+    assert text(alice, {"vaeName": "vae-ft-mse-840000-ema-pruned.vae.pt"}).vae == ""
+
+
+def test_image2image_at_a_scale_of_the_photo_as_a_viewer_shows_it(alice, web):
+    web.answers["/photo"] = answer(200, photo(96, 64))
+    external = {"sourceImageUrl": web.url("/photo")}
+    request = alice.submit("sd/v3/image2Image", body(external, imageResizeScale=2)).generation_request
+    assert (request.width, request.height) == (192, 128)

@@ -75,6 +75,46 @@ def test_fill_pads_with_the_edge_pixels():
     assert (filled.getpixel((32, 0)), filled.getpixel((32, 63))) == ((255, 0, 0), (0, 0, 255))
 
 
+@pytest.mark.parametrize(
+    ("mode", "size", "levels"),
+    [
+        (
+            "fill",  # 341 rows: the upper bar has one row more than the lower one
+            (512, 512),
+            {
+                (256, 86): (127, 0, 150), (256, 255): (127, 126, 249),
+                (256, 426): (127, 255, 93), (300, 500): (150, 255, 119),
+            },
+        ),
+        (
+            "fill",  # 69 rows
+            (104, 128),
+            {(0, 0): (0, 1, 2), (52, 28): (128, 1, 152), (52, 64): (128, 127, 251), (52, 98): (128, 253, 93)},
+        ),
+        (
+            "crop",
+            (104, 128),
+            {(0, 0): (58, 0, 69), (52, 28): (127, 56, 194), (103, 127): (196, 254, 173)},
+        ),
+    ],
+)  # fmt: skip
+def test_resizing_equals_the_original(mode, size, levels):
+    """Levels that A1111's ``images.resize_image`` returned (resize modes 2 and 1)."""
+    rows, columns = np.mgrid[:200, :300]
+    gradient = np.stack([columns * 255 // 299, rows * 255 // 199, (columns + rows) % 256], -1)
+    resized = images.resize(Image.fromarray(gradient.astype(np.uint8)), *size, mode)
+    assert {place: resized.getpixel(place) for place in levels} == levels
+
+
+@pytest.mark.parametrize("mode", ["crop", "fill"])
+@pytest.mark.parametrize("size", [(1, 300), (300, 1), (7, 5), (63, 64)])
+def test_resizing_fills_every_frame(mode, size):
+    for width, height in ((101, 64), (64, 101), (33, 33)):
+        resized = images.resize(Image.new("L", size, 200), width, height, mode)
+        assert resized.size == (width, height)
+        assert resized.getextrema() == (200, 200)
+
+
 def test_tensor_conversion_is_lossless():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8))
     back = images.from_tensor(images.to_tensor(image))

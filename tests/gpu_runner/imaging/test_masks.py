@@ -105,6 +105,18 @@ def test_half_masked_pixels_are_replaced_completely():
     assert len({tuple(pixel) for pixel in row}) > 5
 
 
+def test_fill_masked_equals_the_original():
+    """Levels that A1111's ``masking.fill`` returned: some radii are composited several times."""
+    rows, columns = np.mgrid[:96, :128]
+    image = Image.fromarray(np.stack([columns * 2, rows * 2, (columns + rows) % 256], -1).astype(np.uint8))
+    mask = Image.new("L", (128, 96))
+    ImageDraw.Draw(mask).ellipse((40, 20, 90, 70), fill=255)
+    filled = masks.fill_masked(image, masks.blur(mask, 4, 4))
+    assert [filled.getpixel((column, 45)) for column in (44, 52, 65, 86)] == [
+        (81, 90, 86), (94, 90, 92), (129, 92, 109), (176, 90, 133),
+    ]  # fmt: skip
+
+
 def test_fill_masked_uses_the_surrounding_colors():
     halves = Image.new("RGB", (64, 64), "yellow")
     halves.paste((0, 0, 255), (24, 24, 40, 40))

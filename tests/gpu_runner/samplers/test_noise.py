@@ -74,6 +74,12 @@ def test_a_variation_towards_the_same_seed_changes_nothing(shape):
     assert slerp(plain(1, shape), -plain(1, shape), 0.5).isfinite().all()
 
 
+def test_nearly_parallel_latents_are_interpolated_linearly_with_exchanged_weights():
+    """As A1111's ``slerp`` does."""
+    one = plain(7)
+    torch.testing.assert_close(slerp(one, one * 3, 0.25), one * 0.25 + one * 3 * 0.75)
+
+
 def test_only_the_initial_noise_is_varied():
     varied, usual = NoiseStream(7, SHAPE, CPU, variation=Variation(9, 0.5)), NoiseStream(7, SHAPE, CPU)
     varied.draw(), usual.draw()

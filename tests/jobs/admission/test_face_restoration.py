@@ -69,7 +69,7 @@ def test_key_restricted_to_other_restorers_is_refused(submission, face_models):
 @pytest.mark.parametrize("name", ["CodeFormer", "codeformer-v0.1.0", "Code-Former"])
 def test_codeformer_is_refused_because_of_its_licence(submission, face_models, name):
     ModelFile.objects.create(kind=Kind.FACE_RESTORER, name=name, path=f"face_restoration/{name}.pth")
-    with pytest.raises(Unsupported, match="licence forbids commercial use"):
+    with pytest.raises(Unsupported, match="license forbids commercial use"):
         admit(submission(face_restoration={"model": name}))
 
 

@@ -182,7 +182,7 @@ def test_job_of_an_unreachable_runner_is_requeued_without_a_runner_death(execute
 def test_failure_of_the_runner_fails_the_job_with_its_error(execute, files, postings):
     job = execute(behaviors.fails_with_oom)
     assert (job.state, job.error_code) == (State.FAILED, "out_of_memory")
-    assert job.error_message == "The picture is too large for this runner."
+    assert job.error_message == "The image is too large for this runner."
     assert postings(job) == ["reserve", "release"]
     assert files() == []
 

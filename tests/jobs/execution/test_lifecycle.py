@@ -58,6 +58,27 @@ def test_claimed_job_runs_on_its_runner_with_a_lease(job, runner):
     assert job.lease_expires_at > timezone.now()
 
 
+def test_claimed_job_has_a_short_lease_until_a_worker_begins_it(job, runner, settings):
+    settings.JOB_HAND_OVER_S, settings.JOB_LEASE_S = 10, 1000
+    lease, now = lifecycle.claim(job.pk, runner), timezone.now()
+    job.refresh_from_db()
+    assert job.begun_at is None
+    assert job.lease_expires_at <= now + timedelta(seconds=10)
+    lifecycle.begin(lease)
+    job.refresh_from_db()
+    assert job.begun_at >= now
+    assert job.lease_expires_at >= now + timedelta(seconds=1000)
+
+
+def test_requeued_job_is_not_begun_by_a_late_worker(job, lease, runner):
+    lifecycle.requeue(lease, note="not accepted by the runner: busy")
+    lifecycle.claim(job.pk, runner)
+    with pytest.raises(LeaseLost):
+        lifecycle.begin(lease)
+    job.refresh_from_db()
+    assert job.begun_at is None
+
+
 def test_running_job_is_not_claimed_again(lease, runner):
     assert lifecycle.claim(lease.job_id, runner) is None
 

@@ -28,9 +28,9 @@ def claimed(submission, live_runner: Runner):
 
     def claimed(since_s: float = 0.0) -> Job:
         job = admit(submission())
-        lifecycle.claim(job.pk, live_runner)
-        started_at = timezone.now() - timedelta(seconds=since_s)
-        Job.objects.filter(pk=job.pk).update(started_at=started_at)
+        lifecycle.begin(lifecycle.claim(job.pk, live_runner))
+        began_at = timezone.now() - timedelta(seconds=since_s)
+        Job.objects.filter(pk=job.pk).update(started_at=began_at, begun_at=began_at)
         return job
 
     return claimed
@@ -106,6 +106,23 @@ def test_jobs_of_a_runner_unreachable_for_longer_than_a_lease_are_requeued(
     poll()
     job.refresh_from_db()
     assert (job.state, job.runner_deaths) == (State.QUEUED, 1)
+
+
+def test_claimed_job_that_no_worker_has_begun_does_not_die_with_the_runner(poll, fake_runner, claimed):
+    job = claimed(since_s=1)
+    Job.objects.update(begun_at=None)
+    fake_runner.restart("second boot")
+    poll()
+    job.refresh_from_db()
+    assert (job.state, job.runner_deaths) == (State.RUNNING, 0)
+
+
+def test_lost_hand_over_is_forgiven_when_a_worker_begins_a_job(poll, live_runner, claimed):
+    claimed(since_s=60)
+    Runner.objects.update(hand_over_lost_at=timezone.now() - timedelta(seconds=30))
+    assert poll().hand_over_lost_at is not None
+    claimed()
+    assert poll().hand_over_lost_at is None
 
 
 def test_rejected_token_is_reported_as_a_problem(poll, settings):

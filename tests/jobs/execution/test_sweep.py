@@ -39,11 +39,30 @@ def test_job_with_an_expired_lease_is_requeued(job, lease, shift, postings):
 def test_number_of_lost_leases_is_limited(job, runner, shift, reserved):
     for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES):
         assert state_of(job) == State.QUEUED
-        lifecycle.claim(job.pk, runner)
+        lifecycle.begin(lifecycle.claim(job.pk, runner))
         shift(job, lease_expires_at=-1)
         sweep()
     job.refresh_from_db()
     assert (job.state, job.error_code, reserved()) == (State.FAILED, lifecycle.POISONED, 0)
+
+
+def test_job_that_no_worker_begins_is_requeued_without_blame(job, runner, shift):
+    for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES + 1):
+        lifecycle.claim(job.pk, runner)
+        shift(job, lease_expires_at=-1)
+        sweep()
+    job.refresh_from_db()
+    assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
+    assert job.transitions.last().note == lifecycle.NOT_BEGUN
+    runner.refresh_from_db()
+    assert runner.hand_over_lost_at is not None
+
+
+def test_lost_worker_is_not_a_lost_hand_over(job, lease, runner, shift):
+    shift(job, lease_expires_at=-1)
+    sweep()
+    runner.refresh_from_db()
+    assert runner.hand_over_lost_at is None
 
 
 def test_refusals_of_a_busy_runner_are_not_counted(job, runner, shift):
@@ -91,8 +110,8 @@ def test_concurrent_sweeps_requeue_a_job_once(together, job, lease, shift):
 def test_jobs_die_with_their_runner_unless_they_started_after(submission, runner, shift):
     before, after = admit(submission()), admit(submission())
     for job in (before, after):
-        lifecycle.claim(job.pk, runner)
-    shift(before, started_at=-60)
+        lifecycle.begin(lifecycle.claim(job.pk, runner))
+    shift(before, begun_at=-60)
     assert died_with(runner, timezone.now() - timedelta(seconds=30)) == 1
     assert (state_of(before), state_of(after)) == (State.QUEUED, State.RUNNING)
 
@@ -100,7 +119,7 @@ def test_jobs_die_with_their_runner_unless_they_started_after(submission, runner
 def test_job_already_held_by_the_restarted_runner_keeps_running(submission, runner, shift):
     job = admit(submission())
     lease = lifecycle.claim(job.pk, runner)
-    shift(job, started_at=-60)
+    shift(job, begun_at=-60)
     assert died_with(runner, timezone.now(), new_boot_id="second boot", held=[lease.order_id]) == 0
     assert state_of(job) == State.RUNNING
 
@@ -110,13 +129,13 @@ def test_runner_death_before_acceptance_is_not_counted_for_the_job(submission, r
     for _attempt in range(lifecycle.MAX_UNCLEAR_LOSSES - 1):
         job = Job.objects.first() or admit(submission())
         lifecycle.claim(job.pk, runner)
-        shift(job, started_at=-60)
+        shift(job, begun_at=-60)
         died_with(runner, timezone.now())
     job.refresh_from_db()
     assert (job.state, job.runner_deaths) == (State.QUEUED, 0)
     assert job.transitions.last().note == lifecycle.NEVER_ACCEPTED
     lifecycle.claim(job.pk, runner)
-    shift(job, started_at=-60)
+    shift(job, begun_at=-60)
     died_with(runner, timezone.now())
     assert state_of(job) == State.FAILED
 

@@ -2,19 +2,16 @@ import ipaddress
 import ssl
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from jobs.errors import BadURL, FetchFailed, ForbiddenAddress, InvalidImage
 from jobs.images.fetch import fetch_image
-from jobs.outbound import connections
+from jobs.outbound import tls
 from jobs.outbound.connections import check_target
 from jobs.outbound.policy import Policy
+from tests.support.certificates import write_self_signed
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer, redirect
 
@@ -86,11 +83,11 @@ def test_error_names_the_http_status(server, status):
         fetch_image(server.url("/a.png"), LOCAL_POLICY)
 
 
-def test_closed_port_and_unknown_name_are_unreachable(server):
+def test_closed_port_and_unknown_name_are_told_apart(server):
     server.close()
     with pytest.raises(FetchFailed, match="cannot be reached"):
         fetch_image(server.url("/a.png"), LOCAL_POLICY)
-    with pytest.raises(FetchFailed, match="cannot be reached"):
+    with pytest.raises(FetchFailed, match="cannot be resolved"):
         fetch_image("http://no-such-host.invalid/", LOCAL_POLICY)
 
 
@@ -125,6 +122,27 @@ def test_closed_port_and_unknown_name_are_unreachable(server):
         "[64:ff9b:1::a00:1]",
         "[2002:7f00:1::]",
         "[2001:0:7f00:1::]",
+        "localhost.",
+        "LOCALHOST.",
+        "any.localhost",
+        "localhost.localdomain",
+        "ip6-localhost",
+        "127.0.0.1.",
+        "127.1.",
+        "0x7f.1",
+        "0x7f000001.",
+        "2130706433.",
+        "017700000001",
+        "017700000001.",
+        "00000177.1",
+        "127.0x0.0.1",
+        "0",
+        "0.",
+        "127。0。0。1",
+        "localhost。",
+        "[0:0:0:0:0:ffff:7f00:1]",
+        "10.0.0.1.",
+        "0xa9fea9fe.",
     ],
 )
 def test_private_addresses_in_every_spelling_are_refused(host):
@@ -216,6 +234,21 @@ def test_allowed_hosts_of_the_platform_and_of_the_source_are_combined(source, se
         "http://exa mple.com/",
         "http://example.com/" + "a" * 3000,
         "http://[::1",
+        "http://localhost../a.png",
+        "http://127.0.0.1../a.png",
+        "http://4294967297/",
+        "http://0x100000001/",
+        "http://127.0.0.256./",
+        "http://[fe80::1%25eth0]/",
+        "http://１２７.0.0.1/",
+        "http://①②⑦.0.0.1/",
+        "http://ⓛocalhost/",
+        "http://lo­calhost/",
+        "http://1.1.1.1@127.0.0.1/",
+        "http://127.0.0.1\\@example.com/",
+        "http://127.0.0.1%2e/",
+        "http://٣.1.1.1/",
+        "http://127.0.0.1:80:80/",
     ],
 )
 def test_invalid_url_is_refused(url):
@@ -306,38 +339,61 @@ def test_silent_server_exceeds_the_time_limit(server):
 
 @pytest.fixture
 def certificate(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "images.test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("images.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    pem = key.private_bytes(encoding, form, serialization.NoEncryption())
-    (tmp_path / "server.pem").write_bytes(pem + certificate.public_bytes(encoding))
-    return tmp_path / "server.pem"
+    return write_self_signed(tmp_path / "server.pem", "images.test")
 
 
 @pytest.fixture
-def tls_server(certificate, monkeypatch):
+def tls_server(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(connections, "trusted", lambda: trusting)
     server = WebServer(context)
     server.answers["/a.png"] = answer(200, IMAGE)
     yield server
     server.close()
 
 
-def test_tls_certificate_must_match_the_host_name(tls_server):
+@pytest.fixture
+def trusted_ca(settings, certificate):
+    """The server's CA is an in-house CA that the operator trusts."""
+    settings.OUTBOUND_CA_FILE = str(certificate)
+    tls.trusted.cache_clear()
+    yield
+    tls.trusted.cache_clear()
+
+
+def test_tls_certificate_must_match_the_host_name(tls_server, trusted_ca):
     resolve = resolver(images_test="127.0.0.1", other_test="127.0.0.1")
     url = tls_server.url("/a.png", host="images.test", scheme="https")
     assert fetch_image(url, LOCAL_POLICY, resolve) == IMAGE
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailed, match=r"certificate of other\.test is not trusted: .*ostname mismatch"):
         fetch_image(tls_server.url("/a.png", host="other.test", scheme="https"), LOCAL_POLICY, resolve)
+
+
+def test_untrusted_certificate_is_not_unreachable(tls_server):
+    url = tls_server.url("/a.png", host="images.test", scheme="https")
+    with pytest.raises(FetchFailed) as refused:
+        fetch_image(url, LOCAL_POLICY, resolver(images_test="127.0.0.1"))
+    assert refused.value.message == (
+        "The certificate of images.test is not trusted: self-signed certificate. See docs/outside.md."
+    )
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "outside.md").read_text()
+    assert "OUTBOUND_CA_FILE=" in guide
+
+
+def test_host_without_tls_is_told(server):
+    with pytest.raises(FetchFailed, match=r"TLS connection to 127\.0\.0\.1 failed"):
+        fetch_image(server.url("/a.png", scheme="https"), LOCAL_POLICY)
+
+
+def test_response_that_ends_early_is_told(server):
+    server.answers["/short"] = answer(200, b"x", Content_Length="100")
+    with pytest.raises(FetchFailed, match="ended early"):
+        fetch_image(server.url("/short"), LOCAL_POLICY)
+
+
+def test_message_names_the_host_of_the_redirect_that_failed(server):
+    closed = WebServer()
+    closed.close()
+    server.answers["/out"] = redirect(closed.url("/a.png", host="localhost"))
+    with pytest.raises(FetchFailed, match="localhost cannot be reached"):
+        fetch_image(server.url("/out"), LOCAL_POLICY.allowing(["localhost"]))

@@ -81,6 +81,12 @@ def test_claims_are_limited_by_the_workers(submission, runner):
     assert len(claim_next(runner.name, workers=2)) == 2
 
 
+def test_one_job_at_a_time_is_claimed_while_no_worker_begins_jobs(submission, runner):
+    queue(submission, 3)
+    update_runner(runner, hand_over_lost_at=timezone.now())
+    assert [len(claim_next(runner.name, MANY)) for _turn in range(2)] == [1, 1]
+
+
 def test_slot_is_freed_when_its_job_ends(submission, runner):
     queue(submission, 10)
     lease, *_others = claim_next(runner.name, MANY)

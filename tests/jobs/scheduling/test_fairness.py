@@ -37,7 +37,7 @@ def test_flooding_source_gets_the_idle_capacity():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("equal, and all want more than there is", dict.fromkeys(fairness.SMALL, 1 / 3)),
+        ("equal sources that exceed the capacity", dict.fromkeys(fairness.SMALL, 1 / 3)),
         ("weights 1 and 3", {"one": 0.25, "three": 0.75}),
         ("jobs of 1 s and of 10 s", {"short": 0.5, "long": 0.5}),
     ],

@@ -13,6 +13,7 @@ import pytest
 import torch
 from django.core.management import CommandError, call_command
 
+from gpu_runner.protocol.model_detection.safetensors_header import read_safetensors_header
 from models_registry.models import Kind, ModelFile
 from models_registry.scanning.scan import scan
 from tests.support.demo_engine import DEMO_MODELS
@@ -29,6 +30,10 @@ CHECKPOINT = {
     "model.diffusion_model.input_blocks.0.0.weight": [32, 4, 3, 3],
     "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": [4, 64],
 }
+
+
+def whole_checkpoint() -> dict[str, tuple[int, ...]]:
+    return read_safetensors_header(DEMO_MODELS / "checkpoints" / "atelier-shapes.safetensors")[0]
 
 
 @pytest.fixture
@@ -84,12 +89,12 @@ def test_face_models_are_detected(root):
 
 def test_kind_of_a_pickled_file_is_detected_from_its_tensors(root):
     def pickled(path: str, shapes: dict[str, list[int]], table: str = "", **values: str) -> None:
-        tensors = {name: torch.empty(shape) for name, shape in shapes.items()}
+        tensors = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
         (root / path).parent.mkdir(exist_ok=True)
         torch.save({**values, **({table: tensors} if table else tensors)}, root / path)
 
     pickled("checkpoints/lora.pt", LORA)
-    pickled("loras/checkpoint.ckpt", CHECKPOINT, "state_dict")
+    pickled("loras/checkpoint.ckpt", whole_checkpoint(), "state_dict")
     pickled("plum.pt", {"*": [2, 64]}, "string_to_param", ss_base_model_version="sd_v1")
     write_painter(root, "GFPGANv1.4.pth")
     scan()
@@ -273,12 +278,101 @@ def torch_zip(path: Path, content: object) -> None:
         archive.writestr("archive/data.pkl", pickle.dumps(content, protocol=2))
 
 
-def test_kind_of_an_unrecognized_pickled_file_is_taken_from_its_folder(root):
-    torch_zip(root / "upscalers" / "4x.pth", {"params": 1})
-    torch_zip(root / "4x.pth", {"params": 2})
+def pickled(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    torch.save(content, path)
+
+
+def test_folder_decides_for_upscalers_of_unknown_architecture_only(root):
+    unknown = {"tail.weight": torch.zeros(3, 8, 3, 3)}
+    for folder in ("upscalers", "embeddings", "loras", "vae", "checkpoints", "controlnet"):
+        pickled(root / folder / "4x.pth", unknown | {folder: torch.zeros(1)})
+    pickled(root / "upscalers" / "words.pth", {"a": torch.zeros(4, 4)})
+    torch_zip(root / "upscalers" / "empty.pth", {"params": 1})
     scan()
-    assert ModelFile.objects.get(path="upscalers/4x.pth").kind == Kind.UPSCALER
-    assert ModelFile.objects.get(path="4x.pth").kind == Kind.UNKNOWN
+    assert ModelFile.objects.get(problem="").path == "upscalers/4x.pth"
+    others = ModelFile.objects.exclude(problem="")
+    assert {file.kind for file in others} == {Kind.UNKNOWN}
+    assert all("match no supported kind" in file.problem or "no tensors" in file.problem for file in others)
+
+
+def test_an_unreadable_file_in_the_folder_of_embeddings_is_no_embedding(root):
+    pickled(root / "embeddings" / "girl.pt", {"a-token": torch.zeros(1, 64), "b-token": torch.zeros(1, 64)})
+    pickled(root / "embeddings" / "boy.pt", {"a": 1})
+    scan()
+    assert not ModelFile.objects.filter(kind=Kind.EMBEDDING).exists()
+    assert ModelFile.objects.exclude(problem="").count() == 2
+
+
+def test_bin_files_of_diffusers_are_read(root):
+    pickled(root / "embeddings" / "learned_embeds.bin", {"<cat>": torch.zeros(768)})
+    down, up = LORA
+    pickled(root / "loras" / "pytorch_lora_weights.bin", {down: torch.zeros(4, 768), up: torch.zeros(320, 4)})
+    torch_zip(root / "loras" / "bad.bin", Path)
+    scan()
+    found = ModelFile.objects.order_by("path").values_list("path", "kind", "family")
+    assert list(found) == [
+        ("embeddings/learned_embeds.bin", "embedding", "sd15"),
+        ("loras/bad.bin", "unknown", "unknown"),
+        ("loras/pytorch_lora_weights.bin", "lora", "sd15"),
+    ]
+    assert ModelFile.objects.get(kind=Kind.UNKNOWN).problem
+
+
+@pytest.mark.parametrize("suffix", [".gguf", ".GGUF", ".msgpack", ".h5"])
+def test_formats_that_no_runner_reads_are_registered_with_the_reason(root, suffix):
+    (root / "checkpoints").mkdir()
+    (root / "checkpoints" / f"flux{suffix}").write_bytes(b"GGUF")
+    report = scan()
+    file = ModelFile.objects.get()
+    assert f"Files of the format {suffix.lower()} are not supported" in file.problem
+    assert report.problems == {file.path: file.problem}
+    assert not ModelFile.objects.usable()
+
+
+def test_checkpoint_that_cannot_be_drawn_with_has_the_reason(root):
+    safetensors(root / "checkpoints" / "unet.safetensors", {name: [*shape] for name, shape in
+                whole_checkpoint().items() if name.startswith("model.")})  # fmt: skip
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, "it has no text encoder" in file.problem) == ("checkpoint", True)
+
+
+def test_checkpoint_without_vae_is_usable_and_marked(root):
+    safetensors(root / "checkpoints" / "bare.safetensors", {name: [*shape] for name, shape in
+                whole_checkpoint().items() if not name.startswith("first_stage_model.")})  # fmt: skip
+    scan()
+    file = ModelFile.objects.usable().get()
+    assert (file.kind, file.is_without_vae) == ("checkpoint", True)
+
+
+def test_metadata_of_a_file_cannot_claim_findings_of_the_scan(root):
+    safetensors(root / "a.safetensors", LORA, **{"atelier.without_vae": "yes", "atelier.left_out": "9"})
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.is_without_vae, file.left_out) == (False, "")
+
+
+def test_parts_of_a_lora_that_are_not_used_are_recorded(root):
+    foreign = {"lora_unet_down_blocks_0_motion_modules_0_x.lora_down.weight": [2, 2]}
+    foreign |= {"lora_unet_down_blocks_0_motion_modules_0_x.lora_up.weight": [2, 2]}
+    safetensors(root / "a.safetensors", LORA | foreign | {"bundle_emb.plum.string_to_param.*": [2, 768]})
+    scan()
+    file = ModelFile.objects.get()
+    assert file.left_out == "1: lora_unet_down_blocks_0_motion_modules_0_x"
+    assert (file.bundled_embeddings, file.problem) == (["plum"], "")
+
+
+def test_flux_lora_with_a_clip_part_is_not_taken_for_sdxl(root):
+    names = (
+        "lora_unet_double_blocks_0_img_attn_proj",
+        "lora_te1_text_model_encoder_layers_0_self_attn_q_proj",
+    )
+    shapes = {f"{name}.lora_{part}.weight": [8, 8] for name in names for part in ("down", "up")}
+    safetensors(root / "loras" / "flux.safetensors", shapes, ss_base_model_version="flux1")
+    scan()
+    file = ModelFile.objects.get()
+    assert (file.kind, file.family, bool(file.problem)) == ("lora", "unknown", True)
 
 
 def test_legacy_hash_is_over_64_kib_at_offset_1_mib(root):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from quickstart import demo_clients, demo_data
+from quickstart import demo_clients, demo_data, demo_styles
 
 
 class Command(BaseCommand):
@@ -19,6 +19,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, base_url: str, **options: Any) -> None:
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
+        is_first_start = demo_data.is_first_start()
         demo_data.copy_demo_models()
+        if is_first_start:
+            demo_styles.make_styles()
+            demo_clients.prepare(base_url)
         demo_data.credentials(base_url)
-        demo_clients.prepare(base_url)

@@ -8,8 +8,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -40,8 +42,10 @@ def comfyui_programs(urls: list[str]) -> list[Program]:
 def platform_programs(port: str, runner_port: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     runner = [sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(runner_port)]
+    # GNU OpenMP's threads spin between the operations of a step, and other busy processes then hold up every step.
+    threads = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
     return [
-        Program("runner", [*runner, "--models-root", str(settings.MODELS_ROOT)]),
+        Program("runner", [*runner, "--models-root", str(settings.MODELS_ROOT)], threads),
         Program("web", [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]),
         Program("generation", [*manage, "qcluster"], {"Q_CLUSTER_NAME": "generation"}),
         Program("background", [*manage, "qcluster"]),
@@ -76,9 +80,9 @@ class Command(BaseCommand):
             self.show_first_image(credentials, supervisor, stopping)
             while supervisor.is_running and not stopping.wait(0.5):
                 pass
-        except first_image.FirstImageError as error:
+        except first_image.NotStarted as error:
             if not stopping.is_set():
-                raise CommandError(f"the first image failed: {error}; see the logs in {logs}") from None
+                raise CommandError(f"the platform did not start: {error}; see the logs in {logs}") from None
         finally:
             supervisor.stop()
         self.stdout.write("atelier: stopped")
@@ -92,12 +96,12 @@ class Command(BaseCommand):
             return supervisor.is_running and not stopping.is_set()
 
         first_image.wait_until_healthy(base_url, still_running)
-        path = settings.DATA_DIR / "first-picture.png"
-        first_image.generate(base_url, credentials["key_id"], credentials["secret"], path, still_running)
-        user = shlex.quote(f"{credentials['key_id']}:{credentials['secret']}")
+        login = credentials["key_id"], credentials["secret"]
+        image = self.first_image(base_url, login, still_running)
+        user = shlex.quote(":".join(login))
         self.stdout.write(
             f"""
-image    {path}
+image    {image}
 console  {base_url}/admin/  (user {credentials["admin_user"]}, password {credentials["admin_password"]})
 try      curl -s -u {user} {base_url}/sdapi/v1/txt2img -H 'Content-Type: application/json' \\
            -d '{{"prompt": "a yellow star on a purple background", "steps": 20}}' \\
@@ -106,3 +110,12 @@ try      curl -s -u {user} {base_url}/sdapi/v1/txt2img -H 'Content-Type: applica
 READY {base_url}"""
         )
         self.stdout.flush()
+
+    def first_image(self, base_url: str, login: tuple[str, str], still_running: Callable[[], bool]) -> str:
+        """Path of the first image, or why there is none: the platform serves requests without it, too."""
+        path = settings.DATA_DIR / "first-picture.png"
+        try:
+            with httpx.Client(base_url=base_url, auth=login, timeout=60) as client:
+                return str(first_image.generate(client, path, still_running))
+        except (first_image.NoFirstImage, httpx.HTTPError) as error:
+            return f"none: {error}; the platform runs; see the logs in {settings.DATA_DIR / 'logs'}"

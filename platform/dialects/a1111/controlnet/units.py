@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from dialects.a1111.errors import Location, Unprocessable
+from dialects.a1111.errors import Location, Unprocessable, path_of
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
 from gpu_runner.protocol import Picture, preprocessor_catalog
@@ -26,11 +26,11 @@ class Controls:
     units: list[ControlUnit] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)  # contents of the image files that the units use
 
-    def add_file(self, text: Any) -> Picture | None:
+    def add_file(self, text: Any, location: Location) -> Picture | None:
         """Decode an image and add it to the files; None if ``text`` is None."""
         if text is None:
             return None
-        data = images.decode(text)
+        data = images.decode(text, path_of(location))
         self.files.append(data)
         return Picture(sha256=images.sha256(data))
 
@@ -84,9 +84,11 @@ def _add(
         ControlUnit(
             model="" if module.model_free else _model(values["model"], source, location),
             module=module.name,
-            image=controls.add_file(image),
-            mask=controls.add_file(mask),
-            region=controls.add_file(_none_if_empty(values["effective_region_mask"])),
+            image=controls.add_file(image, (*location, "image")),
+            mask=controls.add_file(mask, (*location, "mask")),
+            region=controls.add_file(
+                _none_if_empty(values["effective_region_mask"]), (*location, "effective_region_mask")
+            ),
             return_map=values["save_detected_map"],
             crop_with_mask=values["inpaint_crop_input_image"],
             layer_weights=values["advanced_weighting"] or (),

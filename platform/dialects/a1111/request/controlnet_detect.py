@@ -18,11 +18,13 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.image_files import flatten
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units
-from jobs.errors import Refused
-from jobs.images.storage import check_image, read_output
+from jobs.errors import InvalidImage
+from jobs.images.input_files import open_image
+from jobs.images.storage import read_output
 from jobs.models import Job, Lane
 
 OPERATION = "controlnet-detect"
@@ -88,7 +90,8 @@ def _module(name: str) -> preprocessor_catalog.Module:
 
 
 def _files(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> list[bytes]:
-    inputs = parameters["controlnet_input_images"] or parameters["controlnet_images"]
+    name = "controlnet_input_images" if parameters["controlnet_input_images"] else "controlnet_images"
+    inputs = parameters[name]
     masks = parameters["controlnet_masks"]
     if not inputs:
         raise WireError(422, detail="No image selected")
@@ -96,10 +99,15 @@ def _files(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> l
         values = {"limit": MAX_IMAGES, "count": len(inputs)}
         raise WireError(422, detail=_("At most %(limit)d images per request (got %(count)d).") % values)
     if module.name not in NEED_MASKS:
-        return [images.decode(image) for image in inputs]
+        return [images.decode(image, f"{name}[{index}]") for index, image in enumerate(inputs)]
     if len(masks) != len(inputs):
         raise WireError(422, detail=f"Preprocessor {module.name} requires `controlnet_masks` param.")
-    return [_apply_mask(*pair) for pair in zip(inputs, masks, strict=True)]
+    return [
+        _apply_mask(
+            images.decode(image, f"{name}[{index}]"), images.decode(mask, f"controlnet_masks[{index}]")
+        )
+        for index, (image, mask) in enumerate(zip(inputs, masks, strict=True))
+    ]
 
 
 def _unit(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> ControlUnit:
@@ -116,21 +124,20 @@ def _unit(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> Co
     )
 
 
-def _apply_mask(image: Any, mask: Any) -> bytes:
+def _apply_mask(image: bytes, mask: bytes) -> bytes:
     """PNG of the image, black where the mask is white."""
-    masked = _open_image(image)
-    hidden = _open_image(mask).convert("L").resize(masked.size).point(lambda level: 255 * (level > 127))
+    masked = flatten(_open_image(image))
+    hidden = (
+        flatten(_open_image(mask)).convert("L").resize(masked.size).point(lambda level: 255 * (level > 127))
+    )
     masked.paste("black", mask=hidden)
     buffer = io.BytesIO()
     masked.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _open_image(text: Any) -> Image.Image:
-    data = images.decode(text)
+def _open_image(data: bytes) -> Image.Image:
     try:
-        check_image(data)
-    except Refused:
-        raise images.invalid_image() from None
-    with Image.open(io.BytesIO(data)) as opened:
-        return opened.convert("RGB")
+        return open_image(data)
+    except InvalidImage as refused:  # damaged beyond its header
+        raise images.invalid_image("", refused.message) from None

@@ -101,9 +101,7 @@ WIRE_NAMES = {"num_images": "imageList"}
 def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
     """Parse the body of an extras request. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
-    encoded = [parse(IMAGE, body)["image"]] if operation == SINGLE else _image_list(body)
-    fetched = with_fetched_images({"image": encoded}, key.source)["image"]
-    files = [images.decode(image) for image in fetched]
+    files = _single_file(body, key.source) if operation == SINGLE else _files(body, key.source)
     settings = options.EffectiveOptions(key, {}, restore=True)
     return Submission(
         source=key.source,
@@ -115,6 +113,17 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         pictures={images.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
+
+
+def _single_file(body: dict[str, Any], source: BusinessSource) -> list[bytes]:
+    fetched = with_fetched_images(parse(IMAGE, body), source)
+    return [images.decode(fetched["image"], "image")]
+
+
+def _files(body: dict[str, Any], source: BusinessSource) -> list[bytes]:
+    fetched = with_fetched_images({"imageList": [{"data": text} for text in _image_list(body)]}, source)
+    items = enumerate(fetched["imageList"])
+    return [images.decode(item["data"], f"imageList[{index}].data") for index, item in items]
 
 
 def _image_list(body: dict[str, Any]) -> list[str]:

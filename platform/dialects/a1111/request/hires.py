@@ -35,8 +35,8 @@ def hires(
         raise WireError(500, error="TypeError", errors=message)
     target_width, target_height = target(parameters, width, height)
     return {
-        "width": target_width // MULTIPLE * MULTIPLE,
-        "height": target_height // MULTIPLE * MULTIPLE,
+        "width": target_width,
+        "height": target_height,
         "scale": None if _is_by_size(parameters) else _scale(parameters),
         "upscaler": _upscaler(parameters["hr_upscaler"], source),
         "num_inference_steps": parameters["hr_second_pass_steps"] or 0,
@@ -48,15 +48,27 @@ def hires(
 
 
 def target(parameters: dict[str, Any], width: int, height: int) -> tuple[int, int]:
-    """Requested width and height of the hires pass, in pixels."""
+    """Width and height of the hires pass in pixels, multiples of 8.
+
+    As in the original, a size of both sides is covered with the first pass's aspect ratio, and the excess is cut off in
+    latent pixels: 100 x 95 becomes 96 x 96.
+    """
     resize_x, resize_y = parameters["hr_resize_x"] or 0, parameters["hr_resize_y"] or 0
     if not resize_x and not resize_y:
         scale = _scale(parameters)
-        return int(width * scale), int(height * scale)
+        return _latent_side(int(width * scale)), _latent_side(int(height * scale))
+    by_width = resize_x, resize_x * height // max(1, width)
+    by_height = resize_y * width // max(1, height), resize_y
+    covering = by_width if resize_x * height > resize_y * width else by_height
+    cut = (covering[0] - (resize_x or covering[0])), (covering[1] - (resize_y or covering[1]))
     return (
-        resize_x or resize_y * width // max(1, height),
-        resize_y or resize_x * height // max(1, width),
+        _latent_side(covering[0]) - _latent_side(cut[0]),
+        _latent_side(covering[1]) - _latent_side(cut[1]),
     )
+
+
+def _latent_side(pixels: int) -> int:
+    return pixels // MULTIPLE * MULTIPLE
 
 
 def _is_by_size(parameters: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from access.models import BusinessSource
-from dialects.a1111.errors import WireError
+from dialects.a1111.errors import Location, WireError, path_of
 from dialects.a1111.schema import images
 from jobs.errors import ForbiddenAddress, OverLimit, Refused
 from jobs.images.fetch import ImageFetcher
@@ -31,28 +31,32 @@ NAMES = frozenset(
 
 def with_fetched_images(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
     """Return the body with image URLs replaced by base64. All fetches share the timeout of a single one."""
-    return _replace_urls(body, "", _Fetcher(source)) if settings.INPUT_URLS else body
+    return _replace_urls(body, "", (), _Fetcher(source)) if settings.INPUT_URLS else body
 
 
-def _replace_urls(value: Any, name: str, fetch: Callable[[str], str]) -> Any:
+def _replace_urls(value: Any, name: str, location: Location, fetch: Callable[[str, Location], str]) -> Any:
     if isinstance(value, dict):
-        return {key: _replace_urls(item, key, fetch) for key, item in value.items()}
+        return {key: _replace_urls(item, key, (*location, key), fetch) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replace_urls(item, name, fetch) for item in value]
-    return fetch(value) if name in NAMES and images.is_url(value) else value
+        return [_replace_urls(item, name, (*location, index), fetch) for index, item in enumerate(value)]
+    return fetch(value, location) if name in NAMES and images.is_url(value) else value
 
 
 class _Fetcher:
     def __init__(self, source: BusinessSource) -> None:
         self._fetch = ImageFetcher(source)
 
-    def __call__(self, url: str) -> str:
+    def __call__(self, url: str, location: Location) -> str:
         try:
             return images.encode(self._fetch(url))
         except OverLimit as refused:
             raise WireError(422, detail=refused.message) from None
         except ForbiddenAddress as refused:
             message = "Request to local resource not allowed"
-            raise WireError(500, detail=message, errors=refused.message) from None
+            raise WireError(500, detail=message, errors=_reason(location, refused)) from None
         except Refused as refused:
-            raise WireError(500, detail="Invalid image url", errors=refused.message) from refused
+            raise WireError(500, detail="Invalid image url", errors=_reason(location, refused)) from refused
+
+
+def _reason(location: Location, refused: Refused) -> str:
+    return f"{path_of(location)}: {refused.message}"

@@ -27,11 +27,11 @@ def init_files(parameters: dict[str, Any]) -> list[bytes]:
     if len(encoded) > max(1, limit):
         message = f"bad number of images passed: {len(encoded)}; expecting {limit} or less"
         raise WireError(500, error="RuntimeError", errors=message)
-    return [images.decode(image) for image in encoded]
+    return [images.decode(image, f"init_images[{index}]") for index, image in enumerate(encoded)]
 
 
 def mask_file(parameters: dict[str, Any]) -> bytes | None:
-    return images.decode(parameters["mask"]) if parameters["mask"] else None
+    return images.decode(parameters["mask"], "mask") if parameters["mask"] else None
 
 
 def img2img(

@@ -179,9 +179,9 @@ def _without_images(name: str, value: Any) -> Any:
     if name.endswith("prompt"):
         return value
     if name == "init_images" and value:
-        return [f"sha256:{images.sha256(images.decode(image))}" for image in value]
+        return [f"sha256:{images.digest(image)}" for image in value]
     if name in MASKS and value:
-        return f"sha256:{images.sha256(images.decode(value))}"
+        return f"sha256:{images.digest(value)}"
     if isinstance(value, str) and len(value) > LONG_TEXT:
         return f"sha256:{images.sha256(value.encode())}"
     if isinstance(value, list):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.protocol.working_size import placement
+from jobs.images.input_files import open_image, read_size
 from jobs.images.storage import read_input
 from jobs.models import Job
 
@@ -28,21 +31,18 @@ def interleaved(job: Job, files: list[bytes]) -> list[bytes]:
         if enabled["return_mask"]:
             result.append(_png(mask.convert("RGB")))
         if enabled["return_mask_composite"]:
-            with Image.open(io.BytesIO(data)) as image:
-                result.append(_png(_composite(image, mask)))
+            result.append(_png(_composite(open_image(data), mask)))
     return result
 
 
 def overlay_mask(request: GenerationRequest, inpaint: Inpaint) -> Image.Image:
     """Mask of the original image's size, white where the generated image is visible."""
-    with Image.open(io.BytesIO(read_input(inpaint.mask.sha256))) as image:
-        mask = _mask_channel(image.convert("RGBA") if image.mode in ("LA", "PA", "P") else image, inpaint)
+    mask = _mask_channel(open_image(read_input(inpaint.mask.sha256)), inpaint)
     if inpaint.invert:
         mask = ImageOps.invert(mask)
     mask = mask.filter(ImageFilter.GaussianBlur((inpaint.blur_x, inpaint.blur_y)))
     if inpaint.only_masked:
-        with Image.open(io.BytesIO(read_input(request.init_images[0].sha256))) as image:
-            return mask.resize(ImageOps.exif_transpose(image).size)
+        return mask.resize(read_size(read_input(request.init_images[0].sha256)))
     return _resized(mask, request).point(lambda level: min(FULL, 2 * level))
 
 
@@ -54,12 +54,15 @@ def _mask_channel(image: Image.Image, inpaint: Inpaint) -> Image.Image:
 
 
 def _resized(mask: Image.Image, request: GenerationRequest) -> Image.Image:
-    size = (request.width, request.height)
+    width, height = request.width, request.height
+    if request.resize_mode not in ("crop", "fill"):
+        return mask.resize((width, height))
+    scaled, (left, top) = placement(mask.size, width, height, covers=request.resize_mode == "crop")
+    mask = mask.resize(scaled, Image.Resampling.LANCZOS)
     if request.resize_mode == "crop":
-        return ImageOps.fit(mask, size)
-    if request.resize_mode == "fill":
-        return ImageOps.pad(mask, size)
-    return mask.resize(size)
+        return mask.crop((-left, -top, width - left, height - top))
+    bars = (top, height - top - mask.height), (left, width - left - mask.width)
+    return Image.fromarray(np.pad(np.asarray(mask), bars, mode="edge"))  # as in the image
 
 
 def _composite(image: Image.Image, mask: Image.Image) -> Image.Image:

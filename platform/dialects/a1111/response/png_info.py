@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from typing import Any
@@ -17,8 +16,7 @@ from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
 from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
-from jobs.errors import InvalidImage
-from jobs.images.storage import check_image
+from jobs.images.input_files import opened
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
@@ -60,12 +58,7 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
     image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
-    data = images.decode(image.strip())
-    try:
-        check_image(data)
-    except InvalidImage:
-        raise images.invalid_image() from None
-    text, items = _read_metadata(data)
+    text, items = _read_metadata(images.decode(image.strip(), "image"))
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}
 
 
@@ -78,7 +71,7 @@ def parameters(text: str, source: BusinessSource) -> dict[str, Any]:
 
 
 def _read_metadata(data: bytes) -> tuple[str, dict[str, Any]]:
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+    with warnings.catch_warnings(), opened(data) as image:
         warnings.simplefilter("ignore")
         raw = dict(image.info)
         comment = _exif_comment(image)

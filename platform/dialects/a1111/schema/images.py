@@ -9,34 +9,55 @@ import io
 import math
 from typing import Any
 
+from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.a1111.errors import WireError
+from jobs.errors import InvalidImage
+from jobs.images.input_files import check_image, open_image, opened
 
 
-def decode(text: Any) -> bytes:
-    """Decode the contents of an image file. Whether it is a valid image is checked when it is stored."""
-    if not isinstance(text, str):
-        raise invalid_image()
+def decode(text: Any, name: str) -> bytes:
+    """Decode the contents of an image file, and check that it is an image. ``name``: the field, for the message.
+
+    Raises WireError.
+    """
     if is_url(text):
-        raise WireError(500, detail="Requests not allowed")
+        raise WireError(500, detail="Requests not allowed", errors=f"{name}: {_('image URLs are disabled.')}")
+    data = _contents(text)
+    if not data:
+        raise invalid_image(name, _("not base64, or empty."))
+    try:
+        check_image(data)
+    except InvalidImage as refused:
+        raise invalid_image(name, refused.message) from None
+    return data
+
+
+def digest(text: Any) -> str:
+    """SHA-256 of an image that was decoded before."""
+    return sha256(_contents(text))
+
+
+def _contents(text: Any) -> bytes:
+    """The bytes of an image file; empty if ``text`` is not base64."""
+    if not isinstance(text, str):
+        return b""
     if text.startswith("data:image/"):
         text = text.partition(";")[2].partition(",")[2]
     try:
-        data = base64.b64decode(text)
+        return base64.b64decode(text)
     except (binascii.Error, ValueError):
-        raise invalid_image() from None
-    if not data:
-        raise invalid_image()
-    return data
+        return b""
 
 
 def is_url(text: Any) -> bool:
     return isinstance(text, str) and text.startswith(("http://", "https://"))
 
 
-def invalid_image() -> WireError:
-    return WireError(500, detail="Invalid encoded image")
+def invalid_image(name: str, reason: str) -> WireError:
+    """The original's error, with the field and the reason in ``errors``."""
+    return WireError(500, detail="Invalid encoded image", errors=f"{name}: {reason}" if name else reason)
 
 
 def encode(data: bytes) -> str:
@@ -58,7 +79,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 def without_infotext(data: bytes) -> bytes:
     """Return the image without its embedded metadata."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as image:
+    with opened(data) as image:
         file_format = str(image.format)
         image.save(buffer, file_format, **SAVE_OPTIONS[file_format])
     return buffer.getvalue()
@@ -81,7 +102,7 @@ def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
 
 def grid(files: list[bytes], rows: int) -> bytes:
     """Combine the images into one PNG grid."""
-    images = [Image.open(io.BytesIO(data)) for data in files]
+    images = [open_image(data) for data in files]
     columns = math.ceil(len(images) / rows)
     width, height = images[0].size
     sheet = Image.new("RGB", (columns * width, rows * height), "black")

@@ -103,9 +103,11 @@ def refused_references(source: BusinessSource, submission: Submission) -> list[I
 
     Knowing the hash of another source's image must not give access to it.
     """
-    referenced = submission.request.pictures() - submission.pictures.keys()
+    paths = submission.request.picture_paths()
+    referenced = paths.keys() - submission.pictures.keys()
     if not referenced:
         return []
     uploads = UploadedImage.objects.filter(source=source, image__in=referenced)
     missing = referenced - set(uploads.values_list("image_id", flat=True))
-    return [InvalidImage(_("An input image was not found."), field="init_images")] if missing else []
+    message = _("An input image was not found.")
+    return [InvalidImage(message, field=path) for sha256, path in paths.items() if sha256 in missing]

@@ -15,7 +15,8 @@ from access.models import BusinessSource
 from dialects.native.errors import Problem, too_large
 from dialects.native.models import UploadedImage
 from jobs.errors import InvalidImage
-from jobs.images.storage import MAX_INPUT_BYTES, store_input
+from jobs.images.input_files import MAX_INPUT_BYTES
+from jobs.images.storage import store_input
 from jobs.models import Output
 
 RAW_CONTENT_TYPES = ("image/", "application/octet-stream")

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
+from dialects.native.errors import Problem
 from jobs.execution.completion_waiter import wait_for
+from jobs.execution.thread_shares import NoFreeThread, event_streams
 from jobs.models import Job, Preview
 from jobs.scheduling.eta import outlook, progress_of
 
 from .schemas import StateChange, job_detail, state_change
-from .sse_slots import slots
 
 POLL_INTERVAL_S = 0.25  # workers write progress this often
 MAX_DURATION_S = 600  # then the client reconnects, and its key is checked again
@@ -28,6 +30,7 @@ RECONNECT_MS = 1000
 EVENT_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,9}|end)")
 PREAMBLE = f"retry: {RECONNECT_MS}\n\n"
 HEARTBEAT = ": heartbeat\n\n"
+RETRY_AFTER_S = 5
 
 
 class ProgressEvent(BaseModel):
@@ -70,19 +73,22 @@ class Position:
 
 
 class EventStream:
-    """Content of a streaming response. Holds a slot until the web server closes it. Raises Problem if none is free."""
+    """Content of a streaming response. Counted until the web server closes it. Raises Problem 429 if the source has too many."""
 
     def __init__(self, job: Job, position: Position) -> None:
         self.job, self.position = job, position
         self._last_state: tuple[str, int] | None = None  # state and attempt
         self._is_open = True
-        slots.acquire(job.source_id)
+        try:
+            event_streams.acquire(job.source_id)
+        except NoFreeThread:
+            raise _too_many_streams() from None
 
     def close(self) -> None:
-        """Release the slot. The web server calls it even if the stream was never iterated."""
+        """Stop counting it. The web server calls it even if the stream was never iterated."""
         if self._is_open:
             self._is_open = False
-            slots.release(self.job.source_id)
+            event_streams.release(self.job.source_id)
 
     def __iter__(self) -> Iterator[str]:
         started = last_sent = time.monotonic()
@@ -130,6 +136,12 @@ class EventStream:
 
     def _event(self, name: str, data: BaseModel) -> str:
         return f"id: {self.position.id()}\nevent: {name}\ndata: {data.model_dump_json()}\n\n"
+
+
+def _too_many_streams() -> Problem:
+    detail = _("Too many open event streams. Close one, or poll the job.")
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return Problem(429, "too_many_streams", detail, headers=headers, retry_after=RETRY_AFTER_S)
 
 
 def _changes_after(job: Job, count: int) -> list[StateChange]:

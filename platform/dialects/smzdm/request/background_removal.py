@@ -9,10 +9,11 @@ from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import CutOut
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
+from jobs.images.input_files import read_size
 from jobs.models import Lane
 
 from .fields import CutOutFields
-from .images import fetch_image, upright_size
+from .images import fetch_image
 from .submission import received, target_of
 
 OPERATION = "rembg_img"
@@ -23,7 +24,7 @@ def remove_background(caller: Caller, body: CutOutFields) -> Submission:
     target = target_of(caller.source, body.upload_img_config)
     data = fetch_image("img_url", body.img_url, caller.source)
     image = Picture(sha256=hashlib.sha256(data).hexdigest())
-    width, height = working_size(*upright_size(data))
+    width, height = working_size(*read_size(data))
     return Submission(
         source=caller.source,
         key=caller.key,

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 from django.conf import settings
 from django.utils.translation import gettext as _
-from PIL import Image
-from PIL.ExifTags import Base
 
 from access.models import BusinessSource
 from dialects.smzdm.errors import Code, WireError
 from jobs.errors import Refused
 from jobs.images import fetch
 from jobs.outbound.policy import Policy
-
-ROTATED_ORIENTATIONS = frozenset({5, 6, 7, 8})  # EXIF values that exchange width and height
 
 
 def fetch_image(field: str, url: str, source: BusinessSource) -> bytes:
@@ -28,11 +22,3 @@ def fetch_image(field: str, url: str, source: BusinessSource) -> bytes:
         return fetch.fetch_image(url, Policy.of(source))
     except Refused as refused:
         raise WireError(Code.IMAGE, f"{field}: {refused.message}") from refused
-
-
-def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, after the EXIF orientation is applied."""
-    with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
-        is_rotated = image.getexif().get(Base.Orientation) in ROTATED_ORIENTATIONS
-    return (height, width) if is_rotated else (width, height)

@@ -17,6 +17,7 @@ from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images import signed_urls
+from jobs.images.input_files import read_size
 from jobs.images.storage_targets.selectors import find_target
 from jobs.models import Backend, Lane
 from jobs.models.storage_target import StorageTarget
@@ -25,7 +26,8 @@ from jobs.selectors import is_offered
 
 from .controlnet import control_unit
 from .fields import ChangeBackgroundFields, Fields, UploadConfig
-from .images import fetch_image, upright_size
+from .images import fetch_image
+from .transparency import check_mask, check_transparency
 
 CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"
@@ -42,6 +44,10 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
     controls, control_note = control_unit(source, body, backend)
     image = fetch_image("img_url", body.img_url, source)
     mask = fetch_image("mask_url", body.mask_url, source) if body.mask_url else None
+    if mask is not None:
+        check_mask(mask)
+    elif not body.is_remove_bg:
+        check_transparency(image)
     generation = _generation_request(body, image, mask)
     if controls:
         generation = generation.model_copy(update={"controls": (controls,)})
@@ -78,14 +84,14 @@ def _backend(source: BusinessSource, api_type: str) -> tuple[Backend, str]:
 
 
 def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTarget | None:
-    """The storage target of ``upload_img_config``, or None. Raises Refused for an unknown one."""
+    """The storage target of ``upload_img_config``, or None. Raises Refused with its field for an unknown one."""
     if config is None:
         return None
     return find_target(source, config.channel, config.type, by_host=config.public_host)
 
 
 def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes | None) -> GenerationRequest:
-    original = upright_size(image)
+    original = read_size(image)
     output_width, output_height = body.width or original[0], body.height or original[1]
     if max(output_width, output_height) > LARGEST:
         message = _("img_url: a side must have at most %(limit)d pixels (got %(width)d x %(height)d).")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import re
 
 from django.conf import settings
-from PIL import Image
+from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from dialects.stablediffusionapi.errors import WireError
+from dialects.stablediffusionapi.errors import Message, WireError
 from gpu_runner.protocol import Picture
 from jobs.errors import InvalidImage, Refused
 from jobs.images.fetch import ImageFetcher
+from jobs.images.input_files import check_image, read_size
 from jobs.images.local_urls import own_image
-from jobs.images.storage import check_image
 
 UNREACHABLE = "Unable to fetch image from provided URL"
 DATA_URI = re.compile(r"data:[\w.+/-]*(;[\w=.-]+)*;base64,", re.IGNORECASE)
@@ -34,26 +33,25 @@ class InputImages:
 
     def take(self, name: str, text: str) -> Picture:
         """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
-        data = self._download(text) if is_url(text) else decode_image(name, text, bare=self._bare)
+        data = self._download(name, text) if is_url(text) else decode_image(name, text, bare=self._bare)
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return Picture(sha256=digest)
 
     def size_of(self, reference: Picture) -> tuple[int, int]:
         """Width and height in pixels."""
-        with Image.open(io.BytesIO(self.files[reference.sha256])) as image:
-            return image.size
+        return read_size(self.files[reference.sha256])
 
-    def _download(self, url: str) -> bytes:
+    def _download(self, name: str, url: str) -> bytes:
         try:
             local = own_image(url, self._base_url)
             if local is not None:
                 return local
             if settings.INPUT_URLS:
                 return self._fetch(url)
-        except Refused:
-            pass
-        raise WireError(400, UNREACHABLE)
+        except Refused as refused:
+            raise unusable(UNREACHABLE, name, refused.message) from refused
+        raise unusable(UNREACHABLE, name, _("image URLs are disabled on this server."))
 
 
 def is_url(text: str) -> bool:
@@ -68,9 +66,21 @@ def decode_image(name: str, text: str, *, bare: bool) -> bytes:
     try:
         data = base64.b64decode(text[prefix.end() if prefix else 0 :])
         check_image(data)
-    except (binascii.Error, ValueError, InvalidImage):
-        raise WireError.invalid({name: [f"The {name.replace('_', ' ')} must be an image."]}) from None
+    except (binascii.Error, ValueError):
+        raise not_an_image(name, _("not valid base64.")) from None
+    except InvalidImage as refused:
+        raise not_an_image(name, refused.message) from None
     return data
+
+
+def not_an_image(name: str, reason: str) -> WireError:
+    """The error of a field whose value is not a usable image."""
+    return unusable({name: [f"The {name.replace('_', ' ')} must be an image."]}, name, reason)
+
+
+def unusable(message: Message, name: str, reason: str) -> WireError:
+    """The vendor's message, with the field and the reason in its field ``tip``."""
+    return WireError(400, message, tip=f"{name}: {reason}")
 
 
 def without_content(text: str) -> str:

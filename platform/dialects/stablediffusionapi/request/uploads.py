@@ -10,11 +10,13 @@ from PIL import Image, ImageOps
 
 from dialects.stablediffusionapi.coercion import Invalid, flag, is_absent, text
 from dialects.stablediffusionapi.errors import WireError, message_fields
+from jobs.errors import InvalidImage
+from jobs.images.input_files import open_image
 from jobs.images.signed_urls import input_url
 from jobs.images.storage import store_input
 
 from .fields import field_label, required
-from .images import decode_image
+from .images import decode_image, not_an_image
 
 CROP_SIDE = 512  # pixels
 UPLOADED = "image uploaded"
@@ -44,10 +46,9 @@ def upload(given: Mapping[str, Any], base_url: str) -> dict[str, Any]:
 def _as_png(data: bytes, *, crop: bool) -> bytes:
     """The image as PNG. ``crop``: its center, as a square of 512 pixels, the native size of Stable Diffusion 1.x."""
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
-    except (OSError, SyntaxError, ValueError):
-        raise WireError.invalid({"image": ["The image must be an image."]}) from None
+        image = open_image(data)
+    except InvalidImage as refused:  # damaged beyond its header
+        raise not_an_image("image", refused.message) from None
     if crop:
         image = ImageOps.fit(image, (CROP_SIDE, CROP_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from PIL import Image
 
 from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import Picture
-from jobs.errors import InvalidImage
+from jobs.errors import Refused
 from jobs.images.fetch import ImageFetcher
-from jobs.images.storage import check_image
+from jobs.images.input_files import check_image, opened, read_size
 
 from .json_body import Body
 
@@ -62,7 +60,16 @@ def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list
         raise ServiceError(50200, _("%(name)s must have at most %(limit)d images (got %(count)d)") % values)
     if not all(text.strip() for text in given):
         raise ServiceError(50206)
-    return [_checked(_decoded(text) if inline else _fetched(text, source)) for text in given]
+    fetch = ImageFetcher(source)
+    found = []
+    for index, text in enumerate(given):
+        try:
+            found.append(_checked(_decoded(text) if inline else _fetched(text, fetch)))
+        except Refused as refused:
+            raise ServiceError.of(refused, f"{name}[{index}]") from refused
+        except ServiceError as error:
+            raise error.at(f"{name}[{index}]") from None
+    return found
 
 
 def _decoded(text: str) -> bytes:
@@ -70,27 +77,25 @@ def _decoded(text: str) -> bytes:
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise ServiceError(50207) from None
+        raise ServiceError(50207, _("not plain base64")) from None
     if not data:
         raise ServiceError(50206)
     return data
 
 
-def _fetched(url: str, source: BusinessSource) -> bytes:
+def _fetched(url: str, fetch: ImageFetcher) -> bytes:
     if not settings.INPUT_URLS:
         raise ServiceError(50200, _("image URLs are disabled on this server; send base64"))
-    return ImageFetcher(source)(url)
+    return fetch(url)
 
 
 def _checked(data: bytes) -> InputImage:
     if len(data) > MAX_BYTES:
         raise ServiceError(50205, _("image exceeds %(limit)d MB") % {"limit": MAX_BYTES >> 20})
-    try:
-        check_image(data)
-    except InvalidImage:
-        raise ServiceError(50207) from None
-    with Image.open(io.BytesIO(data)) as image:
-        file_format, (width, height) = image.format, image.size
+    check_image(data)
+    with opened(data) as image:
+        file_format = image.format
+    width, height = read_size(data)
     if file_format not in FORMATS:
         raise ServiceError(50207, _("the image must be JPEG or PNG"))
     if max(width, height) > MAX_SIDE:

@@ -78,6 +78,7 @@ def build_submission(
     external_id: str = "",
 ) -> Submission:
     """The submission of a request with a known preset. Raises the same errors as ``read_submission``."""
+    note = _face_identity(body, source)
     prompt = _prompt(preset, body)
     refuse_tags(prompt, "")
     task_fields, sent, stored = _task(preset, body, source)
@@ -87,7 +88,6 @@ def build_submission(
         "prompt": preset.compose_prompt(prompt),
         "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
         "seed": _seed(body),
-        "face_identity": body.number("id_scale", 0, 0, 1),
         "labels": read_labels(body),
         "marks": read_marks(body),
     }
@@ -103,6 +103,7 @@ def build_submission(
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
+        note=note,
     )
 
 
@@ -118,6 +119,19 @@ def find_preset(key: AccessKey, body: Body) -> StylePreset:
     if preset is None:
         raise ServiceError(50400, _("style %(name)s is not available for this key") % {"name": name[:100]})
     return preset
+
+
+def _face_identity(body: Body, source: BusinessSource) -> str:
+    """A note if ``id_scale`` asks to keep the identity of a face, which needs an IP-Adapter that is not supported.
+
+    The vendor recommends 0.5, so it is accepted. Raises ServiceError for a strict source.
+    """
+    weight = body.number("id_scale", 0, 0, 1)
+    if not weight:
+        return ""
+    if source.strict:
+        raise ServiceError(50200, _("id_scale must be 0: IP-Adapter face models are not supported"))
+    return f"id_scale {weight:g} had no effect: IP-Adapter face models are not supported"
 
 
 def _prompt(preset: StylePreset, body: Body) -> str:

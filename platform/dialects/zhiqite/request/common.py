@@ -14,7 +14,7 @@ from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_cat
 from gpu_runner.protocol.generation_request import MAX_LORAS
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
 from jobs.admission.submission import random_seed
-from models_registry.errors import ModelNotFound
+from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.lora_tags import lora_use
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for
@@ -22,6 +22,8 @@ from models_registry.selectors import resolve, styles_for
 RESIZE_MODES = ("stretch", "crop", "fill", "latent")
 CONTENTS = ("fill", "original", "noise", "nothing")
 CHECKPOINTS_VAE = ("", "Automatic", "None")  # names for the VAE of the checkpoint
+# The VAE of the vendor's examples: the autoencoder of SD 1.x, which checkpoints contain. Usual suffixes follow.
+STOCK_VAE = "vae-ft-mse-840000-ema-pruned"
 PREVIEW_EVERY = 5  # steps between previews
 HIRES_STRENGTH = 0.7
 SIZE_MULTIPLE = 8
@@ -48,9 +50,34 @@ def seed(requested: int) -> int:
     return random_seed() if requested == -1 else requested
 
 
-def vae(name: str) -> str:
-    """The VAE's name; empty for that of the checkpoint."""
-    return "" if name in CHECKPOINTS_VAE else name
+def vae(name: str, source: BusinessSource) -> tuple[str, str]:
+    """The VAE's name, empty for that of the checkpoint; and a note if the one of the request is left out.
+
+    The VAE of the vendor's examples is replaced by the checkpoint's own where the registry has no such file.
+    """
+    if name in CHECKPOINTS_VAE:
+        return "", ""
+    if name.partition(".")[0] == STOCK_VAE and not _is_registered(Kind.VAE, name, source):
+        return "", f"{name} is not in the registry: with the VAE of the checkpoint"
+    return name, ""
+
+
+def _is_registered(kind: Kind, name: str, source: BusinessSource) -> bool:
+    try:
+        resolve(kind, name, source)
+    except ModelNotAllowed:
+        return True  # refused at admission
+    except ModelNotFound:
+        return False
+    return True
+
+
+def no_base_image(**links: str) -> None:
+    """Raise WireError for the first image of txt2img: it would have no effect."""
+    for field, link in links.items():
+        if link:
+            message = _("%(field)s must be absent: this operation has no base image")
+            raise WireError(message % {"field": field})
 
 
 def output_format(name: str) -> str:

@@ -41,7 +41,7 @@ def _control_unit(unit: Unit, source: BusinessSource, inputs: InputImages, locat
     return ControlUnit(
         model="" if module.model_free else _model(unit.model, source, location),
         module=module.name,
-        image=inputs.fetch(unit.image_link) if unit.image_link else None,
+        image=inputs.fetch(f"{location}.image_link", unit.image_link) if unit.image_link else None,
         return_map=False,
         **preprocessor_parameters(unit),
         **{name: getattr(unit, name) for name in SAME_NAMED_FIELDS},

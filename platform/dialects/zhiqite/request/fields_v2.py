@@ -149,3 +149,7 @@ class GenerationV2(Wire):
     @property
     def mask_url(self) -> str:
         return self.alwayson_scripts.mask_link or self.mask_link
+
+    def link_name(self, field: str) -> str:
+        """The place at which the link was sent."""
+        return f"alwayson_scripts.{field}" if getattr(self.alwayson_scripts, field) else field

@@ -10,7 +10,10 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import Picture
+from jobs.errors import Refused
 from jobs.images.fetch import ImageFetcher
+from jobs.images.input_files import read_size
+from telemetry import counters
 
 
 class InputImages:
@@ -21,13 +24,21 @@ class InputImages:
         self._fetch = ImageFetcher(source)
         self._by_url: dict[str, Picture] = {}
 
-    def fetch(self, url: str) -> Picture:
-        """The image at a URL. Raises Refused, or WireError if INPUT_URLS is off."""
+    def fetch(self, field: str, url: str) -> Picture:
+        """The image at the URL of a field. Raises WireError, which names the field."""
         if url not in self._by_url:
             if not settings.INPUT_URLS:
                 raise WireError(_("Image URLs are disabled on this server."))
-            self._by_url[url] = self.add(self._fetch(url))
+            try:
+                self._by_url[url] = self.add(self._fetch(url))
+            except Refused as refused:
+                counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
+                raise WireError(f"{field}: {refused.message}") from refused
         return self._by_url[url]
+
+    def size_of(self, reference: Picture) -> tuple[int, int]:
+        """Width and height of the upright image in pixels. Raises Refused."""
+        return read_size(self.files[reference.sha256])
 
     def add(self, data: bytes) -> Picture:
         """Add the content of an image file; returns its reference."""

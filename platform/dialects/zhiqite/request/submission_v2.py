@@ -27,7 +27,9 @@ INPAINT_PADDING = 32
 def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
     inputs = InputImages(key.source)
-    request = _request(operation, body, key.source, inputs)
+    scripts = body.alwayson_scripts
+    vae, note = common.vae(scripts.sd_vae or scripts.override_settings.sd_vae, key.source)
+    request = _request(operation, body, key.source, inputs, vae)
     return Submission(
         source=key.source,
         key=key,
@@ -39,11 +41,12 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
         external_id=body.alwayson_scripts.id_task,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
+        note=note,
     )
 
 
 def _request(
-    operation: str, body: GenerationV2, source: BusinessSource, inputs: InputImages
+    operation: str, body: GenerationV2, source: BusinessSource, inputs: InputImages, vae: str
 ) -> GenerationRequest:
     scripts, overrides = body.alwayson_scripts, body.alwayson_scripts.override_settings
     _refuse_adetailer(scripts.ADetailer)
@@ -53,7 +56,7 @@ def _request(
         "negative_prompt": body.negative_prompt,
         "loras": common.loras(body.prompt, source),
         "checkpoint": scripts.sd_model_checkpoint,
-        "vae": common.vae(scripts.sd_vae or overrides.sd_vae),
+        "vae": vae,
         "clip_skip": overrides.CLIP_stop_at_last_layers,
         "tiling": overrides.tiling,
         "face_restoration": {} if body.restore_faces else None,
@@ -96,10 +99,15 @@ def _is_off(unit: Any) -> bool:
 
 def _init_image(operation: str, body: GenerationV2, inputs: InputImages) -> dict[str, Any]:
     """Fields of img2img and inpainting; none for txt2img."""
+    scripts = body.alwayson_scripts
+    masks = {"mask_link": body.mask_link, "alwayson_scripts.mask_link": scripts.mask_link}
     if operation not in WITH_INIT_IMAGE:
+        images = {"image_link": body.image_link, "alwayson_scripts.image_link": scripts.image_link}
+        common.no_base_image(**images, **masks)
         return {}
     if not body.init_image_url:
         if operation == CONTROL:
+            common.no_base_image(**masks)
             return {}
         raise WireError(_("alwayson_scripts.image_link is required for this operation"))
     if operation == INPAINT and not body.mask_url:
@@ -110,7 +118,7 @@ def _init_image(operation: str, body: GenerationV2, inputs: InputImages) -> dict
     noise = overrides.initial_noise_multiplier if noise is None else noise
     return {
         "task": "img2img",
-        "init_images": (inputs.fetch(body.init_image_url),),
+        "init_images": (inputs.fetch(body.link_name("image_link"), body.init_image_url),),
         "strength": DEFAULT_STRENGTH if strength is None else strength,
         "resize_mode": common.RESIZE_MODES[body.resize_mode],
         "initial_noise_multiplier": 1.0 if noise is None else noise,
@@ -126,7 +134,7 @@ def _inpaint(operation: str, body: GenerationV2, inputs: InputImages) -> dict[st
     padding = body.inpaint_full_res_padding
     blur = body.mask_blur
     return {
-        "mask": inputs.fetch(body.mask_url),
+        "mask": inputs.fetch(body.link_name("mask_link"), body.mask_url),
         "invert": body.inpainting_mask_invert,
         "blur_x": body.mask_blur_x if blur is None else blur,
         "blur_y": body.mask_blur_y if blur is None else blur,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from django.utils.translation import gettext as _
-from PIL import Image
 
 from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
@@ -30,9 +28,12 @@ BO = "saasDrawingExternalImageParameterBO"
 def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
     inputs = InputImages(key.source)
-    fields = _common(body, key.source)
+    external = body.saasDrawingExternalImageParameterBO
+    vae, note = common.vae(external.vaeName, key.source)
+    fields = _common(body, key.source) | {"vae": vae}
     match body:
         case Text2ImageV3():
+            common.no_base_image(**{f"{BO}.sourceImageUrl": external.sourceImageUrl})
             fields |= _text2image(body, key.source)
         case Image2ImageV3():
             fields |= _image2image(body, inputs)
@@ -44,9 +45,10 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
         request=common.validated(fields),
         received=body.received(),
         pictures=inputs.files,
-        external_id=body.saasDrawingExternalImageParameterBO.businessTaskId,
+        external_id=external.businessTaskId,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
+        note=note,
     )
 
 
@@ -62,7 +64,6 @@ def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
         "negative_prompt": negative,
         "loras": common.loras(prompt, source),
         "checkpoint": external.baseModelCode,
-        "vae": common.vae(external.vaeName),
         "tiling": body.tilling,
         "face_restoration": {} if body.restoreFaces else None,
         "output_format": common.output_format(external.targetImageFormat),
@@ -105,7 +106,7 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
     url = body.saasDrawingExternalImageParameterBO.sourceImageUrl
     if not url:
         raise WireError(_("%(field)s is required for this operation") % {"field": f"{BO}.sourceImageUrl"})
-    image = inputs.fetch(url)
+    image = inputs.fetch(f"{BO}.sourceImageUrl", url)
     fields = {
         "task": "img2img",
         "init_images": (image,),
@@ -117,7 +118,6 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
 
 
 def _scaled_size(inputs: InputImages, reference: Picture, scale: float) -> dict[str, Any]:
-    with Image.open(io.BytesIO(inputs.files[reference.sha256])) as image:
-        sides = image.size
+    sides = inputs.size_of(reference)
     width, height = working_size(*(max(1, round(side * scale)) for side in sides))
     return {"width": width, "height": height}

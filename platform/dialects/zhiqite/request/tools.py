@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
-from PIL import Image
 from pydantic import Field
 
 from access.models import AccessKey, BusinessSource
@@ -17,6 +15,7 @@ from gpu_runner.protocol import Picture, upscaler_catalog
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
 from jobs.images import outpaint_canvas
+from jobs.images.input_files import read_size
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.models import Kind
 from models_registry.selectors import list_for
@@ -89,7 +88,7 @@ class ImgExpand(InpaintTool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         if self.verticalExpansionRatio == self.horizontalExpansionRatio == 1:
             raise WireError(_("verticalExpansionRatio or horizontalExpansionRatio must be greater than 1"))
-        image = inputs.files[inputs.fetch(self.sourceImage).sha256]
+        image = inputs.files[inputs.fetch("sourceImage", self.sourceImage).sha256]
         try:
             larger = outpaint_canvas.expanded(image, self._margins(image))
         except outpaint_canvas.TooLarge as error:
@@ -104,9 +103,9 @@ class ImgExpand(InpaintTool):
 
     def _margins(self, data: bytes) -> outpaint_canvas.Margins:
         """Margins in pixels that center the image on its canvas."""
-        with Image.open(io.BytesIO(data)) as image:
-            extra_width = round(image.width * self.horizontalExpansionRatio) - image.width
-            extra_height = round(image.height * self.verticalExpansionRatio) - image.height
+        width, height = read_size(data)
+        extra_width = round(width * self.horizontalExpansionRatio) - width
+        extra_height = round(height * self.verticalExpansionRatio) - height
         left, top = extra_width // 2, extra_height // 2
         return outpaint_canvas.Margins(left, top, extra_width - left, extra_height - top)
 
@@ -115,13 +114,13 @@ class Erase(InpaintTool):
     maskImage: Link
 
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
-        image = inputs.fetch(self.sourceImage)
+        image = inputs.fetch("sourceImage", self.sourceImage)
         mask = {
-            "mask": inputs.fetch(self.maskImage),
+            "mask": inputs.fetch("maskImage", self.maskImage),
             "mask_invert": True,
             "mask_expansion": ERASE_EXPANSION,
         }
-        return self.inpaint_fields(source, image, mask, _size(inputs, image))
+        return self.inpaint_fields(source, image, mask, inputs.size_of(image))
 
 
 class Enlarge(Tool):
@@ -135,7 +134,7 @@ class Enlarge(Tool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {
                 "scale": self.scale,
                 "width": self.width if self.height else 0,
@@ -162,7 +161,7 @@ class FaceRestore(Tool):
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "face_restoration": {},
         }
@@ -179,7 +178,7 @@ class Watermark(Tool):
         label = {"text": self.watermarkText, "corner": self.position, "opacity": self.opacity}
         return {
             "task": "upscale",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "upscale": {"scale": 1, "upscaler": upscaler_catalog.NONE},
             "labels": (label,),
         }
@@ -195,7 +194,7 @@ class Rembg(Tool):
             raise WireError(_("targetImageFormat must be png (the output has an alpha channel)"))
         return {
             "task": "cut_out",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "cut_out": {"mask_only": self.maskOnly},
         }
 
@@ -215,7 +214,7 @@ class ControlPreview(Tool):
         }
         return {
             "task": "control_map",
-            "init_images": (inputs.fetch(self.sourceImage),),
+            "init_images": (inputs.fetch("sourceImage", self.sourceImage),),
             "controls": (unit,),
         }
 
@@ -254,8 +253,3 @@ def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Sub
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
     )
-
-
-def _size(inputs: InputImages, reference: Picture) -> tuple[int, int]:
-    with Image.open(io.BytesIO(inputs.files[reference.sha256])) as image:
-        return image.size

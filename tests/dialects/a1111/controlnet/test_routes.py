@@ -12,6 +12,8 @@ from gpu_runner.protocol.preprocessor_catalog import MODULES
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import Kind, ModelFile
+from tests.dialects.a1111.conftest import solid_png
+from tests.support.input_images import is_upright, photo
 
 pytestmark = pytest.mark.slow
 
@@ -233,3 +235,13 @@ def test_render_openpose_json_validates_its_body(post, body, status) -> None:
 
 def test_render_openpose_json_without_poses_returns_no_image(post) -> None:
     assert post("render_openpose_json", "[]").json() == {"info": "No pose data detected."}
+
+
+def test_detect_masks_the_photo_as_a_viewer_shows_it(post):
+    encoded = base64.b64encode(photo(192, 128)).decode()
+    black = base64.b64encode(solid_png(192, 128, (0, 0, 0))).decode()
+    body = {"controlnet_module": "inpaint", "controlnet_input_images": [encoded], "controlnet_masks": [black]}
+    assert post("detect", body).status_code == 503
+    (init_image,) = Job.objects.get().generation_request.init_images
+    with Image.open(io.BytesIO(read_input(init_image.sha256))) as masked:
+        assert is_upright(masked, (192, 128))

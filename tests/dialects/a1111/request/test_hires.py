@@ -39,11 +39,16 @@ def test_defaults_are_those_of_the_original(alice) -> None:
         ({"hr_resize_x": 256}, (256, 128)),
         ({"hr_resize_y": 96}, (192, 96)),
         ({"hr_resize_x": 200, "hr_resize_y": 200}, (200, 200)),
+        ({"hr_resize_x": 190, "hr_resize_y": 95}, (184, 88)),
+        ({"hr_resize_x": 100, "hr_resize_y": 95}, (96, 88)),
+        ({"hr_resize_x": 100, "hr_resize_y": 95, "width": 64}, (96, 96)),
+        ({"hr_resize_x": 300, "hr_resize_y": 100, "width": 64}, (296, 96)),
         ({"hr_scale": 1.3}, (160, 80)),
     ],
 )
 def test_hires_size_is_given_by_a_factor_or_by_sides(alice, fields, size) -> None:
-    hires = hires_of(alice, width=128, height=64, **fields)
+    """A side that is no multiple of 8 is rounded by cutting latent pixels off the covering size, as in the original."""
+    hires = hires_of(alice, **{"width": 128, "height": 64} | fields)
     assert (hires.width, hires.height) == size
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from jobs.images.storage import read_input
 from jobs.models import InputPicture
+from tests.support.input_images import UNUSABLE, file_of, quarters
 
 
 def test_init_image_is_stored_by_its_sha256(alice, red, png) -> None:
@@ -31,21 +32,59 @@ def test_several_init_images_set_the_batch_size(alice, red) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "detail"),
+    ("image", "reason"),
     [
-        ("", "Invalid encoded image"),
-        ("!!!", "Invalid encoded image"),
-        ("abcde", "Invalid encoded image"),
-        (base64.b64encode(b"not an image").decode(), "Invalid encoded image"),
-        ("data:image/png;base64", "Invalid encoded image"),
-        (5, "Invalid encoded image"),
-        (None, "Invalid encoded image"),
+        ("", "not base64, or empty"),
+        ("!!!", "not base64, or empty"),
+        ("abcde", "not base64, or empty"),
+        (base64.b64encode(b"not an image").decode(), "not an image file"),
+        ("data:image/png;base64", "not base64, or empty"),
+        (5, "not base64, or empty"),
+        (None, "not base64, or empty"),
     ],
 )
-def test_invalid_init_image_is_500(alice, image, detail) -> None:
+def test_invalid_init_image_is_500(alice, image, reason) -> None:
     response = alice.post("img2img", {"init_images": [image]})
     assert response.status_code == 500
-    assert response.json() == {"error": "HTTPException", "detail": detail, "body": "", "errors": ""}
+    error = response.json()
+    assert reason in error.pop("errors")
+    assert error == {"error": "HTTPException", "detail": "Invalid encoded image", "body": ""}
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_errors_say_which_image_is_refused_and_why(alice, red, data, reason) -> None:
+    unusable = base64.b64encode(data).decode()
+
+    def errors(**body) -> str:
+        response = alice.post("img2img", body)
+        assert (response.status_code, response.json()["detail"]) == (500, "Invalid encoded image")
+        return response.json()["errors"]
+
+    second = errors(init_images=[red, unusable], batch_size=2)
+    assert second.startswith("init_images[1]: ")
+    assert reason in second
+    assert errors(init_images=[red], mask=unusable).startswith("mask: ")
+    unit = {"image": unusable, "model": "None", "module": "none"}
+    units = {
+        "controlnet": {
+            "args": [
+                {"enabled": False},
+                {"image": red, "module": "reference_only"},
+                unit | {"module": "reference_only"},
+            ]
+        }
+    }
+    assert errors(init_images=[red], alwayson_scripts=units).startswith(
+        "alwayson_scripts.controlnet.args[2].image: "
+    )
+
+
+def test_avif_is_accepted(alice) -> None:
+    avif = file_of(quarters(), "AVIF")
+    (image,) = alice.submit(
+        "img2img", init_images=[base64.b64encode(avif).decode()]
+    ).generation_request.init_images
+    assert read_input(image.sha256) == avif
 
 
 def test_truncated_init_image_is_rejected(alice, png) -> None:

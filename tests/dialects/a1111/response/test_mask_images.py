@@ -86,3 +86,21 @@ def test_grid_of_one_image_by_option(alice, complete, info) -> None:
     job = alice.submit(save_images=True)
     complete(job)
     assert (len(alice.result(job)["images"]), info(alice.result(job))["index_of_first_image"]) == (2, 1)
+
+
+def test_returned_mask_lies_where_the_padded_image_does(alice, complete, red, open_image) -> None:
+    """A mask of 64 x 64 in a frame of 64 x 128: the bars repeat its edges."""
+    result = inpainted(
+        alice,
+        complete,
+        red,
+        override_settings={"return_mask": True},
+        inpaint_full_res=False,
+        resize_mode=2,
+        width=64,
+        height=128,
+    )
+    mask = open_image(result["images"][1])
+    assert mask.size == (64, 128)
+    for row in (2, 64, 125):
+        assert (mask.getpixel((8, row))[0], mask.getpixel((56, row))[0]) == (0, 255)

@@ -1,9 +1,12 @@
 """Input images: uploads, data URIs, and references by hash."""
 
+import base64
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobs.models import InputPicture, Job
+from tests.support.input_images import UNUSABLE, file_of, quarters
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +86,18 @@ def test_form_without_a_boundary_is_refused(alice):
 def test_error_of_an_upload_has_no_field(alice):
     body = alice.upload(b"hello").json()
     assert (body["code"], "field" in body) == ("bad_picture", False)
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_refusal_says_which_image_and_why(alice, data, reason):
+    usable, unusable = (
+        "data:image/png;base64," + base64.b64encode(file).decode() for file in (file_of(quarters()), data)
+    )
+    problem = alice.post(
+        "jobs", {"task": "img2img", "init_images": [usable], "inpaint": {"mask": unusable}}
+    ).json()
+    assert (problem["code"], problem["field"]) == ("bad_picture", "inpaint.mask")
+    assert reason in problem["detail"]
+    both = {"task": "img2img", "init_images": [usable, unusable], "num_images": 2}
+    assert alice.post("jobs", both).json()["field"] == "init_images.1"
+    assert alice.post("quote", both).json()["accepted"] is False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from dialects.native.response.sse_slots import slots
+from jobs.execution.thread_shares import event_streams
 from tests.support import fake_runner as behaviors
 
 pytestmark = pytest.mark.slow
@@ -116,5 +116,5 @@ def test_ended_stream_releases_its_slot(follow, alice, settings):
         with follow(job) as stream:
             read(stream)
         released = threading.Event()
-        while slots.open_streams(alice.key.source_id):
+        while event_streams.held_by(alice.key.source_id):
             released.wait(0.01)

@@ -41,8 +41,42 @@ def test_mask_replaces_matting(alice, image_host):
     ("value", "by"),
     [("True", "matting"), ("False", "transparency"), (0, "transparency"), (True, "matting"), ("", "matting")],
 )
-def test_is_remove_bg_selects_matting_or_transparency(alice, value, by):
-    assert alice.request(is_remove_bg=value).change_background.cut_out_by == by
+def test_is_remove_bg_selects_matting_or_transparency(alice, image_host, value, by):
+    request = alice.request(img_url=image_host.url("/cut-out.png"), is_remove_bg=value)
+    assert request.change_background.cut_out_by == by
+
+
+def palette(transparent: int | None) -> bytes:
+    image, file = product().quantize(4), io.BytesIO()
+    image.save(file, "GIF", **({} if transparent is None else {"transparency": transparent}))
+    return file.getvalue()
+
+
+def test_palette_with_a_transparent_color_is_transparent(alice, image_host):
+    image_host.answers["/a.gif"] = answer(200, palette(0))
+    assert alice.request(img_url=image_host.url("/a.gif"), is_remove_bg=False)
+
+
+@pytest.mark.parametrize(
+    ("image", "code", "reason"),
+    [
+        (png(product()), 1001, "is_remove_bg: the image of img_url has no transparent background"),
+        (png(product().convert("RGBA")), 1001, "is_remove_bg: the image of img_url has no transparent"),
+        (palette(None), 1001, "is_remove_bg: the image of img_url has no transparent background"),
+        (png(Image.new("RGBA", (96, 64))), 1002, "img_url: the image is transparent everywhere."),
+    ],
+)
+def test_image_that_does_not_tell_where_the_product_is_creates_no_job(alice, image_host, image, code, reason):
+    image_host.answers["/a.png"] = answer(200, image)
+    refused = alice.refusal(img_url=image_host.url("/a.png"), is_remove_bg=False)
+    assert (refused[0], refused[1].startswith(reason)) == (code, True), refused
+
+
+@pytest.mark.parametrize(("level", "reason"), [(0, "black everywhere"), (255, "white everywhere")])
+def test_mask_that_does_not_tell_where_the_product_is_creates_no_job(alice, image_host, level, reason):
+    image_host.answers["/a.png"] = answer(200, png(Image.new("L", (96, 64), level)))
+    code, message = alice.refusal(mask_url=image_host.url("/a.png"))
+    assert (code, message.startswith("mask_url: "), reason in message) == (1002, True, True)
 
 
 @pytest.mark.field("smzdm_change_background", "width", "height")

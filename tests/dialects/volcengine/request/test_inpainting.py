@@ -12,6 +12,8 @@ from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
+from tests.support.input_images import UNUSABLE, is_upright, photo
+from tests.support.web_server import WebServer, answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
@@ -147,3 +149,55 @@ def test_invalid_images_and_margins_are_refused(refused):
     assert refused("i2i_outpainting", png(64, 64), left="1") == 50204
     assert refused("i2i_outpainting", png(64, 64), max_width=8) == 50200
     assert refused("i2i_outpainting", png(64, 64), max_height=5000) == 50200
+
+
+def test_photos_keep_the_shape_that_a_viewer_shows(alice, submitted):
+    """A phone stores a photo lying, with its orientation in EXIF."""
+    request = submitted("i2i_inpainting", photo(256, 128), mask(256, 128))
+    part = request.change_background
+    assert (part.output_width, part.output_height) == (request.width, request.height) == (256, 128)
+    canvas = stored(submitted("i2i_outpainting", photo(200, 100), left=0.5, right=0).init_images[0])
+    assert canvas.size == (300, 120)
+    assert is_upright(canvas.crop((100, 10, 300, 110)))
+
+
+def test_photos_by_url_keep_their_shape(alice, presets, source):
+    server = WebServer()
+    server.answers |= {"/photo": answer(200, photo(256, 128)), "/mask": answer(200, mask(256, 128))}
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    try:
+        urls = [server.url("/photo"), server.url("/mask")]
+        part = alice.submit(
+            {"req_key": "i2i_inpainting", "image_urls": urls}
+        ).generation_request.change_background
+    finally:
+        server.close()
+    assert (part.output_width, part.output_height) == (256, 128)
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+def test_message_says_which_image_is_refused_and_why(alice, presets, source, data, reason):
+    server = WebServer()
+    server.answers |= {"/image": answer(200, png(64, 64)), "/unusable": answer(200, data)}
+    source.reachable = ["127.0.0.1"]
+    source.save()
+    try:
+        urls = [server.url("/image"), server.url("/unusable")]
+        given = {"image_urls": urls}, {"binary_data_base64": [encoded(png(64, 64)), encoded(data)]}
+        for images in given:
+            response = alice.call("CVProcess", {"req_key": "i2i_inpainting", **images}).json()
+            (name,) = images
+            assert response["code"] == 50207
+            assert response["message"].startswith(f"Image Decode Error: {name}[1]: ")
+            assert reason in response["message"]
+    finally:
+        server.close()
+
+
+def test_message_says_why_a_url_cannot_be_fetched(alice, presets):
+    body = {"req_key": "i2i_inpainting", "image_urls": ["http://10.0.0.1/a", "http://10.0.0.1/b"]}
+    message = alice.call("CVProcess", body).json()["message"]
+    assert message.startswith(
+        "Image Decode Error: image_urls[0]: 10.0.0.1 has an address that is neither public"
+    )

@@ -3,6 +3,7 @@
 import pytest
 
 from models_registry.models import Kind
+from tests.dialects.zhiqite.conftest import generation_body
 
 
 def test_text2image(alice):
@@ -90,3 +91,37 @@ def test_image_url_is_fetched_once_per_request(alice, web):
     unit = {"image_link": link, "module": "reference_only"}
     alice.generate("v2/controlnet", {"image_link": link, "controlnet": {"args": [unit]}})
     assert len(web.asked) == 1
+
+
+STOCK_VAE = "vae-ft-mse-840000-ema-pruned.vae.pt"
+
+
+def test_vae_of_the_vendors_example_is_the_checkpoints_own_without_such_a_file(alice, register):
+    register(Kind.VAE, "vae/sepia.safetensors")
+    job = alice.generate(scripts={"sd_vae": STOCK_VAE})
+    assert job.generation_request.vae == ""
+    assert STOCK_VAE in job.transitions.get().note
+
+
+def test_vae_of_the_vendors_example_is_used_if_it_is_registered(alice, register):
+    register(Kind.VAE, f"vae/{STOCK_VAE}")
+    job = alice.generate(scripts={"sd_vae": STOCK_VAE})
+    assert (job.generation_request.vae, job.transitions.get().note) == (STOCK_VAE, "")
+
+
+def test_any_other_unknown_vae_is_refused(alice):
+    assert "warm.pt" in alice.refused("sd/v2/text2image", generation_body({"sd_vae": "warm.pt"}))
+
+
+@pytest.mark.parametrize(
+    ("operation", "scripts", "fields", "named"),
+    [
+        ("v2/text2image", {"image_link": "http://a/a.png"}, {}, "alwayson_scripts.image_link"),
+        ("v2/text2image", {"mask_link": "http://a/a.png"}, {}, "alwayson_scripts.mask_link"),
+        ("v2/text2image", {}, {"image_link": "http://a/a.png"}, "image_link"),
+        ("v2/controlnet", {"mask_link": "http://a/a.png"}, {}, "alwayson_scripts.mask_link"),
+    ],
+)
+def test_base_image_that_would_have_no_effect_is_named(alice, operation, scripts, fields, named):
+    message = alice.refused(f"sd/{operation}", generation_body(scripts, **fields))
+    assert message == f"{named} must be absent: this operation has no base image"

@@ -9,6 +9,7 @@ from PIL import Image
 
 from jobs.images.storage import read_input
 from models_registry.models import Kind
+from tests.support.input_images import is_upright, photo
 from tests.support.receiving_server import YES
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import answer
@@ -176,3 +177,18 @@ def test_training_is_not_supported(alice):
     assert "add the model files to the registry" in alice.refused(
         "modelTraining/submitTraining/Job", {"taskId": "a"}
     )
+
+
+def test_img_expand_draws_around_the_photo_as_a_viewer_shows_it(use, web):
+    web.answers["/photo"] = answer(200, photo(96, 48))
+    request = use("imgExpand", sourceImage=web.url("/photo"), horizontalExpansionRatio=2).generation_request
+    canvas = opened(request.init_images[0])
+    assert canvas.size == (192, 48)
+    assert is_upright(canvas.crop((48, 0, 144, 48)))
+
+
+def test_erase_keeps_the_size_of_the_photo(use, web):
+    web.answers["/photo"] = answer(200, photo(96, 48))
+    request = use("erase", sourceImage=web.url("/photo"), maskImage=web.url("/mask.png")).generation_request
+    part = request.change_background
+    assert (part.output_width, part.output_height) == (96, 48)

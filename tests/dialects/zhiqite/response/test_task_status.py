@@ -83,7 +83,7 @@ def test_failed_task_has_the_error_message(alice, fake_runner, work):
     alice.generate()
     work()
     task = alice.task()
-    assert (task["status"], task["desc"]) == (4, "任务失败: The picture is too large for this runner.")
+    assert (task["status"], task["desc"]) == (4, "任务失败: The image is too large for this runner.")
     assert task["differentialImageRspList"] == []
 
 

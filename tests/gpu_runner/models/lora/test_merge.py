@@ -106,9 +106,44 @@ def lora_tensors(module, layout, path):
             return {f"{start}_lora.down.weight": down, f"{start}_lora.up.weight": up}
         case "diffusers":
             return {f"unet.{path}.lora.down.weight": down, f"unet.{path}.lora.up.weight": up}
+        case "diffusers linear layer":
+            start = f"unet.{path}.lora_linear_layer"
+            return {f"{start}.down.weight": down, f"{start}.up.weight": up}
+        case "without prefix":
+            return {f"{path}.lora_A.weight": down, f"{path}.lora_B.weight": up}
+        case "processor without prefix":
+            start = path.replace(".to_out.0", ".processor.to_out")
+            return {f"{start}_lora.down.weight": down, f"{start}_lora.up.weight": up}
+        case "lycoris":
+            return {f"lycoris_{flat}.lora_down.weight": down, f"lycoris_{flat}.lora_up.weight": up}
+        case "comfyui":
+            start = "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_out.0"
+            return {f"{start}.lora_down.weight": down, f"{start}.lora_up.weight": up}
+        case "checkpoint's names":
+            start = "model.diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_out.0"
+            return {f"{start}.lora_A.weight": down, f"{start}.lora_B.weight": up}
+        case "unheard-of prefix":
+            return {f"my_trainer.{path}.lora_down.weight": down, f"my_trainer.{path}.lora_up.weight": up}
 
 
-@pytest.mark.parametrize("layout", ["kohya", "ldm", "peft", "peft adapter", "processor", "diffusers"])
+LAYOUTS = [
+    "kohya",
+    "ldm",
+    "peft",
+    "peft adapter",
+    "processor",
+    "diffusers",
+    "diffusers linear layer",
+    "without prefix",
+    "processor without prefix",
+    "lycoris",
+    "comfyui",
+    "checkpoint's names",
+    "unheard-of prefix",
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_weights(with_loras, base, tiny_modules, layout):
     module = tiny_modules.unet.get_submodule(CROSS_LAYER)
     variant = with_loras((lora_tensors(module, layout, CROSS_LAYER), 1.0))
@@ -116,7 +151,17 @@ def test_every_layout_gives_the_same_weights(with_loras, base, tiny_modules, lay
     assert torch.allclose(change(variant, base, CROSS_LAYER), up @ down, atol=1e-6)
 
 
-@pytest.mark.parametrize("start", ["lora_te_text_model_", "lora_te1_text_model_", "text_encoder.text_model."])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "lora_te_text_model_",
+        "lora_te1_text_model_",
+        "text_encoder.text_model.",
+        "text_model.",
+        "clip_l.text_model.",
+        "",
+    ],
+)
 def test_the_text_encoder_has_its_own_weight(with_loras, base, tiny_modules, start):
     module = tiny_modules.text_encoder.get_submodule(TEXT)
     down, up = factors(module)
@@ -193,8 +238,8 @@ def test_a_thousand_variants_do_not_modify_the_checkpoint(
 
 def test_modules_that_the_checkpoint_does_not_have_are_skipped(with_loras, base, tiny_modules):
     unmatched = {
-        "lora_unet_nowhere.lora_down.weight": noise(2, 8),
-        "lora_unet_nowhere.lora_up.weight": noise(8, 2),
+        "lora_unet_down_blocks_9_attentions_0_proj_in.lora_down.weight": noise(2, 8),
+        "lora_unet_down_blocks_9_attentions_0_proj_in.lora_up.weight": noise(8, 2),
     }
     variant = with_loras((kohya(tiny_modules) | unmatched, 1.0))
     assert change(variant, base, LINEAR).any()
@@ -229,13 +274,9 @@ def test_factors_that_are_not_matrices_are_rejected(with_loras, factors_of_anoth
         with_loras((wrong, 1.0))
 
 
-@pytest.mark.parametrize(
-    ("part", "reason"), [("dora_scale", "is a DoRA"), ("oft_blocks", "is a OFT"), ("note", "is not a LoRA")]
-)
-def test_unsupported_kinds_are_rejected_by_name(with_loras, tiny_modules, part, reason):
-    tensors = kohya(tiny_modules) if part == "dora_scale" else {}
-    with pytest.raises(ModelUnavailable, match=reason):
-        with_loras((tensors | {f"lora_unet_a.{part}": noise(4)}, 1.0))
+def test_a_file_without_a_complete_module_is_rejected(with_loras):
+    with pytest.raises(ModelUnavailable, match="is not a LoRA"):
+        with_loras(({"lora_unet_a.note": noise(4)}, 1.0))
 
 
 def test_the_rank_limits_the_ranks_in_use(store, tiny_checkpoint, file_of, base, tiny_modules):

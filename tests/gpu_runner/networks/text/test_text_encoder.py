@@ -82,6 +82,21 @@ def test_text_after_a_comma_near_the_end_moves_to_the_next_chunk():
     assert len(content_tokens(second)) == 20
 
 
+def test_a_full_width_comma_is_a_comma_for_the_backtrack():
+    first, second = chunks("cat " * 60 + "， " + "dog " * 20)
+    assert content_tokens(first)[60:] == [COMMA_ID]
+    assert len(content_tokens(second)) == 20
+
+
+def test_full_width_brackets_are_text_without_weight():
+    """As in A1111: the prompt is parsed before its texts are cleaned."""
+    (chunk,) = chunks("（cat：1.5）, (cat:1.5)")
+    assert [weight for token, weight in zip(chunk.tokens, chunk.weights, strict=True) if token == CAT] == [
+        1.0,
+        1.5,
+    ]
+
+
 def test_a_comma_far_from_the_end_does_not_split_a_chunk():
     first, _second = chunks("cat " * 40 + ", " + "dog " * 40)
     assert len(content_tokens(first)) == 75

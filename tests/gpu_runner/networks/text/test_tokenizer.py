@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import ftfy
 import pytest
 from transformers import CLIPTokenizer
 
@@ -39,7 +40,31 @@ def test_the_vocabulary_is_complete():
     ],
 )
 def test_agrees_with_transformers(reference, text):
-    assert clip_tokenizer().encode(text) == reference(text, add_special_tokens=False)["input_ids"]
+    """transformers is given the cleaned text: since version 5 it does not clean it itself."""
+    cleaned = ftfy.fix_text(text)
+    assert clip_tokenizer().encode(text) == reference(cleaned, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("1girl，solo", "1girl,solo"),
+        ("（猫：１．２）；！？", "(猫:1.2);!?"),
+        ("“quoted” it’s", '"quoted" it\'s'),
+        ("ＡＢＣ１２３", "abc123"),
+        ("ﬁne ﬂower", "fine flower"),
+        ("ｱｲｳ", "アイウ"),
+        ("cats &amp; dogs", "cats & dogs"),
+        ("cafÃ©", "café"),
+        ("a\u3000cat", "a cat"),
+    ],
+)
+def test_full_width_and_typographic_characters_are_cleaned(written, plain):
+    assert clip_tokenizer().encode(written) == clip_tokenizer().encode(plain)
+
+
+def test_a_full_width_comma_is_one_token():
+    assert clip_tokenizer().encode("1girl，solo") == [272, 1611, 267, 5797]
 
 
 def test_long_texts_are_not_truncated():

@@ -8,7 +8,6 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from demo import architecture
-from gpu_runner.models.conversion import config_inference
 from gpu_runner.models.conversion.ldm_keys import (
     UNET_PREFIX,
     VAE_PREFIX,
@@ -16,6 +15,7 @@ from gpu_runner.models.conversion.ldm_keys import (
     unet_pairs,
     vae_pairs,
 )
+from gpu_runner.protocol.model_detection import config_inference
 from gpu_runner.protocol.model_detection.safetensors_models import (
     identify,
     identify_file,
@@ -101,7 +101,8 @@ def test_config_values_that_shapes_do_not_determine_come_from_the_metadata(tiny_
     assert identify(shapes, metadata).family == "sd15"
     inferred = config_inference.infer(shapes, "sd15", metadata)
     assert inferred.unet.items() >= architecture.UNET_CONFIG.items()
-    assert inferred.vae.items() >= architecture.VAE_CONFIG.items()
+    vae = config_inference.infer_checkpoint_vae(shapes, "sd15", metadata)
+    assert vae.items() >= architecture.VAE_CONFIG.items()
     assert inferred.text_encoders[0].config.items() >= architecture.TEXT_ENCODER_CONFIG.items()
     assert config_inference.infer(shapes, "sd15", {}).unet["norm_num_groups"] == 32
 
@@ -114,7 +115,7 @@ def test_invalid_config_overrides_are_rejected(value):
 
 def test_a_checkpoint_with_a_missing_part_is_rejected():
     with pytest.raises(ValueError, match="no VAE tensors"):
-        config_inference.infer(unet_shapes(SD15_UNET), "sd15", {})
+        config_inference.infer_checkpoint_vae(unet_shapes(SD15_UNET), "sd15", {})
 
 
 def test_prediction_type_is_the_declared_one():
@@ -126,14 +127,80 @@ def test_prediction_type_is_the_declared_one():
 
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 DIFFUSERS = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2"
+CLIP_LAYER = "text_encoder.text_model.encoder.layers.0.self_attn"
+PROCESSOR = ("lora.down.weight", "lora.up.weight")
+
+
+def factors(path, inputs, outputs, down="lora_down.weight", up="lora_up.weight", dot="."):
+    return {f"{path}{dot}{down}": (8, inputs), f"{path}{dot}{up}": (outputs, 8)}
+
+
 VAE_LDM = vae_shapes(SD_VAE, prefix="")
 OTHER_KINDS = [
     ({f"{KOHYA}.lora_down.weight": (8, 768), f"{KOHYA}.lora_up.weight": (320, 8)}, "lora", "sd15"),
-    ({f"{DIFFUSERS}.to_k.lora_A.weight": (4, 1024)}, "lora", "sd2"),
-    ({f"{DIFFUSERS}.processor.to_k_lora.down.weight": (4, 2048)}, "lora", "sdxl"),
-    ({"lora_te1_x_q_proj.lora_down.weight": (8, 768)}, "lora", "sdxl"),
-    ({"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 768)}, "lora", "sd15"),
-    ({f"{KOHYA}.hada_w1_a": (4, 768)}, "lora", "sd15"),
+    (factors(f"{DIFFUSERS}.to_k", 1024, 320, "lora_A.weight", "lora_B.weight"), "lora", "sd2"),
+    (factors(f"{DIFFUSERS}.processor.to_k", 2048, 640, *PROCESSOR, dot="_"), "lora", "sdxl"),
+    (factors("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", 768, 768), "lora", "sdxl"),
+    (factors("lora_te_text_model_encoder_layers_0_mlp_fc1", 768, 3072), "lora", "sd15"),
+    (
+        factors(
+            f"{CLIP_LAYER}.q_proj", 768, 768, "lora_linear_layer.down.weight", "lora_linear_layer.up.weight"
+        ),
+        "lora",
+        "sd15",
+    ),
+    (factors(f"{CLIP_LAYER}.to_q", 768, 768, *PROCESSOR, dot="_"), "lora", "sd15"),
+    (factors(f"lycoris_{KOHYA.removeprefix('lora_unet_')}", 768, 320), "lora", "sd15"),
+    (factors("diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k", 768, 320), "lora", "sd15"),
+    (
+        factors(
+            "base_model.model.mid_block.attentions.0.transformer_blocks.0.attn2.to_v",
+            2048,
+            1280,
+            "lora_A.default.weight",
+            "lora_B.default.weight",
+        ),
+        "lora",
+        "sdxl",
+    ),
+    (factors("mid_block.attentions.0.transformer_blocks.0.attn2.to_v", 1024, 1280), "lora", "sd2"),
+    (
+        {
+            f"{KOHYA}.hada_w{n}": s
+            for n, s in {"1_a": (320, 4), "1_b": (4, 768), "2_a": (320, 4), "2_b": (4, 768)}.items()
+        },
+        "lora",
+        "sd15",
+    ),
+    ({f"{KOHYA}.lokr_w1": (4, 4), f"{KOHYA}.lokr_w2": (80, 192)}, "lora", "sd15"),
+    (
+        {f"{KOHYA}.lokr_w1": (4, 4), f"{KOHYA}.lokr_w2_a": (80, 4), f"{KOHYA}.lokr_w2_b": (4, 192)},
+        "lora",
+        "sd15",
+    ),
+    ({f"{KOHYA}.diff": (320, 768)}, "lora", "sd15"),
+    (
+        {
+            f"{KOHYA}.a1.weight": (4, 768),
+            f"{KOHYA}.a2.weight": (768, 4),
+            f"{KOHYA}.b1.weight": (4, 768),
+            f"{KOHYA}.b2.weight": (320, 4),
+        },
+        "lora",
+        "sd15",
+    ),
+    ({f"{KOHYA}.weight": (320,), f"{KOHYA}.on_input": ()}, "lora", "unknown"),
+    ({f"{KOHYA}.oft_blocks": (4, 80, 80), f"{KOHYA}.alpha": ()}, "lora", "unknown"),
+    ({f"{KOHYA}.oft_diag": (4, 80, 80)}, "lora", "unknown"),
+    (
+        {
+            "lora_unet_mid_block_resnets_0_norm1.w_norm": (320,),
+            "lora_unet_mid_block_resnets_0_norm1.b_norm": (320,),
+        },
+        "lora",
+        "unknown",
+    ),
+    ({f"{KOHYA}.lora_down.weight": (8, 768)}, "unknown", "unknown"),
     (
         {f"control_model.{k}": v for k, v in {"input_hint_block.0.weight": (16, 3, 3, 3)}.items()},
         "controlnet",
@@ -177,9 +244,44 @@ def test_other_kinds_are_identified_by_their_tensors(shapes, kind, family):
 
 
 def test_metadata_gives_the_family_of_a_lora_of_non_standard_width():
-    assert (
-        identify({f"{KOHYA}.lora_down.weight": (8, 64)}, {"ss_base_model_version": "sd_v1"}).family == "sd15"
-    )
+    assert identify(factors(KOHYA, 64, 64), {"ss_base_model_version": "sd_v1"}).family == "sd15"
+
+
+FLUX = factors("lora_unet_double_blocks_0_img_attn_proj", 3072, 3072)
+FLUX_TEXT = factors("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", 768, 768)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        FLUX,
+        FLUX | FLUX_TEXT,
+        factors("transformer.transformer_blocks.0.attn.to_out.0", 1536, 1536),
+        factors("lora_unet_single_blocks_0_linear1", 3072, 9216) | FLUX_TEXT,
+        factors("diffusion_model.joint_blocks.0.x_block.attn.proj", 1536, 1536),
+        factors("blocks.0.self_attn.q", 1536, 1536),
+    ],
+)
+def test_a_lora_of_another_network_has_a_problem_with_its_reason(tensors):
+    found = identify(tensors)
+    assert (found.kind, found.family) == ("lora", "unknown")
+    assert "not those of a Stable Diffusion UNet" in found.problem
+
+
+def test_a_lora_of_a_text_encoder_alone_may_belong_to_another_family():
+    assert "flux" in identify(FLUX_TEXT, {"ss_base_model_version": "flux1"}).problem
+    assert not identify(FLUX_TEXT, {"ss_base_model_version": "sdxl_base_v1-0"}).problem
+
+
+def test_what_is_not_used_of_a_lora_is_listed():
+    tensors = factors(KOHYA, 768, 320) | factors("lora_unet_down_blocks_0_motion_modules_0_proj_in", 8, 8)
+    tensors |= {f"{KOHYA}.scalar": (), "bundle_emb.plum.string_to_param.*": (2, 768)}
+    found = identify(tensors)
+    assert (found.kind, found.problem, found.detail["bundled"]) == ("lora", "", ("plum",))
+    assert set(found.detail["left_out"]) == {
+        "lora_unet_down_blocks_0_motion_modules_0_proj_in",
+        f"{KOHYA}.scalar",
+    }
 
 
 def test_a_vae_gives_its_config():

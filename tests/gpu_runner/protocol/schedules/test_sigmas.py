@@ -9,8 +9,10 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 from diffusers.schedulers import AysSchedules
 
 from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.generation_request import GenerationRequest, Picture
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
-from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, img2img_sigmas, sigmas_for
+from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, sigmas_for
+from gpu_runner.protocol.step_count import sigmas_and_noise_of
 
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
@@ -97,10 +99,50 @@ def test_dpm2_drops_the_last_nonzero_sigma(levels):
     ],
 )
 def test_img2img_runs_as_many_steps_as_in_a1111(levels, sampler, strength, updates):
-    sigmas = sigmas_for(levels, sampler, sampler_catalog.AUTOMATIC, 20)
-    part = img2img_sigmas(sampler, sigmas, 20, strength)
-    assert len(part) - 1 == updates
-    assert part == sigmas[-len(part) :]
+    assert len(img2img(levels, sampler=sampler, strength=strength).sigmas) - 1 == updates
+
+
+def img2img(levels, **fields):
+    init = (Picture(sha256="0" * 64),)
+    request = GenerationRequest(task="img2img", init_images=init, num_inference_steps=20, **fields)
+    return sigmas_and_noise_of(request, levels)
+
+
+def test_img2img_runs_the_end_of_the_schedule_from_the_level_of_the_noised_latent(levels):
+    sigmas, noised_to = img2img(levels, sampler="Euler", strength=0.75)
+    assert sigmas == sigmas_for(levels, "Euler", sampler_catalog.AUTOMATIC, 20)[-17:]
+    assert noised_to == sigmas[0]
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "DDIM CFG++", "PLMS", "UniPC"])
+@pytest.mark.parametrize(
+    ("options", "first", "noised_to"),
+    [
+        ({}, 701, 751),
+        ({"discard_penultimate": True}, 659, 706),
+        ({"exact_steps": True}, 685, 723),
+        ({"strength": 0.05}, 51, 51),
+        ({"strength": 0.0}, 1, 1),
+        ({"strength": 1.0}, 901, 951),
+    ],
+)
+def test_img2img_on_own_timesteps_starts_one_timestep_below_the_noised_latent(
+    levels, sampler, options, first, noised_to
+):
+    sigmas, noise = img2img(levels, sampler=sampler, **{"strength": 0.75} | options)
+    assert [round(levels.timestep_at(sigma)) for sigma in (sigmas[0], noise)] == [first, noised_to]
+
+
+def test_the_schedule_of_one_step_of_dpm_fast_and_adaptive_has_both_ends(levels):
+    for name in ("DPM fast", "DPM adaptive"):
+        assert sigmas_for(levels, name, sampler_catalog.AUTOMATIC, 1) == [levels.high, levels.low]
+
+
+@pytest.mark.parametrize(("steps", "count"), [(20, 20), (30, 31), (28, 29), (12, 13), (3, 4), (1, 1)])
+def test_unipc_has_the_step_count_of_a1111(levels, steps, count):
+    sigmas = sigmas_for(levels, "UniPC", sampler_catalog.AUTOMATIC, steps)
+    assert len(sigmas) == count + 1
+    assert (sigmas[0], sigmas[-1]) == pytest.approx((levels.high, levels.low))
 
 
 def test_align_your_steps_tables_equal_diffusers_for_sd15_and_sdxl():

@@ -1,4 +1,5 @@
 import pydoc
+import ssl
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,9 @@ from jobs.execution import lifecycle
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import outbox
 from jobs.outbound.callbacks.delivery import deliver
+from tests.support.certificates import write_self_signed
 from tests.support.receiving_server import NO, WAITS, YES, due, wait_for_the_next, work
-from tests.support.web_server import answer
+from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
 
@@ -183,3 +185,19 @@ def test_undelivered_callback_cannot_be_replayed(calling):
     assert not outbox.replay(Callback.objects.get())
     lifecycle.cancel(job.pk)
     assert not outbox.replay(Callback.objects.get())
+
+
+def test_untrusted_certificate_is_told_apart_from_an_unreachable_receiver(calling, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(write_self_signed(tmp_path / "server.pem", "receiver.test"))
+    receiver = WebServer(context)
+    lifecycle.cancel(calling().pk)
+    Callback.objects.update(url=receiver.url("/done", scheme="https"))
+    work()
+    receiver.close()
+    excerpt = Callback.objects.get().last_excerpt
+    assert (
+        excerpt
+        == "The certificate of 127.0.0.1 is not trusted: self-signed certificate. See docs/outside.md."
+    )
+    assert receiver.asked == []

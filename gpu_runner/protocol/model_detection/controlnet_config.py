@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from itertools import count
 
-from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
-from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
-
 from .config_inference import (
     Config,
     Level,
@@ -19,6 +16,8 @@ from .config_inference import (
     shape_of,
     size_conditioning,
 )
+from .safetensors_header import Metadata, Shapes
+from .safetensors_models import CONTROL, name_shapes_below
 
 HINT = "controlnet_cond_embedding"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from gpu_runner.protocol.model_detection.safetensors_header import Metadata, Shapes
-from gpu_runner.protocol.model_detection.safetensors_models import UNET, name_shapes_below
+from .safetensors_header import Metadata, Shapes
+from .safetensors_models import UNET, name_shapes_below
 
 METADATA_KEY = "atelier.config"
 VAE = "first_stage_model."
@@ -34,19 +34,19 @@ Config = dict[str, Any]
 @dataclass(frozen=True)
 class Configurations:
     unet: Config
-    vae: Config
+    vae_scaling: float  # of the family, or as the metadata says; a named VAE does not change it
     text_encoders: list[TextEncoder]
 
 
 def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
-    """Infer the configurations of all modules of a checkpoint.
+    """Infer the configurations of a checkpoint's UNet and text encoders.
 
     Raises ValueError if a tensor is missing or the architecture is unknown.
     """
     overrides = read_overrides(metadata)
     return Configurations(
         unet=infer_unet(name_shapes_below(shapes, UNET), family) | overrides["unet"],
-        vae=infer_vae(name_shapes_below(shapes, VAE), family) | overrides["vae"],
+        vae_scaling=float(overrides["vae"].get("scaling_factor", SCALING_FACTORS.get(family, 0.18215))),
         text_encoders=[
             replace(encoder, config=encoder.config | overrides[part])
             for encoder, part in zip(
@@ -54,6 +54,11 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
             )
         ],
     )
+
+
+def infer_checkpoint_vae(shapes: Shapes, family: str, metadata: Metadata) -> Config:
+    """Infer the configuration of the VAE of a checkpoint. Raises ValueError."""
+    return infer_vae(name_shapes_below(shapes, VAE), family) | read_overrides(metadata)["vae"]
 
 
 def read_overrides(metadata: Metadata) -> dict[str, Config]:

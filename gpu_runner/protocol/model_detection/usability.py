@@ -1,0 +1,228 @@
+"""Whether the engine can use a model file, and why not, from the names and shapes of its tensors.
+
+The scan, admission and the engine's loaders share this check, so that no job finds out what the scan could have told.
+No torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from .config_inference import (
+    VAE,
+    TextEncoder,
+    infer_diffusers_vae,
+    infer_text_encoders,
+    infer_unet,
+    infer_vae,
+    read_overrides,
+)
+from .controlnet_config import infer_controlnet, is_ldm
+from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
+from .safetensors_models import (
+    CONTROL,
+    UNET,
+    UNKNOWN,
+    Identified,
+    Metadata,
+    Shapes,
+    identify,
+    name_shapes_below,
+)
+
+SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
+LATENT_CHANNELS = 4
+IMAGE_LATENTS, INPAINTING_LATENTS = 4, 9  # input channels of a UNet
+MAX_NAME = 80  # of a tensor, in a reason
+
+# Weights that are not numbers by themselves: float8 with a scale beside it, and the formats of bitsandbytes and others.
+QUANTIZED = re.compile(
+    r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
+    r"|\.quant_state|\.qweight$|\.weight_packed$"
+)
+# Names that tell what an unsupported file is.
+OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"double_blocks\.\d|single_blocks\.\d|single_transformer_blocks\.\d"), "a Flux model"),
+    (re.compile(r"joint_blocks\.\d"), "a Stable Diffusion 3 model"),
+    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
+    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
+    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
+    (re.compile(r"(^|\.)encoder\.block\.\d+\.layer\.\d+\.SelfAttention\."), "a T5 text encoder"),
+    (re.compile(r"(^|\.)vision_model\."), "a CLIP vision encoder"),
+    (re.compile(r"^(text_model\.)?encoder\.layers\.\d+\.self_attn\."), "a text encoder alone"),
+    (re.compile(r"^(down_blocks|up_blocks)\.\d+\.resnets\."), "a UNet alone, in the layout of diffusers"),
+    (re.compile(r"motion_modules?\."), "a motion module"),
+    (re.compile(r"^(320|640|768|1280)\.\d\.linear\."), "a hypernetwork"),
+    (
+        re.compile(r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding)"),
+        "an adapter of an unsupported kind",
+    ),
+    (re.compile(r"(^|\.)(transformer_)?blocks\.\d"), "a diffusion transformer"),
+)
+
+
+def inspect(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
+    """Detect kind and family, and the problem for which the engine cannot use the file, if there is one."""
+    metadata = metadata or {}
+    found = identify(shapes, metadata)
+    if not found.problem:
+        found = replace(found, problem=_problem(found, shapes, metadata))
+    if found.kind == "checkpoint" and found.detail["has_vae"] and _vae_problem(shapes, VAE, metadata, found):
+        found = replace(found, detail={**found.detail, "has_vae": False})
+    return found
+
+
+def _problem(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if name := next(filter(QUANTIZED.search, shapes), ""):
+        return f"its weights are quantized ({name[:MAX_NAME]}), which is not supported"
+    try:
+        return CHECKS[found.kind](found, shapes, metadata) if found.kind in CHECKS else ""
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The functions that infer configurations expect well-formed shapes; the file is untrusted input.
+        return str(error) if isinstance(error, ValueError) else "its tensors have unexpected shapes"
+
+
+def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if not shapes:
+        return "it contains no tensors"
+    other = next((text for pattern, text in OTHER_KINDS if any(map(pattern.search, shapes))), "")
+    if other:
+        return f"it is {other}, which is not supported"
+    names = ", ".join(name[:MAX_NAME] for name in list(shapes)[:2])
+    return f"its tensors match no supported kind of model (for example {names})"
+
+
+def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if found.detail["in_channels"] not in (IMAGE_LATENTS, INPAINTING_LATENTS):
+        return (
+            f"its UNet has {found.detail['in_channels']} input channels; "
+            f"supported are {IMAGE_LATENTS} and {INPAINTING_LATENTS} (inpainting)"
+        )
+    if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
+        return "it has no text encoder"
+    if found.family not in SUPPORTED_FAMILIES:
+        return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
+    overrides = read_overrides(metadata)
+    unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
+    names = _ldm_names(unet_pairs(unet), UNET)
+    for encoder in infer_text_encoders(shapes, found.family):
+        names = [*names, *_text_encoder_names(encoder, shapes)]
+    return _missing(names, shapes)
+
+
+def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    return _vae_problem(shapes, found.detail["prefix"], metadata, found)
+
+
+def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identified) -> str:
+    inner = name_shapes_below(shapes, prefix)
+    diffusers = found.detail.get("layout") == "diffusers"
+    try:
+        config = (infer_diffusers_vae if diffusers else infer_vae)(inner, "")
+        config |= read_overrides(metadata)["vae"]
+    except ValueError as error:
+        return str(error)
+    if config["latent_channels"] != LATENT_CHANNELS:
+        return (
+            f"its latents have {config['latent_channels']} channels; those of Stable Diffusion have "
+            f"{LATENT_CHANNELS}"
+        )
+    if diffusers:
+        inner = {current_vae_name(name): shape for name, shape in inner.items()}
+        return _missing(_diffusers_names(vae_pairs(config)), inner)
+    return _missing(_ldm_names(vae_pairs(config), ""), inner)
+
+
+def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    config = infer_controlnet(shapes, found.family, metadata)
+    inner = name_shapes_below(shapes, CONTROL) or shapes
+    pairs = controlnet_pairs(config)
+    return _missing(_ldm_names(pairs, "") if is_ldm(inner) else _diffusers_names(pairs), inner)
+
+
+def _upscaler(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    """The networks read RGB pixels; ESRGAN may pack 2x2 or 4x4 of them into channels."""
+    first = next((shape for name, shape in shapes.items() if FIRST_CONVOLUTION.search(name)), ())
+    if len(first) == 4 and first[1] not in (3, 12, 48):
+        return f"it must read RGB images (got {first[1]} channels)"
+    return ""
+
+
+FIRST_CONVOLUTION = re.compile(r"^(params_ema\.|params\.)?(conv_first|model\.0|body\.0)\.weight$")
+
+
+def _embedding(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if not found.detail["vectors"] or not found.detail["width"]:
+        return "it has no vectors"
+    return ""
+
+
+CHECKS: dict[str, Callable[[Identified, Shapes, Metadata], str]] = {
+    UNKNOWN: _unknown,
+    "checkpoint": _checkpoint,
+    "vae": _vae,
+    "controlnet": _controlnet,
+    "upscaler": _upscaler,
+    "embedding": _embedding,
+}
+
+# Attention layers of VAEs in older diffusers releases, before they were unified.
+OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_NAME = re.compile(rf"(attentions\.0\.)({'|'.join(OLD_ATTENTION)})\.")
+
+
+def current_vae_name(name: str) -> str:
+    """Name of a VAE tensor in current diffusers releases."""
+    return _OLD_NAME.sub(lambda match: f"{match[1]}{OLD_ATTENTION[match[2]]}.", name)
+
+
+WITHOUT_BIAS = re.compile(r"attn[12]\.to_[qkv]$")
+
+
+def _ldm_names(pairs: Iterable[Pair], prefix: str) -> list[str]:
+    return [name for ldm, _diffusers in pairs for name in _tensors(f"{prefix}{ldm}")]
+
+
+def _diffusers_names(pairs: Iterable[Pair]) -> list[str]:
+    return [name for _ldm, diffusers in pairs for name in _tensors(diffusers)]
+
+
+def _tensors(module: str) -> Iterator[str]:
+    yield f"{module}.weight"
+    if not WITHOUT_BIAS.search(module):
+        yield f"{module}.bias"
+
+
+def _text_encoder_names(encoder: TextEncoder, shapes: Shapes) -> Iterator[str]:
+    layers: int = encoder.config["num_hidden_layers"]
+    if encoder.is_open_clip:
+        yield f"{encoder.prefix}ln_final.weight"
+        for layer in range(layers):
+            start = f"{encoder.prefix}transformer.resblocks.{layer}"
+            yield from (f"{start}.attn.in_proj_{kind}" for kind in ("weight", "bias"))
+            for module in ("attn.out_proj", "mlp.c_fc", "mlp.c_proj", "ln_1", "ln_2"):
+                yield from _tensors(f"{start}.{module}")
+        return
+    prefix = encoder.prefix
+    if f"{prefix}text_model.embeddings.token_embedding.weight" in shapes:
+        prefix += "text_model."
+    yield from _tensors(f"{prefix}final_layer_norm")
+    for layer in range(layers):
+        for module in CLIP_MODULES:
+            yield from _tensors(f"{prefix}encoder.layers.{layer}.{module}")
+
+
+CLIP_MODULES = (
+    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
+    *("mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2"),
+)
+
+
+def _missing(names: Iterable[str], shapes: Mapping[str, Any]) -> str:
+    missing = [name for name in names if name not in shapes]
+    if not missing:
+        return ""
+    return f"missing tensor {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
