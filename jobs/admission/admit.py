@@ -26,6 +26,7 @@ from . import insert, validation, workflow_routing
 from .defaults import completed
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
+from .prompt_language import unknown_languages, warnings_of
 
 
 def admit(submission: Submission) -> Job:
@@ -47,11 +48,13 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     submission = replace(submission, request=completed(models, submission.request))
+    for refused in unknown_languages(submission.source, submission.backend, submission.request):
+        raise refused
     workflow_routing.check(submission)
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
-    submission = replace(submission, note="; ".join(filter(None, [submission.note, *_left_out(files)])))
+    submission = _noted(submission, files)
     pictures.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
@@ -65,9 +68,11 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         return known, False
 
 
-def _left_out(files: Resolution) -> list[str]:
-    """What the runners do not use of the files."""
-    return [f"{file.name}: not used: {file.left_out}" for file in files.others.values() if file.left_out]
+def _noted(submission: Submission, files: Resolution) -> Submission:
+    """Tell operators what the client is warned about, because not every dialect has a place for it."""
+    left_out = [f"{file.name}: not used: {file.left_out}" for file in files.others.values() if file.left_out]
+    warnings = warnings_of(submission.backend, submission.request)
+    return replace(submission, note="; ".join(filter(None, [submission.note, *warnings, *left_out])))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .admit import planned_job
 from .defaults import completed
 from .insert import QueuedCounts, over_quota, queue_full
 from .model_resolution import ModelResolver
+from .prompt_language import unknown_languages
 from .submission import Submission
 
 
@@ -51,6 +52,7 @@ def quote(submission: Submission) -> Quote:
         submission = replace(submission, request=completed(models, submission.request))
     except Refused as refused:
         return Quote([*against, refused], allowances=allowed)
+    against += unknown_languages(submission.source, submission.backend, submission.request)
     against += workflow_routing.every(submission)
     if unknown := model_resolution.problems(models, submission.request):
         return Quote([*against, *unknown], allowances=allowed)

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTooLong
+from gpu_runner.protocol.prompt.composition import PromptTooLong
+from gpu_runner.protocol.prompt.embedding_names import passes_of
 from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
@@ -122,7 +123,7 @@ def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
 
 def _prompts_not_understood(request: GenerationRequest) -> Iterator[Refused]:
     try:
-        PromptComposition.of_request(request)
+        passes_of(request)
     except PromptTooLong as error:
         yield Unsupported(str(error), field="prompt")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions
-from gpu_runner.protocol.prompt.attention import parse_attention
+from gpu_runner.protocol.prompt.attention import WeightedText
+from gpu_runner.protocol.prompt.embedding_names import EmbeddingNames, sections_of
 
 from .tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 
@@ -74,41 +75,26 @@ def chunks_of(
 
     BREAK starts a new chunk, even if the previous one is empty. A trailing BREAK adds no empty chunk.
     """
-    sections = [[(prompt, 1.0)]] if options.emphasis == "None" else parse_attention(prompt)
-    names = Names(tokenizer, options.embeddings)
+    embeddings = {embedding.name: embedding for embedding in options.embeddings}
+    names = EmbeddingNames(embeddings)
     chunks: list[Chunk] = []
-    for section in sections:
-        pieces = (
-            Piece(thing, weight) for text, weight in section for thing in names.find(tokenizer.encode(text))
-        )
-        chunks += _cut(pieces, options.comma_backtrack)
+    for section in sections_of(prompt, options.emphasis):
+        chunks += _cut(_pieces(section, tokenizer, names, embeddings), options.comma_backtrack)
     if len(chunks) > 1 and not chunks[-1].tokens:
         chunks.pop()
     return [chunk.framed(padding) for chunk in chunks]
 
 
-class Names:
-    """Finds embedding names in token sequences. The longest matching name wins."""
-
-    def __init__(self, tokenizer: ClipTokenizer, embeddings: Iterable[Embedding]) -> None:
-        written = [(tokenizer.encode(embedding.name), embedding) for embedding in embeddings]
-        self._longest_first = sorted(written, key=lambda entry: -len(entry[0]))
-
-    def find(self, tokens: list[int]) -> Iterator[int | Embedding]:
-        """Yield the tokens, with each embedding name replaced by its embedding."""
-        place = 0
-        while place < len(tokens):
-            name, thing = self._at(tokens, place) or ([0], tokens[place])
-            yield thing
-            place += len(name)
-
-    def _at(self, tokens: list[int], place: int) -> tuple[list[int], Embedding] | None:
-        starting = (entry for entry in self._longest_first if entry[0] and _starts(tokens, place, entry[0]))
-        return next(starting, None)
-
-
-def _starts(tokens: list[int], place: int, name: list[int]) -> bool:
-    return tokens[place : place + len(name)] == name
+def _pieces(
+    section: Iterable[WeightedText],
+    tokenizer: ClipTokenizer,
+    names: EmbeddingNames,
+    embeddings: Mapping[str, Embedding],
+) -> Iterator[Piece]:
+    for text, weight in section:
+        for plain, name in names.split(text):
+            things = [embeddings[name]] if name else tokenizer.encode(plain)
+            yield from (Piece(thing, weight) for thing in things)
 
 
 def _cut(pieces: Iterable[Piece], backtrack: int) -> Iterator[Chunk]:

@@ -6,9 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import GenerationRequest
-
 from .extra_networks import extra_networks
 from .schedule import Schedule, prompt_schedule, text_at
 
@@ -56,12 +53,6 @@ class PromptComposition:
                 " use a shorter prompt or fewer changes between steps"
             )
         return prompts
-
-    @classmethod
-    def of_request(cls, request: GenerationRequest) -> PromptComposition:
-        """Parse the prompts of the first pass of a request."""
-        calls = sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
-        return cls.of(request.prompt, request.negative_prompt, calls)
 
     @property
     def texts(self) -> tuple[str, ...]:

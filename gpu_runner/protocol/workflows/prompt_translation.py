@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from gpu_runner.protocol.prompt.attention import parse_attention
 from gpu_runner.protocol.prompt.composition import parse_composition
+from gpu_runner.protocol.prompt.embedding_names import EmbeddingNames
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from gpu_runner.protocol.prompt.schedule import prompt_schedule
+
+MARK = "embedding:"
 
 
 class UntranslatablePrompt(ValueError):
@@ -47,7 +49,9 @@ def _weighted(text: str, weight: float) -> str:
 
 def _with_embeddings(text: str, names: Mapping[str, str]) -> str:
     """Mark embeddings with ``embedding:``. ComfyUI expects the mark at the start of a word between spaces."""
-    for name, server_name in sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True):
-        pattern = re.compile(rf"\s*(?<!\w)(?<!embedding:){re.escape(name)}(?!\w)\s*", re.IGNORECASE)
-        text = pattern.sub(lambda _match, server_name=server_name: f" embedding:{server_name} ", text)  # type: ignore[misc]
-    return text
+    parts = list(EmbeddingNames(names).split(text))
+    marked = [
+        f" {MARK}{names[name]} " if name else plain.removesuffix(MARK).strip() if len(parts) > 1 else plain
+        for plain, name in parts
+    ]
+    return "".join(marked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from jobs.curl_export import Base64, Context, command
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
@@ -11,8 +12,17 @@ CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 
 def curl(context: Context) -> str:
     request = context.request.model_dump(mode="json", exclude_defaults=True)
-    body = _with_images(request, context) | {"seed": context.request.seed}
+    body = _without_ignored_tags(_with_images(request, context)) | {"seed": context.request.seed}
     return command(f"{context.base_url}/api/v1/jobs", CREDENTIALS, body=body)
+
+
+def _without_ignored_tags(body: dict[str, Any]) -> dict[str, Any]:
+    """Remove the tags from a prompt if not all were used: A1111 ignores unusable ones, this API refuses them."""
+    for part in (body, body.get("hires") or {}):
+        text, tags = extra_networks(part.get("prompt", ""))
+        if len(tags) > len(part.get("loras") or ()):
+            part["prompt"] = text
+    return body
 
 
 def _with_images(value: Any, context: Context) -> Any:

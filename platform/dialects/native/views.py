@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from access.models import AccessKey
 from jobs.admission import idempotency
 from jobs.admission.admit import admit_or_find, find_replay
-from jobs.admission.quote import quote
+from jobs.admission.quote import Quote, quote
+from jobs.errors import Refused
 from jobs.images.signed_urls import public_path
 from jobs.models import Job
 from jobs.selectors import job_get
@@ -248,7 +249,10 @@ class Quotes(NativeView):
     )
     def post(self, request: Request) -> Response:
         """Price and estimated time of a job, and every reason why it would be refused. Nothing is stored."""
-        submission = read_submission(self.key, request)
+        try:
+            submission = read_submission(self.key, request)
+        except Refused as refused:
+            return json_response(quote_view(Quote([refused]), []))
         return json_response(quote_view(quote(submission), refused_references(self.key.source, submission)))
 
 

@@ -33,3 +33,14 @@ def test_exported_command_submits_an_equal_request(alice, fields):
     job = alice.submit(**fields)
     again = alice.post("jobs", body(job))
     assert Job.objects.get(pk=again.json()["id"]).request == job.request
+
+
+@pytest.mark.parametrize(
+    ("tag", "loras", "sent"),
+    [("<lora:ink:0.5>", [{"name": "ink"}], "a <lora:ink:0.5>"), ("<lora:ink:0.5>", [], "a ")],
+)
+def test_tags_that_had_no_effect_are_not_sent(alice, tag, loras, sent):
+    job = alice.submit()
+    job.request |= {"prompt": f"a {tag}", "loras": loras}
+    job.save()
+    assert body(job)["prompt"] == sent

@@ -4,6 +4,7 @@ import pytest
 
 from access.models import AccessKey, Posting
 from jobs.models import Job, State
+from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import Caller
 from tests.support.fake_runner import fails_with_oom, generates_detected_nsfw
 
@@ -225,3 +226,30 @@ def test_location_is_below_the_path_of_the_public_url(settings, alice, public, p
     settings.PUBLIC_URL = public
     response = alice.post("jobs", {"prompt": "a red circle", "width": 64, "height": 64})
     assert response["Location"] == f"{prefix}/api/v1/jobs/{response.json()['id']}"
+
+
+def test_lora_tags_of_the_prompt_are_used(alice):
+    path = "loras/ink.safetensors"
+    ModelFile.objects.create(kind=Kind.LORA, family=Family.SD15, name="ink", path=path, sha256="c" * 64)
+    request = alice.submit(prompt="a dog <lora:ink:0.5>").generation_request
+    assert [(lora.name, lora.unet) for lora in request.loras] == [("ink", 0.5)]
+    assert request.prompt == "a dog <lora:ink:0.5>"
+    response = alice.post("jobs", {"prompt": "a dog <lora:none:1>"})
+    assert (response.status_code, response.json()["field"]) == (422, "prompt")
+    quoted = alice.post("quote", {"prompt": "a dog <lora:none:1>"}).json()
+    assert (quoted["accepted"], [refusal["field"] for refusal in quoted["refusals"]]) == (False, ["prompt"])
+
+
+def test_prompt_in_an_unknown_language_has_a_warning(alice, source):
+    response = alice.post("jobs", {"prompt": "一只小狗", "width": 64, "height": 64}).json()
+    (warning,) = response["warnings"]
+    assert "Chinese" in warning
+    assert alice.get(f"jobs/{response['id']}").json()["warnings"] == [warning]
+    source.strict = True
+    source.save()
+    refused = alice.post("jobs", {"prompt": "一只小狗"})
+    assert (refused.status_code, refused.json()["field"], refused.json()["detail"]) == (
+        422,
+        "prompt",
+        warning,
+    )

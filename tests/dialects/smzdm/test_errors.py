@@ -358,3 +358,8 @@ def test_limits_of_a_source_are_reported_with_the_vendors_field_names(alice, sho
 def test_fields_of_different_lengths_are_both_named(alice):
     response = alice.refusal(sd_lora_name=["a"], sd_lora_weight=[])
     assert response == (1001, "sd_lora_name and sd_lora_weight must have the same length")
+
+
+def test_lora_tag_in_the_prompt_is_refused(alice):
+    message = "<lora:ink> in the prompt is not supported: use sd_lora_name"
+    assert alice.refusal(prompt="a <lora:ink:1>") == (1007, message)

@@ -70,6 +70,12 @@ def test_invalid_value_is_refused_with_its_field(alice, field, value, reason):
     assert alice.refused(**{field: value}) == {field: [f"The {field.replace('_', ' ')} {reason}"]}
 
 
+def test_lora_tag_in_the_prompt_is_refused(alice):
+    assert alice.refused(prompt="a <lora:ink:1>") == {
+        "prompt": ["<lora:ink> in the prompt is not supported: use lora_model"]
+    }
+
+
 def test_undocumented_number_of_steps_is_accepted(alice):
     assert alice.request(num_inference_steps="23").num_inference_steps == 23
 

@@ -269,3 +269,7 @@ def test_txt2img_style_needs_no_image(alice, checkpoint) -> None:
 def test_error_gives_the_range_in_full(alice, body) -> None:
     message = alice.call("CVProcess", {**body, "seed": -2}).json()["message"]
     assert message == "Invalid Arguments: seed must be from -1 to 18446744073709551615"
+
+
+def test_lora_tag_in_the_prompt_is_refused(refused) -> None:
+    assert refused(prompt="a <lora:ink:1>") == INVALID

@@ -1,12 +1,9 @@
 """Textual inversions are applied if a prompt contains their name."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobs import errors
 from jobs.admission.admit import admit
-from jobs.admission.textual_inversions import named_in
 from models_registry.models import Family, Kind, ModelFile
 
 
@@ -21,28 +18,6 @@ def embedding(db):
     return register
 
 
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("a photo, BAD-hands", True),
-        ("(bad-hands:1.2)", True),
-        ("[bad-hands|x]", True),
-        ("2bad-hands3", True),
-        ("bad-handsome", False),
-        ("toobad-hands", False),
-        ("bad hands", False),
-        ("", False),
-    ],
-)
-def test_names_match_whole_words_case_insensitively(text, named):
-    assert named_in([text], ["bad-hands"]) == ["bad-hands"] * named
-
-
-@given(st.lists(st.text(max_size=20), max_size=3), st.text(max_size=5))
-def test_any_name_can_be_searched_in_any_text(texts, name):
-    named_in(texts, [name])
-
-
 def test_embeddings_named_in_the_prompts_are_added_to_the_job(submission, embedding):
     for name in ("bad-hands", "good-eyes", "unsaid"):
         embedding(name)
@@ -55,6 +30,20 @@ def test_embeddings_of_other_sources_or_families_are_ignored(submission, embeddi
     embedding("theirs").allowed_sources.add(other_source)
     embedding("large", Family.SDXL)
     assert admit(submission(prompt="theirs, large")).generation_request.embeddings == ()
+
+
+def test_names_inside_tags_and_escaped_brackets_are_read_as_the_runner_reads_them(submission, embedding):
+    for name in ("girl", "by (artist)", "by"):
+        embedding(name)
+    job = admit(submission(prompt=r"by \(artist\)"))
+    assert job.generation_request.embeddings == ("by (artist)",)
+    assert admit(submission(prompt="a [girl|boy]")).generation_request.embeddings == ("girl",)
+
+
+def test_longer_name_of_another_family_does_not_hide_a_shorter_one(submission, embedding):
+    embedding("bad")
+    embedding("bad hands", Family.SDXL)
+    assert admit(submission(prompt="bad hands")).generation_request.embeddings == ("bad",)
 
 
 def test_prompt_with_too_many_embeddings_is_refused(submission, embedding):

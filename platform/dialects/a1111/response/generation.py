@@ -13,6 +13,7 @@ from dialects.a1111.errors import WireError
 from dialects.a1111.request import controlnet_detect
 from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
+from jobs.admission.prompt_language import prompt_warnings
 from jobs.images.file_metadata import with_infotext
 from jobs.images.infotext import model_fields
 from jobs.images.infotext.build import VERSION, extra_pairs
@@ -149,7 +150,7 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "clip_skip": request.clip_skip,
         "is_using_inpainting_conditioning": is_for_inpainting(job.checkpoint),
         "version": VERSION,
-        "warnings": job.received["warnings"],
+        "warnings": [*job.received["warnings"], *prompt_warnings(job)],
     }
 
 

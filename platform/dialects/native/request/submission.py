@@ -12,6 +12,7 @@ from access.models import AccessKey, BusinessSource
 from dialects.native.authentication import DIALECT
 from dialects.native.models import UploadedImage
 from gpu_runner.protocol import MAX_SEED, GenerationRequest, Picture
+from jobs.admission.lora_tags import with_tagged_loras
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls
@@ -75,7 +76,7 @@ class JobRequest(GenerationRequest):
 
 
 def read_submission(key: AccessKey, request: Request) -> Submission:
-    """The submission of a request. Raises Problem or pydantic's ValidationError."""
+    """The submission of a request. Raises Problem, Refused or pydantic's ValidationError."""
     inline = InlineImages()
     body = inline.extract(read_json(request))
     job = JobRequest.model_validate(body)
@@ -84,7 +85,7 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
         key=key,
         dialect=DIALECT,
         operation=job.task,
-        request=job.generation_request(),
+        request=with_tagged_loras(job.generation_request(), key.source),
         received=job.model_dump(mode="json", exclude_unset=True),
         pictures=inline.files,
         lane=LANES[job.lane],

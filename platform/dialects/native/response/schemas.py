@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.models import AccessKey
 from dialects.native.request.submission import LANES, LaneName
 from gpu_runner.protocol import GenerationRequest
+from jobs.admission.prompt_language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
@@ -103,6 +104,9 @@ class JobDetail(JobSummary):
     )
     ends_in_s: float | None = Field(description="Estimated seconds until it ends; null if unknown.")
     device_seconds: float
+    warnings: list[str] = Field(
+        description="Parts of the request that have another effect than they seem to."
+    )
     request: GenerationRequest
     outputs: list[OutputView]
     timeline: list[StateChange]
@@ -239,6 +243,7 @@ def job_detail(job: Job) -> JobDetail:
         queue=_queue_position(eta),
         ends_in_s=None if job.is_terminal else eta.ends_in_s,
         device_seconds=job.device_seconds,
+        warnings=prompt_warnings(job),
         request=job.generation_request,
         outputs=[_output(output) for output in job.pictures],
         timeline=[state_change(transition) for transition in job.transitions.all()],
@@ -252,6 +257,7 @@ def new_job_detail(job: Job) -> JobDetail:
         queue=None,
         ends_in_s=None,
         device_seconds=0,
+        warnings=prompt_warnings(job),
         request=job.generation_request,
         outputs=[],
         timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],

@@ -14,6 +14,7 @@ from dialects.smzdm.errors import Code, WireError
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
+from jobs.admission.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images import signed_urls
 from jobs.images.input_files import read_size
@@ -104,6 +105,7 @@ def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes 
         output_width=output_width,
         output_height=output_height,
     )
+    refuse_tags(body.prompt, "sd_lora_name")
     loras = zip(body.sd_lora_name, body.sd_lora_weight, strict=True)
     try:
         return GenerationRequest(

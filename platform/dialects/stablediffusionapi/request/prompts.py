@@ -9,7 +9,10 @@ from django.conf import settings
 
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
-from jobs.admission.textual_inversions import named_in
+from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTooLong
+from gpu_runner.protocol.prompt.embedding_names import escaped, names_in
+from jobs.admission.lora_tags import refuse_tags
+from jobs.errors import Unsupported
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for
@@ -21,14 +24,15 @@ NEGATIVE_EMBEDDING = re.compile(r"neg|bad|worst|ugly", re.IGNORECASE)
 def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
     """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError."""
     prompt, negative = values["prompt"] or "", values["negative_prompt"] or ""
+    _refuse_tags(prompt)
     if values["enhance_prompt"] is not False:
         prompt, negative = _enhanced(prompt, negative, source)
     for name in _embeddings(values, source):
-        if not named_in([prompt, negative], [name]):
+        if not _is_named(name, prompt, negative):
             if NEGATIVE_EMBEDDING.search(name):
-                negative = _joined(negative, name)
+                negative = _joined(negative, escaped(name))
             else:
-                prompt = _joined(prompt, name)
+                prompt = _joined(prompt, escaped(name))
     return {"prompt": prompt, "negative_prompt": negative, "loras": _loras(values)}
 
 
@@ -44,6 +48,20 @@ def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:
         return [resolve(Kind.EMBEDDING, name, source).name for name in requested]
     except ModelNotFound as error:
         raise WireError.invalid({"embeddings_model": [str(error)]}) from None
+
+
+def _refuse_tags(prompt: str) -> None:
+    try:
+        refuse_tags(prompt, "lora_model")
+    except Unsupported as refused:
+        raise WireError.invalid({"prompt": [refused.message]}) from None
+
+
+def _is_named(name: str, prompt: str, negative: str) -> bool:
+    try:
+        return bool(names_in([PromptComposition.of(prompt, negative, calls=1)], [name]))
+    except PromptTooLong:
+        return True  # refused at admission
 
 
 def _joined(prompt: str, name: str) -> str:

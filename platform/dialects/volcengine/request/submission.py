@@ -11,6 +11,7 @@ from access.models import AccessKey, BusinessSource
 from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
+from jobs.admission.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset
@@ -79,6 +80,7 @@ def build_submission(
     """The submission of a request with a known preset. Raises the same errors as ``read_submission``."""
     note = _face_identity(body, source)
     prompt = _prompt(preset, body)
+    refuse_tags(prompt, "")
     task_fields, sent, stored = _task(preset, body, source)
     fields = {
         **_models(preset, body),

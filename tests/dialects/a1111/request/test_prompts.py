@@ -109,3 +109,15 @@ def test_too_many_loras_are_rejected_at_the_wire_field(alice, ink, body, field) 
     (entry,) = alice.post("txt2img", body).json()["detail"]
     assert (entry["loc"], entry["msg"]) == (["body", field], "ensure this value has at most 32 LoRAs")
     assert (entry["type"], entry["ctx"]) == ("value_error.list.max_items", {"limit_value": 32})
+
+
+def test_prompt_in_an_unknown_language_has_a_warning(alice, source, complete, info) -> None:
+    job = alice.submit(prompt="一只小狗")
+    complete(job)
+    (warning,) = info(alice.result(job))["warnings"]
+    assert "Chinese" in warning
+    source.strict = True
+    source.save()
+    response = alice.post("txt2img", {"prompt": "a dog", "negative_prompt": "丑"})
+    (entry,) = response.json()["detail"]
+    assert (response.status_code, entry["loc"], entry["msg"]) == (422, ["body", "prompt"], warning)
