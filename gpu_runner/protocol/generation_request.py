@@ -303,7 +303,9 @@ class GenerationRequest(StrictModel):
     resize_mode: ResizeMode = "stretch"
     upscaler: Name = ""  # for init images that are enlarged; empty: Lanczos
     strength: Fraction = 0.75
-    exact_steps: bool = False  # img2img runs num_inference_steps steps, not strength * num_inference_steps
+    # img2img runs num_inference_steps steps, not strength * num_inference_steps. As in A1111, DDIM, DDIM CFG++ and PLMS run
+    # two steps less, and UniPC one.
+    exact_steps: bool = False
     initial_noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
     colour_correction: bool = False
     keep_texture: bool = True  # False: blur the init image, keeping colors and large shapes only

@@ -106,6 +106,11 @@ class Pass:
     def noise(self, index: int) -> NoiseStream:
         return NoiseStream.of(self.request, index, self.sampling.latent_shape, self.model.device)
 
+    def plain_noise(self, index: int) -> NoiseStream:
+        """Noise of the image's seed alone, without variation and seed resize. As in A1111, it replaces masked content."""
+        shape, source = self.sampling.latent_shape, self.request.noise_source
+        return NoiseStream(self.request.seed_of(index), shape, self.model.device, source=source)
+
 
 def _calls(request: GenerationRequest) -> int:
     return sampler_catalog.sampler(request.sampler).nominal_calls(request.num_inference_steps)
@@ -201,7 +206,7 @@ def _first_pass(
     if canvas is not None:
         latent = yield from _encode_canvas(pass_, canvas)
         if canvas.mask is not None:
-            latent_mask = inpainting.latent_mask(canvas, latent, pass_.noise(index))
+            latent_mask = inpainting.latent_mask(canvas, latent, pass_.plain_noise(index))
             latent = latent_mask.original
     x = pass_.sampling.start(latent, noise)
     if latent_mask is not None:

@@ -12,7 +12,7 @@ from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, E
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
-from gpu_runner.tasks.init_image import Canvas
+from gpu_runner.tasks.init_image import Canvas, MaskOptions
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +40,12 @@ def request(**fields):
     return GenerationRequest(prompt="a cat", negative_prompt="a dog", width=64, height=64, **fields)
 
 
-def run_generation(generation_request, *, index=0, target=None, stop_flag=None, stop_at=None):
+def run_generation(generation_request, *, index=0, target=None, stop_flag=None, stop_at=None, canvas=None):
     """Run the generator with a fake device whose estimates are ``target``. Returns the operations and the decoded latent."""
     stop_flag = stop_flag or StopFlag()
     target = torch.full((4, 8, 8), 0.5) if target is None else target
-    canvases = (Canvas(Image.new("RGB", (64, 64))),) if generation_request.task == "img2img" else ()
+    canvas = canvas or Canvas(Image.new("RGB", (64, 64)))
+    canvases = (canvas,) if generation_request.task == "img2img" else ()
     task = generate_image(
         replace(Plan.of(generation_request, Models(Checkpoint)), canvases=canvases), index, stop_flag
     )
@@ -105,6 +106,30 @@ def test_img2img_at_strength_0_keeps_the_init_image(sampler):
     keep = torch.full((4, 8, 8), -0.5)
     _, latent = run_generation(request(task="img2img", sampler=sampler, strength=0.0), target=keep)
     assert (latent + 0.5).abs().max() < 0.3
+
+
+def test_noise_as_masked_content_is_that_of_the_seed_without_variation():
+    """As in A1111. Only the noise that is added to the latent is varied."""
+
+    def first_x(content):
+        mask = Image.new("L", (64, 64), 255)
+        canvas = Canvas(Image.new("RGB", (64, 64)), mask, options=MaskOptions(content))
+        varied = request(task="img2img", seed=5, subseed=9, subseed_strength=0.5)
+        return steps(run_generation(varied, canvas=canvas)[0])[0].x
+
+    noise = torch.randn((4, 8, 8), generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(first_x("noise") - first_x("nothing"), noise, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "PLMS", "UniPC"])
+def test_the_kept_latent_has_the_noise_of_the_step_with_samplers_on_own_timesteps(sampler):
+    """A black mask keeps everything: every evaluation gets the image and the initial noise at the level of the step."""
+    canvas = Canvas(Image.new("RGB", (64, 64)), Image.new("L", (64, 64)), options=MaskOptions())
+    kept = request(task="img2img", seed=5, sampler=sampler, num_inference_steps=10)
+    operations, _ = run_generation(kept, canvas=canvas)
+    noise = torch.randn((4, 8, 8), generator=torch.Generator().manual_seed(5))
+    for step in steps(operations):
+        torch.testing.assert_close(step.x, noise * step.sigma - 0.5, atol=1e-4, rtol=1e-4)
 
 
 def test_image_i_has_the_seed_plus_i():
