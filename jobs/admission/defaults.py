@@ -69,7 +69,8 @@ def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
     if request.vae or not request.denoises:
         return request
-    names = {request.checkpoint, request.hires.checkpoint if request.hires else request.checkpoint}
+    hires = request.hires.checkpoint if request.hires else ""  # empty: the same checkpoint
+    names = {request.checkpoint, hires or request.checkpoint}
     if not any(_is_without_vae(models, name) for name in names):
         return request
     default = list_for(Kind.VAE, models.source).filter(is_default=True).first()

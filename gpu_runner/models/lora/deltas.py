@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 Parts = Mapping[str, Tensor]
 
@@ -29,6 +30,8 @@ def weight_delta(parts: Parts, weight: Tensor, rank: int | None = None) -> Tenso
     delta = _delta(parts, base, rank)
     if delta is None:
         return None
+    if delta.ndim == base.ndim == 4 and (delta.shape[1], base.shape[1]) == (4, 9):
+        delta = pad(delta, (0, 0, 0, 0, 0, 5))  # the mask channels of an inpainting UNet, as in A1111
     if delta.numel() != base.numel():
         raise ValueError(
             f"the weight must have the shape {tuple(base.shape)} (got a delta of {tuple(delta.shape)})"

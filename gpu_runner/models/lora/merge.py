@@ -44,6 +44,9 @@ class Lora:
         found = {target.part for target, _parts in _matching(checkpoint, self)}
         if not found:
             raise ModelUnavailable(f"LoRA {self.name} matches no layer of this checkpoint")
+        absent = [module.name for module in self.modules if target_of(checkpoint, module) is None]
+        if absent:
+            log.warning("%s: %d modules are not in this checkpoint: %s", self.name, len(absent), absent[0])
         return found
 
 

@@ -37,7 +37,8 @@ def _all_targets(checkpoint: LoadedCheckpoint) -> Iterator[tuple[tuple[str, str]
         for alias in (path, path.removesuffix(".0")):
             yield (UNET, alias.replace(".", "_")), Target(UNET, path)
     for ldm, path in unet_pairs(checkpoint.unet.config):
-        yield (UNET, ldm.replace(".", "_")), Target(UNET, path)
+        for alias in (ldm, ldm.removesuffix(".0")):
+            yield (UNET, alias.replace(".", "_")), Target(UNET, path)
     for part in (TEXT, TEXT_2):
         encoder = getattr(checkpoint, part)
         for path in _adaptable_paths(encoder) if encoder is not None else ():

@@ -15,6 +15,7 @@ from typing import Any
 from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
 from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
+from .standard_modules import has_module
 
 __all__ = [
     "Identified",
@@ -125,9 +126,11 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
         return None
     readable = {name for name, tensors in adapter.bundled.items() if _can_be_read(tensors, shapes)}
     unreadable = tuple(f"{BUNDLED}{name}" for name in adapter.bundled.keys() - readable)
+    width = _cross_attention_width(shapes, adapter)
+    absent = tuple(f"{m.start}{m.name}" for m in adapter.modules if not has_module(width, m))
     detail = {
         "modules": len(adapter.modules),
-        "left_out": (*adapter.left_out, *unreadable),
+        "left_out": (*adapter.left_out, *absent, *unreadable),
         "bundled": tuple(sorted(readable)),
     }
     if adapter.is_for_another_network:
@@ -148,17 +151,27 @@ def _family_of_adapter(shapes: Shapes, adapter: Adapter, metadata: Metadata) -> 
         return declared
     if any(SDXL_STARTS.search(module.start) for module in adapter.modules):
         return "sdxl"
-    inner = {
-        module: roles
+    return FAMILY_OF_CONTEXT.get(
+        _cross_attention_width(shapes, adapter) or _text_width(shapes, adapter), UNKNOWN
+    )
+
+
+def _cross_attention_width(shapes: Shapes, adapter: Adapter) -> int:
+    """Width of the prompt's states in the UNet that is adapted; 0 if the file does not tell."""
+    return _common_inputs(shapes, adapter, re.compile(r"attn2_to_[kv]$"))
+
+
+def _text_width(shapes: Shapes, adapter: Adapter) -> int:
+    return _common_inputs(shapes, adapter, re.compile(r"encoder_layers_\d+_(self_attn_._proj|mlp_fc1)$"))
+
+
+def _common_inputs(shapes: Shapes, adapter: Adapter, modules: re.Pattern[str]) -> int:
+    widths = {
+        _inputs({role: shapes[name] for role, name in roles.items()})
         for module, roles in adapter.modules.items()
-        if re.search(r"attn2_to_[kv]$", module.name)
-    } or {
-        module: roles
-        for module, roles in adapter.modules.items()
-        if module.part != UNET_PART and "fc2" not in module.name
+        if modules.search(module.name)
     }
-    widths = {_inputs({role: shapes[name] for role, name in roles.items()}) for roles in inner.values()}
-    return next((FAMILY_OF_CONTEXT[width] for width in sorted(widths) if width in FAMILY_OF_CONTEXT), UNKNOWN)
+    return next((width for width in sorted(widths) if width in FAMILY_OF_CONTEXT), 0)
 
 
 def _inputs(parts: Mapping[str, Shape]) -> int:

@@ -70,6 +70,15 @@ def test_checkpoint_without_vae_gets_the_default_one(submission, bare, file):
     assert admit(submission()).generation_request.vae == "", "the checkpoint's own"
 
 
+def test_default_vae_does_not_replace_that_of_a_checkpoint_with_hires_pass(
+    submission, bare, file, checkpoint
+):
+    file(Kind.VAE, "sepia", is_default=True)
+    bare.become_default()
+    hires = {"width": 128, "height": 128, "num_inference_steps": 2}
+    assert admit(submission(checkpoint=checkpoint.name, hires=hires)).generation_request.vae == ""
+
+
 def test_hires_checkpoint_needs_a_vae_and_a_refiner_does_not(submission, bare):
     hires = {"checkpoint": "bare", "width": 128, "height": 128, "num_inference_steps": 2}
     with pytest.raises(Unsupported, match="bare has no VAE"):

@@ -395,3 +395,11 @@ def test_rows_without_legacy_hash_get_it_at_the_next_scan(root):
     ModelFile.objects.update(legacy_hash="")
     assert scan().unchanged == ["large.safetensors"]
     assert ModelFile.objects.get().legacy_hash == before.legacy_hash != ""
+
+
+def test_demo_models_have_no_problem(root):
+    report = scan(DEMO_MODELS)
+    assert report.added
+    assert not report.problems
+    assert not ModelFile.objects.exclude(left_out="").exists()
+    assert not ModelFile.objects.filter(without_vae=True).exists()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from gpu_runner.models.lora.deltas import weight_delta
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variant
 from gpu_runner.protocol import ModelFile
@@ -179,6 +180,13 @@ def test_a_full_difference_can_add_a_bias_that_the_layer_does_not_have(merged, b
     assert same(new.weight, old.weight + 0.5 * diff)
     assert same(new.bias, 0.5 * bias)
     assert base.unet.get_submodule(LINEAR).bias is None
+
+
+def test_the_first_layer_of_an_inpainting_unet_takes_a_lora_of_four_channels():
+    delta = noise(8, 4, 3, 3)
+    padded = weight_delta({"diff": delta}, torch.zeros(8, 9, 3, 3))
+    assert torch.equal(padded[:, :4], delta)
+    assert not padded[:, 4:].any()
 
 
 def test_a_scale_in_the_file_takes_the_place_of_alpha(merged, base, tiny_modules):

@@ -284,6 +284,32 @@ def test_what_is_not_used_of_a_lora_is_listed():
     }
 
 
+@pytest.mark.parametrize(("family", "config", "text_encoder"), STANDARDS)
+def test_every_module_of_a_standard_unet_can_be_adapted(family, config, text_encoder):
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+    names = {path for path, module in unet.named_modules() if getattr(module, "weight", None) is not None}
+    for prefix, paths in (
+        ("", names),
+        ("lora_unet_", {name.replace(".", "_") for name in names}),
+        ("diffusion_model.", {ldm for ldm, _diffusers in unet_pairs(unet.config)}),
+    ):
+        tensors = {f"{prefix}{path}.diff": (8, config["cross_attention_dim"]) for path in paths}
+        found = identify(tensors)
+        assert (found.kind, found.family, found.detail["left_out"]) == ("lora", family, ())
+
+
+def test_modules_that_the_family_does_not_have_are_listed():
+    sdxl = factors("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k", 2048, 640)
+    absent = factors("lora_unet_down_blocks_0_attentions_0_proj_in", 320, 320)
+    absent |= factors("lora_te1_text_model_encoder_layers_12_mlp_fc1", 768, 3072)
+    present = factors("lora_te2_text_model_encoder_layers_31_mlp_fc1", 1280, 5120)
+    present |= factors("lora_te1_text_model_encoder_layers_11_mlp_fc1", 768, 3072)
+    found = identify(sdxl | absent | present)
+    assert found.family == "sdxl"
+    assert set(found.detail["left_out"]) == {name.partition(".")[0] for name in absent}
+
+
 def test_a_vae_gives_its_config():
     inferred = config_inference.infer_vae(VAE_LDM, "sd15")
     assert {key: inferred[key] for key in SD_VAE} == SD_VAE
