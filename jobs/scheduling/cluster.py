@@ -25,6 +25,7 @@ from django_q.conf import Conf
 from django_q.scheduler import scheduler
 from django_q.status import Stat
 
+from jobs.django_q import BACKGROUND_REPLACED
 from jobs.execution.outages import through_outage
 from jobs.models import Runner
 from telemetry.models import Mark
@@ -39,7 +40,6 @@ LOCK_S = 0.1  # for the lock of a worker's timer, which the worker holds while i
 DATABASE_S = 30.0  # how long a new cluster waits for the database, before it exits with an error
 STEP_S = 0.1  # interval of polls while the cluster stops
 MONITOR_S = 30.0  # time for the monitor to store the last results
-BACKGROUND_REPLACED = "background process replaced"  # a Mark
 RECYCLED = -2  # value of the timer of a worker that ended as planned
 
 

@@ -60,6 +60,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_runner") and sources is None:
         runners = Runner.objects.order_by("name").defer("token", "nodes")
         shown["runners"] = list(live_figures.runner_loads(runners))
+        shown["replacements"] = live_figures.replaced_processes(now)
     if may(VIEW_COSTS):
         shown |= _cost_figures(sources, now)
     return shown
