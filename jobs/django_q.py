@@ -9,10 +9,6 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.signing import SignedPackage
 
-BACKGROUND_REPLACED = (
-    "background process replaced"  # Mark of the last time; that of a generation cluster is in Runner
-)
-
 
 def package(task_id: uuid.UUID, func: str, *args: Any) -> str:
     """Return a signed task package, as django_q.tasks.async_task would enqueue it."""

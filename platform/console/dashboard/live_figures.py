@@ -13,12 +13,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
-from jobs.django_q import BACKGROUND_REPLACED
 from jobs.models import Job, Lane, Runner, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from models_registry.models import ModelFile
-from telemetry.models import Mark
 
 RECENT = timedelta(minutes=15)
 MAX_SAMPLE = 1000  # newest ended jobs from which throughput and waiting times are computed
@@ -132,16 +130,6 @@ def runner_loads(runners: Iterable[Runner]) -> Iterator[RunnerLoad]:
         loaded = [names.get(digest, digest[:10]) for digest in runner.loaded]
         seen_s = (now - runner.seen_at).total_seconds() if runner.seen_at else None
         yield RunnerLoad(runner, counts.get(runner.pk, 0), loaded, runner_state(runner, now), seen_s)
-
-
-def replaced_processes(now: datetime) -> list[tuple[str | Promise, datetime]]:
-    """Clusters that replaced a process that had died in the last 24 hours, with the last time."""
-    generation = Runner.objects.filter(process_replaced_at__gte=now - DAY).order_by("name")
-    background = Mark.objects.filter(name=BACKGROUND_REPLACED, at__gte=now - DAY)
-    return [
-        *generation.values_list("name", "process_replaced_at"),
-        *((_("background tasks"), mark.at) for mark in background),
-    ]
 
 
 @dataclass(frozen=True)

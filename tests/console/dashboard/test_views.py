@@ -12,8 +12,8 @@ from console.dashboard import live_figures
 from console.dashboard.hourly_figures import update_hourly_figures
 from console.models import HourlyFigures
 from jobs.admission.admit import admit
-from jobs.django_q import BACKGROUND_REPLACED
 from jobs.models import Job, Runner, State
+from jobs.scheduling.replaced_processes import BACKGROUND
 from telemetry.models import Mark
 
 LIVE = "/admin/dashboard/live/"
@@ -108,7 +108,7 @@ def test_replaced_processes_are_shown_for_a_day(ops):
     now = timezone.now()
     Runner.objects.create(name="gpu0", url="http://127.0.0.1:9", process_replaced_at=now)
     Runner.objects.create(name="gpu1", url="http://127.0.0.1:9", process_replaced_at=now - timedelta(days=2))
-    Mark.objects.create(name=BACKGROUND_REPLACED, at=now)
+    Mark.objects.create(name=BACKGROUND, at=now)
     page = ops.get("/admin/").content.decode()
     assert "A worker process of gpu0 died and was replaced" in page
     assert "A worker process of gpu1" not in page
