@@ -16,9 +16,7 @@ from multiprocessing.process import BaseProcess
 from time import sleep
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError
-from django.utils import timezone
 from django_q import cluster as django_q
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf
@@ -26,9 +24,8 @@ from django_q.scheduler import scheduler
 from django_q.status import Stat
 
 from jobs.execution.outages import through_outage
-from jobs.models import Runner
-from telemetry.models import Mark
 
+from . import replaced_processes
 from .broker import GENERATION
 from .task_queue import Flag, TaskQueue
 
@@ -39,7 +36,6 @@ LOCK_S = 0.1  # for the lock of a worker's timer, which the worker holds while i
 DATABASE_S = 30.0  # how long a new cluster waits for the database, before it exits with an error
 STEP_S = 0.1  # interval of polls while the cluster stops
 MONITOR_S = 30.0  # time for the monitor to store the last results
-BACKGROUND_REPLACED = "background process replaced"  # a Mark
 RECYCLED = -2  # value of the timer of a worker that ended as planned
 
 
@@ -100,7 +96,7 @@ class Sentinel(django_q.Sentinel):
         if is_planned:
             return
         try:
-            _record_replacement()
+            replaced_processes.record(is_generation=Conf.CLUSTER_NAME == GENERATION)
         except DatabaseError:
             log.warning("the replaced process could not be recorded", exc_info=True)
 
@@ -135,14 +131,6 @@ class Sentinel(django_q.Sentinel):
     def _step(self) -> None:
         Stat(self).save()
         sleep(STEP_S)
-
-
-def _record_replacement() -> None:
-    now = timezone.now()
-    if Conf.CLUSTER_NAME == GENERATION:
-        Runner.objects.filter(name=settings.RUNNER_NAME).update(process_replaced_at=now)
-    else:
-        Mark.objects.update_or_create(name=BACKGROUND_REPLACED, defaults={"at": now})
 
 
 def _any_alive(processes: Iterable[BaseProcess]) -> bool:

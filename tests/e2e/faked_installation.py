@@ -109,9 +109,10 @@ class FakedInstallation(Installation):
 
     def kill_kind(self, cluster: str, kind: str, count: int | None = None) -> None:
         """Kill processes of a kind. The cluster is started again if its parent process ends, as a manager does."""
-        for process in self.members(cluster, kind)[:count]:
+        victims = self.members(cluster, kind)[:count]
+        for process in victims:
             process.kill()
-        if kind in ("sentinel", "parent"):
+        if victims and kind in ("sentinel", "parent"):
             self.processes.pop(cluster).wait(60)
             self.start(cluster)
 

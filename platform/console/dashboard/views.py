@@ -23,6 +23,7 @@ from access.tenancy import visible_sources
 from console.models import HourlyFigures
 from console.roles import VIEW_COSTS
 from jobs.models import Runner, State
+from jobs.scheduling.replaced_processes import replaced_since
 
 from . import live_figures
 from .live_figures import Sources
@@ -60,6 +61,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_runner") and sources is None:
         runners = Runner.objects.order_by("name").defer("token", "nodes")
         shown["runners"] = list(live_figures.runner_loads(runners))
+        shown["replacements"] = replaced_since(now - live_figures.DAY)
     if may(VIEW_COSTS):
         shown |= _cost_figures(sources, now)
     return shown

@@ -13,6 +13,8 @@ from console.dashboard.hourly_figures import update_hourly_figures
 from console.models import HourlyFigures
 from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
+from jobs.scheduling.replaced_processes import BACKGROUND
+from telemetry.models import Mark
 
 LIVE = "/admin/dashboard/live/"
 
@@ -93,12 +95,24 @@ def test_runner_is_shown_with_its_load_and_model_names(ops, checkpoint, submissi
         ({"draining": True}, "draining"),
         ({"enabled": False}, "paused"),
         ({"problem": "no device"}, "problem"),
+        ({"hand_over_lost_at": timezone.now()}, "stalled"),
         ({"seen_at": None}, "silent"),
     ],
 )
 def test_state_of_a_runner(fields, state):
     now = timezone.now()
     assert live_figures.runner_state(Runner(**({"seen_at": now} | fields)), now) == state
+
+
+def test_replaced_processes_are_shown_for_a_day(ops):
+    now = timezone.now()
+    Runner.objects.create(name="gpu0", url="http://127.0.0.1:9", process_replaced_at=now)
+    Runner.objects.create(name="gpu1", url="http://127.0.0.1:9", process_replaced_at=now - timedelta(days=2))
+    Mark.objects.create(name=BACKGROUND, at=now)
+    page = ops.get("/admin/").content.decode()
+    assert "A worker process of gpu0 died and was replaced" in page
+    assert "A worker process of gpu1" not in page
+    assert "A worker process of background tasks died" in page
 
 
 def test_tenant_sees_only_its_own_figures(sign_in, source, other_source, ended, submission):
