@@ -186,7 +186,8 @@ class ChangeBackground(StrictModel):
     matting_model: Name = ""  # empty: the default one
     mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; negative values erode the product
     feather: int = Field(default=2, ge=0, le=64)  # pixels on each side of the edge that are blended
-    content: Literal["fill", "original", "noise", "nothing"] = "fill"  # initial content of the background
+    # Initial content of the background. ``fill`` spreads the colors of what is kept, as for removing an object.
+    content: Literal["neutral", "fill", "original", "noise", "nothing"] = "neutral"
     output_width: int = Field(default=0, ge=0, le=4096)  # size of the output; 0: the denoised size
     output_height: int = Field(default=0, ge=0, le=4096)
 

@@ -17,9 +17,14 @@ from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest
 from gpu_runner.protocol.working_size import placement
 
-from .init_image import Canvas, MaskOptions, Overlay
+from .init_image import Canvas, Content, MaskOptions, Overlay
 
 HALF = 128
+# Color of a background before it is generated. Lighter grays let the model extend more of the products.
+NEUTRAL = (HALF, HALF, HALF)
+# Pixels by which the generated area reaches into the product: one cell of the latent (8×8 pixels) and one more, so that
+# no cell that holds both product and background is kept.
+CELL_OVERLAP = 9
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,26 @@ def canvas(request: GenerationRequest, part: ChangeBackground, product: Foregrou
     size = request.width, request.height
     behind = ImageOps.invert(product_mask.resize(size, Image.Resampling.BILINEAR))
     frame = placed.image.resize(size, Image.Resampling.LANCZOS)
-    if part.content != "original":
+    content: Content = "original"
+    if part.content == "neutral":
+        frame = Image.composite(Image.new("RGB", size, NEUTRAL), frame, behind)
+        behind = _without_cells_of_both(behind)
+    elif part.content != "original":
         frame = masks.fill_masked(frame, behind)
+        content = part.content
     generated_area = ImageOps.invert(product_mask.filter(ImageFilter.BoxBlur(part.feather)))
     overlay = Overlay(placed.image, generated_area, (0, 0, *placed.image.size))
-    return Canvas(frame, behind, overlay, MaskOptions(part.content))
+    return Canvas(frame, behind, overlay, MaskOptions(content))
+
+
+def _without_cells_of_both(behind: Image.Image) -> Image.Image:
+    """Extend the generated area over latent cells that hold both product and background.
+
+    If such a cell is kept, the model takes what is at its edge for a part of the product and continues it into the
+    background. A product that is too thin for a whole cell is left as it is.
+    """
+    extended = expanded(behind, CELL_OVERLAP)
+    return behind if extended.getextrema()[0] == 255 else extended
 
 
 def expanded(mask: Image.Image, pixels: int) -> Image.Image:

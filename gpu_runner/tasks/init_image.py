@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_ENCODED_PIXELS = 2048 * 2048  # pixels of an init image that is resized as a latent (resize mode latent)
 MIN_SIDE = 16
 
+Content = Literal["fill", "original", "noise", "nothing"]
 Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", Any, Image.Image]]
 
 
@@ -57,7 +58,7 @@ class Overlay:
 class MaskOptions:
     """Treatment of the masked latents; the fields correspond to those of ``generation_request.Inpaint``."""
 
-    content: Literal["fill", "original", "noise", "nothing"] = "original"
+    content: Content = "original"
     rounded: bool = True
     conditioning_weight: float = 1.0
 

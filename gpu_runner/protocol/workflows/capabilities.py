@@ -107,12 +107,13 @@ def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[Un
         yield UnsupportedField(
             "change_background.mask", "required on ComfyUI runners, which have no matting model"
         )
-    if part.content not in CONTENTS:
-        yield UnsupportedField("change_background.content", _unsupported_content(part.content))
+    contents = ("neutral", *CONTENTS)
+    if part.content not in contents:
+        yield UnsupportedField("change_background.content", _unsupported_content(part.content, contents))
 
 
-def _unsupported_content(content: str) -> str:
-    return f"must be {' or '.join(CONTENTS)} on ComfyUI runners (got {content})"
+def _unsupported_content(content: str, contents: tuple[str, ...] = CONTENTS) -> str:
+    return f"must be {' or '.join(contents)} on ComfyUI runners (got {content})"
 
 
 def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[UnsupportedField]:

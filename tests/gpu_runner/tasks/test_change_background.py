@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from gpu_runner.imaging import masks
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Picture
 from gpu_runner.tasks import change_background
@@ -173,6 +174,25 @@ def test_content_fill_removes_the_old_background_and_content_original_keeps_it()
     assert original.frame.getpixel((2, 2)) == (255, 255, 0)
     red, green, _blue = filled.frame.getpixel((2, 2))
     assert red > 200 > 60 > green
+
+
+def test_background_starts_neutral_and_is_generated_up_to_whole_cells_of_the_product():
+    box = (6, 5, 58, 59)
+    old = Image.new("RGB", (64, 64), "yellow")
+    old.paste("red", box)
+    neutral = make_canvas(request(), Foreground(old, box_mask(64, 64, box)))
+    assert {color for _count, color in neutral.frame.getcolors()} == {change_background.NEUTRAL, (255, 0, 0)}
+    assert neutral.options.content == "original"
+    kept = masks.to_latent_grid(neutral.mask, 8, 8, rounded=True)[0] == 0
+    assert kept.any()
+    frame = np.asarray(neutral.frame)
+    for row, column in kept.nonzero().tolist():
+        assert (frame[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] == (255, 0, 0)).all()
+
+
+def test_product_that_is_thinner_than_a_cell_is_kept():
+    thin = Foreground(noise(64, 64), box_mask(64, 64, (28, 8, 36, 56)))
+    assert np.asarray(make_canvas(request(), thin).mask).min() == 0
 
 
 def test_the_background_is_generated_by_inpainting_everything_but_the_product():

@@ -46,6 +46,7 @@ class InpaintInputs:
             "change_background": {
                 "mask": self.mask.reference,
                 "mask_invert": True,
+                "content": "fill",
                 "mask_expansion": -self.blend,
                 "feather": self.blend,
                 "output_width": self.image.width,

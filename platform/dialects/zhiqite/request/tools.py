@@ -64,7 +64,12 @@ class InpaintTool(Tool):
         return {
             "task": "change_background",
             "init_images": (init,),
-            "change_background": {**mask, "output_width": size[0], "output_height": size[1]},
+            "change_background": {
+                **mask,
+                "content": "fill",
+                "output_width": size[0],
+                "output_height": size[1],
+            },
             "width": width,
             "height": height,
             "strength": 1.0,
