@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from django.http import HttpRequest
@@ -105,7 +104,7 @@ class Body:
         return list(self._values.items())
 
     def _within_range(self, name: str, value: float, lowest: float, highest: float) -> float:
-        if not math.isfinite(value) or not lowest <= value <= highest:
+        if not lowest <= value <= highest:
             values = {"name": self._within + name, "lowest": f"{lowest:.10g}", "highest": f"{highest:.10g}"}
             raise ServiceError(50200, _("%(name)s must be from %(lowest)s to %(highest)s") % values)
         return value
