@@ -273,3 +273,34 @@ def test_error_gives_the_range_in_full(alice, body) -> None:
 
 def test_lora_tag_in_the_prompt_is_refused(refused) -> None:
     assert refused(prompt="a <lora:ink:1>") == INVALID
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+@pytest.mark.parametrize(
+    "field",
+    ["strength", "scale", "seed", "ddim_steps", "clip_skip", "canny_weight", "id_scale", "long_resolution"],
+)
+def test_number_beyond_a_float_is_refused(alice, body, field, number):
+    response = alice.call("CVProcess", body | {field: number})
+    assert (response.status_code, response.json()["code"]) == (400, 50200), response.json()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"lora_multipers": {"Colorwater_v4": 10**400}},
+        {"lora_map": {"Moxin_Shukezouma11": {"strength_clip": -(10**400)}}},
+        {"logo_info": {"position": 10**400}},
+        {"logo_info": {"opacity": 10**400}},
+    ],
+)
+def test_number_beyond_a_float_in_a_part_is_refused(alice, body, part):
+    response = alice.call("CVProcess", body | part)
+    assert (response.status_code, response.json()["code"]) == (400, 50200), response.json()
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "9" * 5000, '{"Colorwater_v4": 1}', "", "[]"])
+@pytest.mark.parametrize("field", ["lora_multipers", "lora_map", "logo_info", "aigc_meta"])
+def test_text_in_place_of_an_object_is_refused(alice, body, field, text):
+    response = alice.call("CVProcess", body | {field: text})
+    assert (response.status_code, response.json()["code"]) == (400, 50204), response.json()

@@ -1,0 +1,97 @@
+"""Hostile values in every field: an error of the documented shape, never an internal one, and no half-written job."""
+
+import json
+
+import pytest
+from hypothesis import given
+
+from dialects.stablediffusionapi.request.fields import FIELDS as ALL_FIELDS
+from jobs.billing.ledger_check import inconsistencies
+from jobs.models import Job, State, Transition
+from models_registry.models import Kind
+from tests.dialects.stablediffusionapi.conftest import data_uri, png
+from tests.support.hostile_values import FUZZ, bodies, encoded
+
+pytestmark = pytest.mark.slow
+
+RED = data_uri(png())
+GENERATION = {
+    "prompt": "a red circle",
+    "negative_prompt": "a dog",
+    "width": "64",
+    "height": "64",
+    "samples": "1",
+    "num_inference_steps": "3",
+    "guidance_scale": 7.5,
+    "seed": None,
+    "scheduler": "DDIMScheduler",
+    "base64": "yes",
+    "track_id": "a",
+    "instant_response": True,
+}
+CONTROL = {
+    "controlnet_model": "canny",
+    "controlnet_type": "canny",
+    "controlnet_conditioning_scale": 0.5,
+    "auto_hint": "yes",
+    "guess_mode": "no",
+}
+BODIES = {
+    "v3/text2img": GENERATION,
+    "v3/img2img": {**GENERATION, "init_image": RED, "strength": 0.5},
+    "v6/images/inpaint": {**GENERATION, "model_id": "shapes", "init_image": RED, "mask_image": RED},
+    "v5/controlnet": {**GENERATION, **CONTROL, "model_id": "shapes", "init_image": RED, "clip_skip": 2},
+    "v3/super_resolution": {"url": RED, "scale": 2, "face_enhance": False},
+    "v3/fetch": {"request_id": "1"},
+    "v3/base64_crop": {"image": RED, "crop": "yes"},
+    "v3/dreambooth/model_reload": {"model_id": "shapes"},
+}
+FIELDS = {path: [*ALL_FIELDS] for path in BODIES if path.split("/")[-1] not in ("fetch", "base64_crop")}
+
+
+@pytest.fixture
+def caller_with_room(alice, source, model):
+    source.max_queued_jobs = 1_000_000
+    source.save()
+    model(Kind.CONTROLNET, "canny")
+    return alice
+
+
+def send(caller, path: str, body: bytes):
+    return caller.client.post(f"/api/{path}", body, content_type="application/json")
+
+
+def keyed(caller, body):
+    return {"key": caller.key, **body} if isinstance(body, dict) else body
+
+
+def check(response) -> None:
+    text = response.content.decode()
+    assert response.status_code in (200, 400, 401, 404, 405, 413, 422, 429), (
+        response.status_code,
+        text[:500],
+    )
+    assert "Traceback" not in text
+    body = json.loads(text)
+    assert body["status"] in ("success", "processing", "failed", "error")
+    assert "Internal server error" not in str(body.get("message"))
+
+
+def check_rows() -> None:
+    assert list(inconsistencies()) == []
+    assert Transition.objects.filter(to_state=State.QUEUED).count() == Job.objects.count()
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_every_field_accepts_or_refuses_any_value(caller_with_room, path) -> None:
+    @FUZZ
+    @given(body=bodies(BODIES[path], FIELDS.get(path, ())))
+    def any_body(body) -> None:
+        before = Job.objects.count()
+        response = send(caller_with_room, path, encoded(keyed(caller_with_room, body)))
+        check(response)
+        accepted = "id" in response.json() and response.json()["status"] != "error" and path != "v3/fetch"
+        assert Job.objects.count() == before + accepted
+
+    any_body()
+    check_rows()
