@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, dialects, switching, fairness, gpu; without names, all."""
+"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, dialects, switching, fairness, memory, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ BENCHES = (
     "dialects",
     "switching",
     "fairness",
+    "memory",
     "gpu",
 )
 

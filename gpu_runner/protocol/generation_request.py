@@ -246,7 +246,7 @@ class GenerationRequest(StrictModel):
     """One generation job. Random seeds are resolved at admission, so that a retry gives the same outputs."""
 
     task: Literal["txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map"] = "txt2img"
-    output_format: Literal["png", "jpeg", "webp"] = "png"
+    output_format: Literal["png", "jpeg", "webp", "avif"] = "png"
     output_quality: int = Field(default=95, ge=1, le=100)  # of JPEG and WebP
     preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
 

@@ -71,8 +71,15 @@ def _upscale(plan: UpscalePlan, image: Image.Image) -> Task:
         large = yield OffloadedWork(lambda: run_without_device(_enlarged(plan, image)))
     else:
         large = yield from _enlarged(plan, image)
-    patches = (yield from plan.faces.patches(large)) if plan.faces else Patches()
-    return RawOutput(large, patches.over)
+    opaque = large.convert("RGB")
+    patches = (yield from plan.faces.patches(opaque)) if plan.faces else Patches()
+    return RawOutput(opaque, lambda image: _with_alpha_of(large, patches.over(image)))
+
+
+def _with_alpha_of(image: Image.Image, opaque: Image.Image) -> Image.Image:
+    if image.mode == "RGBA":
+        opaque.putalpha(image.getchannel("A"))
+    return opaque
 
 
 def _enlarged(plan: UpscalePlan, image: Image.Image) -> Generator[Operation, Any, Image.Image]:
@@ -90,7 +97,11 @@ def _upscale_with(
     if upscaler == NONE:
         return image
     width, height = enlarged_size(image.size, upscale)
-    large = yield from enlarge(upscaler, image, width, height)
+    if isinstance(upscaler, str) or image.mode != "RGBA":
+        large = yield from enlarge(upscaler, image, width, height)
+    else:  # models have three channels
+        large = yield from enlarge(upscaler, image.convert("RGB"), width, height)
+        large.putalpha(image.getchannel("A").resize((width, height), Image.Resampling.LANCZOS))
     return (
         images.center_crop(large, upscale.width, upscale.height) if upscale.crop and upscale.width else large
     )

@@ -28,7 +28,7 @@ Resize = Callable[[Image.Image, int, int, ResizeMode], Generator["Operation", An
 
 @dataclass(frozen=True)
 class Source:
-    """Input images of the client: the init image, flattened on the background color, and the mask."""
+    """Input images of the client: the init image, flattened on the background color unless it is upscaled, and the mask."""
 
     image: Image.Image
     mask: Image.Image | None = None

@@ -33,7 +33,9 @@ def with_infotext(
         return _png(png, infotext, key)
     image = image_files.open_image(png, max_pixels=None)
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
+    if output_format == "jpeg":  # has no transparency
+        image = image_files.flatten(image)
+    image.save(buffer, output_format.upper(), quality=quality, exif=_exif(infotext))
     return buffer.getvalue()
 
 

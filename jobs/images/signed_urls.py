@@ -36,7 +36,7 @@ ROUTES = {
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
     OutputKind.MARKED: ("picture-marked", "marked-{}"),
 }
-SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
 
 
 def base_url(request: HttpRequest | None = None) -> str:

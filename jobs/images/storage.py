@@ -21,8 +21,8 @@ from jobs.models import InputPicture, Job, Output, OutputKind
 from . import file_metadata, input_usage, watermark
 from .input_files import check_image
 
-CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
+SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
 
 
 def store_input(data: bytes) -> Picture:

@@ -25,7 +25,10 @@ def read_sources(run_request: RunRequest) -> list[Source]:
 
 
 def _init_image(run_request: RunRequest, image: Picture) -> Image.Image:
-    flat = images.flatten(decode_image(run_request, image), run_request.request.background)
+    decoded = decode_image(run_request, image)
+    if run_request.request.task == "upscale" and decoded.mode == "RGBA":
+        return decoded  # its output is transparent where the init image is
+    flat = images.flatten(decoded, run_request.request.background)
     return flat if run_request.request.keep_texture else images.remove_texture(flat)
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.protocol.generation_request import ControlUnit, CutOut
+from gpu_runner.protocol.generation_request import ControlUnit, CutOut, Upscale
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of
 
@@ -125,3 +125,29 @@ def test_control_map_of_an_unsupported_preprocessor_is_a_bad_request(submit):
     end = job.end()
     assert isinstance(end, Failed)
     assert end.code == "bad_request"
+
+
+def half_transparent() -> Image.Image:
+    image = scene().convert("RGBA")
+    image.paste((0, 255, 0, 0), (0, 0, 96, 16))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("scale", "upscaler", "size"),
+    [(2, "Lanczos", (192, 128)), (2, "Nearest", (192, 128)), (1, "None", (96, 64))],
+)
+def test_upscaling_keeps_transparency(submit, scale, upscaler, size):
+    job = submit(half_transparent(), task="upscale", upscale=Upscale(scale=scale, upscaler=upscaler))
+    end = job.end()
+    assert isinstance(end, Done), end
+    (large,) = job.pixels
+    assert large.shape == (size[1], size[0], 4)
+    assert (large[2, 4, 3], large[-3, 4, 3]) == (0, 255)
+    assert (large[size[1] // 2, size[0] // 2, :3] == (255, 0, 0)).all()
+
+
+def test_upscaling_an_opaque_image_adds_no_transparency(submit):
+    job = submit(scene(), task="upscale", upscale=Upscale(scale=2, upscaler="Lanczos"))
+    assert isinstance(job.end(), Done)
+    assert job.pixels[0].shape == (128, 192, 3)

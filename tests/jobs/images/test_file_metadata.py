@@ -9,6 +9,7 @@ from PIL.ExifTags import IFD, Base
 
 from jobs.images.file_metadata import SHORTENED, with_infotext
 from tests.support.fake_runner import png
+from tests.support.input_images import file_of
 
 PNG = png(color="teal")
 
@@ -50,7 +51,7 @@ def test_png_without_infotext_is_unchanged():
 
 
 @pytest.mark.parametrize("text", ["a café", "画坊 🐈\nSteps: 20"])
-@pytest.mark.parametrize("output_format", ["jpeg", "webp"])
+@pytest.mark.parametrize("output_format", ["jpeg", "webp", "avif"])
 def test_jpeg_and_webp_have_the_infotext_in_user_comment(output_format, text):
     image = opened(with_infotext(PNG, output_format, text))
     comment = image.getexif().get_ifd(IFD.Exif)[Base.UserComment]
@@ -58,13 +59,13 @@ def test_jpeg_and_webp_have_the_infotext_in_user_comment(output_format, text):
     assert (comment[:8], comment[8:].decode("utf-16-be")) == (b"UNICODE\0", text)
 
 
-@pytest.mark.parametrize("output_format", ["jpeg", "webp"])
+@pytest.mark.parametrize("output_format", ["jpeg", "webp", "avif"])
 def test_empty_infotext_writes_no_user_comment(output_format):
     image = opened(with_infotext(PNG, output_format, ""))
     assert Base.UserComment not in image.getexif().get_ifd(IFD.Exif)
 
 
-@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp", "avif"])
 def test_other_formats_are_refused(output_format):
     with pytest.raises((ValueError, OSError)):
         with_infotext(b"GIF89a", output_format, "a cat")
@@ -104,3 +105,14 @@ def test_other_formats_hold_a_long_infotext(output_format):
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
 def test_unpaired_surrogates_in_an_infotext_do_not_fail_the_image(output_format):
     assert opened(with_infotext(PNG, output_format, "a \ud800 cat"))
+
+
+@pytest.mark.parametrize("output_format", ["webp", "avif"])
+def test_formats_with_transparency_keep_it(output_format):
+    transparent = file_of(Image.new("RGBA", (8, 8), (255, 0, 0, 0)))
+    assert opened(with_infotext(transparent, output_format, "a cat")).getpixel((4, 4))[3] == 0
+
+
+def test_transparency_is_white_in_a_jpeg():
+    transparent = file_of(Image.new("RGBA", (8, 8), (255, 0, 0, 0)))
+    assert opened(with_infotext(transparent, "jpeg", "a cat")).getpixel((4, 4)) == (255, 255, 255)

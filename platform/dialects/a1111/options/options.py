@@ -24,7 +24,7 @@ CHECKPOINT = "sd_model_checkpoint"
 CHECKPOINT_HASH = "sd_checkpoint_hash"  # read-only; ignored without a warning when a client sends it
 OVERRIDES: Location = ("body", "override_settings")
 MAX_LENGTH = 4000  # maximum length of a value, in characters of JSON
-OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
+OUTPUT_FORMATS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "avif": "avif"}
 FILE_OPTIONS = ("samples_format", "jpeg_quality")
 RANGES: dict[str, tuple[float, float]] = {
     "jpeg_quality": (1, 100),

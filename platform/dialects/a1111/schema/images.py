@@ -73,6 +73,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": "keep", "exif": b""},
     "WEBP": {"quality": 95, "exif": b""},
+    "AVIF": {"quality": 95, "exif": b""},
 }
 
 

@@ -112,7 +112,7 @@ def test_grid_is_omitted_for_one_image_or_by_option(alice, complete, info, more)
     assert len(alice.result(job)["images"]) == more["batch_size"]
 
 
-@pytest.mark.parametrize("file_format", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("file_format", ["png", "jpg", "webp", "avif"])
 def test_option_enable_pnginfo_removes_the_infotext_from_files(
     alice, complete, open_image, file_format
 ) -> None:

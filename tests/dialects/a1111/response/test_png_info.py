@@ -92,7 +92,7 @@ def test_other_metadata_is_returned_as_items(alice) -> None:
     assert (body["info"], body["items"]) == ("x", {"Author": "me"})
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
 def test_infotext_is_read_from_exif_of_jpeg_and_webp(alice, kind) -> None:
     image = with_exif_comment(kind, b"UNICODE\0" + "猫\nSteps: 3".encode("utf-16-be"))
     body = alice.post("png-info", {"image": image}).json()

@@ -1,0 +1,91 @@
+"""Resident memory of a web process that reads large, hostile and ordinary images for a long time.
+
+``python -m bench memory`` sends 10,000 requests; ``python -m bench.memory N`` another number. The process must not grow
+between the halves. tests/config/test_memory.py is the short version.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+from PIL import Image
+
+from bench.report import Row, table
+from tests.e2e.installation import Installation
+from tests.support.input_images import UNUSABLE, file_of, photo
+
+REQUESTS = 10_000
+CLIENTS = 32
+SAMPLES_PER_HALF = 10
+GOAL_RATIO = 1.15
+
+
+def measure(requests: int = REQUESTS) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder) / "data"
+        installation = Installation(data_dir, f"sqlite:///{data_dir}/db.sqlite3", JOB_WAIT_S="0")
+        installation.start("web")
+        try:
+            samples = _soak(installation, requests)
+        finally:
+            installation.stop()
+    half = len(samples) // 2
+    first, second = max(samples[1:half]), max(samples[half:])
+    return [
+        Row("web processes before", samples[0], "MB"),
+        Row("first half, highest", first, "MB"),
+        Row("second half, highest", second, "MB"),
+        Row("second half / first half", second / first, "", f"<= {GOAL_RATIO}"),
+    ]
+
+
+def _soak(installation: Installation, requests: int) -> list[float]:
+    """Resident memory before, and after each part of the requests, in MB."""
+    web = psutil.Process(installation.processes["web"].pid)
+    bodies, choice = _bodies(), random.Random(8)
+    samples = [_resident_mb(web)]
+    part = max(1, requests // (2 * SAMPLES_PER_HALF))
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in range(2 * SAMPLES_PER_HALF):
+            sent = [choice.choice(bodies) for _ in range(part)]
+            list(clients.map(lambda image: _send(installation.client, image), sent))
+            samples.append(_resident_mb(web))
+    return samples
+
+
+def _send(client: httpx.Client, image: str) -> None:
+    """One route checks an image, one reads its metadata, one decodes it with a mask and admits a job, or is refused."""
+    client.post("/sdapi/v1/img2img", json={"init_images": [image], "width": 64, "height": 64, "steps": 1})
+    client.post("/sdapi/v1/png-info", json={"image": image})
+    detect = {"controlnet_module": "inpaint", "controlnet_input_images": [image], "controlnet_masks": [image]}
+    client.post("/controlnet/detect", json=detect)
+
+
+def _bodies() -> list[str]:
+    noise = Image.effect_noise((3000, 2000), 50)
+    files = [file_of(noise.resize((side, side)), "JPEG") for side in (500, 900, 1700, 2600)]
+    files += [photo(4000, 3000), file_of(Image.new("RGB", (5000, 5000), "red")), _truncated(noise)]
+    files += [data for data, _reason in UNUSABLE.values()]
+    return [base64.b64encode(data).decode() for data in files]
+
+
+def _truncated(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    return file.getvalue()[: file.tell() // 2]
+
+
+def _resident_mb(web: psutil.Process) -> float:
+    return sum(process.memory_info().rss for process in [web, *web.children(recursive=True)]) / 2**20
+
+
+if __name__ == "__main__":
+    print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS)))
