@@ -14,6 +14,7 @@ from access.models import AccessKey
 from dialects.a1111.base import A1111View
 from dialects.a1111.options.command_flags import FLAGS
 from dialects.a1111.request.faces import face_restorers
+from dialects.a1111.request.sd_upscale import SD_UPSCALE
 from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for, styles_for
@@ -121,6 +122,7 @@ def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
 # Clients detect ControlNet support by the second script. It cannot be selected.
 ALWAYS_ON = "controlnet"
 SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
+IMG2IMG_SCRIPTS = [*SCRIPTS, SD_UPSCALE]
 
 
 def _script(name: str, is_img2img: bool) -> dict[str, Any]:
@@ -141,9 +143,11 @@ READABLE: dict[str, Reader] = {
     "prompt-styles": prompt_styles,
     "embeddings": embeddings,
     "loras": loras,
-    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": SCRIPTS},
+    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": IMG2IMG_SCRIPTS},
     "script-info": lambda key: [
-        _script(name, is_img2img) for is_img2img in (False, True) for name in SCRIPTS
+        _script(name, is_img2img)
+        for is_img2img, names in ((False, SCRIPTS), (True, IMG2IMG_SCRIPTS))
+        for name in names
     ],
     "extensions": lambda key: [],
     "memory": memory,
