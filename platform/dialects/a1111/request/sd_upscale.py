@@ -36,8 +36,8 @@ def with_sd_upscale(
     for name, is_used in (("mask", parameters["mask"]), ("alwayson_scripts", fields["controls"])):
         if is_used:
             raise Unprocessable.unsupported(("body", name), _("not supported together with SD upscale"))
-    given = parameters["script_args"]
-    _unused, overlap, upscaler, scale = (*given[: len(DEFAULTS)], *DEFAULTS[len(given) :])
+    given: list[Any] = parameters["script_args"]
+    _unused, overlap, upscaler, scale = [*given[: len(DEFAULTS)], *DEFAULTS[len(given) :]]
     if len(files) > 1:
         fallbacks.add(("body", "init_images"), _("SD upscale uses the first image only"))
     name = _upscaler(upscaler, source)
