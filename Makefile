@@ -3,7 +3,7 @@ VENV = .venv/bin/
 PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
 PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
-.PHONY: run test unit lint format bench demo-models tour locks messages
+.PHONY: run test unit chaos lint format bench demo-models tour locks messages
 
 run:  ## start everything and show a first picture
 	@$(PREFLIGHT) run locks/runtime.txt
@@ -17,6 +17,10 @@ test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
 
 unit: .venv-dev  ## the quick part, in about a minute
 	$(PYTEST) -m "not slow and not demo and not processes and not browser"
+
+chaos: .venv-dev  ## many random kills under load, on SQLite and PostgreSQL; CHAOS_KILLS and CHAOS_SEED choose them
+	CHAOS_KILLS=$${CHAOS_KILLS:-100} $(VENV)python -m pytest tests/e2e/test_chaos.py tests/e2e/test_killed_processes.py \
+		tests/e2e/test_database_restart.py
 
 lint: .venv-dev  ## format, lint, types, migrations
 	$(VENV)ruff format --check .

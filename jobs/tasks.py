@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 
+from django.conf import settings
 from django_q.exceptions import TimeoutException
 
 from gpu_runner import logs
@@ -14,6 +15,7 @@ from .errors import LeaseLost
 from .execution import lifecycle
 from .execution.job_execution import JobExecution
 from .execution.lifecycle import Lease
+from .execution.outages import OUTAGES, through_outage
 from .execution.runner_client import NeverAccepted, RunnerBusy, RunnerDied, RunnerRefused, RunnerUnreachable
 from .execution.sweep import sweep
 
@@ -57,6 +59,10 @@ def _execute(lease: Lease) -> None:
         lifecycle.fail(lease, "runner_refused", "The runner did not accept the job.")
     except (TimeoutError, TimeoutException):
         lifecycle.fail(lease, "timeout", "The job exceeded its time limit.")
+    except OUTAGES:
+        log.exception("job %s: the database was not reachable", lease.job_id)
+        note = "the database was not reachable"
+        through_outage(lambda: lifecycle.requeue(lease, note=note), settings.JOB_LEASE_S)
     except Exception:
         log.exception("job %s failed", lease.job_id)
         lifecycle.fail(lease, "internal", "Internal error.")

@@ -14,3 +14,11 @@ class ModelNotFound(LookupError):
 
 class ModelNotAllowed(ModelNotFound):
     """The file exists, but not for this source. Has the message of ModelNotFound, to not reveal its existence."""
+
+
+class ModelUnusable(ModelNotFound):
+    """The file exists for this source, but has a problem."""
+
+    def __init__(self, kind: str, name: str, problem: str) -> None:
+        super().__init__(kind, name)
+        self.args = (f"{name}: {problem}",)

@@ -9,12 +9,17 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.protocol.generation_request import MAX_LORA_RANK
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag
-from models_registry.models import Kind
+from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 
 
 def lora_use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
-    """Fields of a ``LoraUse``; its weights are validated later.
+    """Fields of a ``LoraUse``; its weights are validated later. Raises as ``lora_file``."""
+    return use_of(lora_file(tag, source), tag)
+
+
+def lora_file(tag: Tag, source: BusinessSource) -> ModelFile:
+    """The LoRA of a tag.
 
     Raises InvalidTag for tags of other kinds, without name or with an invalid rank, and ModelNotFound.
     """
@@ -24,6 +29,10 @@ def lora_use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
         raise InvalidTag(_("the rank must be at least 1"))
     if not tag.name:
         raise InvalidTag(_("the name is missing"))
-    file = resolve(Kind.LORA, tag.name, source)
+    return resolve(Kind.LORA, tag.name, source)
+
+
+def use_of(file: ModelFile, tag: Tag) -> dict[str, Any]:
+    """Fields of a ``LoraUse`` of this file, with the weights of the tag."""
     rank = None if tag.rank is None else min(tag.rank, MAX_LORA_RANK)
     return {"name": file.name, "unet": tag.unet, "text_encoder": tag.text_encoder, "rank": rank}

@@ -6,7 +6,6 @@ it a page of its own in the console.
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, cast
 
@@ -70,11 +69,7 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
 
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
-# Findings of the scan that are stored in ``metadata``.
-INPAINTING = "atelier.inpainting"
-WITHOUT_VAE = "atelier.without_vae"  # the checkpoint can be used with a named VAE only
-LEFT_OUT = "atelier.left_out"  # modules and tensors of a LoRA that the engine does not use
-BUNDLED_EMBEDDINGS = "atelier.bundled_embeddings"  # JSON: names of the embeddings inside a LoRA
+INPAINTING = "atelier.inpainting"  # key of ``metadata``
 
 
 class ModelFile(models.Model):
@@ -125,6 +120,28 @@ class ModelFile(models.Model):
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    without_vae = models.BooleanField(
+        _("without VAE"),
+        default=False,
+        editable=False,
+        help_text=_(
+            "The checkpoint has no complete VAE; a request must name one, or a VAE must be the default."
+        ),
+    )
+    left_out = models.CharField(
+        _("not used"),
+        max_length=300,
+        blank=True,
+        editable=False,
+        help_text=_("Number and examples of the modules and tensors of a LoRA that have no effect here."),
+    )
+    bundled_embeddings = models.JSONField(
+        _("bundled embeddings"),
+        default=list,
+        blank=True,
+        editable=False,
+        help_text=_("Embeddings inside the LoRA. They act in prompts that load it."),
+    )
     licence = models.CharField(_("license"), max_length=200, blank=True)
     trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
     cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
@@ -166,20 +183,6 @@ class ModelFile(models.Model):
         ModelFile.objects.filter(pk=self.pk).update(is_default=True)
 
     @property
-    def is_without_vae(self) -> bool:
-        return WITHOUT_VAE in self.metadata
-
-    @property
-    def left_out(self) -> str:
-        """Number and examples of the modules of a LoRA that have no effect; empty if all have."""
-        return str(self.metadata.get(LEFT_OUT, ""))
-
-    @property
-    def bundled_embeddings(self) -> list[str]:
-        """Names of the embeddings inside a LoRA."""
-        return list(json.loads(self.metadata.get(BUNDLED_EMBEDDINGS, "[]")))
-
-    @property
     def short_hash(self) -> str:
         """First ten hexadecimal digits of the SHA-256, as A1111 shows checkpoints; empty before hashing."""
         return self.sha256[:10]
@@ -219,6 +222,20 @@ FOLDERS: dict[str, str] = {
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
 }
+
+
+# Kinds of which a request without a name uses the default file. A request without a LoRA, a VAE, a ControlNet or an
+# embedding uses none.
+KINDS_WITH_DEFAULT = frozenset(
+    {
+        Kind.CHECKPOINT,
+        Kind.UPSCALER,
+        Kind.MATTING,
+        Kind.NSFW,
+        Kind.FACE_DETECTOR,
+        Kind.FACE_RESTORER,
+    }
+)
 
 
 class KindManager(ModelFileManager):

@@ -6,11 +6,19 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from access.models import BusinessSource
-from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import INPAINTING, Kind, ModelFile, ModelFileQuerySet, PromptStyle, StylePreset
+from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
+from models_registry.models import (
+    FOLDERS,
+    INPAINTING,
+    Kind,
+    ModelFile,
+    ModelFileQuerySet,
+    PromptStyle,
+    StylePreset,
+)
 
 IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
@@ -25,6 +33,16 @@ def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> 
 def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
     files = ModelFile.objects.filter(kind=kind)
     return files.on_runners() if on_runners else files.usable()
+
+
+def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
+    """Files of this kind that cannot be used, for the reason in ``problem``.
+
+    A file of unknown kind counts as one of the kind of its folder.
+    """
+    of_kind = Q(kind=kind) | Q(kind=Kind.UNKNOWN, path__startswith=f"{FOLDERS.get(kind, kind)}/")
+    files = ModelFile.objects.filter(of_kind, enabled=True, missing_since=None).exclude(problem="")
+    return files.allowed_for(source)
 
 
 def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
@@ -53,19 +71,22 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
     found = _find_by_name(files, name) if name else _default(files)
     if found is not None:
         return found
+    if name and not on_runners and (broken := _find_by_name(with_problem(kind, source), name)):
+        raise ModelUnusable(kind, broken.name, broken.problem)
     exists = name and _find_by_name(_available_files(kind, on_runners), name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
 def control_model(name: str, source: BusinessSource) -> ModelFile | None:
-    """ControlNet by the name that clients of A1111's extension use.
+    """ControlNet by one of its names, or by one that clients of A1111's extension use.
 
-    That is "stem [hash]", with the stem matched case-insensitively, or a part of it.
+    Those are "stem [hash]", with the stem matched case-insensitively, or a part of it.
     Aliases are matched in the same way as the name, with or without a suffix.
     """
-    files = {file.control_title: file for file in list_for(Kind.CONTROLNET, source)}
-    if name in files:
-        return files[name]
+    allowed = list_for(Kind.CONTROLNET, source)
+    if exact := _find_by_name(allowed, name) or _find_by_name(allowed, CONTROL_HASH.sub("", name)):
+        return exact
+    files = {file.control_title: file for file in allowed}
     wanted = CONTROL_HASH.sub("", name).strip().lower()
     stems = {CONTROL_HASH.sub("", title).lower(): file for title, file in files.items()}
     others = {other.lower(): file for file in files.values() for other in file.aliases}
@@ -84,9 +105,9 @@ def is_for_inpainting(file: ModelFile) -> bool:
 def identifiers(file: ModelFile) -> tuple[str, ...]:
     """All names of a file, most specific first. They are matched exactly, case-sensitively."""
     path = PurePosixPath(file.path_in_kind)
-    flat = str(path.with_suffix("")).replace("/", "_")
-    names = (file.name, file.path, file.path_in_kind, flat, path.name, path.stem)
-    hashes_in_titles = [digits for digits in (file.short_hash, file.legacy_hash) if digits]
+    bare = str(path.with_suffix(""))
+    names = (file.name, file.path, file.path_in_kind, bare, bare.replace("/", "_"), path.name, path.stem)
+    hashes_in_titles = [digits for digits in (file.short_hash, file.legacy_hash, file.sha256[:8]) if digits]
     with_hash = tuple(f"{name} [{digits}]" for digits in hashes_in_titles for name in names)
     hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)
@@ -97,13 +118,16 @@ def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) ->
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:
-    return files.defer("metadata").order_by("-is_default", "created_at", "pk").first()
+    return files.defer("metadata").order_by("-is_default", "without_vae", "created_at", "pk").first()
 
 
 def _find_by_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:
     if "\0" in name:  # PostgreSQL does not accept NUL in text, and no name contains it
         return None
-    return files.filter(name=name).defer("metadata").first() or _find_by_other_name(files, name)
+    found = files.filter(name=name).defer("metadata").first() or _find_by_other_name(files, name)
+    if found is None and "\\" in name:  # as Windows writes paths
+        return _find_by_other_name(files, name.replace("\\", "/"))
+    return found
 
 
 def _find_by_other_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:

@@ -42,7 +42,7 @@ LAYERS = {
         "apps, billing, outbound, selectors",
         "images",
         "curl_export, execution, retention",
-        "scheduling, tasks",
+        "scheduling, shipped_setup, tasks",
         "admission",
         "management, sample_renders",
     ],
@@ -51,6 +51,7 @@ LAYERS = {
         "prompt_styles, style_presets",
         "models",
         "scanning, selectors",
+        "shipped_presets",
         "lora_tags, management, tasks",
     ],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
@@ -11,15 +12,20 @@ from cachetools import LRUCache
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from gpu_runner.models.lora.deltas import Parts
 from gpu_runner.models.lora.merge import Lora, LoraWeight, merged_tensors
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
 
 from .loaders.checkpoint import vae_dtype
+from .loaders.textual_inversion import vectors_of
 from .memory_budget import CacheEntry
 from .variant import Variant, key_of, vae_key
+
+log = logging.getLogger(__name__)
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
@@ -37,16 +43,18 @@ class PartStore(Protocol):
 
 
 class VariantBuilder:
-    """Builds one variant. Raises ModelUnavailable if a LoRA, VAE or embedding does not fit the checkpoint."""
+    """Builds one variant. Raises ModelUnavailable if a LoRA or VAE does not fit the checkpoint."""
 
     def __init__(self, store: PartStore, base: LoadedCheckpoint, variant: Variant) -> None:
         self._store = store
         self._base = base
         self._variant = variant
         self._loras: dict[str, list[LoraWeight]] = {}
+        self._bundled: dict[tuple[str, str], Parts] = {}  # embeddings inside the LoRAs
         self._changes: dict[str, list[str]] = {}  # per part: change descriptions for the cache key
         for use in sorted(variant.loras, key=lambda use: use.file.sha256):
             lora = store.lora(use.file)
+            self._bundled |= {(use.file.sha256, name): parts for name, parts in lora.bundled.items()}
             for part in sorted(lora.parts(base)):
                 if weight := use.unet if part == "unet" else use.text_encoder:
                     self._loras.setdefault(part, []).append(LoraWeight(lora, weight, use.rank))
@@ -105,8 +113,22 @@ class VariantBuilder:
         return CacheEntry(LRUCache(self._base.encodings.maxsize), 0, base=self._base.key)
 
     def _embeddings(self) -> dict[str, Embedding]:
+        """The embeddings of the prompts, and those inside the LoRAs, as far as they fit the checkpoint.
+
+        A prompt's words select embeddings that no client asked for, so one that cannot be used is left out, as in
+        A1111: its name is then drawn as the words that it consists of. An embedding of the registry takes precedence
+        over one inside a LoRA.
+        """
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
-        return {
-            name: Embedding(name, file.sha256, self._store.vectors(file, widths))
-            for name, file in self._variant.embeddings
-        }
+        found: dict[str, Embedding] = {}
+        for (sha256, name), tensors in self._bundled.items():
+            try:
+                found[name] = Embedding(name, f"{sha256} {name}", vectors_of(tensors, name, widths))
+            except ModelUnavailable as error:
+                log.warning("embedding left out: %s", error)
+        for name, file in self._variant.embeddings:
+            try:
+                found[name] = Embedding(name, file.sha256, self._store.vectors(file, widths))
+            except ModelUnavailable as error:
+                log.warning("embedding left out: %s", error)
+        return found

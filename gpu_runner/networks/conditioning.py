@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import lcm
 
 import torch
@@ -39,6 +39,20 @@ class TextEncodingOptions:
     embeddings: tuple[Embedding, ...] = ()
 
 
+def extended(texts: Sequence[Conditioning]) -> list[Conditioning]:
+    """Extend the contexts of conditionings to the longest one by repeating the last token's state.
+
+    A1111 does so with the parts of a prompt that are joined by AND.
+    """
+    length = max(len(text.context) for text in texts)
+    return [
+        text
+        if len(text.context) == length
+        else replace(text, context=_with_last_state_repeated(text.context, length))
+        for text in texts
+    ]
+
+
 def pad_to_same_length(contexts: Sequence[Tensor]) -> list[Tensor]:
     """Pad contexts of shape (tokens, width) to the same number of tokens by repetition.
 
@@ -58,8 +72,12 @@ def common_length(lengths: Sequence[int]) -> int:
 
 def _padded(context: Tensor, length: int) -> Tensor:
     if length % len(context):
-        return torch.cat([context, context[-1:].expand(length - len(context), -1)])
+        return _with_last_state_repeated(context, length)
     return repeated(context, length // len(context))
+
+
+def _with_last_state_repeated(context: Tensor, length: int) -> Tensor:
+    return torch.cat([context, context[-1:].expand(length - len(context), -1)])
 
 
 def repeated(context: Tensor, times: int) -> Tensor:

@@ -20,6 +20,7 @@ class Sampler:
     second_order: bool = False  # two model evaluations per step
     default_eta: float | None = None  # None: eta has no effect
     discard_penultimate: bool = False  # builds one more sigma and drops the last nonzero one
+    # Uses its own timesteps or, of DPM fast and DPM adaptive, the model's whole range in txt2img.
     ignores_schedule: bool = False
     # Uses the model's timesteps, from its highest noise level to its lowest.
     variance_preserving: bool = False

@@ -125,6 +125,7 @@ def schedule_of(request: GenerationRequest, levels: NoiseLevels) -> list[float]:
         overrides=request.schedule_bend,
         unipc=request.unipc,
         discard_penultimate=request.discard_penultimate,
+        is_img2img=request.task != "txt2img",
     )
 
 

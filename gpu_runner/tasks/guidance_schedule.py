@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
+from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions, extended
 from gpu_runner.networks.diffusion.guidance import Guidance
 from gpu_runner.networks.diffusion.sdxl_conditioning import blank
 from gpu_runner.networks.loaded import LoadedCheckpoint
@@ -35,7 +35,9 @@ class GuidanceSchedule:
         return self._known[texts]
 
     def _guidance(self, positives: WeightedTexts, negative: str) -> Guidance:
-        weighted = tuple((self.conditionings[text], weight) for text, weight in positives)
+        conditionings = extended([self.conditionings[text] for text, _weight in positives])
+        weights = (weight for _text, weight in positives)
+        weighted = tuple(zip(conditionings, weights, strict=True))
         negative_conditioning = self.conditionings[negative]
         is_blank = self.empty_negative_is_zero and not negative
         return Guidance(
@@ -44,8 +46,8 @@ class GuidanceSchedule:
 
 
 def text_options_of(request: GenerationRequest, model: LoadedCheckpoint) -> TextEncodingOptions:
-    """Return the text encoding options, with the subset of the model's embeddings that the request names."""
-    embeddings = tuple(model.embeddings[name] for name in request.embeddings)
+    """Return the text encoding options, with the model's embeddings."""
+    embeddings = tuple(model.embeddings.values())
     return TextEncodingOptions(request.clip_skip, request.emphasis, request.comma_backtrack, embeddings)
 
 

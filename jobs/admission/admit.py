@@ -50,11 +50,11 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     submission = replace(submission, request=completed(models, submission.request))
     for refused in unknown_languages(submission.source, submission.backend, submission.request):
         raise refused
-    submission = _with_note(submission)
     workflow_routing.check(submission)
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
+    submission = _noted(submission, files)
     pictures.store_inputs(submission.request, submission.pictures)
     try:
         job = insert.insert(planned_job(submission, files), submission)
@@ -68,10 +68,11 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         return known, False
 
 
-def _with_note(submission: Submission) -> Submission:
+def _noted(submission: Submission, files: Resolution) -> Submission:
     """Tell operators what the client is warned about, because not every dialect has a place for it."""
+    left_out = [f"{file.name}: not used: {file.left_out}" for file in files.others.values() if file.left_out]
     warnings = warnings_of(submission.backend, submission.request)
-    return replace(submission, note="; ".join(filter(None, [submission.note, *warnings])))
+    return replace(submission, note="; ".join(filter(None, [submission.note, *warnings, *left_out])))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
     if models.on_runners:
         return request
-    return _with_face_models(models, _with_matting_model(models, request))
+    return _with_vae(models, _with_face_models(models, _with_matting_model(models, request)))
 
 
 def face_restorers(source: BusinessSource) -> list[str]:
@@ -63,6 +63,24 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
     return request.model_copy(
         update={"nsfw": request.nsfw.model_copy(update={"policy": policy, "model": model})}
     )
+
+
+def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
+    if request.vae or not request.denoises:
+        return request
+    names = {request.checkpoint, request.hires.checkpoint if request.hires else request.checkpoint}
+    if not any(_is_without_vae(models, name) for name in names):
+        return request
+    default = list_for(Kind.VAE, models.source).filter(is_default=True).first()
+    return request.model_copy(update={"vae": default.name}) if default else request
+
+
+def _is_without_vae(models: ModelResolver, checkpoint: str) -> bool:
+    try:
+        return models.find(Kind.CHECKPOINT, checkpoint).without_vae
+    except ModelNotFound:
+        return False  # ``resolve_all`` refuses the request
 
 
 def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:

@@ -12,7 +12,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, ModelName
 from jobs.errors import Refused, UnknownModel, Unsupported
 from jobs.models import Backend
-from models_registry.errors import ModelNotFound
+from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import resolve, training
 
@@ -75,6 +75,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     """
     checkpoint = _checkpoint(models, request)
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
+    if models.backend == Backend.PIPELINE:
+        _must_have_vae(request, checkpoint, others)
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
@@ -133,17 +135,30 @@ def _fitting(models: ModelResolver, name: ModelName, checkpoint: ModelFile | Non
 def _found(models: ModelResolver, name: ModelName) -> ModelFile:
     try:
         return models.find(name.kind, name.name)
+    except ModelUnusable as error:
+        raise Unsupported(str(error), field=name.kind) from error
     except ModelNotFound as error:
         raise UnknownModel(str(error), field=name.kind) from error
 
 
 def _drawable(checkpoint: ModelFile) -> ModelFile:
     if checkpoint.family not in SUPPORTED_FAMILIES:
-        message = _("%(name)s is a checkpoint of a family that cannot be drawn with here: %(family)s.")
+        message = _("%(name)s cannot be used: its family is not supported (%(family)s).")
         raise Unsupported(
             message % {"name": checkpoint.name, "family": checkpoint.get_family_display()}, field="checkpoint"
         )
     return checkpoint
+
+
+def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]) -> None:
+    """Raise Unsupported if no VAE can decode the images. A refiner needs none."""
+    if request.vae or not request.denoises:
+        return
+    hires = ModelName("checkpoint", request.hires.checkpoint if request.hires else "").key
+    for file in (checkpoint, others.get(hires, checkpoint)):
+        if file.without_vae:
+            message = _("%(name)s has no VAE: name one, or make one the default in the console.")
+            raise Unsupported(message % {"name": file.name}, field="vae")
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:

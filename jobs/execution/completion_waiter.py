@@ -20,10 +20,12 @@ from django.db import connection
 from jobs.models import TERMINAL, Job
 
 from . import notifications
+from .outages import through_outage
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0  # the table is polled at least this often
+OUTAGE_S = 10.0  # how long a restart of the database is waited for
 IDLE_TIMEOUT_S = 30.0  # the watcher thread exits after this long without waiters
 CHECK_S = 1.0  # between two calls of ``is_abandoned``
 
@@ -37,9 +39,11 @@ def wait_for(job_id: uuid.UUID, timeout_s: float, is_abandoned: Callable[[], boo
     # Registered before the state is read, so that an end between the query and the wait is not missed.
     _watcher.add(job_id, ended)
     try:
-        if Job.objects.values_list("state", flat=True).get(pk=job_id) not in TERMINAL:
+        state = Job.objects.values_list("state", flat=True)
+        if through_outage(lambda: state.get(pk=job_id), timeout_s) not in TERMINAL:
             _wait(ended, timeout_s, is_abandoned)
-        return Job.objects.select_related("checkpoint").defer("checkpoint__metadata").get(pk=job_id)
+        read = Job.objects.select_related("checkpoint").defer("checkpoint__metadata")
+        return through_outage(lambda: read.get(pk=job_id), OUTAGE_S)
     finally:
         _watcher.remove(job_id, ended)
 

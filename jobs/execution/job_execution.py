@@ -15,6 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
 from gpu_runner.protocol import (
     Accepted,
@@ -32,11 +33,12 @@ from jobs.images import storage
 from jobs.images.infotext.build import infotext
 from jobs.images.storage_targets import copy
 from jobs.images.storage_targets.copy import CopyFailed
-from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal
+from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal, State
 from models_registry.selectors import training
 
 from . import lifecycle
 from .lifecycle import Lease
+from .outages import OUTAGES, through_outage
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class JobExecution:
         self.passed_on: set[Signal] = set()
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
-        self.succeeded = False
+        self.may_have_succeeded = False
         self.next_renewal = (
             time.monotonic() + settings.JOB_LEASE_S / 3
         )  # lifecycle.begin has just set the lease
@@ -86,7 +88,7 @@ class JobExecution:
                 raise NeverAccepted(str(error)) from error
             raise
         finally:
-            if not self.succeeded:  # no row refers to these files
+            if not self.may_have_succeeded:  # no row refers to these files
                 self._forget_pictures()
 
     def _forget_pictures(self) -> None:
@@ -161,8 +163,26 @@ class JobExecution:
             message = "The images could not be copied to the storage target."
             lifecycle.fail(self.lease, COPY_FAILED, message, done)
             return
-        lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)
-        self.succeeded = True
+        through_outage(lambda: self._succeed(done, interrupted), settings.JOB_LEASE_S)
+
+    def _succeed(self, done: Done, interrupted: bool) -> None:
+        is_repeated, self.may_have_succeeded = self.may_have_succeeded, True
+        try:
+            lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)
+        except LeaseLost:
+            self.may_have_succeeded = is_repeated and self._has_succeeded()
+            if not self.may_have_succeeded:
+                raise
+        except OUTAGES:
+            raise  # whether it was committed is not known
+        except Exception:
+            self.may_have_succeeded = False
+            raise
+
+    def _has_succeeded(self) -> bool:
+        """Whether an interrupted attempt to end the job was committed after all."""
+        ended = Job.objects.filter(pk=self.lease.job_id, attempt=self.lease.attempt, state=State.SUCCEEDED)
+        return ended.exists()
 
     def _copy_to_target(self) -> None:
         """Copy the images to the storage target. Before the job succeeds, because clients then read them."""
@@ -189,7 +209,12 @@ class JobExecution:
 
     def _beat(self) -> bool:
         """Renew the lease, forward signals, check the timeout. Returns True if the job was ended here."""
-        signal = self._show_life()
+        try:
+            signal = self._show_life()
+        except OUTAGES as error:  # the job goes on; the lease decides for how long
+            log.warning("job %s: the database is not reachable: %s", self.lease.job_id, error)
+            connection.close()
+            signal = None
         if signal is not None:
             self._pass_on(signal)
         if time.monotonic() < self.give_up_at:

@@ -178,7 +178,7 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
         raise LeaseLost(str(lease.job_id))
     if expired and job.begun_at is None:  # lost between claim and worker: no fault of the job
         note = NOT_BEGUN
-        Runner.objects.filter(pk=job.runner_id).update(hand_over_lost_at=timezone.now())
+        Runner.objects.filter(jobs=job).update(hand_over_lost_at=timezone.now())
     if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
         _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt)
         return job, State.CANCELLED

@@ -41,7 +41,7 @@ def died_with(runner: Runner, before: datetime, *, new_boot_id: str = "", held: 
     for job_id, attempt, begun_at in lost:
         lease = Lease(job_id, attempt)
         if lease.order_id not in held:
-            reached = bool(seen_at and begun_at <= seen_at)
+            reached = bool(seen_at and begun_at and begun_at <= seen_at)
             note = "the runner died" if reached else lifecycle.NEVER_ACCEPTED
             put_back += _requeued(lease, note=note, runner_died=reached)
     return put_back

@@ -13,6 +13,9 @@ from PIL.ExifTags import IFD, Base
 from gpu_runner.protocol import image_files
 from gpu_runner.protocol.generation_request import Mark
 
+MAX_EXIF_BYTES = 65_533  # of a segment of a JPEG file, without its length
+EXIF_OVERHEAD = 256  # the tables around the comment
+SHORTENED = "… [shortened: a JPEG file cannot hold a longer text]"
 PNG_HEAD = 8 + 25  # the signature and the IHDR chunk: a text chunk may follow
 
 
@@ -21,8 +24,11 @@ def with_infotext(
 ) -> bytes:
     """Convert the runner's PNG to the output format and add the infotext.
 
-    ``quality``: 1 to 100, for JPEG and WebP.
+    ``quality``: 1 to 100, for JPEG and WebP. The infotext of a JPEG file is shortened to what its EXIF data can hold.
     """
+    infotext = infotext.encode(errors="replace").decode()  # unpaired surrogates
+    if output_format == "jpeg":
+        infotext = _shortened(infotext)
     if output_format == "png":
         return _png(png, infotext, key)
     image = image_files.open_image(png, max_pixels=None)
@@ -57,6 +63,23 @@ def _text_chunk(key: str, text: str) -> bytes:
     except UnicodeEncodeError:
         kind, body = b"iTXt", key.encode() + b"\0\0\0\0\0" + text.encode()
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _shortened(text: str) -> str:
+    """Cut the prompts of an infotext, with a note. The last line has the parameters, by which it can be read again."""
+    limit = MAX_EXIF_BYTES - EXIF_OVERHEAD
+    if len(_utf16(text)) <= limit:
+        return text
+    start, newline, parameters = text.rpartition("\n")
+    end = SHORTENED + newline + parameters
+    if len(_utf16(end)) >= limit:
+        start, end = text, SHORTENED
+    kept = _utf16(start)[: limit - len(_utf16(end))]
+    return kept.decode("utf-16-be", errors="ignore") + end
+
+
+def _utf16(text: str) -> bytes:
+    return text.encode("utf-16-be")
 
 
 def _exif(infotext: str) -> bytes:

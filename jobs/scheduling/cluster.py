@@ -20,10 +20,12 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 from django_q import cluster as django_q
+from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf
 from django_q.scheduler import scheduler
 from django_q.status import Stat
 
+from jobs.execution.outages import through_outage
 from jobs.models import Runner
 from telemetry.models import Mark
 
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SCHEDULE_EVERY_S = 30.0
 LOCK_S = 0.1  # for the lock of a worker's timer, which the worker holds while it stores a result
+DATABASE_S = 30.0  # how long a new cluster waits for the database, before it exits with an error
 STEP_S = 0.1  # interval of polls while the cluster stops
 MONITOR_S = 30.0  # time for the monitor to store the last results
 BACKGROUND_REPLACED = "background process replaced"  # a Mark
@@ -63,8 +66,11 @@ class Cluster(django_q.Cluster):
 class Sentinel(django_q.Sentinel):
     """Starts pusher, workers and monitor, and replaces those that die or exceed their time limit."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments, start=False)
+    def __init__(
+        self, stop: Flag, started: Flag, cluster_id: uuid.UUID, broker: Broker | None, timeout: int | None
+    ) -> None:
+        broker = broker or through_outage(get_broker, DATABASE_S)
+        super().__init__(stop, started, cluster_id, broker, timeout, start=False)
         self.task_queue, self.result_queue = TaskQueue(), TaskQueue()
         self.event_out = Flag()
         self.start()

@@ -24,11 +24,8 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
 )
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
-    BUNDLED_EMBEDDINGS,
     FOLDERS,
     INPAINTING,
-    LEFT_OUT,
-    WITHOUT_VAE,
     Family,
     Kind,
 )
@@ -43,7 +40,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
-FINDINGS = {*EMBEDDING_SIZES, BUNDLED_EMBEDDINGS, INPAINTING, LEFT_OUT, WITHOUT_VAE}
+FINDINGS = {*EMBEDDING_SIZES, INPAINTING}
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -58,6 +55,9 @@ class FileInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     legacy_hash: str = ""
+    without_vae: bool = False
+    left_out: str = ""
+    bundled_embeddings: tuple[str, ...] = ()
 
 
 def inspect_file(root: Path, path: str) -> FileInfo:
@@ -97,37 +97,33 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
 
 def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
+    detail = identified.detail
     return FileInfo(
         identified.kind,
         identified.family,
         sha256,
         tensors_sha256,
-        storable(own) | _findings(identified),
+        storable(own) | _extra_metadata(identified),
         _not_usable(identified.problem) if identified.problem else "",
+        without_vae=identified.kind == Kind.CHECKPOINT and not detail["has_vae"],
+        left_out=_left_out(detail.get("left_out", ())),
+        bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
     )
 
 
-def _findings(identified: Identified) -> dict[str, str]:
-    """What the tensors tell besides kind and family, stored with the metadata of the file."""
-    detail = identified.detail
-    if identified.kind == Kind.CHECKPOINT:
-        return ({INPAINTING: "yes"} if detail["inpainting"] else {}) | (
-            {} if detail["has_vae"] else {WITHOUT_VAE: "yes"}
-        )
-    if identified.kind == Kind.LORA:
-        bundled, left_out = detail["bundled"], detail["left_out"]
-        return ({BUNDLED_EMBEDDINGS: json.dumps(bundled)} if bundled else {}) | (
-            {LEFT_OUT: _left_out(left_out)} if left_out else {}
-        )
+def _extra_metadata(identified: Identified) -> dict[str, str]:
+    """Properties that A1111's API lists: the size of embeddings, and whether a checkpoint is for inpainting."""
+    if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
+        return {INPAINTING: "yes"}
     if identified.kind != Kind.EMBEDDING:
         return {}
-    return {key: str(detail[name]) for key, name in EMBEDDING_SIZES.items()}
+    return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
 
 
 def _left_out(names: Sequence[str]) -> str:
     """Modules and tensors of a LoRA that have no effect, for operators and clients."""
     examples = ", ".join(_storable_text(name)[:80] for name in names[:3])
-    return f"{len(names)}: {examples}" + (", ..." if len(names) > 3 else "")
+    return f"{len(names)}: {examples}" + (", ..." if len(names) > 3 else "") if names else ""
 
 
 def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
@@ -144,7 +140,7 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
             return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
         if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
             return FileInfo(Kind.UPSCALER, sha256=sha256)
-    return replace(_info(identified, sha256, "", {}), metadata=_findings(identified))
+    return _info(identified, sha256, "", {})
 
 
 def _is_image_convolution(shape: Shape) -> bool:

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from console.roles import SUBMIT_JOBS
+from console.setup.views import may_view as may_view_setup
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
 
@@ -79,6 +80,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": "brush",
             "link": reverse_lazy("console:playground"),
             "permission": lambda request: request.user.has_perm(SUBMIT_JOBS),
+        },
+        {
+            "title": _("Setup"),
+            "icon": "checklist",
+            "link": reverse_lazy("console:setup"),
+            "permission": may_view_setup,
         },
     ]
     groups = [

@@ -6,11 +6,13 @@ Each dialect adds its authentication and its error format.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
@@ -21,6 +23,9 @@ from rest_framework.views import APIView
 
 from access.models import AccessKey
 
+log = logging.getLogger(__name__)
+
+OUTAGE_RETRY_S = 5  # Retry-After while the database is not reachable
 MAX_LEVELS = 100  # maximum nesting depth; code that copies a body recurses this deep
 ErrorHandler = Callable[[Exception, dict[str, Any]], HttpResponseBase]
 
@@ -60,6 +65,16 @@ class DialectView(APIView):
         except DisallowedHost:
             raise HostNotAllowed from None
         super().initial(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, OperationalError | InterfaceError):
+            log.error("the database is not reachable", exc_info=exc)
+            exc = self.unavailable(_("The service is temporarily unavailable. Try again in a few seconds."))
+        return super().handle_exception(exc)
+
+    def unavailable(self, message: str) -> Exception:
+        """The dialect's error for an outage, with Retry-After and, where it has one, status 503."""
+        raise NotImplementedError
 
     def get_exception_handler(self) -> ErrorHandler:
         return self.error_response

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -105,7 +106,17 @@ DIALECTS: dict[str, Sender] = {
 # Limits of a key or a source that the next request exceeds.
 LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
 # Errors of the request itself, or of the platform.
-FAULTS = ("secret", "no model", "broken", "malformed", "nested", "no object", "too large", "internal error")
+FAULTS = (
+    "secret",
+    "no model",
+    "broken",
+    "malformed",
+    "nested",
+    "no object",
+    "too large",
+    "internal error",
+    "unavailable",
+)
 MALFORMED = (b"\xff", b'{"seed": NaN}', b'{"seed": 1e999}', b"[" * 100_000)
 NESTED = b'{"a": ' * 200 + b"1" + b"}" * 200
 # By kind of refusal: HTTP status and the dialect's own code.
@@ -128,6 +139,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "no object": (422, None),
         "too large": (413, None),
         "internal error": (500, None),
+        "unavailable": (503, None),
     },
     "native": {
         "rate": (429, "rate_limited"),
@@ -147,6 +159,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "no object": (422, "invalid"),
         "too large": (413, "too_large"),
         "internal error": (500, "internal"),
+        "unavailable": (503, "unavailable"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),
     "stablediffusionapi_v6": {
@@ -167,6 +180,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "no object": (400, "error"),
         "too large": (413, "error"),
         "internal error": (500, "error"),
+        "unavailable": (503, "error"),
     },
     "volcengine": {
         "rate": (429, 50429),
@@ -186,6 +200,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "no object": (400, 50204),
         "too large": (400, 50213),
         "internal error": (500, 50500),
+        "unavailable": (503, None),
     },
     "zhiqite": dict.fromkeys((*LIMITS, *FAULTS), (200, "400")),
     "smzdm": {
@@ -206,6 +221,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "no object": (200, 1001),
         "too large": (200, 1001),
         "internal error": (200, 1004),
+        "unavailable": (200, 1005),
     },
 }
 # Volcengine's gateway reports such a key as unknown.
@@ -222,6 +238,7 @@ MESSAGES = {
     "no object": "The body must be a JSON object.",
     "too large": "The request body is too large.",
     "internal error": "Internal error.",
+    "unavailable": "temporarily unavailable",
 }
 DIALECT_MESSAGES = {
     ("a1111", "secret"): "Incorrect username or password",
@@ -371,6 +388,21 @@ def test_message_of_an_internal_error_has_no_details(dialect, caller, web, monke
     refusal = DIALECTS[dialect](*caller, web)
     assert_refused(refusal, dialect, "internal error")
     assert "division" not in refusal.message
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_request_while_the_database_is_not_reachable_can_be_sent_again(
+    dialect, error, caller, web, monkeypatch
+):
+    def lose_connection(*_arguments):
+        raise error("server closed the connection unexpectedly")
+
+    monkeypatch.setattr("jobs.admission.validation.check", lose_connection)
+    refusal = DIALECTS[dialect](*caller, web)
+    assert_refused(refusal, dialect, "unavailable")
+    assert int(refusal.retry_after) > 0
+    assert "connection" not in refusal.message
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

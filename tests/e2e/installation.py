@@ -43,8 +43,10 @@ class Shell:
 
     LOOP = """
 import contextlib, io, json, sys, traceback
+from django.db import close_old_connections
 for line in sys.stdin:
     printed, failed = io.StringIO(), ""
+    close_old_connections()  # the database may have been restarted
     with contextlib.redirect_stdout(printed):
         try:
             exec(json.loads(line), {})

@@ -4,8 +4,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from models_registry.errors import ModelNotAllowed, ModelNotFound
-from models_registry.models import Kind
+from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
+from models_registry.models import FOLDERS, Kind
 from models_registry.selectors import control_model, list_for, resolve
 
 
@@ -139,3 +139,50 @@ def test_aliases_must_be_a_list_of_names(register):
     file = register("checkpoints/ours.safetensors", aliases="majicmix")
     with pytest.raises(ValidationError):
         file.full_clean()
+
+
+@pytest.mark.parametrize("kind", [Kind.CHECKPOINT, Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.UPSCALER])
+def test_names_with_backslashes_are_found_as_windows_writes_them(source, register, kind):
+    file = register(f"{FOLDERS[kind]}/anime/v2.safetensors", kind=kind, name="Anime v2")
+    for name in (r"anime\v2.safetensors", rf"anime\v2.safetensors [{file.short_hash}]"):
+        assert resolve(kind, name, source) == file
+
+
+def test_controlnet_is_found_by_every_name_of_other_kinds(source, register):
+    file = register(
+        "controlnet/sd15/canny.safetensors", kind=Kind.CONTROLNET, name="Canny 1.5", legacy_hash="0a" * 4
+    )
+    names = ["Canny 1.5", "canny", "canny.safetensors", "sd15/canny.safetensors", r"sd15\canny.safetensors"]
+    names += [file.path, file.sha256, file.short_hash, file.legacy_hash, file.title, file.control_title]
+    names += [
+        f"canny [{file.sha256[:8]}]",
+        f"canny [{file.short_hash}]",
+        "CANNY",
+        "cann",
+        r"sd15\canny [00000000]",
+    ]
+    for name in names:
+        assert control_model(name, source) == file, name
+    assert control_model("depth", source) is None
+
+
+def test_a_file_with_a_problem_is_refused_with_its_reason(source, other_source, register):
+    broken = register("checkpoints/unet.safetensors", problem="it has no text encoder")
+    unknown = register("checkpoints/flux.safetensors", kind=Kind.UNKNOWN, problem="it is a Flux model")
+    register("loras/other.safetensors", kind=Kind.UNKNOWN, problem="unknown")
+    for file in (broken, unknown):
+        with pytest.raises(ModelUnusable, match=file.problem):
+            resolve(Kind.CHECKPOINT, file.name, source)
+    with pytest.raises(ModelNotFound) as found:
+        resolve(Kind.CHECKPOINT, "other", source)
+    assert not isinstance(found.value, ModelUnusable), "it is in the folder of another kind"
+    broken.allowed_sources.add(other_source)
+    with pytest.raises(ModelNotFound) as found:
+        resolve(Kind.CHECKPOINT, "unet", source)
+    assert "text encoder" not in str(found.value), "the problem of another tenant's file is not told"
+
+
+def test_a_checkpoint_without_vae_is_not_taken_for_want_of_a_name(source, register):
+    register("checkpoints/bare.safetensors", without_vae=True)
+    whole = register("checkpoints/whole.safetensors")
+    assert resolve(Kind.CHECKPOINT, "", source) == whole

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_USER = "postgres"  # what a server started by root runs as
@@ -20,33 +21,53 @@ class NoPostgres(Exception):
     """In one line, why there is none."""
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server, which can be stopped and started again on the same port."""
+
+    binaries: Path
+    folder: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgres://atelier@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -h 127.0.0.1 " + " ".join(
+            f"-c {name}={value}" for name, value in FAST.items()
+        )
+        self._control("-l", f"{self.folder}/log", "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Close all connections and stop. ``immediate``: without writing to the disk."""
+        self._control("-m", mode, "stop")
+
+    def _control(self, *arguments: str) -> None:
+        _run(self.binaries / "pg_ctl", "-D", f"{self.folder}/data", "-w", *arguments)
+
+
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """The DATABASE_URL of a server that lives as long as the context. Raises NoPostgres."""
+    with server() as started:
+        yield started.url
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """A server that lives as long as the context. Raises NoPostgres."""
     binaries = _binaries()
     with tempfile.TemporaryDirectory(prefix="atelier-postgres-") as folder:
         _give_to_its_user(Path(folder))
-        _run(
-            binaries / "initdb",
-            "-D",
-            f"{folder}/data",
-            "-U",
-            "atelier",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        )
-        port = _free_port()
-        options = f"-p {port} -k {folder} -h 127.0.0.1 " + " ".join(
-            f"-c {name}={value}" for name, value in FAST.items()
-        )
-        _run(binaries / "pg_ctl", "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", options, "start")
+        created = ["-D", f"{folder}/data", "-U", "atelier", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        _run(binaries / "initdb", *created)
+        started = Server(binaries, folder, _free_port())
+        started.start()
         try:
-            yield f"postgres://atelier@127.0.0.1:{port}/postgres"
+            yield started
         finally:
-            _run(binaries / "pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "-w", "stop")
+            started.stop("immediate")
 
 
 def _binaries() -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from gpu_runner.networks.tensor_file import TensorFile
@@ -14,7 +16,13 @@ def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor
 
     Raises ModelUnavailable if the file is not an embedding, or if its widths differ from ``widths``.
     """
-    tensors = _tensors(file)
+    return vectors_of(file, name, widths)
+
+
+def vectors_of(tensors_by_name: Mapping[str, Tensor], name: str, widths: list[int]) -> tuple[Tensor, ...]:
+    """As ``read_vectors``, of tensors in memory."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors_by_name.items()}
+    tensors = [tensors_by_name[key] for key in embedding_tensors(shapes)]
     if not tensors:
         raise ModelUnavailable(f"{name} is not an embedding")
     vectors = [tensor.detach().float().reshape(-1, tensor.shape[-1]).clone() for tensor in tensors]
@@ -22,7 +30,3 @@ def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor
     if found != widths or len({len(tensor) for tensor in vectors}) != 1:
         raise ModelUnavailable(f"{name} must have vectors of the widths {widths} (got {found})")
     return tuple(vectors)
-
-
-def _tensors(file: TensorFile) -> list[Tensor]:
-    return [file[name] for name in embedding_tensors(file.shapes)]

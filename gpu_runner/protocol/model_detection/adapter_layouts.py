@@ -158,9 +158,7 @@ def read_adapter(names: Iterable[str]) -> Adapter:
     bundled: dict[str, dict[str, str]] = {}
     for name in names:
         if name.startswith(BUNDLED):
-            embedding, _dot, tensor = name.removeprefix(BUNDLED).rpartition(".string_to_param.")
-            if not embedding:
-                embedding, _dot, tensor = name.removeprefix(BUNDLED).rpartition(".")
+            embedding, tensor = _bundled(name.removeprefix(BUNDLED))
             bundled.setdefault(embedding, {})[tensor] = name
         elif found := split(name):
             paths.setdefault(found[0], {})[found[1]] = name
@@ -177,3 +175,12 @@ def read_adapter(names: Iterable[str]) -> Adapter:
         else:
             modules.setdefault(module, {}).update(roles)
     return Adapter(modules, tuple(foreign), tuple(unused), bundled)
+
+
+def _bundled(name: str) -> tuple[str, str]:
+    """Split the name of a tensor of a bundled embedding into the embedding's name and the tensor's."""
+    embedding, found, parameter = name.rpartition(".string_to_param.")
+    if found:
+        return embedding, f"string_to_param.{parameter}"
+    embedding, _dot, tensor = name.rpartition(".")
+    return embedding, tensor

@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from .adapter_layouts import SDXL_STARTS, Adapter, read_adapter
+from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
 from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
 
@@ -123,10 +123,12 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
     adapter = read_adapter(shapes)
     if not adapter.is_adapter:
         return None
+    readable = {name for name, tensors in adapter.bundled.items() if _can_be_read(tensors, shapes)}
+    unreadable = tuple(f"{BUNDLED}{name}" for name in adapter.bundled.keys() - readable)
     detail = {
         "modules": len(adapter.modules),
-        "left_out": adapter.left_out,
-        "bundled": tuple(sorted(adapter.bundled)),
+        "left_out": (*adapter.left_out, *unreadable),
+        "bundled": tuple(sorted(readable)),
     }
     if adapter.is_for_another_network:
         problem = f"its modules are not those of a Stable Diffusion UNet ({adapter.foreign[0][:80]}, ...)"
@@ -134,6 +136,10 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
     if not any(module.part == UNET_PART for module in adapter.modules) and (other := _other_family(metadata)):
         return Identified("lora", UNKNOWN, detail, f"it is for {other}, which is not supported")
     return Identified("lora", _family_of_adapter(shapes, adapter, metadata), detail)
+
+
+def _can_be_read(tensors: Mapping[str, str], shapes: Shapes) -> bool:
+    return bool(embedding_tensors({role: shapes[name] for role, name in tensors.items()}))
 
 
 def _family_of_adapter(shapes: Shapes, adapter: Adapter, metadata: Metadata) -> str:

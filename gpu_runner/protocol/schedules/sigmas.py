@@ -238,8 +238,12 @@ def sigmas_for(
     overrides: SigmaOverrides = NO_OVERRIDES,
     unipc: UniPC | None = None,
     discard_penultimate: bool = False,
+    is_img2img: bool = False,
 ) -> list[float]:
     """Return the sigmas for a sampler, strictly decreasing. Samplers that ignore the scheduler use their own schedule.
+
+    DPM fast and DPM adaptive ignore it in txt2img only, and use the ends only. As the schedule of one step has a single end,
+    the lowest level of the model is added.
 
     Raises KeyError for unknown sampler names and scheduler labels.
     """
@@ -249,14 +253,17 @@ def sigmas_for(
         return unipc_steps(levels, count, (unipc or UniPC()).skip_type)
     if sampler.variance_preserving:
         return ddim_steps(levels, steps + discard_penultimate)
-    if sampler.ignores_schedule:
-        # They use the ends only. The schedule of one step has a single end.
+    if sampler.ignores_schedule and not is_img2img:
         return uniform(levels, steps) if steps > 1 else [levels.high, levels.low]
     schedule = SCHEDULES[sampler_catalog.effective_scheduler(sampler_name, scheduler_label)]
-    if not (discard_penultimate or sampler.discard_penultimate):
-        return _strictly_decreasing(schedule(levels, steps, overrides))
-    sigmas = _strictly_decreasing(schedule(levels, steps + 1, overrides))
-    return [*sigmas[:-2], sigmas[-1]]
+    if discard_penultimate or sampler.discard_penultimate:
+        sigmas = _strictly_decreasing(schedule(levels, steps + 1, overrides))
+        sigmas = [*sigmas[:-2], sigmas[-1]]
+    else:
+        sigmas = _strictly_decreasing(schedule(levels, steps, overrides))
+    if sampler.ignores_schedule and len(sigmas) == 2 and sigmas[0] > levels.low:
+        return [sigmas[0], levels.low]
+    return sigmas
 
 
 def _strictly_decreasing(sigmas: list[float]) -> list[float]:

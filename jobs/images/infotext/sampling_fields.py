@@ -53,12 +53,14 @@ def sampler_pairs(request: GenerationRequest) -> Pairs:
         "NGMS": _unless(0, request.s_min_uncond),
         "SGM noise multiplier": request.sgm_noise_multiplier or None,
     }
-    return pairs | (_unipc(request) if request.sampler == "UniPC" else _schedule(request))
+    return pairs | _schedule(request) | (_unipc(request) if request.sampler == "UniPC" else {})
 
 
 def _schedule(request: GenerationRequest) -> Pairs:
     sampler, bend = sampler_catalog.sampler(request.sampler), request.schedule_bend
-    if sampler.ignores_schedule:
+    if sampler.variance_preserving:
+        return {PENULTIMATE: request.discard_penultimate or None}
+    if sampler.ignores_schedule and request.task == "txt2img" and request.hires is None:
         return {}
     scheduler = sampler_catalog.scheduler(
         sampler_catalog.effective_scheduler(request.sampler, request.scheduler)

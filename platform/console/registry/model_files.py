@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from access.tenancy import is_tenant
 from console.admin_base.fields import LinesField
 from models_registry.models import (
+    KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
     Embedding,
@@ -48,7 +50,12 @@ EDITABLE = [
 ]
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
+LORA_PARTS = ["left_out", "bundled_embeddings"]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
+
+
+def _without_default(names: Sequence[Any]) -> list[Any]:
+    return [name for name in names if name != "is_default"]
 
 
 class ModelFileForm(forms.ModelForm):
@@ -68,7 +75,6 @@ class ModelFileForm(forms.ModelForm):
 
 
 @admin.register(
-    Lora,
     Vae,
     ControlNet,
     Embedding,
@@ -114,6 +120,24 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelFile]:
         # The metadata of a LoRA may have 256 KB; only the page of the file needs it.
         return super().get_queryset(request).defer("metadata")
+
+    def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
+        fields = super().get_fields(request, obj)
+        return fields if obj is None or obj.kind in KINDS_WITH_DEFAULT else _without_default(fields)
+
+    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+        columns = super().get_list_display(request)
+        return columns if self._has_default else _without_default(columns)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        if not self._has_default:
+            actions.pop("make_default", None)
+        return actions
+
+    @property
+    def _has_default(self) -> bool:
+        return not self.model.KIND or self.model.KIND in KINDS_WITH_DEFAULT
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # rows are created by scans and uploads
@@ -186,12 +210,23 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
         if len(files) != 1:
             self.message_user(request, _("Select one file."), messages.ERROR)
             return
+        if files[0].kind not in KINDS_WITH_DEFAULT:
+            message = _("There is no default for the kind %(kind)s: requests that name none use none.")
+            self.message_user(request, message % {"kind": files[0].get_kind_display()}, messages.ERROR)
+            return
         files[0].become_default()
 
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, *STATE]
+    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae"]
+
+
+@admin.register(Lora)
+class LoraAdmin(SingleKindAdmin):
+    fields = [*EDITABLE, *SCANNED, *LORA_PARTS, *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, *LORA_PARTS]
 
 
 @admin.register(ModelFile)

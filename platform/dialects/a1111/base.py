@@ -10,10 +10,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dialects.http import DialectView
+from dialects.http import OUTAGE_RETRY_S, DialectView
 
 from .authentication import BasicKey
-from .errors import exception_handler
+from .errors import WireError, exception_handler
 
 
 class WireJSON(JSONRenderer):
@@ -32,6 +32,9 @@ class A1111View(DialectView):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.began = time.perf_counter()
         super().setup(request, *args, **kwargs)
+
+    def unavailable(self, message: str) -> WireError:
+        return WireError(503, detail=message, headers={"Retry-After": str(OUTAGE_RETRY_S)})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the method before authentication, so that 405 takes precedence over 401."""

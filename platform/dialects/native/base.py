@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 from rest_framework.response import Response
 
-from dialects.http import DialectView, NotFoundView
+from dialects.http import OUTAGE_RETRY_S, DialectView, NotFoundView
 
 from .authentication import KeyAndSecret
 from .console_session import ConsoleSession
@@ -16,6 +16,10 @@ class NativeView(DialectView):
     http_method_names = ["get", "post", "delete", "head"]
     authentication_classes = [ConsoleSession, KeyAndSecret]
     error_response = staticmethod(exception_response)
+
+    def unavailable(self, message: str) -> Problem:
+        headers = {"Retry-After": str(OUTAGE_RETRY_S)}
+        return Problem(503, "unavailable", message, headers=headers, retry_after=OUTAGE_RETRY_S)
 
 
 class NotFound(NotFoundView, NativeView):

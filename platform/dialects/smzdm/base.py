@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from dialects.http import DialectView, NotFoundView
+from dialects.http import OUTAGE_RETRY_S, DialectView, NotFoundView
 
 from .errors import Code, WireError, exception_response
 
@@ -14,6 +14,9 @@ class SmzdmView(DialectView):
 
     authentication_classes = []
     error_response = staticmethod(exception_response)
+
+    def unavailable(self, message: str) -> WireError:
+        return WireError(Code.BUSY, message, OUTAGE_RETRY_S)
 
 
 class NotFound(NotFoundView, SmzdmView):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import BusinessSource
-from dialects.http import DialectView, NotFoundView
+from dialects.http import OUTAGE_RETRY_S, DialectView, NotFoundView
 from jobs.errors import RateLimited
 from jobs.images.signed_urls import base_url
 
@@ -39,6 +39,11 @@ class StableDiffusionApiView(DialectView):
 
     def error_response(self, error: Exception, _context: dict[str, Any]) -> Response:
         return exception_response(error, self.edition)
+
+    def unavailable(self, message: str) -> WireError:
+        error = WireError(503, message)
+        error.headers["Retry-After"] = str(OUTAGE_RETRY_S)
+        return error
 
     @property
     def edition(self) -> str:

@@ -57,7 +57,7 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
     ),
     "InvalidCredential": (400, 100025, "The Credential of the request is invalid."),
     "InvalidSecretToken": (401, None, "The security token included in the request is invalid."),
-    "ServiceUnavailableTemp": (503, None, "The service is temporarily unavailable. Please try again later."),
+    "ServiceUnavailableTemp": (503, None, "The service is temporarily unavailable."),
     "InternalServiceTimeout": (504, None, "The service did not respond in time."),
 }
 # Code of Refused -> code of the service.

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 
-from dialects.http import DialectView, HostNotAllowed
+from dialects.http import OUTAGE_RETRY_S, DialectView, HostNotAllowed
 from jobs.errors import Refused
 
 from .actions import OPERATIONS
@@ -50,6 +50,9 @@ class Gateway(DialectView):
         if operation is None or (method == "GET" and not operation.allows_get):
             raise GatewayError("InvalidActionOrVersion", self.envelope.action, self.envelope.version)
         return operation
+
+    def unavailable(self, message: str) -> GatewayError:
+        return GatewayError("ServiceUnavailableTemp", headers={"Retry-After": str(OUTAGE_RETRY_S)})
 
     def error_response(self, error: Exception, _context: dict[str, Any]) -> HttpResponse:
         """Error response of an exception. Unexpected exceptions are logged; the client gets no details."""

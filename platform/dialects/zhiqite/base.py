@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rest_framework.request import Request
 
-from dialects.http import DialectView, NotFoundView
+from dialects.http import OUTAGE_RETRY_S, DialectView, NotFoundView
 from jobs.admission.admit import admit, find_replay
 from jobs.admission.submission import Submission
 from jobs.models import Job
@@ -22,6 +22,9 @@ class ZhiqiteView(DialectView):
     schema = None
     wire_names: Names = V2
     error_response = staticmethod(exception_response)
+
+    def unavailable(self, message: str) -> WireError:
+        return WireError(message, status=503, headers={"Retry-After": str(OUTAGE_RETRY_S)})
 
     def admitted(self, request: Request, read: Callable[[], Submission]) -> Job:
         """Return the existing job of this Idempotency-Key, or admit a new one from ``read()``."""

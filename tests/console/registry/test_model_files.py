@@ -59,6 +59,18 @@ def test_each_kind_has_one_default(ops, act, checkpoint, other_checkpoint):
     assert [file.name for file in ModelFile.objects.filter(is_default=True)] == ["shapes"]
 
 
+@pytest.mark.parametrize("kind", [Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING])
+def test_kind_whose_default_would_have_no_effect_has_no_default(ops, act, db, kind):
+    file = ModelFile.objects.create(kind=kind, name="mine", path=f"{FOLDERS[kind]}/mine.safetensors")
+    page = f"/admin/models_registry/{kind}/"
+    for address in (page, f"{page}{file.pk}/change/", f"/admin/models_registry/modelfile/{file.pk}/change/"):
+        text = ops.get(address).content.decode()
+        assert not any(name in text for name in ("is_default", "make_default")), address
+    for name in (kind, "modelfile"):
+        act(f"models_registry/{name}", "make_default", file)
+    assert not ModelFile.objects.filter(is_default=True).exists()
+
+
 def test_several_files_are_enabled_and_disabled(act, checkpoint, other_checkpoint):
     act("models_registry/checkpoint", "disable", checkpoint, other_checkpoint)
     assert not ModelFile.objects.filter(enabled=True)
@@ -136,3 +148,21 @@ def test_killed_scan_does_not_block_the_next_one(ops, db):
     assert "interrupted" in ops.get(f"{LIST}scan/progress/").json()["text"]
     ops.post(f"{LIST}scan/")
     assert ScanRun.objects.count() == 2
+
+
+def test_page_of_a_lora_tells_what_is_not_used(ops, db):
+    file = ModelFile.objects.create(
+        kind=Kind.LORA, name="night", path="loras/night.safetensors", left_out="2: motion_a, motion_b",
+        bundled_embeddings=["plum"],
+    )  # fmt: skip
+    page = ops.get(f"/admin/models_registry/lora/{file.pk}/change/").content.decode()
+    assert "2: motion_a, motion_b" in page
+    assert "plum" in page
+
+
+def test_page_of_a_checkpoint_tells_that_it_has_no_vae(ops, db):
+    file = ModelFile.objects.create(
+        kind=Kind.CHECKPOINT, name="bare", path="checkpoints/bare.safetensors", without_vae=True
+    )
+    page = ops.get(f"/admin/models_registry/checkpoint/{file.pk}/change/").content.decode()
+    assert "Without VAE" in page or "without VAE" in page

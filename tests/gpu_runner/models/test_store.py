@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from demo.random_models import transformers_to_open_clip, write_family
 from gpu_runner.models.store import ModelStore
+from gpu_runner.models.variant import Variant
 from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -179,7 +180,7 @@ def test_a_file_of_another_kind_is_rejected(tmp_path):
 
 def test_an_unsupported_family_is_rejected(tmp_path, tiny_modules):
     tensors = {name: t for name, t in single_file_tensors(tiny_modules).items() if "cond_stage" not in name}
-    with pytest.raises(ModelUnavailable, match=r"must be one of sd15, sd2, sdxl \(got unknown\)"):
+    with pytest.raises(ModelUnavailable, match="it has no text encoder"):
         store_of(tmp_path).get(write_checkpoint(tmp_path, "a.safetensors", tensors))
 
 
@@ -187,7 +188,6 @@ def test_an_unsupported_family_is_rejected(tmp_path, tiny_modules):
     "missing",
     [
         "model.diffusion_model.time_embed.0.weight",
-        "first_stage_model.quant_conv.bias",
         "cond_stage_model.transformer.text_model.final_layer_norm.weight",
     ],
 )
@@ -196,6 +196,21 @@ def test_a_missing_tensor_is_named(tmp_path, tiny_modules, missing):
     del tensors[missing]
     with pytest.raises(ModelUnavailable, match="missing tensor"):
         store_of(tmp_path).get(write_checkpoint(tmp_path, "a.safetensors", tensors))
+
+
+@pytest.mark.parametrize("missing", ["first_stage_model.", "first_stage_model.quant_conv.bias"])
+def test_a_checkpoint_without_a_whole_vae_is_loaded_without_it(tmp_path, tiny_modules, missing):
+    tensors = {n: t for n, t in single_file_tensors(tiny_modules).items() if not n.startswith(missing)}
+    store = store_of(tmp_path)
+    file = write_checkpoint(tmp_path, "a.safetensors", tensors)
+    assert not store.get(file).has_vae
+    whole = write_checkpoint(tmp_path, "b.safetensors", single_file_tensors(tiny_modules))
+    variant = store.get(file, Variant(vae=whole))
+    expected = store.get(whole)
+    assert variant.has_vae
+    assert variant.vae_scaling == expected.vae_scaling
+    for name, tensor in variant.vae.state_dict().items():
+        assert torch.equal(tensor, expected.vae.state_dict()[name])
 
 
 def test_concurrent_requests_load_a_checkpoint_once(tiny_checkpoint):

@@ -19,8 +19,8 @@ from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.generation_request import Refiner
 from tests.support.event_listener import Listener, order_of
-from tests.support.lora_files import LINEAR, factors, kohya
-from tests.support.tiny_models import OVERRIDES, random_modules, write_checkpoint
+from tests.support.lora_files import LINEAR, factors, kohya, noise
+from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -124,10 +124,43 @@ def test_an_embedding_is_read_from_every_layout(root, store, tiny_checkpoint, la
     assert found.key == file.sha256
 
 
-def test_an_embedding_of_another_width_is_rejected(root, store, tiny_checkpoint):
-    file = embedding_file(root, "a1111", torch.zeros(2, 768))
-    with pytest.raises(ModelUnavailable, match=r"widths \[64\] \(got \[768\]\)"):
-        store.get(tiny_checkpoint[1], Variant(embeddings=(("odd", file),)))
+@pytest.mark.parametrize(
+    "tensors", [{"emb_params": torch.zeros(2, 768)}, {"a": torch.zeros(1, 64), "b": torch.zeros(1, 64)}]
+)
+def test_an_embedding_that_cannot_be_used_is_left_out(root, store, tiny_checkpoint, tensors):
+    """No client named it: the platform found its name in a prompt."""
+    save_file(tensors, root / "odd.safetensors")
+    variant = store.get(
+        tiny_checkpoint[1], Variant(embeddings=(("odd", registered(root, "odd.safetensors")),))
+    )
+    assert not variant.embeddings
+
+
+def test_a_missing_embedding_is_left_out(store, tiny_checkpoint):
+    file = ModelFile(path="embeddings/gone.pt", sha256="0" * 64)
+    assert not store.get(tiny_checkpoint[1], Variant(embeddings=(("gone", file),))).embeddings
+
+
+def lora_with_embeddings(root, modules, **tensors):
+    bundle = {f"bundle_emb.{name}": tensor for name, tensor in tensors.items()}
+    save_file(kohya(modules) | bundle, root / "bundle.safetensors")
+    return LoraFile(registered(root, "bundle.safetensors"), 0.0, 0.0)
+
+
+def test_embeddings_inside_a_lora_are_used(root, store, tiny_checkpoint, tiny_modules):
+    vectors = torch.randn(2, 64)
+    bundle = {
+        "my.plum.string_to_param.*": vectors,
+        "pear.emb_params": vectors * 2,
+        "wide.emb_params": torch.zeros(1, 768),
+    }
+    lora = lora_with_embeddings(root, tiny_modules, **bundle)
+    found = store.get(tiny_checkpoint[1], Variant(loras=(lora,))).embeddings
+    assert found.keys() == {"my.plum", "pear"}, "one of another width is left out"
+    assert torch.equal(found["my.plum"].vectors[0], vectors)
+    own = embedding_file(root, "a1111", vectors * 3)
+    both = store.get(tiny_checkpoint[1], Variant(loras=(lora,), embeddings=(("pear", own),))).embeddings
+    assert torch.equal(both["pear"].vectors[0], vectors * 3), "an embedding of the registry takes precedence"
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +306,61 @@ def test_an_sdxl_embedding_is_used_by_both_text_encoders(root, store, families):
     assert torch.allclose(embedded.context, expected.context, atol=1e-5)
     assert torch.allclose(embedded.pooled, expected.pooled, atol=1e-5)
     assert not torch.allclose(embedded.context, plain.context, atol=1e-2)
+
+
+FULL = "lora_unet_" + LINEAR.replace(".", "_")
+ADAPTERS = {
+    "lora": {"lora_down.weight": noise(2, 64), "lora_up.weight": noise(64, 2, seed=1)},
+    "dora": {"lora_down.weight": noise(2, 64), "lora_up.weight": noise(64, 2), "dora_scale": torch.ones(64, 1)},
+    "loha": {f"hada_w{n}_{f}": noise(*((64, 2) if f == "a" else (2, 64))) for n in (1, 2) for f in "ab"},
+    "lokr": {"lokr_w1": noise(4, 4), "lokr_w2": noise(16, 16)},
+    "oft": {"oft_blocks": noise(4, 16, 16), "alpha": torch.tensor(1.0)},
+    "boft": {"oft_blocks": noise(3, 8, 8, 8)},
+    "ia3": {"weight": noise(64), "on_input": torch.tensor(True)},
+    "glora": {"a1.weight": noise(2, 64), "a2.weight": noise(64, 2), "b1.weight": noise(2, 64), "b2.weight": noise(64, 2)},
+    "full": {"diff": noise(64, 64), "diff_b": noise(64)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_every_kind_of_adapter_changes_the_image(root, draw, tiny_checkpoint, kind):
+    scale = 5  # the tiny network is insensitive
+    tensors = {f"{FULL}.{name}": t * scale if t.ndim else t for name, t in ADAPTERS[kind].items()}
+    save_file(tensors, root / "adapter.safetensors")
+    files = {"lora:adapter": registered(root, "adapter.safetensors")}
+    checkpoint, fields = tiny_checkpoint[1], {"prompt": "cat", "guidance_scale": 20.0}
+    drawn = draw(checkpoint, files, loras=[{"name": "adapter"}], **fields)[1].pixels[0]
+    assert (drawn != draw(checkpoint, **fields)[1].pixels[0]).any()
+
+
+def test_an_embedding_inside_a_lora_acts_like_one_of_its_own(root, base, draw, tiny_checkpoint, tiny_modules):
+    red = clip_tokenizer().encode("red")
+    vectors = base.text_encoder.get_input_embeddings().weight[red].detach() * 3
+    save_file({"emb_params": vectors.clone()}, root / "strong.safetensors")
+    bundle = lora_with_embeddings(root, tiny_modules, **{"zyx.string_to_param.*": vectors.clone()}).file
+    files = {"lora:bundle": bundle, "embedding:zyx": registered(root, "strong.safetensors")}
+    checkpoint, fields = tiny_checkpoint[1], {"guidance_scale": 20.0, "prompt": "zyx"}
+    lora = {"name": "bundle", "unet": 0.0, "text_encoder": 0.0}
+    own = draw(checkpoint, files, embeddings=("zyx",), **fields)[1].pixels[0]
+    bundled = draw(checkpoint, files, loras=[lora], **fields)[1].pixels[0]
+    assert (bundled == own).all()
+    assert (bundled != draw(checkpoint, **fields)[1].pixels[0]).any()
+
+
+def test_a_bad_embedding_does_not_fail_the_job(root, draw, tiny_checkpoint):
+    save_file({"a": torch.zeros(1, 64), "b": torch.zeros(1, 64)}, root / "bad.safetensors")
+    files = {"embedding:cat": registered(root, "bad.safetensors")}
+    drawn = draw(tiny_checkpoint[1], files, prompt="cat", embeddings=("cat",))[1].pixels[0]
+    assert (drawn == draw(tiny_checkpoint[1], prompt="cat")[1].pixels[0]).all()
+
+
+def test_a_checkpoint_without_vae_is_drawn_with_a_named_one(root, draw, tiny_checkpoint, tiny_modules):
+    tensors = single_file_tensors(tiny_modules)
+    bare = {name: t for name, t in tensors.items() if not name.startswith(VAE_PREFIX)}
+    file = write_checkpoint(root, "checkpoints/bare.safetensors", bare)
+    named = draw(file, {"vae:tiny": tiny_checkpoint[1]}, prompt="cat", vae="tiny")[1].pixels[0]
+    assert (named == draw(tiny_checkpoint[1], prompt="cat")[1].pixels[0]).all()
+    assert "has no VAE" in draw(file, prompt="cat")[0].message
 
 
 def test_an_embedding_acts_where_a_prompt_contains_its_name(root, store, base, draw, tiny_checkpoint):

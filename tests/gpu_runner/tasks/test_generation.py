@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from gpu_runner.models.request_models import Models
+from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, EncodeText
 from gpu_runner.protocol import GenerationRequest, Picture
 from gpu_runner.tasks.denoising_loop import StopFlag
@@ -58,7 +59,7 @@ def run_generation(generation_request, *, index=0, target=None, stop_flag=None, 
             stop_flag.requested = True
         match operation:
             case EncodeText():
-                result = torch.zeros(77, 4), torch.zeros(77, 4)
+                result = Conditioning(torch.zeros(77, 4)), Conditioning(torch.zeros(77, 4))
             case EncodeImage():
                 result = torch.full((4, 8, 8), -0.5)
             case Denoise():

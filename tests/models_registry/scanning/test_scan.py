@@ -343,14 +343,14 @@ def test_checkpoint_without_vae_is_usable_and_marked(root):
                 whole_checkpoint().items() if not name.startswith("first_stage_model.")})  # fmt: skip
     scan()
     file = ModelFile.objects.usable().get()
-    assert (file.kind, file.is_without_vae) == ("checkpoint", True)
+    assert (file.kind, file.without_vae) == ("checkpoint", True)
 
 
 def test_metadata_of_a_file_cannot_claim_findings_of_the_scan(root):
-    safetensors(root / "a.safetensors", LORA, **{"atelier.without_vae": "yes", "atelier.left_out": "9"})
+    safetensors(root / "a.safetensors", LORA, **{"atelier.inpainting": "yes", "atelier.vectors": "9"})
     scan()
     file = ModelFile.objects.get()
-    assert (file.is_without_vae, file.left_out) == (False, "")
+    assert file.metadata == {}
 
 
 def test_parts_of_a_lora_that_are_not_used_are_recorded(root):

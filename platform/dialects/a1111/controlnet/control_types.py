@@ -42,12 +42,15 @@ def model_titles(key: AccessKey) -> list[str]:
 
 
 def module_list(*, labels: bool) -> dict[str, Any]:
+    """Return all modules and their details, both by label or both by name."""
     detail = {
-        module.name: {"model_free": module.model_free, "sliders": _sliders(module)}
+        module.title if labels else module.name: {
+            "model_free": module.model_free,
+            "sliders": _sliders(module),
+        }
         for module in MODULES.values()
     }
-    names = [module.title if labels else module.name for module in MODULES.values()]
-    return {"module_list": names, "module_detail": detail}
+    return {"module_list": list(detail), "module_detail": detail}
 
 
 def _sliders(module: Module) -> list[dict[str, Any]]:

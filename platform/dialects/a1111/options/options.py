@@ -13,7 +13,7 @@ from access.models import AccessKey
 from dialects.a1111.errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from dialects.a1111.models import KeyOptions
 from gpu_runner.protocol import MAX_SEED, MIN_SEED, Emphasis
-from models_registry.errors import ModelNotFound
+from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 
@@ -192,8 +192,13 @@ class EffectiveOptions:
 
     def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
         name = overrides.get(CHECKPOINT)
-        if name is None or _checkpoint_or_none(name, key) is not None:
-            return overrides
+        try:
+            if name is None or resolve(Kind.CHECKPOINT, str(name or ""), key.source):
+                return overrides
+        except ModelUnusable as error:
+            raise Unprocessable.unsupported((*OVERRIDES, CHECKPOINT), str(error)) from error
+        except ModelNotFound:
+            pass
         self.dropped.add(CHECKPOINT)
         message = _("unknown checkpoint in override_settings.sd_model_checkpoint was ignored: %s") % name
         self.fallbacks.add((*OVERRIDES, CHECKPOINT), message)

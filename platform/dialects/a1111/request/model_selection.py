@@ -7,9 +7,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from dialects.a1111.errors import WireError
+from dialects.a1111.errors import Unprocessable, WireError
 from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
-from models_registry.errors import ModelNotFound
+from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind
 from models_registry.selectors import list_for, resolve
 
@@ -36,6 +36,8 @@ def _vae(settings: EffectiveOptions, source: BusinessSource) -> str:
         return ""
     try:
         return resolve(Kind.VAE, name, source).name
+    except ModelUnusable as error:
+        raise Unprocessable.unsupported((*OVERRIDES, "sd_vae"), str(error)) from error
     except ModelNotFound:
         message = _("unknown sd_vae %s; the VAE of the checkpoint is used instead") % name
         settings.fallbacks.add((*OVERRIDES, "sd_vae"), message)
@@ -54,6 +56,8 @@ def closest_checkpoint(name: str, source: BusinessSource) -> str:
     """Checkpoint of this name, or else the shortest title that contains it."""
     try:
         return resolve(Kind.CHECKPOINT, name, source).name
+    except ModelUnusable as error:
+        raise WireError(422, detail=str(error)) from error
     except ModelNotFound:
         containing = [file for file in list_for(Kind.CHECKPOINT, source) if name in file.title]
     if not containing:

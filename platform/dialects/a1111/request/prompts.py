@@ -12,7 +12,7 @@ from access.models import BusinessSource
 from dialects.a1111.options.options import EffectiveOptions
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 from models_registry.errors import ModelNotFound
-from models_registry.lora_tags import lora_use
+from models_registry.lora_tags import lora_file, use_of
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
@@ -54,7 +54,12 @@ class Prompts:
     def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
         for tag in tags:
             try:
-                yield lora_use(tag, self._source)
+                file = lora_file(tag, self._source)
+                yield use_of(file, tag)
+                if file.left_out:
+                    message = _("parts of <lora:%(name)s> are not used: %(parts)s")
+                    parts = {"name": tag.name, "parts": file.left_out}
+                    self._settings.fallbacks.add(("body", "prompt"), message % parts)
             except (InvalidTag, ModelNotFound) as error:
                 message = _("<%(kind)s:%(name)s> in the prompt was ignored: %(reason)s")
                 values = {"kind": tag.kind, "name": tag.name, "reason": error}

@@ -13,11 +13,13 @@ from rest_framework.response import Response
 from access.models import AccessKey
 from dialects.a1111.base import A1111View
 from dialects.a1111.options.command_flags import FLAGS
+from dialects.a1111.options.options import current
 from dialects.a1111.request.faces import face_restorers
 from dialects.a1111.request.sd_upscale import SD_UPSCALE
 from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
-from models_registry.models import Kind, ModelFile
-from models_registry.selectors import list_for, styles_for
+from models_registry.errors import ModelNotFound
+from models_registry.models import Family, Kind, ModelFile
+from models_registry.selectors import list_for, resolve, styles_for, with_problem
 
 from .samplers import samplers, schedulers
 
@@ -73,9 +75,26 @@ def loras(key: AccessKey) -> list[dict[str, Any]]:
 
 
 def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
-    """Embeddings. Vector count and size of a pickled file are unknown until it is loaded."""
-    loaded = {file.name: _embedding(file) for file in list_for(Kind.EMBEDDING, key.source)}
-    return {"loaded": loaded, "skipped": {}}
+    """Embeddings. Skipped are those that cannot be read, and those of another family than the key's checkpoint."""
+    family = _family(key)
+    usable = {file.name: file for file in list_for(Kind.EMBEDDING, key.source)}
+    fitting = {name for name, file in usable.items() if file.family in (Family.UNKNOWN, family) or not family}
+    others = [file for file in usable.values() if file.name not in fitting]
+    return {
+        "loaded": {name: _embedding(file) for name, file in usable.items() if name in fitting},
+        "skipped": {
+            file.name: _embedding(file) for file in [*others, *with_problem(Kind.EMBEDDING, key.source)]
+        },
+    }
+
+
+def _family(key: AccessKey) -> str:
+    """Family of the key's checkpoint; empty if it has none, or an unknown one."""
+    try:
+        family = resolve(Kind.CHECKPOINT, str(current(key)["sd_model_checkpoint"] or ""), key.source).family
+    except ModelNotFound:
+        return ""
+    return "" if family == Family.UNKNOWN else family
 
 
 def _embedding(file: ModelFile) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def _root_paths() -> dict[str, Schema]:
         "/controlnet/render_openpose_json": _post(
             "controlnet_render_openpose_json",
             {"type": "object"},
-            {"type": "array", "items": {"type": "object"}},
+            {"type": "array", "items": POSE},
         ),
         "/internal/ping": _get("ping", {"type": "object"}),
         "/internal/pending-tasks": _get(
@@ -220,6 +220,16 @@ def _root_paths() -> dict[str, Schema]:
     }
 
 
+POSE: Schema = {
+    "type": "object",
+    "required": ["canvas_width", "canvas_height"],
+    "properties": {
+        "canvas_width": {"type": "integer"},
+        "canvas_height": {"type": "integer"},
+        "people": {"type": "array", "items": {"type": "object"}},
+        "animals": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+    },
+}
 TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 

@@ -78,8 +78,14 @@ def test_module_list_has_the_order_and_sliders_of_the_extension(get) -> None:
     }
     assert result["module_detail"]["reference_only"]["model_free"]
     assert result["module_detail"]["invert"]["sliders"] == []
-    labels = get("module_list", alias_names="true").json()["module_list"]
-    assert "invert (from white bg & black line)" in labels
+
+
+def test_module_details_have_the_keys_of_the_list(get) -> None:
+    by_name, by_label = (get("module_list", alias_names=labels).json() for labels in ("false", "true"))
+    assert list(by_name["module_detail"]) == by_name["module_list"]
+    assert list(by_label["module_detail"]) == by_label["module_list"]
+    label = "invert (from white bg & black line)"
+    assert by_label["module_detail"][label] == by_name["module_detail"]["invert"]
 
 
 def test_control_types_filter_models_and_modules(get) -> None:
@@ -226,11 +232,50 @@ def test_render_openpose_json_draws_poses(post) -> None:
         ([{"canvas_width": 10**9, "canvas_height": 64}], 422),
         ([7], 422),
         ({"people": []}, 422),
-        ([{"people": [{"pose_keypoints_2d": ["x"]}]}], 422),
     ],
 )
 def test_render_openpose_json_validates_its_body(post, body, status) -> None:
     assert post("render_openpose_json", json.dumps(body)).status_code == status
+
+
+CANVAS = {"canvas_width": 64, "canvas_height": 48}
+
+
+@pytest.mark.parametrize(
+    ("pose", "place"),
+    [
+        ({"foo": 10, "bar": 100}, ["people"]),
+        ({"people": []}, ["canvas_width"]),
+        ({"people": [], "canvas_width": 64}, ["canvas_height"]),
+        ({"animals": [], "canvas_height": 64}, ["canvas_width"]),
+        ({"people": [], "canvas_width": None, "canvas_height": 64}, ["canvas_width"]),
+        ({"people": [], "canvas_width": 64, "canvas_height": 0}, ["canvas_height"]),
+        ({"people": [{}], **CANVAS}, ["people", 0, "pose_keypoints_2d"]),
+        ({"people": [{"pose_keypoints_2d": ["x", 1, 1]}], **CANVAS}, ["people", 0, "pose_keypoints_2d", 0]),
+        ({"people": [{"pose_keypoints_2d": [1, 1]}], **CANVAS}, ["people", 0, "pose_keypoints_2d"]),
+        ({"people": [{"pose_keypoints_2d": []}] * 101, **CANVAS}, ["people"]),
+        ({"animals": [[1, 1]], **CANVAS}, ["animals", 0]),
+        ({"animals": [{"x": 1}], **CANVAS}, ["animals", 0]),
+    ],
+)
+def test_render_openpose_json_names_the_invalid_value(post, pose, place) -> None:
+    response = post("render_openpose_json", json.dumps([pose]))
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", 0, *place]
+
+
+def test_render_openpose_json_draws_animals(post) -> None:
+    """Eyes at (20, 10) and (60, 10), nose at (40, 30), neck at (40, 80) with a confidence that the extension ignores."""
+    animal = [20, 10, 1, 60, 10, 1, 40, 30, 1, 40, 80, 0.9, *[0.0] * 39]
+    pose = {"version": "ap10k", "animals": [animal], "canvas_width": 128, "canvas_height": 96}
+    result = post("render_openpose_json", json.dumps([pose])).json()
+    assert result["info"] == "Success"
+    rendered = pixels(result["images"][0])
+    assert rendered.shape == (96, 128, 3)
+    assert rendered[10, 40].tolist() == [255, 255, 255]
+    assert rendered[20, 50].tolist() == [100, 255, 100]
+    assert rendered[20, 30].tolist() == [150, 255, 255]
+    assert rendered[50:].max() == 0
 
 
 def test_render_openpose_json_without_poses_returns_no_image(post) -> None:

@@ -23,6 +23,24 @@ def test_vae_can_be_named_by_its_file(alice, vae) -> None:
     assert alice.get("sd-vae").json() == [{"model_name": "soft.pt", "filename": "vae/soft.pt"}]
 
 
+NAME_FORMS = ["deep", "deep_v2", "deep_v2.safetensors", "sub/deep_v2.safetensors", r"sub\deep_v2.safetensors"]
+
+
+@pytest.mark.parametrize("name", [*NAME_FORMS, r"sub\deep_v2.safetensors [dddddddddd]"])
+def test_models_are_found_by_the_name_forms_of_a_windows_webui(alice, name) -> None:
+    """The webui writes titles and file names with the separators of its system."""
+    kinds = {Kind.CHECKPOINT: "checkpoints", Kind.VAE: "vae", Kind.LORA: "loras"}
+    for kind, folder in kinds.items():
+        fields = {"kind": kind, "family": Family.SD15, "sha256": "d" * 64, "name": "deep"}
+        ModelFile.objects.create(path=f"{folder}/sub/deep_v2.safetensors", **fields)
+    options = {"sd_model_checkpoint": name, "sd_vae": name}
+    job = alice.submit(override_settings=options, prompt=f"a dog <lora:{name}:0.5>", refiner_checkpoint=name)
+    request = job.generation_request
+    assert job.received["warnings"] == []
+    assert (request.checkpoint, request.vae, request.refiner.checkpoint) == ("deep", "deep", "deep")
+    assert [(lora.name, lora.unet) for lora in request.loras] == [("deep", 0.5)]
+
+
 @pytest.mark.parametrize("name", ["Automatic", "None"])
 def test_vae_defaults_to_that_of_the_checkpoint(alice, vae, name) -> None:
     assert alice.submit(override_settings={"sd_vae": name}).generation_request.vae == ""
@@ -79,3 +97,61 @@ def test_loras_and_embeddings_are_listed_in_the_original_format(alice) -> None:
     }
     entry = alice.get("embeddings").json()["loaded"]["e"]
     assert (entry["vectors"], entry["shape"]) == (2, 768)
+
+
+def test_embeddings_that_cannot_be_used_are_listed_as_skipped(alice, checkpoint) -> None:
+    def embedding(name: str, **fields) -> ModelFile:
+        fields = {"kind": Kind.EMBEDDING, "path": f"embeddings/{name}.pt", **fields}
+        return ModelFile.objects.create(name=name, **fields)
+
+    embedding("fits", family=Family.SD15, metadata={"atelier.vectors": "2", "atelier.width": "768"})
+    embedding("other", family=Family.SDXL, metadata={"atelier.vectors": "3", "atelier.width": "1280"})
+    embedding("broken", kind=Kind.UNKNOWN, problem="it is no embedding")
+    embedding("off", enabled=False, problem="it is no embedding")
+    listed = alice.get("embeddings").json()
+    assert listed["loaded"].keys() == {"fits"}
+    assert {name: entry["vectors"] for name, entry in listed["skipped"].items()} == {"other": 3, "broken": 0}
+
+
+def test_checkpoint_that_cannot_be_used_is_not_listed_and_refused_with_the_reason(alice, checkpoint) -> None:
+    fields = {"kind": Kind.CHECKPOINT, "path": "checkpoints/unet.safetensors"}
+    ModelFile.objects.create(name="unet", problem="Not usable: it has no text encoder", **fields)
+    assert [one["model_name"] for one in alice.get("sd-models").json()] == ["shapes"]
+    for body in ({"override_settings": {"sd_model_checkpoint": "unet"}}, {"refiner_checkpoint": "unet"}):
+        response = alice.post("txt2img", body)
+        assert response.status_code == 422
+        assert "unet: Not usable: it has no text encoder" in response.content.decode()
+
+
+def test_vae_that_cannot_be_used_is_refused_with_the_reason(alice, vae) -> None:
+    ModelFile.objects.filter(pk=vae.pk).update(problem="its latents have 16 channels")
+    response = alice.post("txt2img", {"override_settings": {"sd_vae": "soft"}})
+    [entry] = response.json()["detail"]
+    assert (response.status_code, entry["loc"]) == (422, ["body", "override_settings", "sd_vae"])
+    assert "16 channels" in entry["msg"]
+
+
+def test_checkpoint_without_vae_needs_a_named_one(alice, vae) -> None:
+    fields = {"kind": Kind.CHECKPOINT, "family": Family.SD15, "sha256": "d" * 64, "without_vae": True}
+    ModelFile.objects.create(name="bare", path="checkpoints/bare.safetensors", **fields)
+    override = {"sd_model_checkpoint": "bare"}
+    response = alice.post("txt2img", {"override_settings": override})
+    assert response.status_code == 422
+    assert "bare has no VAE" in response.json()["detail"][0]["msg"]
+    job = alice.submit(override_settings=override | {"sd_vae": "soft.pt"})
+    assert job.generation_request.vae == "soft"
+
+
+def test_parts_of_a_lora_that_are_not_used_are_a_warning(alice) -> None:
+    fields = {"kind": Kind.LORA, "sha256": "e" * 64, "left_out": "2: a, b"}
+    ModelFile.objects.create(name="night", path="loras/night.safetensors", **fields)
+    job = alice.submit(prompt="a star <lora:night:1>")
+    assert [lora.name for lora in job.generation_request.loras] == ["night"]
+    assert job.received["warnings"] == ["parts of <lora:night> are not used: 2: a, b"]
+
+
+def test_lora_that_cannot_be_used_is_a_warning_with_the_reason(alice) -> None:
+    fields = {"kind": Kind.LORA, "problem": "its modules are not those of a Stable Diffusion UNet"}
+    ModelFile.objects.create(name="flux", path="loras/flux.safetensors", **fields)
+    job = alice.submit(prompt="a star <lora:flux:1>")
+    assert "not those of a Stable Diffusion UNet" in job.received["warnings"][0]

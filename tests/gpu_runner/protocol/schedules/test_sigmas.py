@@ -133,9 +133,21 @@ def test_img2img_on_own_timesteps_starts_one_timestep_below_the_noised_latent(
     assert [round(levels.timestep_at(sigma)) for sigma in (sigmas[0], noise)] == [first, noised_to]
 
 
-def test_the_schedule_of_one_step_of_dpm_fast_and_adaptive_has_both_ends(levels):
-    for name in ("DPM fast", "DPM adaptive"):
-        assert sigmas_for(levels, name, sampler_catalog.AUTOMATIC, 1) == [levels.high, levels.low]
+@pytest.mark.parametrize("name", ["DPM fast", "DPM adaptive"])
+@pytest.mark.parametrize("is_img2img", [False, True])
+def test_the_schedule_of_one_step_of_dpm_fast_and_adaptive_has_both_ends(levels, name, is_img2img):
+    sigmas = sigmas_for(levels, name, sampler_catalog.AUTOMATIC, 1, is_img2img=is_img2img)
+    assert sigmas == pytest.approx([levels.high, levels.low])
+
+
+@pytest.mark.parametrize("name", ["DPM fast", "DPM adaptive"])
+def test_dpm_fast_and_adaptive_use_the_schedule_in_img2img_only(levels, name):
+    assert (
+        img2img(levels, sampler=name, scheduler="Karras", strength=0.75).sigmas
+        == (SCHEDULES["Karras"](levels, 20)[4:])
+    )
+    whole = sigmas_for(levels, name, "Karras", 20)
+    assert whole == SCHEDULES["Uniform"](levels, 20)
 
 
 @pytest.mark.parametrize(("steps", "count"), [(20, 20), (30, 31), (28, 29), (12, 13), (3, 4), (1, 1)])

@@ -132,6 +132,18 @@ def test_churn_and_unipc_settings_are_written_for_samplers_that_use_them():
     assert "Discard penultimate sigma: True, Version" in parameters(discard_penultimate=True)
 
 
+@pytest.mark.parametrize("sampler", ["DDIM", "DDIM CFG++", "PLMS", "UniPC"])
+def test_the_discarded_sigma_is_written_for_samplers_on_own_timesteps(sampler):
+    assert "Discard penultimate sigma: True, Version" in parameters(sampler=sampler, discard_penultimate=True)
+
+
+def test_schedule_settings_of_dpm_adaptive_are_written_where_it_uses_the_schedule():
+    bend = {"schedule_bend": {"sigma_max": 10}, "scheduler": "Karras"}
+    assert "Schedule max sigma" not in parameters(sampler="DPM adaptive", **bend)
+    hires = {"hires": {"width": 1024, "height": 1024}}
+    assert "Schedule max sigma: 10.0" in parameters(sampler="DPM adaptive", **bend, **hires)
+
+
 def test_embeddings_are_written_with_their_hashes():
     files = {"embedding:bad-hands": {"path": "embeddings/bad-hands.pt", "sha256": "ab" * 32}}
     job = Job(checkpoint=CHECKPOINT, checkpoint_sha256=CHECKPOINT.sha256, files=files)
