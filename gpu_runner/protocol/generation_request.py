@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from . import upscaler_catalog
 from .preprocessor_catalog import weights_of
+from .tile_grid import tile_rows
 
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # torch's; a negative seed is the same as seed + 2**64
 MAX_LORAS = 32  # per pass
+MAX_TILES = 256  # of an image
 MAX_LORA_RANK = 4096
 MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
 
@@ -110,6 +112,18 @@ class Upscale(StrictModel):
     upscaler: Name = upscaler_catalog.NONE  # "None" keeps the pixels
     upscaler_2: Name = upscaler_catalog.NONE
     upscaler_2_visibility: Fraction = 0.0  # opacity of upscaler_2's result over the first
+
+
+class TiledUpscale(StrictModel):
+    """SD upscale of the init image: enlarged, denoised in tiles of the request's ``width`` x ``height``, and joined."""
+
+    width: int = Field(ge=48, le=8192)  # of the enlarged image
+    height: int = Field(ge=48, le=8192)
+    upscaler: Name = upscaler_catalog.NONE
+    overlap: int = Field(default=64, ge=0, le=256)  # pixels that adjacent tiles share at least
+    tiles_per_seed: int = Field(
+        default=1, ge=1, le=256
+    )  # after so many tiles, the next ones start at seed + 1
 
 
 class Refiner(StrictModel):
@@ -317,6 +331,7 @@ class GenerationRequest(StrictModel):
     controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
     hires: Hires | None = None
     upscale: Upscale | None = None
+    tiled: TiledUpscale | None = None
     cut_out: CutOut | None = None
     face_restoration: FaceRestoration | None = None
     face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
@@ -357,6 +372,26 @@ class GenerationRequest(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def tiles_fit_the_enlarged_image(self) -> GenerationRequest:
+        part = self.tiled
+        if part is None:
+            return self
+        if self.task != "img2img" or self.inpaint or self.controls or len(self.init_images) > 1:
+            raise ValueError(
+                "tiled is only allowed with task=img2img, one init image, no inpaint and no controls"
+            )
+        if part.overlap >= min(self.width, self.height):
+            raise ValueError(f"tiled.overlap must be less than width and height (got {part.overlap})")
+        if part.width < self.width or part.height < self.height:
+            raise ValueError(
+                f"width and height must be at most those of the enlarged image, {part.width} x {part.height}"
+                f" (got {self.width} x {self.height})"
+            )
+        if self.tiles > MAX_TILES:
+            raise ValueError(f"tiled must have at most {MAX_TILES} tiles (got {self.tiles}): use larger ones")
+        return self
+
+    @model_validator(mode="after")
     def marks_need_png(self) -> GenerationRequest:
         if self.marks and self.output_format != "png":
             raise ValueError(f"marks are only allowed with output_format=png (got {self.output_format})")
@@ -366,6 +401,15 @@ class GenerationRequest(StrictModel):
     def denoises(self) -> bool:
         """Whether the task runs the denoising loop. Other tasks count one step per image."""
         return self.task in ("txt2img", "img2img", "change_background")
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles that are denoised for one image."""
+        part = self.tiled
+        if part is None:
+            return 1
+        rows = tile_rows((part.width, part.height), (self.width, self.height), part.overlap)
+        return len(rows) * len(rows[0])
 
     @property
     def num_outputs(self) -> int:
@@ -418,7 +462,8 @@ class GenerationRequest(StrictModel):
     def _upscalers(self) -> list[str]:
         hires = self.hires.upscaler if self.hires else ""
         second = [self.upscale.upscaler, self.upscale.upscaler_2] if self.upscale else []
-        return [self.upscaler, hires, *second]
+        tiled = [self.tiled.upscaler] if self.tiled else []
+        return [self.upscaler, hires, *second, *tiled]
 
 
 def next_seed(seed: int, offset: int) -> int:

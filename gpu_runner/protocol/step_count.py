@@ -51,7 +51,9 @@ def count_evaluations(request: GenerationRequest) -> list[PassCount]:
     if not request.denoises:
         return [PassCount(1, request.width * request.height)]
     passes = [request, *([hires_request(request, request.hires)] if request.hires else [])]
-    return [PassCount(_evaluations_of_pass(each), each.width * each.height) for each in passes]
+    return [
+        PassCount(_evaluations_of_pass(each) * request.tiles, each.width * each.height) for each in passes
+    ]
 
 
 def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:

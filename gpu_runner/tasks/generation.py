@@ -24,7 +24,7 @@ from gpu_runner.protocol.step_count import hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
-from . import hires, inpainting, tiled_upscaling
+from . import hires, inpainting, sd_upscale, tiled_upscaling
 from .control_schedule import ControlSchedule, schedule_controls
 from .denoising_loop import (
     LATENT_SCALE,
@@ -152,14 +152,22 @@ class Plan:
     @property
     def steps(self) -> int:
         """UNet calls per image, in both passes."""
-        return self.first.sampling.steps + (self.second.sampling.steps if self.second else 0)
+        steps = self.first.sampling.steps + (self.second.sampling.steps if self.second else 0)
+        return steps * self.request.tiles
 
     def controlled_by(self, controls: PreparedControls) -> Plan:
         second = replace(self.second, units=controls.second) if self.second else None
         return replace(self, first=replace(self.first, units=controls.first), second=second)
 
+    def of_tile(self, request: GenerationRequest, tile: Image.Image) -> Plan:
+        """Return the plan of one tile of SD upscale."""
+        canvas = Canvas(tile, corrects=request.colour_correction)
+        first = replace(self.first, request=request)
+        return replace(self, request=request, first=first, canvases=(canvas,), sources=())
+
     def begin(self, index: int, stop_flag: StopFlag) -> Task:
-        return generate_image(self, index, stop_flag)
+        generate = generate_tiled_image if self.request.tiled else generate_image
+        return generate(self, index, stop_flag)
 
 
 def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
@@ -176,6 +184,23 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
     image = images.from_tensor(pixels)
     patches = yield from plan.faces.patches(image)
     return RawOutput(image, partial(_finish, last.units_of(index), canvas, patches))
+
+
+def generate_tiled_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
+    """Enlarge the init image, generate each tile of it, and join them. Tiles that follow a stop are left as they are."""
+    request, part = plan.request, plan.request.tiled
+    assert part is not None
+    whole = yield from tiled_upscaling.enlarge(plan.upscaler, plan.sources[0].image, part.width, part.height)
+    rows = sd_upscale.grid_of(request)
+    tiles: list[Image.Image] = []
+    for number, (left, top) in enumerate(place for row in rows for place in row):
+        tile = whole.crop((left, top, left + request.width, top + request.height))
+        if not stop_flag.requested:
+            tile_plan = plan.of_tile(sd_upscale.request_of_tile(request, index, number), tile)
+            raw = yield from generate_image(tile_plan, 0, stop_flag)
+            tile = raw.on_cpu().image()
+        tiles.append(tile)
+    return RawOutput(sd_upscale.join(rows, tiles, whole.size, part.overlap))
 
 
 def _finish(

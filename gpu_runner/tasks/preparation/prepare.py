@@ -84,11 +84,12 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
             for name in (request.upscale.upscaler, request.upscale.upscaler_2)
         )
         return UpscalePlan.of(request, request.upscale, sources, first, second)
-    upscaler = _upscaler(store, run_request, request.hires.upscaler if request.hires else request.upscaler)
+    second_stage = request.hires or request.tiled
+    upscaler = _upscaler(store, run_request, second_stage.upscaler if second_stage else request.upscaler)
     plan = Plan.of(request, Models.of(store, run_request), upscaler)
     if run_request.request.change_background is not None:
         return replace(plan, canvases=_backdrops(store, run_request, run_request.request.change_background))
-    if isinstance(upscaler, str):
+    if isinstance(upscaler, str) and request.tiled is None:
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
 

@@ -21,6 +21,8 @@ def pairs(request: GenerationRequest) -> dict[str, object]:
         **(_inpaint(request.inpaint) if request.inpaint else {}),
         **_noise(request),
         **(_hires(request, request.hires) if request.hires else {}),
+        "SD upscale overlap": request.tiled.overlap if request.tiled else None,
+        "SD upscale upscaler": request.tiled.upscaler if request.tiled else None,
     }
 
 

@@ -51,6 +51,7 @@ WIRE_NAMES: dict[str, str] = {
     "refiner": "refiner_checkpoint",
     "refiner.switch_at": "refiner_switch_at",
     "upscaler": "override_settings",
+    "tiled": "script_args",
     "upscale.scale": "upscaling_resize",
     "upscale.width": "upscaling_resize_w",
     "upscale.height": "upscaling_resize_h",

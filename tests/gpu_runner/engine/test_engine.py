@@ -148,6 +148,19 @@ def test_strength_controls_steps_and_change_of_an_img2img_image(submit):
     assert np.abs(low.pixels[0] - high.pixels[0]).mean() > 1
 
 
+def test_sd_upscale_denoises_each_tile_and_joins_them(submit):
+    tiled = {"width": 128, "height": 96, "upscaler": "Lanczos", "overlap": 8}
+    options = {"strength": 0.5, "num_inference_steps": 4, "width": 64, "height": 64, "seed": 3}
+    job = submit(picture_file("red", (64, 48)), tiled=tiled, **options)
+    end = job.end()
+    assert job.pixels[0].shape == (96, 128, 3)
+    one = submit(picture_file("red", (64, 64)), **options)
+    one.end()
+    steps = one.progress[-1].steps * 6
+    assert (job.progress[-1].steps, job.progress[-1].step, end.steps_run) == (steps, steps, steps)
+    assert np.abs(job.pixels[0][:32, :32] - one.pixels[0][:32, :32]).max() <= 1  # of the first tile only
+
+
 def test_every_image_may_have_its_own_init_image(submit):
     options = {"strength": 0.1, "num_inference_steps": 10, "num_images": 2, "batch_size": 2, "seed": 3}
     job = submit(picture_file("red"), picture_file("blue"), **options)

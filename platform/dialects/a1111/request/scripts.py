@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from dialects.a1111.errors import Invalid, Unprocessable, WireError
 from dialects.a1111.options.fallback_warnings import FallbackWarnings
 
-SD_UPSCALE = "sd upscale"
+from .sd_upscale import SD_UPSCALE
+
 MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
 NO_MODELS = (None, "", "None")
 Judge = Callable[[list[Any], dict[str, Any]], bool]  # arguments, request parameters
@@ -82,7 +83,7 @@ def check_scripts(parameters: dict[str, Any]) -> None:
     name = str(parameters["script_name"] or "")
     if name and name.lower() not in SELECTABLE:
         raise _not_found(name)
-    if name:
+    if name and (name.lower() != SD_UPSCALE or "init_images" not in parameters):
         raise _not_supported(("body", "script_name"), name)
     for name, script in parameters["alwayson_scripts"].items():
         _check_always_on(str(name), _arguments(script), parameters)

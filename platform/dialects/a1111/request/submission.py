@@ -28,6 +28,7 @@ from .infotext_overrides import merge_infotext
 from .model_selection import model_choice
 from .prompts import prompts
 from .sampling import noise, sampling
+from .sd_upscale import with_sd_upscale
 from .unsupported_fields import refuse_unsupported
 
 FIELDS: dict[str, dict[str, Field]] = {"txt2img": TXT2IMG, "img2img": IMG2IMG}
@@ -63,6 +64,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> Parsed
         image_fields = img2img(parameters, settings, files, mask)
     controls = read_controls(parameters, settings, key.source, operation)
     image_fields |= {"controls": controls.units, **_counts(parameters, files)}
+    image_fields = with_sd_upscale(image_fields, parameters, files, key.source, settings.fallbacks)
     request = _generation_request(operation, key.source, parameters, settings, image_fields)
     if key.source.strict:
         settings.fallbacks.refuse()

@@ -15,6 +15,7 @@ from dialects.a1111.base import A1111View
 from dialects.a1111.options.command_flags import FLAGS
 from dialects.a1111.options.options import current
 from dialects.a1111.request.faces import face_restorers
+from dialects.a1111.request.sd_upscale import SD_UPSCALE
 from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind, ModelFile
@@ -140,6 +141,7 @@ def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
 # Clients detect ControlNet support by the second script. It cannot be selected.
 ALWAYS_ON = "controlnet"
 SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
+IMG2IMG_SCRIPTS = [*SCRIPTS, SD_UPSCALE]
 
 
 def _script(name: str, is_img2img: bool) -> dict[str, Any]:
@@ -160,9 +162,11 @@ READABLE: dict[str, Reader] = {
     "prompt-styles": prompt_styles,
     "embeddings": embeddings,
     "loras": loras,
-    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": SCRIPTS},
+    "scripts": lambda key: {"txt2img": SCRIPTS, "img2img": IMG2IMG_SCRIPTS},
     "script-info": lambda key: [
-        _script(name, is_img2img) for is_img2img in (False, True) for name in SCRIPTS
+        _script(name, is_img2img)
+        for is_img2img, names in ((False, SCRIPTS), (True, IMG2IMG_SCRIPTS))
+        for name in names
     ],
     "extensions": lambda key: [],
     "memory": memory,

@@ -23,6 +23,24 @@ def test_vae_can_be_named_by_its_file(alice, vae) -> None:
     assert alice.get("sd-vae").json() == [{"model_name": "soft.pt", "filename": "vae/soft.pt"}]
 
 
+NAME_FORMS = ["deep", "deep_v2", "deep_v2.safetensors", "sub/deep_v2.safetensors", r"sub\deep_v2.safetensors"]
+
+
+@pytest.mark.parametrize("name", [*NAME_FORMS, r"sub\deep_v2.safetensors [dddddddddd]"])
+def test_models_are_found_by_the_name_forms_of_a_windows_webui(alice, name) -> None:
+    """The webui writes titles and file names with the separators of its system."""
+    kinds = {Kind.CHECKPOINT: "checkpoints", Kind.VAE: "vae", Kind.LORA: "loras"}
+    for kind, folder in kinds.items():
+        fields = {"kind": kind, "family": Family.SD15, "sha256": "d" * 64, "name": "deep"}
+        ModelFile.objects.create(path=f"{folder}/sub/deep_v2.safetensors", **fields)
+    options = {"sd_model_checkpoint": name, "sd_vae": name}
+    job = alice.submit(override_settings=options, prompt=f"a dog <lora:{name}:0.5>", refiner_checkpoint=name)
+    request = job.generation_request
+    assert job.received["warnings"] == []
+    assert (request.checkpoint, request.vae, request.refiner.checkpoint) == ("deep", "deep", "deep")
+    assert [(lora.name, lora.unet) for lora in request.loras] == [("deep", 0.5)]
+
+
 @pytest.mark.parametrize("name", ["Automatic", "None"])
 def test_vae_defaults_to_that_of_the_checkpoint(alice, vae, name) -> None:
     assert alice.submit(override_settings={"sd_vae": name}).generation_request.vae == ""
