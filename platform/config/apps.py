@@ -5,6 +5,6 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        from config import memory  # importing checks registers the system checks
+        from config import checks, memory  # noqa: F401  importing checks registers the system checks
 
         memory.return_large_blocks()

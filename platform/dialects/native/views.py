@@ -207,6 +207,7 @@ class OneOutput(OneJob):
             (200, "image/png"): BINARY,
             (200, "image/jpeg"): BINARY,
             (200, "image/webp"): BINARY,
+            (200, "image/avif"): BINARY,
             304: OpenApiResponse(description="If-None-Match is the ETag."),
         },
         problems=(404, 410),
