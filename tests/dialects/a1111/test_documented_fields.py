@@ -154,9 +154,9 @@ def test_controlnet_unit_is_an_alwayson_script(submit, red) -> None:
 def test_unknown_script_is_rejected_by_name(alice, red, operation) -> None:
     images = {"init_images": [red]}
     script = alice.post(
-        operation, {**images, "script_name": "SD upscale", "script_args": [None, 64, "Lanczos", 2]}
+        operation, {**images, "script_name": "No such script", "script_args": [None, 64, "Lanczos", 2]}
     )
-    assert (script.status_code, script.json()["detail"]) == (422, "Script 'SD upscale' not found")
+    assert (script.status_code, script.json()["detail"]) == (422, "Script 'No such script' not found")
     assert alice.post(operation, {**images, "script_args": {}}).json()["detail"][0]["loc"] == [
         "body",
         "script_args",

@@ -9,6 +9,7 @@ def fields(red, *arguments, **body):
     return {"init_images": [red], "script_name": "SD upscale", "script_args": list(arguments), **body}
 
 
+@pytest.mark.field("a1111_img2img", "script_name", "script_args")
 def test_script_of_upstreams_own_test_is_one_job(alice, red) -> None:
     """``red`` has 64 x 64 pixels."""
     job = alice.submit("img2img", **fields(red, "", 8, "Lanczos", 2.0, script_name="sd upscale"))
