@@ -1,6 +1,7 @@
 """Generation of one image, with a fake device."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ class Checkpoint:
 
     device = torch.device("cpu")
     is_sdxl = False
+
+    embeddings: ClassVar = {}
 
     class unet:
         class config:
