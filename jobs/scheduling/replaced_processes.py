@@ -28,7 +28,7 @@ def replaced_since(since: datetime) -> list[tuple[str | Promise, datetime]]:
     """Clusters that replaced a process since then, by runner, with the time of the last one."""
     generation = Runner.objects.filter(process_replaced_at__gte=since).order_by("name")
     background = Mark.objects.filter(name=BACKGROUND, at__gte=since)
-    return [
-        *generation.values_list("name", "process_replaced_at"),
-        *((_("background tasks"), mark.at) for mark in background),
+    found: list[tuple[str | Promise, datetime]] = [
+        (runner.name, runner.process_replaced_at) for runner in generation if runner.process_replaced_at
     ]
+    return [*found, *((_("background tasks"), mark.at) for mark in background)]
