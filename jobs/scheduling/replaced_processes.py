@@ -31,4 +31,4 @@ def replaced_since(since: datetime) -> list[tuple[str | Promise, datetime]]:
     found: list[tuple[str | Promise, datetime]] = [
         (runner.name, runner.process_replaced_at) for runner in generation if runner.process_replaced_at
     ]
-    return found + [(_("background tasks"), mark.at) for mark in background]
+    return [*found, *((_("background tasks"), mark.at) for mark in background)]

@@ -103,7 +103,7 @@ def test_make_run_generates_an_image_and_ctrl_c_ends_every_process(tmp_path: Pat
         assert "Traceback" not in refused
 
         refused = make_run(tmp_path / "other", port).communicate()[0]
-        assert f"port {port} is taken" in refused
+        assert f"port {port} is in use" in refused
         assert "Traceback" not in refused
     eventually(lambda: not left_behind(tmp_path), "every process has ended")
 
