@@ -80,7 +80,7 @@ def dialect_cases(key: Any) -> Iterator[DialectCase]:
     yield DialectCase(
         "volcengine",
         lambda: volcengine(key, "CVProcess", parsed(volcengine_body), lane=Lane.INTERACTIVE),
-        lambda job: json.dumps(image_data(job, http, list(job.pictures), as_url=True)),
+        lambda job: json.dumps(image_data(job, http, list(job.image_outputs), as_url=True)),
     )
 
     text_fields = {name: str(value) for name, value in FIELDS.items()}

@@ -26,7 +26,7 @@ MIXED: list[dict[str, Any]] = [
 def run_batched(studio: Studio) -> None:
     drawings = [studio.begin(seed=i, width=SIZE, height=SIZE, **fields) for i, fields in enumerate(MIXED)]
     for drawing in drawings:
-        drawing.pictures()
+        drawing.images()
 
 
 def run_sequentially(studio: Studio) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, LoraUse, Picture
+from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, InputImage, LoraUse
 from tests.demo.prompts import PROMPTS
 from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio, demo_file
 
@@ -28,7 +28,7 @@ Cell = tuple[str, Callable[[], Image.Image]]
 
 def image_of(drawing: Drawing) -> Callable[[], Image.Image]:
     """Return a function that waits for the image. Its job is already running, batched with others."""
-    return lambda: drawing.pictures()[0]
+    return lambda: drawing.images()[0]
 
 
 def sheet(name: str, cells: list[Cell], columns: int = 6) -> None:
@@ -52,11 +52,11 @@ def short_label(prompt: str) -> str:
     return short[:MAX_LABEL_LENGTH]
 
 
-def as_input(image: Image.Image) -> tuple[Picture, dict[str, str]]:
+def as_input(image: Image.Image) -> tuple[InputImage, dict[str, str]]:
     file = io.BytesIO()
     image.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
-    return Picture(sha256=name), {name: base64.b64encode(file.getvalue()).decode()}
+    return InputImage(sha256=name), {name: base64.b64encode(file.getvalue()).decode()}
 
 
 def prompts(studio: Studio) -> list[Cell]:

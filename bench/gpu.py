@@ -72,10 +72,10 @@ def images_per_second(studio: Studio, clients: int) -> float:
     started = time.perf_counter()
     drawings = [studio.begin(prompt="a cat", seed=i, width=512, height=512) for i in range(clients)]
     for i in range(clients, images):
-        drawings.pop(0).pictures()
+        drawings.pop(0).images()
         drawings.append(studio.begin(prompt="a cat", seed=i, width=512, height=512))
     for drawing in drawings:
-        drawing.pictures()
+        drawing.images()
     return images / (time.perf_counter() - started)
 
 

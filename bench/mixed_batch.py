@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from bench.report import Row
 from bench.switching import Library
 from gpu_runner.engine.engine import Engine
-from gpu_runner.protocol import Done, ModelFile, Picture, RunRequest
+from gpu_runner.protocol import Done, InputImage, ModelFile, RunRequest
 from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.event_listener import Listener, order_of
@@ -48,7 +48,7 @@ def controlnet(root: Path) -> ModelFile:
 
 def run_requests(library: Library, net: ModelFile) -> list[RunRequest]:
     control_image = circle_png()
-    unit = ControlUnit(model="net", image=Picture(sha256=hashlib.sha256(control_image).hexdigest()))
+    unit = ControlUnit(model="net", image=InputImage(sha256=hashlib.sha256(control_image).hexdigest()))
     models = {f"lora:lora-{number}": file for number, file in enumerate(library.loras)}
     models["controlnet:net"] = net
     return [

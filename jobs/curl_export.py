@@ -101,7 +101,7 @@ def with_images(value: Any, context: Context) -> Any:
     found = HASH.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return value
-    if found[1] not in context.request.pictures():
+    if found[1] not in context.request.input_hashes():
         raise NotRepeatable(_("one of its input images was not stored as received"))
     return Base64.of(found[1], context)
 

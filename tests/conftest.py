@@ -90,7 +90,7 @@ def nothing_is_cached() -> None:
 
 @pytest.fixture(autouse=True)
 def storage_folder(settings, tmp_path: Path) -> Path:
-    """Where this test's pictures go."""
+    """Folder of this test's images."""
     folder = tmp_path / "storage"
     settings.STORAGES = settings.STORAGES | {
         "default": _files(folder),

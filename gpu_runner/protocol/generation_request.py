@@ -40,7 +40,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Picture(StrictModel):
+class InputImage(StrictModel):
     """Reference to an input image by the SHA-256 of its file. The bytes are sent beside the request (RunRequest.inputs)."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -70,7 +70,7 @@ class LoraUse(StrictModel):
 class Inpaint(StrictModel):
     """Inpainting of the init image. White mask pixels are repainted; with ``invert``, black ones."""
 
-    mask: Picture
+    mask: InputImage
     invert: bool = False
     blur_x: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)  # standard deviation in pixels
     blur_y: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
@@ -138,10 +138,10 @@ class ControlUnit(StrictModel):
 
     model: Name = ""
     module: Name = "none"
-    image: Picture | None = None  # None: the init image
+    image: InputImage | None = None  # None: the init image
     # Inpaint modules: area to repaint; other modules: a sketch that replaces the map.
-    mask: Picture | None = None
-    region: Picture | None = None  # effective region mask: the unit acts on white pixels
+    mask: InputImage | None = None
+    region: InputImage | None = None  # effective region mask: the unit acts on white pixels
     weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
     guidance_start: Fraction = 0.0
     guidance_end: Fraction = 1.0
@@ -194,7 +194,7 @@ class ChangeBackground(StrictModel):
     ``width`` and ``height`` of the request are the size of the denoised image.
     """
 
-    mask: Picture | None = None  # white is the product, unless ``mask_invert``
+    mask: InputImage | None = None  # white is the product, unless ``mask_invert``
     mask_invert: bool = False
     cut_out_by: Literal["matting", "transparency"] = "matting"  # without a mask
     matting_model: Name = ""  # empty: the default one
@@ -313,7 +313,7 @@ class GenerationRequest(StrictModel):
     eta_noise_seed_delta: Seed = 0
 
     # Init image.
-    init_images: tuple[Picture, ...] = ()  # one for all images, or one per image
+    init_images: tuple[InputImage, ...] = ()  # one for all images, or one per image
     background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # replaces transparency
     resize_mode: ResizeMode = "stretch"
     upscaler: Name = ""  # for init images that are enlarged; empty: Lanczos
@@ -425,7 +425,7 @@ class GenerationRequest(StrictModel):
         """Return the variation seed of image ``index``."""
         return next_seed(self.subseed, index)
 
-    def pictures(self) -> set[str]:
+    def input_hashes(self) -> set[str]:
         """Return the SHA-256 of every input image in the request, at any depth."""
         return set(self.picture_paths())
 
@@ -471,8 +471,8 @@ def next_seed(seed: int, offset: int) -> int:
     return seed + offset if seed + offset <= MAX_SEED else seed + offset - MAX_SEED - 1
 
 
-def _input_images(part: Any, path: str) -> Iterator[tuple[str, Picture]]:
-    if isinstance(part, Picture):
+def _input_images(part: Any, path: str) -> Iterator[tuple[str, InputImage]]:
+    if isinstance(part, InputImage):
         yield path, part
     elif isinstance(part, tuple):
         for index, item in enumerate(part):
@@ -490,5 +490,5 @@ def _fields_with_images(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _may_hold_image(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation is Picture or bool(_fields_with_images(annotation))
+        return annotation is InputImage or bool(_fields_with_images(annotation))
     return any(_may_hold_image(part) for part in get_args(annotation))

@@ -54,7 +54,7 @@ class RunRequest(StrictModel):
 
     @model_validator(mode="after")
     def has_all_inputs_and_files(self) -> RunRequest:
-        if missing := self.request.pictures() - self.inputs.keys():
+        if missing := self.request.input_hashes() - self.inputs.keys():
             raise ValueError(f"inputs must contain every input image of the request (missing {min(missing)})")
         # ComfyUI nodes bring their own preprocessor weights.
         wanted = [

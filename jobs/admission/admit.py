@@ -17,7 +17,7 @@ from access.models import BusinessSource
 from gpu_runner import logs
 from jobs.admission.submission import Submission
 from jobs.billing import cost
-from jobs.images import storage as pictures
+from jobs.images import storage
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
 
@@ -55,7 +55,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     for refused in validation.forbidden_models(submission.key, files):
         raise refused
     submission = _noted(submission, files)
-    pictures.store_inputs(submission.request, submission.pictures)
+    storage.store_inputs(submission.request, submission.input_files)
     try:
         job = insert.insert(planned_job(submission, files), submission)
         logs.job.set(str(job.pk))

@@ -80,7 +80,7 @@ def _first_transition(planned: Planned) -> Transition:
 
 def _promise(submission: Submission, job: Job) -> None:
     """Insert the rows that belong to the job: input usage, callback, idempotency key."""
-    if needed := submission.request.pictures():
+    if needed := submission.request.input_hashes():
         input_usage.remember(job, needed)
     if submission.callback:
         outbox.add(job.pk, submission.dialect, submission.callback)

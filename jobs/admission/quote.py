@@ -72,7 +72,7 @@ def _allowances(submission: Submission) -> list[Allowance]:
 def _against(models: ModelResolver, submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(models, submission.key, request)
-    yield from storage.problems(request, submission.pictures)
+    yield from storage.problems(request, submission.input_files)
     yield from queue_full(source, submission.key, QueuedCounts())
     if submission.callback:
         try:

@@ -22,7 +22,7 @@ PREVIEWS_FOR_OPS = 10
 
 @dataclass(frozen=True)
 class Submission:
-    """A parsed request with its metadata. ``pictures`` maps the SHA-256 of each input image to its bytes."""
+    """A parsed request with its metadata. ``input_files`` maps the SHA-256 of each input image to its bytes."""
 
     source: BusinessSource
     key: AccessKey | None
@@ -30,7 +30,7 @@ class Submission:
     operation: str
     request: GenerationRequest
     received: dict[str, Any] = field(default_factory=dict)
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    input_files: Mapping[str, bytes] = field(default_factory=dict)
     lane: Lane = Lane.ASYNC
     external_id: str = ""
     id_may_repeat: bool = False  # several jobs may have this external_id; it refers to the newest

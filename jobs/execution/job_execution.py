@@ -89,15 +89,15 @@ class JobExecution:
             raise
         finally:
             if not self.may_have_succeeded:  # no row refers to these files
-                self._forget_pictures()
+                self._delete_outputs()
 
-    def _forget_pictures(self) -> None:
+    def _delete_outputs(self) -> None:
         storage.delete_files(self.outputs)
         if self.job.storage_target is not None:
             copy.delete_copies(self.job.storage_target, self.outputs)
 
     def _order(self) -> RunRequest:
-        wanted, checkpoint = self.request.pictures(), self.job.checkpoint
+        wanted, checkpoint = self.request.input_hashes(), self.job.checkpoint
         return RunRequest(
             job_id=self.lease.order_id,
             request=self.request,
@@ -189,7 +189,7 @@ class JobExecution:
         if self.job.storage_target is None:
             return
         for output in self.outputs:
-            if output.kind == OutputKind.PICTURE:
+            if output.kind == OutputKind.IMAGE:
                 lifecycle.renew(self.lease)
                 copy.copy(self.job.storage_target, output)
 

@@ -218,7 +218,7 @@ def succeed(
     """
     job = job or _job(lease)
     # Masks are not counted as images, neither for quotas nor for the statement.
-    drawn = min(sum(output.kind == OutputKind.PICTURE for output in outputs), job.request["num_images"])
+    drawn = min(sum(output.kind == OutputKind.IMAGE for output in outputs), job.request["num_images"])
     counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
     last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
     with transaction.atomic():

@@ -32,7 +32,7 @@ PREVIEW = "preview"
 INPUT = "input"
 # Route and token subject of each kind of output; indices start at 0 per kind.
 ROUTES = {
-    OutputKind.PICTURE: ("picture-output", "{}"),
+    OutputKind.IMAGE: ("picture-output", "{}"),
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
     OutputKind.MARKED: ("picture-marked", "marked-{}"),
 }
@@ -61,7 +61,7 @@ def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None =
 
     ``base``: a base_url(). ``age_s``: lifetime in seconds, at most PICTURE_URL_AGE_S.
     """
-    return [_output_url(output, base, _expiry_for(job, age_s), form) for output in job.pictures]
+    return [_output_url(output, base, _expiry_for(job, age_s), form) for output in job.image_outputs]
 
 
 def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:

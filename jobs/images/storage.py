@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol import ControlMap, GenerationRequest, Picture, image_files
+from gpu_runner.protocol import ControlMap, GenerationRequest, InputImage, image_files
 from gpu_runner.protocol import Image as RunnerImage
 from jobs.errors import InvalidImage
 from jobs.models import InputPicture, Job, Output, OutputKind
@@ -25,7 +25,7 @@ CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp",
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
 
 
-def store_input(data: bytes) -> Picture:
+def store_input(data: bytes) -> InputImage:
     """Store an input image, deduplicated by its SHA-256. Raises InvalidImage."""
     check_image(data)
     digest = hashlib.sha256(data).hexdigest()
@@ -36,7 +36,7 @@ def store_input(data: bytes) -> Picture:
         )
         if not created:  # a concurrent request stored the same image
             default_storage.delete(path)
-    return Picture(sha256=digest)
+    return InputImage(sha256=digest)
 
 
 def store_inputs(request: GenerationRequest, data_by_hash: Mapping[str, bytes]) -> None:
@@ -117,7 +117,7 @@ def store_map(job: Job, control_map: ControlMap) -> Output:
 
 def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
     """Store the file and fill in its fields. The caller saves the row."""
-    prefix = "" if output.kind == OutputKind.PICTURE else f"{output.kind}-"
+    prefix = "" if output.kind == OutputKind.IMAGE else f"{output.kind}-"
     name = f"{job.pk}/{prefix}{output.index}-{secrets.token_urlsafe(12)}.{SUFFIXES[file_format]}"
     output.job = job
     output.file.name = default_storage.save(f"outputs/{timezone.now():%Y/%m/%d}/{name}", ContentFile(data))

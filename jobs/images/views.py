@@ -32,7 +32,7 @@ def output(
     token: str,
     index: int,
     suffix: str,
-    kind: OutputKind = OutputKind.PICTURE,
+    kind: OutputKind = OutputKind.IMAGE,
 ) -> HttpResponseBase:
     found, until = found_output(job_id, token, index, suffix, kind)
     tag = f'"{found.sha256}-{suffix}"'
@@ -65,7 +65,7 @@ def preview(request: HttpRequest, job_id: uuid.UUID, token: str) -> HttpResponse
 
 
 def found_output(
-    job_id: uuid.UUID, token: str, index: int, suffix: str, kind: OutputKind = OutputKind.PICTURE
+    job_id: uuid.UUID, token: str, index: int, suffix: str, kind: OutputKind = OutputKind.IMAGE
 ) -> tuple[Output, int]:
     """Output of a signed URL, and the URL's expiry (Unix time or NEVER). Raises Http404."""
     until = _until(job_id, ROUTES[kind][1].format(index), token)

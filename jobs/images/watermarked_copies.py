@@ -21,7 +21,7 @@ MAX_ATTEMPTS = 5
 
 def marked(job: Job, labels: Sequence[Label], marks: Sequence[Mark]) -> list[Output]:
     """The job's images, or labeled copies of them. Identical copies are stored once. Raises OverLimit."""
-    outputs = list(job.pictures)
+    outputs = list(job.image_outputs)
     if not labels and not marks:
         return outputs
     request = job.generation_request

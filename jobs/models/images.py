@@ -54,7 +54,7 @@ class Preview(models.Model):
 
 
 class OutputKind(models.TextChoices):
-    PICTURE = "picture", _("image")
+    IMAGE = "picture", _("image")
     CONTROL_MAP = "control_map", _("control map")
     MARKED = "marked", _("labeled copy")  # created after the job, on request
 
@@ -65,7 +65,7 @@ class Output(models.Model):
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job")
     )
-    kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.PICTURE)
+    kind = models.CharField(_("kind"), max_length=16, choices=OutputKind, default=OutputKind.IMAGE)
     index = models.PositiveIntegerField(_("index"))
     file = models.FileField(_("file"), max_length=300)
     target_name = models.CharField(max_length=500, blank=True, default="")  # name in the storage target

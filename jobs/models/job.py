@@ -226,8 +226,8 @@ class Job(models.Model):
         return GenerationRequest.model_validate(fields)
 
     @property
-    def pictures(self) -> models.QuerySet[Output]:
-        return self.outputs.filter(kind=OutputKind.PICTURE)
+    def image_outputs(self) -> models.QuerySet[Output]:
+        return self.outputs.filter(kind=OutputKind.IMAGE)
 
     @property
     def control_maps(self) -> models.QuerySet[Output]:

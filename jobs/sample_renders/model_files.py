@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from access.internal_source import internal_source
 from access.models import BusinessSource
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission
@@ -58,7 +58,7 @@ def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job
         operation=OPERATION,
         request=_request(file, fields),
         received={"model": file.path, "prompt": prompt},
-        pictures={hashlib.sha256(image).hexdigest(): image} if image else {},
+        input_files={hashlib.sha256(image).hexdigest(): image} if image else {},
         lane=Lane.INTERACTIVE,
         note=by,
     )
@@ -70,7 +70,7 @@ def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job
 
 def newest_rendered(files: list[ModelFile]) -> dict[int, Job]:
     """Newest sample job with an image, by the id of its file."""
-    samples = ModelSample.objects.filter(file__in=files, job__outputs__kind=OutputKind.PICTURE).order_by("pk")
+    samples = ModelSample.objects.filter(file__in=files, job__outputs__kind=OutputKind.IMAGE).order_by("pk")
     return {sample.file_id: sample.job for sample in samples.select_related("job").distinct()}
 
 
@@ -148,5 +148,5 @@ def _drawing(background: str, fill: str | None, line: str, side: int = SIDE) -> 
     return file.getvalue()
 
 
-def _named(data: bytes) -> Picture:
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+def _named(data: bytes) -> InputImage:
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())

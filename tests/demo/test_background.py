@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.generation_request import ChangeBackground
 from tests.support.demo_engine import Drawing, Studio
 from tests.support.judge import judge
@@ -44,7 +44,10 @@ def begin(studio: Studio, image: Image.Image, mask: Image.Image | None = None, *
         file = io.BytesIO()
         mask.save(file, "PNG")
         name = hashlib.sha256(file.getvalue()).hexdigest()
-        inputs, parameters["mask"] = {name: base64.b64encode(file.getvalue()).decode()}, Picture(sha256=name)
+        inputs, parameters["mask"] = (
+            {name: base64.b64encode(file.getvalue()).decode()},
+            InputImage(sha256=name),
+        )
     change_background = ChangeBackground(matting_model="" if mask else "u2netp", **parameters)
     fields = {**STEPS, "prompt": PROMPT, **fields}
     return studio.begin(
@@ -62,7 +65,7 @@ def equal_pixels(before: Image.Image, after: Image.Image, where: np.ndarray) -> 
 
 def test_product_pixels_are_unchanged_and_the_background_follows_the_prompt(studio: Studio) -> None:
     before = product()
-    after = begin(studio, before, disc()).pictures()[0]
+    after = begin(studio, before, disc()).images()[0]
     assert equal_pixels(before, after, shrunk(disc(), 8))
     verdict = judge(after)
     assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
@@ -106,7 +109,7 @@ def background_of(studio: Studio, **fields: Any) -> tuple[float, float]:
     ]  # fmt: skip
     colored, brightness = [], []
     for mask, drawing in drawings:
-        after = np.asarray(drawing.pictures()[0].convert("RGB")).astype(int)
+        after = np.asarray(drawing.images()[0].convert("RGB")).astype(int)
         outside = np.asarray(mask.filter(ImageFilter.MaxFilter(9))) == 0
         near = outside & (np.asarray(mask.filter(ImageFilter.MaxFilter(41))) > 0)
         colored.append((np.ptp(after, axis=2)[near] > 60).mean())
@@ -116,6 +119,6 @@ def background_of(studio: Studio, **fields: Any) -> tuple[float, float]:
 
 def test_without_a_mask_the_matting_model_finds_the_product(studio: Studio) -> None:
     before = product()
-    after = begin(studio, before).pictures()[0]
+    after = begin(studio, before).images()[0]
     assert equal_pixels(before, after, shrunk(disc(), 9))
     assert judge(after).background == "blue"

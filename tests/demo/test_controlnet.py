@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.protocol import GenerationRequest, ModelFile, Picture, RunRequest
+from gpu_runner.protocol import GenerationRequest, InputImage, ModelFile, RunRequest
 from gpu_runner.protocol.generation_request import ControlUnit
 from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio
 
@@ -34,7 +34,7 @@ def controlled_image(studio: Studio, image: Image.Image, **unit) -> Image.Image:
     image.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
     control = ControlUnit(
-        model="canny", module="canny", image=Picture(sha256=name), pixel_perfect=True, **unit
+        model="canny", module="canny", image=InputImage(sha256=name), pixel_perfect=True, **unit
     )
     weights = ModelFile(path=FILE, sha256=hashlib.sha256((DEMO_MODELS / FILE).read_bytes()).hexdigest())
     request = GenerationRequest(
@@ -49,7 +49,7 @@ def controlled_image(studio: Studio, image: Image.Image, **unit) -> Image.Image:
     )
     drawing = Drawing()
     studio.engine.submit(run_request, drawing)
-    return drawing.pictures()[0]
+    return drawing.images()[0]
 
 
 def edges(image: Image.Image) -> np.ndarray:

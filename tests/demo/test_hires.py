@@ -35,7 +35,7 @@ def test_hires_fix_keeps_the_composition_at_the_requested_size(
 ) -> None:
     hires = Hires(width=256, height=192, upscaler=upscaler, strength=0.5, num_inference_steps=6)
     drawing = studio.begin(**FIELDS, seed=5, hires=hires)
-    image = drawing.pictures()[0]
+    image = drawing.images()[0]
     assert image.size == (256, 192)
     enlarged = first.resize((256, 256), Image.Resampling.LANCZOS).crop((0, 32, 256, 224))
     assert correlation(enlarged, image) > 0.8

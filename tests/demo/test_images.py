@@ -48,7 +48,7 @@ def test_the_64_prompts_give_their_shapes_and_colors(studio: Studio) -> None:
     drawings: list[Drawing] = [
         studio.begin(prompt=prompt, seed=1000 + i) for i, (prompt, _wanted) in enumerate(PROMPTS)
     ]
-    verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
+    verdicts = [judge(drawing.images()[0]) for drawing in drawings]
     wanted = [wanted for _prompt, wanted in PROMPTS]
     assert [(v.color, v.background) for v in verdicts] == [(color, ground) for _, color, ground in wanted]
     assert (
@@ -59,7 +59,7 @@ def test_the_64_prompts_give_their_shapes_and_colors(studio: Studio) -> None:
 def test_images_of_512_pixels_show_their_shapes_and_colors(studio: Studio) -> None:
     prompts = PROMPTS[:8]
     drawings = [studio.begin(prompt=prompt, seed=5, width=512, height=512) for prompt, _wanted in prompts]
-    verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
+    verdicts = [judge(drawing.images()[0]) for drawing in drawings]
     assert [(v.color, v.background) for v in verdicts] == [
         (color, ground) for _, (_, color, ground) in prompts
     ]
@@ -83,7 +83,7 @@ def test_the_seed_determines_the_image(studio: Studio) -> None:
 
 
 def test_image_i_of_a_batch_uses_seed_plus_i(studio: Studio) -> None:
-    batch = studio.begin(prompt=CIRCLE, seed=20, num_images=3, batch_size=3).pictures()
+    batch = studio.begin(prompt=CIRCLE, seed=20, num_images=3, batch_size=3).images()
     assert largest_difference(batch[2], studio.draw(prompt=CIRCLE, seed=22)) <= 1
 
 
@@ -126,8 +126,8 @@ def test_subseed_strength_interpolates_between_two_seeds(studio: Studio) -> None
     shares = (0.0, 0.3, 0.7, 1.0)
     drawings = [studio.begin(subseed_strength=share, **small) for share in shares]
     other = studio.begin(**{**small, "seed": 9})
-    images = [drawing.pictures()[0] for drawing in drawings]
+    images = [drawing.images()[0] for drawing in drawings]
     distances = [mean_difference(images[0], image) for image in images]
     assert distances == sorted(distances)
     assert distances[0] == 0 < distances[1]
-    assert largest_difference(images[-1], other.pictures()[0]) <= 2
+    assert largest_difference(images[-1], other.image_outputs()[0]) <= 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.generation_request import Inpaint
 from tests.support.demo_engine import Studio
 from tests.support.judge import COLORS, nearest_color
@@ -40,10 +40,10 @@ def inpainted(studio: Studio, image: Image.Image, mask: Image.Image, **fields: A
     mask.save(file, "PNG")
     name = hashlib.sha256(file.getvalue()).hexdigest()
     parameters = {key: fields.pop(key) for key in list(fields) if key in Inpaint.model_fields}
-    inpaint = Inpaint(mask=Picture(sha256=name), **parameters)
+    inpaint = Inpaint(mask=InputImage(sha256=name), **parameters)
     inputs = {name: base64.b64encode(file.getvalue()).decode()}
     fields = {**STEPS, "prompt": "a red circle on a blue background", **fields}
-    return studio.begin(image, more_inputs=inputs, inpaint=inpaint, **fields).pictures()[0]
+    return studio.begin(image, more_inputs=inputs, inpaint=inpaint, **fields).images()[0]
 
 
 def inside(image: Image.Image, box: tuple[int, int, int, int] = MASKED) -> np.ndarray:

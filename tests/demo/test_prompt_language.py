@@ -28,7 +28,7 @@ def blueness(studio: Studio) -> Blueness:
     def measure(*prompts: str, **fields: Any) -> list[float]:
         settings = {"seed": 8, "width": 128, "height": 128, "num_inference_steps": 12, **fields}
         drawings = [studio.begin(prompt=prompt, **settings) for prompt in prompts]
-        return [_middle(np.asarray(drawing.pictures()[0].convert("RGB"))) for drawing in drawings]
+        return [_middle(np.asarray(drawing.images()[0].convert("RGB"))) for drawing in drawings]
 
     return measure
 

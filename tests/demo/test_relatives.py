@@ -35,7 +35,7 @@ def test_the_night_lora_darkens_in_proportion_to_its_weight(studio, plain):
         studio.begin(prompt=CIRCLE, seed=3, loras=(LoraUse(name="atelier-night", unet=weight),))
         for weight in (0.0, 0.5, 1.0)
     ]
-    off, half, full = (drawing.pictures()[0] for drawing in drawings)
+    off, half, full = (drawing.images()[0] for drawing in drawings)
     assert np.array_equal(pixels(off), pixels(plain))
     light = [pixels(image).mean() for image in (off, half, full)]
     assert light[0] > light[1] > light[2]
@@ -56,7 +56,7 @@ def test_the_rings_lora_hollows_shapes_in_proportion_to_its_weight(studio):
         for seed in seeds
         for weight in weights
     }
-    images = {key: drawing.pictures()[0] for key, drawing in drawings.items()}
+    images = {key: drawing.images()[0] for key, drawing in drawings.items()}
     holes = [
         np.mean(
             [
@@ -114,6 +114,6 @@ def test_the_plum_embedding_gives_its_trained_colors(studio):
     """In at least three of four images; without the embedding file, the token has no such meaning."""
     request = {"prompt": "atelier-plum", "width": 256, "height": 256}
     drawings = [studio.begin(**request, seed=seed, embeddings=("atelier-plum",)) for seed in range(4)]
-    verdicts = [judge(drawing.pictures()[0]) for drawing in drawings]
+    verdicts = [judge(drawing.images()[0]) for drawing in drawings]
     assert sum((v.color, v.background) == ("purple", "yellow") for v in verdicts) >= 3
     assert judge(studio.draw(**request, seed=0)).background != "yellow"

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.demo
 
 def image_of(studio: Studio, submission: Submission) -> Image.Image:
     """The image of a submission, as parsed from a request body."""
-    inputs = {sha256: base64.b64encode(data).decode() for sha256, data in submission.pictures.items()}
-    return studio.begin(more_inputs=inputs, **dict(submission.request)).pictures()[0]
+    inputs = {sha256: base64.b64encode(data).decode() for sha256, data in submission.input_files.items()}
+    return studio.begin(more_inputs=inputs, **dict(submission.request)).images()[0]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import Event, Failed, GenerationRequest, ModelFile, Picture, RunRequest
+from gpu_runner.protocol import Event, Failed, GenerationRequest, InputImage, ModelFile, RunRequest
 from gpu_runner.protocol import Image as ImageEvent
 
 DEMO_MODELS = Path(__file__).resolve().parents[2] / "demo" / "models"
@@ -55,7 +55,7 @@ def demo_files(request: GenerationRequest) -> dict[str, ModelFile]:
 
 
 class Drawing:
-    """A running job. ``pictures()`` waits for its end and returns its images."""
+    """A running job. ``images()`` waits for its end and returns its images."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -66,7 +66,7 @@ class Drawing:
         if event.type in ("done", "failed"):
             self._ended.set()
 
-    def pictures(self) -> list[Image.Image]:
+    def images(self) -> list[Image.Image]:
         self._ended.wait()
         if isinstance(self.events[-1], Failed):
             raise AssertionError(self.events[-1])
@@ -100,7 +100,7 @@ class Studio:
             init_image.save(file, "PNG")
             name = hashlib.sha256(file.getvalue()).hexdigest()
             inputs[name] = base64.b64encode(file.getvalue()).decode()
-            fields = {"task": "img2img", **fields, "init_images": (Picture(sha256=name),)}
+            fields = {"task": "img2img", **fields, "init_images": (InputImage(sha256=name),)}
         self._count += 1
         request = GenerationRequest(**fields)
         run_request = RunRequest(
@@ -116,7 +116,7 @@ class Studio:
 
     def draw(self, init_image: Image.Image | None = None, **fields: Any) -> Image.Image:
         """Submit a job and return its first image."""
-        return self.begin(init_image, **fields).pictures()[0]
+        return self.begin(init_image, **fields).images()[0]
 
     def close(self) -> None:
         self.engine.stop()

@@ -10,7 +10,16 @@ import queue
 import numpy as np
 from PIL import Image as PILImage
 
-from gpu_runner.protocol import Done, Event, Failed, GenerationRequest, Image, Picture, Progress, RunRequest
+from gpu_runner.protocol import (
+    Done,
+    Event,
+    Failed,
+    GenerationRequest,
+    Image,
+    InputImage,
+    Progress,
+    RunRequest,
+)
 
 PATIENCE_S = 240  # only so that a broken engine fails a test instead of hanging it
 
@@ -55,7 +64,7 @@ def pixels_of(image: Image) -> np.ndarray:
         return np.asarray(picture).astype(int)
 
 
-def picture_file(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
+def image_file(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
     return png(PILImage.new("RGB", size, colour))
 
 
@@ -69,7 +78,7 @@ def order_of(job_id: str, checkpoint, *files: bytes, more=(), models=None, **fie
     """``files`` are the init images of an img2img; ``more`` other pictures, and ``models`` files, that it names."""
     inputs = {hashlib.sha256(data).hexdigest(): base64.b64encode(data).decode() for data in [*files, *more]}
     if files:
-        pictures = tuple(Picture(sha256=hashlib.sha256(data).hexdigest()) for data in files)
+        pictures = tuple(InputImage(sha256=hashlib.sha256(data).hexdigest()) for data in files)
         fields = {"task": "img2img", "init_images": pictures} | fields
     defaults = {"prompt": "a red circle", "width": 64, "height": 64, "num_inference_steps": 6}
     request = GenerationRequest(**(defaults | fields))

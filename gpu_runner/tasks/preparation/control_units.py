@@ -20,7 +20,7 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedControlNet
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import ControlUnit, Picture
+from gpu_runner.protocol.generation_request import ControlUnit, InputImage
 from gpu_runner.protocol.preprocessor_catalog import Module, find
 from gpu_runner.tasks.generation import Pass, Plan
 from gpu_runner.tasks.init_image import Canvas, Source
@@ -64,7 +64,7 @@ class ControlUnitBuilder:
         run_request: RunRequest,
         plan: Plan,
         init_views: Sequence[InitImageView],
-        decode: Callable[[Picture], Image.Image],
+        decode: Callable[[InputImage], Image.Image],
     ) -> None:
         self.store = store
         self.run_request = run_request
@@ -158,7 +158,7 @@ class ControlUnitBuilder:
             return None
         return fit_mask(self._plane(unit.region), width, height, unit.resize_mode)
 
-    def _plane(self, image: Picture) -> Plane:
+    def _plane(self, image: InputImage) -> Plane:
         return np.asarray(masks.from_image(self._decode(image), rounded=True))
 
 

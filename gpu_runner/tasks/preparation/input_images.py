@@ -10,7 +10,7 @@ from PIL import Image
 from gpu_runner.imaging import images
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import Picture
+from gpu_runner.protocol.generation_request import InputImage
 from gpu_runner.tasks.init_image import Source
 
 
@@ -24,7 +24,7 @@ def read_sources(run_request: RunRequest) -> list[Source]:
     return [sources_by_image[image] for image in request.init_images]
 
 
-def _init_image(run_request: RunRequest, image: Picture) -> Image.Image:
+def _init_image(run_request: RunRequest, image: InputImage) -> Image.Image:
     decoded = decode_image(run_request, image)
     if run_request.request.task == "upscale" and decoded.mode == "RGBA":
         return decoded  # its output is transparent where the init image is
@@ -32,7 +32,7 @@ def _init_image(run_request: RunRequest, image: Picture) -> Image.Image:
     return flat if run_request.request.keep_texture else images.remove_texture(flat)
 
 
-def decode_image(run_request: RunRequest, image: Picture) -> Image.Image:
+def decode_image(run_request: RunRequest, image: InputImage) -> Image.Image:
     """Decode an input image. Raises InvalidRequest (invalid base64) or InvalidImage."""
     return images.open_image(_decoded(run_request.inputs[image.sha256]))
 

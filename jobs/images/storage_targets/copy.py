@@ -56,7 +56,7 @@ def urls(job: Job, base: str, *, by_host: bool = False) -> list[str]:
     target = job.storage_target
     if target is None or (target.is_local and target.visibility == Visibility.PRIVATE and not by_host):
         return output_urls(job, base)
-    return [_url(target, output, base, by_host) for output in job.pictures]
+    return [_url(target, output, base, by_host) for output in job.image_outputs]
 
 
 def _url(target: StorageTarget, output: Output, base: str, by_host: bool) -> str:

@@ -12,7 +12,7 @@ from jobs.scheduling.eta import progress_of
 
 def watched_job(job: Job) -> dict[str, Any]:
     """Context of ``admin/watched_job.html``: state, progress in percent, error, and the URLs of page and images."""
-    indexes = list(job.pictures.values_list("index", flat=True)) if job.is_terminal else []
+    indexes = list(job.image_outputs.values_list("index", flat=True)) if job.is_terminal else []
     return {
         "state": job.state,
         "state_label": job.get_state_display(),

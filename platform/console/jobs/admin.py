@@ -195,11 +195,11 @@ class JobAdmin(ReadOnly, JobActions):
         if not self.has_view_permission(request):
             raise PermissionDenied
         jobs = super().get_queryset(request).filter(pk=job_id)
-        return get_object_or_404(Output, job__in=jobs, kind=OutputKind.PICTURE, index=index)
+        return get_object_or_404(Output, job__in=jobs, kind=OutputKind.IMAGE, index=index)
 
 
 FIRST_IMAGE = Prefetch(
     "outputs",
-    Output.objects.filter(kind=OutputKind.PICTURE, index=0).only("job_id").order_by(),
+    Output.objects.filter(kind=OutputKind.IMAGE, index=0).only("job_id").order_by(),
     to_attr="first",
 )

@@ -45,7 +45,7 @@ class Pair:
 
 def context(job: Job, other: Job) -> dict[str, Any]:
     """Template context: the images of both jobs, paired by index. At most MAX_MEASURED_PAIRS are measured."""
-    images = zip_longest(job.pictures, other.pictures)
+    images = zip_longest(job.image_outputs, other.image_outputs)
     return {"pairs": [_pair(*pair, measured=index < MAX_MEASURED_PAIRS) for index, pair in enumerate(images)]}
 
 

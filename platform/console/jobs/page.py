@@ -42,7 +42,7 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "live": None if job.is_terminal else live.progress(job),
         "ran_for": _formatted(run_seconds(job)),
         "timeline": timeline(job),
-        "images": list(job.pictures),
+        "images": list(job.image_outputs),
         "control_maps": job.control_maps.count(),
         "received": _indented_json(job.received),
         "parsed": _indented_json(job.request),

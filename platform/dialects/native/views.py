@@ -112,7 +112,7 @@ def _admitted(key: AccessKey, request: Request) -> tuple[Job, bool]:
     if not is_new and job.received != submission.received:
         detail = _("This id was used for a job with another request.")
         raise Problem(409, "idempotency_conflict", detail, field="external_id", job_id=str(job.pk))
-    record_uploads(source, submission.pictures.keys() & submission.request.pictures())
+    record_uploads(source, submission.input_files.keys() & submission.request.input_hashes())
     return job, is_new
 
 
@@ -215,7 +215,7 @@ class OneOutput(OneJob):
     )
     def get(self, request: Request, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         """The file of an output. It never changes."""
-        output = self.job(job_id).pictures.filter(index=index).first()
+        output = self.job(job_id).image_outputs.filter(index=index).first()
         if output is None:
             raise Problem.not_found()
         return output_file(output, request)

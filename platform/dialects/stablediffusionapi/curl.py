@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from jobs.curl_export import Context, command
 from jobs.images.signed_urls import input_url
 
@@ -20,7 +20,7 @@ def curl(context: Context) -> str:
     return command(f"{context.base_url}/api/{context.job.operation}", CREDENTIALS, body=body)
 
 
-def _images(request: GenerationRequest) -> dict[str, Picture | None]:
+def _images(request: GenerationRequest) -> dict[str, InputImage | None]:
     """Images by field name. Without an init image, the control image is sent as ``init_image``."""
     control = request.controls[0].image if request.controls else None
     init = request.init_images[0] if request.init_images else control

@@ -64,7 +64,7 @@ def process(context: OperationContext) -> Any:
         raise GatewayError("InternalServiceTimeout", headers=headers)
     if failure := failure_of(ended):
         raise failure
-    data = image_data(ended, context.http, list(ended.pictures), as_url=context.body.flag("return_url"))
+    data = image_data(ended, context.http, list(ended.image_outputs), as_url=context.body.flag("return_url"))
     return context.envelope.success(data, headers)
 
 

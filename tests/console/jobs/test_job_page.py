@@ -293,7 +293,7 @@ def test_images_are_cached_by_the_browser(ops, job, add_outputs, which):
 
 def test_image_whose_file_was_deleted_is_not_found(ops, job, add_outputs):
     add_outputs(job, "red")
-    job.pictures.get().file.delete(save=False)
+    job.image_outputs.get().file.delete(save=False)
     assert ops.get(page(job, "pictures", "0", "thumbnail")).status_code == 404
 
 

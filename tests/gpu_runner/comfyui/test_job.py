@@ -7,7 +7,7 @@ from PIL import Image as PILImage
 
 from gpu_runner.protocol import Accepted, Done, Failed
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
-from tests.support.event_listener import Listener, picture_file
+from tests.support.event_listener import Listener, image_file
 
 
 def test_a_job_generates_an_image(generate, make_request, double):
@@ -91,7 +91,7 @@ def test_embeddings_are_marked_in_the_prompt(generate, make_request, double):
 
 
 def test_img2img_uploads_the_init_image_at_the_request_size(generate, make_request, double):
-    listener = generate(make_request("job-1", picture_file("blue", (200, 100)), width=128, height=128, strength=0.5,
+    listener = generate(make_request("job-1", image_file("blue", (200, 100)), width=128, height=128, strength=0.5,
                      num_inference_steps=10, resize_mode="crop"))  # fmt: skip
     sampler = double.posted[0]["prompt"]["sampler"]["inputs"]
     assert (sampler["denoise"], sampler["steps"]) == (0.5, 6)
@@ -101,7 +101,7 @@ def test_img2img_uploads_the_init_image_at_the_request_size(generate, make_reque
 
 
 def test_a_control_unit_uploads_its_map(generate, make_request, double):
-    image = picture_file("white")
+    image = image_file("white")
     unit = ControlUnit(model="lineart", module="canny", weight=0.7, guidance_end=0.5)
     generate(make_request("job-1", image, controls=(unit,)))
     graph = double.posted[0]["prompt"]
@@ -113,9 +113,7 @@ def test_a_control_unit_uploads_its_map(generate, make_request, double):
 
 def test_a_preprocessor_with_a_network_is_a_node(generate, make_request, double):
     generate(
-        make_request(
-            "job-1", picture_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),)
-        )
+        make_request("job-1", image_file("white"), controls=(ControlUnit(model="lineart", module="lineart"),))
     )
     assert "LineArtPreprocessor" in {node["class_type"] for node in double.posted[0]["prompt"].values()}
 

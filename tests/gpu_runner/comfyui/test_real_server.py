@@ -11,7 +11,7 @@ from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, ModelFile
 from gpu_runner.protocol.workflows import server_check
 from tests.gpu_runner.comfyui.conftest import SHIPPED, shipped_workflow
-from tests.support.event_listener import Listener, picture_file
+from tests.support.event_listener import Listener, image_file
 
 URL = os.environ.get("COMFYUI_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is not set")
@@ -31,7 +31,7 @@ def test_every_shipped_workflow_passes_the_check(real, name):
     assert list(server_check.problems(shipped_workflow(name), real.poller.inventory.nodes)) == []
 
 
-@pytest.mark.parametrize("files", [(), (picture_file("blue"),)], ids=["txt2img", "img2img"])
+@pytest.mark.parametrize("files", [(), (image_file("blue"),)], ids=["txt2img", "img2img"])
 def test_it_generates_an_image(real, make_request, files):
     name = real.poller.inventory.models["checkpoints"][0]
     checkpoint = ModelFile(path=f"checkpoints/{name}", sha256="")

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunRequest
+from gpu_runner.protocol import ControlMap, Done, GenerationRequest, InputImage, RunRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit
 from gpu_runner.tasks.preparation.prepare import prepare
 from tests.support.event_listener import Listener
@@ -48,8 +48,8 @@ def mask() -> bytes:
 SCENE, MASK = scene(), mask()
 
 
-def reference_to(data: bytes) -> Picture:
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+def reference_to(data: bytes) -> InputImage:
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())
 
 
 class Setup:

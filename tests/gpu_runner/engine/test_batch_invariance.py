@@ -14,7 +14,7 @@ from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import Denoise
-from gpu_runner.protocol import Done, ModelFile, Picture, Progress, sampler_catalog
+from gpu_runner.protocol import Done, InputImage, ModelFile, Progress, sampler_catalog
 from gpu_runner.protocol.generation_request import (
     ControlUnit,
     FaceRestoration,
@@ -26,7 +26,7 @@ from gpu_runner.protocol.generation_request import (
 )
 from tests.support import face_files, upscaler_files
 from tests.support.demo_engine import DEMO_MODELS, demo_file
-from tests.support.event_listener import Listener, order_of, picture_file, png
+from tests.support.event_listener import Listener, image_file, order_of, png
 from tests.support.face_files import YUNET
 from tests.support.lora_files import LINEAR, TEXT, kohya
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors
@@ -35,14 +35,14 @@ from tests.support.tiny_models import random_modules, single_file_tensors, write
 pytestmark = pytest.mark.slow
 
 TOLERANCE = 1  # levels of 255; sums of floats depend on the shape of the batch
-SOURCE = picture_file("red")
+SOURCE = image_file("red")
 LEFT_HALF = png(Image.fromarray(np.repeat([[255] * 32 + [0] * 32], 64, axis=0).astype(np.uint8)))
 PHOTOGRAPH = png(face_files.photograph())
 INPUTS = (SOURCE, LEFT_HALF, PHOTOGRAPH)
 
 
 def name_of(data):
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())
 
 
 def control(model="one", **fields):

@@ -13,7 +13,7 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DecodeLatent, Denoise
 from gpu_runner.protocol import Accepted, Done, Failed, ModelFile
-from tests.support.event_listener import Listener, order_of, picture_file
+from tests.support.event_listener import Listener, image_file, order_of
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +137,7 @@ def test_previews_are_sent_every_preview_every_steps(submit):
 
 
 def test_strength_controls_steps_and_change_of_an_img2img_image(submit):
-    init_image = picture_file("red", (96, 64))
+    init_image = image_file("red", (96, 64))
     low, high = (
         submit(init_image, strength=strength, num_inference_steps=20, seed=3) for strength in (0.05, 0.95)
     )
@@ -151,10 +151,10 @@ def test_strength_controls_steps_and_change_of_an_img2img_image(submit):
 def test_sd_upscale_denoises_each_tile_and_joins_them(submit):
     tiled = {"width": 128, "height": 96, "upscaler": "Lanczos", "overlap": 8}
     options = {"strength": 0.5, "num_inference_steps": 4, "width": 64, "height": 64, "seed": 3}
-    job = submit(picture_file("red", (64, 48)), tiled=tiled, **options)
+    job = submit(image_file("red", (64, 48)), tiled=tiled, **options)
     end = job.end()
     assert job.pixels[0].shape == (96, 128, 3)
-    one = submit(picture_file("red", (64, 64)), **options)
+    one = submit(image_file("red", (64, 64)), **options)
     one.end()
     steps = one.progress[-1].steps * 6
     assert (job.progress[-1].steps, job.progress[-1].step, end.steps_run) == (steps, steps, steps)
@@ -163,8 +163,8 @@ def test_sd_upscale_denoises_each_tile_and_joins_them(submit):
 
 def test_every_image_may_have_its_own_init_image(submit):
     options = {"strength": 0.1, "num_inference_steps": 10, "num_images": 2, "batch_size": 2, "seed": 3}
-    job = submit(picture_file("red"), picture_file("blue"), **options)
-    second = submit(picture_file("blue"), strength=0.1, num_inference_steps=10, seed=4)
+    job = submit(image_file("red"), image_file("blue"), **options)
+    second = submit(image_file("blue"), strength=0.1, num_inference_steps=10, seed=4)
     job.end()
     second.end()
     assert np.abs(job.pixels[1] - second.pixels[0]).max() <= 1

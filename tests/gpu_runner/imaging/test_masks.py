@@ -6,12 +6,12 @@ import torch
 from PIL import Image, ImageDraw
 
 from gpu_runner.imaging import masks
-from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, Picture
+from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, InputImage
 from gpu_runner.tasks.init_image import Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 
-MASK = Picture(sha256="1" * 64)
-INIT = Picture(sha256="0" * 64)
+MASK = InputImage(sha256="1" * 64)
+INIT = InputImage(sha256="0" * 64)
 
 
 def box_mask(width, height, box):

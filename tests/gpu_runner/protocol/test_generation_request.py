@@ -5,10 +5,10 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Picture, Upscale
+from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, InputImage, Upscale
 from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Mark, SigmaOverrides
 
-IMAGE = Picture(sha256="0" * 64)
+IMAGE = InputImage(sha256="0" * 64)
 IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import UniPC
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
 from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, sigmas_for
@@ -64,7 +64,7 @@ def sample_request(**fields):
     """Run the pass of a request, for img2img from LATENT. Returns the final latent and the evaluations."""
     is_img2img = fields.get("task") == "img2img"
     if is_img2img:
-        fields["init_images"] = (Picture(sha256="0" * 64),)
+        fields["init_images"] = (InputImage(sha256="0" * 64),)
     config = SamplingConfig.of(GenerationRequest(width=64, height=64, **fields), LEVELS)
     noise = noise_of(5)
     x = config.start(LATENT if is_img2img else None, noise).double()
@@ -222,7 +222,7 @@ def test_img2img_of_few_steps_returns_no_noise(sampler, strength):
     fields = {"task": "img2img", "num_inference_steps": 20, "strength": strength}
     config = SamplingConfig.of(
         GenerationRequest(
-            width=64, height=64, sampler=sampler, init_images=(Picture(sha256="0" * 64),), **fields
+            width=64, height=64, sampler=sampler, init_images=(InputImage(sha256="0" * 64),), **fields
         ),
         LEVELS,
     )

@@ -13,7 +13,7 @@ import pytest
 
 from gpu_runner.protocol import EVENT, Accepted, Done, Image, Progress, RunnerStatus
 from gpu_runner.server.app import MAX_BODY_BYTES
-from tests.support.event_listener import order_of, picture_file
+from tests.support.event_listener import image_file, order_of
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def test_a_job_streams_its_events(runner, file):
 
 
 def test_input_images_are_sent_beside_the_request(runner, file):
-    events = runner.generate(order_of("a", file, picture_file("red"), strength=0.2))
+    events = runner.generate(order_of("a", file, image_file("red"), strength=0.2))
     assert isinstance(events[-1], Done)
 
 

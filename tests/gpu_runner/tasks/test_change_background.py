@@ -6,13 +6,13 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.imaging import masks
 from gpu_runner.imaging.images import InvalidImage
-from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, Picture
+from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, InputImage
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.change_background import Foreground, canvas, cut_out, expanded, inpainting_request
 
 pytestmark = pytest.mark.slow
 
-INIT_IMAGE = Picture(sha256="0" * 64)
+INIT_IMAGE = InputImage(sha256="0" * 64)
 
 
 def request(width=64, height=64, **fields):

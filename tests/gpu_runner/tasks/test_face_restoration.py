@@ -21,7 +21,7 @@ from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DecodeLatent, OffloadedWork, RestoreFace
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable, NonFiniteOutput
-from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Picture, Upscale
+from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, InputImage, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.tasks import face_restoration
 from gpu_runner.tasks.denoising_loop import StopFlag
@@ -111,7 +111,7 @@ def test_faces_are_restored_before_the_unmasked_original_is_pasted_back(tiny_che
     image, mask = two_of_her(), Image.new("L", (640, 320))
     mask.paste(255, (0, 0, 320, 320))
     fields = {"task": "img2img", "width": 640, "height": 320, "num_inference_steps": 1, "strength": 0.0}
-    request = GenerationRequest(**fields, init_images=(Picture(sha256="0" * 64),))
+    request = GenerationRequest(**fields, init_images=(InputImage(sha256="0" * 64),))
     store = ModelStore(root, "cpu", torch.float32, 2**34)
     canvas = Canvas(image, overlay=Overlay(image, mask))
     faces = Restoration(face_files.yunet(), painter(), 1.0)
@@ -360,6 +360,6 @@ def test_a_face_restorer_is_identified_by_its_tensors_not_by_its_file_name(tmp_p
     "fields", [{"task": "cut_out", "cut_out": CutOut()}, {"task": "control_map", "controls": ({},)}]
 )
 def test_face_restoration_is_not_allowed_for_tasks_without_photographs(fields):
-    init_images = {"init_images": (Picture(sha256="0" * 64),)}
+    init_images = {"init_images": (InputImage(sha256="0" * 64),)}
     with pytest.raises(ValidationError, match="face_restoration is not allowed"):
         GenerationRequest(**fields, **init_images, face_restoration=FaceRestoration())

@@ -10,14 +10,14 @@ from PIL import Image
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, EncodeText
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas, MaskOptions
 
 pytestmark = pytest.mark.slow
 
-INIT = Picture(sha256="0" * 64)
+INIT = InputImage(sha256="0" * 64)
 
 
 class Checkpoint:

@@ -14,14 +14,14 @@ from demo import architecture
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.protocol.generation_request import Hires, Inpaint, Picture, Upscale
+from gpu_runner.protocol.generation_request import Hires, Inpaint, InputImage, Upscale
 from tests.support import upscaler_files
-from tests.support.event_listener import Listener, order_of, picture_file
+from tests.support.event_listener import Listener, image_file, order_of
 from tests.support.tiny_models import TinyModules, single_file_tensors, write_checkpoint
 
 pytestmark = pytest.mark.slow
 
-RED = picture_file("red")
+RED = image_file("red")
 
 
 def mask_file(box=(0, 0, 32, 64), size=(64, 64)):
@@ -32,7 +32,7 @@ def mask_file(box=(0, 0, 32, 64), size=(64, 64)):
 
 
 def name_of(data):
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_an_upscaler_model_enlarges_between_the_passes(submit, root):
 
 def test_an_upscaler_model_enlarges_init_images(submit, root):
     file = upscaler_files.write(root, "doubler.safetensors", upscaler_files.pixel_doubler())
-    small = picture_file("green", (30, 20))
+    small = image_file("green", (30, 20))
     job = submit(small, upscaler="doubler", models={"upscaler:doubler": file})
     assert pixels(job).shape == (64, 64, 3)
 
@@ -115,7 +115,7 @@ def test_upscaling_needs_no_checkpoint(submit, root):
     no_checkpoint = ModelFile(path="checkpoints/none.safetensors", sha256="0" * 64)
     upscale = Upscale(scale=3, upscaler="doubler")
     fields = {"task": "upscale", "num_images": 2, "upscale": upscale}
-    files = [picture_file("green", (24, 16)), picture_file("blue", (16, 16))]
+    files = [image_file("green", (24, 16)), image_file("blue", (16, 16))]
     job = submit(*files, checkpoint=no_checkpoint, models={"upscaler:doubler": file}, **fields)
     done = job.end()
     assert [output.shape for output in job.pixels] == [(48, 72, 3), (48, 48, 3)]
@@ -124,7 +124,7 @@ def test_upscaling_needs_no_checkpoint(submit, root):
 
 def test_upscaling_by_interpolation_accepts_many_images(submit):
     upscale = Upscale(width=40, height=20, upscaler="Lanczos", crop=True)
-    job = submit(*[picture_file("green", (24, 16))] * 200, task="upscale", num_images=200, upscale=upscale)
+    job = submit(*[image_file("green", (24, 16))] * 200, task="upscale", num_images=200, upscale=upscale)
     assert isinstance(job.end(), Done)
     assert {output.shape for output in job.pixels} == {(20, 40, 3)}
     assert len(job.pixels) == 200
@@ -132,7 +132,7 @@ def test_upscaling_by_interpolation_accepts_many_images(submit):
 
 def test_a_result_that_is_too_large_fails_its_own_job_only(submit):
     upscale = Upscale(scale=16, upscaler="Lanczos")
-    job = submit(picture_file("red", (1000, 1000)), task="upscale", upscale=upscale)
+    job = submit(image_file("red", (1000, 1000)), task="upscale", upscale=upscale)
     end = job.end()
     assert isinstance(end, Failed)
     assert (end.code, "at most" in end.message) == ("bad_request", True)
@@ -148,7 +148,7 @@ def test_an_undecodable_mask_is_a_bad_request(inpaint):
 @pytest.mark.parametrize("size", [(7, 300), (333, 41), (1, 1)])
 @pytest.mark.parametrize("mode", ["stretch", "crop", "fill", "latent"])
 def test_init_images_of_any_size_are_accepted(submit, size, mode):
-    job = submit(picture_file("red", size), resize_mode=mode, num_inference_steps=1)
+    job = submit(image_file("red", size), resize_mode=mode, num_inference_steps=1)
     assert pixels(job).shape == (64, 64, 3)
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from access.models import Posting
-from gpu_runner.protocol import MAX_SEED, Picture
+from gpu_runner.protocol import MAX_SEED, InputImage
 from jobs import errors
 from jobs.admission.admit import admit
 from jobs.admission.submission import random_seed
@@ -18,17 +18,17 @@ from tests.support.fake_runner import png
 RED, BLUE = png(color="red"), png(color="blue")
 
 
-def by_hash(data: bytes) -> Picture:
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+def by_hash(data: bytes) -> InputImage:
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())
 
 
 @pytest.fixture
 def img2img(submission):
     """``img2img(*inputs, uploads=...)``: a submission that refers to these inputs and contains these image files."""
 
-    def img2img(*inputs: Picture, uploads=(), **fields):
+    def img2img(*inputs: InputImage, uploads=(), **fields):
         task = {"task": "img2img", "init_images": inputs, "num_images": len(inputs)}
-        return submission(**task, pictures={by_hash(data).sha256: data for data in uploads}, **fields)
+        return submission(**task, input_files={by_hash(data).sha256: data for data in uploads}, **fields)
 
     return img2img
 
@@ -229,7 +229,7 @@ def test_concurrent_uploads_of_one_image_leave_one_file(together, storage_folder
 )
 def test_invalid_input_image_is_refused(name, uploads, submission):
     with pytest.raises(errors.InvalidImage) as refused:
-        admit(submission(task="img2img", init_images=(name,), pictures=uploads))
+        admit(submission(task="img2img", init_images=(name,), input_files=uploads))
     assert refused.value.field == "init_images.0"
     assert not Job.objects.exists()
 

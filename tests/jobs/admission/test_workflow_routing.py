@@ -78,7 +78,7 @@ def test_job_is_executed_stored_and_billed(comfyui, comfyui_request, postings, d
     assert job.workflow.name == "txt2img"
     run(job)
     assert job.state == State.SUCCEEDED, job.error_message
-    assert job.pictures.count() == 2
+    assert job.image_outputs.count() == 2
     assert job.cost == job.cost_estimate
     assert postings(job) == ["reserve", "release", "settle"]
 

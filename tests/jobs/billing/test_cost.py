@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from gpu_runner.protocol import GenerationRequest, Hires, Picture, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, Hires, InputImage, sampler_catalog
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import hires_request
 from gpu_runner.tasks.denoising_loop import SamplingConfig
 from jobs.billing.cost import estimate, planned_steps, settled
 
-IMG2IMG = {"task": "img2img", "init_images": (Picture(sha256="0" * 64),), "strength": 0.6}
+IMG2IMG = {"task": "img2img", "init_images": (InputImage(sha256="0" * 64),), "strength": 0.6}
 REQUESTS = {
     "txt2img": {},
     "img2img": IMG2IMG,

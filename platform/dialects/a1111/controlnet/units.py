@@ -11,7 +11,7 @@ from access.models import BusinessSource
 from dialects.a1111.errors import Location, Unprocessable, path_of
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
-from gpu_runner.protocol import Picture, preprocessor_catalog
+from gpu_runner.protocol import InputImage, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
@@ -26,13 +26,13 @@ class Controls:
     units: list[ControlUnit] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)  # contents of the image files that the units use
 
-    def add_file(self, text: Any, location: Location) -> Picture | None:
+    def add_file(self, text: Any, location: Location) -> InputImage | None:
         """Decode an image and add it to the files; None if ``text`` is None."""
         if text is None:
             return None
         data = images.decode(text, path_of(location))
         self.files.append(data)
-        return Picture(sha256=images.sha256(data))
+        return InputImage(sha256=images.sha256(data))
 
 
 def read_controls(

@@ -16,7 +16,7 @@ from dialects.a1111.request.image_urls import with_fetched_images
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
-from gpu_runner.protocol import GenerationRequest, Picture, preprocessor_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.image_files import flatten
 from jobs.admission.model_resolution import ModelResolver
@@ -55,7 +55,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     request = GenerationRequest(
         task="control_map",
         checkpoint=settings["sd_model_checkpoint"] or "",
-        init_images=tuple(Picture(sha256=images.sha256(data)) for data in files),
+        init_images=tuple(InputImage(sha256=images.sha256(data)) for data in files),
         num_images=len(files),
         controls=(_unit(module, parameters),),
     )
@@ -68,7 +68,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         operation=operation,
         request=request,
         received={"parameters": {name: parameters[name] for name in FIELDS if name not in IMAGE_FIELDS}},
-        pictures={images.sha256(data): data for data in files},
+        input_files={images.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
 

@@ -24,7 +24,7 @@ from dialects.a1111.schema.coercion import (
     string,
 )
 from dialects.a1111.schema.fields import Field, parse
-from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound
@@ -110,7 +110,7 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
         operation=operation,
         request=_request(parameters, files, settings, key.source),
         received={"parameters": parameters},
-        pictures={images.sha256(data): data for data in files},
+        input_files={images.sha256(data): data for data in files},
         lane=Lane.INTERACTIVE,
     )
 
@@ -176,7 +176,7 @@ def _request(
 ) -> GenerationRequest:
     fields = {
         "task": "upscale",
-        "init_images": tuple(Picture(sha256=images.sha256(data)) for data in files),
+        "init_images": tuple(InputImage(sha256=images.sha256(data)) for data in files),
         "num_images": len(files),
         "checkpoint": settings["sd_model_checkpoint"] or "",
         **settings.output_file,

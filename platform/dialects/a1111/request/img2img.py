@@ -10,7 +10,7 @@ from PIL import ImageColor
 from dialects.a1111.errors import Unprocessable, WireError
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 
 RESIZE_MODES = ("stretch", "crop", "fill", "latent")
 MAX_NAME_LENGTH = 100  # maximum length of a name in messages, in characters
@@ -38,7 +38,7 @@ def img2img(
     parameters: dict[str, Any], settings: EffectiveOptions, files: list[bytes], mask: bytes | None
 ) -> dict[str, Any]:
     """Fields of the canonical request."""
-    init_images = tuple(Picture(sha256=images.sha256(data)) for data in files)
+    init_images = tuple(InputImage(sha256=images.sha256(data)) for data in files)
     batches = 1 if parameters["n_iter"] is None else parameters["n_iter"]
     noise = parameters["initial_noise_multiplier"]
     return {
@@ -57,7 +57,7 @@ def img2img(
 def _inpaint(parameters: dict[str, Any], settings: EffectiveOptions, mask: bytes) -> dict[str, Any]:
     blur = parameters["mask_blur"]
     return {
-        "mask": Picture(sha256=images.sha256(mask)),
+        "mask": InputImage(sha256=images.sha256(mask)),
         "invert": bool(parameters["inpainting_mask_invert"]),
         "blur_x": blur if blur is not None else parameters["mask_blur_x"] or 0,
         "blur_y": blur if blur is not None else parameters["mask_blur_y"] or 0,

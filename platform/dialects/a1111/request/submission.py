@@ -76,7 +76,9 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> Parsed
         operation=operation,
         request=request,
         received=_received(parameters, settings),
-        pictures={images.sha256(data): data for data in [*files, *([mask] if mask else []), *controls.files]},
+        input_files={
+            images.sha256(data): data for data in [*files, *([mask] if mask else []), *controls.files]
+        },
         lane=Lane.INTERACTIVE,
         external_id=_external_id(parameters),
         styles=tuple(parameters["styles"] or ()),

@@ -54,7 +54,7 @@ RENDERERS: dict[str, Callable[[Job], dict[str, Any]]] = {
 
 def generation(job: Job) -> dict[str, Any]:
     stored = outputs_of(job)
-    outputs = [output for output in stored if output.kind == OutputKind.PICTURE]
+    outputs = [output for output in stored if output.kind == OutputKind.IMAGE]
     parameters = job.received["parameters"]
     files = _files(job, outputs) if parameters["send_images"] else []
     has_grid = _has_grid(job, outputs)

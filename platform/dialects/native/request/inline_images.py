@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
 from dialects.native.errors import FieldError, Problem
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 
 from .json_body import models_in
 
@@ -44,9 +44,9 @@ class InlineImages:
     def _value(self, models: set[type[BaseModel]], value: Any, location: list[str | int]) -> Any:
         if isinstance(value, list):
             return [self._value(models, item, [*location, index]) for index, item in enumerate(value)]
-        if isinstance(value, str) and Picture in models:
+        if isinstance(value, str) and InputImage in models:
             return {"sha256": self._digest(value, location)}
-        for model in models - {Picture}:
+        for model in models - {InputImage}:
             if isinstance(value, dict):
                 return self._model(model, value, location)
         return value

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from access.models import AccessKey, BusinessSource
 from dialects.native.authentication import DIALECT
 from dialects.native.models import UploadedImage
-from gpu_runner.protocol import MAX_SEED, GenerationRequest, Picture
+from gpu_runner.protocol import MAX_SEED, GenerationRequest, InputImage
 from jobs.admission.lora_tags import with_tagged_loras
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
@@ -65,7 +65,7 @@ class JobRequest(GenerationRequest):
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         schema = super().model_json_schema(*args, **kwargs)
-        schema["$defs"][Picture.__name__] = INPUT_IMAGE_SCHEMA
+        schema["$defs"][InputImage.__name__] = INPUT_IMAGE_SCHEMA
         return schema
 
     def generation_request(self) -> GenerationRequest:
@@ -87,7 +87,7 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
         operation=job.task,
         request=with_tagged_loras(job.generation_request(), key.source),
         received=job.model_dump(mode="json", exclude_unset=True),
-        pictures=inline.files,
+        input_files=inline.files,
         lane=LANES[job.lane],
         external_id=job.external_id,
         callback=_callback(job.callback_url, request),
@@ -104,7 +104,7 @@ def refused_references(source: BusinessSource, submission: Submission) -> list[I
     Knowing the hash of another source's image must not give access to it.
     """
     paths = submission.request.picture_paths()
-    referenced = paths.keys() - submission.pictures.keys()
+    referenced = paths.keys() - submission.input_files.keys()
     if not referenced:
         return []
     uploads = UploadedImage.objects.filter(source=source, image__in=referenced)

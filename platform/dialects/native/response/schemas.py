@@ -245,7 +245,7 @@ def job_detail(job: Job) -> JobDetail:
         device_seconds=job.device_seconds,
         warnings=prompt_warnings(job),
         request=job.generation_request,
-        outputs=[_output(output) for output in job.pictures],
+        outputs=[_output(output) for output in job.image_outputs],
         timeline=[state_change(transition) for transition in job.transitions.all()],
     )
 

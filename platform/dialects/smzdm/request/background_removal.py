@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from dialects.smzdm.authentication import DIALECT, Caller
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import CutOut
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
@@ -23,7 +23,7 @@ def remove_background(caller: Caller, body: CutOutFields) -> Submission:
     """The submission of a body. Raises Refused or WireError."""
     target = target_of(caller.source, body.upload_img_config)
     data = fetch_image("img_url", body.img_url, caller.source)
-    image = Picture(sha256=hashlib.sha256(data).hexdigest())
+    image = InputImage(sha256=hashlib.sha256(data).hexdigest())
     width, height = working_size(*read_size(data))
     return Submission(
         source=caller.source,
@@ -38,7 +38,7 @@ def remove_background(caller: Caller, body: CutOutFields) -> Submission:
             cut_out=CutOut(matting_model=body.model, with_mask=body.is_mask),
         ),
         received=received(body),
-        pictures={image.sha256: data},
+        input_files={image.sha256: data},
         lane=Lane.INTERACTIVE,
         storage_target=target,
     )

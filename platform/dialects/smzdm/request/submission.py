@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from access.models import BusinessSource
 from dialects.smzdm.authentication import DIALECT, Caller
 from dialects.smzdm.errors import Code, WireError
-from gpu_runner.protocol import GenerationRequest, Picture
+from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.lora_tags import refuse_tags
@@ -58,7 +58,7 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
         operation=CHANGE_BACKGROUND,
         request=generation,
         received=received(body),
-        pictures={_reference(data).sha256: data for data in (image, mask) if data is not None},
+        input_files={_reference(data).sha256: data for data in (image, mask) if data is not None},
         lane=Lane.ASYNC if body.calls_back else Lane.INTERACTIVE,
         callback=_callback(body, request),
         backend=backend,
@@ -139,5 +139,5 @@ def _callback(body: ChangeBackgroundFields, request: HttpRequest) -> CallbackReq
     return CallbackRequest(body.callback_url, extra, base_url=signed_urls.base_url(request))
 
 
-def _reference(data: bytes) -> Picture:
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+def _reference(data: bytes) -> InputImage:
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())

@@ -6,7 +6,7 @@ from typing import Any
 
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
-from gpu_runner.protocol import Picture, preprocessor_catalog
+from gpu_runner.protocol import InputImage, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
 from models_registry.selectors import control_model
 
@@ -41,7 +41,7 @@ TYPES: dict[str, tuple[str, str]] = {
 
 
 def controls(
-    values: dict[str, Any], source: BusinessSource, image: Picture, mask: Picture | None
+    values: dict[str, Any], source: BusinessSource, image: InputImage, mask: InputImage | None
 ) -> list[ControlUnit]:
     """One control unit for each type, all with the same image. Raises WireError."""
     units = _units(values)

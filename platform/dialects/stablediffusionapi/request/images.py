@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import Message, WireError
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from jobs.errors import InvalidImage, Refused
 from jobs.images.fetch import ImageFetcher
 from jobs.images.input_files import check_image, read_size
@@ -31,14 +31,14 @@ class InputImages:
         self._bare = bare
         self._fetch = ImageFetcher(source)
 
-    def take(self, name: str, text: str) -> Picture:
+    def take(self, name: str, text: str) -> InputImage:
         """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
         data = self._download(name, text) if is_url(text) else decode_image(name, text, bare=self._bare)
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
-        return Picture(sha256=digest)
+        return InputImage(sha256=digest)
 
-    def size_of(self, reference: Picture) -> tuple[int, int]:
+    def size_of(self, reference: InputImage) -> tuple[int, int]:
         """Width and height in pixels."""
         return read_size(self.files[reference.sha256])
 

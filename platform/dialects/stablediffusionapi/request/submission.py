@@ -12,7 +12,7 @@ from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.refusals import invalid
-from gpu_runner.protocol import GenerationRequest, Picture, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -52,7 +52,7 @@ def read_submission(
         operation=endpoint.path,
         request=request,
         received=_received(values),
-        pictures=images.files,
+        input_files=images.files,
         lane=Lane.ASYNC if values["instant_response"] else Lane.INTERACTIVE,
         callback=_callback(values, base_url),
     )
@@ -143,7 +143,9 @@ def _controlnet(source: BusinessSource, values: dict[str, Any], images: InputIma
     return {**_size(sizes.requested(values)), **task, "controls": units}
 
 
-def _img2img(values: dict[str, Any], init: Picture, mask: Picture | None, strength: float) -> dict[str, Any]:
+def _img2img(
+    values: dict[str, Any], init: InputImage, mask: InputImage | None, strength: float
+) -> dict[str, Any]:
     return {
         "task": "img2img",
         "init_images": [init],

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from jobs.errors import Refused
 from jobs.images.fetch import ImageFetcher
 from jobs.images.input_files import check_image, opened, read_size
@@ -26,7 +26,7 @@ MAX_RATIO = 3  # of the long side to the short one
 
 
 @dataclass(frozen=True)
-class InputImage:
+class ImageFile:
     """A checked input image: its file, and its size in pixels."""
 
     data: bytes
@@ -38,12 +38,12 @@ class InputImage:
         return hashlib.sha256(self.data).hexdigest()
 
     @property
-    def reference(self) -> Picture:
+    def reference(self) -> InputImage:
         """The image as a GenerationRequest names it."""
-        return Picture(sha256=self.sha256)
+        return InputImage(sha256=self.sha256)
 
 
-def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list[InputImage]:
+def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list[ImageFile]:
     """The images of ``binary_data_base64``, or else of ``image_urls``: 1 to ``max_images``.
 
     Raises ServiceError: 50201 if there is none, 50200 if there are too many, 50206 if one is empty, 50207 if one
@@ -89,7 +89,7 @@ def _fetched(url: str, fetch: ImageFetcher) -> bytes:
     return fetch(url)
 
 
-def _checked(data: bytes) -> InputImage:
+def _checked(data: bytes) -> ImageFile:
     if len(data) > MAX_BYTES:
         raise ServiceError(50205, _("image exceeds %(limit)d MB") % {"limit": MAX_BYTES >> 20})
     check_image(data)
@@ -102,4 +102,4 @@ def _checked(data: bytes) -> InputImage:
         raise ServiceError(50205, _("image side exceeds %(limit)d pixels") % {"limit": MAX_SIDE})
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ServiceError(50205, _("image aspect ratio exceeds %(limit)d:1") % {"limit": MAX_RATIO})
-    return InputImage(data, width, height)
+    return ImageFile(data, width, height)

@@ -15,7 +15,7 @@ from gpu_runner.protocol.working_size import LARGEST, SMALLEST
 from jobs.images.outpaint_canvas import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 
-from .images import InputImage
+from .images import ImageFile
 from .json_body import Body
 from .sizes import img2img_size
 
@@ -31,10 +31,10 @@ INPAINT_BLEND, OUTPAINT_BLEND = 4, 8
 class InpaintInputs:
     """Image and mask of a job; ``sent`` has those that came with the request, by their role."""
 
-    image: InputImage
-    mask: InputImage  # white is generated
+    image: ImageFile
+    mask: ImageFile  # white is generated
     blend: int  # pixels
-    sent: dict[str, InputImage] = field(default_factory=dict)
+    sent: dict[str, ImageFile] = field(default_factory=dict)
 
     def fields(self, preset: StylePreset, body: Body) -> dict[str, Any]:
         """Fields of the GenerationRequest."""
@@ -58,7 +58,7 @@ class InpaintInputs:
         }
 
 
-def inpainting(images: list[InputImage]) -> InpaintInputs:
+def inpainting(images: list[ImageFile]) -> InpaintInputs:
     """Inputs of an inpainting style: an image and its mask. Raises ServiceError 50201 if one is missing."""
     if len(images) < 2:
         raise ServiceError(50201, _("two images are required: the image and its mask"))
@@ -66,7 +66,7 @@ def inpainting(images: list[InputImage]) -> InpaintInputs:
     return InpaintInputs(image, mask, INPAINT_BLEND, {"picture": image, "mask": mask})
 
 
-def outpainting(images: list[InputImage], body: Body) -> InpaintInputs:
+def outpainting(images: list[ImageFile], body: Body) -> InpaintInputs:
     """Inputs of an outpainting style. With a mask, the image is the finished canvas, and the margins are ignored.
 
     Raises ServiceError: 50200 if every margin is 0, 50205 if the canvas would be too large.
@@ -86,5 +86,5 @@ def outpainting(images: list[InputImage], body: Body) -> InpaintInputs:
         larger = expanded(image.data, margins, (max_width, max_height))
     except TooLarge as error:
         raise ServiceError(50205, _("the expanded image would be too large: %s") % error) from None
-    canvas, mask = (InputImage(data, larger.width, larger.height) for data in (larger.canvas, larger.mask))
+    canvas, mask = (ImageFile(data, larger.width, larger.height) for data in (larger.canvas, larger.mask))
     return InpaintInputs(canvas, mask, OUTPAINT_BLEND, {"picture": image})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpu_runner.protocol import working_size
 from models_registry.models import StylePreset
 
-from .images import InputImage
+from .images import ImageFile
 from .json_body import Body
 
 SMALLEST = working_size.SMALLEST
 
 
 def img2img_size(
-    preset: StylePreset, body: Body, image: InputImage, longest: int = working_size.LARGEST
+    preset: StylePreset, body: Body, image: ImageFile, longest: int = working_size.LARGEST
 ) -> tuple[int, int]:
     """Width and height: the long side is ``long_resolution``, but at most ``longest``; the short one is in proportion.
 

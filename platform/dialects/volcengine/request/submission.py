@@ -18,7 +18,7 @@ from models_registry.models import StylePreset
 from models_registry.selectors import preset_for
 
 from .controlnet import read_controls
-from .images import InputImage, read_images
+from .images import ImageFile, read_images
 from .inpainting import SIDES, inpainting, outpainting
 from .json_body import Body
 from .loras import read_loras
@@ -99,7 +99,7 @@ def build_submission(
         operation=operation,
         request=_validated(fields),
         received=_received(body, sent),
-        pictures={image.sha256: image.data for image in stored},
+        input_files={image.sha256: image.data for image in stored},
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
@@ -162,7 +162,7 @@ def _sampling(preset: StylePreset, body: Body) -> dict[str, Any]:
 
 def _task(
     preset: StylePreset, body: Body, source: BusinessSource
-) -> tuple[dict[str, Any], dict[str, InputImage], list[InputImage]]:
+) -> tuple[dict[str, Any], dict[str, ImageFile], list[ImageFile]]:
     """Fields of the preset's task, the images that were sent by their role, and the images that the job needs."""
     if not preset.max_images:
         return _txt2img(preset, body), {}, []
@@ -174,7 +174,7 @@ def _task(
     return inputs.fields(preset, body), inputs.sent, [inputs.image, inputs.mask]
 
 
-def _img2img(preset: StylePreset, body: Body, image: InputImage, source: BusinessSource) -> dict[str, Any]:
+def _img2img(preset: StylePreset, body: Body, image: ImageFile, source: BusinessSource) -> dict[str, Any]:
     width, height = img2img_size(preset, body, image)
     return {
         "task": "img2img",
@@ -208,6 +208,6 @@ def _validated(fields: dict[str, Any]) -> GenerationRequest:
         raise ServiceError.invalid(error) from None
 
 
-def _received(body: Body, sent: dict[str, InputImage]) -> dict[str, Any]:
+def _received(body: Body, sent: dict[str, ImageFile]) -> dict[str, Any]:
     stored = {name: body.raw(name) for name in STORED_FIELDS if name in body}
     return stored | {role: f"sha256:{image.sha256}" for role, image in sent.items()}

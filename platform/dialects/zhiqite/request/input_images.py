@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from jobs.errors import Refused
 from jobs.images.fetch import ImageFetcher
 from jobs.images.input_files import read_size
@@ -22,9 +22,9 @@ class InputImages:
     def __init__(self, source: BusinessSource) -> None:
         self.files: dict[str, bytes] = {}
         self._fetch = ImageFetcher(source)
-        self._by_url: dict[str, Picture] = {}
+        self._by_url: dict[str, InputImage] = {}
 
-    def fetch(self, field: str, url: str) -> Picture:
+    def fetch(self, field: str, url: str) -> InputImage:
         """The image at the URL of a field. Raises WireError, which names the field."""
         if url not in self._by_url:
             if not settings.INPUT_URLS:
@@ -36,12 +36,12 @@ class InputImages:
                 raise WireError(f"{field}: {refused.message}") from refused
         return self._by_url[url]
 
-    def size_of(self, reference: Picture) -> tuple[int, int]:
+    def size_of(self, reference: InputImage) -> tuple[int, int]:
         """Width and height of the upright image in pixels. Raises Refused."""
         return read_size(self.files[reference.sha256])
 
-    def add(self, data: bytes) -> Picture:
+    def add(self, data: bytes) -> InputImage:
         """Add the content of an image file; returns its reference."""
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
-        return Picture(sha256=digest)
+        return InputImage(sha256=digest)

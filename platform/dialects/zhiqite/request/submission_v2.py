@@ -37,7 +37,7 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
         operation=operation,
         request=request,
         received=body.received(),
-        pictures=inputs.files,
+        input_files=inputs.files,
         external_id=body.alwayson_scripts.id_task,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol import Picture
+from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -44,7 +44,7 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
         operation=operation,
         request=common.validated(fields),
         received=body.received(),
-        pictures=inputs.files,
+        input_files=inputs.files,
         external_id=external.businessTaskId,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
@@ -117,7 +117,7 @@ def _image2image(body: Image2ImageV3, inputs: InputImages) -> dict[str, Any]:
     return fields | (_scaled_size(inputs, image, body.imageResizeScale) if body.imageResizeScale else {})
 
 
-def _scaled_size(inputs: InputImages, reference: Picture, scale: float) -> dict[str, Any]:
+def _scaled_size(inputs: InputImages, reference: InputImage, scale: float) -> dict[str, Any]:
     sides = inputs.size_of(reference)
     width, height = working_size(*(max(1, round(side * scale)) for side in sides))
     return {"width": width, "height": height}

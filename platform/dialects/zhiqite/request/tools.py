@@ -11,7 +11,7 @@ from pydantic import Field
 from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol import Picture, upscaler_catalog
+from gpu_runner.protocol import InputImage, upscaler_catalog
 from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
 from jobs.images import outpaint_canvas
@@ -57,7 +57,7 @@ class InpaintTool(Tool):
     baseModelCode: Name = ""
 
     def inpaint_fields(
-        self, source: BusinessSource, init: Picture, mask: dict[str, Any], size: tuple[int, int]
+        self, source: BusinessSource, init: InputImage, mask: dict[str, Any], size: tuple[int, int]
     ) -> dict[str, Any]:
         """Fields of the GenerationRequest for an image of ``size`` (width, height) and its mask."""
         width, height = working_size(*size, min(max(size), MAX_GENERATED_SIDE))
@@ -245,7 +245,7 @@ def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Sub
         **body.request_fields(key.source, inputs),
     }
     request = common.validated(fields)
-    used = request.pictures()
+    used = request.input_hashes()
     return Submission(
         source=key.source,
         key=key,
@@ -253,7 +253,7 @@ def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Sub
         operation=TOOL + code,
         request=request,
         received=body.received(),
-        pictures={sha256: data for sha256, data in inputs.files.items() if sha256 in used},
+        input_files={sha256: data for sha256, data in inputs.files.items() if sha256 in used},
         external_id=body.businessTaskId,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,

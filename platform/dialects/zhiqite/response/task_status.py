@@ -120,7 +120,7 @@ def description(job: Job) -> str:
 
 def rows(job: Job, base_url: str) -> list[dict[str, Any]]:
     """``differentialImageRspList``: a row for each output."""
-    return [_row(job, output, output_url(output, base_url)) for output in job.pictures]
+    return [_row(job, output, output_url(output, base_url)) for output in job.image_outputs]
 
 
 def _row(job: Job, output: Output, url: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
     def generate(stream: JobStream) -> None:
         drawing = Drawing()
         studio.engine.submit(stream.run_request, drawing)
-        drawing.pictures()
+        drawing.images()
         for event in drawing.events:
             stream.send(event)
 

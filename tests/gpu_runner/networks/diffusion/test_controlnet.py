@@ -20,7 +20,7 @@ from gpu_runner.networks.diffusion import unet
 from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.reference_attention import Reference
-from gpu_runner.protocol import ControlMap, Done, GenerationRequest, Picture, RunRequest
+from gpu_runner.protocol import ControlMap, Done, GenerationRequest, InputImage, RunRequest
 from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.tasks.control_schedule import ControlSchedule, scales
@@ -99,8 +99,8 @@ class Studio:
         return listener.pixels[0]
 
 
-def name_of(data: bytes) -> Picture:
-    return Picture(sha256=hashlib.sha256(data).hexdigest())
+def name_of(data: bytes) -> InputImage:
+    return InputImage(sha256=hashlib.sha256(data).hexdigest())
 
 
 def unit(model="one", image=CIRCLE, **fields) -> ControlUnit:

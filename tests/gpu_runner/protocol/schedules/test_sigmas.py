@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 from diffusers.schedulers import AysSchedules
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import GenerationRequest, Picture
+from gpu_runner.protocol.generation_request import GenerationRequest, InputImage
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, sigmas_for
 from gpu_runner.protocol.step_count import sigmas_and_noise_of
@@ -103,7 +103,7 @@ def test_img2img_runs_as_many_steps_as_in_a1111(levels, sampler, strength, updat
 
 
 def img2img(levels, **fields):
-    init = (Picture(sha256="0" * 64),)
+    init = (InputImage(sha256="0" * 64),)
     request = GenerationRequest(task="img2img", init_images=init, num_inference_steps=20, **fields)
     return sigmas_and_noise_of(request, levels)
 

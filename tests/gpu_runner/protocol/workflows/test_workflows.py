@@ -10,9 +10,9 @@ from gpu_runner.protocol.generation_request import (
     GenerationRequest,
     Hires,
     Inpaint,
+    InputImage,
     LoraUse,
     Nsfw,
-    Picture,
     Refiner,
 )
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
@@ -21,7 +21,7 @@ from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from gpu_runner.protocol.workflows.template import Target
 from tests.gpu_runner.comfyui.conftest import shipped_workflow
 
-IMAGE = Picture(sha256="0" * 64)
+IMAGE = InputImage(sha256="0" * 64)
 IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
 
 
