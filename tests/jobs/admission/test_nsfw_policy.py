@@ -53,7 +53,7 @@ def test_request_may_be_stricter_than_its_source_but_not_milder(
 def test_check_without_a_detector_is_refused(submission):
     request = submission()
     request.source.nsfw_policy = "flag"
-    with pytest.raises(UnknownModel, match=r"open_nsfw\.onnx"):
+    with pytest.raises(UnknownModel, match=r"install_nsfw_detector"):
         admit(request)
     assert not Job.objects.exists()
 
