@@ -224,11 +224,12 @@ FOLDERS: dict[str, str] = {
 }
 
 
-# Kinds of which a request without a name uses the default file. A request without a LoRA, a VAE, a ControlNet or an
-# embedding uses none.
+# Kinds of which a request without a name uses the default file; the default VAE is used for checkpoints without one
+# only. A request without a LoRA, a ControlNet or an embedding uses none.
 KINDS_WITH_DEFAULT = frozenset(
     {
         Kind.CHECKPOINT,
+        Kind.VAE,
         Kind.UPSCALER,
         Kind.MATTING,
         Kind.NSFW,

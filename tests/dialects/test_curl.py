@@ -20,6 +20,7 @@ from jobs.admission.admit import admit
 from jobs.models import Job, Runner
 from models_registry.models import Kind, ModelFile, StylePreset
 from tests.support.fake_runner import png
+from tests.support.input_images import file_of, quarters
 from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
@@ -49,8 +50,8 @@ def credentials(source, checkpoint) -> tuple[str, str]:
 def web(source) -> Iterator[WebServer]:
     """Serves an image and a mask; the source may reach it."""
     server = WebServer()
-    for path in ("/image.png", "/mask.png"):
-        server.answers[path] = answer(200, png())
+    server.answers["/image.png"] = answer(200, png())
+    server.answers["/mask.png"] = answer(200, file_of(quarters(64, 64)))
     source.reachable = ["127.0.0.1"]
     source.save()
     yield server

@@ -123,7 +123,8 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
 
     def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
         fields = super().get_fields(request, obj)
-        return fields if obj is None or obj.kind in KINDS_WITH_DEFAULT else _without_default(fields)
+        kind = self.model.KIND or (obj.kind if obj else "")
+        return fields if kind in KINDS_WITH_DEFAULT else _without_default(fields)
 
     def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
         columns = super().get_list_display(request)

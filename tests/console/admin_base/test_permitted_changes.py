@@ -164,19 +164,11 @@ OPERATOR_FIELDS = {
 }
 OPERATOR_FIELDS |= {
     f"models_registry.{name}": MODEL_FILE
-    for name in (
-        "controlnet",
-        "embedding",
-        "facedetector",
-        "facerestorer",
-        "lora",
-        "matting",
-        "modelfile",
-        "nsfwdetector",
-        "preprocessor",
-        "upscaler",
-        "vae",
-    )
+    for name in ("facedetector", "facerestorer", "matting", "nsfwdetector", "upscaler", "vae")
+}
+OPERATOR_FIELDS |= {  # kinds without a default
+    f"models_registry.{name}": MODEL_FILE - {"is_default"}
+    for name in ("controlnet", "embedding", "lora", "modelfile", "preprocessor")
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,

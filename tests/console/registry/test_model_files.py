@@ -59,7 +59,7 @@ def test_each_kind_has_one_default(ops, act, checkpoint, other_checkpoint):
     assert [file.name for file in ModelFile.objects.filter(is_default=True)] == ["shapes"]
 
 
-@pytest.mark.parametrize("kind", [Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING])
+@pytest.mark.parametrize("kind", [Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING])
 def test_kind_whose_default_would_have_no_effect_has_no_default(ops, act, db, kind):
     file = ModelFile.objects.create(kind=kind, name="mine", path=f"{FOLDERS[kind]}/mine.safetensors")
     page = f"/admin/models_registry/{kind}/"
