@@ -118,7 +118,7 @@ def test_make_run_generates_an_image_and_ctrl_c_ends_every_process(tmp_path: Pat
 def test_an_invalid_port_is_rejected_in_one_line(tmp_path: Path, port: str) -> None:
     printed = make_run(tmp_path, 1, PORT=port).communicate()[0]
     assert [line for line in printed.splitlines() if line.startswith("atelier: ")] == [
-        f"atelier: PORT must be a number from 1 to 65535, not {port!r}"
+        f"atelier: PORT must be a number from 1 to 65535 (got {port!r})"
     ]
 
 
