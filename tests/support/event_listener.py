@@ -1,4 +1,4 @@
-"""A worker's ear: keeps the events of a job and waits for those that matter."""
+"""Listener of a job: keeps the events of a job and waits for those that matter."""
 
 from __future__ import annotations
 
