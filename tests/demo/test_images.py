@@ -130,4 +130,4 @@ def test_subseed_strength_interpolates_between_two_seeds(studio: Studio) -> None
     distances = [mean_difference(images[0], image) for image in images]
     assert distances == sorted(distances)
     assert distances[0] == 0 < distances[1]
-    assert largest_difference(images[-1], other.image_outputs()[0]) <= 2
+    assert largest_difference(images[-1], other.images()[0]) <= 2

@@ -55,7 +55,7 @@ def test_quote_lists_every_refusal(alice, source, data_uri):
         ("unsupported", "sampler"),
         ("unknown_model", "checkpoint"),
         ("unknown_model", "lora"),
-        ("bad_picture", "init_images"),
+        ("bad_picture", "init_images.0"),
         ("queue_full", None),
     }
     assert (quoted["accepted"], quoted["cost"]) == (False, None)
