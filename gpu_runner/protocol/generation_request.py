@@ -17,7 +17,7 @@ from .tile_grid import tile_rows
 
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # torch's; a negative seed is the same as seed + 2**64
 MAX_LORAS = 32  # per pass
-MAX_TILES = 256  # of an image
+MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
 MAX_LORA_RANK = 4096
 MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
 

@@ -70,7 +70,7 @@ def test_price_and_progress_count_every_tile():
     [
         ({"tiled": {"overlap": 64}}, "overlap must be less"),
         ({"width": 256}, "must be at most those of the enlarged image"),
-        ({"tiled": {"width": 8192, "height": 8192}}, "at most 256 tiles"),
+        ({"tiled": {"width": 8192, "height": 8192}}, "at most 1024 tiles"),
         ({"task": "txt2img", "init_images": []}, "task=img2img"),
         ({"inpaint": {"mask": {"sha256": SHA}}}, "no inpaint"),
     ],
