@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED_MB = 64
 # Each thread decodes images of all sizes, so that freed blocks of one size do not fit the next image.

@@ -14,6 +14,8 @@ from tests.support import fake_runner as behaviors
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import answer
 
+pytestmark = pytest.mark.slow
+
 
 def names(urls):
     return [url.rsplit("/", 1)[-1] for url in urls]

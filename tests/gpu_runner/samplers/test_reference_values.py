@@ -18,6 +18,8 @@ from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import NoiseStream
 from gpu_runner.tasks.denoising_loop import SamplingConfig
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (4, 8, 8)
 LEVELS = NoiseLevels(alphas_cumprod())
 LATENT = torch.linspace(-1, 1, 256, dtype=torch.float64).reshape(SHAPE)

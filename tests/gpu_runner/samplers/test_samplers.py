@@ -27,6 +27,8 @@ from gpu_runner.protocol.step_count import evaluations
 from gpu_runner.samplers import SAMPLERS, SamplerOptions
 from gpu_runner.samplers.noise import NoiseStream
 
+pytestmark = pytest.mark.slow
+
 LDM = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SHAPE = (4, 8, 8)
 CPU = torch.device("cpu")

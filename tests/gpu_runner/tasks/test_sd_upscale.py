@@ -10,6 +10,8 @@ from gpu_runner.protocol.step_count import count_evaluations
 from gpu_runner.protocol.tile_grid import tile_rows
 from gpu_runner.tasks import sd_upscale
 
+pytestmark = pytest.mark.slow
+
 SHA = "a" * 64
 
 
