@@ -69,7 +69,8 @@ class TextModelServer:
             return _json(400, {"error": {"message": message}})(handler)
         if self.misbehavior:
             with contextlib.suppress(ConnectionError):  # the client hangs up
-                return MISBEHAVIORS[self.misbehavior](self, handler)
+                MISBEHAVIORS[self.misbehavior](self, handler)
+            return None
         return completion(json.dumps(reply_to(body["messages"]), ensure_ascii=False))(handler)
 
 
