@@ -8,7 +8,6 @@ from tests.support.text_model_server import DETAILS
 BODY = {"prompt": "一只猫, (蓝色:1.2)", "width": 64, "height": 64}
 
 
-@pytest.mark.field("native", "prompt_mode")
 def test_prompts_are_translated_and_the_written_ones_returned(alice, text_model):
     response = alice.post("jobs", BODY | {"prompt_mode": "translate"})
     assert response.status_code == 201
