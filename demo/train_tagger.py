@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import random
 from pathlib import Path
 
@@ -33,15 +34,17 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for width, wider in ((3, 24), (24, 40), (40, 64), (64, 64)):
-            layers += [nn.Conv2d(width, wider, 3, stride=2, padding=1), nn.GroupNorm(4, wider), nn.SiLU()]
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(2 * 64, len(TAGS))
+        for width, wider, stride in ((3, 24, 1), (24, 40, 2), (40, 64, 2), (64, 64, 2)):
+            layers += [
+                nn.Conv2d(width, wider, 3, stride=stride, padding=1),
+                nn.GroupNorm(4, wider),
+                nn.SiLU(),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (INNER // 8) ** 2, 64), nn.SiLU())
+        self.head = nn.Linear(64, len(TAGS))
 
     def forward(self, image: Tensor) -> Tensor:
-        features = self.layers(image)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        return self.head(pooled)
+        return self.head(self.layers(image))
 
 
 class Tagger(nn.Module):
@@ -110,9 +113,11 @@ def write(classifier: Classifier, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
+    if importlib.util.find_spec("onnx") is None:
+        raise SystemExit("the package onnx is missing: see the first lines of this script")
     torch.manual_seed(12)
     classifier = Classifier()
 
