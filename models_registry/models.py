@@ -42,6 +42,7 @@ class Kind(models.TextChoices):
     NSFW = "nsfw", _("NSFW detector")
     FACE_DETECTOR = "face_detector", _("face detector")
     FACE_RESTORER = "face_restorer", _("face restorer")
+    TAGGER = "tagger", _("tagger")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -221,6 +222,7 @@ FOLDERS: dict[str, str] = {
     Kind.NSFW: "nsfw",
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
+    Kind.TAGGER: "taggers",
 }
 
 
@@ -235,6 +237,7 @@ KINDS_WITH_DEFAULT = frozenset(
         Kind.NSFW,
         Kind.FACE_DETECTOR,
         Kind.FACE_RESTORER,
+        Kind.TAGGER,
     }
 )
 
@@ -354,3 +357,13 @@ class FaceRestorer(ModelFile):
         proxy = True
         verbose_name = _("face restorer")
         verbose_name_plural = _("face restorers")
+
+
+class Tagger(ModelFile):
+    KIND = Kind.TAGGER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("tagger")
+        verbose_name_plural = _("taggers")

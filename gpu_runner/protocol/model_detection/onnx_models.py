@@ -12,6 +12,7 @@ from .onnx_header import OnnxHeader, OnnxShape, read_onnx_header
 from .safetensors_models import Identified
 
 OPEN_NSFW_SHAPE = (224, 224, 3)
+TAGGER_SHAPE = (448, 448, 3)
 YUNET_OUTPUTS = frozenset(
     f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)
 )
@@ -51,6 +52,14 @@ def _yunet(header: OnnxHeader) -> Identified | None:
     return Identified("face_detector", detail={"model": "yunet", "height": image[2], "width": image[3]})
 
 
+def _tagger(header: OnnxHeader) -> Identified | None:
+    """WD14 taggers: input a square of pixels with the channels last, output one probability per tag."""
+    image, tags = _only(header.inputs), _only(header.outputs)
+    if image[1:] != TAGGER_SHAPE or len(tags) != 2 or tags[1] is None:
+        return None
+    return Identified("tagger", detail={"side": image[1], "tags": tags[1]})
+
+
 def _matting(header: OnnxHeader) -> Identified | None:
     """Salient object detection: input an image, output one channel of the same size."""
     image, matte = _only(header.inputs), _first(header.outputs)
@@ -63,6 +72,7 @@ RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
     _nude_detector,
     _open_nsfw,
     _yunet,
+    _tagger,
     _matting,
 )
 

@@ -28,6 +28,7 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    Tagger,
     Upscaler,
     Vae,
 )
@@ -83,6 +84,7 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    Tagger,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):

@@ -88,6 +88,7 @@ KINDS: list[tuple[Kind, Text, str]] = [
     (Kind.UPSCALER, _("Upscaling uses Lanczos only."), "upscaler"),
     (Kind.FACE_DETECTOR, _("Requests that restore faces are refused."), "facedetector"),
     (Kind.FACE_RESTORER, _("Requests that restore faces are refused."), "facerestorer"),
+    (Kind.TAGGER, _("Images cannot be described by tags (interrogate)."), "tagger"),
 ]  # fmt: skip
 
 
