@@ -365,7 +365,9 @@ class GenerationRequest(StrictModel):
         if self.hires and task != "txt2img":
             raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
         if self.cut_out and task != "cut_out" and (self.cut_out.mask_only or self.cut_out.with_mask):
-            raise ValueError(f"cut_out.mask_only and with_mask are only allowed with task=cut_out (got {task})")
+            raise ValueError(
+                f"cut_out.mask_only and with_mask are only allowed with task=cut_out (got {task})"
+            )
         if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
             raise ValueError(
                 "output_format must be png or webp with cut_out, whose output has an alpha channel (got jpeg);"
