@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "dialects.smzdm",
     "dialects.zhiqite",
     "dialects.volcengine",
+    "dialects.openai",
     "operations",
     "console",
 ]
