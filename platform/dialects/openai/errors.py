@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -52,6 +52,7 @@ PARAMS = {
     "vae": "model",
     "nsfw": "moderation",
 }
+NO_PARAMS: Mapping[str, str] = {}
 
 
 class APIError(Exception):
@@ -100,11 +101,12 @@ class APIError(Exception):
         return cls(404, INVALID_REQUEST, message, param="model", code="model_not_found")
 
     @classmethod
-    def of(cls, refused: Refused, param_of: Callable[[str | None], str | None] | None = None) -> APIError:
-        """From a refusal at admission. ``param_of`` maps fields that depend on the request."""
+    def of(cls, refused: Refused, params: Mapping[str, str] = NO_PARAMS) -> APIError:
+        """From a refusal at admission. ``params``: fields of the request that values were derived from, by field."""
         counters.refusals.labels(dialect="openai", reason=refused.code).inc()
-        param = (param_of or param_name)(refused.field)
-        message = refused.message_naming(param or "")
+        name = param_name(refused.field)
+        param = params.get(refused.field or "", name)
+        message = refused.message_naming(name or "")
         match refused:
             case QuotaSpent() | BudgetSpent():
                 quota = "insufficient_quota"

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from dialects.job_stream import StreamSlot
 from dialects.waiting import RETRY_AFTER_S, wait_for_end
 from jobs.admission.admit import Replay, admit, find_replay
-from jobs.admission.submission import Submission
+from jobs.errors import Refused
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.images.signed_urls import base_url
 from jobs.models import Job, State
@@ -57,12 +57,13 @@ class Images(OpenAIView):
     def _job(self, replay: Replay, fields: ImageFields, body: Body) -> Job:
         if replay.job is not None:
             return replay.job
-        submission = self._submission(fields, body)
-        return admit(replace(submission, idempotency=replay.idempotency))
-
-    def _submission(self, fields: ImageFields, body: Body) -> Submission:
         url = base_url(self.request._request)
-        return read_submission(self.key, self.operation, fields, body.files, url)
+        try:
+            submission = read_submission(self.key, self.operation, fields, body.files, url)
+            return admit(replace(submission, idempotency=replay.idempotency))
+        except Refused as refused:
+            params = {} if fields.steps else {"num_inference_steps": "quality"}
+            raise APIError.of(refused, params) from refused
 
     def _stream(self, admitted: Callable[[], Job]) -> HttpResponseBase:
         try:

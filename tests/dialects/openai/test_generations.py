@@ -45,7 +45,9 @@ def test_model_is_a_checkpoint_by_any_of_its_names(alice, checkpoint, name):
 
 
 @pytest.mark.field(TABLE, "model")
-@pytest.mark.parametrize("name", ["gpt-image-1", "gpt-image-2.5-flare", "dall-e-2", "dall-e-3", "chatgpt-image-latest"])
+@pytest.mark.parametrize(
+    "name", ["gpt-image-1", "gpt-image-2.5-flare", "dall-e-2", "dall-e-3", "chatgpt-image-latest"]
+)
 def test_names_of_the_vendors_models_are_the_default_checkpoint_and_the_answer_says_so(alice, name):
     response = alice.generate(model=name, **{"async": True})
     assert alice.job(response).checkpoint.name == "shapes"
@@ -54,7 +56,11 @@ def test_names_of_the_vendors_models_are_the_default_checkpoint_and_the_answer_s
 
 def test_checkpoint_may_have_a_name_of_the_vendor(alice, checkpoint):
     other = ModelFile.objects.create(
-        kind=Kind.CHECKPOINT, family=Family.SD15, name="other", path="checkpoints/o.ckpt", aliases=["dall-e-3"]
+        kind=Kind.CHECKPOINT,
+        family=Family.SD15,
+        name="other",
+        path="checkpoints/o.ckpt",
+        aliases=["dall-e-3"],
     )
     job = alice.admitted(model="dall-e-3")
     assert (job.checkpoint, job.received["warnings"]) == (other, [])

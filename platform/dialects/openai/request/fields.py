@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from gpu_runner.protocol import MAX_SEED
@@ -119,7 +119,8 @@ class GenerationFields(ImageFields):
 
 
 class EditFields(GenerationFields):
-    image: ImageList | None = None  # of a JSON body; files of a form are beside the fields
+    # Of a JSON body; files of a form are beside the fields.
+    image: ImageList | None = Field(default=None, validation_alias=AliasChoices("image", "images"))
     mask: ImageText | None = None
     input_fidelity: Literal["high", "low"] | None = None
     markup: Unsupported = None
