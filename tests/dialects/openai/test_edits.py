@@ -15,7 +15,6 @@ from tests.dialects.openai.conftest import PROMPT, mask_file
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
-TABLE = "openai_images"
 HOLE = (8, 8, 32, 32)
 
 
@@ -56,7 +55,7 @@ def web(source):
     server.close()
 
 
-@pytest.mark.field(TABLE, "image")
+@pytest.mark.field("openai_images", "image")
 @pytest.mark.parametrize("name", ["image", "image[]", "image[0]"])
 def test_image_of_a_form_is_drawn_over(edited, name):
     request = edited(**{"image": [], name: png(128, 64)})
@@ -81,7 +80,7 @@ def test_given_size_is_covered_by_the_image(edited):
     assert (request.width, request.height, request.resize_mode) == (64, 64, "crop")
 
 
-@pytest.mark.field(TABLE, "mask")
+@pytest.mark.field("openai_images", "mask")
 def test_transparent_part_of_the_mask_is_drawn_anew(edited):
     mask = mask_file((128, 64), HOLE)
     request = edited(mask=mask)
@@ -89,7 +88,7 @@ def test_transparent_part_of_the_mask_is_drawn_anew(edited):
     assert (request.inpaint.invert, request.strength) == (True, 1.0)
 
 
-@pytest.mark.field(TABLE, "input_fidelity")
+@pytest.mark.field("openai_images", "input_fidelity")
 @pytest.mark.parametrize(("fidelity", "strength"), [("high", 0.55), ("low", 0.75)])
 def test_input_fidelity_is_the_denoising_strength_without_a_mask(edited, fidelity, strength):
     assert edited(input_fidelity=fidelity).strength == strength

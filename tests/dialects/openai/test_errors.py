@@ -8,8 +8,6 @@ from jobs.models import Job
 from tests.dialects.openai.conftest import PROMPT
 from tests.support import fake_runner as behaviors
 
-TABLE = "openai_images"
-
 
 def error_of(response) -> dict:
     body = response.json()
@@ -78,7 +76,7 @@ def error_of(response) -> dict:
     ],
     ids=str,
 )
-@pytest.mark.field(TABLE, "complexity", "frame_count", "frame_duration_ms", "svg", "markup")
+@pytest.mark.field("openai_images", "complexity", "frame_count", "frame_duration_ms", "svg", "markup")
 def test_invalid_field_is_named(alice, body, param):
     body = {"prompt": PROMPT} | body
     response = alice.post("images/generations", body)
@@ -87,7 +85,7 @@ def test_invalid_field_is_named(alice, body, param):
     assert not Job.objects.exists()
 
 
-@pytest.mark.field(TABLE, "complexity", "frame_count", "frame_duration_ms", "svg")
+@pytest.mark.field("openai_images", "complexity", "frame_count", "frame_duration_ms", "svg")
 def test_null_is_as_if_a_field_was_left_out(alice):
     names = ("model", "n", "size", "quality", "background", "output_format", "output_compression", "user")
     names += ("response_format", "partial_images", "moderation", "style", "complexity", "frame_count", "svg")

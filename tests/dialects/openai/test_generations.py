@@ -8,8 +8,6 @@ from models_registry.models import Family, Kind, ModelFile, PromptStyle
 from tests.dialects.openai.conftest import PROMPT, pixels_of
 from tests.support import fake_runner as behaviors
 
-TABLE = "openai_images"
-
 
 def request_of(alice, **body):
     return alice.admitted(**body).generation_request
@@ -18,7 +16,7 @@ def request_of(alice, **body):
 # Fields
 
 
-@pytest.mark.field(TABLE, "prompt")
+@pytest.mark.field("openai_images", "prompt")
 def test_prompt_is_the_prompt_with_its_lora_tags(alice):
     ModelFile.objects.create(
         kind=Kind.LORA, family=Family.SD15, name="night", path="loras/night.safetensors", sha256="2" * 64
@@ -34,7 +32,7 @@ def test_prompt_may_have_32000_characters(alice):
     assert request_of(alice, prompt=text).prompt == text
 
 
-@pytest.mark.field(TABLE, "model")
+@pytest.mark.field("openai_images", "model")
 @pytest.mark.parametrize("name", [None, "shapes", "checkpoints/shapes.safetensors", "circles"])
 def test_model_is_a_checkpoint_by_any_of_its_names(alice, checkpoint, name):
     checkpoint.aliases = ["circles"]
@@ -44,7 +42,7 @@ def test_model_is_a_checkpoint_by_any_of_its_names(alice, checkpoint, name):
     assert not job.received["warnings"]
 
 
-@pytest.mark.field(TABLE, "model")
+@pytest.mark.field("openai_images", "model")
 @pytest.mark.parametrize(
     "name", ["gpt-image-1", "gpt-image-2.5-flare", "dall-e-2", "dall-e-3", "chatgpt-image-latest"]
 )
@@ -73,20 +71,20 @@ def test_names_of_the_vendors_models_are_unknown_to_a_strict_source(alice, sourc
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
 
 
-@pytest.mark.field(TABLE, "n")
+@pytest.mark.field("openai_images", "n")
 def test_n_is_the_number_of_images(alice):
     request = request_of(alice, n=10)
     assert (request.num_images, request.batch_size) == (10, 10)
 
 
-@pytest.mark.field(TABLE, "size")
+@pytest.mark.field("openai_images", "size")
 @pytest.mark.parametrize("size", ["640x512", "640X512", "640×512"])
 def test_size_is_the_size_of_the_images(alice, size):
     request = request_of(alice, size=size)
     assert (request.width, request.height) == (640, 512)
 
 
-@pytest.mark.field(TABLE, "size")
+@pytest.mark.field("openai_images", "size")
 @pytest.mark.parametrize("size", ["auto", None])
 def test_default_size_is_that_of_the_checkpoint(alice, checkpoint, size):
     checkpoint.metadata = {"modelspec.resolution": "256x320"}
@@ -102,7 +100,7 @@ def test_default_size_is_within_the_limits_of_source_and_key(alice, source):
     assert (request.width, request.height) == (296, 296)
 
 
-@pytest.mark.field(TABLE, "quality")
+@pytest.mark.field("openai_images", "quality")
 @pytest.mark.parametrize(
     ("quality", "steps", "answered"),
     [
@@ -124,7 +122,7 @@ def test_quality_is_the_number_of_steps(alice, work, quality, steps, answered):
     assert alice.get(f"images/generations/{job.pk}").json()["quality"] == answered
 
 
-@pytest.mark.field(TABLE, "background")
+@pytest.mark.field("openai_images", "background")
 def test_transparent_background_is_cut_out_of_the_finished_image(alice, work):
     ModelFile.objects.create(kind=Kind.MATTING, name="u2netp", path="matting/u2netp.onnx", sha256="1" * 64)
     job = alice.admitted(background="transparent", output_format="webp")
@@ -141,7 +139,7 @@ def test_other_backgrounds_are_opaque(alice, work, background):
     assert alice.get(f"images/generations/{job.pk}").json()["background"] == "opaque"
 
 
-@pytest.mark.field(TABLE, "output_format", "output_compression")
+@pytest.mark.field("openai_images", "output_format", "output_compression")
 @pytest.mark.parametrize("name", ["png", "webp", "jpeg"])
 def test_output_format_is_the_format_of_the_files(alice, work, name):
     compression = {} if name == "png" else {"output_compression": 40}
@@ -157,7 +155,7 @@ def test_strongest_compression_is_the_lowest_quality(alice):
     assert request_of(alice, output_format="jpeg", output_compression=0).output_quality == 1
 
 
-@pytest.mark.field(TABLE, "response_format")
+@pytest.mark.field("openai_images", "response_format")
 @pytest.mark.parametrize(
     ("body", "member"),
     [
@@ -181,7 +179,7 @@ def test_response_format_is_that_of_the_model_unless_it_is_given(alice, work, cl
         assert pixels_of(image[member]).size == (64, 64)
 
 
-@pytest.mark.field(TABLE, "moderation")
+@pytest.mark.field("openai_images", "moderation")
 @pytest.mark.parametrize("moderation", ["low", "auto"])
 def test_moderation_is_the_policy_of_the_source_which_is_the_least(alice, source, moderation):
     ModelFile.objects.create(kind=Kind.NSFW, name="open_nsfw", path="nsfw/open_nsfw.onnx", sha256="3" * 64)
@@ -190,7 +188,7 @@ def test_moderation_is_the_policy_of_the_source_which_is_the_least(alice, source
     assert request_of(alice, moderation=moderation).nsfw.policy == "blur"
 
 
-@pytest.mark.field(TABLE, "style")
+@pytest.mark.field("openai_images", "style")
 def test_style_is_the_prompt_style_of_that_name(alice, work):
     PromptStyle.objects.create(name="vivid", prompt="{prompt}, hyper-real", negative_prompt="dull")
     job = alice.admitted(style="vivid")
@@ -201,7 +199,7 @@ def test_style_is_the_prompt_style_of_that_name(alice, work):
     assert image["revised_prompt"] == f"{PROMPT}, hyper-real"
 
 
-@pytest.mark.field(TABLE, "style")
+@pytest.mark.field("openai_images", "style")
 def test_style_that_the_registry_does_not_have_is_a_warning(alice):
     response = alice.generate(style="natural", **{"async": True})
     assert alice.job(response).generation_request.prompt == PROMPT
@@ -210,7 +208,7 @@ def test_style_that_the_registry_does_not_have_is_a_warning(alice):
     ]
 
 
-@pytest.mark.field(TABLE, "user", "safety_identifier")
+@pytest.mark.field("openai_images", "user", "safety_identifier")
 @pytest.mark.parametrize(
     ("body", "end_user"),
     [
@@ -228,7 +226,15 @@ def test_end_user_is_stored_and_answered(alice, work, body, end_user):
 
 
 @pytest.mark.field(
-    TABLE, "negative_prompt", "seed", "steps", "guidance_scale", "sampler", "scheduler", "loras", "clip_skip"
+    "openai_images",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "guidance_scale",
+    "sampler",
+    "scheduler",
+    "loras",
+    "clip_skip",
 )
 def test_fields_of_extra_body_are_those_of_our_own_api(alice):
     ModelFile.objects.create(
@@ -304,7 +310,7 @@ def test_source_with_its_share_of_waiting_requests_does_not_wait(alice, settings
     assert alice.generate().json()["error"]["code"] == "still_running"
 
 
-@pytest.mark.field(TABLE, "async")
+@pytest.mark.field("openai_images", "async")
 def test_async_is_answered_at_once_and_its_images_are_fetched(alice, work):
     response = alice.generate(**{"async": True})
     job = Job.objects.get()

@@ -17,8 +17,6 @@ from tests.support.fake_runner import png
 
 pytestmark = pytest.mark.slow
 
-TABLE = "openai_images"
-
 
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     found = []
@@ -46,7 +44,7 @@ def stream(live_server, alice):
     return stream
 
 
-@pytest.mark.field(TABLE, "stream")
+@pytest.mark.field("openai_images", "stream")
 def test_stream_ends_with_every_finished_image(stream, worker):
     found = stream(n=2, user="7")
     assert [name for name, _data in found] == ["image_generation.completed"] * 2
@@ -96,7 +94,7 @@ def test_idle_stream_sends_heartbeats(alice, live_server, settings):
     assert response.text.startswith(": heartbeat\n\n")
 
 
-@pytest.mark.field(TABLE, "partial_images")
+@pytest.mark.field("openai_images", "partial_images")
 @pytest.mark.parametrize(
     ("partial_images", "quality", "every"), [(1, "auto", 10), (3, "auto", 5), (3, "max", 10)]
 )
