@@ -13,7 +13,6 @@ from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
 from models_registry.models import (
     FOLDERS,
     INPAINTING,
-    Family,
     Kind,
     ModelFile,
     ModelFileQuerySet,
@@ -22,10 +21,6 @@ from models_registry.models import (
 )
 
 IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
-
-NATIVE_SIDES = {Family.SD2: 768, Family.SDXL: 1024}  # 512 for all others
-MIN_NATIVE_SIDE, MAX_NATIVE_SIDE = 64, 4096
-RESOLUTION = re.compile(r"([0-9]{1,5})\s*(?:[x,]\s*([0-9]{1,5}))?", re.ASCII)
 
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
@@ -120,21 +115,6 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
 
 def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> list[str]:
     return list(list_for(kind, source, on_runners=on_runners).order_by("name").values_list("name", flat=True))
-
-
-def native_size(checkpoint: ModelFile) -> tuple[int, int]:
-    """Width and height that the checkpoint was trained at: from its file's metadata, or else those of its family.
-
-    Multiples of 8.
-    """
-    declared = checkpoint.metadata.get("modelspec.resolution")
-    found = RESOLUTION.fullmatch(declared.strip()) if isinstance(declared, str) else None
-    if found:
-        size = int(found[1]) // 8 * 8, int(found[2] or found[1]) // 8 * 8
-        if all(MIN_NATIVE_SIDE <= side <= MAX_NATIVE_SIDE for side in size):
-            return size
-    side = NATIVE_SIDES.get(Family(checkpoint.family), 512)
-    return side, side
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:

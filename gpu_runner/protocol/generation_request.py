@@ -207,7 +207,10 @@ class ChangeBackground(StrictModel):
 
 
 class CutOut(StrictModel):
-    """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, the mask, or both."""
+    """Removal of the background: of the init image with task=cut_out, else of every generated image.
+
+    Returns RGBA; with task=cut_out also the mask, or the mask alone.
+    """
 
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False  # the mask instead of the image
@@ -346,7 +349,8 @@ class GenerationRequest(StrictModel):
         for name in ("change_background", "upscale", "cut_out"):
             if task == name and getattr(self, name) is None:
                 raise ValueError(f"{name} is required with task={name}")
-            if task != name and getattr(self, name) is not None:
+            also = self.denoises and name == "cut_out"
+            if task != name and getattr(self, name) is not None and not also:
                 raise ValueError(f"{name} is only allowed with task={name} (got task={task})")
         if self.change_background and self.inpaint:
             raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
@@ -360,9 +364,13 @@ class GenerationRequest(StrictModel):
             raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
         if self.hires and task != "txt2img":
             raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
+        if self.cut_out and task != "cut_out" and (self.cut_out.mask_only or self.cut_out.with_mask):
+            raise ValueError(
+                f"cut_out.mask_only and with_mask are only allowed with task=cut_out (got {task})"
+            )
         if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
             raise ValueError(
-                "output_format must be png or webp with task=cut_out, whose output has an alpha channel (got jpeg);"
+                "output_format must be png or webp with cut_out, whose output has an alpha channel (got jpeg);"
                 " jpeg is allowed with cut_out.mask_only"
             )
         if self.face_restoration and task in ("cut_out", "control_map"):

@@ -119,6 +119,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         operation=submission.operation,
         external_id=submission.external_id,
         id_may_repeat=submission.id_may_repeat,
+        end_user=submission.end_user,
         repeats=submission.repeats,
         has_callback=submission.callback is not None,
         backend=submission.backend,

@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
-from models_registry.models import FOLDERS, Kind, ModelFile
-from models_registry.selectors import control_model, list_for, native_size, resolve
+from models_registry.models import FOLDERS, Kind
+from models_registry.selectors import control_model, list_for, resolve
 
 
 def test_file_is_found_by_every_name_that_a1111_uses(source, register):
@@ -186,23 +186,3 @@ def test_a_checkpoint_without_vae_is_not_taken_for_want_of_a_name(source, regist
     register("checkpoints/bare.safetensors", without_vae=True)
     whole = register("checkpoints/whole.safetensors")
     assert resolve(Kind.CHECKPOINT, "", source) == whole
-
-
-@pytest.mark.parametrize(
-    ("family", "declared", "size"),
-    [
-        ("sd15", None, (512, 512)),
-        ("sd2", None, (768, 768)),
-        ("sdxl", None, (1024, 1024)),
-        ("unknown", None, (512, 512)),
-        ("sd15", "256x320", (256, 320)),
-        ("sd15", "644", (640, 640)),
-        ("sd15", "1x1", (512, 512)),
-        ("sd15", "99999x99999", (512, 512)),
-        ("sd15", "large", (512, 512)),
-        ("sd15", 7, (512, 512)),
-    ],
-)
-def test_native_size_is_that_of_the_file_or_of_its_family(family, declared, size):
-    metadata = {} if declared is None else {"modelspec.resolution": declared}
-    assert native_size(ModelFile(kind="checkpoint", family=family, metadata=metadata)) == size
