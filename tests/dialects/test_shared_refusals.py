@@ -58,6 +58,15 @@ def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = Non
     return _refusal(response, lambda body: body.get("code"), lambda body: body.get("detail"))
 
 
+def ark(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {"model": "shapes", **PROMPT, "size": "128x128"} if data is None else data
+    response = client.post("/api/v3/images/generations", body, content_type="application/json")
+    return _refusal(
+        response, lambda body: body["error"].get("code"), lambda body: body["error"].get("message")
+    )
+
+
 def stablediffusionapi(
     key: AccessKey, secret: str, web: WebServer, data: bytes | None = None, edition: str = "v3"
 ) -> Refusal:
@@ -101,7 +110,16 @@ def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None
 
 DIALECTS: dict[str, Sender] = {
     function.__name__: function
-    for function in (a1111, native, stablediffusionapi, stablediffusionapi_v6, volcengine, zhiqite, smzdm)
+    for function in (
+        a1111,
+        ark,
+        native,
+        stablediffusionapi,
+        stablediffusionapi_v6,
+        volcengine,
+        zhiqite,
+        smzdm,
+    )
 }
 # Limits of a key or a source that the next request exceeds.
 LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
@@ -140,6 +158,26 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, None),
         "internal error": (500, None),
         "unavailable": (503, None),
+    },
+    "ark": {
+        "rate": (429, "RateLimitExceeded"),
+        "queue": (429, "RateLimitExceeded"),
+        "quota": (429, "QuotaExceeded"),
+        "budget": (429, "QuotaExceeded"),
+        "model": (403, "AccessDenied"),
+        "size": (400, "InvalidParameter"),
+        "expired": (403, "AccessDenied"),
+        "disabled": (403, "AccessDenied"),
+        "dialect": (403, "AccessDenied"),
+        "secret": (401, "AuthenticationError"),
+        "no model": (404, "InvalidEndpointOrModel.NotFound"),
+        "broken": (400, "InvalidParameter"),
+        "malformed": (400, "InvalidParameter"),
+        "nested": (400, "InvalidParameter"),
+        "no object": (400, "InvalidParameter"),
+        "too large": (413, "InvalidParameter"),
+        "internal error": (500, "InternalServiceError"),
+        "unavailable": (503, "InternalServiceError"),
     },
     "native": {
         "rate": (429, "rate_limited"),

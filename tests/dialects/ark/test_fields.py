@@ -211,6 +211,18 @@ def test_watermark_is_a_label(alice):
     assert alice.request(watermark=False).labels == ()
 
 
+def test_transparent_background(alice, model):
+    model(Kind.MATTING, "u2netp", path="matting/u2netp.onnx")
+    request = alice.request(background="transparent")
+    assert (request.task, request.output_format) == ("txt2img", "png")
+    assert request.cut_out.matting_model == "u2netp"
+    assert alice.request(background="opaque").cut_out is None
+
+
+def test_transparent_background_without_a_matting_model_is_refused(alice):
+    assert alice.refused(background="transparent")["param"] == "background"
+
+
 def test_transparent_background_is_png_only(alice):
     error = alice.refused(background="transparent", output_format="jpeg")
     assert error["param"] == "output_format"

@@ -118,6 +118,7 @@ def _request(
         "batch_size": fields.num_images,
         "seed": random_seed() if fields.seed < 0 else fields.seed,
         "output_format": _output_format(fields),
+        "cut_out": {} if fields.background == "transparent" else None,
         "labels": [WATERMARK] if fields.watermark else [],
         "preview_every": PREVIEWS_FOR_OPS,
         **({} if fields.guidance_scale is None else {"guidance_scale": fields.guidance_scale}),
