@@ -237,6 +237,7 @@ def test_transparent_background_is_png_only(alice):
         {"layer_decomposition": True},
         {"tools": [{"type": "web_search"}]},
         {"n": 2},
+        {"optimize_prompt": "yes"},
         {"negative_prompt": "blurry"},
         {"response_format": "svg"},
         {"output_format": "webp"},
@@ -279,8 +280,11 @@ def test_image_is_stored_upright_and_unchanged(alice, storage_folder):
     assert Image.open(next(storage_folder.rglob(f"{sha256}*"))).size == (80, 64)
 
 
-def test_prompt_optimization_is_noted(alice):
-    job = alice.job(optimize_prompt_options={"mode": "fast"})
+@pytest.mark.parametrize(
+    "fields", [{"optimize_prompt_options": {"mode": "fast", "thinking": "auto"}}, {"optimize_prompt": True}]
+)
+def test_prompt_optimization_is_noted(alice, fields):
+    job = alice.job(**fields)
     assert "optimize_prompt_options had no effect" in job.transitions.get().note
 
 

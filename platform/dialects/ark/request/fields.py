@@ -25,6 +25,7 @@ class SequentialOptions(Fields):
 
 class OptimizePromptOptions(Fields):
     mode: Literal["standard", "fast"] | None = None
+    thinking: Literal["auto", "disabled"] | None = None  # of the older SDK
 
 
 class ImageRequest(Fields):
@@ -42,6 +43,7 @@ class ImageRequest(Fields):
     response_format: Literal["url", "b64_json"] = "url"
     output_format: Literal["jpeg", "png"] | None = None
     watermark: bool | None = None
+    optimize_prompt: bool = False  # of the older SDK
     optimize_prompt_options: OptimizePromptOptions = OptimizePromptOptions()
     background: Literal["opaque", "transparent"] = "opaque"
     tools: list[Any] = []
@@ -52,6 +54,10 @@ class ImageRequest(Fields):
     def image_texts(self) -> list[str]:
         """URLs or data URIs of the input images."""
         return [self.image] if isinstance(self.image, str) else list(self.image or ())
+
+    @property
+    def optimizes_prompt(self) -> bool:
+        return self.optimize_prompt or self.optimize_prompt_options.mode is not None
 
     @property
     def num_images(self) -> int:

@@ -167,7 +167,7 @@ def _output_format(fields: ImageRequest) -> str:
 
 def _note(fields: ImageRequest, source: BusinessSource) -> str:
     """What had no effect, for operators. Raises ArkError for a strict source."""
-    if fields.optimize_prompt_options.mode is None:
+    if not fields.optimizes_prompt:
         return ""
     if source.strict:
         message = _("optimize_prompt_options is not supported: there is no prompt expansion")
