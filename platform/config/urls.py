@@ -21,6 +21,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/", include(stablediffusionapi.enterprise)),
     path("api/v1/", include("dialects.native.urls")),
+    path("api/v3/", include("dialects.ark.urls")),
     path("api/", include(stablediffusionapi)),
     path("v1/", include("dialects.openai.urls")),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),

@@ -139,6 +139,20 @@ STABLEDIFFUSIONAPI = [
     ),
     ("v3/super_resolution", {"url": "{web}/image.png", "scale": 2}),
 ]
+SEVERAL = {
+    "sequential_image_generation": "auto",
+    "sequential_image_generation_options": {"max_images": 2},
+}
+ARK = [
+    {"seed": -1, "size": "128x128", "output_format": "png", "watermark": True, "guidance_scale": 5},
+    {"image": "{web}/image.png", "size": "auto", **SEVERAL},
+    {
+        "image": "data:image/png;base64," + base64.b64encode(png()).decode(),
+        "size": "1K",
+        "response_format": "b64_json",
+    },
+    {"size": "1K", "background": "transparent"},
+]
 SMZDM = [
     ("rembg_img", {"img_url": "{web}/image.png"}),
     (
@@ -159,6 +173,10 @@ SMZDM = [
         *(("zhiqite", f"/AIGCImgOpenServ/saas/{path}", body) for path, body in ZHIQITE),
         *(("stablediffusionapi", f"/api/{path}", body) for path, body in STABLEDIFFUSIONAPI),
         *(("smzdm", f"/pictures/{path}", body) for path, body in SMZDM),
+        *(
+            ("ark", "/api/v3/images/generations", {"model": "shapes", "prompt": "a cat"} | body)
+            for body in ARK
+        ),
     ],
 )
 def test_command_of_the_jobs_own_dialect_sends_an_equal_request(

@@ -44,6 +44,9 @@ PATHS = [
     "/controlnet/{}",
     "/internal/{}",
     "/api/v3/fetch/{}",
+    "/api/v3/images/{}",
+    "/api/v3/chat/{}",
+    "/api/v3/files/{}",
     "/api/v6/images/fetch/{}",
     "/api/v1/enterprise/{}",
     "/api/{}",
@@ -137,6 +140,7 @@ POSTS = (
     "/sdapi/v1/txt2img",
     "/sdapi/v1/options",
     "/controlnet/detect",
+    "/api/v3/images/generations",
     "/api/v3/text2img",
     "/api/v3/base64_crop",
     "/AIGCImgOpenServ/saas/sd/v2/text2image",
@@ -220,7 +224,14 @@ def check(response, label) -> None:
     body = b"".join(response.streaming_content) if response.streaming else response.content
     text = body.decode(errors="replace")
     assert "Traceback" not in text, label
-    internal = ("InternalError", "Internal error.", "Internal server error", "internal_error", "50500")
+    internal = (
+        "InternalError",
+        "Internal error.",
+        "Internal server error",
+        "internal_error",
+        "InternalServiceError",
+        "50500",
+    )
     assert not any(message in text for message in internal), (label, text[:300])
     # A1111 answers its own checks with 500, and requests that are still running with 503.
     assert response.status_code < 500 or response.status_code == 503 or '"detail"' in text, (

@@ -14,6 +14,7 @@ from jobs.models import InputPicture, Job
 from jobs.models.callback import Callback
 from models_registry.models import StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
+from tests.dialects.ark.conftest import Caller as Ark
 from tests.dialects.native.conftest import Caller as Native
 from tests.dialects.smzdm.conftest import register
 from tests.dialects.stablediffusionapi.conftest import Caller as StableDiffusionAPI
@@ -132,6 +133,7 @@ def fields(source: Any, image_url: str) -> dict[str, Send]:
         "a1111 unit region": lambda url: a1111.post("txt2img", unit(effective_region_mask=url)),
         "a1111 detect": lambda url: detect(image, controlnet_input_images=[url]),
         "a1111 detect masks": detect,
+        "ark image": lambda url: Ark(*key).post(image=url),
         "native init_images": lambda url: native.post("jobs", {"task": "img2img", "init_images": [url]}),
         "native callback_url": lambda url: native.post("jobs", {"prompt": "x", "callback_url": url}),
         "volcengine image_urls": lambda url: volcengine.call(

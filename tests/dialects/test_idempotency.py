@@ -38,6 +38,13 @@ def a1111_extras(key: AccessKey, secret: str, url: str) -> Any:
     return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
 
 
+def ark(key: AccessKey, secret: str, url: str) -> Any:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {"model": "shapes", "image": url, "size": "128x128", **PROMPT}
+    path = "/api/v3/images/generations"
+    return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
+
+
 def volcengine(key: AccessKey, secret: str, url: str) -> Any:
     body = {"req_key": STYLE, "image_urls": [url], **PROMPT}
     return Volcengine(key, secret).call("CVProcess", body, **{"idempotency-key": "once"})
@@ -90,6 +97,7 @@ def smzdm_rembg(key: AccessKey, secret: str, url: str) -> Any:
 REQUESTS = [
     a1111,
     a1111_extras,
+    ark,
     volcengine,
     volcengine_task,
     stablediffusionapi,
