@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.response import Response
 
-from dialects.http import BadBody, UnstorableText
+from dialects.http import OUTAGE_RETRY_S, BadBody, UnstorableText
 from jobs.errors import (
     BudgetSpent,
     IdempotencyConflict,
@@ -24,6 +24,7 @@ from jobs.errors import (
     RateLimited,
     Refused,
     SourceDisabled,
+    TextModelFailed,
     UnknownModel,
 )
 from jobs.models import Job
@@ -118,6 +119,8 @@ class APIError(Exception):
                 return cls.forbidden(message, param)
             case IdempotencyConflict():
                 return cls(409, INVALID_REQUEST, message, code=refused.code, may_retry=False)
+            case TextModelFailed():
+                return cls(503, SERVER_ERROR, message, code=refused.code, retry_after=OUTAGE_RETRY_S)
             case UnknownModel(field="checkpoint"):
                 return cls.unknown_model(message)
         return cls.invalid(param, message, refused.code)
