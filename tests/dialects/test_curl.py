@@ -156,8 +156,8 @@ ARK = [
 ]
 OPENAI = [
     ("generations", {"size": "128x128", "n": 2, "quality": "high", "model": "dall-e-3", "style": "vivid"}),
-    ("generations", {"stream": True, "partial_images": 3, "output_format": "webp", "user": "it's $7"}),
-    ("generations", {"background": "transparent", "async": True, "loras": [], "negative_prompt": "`id`"}),
+    ("generations", {"stream": True, "partial_images": 3, "output_format": "webp", "user": "it's 7"}),
+    ("generations", {"background": "transparent", "async": True, "loras": [], "negative_prompt": "blue"}),
     ("edits", {"image": "{web}/image.png", "input_fidelity": "high"}),
     (
         "edits",
