@@ -69,6 +69,10 @@ def with_error_code(jobs: QuerySet[Job], code: str) -> QuerySet[Job]:
     return jobs.filter(_is_not_empty("error_code"), error_code=code)
 
 
+def with_end_user(jobs: QuerySet[Job], end_user: str) -> QuerySet[Job]:
+    return jobs.filter(_is_not_empty("end_user"), end_user=end_user)
+
+
 def with_external_id(jobs: QuerySet[Job], prefix: str) -> QuerySet[Job]:
     """Jobs whose external id begins with a prefix; exact matches are always included."""
     with_id = jobs.filter(_is_not_empty("external_id")).order_by().values_list("pk", flat=True)

@@ -54,7 +54,7 @@ LAYERS = {
         "models",
         "scanning, selectors",
         "shipped_presets",
-        "lora_tags, management, tasks",
+        "lora_tags, management, native_size, tasks",
     ],
 }
 # Modules of the runner that the platform may import; they need neither torch nor Django.

@@ -26,7 +26,7 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=48, le=4096, multiple_of=8)]
 Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)]
 Name = Annotated[str, Field(max_length=255)]
-Prompt = Annotated[str, Field(max_length=20_000)]
+Prompt = Annotated[str, Field(max_length=32_000)]
 Steps = Annotated[int, Field(ge=1, le=500)]
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 ResizeMode = Literal["stretch", "crop", "fill", "latent"]
@@ -207,7 +207,10 @@ class ChangeBackground(StrictModel):
 
 
 class CutOut(StrictModel):
-    """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, the mask, or both."""
+    """Removal of the background: of the init image with task=cut_out, else of every generated image.
+
+    Returns RGBA; with task=cut_out also the mask, or the mask alone.
+    """
 
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False  # the mask instead of the image
@@ -381,7 +384,8 @@ class GenerationRequest(StrictModel):
         for name, owner in PARAMETERS_OF_TASKS.items():
             if task == owner and getattr(self, name) is None:
                 raise ValueError(f"{name} is required with task={owner}")
-            if task != owner and getattr(self, name) is not None:
+            also = self.denoises and name == "cut_out"
+            if task != owner and getattr(self, name) is not None and not also:
                 raise ValueError(f"{name} is only allowed with task={owner} (got task={task})")
         if self.change_background and self.inpaint:
             raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
@@ -395,9 +399,13 @@ class GenerationRequest(StrictModel):
             raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
         if self.hires and task != "txt2img":
             raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
+        if self.cut_out and task != "cut_out" and (self.cut_out.mask_only or self.cut_out.with_mask):
+            raise ValueError(
+                f"cut_out.mask_only and with_mask are only allowed with task=cut_out (got {task})"
+            )
         if self.cut_out and not self.cut_out.mask_only and self.output_format == "jpeg":
             raise ValueError(
-                "output_format must be png or webp with task=cut_out, whose output has an alpha channel (got jpeg);"
+                "output_format must be png or webp with cut_out, whose output has an alpha channel (got jpeg);"
                 " jpeg is allowed with cut_out.mask_only"
             )
         if self.face_restoration and task in ("cut_out", "control_map"):

@@ -13,9 +13,11 @@ from torch import Tensor
 from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import PreparedControls, PreparedUnit, UnitsPerImage
 from gpu_runner.imaging import images
+from gpu_runner.imaging.matting import cut_out_subject
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
+from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation
 from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
@@ -144,6 +146,7 @@ class Plan:
         Source, ...
     ] = ()  # likewise, if an upscaler model must run on the device to build the canvases
     faces: Restoration | None = None  # applied to the finished images
+    matting: OnnxModel | None = None  # removes the background of the finished images
 
     @classmethod
     def of(
@@ -182,7 +185,14 @@ class Plan:
 
     def begin(self, index: int, stop_flag: StopFlag) -> Task:
         generate = generate_tiled_image if self.request.tiled else generate_image
-        return generate(self, index, stop_flag)
+        task = generate(self, index, stop_flag)
+        return task if self.matting is None else _without_background(task, self.matting)
+
+
+def _without_background(task: Task, matting: OnnxModel) -> Task:
+    """Make what is behind the subject of the finished image transparent."""
+    raw = yield from task
+    return replace(raw, finish=lambda image: cut_out_subject(matting, raw.finish(image)))
 
 
 def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:

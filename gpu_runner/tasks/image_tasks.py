@@ -12,7 +12,7 @@ from PIL import Image
 from gpu_runner.controlnet.preprocessors import network_registry, registry
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage, Size
-from gpu_runner.imaging.matting import matte
+from gpu_runner.imaging.matting import matte, transparent
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
@@ -145,18 +145,11 @@ def cut_out(
     masks = [matte(model, image) for image in init_images]
     if part.mask_only:
         return PrecomputedPlan(tuple(masks))
-    subjects = [_transparent(*pair) for pair in zip(init_images, masks, strict=True)]
+    subjects = [transparent(*pair) for pair in zip(init_images, masks, strict=True)]
     if not part.with_mask:
         return PrecomputedPlan(tuple(subjects))
     times = request.num_images // len(init_images)  # one init image for all, or one each
     return PrecomputedPlan(tuple(subjects * times + masks * times))
-
-
-def _transparent(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Return the image as RGBA with the mask as alpha channel."""
-    subject = image.convert("RGBA")
-    subject.putalpha(mask)
-    return subject
 
 
 def control_map(store: ModelStore, run_request: RunRequest, image: Image.Image) -> Image.Image:

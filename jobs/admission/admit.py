@@ -102,13 +102,15 @@ class Replay:
     job: Job | None = None
 
 
-def find_replay(source: BusinessSource, dialect: str, request: HttpRequest) -> Replay:
-    """Look up the Idempotency-Key of a request.
+def find_replay(
+    source: BusinessSource, dialect: str, request: HttpRequest, content: bytes | None = None
+) -> Replay:
+    """Look up the Idempotency-Key of a request. ``content``: what identifies the request, by default its raw body.
 
     Every dialect calls this after authentication and before it fetches an input image.
     Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
     """
-    idempotency = idempotency_keys.read(request)
+    idempotency = idempotency_keys.read(request, content)
     return Replay(idempotency, _replayed(source, dialect, idempotency))
 
 
@@ -138,6 +140,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         operation=submission.operation,
         external_id=submission.external_id,
         id_may_repeat=submission.id_may_repeat,
+        end_user=submission.end_user,
         repeats=submission.repeats,
         has_callback=submission.callback is not None,
         backend=submission.backend,

@@ -48,6 +48,7 @@ def _submission(job: Job, note: str) -> Submission:
         received=job.received,
         lane=max(Lane(job.lane), Lane.ASYNC),  # no client connection is open for it
         external_id=new_id() if new_id else "",
+        end_user=job.end_user,
         backend=Backend(job.backend),
         workflow=job.workflow,
         storage_target=job.storage_target,

@@ -35,6 +35,7 @@ class Submission:
     lane: Lane = Lane.ASYNC
     external_id: str = ""
     id_may_repeat: bool = False  # several jobs may have this external_id; it refers to the newest
+    end_user: str = ""  # the client's id of the person on whose behalf it sends the request
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE

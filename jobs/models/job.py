@@ -80,6 +80,8 @@ class Job(models.Model):
     operation = models.CharField(_("operation"), max_length=64, blank=True)
     external_id = models.CharField(_("external id"), max_length=200, blank=True)
     id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same external_id
+    # The client's id of the person on whose behalf the request was sent.
+    end_user = models.CharField(_("end user"), max_length=200, blank=True, default="", db_default="")
     repeats = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -211,6 +213,9 @@ class Job(models.Model):
                 condition=~models.Q(external_id=""),
                 opclasses=["varchar_pattern_ops"],
                 name="job_by_beginning_of_id",
+            ),
+            models.Index(
+                fields=["end_user", "-created_at"], condition=~models.Q(end_user=""), name="job_by_end_user"
             ),
             models.Index(
                 fields=["repeats"], condition=models.Q(repeats__isnull=False), name="job_repetitions"

@@ -23,6 +23,7 @@ COLUMNS: tuple[str, ...] = (
 TIMES = ("created_at", "finished_at")
 RECORDED: tuple[str, ...] = (
     "operation",
+    "end_user",
     "lane",
     "backend",
     "received",

@@ -63,11 +63,13 @@ INSTALLED_APPS = [
     "jobs",  # before django_q, whose command qcluster it replaces
     "django_q",
     "dialects.a1111",
+    "dialects.ark",
     "dialects.native",
     "dialects.stablediffusionapi",
     "dialects.smzdm",
     "dialects.zhiqite",
     "dialects.volcengine",
+    "dialects.openai",
     "operations",
     "console",
 ]

@@ -17,6 +17,7 @@ from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
@@ -57,6 +58,26 @@ def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = Non
         assert response["Content-Type"] == "application/problem+json"
         assert str(response.json().get("retry_after", "")) == response.headers.get("Retry-After", "")
     return _refusal(response, lambda body: body.get("code"), lambda body: body.get("detail"))
+
+
+def ark(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {"model": "shapes", **PROMPT, "size": "128x128"} if data is None else data
+    response = client.post("/api/v3/images/generations", body, content_type="application/json")
+    return _refusal(
+        response, lambda body: body["error"].get("code"), lambda body: body["error"].get("message")
+    )
+
+
+def openai(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    body = PROMPT | {"size": "128x128", "async": True}
+    response = OpenAI(key, secret).post("images/generations", body if data is None else data)
+    assert response.status_code == 202 or response.json().keys() == {"error"}
+    return _refusal(
+        response,
+        lambda body: body.get("error", {}).get("code"),
+        lambda body: body.get("error", {}).get("message"),
+    )
 
 
 def stablediffusionapi(
@@ -102,7 +123,17 @@ def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None
 
 DIALECTS: dict[str, Sender] = {
     function.__name__: function
-    for function in (a1111, native, stablediffusionapi, stablediffusionapi_v6, volcengine, zhiqite, smzdm)
+    for function in (
+        a1111,
+        ark,
+        native,
+        openai,
+        stablediffusionapi,
+        stablediffusionapi_v6,
+        volcengine,
+        zhiqite,
+        smzdm,
+    )
 }
 # Limits of a key or a source that the next request exceeds.
 LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
@@ -144,6 +175,26 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "unavailable": (503, None),
         "text model": (503, None),
     },
+    "ark": {
+        "rate": (429, "RateLimitExceeded"),
+        "queue": (429, "RateLimitExceeded"),
+        "quota": (429, "QuotaExceeded"),
+        "budget": (429, "QuotaExceeded"),
+        "model": (403, "AccessDenied"),
+        "size": (400, "InvalidParameter"),
+        "expired": (403, "AccessDenied"),
+        "disabled": (403, "AccessDenied"),
+        "dialect": (403, "AccessDenied"),
+        "secret": (401, "AuthenticationError"),
+        "no model": (404, "InvalidEndpointOrModel.NotFound"),
+        "broken": (400, "InvalidParameter"),
+        "malformed": (400, "InvalidParameter"),
+        "nested": (400, "InvalidParameter"),
+        "no object": (400, "InvalidParameter"),
+        "too large": (413, "InvalidParameter"),
+        "internal error": (500, "InternalServiceError"),
+        "unavailable": (503, "InternalServiceError"),
+    },
     "native": {
         "rate": (429, "rate_limited"),
         "queue": (429, "queue_full"),
@@ -163,6 +214,27 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "too_large"),
         "internal error": (500, "internal"),
         "unavailable": (503, "unavailable"),
+        "text model": (503, "text_model_failed"),
+    },
+    "openai": {
+        "rate": (429, "rate_limit_exceeded"),
+        "queue": (429, "rate_limit_exceeded"),
+        "quota": (429, "insufficient_quota"),
+        "budget": (429, "insufficient_quota"),
+        "model": (403, "permission_error"),
+        "size": (400, "over_limit"),
+        "expired": (403, "permission_error"),
+        "disabled": (403, "permission_error"),
+        "dialect": (403, "permission_error"),
+        "secret": (401, "invalid_api_key"),
+        "no model": (404, "model_not_found"),
+        "broken": (400, "invalid_json"),
+        "malformed": (400, "invalid_json"),
+        "nested": (400, "invalid_json"),
+        "no object": (400, "invalid_json"),
+        "too large": (413, "request_too_large"),
+        "internal error": (500, "server_error"),
+        "unavailable": (503, "overloaded"),
         "text model": (503, "text_model_failed"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),

@@ -47,7 +47,8 @@ def prepare(store: ModelStore, run_request: RunRequest) -> Prepared:
         plan = _plan(store, run_request, sources)
     except PromptTooLong as error:
         raise InvalidRequest(str(error)) from error
-    plan, maps = _controlled(store, run_request, sources, _with_faces_restored(store, run_request, plan))
+    plan = _with_backgrounds_removed(store, run_request, _with_faces_restored(store, run_request, plan))
+    plan, maps = _controlled(store, run_request, sources, plan)
     return Prepared(plan, nsfw_check(store, run_request), maps)
 
 
@@ -58,6 +59,13 @@ def _with_faces_restored(store: ModelStore, run_request: RunRequest, plan: AnyPl
     detector = store.onnx.face_detector(run_request.file("face_detector", part.detector))
     restorer = store.face_restorer(run_request.file("face_restorer", part.model))
     return replace(plan, faces=Restoration(detector, restorer, part.visibility))
+
+
+def _with_backgrounds_removed(store: ModelStore, run_request: RunRequest, plan: AnyPlan) -> AnyPlan:
+    part = run_request.request.cut_out
+    if part is None or not isinstance(plan, Plan):
+        return plan
+    return replace(plan, matting=store.onnx.get(run_request.file("matting", part.matting_model), "matting"))
 
 
 def _controlled(
@@ -74,7 +82,7 @@ def _controlled(
 
 
 def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
-    if run_request.request.cut_out is not None:
+    if run_request.request.task == "cut_out" and run_request.request.cut_out is not None:
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
     if run_request.request.analysis is not None:
         find = finder(store, run_request, run_request.request.analysis)

@@ -56,6 +56,7 @@ class JobAdmin(ReadOnly, JobActions):
         filters.LaneFilter,
         filters.ErrorFilter,
         filters.RunnerFilter,
+        filters.EndUserFilter,
         ("created_at", RangeDateTimeFilter),
     ]
     list_per_page = 25

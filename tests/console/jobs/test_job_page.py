@@ -348,3 +348,10 @@ def test_page_has_curl_commands_without_secrets(ops, submission, key):
     assert list(curls) == ["a1111", "native"]
     assert all("$KEY_ID" in command for command in curls.values())
     assert key.secret not in ops.get(page(job, "change")).content.decode()
+
+
+def test_page_links_to_the_jobs_of_the_same_end_user(ops, submission):
+    job = admit(submission(end_user="reader <7> & co"))
+    text = ops.get(page(job, "change")).content.decode()
+    assert "reader &lt;7&gt; &amp; co" in text
+    assert "?end_user=reader%20%3C7%3E%20%26%20co" in text
