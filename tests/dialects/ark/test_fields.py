@@ -9,6 +9,7 @@ from jobs.models import Lane
 from models_registry.models import Kind
 from tests.dialects.ark.conftest import PROMPT, data_uri
 from tests.support.fake_runner import png
+from tests.support.text_model_server import DETAILS
 
 pytestmark = pytest.mark.django_db
 
@@ -280,15 +281,36 @@ def test_image_is_stored_upright_and_unchanged(alice, storage_folder):
     assert Image.open(next(storage_folder.rglob(f"{sha256}*"))).size == (80, 64)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"optimize_prompt_options": {"mode": "fast", "thinking": "auto"}}, {"optimize_prompt": True}]
-)
-def test_prompt_optimization_is_noted(alice, fields):
+OPTIMIZED = [{"optimize_prompt_options": {"mode": "fast", "thinking": "auto"}}, {"optimize_prompt": True}]
+
+
+@pytest.mark.parametrize("fields", OPTIMIZED)
+def test_prompt_is_optimized_by_the_text_model(alice, text_model, fields):
+    job = alice.job(prompt="一只猫", **fields)
+    assert job.generation_request.prompt == f"a cat, {DETAILS}"
+    assert job.received["prompt"] == "一只猫"
+
+
+def test_optimization_is_the_setting_of_the_source_unless_declined(alice, source, text_model):
+    source.prompt_mode = "expand"
+    source.save()
+    assert alice.request().prompt == f"{PROMPT}, {DETAILS}"
+    assert alice.request(optimize_prompt=False).prompt == PROMPT
+
+
+@pytest.mark.parametrize("fields", OPTIMIZED)
+def test_optimization_without_a_text_model_is_noted(alice, fields):
     job = alice.job(**fields)
-    assert "optimize_prompt_options had no effect" in job.transitions.get().note
+    assert job.generation_request.prompt == PROMPT
+    assert "text model" in job.transitions.get().note
 
 
-def test_prompt_optimization_is_refused_for_a_strict_source(alice, source):
+def test_optimization_without_a_text_model_is_refused_for_a_strict_source(alice, source):
     source.strict = True
     source.save()
-    assert alice.refused(optimize_prompt_options={"mode": "standard"})["param"] == "optimize_prompt_options"
+    assert alice.refused(optimize_prompt_options={"mode": "standard"})["param"] == "prompt"
+
+
+def test_optimization_with_a_long_reasoning_is_refused(alice):
+    options = {"mode": "standard", "thinking": "enabled"}
+    assert alice.refused(optimize_prompt_options=options)["param"] == "optimize_prompt_options.thinking"

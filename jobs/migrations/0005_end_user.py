@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0003_rewriting'),
+        ('jobs', '0004_rewriting'),
     ]
 
     operations = [
