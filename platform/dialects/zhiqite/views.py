@@ -18,10 +18,11 @@ from jobs.models import Job
 from . import field_names
 from .base import ZhiqiteView
 from .errors import WireError, success
-from .request import submission_v2, submission_v3, tools
+from .request import submission_v2, submission_v3
 from .request.fields_v2 import GenerationV2
 from .request.json_body import Id, Wire, read
-from .request.unsupported_tools import REFUSED, TRAINING
+from .request.tools.catalog import TOOLS, read_submission
+from .request.tools.unsupported import REFUSED, REFUSED_AREAS
 from .response import task_status
 from .response.listings import Checkpoints, Query
 
@@ -56,20 +57,28 @@ class SubmitTool(ZhiqiteView):
 
     def post(self, request: Request, code: str) -> Response:
         if code in REFUSED:
-            raise WireError(_("%(tool)s: %(reason)s") % {"tool": code, "reason": REFUSED[code]}, status=501)
-        if code not in tools.TOOLS:
+            raise refused_tool(code, REFUSED[code])
+        if code not in TOOLS:
             raise WireError("Not Found", status=404)
+        self.wire_names = TOOLS[code].wire_names
         job = self.admitted(request, partial(self._submission, request, code))
         return success({"task_id": job.external_id})
 
     def _submission(self, request: Request, code: str) -> Submission:
-        body = read(tools.TOOLS[code], request)
-        return tools.read_submission(code, self.key, body, base_url(request._request))
+        body = read(TOOLS[code], request)
+        return read_submission(code, self.key, body, base_url(request._request))
 
 
-class Training(ZhiqiteView):
-    def post(self, request: Request) -> Response:
-        raise WireError(str(TRAINING), status=501)
+class RefusedArea(ZhiqiteView):
+    """All paths of an area of the vendor's menu that is not supported."""
+
+    def post(self, request: Request, area: str, rest: str) -> Response:
+        raise refused_tool(f"{area}/{rest}", REFUSED_AREAS[area])
+
+
+def refused_tool(name: str, reason: object) -> WireError:
+    """The error of a tool that is not supported."""
+    return WireError(_("%(tool)s: %(reason)s") % {"tool": name, "reason": reason}, status=501)
 
 
 class TaskQuery(Wire):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dialects.zhiqite.request.fields_v2 import GenerationV2, Overrides, Scripts, Unit
 from dialects.zhiqite.request.fields_v3 import External, Image2ImageV3, Text2ImageV3
-from dialects.zhiqite.request.tools import TOOLS
+from dialects.zhiqite.request.tools.catalog import TOOLS
 from tests.dialects.zhiqite.conftest import generation_body
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from dialects.zhiqite.request.fields_v2 import GenerationV2
 from dialects.zhiqite.request.fields_v3 import Image2ImageV3, Text2ImageV3
-from dialects.zhiqite.request.tools import TOOLS
+from dialects.zhiqite.request.tools.catalog import TOOLS
 from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
 from models_registry.models import Kind

@@ -11,7 +11,7 @@ from django.utils import timezone
 from access.models import AccessKey
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from dialects.zhiqite.request.tools import TOOL
+from dialects.zhiqite.request.tools.base import TOOL
 from jobs.images.signed_urls import output_url, output_urls, preview_url
 from jobs.models import ACTIVE, Job, Output, Preview, State
 from jobs.scheduling.eta import outlook, progress_of

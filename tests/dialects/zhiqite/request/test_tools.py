@@ -153,10 +153,9 @@ def test_face_restore_keeps_the_size(use, face_models):
         ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
         ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
         ("faceRestore", {}, "GFPGANv1.4.pth in the folder face_restoration"),
-        ("roop", {}, "roop: face-identity models are not available"),
-        ("face/detection", {}, "only as a part of face restoration"),
-        ("comfyui/text2image", {}, "Flux checkpoints are not supported"),
-        ("prompts/expand", {}, "language model"),
+        ("roop", {}, "forbid commercial use"),
+        ("instantID", {}, "forbid commercial use"),
+        ("hair/change", {}, "non-commercial use only"),
         ("nothing", {}, "Not Found"),
     ],
 )
