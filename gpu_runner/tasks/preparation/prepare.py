@@ -122,11 +122,16 @@ def _backdrops(store: ModelStore, run_request: RunRequest, part: ChangeBackgroun
     matting = None
     if mask is None and part.cut_out_by == "matting":
         matting = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
+    letters = None
+    if mask is None and part.cut_out_by == "letters":
+        letters = store.onnx.get(run_request.file("text_detector", part.text_detector), "text_detector")
     canvas_of = {}
     for image in set(request.init_images):
-        product = change_background.cut_out(
-            decode_image(run_request, image), mask, part, request.background, matting
-        )
+        decoded = decode_image(run_request, image)
+        if letters is not None:
+            product = change_background.without_letters(decoded, request.background, letters)
+        else:
+            product = change_background.cut_out(decoded, mask, part, request.background, matting)
         canvas_of[image] = change_background.canvas(request, part, product)
     return tuple(canvas_of[image] for image in request.init_images)
 

@@ -28,6 +28,7 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    TextDetector,
     Upscaler,
     Vae,
 )
@@ -83,6 +84,7 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    TextDetector,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):

@@ -29,6 +29,7 @@ SERVED = {
     "背景去除": "tool/rembg",
     "图片扩大": "tool/enlarge",
     "给图片加水印": "tool/watermark/add",
+    "图片去水印": "tool/watermark/remove",
 }
 REFUSED = {
     "提交训练任务": ("modelTraining/submitTraining/Job", "model training is not supported"),

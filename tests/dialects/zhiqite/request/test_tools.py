@@ -109,6 +109,17 @@ def test_erase_generates_the_white_part_of_the_mask(use, web):
     assert request.prompt == "grass"
 
 
+def test_remove_generates_what_has_letters(use, register):
+    register(Kind.TEXT_DETECTOR, "text_detection/ppocr.onnx")
+    job = use("watermark/remove", prompt="grass", seed=4)
+    part = job.generation_request.change_background
+    assert (part.cut_out_by, part.text_detector, part.mask) == ("letters", "ppocr", None)
+    assert (part.mask_expansion, part.content) == (-4, "fill")
+    assert (part.output_width, part.output_height) == (96, 48)
+    assert (job.generation_request.prompt, job.generation_request.seed) == ("grass", 4)
+    assert "text_detector:ppocr" in job.files
+
+
 def test_rembg_cuts_out_the_foreground_or_returns_its_mask(use, register):
     register(Kind.MATTING, "matting/u2netp.onnx")
     request = use("rembg").generation_request
@@ -147,6 +158,8 @@ def test_face_restore_keeps_the_size(use, face_models):
         ("watermark/add", {}, "watermarkText: Field required"),
         ("watermark/add", {"watermarkText": "a", "position": "middle"}, "position: "),
         ("rembg", {}, "the registry has none"),
+        ("watermark/remove", {}, "python manage.py install_text_detector"),
+        ("watermark/remove", {"sampleStep": 51}, "sampleStep: "),
         ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat must be png"),
         ("cnt/preview", {}, "preprocessor: Field required"),
         ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: unknown preprocessor magic"),

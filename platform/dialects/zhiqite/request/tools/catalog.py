@@ -11,7 +11,7 @@ from jobs.outbound.callbacks.outbox import CallbackRequest
 
 from .base import TOOL, Tool
 from .image_tools import ControlPreview, Enlarge, FaceRestore, Rembg, SuperResolution, Watermark
-from .inpainting import Erase, ImgExpand
+from .inpainting import Erase, ImgExpand, RemoveMark
 from .workflow_tools import TEXT_TO_IMAGE, ComfyTextToImage
 
 TOOLS: dict[str, type[Tool]] = {
@@ -23,6 +23,7 @@ TOOLS: dict[str, type[Tool]] = {
     "cnt/preview": ControlPreview,
     "faceRestore": FaceRestore,
     "watermark/add": Watermark,
+    "watermark/remove": RemoveMark,
     TEXT_TO_IMAGE: ComfyTextToImage,
 }
 

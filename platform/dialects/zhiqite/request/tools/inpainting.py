@@ -97,6 +97,15 @@ class ImgExpand(InpaintTool):
         return outpaint_canvas.Margins(left, top, extra_width - left, extra_height - top)
 
 
+class RemoveMark(InpaintTool):
+    """Removes what has letters: the runner finds them and generates what is there instead. Logos are not found."""
+
+    def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
+        image = inputs.fetch("sourceImage", self.sourceImage)
+        letters = {"cut_out_by": "letters", "mask_expansion": ERASE_EXPANSION}
+        return self.inpaint_fields(source, image, letters, inputs.size_of(image))
+
+
 class Erase(InpaintTool):
     maskImage: Link
 
