@@ -26,6 +26,11 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
     return Job.objects.get(source=source, pk=parsed)
 
 
+def revised_prompt(job: Job) -> str | None:
+    """The prompt that is drawn, if the text model changed the one that the client wrote."""
+    return job.request["prompt"] if "prompt" in job.rewriting.get("written", {}) else None
+
+
 def outputs_of(job: Job) -> list[Output]:
     """Outputs of all kinds, ordered by index."""
     return list(job.outputs.order_by("index"))

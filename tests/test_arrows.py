@@ -41,6 +41,7 @@ LAYERS = {
         "errors, models, django_q",
         "apps, billing, outbound, selectors",
         "images",
+        "text_model",
         "curl_export, execution, retention",
         "scheduling, shipped_setup, tasks",
         "admission",

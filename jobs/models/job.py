@@ -104,6 +104,11 @@ class Job(models.Model):
 
     received = models.JSONField(_("request as received"), default=dict)  # with hashes in place of images
     request = models.JSONField(_("parsed request"))  # a GenerationRequest
+    # What the text model did with the prompts: "mode"; "written": the texts of the client that it changed, by field;
+    # "problem": why it did not change them. Empty: nothing to change.
+    rewriting = models.JSONField(
+        _("prompts as written"), default=dict, db_default=models.Value({}, models.JSONField()), editable=False
+    )
     workflow = models.ForeignKey(
         "models_registry.WorkflowTemplate",
         on_delete=models.PROTECT,

@@ -30,7 +30,7 @@ RECORDED: tuple[str, ...] = (
     "attempt",
     "runner_deaths",
 )
-RECORDED += ("error_message", "images_done", "interrupted", "engine_seconds")
+RECORDED += ("rewriting", "error_message", "images_done", "interrupted", "engine_seconds")
 
 
 @transaction.atomic
