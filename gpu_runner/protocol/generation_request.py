@@ -228,6 +228,7 @@ class Analysis(StrictModel):
     find: Literal["faces", "nsfw"]
     model: Name = ""  # face detector or NSFW detector; empty: the default one
     threshold: Fraction | None = None  # minimum score; None: the model's default
+    crops: bool = False  # faces of one image: also return an image of each
 
     @property
     def model_kind(self) -> str:
@@ -399,6 +400,12 @@ class GenerationRequest(StrictModel):
             raise ValueError(f"face_restoration is not allowed with task={task}")
         if task == "control_map" and len(self.controls) != 1:
             raise ValueError(f"controls must have 1 unit with task=control_map (got {len(self.controls)})")
+        return self
+
+    @model_validator(mode="after")
+    def crops_are_of_the_faces_of_one_image(self) -> GenerationRequest:
+        if self.analysis and self.analysis.crops and (self.analysis.find != "faces" or self.num_images > 1):
+            raise ValueError("analysis.crops is only allowed with analysis.find=faces and one init image")
         return self
 
     @model_validator(mode="after")

@@ -78,7 +78,8 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
     if run_request.request.analysis is not None:
         find = finder(store, run_request, run_request.request.analysis)
-        return AnalysisPlan(tuple(source.image for source in sources), find)
+        crops = run_request.request.analysis.crops
+        return AnalysisPlan(tuple(source.image for source in sources), find, crops)
     if run_request.request.task == "control_map":
         return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
     request = change_background.inpainting_request(run_request.request)
