@@ -21,6 +21,7 @@ from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
+from tests.support.text_model_server import DETAILS
 from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
@@ -116,6 +117,7 @@ FAULTS = (
     "too large",
     "internal error",
     "unavailable",
+    "text model",
 )
 MALFORMED = (b"\xff", b'{"seed": NaN}', b'{"seed": 1e999}', b"[" * 100_000)
 NESTED = b'{"a": ' * 200 + b"1" + b"}" * 200
@@ -140,6 +142,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, None),
         "internal error": (500, None),
         "unavailable": (503, None),
+        "text model": (503, None),
     },
     "native": {
         "rate": (429, "rate_limited"),
@@ -160,6 +163,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "too_large"),
         "internal error": (500, "internal"),
         "unavailable": (503, "unavailable"),
+        "text model": (503, "text_model_failed"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),
     "stablediffusionapi_v6": {
@@ -181,6 +185,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "error"),
         "internal error": (500, "error"),
         "unavailable": (503, "error"),
+        "text model": (503, "error"),
     },
     "volcengine": {
         "rate": (429, 50429),
@@ -201,6 +206,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (400, 50213),
         "internal error": (500, 50500),
         "unavailable": (503, None),
+        "text model": (500, 50501),
     },
     "zhiqite": dict.fromkeys((*LIMITS, *FAULTS), (200, "400")),
     "smzdm": {
@@ -222,6 +228,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (200, 1001),
         "internal error": (200, 1004),
         "unavailable": (200, 1005),
+        "text model": (200, 1004),
     },
 }
 # Volcengine's gateway reports such a key as unknown.
@@ -239,6 +246,7 @@ MESSAGES = {
     "too large": "The request body is too large.",
     "internal error": "Internal error.",
     "unavailable": "temporarily unavailable",
+    "text model": "The text model failed: it answered with status 500.",
 }
 DIALECT_MESSAGES = {
     ("a1111", "secret"): "Incorrect username or password",
@@ -403,6 +411,28 @@ def test_request_while_the_database_is_not_reachable_can_be_sent_again(
     assert_refused(refusal, dialect, "unavailable")
     assert int(refusal.retry_after) > 0
     assert "connection" not in refusal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_failure_of_the_text_model_refuses_a_strict_source(dialect, caller, source, web, text_model):
+    key, secret = caller
+    source.strict, source.prompt_mode = True, "expand"
+    source.save()
+    text_model.misbehavior = "500"
+    refusal = DIALECTS[dialect](key, secret, web)
+    assert_refused(refusal, dialect, "text model")
+    assert int(refusal.retry_after) > 0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_prompts_are_expanded_if_the_source_wants_it(dialect, caller, source, web, text_model):
+    key, secret = caller
+    source.prompt_mode = "expand"
+    source.save()
+    DIALECTS[dialect](key, secret, web)
+    job = Job.objects.get()
+    assert job.request["prompt"].endswith(DETAILS)
+    assert not job.rewriting["written"]["prompt"].endswith(DETAILS)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -15,6 +15,7 @@ from access.models import AccessKey, BusinessSource
 from jobs.models import Runner
 from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.queue_snapshot import SEEN_WITHIN
+from jobs.text_model import client as text_model
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset
 
 Text = str | Promise
@@ -152,5 +153,11 @@ def _outside() -> list[Check]:
             _("Image URLs in callbacks and behind a proxy have the host of the request."),
             _("Set PUBLIC_URL in the environment of the platform's processes."),
             bool(settings.PUBLIC_URL),
-        )
+        ),
+        Check(
+            _("Text model"),
+            _("Optional: prompts are neither translated nor expanded; requests for it are refused."),
+            _("Set TEXT_MODEL_URL and TEXT_MODEL_NAME, see docs/text-model.md."),
+            text_model.is_configured(),
+        ),
     ]

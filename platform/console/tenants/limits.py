@@ -25,6 +25,7 @@ from jobs.execution import slots
 from jobs.models import State
 
 from .keys import dialect_choices
+from .prompt_modes import PromptModesField
 
 Holder = BusinessSource | AccessKey
 RATE_LIMITS = (
@@ -83,6 +84,7 @@ class LimitsForm(forms.ModelForm):
 
 
 class SourceForm(LimitsForm):
+    prompt_modes = PromptModesField()
     keyless_networks = LinesField(
         label=gettext_lazy("networks without a key"),
         required=False,

@@ -18,6 +18,7 @@ from jobs.errors import (
     RateLimited,
     Refused,
     SourceDisabled,
+    TextModelFailed,
     UnknownModel,
 )
 from telemetry import counters
@@ -116,6 +117,9 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
+        case TextModelFailed():
+            headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+            return WireError(503, detail=refused.message, headers=headers)
         case BadIdempotencyKey():
             return WireError(400, detail=refused.message)
         case IdempotencyConflict():

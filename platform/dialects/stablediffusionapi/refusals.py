@@ -14,6 +14,7 @@ from jobs.errors import (
     RateLimited,
     Refused,
     SourceDisabled,
+    TextModelFailed,
     UnknownModel,
 )
 from telemetry import counters
@@ -71,6 +72,8 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
             return _rate_limit(refused, edition)
         case QuotaSpent() | BudgetSpent():
             return _no_credit(refused)
+        case TextModelFailed():
+            return _with_retry_after(WireError(503, refused.message), refused)
         case ModelNotAllowed():
             return WireError(403, refused.message)
         case BadIdempotencyKey():

@@ -29,7 +29,7 @@ EVERYTHING = "everything"  # a group with all permissions
 # What a user with memberships may change, at most: no role gives more.
 TENANT_FIELDS = {
     "access.accesskey": {"note"},
-    "access.businesssource": {"title", "AccessKey.note"},
+    "access.businesssource": {"title", "prompt_mode", "prompt_modes", "AccessKey.note"},
 }
 TENANT_ACTIONS = {
     "access.accesskey": {"rotate", "new_secret", "revoke"},  # of its own keys
@@ -47,7 +47,7 @@ TENANT_ACTIONS = {
 }
 # Columns that a tenant's user with every role can change by posting to any view of its own rows.
 TENANT_COLUMNS = {
-    BusinessSource: {"title"},
+    BusinessSource: {"title", "prompt_mode", "prompt_modes"},
     AccessKey: {"note", "secret", "enabled", "last_used_at"},  # "enabled": revoked, never enabled again
     CallbackSecret: {"secret", "created_at"},
 }
@@ -75,10 +75,13 @@ SOURCE_LIMITS = {
     "name",
     "networks",
     "nsfw_policy",
+    "prompt_mode",
+    "prompt_modes",
     "public_pictures",
     "reachable",
     "requests_per_second",
     "strict",
+    "text_model",
     "title",
     "total_budget",
     "weight",

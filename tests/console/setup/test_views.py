@@ -50,7 +50,10 @@ def test_each_part_is_ticked_off_when_it_is_there(source, runner, settings):
         before = missing()
         add(kind)
         assert len(before - missing()) == 1, kind
-    assert missing() == {"Style presets", "Prompt style of enhance_prompt", "Storage target"}
+    optional = {"Text model"}
+    assert missing() == {"Style presets", "Prompt style of enhance_prompt", "Storage target"} | optional
+    settings.TEXT_MODEL_URL, settings.TEXT_MODEL_NAME = "http://127.0.0.1:8000/v1", "qwen"
+    assert not missing() & optional
 
 
 @pytest.mark.parametrize(

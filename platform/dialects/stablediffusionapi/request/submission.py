@@ -24,7 +24,7 @@ from . import sizes
 from .controlnet import controls
 from .fields import SAFETY_TYPES, parse, required
 from .images import InputImages, without_content
-from .prompts import prompt_fields
+from .prompts import prompt_fields, prompt_mode
 from .schedulers import DEFAULT, sampling
 
 STEPS = {"v3": 30, "v4": 31, "v5": 30, "v6": 31}
@@ -45,6 +45,7 @@ def read_submission(
         request = GenerationRequest.model_validate(build(endpoint, key.source, values, images))
     except ValidationError as error:
         raise invalid(error) from None
+    mode, is_required = prompt_mode(values, key.source)
     return Submission(
         source=key.source,
         key=key,
@@ -55,6 +56,8 @@ def read_submission(
         input_files=images.files,
         lane=Lane.ASYNC if values["instant_response"] else Lane.INTERACTIVE,
         callback=_callback(values, base_url),
+        prompt_mode=mode,
+        prompt_mode_required=is_required,
     )
 
 

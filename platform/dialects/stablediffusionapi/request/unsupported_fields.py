@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dialects.stablediffusionapi.endpoints import Endpoint
+from jobs.text_model import client
 
 WITHOUT_EFFECT = ("", "0", "0.0")
 HIRES_FIELDS = ("upscale", "highres_fix")
@@ -26,8 +27,11 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
             yield name, _("IP-Adapter is not available")
     if values.get("self_attention"):
         yield "self_attention", _("self-attention guidance is not available")
-    if values.get("multi_lingual") and not _is_ascii(values):
-        yield "multi_lingual", _("translation is not available; send the prompt in English")
+    if values.get("multi_lingual") and not is_ascii(values) and not client.is_configured():
+        yield (
+            "multi_lingual",
+            _("translation needs a text model (TEXT_MODEL_URL); send the prompt in English"),
+        )
     if _is_img2img(endpoint, values):
         for name in HIRES_FIELDS:
             if values.get(name):
@@ -40,6 +44,6 @@ def _is_img2img(endpoint: Endpoint, values: dict[str, Any]) -> bool:
     return endpoint.task in ("img2img", "inpaint")
 
 
-def _is_ascii(values: dict[str, Any]) -> bool:
+def is_ascii(values: dict[str, Any]) -> bool:
     """Whether the prompts need no translation: ASCII text is taken for English."""
     return all((values.get(name) or "").isascii() for name in ("prompt", "negative_prompt"))
