@@ -21,6 +21,7 @@ from .errors import WireError, success
 from .request import submission_v2, submission_v3
 from .request.fields_v2 import GenerationV2
 from .request.json_body import Id, Wire, read
+from .request.text_tools import TEXT_TOOLS
 from .request.tools.catalog import TOOLS, read_submission
 from .request.tools.unsupported import REFUSED, REFUSED_AREAS
 from .response import task_status
@@ -58,6 +59,8 @@ class SubmitTool(ZhiqiteView):
     def post(self, request: Request, code: str) -> Response:
         if code in REFUSED:
             raise refused_tool(code, REFUSED[code])
+        if code in TEXT_TOOLS:
+            return success(read(TEXT_TOOLS[code], request).response(self.key, code))
         if code not in TOOLS:
             raise WireError("Not Found", status=404)
         self.wire_names = TOOLS[code].wire_names
@@ -96,6 +99,11 @@ class TaskState(ZhiqiteView):
 
 class ToolState(ZhiqiteView):
     def post(self, request: Request, code: str) -> Response:
+        if code in REFUSED:
+            raise refused_tool(code, REFUSED[code])
+        if code in TEXT_TOOLS:
+            message = _("%(tool)s has no tasks: the response has the result.") % {"tool": code}
+            raise WireError(message, status=404)
         job = task_status.find_tool_task(self.key, read(TaskQuery, request).businessTaskId, code)
         return success(task_status.tool(job, base_url(request._request)))
 

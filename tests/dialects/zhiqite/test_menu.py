@@ -30,6 +30,12 @@ SERVED = {
     "图片扩大": "tool/enlarge",
     "给图片加水印": "tool/watermark/add",
     "图片去水印": "tool/watermark/remove",
+    "面部检测(脸部提取) faceDetection": "tool/face/detection",
+    "异步图片检测": "tool/image/audit",
+    "提示词扩写": "tool/prompts/expand",
+    "sd prompts优化": "tool/prompts/optimize",
+    "提示词扩写优化": "tool/prompts/expandOptimize",
+    "翻译": "tool/translate",
 }
 REFUSED = {
     "提交训练任务": ("modelTraining/submitTraining/Job", "model training is not supported"),

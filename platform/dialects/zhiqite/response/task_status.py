@@ -16,6 +16,8 @@ from jobs.images.signed_urls import output_url, output_urls, preview_url
 from jobs.models import ACTIVE, Job, Output, Preview, State
 from jobs.scheduling.eta import outlook, progress_of
 
+from . import findings
+
 QUEUED, SUCCESS, RUNNING, FAILED, REJECTED = 1, 2, 3, 4, 5
 DESCRIPTIONS = {
     QUEUED: "任务排队中",
@@ -95,7 +97,7 @@ def archived(job: Job, base_url: str) -> dict[str, Any]:
 
 
 def tool(job: Job, base_url: str) -> dict[str, Any]:
-    """``data`` of a tool's query: the URL of the first output, and those of all."""
+    """``data`` of a tool's query: the URL of the first output, those of all, and what was found."""
     urls = output_urls(job, base_url)
     return {
         "taskId": str(job.pk),
@@ -104,6 +106,7 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
         "desc": description(job),
         "outputImageUrl": urls[0] if urls else None,
         "outputImageUrls": urls,
+        **findings.fields_of(job, urls),
     }
 
 
@@ -125,17 +128,13 @@ def rows(job: Job, base_url: str) -> list[dict[str, Any]]:
 
 def _row(job: Job, output: Output, url: str) -> dict[str, Any]:
     hidden = bool(output.nsfw) and job.request["nsfw"]["policy"] in HIDING_POLICIES
-    label = {"confidence": output.nsfw_score, "label": "nsfw"} if output.nsfw else NO_LABEL
     return {
-        "img_audit": [label],
+        "img_audit": findings.audit("nsfw" if output.nsfw else None, output.nsfw_score),
         "img_audit_status": not output.nsfw,
         "image_status": IMAGE_BLOCKED if hidden else IMAGE_OK,
         "image_url": url,
         "seed": output.seed,
     }
-
-
-NO_LABEL = {"confidence": None, "label": "nonLabel"}
 
 
 def _temporary(job: Job, base_url: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dialects.zhiqite.request.input_images import InputImages
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
+from .analysis_tools import FaceDetection, ImageAudit
 from .base import TOOL, Tool
 from .image_tools import ControlPreview, Enlarge, FaceRestore, Rembg, SuperResolution, Watermark
 from .inpainting import Erase, ImgExpand, RemoveMark
@@ -25,6 +26,8 @@ TOOLS: dict[str, type[Tool]] = {
     "watermark/add": Watermark,
     "watermark/remove": RemoveMark,
     TEXT_TO_IMAGE: ComfyTextToImage,
+    "face/detection": FaceDetection,
+    "image/audit": ImageAudit,  # [R]
 }
 
 
