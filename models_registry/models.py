@@ -42,6 +42,7 @@ class Kind(models.TextChoices):
     NSFW = "nsfw", _("NSFW detector")
     FACE_DETECTOR = "face_detector", _("face detector")
     FACE_RESTORER = "face_restorer", _("face restorer")
+    TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
     UNKNOWN = "unknown", _("unknown")
 
@@ -223,6 +224,7 @@ FOLDERS: dict[str, str] = {
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
     Kind.TEXT_DETECTOR: "text_detection",
+    Kind.TAGGER: "taggers",
 }
 
 
@@ -238,6 +240,7 @@ KINDS_WITH_DEFAULT = frozenset(
         Kind.FACE_DETECTOR,
         Kind.FACE_RESTORER,
         Kind.TEXT_DETECTOR,
+        Kind.TAGGER,
     }
 )
 
@@ -367,3 +370,13 @@ class TextDetector(ModelFile):
         proxy = True
         verbose_name = _("text detector")
         verbose_name_plural = _("text detectors")
+
+
+class Tagger(ModelFile):
+    KIND = Kind.TAGGER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("tagger")
+        verbose_name_plural = _("taggers")

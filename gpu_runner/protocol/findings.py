@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .generation_request import Fraction, StrictModel
 
+MAX_TAGS = 1000  # of an image; a threshold of 0 would give all that a tagger knows
+# Tags that are drawn with their underscores: emoticons.
+EMOTICONS = frozenset(
+    {"0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9", ">_o", "@_@"}
+    | {"^_^", "o_o", "u_u", "x_x", "|_|", "||_||"}
+)
+SPECIAL = re.compile(r"([\\()])")  # have a meaning in A1111's prompt syntax
+
+TagCategory = Literal["general", "artist", "copyright", "character", "meta", "rating"]
 Point = tuple[float, float]  # x, y in pixels of the image
 
 
@@ -38,7 +48,32 @@ class NsfwFound(StrictModel):
     threshold: Fraction
 
 
-Finding = Annotated[FacesFound | NsfwFound, Field(discriminator="find")]
+class FoundTag(StrictModel):
+    """A tag, as it is written in the tagger's table."""
+
+    name: str
+    score: Fraction
+    category: TagCategory
+
+    def in_prompt(self, *, spaces: bool = True, escaped: bool = True) -> str:
+        """The tag as a part of a prompt: spaces for underscores, and backslashes before brackets."""
+        text = self.name.replace("_", " ") if spaces and self.name not in EMOTICONS else self.name
+        return SPECIAL.sub(r"\\\1", text) if escaped else text
+
+
+class TagsFound(StrictModel):
+    """Tags of an image by descending score, and the scores of all ratings."""
+
+    find: Literal["tags"] = "tags"
+    tags: tuple[FoundTag, ...]
+    ratings: tuple[FoundTag, ...] = ()
+
+    def as_prompt(self) -> str:
+        """The tags as a prompt in A1111's syntax."""
+        return ", ".join(tag.in_prompt() for tag in self.tags)
+
+
+Finding = Annotated[FacesFound | TagsFound | NsfwFound, Field(discriminator="find")]
 
 
 class ImageFindings(StrictModel):

@@ -1,4 +1,4 @@
-"""The task analyze: faces and NSFW verdict of init images. The results are data, not images."""
+"""The task analyze: faces, tags or NSFW verdict of init images. The results are data, not images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 from gpu_runner.imaging import face_detection
 from gpu_runner.imaging.face_detection import Face, FaceDetector
 from gpu_runner.imaging.nsfw import NsfwCheck
+from gpu_runner.imaging.tagging import find_tags
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import Operation
@@ -49,6 +50,9 @@ def finder(store: ModelStore, run_request: RunRequest, analysis: Analysis) -> Fi
     if analysis.find == "faces":
         detector = store.onnx.face_detector(file)
         return lambda image: faces(detector, image, analysis.threshold)
+    if analysis.find == "tags":
+        tagger = store.onnx.tagger(file)
+        return lambda image: find_tags(tagger, image, analysis.threshold, analysis.character_threshold)
     model = store.onnx.get(file, analysis.model_kind)
     return lambda image: nsfw_verdict(model, image, analysis.threshold)
 
@@ -82,7 +86,7 @@ def _with_margin(box: tuple[float, float, float, float], size: tuple[int, int]) 
 
 def _face(face: Face) -> FoundFace:
     box, landmarks = face.box.round(2).tolist(), face.points.round(2).tolist()
-    return FoundFace(score=_fraction(face.score), box=tuple(box), landmarks=tuple(map(tuple, landmarks)))
+    return FoundFace.model_validate({"score": _fraction(face.score), "box": box, "landmarks": landmarks})
 
 
 def nsfw_verdict(model: OnnxModel, image: Image.Image, threshold: float | None) -> NsfwFound:

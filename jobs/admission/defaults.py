@@ -149,4 +149,5 @@ EXAMPLES = {
     Kind.MATTING: "u2netp.onnx",
     Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",
     Kind.FACE_RESTORER: "GFPGANv1.4.pth",
+    Kind.TAGGER: "wd-v1-4-moat-tagger-v2.onnx",
 }

@@ -51,9 +51,9 @@ def install(part: Path, kind: str, name: str) -> ModelFile:
     Raises InstallError; the caller then has to delete ``part``.
     """
     root = settings.MODELS_ROOT
-    info = inspect_file(root, part.relative_to(root).as_posix())
-    _check_info(info, kind)
     path = f"{FOLDERS[kind]}/{name}"
+    info = inspect_file(root, part.relative_to(root).as_posix(), path)
+    _check_info(info, kind)
     _rename(part, root / path)
     return register_file(path, info)
 

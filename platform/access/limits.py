@@ -28,6 +28,7 @@ KINDS = (
     "face_detector",
     "face_restorer",
     "text_detector",
+    "tagger",
 )
 
 

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from models_registry.management.commands.install_text_detector import MEMBER, SIZE_BYTES
 from models_registry.models import Kind, ModelFile
+from tests.support.onnx_files import tag_table, tagger_of_mean_colors
 from tests.support.text_detector import detector_wheel
 
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
@@ -139,3 +140,21 @@ def test_failed_download_of_the_text_detector_names_the_other_way(root, monkeypa
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(CommandError, match="pass it with --wheel"):
         run("install_text_detector")
+
+
+def test_added_tagger_brings_its_tag_table(root, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(tagger_of_mean_colors())
+    (tmp_path / "selected_tags.csv").write_text(tag_table(("a", 0), ("b", 0), ("c", 0)))
+    run("add_model", tmp_path / "model.onnx", "--kind", "tagger", "--name", "wd.onnx")
+    assert sorted(path.name for path in (root / "taggers").iterdir()) == ["wd.csv", "wd.onnx"]
+    assert ModelFile.objects.usable().get().kind == Kind.TAGGER
+
+
+@pytest.mark.parametrize("rows", [(), (("a", 0),)])
+def test_tagger_without_its_own_tag_table_is_not_added(root, tmp_path, rows):
+    (tmp_path / "model.onnx").write_bytes(tagger_of_mean_colors())
+    if rows:
+        (tmp_path / "model.csv").write_text(tag_table(*rows))
+    with pytest.raises(CommandError, match="tag table"):
+        run("add_model", tmp_path / "model.onnx", "--kind", "tagger")
+    assert not [path for path in root.rglob("*") if path.is_file()]

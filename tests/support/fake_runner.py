@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 from pydantic import BaseModel
 
 from gpu_runner.protocol import Accepted, Done, Failed, Findings, Image, Progress, RunnerStatus, RunRequest
-from gpu_runner.protocol.findings import FacesFound, FoundFace, NsfwFound
+from gpu_runner.protocol.findings import FacesFound, FoundFace, FoundTag, NsfwFound, TagsFound
 
 TOKEN = "the runner's token"
 SECONDS = 2.0  # reported by every job
@@ -73,7 +73,7 @@ class JobStream:
         self.send(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
 
     def send_findings(self, index: int = 0) -> None:
-        """One face, or a safe image, as the request asks for."""
+        """One face, four tags, or a safe image, as the request asks for."""
         analysis = self.run_request.request.analysis
         assert analysis is not None
         self.send(Findings(index=index, data=FINDINGS[analysis.find]))
@@ -92,6 +92,15 @@ FINDINGS = {
                 landmarks=((141, 104), (184, 104), (163, 130), (145, 148), (180, 148)),
             ),
         ),
+    ),
+    "tags": TagsFound(
+        tags=(
+            FoundTag(name="red_circle", score=0.98, category="general"),
+            FoundTag(name="blue_background", score=0.95, category="general"),
+            FoundTag(name="hatsune_miku_(cosplay)", score=0.91, category="character"),
+            FoundTag(name="^_^", score=0.62, category="general"),
+        ),
+        ratings=(FoundTag(name="safe", score=0.99, category="rating"),),
     ),
     "nsfw": NsfwFound(detected=False, score=0.03, threshold=0.8),
 }

@@ -44,6 +44,32 @@ def sigmoid_of_the_first_channel(side: int, output: str = "matte") -> bytes:
     )
 
 
+def tagger_of_mean_colors(side: int = 448) -> bytes:
+    """Return a runnable tagger with three tags, whose scores are the means of its input's channels, divided by 255."""
+    divisor = number(2, 1) + message(8, "divisor") + message(9, b"\0\0\x7fC")  # a float: 255.0
+    axes = message(1, "axes") + number(8, 1) + number(8, 2) + number(20, 7)
+    keep = message(1, "keepdims") + number(3, 0) + number(20, 2)
+    mean = (
+        message(1, "input")
+        + message(2, "mean")
+        + message(4, "ReduceMean")
+        + message(5, axes)
+        + message(5, keep)
+    )
+    share = message(1, "mean") + message(1, "divisor") + message(2, "output") + message(4, "Div")
+    return model(
+        inputs={"input": ("batch", side, side, 3)},
+        outputs={"output": ("batch", 3)},
+        graph=message(1, mean) + message(1, share) + message(5, divisor),
+    )
+
+
+def tag_table(*rows: tuple[str, int]) -> str:
+    """Return a tag table with names and categories."""
+    lines = [f'{index},"{name}",{category},1' for index, (name, category) in enumerate(rows)]
+    return "\n".join(["tag_id,name,category,count", *lines, ""])
+
+
 def model(
     inputs: dict[str, Sequence[int | str]],
     outputs: dict[str, Sequence[int | str]],

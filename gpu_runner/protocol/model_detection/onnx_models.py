@@ -14,6 +14,7 @@ from .safetensors_models import Identified
 
 OPEN_NSFW_SHAPE = (224, 224, 3)
 PADDLE_OUTPUT = re.compile(r"fetch_name_\d+|sigmoid_\d+\.tmp_\d+")
+TAGGER_SHAPE = (448, 448, 3)
 YUNET_OUTPUTS = frozenset(
     f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)
 )
@@ -53,6 +54,14 @@ def _yunet(header: OnnxHeader) -> Identified | None:
     return Identified("face_detector", detail={"model": "yunet", "height": image[2], "width": image[3]})
 
 
+def _tagger(header: OnnxHeader) -> Identified | None:
+    """WD14 taggers: input a square of pixels with the channels last, output one probability per tag."""
+    image, tags = _only(header.inputs), _only(header.outputs)
+    if image[1:] != TAGGER_SHAPE or len(tags) != 2 or tags[1] is None:
+        return None
+    return Identified("tagger", detail={"side": image[1], "tags": tags[1]})
+
+
 def _matting(header: OnnxHeader) -> Identified | None:
     """Salient object detection: input an image, output one channel of the same size."""
     image, matte = _only(header.inputs), _first(header.outputs)
@@ -80,6 +89,7 @@ RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
     _nude_detector,
     _open_nsfw,
     _yunet,
+    _tagger,
     _text_detector,  # before matting models of any size, which differ by their names only
     _matting,
 )

@@ -28,6 +28,7 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    Tagger,
     TextDetector,
     Upscaler,
     Vae,
@@ -85,6 +86,7 @@ class ModelFileForm(forms.ModelForm):
     FaceDetector,
     FaceRestorer,
     TextDetector,
+    Tagger,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):

@@ -89,6 +89,7 @@ KINDS: list[tuple[Kind, Text, str]] = [
     (Kind.FACE_DETECTOR, _("Requests that restore faces are refused."), "facedetector"),
     (Kind.FACE_RESTORER, _("Requests that restore faces are refused."), "facerestorer"),
     (Kind.TEXT_DETECTOR, _("Lettered marks are removed only with a mask."), "textdetector"),
+    (Kind.TAGGER, _("Images cannot be described by tags (interrogate)."), "tagger"),
 ]  # fmt: skip
 
 

@@ -110,6 +110,8 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
     match refused:
         case UnknownModel(field="upscaler"):
             return WireError(500, error="Exception", errors=refused.message)
+        case UnknownModel(field="tagger"):
+            return Unprocessable.unsupported(("body", "model"), refused.message)
         case UnknownModel():
             return model_not_found(checkpoint)
         case InvalidImage():

@@ -23,7 +23,7 @@ from .base import A1111View
 from .errors import WireError
 from .options import options
 from .refusals import refusal
-from .request import extras
+from .request import extras, interrogate
 from .request.submission import ParsedRequest, read_request
 from .response import interrupt, progress
 from .response.generation import JOB_HEADER, outcome
@@ -78,6 +78,16 @@ class Extras(Generation):
 
     def parse(self, body: dict[str, Any]) -> ParsedRequest:
         return ParsedRequest(extras.read_submission(self.operation, self.key, body))
+
+
+class Interrogate(Generation):
+    """Submit an analysis by a tagger and wait for its tags."""
+
+    operation = interrogate.OPERATION
+    wire_names: Mapping[str, str] = {"tagger": "model"}
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(interrogate.read_submission(self.key, body))
 
 
 class JobResult(A1111View):

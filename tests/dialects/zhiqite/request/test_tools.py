@@ -9,7 +9,7 @@ from PIL import Image
 
 from gpu_runner.protocol.preprocessor_catalog import MODULES
 from jobs.images.storage import read_input
-from models_registry.models import Kind, ModelFile
+from models_registry.models import Kind
 from tests.support.input_images import is_upright, photo
 from tests.support.receiving_server import YES
 from tests.support.receiving_server import work as call_back
@@ -207,19 +207,18 @@ def test_erase_keeps_the_size_of_the_photo(use, web):
     assert (part.output_width, part.output_height) == (96, 48)
 
 
-def test_preview_of_every_module_is_a_job_or_refused_with_the_reason_of_the_catalog(alice, web, source):
+def test_preview_of_every_module_is_a_job_or_refused_with_the_reason_of_the_catalog(
+    alice, web, source, register
+):
     source.max_queued_jobs = len(MODULES)
     source.save()
-    for module in MODULES.values():
-        if module.weights:
-            ModelFile.objects.get_or_create(
-                kind=Kind.PREPROCESSOR,
-                name=module.weights,
-                defaults={"path": f"preprocessors/{module.weights}.pth", "sha256": "e" * 64},
-            )
+    for weights in {module.weights for module in MODULES.values() if module.weights}:
+        register(Kind.PREPROCESSOR, f"preprocessors/{weights}.pth")
     for name, module in MODULES.items():
         body = {"businessTaskId": name, "sourceImage": web.url("/wide.png"), "preprocessor": name}
         if module.refused:
             assert module.refused in alice.refused("tool/cnt/preview", body)
+        elif name == "inpaint_only":
+            assert "needs a mask" in alice.refused("tool/cnt/preview", body)
         else:
             assert alice.submit("tool/cnt/preview", body).generation_request.controls[0].module == name

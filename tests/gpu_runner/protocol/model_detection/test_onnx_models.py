@@ -76,6 +76,21 @@ def test_a_text_detector_has_the_names_and_shapes_of_paddles_exports(tmp_path, i
     assert kind_of(tmp_path, model(inputs, outputs)) == kind
 
 
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
+        ({"input_1:0": ("unk", 448, 448, 3)}, {"predictions_sigmoid": ("unk", 9083)}, "tagger"),
+        ({"input": (1, 448, 448, 3)}, {"output": (1, 10861)}, "tagger"),
+        ({"input": ("b", 224, 224, 3)}, {"output": ("b", 1000)}, "unknown"),  # another classifier
+        ({"input": ("b", 3, 448, 448)}, {"output": ("b", 9083)}, "unknown"),  # channels first: another input
+        ({"input": ("b", 448, 448, 3)}, {"output": ("b", "tags")}, "unknown"),
+        ({"input": ("b", 448, 448, 3)}, {"output": ("b", 9083), "features": ("b", 1024)}, "unknown"),
+    ],
+)
+def test_a_tagger_maps_a_square_with_channels_last_to_one_score_per_tag(tmp_path, inputs, outputs, kind):
+    assert kind_of(tmp_path, model(inputs, outputs)) == kind
+
+
 def test_weights_listed_as_inputs_by_old_files_are_not_inputs(tmp_path):
     weight = message(5, message(8, "weight"))
     inputs = {"image": (1, 3, 64, 64), "weight": (8, 3, 3, 3)}

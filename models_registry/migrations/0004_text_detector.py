@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0002_scan_findings'),
+        ('models_registry', '0003_tagger'),
     ]
 
     operations = [
@@ -26,6 +26,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='modelfile',
             name='kind',
-            field=models.CharField(choices=[('checkpoint', 'checkpoint'), ('lora', 'LoRA'), ('vae', 'VAE'), ('controlnet', 'ControlNet'), ('embedding', 'embedding'), ('upscaler', 'upscaler'), ('preprocessor', 'preprocessor'), ('matting', 'matting model'), ('nsfw', 'NSFW detector'), ('face_detector', 'face detector'), ('face_restorer', 'face restorer'), ('text_detector', 'text detector'), ('unknown', 'unknown')], default='unknown', max_length=16, verbose_name='kind'),
+            field=models.CharField(choices=[('checkpoint', 'checkpoint'), ('lora', 'LoRA'), ('vae', 'VAE'), ('controlnet', 'ControlNet'), ('embedding', 'embedding'), ('upscaler', 'upscaler'), ('preprocessor', 'preprocessor'), ('matting', 'matting model'), ('nsfw', 'NSFW detector'), ('face_detector', 'face detector'), ('face_restorer', 'face restorer'), ('tagger', 'tagger'), ('text_detector', 'text detector'), ('unknown', 'unknown')], default='unknown', max_length=16, verbose_name='kind'),
         ),
     ]
