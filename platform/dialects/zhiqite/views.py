@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from dialects.waiting import wait_for_end
 from jobs.admission.submission import Submission
+from jobs.execution.thread_shares import NoFreeThread
 from jobs.images.signed_urls import base_url
 from jobs.models import Job
 
@@ -22,6 +26,7 @@ from .request import submission_v2, submission_v3
 from .request.fields_v2 import GenerationV2
 from .request.json_body import Id, Wire, read
 from .request.text_tools import TEXT_TOOLS
+from .request.tools.analysis_tools import INTERROGATE, Interrogate
 from .request.tools.catalog import TOOLS, read_submission
 from .request.tools.unsupported import REFUSED, REFUSED_AREAS
 from .response import task_status
@@ -70,6 +75,24 @@ class SubmitTool(ZhiqiteView):
     def _submission(self, request: Request, code: str) -> Submission:
         body = read(TOOLS[code], request)
         return read_submission(code, self.key, body, base_url(request._request))
+
+
+class InterrogateImage(ZhiqiteView):
+    """Waits for the tags, because the vendor's response has them; not for a request with a callback."""
+
+    wire_names = field_names.TOOLS
+
+    def post(self, request: Request) -> Response:
+        body = read(Interrogate, request)
+        if body.is_described(self.key.source):
+            caption = body.description(self.key)
+            return success(task_status.captioned(body.businessTaskId, body.businessTaskId, caption))
+        base = base_url(request._request)
+        job = self.admitted(request, lambda: read_submission(INTERROGATE, self.key, body, base))
+        if not body.callbackUrl:
+            with suppress(NoFreeThread):
+                job = wait_for_end(request._request, job, settings.JOB_WAIT_S)
+        return success(task_status.interrogated(job, base))
 
 
 class RefusedArea(ZhiqiteView):

@@ -32,6 +32,8 @@ SERVED = {
     "图片去水印": "tool/watermark/remove",
     "面部检测(脸部提取) faceDetection": "tool/face/detection",
     "异步图片检测": "tool/image/audit",
+    "图转文": "tool/interrogate",
+    "风格识别": "tool/identifyStyle",
     "提示词扩写": "tool/prompts/expand",
     "sd prompts优化": "tool/prompts/optimize",
     "提示词扩写优化": "tool/prompts/expandOptimize",

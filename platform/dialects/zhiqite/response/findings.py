@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from dialects.zhiqite.request.tools.analysis_tools import IDENTIFY_STYLE
+from dialects.zhiqite.request.tools.base import TOOL
 from gpu_runner.protocol import Finding
-from gpu_runner.protocol.findings import FacesFound, FoundFace, NsfwFound
+from gpu_runner.protocol.findings import FacesFound, FoundFace, FoundTag, NsfwFound, TagsFound
 from jobs.models import Job
+
+from .style_tags import STYLES
 
 LANDMARKS = ("leftEye", "rightEye", "nose", "leftMouthCorner", "rightMouthCorner")  # as seen in the image
 NO_LABEL = {"confidence": None, "label": "nonLabel"}
@@ -17,6 +21,8 @@ def fields_of(job: Job, image_urls: list[str]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for found in job.image_findings:
         fields |= _fields(found.data, image_urls)
+    if "tags" in fields and job.operation == TOOL + IDENTIFY_STYLE:
+        return {"styles": [tag for tag in fields["tags"] if tag["name"] in STYLES]}
     return fields
 
 
@@ -40,7 +46,16 @@ def _fields(finding: Finding, image_urls: list[str]) -> dict[str, Any]:
                 "nsfwScore": finding.score,
                 "nsfwThreshold": finding.threshold,
             }
-    return {}
+        case TagsFound():
+            return {
+                "caption": finding.as_prompt(),
+                "tags": [_tag(tag) for tag in finding.tags],
+                "ratings": [_tag(tag) for tag in finding.ratings],
+            }
+
+
+def _tag(tag: FoundTag) -> dict[str, Any]:
+    return {"name": tag.in_prompt(escaped=False), "score": tag.score, "category": tag.category}
 
 
 def _face(number: int, face: FoundFace, image_url: str | None) -> dict[str, Any]:

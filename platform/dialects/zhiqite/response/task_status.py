@@ -110,6 +110,22 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
     }
 
 
+CAPTIONED = 1  # ``status`` of the vendor's documented response of interrogate
+
+
+def captioned(task_id: str, external_id: str, caption: str | None) -> dict[str, Any]:
+    """``data`` of interrogate, as the vendor documents it. ``caption`` is None while the task is not done."""
+    return {"taskId": task_id, "businessTaskId": external_id, "status": CAPTIONED, "caption": caption}
+
+
+def interrogated(job: Job, base_url: str) -> dict[str, Any]:
+    """``data`` of interrogate for a job, finished or not. Raises WireError if it has failed."""
+    if job.is_terminal and status(job) != SUCCESS:
+        raise WireError(description(job))
+    caption = tool(job, base_url).get("caption")
+    return {"task_id": job.external_id, **captioned(str(job.pk), job.external_id, caption)}
+
+
 def result_of(job: Job, base_url: str) -> dict[str, Any]:
     """``data`` of the query that belongs to the job's operation."""
     return (tool if job.operation.startswith(TOOL) else realtime)(job, base_url)

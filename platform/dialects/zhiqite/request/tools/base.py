@@ -11,6 +11,7 @@ from dialects.zhiqite.field_names import Names
 from dialects.zhiqite.request.fields_v2 import OutputFormat
 from dialects.zhiqite.request.input_images import InputImages
 from dialects.zhiqite.request.json_body import Id, Link, Wire
+from jobs.models import Lane
 
 TOOL = "tool/"  # prefix of the operation of tool jobs
 
@@ -20,6 +21,7 @@ class Tool(Wire, ABC):
 
     wire_names: ClassVar[Names] = field_names.TOOLS  # for messages of admission
     has_seed: ClassVar[bool] = False
+    lane: ClassVar[Lane] = Lane.ASYNC
 
     businessTaskId: Id
     callbackUrl: Link = ""

@@ -9,7 +9,14 @@ from dialects.zhiqite.request.input_images import InputImages
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
-from .analysis_tools import FaceDetection, ImageAudit
+from .analysis_tools import (
+    IDENTIFY_STYLE,
+    INTERROGATE,
+    FaceDetection,
+    IdentifyStyle,
+    ImageAudit,
+    Interrogate,
+)
 from .base import TOOL, Tool
 from .image_tools import ControlPreview, Enlarge, FaceRestore, Rembg, SuperResolution, Watermark
 from .inpainting import Erase, ImgExpand, RemoveMark
@@ -28,6 +35,8 @@ TOOLS: dict[str, type[Tool]] = {
     TEXT_TO_IMAGE: ComfyTextToImage,
     "face/detection": FaceDetection,
     "image/audit": ImageAudit,  # [R]
+    INTERROGATE: Interrogate,
+    IDENTIFY_STYLE: IdentifyStyle,
 }
 
 
@@ -50,6 +59,7 @@ def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Sub
         input_files={sha256: data for sha256, data in inputs.files.items() if sha256 in used},
         external_id=body.businessTaskId,
         id_may_repeat=True,
+        lane=body.lane,
         styles=body.styles,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
     )
