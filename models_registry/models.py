@@ -43,6 +43,7 @@ class Kind(models.TextChoices):
     FACE_DETECTOR = "face_detector", _("face detector")
     FACE_RESTORER = "face_restorer", _("face restorer")
     TAGGER = "tagger", _("tagger")
+    TEXT_DETECTOR = "text_detector", _("text detector")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -222,6 +223,7 @@ FOLDERS: dict[str, str] = {
     Kind.NSFW: "nsfw",
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
+    Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
 }
 
@@ -237,6 +239,7 @@ KINDS_WITH_DEFAULT = frozenset(
         Kind.NSFW,
         Kind.FACE_DETECTOR,
         Kind.FACE_RESTORER,
+        Kind.TEXT_DETECTOR,
         Kind.TAGGER,
     }
 )
@@ -357,6 +360,16 @@ class FaceRestorer(ModelFile):
         proxy = True
         verbose_name = _("face restorer")
         verbose_name_plural = _("face restorers")
+
+
+class TextDetector(ModelFile):
+    KIND = Kind.TEXT_DETECTOR
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text detector")
+        verbose_name_plural = _("text detectors")
 
 
 class Tagger(ModelFile):

@@ -30,7 +30,7 @@ from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, OffloadedWork
-from gpu_runner.protocol import Accepted, ErrorCode, Failed, Finding, RunRequest
+from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
 from gpu_runner.tasks.generation import Examination, RawOutput
@@ -38,7 +38,7 @@ from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
 from . import cpu_threads
 from .batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
-from .finalize import Finished, finish
+from .finalize import Examined, Finished, finish
 from .running_job import ImageInProgress, OnEvent, Run
 
 log = logging.getLogger(__name__)
@@ -320,7 +320,7 @@ class Engine:
         if run.batch.is_generated and not run.starting_batch:
             self._start_batches(run)
 
-    def _deliver(self, run: Run, index: int, encoding: Future[Finished | Finding]) -> None:
+    def _deliver(self, run: Run, index: int, encoding: Future[Finished | Examined]) -> None:
         with self._isolate(run):
             run.deliver(index, encoding.result())
         all_started = run.batch is not None and run.batch.is_generated

@@ -20,13 +20,23 @@ class Finished:
     verdict: NsfwVerdict | None  # None: not checked
 
 
-def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | Finding:
+@dataclass(frozen=True)
+class Examined:
+    """What was found in an input image, and images of it."""
+
+    finding: Finding
+    crops: tuple[Finished, ...] = ()
+
+
+def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | Examined:
     """Check the image and encode it as PNG, or return what the examination finds.
 
     Raises nsfw.NsfwDetected if the check rejects the image.
     """
     if isinstance(raw, Examination):
-        return raw.finding()
+        finding = raw.finding()
+        crops = (Finished(images.png(crop), *crop.size, verdict=None) for crop in raw.crops(finding))
+        return Examined(finding, tuple(crops))
     image = raw.image()
     image, verdict = check.apply(image) if check else (image, None)
     return Finished(images.png(image), image.width, image.height, verdict)

@@ -16,7 +16,6 @@ from gpu_runner.protocol import (
     Done,
     Event,
     Failed,
-    Finding,
     Findings,
     Image,
     Progress,
@@ -26,7 +25,7 @@ from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Task
 from gpu_runner.tasks.preparation.prepare import Prepared
 
-from .finalize import Finished
+from .finalize import Examined, Finished
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +165,8 @@ class Run:
             )
         )
 
-    def deliver(self, index: int, finished: Finished | Finding) -> None:
-        """Emit a finished image, or what was found in one."""
+    def deliver(self, index: int, finished: Finished | Examined) -> None:
+        """Emit a finished image, or what was found in one and its crops."""
         self.images_done += 1
         if not self.run_request.request.denoises:
             self.steps_run += 1
@@ -175,7 +174,9 @@ class Run:
         if isinstance(finished, Finished):
             self.emit(self._image(index, finished))
         else:
-            self.emit(Findings(index=index, data=finished))
+            self.emit(Findings(index=index, data=finished.finding))
+            for number, crop in enumerate(finished.crops):
+                self.emit(self._image(number, crop))
 
     def _image(self, index: int, finished: Finished) -> Image:
         verdict = finished.verdict

@@ -196,8 +196,10 @@ class ChangeBackground(StrictModel):
 
     mask: InputImage | None = None  # white is the product, unless ``mask_invert``
     mask_invert: bool = False
-    cut_out_by: Literal["matting", "transparency"] = "matting"  # without a mask
+    # Without a mask. "letters": everything but letters is the product, so that lettered marks are repainted.
+    cut_out_by: Literal["matting", "transparency", "letters"] = "matting"
     matting_model: Name = ""  # empty: the default one
+    text_detector: Name = ""  # of "letters"; empty: the default one
     mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; negative values erode the product
     feather: int = Field(default=2, ge=0, le=64)  # pixels on each side of the edge that are blended
     # Initial content of the background. ``fill`` spreads the colors of what is kept, as for removing an object.
@@ -230,6 +232,7 @@ class Analysis(StrictModel):
     model: Name = ""  # face detector, tagger or NSFW detector; empty: the default one
     threshold: Fraction | None = None  # minimum score; None: the model's default
     character_threshold: Fraction | None = None  # the same for tags of characters
+    crops: bool = False  # faces of one image: also return an image of each
 
     @model_validator(mode="after")
     def only_tags_have_characters(self) -> Analysis:
@@ -415,6 +418,12 @@ class GenerationRequest(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def crops_are_of_the_faces_of_one_image(self) -> GenerationRequest:
+        if self.analysis and self.analysis.crops and (self.analysis.find != "faces" or self.num_images > 1):
+            raise ValueError("analysis.crops is only allowed with analysis.find=faces and one init image")
+        return self
+
+    @model_validator(mode="after")
     def analysis_has_no_output_files(self) -> GenerationRequest:
         if self.task != "analyze":
             return self
@@ -516,6 +525,9 @@ class GenerationRequest(StrictModel):
             ModelName("checkpoint", self.hires.checkpoint if self.hires else ""),
             *(ModelName("upscaler", upscaler_catalog.file_of(name)) for name in self._upscalers()),
             ModelName("matting", self.change_background.matting_model if self.change_background else ""),
+            ModelName(
+                "text_detector", self.change_background.text_detector if self.change_background else ""
+            ),
             ModelName("matting", self.cut_out.matting_model if self.cut_out else ""),
             ModelName("face_restorer", self.face_restoration.model if self.face_restoration else ""),
             ModelName("face_detector", self.face_restoration.detector if self.face_restoration else ""),

@@ -21,6 +21,7 @@ from .denoising_loop import StopFlag
 from .generation import Examination, Task
 
 Find = Callable[[Image.Image], Finding]
+CROP_MARGIN = 0.2  # of the face's width and height, on each side
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class AnalysisPlan:
 
     images: tuple[Image.Image, ...]
     find: Find
+    with_crops: bool = False
     steps: int = 1  # per image
 
     def begin(self, index: int, stop_flag: StopFlag) -> Task:
-        return _examined(Examination(self.images[index], self.find))
+        crops_of = face_crops if self.with_crops else None
+        return _examined(Examination(self.images[index], self.find, crops_of))
 
 
 def _examined(examination: Examination) -> Task:
@@ -59,6 +62,26 @@ def faces(detector: FaceDetector, image: Image.Image, threshold: float | None) -
     min_score = face_detection.MIN_SCORE if threshold is None else threshold
     found = face_detection.find(detector, image, min_score)
     return FacesFound(width=image.width, height=image.height, faces=tuple(map(_face, found)))
+
+
+def face_crops(image: Image.Image, finding: Finding) -> list[Image.Image]:
+    """Return an image of each face, with a margin, in the order of the finding."""
+    found = finding.faces if isinstance(finding, FacesFound) else ()
+    return [image.crop(_with_margin(face.box, image.size)) for face in found]
+
+
+def _with_margin(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the box with CROP_MARGIN on each side, inside of the image; it has a pixel at least."""
+    left, top, right, bottom = box
+    across, down = (right - left) * CROP_MARGIN, (bottom - top) * CROP_MARGIN
+    x = min(max(0, round(left - across)), size[0] - 1)
+    y = min(max(0, round(top - down)), size[1] - 1)
+    return (
+        x,
+        y,
+        max(x + 1, min(size[0], round(right + across))),
+        max(y + 1, min(size[1], round(bottom + down))),
+    )
 
 
 def _face(face: Face) -> FoundFace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -67,12 +67,17 @@ class Examination:
 
     image: Image.Image
     find: Callable[[Image.Image], Finding]
+    crops_of: Callable[[Image.Image, Finding], Sequence[Image.Image]] | None = None
 
     def on_cpu(self) -> Examination:
         return self
 
     def finding(self) -> Finding:
         return self.find(self.image)
+
+    def crops(self, finding: Finding) -> Sequence[Image.Image]:
+        """Return the parts of the image that are sent beside the finding."""
+        return self.crops_of(self.image, finding) if self.crops_of else ()
 
 
 ImageTask = Generator[Operation | OffloadedWork, Any, RawOutput]

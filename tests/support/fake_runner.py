@@ -77,6 +77,8 @@ class JobStream:
         analysis = self.run_request.request.analysis
         assert analysis is not None
         self.send(Findings(index=index, data=FINDINGS[analysis.find]))
+        if analysis.crops:
+            self.send_image()
 
 
 FINDINGS = {

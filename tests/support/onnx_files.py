@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 
@@ -82,3 +83,21 @@ def model(
     entries = (message(14, message(1, key) + message(2, text)) for key, text in metadata.items())
     opset = message(8, number(2, 13))
     return number(1, 7) + message(7, graph) + opset + b"".join(entries)
+
+
+def bright_regions() -> bytes:
+    """Return a runnable model with the graph's ends of PP-OCR's text detector, which takes bright pixels for letters.
+
+    Its input are pixels from -1 to 1. A convolution sums the channels; the sigmoid is above 0.5 where they are near 1.
+    """
+    weights = b"".join(number(1, size) for size in (1, 3, 1, 1)) + number(2, 1) + message(8, "weights")
+    weights += message(9, struct.pack("<3f", 10, 10, 10))
+    bias = number(1, 1) + number(2, 1) + message(8, "bias") + message(9, struct.pack("<f", -27))
+    conv = b"".join(message(1, name) for name in ("x", "weights", "bias"))
+    conv += message(2, "inner") + message(4, "Conv")
+    end = message(1, "inner") + message(2, "sigmoid_0.tmp_0") + message(4, "Sigmoid")
+    return model(
+        inputs={"x": ("n", 3, "h", "w")},
+        outputs={"sigmoid_0.tmp_0": ("n", 1, "h", "w")},
+        graph=message(1, conv) + message(1, end) + message(5, weights) + message(5, bias),
+    )

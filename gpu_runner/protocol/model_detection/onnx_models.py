@@ -5,6 +5,7 @@ No torch and no onnxruntime: the platform's background worker uses it in scans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .onnx_header import OnnxHeader, OnnxShape, read_onnx_header
 from .safetensors_models import Identified
 
 OPEN_NSFW_SHAPE = (224, 224, 3)
+PADDLE_OUTPUT = re.compile(r"fetch_name_\d+|sigmoid_\d+\.tmp_\d+")
 TAGGER_SHAPE = (448, 448, 3)
 YUNET_OUTPUTS = frozenset(
     f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)
@@ -68,11 +70,27 @@ def _matting(header: OnnxHeader) -> Identified | None:
     return Identified("matting", detail={"side": image[2], "maps": len(header.outputs)})
 
 
+def _text_detector(header: OnnxHeader) -> Identified | None:
+    """Text detection of PP-OCR, as Paddle2ONNX exports it: any image, output one map, and names of its own."""
+    image, found = header.inputs.get("x", ()), _only(header.outputs)
+    if (
+        len(header.inputs) != 1
+        or image != (None, 3, None, None)
+        or len(found) != 4
+        or found[1] not in (1, None)
+    ):
+        return None
+    if not any(PADDLE_OUTPUT.fullmatch(name) for name in header.outputs):
+        return None
+    return Identified("text_detector", detail={"model": "pp-ocr"})
+
+
 RULES: tuple[Callable[[OnnxHeader], Identified | None], ...] = (
     _nude_detector,
     _open_nsfw,
     _yunet,
     _tagger,
+    _text_detector,  # before matting models of any size, which differ by their names only
     _matting,
 )
 

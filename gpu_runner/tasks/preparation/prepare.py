@@ -86,7 +86,8 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
     if run_request.request.analysis is not None:
         find = finder(store, run_request, run_request.request.analysis)
-        return AnalysisPlan(tuple(source.image for source in sources), find)
+        crops = run_request.request.analysis.crops
+        return AnalysisPlan(tuple(source.image for source in sources), find, crops)
     if run_request.request.task == "control_map":
         return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
     request = change_background.inpainting_request(run_request.request)
@@ -134,11 +135,16 @@ def _backdrops(store: ModelStore, run_request: RunRequest, part: ChangeBackgroun
     matting = None
     if mask is None and part.cut_out_by == "matting":
         matting = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
+    letters = None
+    if mask is None and part.cut_out_by == "letters":
+        letters = store.onnx.get(run_request.file("text_detector", part.text_detector), "text_detector")
     canvas_of = {}
     for image in set(request.init_images):
-        product = change_background.cut_out(
-            decode_image(run_request, image), mask, part, request.background, matting
-        )
+        decoded = decode_image(run_request, image)
+        if letters is not None:
+            product = change_background.without_letters(decoded, request.background, letters)
+        else:
+            product = change_background.cut_out(decoded, mask, part, request.background, matting)
         canvas_of[image] = change_background.canvas(request, part, product)
     return tuple(canvas_of[image] for image in request.init_images)
 

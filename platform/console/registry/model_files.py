@@ -29,6 +29,7 @@ from models_registry.models import (
     NsfwDetector,
     Preprocessor,
     Tagger,
+    TextDetector,
     Upscaler,
     Vae,
 )
@@ -84,6 +85,7 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    TextDetector,
     Tagger,
     Preprocessor,
 )

@@ -22,6 +22,11 @@ V3: Names = {
     "hires.height": "height * highDefinitionRepairScale",
     "callback": "callbackUrl",
 }
+WORKFLOW: Names = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "fluxGuidance",
+    "callback": "callbackUrl",
+}
 TOOLS: Names = {
     "num_inference_steps": "sampleStep",
     "num_images": "imageCount",

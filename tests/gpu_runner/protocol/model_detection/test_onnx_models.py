@@ -61,6 +61,24 @@ def test_a_matting_model_maps_an_image_to_one_channel_of_the_same_size(tmp_path,
 @pytest.mark.parametrize(
     ("inputs", "outputs", "kind"),
     [
+        ({"x": ("n", 3, "h", "w")}, {"fetch_name_0": ("n", "c", "h", "w")}, "text_detector"),
+        ({"x": ("n", 3, "h", "w")}, {"sigmoid_0.tmp_0": ("n", 1, "h", "w")}, "text_detector"),
+        (
+            {"x": ("n", 3, "h", "w")},
+            {"fetch_name_0": ("n", 2)},
+            "unknown",
+        ),  # classifies the direction of a line
+        ({"x": ("n", 3, 48, "w")}, {"fetch_name_0": ("n", "t", 6625)}, "unknown"),  # reads a line
+        ({"x": ("n", 3, "h", "w")}, {"segmentation": ("n", "c", "h", "w")}, "unknown"),
+    ],
+)
+def test_a_text_detector_has_the_names_and_shapes_of_paddles_exports(tmp_path, inputs, outputs, kind):
+    assert kind_of(tmp_path, model(inputs, outputs)) == kind
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
         ({"input_1:0": ("unk", 448, 448, 3)}, {"predictions_sigmoid": ("unk", 9083)}, "tagger"),
         ({"input": (1, 448, 448, 3)}, {"output": (1, 10861)}, "tagger"),
         ({"input": ("b", 224, 224, 3)}, {"output": ("b", 1000)}, "unknown"),  # another classifier
