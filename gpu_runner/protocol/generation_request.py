@@ -206,12 +206,32 @@ class ChangeBackground(StrictModel):
     output_height: int = Field(default=0, ge=0, le=4096)
 
 
+class AlphaMatting(StrictModel):
+    """Refinement of the mask's edge: thresholds of certain foreground and background (levels of 255), and the erosion of both."""
+
+    foreground_threshold: int = Field(default=240, ge=0, le=255)
+    background_threshold: int = Field(default=10, ge=0, le=255)
+    erode_size: int = Field(default=10, ge=0, le=255)  # pixels
+
+    @model_validator(mode="after")
+    def thresholds_are_in_order(self) -> AlphaMatting:
+        if self.background_threshold > self.foreground_threshold:
+            raise ValueError(
+                "background_threshold must be at most foreground_threshold"
+                f" (got {self.background_threshold} and {self.foreground_threshold})"
+            )
+        return self
+
+
 class CutOut(StrictModel):
     """Parameters of task=cut_out: remove the background of the init image. Returns RGBA, the mask, or both."""
 
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False  # the mask instead of the image
     with_mask: bool = False  # the masks as further outputs, after the images
+    invert: bool = False  # keep the background, and remove the subject
+    post_process_mask: bool = False  # remove specks, smooth the edge, and round the mask to 0 or 255
+    alpha_matting: AlphaMatting | None = None  # soft edges, as for hair
 
     @model_validator(mode="after")
     def returns_an_image_beside_its_mask(self) -> CutOut:
