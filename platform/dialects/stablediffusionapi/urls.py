@@ -9,7 +9,17 @@ from .base import NotFound, StableDiffusionApiView
 from .endpoints import ENDPOINTS
 from .response import listings
 
-FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
+FETCHES = (
+    "v3",
+    "v3/dreambooth",
+    "v4/dreambooth",
+    "v5/controlnet",
+    "v5",
+    "v5/images",
+    "v6/images",
+    "v6/realtime",
+    "v6/image_editing",
+)
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"

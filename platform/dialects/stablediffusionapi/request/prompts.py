@@ -21,11 +21,14 @@ from models_registry.selectors import resolve, styles_for
 NEGATIVE_EMBEDDING = re.compile(r"neg|bad|worst|ugly", re.IGNORECASE)
 
 
-def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError."""
+def prompt_fields(values: dict[str, Any], source: BusinessSource, *, enhances: bool) -> dict[str, Any]:
+    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError.
+
+    ``enhances``: whether prompts are enhanced unless the request says no.
+    """
     prompt, negative = values["prompt"] or "", values["negative_prompt"] or ""
     _refuse_tags(prompt)
-    if values["enhance_prompt"] is not False:
+    if enhances if values["enhance_prompt"] is None else values["enhance_prompt"]:
         prompt, negative = _enhanced(prompt, negative, source)
     for name in _embeddings(values, source):
         if not _is_named(name, prompt, negative):

@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 from dialects.stablediffusionapi.endpoints import Endpoint
 
+from . import editing_fields
+
 WITHOUT_EFFECT = ("", "0", "0.0")
 HIRES_FIELDS = ("upscale", "highres_fix")
 
@@ -28,6 +30,8 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
         yield "self_attention", _("self-attention guidance is not available")
     if values.get("multi_lingual") and not _is_ascii(values):
         yield "multi_lingual", _("translation is not available; send the prompt in English")
+    if values.get("as_video"):
+        yield "as_video", _("videos are not available")
     if _is_img2img(endpoint, values):
         for name in HIRES_FIELDS:
             if values.get(name):
@@ -37,7 +41,7 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
 def _is_img2img(endpoint: Endpoint, values: dict[str, Any]) -> bool:
     if endpoint.task == "controlnet":
         return bool(values.get("init_image") and (values.get("control_image") or values.get("mask_image")))
-    return endpoint.task in ("img2img", "inpaint")
+    return endpoint.task in ("img2img", "inpaint") or endpoint.task in editing_fields.EDITING
 
 
 def _is_ascii(values: dict[str, Any]) -> bool:

@@ -57,12 +57,11 @@ def _failure(job: Job) -> dict[str, Any]:
 
 def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
     links = _links(job, base_url, output_urls)
-    has_one_output = endpoint.task == "super_resolution"
     return {
         "status": "success",
         "generationTime": job.engine_seconds,
         "id": number_of(job),
-        "output": links[0] if has_one_output else links,
+        "output": links[0] if endpoint.one_output else links,
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",
