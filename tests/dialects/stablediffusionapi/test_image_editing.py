@@ -214,10 +214,10 @@ def test_outpaint_of_v6_walks_too(alice, red):
 
 
 def test_outpaint_above_the_sources_limit_names_the_field(alice, red, source):
-    source.max_width = 512
+    source.max_width = 1024
     source.save()
     message = refused(alice, "v6/image_editing/outpaint", image=red)
-    assert message == "width must be at most 512 for shop (got 1280)."
+    assert message == "width must be at most 1024 for shop (got 1280)."
 
 
 def test_mixture_canvas_puts_the_image_at_its_position(alice, red):
@@ -298,7 +298,7 @@ def test_depth2img_needs_its_files(alice, red, model):
 
 def test_depth2img_keeps_the_depth_of_the_image(alice, red, model):
     model(Kind.CONTROLNET, "control_depth")
-    model(Kind.PREPROCESSOR, "depth_anything_v2_vits", path="preprocessors/depth_anything_v2_vitl.pth")
+    model(Kind.PREPROCESSOR, "depth_anything_v2")
     request = submitted(alice, "v5/depth2img", prompt="x", init_image=red)
     (unit,) = request.controls
     assert (request.task, request.strength) == ("img2img", 0.8)
