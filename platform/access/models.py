@@ -194,6 +194,14 @@ class AccessKey(KeyLimits):
     session_token = EncryptedTextField(_("session token"), null=True, editable=False)
     note = models.CharField(_("note"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
+    manages_models = models.BooleanField(
+        _("manages models"),
+        default=False,
+        help_text=_(
+            "Requests with this key may load model files from URLs for their source, disable those again, and free "
+            "the memory of the runners."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 

@@ -102,8 +102,17 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     source_path = "source"
     tenant_fields = ("note",)
     form = KeyLimitsForm
-    list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
-    list_filter = ["enabled", "source"]
+    list_display = [
+        "key_id",
+        "source",
+        "note",
+        "enabled",
+        "manages_models",
+        "expires_at",
+        "last_used_at",
+        "created_at",
+    ]
+    list_filter = ["enabled", "manages_models", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
     fieldsets = [
@@ -111,7 +120,7 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
         QUOTAS,
         RATE_LIMITS,
         SIZE_LIMITS,
-        (_("Access"), {"fields": ["allowed_models", "dialects", "networks", "expires_at"]}),
+        (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
     ]
     readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USAGE)
     actions = ["rotate"]

@@ -51,6 +51,7 @@ def _editing(folder: str, *single: Task, **tasks: Task) -> list[Endpoint]:
 
 # The vendor's responses of v4 and v5 name the fetch path of v3, too.
 DREAMBOOTH_FETCH = "v3/dreambooth/fetch"
+ENTERPRISE = "v1/enterprise"  # v4 and v5 for customers with servers of their own
 _ALL = [
     Endpoint("v3/text2img", "text2img", "v3/fetch"),
     Endpoint("v3/img2img", "img2img", "v3/fetch"),
@@ -60,6 +61,9 @@ _ALL = [
     Endpoint("v4/dreambooth", "text2img", DREAMBOOTH_FETCH, community=True, needs_model=True),
     *_community("v3/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
     *_community("v4/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
+    *_community(ENTERPRISE, f"{ENTERPRISE}/fetch", needs_model=True),
+    Endpoint(f"{ENTERPRISE}/controlnet", "controlnet", f"{ENTERPRISE}/fetch", community=True),
+    Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch"),
     *_community("v6/images", "v6/images/fetch", needs_model=True),
     *_community("v6/realtime", "v6/realtime/fetch", needs_model=False),
     Endpoint("v5/controlnet", "controlnet", DREAMBOOTH_FETCH, community=True),

@@ -89,6 +89,7 @@ FIELDS: dict[str, Coercion] = {
     "base64": flag,
     "temp": flag,
     "instant_response": flag,
+    "loadbalancer": flag,
     "webhook": text,
     "track_id": track_id,
 }

@@ -27,7 +27,8 @@ from .images import InputImages, without_content
 from .prompts import prompt_fields
 from .schedulers import DEFAULT, sampling
 
-STEPS = {"v3": 30, "v4": 31, "v5": 30, "v6": 31}
+STEPS = {"v1": 31, "v3": 30, "v4": 31, "v5": 30, "v6": 31}
+CONTROLNET_STEPS = {"v1": 30}  # where they are not the edition's
 MAX_STEPS = {"v6": 20}
 STRENGTH = {"controlnet": 0.55}
 DEFAULT_UPSCALE = 3.0
@@ -91,7 +92,10 @@ def _generation(
 
 def _steps(endpoint: Endpoint, values: dict[str, Any]) -> int:
     """The number of steps. v6 clamps it instead of refusing it: its documented default is above its maximum."""
-    steps = values["num_inference_steps"] or values["steps"] or STEPS[endpoint.edition]
+    default = STEPS[endpoint.edition]
+    if endpoint.task == "controlnet":
+        default = CONTROLNET_STEPS.get(endpoint.edition, default)
+    steps = values["num_inference_steps"] or values["steps"] or default
     return min(steps, MAX_STEPS.get(endpoint.edition, steps))
 
 
