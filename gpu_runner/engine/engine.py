@@ -30,10 +30,10 @@ from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, OffloadedWork
-from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
+from gpu_runner.protocol import Accepted, ErrorCode, Failed, Finding, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
-from gpu_runner.tasks.generation import RawOutput
+from gpu_runner.tasks.generation import Examination, RawOutput
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
 from . import cpu_threads
@@ -307,7 +307,7 @@ class Engine:
             self._projections[checkpoint.vae_key] = projection
         return images.preview(projection.to_rgb(estimate))
 
-    def _finish_image(self, image: ImageInProgress, output: RawOutput) -> None:
+    def _finish_image(self, image: ImageInProgress, output: RawOutput | Examination) -> None:
         """Encode the image on a helper thread and start the next batch without waiting for it."""
         run = image.run
         run.correct_progress(image)
@@ -320,7 +320,7 @@ class Engine:
         if run.batch.is_generated and not run.starting_batch:
             self._start_batches(run)
 
-    def _deliver(self, run: Run, index: int, encoding: Future[Finished]) -> None:
+    def _deliver(self, run: Run, index: int, encoding: Future[Finished | Finding]) -> None:
         with self._isolate(run):
             run.deliver(index, encoding.result())
         all_started = run.batch is not None and run.batch.is_generated

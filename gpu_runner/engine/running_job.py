@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 
 from gpu_runner import logs
 from gpu_runner.networks.operations import Operation
-from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunRequest
+from gpu_runner.protocol import (
+    ControlMap,
+    Done,
+    Event,
+    Failed,
+    Finding,
+    Findings,
+    Image,
+    Progress,
+    RunRequest,
+)
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Task
 from gpu_runner.tasks.preparation.prepare import Prepared
@@ -99,10 +109,10 @@ class Run:
         """Advance to the next batch, or return None if there is none."""
         request = self.run_request.request
         start = 0 if self.batch is None else self.batch.indices.stop
-        if start >= request.num_outputs or (self.last_batch and self.batch is not None):
+        if start >= request.num_results or (self.last_batch and self.batch is not None):
             return None
         number = 0 if self.batch is None else self.batch.number + 1
-        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_outputs)))
+        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_results)))
         self.batch.stop_flag.requested = self.last_batch
         return self.batch
 
@@ -148,7 +158,7 @@ class Run:
         self.emit(
             Progress(
                 step=self.steps_reported,
-                steps=max(1, self.prepared.plan.steps * request.num_outputs),
+                steps=max(1, self.prepared.plan.steps * request.num_results),
                 images_done=self.images_done,
                 batch=batch.number if batch else 0,
                 batch_step=batch.step if batch else 0,
@@ -156,23 +166,27 @@ class Run:
             )
         )
 
-    def deliver(self, index: int, finished: Finished) -> None:
-        """Emit a finished image."""
-        verdict = finished.verdict
+    def deliver(self, index: int, finished: Finished | Finding) -> None:
+        """Emit a finished image, or what was found in one."""
         self.images_done += 1
         if not self.run_request.request.denoises:
             self.steps_run += 1
             self.report_progress(None)
-        self.emit(
-            Image(
-                index=index,
-                seed=self.run_request.request.seed_of(index),
-                width=finished.width,
-                height=finished.height,
-                data=base64.b64encode(finished.png).decode(),
-                nsfw=None if verdict is None else verdict.detected,
-                nsfw_score=None if verdict is None else verdict.score,
-            )
+        if isinstance(finished, Finished):
+            self.emit(self._image(index, finished))
+        else:
+            self.emit(Findings(index=index, data=finished))
+
+    def _image(self, index: int, finished: Finished) -> Image:
+        verdict = finished.verdict
+        return Image(
+            index=index,
+            seed=self.run_request.request.seed_of(index),
+            width=finished.width,
+            height=finished.height,
+            data=base64.b64encode(finished.png).decode(),
+            nsfw=None if verdict is None else verdict.detected,
+            nsfw_score=None if verdict is None else verdict.score,
         )
 
     def work(self) -> Done:

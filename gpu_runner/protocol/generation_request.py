@@ -251,6 +251,22 @@ class CutOut(StrictModel):
         return self
 
 
+class Analysis(StrictModel):
+    """Parameters of task=analyze: what to find in each init image. The results are data (Findings), not images."""
+
+    find: Literal["faces", "nsfw"]
+    model: Name = ""  # face detector or NSFW detector; empty: the default one
+    threshold: Fraction | None = None  # minimum score; None: the model's default
+
+    @property
+    def model_kind(self) -> str:
+        """Kind of the model in the registry."""
+        return ANALYSIS_MODELS[self.find]
+
+
+ANALYSIS_MODELS = {"faces": "face_detector", "nsfw": "nsfw"}
+
+
 class FaceRestoration(StrictModel):
     """Restoration of the faces in every output."""
 
@@ -287,10 +303,21 @@ class Mark(StrictModel):
     text: str = Field(max_length=8000)
 
 
+# Field -> the task whose parameters it holds.
+PARAMETERS_OF_TASKS = {
+    "change_background": "change_background",
+    "upscale": "upscale",
+    "cut_out": "cut_out",
+    "analysis": "analyze",
+}
+
+
 class GenerationRequest(StrictModel):
     """One generation job. Random seeds are resolved at admission, so that a retry gives the same outputs."""
 
-    task: Literal["txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map"] = "txt2img"
+    task: Literal[
+        "txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map", "analyze"
+    ] = "txt2img"
     output_format: Literal["png", "jpeg", "webp", "avif"] = "png"
     output_quality: int = Field(default=95, ge=1, le=100)  # of JPEG and WebP
     preview_every: int = Field(default=0, ge=0, le=500)  # steps between previews; 0 sends none
@@ -368,6 +395,7 @@ class GenerationRequest(StrictModel):
     upscale: Upscale | None = None
     tiled: TiledUpscale | None = None
     cut_out: CutOut | None = None
+    analysis: Analysis | None = None
     face_restoration: FaceRestoration | None = None
     face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
     nsfw: Nsfw = Nsfw()
@@ -378,11 +406,11 @@ class GenerationRequest(StrictModel):
     def fields_match_the_task(self) -> GenerationRequest:
         """Check the fields that depend on ``task``. Raises ValueError with the field, what is allowed, and the value."""
         task, count = self.task, len(self.init_images)
-        for name in ("change_background", "upscale", "cut_out"):
-            if task == name and getattr(self, name) is None:
-                raise ValueError(f"{name} is required with task={name}")
-            if task != name and getattr(self, name) is not None:
-                raise ValueError(f"{name} is only allowed with task={name} (got task={task})")
+        for name, owner in PARAMETERS_OF_TASKS.items():
+            if task == owner and getattr(self, name) is None:
+                raise ValueError(f"{name} is required with task={owner}")
+            if task != owner and getattr(self, name) is not None:
+                raise ValueError(f"{name} is only allowed with task={owner} (got task={task})")
         if self.change_background and self.inpaint:
             raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
         if task == "txt2img":
@@ -404,6 +432,22 @@ class GenerationRequest(StrictModel):
             raise ValueError(f"face_restoration is not allowed with task={task}")
         if task == "control_map" and len(self.controls) != 1:
             raise ValueError(f"controls must have 1 unit with task=control_map (got {len(self.controls)})")
+        return self
+
+    @model_validator(mode="after")
+    def analysis_has_no_output_files(self) -> GenerationRequest:
+        if self.task != "analyze":
+            return self
+        if len(self.init_images) != self.num_images:
+            count = len(self.init_images)
+            raise ValueError(
+                f"init_images must have num_images={self.num_images} images with task=analyze (got {count})"
+            )
+        for name in ("inpaint", "controls", "face_restoration", "labels", "marks"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is not allowed with task=analyze")
+        if self.nsfw.policy != "off":
+            raise ValueError('nsfw is not allowed with task=analyze; use analysis.find="nsfw"')
         return self
 
     @model_validator(mode="after")
@@ -464,7 +508,12 @@ class GenerationRequest(StrictModel):
 
     @property
     def num_outputs(self) -> int:
-        """Number of output files: one per image, and one per mask with ``cut_out.with_mask``."""
+        """Number of output files: one per image, and one per mask with ``cut_out.with_mask``; none with task=analyze."""
+        return 0 if self.task == "analyze" else self.num_results
+
+    @property
+    def num_results(self) -> int:
+        """Number of results that a runner sends: output files, or findings with task=analyze."""
         with_masks = self.cut_out is not None and self.cut_out.with_mask
         return self.num_images * 2 if with_masks else self.num_images
 
@@ -507,6 +556,7 @@ class GenerationRequest(StrictModel):
             ModelName("face_restorer", self.face_restoration.model if self.face_restoration else ""),
             ModelName("face_detector", self.face_restoration.detector if self.face_restoration else ""),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
+            *([ModelName(self.analysis.model_kind, self.analysis.model)] if self.analysis else ()),
         ]
         return [name for name in dict.fromkeys(names) if name.name]
 

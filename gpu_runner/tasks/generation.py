@@ -17,7 +17,7 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import hires_request
@@ -60,7 +60,22 @@ class RawOutput:
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Task = Generator[Operation | OffloadedWork, Any, RawOutput]
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """An image and the detector to apply to it, on another thread than the engine's. The result is data, not an image."""
+
+    image: Image.Image
+    find: Callable[[Image.Image], Finding]
+
+    def on_cpu(self) -> Examination:
+        return self
+
+    def finding(self) -> Finding:
+        return self.find(self.image)
+
+
+ImageTask = Generator[Operation | OffloadedWork, Any, RawOutput]
+Task = Generator[Operation | OffloadedWork, Any, RawOutput | Examination]
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,7 @@ class Plan:
         return generate(self, index, stop_flag)
 
 
-def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
+def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
     """Generate the image with this index: passes, VAE decode, face restoration."""
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, stop_flag)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.generation_request import Analysis, FaceRestoration
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
@@ -25,6 +25,8 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
 
     Raises Refused, for example UnknownModel if the registry has no model of a required kind.
     """
+    if request.analysis is not None:
+        return _with_analysis_model(models, request, request.analysis)
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
     if models.on_runners:
         return request
@@ -93,6 +95,16 @@ def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> Ge
         return request
     named = part.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
     return request.model_copy(update={"change_background": named})
+
+
+def _with_analysis_model(
+    models: ModelResolver, request: GenerationRequest, analysis: Analysis
+) -> GenerationRequest:
+    """The NSFW policy of the source does not apply: an analysis returns no image."""
+    if analysis.model or models.on_runners:
+        return request
+    named = analysis.model_copy(update={"model": _default(models, Kind(analysis.model_kind))})
+    return request.model_copy(update={"analysis": named})
 
 
 def _with_face_models(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:

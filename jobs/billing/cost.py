@@ -29,7 +29,7 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
     evaluations = sum(one.evaluations for one in passes)
     work = Decimal(sum(one.evaluations * one.pixels for one in passes))
     return (
-        max(1, evaluations * request.num_outputs),
+        max(1, evaluations * request.num_results),
         _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
     )
 

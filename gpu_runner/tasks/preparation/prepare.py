@@ -14,6 +14,7 @@ from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.tasks import change_background
+from gpu_runner.tasks.analysis import AnalysisPlan, finder
 from gpu_runner.tasks.face_restoration import Restoration
 from gpu_runner.tasks.generation import Plan
 from gpu_runner.tasks.image_tasks import PrecomputedPlan, UpscalePlan, control_map, cut_out
@@ -23,7 +24,7 @@ from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_withou
 from .control_units import ControlUnitBuilder, InitImageView
 from .input_images import decode_image, read_sources
 
-AnyPlan = Plan | UpscalePlan | PrecomputedPlan
+AnyPlan = Plan | UpscalePlan | PrecomputedPlan | AnalysisPlan
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def prepare(store: ModelStore, run_request: RunRequest) -> Prepared:
 
 def _with_faces_restored(store: ModelStore, run_request: RunRequest, plan: AnyPlan) -> AnyPlan:
     part = run_request.request.face_restoration
-    if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
+    if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan | AnalysisPlan):
         return plan
     detector = store.onnx.face_detector(run_request.file("face_detector", part.detector))
     restorer = store.face_restorer(run_request.file("face_restorer", part.model))
@@ -75,6 +76,9 @@ def _controlled(
 def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
     if run_request.request.cut_out is not None:
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
+    if run_request.request.analysis is not None:
+        find = finder(store, run_request, run_request.request.analysis)
+        return AnalysisPlan(tuple(source.image for source in sources), find)
     if run_request.request.task == "control_map":
         return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
     request = change_background.inpainting_request(run_request.request)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey
 from dialects.native.request.submission import LANES, LaneName
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import Finding, GenerationRequest
 from jobs.admission.prompt_language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
@@ -80,6 +80,13 @@ class OutputView(BaseModel):
     nsfw_score: float | None
 
 
+class FindingsView(BaseModel):
+    """What was found in an input image of the task analyze."""
+
+    index: int = Field(description="Position of the image in init_images.")
+    data: Finding
+
+
 class StateChange(BaseModel):
     """A state change of a job."""
 
@@ -109,6 +116,7 @@ class JobDetail(JobSummary):
     )
     request: GenerationRequest
     outputs: list[OutputView]
+    findings: list[FindingsView] = Field(description="Results of the task analyze, which has no outputs.")
     timeline: list[StateChange]
 
 
@@ -246,6 +254,7 @@ def job_detail(job: Job) -> JobDetail:
         warnings=prompt_warnings(job),
         request=job.generation_request,
         outputs=[_output(output) for output in job.image_outputs],
+        findings=[FindingsView(index=found.index, data=found.data) for found in job.image_findings],
         timeline=[state_change(transition) for transition in job.transitions.all()],
     )
 
@@ -260,6 +269,7 @@ def new_job_detail(job: Job) -> JobDetail:
         warnings=prompt_warnings(job),
         request=job.generation_request,
         outputs=[],
+        findings=[],
         timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],
     )
 
