@@ -61,6 +61,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         (_("Access"), {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]}),
         (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
         (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+        (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),
         (_("Retention"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
     ]
     readonly_fields = USAGE

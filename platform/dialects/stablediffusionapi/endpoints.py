@@ -10,6 +10,7 @@ Task = Literal[
     # Image editing. ``uncrop`` is v6's outpaint, and ``edit_inpaint`` the inpaint of image editing.
     *("removebg", "enlarge", "outpaint", "uncrop", "mixture_canvas", "edit_inpaint", "object_removal"),
     *("pix2pix", "magic_mix", "depth2img", "interior"),
+    "nsfw_check",
 ]
 
 
@@ -63,7 +64,9 @@ _ALL = [
     *_community("v4/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
     *_community(ENTERPRISE, f"{ENTERPRISE}/fetch", needs_model=True),
     Endpoint(f"{ENTERPRISE}/controlnet", "controlnet", f"{ENTERPRISE}/fetch", community=True),
-    Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch"),
+    Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch", one_output=True),
+    Endpoint("v3/nsfw_image_check", "nsfw_check", "v3/fetch"),
+    Endpoint(f"{ENTERPRISE}/nsfw_image_check", "nsfw_check", f"{ENTERPRISE}/fetch"),
     *_community("v6/images", "v6/images/fetch", needs_model=True),
     *_community("v6/realtime", "v6/realtime/fetch", needs_model=False),
     Endpoint("v5/controlnet", "controlnet", DREAMBOOTH_FETCH, community=True),

@@ -80,6 +80,7 @@ EDITING: dict[str, Fields] = {
     },
     "depth2img": {},
     "interior": {},
+    "nsfw_check": {"threshold": between(number, 0, 1)},
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "removebg": ("image",),
@@ -93,6 +94,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "magic_mix": ("prompt", "image"),
     "depth2img": ("prompt", "init_image"),
     "interior": ("prompt", "init_image"),
+    "nsfw_check": ("init_image",),
 }
 IMAGE_NAMES = ("image", "init_image", "url")
 

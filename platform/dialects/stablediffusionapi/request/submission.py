@@ -32,6 +32,7 @@ CONTROLNET_STEPS = {"v1": 30}  # where they are not the edition's
 MAX_STEPS = {"v6": 20}
 STRENGTH = {"controlnet": 0.55}
 DEFAULT_UPSCALE = 3.0
+NSFW_THRESHOLD = 0.5
 IMAGE_FIELDS = ("init_image", "mask_image", "control_image", "url", "image")
 
 
@@ -198,7 +199,23 @@ def _cut_out(
     return editing.cut_out(values, images)
 
 
-TOOLS = {"super_resolution": _upscale, "enlarge": _upscale, "removebg": _cut_out}
+def _nsfw_check(
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
+) -> dict[str, Any]:
+    threshold = NSFW_THRESHOLD if values["threshold"] is None else values["threshold"]
+    return {
+        "task": "analyze",
+        "init_images": [images.take("init_image", values["init_image"])],
+        "analysis": {"find": "nsfw", "threshold": threshold},
+    }
+
+
+TOOLS = {
+    "super_resolution": _upscale,
+    "enlarge": _upscale,
+    "removebg": _cut_out,
+    "nsfw_check": _nsfw_check,
+}
 
 
 def upscaler(name: str, source: BusinessSource) -> str:
