@@ -102,6 +102,16 @@ def is_for_inpainting(file: ModelFile) -> bool:
     return ModelFile.objects.filter(pk=file.pk, metadata__has_key=INPAINTING).exists()
 
 
+def edits_by_instruction(name: str, source: BusinessSource) -> bool:
+    """Whether a checkpoint, or without a name the default one, is of InstructPix2Pix. False if it does not exist."""
+    if not list_for(Kind.CHECKPOINT, source).filter(instruct=True).exists():
+        return False
+    try:
+        return resolve(Kind.CHECKPOINT, name, source).instruct
+    except ModelNotFound:
+        return False
+
+
 def instruct_checkpoint(source: BusinessSource) -> str:
     """Name of the InstructPix2Pix checkpoint that a source uses if it names none; empty if there is none."""
     files = list_for(Kind.CHECKPOINT, source).filter(instruct=True)
