@@ -122,6 +122,12 @@ class ModelFile(models.Model):
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    instruct = models.BooleanField(
+        _("edits by instruction"),
+        default=False,
+        editable=False,
+        help_text=_("An InstructPix2Pix checkpoint: it edits an init image as the prompt says."),
+    )
     without_vae = models.BooleanField(
         _("without VAE"),
         default=False,

@@ -126,6 +126,17 @@ class TiledUpscale(StrictModel):
     )  # after so many tiles, the next ones start at seed + 1
 
 
+class MagicMix(StrictModel):
+    """Mixing of the prompt's content into the layout of the init image (Liew et al. 2022, MagicMix).
+
+    While the noise is above that of strength ``kmin``, the model sees a mix of the image and of the equally noised init
+    image. The request's ``strength`` is the paper's kmax.
+    """
+
+    kmin: Fraction = 0.3
+    mix_factor: Fraction = 0.5  # share of the generated content; 0 sees the init image only
+
+
 class Refiner(StrictModel):
     """A refiner checkpoint that replaces the base model after the fraction ``switch_at`` of the steps."""
 
@@ -208,6 +219,23 @@ class ChangeBackground(StrictModel):
     output_height: int = Field(default=0, ge=0, le=4096)
 
 
+class AlphaMatting(StrictModel):
+    """Refinement of the mask's edge: thresholds of certain foreground and background (levels of 255), and the erosion of both."""
+
+    foreground_threshold: int = Field(default=240, ge=0, le=255)
+    background_threshold: int = Field(default=10, ge=0, le=255)
+    erode_size: int = Field(default=10, ge=0, le=255)  # pixels
+
+    @model_validator(mode="after")
+    def thresholds_are_in_order(self) -> AlphaMatting:
+        if self.background_threshold > self.foreground_threshold:
+            raise ValueError(
+                "background_threshold must be at most foreground_threshold"
+                f" (got {self.background_threshold} and {self.foreground_threshold})"
+            )
+        return self
+
+
 class CutOut(StrictModel):
     """Removal of the background: of the init image with task=cut_out, else of every generated image.
 
@@ -217,6 +245,9 @@ class CutOut(StrictModel):
     matting_model: Name = ""  # empty: the default one
     mask_only: bool = False  # the mask instead of the image
     with_mask: bool = False  # the masks as further outputs, after the images
+    invert: bool = False  # keep the background, and remove the subject
+    post_process_mask: bool = False  # remove specks, smooth the edge, and round the mask to 0 or 255
+    alpha_matting: AlphaMatting | None = None  # soft edges, as for hair
 
     @model_validator(mode="after")
     def returns_an_image_beside_its_mask(self) -> CutOut:
@@ -361,6 +392,10 @@ class GenerationRequest(StrictModel):
     # img2img runs num_inference_steps steps, not strength * num_inference_steps. As in A1111, DDIM, DDIM CFG++ and PLMS run
     # two steps less, and UniPC one.
     exact_steps: bool = False
+    # InstructPix2Pix checkpoints only: how much the output keeps of the init image; None: 1.5. With strength 1, they start from
+    # noise alone, as in diffusers, otherwise from the noised init image, as in A1111.
+    image_guidance_scale: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    magic_mix: MagicMix | None = None
     initial_noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
     colour_correction: bool = False
     keep_texture: bool = True  # False: blur the init image, keeping colors and large shapes only
@@ -457,6 +492,22 @@ class GenerationRequest(StrictModel):
             )
         if self.tiles > MAX_TILES:
             raise ValueError(f"tiled must have at most {MAX_TILES} tiles (got {self.tiles}): use larger ones")
+        return self
+
+    @model_validator(mode="after")
+    def features_of_init_images_fit_the_task(self) -> GenerationRequest:
+        if self.image_guidance_scale is not None and self.task not in ("img2img", "change_background"):
+            raise ValueError(
+                f"image_guidance_scale is only allowed with task=img2img or change_background (got {self.task})"
+            )
+        if self.magic_mix is None:
+            return self
+        if self.task != "img2img" or self.inpaint or self.tiled:
+            raise ValueError("magic_mix is only allowed with task=img2img, without inpaint and tiled")
+        if self.magic_mix.kmin > self.strength:
+            raise ValueError(
+                f"magic_mix.kmin must be at most strength={self.strength:g} (got {self.magic_mix.kmin:g})"
+            )
         return self
 
     @model_validator(mode="after")

@@ -26,11 +26,12 @@ from gpu_runner.protocol.step_count import hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
-from . import hires, inpainting, sd_upscale, tiled_upscaling
+from . import hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling
 from .control_schedule import ControlSchedule, schedule_controls
 from .denoising_loop import (
     LATENT_SCALE,
     DenoiseContext,
+    Layout,
     RefinerSwitch,
     SamplingConfig,
     StopFlag,
@@ -113,9 +114,11 @@ class Pass:
         )
 
     def guidance(self) -> Generator[Operation, Any, GuidanceSchedule]:
+        request = self.request
+        image_scale = instruct.image_scale(self.model, request)
         return (
             yield from encode_guidance(
-                self.model, self.prompts, self.text_options, self.request.guidance_scale
+                self.model, self.prompts, self.text_options, request.guidance_scale, image_scale
             )
         )
 
@@ -263,12 +266,17 @@ def _first_pass(
         if canvas.mask is not None:
             latent_mask = inpainting.latent_mask(canvas, latent, pass_.plain_noise(index))
             latent = latent_mask.original
-    x = pass_.sampling.start(latent, noise)
+    starts_from_noise = latent_mask is None and instruct.starts_from_noise(pass_.model, pass_.request)
+    x = pass_.sampling.start(None if starts_from_noise else latent, noise)
     if latent_mask is not None:
         noised = x / pass_.sampling.start_scale
         latent_mask = latent_mask.with_noise_of(noised, pass_.sampling.noised_to)
+    layout = None
+    if pass_.request.magic_mix is not None and latent is not None:
+        layout = magic_mix.layout(pass_.request.magic_mix, pass_.request, pass_.sampling, latent, x)
     control_schedules = yield from pass_.schedule_controls(index)
-    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, canvas, latent_mask, control_schedules))
+    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules)
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
 def _second_pass(
@@ -287,7 +295,8 @@ def _second_pass(
         )
     noise = pass_.noise(index)
     x, control_schedules = pass_.sampling.start(latent, noise), (yield from pass_.schedule_controls(index))
-    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, control_schedules=control_schedules))
+    parts = _Parts(controls=control_schedules)
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
 def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
@@ -300,38 +309,44 @@ def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Ten
     return latent
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What one pass has beside its prompt."""
+
+    canvas: Canvas | None = None
+    latent: Tensor | None = None  # of the init image
+    latent_mask: LatentMask | None = None
+    layout: Layout | None = None
+    controls: tuple[ControlSchedule, ...] = ()
+
+
 def _denoise(
     pass_: Pass,
     guidance: GuidanceSchedule,
     x: Tensor,
     noise: NoiseStream,
     stop_flag: StopFlag,
-    canvas: Canvas | None = None,
-    latent_mask: LatentMask | None = None,
-    control_schedules: tuple[ControlSchedule, ...] = (),
+    parts: _Parts,
 ) -> Generator[Operation, Any, Tensor]:
-    first = yield from _context(pass_, guidance, canvas, latent_mask, control_schedules)
+    first = yield from _context(pass_, guidance, parts)
     context: DenoiseContext | RefinerSwitch = first
     if pass_.refiner is not None and pass_.request.refiner is not None:
         refiner_guidance = yield from pass_.refiner.guidance()
         compatible = pass_.refiner.model.is_built_like(pass_.model)
-        second = yield from _context(
-            pass_.refiner, refiner_guidance, canvas, latent_mask, control_schedules if compatible else ()
-        )
+        refiner_parts = parts if compatible else replace(parts, controls=())
+        second = yield from _context(pass_.refiner, refiner_guidance, refiner_parts)
         context = RefinerSwitch(first, second, pass_.request.refiner.switch_at)
     latent = yield from run_denoising_loop(pass_.sampling, context, x, noise, stop_flag)
-    return latent if latent_mask is None else latent_mask.blend(latent)
+    return latent if parts.latent_mask is None else parts.latent_mask.blend(latent)
 
 
 def _context(
-    pass_: Pass,
-    guidance: GuidanceSchedule,
-    canvas: Canvas | None,
-    latent_mask: LatentMask | None,
-    control_schedules: tuple[ControlSchedule, ...],
+    pass_: Pass, guidance: GuidanceSchedule, parts: _Parts
 ) -> Generator[Operation, Any, DenoiseContext]:
     extra = None
     if inpainting.is_inpainting_model(pass_.model):
         size = pass_.request.width, pass_.request.height
-        extra = yield from inpainting.conditioning(pass_.model, *size, canvas)
-    return DenoiseContext(pass_.model, guidance, latent_mask, extra, control_schedules)
+        extra = yield from inpainting.conditioning(pass_.model, *size, parts.canvas)
+    elif instruct.is_instruct_model(pass_.model):
+        extra = yield from instruct.conditioning(pass_.model, parts.canvas, parts.latent)
+    return DenoiseContext(pass_.model, guidance, parts.latent_mask, extra, parts.controls, parts.layout)

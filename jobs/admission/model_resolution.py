@@ -77,6 +77,7 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
+        _must_edit_by_instruction(request, checkpoint, others)
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
@@ -159,6 +160,23 @@ def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: di
         if file.without_vae:
             message = _("%(name)s has no VAE: name one, or make one the default in the console.")
             raise Unsupported(message % {"name": file.name}, field="vae")
+
+
+def _must_edit_by_instruction(
+    request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]
+) -> None:
+    """Raise Unsupported if an InstructPix2Pix checkpoint lacks its init image, or another one is to edit by instruction."""
+    for file in others.values():
+        if file.kind == Kind.CHECKPOINT and file.instruct:
+            message = _("%(name)s edits by instruction: it cannot be the second checkpoint of a request.")
+            raise Unsupported(message % {"name": file.name}, field="checkpoint")
+    words = {"name": checkpoint.name}
+    if request.image_guidance_scale is not None and not checkpoint.instruct:
+        message = _("%(field)s is for InstructPix2Pix checkpoints only, and %(name)s is none.")
+        raise Unsupported(message, field="image_guidance_scale", words=words)
+    if checkpoint.instruct and request.task == "txt2img":
+        message = _("%(name)s edits by instruction: it needs an init image.")
+        raise Unsupported(message % words, field="checkpoint")
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:

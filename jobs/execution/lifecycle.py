@@ -279,6 +279,16 @@ def cancel(job_id: uuid.UUID, note: str = "") -> State:
 
 
 @transaction.atomic
+def cancel_queued(job_id: uuid.UUID, note: str = "") -> bool:
+    """Cancel a job that waits. Returns False if it no longer does."""
+    job = Job.objects.select_for_update().filter(pk=job_id, state=State.QUEUED).first()
+    if job is None:
+        return False
+    _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
+    return True
+
+
+@transaction.atomic
 def expire(job_id: uuid.UUID) -> bool:
     """End a queued job as expired. Returns False if it is no longer queued."""
     job = Job.objects.select_for_update().get(pk=job_id)

@@ -57,6 +57,7 @@ class FileInfo:
     problem: str = ""
     legacy_hash: str = ""
     without_vae: bool = False
+    instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
 
@@ -110,6 +111,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         storable(own) | _extra_metadata(identified),
         _not_usable(identified.problem) if identified.problem else "",
         without_vae=identified.kind == Kind.CHECKPOINT and not detail["has_vae"],
+        instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
     )

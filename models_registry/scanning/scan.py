@@ -175,6 +175,7 @@ def _update(row: ModelFile, info: FileInfo) -> None:
     row.sha256, row.tensors_sha256, row.metadata = info.sha256, info.tensors_sha256, info.metadata
     row.legacy_hash = info.legacy_hash
     row.without_vae, row.left_out = info.without_vae, info.left_out
+    row.instruct = info.instruct
     row.bundled_embeddings = list(info.bundled_embeddings)
     row.licence = row.licence or info.metadata.get("modelspec.license", "")[:200]
     row.trigger_words = row.trigger_words or info.metadata.get("modelspec.trigger_phrase", "")[:500]

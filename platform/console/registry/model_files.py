@@ -224,8 +224,8 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", *STATE]
-    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae"]
+    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
 @admin.register(Lora)

@@ -29,6 +29,7 @@ from .schema.images import invalid_image
 WIRE_NAMES: dict[str, str] = {
     "num_inference_steps": "steps",
     "guidance_scale": "cfg_scale",
+    "image_guidance_scale": "image_cfg_scale",
     "num_images": "batch_size",
     "strength": "denoising_strength",
     "sampler": "sampler_name",

@@ -8,6 +8,7 @@ Names = Mapping[str, str]
 
 V2: Names = {
     "num_inference_steps": "steps",
+    "image_guidance_scale": "image_cfg_scale",
     "num_images": "n_iter * batch_size",
     "hires.num_inference_steps": "hr_second_pass_steps",
     "hires.width": "hr_resize_x",

@@ -346,6 +346,17 @@ def test_checkpoint_without_vae_is_usable_and_marked(root):
     assert (file.kind, file.without_vae) == ("checkpoint", True)
 
 
+def test_instruct_checkpoint_is_usable_and_marked(root):
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    shapes = {name: [*shape] for name, shape in whole_checkpoint().items()}
+    safetensors(root / "checkpoints" / "plain.safetensors", shapes)
+    shapes[first][1] = 8
+    safetensors(root / "checkpoints" / "instruct.safetensors", shapes)
+    scan()
+    marks = dict(ModelFile.objects.usable().values_list("name", "instruct"))
+    assert marks == {"plain": False, "instruct": True}
+
+
 def test_metadata_of_a_file_cannot_claim_findings_of_the_scan(root):
     safetensors(root / "a.safetensors", LORA, **{"atelier.inpainting": "yes", "atelier.vectors": "9"})
     scan()

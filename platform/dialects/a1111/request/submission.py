@@ -18,6 +18,7 @@ from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field, parse
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
+from models_registry.selectors import edits_by_instruction
 
 from .faces import face_restoration
 from .hires import hires
@@ -124,6 +125,11 @@ def _generation_request(
         **image_fields,
     }
     fields["hires"] = hires(parameters, settings, source, fields["width"], fields["height"])
+    image_guidance = parameters.get(
+        "image_cfg_scale"
+    )  # without effect on other checkpoints, as in the original
+    if image_guidance is not None and edits_by_instruction(fields["checkpoint"], source):
+        fields["image_guidance_scale"] = image_guidance
     try:
         return GenerationRequest.model_validate(fields)
     except ValidationError as error:

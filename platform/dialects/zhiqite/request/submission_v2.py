@@ -12,6 +12,7 @@ from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
+from models_registry.selectors import edits_by_instruction
 
 from . import common
 from .controlnet import control_units
@@ -78,6 +79,8 @@ def _request(
     if operation == CONTROL and not any(unit.enabled for unit in units):
         raise WireError(_("alwayson_scripts.controlnet.args: at least one unit must be enabled"))
     fields["controls"] = control_units(units, source, inputs)
+    if body.image_cfg_scale is not None and edits_by_instruction(fields["checkpoint"], source):
+        fields["image_guidance_scale"] = body.image_cfg_scale
     if body.enable_hr:
         fields["hires"] = _hires(body, "init_images" in fields, source)
     return common.validated(fields)
