@@ -41,7 +41,7 @@ LAYERS = {
         "errors, models, django_q",
         "apps, billing, outbound, selectors",
         "images",
-        "curl_export, execution, retention",
+        "curl_export, execution, model_intake, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
         "management, sample_renders",

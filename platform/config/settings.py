@@ -235,6 +235,7 @@ OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")  # PEM, trusted in addition to the system's CAs
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
+MODEL_FETCH_TIMEOUT_S = env.float("MODEL_FETCH_TIMEOUT_S", default=3600.0)
 
 # Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
