@@ -14,7 +14,7 @@ FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images",
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"
-UNAVAILABLE = ("v3/load_model", "v3/text2video")
+UNAVAILABLE = ("v3/text2video",)
 FETCH_NUMBER = "(?:/(?P<number>[^/]+))?"
 
 
