@@ -22,7 +22,7 @@ def body(callback: Callback) -> dict[str, Any]:
 
 def intake_body(callback: Callback) -> dict[str, Any]:
     """Body of the webhook of a loaded model, with the members of the vendor's training webhook."""
-    intake = callback.intake
+    intake = callback.subject
     ready = intake.state == IntakeState.READY
     text = "Model loaded successfully" if ready else intake.error
     return {
