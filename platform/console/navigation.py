@@ -48,6 +48,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Face detectors"), "familiar_face_and_zone", "models_registry_facedetector"),
             (_("Face restorers"), "face_retouching_natural", "models_registry_facerestorer"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
+            (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],
     ),
     (
