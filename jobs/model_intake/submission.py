@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
-from django_q.models import OrmQ
 
 from access.models import AccessKey, BusinessSource
-from jobs.django_q import package
 from jobs.errors import ModelNotAllowed, OverLimit, QueueFull, Refused, Unsupported
 from jobs.models.model_intake import IntakeState, ModelIntake
 from jobs.outbound.callbacks import outbox
@@ -31,7 +26,6 @@ NAME = re.compile(r"\w[\w.+-]*")
 MAX_NAME = 100
 MAX_UNFINISHED = 10  # per source
 REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
-WORKER = "jobs.model_intake.worker.start"
 
 
 class ModelExists(Refused):
@@ -68,13 +62,7 @@ def submit(request: IntakeRequest) -> ModelIntake:
         intake.save()
         if request.callback is not None:
             outbox.add_for_intake(intake.pk, request.dialect, request.callback)
-        queue_worker()
     return intake
-
-
-def queue_worker() -> None:
-    task = package(uuid.uuid4(), WORKER)
-    OrmQ.objects.create(key=settings.Q_CLUSTER["name"], payload=task, lock=timezone.now())
 
 
 def _row(request: IntakeRequest) -> ModelIntake:

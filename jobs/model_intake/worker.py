@@ -1,7 +1,7 @@
-"""Loads the queued model files, in threads of a worker of the background cluster.
+"""Loads the queued model files, in threads of the parent process of the background cluster.
 
-A download may take an hour; in threads, it blocks neither callbacks nor scans. If the process dies, the lease of its
-intake expires, and the sweep queues it again.
+A download may take an hour. In a worker it would block callbacks and scans, and end when the worker is recycled. If the
+process dies, the lease of its intake expires, and the sweep queues it again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import close_old_connections, connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -25,11 +25,11 @@ from models_registry.scanning.install_file import InstallError
 
 from . import installation
 from .download import PART_PREFIX, download
-from .submission import queue_worker
 
 log = logging.getLogger(__name__)
 
-MAX_THREADS = 2  # per worker process
+THREADS = 2
+LOOK_EVERY_S = 2.0
 MAX_ATTEMPTS = 3
 LEASE = timedelta(minutes=2)
 INSTALL_LEASE = timedelta(minutes=20)  # reading a large file for its hashes takes minutes, without progress
@@ -37,25 +37,31 @@ RENEW_S = 2.0
 KEEP_FAILED = timedelta(days=30)
 PART_AGE_S = 24 * 3600
 
-_threads = threading.Semaphore(MAX_THREADS)
+
+def start(stop: threading.Event) -> list[threading.Thread]:
+    """Start the threads that load the queued files, until ``stop`` is set."""
+    # Daemons: the process ends without waiting for a download.
+    threads = [
+        threading.Thread(target=_work, args=(stop,), name="model-intake", daemon=True)
+        for _n in range(THREADS)
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
-def start() -> None:
-    """Task of the background cluster: load the queued files in a thread, unless enough threads do so already."""
-    if _threads.acquire(blocking=False):
-        # A daemon: the worker ends without waiting for it.
-        threading.Thread(target=_work, name="model-intake", daemon=True).start()
-
-
-def _work() -> None:
-    try:
-        while run_next():
-            pass
-    except Exception:
-        log.exception("loading a model failed")
-    finally:
-        connection.close()
-        _threads.release()
+def _work(stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            close_old_connections()
+            is_idle = not run_next()
+        except Exception:
+            log.exception("loading a model failed")
+            connection.close()
+            is_idle = True
+        if is_idle:
+            stop.wait(LOOK_EVERY_S)
+    connection.close()
 
 
 def run_next() -> bool:
@@ -71,25 +77,22 @@ def run_next() -> bool:
 
 
 def sweep() -> int:
-    """Queue again what was interrupted, and delete what is left of old failures. Returns the number of queued ones."""
+    """Queue again what was interrupted, and delete what is left of old failures. Returns the number of the former."""
     now = timezone.now()
     lost = ModelIntake.objects.filter(state=IntakeState.RUNNING, lease_until__lt=now)
     for intake in lost.filter(attempts__gte=MAX_ATTEMPTS):
         _end(intake, IntakeState.FAILED, error=_("Loading was interrupted several times."))
-    lost.filter(attempts__lt=MAX_ATTEMPTS).update(state=IntakeState.QUEUED, lease_until=None)
+    again = lost.filter(attempts__lt=MAX_ATTEMPTS).update(state=IntakeState.QUEUED, lease_until=None)
     ModelIntake.objects.filter(state=IntakeState.FAILED, finished_at__lt=now - KEEP_FAILED).delete()
     _delete_old_parts()
-    queued = ModelIntake.objects.filter(state=IntakeState.QUEUED).count()
-    if queued:
-        queue_worker()
-    return queued
+    return again
 
 
 def _claim() -> ModelIntake | None:
     """The oldest queued intake of a source that has none under way: one source does not occupy all threads."""
     busy = ModelIntake.objects.filter(state=IntakeState.RUNNING).values("source")
     queued = ModelIntake.objects.filter(state=IntakeState.QUEUED).exclude(source__in=busy)
-    for intake in queued.order_by("created_at")[:MAX_THREADS]:
+    for intake in queued.order_by("created_at")[:THREADS]:
         now = timezone.now()
         claimed = ModelIntake.objects.filter(pk=intake.pk, state=IntakeState.QUEUED).update(
             state=IntakeState.RUNNING,

@@ -18,17 +18,12 @@ def demo_file(path: str) -> bytes:
     return (DEMO_MODELS / path).read_bytes()
 
 
-def work() -> list[str]:
-    """What the background cluster does with its tasks, in this thread. Returns their functions."""
-    functions = []
+def work() -> None:
+    """What the background cluster does with queued files and callbacks, in this thread."""
+    while run_next():
+        pass
     while entry := OrmQ.objects.filter(key="background", lock__lte=timezone.now()).order_by("id").first():
         task = SignedPackage.loads(entry.payload)
         entry.delete()
-        functions.append(task["func"])
-        if task["func"] == "jobs.model_intake.worker.start":
-            while run_next():
-                pass
-        else:
-            assert task["func"] == "jobs.outbound.callbacks.sender_pool.start"
-            deliver(*task["args"])
-    return functions
+        assert task["func"] == "jobs.outbound.callbacks.sender_pool.start"
+        deliver(*task["args"])
