@@ -50,6 +50,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Text detectors"), "match_case", "models_registry_textdetector"),
             (_("Taggers"), "sell", "models_registry_tagger"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
+            (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],
     ),
     (

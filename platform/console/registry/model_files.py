@@ -34,6 +34,7 @@ from models_registry.models import (
     Vae,
 )
 
+from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
 from .scan_button import ScanMixin
 from .tenant_view import TenantViewMixin
@@ -89,7 +90,7 @@ class ModelFileForm(forms.ModelForm):
     Tagger,
     Preprocessor,
 )
-class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
+class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
     """Model files of one kind."""
 
     form = ModelFileForm
