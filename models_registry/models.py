@@ -42,6 +42,7 @@ class Kind(models.TextChoices):
     NSFW = "nsfw", _("NSFW detector")
     FACE_DETECTOR = "face_detector", _("face detector")
     FACE_RESTORER = "face_restorer", _("face restorer")
+    DETECTOR = "detector", _("object detector")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -221,6 +222,7 @@ FOLDERS: dict[str, str] = {
     Kind.NSFW: "nsfw",
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
+    Kind.DETECTOR: "detectors",
 }
 
 
@@ -354,3 +356,13 @@ class FaceRestorer(ModelFile):
         proxy = True
         verbose_name = _("face restorer")
         verbose_name_plural = _("face restorers")
+
+
+class Detector(ModelFile):
+    KIND = Kind.DETECTOR
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("object detector")
+        verbose_name_plural = _("object detectors")

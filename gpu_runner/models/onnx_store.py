@@ -1,4 +1,4 @@
-"""LRU cache of ONNX models that run on the CPU: matting, NSFW detection and face detection."""
+"""LRU cache of ONNX models that run on the CPU: matting, NSFW detection, face and object detection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OnnxStore:
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
-        """Return a model of ``kind`` ``matting`` or ``nsfw``, loading it if necessary."""
+        """Return a model of ``kind`` ``matting``, ``nsfw`` or ``detector``, loading it if necessary."""
         return self._model(file, kind, lambda path: OnnxModel(path, file, kind))
 
     def face_detector(self, file: ModelFile) -> FaceDetector:

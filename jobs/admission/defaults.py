@@ -5,11 +5,13 @@ This happens at admission, so that every attempt of the job uses the same models
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.generation_request import DetailPass, FaceRestoration
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
@@ -69,8 +71,9 @@ def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
     if request.vae or not request.denoises:
         return request
-    hires = request.hires.checkpoint if request.hires else ""  # empty: the same checkpoint
-    names = {request.checkpoint, hires or request.checkpoint}
+    others = [request.hires.checkpoint] if request.hires else []
+    others += [part.checkpoint for part in request.detail_passes if part.vae is None]
+    names = {request.checkpoint, *filter(None, others)}  # empty: the same checkpoint
     if not any(_is_without_vae(models, name) for name in names):
         return request
     default = list_for(Kind.VAE, models.source).filter(is_default=True).first()
@@ -96,9 +99,21 @@ def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> Ge
 
 
 def _with_face_models(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
-    if request.face_restoration is None:
-        return request
-    return request.model_copy(update={"face_restoration": with_models(models, request.face_restoration)})
+    changes: dict[str, Any] = {}
+    if request.face_restoration is not None:
+        changes["face_restoration"] = with_models(models, request.face_restoration)
+    if request.detail_passes:
+        changes["detail_passes"] = tuple(_with_detector(models, part) for part in request.detail_passes)
+    return request.model_copy(update=changes) if changes else request
+
+
+def _with_detector(models: ModelResolver, part: DetailPass) -> DetailPass:
+    changes: dict[str, Any] = {}
+    if not part.detector:
+        changes["detector"] = _default(models, Kind(part.detector_kind))
+    if part.face_restoration is not None:
+        changes["face_restoration"] = with_models(models, part.face_restoration)
+    return part.model_copy(update=changes)
 
 
 def _default(models: ModelResolver, kind: Kind) -> str:

@@ -27,6 +27,7 @@ KINDS = (
     "nsfw",
     "face_detector",
     "face_restorer",
+    "detector",
 )
 
 

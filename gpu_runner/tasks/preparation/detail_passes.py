@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from gpu_runner.controlnet.units import UnitsPerImage
+from gpu_runner.imaging.object_detection import ObjectDetector
 from gpu_runner.imaging.regions import Detect, face_regions
 from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.models.request_models import Models
@@ -61,6 +62,8 @@ def _model(
 
 def _detector(store: ModelStore, run_request: RunRequest, part: DetailPass) -> Detect:
     file = run_request.file(part.detector_kind, part.detector)
+    if part.detector_kind == "detector":
+        return ObjectDetector(store.onnx.get(file, "detector"), part.confidence, part.classes).detect
     return partial(face_regions, store.onnx.face_detector(file), part.confidence, part.shape)
 
 

@@ -20,6 +20,7 @@ from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
+    Detector,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -83,6 +84,7 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    Detector,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
