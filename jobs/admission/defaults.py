@@ -44,7 +44,7 @@ def with_models(models: ModelResolver, part: FaceRestoration) -> FaceRestoration
     model = part.model or next(iter(face_restorers(models.source)), "")
     if not model:
         raise _none_of(Kind.FACE_RESTORER)
-    detector = part.detector or _default(models, Kind.FACE_DETECTOR)
+    detector = part.detector or default_model(models, Kind.FACE_DETECTOR)
     return part.model_copy(update={"model": model, "detector": detector})
 
 
@@ -61,7 +61,7 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
     # The default NSFW model is always a file in MODELS_ROOT, even if runners have their own model files;
     # the workflow check refuses it for such a backend.
     platform_models = ModelResolver(models.source) if models.on_runners else models
-    model = request.nsfw.model or _default(platform_models, Kind.NSFW)
+    model = request.nsfw.model or default_model(platform_models, Kind.NSFW)
     return request.model_copy(
         update={"nsfw": request.nsfw.model_copy(update={"policy": policy, "model": model})}
     )
@@ -89,12 +89,12 @@ def _is_without_vae(models: ModelResolver, checkpoint: str) -> bool:
 
 def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
     if request.cut_out is not None and not request.cut_out.matting_model:
-        chosen = request.cut_out.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+        chosen = request.cut_out.model_copy(update={"matting_model": default_model(models, Kind.MATTING)})
         return request.model_copy(update={"cut_out": chosen})
     part = request.change_background
     if part is None or part.mask or part.cut_out_by != "matting" or part.matting_model:
         return request
-    named = part.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+    named = part.model_copy(update={"matting_model": default_model(models, Kind.MATTING)})
     return request.model_copy(update={"change_background": named})
 
 
@@ -110,13 +110,13 @@ def _with_face_models(models: ModelResolver, request: GenerationRequest) -> Gene
 def _with_detector(models: ModelResolver, part: DetailPass) -> DetailPass:
     changes: dict[str, Any] = {}
     if not part.detector:
-        changes["detector"] = _default(models, Kind(part.detector_kind))
+        changes["detector"] = default_model(models, Kind(part.detector_kind))
     if part.face_restoration is not None:
         changes["face_restoration"] = with_models(models, part.face_restoration)
     return part.model_copy(update=changes)
 
 
-def _default(models: ModelResolver, kind: Kind) -> str:
+def default_model(models: ModelResolver, kind: Kind) -> str:
     try:
         return models.find(kind, "").name
     except ModelNotFound as error:

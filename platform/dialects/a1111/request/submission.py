@@ -19,6 +19,7 @@ from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
 
+from .detail_passes import with_detail_passes
 from .faces import face_restoration
 from .hires import hires
 from .ignored_fields import warn_about_ignored_parts
@@ -123,6 +124,7 @@ def _generation_request(
         **_numbers(parameters),
         **image_fields,
     }
+    fields = with_detail_passes(fields, parameters, settings, source)
     fields["hires"] = hires(parameters, settings, source, fields["width"], fields["height"])
     try:
         return GenerationRequest.model_validate(fields)
