@@ -20,6 +20,7 @@ from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
+    Detector,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -88,6 +89,7 @@ class ModelFileForm(forms.ModelForm):
     FaceRestorer,
     TextDetector,
     Tagger,
+    Detector,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
