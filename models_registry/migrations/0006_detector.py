@@ -26,6 +26,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='modelfile',
             name='kind',
-            field=models.CharField(choices=[('checkpoint', 'checkpoint'), ('lora', 'LoRA'), ('vae', 'VAE'), ('controlnet', 'ControlNet'), ('embedding', 'embedding'), ('upscaler', 'upscaler'), ('preprocessor', 'preprocessor'), ('matting', 'matting model'), ('nsfw', 'NSFW detector'), ('face_detector', 'face detector'), ('face_restorer', 'face restorer'), ('detector', 'object detector'), ('unknown', 'unknown')], default='unknown', max_length=16, verbose_name='kind'),
+            field=models.CharField(choices=[('checkpoint', 'checkpoint'), ('lora', 'LoRA'), ('vae', 'VAE'), ('controlnet', 'ControlNet'), ('embedding', 'embedding'), ('upscaler', 'upscaler'), ('preprocessor', 'preprocessor'), ('matting', 'matting model'), ('nsfw', 'NSFW detector'), ('face_detector', 'face detector'), ('face_restorer', 'face restorer'), ('tagger', 'tagger'), ('text_detector', 'text detector'), ('detector', 'object detector'), ('unknown', 'unknown')], default='unknown', max_length=16, verbose_name='kind'),
         ),
     ]
