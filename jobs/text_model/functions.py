@@ -48,6 +48,7 @@ LANGUAGES = {
 }
 MAX_CHARACTERS = 8000  # of a text for the model
 MAX_DETAILS = 1000
+MAX_DESCRIPTION = 4000
 MAX_TAGS = 60
 MAX_SIDE = 1024  # of an image for the model, in pixels
 CACHE_S = 24 * 3600
@@ -129,11 +130,12 @@ def optimize(prompt: str, language: str = "en", embeddings: Iterable[str] = ()) 
 
 def describe(image: bytes, language: str = "en") -> str:
     """Describe an image file in sentences. Raises InvalidImage, too."""
+    name = _language(language)
 
     def read(answer: dict[str, Any]) -> str:
-        return read_text(answer.get("description"), 4000)
+        return read_text(answer.get("description"), MAX_DESCRIPTION, english=name == ENGLISH)
 
-    return _look(templates.DESCRIBE, _language(language), image, read)
+    return _look(templates.DESCRIBE, name, image, read)
 
 
 def suggest_tags(image: bytes) -> list[str]:

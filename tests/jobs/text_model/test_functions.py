@@ -76,6 +76,13 @@ def test_images_are_described_and_tagged(text_model):
     assert {request["model"] for request in text_model.requests} == {VISION}
 
 
+def test_description_in_another_language_than_requested_is_refused(text_model):
+    text_model.misbehavior = "Chinese text"
+    assert describe(red(), "zh") == "一只猫"
+    with pytest.raises(TextModelFailed, match="cannot be used"):
+        describe(red())
+
+
 @pytest.mark.parametrize("data", [b"", b"no image", red()[:60]])
 def test_file_that_is_no_image_is_not_sent(text_model, data):
     with pytest.raises(InvalidImage):
