@@ -180,6 +180,7 @@ MISBEHAVIORS: dict[str, Callable[[TextModelServer, BaseHTTPRequestHandler], None
     "too long": _says(_all_members(["cat " * 5000])),
     "long text": _says(_all_members("cat " * 5000)),
     "still Chinese": _says(_all_members(["一只猫"])),
+    "Chinese text": _says(_all_members("一只猫")),
     "control characters": _says(_all_members(["a\u0000cat"])),
     "direction marks": _says(_all_members(["a \u202ecat"])),
 }
