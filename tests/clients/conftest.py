@@ -33,6 +33,7 @@ TOKEN = "the runner's token"
 RUNNER = "local"
 SLOTS = 4
 LORA = "loras/atelier-night.safetensors"
+TAGGER = "taggers/atelier-tagger.onnx"
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +66,12 @@ def demo_models(db) -> ModelFile:
             kind=kind, family=Family.SD15, name=name, path=path, sha256=file.sha256, is_default=True
         )
     return registered
+
+
+@pytest.fixture
+def demo_tagger(db) -> ModelFile:
+    file = demo_file(TAGGER)
+    return ModelFile.objects.create(kind=Kind.TAGGER, name="atelier-tagger", path=TAGGER, sha256=file.sha256)
 
 
 @pytest.fixture

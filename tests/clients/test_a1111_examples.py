@@ -20,7 +20,7 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_examples_of_the_documentation_work(platform, credentials, tmp_path) -> None:
+def test_examples_of_the_documentation_work(platform, credentials, demo_tagger, tmp_path) -> None:
     variables = {"ATELIER": platform, "KEY": ":".join(credentials)}
     script = "\n".join(["set -eu", *EXAMPLES])
     completed = subprocess.run(
@@ -38,4 +38,6 @@ def test_examples_of_the_documentation_work(platform, credentials, tmp_path) -> 
     assert bodies["again"]["images"] == bodies["response"]["images"]
     assert bodies["changed"]["parameters"]["prompt"] == "a red circle on a blue background"
     assert json.loads(bodies["changed"]["info"])["sampler_name"] == "DPM++ 2M"
-    assert Job.objects.count() == 2
+    caption = json.loads((tmp_path / "caption.json").read_text())["caption"]
+    assert caption == "blue background, circle, red"
+    assert Job.objects.count() == 3
