@@ -44,6 +44,7 @@ class Kind(models.TextChoices):
     FACE_RESTORER = "face_restorer", _("face restorer")
     TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
+    DETECTOR = "detector", _("object detector")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -231,6 +232,7 @@ FOLDERS: dict[str, str] = {
     Kind.FACE_RESTORER: "face_restoration",
     Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
+    Kind.DETECTOR: "detectors",
 }
 
 
@@ -366,6 +368,16 @@ class FaceRestorer(ModelFile):
         proxy = True
         verbose_name = _("face restorer")
         verbose_name_plural = _("face restorers")
+
+
+class Detector(ModelFile):
+    KIND = Kind.DETECTOR
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("object detector")
+        verbose_name_plural = _("object detectors")
 
 
 class TextDetector(ModelFile):

@@ -29,7 +29,7 @@ from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.operations import Denoise, OffloadedWork
+from gpu_runner.networks.operations import Denoise, OffloadedWork, StepsLeftOut
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
@@ -273,6 +273,9 @@ class Engine:
     def _advance(self, image: ImageInProgress, result: Any) -> None:
         try:
             operation = image.task.send(result)
+            while isinstance(operation, StepsLeftOut):
+                image.run.leave_out_steps(image, operation.count)
+                operation = image.task.send(None)
         except StopIteration as end:
             self._images.remove(image)
             self._finish_image(image, end.value)

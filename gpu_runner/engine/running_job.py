@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpu_runner import logs
-from gpu_runner.networks.operations import Operation
+from gpu_runner.networks.operations import Denoise, Operation
 from gpu_runner.protocol import (
     ControlMap,
     Done,
@@ -42,6 +42,12 @@ class ImageInProgress:
     since: int  # engine turn in which ``operation`` was submitted
     operation: Operation = field(init=False)
     steps: int = 0
+    steps_left_out: int = 0  # of those in the plan
+
+    @property
+    def progress(self) -> int:
+        """Steps of the plan that are done or not needed."""
+        return self.steps + self.steps_left_out
 
 
 @dataclass
@@ -76,6 +82,7 @@ class Run:
         self.starting_batch = False  # the images of its next batch are being created
         self.last_batch = False  # set by an interrupt: no batch after the current one
         self.steps_run = self.steps_reported = self.images_started = self.images_done = 0
+        self.pixel_steps = 0
         self.device_seconds = 0.0
         self._on_event = on_event
         self._lock = threading.RLock()
@@ -134,13 +141,25 @@ class Run:
     def count_step(self, image: ImageInProgress) -> None:
         image.steps += 1
         self.steps_run += 1
-        self.steps_reported += image.steps <= self.prepared.plan.steps
+        if isinstance(image.operation, Denoise):
+            self.pixel_steps += image.operation.input.pixels
+        self.steps_reported += image.progress <= self.prepared.plan.steps
         if self.batch is not None:
-            self.batch.steps[image.index] = image.steps
+            self.batch.steps[image.index] = image.progress
+
+    def leave_out_steps(self, image: ImageInProgress, count: int) -> None:
+        """Count steps of the plan that the image does not need as done."""
+        if not count:
+            return
+        image.steps_left_out += count
+        self.steps_reported += count
+        if self.batch is not None:
+            self.batch.steps[image.index] = image.progress
+        self.report_progress(None)
 
     def correct_progress(self, image: ImageInProgress) -> None:
         """Correct the progress at the end of an image: an adaptive sampler may take fewer steps."""
-        self.steps_reported += max(0, self.prepared.plan.steps - image.steps)
+        self.steps_reported += max(0, self.prepared.plan.steps - image.progress)
 
     @property
     def preview_is_due(self) -> bool:
@@ -193,7 +212,12 @@ class Run:
     def work(self) -> Done:
         """Usage of the job up to now."""
         elapsed = time.monotonic() - self._began
-        return Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run)
+        return Done(
+            engine_seconds=elapsed,
+            device_seconds=self.device_seconds,
+            steps_run=self.steps_run,
+            pixel_steps=self.pixel_steps if self.run_request.request.denoises else None,
+        )
 
     def finish(self) -> None:
         self.emit(self.work())

@@ -1,4 +1,4 @@
-"""LRU cache of ONNX models that run on the CPU: matting, NSFW, face and text detection, tagging."""
+"""LRU cache of ONNX models that run on the CPU: matting, NSFW, face, object and text detection, tagging."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OnnxStore:
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
-        """Return a model of ``kind`` ``matting``, ``nsfw`` or ``text_detector``, loading it if necessary."""
+        """Return a model of ``kind`` ``matting``, ``nsfw``, ``detector`` or ``text_detector``, loading it if necessary."""
         return self._model(file, kind, lambda path: OnnxModel(path, file, kind))
 
     def face_detector(self, file: ModelFile) -> FaceDetector:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,6 +20,8 @@ MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # torch's; a negative seed is the same
 MAX_LORAS = 32  # per pass
 MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
 MAX_LORA_RANK = 4096
+MAX_DETAIL_PASSES = 15
+MAX_REGIONS = 64  # of a detail pass
 MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
 
 Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
@@ -288,6 +291,76 @@ class FaceRestoration(StrictModel):
     visibility: Fraction = 1.0  # opacity of the restored face over the original
 
 
+class RegionPrompt(StrictModel):
+    """Prompts of one region of a detail pass. Empty or None fields are those of the request."""
+
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
+    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MAX_LORAS)
+    skip: bool = False  # leave this region as it is
+
+
+class DetailPass(StrictModel):
+    """Detail pass over every finished image: detect regions, and inpaint each of them (ADetailer).
+
+    Fields of the inpainting that are 0, empty or None are those of the request.
+    """
+
+    # What is detected. Without a name, the default file of the kind is used.
+    detector_kind: Literal["face_detector", "detector"] = "face_detector"
+    detector: Name = ""
+    label: Name = ""  # name of the detector that the client gave, for the infotext
+    confidence: Fraction = 0.3  # minimum score, on the scale of the detector
+    classes: tuple[Name, ...] = Field(default=(), max_length=64)  # names in the detector's file; empty: all
+    # Mask of a face: its box, the ellipse in the box, or an ellipse per eye.
+    shape: Literal["box", "ellipse", "eyes"] = "box"
+
+    # Which regions are inpainted, in this order. The cost is reserved for ``max_regions`` regions of every image.
+    min_share: Fraction = 0.0  # of the image's area, by the box
+    max_share: Fraction = 1.0
+    order: Literal["confidence", "area"] = "confidence"  # descending
+    max_regions: int = Field(default=8, ge=1, le=MAX_REGIONS)
+
+    # Masks, in pixels.
+    offset_x: int = Field(default=0, ge=-4096, le=4096)  # to the right
+    offset_y: int = Field(default=0, ge=-4096, le=4096)  # upwards
+    dilation: int = Field(default=4, ge=-1024, le=1024)  # side of the square kernel; negative values erode
+    merge: Literal["none", "merge", "invert"] = "none"  # one mask of all regions, or of everything else
+    mask_blur: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
+
+    # Inpainting.
+    regions: tuple[RegionPrompt, ...] = Field(
+        default=(), max_length=MAX_REGIONS
+    )  # the last is for all others
+    strength: Fraction = 0.4
+    only_masked: bool = True
+    padding: int = Field(default=32, ge=0, le=4096)
+    overlay: bool = True
+    width: Side | None = None
+    height: Side | None = None
+    num_inference_steps: int = Field(default=0, ge=0, le=500)
+    guidance_scale: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    sampler: str = ""
+    scheduler: str = ""
+    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
+    noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
+    checkpoint: Name = ""
+    vae: Name | None = None  # empty: the checkpoint's VAE
+    clip_skip: int = Field(default=0, ge=0, le=12)
+    face_restoration: FaceRestoration | None = None
+    controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
+
+    def region(self, number: int) -> RegionPrompt:
+        """Prompts of the region with this 0-based number."""
+        return self.regions[min(number, len(self.regions) - 1)] if self.regions else RegionPrompt()
+
+    @property
+    def most_inpainted(self) -> int:
+        """Maximum number of regions that are inpainted in one image."""
+        count = self.max_regions if self.merge == "none" else 1
+        return sum(not self.region(number).skip for number in range(count))
+
+
 class Nsfw(StrictModel):
     """NSFW check of every output, and the policy that is applied to detected ones."""
 
@@ -410,6 +483,8 @@ class GenerationRequest(StrictModel):
     cut_out: CutOut | None = None
     analysis: Analysis | None = None
     face_restoration: FaceRestoration | None = None
+    detail_passes: tuple[DetailPass, ...] = Field(default=(), max_length=MAX_DETAIL_PASSES)
+    details_only: bool = False  # the detail passes alone, over the init image as it is
     face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
     nsfw: Nsfw = Nsfw()
     labels: tuple[Label, ...] = Field(default=(), max_length=4)
@@ -511,6 +586,14 @@ class GenerationRequest(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def detail_passes_follow_a_generation(self) -> GenerationRequest:
+        if self.detail_passes and (self.task not in ("txt2img", "img2img") or self.tiled):
+            raise ValueError("detail_passes are only allowed with task=txt2img or img2img, without tiled")
+        if self.details_only and (self.task != "img2img" or self.inpaint or not self.detail_passes):
+            raise ValueError("details_only needs task=img2img, detail_passes, and no inpaint")
+        return self
+
+    @model_validator(mode="after")
     def marks_need_png(self) -> GenerationRequest:
         if self.marks and self.output_format != "png":
             raise ValueError(f"marks are only allowed with output_format=png (got {self.output_format})")
@@ -566,22 +649,29 @@ class GenerationRequest(StrictModel):
     def model_names(self) -> list[ModelName]:
         """Return every model file the request refers to, without duplicates and without ``checkpoint``."""
         hires_loras = (self.hires.loras if self.hires else None) or ()
+        details = self.detail_passes
+        region_loras = (region.loras or () for part in details for region in part.regions)
+        controls = (*self.controls, *(unit for part in details for unit in part.controls))
+        faces = [part for part in (self.face_restoration, *(p.face_restoration for p in details)) if part]
         names = [
             ModelName("vae", self.vae),
-            *(ModelName("lora", lora.name) for lora in (*self.loras, *hires_loras)),
+            *(ModelName("vae", part.vae or "") for part in details),
+            *(ModelName("lora", lora.name) for lora in (*self.loras, *hires_loras, *chain(*region_loras))),
             *(ModelName("embedding", name) for name in self.embeddings),
-            *(ModelName("controlnet", unit.model) for unit in self.controls),
-            *(ModelName("preprocessor", weights_of(unit.module)) for unit in self.controls),
+            *(ModelName("controlnet", unit.model) for unit in controls),
+            *(ModelName("preprocessor", weights_of(unit.module)) for unit in controls),
             ModelName("checkpoint", self.refiner.checkpoint if self.refiner else ""),
             ModelName("checkpoint", self.hires.checkpoint if self.hires else ""),
+            *(ModelName("checkpoint", part.checkpoint) for part in details),
+            *(ModelName(part.detector_kind, part.detector) for part in details),
             *(ModelName("upscaler", upscaler_catalog.file_of(name)) for name in self._upscalers()),
             ModelName("matting", self.change_background.matting_model if self.change_background else ""),
             ModelName(
                 "text_detector", self.change_background.text_detector if self.change_background else ""
             ),
             ModelName("matting", self.cut_out.matting_model if self.cut_out else ""),
-            ModelName("face_restorer", self.face_restoration.model if self.face_restoration else ""),
-            ModelName("face_detector", self.face_restoration.detector if self.face_restoration else ""),
+            *(ModelName("face_restorer", part.model) for part in faces),
+            *(ModelName("face_detector", part.detector) for part in faces),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
             *([ModelName(self.analysis.model_kind, self.analysis.model)] if self.analysis else ()),
         ]

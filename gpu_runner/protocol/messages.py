@@ -138,6 +138,8 @@ class Done(StrictModel):
     # The job's share of the device time: the time of each batched call is divided among its rows.
     device_seconds: float = Field(ge=0)
     steps_run: int = Field(ge=0)
+    # Sum of the pixels of the image over these steps, because passes have different sizes. None: not counted.
+    pixel_steps: int | None = Field(default=None, ge=0)
 
 
 ErrorCode = Literal[

@@ -18,11 +18,11 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
-from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation
+from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation, StepsLeftOut
 from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import hires_request
+from gpu_runner.protocol.step_count import detail_request, hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
@@ -37,6 +37,7 @@ from .denoising_loop import (
     StopFlag,
     run_denoising_loop,
 )
+from .detailing import Detailing
 from .face_restoration import Patches, Restoration
 from .guidance_schedule import GuidanceSchedule, encode_guidance, text_options_of
 from .init_image import Canvas, Source, compose
@@ -81,8 +82,8 @@ class Examination:
         return self.crops_of(self.image, finding) if self.crops_of else ()
 
 
-ImageTask = Generator[Operation | OffloadedWork, Any, RawOutput]
-Task = Generator[Operation | OffloadedWork, Any, RawOutput | Examination]
+ImageTask = Generator[Operation | OffloadedWork | StepsLeftOut, Any, RawOutput]
+Task = Generator[Operation | OffloadedWork | StepsLeftOut, Any, RawOutput | Examination]
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Plan:
     ] = ()  # likewise, if an upscaler model must run on the device to build the canvases
     faces: Restoration | None = None  # applied to the finished images
     matting: OnnxModel | None = None  # removes the background of the finished images
+    details: tuple[Detailing, ...] = ()  # applied after that
 
     @classmethod
     def of(
@@ -177,9 +179,10 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """UNet calls per image, in both passes."""
-        steps = self.first.sampling.steps + (self.second.sampling.steps if self.second else 0)
-        return steps * self.request.tiles
+        """UNet calls per image, in all passes; of the detail passes, the maximum."""
+        first = 0 if self.request.details_only else self.first.sampling.steps
+        steps = first + (self.second.sampling.steps if self.second else 0)
+        return steps * self.request.tiles + sum(detailing.steps for detailing in self.details)
 
     def controlled_by(self, controls: PreparedControls) -> Plan:
         second = replace(self.second, units=controls.second) if self.second else None
@@ -204,7 +207,10 @@ def _without_background(task: Task, matting: OnnxModel) -> Task:
 
 
 def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
-    """Generate the image with this index: passes, VAE decode, face restoration."""
+    """Generate the image with this index: passes, VAE decode, face restoration, detail passes."""
+    if plan.request.details_only:
+        source = plan.sources[index if len(plan.sources) > 1 else 0].image
+        return RawOutput((yield from _detailed(plan, source, None, index, stop_flag)))
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, stop_flag)
     last = plan.first
@@ -212,11 +218,63 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
         latent = yield from _second_pass(plan, plan.second, latent, index, stop_flag)
         last = plan.second
     pixels = yield DecodeLatent((last.refiner or last).model, latent)
-    if plan.faces is None:
-        return RawOutput(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
+    units, patches = last.units_of(index), Patches()
+    if plan.faces is None and not plan.details:
+        return RawOutput(pixels, partial(_finish, units, canvas, patches))
     image = images.from_tensor(pixels)
-    patches = yield from plan.faces.patches(image)
-    return RawOutput(image, partial(_finish, last.units_of(index), canvas, patches))
+    if plan.faces is not None:
+        patches = yield from plan.faces.patches(image)
+    if not plan.details:
+        return RawOutput(image, partial(_finish, units, canvas, patches))
+    image = yield OffloadedWork(partial(_finish, units, None, patches, image))
+    image = yield from _detailed(plan, image, canvas, index, stop_flag)
+    return RawOutput(image, canvas.finish if canvas else _identity)
+
+
+def _detailed(
+    plan: Plan, image: Image.Image, canvas: Canvas | None, index: int, stop_flag: StopFlag
+) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, Image.Image]:
+    """Apply the detail passes. Without a region, the image is returned as it is."""
+    for detailing in plan.details:
+        if stop_flag.requested:
+            break
+        masks = yield OffloadedWork(partial(detailing.masks, plan.request, image, canvas))
+        numbers = [number for number in range(len(masks)) if not detailing.part.region(number).skip]
+        yield StepsLeftOut(detailing.steps - detailing.steps_per_region * len(numbers))
+        for number in numbers:
+            if not stop_flag.requested:
+                request = detail_request(plan.request, detailing.part, index, number)
+                source = Source(image, masks[number])
+                image = yield from _inpaint(request, detailing, detailing.model(number), source, stop_flag)
+    return image
+
+
+def _inpaint(
+    request: GenerationRequest,
+    detailing: Detailing,
+    model: LoadedCheckpoint,
+    source: Source,
+    stop_flag: StopFlag,
+) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, Image.Image]:
+    """Inpaint one region of a finished image."""
+    canvas = yield from _composed(request, source, detailing.upscaler)
+    first = Pass.of(request, model)
+    if detailing.build_units is not None:
+        units = yield OffloadedWork(partial(detailing.build_units, request, model, source, canvas))
+        first = replace(first, units=units)
+    plan = Plan(request, first, canvases=(canvas,), faces=detailing.faces)
+    raw = yield from generate_image(plan, 0, stop_flag)
+    return (yield OffloadedWork(raw.on_cpu().image))
+
+
+def _composed(
+    request: GenerationRequest, source: Source, upscaler: LoadedUpscaler | str
+) -> Generator[Operation | OffloadedWork, Any, Canvas]:
+    """Compose the canvas on another thread, unless an upscaler model must run on the device."""
+    if not isinstance(upscaler, str):
+        return (yield from compose(request, source, partial(tiled_upscaling.resize, upscaler)))
+    composing = compose(request, source, tiled_upscaling.resize_by_interpolation(upscaler))
+    return (yield OffloadedWork(partial(tiled_upscaling.run_without_device, composing)))
 
 
 def generate_tiled_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:

@@ -80,6 +80,9 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
         _must_edit_by_instruction(request, checkpoint, others)
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
+    for part in request.detail_passes:
+        if part.checkpoint:
+            _must_be_of_its_family(others[ModelName("checkpoint", part.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
 
 
@@ -153,11 +156,15 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]) -> None:
     """Raise Unsupported if no VAE can decode the images. A refiner needs none."""
-    if request.vae or not request.denoises:
+    if not request.denoises:
         return
-    hires = ModelName("checkpoint", request.hires.checkpoint if request.hires else "").key
-    for file in (checkpoint, others.get(hires, checkpoint)):
-        if file.without_vae:
+    vae_of = [("", request.vae), (request.hires.checkpoint if request.hires else "", request.vae)]
+    vae_of += [
+        (part.checkpoint, request.vae if part.vae is None else part.vae) for part in request.detail_passes
+    ]
+    for name, vae in vae_of:
+        file = others.get(ModelName("checkpoint", name).key, checkpoint)
+        if file.without_vae and not vae:
             message = _("%(name)s has no VAE: name one, or make one the default in the console.")
             raise Unsupported(message % {"name": file.name}, field="vae")
 
@@ -187,6 +194,15 @@ def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
     raise Unsupported(message % words, field=file.kind)
+
+
+def _must_be_of_its_family(file: ModelFile, checkpoint: ModelFile) -> None:
+    """Raise Unsupported if the LoRAs, embeddings and ControlNets of a request would not fit both checkpoints."""
+    if Family.UNKNOWN in (file.family, checkpoint.family) or file.family == checkpoint.family:
+        return
+    message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
+    words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
+    raise Unsupported(message % words, field="detail_passes")
 
 
 def _must_share_latents(refiner: ModelFile, checkpoint: ModelFile) -> None:

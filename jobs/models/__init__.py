@@ -16,6 +16,7 @@ from .job import (
     findings_as_json,
     request_as_json,
 )
+from .model_intake import IntakeState, ModelIntake
 from .model_sample import ModelSample
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
@@ -31,9 +32,11 @@ __all__ = [
     "CallbackAttempt",
     "IdempotencyKey",
     "InputPicture",
+    "IntakeState",
     "Job",
     "JobInput",
     "Lane",
+    "ModelIntake",
     "ModelSample",
     "Output",
     "OutputKind",

@@ -29,6 +29,7 @@ KINDS = (
     "face_restorer",
     "text_detector",
     "tagger",
+    "detector",
 )
 
 

@@ -49,7 +49,9 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Face restorers"), "face_retouching_natural", "models_registry_facerestorer"),
             (_("Text detectors"), "match_case", "models_registry_textdetector"),
             (_("Taggers"), "sell", "models_registry_tagger"),
+            (_("Object detectors"), "center_focus_strong", "models_registry_detector"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
+            (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],
     ),
     (

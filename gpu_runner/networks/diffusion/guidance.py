@@ -14,6 +14,8 @@ from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to
 from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
+PIXELS_PER_LATENT = 64  # 8 x 8 image pixels
+
 CONTROLNET_COST = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
 
 
@@ -117,6 +119,11 @@ class DenoiseInput:
     @property
     def rows(self) -> int:
         return len(self.guidance.conditionings)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image that ``x`` is the latent of."""
+        return self.x.shape[-2] * self.x.shape[-1] * PIXELS_PER_LATENT
 
     @property
     def total_rows(self) -> int:

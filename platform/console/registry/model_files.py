@@ -20,6 +20,7 @@ from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
+    Detector,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -34,6 +35,7 @@ from models_registry.models import (
     Vae,
 )
 
+from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
 from .scan_button import ScanMixin
 from .tenant_view import TenantViewMixin
@@ -87,9 +89,10 @@ class ModelFileForm(forms.ModelForm):
     FaceRestorer,
     TextDetector,
     Tagger,
+    Detector,
     Preprocessor,
 )
-class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
+class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
     """Model files of one kind."""
 
     form = ModelFileForm

@@ -27,7 +27,6 @@ FETCHES = (
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"
-UNAVAILABLE = ("v3/load_model",)
 FETCH_NUMBER = "(?:/(?P<number>[^/]+))?"
 
 
@@ -58,6 +57,5 @@ urlpatterns: list[URLPattern] = [
     *(_route(path, view, **settings) for path, view, settings in management.PUBLIC),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_PUBLIC),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.refused_routes(TOOLS)),
-    *(_route(path, views.UnavailableEndpoint, rest=ANYTHING) for path in UNAVAILABLE),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),
 ]

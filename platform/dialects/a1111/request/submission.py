@@ -20,6 +20,7 @@ from jobs.admission.submission import Submission
 from jobs.models import Lane
 from models_registry.selectors import edits_by_instruction
 
+from .detail_passes import with_detail_passes
 from .faces import face_restoration
 from .hires import hires
 from .ignored_fields import warn_about_ignored_parts
@@ -124,6 +125,7 @@ def _generation_request(
         **_numbers(parameters),
         **image_fields,
     }
+    fields = with_detail_passes(fields, parameters, settings, source)
     fields["hires"] = hires(parameters, settings, source, fields["width"], fields["height"])
     image_guidance = parameters.get(
         "image_cfg_scale"

@@ -6,7 +6,7 @@ from typing import Any
 
 from dialects.stablediffusionapi.base import StableDiffusionApiView
 
-from . import refused, views
+from . import model_views, refused, views
 
 Route = tuple[str, type[StableDiffusionApiView], dict[str, Any]]
 
@@ -15,8 +15,14 @@ ENTERPRISE: list[Route] = [
     ("v1/enterprise/clear_cache", views.ClearCache, {}),
     ("v1/enterprise/clear_queue", views.ClearQueue, {}),
     ("v1/enterprise/upload_image", views.UploadImage, {}),
+    ("v1/enterprise/verify_model", model_views.VerifyModel, {}),
+    ("v1/enterprise/load_model", model_views.LoadModel, {"form": "load_model"}),
+    ("v1/enterprise/load_model_v2", model_views.LoadModel, {"form": "load_model_v2"}),
+    ("v1/enterprise/load_vae", model_views.LoadModel, {"form": "load_vae"}),
+    ("v1/enterprise/delete_model", model_views.DeleteModel, {}),
 ]
 PUBLIC: list[Route] = [
+    ("v3/load_model", model_views.LoadModel, {"form": "v3"}),
     ("v3/clear_cache", views.ClearCache, {}),
     ("v3/base64_to_url", views.Base64ToUrl, {}),
     ("v3/assets_generated", views.AssetsGenerated, {}),

@@ -2,16 +2,9 @@
 
 import pytest
 
-from access.models import AccessKey
 from jobs.models import Job, Runner, State
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def manager(caller, checkpoint, source):
-    """A client of alice's source whose key manages models."""
-    return caller(*AccessKey.issue(source, manages_models=True))
 
 
 def test_system_details_tell_counts_and_no_names(alice, charlie, runner):

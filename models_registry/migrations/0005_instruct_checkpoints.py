@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0002_scan_findings'),
+        ('models_registry', '0004_text_detector'),
     ]
 
     operations = [
