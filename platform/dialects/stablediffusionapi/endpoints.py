@@ -6,11 +6,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 Task = Literal[
-    *("text2img", "img2img", "inpaint", "controlnet", "super_resolution"),
-    # Image editing. ``uncrop`` is v6's outpaint, and ``edit_inpaint`` the inpaint of image editing.
-    *("removebg", "enlarge", "outpaint", "uncrop", "mixture_canvas", "edit_inpaint", "object_removal"),
-    *("pix2pix", "magic_mix", "depth2img", "interior"),
-    *("nsfw_check", "caption"),
+    "text2img",
+    "img2img",
+    "inpaint",
+    "controlnet",
+    "super_resolution",
+    # Image editing.
+    "removebg",
+    "enlarge",  # super_resolution
+    "outpaint",  # of v5
+    "uncrop",  # outpaint of v6
+    "mixture_canvas",
+    "edit_inpaint",  # inpaint
+    "object_removal",
+    "pix2pix",
+    "magic_mix",
+    "depth2img",
+    "interior",
+    # Findings instead of images.
+    "nsfw_check",
+    "caption",
 ]
 
 
