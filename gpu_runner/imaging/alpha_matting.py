@@ -16,7 +16,7 @@ from PIL import Image
 
 from gpu_runner.protocol.generation_request import AlphaMatting
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.floating[Any]]
 
 MAX_PIXELS = 1024 * 1024  # of the reduced image, in which coefficients and colors are estimated
 MIN_RADIUS = 4  # of the guided filter, in pixels
@@ -115,7 +115,7 @@ def _box(values: Any, radius: int) -> Pixels:
     size = (2 * radius + 1,) * 2
     if values.ndim == 3 and values.shape[2] > 4:  # OpenCV's limit for some filters
         return np.stack([cv2.blur(values[..., i], size) for i in range(values.shape[2])], -1)
-    return cv2.blur(values, size)  # type: ignore[return-value]
+    return cv2.blur(values, size)
 
 
 def _reduced(image: Image.Image) -> tuple[Pixels, float]:

@@ -6,11 +6,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 Task = Literal[
-    *("text2img", "img2img", "inpaint", "controlnet", "super_resolution"),
-    # Image editing. ``uncrop`` is v6's outpaint, and ``edit_inpaint`` the inpaint of image editing.
-    *("removebg", "enlarge", "outpaint", "uncrop", "mixture_canvas", "edit_inpaint", "object_removal"),
-    *("pix2pix", "magic_mix", "depth2img", "interior"),
+    "text2img",
+    "img2img",
+    "inpaint",
+    "controlnet",
+    "super_resolution",
+    # Image editing.
+    "removebg",
+    "enlarge",  # super_resolution
+    "outpaint",  # of v5
+    "uncrop",  # outpaint of v6
+    "mixture_canvas",
+    "edit_inpaint",  # inpaint
+    "object_removal",
+    "pix2pix",
+    "magic_mix",
+    "depth2img",
+    "interior",
+    # Findings instead of images.
     "nsfw_check",
+    "caption",
 ]
 
 
@@ -65,6 +80,7 @@ _ALL = [
     *_community(ENTERPRISE, f"{ENTERPRISE}/fetch", needs_model=True),
     Endpoint(f"{ENTERPRISE}/controlnet", "controlnet", f"{ENTERPRISE}/fetch", community=True),
     Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch", one_output=True),
+    Endpoint("v6/image_editing/caption", "caption", "v6/image_editing/fetch"),
     Endpoint("v3/nsfw_image_check", "nsfw_check", "v3/fetch"),
     Endpoint(f"{ENTERPRISE}/nsfw_image_check", "nsfw_check", f"{ENTERPRISE}/fetch"),
     *_community("v6/images", "v6/images/fetch", needs_model=True),

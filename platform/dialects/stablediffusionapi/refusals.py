@@ -43,6 +43,7 @@ WIRE_NAMES: dict[str, str] = {
     "face_detector": "face_enhance",
     "face_restoration": "face_enhance",
     "matting": "image",
+    "tagger": "init_image",
     "magic_mix": "kmin",
     "nsfw": "safety_checker",
     "callback": "webhook",

@@ -16,7 +16,6 @@ VIDEO = _("no video models are available")
 SOLIDS = _("no 3D models are available")
 CHAT = _("this server generates images; it has no chat")
 
-CAPTION = _("it needs a model that describes images, which is not supported")
 
 _EDITING: dict[str, Promise] = {
     "blip_diffusion": BLIP,
@@ -28,7 +27,6 @@ _EDITING: dict[str, Promise] = {
     "fashion": FASHION,
     "qwen_edit": QWEN,
     "multiview": VIEWS,
-    "caption": CAPTION,
 }
 # By path below /api/; paths with more parts, such as an id, are covered.
 TOOLS: dict[str, Promise] = {

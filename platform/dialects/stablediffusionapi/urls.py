@@ -6,6 +6,7 @@ from django.urls import URLPattern, re_path
 
 from . import views
 from .base import NotFound, StableDiffusionApiView
+from .captions import Caption
 from .endpoints import ENDPOINTS, ENTERPRISE
 from .management import urls as management
 from .moderation.views import CheckPrompt, DeleteImage
@@ -44,6 +45,7 @@ enterprise: list[URLPattern] = [
     _route("v1/enterprise", views.UnavailableEndpoint, rest=ANYTHING),
 ]
 urlpatterns: list[URLPattern] = [
+    _route("v6/image_editing/caption", Caption),  # before the other endpoints
     *(_route(path, views.Generation) for path in ENDPOINTS if not path.startswith(f"{ENTERPRISE}/")),
     *(_route(f"{folder}/fetch", views.Fetch, rest=FETCH_NUMBER) for folder in FETCHES),
     *(_route(f"{folder}/model_reload", views.ModelReload) for folder in RELOADS),

@@ -32,7 +32,11 @@ def test_examples_run_unchanged(live_server, alice, worker, tmp_path):
     assert (generated["status"], fetched["status"]) == ("success", "success")
     assert fetched["output"] == json.loads((tmp_path / "response.json").read_text())["output"]
     assert [row["model_id"] for row in models] == ["shapes"]
-    assert sorted(Job.objects.values_list("operation", flat=True)) == ["v3/img2img", "v3/text2img"]
+    assert sorted(Job.objects.values_list("operation", flat=True)) == [
+        "v3/img2img",
+        "v3/text2img",
+        "v6/image_editing/outpaint",
+    ]
 
 
 def json_values(text):

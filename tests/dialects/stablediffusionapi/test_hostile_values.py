@@ -5,6 +5,8 @@ import json
 import pytest
 from hypothesis import given
 
+from dialects.stablediffusionapi.endpoints import ENDPOINTS
+from dialects.stablediffusionapi.request.editing_fields import EDITING
 from dialects.stablediffusionapi.request.fields import FIELDS as ALL_FIELDS
 from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
@@ -42,11 +44,27 @@ BODIES = {
     "v6/images/inpaint": {**GENERATION, "model_id": "shapes", "init_image": RED, "mask_image": RED},
     "v5/controlnet": {**GENERATION, **CONTROL, "model_id": "shapes", "init_image": RED, "clip_skip": 2},
     "v3/super_resolution": {"url": RED, "scale": 2, "face_enhance": False},
+    "v5/removebg_mask": {"image": RED, "alpha_matting": True, "alpha_matting_erode_size": 5},
+    "v5/outpaint": {"image": RED, "prompt": "x", "walk_type": ["left", "back"], "translation_factor": 0.1},
+    "v6/image_editing/outpaint": {"image": RED, "width": 128, "height": 64, "overlap_width": 10},
+    "v5/mixture_canvas": {"image": RED, "prompt": "x", "pos_x1": 8, "pos_x2": 80, "pos_y1": 0, "pos_y2": 64},
+    "v6/image_editing/inpaint": {"prompt": "x", "init_image": RED, "mask_image": RED, "strength": 0.7},
+    "v5/object_removal": {"init_image": RED, "mask_image": RED},
+    "v5/pix2pix": {"prompt": "x", "init_image": RED, "image_guidance_scale": 1},
+    "v5/magic_mix": {"prompt": "x", "image": RED, "kmin": 0.3, "kmax": 0.5, "mix_factor": 0.5},
+    "v5/interior": {"prompt": "x", "init_image": RED, "steps": 20},
+    "v3/nsfw_image_check": {"init_image": RED, "threshold": 0.5},
+    "v3/check_nsfw_cp": {"prompt": "x"},
+    "v3/delete_image": {"request_id": 7, "type": "image"},
     "v3/fetch": {"request_id": "1"},
     "v3/base64_crop": {"image": RED, "crop": "yes"},
     "v3/dreambooth/model_reload": {"model_id": "shapes"},
 }
-FIELDS = {path: [*ALL_FIELDS] for path in BODIES if path.split("/")[-1] not in ("fetch", "base64_crop")}
+WITHOUT_JOB = ("fetch", "base64_crop", "check_nsfw_cp", "delete_image")
+FIELDS = {path: [*ALL_FIELDS] for path in BODIES if path.split("/")[-1] not in WITHOUT_JOB}
+for _path, _endpoint in ENDPOINTS.items():
+    if _path in FIELDS:
+        FIELDS[_path] += EDITING.get(_endpoint.task, ())
 
 
 @pytest.fixture
@@ -54,6 +72,11 @@ def caller_with_room(alice, source, model):
     source.max_queued_jobs = 1_000_000
     source.save()
     model(Kind.CONTROLNET, "canny")
+    model(Kind.MATTING, "u2netp")
+    model(Kind.NSFW, "open_nsfw")
+    model(Kind.CHECKPOINT, "instruct", instruct=True)
+    source.nsfw_words = ["nude"]
+    source.save()
     return alice
 
 

@@ -93,11 +93,9 @@ FEATURES = {
     },
     "reference": {"controls": (control("", module="reference_adain+attn"),)},
     "img2img": img2img(strength=0.3),
-    "magic mix": img2img(strength=0.9, magic_mix=MagicMix(kmin=0.1, mix_factor=0.6)),
+    "magic mix": img2img(strength=0.5, magic_mix=MagicMix(kmin=0.0, mix_factor=0.0)),
     "editing by instruction": img2img(strength=1.0),
-    "strong editing by instruction, without the image's row": img2img(
-        strength=0.6, image_guidance_scale=1.0, guidance_scale=12.0
-    ),
+    "two-row editing by instruction": img2img(strength=0.6, image_guidance_scale=1.0, guidance_scale=12.0),
     "inpainting": INPAINT,
     "inpainting of noise": img2img(inpaint=Inpaint(mask=name_of(LEFT_HALF), content="noise", overlay=False)),
     "hires": HIRES,

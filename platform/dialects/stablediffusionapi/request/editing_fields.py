@@ -14,6 +14,7 @@ from dialects.stablediffusionapi.coercion import (
     is_absent,
     names,
     number,
+    one_of,
     text,
 )
 from dialects.stablediffusionapi.endpoints import Endpoint
@@ -81,6 +82,7 @@ EDITING: dict[str, Fields] = {
     "depth2img": {},
     "interior": {},
     "nsfw_check": {"threshold": between(number, 0, 1)},
+    "caption": {"length": one_of("short", "normal", "long")},
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "removebg": ("image",),
@@ -95,6 +97,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "depth2img": ("prompt", "init_image"),
     "interior": ("prompt", "init_image"),
     "nsfw_check": ("init_image",),
+    "caption": ("init_image",),
 }
 IMAGE_NAMES = ("image", "init_image", "url")
 

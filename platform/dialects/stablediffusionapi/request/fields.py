@@ -123,6 +123,8 @@ def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
         errors.setdefault(name, []).append(message)
     if errors:
         raise WireError.invalid(errors)
+    if endpoint.task in editing_fields.EDITING and values["enhance_prompt"] is None:
+        values["enhance_prompt"] = False  # an instruction, or what is around an image, needs no embellishment
     return values
 
 

@@ -81,7 +81,7 @@ def _generation(
         "nsfw": _nsfw(values),
         "face_restoration": _faces(values),
         "preview_every": PREVIEWS_FOR_OPS,
-        **prompt_fields(values, source, enhances=endpoint.task not in editing.TASKS),
+        **prompt_fields(values, source),
         **sampling(
             values["scheduler"] or DEFAULT,
             karras=_karras(values, is_community),
@@ -213,11 +213,22 @@ def _nsfw_check(
     }
 
 
+def _caption(
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
+) -> dict[str, Any]:
+    return {
+        "task": "analyze",
+        "init_images": [images.take("init_image", values["init_image"])],
+        "analysis": {"find": "tags"},
+    }
+
+
 TOOLS = {
     "super_resolution": _upscale,
     "enlarge": _upscale,
     "removebg": _cut_out,
     "nsfw_check": _nsfw_check,
+    "caption": _caption,
 }
 
 

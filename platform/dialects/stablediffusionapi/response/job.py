@@ -7,7 +7,7 @@ from typing import Any
 from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
 from dialects.stablediffusionapi.errors import message_fields
 from dialects.stablediffusionapi.numeric_ids import number_of
-from gpu_runner.protocol.findings import NsfwFound
+from gpu_runner.protocol.findings import NsfwFound, TagsFound
 from jobs.images.signed_urls import future_urls, input_url, output_urls
 from jobs.models import Job, State
 from jobs.scheduling.eta import outlook
@@ -23,6 +23,7 @@ TIPS = {"v3": "For faster speed, keep the resolution up to 512x512."}
 LONG_TIP = (
     "Your images are generated in the background. Get them by calling fetch_result after the estimated time."
 )
+CAPTION_TAGS = {"short": 5, "normal": 20, "long": None}
 DAY_S = 24 * 3600
 MIN_ETA_S, UNKNOWN_ETA_S = 1.0, 30.0
 
@@ -71,7 +72,23 @@ def _verdict(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
     }
 
 
+def _caption(job: Job, endpoint: Endpoint) -> dict[str, Any]:
+    """Response of the caption by a tagger: the first tags of the image."""
+    found = [each.data for each in job.image_findings if isinstance(each.data, TagsFound)]
+    limit = CAPTION_TAGS[job.received.get("length") or "normal"]
+    tags = [tag.in_prompt(escaped=False) for each in found for tag in each.tags][:limit]
+    return {
+        "status": "success",
+        "generationTime": job.engine_seconds,
+        "id": number_of(job),
+        "output": ", ".join(tags),
+        "meta": meta(job, endpoint),
+    }
+
+
 def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
+    if endpoint.task == "caption":
+        return _caption(job, endpoint)
     if endpoint.task == "nsfw_check":
         return _verdict(job, endpoint, base_url)
     links = _links(job, base_url, output_urls)
