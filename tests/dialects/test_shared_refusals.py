@@ -194,6 +194,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "InvalidParameter"),
         "internal error": (500, "InternalServiceError"),
         "unavailable": (503, "InternalServiceError"),
+        "text model": (503, "InternalServiceError"),
     },
     "native": {
         "rate": (429, "rate_limited"),

@@ -33,6 +33,7 @@ REFUSED = {
     "rate_limited": (429, "RateLimitExceeded"),
     "quota_exhausted": (429, "QuotaExceeded"),
     "budget_exhausted": (429, "QuotaExceeded"),
+    "text_model_failed": (503, INTERNAL),
 }
 MAX_IMAGES = "sequential_image_generation_options.max_images"
 # Field of the GenerationRequest -> field of this API; fields that this API does not have are not named.

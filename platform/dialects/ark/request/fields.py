@@ -43,7 +43,7 @@ class ImageRequest(Fields):
     response_format: Literal["url", "b64_json"] = "url"
     output_format: Literal["jpeg", "png"] | None = None
     watermark: bool | None = None
-    optimize_prompt: bool = False  # of the older SDK
+    optimize_prompt: bool | None = None  # of the older SDK
     optimize_prompt_options: OptimizePromptOptions = OptimizePromptOptions()
     background: Literal["opaque", "transparent"] = "opaque"
     tools: list[Any] = []
@@ -56,8 +56,9 @@ class ImageRequest(Fields):
         return [self.image] if isinstance(self.image, str) else list(self.image or ())
 
     @property
-    def optimizes_prompt(self) -> bool:
-        return self.optimize_prompt or self.optimize_prompt_options.mode is not None
+    def optimizes_prompt(self) -> bool | None:
+        """Whether the prompt is to be optimized; None if the request does not say."""
+        return True if self.optimize_prompt_options.mode is not None else self.optimize_prompt
 
     @property
     def num_images(self) -> int:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
+from access.prompt_modes import PromptMode
 from dialects.ark.authentication import DIALECT
 from dialects.ark.errors import NO_MODEL, ArkError
 from dialects.input_images import InputImages, stored_form
@@ -49,7 +50,8 @@ def read_submission(key: AccessKey, fields: ImageRequest, base_url: str) -> Subm
         received=_received(fields, image),
         input_files=images.files,
         lane=Lane.INTERACTIVE,
-        note=_note(fields, key.source),
+        prompt_mode=_prompt_mode(fields, key.source),
+        prompt_mode_required=False,  # the vendor does not promise it: without a text model, a note says so
     )
 
 
@@ -165,14 +167,12 @@ def _output_format(fields: ImageRequest) -> str:
     return "png"
 
 
-def _note(fields: ImageRequest, source: BusinessSource) -> str:
-    """What had no effect, for operators. Raises ArkError for a strict source."""
-    if not fields.optimizes_prompt:
-        return ""
-    if source.strict:
-        message = _("optimize_prompt_options is not supported: there is no prompt expansion")
-        raise ArkError.invalid("optimize_prompt_options", message)
-    return "optimize_prompt_options had no effect: there is no prompt expansion"
+def _prompt_mode(fields: ImageRequest, source: BusinessSource) -> PromptMode | None:
+    """What the text model does with the prompt; None for the setting of the source."""
+    if fields.optimizes_prompt:
+        return PromptMode.EXPAND
+    is_declined = fields.optimizes_prompt is False and source.prompt_mode_of(DIALECT) == PromptMode.EXPAND
+    return PromptMode.TRANSLATE if is_declined else None
 
 
 def _received(fields: ImageRequest, image: InputImage | None) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0003_rewriting'),
+        ('access', '0002_drop_table_versions'),
+        ('jobs', '0002_begun_jobs'),
+        ('models_registry', '0002_scan_findings'),
     ]
 
     operations = [
