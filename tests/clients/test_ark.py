@@ -1,4 +1,8 @@
-"""The vendor's SDKs for Ark: ``arkruntime``, and its predecessor in ``volcengine-python-sdk[ark]``."""
+"""The vendor's SDKs for Ark: ``arkruntime``, and its predecessor in ``volcengine-python-sdk[ark]``.
+
+``arkruntime`` needs 140 packages of which it uses one, so it is not a development dependency. To test with it:
+``pip install --no-deps arkruntime sniffio distro``.
+"""
 
 import base64
 import importlib
@@ -110,6 +114,7 @@ def test_large_image_is_one_thing_and_not_several(client) -> None:
     assert contents(image) == EXPECTED
 
 
+@pytest.mark.field("ark_images_generations", "sequential_image_generation", "seed")
 def test_several_images_have_seeds_in_a_row(client, several) -> None:
     answer = client.images.generate(**SMALL, **several(3), response_format="b64_json", output_format="png")
     images = [from_base64(item) for item in answer.data]
@@ -119,6 +124,7 @@ def test_several_images_have_seeds_in_a_row(client, several) -> None:
     assert contents(from_base64(second.data[0])) == contents(images[1])
 
 
+@pytest.mark.field("ark_images_generations", "stream")
 def test_stream(client, several) -> None:
     events = list(client.images.generate(**SMALL, **several(2), stream=True))
     kinds = [getattr(event.type, "value", event.type) for event in events]
@@ -128,6 +134,7 @@ def test_stream(client, several) -> None:
     assert events[2].usage.generated_images == 2
 
 
+@pytest.mark.field("ark_images_generations", "image")
 def test_image_editing(client) -> None:
     first = client.images.generate(**SMALL).data[0].url
     change = {"model": MODEL, "prompt": "a red circle on a green background", "seed": 4}
@@ -145,6 +152,7 @@ def test_image_editing_of_a_data_uri(client) -> None:
     assert width / height == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.field("ark_images_generations", "background")
 def test_transparent_background(platform, checkpoint, credentials) -> None:
     sdk = pytest.importorskip("arkruntime")  # its predecessor has no such field
     fields = {"kind": Kind.MATTING, "family": Family.UNKNOWN, "name": "u2netp", "path": "matting/u2netp.onnx"}

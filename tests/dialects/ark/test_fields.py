@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 MAX_IMAGES = "sequential_image_generation_options.max_images"
 
 
+@pytest.mark.field("ark_images_generations", "prompt")
 def test_job_of_the_least_request(alice, source, checkpoint):
     job = alice.job()
     request = job.generation_request
@@ -26,6 +27,7 @@ def test_job_of_the_least_request(alice, source, checkpoint):
     assert job.received == {"model": "shapes", "prompt": PROMPT}
 
 
+@pytest.mark.field("ark_images_generations", "model")
 def test_model_is_found_by_an_alias(alice, checkpoint):
     checkpoint.aliases = ["doubao-seedream-4-0-250828"]
     checkpoint.save()
@@ -44,16 +46,19 @@ def test_unknown_lora_is_refused(alice):
     assert (error["code"], error["param"]) == ("InvalidParameter", "prompt")
 
 
+@pytest.mark.field("ark_images_generations", "seed")
 def test_seed(alice):
     assert alice.request(seed=7).seed == 7
     assert alice.request(seed=-1).seed != alice.request(seed=-1).seed
 
 
+@pytest.mark.field("ark_images_generations", "guidance_scale")
 def test_guidance_scale(alice):
     assert alice.request(guidance_scale=5).guidance_scale == 5
     assert alice.request().guidance_scale == 7
 
 
+@pytest.mark.field("ark_images_generations", "image_guidance_scale")
 def test_image_guidance_scale_is_refused(alice):
     assert alice.refused(image_guidance_scale=2)["param"] == "image_guidance_scale"
 
@@ -67,6 +72,7 @@ def test_null_fields_are_absent(alice):
 # Images
 
 
+@pytest.mark.field("ark_images_generations", "image")
 def test_image_by_data_uri_is_edited_at_its_ratio(alice):
     job = alice.job(image=data_uri(png(200, 100)))
     request = job.generation_request
@@ -76,6 +82,7 @@ def test_image_by_data_uri_is_edited_at_its_ratio(alice):
     assert job.received["image"] == f"sha256:{request.init_images[0].sha256}"
 
 
+@pytest.mark.field("ark_images_generations", "image")
 def test_image_by_url_and_in_an_array(alice, web):
     job = alice.job(image=[web.url("/red.png")], size="96x64")
     assert len(job.generation_request.init_images) == 1
@@ -86,6 +93,7 @@ def test_empty_array_is_no_image(alice):
     assert alice.request(image=[]).task == "txt2img"
 
 
+@pytest.mark.field("ark_images_generations", "image")
 @pytest.mark.parametrize("count", [2, 15])
 def test_more_than_one_image_is_refused(alice, red, count):
     error = alice.refused(image=[red] * count)
@@ -116,11 +124,13 @@ def test_unusable_image_is_refused(alice, image):
 # Size
 
 
+@pytest.mark.field("ark_images_generations", "size")
 def test_size_in_pixels(alice):
     request = alice.request(size="640x384")
     assert (request.width, request.height, request.hires) == (640, 384, None)
 
 
+@pytest.mark.field("ark_images_generations", "size")
 def test_large_size_is_generated_in_two_passes(alice):
     request = alice.request(size="2K")
     assert (request.width, request.height) == (512, 512)
@@ -163,6 +173,9 @@ def test_steps_are_within_the_limits_of_source_and_key(alice, source):
 # Several images
 
 
+@pytest.mark.field(
+    "ark_images_generations", "sequential_image_generation", "sequential_image_generation_options.max_images"
+)
 def test_sequential_generation_has_consecutive_seeds(alice):
     request = alice.request(
         seed=3, sequential_image_generation="auto", sequential_image_generation_options={"max_images": 3}
@@ -201,17 +214,20 @@ def test_images_sent_and_generated_are_fifteen_together(alice, red):
 # Output
 
 
+@pytest.mark.field("ark_images_generations", "output_format")
 def test_output_format(alice):
     assert alice.request(output_format="png").output_format == "png"
     assert alice.request(output_format="jpeg").output_format == "jpeg"
 
 
+@pytest.mark.field("ark_images_generations", "watermark")
 def test_watermark_is_a_label(alice):
     (label,) = alice.request(watermark=True).labels
     assert (label.text, label.corner) == ("AI生成", "bottom-right")
     assert alice.request(watermark=False).labels == ()
 
 
+@pytest.mark.field("ark_images_generations", "background")
 def test_transparent_background(alice, model):
     model(Kind.MATTING, "u2netp", path="matting/u2netp.onnx")
     request = alice.request(background="transparent")
@@ -232,6 +248,7 @@ def test_transparent_background_is_png_only(alice):
 # Refused by name, or noted
 
 
+@pytest.mark.field("ark_images_generations", "tools", "layer_decomposition")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -284,6 +301,7 @@ def test_image_is_stored_upright_and_unchanged(alice, storage_folder):
 OPTIMIZED = [{"optimize_prompt_options": {"mode": "fast", "thinking": "auto"}}, {"optimize_prompt": True}]
 
 
+@pytest.mark.field("ark_images_generations", "optimize_prompt_options.mode")
 @pytest.mark.parametrize("fields", OPTIMIZED)
 def test_prompt_is_optimized_by_the_text_model(alice, text_model, fields):
     job = alice.job(prompt="一只猫", **fields)

@@ -34,6 +34,18 @@ def hides_the_second(stream: behaviors.JobStream) -> None:
     stream.finish()
 
 
+@pytest.mark.field("ark_images_generations", "response_format")
+@pytest.mark.field(
+    "ark_images_generations_answer",
+    "model",
+    "created",
+    "data.url",
+    "data.size",
+    "data.output_format",
+    "usage.generated_images",
+    "usage.output_tokens",
+    "usage.total_tokens",
+)
 def test_answer_with_urls(alice, worker):
     started = int(time.time())
     response = alice.post(**SMALL)
@@ -56,6 +68,8 @@ def test_answer_with_urls(alice, worker):
     assert job.state == State.SUCCEEDED
 
 
+@pytest.mark.field("ark_images_generations", "response_format")
+@pytest.mark.field("ark_images_generations_answer", "data.b64_json", "usage.input_images")
 def test_answer_with_base64(alice, worker, red):
     fields = {"response_format": "b64_json", "output_format": "png", "image": red}
     body = alice.post(**SMALL, **fields, **THREE).json()
@@ -68,6 +82,7 @@ def test_answer_with_base64(alice, worker, red):
     assert body["usage"]["input_images"] == 1
 
 
+@pytest.mark.field("ark_images_generations", "watermark")
 def test_watermark_is_drawn(alice, worker):
     fields = {"response_format": "b64_json", "output_format": "png", "size": "128x128"}
     colors = {}
@@ -87,6 +102,7 @@ def test_output_is_the_input_of_the_next_request(alice, worker):
     assert body["usage"]["input_images"] == 1
 
 
+@pytest.mark.field("ark_images_generations_answer", "data.error.code", "data.error.message")
 def test_image_that_the_policy_blanks_is_an_error_of_its_slot(alice, worker, source, model):
     model(Kind.NSFW, "open_nsfw")
     source.nsfw_policy = "blank"
@@ -167,6 +183,7 @@ def test_source_at_its_share_of_waiting_requests(alice, checkpoint, settings):
 # Streams
 
 
+@pytest.mark.field("ark_images_generations", "stream")
 def test_stream_of_several_images(alice, worker):
     events = alice.stream(**SMALL, **THREE, response_format="b64_json")
     assert [name for name, _data in events] == [

@@ -94,6 +94,14 @@ def test_input_fidelity_is_the_denoising_strength_without_a_mask(edited, fidelit
     assert edited(input_fidelity=fidelity).strength == strength
 
 
+@pytest.mark.parametrize(("fidelity", "guidance"), [("high", 2.0), ("low", None), (None, None)])
+def test_checkpoint_that_edits_by_instruction_starts_from_noise(edited, checkpoint, fidelity, guidance):
+    checkpoint.instruct = True
+    checkpoint.save()
+    request = edited(input_fidelity=fidelity or "")
+    assert (request.strength, request.image_guidance_scale) == (1.0, guidance)
+
+
 def test_input_fidelity_with_a_mask_is_a_warning(alice):
     mask = mask_file((128, 64), HOLE)
     response = alice.edit(image=png(128, 64), mask=mask, input_fidelity="high", **{"async": "1"})

@@ -35,6 +35,10 @@ def test_retry_copies_the_request_and_refers_to_the_original(admitted):
     assert new.transitions.get().note == "console: ops"
 
 
+def test_retry_is_for_the_same_end_user(admitted):
+    assert rerun.retry(admitted(end_user="reader 7")).end_user == "reader 7"
+
+
 def test_retry_of_an_interactive_job_is_asynchronous(admitted):
     assert rerun.retry(admitted(lane=Lane.INTERACTIVE)).lane == Lane.ASYNC
     assert rerun.retry(admitted(lane=Lane.BULK)).lane == Lane.BULK

@@ -17,7 +17,6 @@ from dialects.openai.errors import APIError, too_large
 from jobs.images.input_files import MAX_INPUT_BYTES
 
 FORM = "multipart/form-data"
-MAX_IMAGES = 16
 IMAGE_LIST = "image"
 IMAGE_NAMES = {
     "image": IMAGE_LIST,
@@ -46,9 +45,10 @@ class Body:
 
 def read_body(request: HttpRequest) -> Body:
     """Read a JSON object or a form. Raises APIError, BadBody, or what Django raises for an unreadable body."""
-    if request.content_type == FORM:
+    content_type = request.content_type or ""
+    if content_type == FORM:
         return _read_form(request)
-    if request.content_type not in ("", "application/json") and not request.content_type.endswith("+json"):
+    if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         message = _("Send application/json or multipart/form-data.")
         raise APIError(415, "invalid_request_error", message, code="unsupported_media_type")
     fields = parse_object(request.body)

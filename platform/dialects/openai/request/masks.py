@@ -22,6 +22,6 @@ def check_mask(data: bytes, image_size: Size) -> None:
         message = _("The mask must have the size of the image, %(image)s (got %(mask)s).")
         words = {"image": "x".join(map(str, image_size)), "mask": "x".join(map(str, mask.size))}
         raise APIError.invalid("mask", message % words)
-    if mask.mode != "RGBA" or mask.getchannel("A").getextrema()[0] > HALF_ALPHA:
+    if mask.mode != "RGBA" or min(mask.getchannel("A").tobytes()) > HALF_ALPHA:
         message = _("The mask is opaque: it must be transparent where the image is drawn anew.")
         raise APIError.invalid("mask", message)

@@ -29,6 +29,7 @@ GENERATIONS, EDITS, VARIATIONS = "generations", "edits", "variations"
 VENDOR_NAMES = re.compile(r"(?:gpt-image|dall-e|chatgpt-image)(?:-[\w.-]*)?", re.ASCII)
 STEPS = 20
 STRENGTHS = {"high": 0.55, "low": 0.75}  # by input_fidelity
+FAITHFUL_IMAGE_GUIDANCE = 2.0  # input_fidelity "high" of instruction editing; the default is 1.5
 VARIATION_STRENGTH = 0.6
 LIKE_DALL_E = re.compile(r"dall-e(?:-[\w.-]*)?", re.ASCII)
 
@@ -70,7 +71,7 @@ def read_submission(
         request["cut_out"] = {}
     image_size = None
     if isinstance(fields, EditFields | VariationFields):
-        part, image, notes = _edited(fields, files, images, received)
+        part, image, notes = _edited(fields, files, images, received, checkpoint)
         request |= part
         warnings += notes
         image_size = images.size_of(image)
@@ -155,6 +156,7 @@ def _edited(
     files: Mapping[str, list[bytes]],
     images: InputImages,
     received: dict[str, Any],
+    checkpoint: ModelFile,
 ) -> tuple[dict[str, Any], InputImage, list[str]]:
     """Fields of an img2img request, its image, and warnings. ``received`` gets what the job stores of the images."""
     count = len(files.get("image", ())) + len(fields.image or ())
@@ -173,12 +175,20 @@ def _edited(
     if len(files.get("mask", ())) + bool(fields.mask) > 1:
         raise APIError.invalid("mask", _("Only one mask can be sent."))
     if not files.get("mask") and not fields.mask:
+        if checkpoint.instruct:
+            return request | _by_instruction(fields.input_fidelity), image, []
         return request | {"strength": STRENGTHS[fields.input_fidelity or "low"]}, image, []
     mask = _image("mask", files, fields.mask or "", images, received)
     check_mask(images.files[mask.sha256], images.size_of(image))
     inpaint = {"mask": mask, "invert": True}  # its alpha channel is 0 where the image is drawn anew
     notes = [_("input_fidelity has no effect with a mask")] if fields.input_fidelity else []
     return request | {"strength": 1.0, "inpaint": inpaint}, image, notes
+
+
+def _by_instruction(input_fidelity: str | None) -> dict[str, Any]:
+    """Fields for an InstructPix2Pix checkpoint, whose prompt says what to change."""
+    guidance = {"image_guidance_scale": FAITHFUL_IMAGE_GUIDANCE} if input_fidelity == "high" else {}
+    return {"strength": 1.0, **guidance}
 
 
 def _image(
