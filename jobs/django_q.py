@@ -41,6 +41,14 @@ def create_schedules(**_: Any) -> None:
         },
     )
     Schedule.objects.update_or_create(
+        name="sweep of models from URLs",
+        defaults={
+            "func": "jobs.model_intake.worker.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+        },
+    )
+    Schedule.objects.update_or_create(
         name="retention and archive",
         defaults={"func": "jobs.retention.cleanup.tidy", "schedule_type": Schedule.HOURLY},
     )

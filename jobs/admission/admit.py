@@ -102,13 +102,15 @@ class Replay:
     job: Job | None = None
 
 
-def find_replay(source: BusinessSource, dialect: str, request: HttpRequest) -> Replay:
-    """Look up the Idempotency-Key of a request.
+def find_replay(
+    source: BusinessSource, dialect: str, request: HttpRequest, content: bytes | None = None
+) -> Replay:
+    """Look up the Idempotency-Key of a request. ``content``: what identifies the request, by default its raw body.
 
     Every dialect calls this after authentication and before it fetches an input image.
     Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
     """
-    idempotency = idempotency_keys.read(request)
+    idempotency = idempotency_keys.read(request, content)
     return Replay(idempotency, _replayed(source, dialect, idempotency))
 
 

@@ -4,7 +4,19 @@ from .archive import ArchivedJob, JobInput
 from .callback import Callback, CallbackAttempt
 from .idempotency_key import IdempotencyKey
 from .images import InputPicture, Output, OutputKind, Preview
-from .job import ACTIVE, TERMINAL, TRANSITIONS, Job, Lane, Signal, State, Transition, request_as_json
+from .job import (
+    ACTIVE,
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    Lane,
+    Signal,
+    State,
+    Transition,
+    findings_as_json,
+    request_as_json,
+)
+from .model_intake import IntakeState, ModelIntake
 from .model_sample import ModelSample
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
@@ -20,9 +32,11 @@ __all__ = [
     "CallbackAttempt",
     "IdempotencyKey",
     "InputPicture",
+    "IntakeState",
     "Job",
     "JobInput",
     "Lane",
+    "ModelIntake",
     "ModelSample",
     "Output",
     "OutputKind",
@@ -33,5 +47,6 @@ __all__ = [
     "StorageTarget",
     "Transition",
     "Usage",
+    "findings_as_json",
     "request_as_json",
 ]

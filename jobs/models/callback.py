@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -18,12 +19,19 @@ class CallbackState(models.TextChoices):
 
 
 class Callback(models.Model):
-    """A callback (webhook) requested for a job, and the state of its delivery."""
+    """A callback (webhook) requested for a job or for a model to load, and the state of its delivery."""
 
     # Receivers can use the ID to detect duplicate deliveries.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.OneToOneField(
-        "jobs.Job", on_delete=models.CASCADE, related_name="callback", verbose_name=_("job")
+        "jobs.Job", on_delete=models.CASCADE, null=True, related_name="callback", verbose_name=_("job")
+    )
+    intake = models.OneToOneField(
+        "jobs.ModelIntake",
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="callback",
+        verbose_name=_("model from a URL"),
     )
     dialect = models.CharField(_("dialect"), max_length=32)
     url = models.CharField(_("address"), max_length=2000)
@@ -54,6 +62,11 @@ class Callback(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def subject(self) -> Any:
+        """What the callback reports: a job, or a model to load."""
+        return self.job or self.intake
 
 
 class CallbackAttempt(models.Model):

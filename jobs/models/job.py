@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, ImageFindings
 
 from .images import Output, OutputKind
 from .runner import Backend, Runner
@@ -157,6 +158,9 @@ class Job(models.Model):
     batch = models.PositiveIntegerField(default=0)
     batch_step = models.PositiveIntegerField(default=0)
 
+    # Of the task analyze: a list of ImageFindings in the order of the images.
+    findings = models.JSONField(_("findings"), null=True, blank=True, editable=False)
+
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_message = models.TextField(_("error"), blank=True)
 
@@ -235,6 +239,11 @@ class Job(models.Model):
         fields = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
         return GenerationRequest.model_validate(fields)
 
+    @cached_property
+    def image_findings(self) -> list[ImageFindings]:
+        """What was found in the input images of an analysis."""
+        return [ImageFindings.model_validate(finding) for finding in self.findings or ()]
+
     @property
     def image_outputs(self) -> models.QuerySet[Output]:
         return self.outputs.filter(kind=OutputKind.IMAGE)
@@ -260,6 +269,10 @@ class Transition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_state or '∅'} → {self.to_state}"
+
+
+def findings_as_json(findings: Iterable[ImageFindings]) -> list[dict[str, Any]]:
+    return [found.model_dump(mode="json") for found in sorted(findings, key=lambda found: found.index)]
 
 
 def request_as_json(request: GenerationRequest) -> dict[str, Any]:

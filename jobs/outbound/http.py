@@ -27,8 +27,38 @@ class HTTPResult:
 
 def fetch(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
     """GET a URL, following redirects, and return the body. Raises BadURL, ForbiddenAddress or FetchFailed."""
+    with _response(url, policy, resolve, accept="image/*") as response:
+        _check(response, policy.max_bytes)
+        return b"".join(_chunks(response, policy.max_bytes))
+
+
+@dataclass(frozen=True)
+class Download:
+    """A response whose body is read chunk by chunk. ``length``: its size as announced, if it is."""
+
+    content_type: str
+    length: int | None
+    chunks: Iterator[bytes]
+
+
+@contextlib.contextmanager
+def streamed(url: str, policy: Policy, resolve: Resolve = resolve) -> Iterator[Download]:
+    """GET a URL, following redirects, for a body that is too large for memory.
+
+    Raises BadURL, ForbiddenAddress or FetchFailed, also while the chunks are read.
+    """
+    with _response(url, policy, resolve, accept="*/*") as response:
+        length = _check(response, policy.max_bytes)
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        yield Download(content_type, length, _chunks(response, policy.max_bytes))
+
+
+@contextlib.contextmanager
+def _response(url: str, policy: Policy, resolve: Resolve, *, accept: str) -> Iterator[httpx.Response]:
     with _as_fetch_errors(check_url(url).host), client(policy, resolve) as http:
-        return _follow(http, http.build_request("GET", url, headers={"Accept": "image/*"}), policy)
+        request = http.build_request("GET", url, headers={"Accept": accept})
+        with _followed(http, request, policy) as response:
+            yield response
 
 
 def post(
@@ -91,30 +121,39 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def _follow(http: httpx.Client, request: httpx.Request, policy: Policy) -> bytes:
+@contextlib.contextmanager
+def _followed(http: httpx.Client, request: httpx.Request, policy: Policy) -> Iterator[httpx.Response]:
+    """The response after redirects; its body is not read yet."""
     for _hop in range(policy.max_redirects + 1):
         check_url(request.url)
         with contextlib.closing(http.send(request, stream=True)) as response:
             if response.next_request is None:
-                return _body(response, policy.max_bytes)
+                yield response
+                return
         request = response.next_request
     values = {"host": request.url.host, "limit": policy.max_redirects}
     raise FetchFailed(_("%(host)s redirects more than %(limit)d times.") % values)
 
 
-def _body(response: httpx.Response, limit: int) -> bytes:
+def _check(response: httpx.Response, limit: int) -> int | None:
+    """Check status and announced size. Returns that size, if there is one."""
     if not response.is_success:
         values = {"host": response.url.host, "status": response.status_code}
         raise FetchFailed(_("%(host)s returned status %(status)d.") % values)
     announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    length = int(announced) if announced.isdecimal() else None
+    if length is not None and length > limit:
         raise _too_large(limit)
-    data = bytearray()
+    return length
+
+
+def _chunks(response: httpx.Response, limit: int) -> Iterator[bytes]:
+    received = 0
     for chunk in response.iter_raw():
-        data += chunk
-        if len(data) > limit:
+        received += len(chunk)
+        if received > limit:
             raise _too_large(limit)
-    return bytes(data)
+        yield chunk
 
 
 def _too_large(limit: int) -> FetchFailed:

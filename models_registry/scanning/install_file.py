@@ -40,7 +40,7 @@ def check(kind: str, name: str, size: int, *, limited: bool = True) -> None:
     _check_size(size, settings.MODEL_UPLOAD_MAX_BYTES if limited else size)
     if (settings.MODELS_ROOT / FOLDERS[kind] / name).exists():
         raise _name_taken(name)
-    folder = _create_folder(settings.MODELS_ROOT / FOLDERS[kind])
+    folder = create_folder(FOLDERS[kind])
     if shutil.disk_usage(folder).free < size + MIN_FREE_BYTES:
         raise disk_full()
 
@@ -50,11 +50,34 @@ def install(part: Path, kind: str, name: str) -> ModelFile:
 
     Raises InstallError; the caller then has to delete ``part``.
     """
-    root = settings.MODELS_ROOT
-    info = inspect_file(root, part.relative_to(root).as_posix())
-    _check_info(info, kind)
     path = f"{FOLDERS[kind]}/{name}"
-    _rename(part, root / path)
+    info = inspected(part, kind, path)
+    same = ModelFile.objects.filter(sha256=info.sha256, missing_since=None).first()
+    if same is not None:
+        raise InstallError(_("The same file already exists as %(path)s.") % {"path": same.path})
+    return place(part, path, info)
+
+
+def inspected(part: Path, kind: str, path: str = "") -> FileInfo:
+    """The findings in a complete file below MODELS_ROOT. ``kind``: what it has to be; empty: any known kind.
+
+    ``path``: where the file will be, if that is known. Raises InstallError if it cannot be used, or is of another kind.
+    """
+    root = settings.MODELS_ROOT
+    info = inspect_file(root, part.relative_to(root).as_posix(), path)
+    if info.problem:
+        raise InstallError(info.problem)
+    if info.kind == Kind.UNKNOWN:
+        raise InstallError(_("The tensors of the file match no supported kind of model."))
+    if kind and info.kind != kind:
+        kinds = {"found": Kind(info.kind).label, "selected": Kind(kind).label}
+        raise InstallError(_("The file is of the kind %(found)s, not %(selected)s.") % kinds)
+    return info
+
+
+def place(part: Path, path: str, info: FileInfo) -> ModelFile:
+    """Move an inspected file to its path below MODELS_ROOT, whose folder exists, and register it. Raises InstallError."""
+    _rename(part, settings.MODELS_ROOT / path)
     return register_file(path, info)
 
 
@@ -84,20 +107,9 @@ def _check_size(size: int, max_bytes: int) -> None:
         raise InstallError(_("The file must have at most %(limit)s (got %(size)s).") % sizes)
 
 
-def _check_info(info: FileInfo, kind: str) -> None:
-    if info.problem:
-        raise InstallError(info.problem)
-    if info.kind == Kind.UNKNOWN:
-        raise InstallError(_("The tensors of the file match no supported kind of model."))
-    if info.kind != kind:
-        kinds = {"found": Kind(info.kind).label, "selected": Kind(kind).label}
-        raise InstallError(_("The file is of the kind %(found)s, not %(selected)s.") % kinds)
-    same = ModelFile.objects.filter(sha256=info.sha256, missing_since=None).first()
-    if same is not None:
-        raise InstallError(_("The same file already exists as %(path)s.") % {"path": same.path})
-
-
-def _create_folder(folder: Path) -> Path:
+def create_folder(path: str | Path) -> Path:
+    """The folder with this path below MODELS_ROOT, created if it is missing. Raises InstallError."""
+    folder = Path(settings.MODELS_ROOT) / path
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,6 +20,7 @@ from access.limits import KeyLimits, SourceLimits
 from access.networks import is_network
 from access.prompt_modes import PromptModes
 from access.retention import Retention
+from access.word_lists import WordLists
 
 __all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
@@ -41,7 +42,7 @@ class NsfwPolicy(models.TextChoices):
     REFUSE = "refuse", _("refused: the job fails")
 
 
-class BusinessSource(SourceLimits, Retention, PromptModes):
+class BusinessSource(SourceLimits, Retention, PromptModes, WordLists):
     """A tenant, with its access keys, limits and scheduling weight. Its name is the value of ``from`` in requests."""
 
     name = models.CharField(
@@ -195,6 +196,14 @@ class AccessKey(KeyLimits):
     session_token = EncryptedTextField(_("session token"), null=True, editable=False)
     note = models.CharField(_("note"), max_length=200, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
+    manages_models = models.BooleanField(
+        _("manages models"),
+        default=False,
+        help_text=_(
+            "Requests with this key may load model files from URLs for their source, disable those again, and free "
+            "the memory of the runners."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "dialects.smzdm",
     "dialects.zhiqite",
     "dialects.volcengine",
+    "dialects.openai",
     "operations",
     "console",
 ]
@@ -236,6 +237,7 @@ OUTBOUND_ALLOWED: list[str] = env.list("OUTBOUND_ALLOWED", default=[])
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")  # PEM, trusted in addition to the system's CAs
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
+MODEL_FETCH_TIMEOUT_S = env.float("MODEL_FETCH_TIMEOUT_S", default=3600.0)
 
 # Text model: an OpenAI-compatible chat API of the operator, which may be in a private network. It translates and
 # expands prompts; TEXT_MODEL_VISION is the model that describes images. TEXT_MODEL_OPTIONS (JSON) are further members

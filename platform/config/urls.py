@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/v1/", include("dialects.native.urls")),
     path("api/v3/", include("dialects.ark.urls")),
     path("api/", include(stablediffusionapi)),
+    path("v1/", include("dialects.openai.urls")),
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.images.views")),
     path("", include("jobs.images.storage_targets.views")),

@@ -47,7 +47,11 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("NSFW detectors"), "visibility_off", "models_registry_nsfwdetector"),
             (_("Face detectors"), "familiar_face_and_zone", "models_registry_facedetector"),
             (_("Face restorers"), "face_retouching_natural", "models_registry_facerestorer"),
+            (_("Text detectors"), "match_case", "models_registry_textdetector"),
+            (_("Taggers"), "sell", "models_registry_tagger"),
+            (_("Object detectors"), "center_focus_strong", "models_registry_detector"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
+            (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],
     ),
     (

@@ -76,6 +76,7 @@ ROLES = (
             "jobs.view_callback",
             "jobs.change_callback",
             "jobs.view_callbackattempt",
+            "jobs.view_modelintake",
             "models_registry.view_*",
         ),
     ),

@@ -68,15 +68,15 @@ class JobStream:
 
     def __iter__(self) -> Iterator[str]:
         started = last_sent = time.monotonic()
-        step = 0
+        step, newest = 0, b""
         while not self.job.is_terminal and time.monotonic() - started < settings.JOB_WAIT_S:
             try:
                 self.job = wait_for(self.job.pk, POLL_INTERVAL_S)
             except Job.DoesNotExist:
                 return
             if not self.job.is_terminal and self.job.step > step:
-                step = self.job.step
-                for event in self._preview():
+                step, older, newest = self.job.step, newest, self._newest_preview()
+                for event in self.on_preview(newest) if newest and newest != older else ():
                     last_sent = time.monotonic()
                     yield event
             if time.monotonic() - last_sent >= settings.EVENT_HEARTBEAT_S:
@@ -84,7 +84,6 @@ class JobStream:
                 yield HEARTBEAT  # also detects a disconnected client
         yield from self.on_end()
 
-    def _preview(self) -> Iterator[str]:
+    def _newest_preview(self) -> bytes:
         jpeg = Preview.objects.filter(job=self.job).values_list("jpeg", flat=True).first()
-        if jpeg:
-            yield from self.on_preview(bytes(jpeg))
+        return bytes(jpeg or b"")

@@ -23,6 +23,7 @@ NEW_SOURCE = {"title": "Demo", "keyless_networks": ["127.0.0.0/8", "::1/128"], "
 DEFAULT_CHECKPOINT = "atelier-shapes"
 DEFAULT_UPSCALER = "realesr-animevideov3-x4"
 ADMIN = "admin"
+SHIPPED_SUFFIXES = (".safetensors", ".csv", ".onnx")  # tag tables before the taggers that need them
 
 
 def copy_demo_models() -> None:
@@ -31,7 +32,7 @@ def copy_demo_models() -> None:
     The first checkpoint of all becomes the default, and the 4x upscaler when it is new and none is the default.
     """
     shipped = settings.BASE_DIR / "demo" / "models"
-    for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
+    for file in (file for suffix in SHIPPED_SUFFIXES for file in shipped.rglob(f"*{suffix}")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
         if not target.exists() or not filecmp.cmp(file, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)

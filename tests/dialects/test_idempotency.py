@@ -12,6 +12,7 @@ from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.volcengine.conftest import STYLE
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
@@ -43,6 +44,16 @@ def ark(key: AccessKey, secret: str, url: str) -> Any:
     body = {"model": "shapes", "image": url, "size": "128x128", **PROMPT}
     path = "/api/v3/images/generations"
     return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
+
+
+def openai(key: AccessKey, secret: str, url: str) -> Any:
+    body = {"image": url, "size": "128x128", "async": True, **PROMPT}
+    return OpenAI(key, secret).post("images/edits", body, **IDEMPOTENCY_KEY)
+
+
+def openai_form(key: AccessKey, secret: str, url: str) -> Any:
+    body = {"image": url, "size": "128x128", "async": True, **PROMPT}
+    return OpenAI(key, secret).form("images/edits", body, **IDEMPOTENCY_KEY)
 
 
 def volcengine(key: AccessKey, secret: str, url: str) -> Any:
@@ -98,6 +109,8 @@ REQUESTS = [
     a1111,
     a1111_extras,
     ark,
+    openai,
+    openai_form,
     volcengine,
     volcengine_task,
     stablediffusionapi,

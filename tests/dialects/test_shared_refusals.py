@@ -17,6 +17,7 @@ from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
@@ -68,6 +69,17 @@ def ark(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) 
     )
 
 
+def openai(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    body = PROMPT | {"size": "128x128", "async": True}
+    response = OpenAI(key, secret).post("images/generations", body if data is None else data)
+    assert response.status_code == 202 or response.json().keys() == {"error"}
+    return _refusal(
+        response,
+        lambda body: body.get("error", {}).get("code"),
+        lambda body: body.get("error", {}).get("message"),
+    )
+
+
 def stablediffusionapi(
     key: AccessKey, secret: str, web: WebServer, data: bytes | None = None, edition: str = "v3"
 ) -> Refusal:
@@ -115,6 +127,7 @@ DIALECTS: dict[str, Sender] = {
         a1111,
         ark,
         native,
+        openai,
         stablediffusionapi,
         stablediffusionapi_v6,
         volcengine,
@@ -202,6 +215,27 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "too_large"),
         "internal error": (500, "internal"),
         "unavailable": (503, "unavailable"),
+        "text model": (503, "text_model_failed"),
+    },
+    "openai": {
+        "rate": (429, "rate_limit_exceeded"),
+        "queue": (429, "rate_limit_exceeded"),
+        "quota": (429, "insufficient_quota"),
+        "budget": (429, "insufficient_quota"),
+        "model": (403, "permission_error"),
+        "size": (400, "over_limit"),
+        "expired": (403, "permission_error"),
+        "disabled": (403, "permission_error"),
+        "dialect": (403, "permission_error"),
+        "secret": (401, "invalid_api_key"),
+        "no model": (404, "model_not_found"),
+        "broken": (400, "invalid_json"),
+        "malformed": (400, "invalid_json"),
+        "nested": (400, "invalid_json"),
+        "no object": (400, "invalid_json"),
+        "too large": (413, "request_too_large"),
+        "internal error": (500, "server_error"),
+        "unavailable": (503, "overloaded"),
         "text model": (503, "text_model_failed"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),

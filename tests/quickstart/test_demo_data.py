@@ -27,6 +27,17 @@ def test_outdated_copy_of_a_demo_model_is_replaced(settings, tmp_path):
 
 
 @pytest.mark.django_db
+def test_shipped_tagger_is_copied_with_its_tag_table(settings, tmp_path):
+    shipped = settings.BASE_DIR / "demo" / "models" / "taggers"
+    settings.BASE_DIR, settings.MODELS_ROOT = tmp_path / "checkout", tmp_path / "models"
+    shutil.copytree(shipped, settings.BASE_DIR / "demo" / "models" / "taggers")
+    settings.MODELS_ROOT.mkdir()
+    demo_data.copy_demo_models()
+    [tagger] = ModelFile.objects.usable()
+    assert (tagger.kind, tagger.path) == (Kind.TAGGER, "taggers/atelier-tagger.onnx")
+
+
+@pytest.mark.django_db
 def test_credentials_are_reused(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     first = demo_data.credentials("http://127.0.0.1:1")

@@ -36,14 +36,14 @@ class DeliveryResult:
 
 def deliver(callback_id: str, attempt: int) -> None:
     """Send a callback. ``attempt``: number of earlier attempts; if it is outdated, nothing is sent."""
-    callback = Callback.objects.select_related("job__source").filter(pk=callback_id).first()
+    callback = Callback.objects.select_related("job__source", "intake__source").filter(pk=callback_id).first()
     if callback is None:  # its job was deleted
         return
     policy = policy_for(callback.dialect)
     if not _begin(callback, attempt, policy.timeout_s + LEASE_SLACK_S):
         return
     callback.refresh_from_db(fields=["attempts", "tries"])
-    with logs.about(callback.job_id):
+    with logs.about(callback.job_id or callback.intake_id):
         _finish(callback, policy, _send(callback, policy))
 
 
@@ -62,7 +62,7 @@ def _begin(callback: Callback, attempt: int, lease_s: float) -> bool:
 def _send(callback: Callback, policy: CallbackPolicy) -> DeliveryResult:
     try:
         body = _body(callback, policy).encode()
-        limits = replace(Policy.of(callback.job.source), total_s=policy.timeout_s)
+        limits = replace(Policy.of(callback.subject.source), total_s=policy.timeout_s)
         response = post(callback.url, body, headers(callback, body), limits)
         return DeliveryResult(response.status, _excerpt(response), policy.acknowledged(response))
     except Refused as refused:
@@ -74,7 +74,7 @@ def _send(callback: Callback, policy: CallbackPolicy) -> DeliveryResult:
 
 def _body(callback: Callback, policy: CallbackPolicy) -> str:
     if not callback.body:
-        callback.body = json.dumps(policy.body(callback), ensure_ascii=False)
+        callback.body = json.dumps(policy.content(callback), ensure_ascii=False)
         callback.save(update_fields=["body"])
     return callback.body
 

@@ -61,10 +61,29 @@ def add(job_id: uuid.UUID, dialect: str, request: CallbackRequest) -> None:
     )
 
 
+def add_for_intake(intake_id: uuid.UUID, dialect: str, request: CallbackRequest) -> None:
+    """Insert the callback of a model to load. Call it in the transaction that inserts the intake."""
+    Callback.objects.create(
+        intake_id=intake_id,
+        dialect=dialect,
+        url=request.url,
+        extra=request.extra,
+        headers=request.headers,
+        base_url=request.base_url,
+    )
+
+
 def job_ended(job_id: uuid.UUID) -> None:
     """Queue the callback of a job. Call it in the transaction that ends the job."""
     callback = Callback.objects.get(job_id=job_id)
     _send_at(callback, timezone.now(), CallbackState.WAITING)
+
+
+def intake_ended(intake_id: uuid.UUID) -> None:
+    """Queue the callback of a loaded model, if it has one. Call it in the transaction that ends the intake."""
+    callback = Callback.objects.filter(intake_id=intake_id).first()
+    if callback is not None:
+        _send_at(callback, timezone.now(), CallbackState.WAITING)
 
 
 @transaction.atomic

@@ -26,6 +26,13 @@ class CallbackPolicy:
     waits_s: tuple[float, ...]
     max_attempts: int
     timeout_s: float = 15.0
+    intake_body: Callable[[Callback], Any] | None = None  # of dialects that load models from URLs
+
+    def content(self, callback: Callback) -> Any:
+        """The body of a callback, as a JSON value."""
+        if callback.intake_id is None or self.intake_body is None:
+            return self.body(callback)
+        return self.intake_body(callback)
 
     def wait_after(self, tries: int) -> float | None:
         """Seconds until the next attempt; None after the last one. ``tries``: failed attempts, at least 1."""

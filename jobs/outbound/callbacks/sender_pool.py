@@ -34,10 +34,10 @@ def start(callback_id: str, attempt: int) -> None:
 
     If this process dies, the lease in the outbox expires, and the call is sent again.
     """
-    callback = Callback.objects.filter(pk=callback_id).select_related("job").first()
+    callback = Callback.objects.filter(pk=callback_id).select_related("job", "intake").first()
     if callback is None:  # its job was deleted
         return
-    if not pool().submit(callback.job.source_id, callback_id, attempt):
+    if not pool().submit(callback.subject.source_id, callback_id, attempt):
         outbox.postpone(callback, timezone.now() + timedelta(seconds=POSTPONE_S))
 
 

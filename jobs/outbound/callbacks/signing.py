@@ -32,7 +32,7 @@ def headers(callback: Callback, body: bytes) -> dict[str, str]:
         ID: str(callback.pk),
         TIMESTAMP: timestamp,
     }
-    secret = CallbackSecret.objects.filter(source_id=callback.job.source_id).first()
+    secret = CallbackSecret.objects.filter(source_id=callback.subject.source_id).first()
     if secret is not None:
         fields[SIGNATURE] = signature(secret.secret, timestamp, body)
     return fields

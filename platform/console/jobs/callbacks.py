@@ -154,5 +154,8 @@ class CallbackAdmin(ReadOnly, ConsoleAdmin):
         return callback.state, str(CallbackState(callback.state).label)
 
     def _link(self, callback: Callback, text: str) -> SafeString:
+        if callback.job_id is None:
+            url = reverse("admin:jobs_modelintake_change", args=[callback.intake_id])
+            return format_html('<a class="text-link" href="{}">{}</a>', url, _("model from a URL"))
         url = reverse("admin:jobs_job_change", args=[callback.job_id])
         return format_html('<a class="text-link" href="{}">{}</a>', url, text)

@@ -45,6 +45,7 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "ran_for": _formatted(run_seconds(job)),
         "timeline": timeline(job),
         "images": list(job.image_outputs),
+        "findings": job.image_findings,
         "control_maps": job.control_maps.count(),
         "received": _indented_json(job.received),
         "parsed": _indented_json(job.request),

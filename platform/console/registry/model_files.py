@@ -20,6 +20,7 @@ from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
+    Detector,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -28,10 +29,13 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    Tagger,
+    TextDetector,
     Upscaler,
     Vae,
 )
 
+from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
 from .scan_button import ScanMixin
 from .tenant_view import TenantViewMixin
@@ -83,9 +87,12 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    TextDetector,
+    Tagger,
+    Detector,
     Preprocessor,
 )
-class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
+class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
     """Model files of one kind."""
 
     form = ModelFileForm
@@ -220,8 +227,8 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, SampleMixin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", *STATE]
-    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae"]
+    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
 @admin.register(Lora)

@@ -88,17 +88,22 @@ KINDS: list[tuple[Kind, Text, str]] = [
     (Kind.UPSCALER, _("Upscaling uses Lanczos only."), "upscaler"),
     (Kind.FACE_DETECTOR, _("Requests that restore faces are refused."), "facedetector"),
     (Kind.FACE_RESTORER, _("Requests that restore faces are refused."), "facerestorer"),
+    (Kind.TEXT_DETECTOR, _("Lettered marks are removed only with a mask."), "textdetector"),
+    (Kind.TAGGER, _("Images cannot be described by tags (interrogate)."), "tagger"),
 ]  # fmt: skip
 
 
 def _models(kinds: set[str]) -> list[Check]:
     upload = _("Put a file into its folder of MODELS_ROOT and scan, or upload one.")
-    detector = _("pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector")
+    commands = {
+        Kind.NSFW: _("pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"),
+        Kind.TEXT_DETECTOR: _("python manage.py install_text_detector"),
+    }
     return [
         Check(
             kind.label,
             purpose,
-            detector if kind == Kind.NSFW else upload,
+            commands.get(kind, upload),
             kind in kinds,
             _list(f"models_registry_{model}"),
         )

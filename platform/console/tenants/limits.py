@@ -103,6 +103,20 @@ class SourceForm(LimitsForm):
             "may be sent, one per line: images.example.lan, .example.lan, 10.1.0.0/16."
         ),
     )
+    nsfw_words = LinesField(
+        label=gettext_lazy("words of NSFW prompts"),
+        required=False,
+        max_length=220_000,
+        help_text=gettext_lazy(
+            "One per line. A prompt with one of them is NSFW for the prompt check of stablediffusionapi.com."
+        ),
+    )
+    cp_words = LinesField(
+        label=gettext_lazy("words of child abuse"),
+        required=False,
+        max_length=220_000,
+        help_text=gettext_lazy("One per line. A prompt with one of them is child abuse for the same check."),
+    )
 
 
 class KeyLimitsForm(LimitsForm):

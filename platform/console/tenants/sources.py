@@ -64,6 +64,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
         (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
         PROMPTS,
+        (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),
         (_("Retention"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
     ]
     readonly_fields = USAGE
@@ -105,8 +106,17 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     source_path = "source"
     tenant_fields = ("note",)
     form = KeyLimitsForm
-    list_display = ["key_id", "source", "note", "enabled", "expires_at", "last_used_at", "created_at"]
-    list_filter = ["enabled", "source"]
+    list_display = [
+        "key_id",
+        "source",
+        "note",
+        "enabled",
+        "manages_models",
+        "expires_at",
+        "last_used_at",
+        "created_at",
+    ]
+    list_filter = ["enabled", "manages_models", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
     fieldsets = [
@@ -114,7 +124,7 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
         QUOTAS,
         RATE_LIMITS,
         SIZE_LIMITS,
-        (_("Access"), {"fields": ["allowed_models", "dialects", "networks", "expires_at"]}),
+        (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
     ]
     readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USAGE)
     actions = ["rotate"]

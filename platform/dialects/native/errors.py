@@ -30,6 +30,7 @@ REFUSED = {
     "source_disabled": 403,
     "idempotency_conflict": 409,
     "text_model_failed": 503,
+    "model_exists": 409,
 }
 FIELDS = {"callback": "callback_url"}  # field of a submission -> field of this API, where they differ
 

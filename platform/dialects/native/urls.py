@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from dialects.http import IgnoreAcceptHeader
 
-from . import views
+from . import model_intakes, views
 from .base import NotFound
 
 app_name = "native"
@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern] = [
     path("pictures", views.Uploads.as_view(), name="uploads"),
     path("quote", views.Quotes.as_view(), name="quote"),
     path("models", views.Models.as_view(), name="models"),
+    path("models/intakes", model_intakes.ModelIntakes.as_view(), name="model-intakes"),
+    path("models/intakes/<uuid:intake_id>", model_intakes.OneModelIntake.as_view(), name="model-intake"),
     path("samplers", views.Samplers.as_view(), name="samplers"),
     path("schedulers", views.Schedulers.as_view(), name="schedulers"),
     path("usage", views.Usage.as_view(), name="usage"),

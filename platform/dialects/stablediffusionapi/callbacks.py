@@ -1,13 +1,14 @@
-"""Webhook of a finished job."""
+"""Webhooks of a finished job and of a loaded model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jobs.models import State
+from jobs.models import IntakeState, State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
+from .errors import message_fields
 from .numeric_ids import number_of
 from .response.job import job_response
 
@@ -19,4 +20,27 @@ def body(callback: Callback) -> dict[str, Any]:
     return content if job.state == State.SUCCEEDED else content | {"id": number_of(job)}
 
 
-POLICY = CallbackPolicy(body=body, acknowledged=by_status, waits_s=(10, 60), max_attempts=3, timeout_s=30.0)
+def intake_body(callback: Callback) -> dict[str, Any]:
+    """Body of the webhook of a loaded model, with the members of the vendor's training webhook."""
+    intake = callback.subject
+    ready = intake.state == IntakeState.READY
+    text = "Model loaded successfully" if ready else intake.error
+    return {
+        "status": "success" if ready else "failed",
+        **message_fields("model_ready" if ready else text),
+        "training_status": "model_ready" if ready else "failed",
+        "logs": text,
+        "id": str(intake.pk),
+        "model_id": intake.name,
+        "track_id": callback.extra["track_id"],
+    }
+
+
+POLICY = CallbackPolicy(
+    body=body,
+    acknowledged=by_status,
+    waits_s=(10, 60),
+    max_attempts=3,
+    timeout_s=30.0,
+    intake_body=intake_body,
+)

@@ -24,6 +24,8 @@ from .errors import WireError
 
 WIRE_NAMES: dict[str, str] = {
     "num_images": "samples",
+    "output_width": "width",
+    "output_height": "height",
     "hires.width": "width",
     "hires.height": "height",
     "hires.num_inference_steps": "num_inference_steps",
@@ -40,6 +42,8 @@ WIRE_NAMES: dict[str, str] = {
     "face_restorer": "face_enhance",
     "face_detector": "face_enhance",
     "face_restoration": "face_enhance",
+    "matting": "image",
+    "magic_mix": "kmin",
     "nsfw": "safety_checker",
     "callback": "webhook",
 }

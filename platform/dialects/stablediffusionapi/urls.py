@@ -6,24 +6,27 @@ from django.urls import URLPattern, re_path
 
 from . import views
 from .base import NotFound, StableDiffusionApiView
-from .endpoints import ENDPOINTS
+from .endpoints import ENDPOINTS, ENTERPRISE
+from .management import urls as management
+from .moderation.views import CheckPrompt, DeleteImage
+from .refused_tools import TOOLS
 from .response import listings
 
-FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
+FETCHES = (
+    "v3",
+    "v3/dreambooth",
+    "v4/dreambooth",
+    "v5/controlnet",
+    "v5",
+    "v5/images",
+    "v6/images",
+    "v6/realtime",
+    "v6/image_editing",
+)
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"
-TRAINING = (
-    "v3/lora_fine_tune",
-    "v3/fine_tune",
-    "v3/fine_tune_v2",
-    "v3/finetune_list",
-    "v3/fine_tune_status",
-    "v3/finetune/delete",
-    "v3/cancle_training",
-    "v3/load_model",
-    "v3/text2video",
-)
+FETCH_NUMBER = "(?:/(?P<number>[^/]+))?"
 
 
 def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **settings: object) -> URLPattern:
@@ -32,17 +35,25 @@ def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **sett
 
 # The native API is below /api/v1/ too. These few routes come before it, and all others after it.
 enterprise: list[URLPattern] = [
+    *(_route(path, views.Generation) for path in ENDPOINTS if path.startswith(f"{ENTERPRISE}/")),
+    _route(f"{ENTERPRISE}/fetch", views.Fetch, rest=FETCH_NUMBER),
+    *(_route(path, view, **settings) for path, view, settings in management.ENTERPRISE),
+    *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_ENTERPRISE),
     _route("v1/enterprise/get_all_models", views.Listing, rows=listings.model_rows),
     _route("v1/enterprise/schedulers_list", views.Listing, rows=listings.scheduler_list),
     _route("v1/enterprise", views.UnavailableEndpoint, rest=ANYTHING),
 ]
 urlpatterns: list[URLPattern] = [
-    *(_route(path, views.Generation) for path in ENDPOINTS),
-    *(_route(f"{folder}/fetch", views.Fetch, rest="(?:/(?P<number>[^/]+))?") for folder in FETCHES),
+    *(_route(path, views.Generation) for path in ENDPOINTS if not path.startswith(f"{ENTERPRISE}/")),
+    *(_route(f"{folder}/fetch", views.Fetch, rest=FETCH_NUMBER) for folder in FETCHES),
     *(_route(f"{folder}/model_reload", views.ModelReload) for folder in RELOADS),
     *(_route(path, views.Listing, rows=listings.model_rows) for path in MODEL_LISTS),
     _route("v3/system_load", views.Listing, rows=listings.system_load),
     _route("v3/base64_crop", views.Crop),
-    *(_route(path, views.UnavailableEndpoint, rest=ANYTHING) for path in TRAINING),
+    _route("v3/check_nsfw_cp", CheckPrompt),
+    _route("v3/delete_image", DeleteImage),
+    *(_route(path, view, **settings) for path, view, settings in management.PUBLIC),
+    *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_PUBLIC),
+    *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.refused_routes(TOOLS)),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),
 ]

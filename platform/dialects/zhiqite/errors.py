@@ -25,6 +25,7 @@ from jobs.errors import (
     Refused,
     SourceDisabled,
     TextModelFailed,
+    TextModelMissing,
 )
 from telemetry import counters
 
@@ -96,6 +97,7 @@ STATUSES: dict[type[Refused], int] = {
     QuotaSpent: 429,
     SourceDisabled: 403,
     TextModelFailed: 503,
+    TextModelMissing: 501,
 }
 
 

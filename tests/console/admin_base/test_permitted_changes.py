@@ -192,20 +192,7 @@ ADMIN_FIELDS = OPERATOR_FIELDS | {
         "username",
         "usable_password",
     },
-    "django_q.ormq": {"key", "lock"},
-    "django_q.schedule": {
-        "args",
-        "cluster",
-        "func",
-        "hook",
-        "intended_date_kwarg",
-        "kwargs",
-        "minutes",
-        "name",
-        "next_run",
-        "repeats",
-        "schedule_type",
-    },
+    "django_q.schedule": {"minutes", "next_run", "repeats", "schedule_type"},  # not what is run: that is code
     "jobs.runner": {"enabled", "draining", "name", "url", "backend", "new_token"},
     "jobs.storagetarget": {
         "allowed_sources",

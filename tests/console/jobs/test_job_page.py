@@ -103,6 +103,30 @@ def test_page_shows_the_result_of_the_nsfw_check(ops, job, add_outputs):
     assert "· not NSFW (0.04)" in text
 
 
+def test_page_shows_what_an_analysis_found(ops, job):
+    face = {"score": 0.93, "box": [117, 60, 208, 178], "landmarks": [[141, 104]] * 5}
+    findings = [
+        {"index": 0, "data": {"find": "faces", "width": 320, "height": 300, "faces": [face]}},
+        {"index": 1, "data": {"find": "nsfw", "detected": True, "score": 0.97, "threshold": 0.8}},
+        {
+            "index": 2,
+            "data": {"find": "tags", "tags": [{"name": "red_<b>", "score": 0.91, "category": "general"}]},
+        },
+    ]
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, findings=findings)
+    text = ops.get(page(job, "change")).content.decode()
+    for shown in (
+        "Findings",
+        "320×300 · 1 face",
+        "117, 60, 208, 178",
+        "(141, 104)",
+        "NSFW (0.97)",
+        "red &lt;b&gt;",
+        "0.91",
+    ):
+        assert shown in text
+
+
 def test_page_shows_images_with_infotext(ops, job, add_outputs):
     add_outputs(job, "red", "blue")
     text = ops.get(page(job, "change")).content.decode()

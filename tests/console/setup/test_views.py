@@ -45,7 +45,7 @@ def test_each_part_is_ticked_off_when_it_is_there(source, runner, settings):
     settings.PUBLIC_URL = "https://atelier.example.com"
     for kind in (
         Kind.CHECKPOINT, Kind.NSFW, Kind.MATTING, Kind.CONTROLNET, Kind.UPSCALER, Kind.FACE_DETECTOR,
-        Kind.FACE_RESTORER,
+        Kind.FACE_RESTORER, Kind.TEXT_DETECTOR, Kind.TAGGER,
     ):  # fmt: skip
         before = missing()
         add(kind)

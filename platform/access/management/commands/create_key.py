@@ -24,6 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--note", default="")
         parser.add_argument("--dialect", action="append", default=[], help="may be repeated; default: all")
         parser.add_argument("--network", action="append", default=[], help="10.0.0.0/8; may be repeated")
+        parser.add_argument(
+            "--manage-models", action="store_true", help="may load model files from URLs and disable them"
+        )
         parser.add_argument("--days", type=int, help="days until it expires; default: never")
 
     def handle(self, *args: Any, source: str, note: str, days: int | None, **options: Any) -> None:
@@ -34,7 +37,8 @@ class Command(BaseCommand):
         limits = {"dialects": options["dialect"], "networks": options["network"], "expires_at": expires_at}
         check_dialects(options["dialect"])
         try:
-            key, secret = AccessKey.issue(owner, note=note, **limits)
+            manages_models = options["manage_models"]
+            key, secret = AccessKey.issue(owner, note=note, manages_models=manages_models, **limits)
         except ValidationError as error:
             raise CommandError(in_one_line(error)) from error
         self.stdout.write(json.dumps(printed_key(key, secret)))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey
 from dialects.native.request.submission import LANES, LaneName, PromptModeName
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import Finding, GenerationRequest
 from jobs.admission.prompt_language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
@@ -80,6 +80,13 @@ class OutputView(BaseModel):
     nsfw_score: float | None
 
 
+class FindingsView(BaseModel):
+    """What was found in an input image of the task analyze."""
+
+    index: int = Field(description="Position of the image in init_images.")
+    data: Finding
+
+
 class StateChange(BaseModel):
     """A state change of a job."""
 
@@ -122,6 +129,7 @@ class JobDetail(JobSummary):
         description="How the prompts in request differ from those that were sent; null: not at all."
     )
     outputs: list[OutputView]
+    findings: list[FindingsView] = Field(description="Results of the task analyze, which has no outputs.")
     timeline: list[StateChange]
 
 
@@ -260,6 +268,7 @@ def job_detail(job: Job) -> JobDetail:
         request=job.generation_request,
         rewriting=_rewriting(job),
         outputs=[_output(output) for output in job.image_outputs],
+        findings=[FindingsView(index=found.index, data=found.data) for found in job.image_findings],
         timeline=[state_change(transition) for transition in job.transitions.all()],
     )
 
@@ -275,6 +284,7 @@ def new_job_detail(job: Job) -> JobDetail:
         request=job.generation_request,
         rewriting=_rewriting(job),
         outputs=[],
+        findings=[],
         timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],
     )
 

@@ -26,11 +26,15 @@ from .unsupported_fields import is_ascii
 NEGATIVE_EMBEDDING = re.compile(r"neg|bad|worst|ugly", re.IGNORECASE)
 
 
-def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError."""
+def prompt_fields(values: dict[str, Any], source: BusinessSource, *, enhances: bool) -> dict[str, Any]:
+    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError.
+
+    ``enhances``: whether prompts are enhanced unless the request says no.
+    """
     prompt, negative = values["prompt"] or "", values["negative_prompt"] or ""
     _refuse_tags(prompt)
-    if values["enhance_prompt"] is not False and prompt_mode(values, source)[0] != PromptMode.EXPAND:
+    wanted = enhances if values["enhance_prompt"] is None else values["enhance_prompt"]
+    if wanted and prompt_mode(values, source)[0] != PromptMode.EXPAND:
         prompt, negative = _enhanced(prompt, negative, source)
     for name in _embeddings(values, source):
         if not _is_named(name, prompt, negative):

@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 from dialects.stablediffusionapi.endpoints import Endpoint
 from jobs.text_model import client
 
+from . import editing_fields
+
 WITHOUT_EFFECT = ("", "0", "0.0")
 HIRES_FIELDS = ("upscale", "highres_fix")
 
@@ -32,6 +34,8 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
             "multi_lingual",
             _("translation needs a text model (TEXT_MODEL_URL); send the prompt in English"),
         )
+    if values.get("as_video"):
+        yield "as_video", _("videos are not available")
     if _is_img2img(endpoint, values):
         for name in HIRES_FIELDS:
             if values.get(name):
@@ -41,7 +45,7 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
 def _is_img2img(endpoint: Endpoint, values: dict[str, Any]) -> bool:
     if endpoint.task == "controlnet":
         return bool(values.get("init_image") and (values.get("control_image") or values.get("mask_image")))
-    return endpoint.task in ("img2img", "inpaint")
+    return endpoint.task in ("img2img", "inpaint") or endpoint.task in editing_fields.EDITING
 
 
 def is_ascii(values: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0002_drop_table_versions'),
+        ('access', '0004_word_lists'),
     ]
 
     operations = [

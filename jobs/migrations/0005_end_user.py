@@ -6,9 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0002_drop_table_versions'),
-        ('jobs', '0002_begun_jobs'),
-        ('models_registry', '0002_scan_findings'),
+        ('jobs', '0004_rewriting'),
     ]
 
     operations = [

@@ -1,0 +1,44 @@
+"""Endpoints of the vendor that this platform refuses, each with the reason: money, operation and training."""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+TRAINING = _("models are not trained on this server; train elsewhere, and load the file with load_model")
+STORAGE = _("where images are stored is set by the operator of this server, not by its clients")
+OPERATION = _("the operator of this server starts, stops and updates it; clients cannot")
+ONE_REGISTRY = _("all runners share one registry of models, so there is nothing to synchronize")
+MONEY = _("budgets are assigned by the operator of this server; nothing is sold")
+NO_VIDEO = _("no video models are available")
+
+# By path below /api/; paths with more parts, such as an id, are covered.
+ENTERPRISE: dict[str, Promise] = {
+    "v1/enterprise/update_s3": STORAGE,
+    "v1/enterprise/reset_s3": STORAGE,
+    "v1/enterprise/restart_server": OPERATION,
+    "v1/enterprise/update_server": OPERATION,
+    "v1/enterprise/sync_models": ONE_REGISTRY,
+    "v1/enterprise/text2video": NO_VIDEO,
+}
+PUBLIC: dict[str, Promise] = {
+    **{
+        f"{folder}{name}": TRAINING
+        for folder in ("v3/", "sandbox/v3/")
+        for name in (
+            "lora_fine_tune",
+            "fine_tune",
+            "fine_tune_v2",
+            "fine_tune_status",
+            "finetune_list",
+            "finetune/delete",
+            "cancle_training",
+            "cancel_training",
+        )
+    },
+    **{
+        f"v3/{folder}{name}": MONEY
+        for folder in ("", "dreambooth/")
+        for name in ("buy_model", "buy_subscription", "cancel_subscription")
+    },
+}
