@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db.models import Q
 
 from access.models import AccessKey, BusinessSource
 from models_registry.models import Kind, ModelFile
@@ -20,12 +21,16 @@ SOURCE = "demo"
 # Networks without a key and the fallback for ComfyUI are for the example request of the SMZDM API.
 NEW_SOURCE = {"title": "Demo", "keyless_networks": ["127.0.0.0/8", "::1/128"], "comfyui_by_pipeline": True}
 DEFAULT_CHECKPOINT = "atelier-shapes"
+DEFAULT_UPSCALER = "realesr-animevideov3-x4"
 ADMIN = "admin"
 SHIPPED_SUFFIXES = (".safetensors", ".csv", ".onnx")  # tag tables before the taggers that need them
 
 
 def copy_demo_models() -> None:
-    """Copy the demo models to MODELS_ROOT and register them. The first checkpoint of all becomes the default."""
+    """Copy the demo models to MODELS_ROOT and register them.
+
+    The first checkpoint of all becomes the default, and the 4x upscaler when it is new and none is the default.
+    """
     shipped = settings.BASE_DIR / "demo" / "models"
     for file in (file for suffix in SHIPPED_SUFFIXES for file in shipped.rglob(f"*{suffix}")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
@@ -36,10 +41,15 @@ def copy_demo_models() -> None:
             part.replace(target)
     checkpoints = ModelFile.objects.filter(kind=Kind.CHECKPOINT)
     known = checkpoints.exists()
+    upscalers = ModelFile.objects.filter(kind=Kind.UPSCALER)
+    has_upscaler = upscalers.filter(Q(is_default=True) | Q(name=DEFAULT_UPSCALER)).exists()
     call_command("scan_models", verbosity=0)
     default = checkpoints.filter(name=DEFAULT_CHECKPOINT).first()
     if default is not None and not known:
         default.become_default()
+    upscaler = upscalers.filter(name=DEFAULT_UPSCALER).first()
+    if upscaler is not None and not has_upscaler:
+        upscaler.become_default()
 
 
 def is_first_start() -> bool:

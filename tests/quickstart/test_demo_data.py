@@ -8,6 +8,7 @@ from django.contrib.auth import authenticate
 
 from access.models import AccessKey
 from models_registry.models import Kind, ModelFile
+from models_registry.selectors import resolve
 from quickstart import demo_data
 
 
@@ -55,3 +56,26 @@ def test_missing_or_damaged_credentials_are_replaced(settings, tmp_path, content
     assert json.loads(file.read_text()) == again
     assert authenticate(username=again["admin_user"], password=again["admin_password"]).is_superuser
     assert AccessKey.objects.filter(key_id=again["key_id"]).exists()
+
+
+@pytest.fixture
+def shipped_upscalers(settings, tmp_path):
+    """A checkout with the upscalers of the demo models only."""
+    folder = settings.BASE_DIR / "demo" / "models" / "upscalers"
+    settings.BASE_DIR, settings.MODELS_ROOT = tmp_path / "checkout", tmp_path / "models"
+    shutil.copytree(folder, settings.BASE_DIR / "demo" / "models" / "upscalers")
+
+
+@pytest.mark.django_db
+def test_good_upscaler_is_the_default(shipped_upscalers, source):
+    demo_data.copy_demo_models()
+    upscaler = resolve(Kind.UPSCALER, "", source)
+    assert (upscaler.name, upscaler.licence) == (demo_data.DEFAULT_UPSCALER, "BSD-3-Clause")
+
+
+@pytest.mark.django_db
+def test_default_upscaler_of_an_operator_remains(shipped_upscalers, source):
+    demo_data.copy_demo_models()
+    ModelFile.objects.get(name="atelier-2x").become_default()
+    demo_data.copy_demo_models()
+    assert resolve(Kind.UPSCALER, "", source).name == "atelier-2x"

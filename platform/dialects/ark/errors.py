@@ -52,6 +52,7 @@ FIELDS = {
     "hires.height": "size",
     "matting": "background",
     "guidance_scale": "guidance_scale",
+    "image_guidance_scale": "image_guidance_scale",
 }
 SIDES = {"width": "width", "height": "height", "hires.width": "width", "hires.height": "height"}
 

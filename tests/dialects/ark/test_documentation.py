@@ -38,4 +38,4 @@ def test_examples_run_unchanged(live_server, alice, worker, tmp_path):
 
 def test_every_field_is_in_the_document():
     table = DOCUMENT.partition("## Request")[2].partition("## Answer")[0]
-    assert [name for name in ImageRequest.model_fields if f"`{name}`" not in table] == []
+    assert [name for name in ImageRequest.model_fields if f"`{name}" not in table] == []

@@ -6,7 +6,7 @@ from PIL import Image
 from gpu_runner.protocol import upscaler_catalog
 from jobs.images.storage import read_input
 from jobs.models import Lane
-from models_registry.models import Kind
+from models_registry.models import Kind, ModelFile
 from tests.dialects.ark.conftest import PROMPT, data_uri
 from tests.support.fake_runner import png
 from tests.support.text_model_server import DETAILS
@@ -59,8 +59,13 @@ def test_guidance_scale(alice):
 
 
 @pytest.mark.field("ark_images_generations", "image_guidance_scale")
-def test_image_guidance_scale_is_refused(alice):
+def test_image_guidance_scale_needs_a_checkpoint_that_edits_by_instruction(alice, checkpoint, red):
+    assert alice.refused(image_guidance_scale=2, image=red)["param"] == "image_guidance_scale"
+    ModelFile.objects.filter(pk=checkpoint.pk).update(instruct=True)
     assert alice.refused(image_guidance_scale=2)["param"] == "image_guidance_scale"
+    request = alice.request(image_guidance_scale=2, image=red)
+    assert (request.image_guidance_scale, request.strength) == (2, 1)
+    assert alice.request(image=red).image_guidance_scale is None
 
 
 def test_null_fields_are_absent(alice):

@@ -73,9 +73,6 @@ def _check_supported(fields: ImageRequest) -> None:
         raise ArkError.invalid("layer_decomposition", _("layer_decomposition is not supported"))
     if fields.tools:
         raise ArkError.invalid("tools", _("tools must be empty: there is no web search"))
-    if fields.image_guidance_scale is not None:
-        message = _("image_guidance_scale is not supported: the checkpoint has no guidance by an image")
-        raise ArkError.invalid("image_guidance_scale", message)
     _check_counts(fields)
 
 
@@ -110,6 +107,7 @@ def _checkpoint(name: str, source: BusinessSource) -> ModelFile:
 def _request(
     fields: ImageRequest, key: AccessKey, checkpoint: ModelFile, image: _Input | None
 ) -> GenerationRequest:
+    _check_image_guidance(fields, checkpoint)
     native = Size(*native_size(checkpoint))
     size = requested_size(fields.size, native, fields.prompt, image.size if image else None)
     given: dict[str, Any] = {
@@ -124,7 +122,7 @@ def _request(
         "labels": [WATERMARK] if fields.watermark else [],
         "preview_every": PREVIEWS_FOR_OPS,
         **({} if fields.guidance_scale is None else {"guidance_scale": fields.guidance_scale}),
-        **(_img2img(image, size) if image else _txt2img(key.source, size, native)),
+        **(_img2img(fields, checkpoint, image, size) if image else _txt2img(key.source, size, native)),
     }
     try:
         return GenerationRequest.model_validate(given)
@@ -132,12 +130,21 @@ def _request(
         raise ArkError.of_validation(error) from None
 
 
-def _img2img(image: _Input, size: Size) -> dict[str, Any]:
+def _check_image_guidance(fields: ImageRequest, checkpoint: ModelFile) -> None:
+    if fields.image_guidance_scale is None or (checkpoint.instruct and fields.image_texts):
+        return
+    message = _("image_guidance_scale needs an image, and a checkpoint that edits by instruction")
+    raise ArkError.invalid("image_guidance_scale", message)
+
+
+def _img2img(fields: ImageRequest, checkpoint: ModelFile, image: _Input, size: Size) -> dict[str, Any]:
+    """An InstructPix2Pix checkpoint keeps the image by its guidance, any other one by the strength."""
     return {
         "task": "img2img",
         "init_images": [image.reference],
         "resize_mode": "crop",
-        "strength": EDIT_STRENGTH,
+        "strength": 1.0 if checkpoint.instruct else EDIT_STRENGTH,
+        "image_guidance_scale": fields.image_guidance_scale,
         **size._asdict(),
     }
 
