@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any, TypeVar
 
+from annotated_types import MaxLen
 from django.utils.translation import gettext as _
+from pydantic import BaseModel
 
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
@@ -20,9 +23,15 @@ from jobs.text_model.prompt_parts import parts_of
 from .submission import Submission
 
 FIELDS = ("prompt", "negative_prompt")
-MAX_CHARACTERS = 20_000  # of a prompt of GenerationRequest
+# Of a prompt of GenerationRequest.
+MAX_CHARACTERS: int = next(
+    limit.max_length
+    for limit in GenerationRequest.model_fields["prompt"].metadata
+    if isinstance(limit, MaxLen)
+)
 
 Texts = dict[str, str]  # by the name of the field, such as "hires.prompt"
+Part = TypeVar("Part", bound=BaseModel)
 
 
 def mode_of(submission: Submission) -> PromptMode:
@@ -83,11 +92,21 @@ def rewritten(submission: Submission, embeddings: Iterable[str] = ()) -> Submiss
 
 
 def texts_of(request: GenerationRequest) -> Texts:
-    """The prompts of a request that are not empty, and always ``prompt``."""
-    texts = {name: getattr(request, name) for name in FIELDS}
-    if request.hires:
-        texts |= {f"hires.{name}": getattr(request.hires, name) for name in FIELDS}
-    return {name: text for name, text in texts.items() if text or name == "prompt"}
+    """The prompts of a request that are not empty, and always ``prompt``; also those of its parts, such as hires."""
+    return {"prompt": request.prompt, **dict(_texts(request, ""))}
+
+
+def _texts(part: BaseModel, path: str) -> Iterator[tuple[str, str]]:
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if name in FIELDS and value:
+            yield f"{path}{name}", value
+        elif isinstance(value, BaseModel):
+            yield from _texts(value, f"{path}{name}.")
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from _texts(item, f"{path}{name}.{index}.")
 
 
 def _drawn(written: Texts, mode: PromptMode, embeddings: list[str]) -> Texts:
@@ -104,13 +123,21 @@ def _drawn(written: Texts, mode: PromptMode, embeddings: list[str]) -> Texts:
     return drawn
 
 
-def _with_texts(request: GenerationRequest, texts: Texts) -> GenerationRequest:
-    plain = {name: text for name, text in texts.items() if name in FIELDS}
-    changed = request.model_copy(update=plain)
-    if request.hires is None:
-        return changed
-    of_hires = {name: texts[f"hires.{name}"] for name in FIELDS if f"hires.{name}" in texts}
-    return changed.model_copy(update={"hires": request.hires.model_copy(update=of_hires)})
+def _with_texts(part: Part, texts: Texts, path: str = "") -> Part:
+    """Copy of a request, or of a part of it, with other prompts."""
+    changed: dict[str, Any] = {}
+    for name in type(part).model_fields:
+        value, place = getattr(part, name), f"{path}{name}"
+        if name in FIELDS:
+            changed[name] = texts.get(place, value)
+        elif isinstance(value, BaseModel):
+            changed[name] = _with_texts(value, texts, f"{place}.")
+        elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+            changed[name] = tuple(
+                _with_texts(item, texts, f"{place}.{index}.") if isinstance(item, BaseModel) else item
+                for index, item in enumerate(value)
+            )
+    return part.model_copy(update=changed)
 
 
 def refusals(submission: Submission) -> Iterator[Refused]:

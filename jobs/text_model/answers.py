@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from typing import Any
 
 import regex
@@ -15,14 +14,14 @@ from .client import unusable
 
 log = logging.getLogger(__name__)
 
-THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)  # of reasoning models
+END_OF_THOUGHTS = "</think>"  # of reasoning models
 # Control characters, and characters without a meaning: unassigned, private use, half of a pair.
 INVISIBLE = regex.compile(r"[\p{Cc}\p{Cn}\p{Co}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def read_object(answer: str) -> dict[str, Any]:
     """The JSON object of an answer, also in a Markdown fence or after the model's thoughts. Raises TextModelFailed."""
-    text = THOUGHTS.sub("", answer)
+    text = answer.rpartition(END_OF_THOUGHTS)[2]
     start = text.find("{")
     try:
         found, _end = json.JSONDecoder().raw_decode(text, start)

@@ -19,8 +19,9 @@ from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol.image_files import flatten
-from jobs.errors import Unsupported
+from jobs.errors import TextModelFailed, Unsupported
 from jobs.images import input_files
+from telemetry import counters
 
 from . import client, templates
 from .answers import read_list, read_object, read_text
@@ -190,7 +191,12 @@ def _cached(model: str, instructions: str, content: Any, read: Callable[[dict[st
     key = f"text-model:{hashlib.sha256(request.encode()).hexdigest()}"
     known: Result | None = cache.get(key)
     if known is None:
-        known = read(read_object(client.complete(model, messages)))
+        try:
+            known = read(read_object(client.complete(model, messages)))
+        except TextModelFailed:
+            counters.text_model_calls.labels(outcome="failed").inc()
+            raise
+        counters.text_model_calls.labels(outcome="answered").inc()
         cache.set(key, known, CACHE_S)
     return known
 

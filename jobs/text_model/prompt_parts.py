@@ -13,11 +13,12 @@ import regex
 
 from gpu_runner.protocol.prompt.embedding_names import EmbeddingNames, escaped
 
+# Possessive and bounded repetitions: linear in the length of the prompt.
 SYNTAX = regex.compile(
     r"""
-    <\w+:[^>]+>                                         # <lora:name:0.8>
+    <\w{1,30}:[^>]{1,500}>                              # <lora:name:0.8>
     | \\[()\[\]\\|]?                                    # an escape
-    | :\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*(?=[)\]]|\bAND\b|$) # a weight, or when a change happens
+    | :\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+(?=[)\]]|\bAND\b|$) # a weight, or when a change happens
     | \b(?:BREAK|AND)\b
     | __[\w/*-]+__                                      # a wildcard
     | [()\[\]{}|:<>,\n]
@@ -26,6 +27,7 @@ SYNTAX = regex.compile(
 )
 FOREIGN_LETTER = regex.compile(r"[\p{L}--[A-Za-z]]", regex.VERSION1)
 LETTER = regex.compile(r"\p{L}")
+WEIGHT = regex.compile(r":\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)$")  # of a part that AND joins
 SEPARATORS = frozenset({",", "\n"})
 KEYWORD = regex.compile(r"\b(?:AND|BREAK)\b")
 
@@ -104,7 +106,7 @@ def with_details(prompt: str, details: str) -> str:
     parts = parts_of(prompt)
     end = next((index for index, part in enumerate(parts) if part.content == "AND"), len(parts))
     first, rest = joined(parts[:end]).rstrip(), joined(parts[end:])
-    weight = regex.search(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)$", first) if rest else None
+    weight = WEIGHT.search(first) if rest else None
     words, weighted = (first[: weight.start()], weight[0]) if weight else (first, "")
     added = f"{words.rstrip(' ,')}, {details}" if words.strip(" ,") else details
     return f"{added} {weighted} {rest}".replace("  ", " ").rstrip() if rest else added

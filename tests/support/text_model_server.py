@@ -95,7 +95,7 @@ def reply_to(messages: list[dict[str, Any]]) -> dict[str, Any]:
 def in_english(text: str) -> str:
     for chinese, english in WORDS.items():
         text = text.replace(chinese, english)
-    return re.sub(r"[^\x00-\x7f]+", " thing ", text).strip()
+    return re.sub(r"[^\x20-\x7e]+", " thing ", text).strip()
 
 
 def completion(text: str) -> Answer:

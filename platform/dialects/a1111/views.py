@@ -81,10 +81,19 @@ class Extras(Generation):
 
 
 class Interrogate(Generation):
-    """Submit an analysis by a tagger and wait for its tags."""
+    """Submit an analysis by a tagger and wait for its tags; or describe the image with the vision model, without a job."""
 
     operation = interrogate.OPERATION
     wire_names: Mapping[str, str] = {"tagger": "model"}
+
+    def post(self, request: Request) -> Response:
+        body = read_object(request._request)
+        if not interrogate.is_for_captioner(body):
+            return super().post(request)
+        try:
+            return Response({"caption": interrogate.described(self.key, body)})
+        except Refused as refused:
+            raise refusal(refused, "", self.wire_names) from refused
 
     def parse(self, body: dict[str, Any]) -> ParsedRequest:
         return ParsedRequest(interrogate.read_submission(self.key, body))

@@ -360,6 +360,8 @@ ASKED = {
     "strict": "on",
     "comfyui_by_pipeline": "on",
     "nsfw_policy": "refuse",
+    "prompt_mode": "expand",
+    "prompt_modes": "native: translate",
     "keep_pictures_days": "3650",
     "keep_inputs_days": "3650",
     "keep_jobs_days": "3650",
@@ -427,7 +429,7 @@ def test_posted_forms_change_no_limits_of_the_own_source(sign_in, limited, role)
         client.post(f"/admin/access/{address}/change/", {**forms_of(key), "keys-0-DELETE": "on"})
         client.post(f"/admin/access/{address}/delete/", {"post": "yes"})
     for model, names in changed_columns(before).items():
-        assert names <= {"title", "note"}, model
+        assert names <= {"title", "note", "prompt_mode", "prompt_modes"}, model
 
 
 def test_admin_of_a_tenant_saves_its_pages(sign_in, limited):

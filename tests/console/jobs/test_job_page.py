@@ -11,6 +11,7 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import Membership
+from access.prompt_modes import PromptMode
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.models import Job, Output, Preview, Runner, State
@@ -18,6 +19,7 @@ from jobs.models.callback import CallbackState
 from jobs.outbound.callbacks import policies
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
+from tests.support.text_model_server import DETAILS
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +53,22 @@ def add_outputs():
 @pytest.fixture
 def runner(db) -> Runner:
     return Runner.objects.create(name="local", url="http://127.0.0.1:9", slots=4, seen_at=timezone.now())
+
+
+def test_page_shows_prompts_as_written_and_as_drawn(ops, submission, text_model):
+    given = {"prompt": "一只猫", "negative_prompt": "<丑>", "prompt_mode": PromptMode.EXPAND}
+    text = ops.get(page(admit(submission(**given)), "change")).content.decode()
+    assert '<td class="job-long">一只猫</td>' in text
+    assert f'<td class="job-long">a cat, {DETAILS}</td>' in text
+    assert "translated and expanded" in text
+
+
+def test_page_says_why_prompts_were_not_changed(ops, submission, source, text_model):
+    source.prompt_mode = PromptMode.EXPAND
+    source.save()
+    text_model.misbehavior = "prose"
+    text = ops.get(page(admit(submission(key=None, source=source)), "change")).content.decode()
+    assert "drawn as they were written: The text model failed: its answer cannot be used." in text
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL import Image
 from jobs.errors import InvalidImage, TextModelFailed, TextModelMissing, Unsupported
 from jobs.text_model import client, functions
 from jobs.text_model.functions import describe, expand, optimize, suggest_tags, translate, translate_all
-from tests.support.text_model_server import DETAILS, MISBEHAVIORS, MODEL, VISION
+from tests.support.text_model_server import DETAILS, MISBEHAVIORS, MODEL, VISION, completion
 
 ENDLESS = {"drips", "never"}
 
@@ -116,6 +116,26 @@ def test_member_that_the_server_refuses_is_left_out(text_model, member):
 def test_whole_url_is_accepted(text_model, settings):
     settings.TEXT_MODEL_URL = f"{text_model.url}/chat/completions"
     assert translate("一只猫") == "a cat"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"texts": ["a cat"]}',
+        '```json\n{"texts": ["a cat"]}\n```',
+        '<think>Is {it} a cat?</think>\n{"texts": ["a cat"]}',
+        'The translation: {"texts": [" a\\ncat "], "more": 1} I hope this helps.',
+    ],
+)
+def test_json_is_found_in_what_models_put_around_it(text_model, monkeypatch, answer):
+    monkeypatch.setitem(MISBEHAVIORS, "wraps", lambda _server, handler: completion(answer)(handler))
+    text_model.misbehavior = "wraps"
+    assert translate("一只猫") == "a cat"
+
+
+@pytest.mark.parametrize("text", ["猫\ud800", "猫\x00", "猫\u202e", "猫" + "\n" * 50])
+def test_unusual_characters_of_a_prompt_are_sent_as_json(text_model, text):
+    assert "thing" in translate(text)
 
 
 # Failures

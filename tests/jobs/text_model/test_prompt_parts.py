@@ -20,6 +20,14 @@ def test_parts_together_are_the_prompt(prompt):
     assert joined(parts_of(prompt)) == prompt
 
 
+@pytest.mark.parametrize("part", ["<a:", ":1", "1", " ", "_", "(", "\\", ":.", "<", "AND ", ": ", "猫"])
+def test_long_prompts_are_read_in_linear_time(part):
+    """Quadratic repetitions would take minutes."""
+    for prompt in (part * 6000, ":" + part * 6000, "__" + part * 6000, f"a {part * 6000} AND b"):
+        assert joined(parts_of(prompt)) == prompt
+        assert with_details(prompt, "D")
+
+
 @pytest.mark.parametrize(
     ("prompt", "texts"),
     [

@@ -1,4 +1,4 @@
-"""Parse requests of ``/interrogate``: an analysis by a tagger, whose result is a caption."""
+"""Parse requests of ``/interrogate``: an analysis by a tagger, or a description by the operator's vision model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import Analysis, GenerationRequest, InputImage
 from jobs.admission.submission import Submission
 from jobs.models import Lane
+from jobs.text_model import client, functions
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind
 from models_registry.selectors import resolve
@@ -39,8 +40,7 @@ def read_submission(key: AccessKey, body: dict[str, Any]) -> Submission:
     """Parse the body. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
     tagger = _tagger(parameters["model"], key)
-    fetched = with_fetched_images(parameters, key.source)
-    data = images.decode(fetched["image"], "image")
+    data = _image(parameters, key)
     settings = options.EffectiveOptions(key, {}, restore=True)
     threshold = settings[THRESHOLD]  # as in the original, the same for all categories of tags
     return Submission(
@@ -63,13 +63,26 @@ def read_submission(key: AccessKey, body: dict[str, Any]) -> Submission:
     )
 
 
-def _tagger(model: str, key: AccessKey) -> str:
-    """Name of the tagger in the registry; empty for the default one."""
-    if model == CAPTIONER:
+def is_for_captioner(body: dict[str, Any]) -> bool:
+    return parse(FIELDS, body)["model"] == CAPTIONER
+
+
+def described(key: AccessKey, body: dict[str, Any]) -> str:
+    """Description of the image in a sentence. Raises Unprocessable, WireError or Refused."""
+    if not (client.is_vision_configured() and key.source.text_model):
         reason = _(
             "the model clip is not available: there is no captioning model. Use deepdanbooru, which returns tags"
         )
         raise Unprocessable.unsupported(("body", "model"), reason)
+    return functions.describe(_image(parse(FIELDS, body), key))
+
+
+def _image(parameters: dict[str, Any], key: AccessKey) -> bytes:
+    return images.decode(with_fetched_images(parameters, key.source)["image"], "image")
+
+
+def _tagger(model: str, key: AccessKey) -> str:
+    """Name of the tagger in the registry; empty for the default one."""
     if model == TAGGER:
         return ""
     try:

@@ -87,6 +87,33 @@ def test_clip_is_refused_with_the_way_out(alice, tagger, red):
         assert "deepdanbooru" in entry["msg"]
 
 
+def test_clip_is_described_by_the_vision_model(alice, red, text_model):
+    for body in ({"image": red}, {"image": f"data:image/png;base64,{red}", "model": "clip"}):
+        response = alice.post("interrogate", body)
+        assert (response.status_code, response.json()) == (200, {"caption": "The picture is red."})
+    assert not Job.objects.exists()
+
+
+def test_clip_is_refused_for_a_source_without_text_model(alice, red, source, text_model):
+    source.text_model = False
+    source.save()
+    assert alice.post("interrogate", {"image": red}).status_code == 422
+    assert not text_model.requests
+
+
+@pytest.mark.parametrize("misbehavior", ["never", "prose", "no JSON"])
+def test_a_vision_model_without_an_answer_is_503(alice, red, text_model, settings, misbehavior):
+    settings.TEXT_MODEL_TIMEOUT_S = 0.5
+    text_model.misbehavior = misbehavior
+    response = alice.post("interrogate", {"image": red})
+    assert (response.status_code, response.json()["error"]) == (503, "HTTPException")
+
+
+def test_an_image_that_is_none_is_not_sent_to_the_vision_model(alice, text_model):
+    assert alice.post("interrogate", {"image": "AAAA"}).json()["detail"] == "Invalid encoded image"
+    assert not text_model.requests
+
+
 def test_without_a_tagger_the_request_is_refused(alice, red):
     response = alice.post("interrogate", {"image": red, "model": "deepdanbooru"})
     entry = response.json()["detail"][0]
