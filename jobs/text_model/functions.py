@@ -29,8 +29,9 @@ from .prompt_parts import Part, as_words, is_plain, joined, parts_of, with_detai
 
 Result = TypeVar("Result")
 
+ENGLISH = "English"
 LANGUAGES = {
-    "en": "English",
+    "en": ENGLISH,
     "zh": "Chinese (Simplified)",
     "zh-tw": "Chinese (Traditional)",
     "ja": "Japanese",
@@ -47,6 +48,7 @@ LANGUAGES = {
 }
 MAX_CHARACTERS = 8000  # of a text for the model
 MAX_DETAILS = 1000
+MAX_DESCRIPTION = 4000
 MAX_TAGS = 60
 MAX_SIDE = 1024  # of an image for the model, in pixels
 CACHE_S = 24 * 3600
@@ -60,28 +62,35 @@ class Optimized:
     negative_prompt: str
 
 
-def translate(prompt: str, language: str = "en", embeddings: Iterable[str] = ()) -> str:
+def translate(
+    prompt: str, language: str = "en", embeddings: Iterable[str] = (), *, is_prompt: bool = True
+) -> str:
     """Translate a prompt, or any text. Syntax and the names of embeddings stay as they are.
 
-    To English, only parts that have letters beyond A to Z are translated; without any, no model is needed.
+    A prompt is translated to English only in parts that have letters beyond A to Z; without any, no model is needed.
     """
-    return translate_all([prompt], language, embeddings)[0]
+    return translate_all([prompt], language, embeddings, is_prompt=is_prompt)[0]
 
 
-def translate_all(prompts: list[str], language: str = "en", embeddings: Iterable[str] = ()) -> list[str]:
-    """Translate several prompts in one call."""
+def translate_all(
+    prompts: list[str], language: str = "en", embeddings: Iterable[str] = (), *, is_prompt: bool = True
+) -> list[str]:
+    """Translate several texts in one call."""
     name = _language(language)
+    only_foreign = is_prompt and name == ENGLISH
     names = list(embeddings)
     split = [parts_of(prompt, names) for prompt in prompts]
-    chosen = dict.fromkeys(
-        part.content.strip() for parts in split for part in parts if _is_translated(part, language)
-    )
+
+    def is_translated(part: Part) -> bool:
+        return part.has_foreign_letters if only_foreign else part.has_letters
+
+    chosen = dict.fromkeys(part.content.strip() for parts in split for part in parts if is_translated(part))
     if not chosen:
         return prompts
-    translations = dict(zip(chosen, _translations(list(chosen), name, language == "en"), strict=True))
+    translations = dict(zip(chosen, _translations(list(chosen), name, name == ENGLISH), strict=True))
 
     def translated(part: Part) -> Part:
-        return part.with_text(translations[part.content.strip()]) if _is_translated(part, language) else part
+        return part.with_text(translations[part.content.strip()]) if is_translated(part) else part
 
     return [joined(map(translated, parts)) for parts in split]
 
@@ -90,11 +99,11 @@ def expand(prompt: str, language: str = "en", embeddings: Iterable[str] = ()) ->
     """Append details to a prompt. To English, it is translated first."""
     name = _language(language)
     client.require("prompt")
-    if language == "en":
+    if name == ENGLISH:
         prompt = translate(prompt, language, embeddings)
 
     def read(answer: dict[str, Any]) -> str:
-        return as_words(read_text(answer.get("details"), MAX_DETAILS, english=language == "en", blank=True))
+        return as_words(read_text(answer.get("details"), MAX_DETAILS, english=name == ENGLISH, blank=True))
 
     details = _ask(templates.EXPAND, name, {"prompt": words_of(prompt)}, read)
     return with_details(prompt, details) if details else prompt
@@ -106,7 +115,7 @@ def optimize(prompt: str, language: str = "en", embeddings: Iterable[str] = ()) 
     client.require("prompt")
 
     def read(answer: dict[str, Any]) -> list[str]:
-        limit, english = MAX_DETAILS + 2 * len(prompt), language == "en"
+        limit, english = MAX_DETAILS + 2 * len(prompt), name == ENGLISH
         rewritten = read_text(answer.get("prompt"), limit, english=english)
         negative = read_text(answer.get("negative_prompt", ""), limit, english=english, blank=True)
         return [as_words(rewritten), as_words(negative)]
@@ -121,11 +130,12 @@ def optimize(prompt: str, language: str = "en", embeddings: Iterable[str] = ()) 
 
 def describe(image: bytes, language: str = "en") -> str:
     """Describe an image file in sentences. Raises InvalidImage, too."""
+    name = _language(language)
 
     def read(answer: dict[str, Any]) -> str:
-        return read_text(answer.get("description"), 4000)
+        return read_text(answer.get("description"), MAX_DESCRIPTION, english=name == ENGLISH)
 
-    return _look(templates.DESCRIBE, _language(language), image, read)
+    return _look(templates.DESCRIBE, name, image, read)
 
 
 def suggest_tags(image: bytes) -> list[str]:
@@ -135,7 +145,7 @@ def suggest_tags(image: bytes) -> list[str]:
         tags = [read_text(tag, 100, english=True) for tag in read_list(answer.get("tags"))[:MAX_TAGS]]
         return list(dict.fromkeys(tags))
 
-    return _look(templates.TAGS, "English", image, read)
+    return _look(templates.TAGS, ENGLISH, image, read)
 
 
 def _language(code: str) -> str:
@@ -144,10 +154,6 @@ def _language(code: str) -> str:
     except KeyError:
         values = {"codes": ", ".join(LANGUAGES), "code": code[:20]}
         raise Unsupported(_("The language must be one of %(codes)s (got %(code)s).") % values) from None
-
-
-def _is_translated(part: Part, language: str) -> bool:
-    return part.has_foreign_letters if language == "en" else part.has_letters
 
 
 def _translations(texts: list[str], language: str, is_english: bool) -> list[str]:

@@ -21,6 +21,7 @@ from .web_server import Answer, WebServer, answer
 KEY = "the operator's key"
 MODEL, VISION = "words-7b", "eyes-7b"
 WORDS = {
+    "蓝色背景上的红色圆形": "a red circle on a blue background",
     "一只猫": "a cat",
     "一只小狗": "a small dog",
     "红色的圆": "a red circle",
@@ -179,6 +180,7 @@ MISBEHAVIORS: dict[str, Callable[[TextModelServer, BaseHTTPRequestHandler], None
     "too long": _says(_all_members(["cat " * 5000])),
     "long text": _says(_all_members("cat " * 5000)),
     "still Chinese": _says(_all_members(["一只猫"])),
+    "Chinese text": _says(_all_members("一只猫")),
     "control characters": _says(_all_members(["a\u0000cat"])),
     "direction marks": _says(_all_members(["a \u202ecat"])),
 }

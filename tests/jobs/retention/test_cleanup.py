@@ -240,6 +240,7 @@ def test_old_job_without_outputs_is_archived(old, source, settings):
     archived = ArchivedJob.objects.get(pk=job.pk)
     assert (archived.source, archived.state, archived.cost) == (source, "succeeded", job.cost)
     assert archived.record["request"]["prompt"] == "a red circle"
+    assert archived.record["rewriting"] == {}
     assert [line[2] for line in archived.record["timeline"]] == ["queued", "running", "succeeded"]
     assert not InputPicture.objects.exists()
 

@@ -38,6 +38,11 @@ def test_english_prompt_needs_no_model(settings):
     assert translate("a cat, (best quality:1.2)") == "a cat, (best quality:1.2)"
 
 
+def test_text_that_is_no_prompt_is_translated_whatever_its_letters(text_model):
+    assert translate("un chat, 一只猫", is_prompt=False) == "un chat, a cat"
+    assert json.loads(text_model.requests[0]["messages"][1]["content"]) == {"texts": ["un chat", "一只猫"]}
+
+
 def test_prompts_of_a_request_are_translated_in_one_call(text_model):
     assert translate_all(["一只猫, 蓝色", "丑, 模糊", "a dog"]) == ["a cat, blue", "ugly, blurry", "a dog"]
     assert len(text_model.requests) == 1
@@ -69,6 +74,13 @@ def test_images_are_described_and_tagged(text_model):
     assert describe(red()) == "The picture is red."
     assert suggest_tags(red("RGBA", (3000, 10))) == ["red", "picture"]
     assert {request["model"] for request in text_model.requests} == {VISION}
+
+
+def test_description_in_another_language_than_requested_is_refused(text_model):
+    text_model.misbehavior = "Chinese text"
+    assert describe(red(), "zh") == "一只猫"
+    with pytest.raises(TextModelFailed, match="cannot be used"):
+        describe(red())
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", red()[:60]])
