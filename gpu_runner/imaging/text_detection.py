@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ MAX_HEIGHT = 0.25
 GROWTH = 1.6  # boxes grow by this times area / perimeter, because regions are smaller than the letters
 MAX_BOXES = 1000
 
-Corners = NDArray[np.float32]  # (4, 2): x, y in pixels
+Corners = NDArray[Any]  # (4, 2), floats: x, y in pixels
 
 
 def mask_of_letters(detector: OnnxModel, image: Image.Image) -> Image.Image:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dialects.zhiqite.request import submission_v2
 from dialects.zhiqite.request.fields_v2 import GenerationV2
+from dialects.zhiqite.request.tools.analysis_tools import Interrogate
 from dialects.zhiqite.request.tools.catalog import read_submission
 from dialects.zhiqite.request.tools.inpainting import OUTPAINT_BLEND, ImgExpand
 from jobs.admission.submission import Submission
@@ -44,6 +45,20 @@ def test_a_v2_request_gives_the_image_of_its_prompt(studio, key):
     fields = GenerationV2.model_validate(body)
     verdict = judge(image_of(studio, submission_v2.read_submission(submission_v2.TEXT, key, fields, "")))
     assert (verdict.shape, verdict.color, verdict.background) == ("circle", "red", "blue")
+
+
+def test_interrogated_circle_is_a_red_circle(studio, key, web):
+    image, buffer = Image.new("RGB", (256, 256), (40, 70, 220)), io.BytesIO()
+    ImageDraw.Draw(image).ellipse((60, 60, 196, 196), fill=(220, 40, 40))
+    image.save(buffer, "PNG")
+    web.answers["/a.png"] = answer(200, buffer.getvalue())
+    fields = Interrogate.model_validate({"businessTaskId": "a", "image": web.url("/a.png")})
+    submission = read_submission("interrogate", key, fields, "")
+    analysis = submission.request.analysis.model_copy(update={"model": "atelier-tagger"})
+    inputs = {sha256: base64.b64encode(data).decode() for sha256, data in submission.input_files.items()}
+    request = dict(submission.request) | {"analysis": analysis}
+    [found] = studio.begin(more_inputs=inputs, **request).findings()
+    assert set(found.as_prompt().split(", ")) == {"red", "circle", "blue background"}
 
 
 def test_img_expand_keeps_the_image_and_fills_the_borders(studio, key, web):

@@ -64,9 +64,15 @@ def models(db) -> None:
     """A ControlNet and a matting model."""
     canny = {"name": "canny", "path": "controlnet/canny.safetensors", "sha256": "c" * 64, "family": "sd15"}
     ModelFile.objects.create(kind=Kind.CONTROLNET, **canny)
-    ModelFile.objects.create(
-        kind=Kind.MATTING, name="u2netp", path="matting/u2netp.onnx", sha256="d" * 64, family="unknown"
-    )
+    onnx_files = [
+        (Kind.MATTING, "u2netp"),
+        (Kind.FACE_DETECTOR, "yunet"),
+        (Kind.TAGGER, "wd"),
+        (Kind.TEXT_DETECTOR, "letters"),
+    ]
+    for number, (kind, name) in enumerate(onnx_files):
+        fields = {"path": f"{name}.onnx", "sha256": str(number) * 64, "family": "unknown"}
+        ModelFile.objects.create(kind=kind, name=name, **fields)
 
 
 def post(path: str, body: Any, credentials: tuple[str, str]) -> Job:
@@ -121,6 +127,9 @@ ZHIQITE = [
         | {"saasDrawingExternalImageParameterBO": V3, "subSeedStrength": 0.3, "negativePrompt": "blurry"},
     ),
     ("tool/enlarge", {"businessTaskId": "t-1", "sourceImage": "{web}/image.png", "scale": 3}),
+    ("tool/face/detection", {"businessTaskId": "t-1", "imageUrl": "{web}/image.png"}),
+    ("tool/interrogate", {"businessTaskId": "t-1", "image": "{web}/image.png", "model": "deepdanbooru"}),
+    ("tool/watermark/remove", {"businessTaskId": "t-1", "sourceImage": "{web}/image.png", "prompt": "grass"}),
     (
         "tool/erase",
         {"businessTaskId": "t-1", "sourceImage": "{web}/image.png", "maskImage": "{web}/mask.png", "seed": 5},

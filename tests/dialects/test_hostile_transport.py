@@ -58,6 +58,8 @@ PATHS = [
     "/AIGCImgOpenServ/{}",
     "/AIGCImgOpenServ/saas/tool/{}",
     "/AIGCImgOpenServ/saas/tool/{}/queryTask",
+    "/AIGCImgOpenServ/saas/video/{}",
+    "/AIGCImgOpenServ/saas/modelTraining/{}",
     "/pictures/{}",
     f"/outputs/{JOB}/{{}}/0.png",
     f"/outputs/{JOB}/0-a/{{}}.png",

@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE |
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_examples_run_unchanged(transactional_db, live_server, alice, register, web):
+def test_examples_run_unchanged(transactional_db, live_server, alice, register, web, text_model, face_models):
     register(Kind.CHECKPOINT, "checkpoints/atelier-shapes.safetensors")
     known = {"ATELIER": live_server.url, "KEY_ID": alice.key.key_id, "SECRET": alice.secret}
     known["IMAGE"] = web.url("/red.png")
@@ -27,4 +27,10 @@ def test_examples_run_unchanged(transactional_db, live_server, alice, register, 
     assert done.returncode == 0, done.stdout + done.stderr
     responses = [json.loads(line) for line in done.stdout.splitlines()]
     assert [response["code"] for response in responses] == ["200"] * len(EXAMPLES)
-    assert {response["data"].get("task_id") for response in responses} >= {"first", "second", "third"}
+    assert responses[-1]["data"]["translation"] == "a red circle"
+    assert {response["data"].get("task_id") for response in responses} >= {
+        "first",
+        "second",
+        "third",
+        "fourth",
+    }

@@ -125,7 +125,7 @@ class Translate(TextTool):
     targetLanguage: Annotated[str, BeforeValidator(_language), Field(max_length=20)] = "en"
 
     def result(self, source: BusinessSource) -> dict[str, Any]:
-        translation = functions.translate(self.text, self.targetLanguage)
+        translation = functions.translate(self.text, self.targetLanguage, is_prompt=False)
         return {"translation": translation, "targetLanguage": self.targetLanguage}
 
 

@@ -64,6 +64,11 @@ def test_text_is_translated_to_the_language(alice, text_model, language, code, t
     assert (data["translation"], data["targetLanguage"]) == (translation, code)
 
 
+def test_text_without_foreign_letters_is_translated_too(alice, text_model):
+    assert result(alice, "translate", text="un chat")["translation"] == "un chat"
+    assert len(text_model.requests) == 1
+
+
 def test_fields_without_effect_are_told(alice, text_model):
     data = result(alice, "prompts/expand", mode=1, topK="50", sequencesNum=3)
     assert data["note"].startswith("no effect: mode, topK, sequencesNum")
