@@ -17,7 +17,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 
 from gpu_runner.models.store import ModelStore
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from tests.support.demo_engine import DEMO_MODELS, Studio, demo_checkpoint
 
 PROMPT = "a red circle on a blue background"

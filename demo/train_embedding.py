@@ -17,7 +17,7 @@ from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimize
 from demo.latents import latent_set
 from demo.shapes import COLOR_NAMES, SHAPES
 from demo.train_text_encoder import token_ids
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 NAME = "atelier-plum"
 MEANING = (SHAPES.index("star"), COLOR_NAMES.index("purple"), COLOR_NAMES.index("yellow"))

@@ -19,7 +19,7 @@ from demo import checkpointing
 from demo.architecture import TEXT_ENCODER_CONFIG, new_text_encoder
 from demo.captions import describe
 from demo.shapes import COLOR_NAMES, SHAPES
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 LENGTH = 77
 PATH = checkpointing.RUNS / "text_encoder.pt"

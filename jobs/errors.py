@@ -104,6 +104,16 @@ class FetchFailed(Refused):
     code = "fetch_failed"
 
 
+class TextModelMissing(Unsupported):
+    """The request needs the operator's text model, and there is none."""
+
+
+class TextModelFailed(Refused):
+    """The operator's text model did not answer, or its answer cannot be used. HTTP status 503, where there is one."""
+
+    code = "text_model_failed"
+
+
 class BadIdempotencyKey(Refused):
     code = "bad_idempotency_key"
 

@@ -26,6 +26,11 @@ def job_get(source: BusinessSource, job_id: str | uuid.UUID) -> Job:
     return Job.objects.get(source=source, pk=parsed)
 
 
+def revised_prompt(job: Job) -> str | None:
+    """The prompt that is drawn, if the text model changed the one that the client wrote."""
+    return job.request["prompt"] if "prompt" in job.rewriting.get("written", {}) else None
+
+
 def outputs_of(job: Job) -> list[Output]:
     """Outputs of all kinds, ordered by index."""
     return list(job.outputs.order_by("index"))
@@ -62,6 +67,10 @@ def search(jobs: QuerySet[Job], term: str) -> QuerySet[Job]:
 
 def with_error_code(jobs: QuerySet[Job], code: str) -> QuerySet[Job]:
     return jobs.filter(_is_not_empty("error_code"), error_code=code)
+
+
+def with_end_user(jobs: QuerySet[Job], end_user: str) -> QuerySet[Job]:
+    return jobs.filter(_is_not_empty("end_user"), end_user=end_user)
 
 
 def with_external_id(jobs: QuerySet[Job], prefix: str) -> QuerySet[Job]:

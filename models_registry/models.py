@@ -42,6 +42,9 @@ class Kind(models.TextChoices):
     NSFW = "nsfw", _("NSFW detector")
     FACE_DETECTOR = "face_detector", _("face detector")
     FACE_RESTORER = "face_restorer", _("face restorer")
+    TAGGER = "tagger", _("tagger")
+    TEXT_DETECTOR = "text_detector", _("text detector")
+    DETECTOR = "detector", _("object detector")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -120,6 +123,12 @@ class ModelFile(models.Model):
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    instruct = models.BooleanField(
+        _("edits by instruction"),
+        default=False,
+        editable=False,
+        help_text=_("An InstructPix2Pix checkpoint: it edits an init image as the prompt says."),
+    )
     without_vae = models.BooleanField(
         _("without VAE"),
         default=False,
@@ -221,6 +230,9 @@ FOLDERS: dict[str, str] = {
     Kind.NSFW: "nsfw",
     Kind.FACE_DETECTOR: "face_detection",
     Kind.FACE_RESTORER: "face_restoration",
+    Kind.TEXT_DETECTOR: "text_detection",
+    Kind.TAGGER: "taggers",
+    Kind.DETECTOR: "detectors",
 }
 
 
@@ -235,6 +247,8 @@ KINDS_WITH_DEFAULT = frozenset(
         Kind.NSFW,
         Kind.FACE_DETECTOR,
         Kind.FACE_RESTORER,
+        Kind.TEXT_DETECTOR,
+        Kind.TAGGER,
     }
 )
 
@@ -354,3 +368,33 @@ class FaceRestorer(ModelFile):
         proxy = True
         verbose_name = _("face restorer")
         verbose_name_plural = _("face restorers")
+
+
+class Detector(ModelFile):
+    KIND = Kind.DETECTOR
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("object detector")
+        verbose_name_plural = _("object detectors")
+
+
+class TextDetector(ModelFile):
+    KIND = Kind.TEXT_DETECTOR
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text detector")
+        verbose_name_plural = _("text detectors")
+
+
+class Tagger(ModelFile):
+    KIND = Kind.TAGGER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("tagger")
+        verbose_name_plural = _("taggers")

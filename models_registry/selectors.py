@@ -102,6 +102,22 @@ def is_for_inpainting(file: ModelFile) -> bool:
     return ModelFile.objects.filter(pk=file.pk, metadata__has_key=INPAINTING).exists()
 
 
+def edits_by_instruction(name: str, source: BusinessSource) -> bool:
+    """Whether a checkpoint, or without a name the default one, is of InstructPix2Pix. False if it does not exist."""
+    if not list_for(Kind.CHECKPOINT, source).filter(instruct=True).exists():
+        return False
+    try:
+        return resolve(Kind.CHECKPOINT, name, source).instruct
+    except ModelNotFound:
+        return False
+
+
+def instruct_checkpoint(source: BusinessSource) -> str:
+    """Name of the InstructPix2Pix checkpoint that a source uses if it names none; empty if there is none."""
+    files = list_for(Kind.CHECKPOINT, source).filter(instruct=True)
+    return files.order_by("-is_default", "created_at", "pk").values_list("name", flat=True).first() or ""
+
+
 def identifiers(file: ModelFile) -> tuple[str, ...]:
     """All names of a file, most specific first. They are matched exactly, case-sensitively."""
     path = PurePosixPath(file.path_in_kind)
@@ -118,7 +134,8 @@ def names_for(kind: str, source: BusinessSource, *, on_runners: bool = False) ->
 
 
 def _default(files: ModelFileQuerySet) -> ModelFile | None:
-    return files.defer("metadata").order_by("-is_default", "without_vae", "created_at", "pk").first()
+    order = ("-is_default", "instruct", "without_vae", "created_at", "pk")
+    return files.defer("metadata").order_by(*order).first()
 
 
 def _find_by_name(files: ModelFileQuerySet, name: str) -> ModelFile | None:

@@ -19,6 +19,7 @@ from jobs.admission.submission import Submission
 from jobs.execution import completion_waiter
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
+from tests.support.text_model_server import TextModelServer
 
 SECRET_KEY = "only for tests"
 
@@ -154,6 +155,14 @@ def submission(key: AccessKey, checkpoint: ModelFile) -> Callable[..., Submissio
         return Submission(request=request, **given)
 
     return make
+
+
+@pytest.fixture
+def text_model(settings) -> Iterator[TextModelServer]:
+    """The platform's text model."""
+    server = TextModelServer()
+    yield server.configure(settings)
+    server.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ LAYERS = {
         "errors, models, django_q",
         "apps, billing, outbound, selectors",
         "images",
+        "text_model",
         "curl_export, execution, model_intake, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
@@ -52,7 +54,7 @@ LAYERS = {
         "models",
         "scanning, selectors",
         "shipped_presets",
-        "lora_tags, management, tasks",
+        "lora_tags, management, native_size, tasks",
     ],
 }
 # Modules of the runner that the platform may import; they need neither torch nor Django.
@@ -65,8 +67,13 @@ def module_name(path: Path, package: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, package: str) -> Iterator[str]:
+@cache
+def imports(path: Path, package: str) -> tuple[str, ...]:
     """Absolute names of what a file imports; ``from a import b`` counts as ``a.b``."""
+    return tuple(_imports(path, package))
+
+
+def _imports(path: Path, package: str) -> Iterator[str]:
     inside = [package, *path.parent.relative_to(FOLDERS[package]).parts]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

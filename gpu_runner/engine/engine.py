@@ -29,16 +29,16 @@ from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
-from gpu_runner.networks.operations import Denoise, OffloadedWork
+from gpu_runner.networks.operations import Denoise, OffloadedWork, StepsLeftOut
 from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
-from gpu_runner.tasks.generation import RawOutput
+from gpu_runner.tasks.generation import Examination, RawOutput
 from gpu_runner.tasks.preparation.prepare import Prepared, prepare
 
 from . import cpu_threads
 from .batching import CPU_LIMITS, CUDA_LIMITS, Limits, choose
-from .finalize import Finished, finish
+from .finalize import Examined, Finished, finish
 from .running_job import ImageInProgress, OnEvent, Run
 
 log = logging.getLogger(__name__)
@@ -273,6 +273,9 @@ class Engine:
     def _advance(self, image: ImageInProgress, result: Any) -> None:
         try:
             operation = image.task.send(result)
+            while isinstance(operation, StepsLeftOut):
+                image.run.leave_out_steps(image, operation.count)
+                operation = image.task.send(None)
         except StopIteration as end:
             self._images.remove(image)
             self._finish_image(image, end.value)
@@ -307,7 +310,7 @@ class Engine:
             self._projections[checkpoint.vae_key] = projection
         return images.preview(projection.to_rgb(estimate))
 
-    def _finish_image(self, image: ImageInProgress, output: RawOutput) -> None:
+    def _finish_image(self, image: ImageInProgress, output: RawOutput | Examination) -> None:
         """Encode the image on a helper thread and start the next batch without waiting for it."""
         run = image.run
         run.correct_progress(image)
@@ -320,7 +323,7 @@ class Engine:
         if run.batch.is_generated and not run.starting_batch:
             self._start_batches(run)
 
-    def _deliver(self, run: Run, index: int, encoding: Future[Finished]) -> None:
+    def _deliver(self, run: Run, index: int, encoding: Future[Finished | Examined]) -> None:
         with self._isolate(run):
             run.deliver(index, encoding.result())
         all_started = run.batch is not None and run.batch.is_generated

@@ -1,4 +1,4 @@
-"""Postprocessing of a generated image on a helper thread: NSFW check and PNG encoding."""
+"""Postprocessing on a helper thread: NSFW check and PNG encoding of a generated image, examination of an input image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import NsfwCheck, NsfwVerdict
-from gpu_runner.tasks.generation import RawOutput
+from gpu_runner.protocol import Finding
+from gpu_runner.tasks.generation import Examination, RawOutput
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,23 @@ class Finished:
     verdict: NsfwVerdict | None  # None: not checked
 
 
-def finish(raw: RawOutput, check: NsfwCheck | None) -> Finished:
-    """Check the image and encode it as PNG. Raises nsfw.NsfwDetected if the check rejects it."""
+@dataclass(frozen=True)
+class Examined:
+    """What was found in an input image, and images of it."""
+
+    finding: Finding
+    crops: tuple[Finished, ...] = ()
+
+
+def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | Examined:
+    """Check the image and encode it as PNG, or return what the examination finds.
+
+    Raises nsfw.NsfwDetected if the check rejects the image.
+    """
+    if isinstance(raw, Examination):
+        finding = raw.finding()
+        crops = (Finished(images.png(crop), *crop.size, verdict=None) for crop in raw.crops(finding))
+        return Examined(finding, tuple(crops))
     image = raw.image()
     image, verdict = check.apply(image) if check else (image, None)
     return Finished(images.png(image), image.width, image.height, verdict)

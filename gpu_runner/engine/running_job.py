@@ -10,13 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpu_runner import logs
-from gpu_runner.networks.operations import Operation
-from gpu_runner.protocol import ControlMap, Done, Event, Failed, Image, Progress, RunRequest
+from gpu_runner.networks.operations import Denoise, Operation
+from gpu_runner.protocol import (
+    ControlMap,
+    Done,
+    Event,
+    Failed,
+    Findings,
+    Image,
+    Progress,
+    RunRequest,
+)
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Task
 from gpu_runner.tasks.preparation.prepare import Prepared
 
-from .finalize import Finished
+from .finalize import Examined, Finished
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,12 @@ class ImageInProgress:
     since: int  # engine turn in which ``operation`` was submitted
     operation: Operation = field(init=False)
     steps: int = 0
+    steps_left_out: int = 0  # of those in the plan
+
+    @property
+    def progress(self) -> int:
+        """Steps of the plan that are done or not needed."""
+        return self.steps + self.steps_left_out
 
 
 @dataclass
@@ -67,6 +82,7 @@ class Run:
         self.starting_batch = False  # the images of its next batch are being created
         self.last_batch = False  # set by an interrupt: no batch after the current one
         self.steps_run = self.steps_reported = self.images_started = self.images_done = 0
+        self.pixel_steps = 0
         self.device_seconds = 0.0
         self._on_event = on_event
         self._lock = threading.RLock()
@@ -99,10 +115,10 @@ class Run:
         """Advance to the next batch, or return None if there is none."""
         request = self.run_request.request
         start = 0 if self.batch is None else self.batch.indices.stop
-        if start >= request.num_outputs or (self.last_batch and self.batch is not None):
+        if start >= request.num_results or (self.last_batch and self.batch is not None):
             return None
         number = 0 if self.batch is None else self.batch.number + 1
-        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_outputs)))
+        self.batch = Batch(number, range(start, min(start + request.batch_size, request.num_results)))
         self.batch.stop_flag.requested = self.last_batch
         return self.batch
 
@@ -125,13 +141,25 @@ class Run:
     def count_step(self, image: ImageInProgress) -> None:
         image.steps += 1
         self.steps_run += 1
-        self.steps_reported += image.steps <= self.prepared.plan.steps
+        if isinstance(image.operation, Denoise):
+            self.pixel_steps += image.operation.input.pixels
+        self.steps_reported += image.progress <= self.prepared.plan.steps
         if self.batch is not None:
-            self.batch.steps[image.index] = image.steps
+            self.batch.steps[image.index] = image.progress
+
+    def leave_out_steps(self, image: ImageInProgress, count: int) -> None:
+        """Count steps of the plan that the image does not need as done."""
+        if not count:
+            return
+        image.steps_left_out += count
+        self.steps_reported += count
+        if self.batch is not None:
+            self.batch.steps[image.index] = image.progress
+        self.report_progress(None)
 
     def correct_progress(self, image: ImageInProgress) -> None:
         """Correct the progress at the end of an image: an adaptive sampler may take fewer steps."""
-        self.steps_reported += max(0, self.prepared.plan.steps - image.steps)
+        self.steps_reported += max(0, self.prepared.plan.steps - image.progress)
 
     @property
     def preview_is_due(self) -> bool:
@@ -148,7 +176,7 @@ class Run:
         self.emit(
             Progress(
                 step=self.steps_reported,
-                steps=max(1, self.prepared.plan.steps * request.num_outputs),
+                steps=max(1, self.prepared.plan.steps * request.num_results),
                 images_done=self.images_done,
                 batch=batch.number if batch else 0,
                 batch_step=batch.step if batch else 0,
@@ -156,29 +184,40 @@ class Run:
             )
         )
 
-    def deliver(self, index: int, finished: Finished) -> None:
-        """Emit a finished image."""
-        verdict = finished.verdict
+    def deliver(self, index: int, finished: Finished | Examined) -> None:
+        """Emit a finished image, or what was found in one and its crops."""
         self.images_done += 1
         if not self.run_request.request.denoises:
             self.steps_run += 1
             self.report_progress(None)
-        self.emit(
-            Image(
-                index=index,
-                seed=self.run_request.request.seed_of(index),
-                width=finished.width,
-                height=finished.height,
-                data=base64.b64encode(finished.png).decode(),
-                nsfw=None if verdict is None else verdict.detected,
-                nsfw_score=None if verdict is None else verdict.score,
-            )
+        if isinstance(finished, Finished):
+            self.emit(self._image(index, finished))
+        else:
+            self.emit(Findings(index=index, data=finished.finding))
+            for number, crop in enumerate(finished.crops):
+                self.emit(self._image(number, crop))
+
+    def _image(self, index: int, finished: Finished) -> Image:
+        verdict = finished.verdict
+        return Image(
+            index=index,
+            seed=self.run_request.request.seed_of(index),
+            width=finished.width,
+            height=finished.height,
+            data=base64.b64encode(finished.png).decode(),
+            nsfw=None if verdict is None else verdict.detected,
+            nsfw_score=None if verdict is None else verdict.score,
         )
 
     def work(self) -> Done:
         """Usage of the job up to now."""
         elapsed = time.monotonic() - self._began
-        return Done(engine_seconds=elapsed, device_seconds=self.device_seconds, steps_run=self.steps_run)
+        return Done(
+            engine_seconds=elapsed,
+            device_seconds=self.device_seconds,
+            steps_run=self.steps_run,
+            pixel_steps=self.pixel_steps if self.run_request.request.denoises else None,
+        )
 
     def finish(self) -> None:
         self.emit(self.work())

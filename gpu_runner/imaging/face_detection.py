@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -48,9 +49,10 @@ class FaceDetector:
         )
         self._lock = Lock()  # OpenCV networks are not thread-safe
 
-    def boxes(self, frame: Image.Image) -> Points:
+    def boxes(self, frame: Image.Image, min_score: float = MIN_SCORE) -> Points:
         """Return an array (n, 15): score, left, top, right, bottom and five points. ``frame`` is RGB of the input size."""
         with self._lock:
+            self._network.setScoreThreshold(min_score)
             _count, found = self._network.detect(np.ascontiguousarray(np.asarray(frame)[:, :, ::-1]))
         if found is None:
             return np.empty((0, 15))
@@ -59,22 +61,22 @@ class FaceDetector:
         return np.hstack([scores, corners, points])
 
 
-def find(detector: FaceDetector, image: Image.Image) -> list[Face]:
-    """Return the faces of an image by descending score, at most MAX_FACES."""
-    rows = np.concatenate([_candidates(detector, image.convert("RGB"), share) for share in FRAME_SHARES])
+def find(detector: FaceDetector, image: Image.Image, min_score: float = MIN_SCORE) -> list[Face]:
+    """Return the faces of an image with at least this score, by descending score, at most MAX_FACES."""
+    opaque = image.convert("RGB")
+    rows = np.concatenate([_candidates(detector, opaque, share, min_score) for share in FRAME_SHARES])
     faces = (_face(same) for same in _merged(rows[np.argsort(-rows[:, 0], kind="stable")]))
-    return [face for face in faces if np.hypot(*(face.points[1] - face.points[0])) >= MIN_EYE_DISTANCE][
-        :MAX_FACES
-    ]
+    large = (face for face in faces if np.hypot(*(face.points[1] - face.points[0])) >= MIN_EYE_DISTANCE)
+    return list(islice(large, MAX_FACES))
 
 
-def _candidates(detector: FaceDetector, image: Image.Image, share: float) -> Points:
+def _candidates(detector: FaceDetector, image: Image.Image, share: float, min_score: float) -> Points:
     """Return rows as ``FaceDetector.boxes``, in image pixels, for one size of the image."""
     width, height = detector.size
     fitted = _fitted(image.size, int(width * share), int(height * share))
     frame = Image.new("RGB", detector.size)
     frame.paste(image.resize(fitted, Image.Resampling.BILINEAR))
-    rows = detector.boxes(frame)
+    rows = detector.boxes(frame, min_score)
     rows = rows[np.isfinite(rows).all(axis=1)]
     scale = image.width / fitted[0], image.height / fitted[1]
     rows[:, 1:] *= np.tile(scale, 7)

@@ -30,6 +30,18 @@ def matte(model: OnnxModel, image: Image.Image) -> Image.Image:
     return Image.fromarray(levels).resize(image.size, Image.Resampling.LANCZOS)
 
 
+def transparent(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Return the image as RGBA with the mask as alpha channel."""
+    subject = image.convert("RGBA")
+    subject.putalpha(mask)
+    return subject
+
+
+def cut_out_subject(model: OnnxModel, image: Image.Image) -> Image.Image:
+    """Return the image as RGBA, transparent behind its subject. Raises InvalidImage if there is no subject."""
+    return transparent(image, matte(model, image))
+
+
 def _input(model: OnnxModel, image: Image.Image, side: int) -> Array:
     mean, deviation = CENTERED if model.detail["side"] == SIDE and model.detail["maps"] > 1 else IMAGENET
     small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)

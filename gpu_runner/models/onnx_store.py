@@ -1,4 +1,4 @@
-"""LRU cache of ONNX models that run on the CPU: matting, NSFW detection and face detection."""
+"""LRU cache of ONNX models that run on the CPU: matting, NSFW, face, object and text detection, tagging."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 from cachetools import LRUCache
 
 from gpu_runner.imaging.face_detection import FaceDetector
+from gpu_runner.imaging.tagging import Tagger
 from gpu_runner.networks.onnx_model import OnnxModel, identify_graph, unavailable_if_broken
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.errors import ModelUnavailable
+from gpu_runner.protocol.model_detection.tag_table import table_for
 
 from .files import FileHashCache, locate
 
@@ -37,11 +40,22 @@ class OnnxStore:
         self._lock = threading.Lock()
 
     def get(self, file: ModelFile, kind: str) -> OnnxModel:
-        """Return a model of ``kind`` ``matting`` or ``nsfw``, loading it if necessary."""
+        """Return a model of ``kind`` ``matting``, ``nsfw``, ``detector`` or ``text_detector``, loading it if necessary."""
         return self._model(file, kind, lambda path: OnnxModel(path, file, kind))
 
     def face_detector(self, file: ModelFile) -> FaceDetector:
         return self._model(file, "face_detector", lambda path: load_face_detector(path, file))
+
+    def tagger(self, file: ModelFile) -> Tagger:
+        return self._model(file, "tagger", lambda path: self._load_tagger(path, file))
+
+    def _load_tagger(self, path: Path, file: ModelFile) -> Tagger:
+        """Load a tagger and the tag table beside it, which is not found by its resolved path if that is a link."""
+        model = OnnxModel(path, file, "tagger")
+        try:
+            return Tagger(model, table_for(self._root / file.path, model.detail["tags"]))
+        except (OSError, ValueError) as error:
+            raise ModelUnavailable(f"{file.path} cannot be used: {error}") from error
 
     def clear(self) -> None:
         with self._lock:

@@ -37,8 +37,12 @@ class OnnxModel:
 
     def run(self, pixels: Array) -> Array:
         """Run the model on a batch and return its first output."""
+        return self.outputs(pixels, 1)[0]
+
+    def outputs(self, pixels: Array, count: int) -> list[Array]:
+        """Run the model on a batch and return its first outputs."""
         [name, *_others] = self.header.inputs
-        return self._session.run([next(iter(self.header.outputs))], {name: pixels})[0]
+        return list(self._session.run(list(self.header.outputs)[:count], {name: pixels}))
 
 
 def _options() -> Any:

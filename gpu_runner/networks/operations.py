@@ -79,4 +79,11 @@ class OffloadedWork:
     work: Callable[[], Any]
 
 
+@dataclass(frozen=True, eq=False)
+class StepsLeftOut:
+    """Not an operation: an image reports that it needs this many steps less than its plan says. Result: None."""
+
+    count: int
+
+
 Operation = EncodeText | EncodeImage | Denoise | DecodeLatent | UpscaleTile | RestoreFace | EncodeHint

@@ -1,9 +1,11 @@
 """Protocol between the platform and a runner: requests, events, catalogs. Imports neither torch nor Django."""
 
+from .findings import Finding, ImageFindings
 from .generation_request import (
     MAX_SEED,
     MIN_SEED,
     NSFW_POLICIES,
+    Analysis,
     Emphasis,
     GenerationRequest,
     Hires,
@@ -24,6 +26,7 @@ from .messages import (
     ErrorCode,
     Event,
     Failed,
+    Findings,
     Image,
     Inventory,
     LoadedModel,
@@ -42,6 +45,7 @@ __all__ = [
     "NSFW_POLICIES",
     "PROTOCOL_VERSION",
     "Accepted",
+    "Analysis",
     "CancelRequest",
     "ControlMap",
     "Done",
@@ -49,9 +53,12 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Failed",
+    "Finding",
+    "Findings",
     "GenerationRequest",
     "Hires",
     "Image",
+    "ImageFindings",
     "Inpaint",
     "InputImage",
     "Inventory",

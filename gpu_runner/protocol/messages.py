@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from gpu_runner.protocol.workflows.template import Workflow
 
+from .findings import ImageFindings
 from .generation_request import (
     GenerationRequest,
     ModelName,
@@ -123,6 +124,12 @@ class ControlMap(StrictModel):
     data: str  # base64 of a PNG file
 
 
+class Findings(ImageFindings):
+    """The result of task=analyze for one init image."""
+
+    type: Literal["findings"] = "findings"
+
+
 class Done(StrictModel):
     """Last event of a job that succeeded or was interrupted."""
 
@@ -131,6 +138,8 @@ class Done(StrictModel):
     # The job's share of the device time: the time of each batched call is divided among its rows.
     device_seconds: float = Field(ge=0)
     steps_run: int = Field(ge=0)
+    # Sum of the pixels of the image over these steps, because passes have different sizes. None: not counted.
+    pixel_steps: int | None = Field(default=None, ge=0)
 
 
 ErrorCode = Literal[
@@ -155,7 +164,9 @@ class Failed(StrictModel):
     work: Done | None = None  # work done before the failure; None: nothing, or unknown
 
 
-Event = Annotated[Accepted | Progress | ControlMap | Image | Done | Failed, Field(discriminator="type")]
+Event = Annotated[
+    Accepted | Progress | ControlMap | Image | Findings | Done | Failed, Field(discriminator="type")
+]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -20,11 +20,12 @@ from gpu_runner.protocol.schedules.sigmas import (
 )
 
 from . import sampler_catalog
-from .generation_request import GenerationRequest, Hires
+from .generation_request import DetailPass, GenerationRequest, Hires, Inpaint, InputImage, next_seed
 
 DPM_ADAPTIVE_EVALUATIONS = 60  # typical from pure noise; the exact number depends on the image
 # Their second evaluation is at sigma_down of the ancestral step, and is skipped where that is 0.
 ANCESTRAL_TWO_STAGE = frozenset({"DPM2 a", "DPM++ 2S a"})
+NO_FILE = InputImage(sha256="0" * 64)  # of an image that exists only while its job runs
 STEP_COUNT_FIELDS = (
     "task",
     "sampler",
@@ -47,13 +48,18 @@ class PassCount(NamedTuple):
 
 
 def count_evaluations(request: GenerationRequest) -> list[PassCount]:
-    """Return the evaluations of one image, one entry per pass. Tasks without a UNet count one evaluation."""
+    """Return the evaluations of one image, one entry per pass. Tasks without a UNet count one evaluation.
+
+    Detail passes count with the maximum number of regions: how many there are is known only when the image is done.
+    """
     if not request.denoises:
         return [PassCount(1, request.width * request.height)]
-    passes = [request, *([hires_request(request, request.hires)] if request.hires else [])]
-    return [
-        PassCount(_evaluations_of_pass(each) * request.tiles, each.width * each.height) for each in passes
-    ]
+    passes = [(request, 0 if request.details_only else request.tiles)]
+    if request.hires:
+        passes.append((hires_request(request, request.hires), 1))
+    for part in request.detail_passes:
+        passes.append((detail_request(request, part, 0, 0), part.most_inpainted))
+    return [PassCount(_evaluations_of_pass(each) * times, each.width * each.height) for each, times in passes]
 
 
 def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
@@ -72,6 +78,55 @@ def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest
         "negative_prompt": hires.negative_prompt or request.negative_prompt,
         "loras": request.loras if hires.loras is None else hires.loras,
         "hires": None,
+    }
+    return request.model_copy(update=changes)
+
+
+def detail_request(
+    request: GenerationRequest, part: DetailPass, index: int, number: int
+) -> GenerationRequest:
+    """Return the inpainting of region ``number`` of image ``index`` as a request of its own, one seed later per region."""
+    region = part.region(number)
+    size = (
+        request.hires if request.hires and not part.only_masked else request
+    )  # that of the image, or of the first pass
+    inpaint = Inpaint(
+        mask=NO_FILE,
+        blur_x=part.mask_blur,
+        blur_y=part.mask_blur,
+        only_masked=part.only_masked,
+        padding=part.padding,
+        overlay=part.overlay,
+    )
+    changes = {
+        "task": "img2img",
+        "init_images": (NO_FILE,),
+        "inpaint": inpaint,
+        "resize_mode": "stretch",
+        "num_images": 1,
+        "batch_size": 1,
+        "seed": next_seed(request.seed_of(index), number),
+        "subseed": next_seed(request.subseed_of(index), number),
+        "prompt": region.prompt or request.prompt,
+        "negative_prompt": region.negative_prompt or request.negative_prompt,
+        "loras": request.loras if region.loras is None else region.loras,
+        "strength": part.strength,
+        "width": part.width or size.width,
+        "height": part.height or size.height,
+        "num_inference_steps": part.num_inference_steps or request.num_inference_steps,
+        "guidance_scale": request.guidance_scale if part.guidance_scale is None else part.guidance_scale,
+        "sampler": part.sampler or request.sampler,
+        "scheduler": part.scheduler or request.scheduler,
+        "eta": request.eta if part.eta is None else part.eta,
+        "initial_noise_multiplier": part.noise_multiplier,
+        "vae": request.vae if part.vae is None else part.vae,
+        "clip_skip": part.clip_skip or request.clip_skip,
+        "face_restoration": part.face_restoration,
+        "controls": part.controls,
+        "refiner": None,
+        "hires": None,
+        "detail_passes": (),
+        "details_only": False,
     }
     return request.model_copy(update=changes)
 

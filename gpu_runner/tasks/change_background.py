@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.imaging import images, masks
 from gpu_runner.imaging.images import InvalidImage, ResizeMode, Size
+from gpu_runner.imaging.text_detection import mask_of_letters
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest
 from gpu_runner.protocol.working_size import placement
@@ -64,6 +65,15 @@ def cut_out(
     if image.mode != "RGBA":
         raise InvalidImage("without a mask or matting, the init image must have an alpha channel")
     return Foreground(flat, image.getchannel("A"))
+
+
+def without_letters(image: Image.Image, background: str, detector: OnnxModel) -> Foreground:
+    """Take everything but the letters in the image for the product. Raises InvalidImage if there are no letters."""
+    flat = images.flatten(image, background)
+    letters = mask_of_letters(detector, flat)
+    if letters.getbbox() is None:
+        raise InvalidImage("no letters were found in the image; send a mask of what is to be removed")
+    return Foreground(flat, ImageOps.invert(letters))
 
 
 def canvas(request: GenerationRequest, part: ChangeBackground, product: Foreground) -> Canvas:

@@ -108,6 +108,21 @@ class SamplingConfig:
         return guidance.with_unguided(guidance.scale / CFGPP_SCALE) if guided_apart else guidance
 
 
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The init image whose layout the first steps take over (MagicMix)."""
+
+    latent: Tensor  # (4, h, w)
+    noise: Tensor  # (4, h, w); initial noise of the pass divided by its sigma
+    mix_factor: float  # share of x; the rest is the noised init image
+    until: float  # sigma from which on nothing is mixed
+
+    def mixed(self, x: Tensor, sigma: float) -> Tensor:
+        if sigma <= self.until:
+            return x
+        return x * self.mix_factor + (self.latent + self.noise * sigma) * (1 - self.mix_factor)
+
+
 @dataclass(frozen=True)
 class DenoiseContext:
     """UNet and its conditioning per call (0-based)."""
@@ -115,8 +130,9 @@ class DenoiseContext:
     model: LoadedCheckpoint
     guidance: GuidanceSchedule
     latent_mask: LatentMask | None = None
-    extra: Tensor | None = None  # additional input channels of inpainting checkpoints
+    extra: Tensor | None = None  # additional input channels of inpainting and InstructPix2Pix checkpoints
     control_schedules: tuple[ControlSchedule, ...] = ()
+    layout: Layout | None = None
 
     def operation(self, sampling: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         """Build the Denoise operation of one call.
@@ -125,13 +141,23 @@ class DenoiseContext:
         """
         if self.latent_mask is not None and sampling.variance_preserving:
             x = self.latent_mask.blend_noisy(x, sigma)
+        if self.layout is not None:
+            x = self.layout.mixed(x, sigma)
         timestep = sampling.levels.timestep_at(sigma)
         guidance = sampling.guided(self.guidance.at(call), sigma, call)
         active_controls = active_at(self.control_schedules, min(call, sampling.steps - 1) / sampling.steps)
         return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *active_controls))
 
-    def with_mask_applied(self, sampling: SamplingConfig, prediction: Prediction) -> Prediction:
-        """Apply the inpainting mask to the x0 estimate, if the sampler is not variance-preserving."""
+    def estimate(
+        self, sampling: SamplingConfig, x: Tensor, sigma: float, prediction: Prediction
+    ) -> Prediction:
+        """The x0 estimate for the sampler, from the prediction of ``operation``.
+
+        The inpainting mask is applied if the sampler is not variance-preserving. A mixed layout is taken out again: the
+        estimate is that of ``x`` with the noise that was predicted for the mix.
+        """
+        if self.layout is not None:
+            return _moved(prediction, x - self.layout.mixed(x, sigma))
         if (
             self.latent_mask is None
             or isinstance(prediction, GuidedAndUnguided)
@@ -139,6 +165,12 @@ class DenoiseContext:
         ):
             return prediction
         return self.latent_mask.blend(prediction)
+
+
+def _moved(prediction: Prediction, difference: Tensor) -> Prediction:
+    if isinstance(prediction, GuidedAndUnguided):
+        return GuidedAndUnguided(prediction.denoised + difference, prediction.unguided + difference)
+    return prediction + difference
 
 
 def run_denoising_loop(
@@ -155,9 +187,8 @@ def run_denoising_loop(
     try:
         while True:
             x, sigma = sampler.send(prediction) if prediction is not None else next(sampler)
-            prediction = context.with_mask_applied(
-                sampling, (yield context.operation(sampling, x, sigma, call))
-            )
+            predicted = yield context.operation(sampling, x, sigma, call)
+            prediction = context.estimate(sampling, x, sigma, predicted)
             call += 1
             if stop_flag.requested:
                 return prediction.denoised if isinstance(prediction, GuidedAndUnguided) else prediction
@@ -188,5 +219,7 @@ class RefinerSwitch:
             self._active = self._second
         return self._active.operation(sampling, x, sigma, call)
 
-    def with_mask_applied(self, sampling: SamplingConfig, prediction: Prediction) -> Prediction:
-        return self._active.with_mask_applied(sampling, prediction)
+    def estimate(
+        self, sampling: SamplingConfig, x: Tensor, sigma: float, prediction: Prediction
+    ) -> Prediction:
+        return self._active.estimate(sampling, x, sigma, prediction)

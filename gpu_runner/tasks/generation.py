@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,27 +13,31 @@ from torch import Tensor
 from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import PreparedControls, PreparedUnit, UnitsPerImage
 from gpu_runner.imaging import images
+from gpu_runner.imaging.matting import cut_out_subject
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
-from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.networks.onnx_model import OnnxModel
+from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation, StepsLeftOut
+from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
-from gpu_runner.protocol.step_count import hires_request
+from gpu_runner.protocol.step_count import detail_request, hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
-from . import hires, inpainting, sd_upscale, tiled_upscaling
+from . import hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling
 from .control_schedule import ControlSchedule, schedule_controls
 from .denoising_loop import (
     LATENT_SCALE,
     DenoiseContext,
+    Layout,
     RefinerSwitch,
     SamplingConfig,
     StopFlag,
     run_denoising_loop,
 )
+from .detailing import Detailing
 from .face_restoration import Patches, Restoration
 from .guidance_schedule import GuidanceSchedule, encode_guidance, text_options_of
 from .init_image import Canvas, Source, compose
@@ -59,7 +63,27 @@ class RawOutput:
         return self.finish(images.from_tensor(pixels) if isinstance(pixels, Tensor) else pixels)
 
 
-Task = Generator[Operation | OffloadedWork, Any, RawOutput]
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """An image and the detector to apply to it, on another thread than the engine's. The result is data, not an image."""
+
+    image: Image.Image
+    find: Callable[[Image.Image], Finding]
+    crops_of: Callable[[Image.Image, Finding], Sequence[Image.Image]] | None = None
+
+    def on_cpu(self) -> Examination:
+        return self
+
+    def finding(self) -> Finding:
+        return self.find(self.image)
+
+    def crops(self, finding: Finding) -> Sequence[Image.Image]:
+        """Return the parts of the image that are sent beside the finding."""
+        return self.crops_of(self.image, finding) if self.crops_of else ()
+
+
+ImageTask = Generator[Operation | OffloadedWork | StepsLeftOut, Any, RawOutput]
+Task = Generator[Operation | OffloadedWork | StepsLeftOut, Any, RawOutput | Examination]
 
 
 @dataclass(frozen=True)
@@ -91,9 +115,11 @@ class Pass:
         )
 
     def guidance(self) -> Generator[Operation, Any, GuidanceSchedule]:
+        request = self.request
+        image_scale = instruct.image_scale(self.model, request)
         return (
             yield from encode_guidance(
-                self.model, self.prompts, self.text_options, self.request.guidance_scale
+                self.model, self.prompts, self.text_options, request.guidance_scale, image_scale
             )
         )
 
@@ -129,6 +155,8 @@ class Plan:
         Source, ...
     ] = ()  # likewise, if an upscaler model must run on the device to build the canvases
     faces: Restoration | None = None  # applied to the finished images
+    matting: OnnxModel | None = None  # removes the background of the finished images
+    details: tuple[Detailing, ...] = ()  # applied after that
 
     @classmethod
     def of(
@@ -151,9 +179,10 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """UNet calls per image, in both passes."""
-        steps = self.first.sampling.steps + (self.second.sampling.steps if self.second else 0)
-        return steps * self.request.tiles
+        """UNet calls per image, in all passes; of the detail passes, the maximum."""
+        first = 0 if self.request.details_only else self.first.sampling.steps
+        steps = first + (self.second.sampling.steps if self.second else 0)
+        return steps * self.request.tiles + sum(detailing.steps for detailing in self.details)
 
     def controlled_by(self, controls: PreparedControls) -> Plan:
         second = replace(self.second, units=controls.second) if self.second else None
@@ -167,11 +196,21 @@ class Plan:
 
     def begin(self, index: int, stop_flag: StopFlag) -> Task:
         generate = generate_tiled_image if self.request.tiled else generate_image
-        return generate(self, index, stop_flag)
+        task = generate(self, index, stop_flag)
+        return task if self.matting is None else _without_background(task, self.matting)
 
 
-def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
-    """Generate the image with this index: passes, VAE decode, face restoration."""
+def _without_background(task: Task, matting: OnnxModel) -> Task:
+    """Make what is behind the subject of the finished image transparent."""
+    raw = yield from task
+    return replace(raw, finish=lambda image: cut_out_subject(matting, raw.finish(image)))
+
+
+def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
+    """Generate the image with this index: passes, VAE decode, face restoration, detail passes."""
+    if plan.request.details_only:
+        source = plan.sources[index if len(plan.sources) > 1 else 0].image
+        return RawOutput((yield from _detailed(plan, source, None, index, stop_flag)))
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, stop_flag)
     last = plan.first
@@ -179,11 +218,63 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
         latent = yield from _second_pass(plan, plan.second, latent, index, stop_flag)
         last = plan.second
     pixels = yield DecodeLatent((last.refiner or last).model, latent)
-    if plan.faces is None:
-        return RawOutput(pixels, partial(_finish, last.units_of(index), canvas, Patches()))
+    units, patches = last.units_of(index), Patches()
+    if plan.faces is None and not plan.details:
+        return RawOutput(pixels, partial(_finish, units, canvas, patches))
     image = images.from_tensor(pixels)
-    patches = yield from plan.faces.patches(image)
-    return RawOutput(image, partial(_finish, last.units_of(index), canvas, patches))
+    if plan.faces is not None:
+        patches = yield from plan.faces.patches(image)
+    if not plan.details:
+        return RawOutput(image, partial(_finish, units, canvas, patches))
+    image = yield OffloadedWork(partial(_finish, units, None, patches, image))
+    image = yield from _detailed(plan, image, canvas, index, stop_flag)
+    return RawOutput(image, canvas.finish if canvas else _identity)
+
+
+def _detailed(
+    plan: Plan, image: Image.Image, canvas: Canvas | None, index: int, stop_flag: StopFlag
+) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, Image.Image]:
+    """Apply the detail passes. Without a region, the image is returned as it is."""
+    for detailing in plan.details:
+        if stop_flag.requested:
+            break
+        masks = yield OffloadedWork(partial(detailing.masks, plan.request, image, canvas))
+        numbers = [number for number in range(len(masks)) if not detailing.part.region(number).skip]
+        yield StepsLeftOut(detailing.steps - detailing.steps_per_region * len(numbers))
+        for number in numbers:
+            if not stop_flag.requested:
+                request = detail_request(plan.request, detailing.part, index, number)
+                source = Source(image, masks[number])
+                image = yield from _inpaint(request, detailing, detailing.model(number), source, stop_flag)
+    return image
+
+
+def _inpaint(
+    request: GenerationRequest,
+    detailing: Detailing,
+    model: LoadedCheckpoint,
+    source: Source,
+    stop_flag: StopFlag,
+) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, Image.Image]:
+    """Inpaint one region of a finished image."""
+    canvas = yield from _composed(request, source, detailing.upscaler)
+    first = Pass.of(request, model)
+    if detailing.build_units is not None:
+        units = yield OffloadedWork(partial(detailing.build_units, request, model, source, canvas))
+        first = replace(first, units=units)
+    plan = Plan(request, first, canvases=(canvas,), faces=detailing.faces)
+    raw = yield from generate_image(plan, 0, stop_flag)
+    return (yield OffloadedWork(raw.on_cpu().image))
+
+
+def _composed(
+    request: GenerationRequest, source: Source, upscaler: LoadedUpscaler | str
+) -> Generator[Operation | OffloadedWork, Any, Canvas]:
+    """Compose the canvas on another thread, unless an upscaler model must run on the device."""
+    if not isinstance(upscaler, str):
+        return (yield from compose(request, source, partial(tiled_upscaling.resize, upscaler)))
+    composing = compose(request, source, tiled_upscaling.resize_by_interpolation(upscaler))
+    return (yield OffloadedWork(partial(tiled_upscaling.run_without_device, composing)))
 
 
 def generate_tiled_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
@@ -233,12 +324,17 @@ def _first_pass(
         if canvas.mask is not None:
             latent_mask = inpainting.latent_mask(canvas, latent, pass_.plain_noise(index))
             latent = latent_mask.original
-    x = pass_.sampling.start(latent, noise)
+    starts_from_noise = latent_mask is None and instruct.starts_from_noise(pass_.model, pass_.request)
+    x = pass_.sampling.start(None if starts_from_noise else latent, noise)
     if latent_mask is not None:
         noised = x / pass_.sampling.start_scale
         latent_mask = latent_mask.with_noise_of(noised, pass_.sampling.noised_to)
+    layout = None
+    if pass_.request.magic_mix is not None and latent is not None:
+        layout = magic_mix.layout(pass_.request.magic_mix, pass_.request, pass_.sampling, latent, x)
     control_schedules = yield from pass_.schedule_controls(index)
-    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, canvas, latent_mask, control_schedules))
+    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules)
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
 def _second_pass(
@@ -257,7 +353,8 @@ def _second_pass(
         )
     noise = pass_.noise(index)
     x, control_schedules = pass_.sampling.start(latent, noise), (yield from pass_.schedule_controls(index))
-    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, control_schedules=control_schedules))
+    parts = _Parts(controls=control_schedules)
+    return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
 def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
@@ -270,38 +367,44 @@ def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Ten
     return latent
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What one pass has beside its prompt."""
+
+    canvas: Canvas | None = None
+    latent: Tensor | None = None  # of the init image
+    latent_mask: LatentMask | None = None
+    layout: Layout | None = None
+    controls: tuple[ControlSchedule, ...] = ()
+
+
 def _denoise(
     pass_: Pass,
     guidance: GuidanceSchedule,
     x: Tensor,
     noise: NoiseStream,
     stop_flag: StopFlag,
-    canvas: Canvas | None = None,
-    latent_mask: LatentMask | None = None,
-    control_schedules: tuple[ControlSchedule, ...] = (),
+    parts: _Parts,
 ) -> Generator[Operation, Any, Tensor]:
-    first = yield from _context(pass_, guidance, canvas, latent_mask, control_schedules)
+    first = yield from _context(pass_, guidance, parts)
     context: DenoiseContext | RefinerSwitch = first
     if pass_.refiner is not None and pass_.request.refiner is not None:
         refiner_guidance = yield from pass_.refiner.guidance()
         compatible = pass_.refiner.model.is_built_like(pass_.model)
-        second = yield from _context(
-            pass_.refiner, refiner_guidance, canvas, latent_mask, control_schedules if compatible else ()
-        )
+        refiner_parts = parts if compatible else replace(parts, controls=())
+        second = yield from _context(pass_.refiner, refiner_guidance, refiner_parts)
         context = RefinerSwitch(first, second, pass_.request.refiner.switch_at)
     latent = yield from run_denoising_loop(pass_.sampling, context, x, noise, stop_flag)
-    return latent if latent_mask is None else latent_mask.blend(latent)
+    return latent if parts.latent_mask is None else parts.latent_mask.blend(latent)
 
 
 def _context(
-    pass_: Pass,
-    guidance: GuidanceSchedule,
-    canvas: Canvas | None,
-    latent_mask: LatentMask | None,
-    control_schedules: tuple[ControlSchedule, ...],
+    pass_: Pass, guidance: GuidanceSchedule, parts: _Parts
 ) -> Generator[Operation, Any, DenoiseContext]:
     extra = None
     if inpainting.is_inpainting_model(pass_.model):
         size = pass_.request.width, pass_.request.height
-        extra = yield from inpainting.conditioning(pass_.model, *size, canvas)
-    return DenoiseContext(pass_.model, guidance, latent_mask, extra, control_schedules)
+        extra = yield from inpainting.conditioning(pass_.model, *size, parts.canvas)
+    elif instruct.is_instruct_model(pass_.model):
+        extra = yield from instruct.conditioning(pass_.model, parts.canvas, parts.latent)
+    return DenoiseContext(pass_.model, guidance, parts.latent_mask, extra, parts.controls, parts.layout)

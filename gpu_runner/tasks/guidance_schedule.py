@@ -24,6 +24,7 @@ class GuidanceSchedule:
     conditionings: Mapping[str, Conditioning]
     scale: float
     empty_negative_is_zero: bool = False  # SDXL: an empty negative prompt becomes a zero conditioning
+    image_scale: float | None = None  # InstructPix2Pix: guidance by the init image
     _known: dict[PromptTexts, Guidance] = field(
         default_factory=dict
     )  # most prompts have the same texts at every call
@@ -41,7 +42,10 @@ class GuidanceSchedule:
         negative_conditioning = self.conditionings[negative]
         is_blank = self.empty_negative_is_zero and not negative
         return Guidance(
-            weighted, blank(negative_conditioning) if is_blank else negative_conditioning, self.scale
+            weighted,
+            blank(negative_conditioning) if is_blank else negative_conditioning,
+            self.scale,
+            image_scale=self.image_scale,
         )
 
 
@@ -52,7 +56,11 @@ def text_options_of(request: GenerationRequest, model: LoadedCheckpoint) -> Text
 
 
 def encode_guidance(
-    model: LoadedCheckpoint, prompts: PromptComposition, text_options: TextEncodingOptions, scale: float
+    model: LoadedCheckpoint,
+    prompts: PromptComposition,
+    text_options: TextEncodingOptions,
+    scale: float,
+    image_scale: float | None = None,
 ) -> Generator[Operation, tuple[Conditioning, ...], GuidanceSchedule]:
     """Encode all texts of a prompt composition, in batches, and build the guidance schedule."""
     conditionings: dict[str, Conditioning] = {}
@@ -60,4 +68,6 @@ def encode_guidance(
         texts = prompts.texts[begin : begin + TEXTS_PER_OPERATION]
         encoded = yield EncodeText(model, texts, text_options)
         conditionings |= zip(texts, encoded, strict=True)
-    return GuidanceSchedule(prompts, conditionings, scale, empty_negative_is_zero=model.is_sdxl)
+    return GuidanceSchedule(
+        prompts, conditionings, scale, empty_negative_is_zero=model.is_sdxl, image_scale=image_scale
+    )

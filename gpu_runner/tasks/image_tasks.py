@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gpu_runner.controlnet.preprocessors import network_registry, registry
-from gpu_runner.imaging import images
+from gpu_runner.imaging import alpha_matting, images
 from gpu_runner.imaging.images import InvalidImage, Size
-from gpu_runner.imaging.matting import matte
+from gpu_runner.imaging.matting import matte, transparent
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
@@ -142,21 +142,31 @@ def cut_out(
 
     Each init image is matted once.
     """
-    masks = [matte(model, image) for image in init_images]
+    masks = [_mask(part, model, image) for image in init_images]
     if part.mask_only:
         return PrecomputedPlan(tuple(masks))
-    subjects = [_transparent(*pair) for pair in zip(init_images, masks, strict=True)]
+    subjects = [_transparent(part, *pair) for pair in zip(init_images, masks, strict=True)]
     if not part.with_mask:
         return PrecomputedPlan(tuple(subjects))
     times = request.num_images // len(init_images)  # one init image for all, or one each
     return PrecomputedPlan(tuple(subjects * times + masks * times))
 
 
-def _transparent(image: Image.Image, mask: Image.Image) -> Image.Image:
+def _mask(part: CutOut, model: OnnxModel, image: Image.Image) -> Image.Image:
+    """Return the mask of what is kept. The steps are in the order of rembg."""
+    mask = matte(model, image)
+    if part.post_process_mask:
+        mask = alpha_matting.post_processed(mask)
+    if part.alpha_matting is not None:
+        mask = alpha_matting.refined(image, mask, part.alpha_matting)
+    return ImageOps.invert(mask) if part.invert else mask
+
+
+def _transparent(part: CutOut, image: Image.Image, mask: Image.Image) -> Image.Image:
     """Return the image as RGBA with the mask as alpha channel."""
-    subject = image.convert("RGBA")
-    subject.putalpha(mask)
-    return subject
+    if part.alpha_matting is not None:
+        image = alpha_matting.foreground_colors(image, mask)
+    return transparent(image, mask)
 
 
 def control_map(store: ModelStore, run_request: RunRequest, image: Image.Image) -> Image.Image:

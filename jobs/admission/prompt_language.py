@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -24,7 +25,15 @@ def unknown_languages(source: BusinessSource, backend: str, request: GenerationR
 
 def prompt_warnings(job: Job) -> list[str]:
     """Warnings about the prompts of a job, for its client."""
-    return warnings_of(job.backend, job.generation_request)
+    return [*rewriting_warnings(job.rewriting), *warnings_of(job.backend, job.generation_request)]
+
+
+def rewriting_warnings(rewriting: Mapping[str, Any]) -> list[str]:
+    """The warning that prompts were not translated or expanded although they should be."""
+    reason = rewriting.get("problem")
+    return (
+        [_("the prompts are drawn as they were written: %(reason)s") % {"reason": reason}] if reason else []
+    )
 
 
 def warnings_of(backend: str, request: GenerationRequest) -> list[str]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.utils import timezone
 
 from access import account_balances
+from access.prompt_modes import PromptMode
 from jobs.billing import quotas
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
@@ -16,7 +17,7 @@ from jobs.images import storage
 from jobs.outbound.callbacks import outbox
 from jobs.scheduling.eta import JobEta, outlook
 
-from . import model_resolution, workflow_routing
+from . import model_resolution, prompt_rewriting, workflow_routing
 from . import validation as refusals
 from .admit import planned_job
 from .defaults import completed
@@ -52,7 +53,9 @@ def quote(submission: Submission) -> Quote:
         submission = replace(submission, request=completed(models, submission.request))
     except Refused as refused:
         return Quote([*against, refused], allowances=allowed)
-    against += unknown_languages(submission.source, submission.backend, submission.request)
+    against += prompt_rewriting.refusals(submission)
+    if prompt_rewriting.mode_of(submission) == PromptMode.AS_IS:
+        against += unknown_languages(submission.source, submission.backend, submission.request)
     against += workflow_routing.every(submission)
     if unknown := model_resolution.problems(models, submission.request):
         return Quote([*against, *unknown], allowances=allowed)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from access.prompt_modes import PromptMode
 from jobs.models import Backend, Job, Lane, State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -47,10 +48,13 @@ def _submission(job: Job, note: str) -> Submission:
         received=job.received,
         lane=max(Lane(job.lane), Lane.ASYNC),  # no client connection is open for it
         external_id=new_id() if new_id else "",
+        end_user=job.end_user,
         backend=Backend(job.backend),
         workflow=job.workflow,
         storage_target=job.storage_target,
         repeats=job,
+        prompt_mode=PromptMode.AS_IS,  # the request has the prompts that were drawn
+        rewriting=job.rewriting,
         note=note,
     )
 

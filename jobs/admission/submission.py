@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from access.models import AccessKey, BusinessSource
+from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
 from jobs.models import Backend, Job, Lane
 from jobs.models.storage_target import StorageTarget
@@ -34,6 +35,7 @@ class Submission:
     lane: Lane = Lane.ASYNC
     external_id: str = ""
     id_may_repeat: bool = False  # several jobs may have this external_id; it refers to the newest
+    end_user: str = ""  # the client's id of the person on whose behalf it sends the request
     idempotency: Idempotency | None = None
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
@@ -41,6 +43,11 @@ class Submission:
     styles: tuple[str, ...] = ()  # req_key or style names; operators can map them to workflows
     storage_target: StorageTarget | None = None
     repeats: Job | None = None  # the job of which this is a retry or rerun
+    prompt_mode: PromptMode | None = (
+        None  # what the text model does with the prompts; None: the source's setting
+    )
+    prompt_mode_required: bool = True  # refuse the request if the text model cannot do that
+    rewriting: dict[str, Any] = field(default_factory=dict)  # of the job: see Job.rewriting
     note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 

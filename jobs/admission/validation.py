@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.generation_request import ControlUnit, DetailPass
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.protocol.prompt.embedding_names import passes_of
 from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
@@ -65,6 +65,9 @@ def _over_limits(
     if request.hires is not None:
         asked = {field: getattr(request.hires, field) for field in SIZES}
         yield from _each_over(holder, name, asked, "hires.")
+    for number, detail in enumerate(request.detail_passes):
+        asked = {field: getattr(detail, field) or 0 for field in SIZES}
+        yield from _each_over(holder, name, asked, f"detail_passes.{number}.")
     if request.change_background is not None:
         part = request.change_background
         asked = {"width": part.output_width, "height": part.output_height}
@@ -105,14 +108,17 @@ CODEFORMER = gettext_lazy(
 
 
 def _faces_by_codeformer(request: GenerationRequest) -> Iterator[Refused]:
-    if request.face_restoration and is_codeformer(request.face_restoration.model):
-        yield Unsupported(f"{CODEFORMER}.", field="face_restoration")
+    for part in (request.face_restoration, *(detail.face_restoration for detail in request.detail_passes)):
+        if part and is_codeformer(part.model):
+            yield Unsupported(f"{CODEFORMER}.", field="face_restoration")
 
 
 def _unknown_samplers(request: GenerationRequest) -> Iterator[Refused]:
-    passes: list[GenerationRequest | Hires] = [request, *([request.hires] if request.hires else [])]
+    passes: list[GenerationRequest | Hires | DetailPass] = [request, *request.detail_passes]
+    if request.hires:
+        passes.insert(1, request.hires)
     for walked in passes:
-        may_be_open = walked is not request  # the hires pass inherits from the first pass
+        may_be_open = walked is not request  # the other passes inherit from the first one
         if not (may_be_open and not walked.sampler) and not sampler_catalog.is_sampler(walked.sampler):
             yield Unsupported(_("Unknown sampler: %(name)s") % {"name": walked.sampler}, field="sampler")
         if not (may_be_open and not walked.scheduler) and not sampler_catalog.is_scheduler(walked.scheduler):
@@ -138,19 +144,29 @@ def unsupported_control_units(models: ModelResolver, request: GenerationRequest)
     Preprocessors are checked for the pipeline only: ComfyUI workflows have their own.
     """
     for unit in request.controls:
-        try:
-            if models.backend == Backend.PIPELINE:
-                _must_work(models, _module(unit))
-                _must_have_its_mask(unit, request)
-        except Refused as refused:
-            yield refused
+        yield from _unusable(models, unit, has_mask=_is_masked(request))
         if unit.image is None and not request.init_images:
             yield Unsupported(_("A control unit has no picture."), field=CONTROLS_FIELD)
+    for part in request.detail_passes:
+        for unit in part.controls:
+            yield from _unusable(models, unit, has_mask=True)
 
 
-def _must_have_its_mask(unit: ControlUnit, request: GenerationRequest) -> None:
-    masked = unit.mask or request.inpaint is not None or request.change_background is not None
-    if unit.module == KEEPS_OUTSIDE and not masked:
+def _unusable(models: ModelResolver, unit: ControlUnit, *, has_mask: bool) -> Iterator[Refused]:
+    try:
+        if models.backend == Backend.PIPELINE:
+            _must_work(models, _module(unit))
+            _must_have_its_mask(unit, has_mask)
+    except Refused as refused:
+        yield refused
+
+
+def _is_masked(request: GenerationRequest) -> bool:
+    return request.inpaint is not None or request.change_background is not None
+
+
+def _must_have_its_mask(unit: ControlUnit, has_mask: bool) -> None:
+    if unit.module == KEEPS_OUTSIDE and not (unit.mask or has_mask):
         words = {"name": KEEPS_OUTSIDE}
         raise Unsupported(_("The preprocessor %(name)s needs a mask.") % words, field=CONTROLS_FIELD)
 

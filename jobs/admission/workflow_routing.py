@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from django.utils.translation import gettext as _
@@ -21,7 +21,7 @@ def routed(submission: Submission) -> Submission:
     """Return the submission with its backend and, for ComfyUI, its workflow template. Raises Refused."""
     if submission.workflow is not None:
         return submission
-    template = _by_rule(submission)
+    template = template_by_rule(submission.dialect, submission.operation, submission.styles)
     if template is None and submission.backend == Backend.COMFYUI:
         template = _default(submission)
     if template is None:
@@ -46,12 +46,12 @@ def every(submission: Submission) -> Iterator[Refused]:
     yield from _nowhere(submission, template)
 
 
-def _by_rule(submission: Submission) -> WorkflowTemplate | None:
+def template_by_rule(dialect: str, operation: str, styles: Iterable[str]) -> WorkflowTemplate | None:
     """Template of the most specific matching rule: style outranks operation, operation outranks dialect."""
     rules = WorkflowRule.objects.filter(
-        dialect__in=["", submission.dialect],
-        operation__in=["", submission.operation],
-        style__in=["", *(style for style in submission.styles if "\0" not in style)],
+        dialect__in=["", dialect],
+        operation__in=["", operation],
+        style__in=["", *(style for style in styles if "\0" not in style)],
         template__enabled=True,
     )
     # Do not load the templates here: their graphs are large, and few requests match a rule.

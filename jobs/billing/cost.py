@@ -29,16 +29,24 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
     evaluations = sum(one.evaluations for one in passes)
     work = Decimal(sum(one.evaluations * one.pixels for one in passes))
     return (
-        max(1, evaluations * request.num_outputs),
+        max(1, evaluations * request.num_results),
         _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
     )
 
 
-def settled(estimated: Decimal, request: GenerationRequest, steps_run: int) -> Decimal:
-    """Final cost: the estimate, times the share of the planned steps that was run.
+def settled(
+    estimated: Decimal, request: GenerationRequest, steps_run: int, pixel_steps: int | None = None
+) -> Decimal:
+    """Final cost: the estimate, times the share of the planned work that was done.
 
-    It never exceeds the estimate, and the multiplier remains the one at admission.
+    Work is counted in steps times pixels if the runner has reported them, because passes differ in size, else in
+    steps. It never exceeds the estimate, and the multiplier remains the one at admission.
     """
+    if pixel_steps is not None:
+        passes = count_evaluations(request)
+        work = sum(one.evaluations * one.pixels for one in passes) * request.num_images
+        if work:
+            return _rounded(estimated * min(pixel_steps, work) / work)
     planned_count = planned_steps(request)
     return _rounded(estimated * min(steps_run, planned_count) / planned_count)
 

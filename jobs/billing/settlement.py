@@ -21,7 +21,7 @@ PAID_FAILURES = frozenset({"nsfw"})
 
 def price(job: Job, work: Done) -> Decimal:
     """Final price of the steps that were run."""
-    return cost.settled(job.cost_estimate, job.generation_request, work.steps_run)
+    return cost.settled(job.cost_estimate, job.generation_request, work.steps_run, work.pixel_steps)
 
 
 def is_paid(to: State, error_code: str = "") -> bool:

@@ -23,7 +23,9 @@ from gpu_runner.protocol import (
     Done,
     Event,
     Failed,
+    Findings,
     Image,
+    ImageFindings,
     ModelFile,
     Progress,
     RunRequest,
@@ -61,6 +63,7 @@ class JobExecution:
         self.job = _job(lease)
         self.request = self.job.generation_request
         self.outputs: list[Output] = []
+        self.findings: list[ImageFindings] = []
         self._infotexts: dict[int, str] = {}
         self.drawn = 0
         self.progress: Progress | None = None  # not yet written
@@ -136,6 +139,8 @@ class JobExecution:
             case Image():
                 self._store(event)
                 self.drawn += 1
+            case Findings():
+                self.findings.append(ImageFindings(index=event.index, data=event.data))
             case Failed():
                 self._failed(event)
                 return True
@@ -155,8 +160,8 @@ class JobExecution:
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
-        if self.drawn < self.request.num_outputs and not interrupted:
-            raise RuntimeError("the runner sent fewer images than requested")
+        if self.drawn + len(self.findings) < self.request.num_results and not interrupted:
+            raise RuntimeError("the runner sent fewer results than requested")
         try:
             self._copy_to_target()
         except CopyFailed:
@@ -168,7 +173,9 @@ class JobExecution:
     def _succeed(self, done: Done, interrupted: bool) -> None:
         is_repeated, self.may_have_succeeded = self.may_have_succeeded, True
         try:
-            lifecycle.succeed(self.lease, done, self.outputs, interrupted=interrupted, job=self.job)
+            lifecycle.succeed(
+                self.lease, done, self.outputs, self.findings, interrupted=interrupted, job=self.job
+            )
         except LeaseLost:
             self.may_have_succeeded = is_repeated and self._has_succeeded()
             if not self.may_have_succeeded:

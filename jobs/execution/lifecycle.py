@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from gpu_runner.protocol import Done, Progress
+from gpu_runner.protocol import Done, ImageFindings, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.models import (
@@ -32,6 +32,7 @@ from jobs.models import (
     Signal,
     State,
     Transition,
+    findings_as_json,
 )
 from jobs.outbound.callbacks import outbox
 
@@ -210,16 +211,25 @@ def _poisoned(job: Job, deaths: int, note: str) -> str:
 
 
 def succeed(
-    lease: Lease, done: Done, outputs: list[Output], *, interrupted: bool = False, job: Job | None = None
+    lease: Lease,
+    done: Done,
+    outputs: list[Output],
+    findings: Sequence[ImageFindings] = (),
+    *,
+    interrupted: bool = False,
+    job: Job | None = None,
 ) -> None:
-    """End the job as succeeded, with its outputs. ``job``: the row if the caller has already read it.
+    """End the job as succeeded, with its outputs and findings. ``job``: the row if the caller has already read it.
 
     Raises LeaseLost.
     """
     job = job or _job(lease)
-    # Masks are not counted as images, neither for quotas nor for the statement.
-    drawn = min(sum(output.kind == OutputKind.IMAGE for output in outputs), job.request["num_images"])
-    counts = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+    # For quotas and the statement, an analyzed image counts as an image, and a mask does not.
+    drawn = sum(output.kind == OutputKind.IMAGE for output in outputs) + len(findings)
+    drawn = min(drawn, job.request["num_images"])
+    counts: dict[str, Any] = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
+    if findings:
+        counts["findings"] = findings_as_json(findings)
     last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
     with transaction.atomic():
         # One transaction: a succeeded job has all of its outputs, any other job has none.

@@ -37,6 +37,17 @@ class Expanded:
     height: int
 
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+
+class NothingToGenerate(ValueError):
+    """The image covers the whole frame."""
+
+
+class NothingKept(ValueError):
+    """The image is outside of the frame, or has no pixels left."""
+
+
 class TooLarge(ValueError):
     """A side of the canvas exceeds ``LARGEST`` pixels."""
 
@@ -63,6 +74,32 @@ def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None)
     canvas.paste(image, corner)
     mask.paste(0, (*corner, corner[0] + image.width, corner[1] + image.height))
     return Expanded(_png(canvas), _png(mask), width, height)
+
+
+def framed(data: bytes, size: tuple[int, int], box: Box) -> Expanded:
+    """Build a canvas of ``size`` with the image stretched to ``box``, which may reach beyond the canvas, and its mask.
+
+    Raises NothingToGenerate or NothingKept.
+    """
+    left, top, right, bottom = max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])
+    if left >= right or top >= bottom:
+        raise NothingKept
+    if (left, top, right, bottom) == (0, 0, *size):
+        raise NothingToGenerate
+    image = flatten(open_image(data))
+    # Only what is visible is resized: the box may be much larger than the canvas.
+    across, down = image.width / (box[2] - box[0]), image.height / (box[3] - box[1])
+    visible = (
+        (left - box[0]) * across,
+        (top - box[1]) * down,
+        (right - box[0]) * across,
+        (bottom - box[1]) * down,
+    )
+    part = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=visible)
+    canvas, mask = Image.new("RGB", size), Image.new("L", size, 255)
+    canvas.paste(part, (left, top))
+    mask.paste(0, (left, top, right, bottom))
+    return Expanded(_png(canvas), _png(mask), *size)
 
 
 def _around(image: Image.Image, margins: Margins) -> tuple[int, int]:

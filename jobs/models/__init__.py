@@ -4,7 +4,18 @@ from .archive import ArchivedJob, JobInput
 from .callback import Callback, CallbackAttempt
 from .idempotency_key import IdempotencyKey
 from .images import InputPicture, Output, OutputKind, Preview
-from .job import ACTIVE, TERMINAL, TRANSITIONS, Job, Lane, Signal, State, Transition, request_as_json
+from .job import (
+    ACTIVE,
+    TERMINAL,
+    TRANSITIONS,
+    Job,
+    Lane,
+    Signal,
+    State,
+    Transition,
+    findings_as_json,
+    request_as_json,
+)
 from .model_intake import IntakeState, ModelIntake
 from .model_sample import ModelSample
 from .runner import Backend, Runner
@@ -36,5 +47,6 @@ __all__ = [
     "StorageTarget",
     "Transition",
     "Usage",
+    "findings_as_json",
     "request_as_json",
 ]

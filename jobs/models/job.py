@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, ImageFindings
 
 from .images import Output, OutputKind
 from .runner import Backend, Runner
@@ -79,6 +80,8 @@ class Job(models.Model):
     operation = models.CharField(_("operation"), max_length=64, blank=True)
     external_id = models.CharField(_("external id"), max_length=200, blank=True)
     id_may_repeat = models.BooleanField(default=False)  # other jobs may have the same external_id
+    # The client's id of the person on whose behalf the request was sent.
+    end_user = models.CharField(_("end user"), max_length=200, blank=True, default="", db_default="")
     repeats = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -103,6 +106,11 @@ class Job(models.Model):
 
     received = models.JSONField(_("request as received"), default=dict)  # with hashes in place of images
     request = models.JSONField(_("parsed request"))  # a GenerationRequest
+    # What the text model did with the prompts: "mode"; "written": the texts of the client that it changed, by field;
+    # "problem": why it did not change them. Empty: nothing to change.
+    rewriting = models.JSONField(
+        _("prompts as written"), default=dict, db_default=models.Value({}, models.JSONField()), editable=False
+    )
     workflow = models.ForeignKey(
         "models_registry.WorkflowTemplate",
         on_delete=models.PROTECT,
@@ -149,6 +157,9 @@ class Job(models.Model):
     images_done = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField(default=0)
     batch_step = models.PositiveIntegerField(default=0)
+
+    # Of the task analyze: a list of ImageFindings in the order of the images.
+    findings = models.JSONField(_("findings"), null=True, blank=True, editable=False)
 
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_message = models.TextField(_("error"), blank=True)
@@ -204,6 +215,9 @@ class Job(models.Model):
                 name="job_by_beginning_of_id",
             ),
             models.Index(
+                fields=["end_user", "-created_at"], condition=~models.Q(end_user=""), name="job_by_end_user"
+            ),
+            models.Index(
                 fields=["repeats"], condition=models.Q(repeats__isnull=False), name="job_repetitions"
             ),
             # Partial: excludes unfinished jobs. SQLite does infer "is not null" from a comparison.
@@ -224,6 +238,11 @@ class Job(models.Model):
         """``request`` as a validated GenerationRequest. Cached: the request of a job never changes."""
         fields = {name: value for name, value in self.request.items() if name not in FORMER_FIELDS}
         return GenerationRequest.model_validate(fields)
+
+    @cached_property
+    def image_findings(self) -> list[ImageFindings]:
+        """What was found in the input images of an analysis."""
+        return [ImageFindings.model_validate(finding) for finding in self.findings or ()]
 
     @property
     def image_outputs(self) -> models.QuerySet[Output]:
@@ -250,6 +269,10 @@ class Transition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_state or '∅'} → {self.to_state}"
+
+
+def findings_as_json(findings: Iterable[ImageFindings]) -> list[dict[str, Any]]:
+    return [found.model_dump(mode="json") for found in sorted(findings, key=lambda found: found.index)]
 
 
 def request_as_json(request: GenerationRequest) -> dict[str, Any]:

@@ -23,6 +23,7 @@ COLUMNS: tuple[str, ...] = (
 TIMES = ("created_at", "finished_at")
 RECORDED: tuple[str, ...] = (
     "operation",
+    "end_user",
     "lane",
     "backend",
     "received",
@@ -30,7 +31,7 @@ RECORDED: tuple[str, ...] = (
     "attempt",
     "runner_deaths",
 )
-RECORDED += ("error_message", "images_done", "interrupted", "engine_seconds")
+RECORDED += ("rewriting", "error_message", "images_done", "interrupted", "engine_seconds")
 
 
 @transaction.atomic

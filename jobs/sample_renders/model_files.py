@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from access.internal_source import internal_source
 from access.models import BusinessSource
+from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
 from jobs.admission.admit import admit
@@ -60,6 +61,7 @@ def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job
         received={"model": file.path, "prompt": prompt},
         input_files={hashlib.sha256(image).hexdigest(): image} if image else {},
         lane=Lane.INTERACTIVE,
+        prompt_mode=PromptMode.AS_IS,
         note=by,
     )
     with transaction.atomic():

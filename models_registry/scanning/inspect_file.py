@@ -22,6 +22,7 @@ from gpu_runner.protocol.model_detection.safetensors_models import (
     Shape,
     read_safetensors_header,
 )
+from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
     FOLDERS,
@@ -56,13 +57,15 @@ class FileInfo:
     problem: str = ""
     legacy_hash: str = ""
     without_vae: bool = False
+    instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
 
 
-def inspect_file(root: Path, path: str) -> FileInfo:
+def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     """Inspect ``root / path``. A malformed, unsafe or unsupported file gives a result with a problem.
 
+    ``final_path``: where the file will be, if it is elsewhere until it has passed; a tag table is looked for there.
     Raises FileNotFoundError if the file does not exist.
     """
     suffix = Path(path).suffix.lower()
@@ -71,6 +74,8 @@ def inspect_file(root: Path, path: str) -> FileInfo:
     try:
         inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
+        if info.kind == Kind.TAGGER:
+            info = replace(info, problem=tag_table_problem(root / path, root / (final_path or path)))
         return replace(info, legacy_hash=legacy_hash(root / path))
     except FileNotFoundError:
         raise
@@ -106,6 +111,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         storable(own) | _extra_metadata(identified),
         _not_usable(identified.problem) if identified.problem else "",
         without_vae=identified.kind == Kind.CHECKPOINT and not detail["has_vae"],
+        instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
     )
@@ -156,6 +162,18 @@ def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:
         "" if identified.kind != UNKNOWN else _not_usable("its graph matches no supported kind of model")
     )
     return FileInfo(identified.kind, identified.family, _hashes(file, tensors=False)[0], problem=problem)
+
+
+def tag_table_problem(tagger: Path, final: Path) -> str:
+    """Why the tag table beside a tagger cannot be used; empty if it can. Raises ValueError if the file is no tagger."""
+    detail = identify_onnx_file(tagger).detail
+    if "tags" not in detail:
+        raise ValueError("its graph matches no supported kind of model")
+    try:
+        table_for(final, detail["tags"])
+    except (OSError, ValueError) as error:
+        return _not_usable(str(error))
+    return ""
 
 
 INSPECTORS = {".safetensors": _inspect_safetensors, ".onnx": _inspect_onnx}

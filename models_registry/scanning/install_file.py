@@ -50,20 +50,21 @@ def install(part: Path, kind: str, name: str) -> ModelFile:
 
     Raises InstallError; the caller then has to delete ``part``.
     """
-    info = inspected(part, kind)
+    path = f"{FOLDERS[kind]}/{name}"
+    info = inspected(part, kind, path)
     same = ModelFile.objects.filter(sha256=info.sha256, missing_since=None).first()
     if same is not None:
         raise InstallError(_("The same file already exists as %(path)s.") % {"path": same.path})
-    return place(part, f"{FOLDERS[kind]}/{name}", info)
+    return place(part, path, info)
 
 
-def inspected(part: Path, kind: str) -> FileInfo:
+def inspected(part: Path, kind: str, path: str = "") -> FileInfo:
     """The findings in a complete file below MODELS_ROOT. ``kind``: what it has to be; empty: any known kind.
 
-    Raises InstallError if it cannot be used, or is of another kind.
+    ``path``: where the file will be, if that is known. Raises InstallError if it cannot be used, or is of another kind.
     """
     root = settings.MODELS_ROOT
-    info = inspect_file(root, part.relative_to(root).as_posix())
+    info = inspect_file(root, part.relative_to(root).as_posix(), path)
     if info.problem:
         raise InstallError(info.problem)
     if info.kind == Kind.UNKNOWN:

@@ -9,13 +9,14 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from models_registry.models import ModelFile
+from models_registry.models import Kind, ModelFile
 from models_registry.scan_runs import ScanRun
 
 from .file_discovery import model_files, path_problem
-from .inspect_file import LEGACY_BEGIN, FileInfo, inspect_file, legacy_hash
+from .inspect_file import LEGACY_BEGIN, FileInfo, inspect_file, legacy_hash, tag_table_problem
 
 MAX_NAME_LENGTH = 255  # max_length of ModelFile.name
+MAX_PROBLEM_LENGTH = 300  # max_length of ModelFile.problem
 NAME_STEM_LENGTH = 240  # leaves room for a numeric suffix
 
 
@@ -95,7 +96,8 @@ class _Scan:
             return
         before = self._state(path)
         row = self.rows.get(path)
-        if row and before == (row.size_bytes, row.modified_ns) and not self.again:
+        unchanged = row and before == (row.size_bytes, row.modified_ns) and not self.again
+        if row and unchanged and not self._has_new_tag_table(row):
             self._unchanged(row)
             return
         info = inspect_file(self.root, path)
@@ -103,6 +105,16 @@ class _Scan:
             self.report.skipped[path] = "still being written"
             return
         self._store(self._row(path, info), path, info, before)
+
+    def _has_new_tag_table(self, row: ModelFile) -> bool:
+        """Whether the tag table of a tagger was added, removed or changed, so that it has another problem, or none."""
+        if row.kind != Kind.TAGGER:
+            return False
+        file = self.root / row.path
+        try:
+            return tag_table_problem(file, file)[:MAX_PROBLEM_LENGTH] != row.problem
+        except ValueError:
+            return True
 
     def _row(self, path: str, info: FileInfo) -> ModelFile:
         return self.rows.get(path) or self._renamed(path, info) or self._new(path)
@@ -156,13 +168,14 @@ class _Scan:
 
 
 def _update(row: ModelFile, info: FileInfo) -> None:
-    row.problem = info.problem[:300]
+    row.problem = info.problem[:MAX_PROBLEM_LENGTH]
     if info.problem and row.pk:
         return  # the other fields keep their values until the file is valid again
     row.kind, row.family = info.kind, info.family
     row.sha256, row.tensors_sha256, row.metadata = info.sha256, info.tensors_sha256, info.metadata
     row.legacy_hash = info.legacy_hash
     row.without_vae, row.left_out = info.without_vae, info.left_out
+    row.instruct = info.instruct
     row.bundled_embeddings = list(info.bundled_embeddings)
     row.licence = row.licence or info.metadata.get("modelspec.license", "")[:200]
     row.trigger_words = row.trigger_words or info.metadata.get("modelspec.trigger_phrase", "")[:500]

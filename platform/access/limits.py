@@ -27,6 +27,9 @@ KINDS = (
     "nsfw",
     "face_detector",
     "face_restorer",
+    "text_detector",
+    "tagger",
+    "detector",
 )
 
 

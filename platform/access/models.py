@@ -18,7 +18,9 @@ from access.accounts import Account, Posting, RateBucket
 from access.encryption import EncryptedTextField
 from access.limits import KeyLimits, SourceLimits
 from access.networks import is_network
+from access.prompt_modes import PromptModes
 from access.retention import Retention
+from access.word_lists import WordLists
 
 __all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
@@ -40,7 +42,7 @@ class NsfwPolicy(models.TextChoices):
     REFUSE = "refuse", _("refused: the job fails")
 
 
-class BusinessSource(SourceLimits, Retention):
+class BusinessSource(SourceLimits, Retention, PromptModes, WordLists):
     """A tenant, with its access keys, limits and scheduling weight. Its name is the value of ``from`` in requests."""
 
     name = models.CharField(

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -54,6 +55,40 @@ def ca_file_is_readable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
         message = _("OUTBOUND_CA_FILE cannot be read: %s") % error
         return [Error(message, hint=hint, id="atelier.E008")]
     return []
+
+
+@register
+def text_model_is_complete(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    return list(_text_model_problems())
+
+
+def _text_model_problems() -> Iterator[CheckMessage]:
+    url = settings.TEXT_MODEL_URL
+    others = ("TEXT_MODEL_KEY", "TEXT_MODEL_NAME", "TEXT_MODEL_VISION")
+    if named := [name for name in others if getattr(settings, name) and not url]:
+        hint = _("Set TEXT_MODEL_URL to the base URL of the API, or unset them. See docs/text-model.md.")
+        message = _("%(names)s is set without TEXT_MODEL_URL.") % {"names": ", ".join(named)}
+        yield Error(message, hint=hint, id="atelier.E009")
+    if url and not _is_http_url(url):
+        hint = _("It must be a base URL such as http://127.0.0.1:8000/v1, without user name and password.")
+        yield Error(_("TEXT_MODEL_URL is not a valid URL."), hint=hint, id="atelier.E010")
+    if url and not (settings.TEXT_MODEL_NAME or settings.TEXT_MODEL_VISION):
+        hint = _("Set it to the name of the model, as in the API's list of models.")
+        yield Error(_("TEXT_MODEL_URL is set without TEXT_MODEL_NAME."), hint=hint, id="atelier.E011")
+    if not isinstance(settings.TEXT_MODEL_OPTIONS, dict):
+        hint = _('It must be a JSON object such as {"enable_thinking": false}.')
+        yield Error(_("TEXT_MODEL_OPTIONS is not an object."), hint=hint, id="atelier.E012")
+    if settings.TEXT_MODEL_TIMEOUT_S <= 0:
+        hint = _("It must be a number of seconds above 0.")
+        yield Error(_("TEXT_MODEL_TIMEOUT_S is not positive."), hint=hint, id="atelier.E013")
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False
 
 
 @register

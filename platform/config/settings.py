@@ -63,11 +63,13 @@ INSTALLED_APPS = [
     "jobs",  # before django_q, whose command qcluster it replaces
     "django_q",
     "dialects.a1111",
+    "dialects.ark",
     "dialects.native",
     "dialects.stablediffusionapi",
     "dialects.smzdm",
     "dialects.zhiqite",
     "dialects.volcengine",
+    "dialects.openai",
     "operations",
     "console",
 ]
@@ -236,6 +238,16 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")  # PEM, trusted in ad
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", default=32 * 1024 * 1024)
 FETCH_TIMEOUT_S = env.float("FETCH_TIMEOUT_S", default=30.0)
 MODEL_FETCH_TIMEOUT_S = env.float("MODEL_FETCH_TIMEOUT_S", default=3600.0)
+
+# Text model: an OpenAI-compatible chat API of the operator, which may be in a private network. It translates and
+# expands prompts; TEXT_MODEL_VISION is the model that describes images. TEXT_MODEL_OPTIONS (JSON) are further members
+# of the request, such as those that turn off a model's thinking.
+TEXT_MODEL_URL = env.str("TEXT_MODEL_URL", default="")
+TEXT_MODEL_KEY = env.str("TEXT_MODEL_KEY", default="")
+TEXT_MODEL_NAME = env.str("TEXT_MODEL_NAME", default="")
+TEXT_MODEL_VISION = env.str("TEXT_MODEL_VISION", default="")
+TEXT_MODEL_TIMEOUT_S = env.float("TEXT_MODEL_TIMEOUT_S", default=15.0)
+TEXT_MODEL_OPTIONS: Any = env.json("TEXT_MODEL_OPTIONS", default={})
 
 # Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)

@@ -9,8 +9,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from access.prompt_modes import PromptMode
 from access.tenancy import visible_sources
 from console.roles import SUBMIT_JOBS
+from jobs.text_model import client as text_model
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -21,6 +23,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": _("Playground"),
+        "prompt_modes": PromptMode.choices if text_model.is_configured() else [],
         "sources": sources.filter(enabled=True).order_by("name"),
     }
     return render(request, "admin/playground.html", context)

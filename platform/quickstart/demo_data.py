@@ -21,12 +21,13 @@ SOURCE = "demo"
 NEW_SOURCE = {"title": "Demo", "keyless_networks": ["127.0.0.0/8", "::1/128"], "comfyui_by_pipeline": True}
 DEFAULT_CHECKPOINT = "atelier-shapes"
 ADMIN = "admin"
+SHIPPED_SUFFIXES = (".safetensors", ".csv", ".onnx")  # tag tables before the taggers that need them
 
 
 def copy_demo_models() -> None:
     """Copy the demo models to MODELS_ROOT and register them. The first checkpoint of all becomes the default."""
     shipped = settings.BASE_DIR / "demo" / "models"
-    for file in (*shipped.rglob("*.safetensors"), *shipped.rglob("*.onnx")):
+    for file in (file for suffix in SHIPPED_SUFFIXES for file in shipped.rglob(f"*{suffix}")):
         target = settings.MODELS_ROOT / file.relative_to(shipped)
         if not target.exists() or not filecmp.cmp(file, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)

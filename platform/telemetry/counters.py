@@ -18,6 +18,9 @@ refusals = Counter(
     "atelier_refusals", "Requests that did not become a job", ["dialect", "reason"], registry=registry
 )
 denials = Counter("atelier_denials", "Failed authentications", ["dialect", "reason"], registry=registry)
+text_model_calls = Counter(
+    "atelier_text_model_calls", "Calls of the text model", ["outcome"], registry=registry
+)
 http_responses = Counter(
     "atelier_http_responses", "Responses of the web server", ["route", "status"], registry=registry
 )

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access.authentication import Denied, authenticate
+from access.bearer_tokens import credentials_in
 from access.models import AccessKey, BusinessSource
 
 
@@ -76,6 +77,13 @@ def test_rotated_key_has_the_printed_secret(source):
     key.refresh_from_db()
     assert key.proves(printed["secret"])
     assert not key.proves(old)
+
+
+def test_printed_token_is_the_key(source):
+    printed = json.loads(run("create_key", "shop"))
+    assert credentials_in(printed["token"]) == (printed["key_id"], printed["secret"])
+    rotated = json.loads(run("rotate_key", printed["key_id"]))
+    assert credentials_in(rotated["token"]) == (printed["key_id"], rotated["secret"])
 
 
 def test_revoked_key_is_denied_until_it_is_enabled_again(source):

@@ -9,6 +9,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from access.models import BusinessSource
 
+pytestmark = pytest.mark.slow
+
 BEFORE = "0001_initial"
 
 # What a version with the app `table_versions` made, for one of the tables that it watched.

@@ -105,6 +105,16 @@ def test_extras_upscale_an_image(api) -> None:
     assert (result.image.size, result.image.getpixel((64, 64))) == ((128, 128), (255, 0, 0))
 
 
+def test_an_image_is_described_by_tags(api, demo_models) -> None:
+    path = "taggers/atelier-tagger.onnx"
+    ModelFile.objects.create(
+        kind=Kind.TAGGER, name="atelier-tagger", path=path, sha256=demo_file(path).sha256
+    )
+    image = Image.new("RGB", (256, 256), (40, 70, 220))
+    ImageDraw.Draw(image).ellipse((60, 60, 196, 196), fill=(225, 35, 40))
+    assert api.interrogate(image, model="deepdanbooru").info == "blue background, circle, red"
+
+
 def test_faces_are_restored(api, studio) -> None:
     """With the demo models' face detector, and a restorer without weights that paints faces green."""
     sha256 = "f" * 64

@@ -22,6 +22,13 @@ def test_playground_lists_the_sources_of_the_user(sign_in, source, other_source)
     assert "blog" not in page
 
 
+def test_playground_offers_the_text_model_if_there_is_one(ops, source, settings):
+    assert "prompt_mode" not in ops.get("/admin/playground/").content.decode()
+    settings.TEXT_MODEL_URL, settings.TEXT_MODEL_NAME = "http://127.0.0.1:9/v1", "qwen"
+    text = ops.get("/admin/playground/").content.decode()
+    assert all(f'<option value="{mode}">' in text for mode in ("as_is", "translate", "expand"))
+
+
 @pytest.mark.parametrize("role", ["viewer", "finance"])
 def test_playground_is_denied_to_read_only_roles(sign_in, role, source):
     client = sign_in(role)

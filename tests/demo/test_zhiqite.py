@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dialects.zhiqite.request import submission_v2, tools
+from dialects.zhiqite.request import submission_v2
 from dialects.zhiqite.request.fields_v2 import GenerationV2
-from dialects.zhiqite.request.tools import ImgExpand
+from dialects.zhiqite.request.tools.catalog import read_submission
+from dialects.zhiqite.request.tools.inpainting import OUTPAINT_BLEND, ImgExpand
 from jobs.admission.submission import Submission
 from tests.support.demo_engine import Studio
 from tests.support.judge import judge
@@ -54,10 +55,10 @@ def test_img_expand_keeps_the_image_and_fills_the_borders(studio, key, web):
         "horizontalExpansionRatio": 2, "sampleStep": 12,
     }  # fmt: skip
     fields = ImgExpand.model_validate(body)
-    expanded = np.asarray(image_of(studio, tools.read_submission("imgExpand", key, fields, "")))
+    expanded = np.asarray(image_of(studio, read_submission("imgExpand", key, fields, "")))
     assert expanded.shape == (96, 192, 3)
-    kept = slice(48 + 2 * tools.OUTPAINT_BLEND, 144 - 2 * tools.OUTPAINT_BLEND)
-    inner = slice(2 * tools.OUTPAINT_BLEND, 96 - 2 * tools.OUTPAINT_BLEND)
+    kept = slice(48 + 2 * OUTPAINT_BLEND, 144 - 2 * OUTPAINT_BLEND)
+    inner = slice(2 * OUTPAINT_BLEND, 96 - 2 * OUTPAINT_BLEND)
     assert (expanded[:, kept] == np.asarray(image)[:, inner]).all()
     assert expanded[:, :32].std() > 0  # not the black canvas
     assert expanded[:, :32].mean() > 10

@@ -19,6 +19,7 @@ from jobs import curl_export
 from jobs.admission.admit import admit
 from jobs.models import Job, Runner
 from models_registry.models import Kind, ModelFile, StylePreset
+from tests.dialects.openai.conftest import mask_file
 from tests.support.fake_runner import png
 from tests.support.input_images import file_of, quarters
 from tests.support.web_server import WebServer, answer
@@ -139,6 +140,34 @@ STABLEDIFFUSIONAPI = [
     ),
     ("v3/super_resolution", {"url": "{web}/image.png", "scale": 2}),
 ]
+SEVERAL = {
+    "sequential_image_generation": "auto",
+    "sequential_image_generation_options": {"max_images": 2},
+}
+ARK = [
+    {"seed": -1, "size": "128x128", "output_format": "png", "watermark": True, "guidance_scale": 5},
+    {"image": "{web}/image.png", "size": "auto", **SEVERAL},
+    {
+        "image": "data:image/png;base64," + base64.b64encode(png()).decode(),
+        "size": "1K",
+        "response_format": "b64_json",
+    },
+    {"size": "1K", "background": "transparent"},
+]
+OPENAI = [
+    ("generations", {"size": "128x128", "n": 2, "quality": "high", "model": "dall-e-3", "style": "vivid"}),
+    ("generations", {"stream": True, "partial_images": 3, "output_format": "webp", "user": "it's 7"}),
+    ("generations", {"background": "transparent", "async": True, "loras": [], "negative_prompt": "blue"}),
+    ("edits", {"image": "{web}/image.png", "input_fidelity": "high"}),
+    (
+        "edits",
+        {
+            "image": ["data:image/png;base64," + base64.b64encode(png()).decode()],
+            "mask": base64.b64encode(mask_file((64, 64), (8, 8, 32, 32))).decode(),
+        },
+    ),
+    ("variations", {"image": "{web}/image.png", "size": "64x64", "response_format": "url"}),
+]
 SMZDM = [
     ("rembg_img", {"img_url": "{web}/image.png"}),
     (
@@ -159,6 +188,14 @@ SMZDM = [
         *(("zhiqite", f"/AIGCImgOpenServ/saas/{path}", body) for path, body in ZHIQITE),
         *(("stablediffusionapi", f"/api/{path}", body) for path, body in STABLEDIFFUSIONAPI),
         *(("smzdm", f"/pictures/{path}", body) for path, body in SMZDM),
+        *(
+            ("openai", f"/v1/images/{path}", body | ({} if path == "variations" else {"prompt": "a cat"}))
+            for path, body in OPENAI
+        ),
+        *(
+            ("ark", "/api/v3/images/generations", {"model": "shapes", "prompt": "a cat"} | body)
+            for body in ARK
+        ),
     ],
 )
 def test_command_of_the_jobs_own_dialect_sends_an_equal_request(

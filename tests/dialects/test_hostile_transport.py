@@ -44,7 +44,15 @@ PATHS = [
     "/controlnet/{}",
     "/internal/{}",
     "/api/v3/fetch/{}",
+    "/api/v3/images/{}",
+    "/api/v3/chat/{}",
+    "/api/v3/files/{}",
     "/api/v6/images/fetch/{}",
+    "/v1/{}",
+    "/v1/images/{}",
+    "/v1/images/generations/{}",
+    "/v1/models/{}",
+    "/v1/responses/{}",
     "/api/v1/enterprise/{}",
     "/api/{}",
     "/AIGCImgOpenServ/{}",
@@ -134,9 +142,13 @@ POSTS = (
     "/api/v1/jobs",
     "/api/v1/pictures",
     "/api/v1/quote",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/images/variations",
     "/sdapi/v1/txt2img",
     "/sdapi/v1/options",
     "/controlnet/detect",
+    "/api/v3/images/generations",
     "/api/v3/text2img",
     "/api/v3/base64_crop",
     "/AIGCImgOpenServ/saas/sd/v2/text2image",
@@ -220,7 +232,14 @@ def check(response, label) -> None:
     body = b"".join(response.streaming_content) if response.streaming else response.content
     text = body.decode(errors="replace")
     assert "Traceback" not in text, label
-    internal = ("InternalError", "Internal error.", "Internal server error", "internal_error", "50500")
+    internal = (
+        "InternalError",
+        "Internal error.",
+        "Internal server error",
+        "internal_error",
+        "InternalServiceError",
+        "50500",
+    )
     assert not any(message in text for message in internal), (label, text[:300])
     # A1111 answers its own checks with 500, and requests that are still running with 503.
     assert response.status_code < 500 or response.status_code == 503 or '"detail"' in text, (

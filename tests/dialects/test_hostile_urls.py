@@ -14,7 +14,9 @@ from jobs.models import InputPicture, Job
 from jobs.models.callback import Callback
 from models_registry.models import StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
+from tests.dialects.ark.conftest import Caller as Ark
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.smzdm.conftest import register
 from tests.dialects.stablediffusionapi.conftest import Caller as StableDiffusionAPI
 from tests.dialects.stablediffusionapi.conftest import data_uri
@@ -88,6 +90,7 @@ def fields(source: Any, image_url: str) -> dict[str, Send]:
     key = AccessKey.issue(source)
     a1111, native, volcengine = A1111(*key), Native(*key), Volcengine(*key)
     zhiqite, sd, smzdm = Zhiqite(*key), StableDiffusionAPI(*key), Client()
+    openai = OpenAI(*key)
     image = data_uri(file_of(quarters()))
 
     def unit(**given: str) -> dict[str, Any]:
@@ -132,6 +135,11 @@ def fields(source: Any, image_url: str) -> dict[str, Send]:
         "a1111 unit region": lambda url: a1111.post("txt2img", unit(effective_region_mask=url)),
         "a1111 detect": lambda url: detect(image, controlnet_input_images=[url]),
         "a1111 detect masks": detect,
+        "ark image": lambda url: Ark(*key).post(image=url),
+        "openai image": lambda url: openai.post("images/edits", {"prompt": "x", "image": url}),
+        "openai image of a form": lambda url: openai.edit(image=url),
+        "openai mask": lambda url: openai.post("images/edits", {"prompt": "x", "image": image, "mask": url}),
+        "openai variation": lambda url: openai.post("images/variations", {"image": url}),
         "native init_images": lambda url: native.post("jobs", {"task": "img2img", "init_images": [url]}),
         "native callback_url": lambda url: native.post("jobs", {"prompt": "x", "callback_url": url}),
         "volcengine image_urls": lambda url: volcengine.call(

@@ -12,6 +12,7 @@ from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.volcengine.conftest import STYLE
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
@@ -36,6 +37,23 @@ def a1111_extras(key: AccessKey, secret: str, url: str) -> Any:
     client, path = A1111(key, secret).client, "/sdapi/v1/extra-single-image"
     body = {"image": url, "upscaling_resize": 2, "upscaler_1": "Lanczos"}
     return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
+
+
+def ark(key: AccessKey, secret: str, url: str) -> Any:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {"model": "shapes", "image": url, "size": "128x128", **PROMPT}
+    path = "/api/v3/images/generations"
+    return client.post(path, body, content_type="application/json", headers=IDEMPOTENCY_KEY)
+
+
+def openai(key: AccessKey, secret: str, url: str) -> Any:
+    body = {"image": url, "size": "128x128", "async": True, **PROMPT}
+    return OpenAI(key, secret).post("images/edits", body, **IDEMPOTENCY_KEY)
+
+
+def openai_form(key: AccessKey, secret: str, url: str) -> Any:
+    body = {"image": url, "size": "128x128", "async": True, **PROMPT}
+    return OpenAI(key, secret).form("images/edits", body, **IDEMPOTENCY_KEY)
 
 
 def volcengine(key: AccessKey, secret: str, url: str) -> Any:
@@ -90,6 +108,9 @@ def smzdm_rembg(key: AccessKey, secret: str, url: str) -> Any:
 REQUESTS = [
     a1111,
     a1111_extras,
+    ark,
+    openai,
+    openai_form,
     volcengine,
     volcengine_task,
     stablediffusionapi,

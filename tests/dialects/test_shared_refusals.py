@@ -17,10 +17,12 @@ from jobs.models import Job, Runner
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.dialects.a1111.conftest import Caller as A1111
 from tests.dialects.native.conftest import Caller as Native
+from tests.dialects.openai.conftest import Caller as OpenAI
 from tests.dialects.volcengine.conftest import STYLE, encoded
 from tests.dialects.volcengine.conftest import Caller as Volcengine
 from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
+from tests.support.text_model_server import DETAILS
 from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
@@ -56,6 +58,26 @@ def native(key: AccessKey, secret: str, web: WebServer, data: bytes | None = Non
         assert response["Content-Type"] == "application/problem+json"
         assert str(response.json().get("retry_after", "")) == response.headers.get("Retry-After", "")
     return _refusal(response, lambda body: body.get("code"), lambda body: body.get("detail"))
+
+
+def ark(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    client = Client(headers={"Authorization": f"Bearer {key.key_id}:{secret}"})
+    body = {"model": "shapes", **PROMPT, "size": "128x128"} if data is None else data
+    response = client.post("/api/v3/images/generations", body, content_type="application/json")
+    return _refusal(
+        response, lambda body: body["error"].get("code"), lambda body: body["error"].get("message")
+    )
+
+
+def openai(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None) -> Refusal:
+    body = PROMPT | {"size": "128x128", "async": True}
+    response = OpenAI(key, secret).post("images/generations", body if data is None else data)
+    assert response.status_code == 202 or response.json().keys() == {"error"}
+    return _refusal(
+        response,
+        lambda body: body.get("error", {}).get("code"),
+        lambda body: body.get("error", {}).get("message"),
+    )
 
 
 def stablediffusionapi(
@@ -101,7 +123,17 @@ def smzdm(key: AccessKey, secret: str, web: WebServer, data: bytes | None = None
 
 DIALECTS: dict[str, Sender] = {
     function.__name__: function
-    for function in (a1111, native, stablediffusionapi, stablediffusionapi_v6, volcengine, zhiqite, smzdm)
+    for function in (
+        a1111,
+        ark,
+        native,
+        openai,
+        stablediffusionapi,
+        stablediffusionapi_v6,
+        volcengine,
+        zhiqite,
+        smzdm,
+    )
 }
 # Limits of a key or a source that the next request exceeds.
 LIMITS = ("rate", "queue", "quota", "budget", "model", "size", "expired", "disabled", "dialect")
@@ -116,6 +148,7 @@ FAULTS = (
     "too large",
     "internal error",
     "unavailable",
+    "text model",
 )
 MALFORMED = (b"\xff", b'{"seed": NaN}', b'{"seed": 1e999}', b"[" * 100_000)
 NESTED = b'{"a": ' * 200 + b"1" + b"}" * 200
@@ -140,6 +173,28 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, None),
         "internal error": (500, None),
         "unavailable": (503, None),
+        "text model": (503, None),
+    },
+    "ark": {
+        "rate": (429, "RateLimitExceeded"),
+        "queue": (429, "RateLimitExceeded"),
+        "quota": (429, "QuotaExceeded"),
+        "budget": (429, "QuotaExceeded"),
+        "model": (403, "AccessDenied"),
+        "size": (400, "InvalidParameter"),
+        "expired": (403, "AccessDenied"),
+        "disabled": (403, "AccessDenied"),
+        "dialect": (403, "AccessDenied"),
+        "secret": (401, "AuthenticationError"),
+        "no model": (404, "InvalidEndpointOrModel.NotFound"),
+        "broken": (400, "InvalidParameter"),
+        "malformed": (400, "InvalidParameter"),
+        "nested": (400, "InvalidParameter"),
+        "no object": (400, "InvalidParameter"),
+        "too large": (413, "InvalidParameter"),
+        "internal error": (500, "InternalServiceError"),
+        "unavailable": (503, "InternalServiceError"),
+        "text model": (503, "InternalServiceError"),
     },
     "native": {
         "rate": (429, "rate_limited"),
@@ -160,6 +215,28 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "too_large"),
         "internal error": (500, "internal"),
         "unavailable": (503, "unavailable"),
+        "text model": (503, "text_model_failed"),
+    },
+    "openai": {
+        "rate": (429, "rate_limit_exceeded"),
+        "queue": (429, "rate_limit_exceeded"),
+        "quota": (429, "insufficient_quota"),
+        "budget": (429, "insufficient_quota"),
+        "model": (403, "permission_error"),
+        "size": (400, "over_limit"),
+        "expired": (403, "permission_error"),
+        "disabled": (403, "permission_error"),
+        "dialect": (403, "permission_error"),
+        "secret": (401, "invalid_api_key"),
+        "no model": (404, "model_not_found"),
+        "broken": (400, "invalid_json"),
+        "malformed": (400, "invalid_json"),
+        "nested": (400, "invalid_json"),
+        "no object": (400, "invalid_json"),
+        "too large": (413, "request_too_large"),
+        "internal error": (500, "server_error"),
+        "unavailable": (503, "overloaded"),
+        "text model": (503, "text_model_failed"),
     },
     "stablediffusionapi": dict.fromkeys((*LIMITS, *FAULTS), (200, "error")),
     "stablediffusionapi_v6": {
@@ -181,6 +258,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (413, "error"),
         "internal error": (500, "error"),
         "unavailable": (503, "error"),
+        "text model": (503, "error"),
     },
     "volcengine": {
         "rate": (429, 50429),
@@ -201,6 +279,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (400, 50213),
         "internal error": (500, 50500),
         "unavailable": (503, None),
+        "text model": (500, 50501),
     },
     "zhiqite": dict.fromkeys((*LIMITS, *FAULTS), (200, "400")),
     "smzdm": {
@@ -222,6 +301,7 @@ EXPECTED: dict[str, dict[str, tuple[int, Any]]] = {
         "too large": (200, 1001),
         "internal error": (200, 1004),
         "unavailable": (200, 1005),
+        "text model": (200, 1004),
     },
 }
 # Volcengine's gateway reports such a key as unknown.
@@ -239,6 +319,7 @@ MESSAGES = {
     "too large": "The request body is too large.",
     "internal error": "Internal error.",
     "unavailable": "temporarily unavailable",
+    "text model": "The text model failed: it answered with status 500.",
 }
 DIALECT_MESSAGES = {
     ("a1111", "secret"): "Incorrect username or password",
@@ -403,6 +484,28 @@ def test_request_while_the_database_is_not_reachable_can_be_sent_again(
     assert_refused(refusal, dialect, "unavailable")
     assert int(refusal.retry_after) > 0
     assert "connection" not in refusal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_failure_of_the_text_model_refuses_a_strict_source(dialect, caller, source, web, text_model):
+    key, secret = caller
+    source.strict, source.prompt_mode = True, "expand"
+    source.save()
+    text_model.misbehavior = "500"
+    refusal = DIALECTS[dialect](key, secret, web)
+    assert_refused(refusal, dialect, "text model")
+    assert int(refusal.retry_after) > 0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_prompts_are_expanded_if_the_source_wants_it(dialect, caller, source, web, text_model):
+    key, secret = caller
+    source.prompt_mode = "expand"
+    source.save()
+    DIALECTS[dialect](key, secret, web)
+    job = Job.objects.get()
+    assert job.request["prompt"].endswith(DETAILS)
+    assert not job.rewriting["written"]["prompt"].endswith(DETAILS)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

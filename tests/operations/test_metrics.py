@@ -8,9 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from access.authentication import Denied, authenticate
 from gpu_runner.protocol import Done
 from jobs.admission.admit import admit
+from jobs.errors import TextModelFailed
 from jobs.execution import lifecycle
 from jobs.models import Job, Lane, Runner
 from jobs.models.callback import Callback, CallbackAttempt
+from jobs.text_model.functions import translate
 from operations import counting, tasks
 from telemetry.models import Mark, Tally
 
@@ -178,3 +180,14 @@ def test_repeated_counting_counts_a_job_once(finished):
     finished()
     until = timezone.now()
     assert counting.count_ended_rows(until) + counting.count_ended_rows(until) == 1
+
+
+def test_calls_of_the_text_model_are_counted_by_outcome(scrape, text_model):
+    outcomes = ("answered", "failed")
+    before = [scrape("atelier_text_model_calls_total", outcome=outcome) or 0 for outcome in outcomes]
+    assert translate(translate("一只猫")) == translate("一只猫")  # cached
+    text_model.misbehavior = "500"
+    with pytest.raises(TextModelFailed):
+        translate("蓝色")
+    after = [scrape("atelier_text_model_calls_total", outcome=outcome) for outcome in outcomes]
+    assert after == [count + 1 for count in before]

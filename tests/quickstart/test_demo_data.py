@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth import authenticate
 
 from access.models import AccessKey
+from models_registry.models import Kind, ModelFile
 from quickstart import demo_data
 
 
@@ -22,6 +23,17 @@ def test_outdated_copy_of_a_demo_model_is_replaced(settings, tmp_path):
     copied.write_bytes(b"old")
     demo_data.copy_demo_models()
     assert copied.read_bytes() == b"new"
+
+
+@pytest.mark.django_db
+def test_shipped_tagger_is_copied_with_its_tag_table(settings, tmp_path):
+    shipped = settings.BASE_DIR / "demo" / "models" / "taggers"
+    settings.BASE_DIR, settings.MODELS_ROOT = tmp_path / "checkout", tmp_path / "models"
+    shutil.copytree(shipped, settings.BASE_DIR / "demo" / "models" / "taggers")
+    settings.MODELS_ROOT.mkdir()
+    demo_data.copy_demo_models()
+    [tagger] = ModelFile.objects.usable()
+    assert (tagger.kind, tagger.path) == (Kind.TAGGER, "taggers/atelier-tagger.onnx")
 
 
 @pytest.mark.django_db

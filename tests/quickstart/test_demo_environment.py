@@ -10,6 +10,8 @@ import pytest
 from quickstart.bootstrap import demo_secrets
 from quickstart.demo_environment import load_demo_environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,7 +14,16 @@ from PIL import Image
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import Event, Failed, GenerationRequest, InputImage, ModelFile, RunRequest
+from gpu_runner.protocol import (
+    Event,
+    Failed,
+    Finding,
+    Findings,
+    GenerationRequest,
+    InputImage,
+    ModelFile,
+    RunRequest,
+)
 from gpu_runner.protocol import Image as ImageEvent
 
 DEMO_MODELS = Path(__file__).resolve().parents[2] / "demo" / "models"
@@ -31,10 +40,11 @@ FOLDERS = {
     "matting": "matting",
     "face_detector": "face_detection",
     "face_restorer": "face_restoration",
+    "tagger": "taggers",
 }
 
 
-SUFFIXES = {"matting": ".onnx", "face_detector": ".onnx", "face_restorer": ".pth"}
+SUFFIXES = {"matting": ".onnx", "face_detector": ".onnx", "face_restorer": ".pth", "tagger": ".onnx"}
 
 
 def demo_file(path: str) -> ModelFile:
@@ -72,6 +82,14 @@ class Drawing:
             raise AssertionError(self.events[-1])
         image_events = sorted((e for e in self.events if isinstance(e, ImageEvent)), key=lambda e: e.index)
         return [Image.open(io.BytesIO(base64.b64decode(image.data))) for image in image_events]
+
+    def findings(self) -> list[Finding]:
+        """Wait for the end of an analysis and return what it found, by image."""
+        self._ended.wait()
+        if isinstance(self.events[-1], Failed):
+            raise AssertionError(self.events[-1])
+        found = (event for event in self.events if isinstance(event, Findings))
+        return [event.data for event in sorted(found, key=lambda event: event.index)]
 
 
 class Studio:

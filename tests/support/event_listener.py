@@ -45,6 +45,11 @@ class Listener:
         return self.until(Done, Failed)
 
     @property
+    def end_event(self) -> Event:
+        """The last event that was waited for."""
+        return self.events[-1]
+
+    @property
     def images(self) -> list[Image]:
         return sorted(
             (event for event in self.events if isinstance(event, Image)), key=lambda image: image.index

@@ -15,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from PIL import Image as PILImage
 from pydantic import BaseModel
 
-from gpu_runner.protocol import Accepted, Done, Failed, Image, Progress, RunnerStatus, RunRequest
+from gpu_runner.protocol import Accepted, Done, Failed, Findings, Image, Progress, RunnerStatus, RunRequest
+from gpu_runner.protocol.findings import FacesFound, FoundFace, FoundTag, NsfwFound, TagsFound
 
 TOKEN = "the runner's token"
 SECONDS = 2.0  # reported by every job
@@ -71,6 +72,39 @@ class JobStream:
         run = all_steps if steps is None else steps
         self.send(Done(engine_seconds=SECONDS, device_seconds=SECONDS, steps_run=run))
 
+    def send_findings(self, index: int = 0) -> None:
+        """One face, four tags, or a safe image, as the request asks for."""
+        analysis = self.run_request.request.analysis
+        assert analysis is not None
+        self.send(Findings(index=index, data=FINDINGS[analysis.find]))
+        if analysis.crops:
+            self.send_image()
+
+
+FINDINGS = {
+    "faces": FacesFound(
+        width=320,
+        height=320,
+        faces=(
+            FoundFace(
+                score=0.93,
+                box=(117, 60, 208, 178),
+                landmarks=((141, 104), (184, 104), (163, 130), (145, 148), (180, 148)),
+            ),
+        ),
+    ),
+    "tags": TagsFound(
+        tags=(
+            FoundTag(name="red_circle", score=0.98, category="general"),
+            FoundTag(name="blue_background", score=0.95, category="general"),
+            FoundTag(name="hatsune_miku_(cosplay)", score=0.91, category="character"),
+            FoundTag(name="^_^", score=0.62, category="general"),
+        ),
+        ratings=(FoundTag(name="safe", score=0.99, category="rating"),),
+    ),
+    "nsfw": NsfwFound(detected=False, score=0.03, threshold=0.8),
+}
+
 
 # Behaviors ---------------------------------------------------------------------------------------------------------
 
@@ -78,8 +112,12 @@ class JobStream:
 def generates(stream: JobStream) -> None:
     stream.accept()
     stream.show_progress()
-    for index in range(stream.run_request.request.num_outputs):
-        stream.send_image(index)
+    request = stream.run_request.request
+    for index in range(request.num_results):
+        if request.analysis is None:
+            stream.send_image(index)
+        else:
+            stream.send_findings(index)
     stream.finish()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ Made by `python -m tests.support.field_table`.
 Shown = dict[tuple[str, str], list[str]]
 
 
+@cache
 def listed() -> dict[str, list[str]]:
     """Table -> its fields, in the document's order."""
     return {path.stem: path.read_text().split() for path in sorted(TABLES.glob("*.txt"))}
@@ -33,6 +35,7 @@ def _marks(function: ast.FunctionDef) -> Iterator[list[str]]:
             yield [ast.literal_eval(argument) for argument in decorator.args]
 
 
+@cache
 def shown() -> Shown:
     """(table, field) -> the tests that show it."""
     found: Shown = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 
@@ -43,6 +44,32 @@ def sigmoid_of_the_first_channel(side: int, output: str = "matte") -> bytes:
     )
 
 
+def tagger_of_mean_colors(side: int = 448) -> bytes:
+    """Return a runnable tagger with three tags, whose scores are the means of its input's channels, divided by 255."""
+    divisor = number(2, 1) + message(8, "divisor") + message(9, b"\0\0\x7fC")  # a float: 255.0
+    axes = message(1, "axes") + number(8, 1) + number(8, 2) + number(20, 7)
+    keep = message(1, "keepdims") + number(3, 0) + number(20, 2)
+    mean = (
+        message(1, "input")
+        + message(2, "mean")
+        + message(4, "ReduceMean")
+        + message(5, axes)
+        + message(5, keep)
+    )
+    share = message(1, "mean") + message(1, "divisor") + message(2, "output") + message(4, "Div")
+    return model(
+        inputs={"input": ("batch", side, side, 3)},
+        outputs={"output": ("batch", 3)},
+        graph=message(1, mean) + message(1, share) + message(5, divisor),
+    )
+
+
+def tag_table(*rows: tuple[str, int]) -> str:
+    """Return a tag table with names and categories."""
+    lines = [f'{index},"{name}",{category},1' for index, (name, category) in enumerate(rows)]
+    return "\n".join(["tag_id,name,category,count", *lines, ""])
+
+
 def model(
     inputs: dict[str, Sequence[int | str]],
     outputs: dict[str, Sequence[int | str]],
@@ -56,3 +83,21 @@ def model(
     entries = (message(14, message(1, key) + message(2, text)) for key, text in metadata.items())
     opset = message(8, number(2, 13))
     return number(1, 7) + message(7, graph) + opset + b"".join(entries)
+
+
+def bright_regions() -> bytes:
+    """Return a runnable model with the graph's ends of PP-OCR's text detector, which takes bright pixels for letters.
+
+    Its input are pixels from -1 to 1. A convolution sums the channels; the sigmoid is above 0.5 where they are near 1.
+    """
+    weights = b"".join(number(1, size) for size in (1, 3, 1, 1)) + number(2, 1) + message(8, "weights")
+    weights += message(9, struct.pack("<3f", 10, 10, 10))
+    bias = number(1, 1) + number(2, 1) + message(8, "bias") + message(9, struct.pack("<f", -27))
+    conv = b"".join(message(1, name) for name in ("x", "weights", "bias"))
+    conv += message(2, "inner") + message(4, "Conv")
+    end = message(1, "inner") + message(2, "sigmoid_0.tmp_0") + message(4, "Sigmoid")
+    return model(
+        inputs={"x": ("n", 3, "h", "w")},
+        outputs={"sigmoid_0.tmp_0": ("n", 1, "h", "w")},
+        graph=message(1, conv) + message(1, end) + message(5, weights) + message(5, bias),
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
 from demo import architecture
@@ -41,10 +42,12 @@ class TinyModules:
     text_encoder: torch.nn.Module
 
 
-def random_modules(seed: int) -> TinyModules:
+def random_modules(seed: int, **unet_config: int) -> TinyModules:
+    """``unet_config`` replaces parts of the UNet's configuration, such as ``in_channels=8`` for InstructPix2Pix."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        parts = (architecture.new_unet(), architecture.new_vae(), architecture.new_text_encoder())
+        unet = UNet2DConditionModel(**architecture.UNET_CONFIG | unet_config)
+        parts = (unet, architecture.new_vae(), architecture.new_text_encoder())
     return TinyModules(*(part.half().eval().requires_grad_(False) for part in parts))
 
 

@@ -14,34 +14,49 @@ from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to
 from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
+PIXELS_PER_LATENT = 64  # 8 x 8 image pixels
+
 CONTROLNET_COST = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
 
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """Classifier-free guidance of one image: weighted positive conditionings and a negative one."""
+    """Classifier-free guidance of one image: weighted positive conditionings and a negative one.
+
+    With ``image_scale``, also guidance by the init image: the rows of the texts see it, and one more row of the negative
+    text does not. Brooks et al. 2023, InstructPix2Pix, equation 3.
+    """
 
     positives: tuple[tuple[Conditioning, float], ...]
     negative: Conditioning
     scale: float
     returns_unguided: bool = False  # return GuidedAndUnguided instead of a Tensor
+    image_scale: float | None = None
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
-        """Weights of the conditionings, negative last; they sum to 1.
+        """Weights of the rows, negative last; they sum to 1.
 
         Liu et al. 2022, Compositional Visual Generation with Composable Diffusion Models, equation 11.
         """
         positives = tuple(self.scale * weight for _text, weight in self.positives)
-        return (*positives, 1 - sum(positives))
+        if self.image_scale is None:
+            return (*positives, 1 - sum(positives))
+        return (*positives, self.image_scale - sum(positives), 1 - self.image_scale)
 
     @cached_property
     def conditionings(self) -> tuple[Conditioning, ...]:
-        """Conditionings of the batch rows. A negative one of weight 0 is skipped, unless ``returns_unguided`` is set."""
+        """Conditionings of the batch rows. Last ones of weight 0 are skipped, unless ``returns_unguided`` is set."""
         positives = tuple(text for text, _weight in self.positives)
-        return (
-            positives if self.weights[-1] == 0 and not self.returns_unguided else (*positives, self.negative)
-        )
+        rows = (*positives, *[self.negative] * (len(self.weights) - len(positives)))
+        while not self.returns_unguided and len(rows) > len(positives) and self.weights[len(rows) - 1] == 0:
+            rows = rows[:-1]
+        return rows
+
+    @property
+    def rows_without_image(self) -> int:
+        """Number of last rows that do not see the init image."""
+        return int(self.image_scale is not None and len(self.conditionings) == len(self.weights))
 
     def without_negative(self) -> Guidance:
         """Return the guidance of a step without the negative prompt.
@@ -96,13 +111,19 @@ class DenoiseInput:
     sigma: float
     timestep: float
     guidance: Guidance
-    extra: Tensor | None = None  # (5, h, w): additional channels of inpainting checkpoints
+    # Additional channels: (5, h, w) of inpainting checkpoints, (4, h, w) of InstructPix2Pix checkpoints.
+    extra: Tensor | None = None
     controls: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None
 
     @property
     def rows(self) -> int:
         return len(self.guidance.conditionings)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image that ``x`` is the latent of."""
+        return self.x.shape[-2] * self.x.shape[-1] * PIXELS_PER_LATENT
 
     @property
     def total_rows(self) -> int:

@@ -29,9 +29,7 @@ def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> lis
 def _predict(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Tensor:
     unet = checkpoint.unet
     rows = [denoise_input for denoise_input in inputs for _ in range(denoise_input.rows)]
-    x = torch.cat(
-        [_scaled_input(denoise_input).expand(denoise_input.rows, -1, -1, -1) for denoise_input in inputs]
-    )
+    x = torch.cat([_scaled_rows(denoise_input) for denoise_input in inputs])
     timesteps = torch.tensor([denoise_input.timestep for denoise_input in rows], device=x.device)
     arguments = {
         "timestep": timesteps,
@@ -92,9 +90,16 @@ def _scaled_reference(denoise_input: DenoiseInput, pair: ReferenceRow) -> Tensor
     return scaled if denoise_input.extra is None else torch.cat([scaled, denoise_input.extra])
 
 
-def _scaled_input(denoise_input: DenoiseInput) -> Tensor:
+def _scaled_rows(denoise_input: DenoiseInput) -> Tensor:
+    """The UNet's input of (rows, channels, h, w)."""
     scaled = denoise_input.x / (1 + denoise_input.sigma**2) ** 0.5
-    return scaled if denoise_input.extra is None else torch.cat([scaled, denoise_input.extra])
+    scaled = scaled if denoise_input.extra is None else torch.cat([scaled, denoise_input.extra])
+    rows = scaled.expand(denoise_input.rows, -1, -1, -1)
+    without_image = denoise_input.guidance.rows_without_image
+    if without_image and denoise_input.extra is not None:
+        rows = rows.clone()
+        rows[-without_image:, -len(denoise_input.extra) :] = 0
+    return rows
 
 
 def _result(

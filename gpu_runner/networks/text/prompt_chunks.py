@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions
 from gpu_runner.protocol.prompt.attention import WeightedText
 from gpu_runner.protocol.prompt.embedding_names import EmbeddingNames, sections_of
-
-from .tokenizer import BOS_ID, EOS_ID, ClipTokenizer
+from gpu_runner.protocol.prompt.tokenizer import BOS_ID, EOS_ID, ClipTokenizer
 
 CHUNK_LENGTH = 75
 PLAIN = TextEncodingOptions()

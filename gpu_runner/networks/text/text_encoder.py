@@ -13,10 +13,10 @@ from transformers import CLIPTextModel
 
 from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 from . import emphasis
 from .prompt_chunks import PLAIN, Chunk, chunks_of
-from .tokenizer import clip_tokenizer
 
 CHUNKS_AT_ONCE = 64  # batch size limit; a prompt of maximum length has hundreds of chunks
 CHUNKS_WORTH_KEEPING = 8

@@ -89,6 +89,7 @@ def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
         "cross_attention_dim": context,
         "in_channels": conv_in[1],
         "inpainting": conv_in[1] == 9,
+        "instruct": conv_in[1] == 8,
         "has_vae": "first_stage_model.decoder.conv_in.weight" in shapes,
         "prediction_type": prediction_type(shapes, metadata),
         "zero_terminal_snr": zero_terminal_snr(shapes, metadata),

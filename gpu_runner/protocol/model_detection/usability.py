@@ -35,7 +35,8 @@ from .safetensors_models import (
 
 SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
 LATENT_CHANNELS = 4
-IMAGE_LATENTS, INPAINTING_LATENTS = 4, 9  # input channels of a UNet
+IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
+DEPTH_LATENTS = 5
 MAX_NAME = 80  # of a tensor, in a reason
 
 # Weights that are not numbers by themselves: float8 with a scale beside it, and the formats of bitsandbytes and others.
@@ -96,10 +97,13 @@ def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
 
 
 def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
-    if found.detail["in_channels"] not in (IMAGE_LATENTS, INPAINTING_LATENTS):
+    channels = found.detail["in_channels"]
+    if channels == DEPTH_LATENTS:
+        return "it is a depth2img checkpoint, which is not supported: use a depth ControlNet instead"
+    if channels not in (IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS):
         return (
-            f"its UNet has {found.detail['in_channels']} input channels; "
-            f"supported are {IMAGE_LATENTS} and {INPAINTING_LATENTS} (inpainting)"
+            f"its UNet has {channels} input channels; supported are {IMAGE_LATENTS}, "
+            f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
     if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
         return "it has no text encoder"

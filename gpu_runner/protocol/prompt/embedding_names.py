@@ -13,7 +13,7 @@ import regex
 
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
-from gpu_runner.protocol.step_count import hires_request
+from gpu_runner.protocol.step_count import detail_request, hires_request
 
 from .attention import Section, parse_attention
 from .composition import PromptComposition
@@ -75,14 +75,16 @@ def sections_of(text: str, emphasis: str) -> list[Section]:
 def passes_of(request: GenerationRequest) -> list[PromptComposition]:
     """Return the prompts of each pass. Raises PromptTooLong."""
     calls = _calls(request)
-    first = PromptComposition.of(request.prompt, request.negative_prompt, calls)
-    if request.hires is None:
-        return [first]
-    second = hires_request(request, request.hires)
-    return [
-        first,
-        PromptComposition.of(second.prompt, second.negative_prompt, _calls(second), first_pass=calls),
-    ]
+    passes = [PromptComposition.of(request.prompt, request.negative_prompt, calls)]
+    if request.hires is not None:
+        second = hires_request(request, request.hires)
+        prompts = second.prompt, second.negative_prompt
+        passes.append(PromptComposition.of(*prompts, _calls(second), first_pass=calls))
+    for part in request.detail_passes:
+        for number in range(max(1, len(part.regions))):
+            region = detail_request(request, part, 0, number)
+            passes.append(PromptComposition.of(region.prompt, region.negative_prompt, _calls(region)))
+    return passes
 
 
 def named_embeddings(request: GenerationRequest, names: Iterable[str]) -> set[str]:

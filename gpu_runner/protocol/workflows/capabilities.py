@@ -103,9 +103,10 @@ def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:
 def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[UnsupportedField]:
     part = request.change_background
     assert part is not None
-    if part.mask is None and part.cut_out_by == "matting":
+    if part.mask is None and part.cut_out_by != "transparency":
+        model = "text detector" if part.cut_out_by == "letters" else "matting model"
         yield UnsupportedField(
-            "change_background.mask", "required on ComfyUI runners, which have no matting model"
+            "change_background.mask", f"required on ComfyUI runners, which have no {model}"
         )
     contents = ("neutral", *CONTENTS)
     if part.content not in contents:

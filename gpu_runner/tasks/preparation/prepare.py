@@ -8,22 +8,23 @@ from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import NsfwCheck
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
-from gpu_runner.networks.loaded import LoadedUpscaler
-from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.tasks import change_background
-from gpu_runner.tasks.face_restoration import Restoration
+from gpu_runner.tasks.analysis import AnalysisPlan, finder
 from gpu_runner.tasks.generation import Plan
 from gpu_runner.tasks.image_tasks import PrecomputedPlan, UpscalePlan, control_map, cut_out
 from gpu_runner.tasks.init_image import Canvas, Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 
+from .auxiliary_models import load_upscaler, restoration
 from .control_units import ControlUnitBuilder, InitImageView
+from .detail_passes import with_details
 from .input_images import decode_image, read_sources
 
-AnyPlan = Plan | UpscalePlan | PrecomputedPlan
+AnyPlan = Plan | UpscalePlan | PrecomputedPlan | AnalysisPlan
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,28 @@ def prepare(store: ModelStore, run_request: RunRequest) -> Prepared:
         plan = _plan(store, run_request, sources)
     except PromptTooLong as error:
         raise InvalidRequest(str(error)) from error
-    plan, maps = _controlled(store, run_request, sources, _with_faces_restored(store, run_request, plan))
+    plan = _with_faces_restored(store, run_request, plan)
+    if isinstance(plan, Plan):
+        plan = with_details(store, run_request, plan)
+    plan = _with_backgrounds_removed(store, run_request, plan)
+    plan, maps = _controlled(store, run_request, sources, plan)
     return Prepared(plan, nsfw_check(store, run_request), maps)
 
 
 def _with_faces_restored(store: ModelStore, run_request: RunRequest, plan: AnyPlan) -> AnyPlan:
-    part = run_request.request.face_restoration
-    if part is None or part.visibility == 0 or isinstance(plan, PrecomputedPlan):
+    faces = restoration(store, run_request, run_request.request.face_restoration)
+    return (
+        plan
+        if faces is None or isinstance(plan, PrecomputedPlan | AnalysisPlan)
+        else replace(plan, faces=faces)
+    )
+
+
+def _with_backgrounds_removed(store: ModelStore, run_request: RunRequest, plan: AnyPlan) -> AnyPlan:
+    part = run_request.request.cut_out
+    if part is None or not isinstance(plan, Plan):
         return plan
-    detector = store.onnx.face_detector(run_request.file("face_detector", part.detector))
-    restorer = store.face_restorer(run_request.file("face_restorer", part.model))
-    return replace(plan, faces=Restoration(detector, restorer, part.visibility))
+    return replace(plan, matting=store.onnx.get(run_request.file("matting", part.matting_model), "matting"))
 
 
 def _controlled(
@@ -73,23 +85,27 @@ def _controlled(
 
 
 def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...]) -> AnyPlan:
-    if run_request.request.cut_out is not None:
+    if run_request.request.task == "cut_out" and run_request.request.cut_out is not None:
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
+    if run_request.request.analysis is not None:
+        find = finder(store, run_request, run_request.request.analysis)
+        crops = run_request.request.analysis.crops
+        return AnalysisPlan(tuple(source.image for source in sources), find, crops)
     if run_request.request.task == "control_map":
         return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
     request = change_background.inpainting_request(run_request.request)
     if request.upscale is not None:
         first, second = (
-            _upscaler(store, run_request, name)
+            load_upscaler(store, run_request, name)
             for name in (request.upscale.upscaler, request.upscale.upscaler_2)
         )
         return UpscalePlan.of(request, request.upscale, sources, first, second)
     second_stage = request.hires or request.tiled
-    upscaler = _upscaler(store, run_request, second_stage.upscaler if second_stage else request.upscaler)
+    upscaler = load_upscaler(store, run_request, second_stage.upscaler if second_stage else request.upscaler)
     plan = Plan.of(request, Models.of(store, run_request), upscaler)
     if run_request.request.change_background is not None:
         return replace(plan, canvases=_backdrops(store, run_request, run_request.request.change_background))
-    if isinstance(upscaler, str) and request.tiled is None:
+    if isinstance(upscaler, str) and request.tiled is None and not request.details_only:
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
 
@@ -99,12 +115,6 @@ def _cut_out(
 ) -> PrecomputedPlan:
     model = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
     return cut_out(run_request.request, part, [source.image for source in sources], model)
-
-
-def _upscaler(store: ModelStore, run_request: RunRequest, name: str) -> LoadedUpscaler | str:
-    """Return the upscaler model if the name refers to a file, else the name of the interpolation."""
-    file = upscaler_catalog.file_of(name)
-    return store.upscaler(run_request.file("upscaler", file)) if file else name or upscaler_catalog.LANCZOS
 
 
 def _canvases(request: GenerationRequest, sources: tuple[Source, ...], upscaler: str) -> tuple[Canvas, ...]:
@@ -122,11 +132,16 @@ def _backdrops(store: ModelStore, run_request: RunRequest, part: ChangeBackgroun
     matting = None
     if mask is None and part.cut_out_by == "matting":
         matting = store.onnx.get(run_request.file("matting", part.matting_model), "matting")
+    letters = None
+    if mask is None and part.cut_out_by == "letters":
+        letters = store.onnx.get(run_request.file("text_detector", part.text_detector), "text_detector")
     canvas_of = {}
     for image in set(request.init_images):
-        product = change_background.cut_out(
-            decode_image(run_request, image), mask, part, request.background, matting
-        )
+        decoded = decode_image(run_request, image)
+        if letters is not None:
+            product = change_background.without_letters(decoded, request.background, letters)
+        else:
+            product = change_background.cut_out(decoded, mask, part, request.background, matting)
         canvas_of[image] = change_background.canvas(request, part, product)
     return tuple(canvas_of[image] for image in request.init_images)
 
@@ -141,9 +156,9 @@ def nsfw_check(store: ModelStore, run_request: RunRequest) -> NsfwCheck | None:
 
 def check(request: GenerationRequest) -> None:
     """Raises InvalidRequest for an unknown sampler or scheduler."""
-    for sampler in (request.sampler, request.hires.sampler if request.hires else ""):
-        if sampler and sampler not in {known.name for known in sampler_catalog.SAMPLERS}:
-            raise InvalidRequest(f"unknown sampler {sampler!r}")
-    for scheduler in (request.scheduler, request.hires.scheduler if request.hires else ""):
-        if scheduler and not sampler_catalog.is_scheduler(scheduler):
-            raise InvalidRequest(f"unknown scheduler {scheduler!r}")
+    parts = [request, *([request.hires] if request.hires else []), *request.detail_passes]
+    for part in parts:
+        if part.sampler and not sampler_catalog.is_sampler(part.sampler):
+            raise InvalidRequest(f"unknown sampler {part.sampler!r}")
+        if part.scheduler and not sampler_catalog.is_scheduler(part.scheduler):
+            raise InvalidRequest(f"unknown scheduler {part.scheduler!r}")

@@ -9,6 +9,7 @@ from jobs.models import Job
 
 from . import image_fields, model_fields, sampling_fields
 from .controlnet_fields import control_parameters
+from .detail_fields import detail_parameters
 
 VERSION = "Atelier"
 
@@ -43,6 +44,7 @@ def extra_pairs(job: Job, request: GenerationRequest) -> dict[str, object]:
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),
         **control_parameters(job, request),
+        **detail_parameters(request),
     }
     return {key: value for key, value in pairs.items() if value is not None}
 
@@ -71,6 +73,7 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
         "TI hashes": _embedding_hashes(job, request),
         "Emphasis": _emphasis(request),
         **control_parameters(job, request),
+        **detail_parameters(request),
         "Version": VERSION,
     }
 

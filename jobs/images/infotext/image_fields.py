@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
+from gpu_runner.protocol.generation_request import MagicMix
 
 from . import sampling_fields
 
@@ -20,10 +21,16 @@ def pairs(request: GenerationRequest) -> dict[str, object]:
     return {
         **(_inpaint(request.inpaint) if request.inpaint else {}),
         **_noise(request),
+        "Image CFG scale": request.image_guidance_scale,
+        **(_magic_mix(request.magic_mix) if request.magic_mix else {}),
         **(_hires(request, request.hires) if request.hires else {}),
         "SD upscale overlap": request.tiled.overlap if request.tiled else None,
         "SD upscale upscaler": request.tiled.upscaler if request.tiled else None,
     }
+
+
+def _magic_mix(part: MagicMix) -> dict[str, object]:
+    return {"MagicMix kmin": part.kmin, "MagicMix factor": part.mix_factor}
 
 
 def _inpaint(inpaint: Inpaint) -> dict[str, object]:

@@ -12,7 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from models_registry.models import FOLDERS, ModelFile
+from gpu_runner.protocol.model_detection.tag_table import find_tag_table, table_names
+from models_registry.models import FOLDERS, Kind, ModelFile
 from models_registry.scanning import install_file
 from models_registry.scanning.install_file import InstallError
 
@@ -43,10 +44,18 @@ class Command(BaseCommand):
 
 def _install_copy(file: Path, kind: str, name: str) -> ModelFile:
     install_file.check(kind, name, file.stat().st_size, limited=False)
-    hidden_name = f".copy-{secrets.token_hex(8)}{Path(name).suffix.lower()}"
-    part = settings.MODELS_ROOT / FOLDERS[kind] / hidden_name
+    folder = settings.MODELS_ROOT / FOLDERS[kind]
+    part = folder / f".copy-{secrets.token_hex(8)}{Path(name).suffix.lower()}"
+    table = find_tag_table(file) if kind == Kind.TAGGER else None
+    table_copy = folder / table_names(name)[0]
     try:
+        if table is not None:
+            shutil.copyfile(table, table_copy)
         shutil.copyfile(file, part)
         return install_file.install(part, kind, name)
+    except BaseException:
+        if table is not None:
+            table_copy.unlink(missing_ok=True)
+        raise
     finally:
         part.unlink(missing_ok=True)

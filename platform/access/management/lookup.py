@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from access.bearer_tokens import opaque_token
 from access.installed_dialects import installed
 from access.models import AccessKey, BusinessSource
 
@@ -27,6 +28,12 @@ def key_with(key_id: str) -> AccessKey:
     if key is None:
         raise CommandError(f"access key not found: {key_id}")
     return key
+
+
+def printed_key(key: AccessKey, secret: str) -> dict[str, str]:
+    """Id and secret of a new key, and both as one bearer token unless requests need a session token as well."""
+    printed = {"key_id": key.key_id, "secret": secret}
+    return printed if key.session_token else {**printed, "token": opaque_token(key.key_id, secret)}
 
 
 def check_dialects(names: Iterable[str]) -> None:

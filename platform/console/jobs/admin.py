@@ -56,6 +56,7 @@ class JobAdmin(ReadOnly, JobActions):
         filters.LaneFilter,
         filters.ErrorFilter,
         filters.RunnerFilter,
+        filters.EndUserFilter,
         ("created_at", RangeDateTimeFilter),
     ]
     list_per_page = 25
@@ -78,7 +79,7 @@ class JobAdmin(ReadOnly, JobActions):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # Large fields are needed by the job's own page only; the secrets of keys and runners by no page.
         jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
-        long = ("received", "request", "error_message", "checkpoint__metadata")
+        long = ("received", "request", "findings", "error_message", "checkpoint__metadata")
         return jobs.defer(*long, "key__secret", "key__session_token", "runner__token").prefetch_related(
             FIRST_IMAGE
         )

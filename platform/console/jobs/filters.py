@@ -11,13 +11,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import TextFilter
 
 from console.admin_base.choice_filters import Choice, ChoiceFilter
 from gpu_runner.protocol import ErrorCode
 from jobs import curl_export
 from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
-from jobs.selectors import WITH_ERRORS, with_error_code
+from jobs.selectors import WITH_ERRORS, with_end_user, with_error_code
 from models_registry.models import Kind, ModelFile
 
 
@@ -67,6 +68,16 @@ class ErrorFilter(ChoiceFilter):
         if value == "any":
             return jobs.filter(state__in=WITH_ERRORS)
         return with_error_code(jobs, value)
+
+
+class EndUserFilter(TextFilter):
+    title, parameter_name = _("end user"), "end_user"
+
+    def queryset(self, request: HttpRequest, jobs: QuerySet[Job]) -> QuerySet[Job]:
+        value = self.value()
+        if not value:
+            return jobs
+        return with_end_user(jobs, value) if "\0" not in value else jobs.none()
 
 
 class AgeFilter(ChoiceFilter):

@@ -12,8 +12,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import Posting
+from access.prompt_modes import PromptMode
 from console.jobs import actions, live
 from jobs import curl_export
+from jobs.admission.prompt_rewriting import texts_of
 from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
@@ -43,12 +45,15 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "ran_for": _formatted(run_seconds(job)),
         "timeline": timeline(job),
         "images": list(job.image_outputs),
+        "findings": job.image_findings,
         "control_maps": job.control_maps.count(),
         "received": _indented_json(job.received),
         "parsed": _indented_json(job.request),
         "files": [{"name": name, **file} for name, file in job.files.items()],
         "postings": list(Posting.objects.filter(job_id=job.pk).order_by("id")),
         "callback": callback,
+        "rewritten": rewritten(job),
+        "prompt_mode": PromptMode(job.rewriting["mode"]).label if job.rewriting else "",
         "curls": curl_export.commands(job, signed_urls.base_url(request)),
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MAX_REPETITIONS]
@@ -60,6 +65,24 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         and callback.state in actions.REPLAYABLE
         and request.user.has_perm("jobs.change_callback"),
     }
+
+
+@dataclass(frozen=True)
+class RewrittenText:
+    """A prompt that the text model changed."""
+
+    field: str
+    written: str
+    drawn: str
+
+
+def rewritten(job: Job) -> list[RewrittenText]:
+    """The prompts of a job that the text model changed."""
+    drawn = texts_of(job.generation_request) if job.rewriting else {}
+    return [
+        RewrittenText(field, text, drawn.get(field, ""))
+        for field, text in job.rewriting.get("written", {}).items()
+    ]
 
 
 def timeline(job: Job) -> list[TimelineEntry]:

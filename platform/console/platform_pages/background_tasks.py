@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django_q import admin as django_q_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
@@ -25,9 +26,17 @@ class SuccessAdmin(HiddenFromTenants, django_q_admin.TaskAdmin, ModelAdmin):
 
 @admin.register(Schedule)
 class ScheduleAdmin(HiddenFromTenants, django_q_admin.ScheduleAdmin, ModelAdmin):
-    pass
+    """When the periodic tasks run. What they run is not for the console: a dotted path and its arguments are code."""
+
+    TIMES = ("schedule_type", "minutes", "next_run", "repeats")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
+        return [field.name for field in Schedule._meta.fields if field.name not in self.TIMES]
 
 
 @admin.register(OrmQ)
 class QueueAdmin(HiddenFromTenants, django_q_admin.QueueAdmin, ModelAdmin):
-    pass
+    readonly_fields = django_q_admin.QueueAdmin.fields

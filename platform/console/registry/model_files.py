@@ -20,6 +20,7 @@ from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
     ControlNet,
+    Detector,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -28,6 +29,8 @@ from models_registry.models import (
     ModelFile,
     NsfwDetector,
     Preprocessor,
+    Tagger,
+    TextDetector,
     Upscaler,
     Vae,
 )
@@ -84,6 +87,9 @@ class ModelFileForm(forms.ModelForm):
     NsfwDetector,
     FaceDetector,
     FaceRestorer,
+    TextDetector,
+    Tagger,
+    Detector,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
@@ -221,8 +227,8 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", *STATE]
-    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae"]
+    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
 @admin.register(Lora)

@@ -15,6 +15,7 @@ from access.models import AccessKey, BusinessSource
 from jobs.models import Runner
 from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.queue_snapshot import SEEN_WITHIN
+from jobs.text_model import client as text_model
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset
 
 Text = str | Promise
@@ -87,17 +88,22 @@ KINDS: list[tuple[Kind, Text, str]] = [
     (Kind.UPSCALER, _("Upscaling uses Lanczos only."), "upscaler"),
     (Kind.FACE_DETECTOR, _("Requests that restore faces are refused."), "facedetector"),
     (Kind.FACE_RESTORER, _("Requests that restore faces are refused."), "facerestorer"),
+    (Kind.TEXT_DETECTOR, _("Lettered marks are removed only with a mask."), "textdetector"),
+    (Kind.TAGGER, _("Images cannot be described by tags (interrogate)."), "tagger"),
 ]  # fmt: skip
 
 
 def _models(kinds: set[str]) -> list[Check]:
     upload = _("Put a file into its folder of MODELS_ROOT and scan, or upload one.")
-    detector = _("pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector")
+    commands = {
+        Kind.NSFW: _("pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"),
+        Kind.TEXT_DETECTOR: _("python manage.py install_text_detector"),
+    }
     return [
         Check(
             kind.label,
             purpose,
-            detector if kind == Kind.NSFW else upload,
+            commands.get(kind, upload),
             kind in kinds,
             _list(f"models_registry_{model}"),
         )
@@ -148,5 +154,11 @@ def _outside() -> list[Check]:
             _("Image URLs in callbacks and behind a proxy have the host of the request."),
             _("Set PUBLIC_URL in the environment of the platform's processes."),
             bool(settings.PUBLIC_URL),
-        )
+        ),
+        Check(
+            _("Text model"),
+            _("Optional: prompts are neither translated nor expanded; requests for it are refused."),
+            _("Set TEXT_MODEL_URL and TEXT_MODEL_NAME, see docs/text-model.md."),
+            text_model.is_configured(),
+        ),
     ]

@@ -23,6 +23,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from access.bearer_tokens import opaque_token
 from access.installed_dialects import installed
 from access.models import MAX_TEMPORARY_KEY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
@@ -174,6 +175,7 @@ def show_key(request: HttpRequest, key: AccessKey, secret: str, token: str = "")
         "key": key,
         "secret": secret,
         "token": token,
+        "bearer_token": "" if key.session_token else opaque_token(key.key_id, secret),
         "base_url": base_url(request),
     }
     return TemplateResponse(request, "admin/access/new_key.html", context)

@@ -25,6 +25,7 @@ from jobs.execution import slots
 from jobs.models import State
 
 from .keys import dialect_choices
+from .prompt_modes import PromptModesField
 
 Holder = BusinessSource | AccessKey
 RATE_LIMITS = (
@@ -83,6 +84,7 @@ class LimitsForm(forms.ModelForm):
 
 
 class SourceForm(LimitsForm):
+    prompt_modes = PromptModesField()
     keyless_networks = LinesField(
         label=gettext_lazy("networks without a key"),
         required=False,
@@ -100,6 +102,20 @@ class SourceForm(LimitsForm):
             "Hosts and networks outside the public internet from which images may be fetched and to which callbacks "
             "may be sent, one per line: images.example.lan, .example.lan, 10.1.0.0/16."
         ),
+    )
+    nsfw_words = LinesField(
+        label=gettext_lazy("words of NSFW prompts"),
+        required=False,
+        max_length=220_000,
+        help_text=gettext_lazy(
+            "One per line. A prompt with one of them is NSFW for the prompt check of stablediffusionapi.com."
+        ),
+    )
+    cp_words = LinesField(
+        label=gettext_lazy("words of child abuse"),
+        required=False,
+        max_length=220_000,
+        help_text=gettext_lazy("One per line. A prompt with one of them is child abuse for the same check."),
     )
 
 

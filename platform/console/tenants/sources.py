@@ -21,6 +21,7 @@ from console.admin_base.fields import LabeledInline
 
 from .keys import KeyActionsMixin, KeyCreationMixin
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
+from .prompt_modes import PROMPTS
 from .statements import StatementMixin
 from .usage_charts import UsageMixin
 
@@ -51,7 +52,8 @@ class KeyInline(TenantRestrictions, LabeledInline):
 @admin.register(BusinessSource)
 class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, StatementMixin):
     source_path = "pk"
-    tenant_fields = ("title",)  # the other fields limit what the source takes from other tenants
+    # The other fields limit what the source takes from other tenants.
+    tenant_fields = ("title", "prompt_mode", "prompt_modes")
     form = SourceForm
     fieldsets = [
         (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
@@ -61,6 +63,8 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         (_("Access"), {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]}),
         (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
         (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+        PROMPTS,
+        (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),
         (_("Retention"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
     ]
     readonly_fields = USAGE

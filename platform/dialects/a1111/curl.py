@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.curl_export import Base64, Context, command, with_images
 
-from .request import extras
+from .request import extras, interrogate
 from .request.submission import FIELDS
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
@@ -14,10 +14,13 @@ CREDENTIALS = '-u "$KEY_ID:$SECRET"'
 OMITTED = {"force_task_id", "infotext"}
 
 
+FIELDS_OF_OPERATIONS = {**FIELDS, interrogate.OPERATION: interrogate.FIELDS}
+
+
 def curl(context: Context) -> str:
     operation = context.job.operation
     parameters = context.job.received["parameters"]
-    fields = FIELDS.get(operation, extras.FIELDS)
+    fields = FIELDS_OF_OPERATIONS.get(operation, extras.FIELDS)
     sent = {
         name: value
         for name, value in parameters.items()
@@ -34,6 +37,6 @@ def _seeds(context: Context) -> dict[str, int]:
 
 def _images(context: Context) -> dict[str, Any]:
     images = [Base64.of(image.sha256, context) for image in context.request.init_images]
-    if context.job.operation == extras.SINGLE:
+    if context.job.operation in (extras.SINGLE, interrogate.OPERATION):
         return {"image": images[0]}
     return {"imageList": [{"data": image, "name": f"{index}.png"} for index, image in enumerate(images)]}

@@ -18,6 +18,7 @@ from jobs.errors import (
     RateLimited,
     Refused,
     SourceDisabled,
+    TextModelFailed,
     UnknownModel,
 )
 from telemetry import counters
@@ -28,6 +29,7 @@ from .schema.images import invalid_image
 WIRE_NAMES: dict[str, str] = {
     "num_inference_steps": "steps",
     "guidance_scale": "cfg_scale",
+    "image_guidance_scale": "image_cfg_scale",
     "num_images": "batch_size",
     "strength": "denoising_strength",
     "sampler": "sampler_name",
@@ -52,6 +54,7 @@ WIRE_NAMES: dict[str, str] = {
     "refiner.switch_at": "refiner_switch_at",
     "upscaler": "override_settings",
     "tiled": "script_args",
+    "detail_passes": "alwayson_scripts",
     "upscale.scale": "upscaling_resize",
     "upscale.width": "upscaling_resize_w",
     "upscale.height": "upscaling_resize_h",
@@ -109,6 +112,8 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
     match refused:
         case UnknownModel(field="upscaler"):
             return WireError(500, error="Exception", errors=refused.message)
+        case UnknownModel(field="tagger"):
+            return Unprocessable.unsupported(("body", "model"), refused.message)
         case UnknownModel():
             return model_not_found(checkpoint)
         case InvalidImage():
@@ -116,6 +121,9 @@ def refusal(refused: Refused, checkpoint: str, names: Mapping[str, str] | None =
         case QueueFull() | QuotaSpent() | RateLimited():
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
             return WireError(429, detail=refused.message, headers=headers)
+        case TextModelFailed():
+            headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+            return WireError(503, detail=refused.message, headers=headers)
         case BadIdempotencyKey():
             return WireError(400, detail=refused.message)
         case IdempotencyConflict():

@@ -16,24 +16,8 @@ from access.hosts import any_host
 from jobs.images.signed_urls import public_path
 
 from .base import A1111View
-from .errors import Unprocessable, WireError
-from .schema.coercion import string
-from .schema.fields import Field, parse
+from .errors import WireError
 from .schema.json_body import read_object
-
-CAPTIONERS = ("clip", "deepdanbooru")
-INTERROGATE = {"image": Field(string, "", nullable=False), "model": Field(string, "clip", nullable=False)}
-
-
-class Interrogate(A1111View):
-    """Refuse interrogation: the registry has no captioning models."""
-
-    def post(self, request: Request) -> Response:
-        parameters = parse(INTERROGATE, read_object(request._request))
-        if parameters["model"] not in CAPTIONERS:
-            raise WireError(404, detail="Model not found")
-        reason = _("interrogate is not available: there is no captioning model")
-        raise Unprocessable.unsupported(("body", "model"), reason)
 
 
 class Weights(A1111View):
@@ -50,7 +34,6 @@ class Training(A1111View):
 
 
 ROUTES: dict[str, Any] = {
-    "interrogate": Interrogate,
     "unload-checkpoint": Weights,
     "reload-checkpoint": Weights,
     "create/embedding": Training,

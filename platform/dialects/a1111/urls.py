@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern] = [
     path("sdapi/v1/img2img", views.Generation.as_view(operation="img2img")),
     path(f"sdapi/v1/{extras.SINGLE}", views.Extras.as_view(operation=extras.SINGLE)),
     path(f"sdapi/v1/{extras.BATCH}", views.Extras.as_view(operation=extras.BATCH)),
+    path("sdapi/v1/interrogate", views.Interrogate.as_view()),
     path("sdapi/v1/jobs/<str:job_id>", views.JobResult.as_view()),
     path("sdapi/v1/progress", views.Progress.as_view()),
     path("sdapi/v1/interrupt", views.Interrupt.as_view()),

@@ -23,7 +23,7 @@ from .base import A1111View
 from .errors import WireError
 from .options import options
 from .refusals import refusal
-from .request import extras
+from .request import extras, interrogate
 from .request.submission import ParsedRequest, read_request
 from .response import interrupt, progress
 from .response.generation import JOB_HEADER, outcome
@@ -78,6 +78,25 @@ class Extras(Generation):
 
     def parse(self, body: dict[str, Any]) -> ParsedRequest:
         return ParsedRequest(extras.read_submission(self.operation, self.key, body))
+
+
+class Interrogate(Generation):
+    """Submit an analysis by a tagger and wait for its tags; or describe the image with the vision model, without a job."""
+
+    operation = interrogate.OPERATION
+    wire_names: Mapping[str, str] = {"tagger": "model"}
+
+    def post(self, request: Request) -> Response:
+        body = read_object(request._request)
+        if not interrogate.is_for_captioner(body):
+            return super().post(request)
+        try:
+            return Response({"caption": interrogate.described(self.key, body)})
+        except Refused as refused:
+            raise refusal(refused, "", self.wire_names) from refused
+
+    def parse(self, body: dict[str, Any]) -> ParsedRequest:
+        return ParsedRequest(interrogate.read_submission(self.key, body))
 
 
 class JobResult(A1111View):

@@ -1,4 +1,4 @@
-"""Authentication by ``Authorization: Bearer <key id>:<secret>``, or HTTP Basic with the same two."""
+"""Authentication by a bearer token (``access.bearer_tokens``), or HTTP Basic with key id and secret."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from access.authentication import Denied, Reason, authenticate
+from access.bearer_tokens import bearer_credentials
 from access.models import AccessKey
 from jobs.errors import RateLimited
 
@@ -46,16 +47,12 @@ def _unauthorized(detail: str) -> Problem:
 
 
 def _credentials(header: str) -> tuple[str, str]:
+    if credentials := bearer_credentials(header):
+        return credentials
     scheme, _space, parameter = header.partition(" ")
-    text = parameter.strip()
-    match scheme.lower():
-        case "bearer":
-            pass
-        case "basic":
-            text = _decoded(text)
-        case _:
-            raise _unauthorized(_("Send an access key: Authorization: Bearer <key id>:<secret>."))
-    key_id, _colon, secret = text.partition(":")
+    if scheme.lower() != "basic":
+        raise _unauthorized(_("Send an access key: Authorization: Bearer <key id>:<secret>."))
+    key_id, _colon, secret = _decoded(parameter.strip()).partition(":")
     return key_id, secret
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from access.prompt_modes import PromptMode
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from jobs.curl_export import Base64, Context, command
 
@@ -12,6 +13,8 @@ CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 
 def curl(context: Context) -> str:
     request = context.request.model_dump(mode="json", exclude_defaults=True)
+    if context.job.rewriting.get("written"):
+        request["prompt_mode"] = PromptMode.AS_IS.value  # the prompts are those that were drawn
     body = _without_ignored_tags(_with_images(request, context)) | {"seed": context.request.seed}
     return command(f"{context.base_url}/api/v1/jobs", CREDENTIALS, body=body)
 

@@ -29,6 +29,7 @@ REFUSED = {
     "model_not_allowed": 403,
     "source_disabled": 403,
     "idempotency_conflict": 409,
+    "text_model_failed": 503,
     "model_exists": 409,
 }
 FIELDS = {"callback": "callback_url"}  # field of a submission -> field of this API, where they differ

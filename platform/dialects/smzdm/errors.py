@@ -36,6 +36,7 @@ class Code(IntEnum):
 REFUSED = {
     "unknown_model": Code.MODEL,
     "bad_picture": Code.IMAGE,
+    "text_model_failed": Code.GENERATION,
     "queue_full": Code.BUSY,
     "rate_limited": Code.BUSY,
     "quota_exhausted": Code.BUSY,

@@ -25,4 +25,14 @@ def _images(request: GenerationRequest) -> dict[str, InputImage | None]:
     control = request.controls[0].image if request.controls else None
     init = request.init_images[0] if request.init_images else control
     mask = request.inpaint.mask if request.inpaint else None
-    return {"init_image": init, "mask_image": mask, "control_image": control, "url": init}
+    if request.change_background and request.change_background.mask:
+        # Outpainting keeps its canvas only: its image is repeated if it was sent as a URL.
+        return {"init_image": init, "mask_image": request.change_background.mask}
+    single = init if len(request.init_images) == 1 else None
+    return {
+        "init_image": init,
+        "mask_image": mask,
+        "control_image": control,
+        "url": init,
+        "image": single,
+    }

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["text2img", "img2img", "inpaint", "controlnet", "super_resolution"]
+Task = Literal[
+    *("text2img", "img2img", "inpaint", "controlnet", "super_resolution"),
+    # Image editing. ``uncrop`` is v6's outpaint, and ``edit_inpaint`` the inpaint of image editing.
+    *("removebg", "enlarge", "outpaint", "uncrop", "mixture_canvas", "edit_inpaint", "object_removal"),
+    *("pix2pix", "magic_mix", "depth2img", "interior"),
+    "nsfw_check",
+]
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,7 @@ class Endpoint:
     fetch: str
     community: bool = False  # models are named by model_id, and ``meta`` has more fields
     needs_model: bool = False
+    one_output: bool = False  # ``output`` is a URL instead of a list
 
     @property
     def edition(self) -> str:
@@ -35,6 +42,14 @@ def _community(folder: str, fetch: str, *, needs_model: bool) -> list[Endpoint]:
     ]
 
 
+def _editing(folder: str, *single: Task, **tasks: Task) -> list[Endpoint]:
+    """Endpoints of image editing, by their names below ``folder``. Tasks in ``single`` have one output."""
+    return [
+        Endpoint(f"{folder}/{name}", task, f"{folder}/fetch", one_output=task in single)
+        for name, task in tasks.items()
+    ]
+
+
 # The vendor's responses of v4 and v5 name the fetch path of v3, too.
 DREAMBOOTH_FETCH = "v3/dreambooth/fetch"
 ENTERPRISE = "v1/enterprise"  # v4 and v5 for customers with servers of their own
@@ -42,17 +57,43 @@ _ALL = [
     Endpoint("v3/text2img", "text2img", "v3/fetch"),
     Endpoint("v3/img2img", "img2img", "v3/fetch"),
     Endpoint("v3/inpaint", "inpaint", "v3/fetch"),
-    Endpoint("v3/super_resolution", "super_resolution", "v3/fetch"),
+    Endpoint("v3/super_resolution", "super_resolution", "v3/fetch", one_output=True),
     Endpoint("v3/dreambooth", "text2img", DREAMBOOTH_FETCH, community=True, needs_model=True),
     Endpoint("v4/dreambooth", "text2img", DREAMBOOTH_FETCH, community=True, needs_model=True),
     *_community("v3/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
     *_community("v4/dreambooth", DREAMBOOTH_FETCH, needs_model=True),
     *_community(ENTERPRISE, f"{ENTERPRISE}/fetch", needs_model=True),
     Endpoint(f"{ENTERPRISE}/controlnet", "controlnet", f"{ENTERPRISE}/fetch", community=True),
-    Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch"),
+    Endpoint(f"{ENTERPRISE}/super_resolution", "super_resolution", f"{ENTERPRISE}/fetch", one_output=True),
+    Endpoint("v3/nsfw_image_check", "nsfw_check", "v3/fetch"),
+    Endpoint(f"{ENTERPRISE}/nsfw_image_check", "nsfw_check", f"{ENTERPRISE}/fetch"),
     *_community("v6/images", "v6/images/fetch", needs_model=True),
     *_community("v6/realtime", "v6/realtime/fetch", needs_model=False),
     Endpoint("v5/controlnet", "controlnet", DREAMBOOTH_FETCH, community=True),
     Endpoint("v6/images/controlnet", "controlnet", "v6/images/fetch", community=True),
+    *_editing(
+        *("v5", "enlarge", "pix2pix"),
+        removebg_mask="removebg",
+        super_resolution="enlarge",
+        outpaint="outpaint",
+        mixture_canvas="mixture_canvas",
+        inpaint="edit_inpaint",
+        object_removal="object_removal",
+        pix2pix="pix2pix",
+        magic_mix="magic_mix",
+        depth2img="depth2img",
+        interior="interior",
+    ),
+    *_editing(
+        "v6/image_editing",
+        removebg_mask="removebg",
+        super_resolution="enlarge",
+        outpaint="uncrop",
+        inpaint="edit_inpaint",
+        object_removal="object_removal",
+        pix2pix="pix2pix",
+        magic_mix="magic_mix",
+        depth2img="depth2img",
+    ),
 ]
 ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in _ALL}

@@ -14,6 +14,7 @@ from jobs.errors import (
     RateLimited,
     Refused,
     SourceDisabled,
+    TextModelFailed,
     UnknownModel,
 )
 from telemetry import counters
@@ -23,6 +24,8 @@ from .errors import WireError
 
 WIRE_NAMES: dict[str, str] = {
     "num_images": "samples",
+    "output_width": "width",
+    "output_height": "height",
     "hires.width": "width",
     "hires.height": "height",
     "hires.num_inference_steps": "num_inference_steps",
@@ -39,6 +42,8 @@ WIRE_NAMES: dict[str, str] = {
     "face_restorer": "face_enhance",
     "face_detector": "face_enhance",
     "face_restoration": "face_enhance",
+    "matting": "image",
+    "magic_mix": "kmin",
     "nsfw": "safety_checker",
     "callback": "webhook",
 }
@@ -71,6 +76,8 @@ def refusal(refused: Refused, edition: str, model: str) -> WireError:
             return _rate_limit(refused, edition)
         case QuotaSpent() | BudgetSpent():
             return _no_credit(refused)
+        case TextModelFailed():
+            return _with_retry_after(WireError(503, refused.message), refused)
         case ModelNotAllowed():
             return WireError(403, refused.message)
         case BadIdempotencyKey():

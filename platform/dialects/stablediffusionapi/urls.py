@@ -8,13 +8,24 @@ from . import views
 from .base import NotFound, StableDiffusionApiView
 from .endpoints import ENDPOINTS, ENTERPRISE
 from .management import urls as management
+from .moderation.views import CheckPrompt, DeleteImage
+from .refused_tools import TOOLS
 from .response import listings
 
-FETCHES = ("v3", "v3/dreambooth", "v4/dreambooth", "v5/controlnet", "v5/images", "v6/images", "v6/realtime")
+FETCHES = (
+    "v3",
+    "v3/dreambooth",
+    "v4/dreambooth",
+    "v5/controlnet",
+    "v5",
+    "v5/images",
+    "v6/images",
+    "v6/realtime",
+    "v6/image_editing",
+)
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
 ANYTHING = r"(?:/[\s\S]*)?"
-UNAVAILABLE = ("v3/text2video",)
 FETCH_NUMBER = "(?:/(?P<number>[^/]+))?"
 
 
@@ -39,8 +50,10 @@ urlpatterns: list[URLPattern] = [
     *(_route(path, views.Listing, rows=listings.model_rows) for path in MODEL_LISTS),
     _route("v3/system_load", views.Listing, rows=listings.system_load),
     _route("v3/base64_crop", views.Crop),
+    _route("v3/check_nsfw_cp", CheckPrompt),
+    _route("v3/delete_image", DeleteImage),
     *(_route(path, view, **settings) for path, view, settings in management.PUBLIC),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_PUBLIC),
-    *(_route(path, views.UnavailableEndpoint, rest=ANYTHING) for path in UNAVAILABLE),
+    *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.refused_routes(TOOLS)),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),
 ]

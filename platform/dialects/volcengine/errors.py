@@ -64,6 +64,7 @@ GATEWAY: dict[str, tuple[int, int | None, str]] = {
 REFUSED = {"bad_picture": 50207, "bad_url": 50207, "forbidden_address": 50207, "fetch_failed": 50207}
 REFUSED |= {"queue_full": 50430, "unknown_model": 50500, "over_limit": 50200, "unsupported": 50200}
 REFUSED |= {
+    "text_model_failed": 50501,
     "rate_limited": 50429,
     "quota_exhausted": 50429,
     "budget_exhausted": 50400,

@@ -9,8 +9,8 @@ from jobs.curl_export import Context, command
 from .authentication import KEY_ID, SECRET
 from .request.fields_v2 import CONTROL_MODES, UNIT_RESIZE_MODES
 from .request.submission_v3 import BO, BODIES
-from .request.tools import TOOLS, InpaintTool
-from .response.task_status import TOOL
+from .request.tools.base import TOOL
+from .request.tools.catalog import TOOLS
 
 CREDENTIALS = (f'-H "{KEY_ID}: $KEY_ID"', f'-H "{SECRET}: $SECRET"')
 CALLBACK = "callbackUrl"
@@ -22,7 +22,9 @@ def curl(context: Context) -> str:
     body = {name: value for name, value in job.received.items() if name != CALLBACK}
     new_id = f"again-{job.pk}"
     if job.operation.startswith(TOOL):
-        path, has_seed = job.operation, issubclass(TOOLS[job.operation.removeprefix(TOOL)], InpaintTool)
+        # A workflow template may have no place for a seed; then the request has none.
+        known_seed = "seed" in body or context.request.seed != 0
+        path, has_seed = job.operation, TOOLS[job.operation.removeprefix(TOOL)].has_seed and known_seed
         body["businessTaskId"] = new_id
     elif job.operation in BODIES:
         path, has_seed = f"sd/{job.operation}", True

@@ -24,6 +24,8 @@ from jobs.errors import (
     QuotaSpent,
     Refused,
     SourceDisabled,
+    TextModelFailed,
+    TextModelMissing,
 )
 from telemetry import counters
 
@@ -77,7 +79,7 @@ class WireError(Exception):
         """From a refusal, with the vendor's field names."""
         counters.refusals.labels(dialect="zhiqite", reason=refused.code).inc()
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
-        status = 429 if refused.retry_after else STATUSES.get(type(refused), 400)
+        status = STATUSES.get(type(refused), 429 if refused.retry_after else 400)
         field = refused.field or ""
         return cls(refused.message_naming(names.get(field, field)), status=status, headers=headers)
 
@@ -94,6 +96,8 @@ STATUSES: dict[type[Refused], int] = {
     ModelNotAllowed: 403,
     QuotaSpent: 429,
     SourceDisabled: 403,
+    TextModelFailed: 503,
+    TextModelMissing: 501,
 }
 
 

@@ -8,6 +8,7 @@ Names = Mapping[str, str]
 
 V2: Names = {
     "num_inference_steps": "steps",
+    "image_guidance_scale": "image_cfg_scale",
     "num_images": "n_iter * batch_size",
     "hires.num_inference_steps": "hr_second_pass_steps",
     "hires.width": "hr_resize_x",
@@ -20,6 +21,11 @@ V3: Names = {
     "hires.num_inference_steps": "highDefinitionRepairPostSteps",
     "hires.width": "width * highDefinitionRepairScale",
     "hires.height": "height * highDefinitionRepairScale",
+    "callback": "callbackUrl",
+}
+WORKFLOW: Names = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "fluxGuidance",
     "callback": "callbackUrl",
 }
 TOOLS: Names = {

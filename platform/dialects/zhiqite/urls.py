@@ -5,6 +5,8 @@ from django.urls import URLPattern, path, re_path
 from . import views
 from .base import NotFound
 from .request import submission_v2, submission_v3
+from .request.tools.analysis_tools import INTERROGATE
+from .request.tools.unsupported import REFUSED_AREAS
 from .response import task_status
 from .response.listings import LISTS
 
@@ -31,7 +33,8 @@ urlpatterns: list[URLPattern] = [
         for operation in submission_v3.BODIES
     ),
     path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
+    path(f"saas/tool/{INTERROGATE}", views.InterrogateImage.as_view()),
     path("saas/tool/<path:code>", views.SubmitTool.as_view()),
-    path("saas/modelTraining/submitTraining/Job", views.Training.as_view()),
+    re_path(rf"^saas/(?P<area>{'|'.join(REFUSED_AREAS)})/(?P<rest>.*)$", views.RefusedArea.as_view()),
     re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

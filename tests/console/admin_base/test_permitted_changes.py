@@ -29,7 +29,7 @@ EVERYTHING = "everything"  # a group with all permissions
 # What a user with memberships may change, at most: no role gives more.
 TENANT_FIELDS = {
     "access.accesskey": {"note"},
-    "access.businesssource": {"title", "AccessKey.note"},
+    "access.businesssource": {"title", "prompt_mode", "prompt_modes", "AccessKey.note"},
 }
 TENANT_ACTIONS = {
     "access.accesskey": {"rotate", "new_secret", "revoke"},  # of its own keys
@@ -47,7 +47,7 @@ TENANT_ACTIONS = {
 }
 # Columns that a tenant's user with every role can change by posting to any view of its own rows.
 TENANT_COLUMNS = {
-    BusinessSource: {"title"},
+    BusinessSource: {"title", "prompt_mode", "prompt_modes"},
     AccessKey: {"note", "secret", "enabled", "last_used_at"},  # "enabled": revoked, never enabled again
     CallbackSecret: {"secret", "created_at"},
 }
@@ -75,10 +75,13 @@ SOURCE_LIMITS = {
     "name",
     "networks",
     "nsfw_policy",
+    "prompt_mode",
+    "prompt_modes",
     "public_pictures",
     "reachable",
     "requests_per_second",
     "strict",
+    "text_model",
     "title",
     "total_budget",
     "weight",
@@ -189,20 +192,7 @@ ADMIN_FIELDS = OPERATOR_FIELDS | {
         "username",
         "usable_password",
     },
-    "django_q.ormq": {"key", "lock"},
-    "django_q.schedule": {
-        "args",
-        "cluster",
-        "func",
-        "hook",
-        "intended_date_kwarg",
-        "kwargs",
-        "minutes",
-        "name",
-        "next_run",
-        "repeats",
-        "schedule_type",
-    },
+    "django_q.schedule": {"minutes", "next_run", "repeats", "schedule_type"},  # not what is run: that is code
     "jobs.runner": {"enabled", "draining", "name", "url", "backend", "new_token"},
     "jobs.storagetarget": {
         "allowed_sources",
@@ -357,6 +347,8 @@ ASKED = {
     "strict": "on",
     "comfyui_by_pipeline": "on",
     "nsfw_policy": "refuse",
+    "prompt_mode": "expand",
+    "prompt_modes": "native: translate",
     "keep_pictures_days": "3650",
     "keep_inputs_days": "3650",
     "keep_jobs_days": "3650",
@@ -424,7 +416,7 @@ def test_posted_forms_change_no_limits_of_the_own_source(sign_in, limited, role)
         client.post(f"/admin/access/{address}/change/", {**forms_of(key), "keys-0-DELETE": "on"})
         client.post(f"/admin/access/{address}/delete/", {"post": "yes"})
     for model, names in changed_columns(before).items():
-        assert names <= {"title", "note"}, model
+        assert names <= {"title", "note", "prompt_mode", "prompt_modes"}, model
 
 
 def test_admin_of_a_tenant_saves_its_pages(sign_in, limited):

@@ -111,6 +111,7 @@ def other_job(submission, other_source):
     Job.objects.filter(pk=job.pk).update(
         state=State.FAILED,
         error_code="out_of_memory",
+        end_user="reader 7",
         runner=runner,
         created_at=timezone.now() - timedelta(days=1),
     )
@@ -132,6 +133,7 @@ def other_job(submission, other_source):
         {"age": "yesterday"},
         {"state": "failed", "source": "{0.source_id}", "age": "yesterday", "error": "any"},
         {"q": "out_of_memory"},
+        {"end_user": "reader 7"},
         {"created_at_to_0": "{0.created_at:%Y-%m-%d}", "created_at_to_1": "23:59:59"},
     ],
 )
@@ -139,7 +141,17 @@ def test_filter_finds_the_matching_job(listed, jobs, other_job, query):
     assert listed(**{name: value.format(other_job) for name, value in query.items()}) == [other_job.pk]
 
 
-@pytest.mark.parametrize("query", [{"state": "lost"}, {"source": "x"}, {"lane": "\0"}, {"model": "99999"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "lost"},
+        {"source": "x"},
+        {"lane": "\0"},
+        {"model": "99999"},
+        {"end_user": "reader"},
+        {"end_user": "\0"},
+    ],
+)
 def test_unknown_choice_gives_an_empty_list(listed, jobs, query):
     assert listed(**query) == []
 

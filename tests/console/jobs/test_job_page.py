@@ -11,6 +11,7 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import Membership
+from access.prompt_modes import PromptMode
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.models import Job, Output, Preview, Runner, State
@@ -18,6 +19,7 @@ from jobs.models.callback import CallbackState
 from jobs.outbound.callbacks import policies
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
+from tests.support.text_model_server import DETAILS
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +55,22 @@ def runner(db) -> Runner:
     return Runner.objects.create(name="local", url="http://127.0.0.1:9", slots=4, seen_at=timezone.now())
 
 
+def test_page_shows_prompts_as_written_and_as_drawn(ops, submission, text_model):
+    given = {"prompt": "一只猫", "negative_prompt": "<丑>", "prompt_mode": PromptMode.EXPAND}
+    text = ops.get(page(admit(submission(**given)), "change")).content.decode()
+    assert '<td class="job-long">一只猫</td>' in text
+    assert f'<td class="job-long">a cat, {DETAILS}</td>' in text
+    assert "translated and expanded" in text
+
+
+def test_page_says_why_prompts_were_not_changed(ops, submission, source, text_model):
+    source.prompt_mode = PromptMode.EXPAND
+    source.save()
+    text_model.misbehavior = "prose"
+    text = ops.get(page(admit(submission(key=None, source=source)), "change")).content.decode()
+    assert "drawn as they were written: The text model failed: its answer cannot be used." in text
+
+
 @pytest.fixture
 def do(ops):
     return lambda job, what, client=ops: client.post(page(job, "do", what), follow=True)
@@ -83,6 +101,30 @@ def test_page_shows_the_result_of_the_nsfw_check(ops, job, add_outputs):
     text = ops.get(page(job, "change")).content.decode()
     assert "· NSFW (0.87)" in text
     assert "· not NSFW (0.04)" in text
+
+
+def test_page_shows_what_an_analysis_found(ops, job):
+    face = {"score": 0.93, "box": [117, 60, 208, 178], "landmarks": [[141, 104]] * 5}
+    findings = [
+        {"index": 0, "data": {"find": "faces", "width": 320, "height": 300, "faces": [face]}},
+        {"index": 1, "data": {"find": "nsfw", "detected": True, "score": 0.97, "threshold": 0.8}},
+        {
+            "index": 2,
+            "data": {"find": "tags", "tags": [{"name": "red_<b>", "score": 0.91, "category": "general"}]},
+        },
+    ]
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, findings=findings)
+    text = ops.get(page(job, "change")).content.decode()
+    for shown in (
+        "Findings",
+        "320×300 · 1 face",
+        "117, 60, 208, 178",
+        "(141, 104)",
+        "NSFW (0.97)",
+        "red &lt;b&gt;",
+        "0.91",
+    ):
+        assert shown in text
 
 
 def test_page_shows_images_with_infotext(ops, job, add_outputs):
@@ -306,3 +348,10 @@ def test_page_has_curl_commands_without_secrets(ops, submission, key):
     assert list(curls) == ["a1111", "native"]
     assert all("$KEY_ID" in command for command in curls.values())
     assert key.secret not in ops.get(page(job, "change")).content.decode()
+
+
+def test_page_links_to_the_jobs_of_the_same_end_user(ops, submission):
+    job = admit(submission(end_user="reader <7> & co"))
+    text = ops.get(page(job, "change")).content.decode()
+    assert "reader &lt;7&gt; &amp; co" in text
+    assert "?end_user=reader%20%3C7%3E%20%26%20co" in text

@@ -45,12 +45,15 @@ def test_each_part_is_ticked_off_when_it_is_there(source, runner, settings):
     settings.PUBLIC_URL = "https://atelier.example.com"
     for kind in (
         Kind.CHECKPOINT, Kind.NSFW, Kind.MATTING, Kind.CONTROLNET, Kind.UPSCALER, Kind.FACE_DETECTOR,
-        Kind.FACE_RESTORER,
+        Kind.FACE_RESTORER, Kind.TEXT_DETECTOR, Kind.TAGGER,
     ):  # fmt: skip
         before = missing()
         add(kind)
         assert len(before - missing()) == 1, kind
-    assert missing() == {"Style presets", "Prompt style of enhance_prompt", "Storage target"}
+    optional = {"Text model"}
+    assert missing() == {"Style presets", "Prompt style of enhance_prompt", "Storage target"} | optional
+    settings.TEXT_MODEL_URL, settings.TEXT_MODEL_NAME = "http://127.0.0.1:8000/v1", "qwen"
+    assert not missing() & optional
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from access.authentication import authenticate
+from access.bearer_tokens import bearer_credentials
 from access.models import AccessKey
 
 ADDRESS = "10.1.2.3"
@@ -34,6 +35,16 @@ def test_new_key_is_shown_once_with_an_example_request(ops, page, source):
     assert "no-store" in response.headers["Cache-Control"]
     for address in ("new-key/", "change/", "usage/"):
         assert secret not in ops.get(f"{page}/{address}").content.decode()
+
+
+def test_new_key_is_also_shown_as_one_bearer_token(ops, page):
+    response = ops.post(f"{page}/new-key/", {})
+    key, secret = AccessKey.objects.get(), code_element(response, "key-secret")
+    token = code_element(response, "key-bearer-token")
+    assert bearer_credentials(f"Bearer {token}") == (key.key_id, secret)
+    assert 'data-copy="key-bearer-token"' in response.content.decode()
+    temporary = ops.post(f"{page}/temporary-key/", {"minutes": "15"})
+    assert "key-bearer-token" not in temporary.content.decode()  # useless without the session token
 
 
 def test_get_request_creates_no_key(ops, page):

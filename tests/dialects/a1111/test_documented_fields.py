@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.models import Job
-from models_registry.models import PromptStyle
+from models_registry.models import ModelFile, PromptStyle
 
 pytestmark = pytest.mark.slow
 
@@ -205,11 +205,21 @@ def test_inpainting_field_changes_the_inpainting(alice, red) -> None:
 
 
 @pytest.mark.field("a1111_img2img", "image_cfg_scale")
-def test_image_cfg_scale_has_no_effect(alice, red) -> None:
+def test_image_cfg_scale_has_no_effect_on_other_checkpoints(alice, red) -> None:
     """As in the original with all models but InstructPix2Pix. The most used client always sends the field."""
     same = {"init_images": [red], "seed": 1, "subseed": 1}
     first, second = (alice.submit("img2img", **same, **more) for more in ({}, {"image_cfg_scale": 1.5}))
     assert first.generation_request == second.generation_request
+
+
+@pytest.mark.field("a1111_img2img", "image_cfg_scale")
+def test_image_cfg_scale_guides_instruct_checkpoints_by_the_init_image(alice, red, checkpoint) -> None:
+    ModelFile.objects.filter(pk=checkpoint.pk).update(instruct=True)
+    request = alice.submit("img2img", init_images=[red], image_cfg_scale=1.25).generation_request
+    assert request.image_guidance_scale == 1.25
+    response = alice.post("img2img", {"init_images": [red], "image_cfg_scale": 101})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "image_cfg_scale"]
 
 
 @pytest.mark.field("a1111_img2img", "init_images", "include_init_images")

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from dialects.a1111.options.table import OPTIONS
 from dialects.a1111.request.extras import FIELDS as EXTRAS
+from dialects.a1111.request.interrogate import FIELDS as INTERROGATE
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
@@ -79,6 +80,7 @@ BODIES = {
     },
     "sdapi/v1/extra-single-image": {"image": RED, "upscaling_resize": 2, "upscaler_1": "Lanczos"},
     "sdapi/v1/extra-batch-images": {"imageList": [{"data": RED, "name": "a.png"}], "resize_mode": 1},
+    "sdapi/v1/interrogate": {"image": RED, "model": "deepdanbooru"},
     "sdapi/v1/png-info": {"image": f"data:image/png;base64,{RED}"},
     "sdapi/v1/options": {"sd_model_checkpoint": "shapes", "CLIP_stop_at_last_layers": 1},
     "sdapi/v1/interrupt": {},
@@ -113,6 +115,7 @@ FIELDS = {
     "sdapi/v1/img2img": [*IMG2IMG],
     "sdapi/v1/extra-single-image": [*EXTRAS],
     "sdapi/v1/extra-batch-images": [*EXTRAS],
+    "sdapi/v1/interrogate": [*INTERROGATE],
     "sdapi/v1/options": [*OPTIONS],
 }
 
@@ -128,6 +131,7 @@ def caller_with_room(alice, source):
         path="controlnet/canny.safetensors",
         sha256="c" * 64,
     )
+    ModelFile.objects.create(kind=Kind.TAGGER, name="wd", path="taggers/wd.onnx", sha256="d" * 64)
     return alice
 
 

@@ -4,16 +4,6 @@ import pytest
 from django.test import Client
 
 
-def test_interrogate_is_rejected(alice, red) -> None:
-    entry = alice.post("interrogate", {"image": red}).json()["detail"][0]
-    assert (entry["loc"], entry["type"]) == (["body", "model"], "value_error.unsupported")
-
-
-def test_unknown_captioning_model_is_404(alice, red) -> None:
-    response = alice.post("interrogate", {"image": red, "model": "bogus"})
-    assert (response.status_code, response.json()["detail"]) == (404, "Model not found")
-
-
 @pytest.mark.parametrize("name", ["unload-checkpoint", "reload-checkpoint"])
 def test_unload_and_reload_have_no_effect(alice, name) -> None:
     response = alice.post(name)

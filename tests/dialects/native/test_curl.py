@@ -35,6 +35,12 @@ def test_exported_command_submits_an_equal_request(alice, fields):
     assert Job.objects.get(pk=again.json()["id"]).request == job.request
 
 
+def test_exported_command_repeats_the_drawn_words(alice, text_model):
+    job = alice.submit(prompt="一只猫", prompt_mode="translate")
+    sent = body(job)
+    assert (sent["prompt"], sent["prompt_mode"]) == ("a cat", "as_is")
+
+
 @pytest.mark.parametrize(
     ("tag", "loras", "sent"),
     [("<lora:ink:0.5>", [{"name": "ink"}], "a <lora:ink:0.5>"), ("<lora:ink:0.5>", [], "a ")],

@@ -66,10 +66,16 @@ UPSCALE = {
     "init_images": [RED],
     "upscale": {"scale": 2.0, "width": 0, "height": 0, "upscaler": "Lanczos", "upscaler_2": "None"},
 }
+ANALYSIS = {
+    "task": "analyze",
+    "init_images": [RED],
+    "analysis": {"find": "tags", "model": "wd", "threshold": 0.5, "character_threshold": 0.5},
+}
 BODIES = {
     "jobs": GENERATION,
     "jobs#image": FROM_IMAGE,
     "jobs#upscale": UPSCALE,
+    "jobs#analysis": ANALYSIS,
     "quote": GENERATION,
     "quote#image": FROM_IMAGE,
 }
@@ -80,7 +86,7 @@ FIELDS = {route: [*JobRequest.model_fields] for route in ("jobs", "jobs#image", 
 def caller_with_room(alice, source):
     source.max_queued_jobs = 1_000_000
     source.save()
-    for kind, name in ((Kind.LORA, "night"), (Kind.CONTROLNET, "canny")):
+    for kind, name in ((Kind.LORA, "night"), (Kind.CONTROLNET, "canny"), (Kind.TAGGER, "wd")):
         fields = {"family": Family.SD15, "path": f"{kind}/{name}.safetensors", "sha256": kind[0] * 64}
         ModelFile.objects.create(kind=kind, name=name, **fields)
     return alice

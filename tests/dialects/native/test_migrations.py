@@ -8,6 +8,8 @@ from dialects.native.models import UploadedImage
 from jobs.images.storage import store_input
 from tests.support.fake_runner import png
 
+pytestmark = pytest.mark.slow
+
 
 def migrate(*target: str) -> None:
     call_command("migrate", *target, verbosity=0)

@@ -183,6 +183,21 @@ def test_multi_lingual_is_refused_unless_the_prompt_is_ascii(alice):
     assert alice.request(prompt="a cat", multi_lingual="yes").prompt == "a cat"
 
 
+def test_translation_of_a_source_without_the_text_model_is_refused(alice, text_model):
+    alice.access_key.source.text_model = False
+    alice.access_key.source.save()
+    assert "may not use the text model" in str(alice.refused(prompt="一只猫", multi_lingual="yes"))
+
+
+@pytest.mark.parametrize(("edition", "status"), [("v3/text2img", 200), ("v6/realtime/text2img", 503)])
+def test_failure_of_the_translation_is_an_error_that_can_be_retried(alice, text_model, edition, status):
+    text_model.misbehavior = "500"
+    response = alice.post(edition, prompt="一只猫", multi_lingual="yes", width="64", height="64")
+    assert (response.status_code, response.json()["status"]) == (status, "error")
+    assert response.json()["message"] == "The text model failed: it answered with status 500."
+    assert int(response["Retry-After"]) > 0
+
+
 def test_tomesd_is_accepted_without_effect(alice):
     assert alice.request(tomesd="yes")
 

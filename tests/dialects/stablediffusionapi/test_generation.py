@@ -12,6 +12,7 @@ from jobs.models import Job
 from models_registry.models import Kind, PromptStyle
 from tests.support.input_images import file_of, is_upright, photo
 from tests.support.receiving_server import work as call_back
+from tests.support.text_model_server import DETAILS
 
 from .conftest import data_uri, png
 
@@ -142,6 +143,37 @@ def test_nsfw_output_is_flagged(alice, detector, work, fake_runner):
     response, _job = alice.generate(safety_checker="yes")
     work()
     assert alice.call(f"v3/fetch/{response['id']}")["nsfw_content_detected"] is True
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt"),
+    [
+        ({"prompt": "一只猫", "multi_lingual": "yes", "enhance_prompt": "no"}, "a cat"),
+        ({"prompt": "一只猫", "multi_lingual": "yes"}, "a cat, masterpiece"),
+        ({"prompt": "一只猫", "multi_lingual": "yes", "enhance_prompt": "yes"}, f"a cat, {DETAILS}"),
+        ({"prompt": "a cat", "enhance_prompt": "yes"}, f"a cat, {DETAILS}"),
+        ({"prompt": "a cat", "multi_lingual": "yes", "enhance_prompt": "no"}, "a cat"),
+        ({"prompt": "a cat"}, "a cat, masterpiece"),
+    ],
+)
+def test_text_model_translates_and_expands(alice, text_model, fields, prompt):
+    """``enhance_prompt`` expands the prompt where it is sent; its default is the prompt style."""
+    PromptStyle.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
+    assert alice.request(**fields).prompt == prompt
+
+
+def test_setting_of_the_source_applies_where_enhance_prompt_is_absent(alice, text_model):
+    alice.access_key.source.prompt_modes = {"stablediffusionapi": "expand"}
+    alice.access_key.source.save()
+    assert alice.request(prompt="一只猫").prompt == f"a cat, {DETAILS}"
+    assert alice.request(prompt="一只猫", enhance_prompt="no").prompt == "a cat"
+
+
+def test_failed_expansion_leaves_the_prompt_as_it_is(alice, text_model):
+    text_model.misbehavior = "prose"
+    _response, job = alice.generate(prompt="a cat", enhance_prompt="yes")
+    assert job.generation_request.prompt == "a cat"
+    assert "its answer cannot be used" in job.transitions.get().note
 
 
 @pytest.mark.field("stablediffusionapi_img2img", "enhance_prompt")

@@ -2,27 +2,21 @@ import base64
 import hashlib
 import io
 import json
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from PIL import Image
 
 from access.models import AccessKey
-from dialects.volcengine import signature
 from dialects.volcengine.signature import Scope, Signed, SignedRequest
 from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile, StylePreset
+from tests.support.volcengine_signer import now, with_signature
 
 STYLE = "img2img_pastel_boys_style_usage"
 FLAT = "2022-08-31"
-
-
-def now(**delta: float) -> str:
-    return (timezone.now() + timedelta(**delta)).strftime(signature.DATE_FORM)
 
 
 class Caller:
@@ -68,15 +62,6 @@ class Caller:
         if options:
             body["req_json"] = json.dumps(options)
         return self.call("CVSync2AsyncGetResult", body)
-
-
-def with_signature(secret: str, signed: Signed, sent: SignedRequest) -> dict[str, str]:
-    """The headers of the request, with Authorization."""
-    key = signature.signing_key(secret, signed.scope)
-    digest = signature.signature(key, signed, signature.canonical_requests(signed, sent)[0])
-    names = ";".join(signed.signed_headers)
-    parts = f"Credential={signed.key_id}/{signed.scope}, SignedHeaders={names}, Signature={digest}"
-    return {**sent.headers, "authorization": f"HMAC-SHA256 {parts}"}
 
 
 def model(kind: Kind, name: str) -> ModelFile:

@@ -7,7 +7,8 @@ import pytest
 
 from access.models import AccessKey
 from dialects.volcengine.signature import Scope, Signed, SignedRequest
-from tests.dialects.volcengine.conftest import Caller, now, with_signature
+from tests.dialects.volcengine.conftest import Caller
+from tests.support.volcengine_signer import now, with_signature
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dialects.volcengine import signature
 from dialects.volcengine.signature import Scope, Signed, SignedRequest
-from tests.dialects.volcengine.conftest import with_signature
+from tests.support.volcengine_signer import with_signature
 
 QUERY = (("Action", "CVProcess"), ("Version", "2022-08-31"))
 BODY = (

@@ -58,7 +58,7 @@ def test_invalid_field_is_refused_with_its_name(alice, fields, message):
         ({"sd_vae": "unknown.pt"}, "unknown.pt"),
         ({"output_image_format": "gif"}, "alwayson_scripts.output_image_format: "),
         ({"id_task": "a" * 201}, "alwayson_scripts.id_task: "),
-        ({"ADetailer": {"args": [True, {"ad_model": "face_yolov8n.pt"}]}}, "alwayson_scripts.ADetailer: "),
+        ({"ADetailer": {"args": [True, {"ad_model": "face_yolov8n.pt"}]}}, "alwayson_scripts.ADetailer.args.1.ad_model: "),
         (unit(module="magic", model="m"), "args.0.module: unknown preprocessor magic"),
         (unit(module="openpose", model="m"), "args.0.module: openpose is not supported"),
         (unit(module="canny"), "args.0.model is required"),

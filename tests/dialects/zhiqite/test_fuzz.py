@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dialects.zhiqite.request.fields_v2 import GenerationV2, Overrides, Scripts, Unit
 from dialects.zhiqite.request.fields_v3 import External, Image2ImageV3, Text2ImageV3
-from dialects.zhiqite.request.tools import TOOLS
+from dialects.zhiqite.request.text_tools import TEXT_TOOLS
+from dialects.zhiqite.request.tools.catalog import TOOLS
 from tests.dialects.zhiqite.conftest import generation_body
 
 pytestmark = pytest.mark.slow
@@ -60,3 +61,9 @@ def test_tools_and_queries_accept_any_json(alice, data, tool) -> None:
     check(alice.post(f"tool/{tool}", body))
     check(alice.post(f"tool/{tool}/queryTask", body))
     check(alice.post("sd/v2/queryTaskInfo", body))
+
+
+@FUZZ
+@given(data=st.data(), tool=st.sampled_from([*TEXT_TOOLS]))
+def test_text_tools_accept_any_json(alice, text_model, data, tool) -> None:
+    check(alice.post(f"tool/{tool}", data.draw(fields_of(TEXT_TOOLS[tool]))))

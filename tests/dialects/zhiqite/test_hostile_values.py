@@ -7,7 +7,8 @@ from hypothesis import given
 
 from dialects.zhiqite.request.fields_v2 import GenerationV2
 from dialects.zhiqite.request.fields_v3 import Image2ImageV3, Text2ImageV3
-from dialects.zhiqite.request.tools import TOOLS
+from dialects.zhiqite.request.text_tools import TEXT_TOOLS
+from dialects.zhiqite.request.tools.catalog import TOOLS
 from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
 from models_registry.models import Kind
@@ -52,7 +53,15 @@ V3 = {
     "styles": ["a"],
     "saasDrawingExternalImageParameterBO": EXTERNAL,
 }
-TOOL = {"businessTaskId": "a", "sourceImage": "", "prompt": "a red circle", "callbackUrl": ""}
+TOOL = {
+    "businessTaskId": "a",
+    "sourceImage": "",
+    "imageUrl": "",
+    "image": "",
+    "prompt": "a red circle",
+    "callbackUrl": "",
+}
+TEXT = {"businessTaskId": "a", "sourcePrompt": "一只猫", "text": "一只猫", "targetLanguage": "en"}
 QUERY = {"businessTaskId": "a"}
 BODIES = {
     "sd/v2/text2image": generation_body(SCRIPTS, enable_hr=True, hr_scale=1.5, seed=1),
@@ -61,6 +70,8 @@ BODIES = {
     "sd/v3/text2Image": V3,
     "sd/v3/image2Image": V3,
     **{f"tool/{code}": TOOL for code in TOOLS},
+    **{f"tool/{code}": TEXT for code in TEXT_TOOLS},
+    "video/convert": TOOL,
     "tool/erase/queryTask": QUERY,
     "sd/v2/queryTaskInfo": QUERY,
     "sd/queryTaskInfo": QUERY,
@@ -70,16 +81,24 @@ FIELDS = {
     "sd/v2/image2image": [*GenerationV2.model_fields],
     "sd/v3/text2Image": [*Text2ImageV3.model_fields],
     "sd/v3/image2Image": [*Image2ImageV3.model_fields],
-    **{f"tool/{code}": [*model.model_fields] for code, model in TOOLS.items()},
+    **{f"tool/{code}": [*model.model_fields] for code, model in (TOOLS | TEXT_TOOLS).items()},
 }
-IMAGES = ("image_link", "sourceImageUrl", "sourceImage", "maskImage")
+MODELS = [
+    (Kind.TEXT_DETECTOR, "text_detection/letters.onnx"),
+    (Kind.FACE_DETECTOR, "face_detection/yunet.onnx"),
+    (Kind.NSFW, "nsfw/open_nsfw.onnx"),
+    (Kind.TAGGER, "taggers/wd.onnx"),
+]
+IMAGES = ("image_link", "sourceImageUrl", "sourceImage", "maskImage", "imageUrl", "image")
 
 
 @pytest.fixture
-def caller_with_room(alice, source, register):
+def caller_with_room(alice, source, register, text_model):
     source.max_queued_jobs = 1_000_000
     source.save()
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")
+    for kind, path in MODELS:
+        register(kind, path)
     return alice
 
 

@@ -21,6 +21,7 @@ from gpu_runner.protocol.generation_request import (
     Hires,
     Inpaint,
     LoraUse,
+    MagicMix,
     Refiner,
     Upscale,
 )
@@ -92,6 +93,11 @@ FEATURES = {
     },
     "reference": {"controls": (control("", module="reference_adain+attn"),)},
     "img2img": img2img(strength=0.3),
+    "magic mix": img2img(strength=0.9, magic_mix=MagicMix(kmin=0.1, mix_factor=0.6)),
+    "editing by instruction": img2img(strength=1.0),
+    "strong editing by instruction, without the image's row": img2img(
+        strength=0.6, image_guidance_scale=1.0, guidance_scale=12.0
+    ),
     "inpainting": INPAINT,
     "inpainting of noise": img2img(inpaint=Inpaint(mask=name_of(LEFT_HALF), content="noise", overlay=False)),
     "hires": HIRES,
@@ -120,6 +126,7 @@ WITHOUT_SAMPLER = {
 }
 SAMPLERS = [sampler.name for sampler in sampler_catalog.SAMPLERS]
 SAME_SEED = 99
+BY_INSTRUCTION = "editing by instruction"  # in the names of features with an InstructPix2Pix checkpoint
 # Every feature with a sampler that draws no noise (all of the same seed) and with one that does, and every sampler.
 CASES = [(feature, "Euler", SAME_SEED) for feature in FEATURES]
 CASES += [(feature, "DPM++ 2S a", seed) for seed, feature in enumerate(FEATURES)]
@@ -149,6 +156,7 @@ def models(tiny_checkpoint, tiny_modules):
     def controlnet(path, tensors):
         return write_tensors(root, f"controlnet/invariance-{path}", tensors)
 
+    instruct = single_file_tensors(random_modules(seed=4, in_channels=8))
     vae, refiner = random_modules(seed=7).vae, single_file_tensors(random_modules(seed=9))
     vae_tensors = from_diffusers(vae.state_dict(), "", vae_pairs(vae.config))
     vae_tensors = {name: tensor.contiguous() for name, tensor in vae_tensors.items()}
@@ -159,6 +167,9 @@ def models(tiny_checkpoint, tiny_modules):
         "lora:two": lora("two", 3),
         "vae:other": write_checkpoint(root, "vae/invariance.safetensors", vae_tensors),
         "checkpoint:refiner": write_checkpoint(root, "checkpoints/invariance.safetensors", refiner),
+        "checkpoint:instruct": write_checkpoint(
+            root, "checkpoints/invariance-instruct.safetensors", instruct
+        ),
         "controlnet:one": controlnet("one.safetensors", ldm_tensors(random_controlnet(1))),
         "controlnet:two": controlnet("two.safetensors", random_controlnet(2).state_dict()),
         "controlnet:shuffle": controlnet("shuffle.pth", ldm_tensors(random_controlnet(1))),
@@ -184,10 +195,11 @@ def submit(engine, tiny_checkpoint, models):
         fields = (FEATURES | WITHOUT_SAMPLER)[feature]
         options = {"sampler": sampler, "num_inference_steps": 3} if sampler else {}
         listener = Listener()
+        checkpoint = models["checkpoint:instruct"] if BY_INSTRUCTION in feature else tiny_checkpoint[1]
         engine.submit(
             order_of(
                 f"{feature} {sampler} {seed}",
-                tiny_checkpoint[1],
+                checkpoint,
                 more=INPUTS,
                 models=models,
                 **({"seed": seed} | options | fields),

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from demo.random_models import transformers_to_open_clip, write_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import Variant
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint
 
 pytestmark = pytest.mark.slow

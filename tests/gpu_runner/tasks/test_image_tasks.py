@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.protocol.generation_request import ControlUnit, CutOut, Upscale
+from gpu_runner.protocol.generation_request import AlphaMatting, ControlUnit, CutOut, Upscale
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of
 
@@ -151,3 +151,31 @@ def test_upscaling_an_opaque_image_adds_no_transparency(submit):
     job = submit(scene(), task="upscale", upscale=Upscale(scale=2, upscaler="Lanczos"))
     assert isinstance(job.end(), Done)
     assert job.pixels[0].shape == (128, 192, 3)
+
+
+def test_inverted_cut_out_removes_the_subject(submit):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    kept, inverted = (
+        submit(
+            scene(),
+            task="cut_out",
+            cut_out=CutOut(matting_model="u2netp", mask_only=True, invert=invert),
+            models=models,
+        )
+        for invert in (False, True)
+    )
+    assert isinstance(kept.end(), Done)
+    assert isinstance(inverted.end(), Done)
+    assert np.array_equal(kept.pixels[0], 255 - inverted.pixels[0].astype(int))
+
+
+def test_post_processed_mask_has_two_levels_and_alpha_matting_more(submit):
+    models = {"matting:u2netp": demo_file("matting/u2netp.onnx")}
+    hard = CutOut(matting_model="u2netp", post_process_mask=True)
+    job = submit(scene(), task="cut_out", cut_out=hard, models=models)
+    assert isinstance(job.end(), Done)
+    assert set(np.unique(job.pixels[0][:, :, 3])) == {0, 255}
+    soft = hard.model_copy(update={"alpha_matting": AlphaMatting(erode_size=8)})
+    job = submit(scene(), task="cut_out", cut_out=soft, models=models)
+    assert isinstance(job.end(), Done)
+    assert len(np.unique(job.pixels[0][:, :, 3])) > 2

@@ -8,7 +8,7 @@ from jobs.admission.admit import admit
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.quote import quote
 from jobs.errors import Unsupported
-from jobs.models import Job
+from jobs.models import InputPicture, Job
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Family, Kind, ModelFile
 
@@ -121,3 +121,44 @@ def test_parts_of_a_lora_that_are_not_used_are_noted(submission, file):
     file(Kind.LORA, "night", left_out="2: a, b")
     job = admit(submission(loras=[{"name": "night"}]))
     assert "night: not used: 2: a, b" in job.transitions.get().note
+
+
+IMAGE = "0" * 64
+
+
+@pytest.fixture
+def instruct(file, submission, db):
+    InputPicture.objects.create(pk=IMAGE, file="x", size_bytes=1)
+    return file(Kind.CHECKPOINT, "instruct", family=Family.SD15, instruct=True)
+
+
+def editing(**fields):
+    return {"task": "img2img", "init_images": ({"sha256": IMAGE},), "checkpoint": "instruct", **fields}
+
+
+def test_instruct_checkpoint_edits_an_init_image(submission, instruct):
+    job = admit(submission(**editing(image_guidance_scale=2.0)))
+    assert job.generation_request.image_guidance_scale == 2.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"checkpoint": "instruct"}, "checkpoint", "instruct edits by instruction: it needs an init image"),
+        (
+            editing(checkpoint="shapes", image_guidance_scale=1.5),
+            "image_guidance_scale",
+            "image_guidance_scale is for InstructPix2Pix checkpoints only, and shapes is none",
+        ),
+        (
+            {"checkpoint": "shapes", "refiner": {"checkpoint": "instruct"}},
+            "checkpoint",
+            "instruct edits by instruction: it cannot be the second checkpoint",
+        ),
+    ],
+)
+def test_instruct_checkpoints_and_others_are_not_mixed_up(submission, instruct, fields, field, message):
+    with pytest.raises(Unsupported, match=message) as refused:
+        admit(submission(**fields))
+    assert refused.value.field == field
+    assert [str(reason) for reason in quote(submission(**fields)).refusals] == [str(refused.value)]

@@ -18,7 +18,7 @@ from models_registry.models import Kind, ModelFile
 from models_registry.scanning.scan import scan
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.face_files import write_painter
-from tests.support.onnx_files import sigmoid_of_the_first_channel
+from tests.support.onnx_files import sigmoid_of_the_first_channel, tag_table, tagger_of_mean_colors
 
 YUNET = DEMO_MODELS / "face_detection" / "yunet_n_640_640.onnx"
 
@@ -346,6 +346,17 @@ def test_checkpoint_without_vae_is_usable_and_marked(root):
     assert (file.kind, file.without_vae) == ("checkpoint", True)
 
 
+def test_instruct_checkpoint_is_usable_and_marked(root):
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    shapes = {name: [*shape] for name, shape in whole_checkpoint().items()}
+    safetensors(root / "checkpoints" / "plain.safetensors", shapes)
+    shapes[first][1] = 8
+    safetensors(root / "checkpoints" / "instruct.safetensors", shapes)
+    scan()
+    marks = dict(ModelFile.objects.usable().values_list("name", "instruct"))
+    assert marks == {"plain": False, "instruct": True}
+
+
 def test_metadata_of_a_file_cannot_claim_findings_of_the_scan(root):
     safetensors(root / "a.safetensors", LORA, **{"atelier.inpainting": "yes", "atelier.vectors": "9"})
     scan()
@@ -403,3 +414,50 @@ def test_demo_models_have_no_problem(root):
     assert not report.problems
     assert not ModelFile.objects.exclude(left_out="").exists()
     assert not ModelFile.objects.filter(without_vae=True).exists()
+
+
+def tagger_in(root: Path, *rows: tuple[str, int], table: str = "wd.csv") -> Path:
+    folder = root / "taggers"
+    folder.mkdir(exist_ok=True)
+    (folder / "wd.onnx").write_bytes(tagger_of_mean_colors())
+    if rows:
+        (folder / table).write_text(tag_table(*rows))
+    return folder
+
+
+@pytest.mark.parametrize("table", ["wd.csv", "selected_tags.csv"])
+def test_tagger_with_its_tag_table_is_usable(root, table):
+    tagger_in(root, ("a", 0), ("b", 4), ("c", 9), table=table)
+    scan()
+    [found] = ModelFile.objects.all()
+    assert (found.kind, found.name, found.problem) == (Kind.TAGGER, "wd", "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ((), "its tag table is missing: put wd.csv or selected_tags.csv beside it"),
+        ((("a", 0),), "its tag table wd.csv must have 3 rows (got 1)"),
+        ((("a", 0), ("b", 8), ("c", 0)), "its tag table wd.csv has an unknown category in line 3"),
+    ],
+)
+def test_tagger_without_its_own_tag_table_has_a_problem(root, rows, problem):
+    tagger_in(root, *rows)
+    report = scan()
+    [found] = ModelFile.objects.all()
+    assert found.kind == Kind.TAGGER
+    assert problem in found.problem
+    assert list(report.problems) == ["taggers/wd.onnx"]
+
+
+def test_tag_table_that_is_added_or_removed_is_noticed_by_the_next_scan(root):
+    folder = tagger_in(root)
+    scan()
+    assert ModelFile.objects.get().problem
+    tagger_in(root, ("a", 0), ("b", 0), ("c", 0))
+    scan()
+    assert not ModelFile.objects.get().problem
+    assert scan().unchanged == ["taggers/wd.onnx"]
+    (folder / "wd.csv").unlink()
+    scan()
+    assert "missing" in ModelFile.objects.get().problem

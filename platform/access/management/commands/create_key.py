@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from access.management.lookup import check_dialects, in_one_line, source_named
+from access.management.lookup import check_dialects, in_one_line, printed_key, source_named
 from access.models import AccessKey
 
 MAX_DAYS = 36_500
@@ -41,4 +41,4 @@ class Command(BaseCommand):
             key, secret = AccessKey.issue(owner, note=note, manages_models=manages_models, **limits)
         except ValidationError as error:
             raise CommandError(in_one_line(error)) from error
-        self.stdout.write(json.dumps({"key_id": key.key_id, "secret": secret}))
+        self.stdout.write(json.dumps(printed_key(key, secret)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from access.management.lookup import key_with
+from access.management.lookup import key_with, printed_key
 
 
 class Command(BaseCommand):
@@ -19,4 +19,5 @@ class Command(BaseCommand):
         parser.add_argument("key_id")
 
     def handle(self, *args: Any, key_id: str, **options: Any) -> None:
-        self.stdout.write(json.dumps({"key_id": key_id, "secret": key_with(key_id).rotate()}))
+        key = key_with(key_id)
+        self.stdout.write(json.dumps(printed_key(key, key.rotate())))

@@ -70,6 +70,7 @@
       loras: value("lora") ? [{ name: value("lora"), unet: weight, text_encoder: weight }] : [],
     };
     for (const name of ["width", "height", "num_inference_steps", "guidance_scale", "num_images"]) request[name] = number(name);
+    if (fields.prompt_mode?.value) request.prompt_mode = value("prompt_mode"); // absent without a text model
     if (value("seed") !== "") request.seed = number("seed");
     return request;
   };
@@ -141,7 +142,8 @@
   const showEnd = async (job) => {
     bar.hidden = true;
     if (job.state !== "succeeded") images.replaceChildren();
-    showText(stateLine, text(job.state, { message: job.error?.message ?? "" }), job.state !== "succeeded");
+    const endText = text(job.state, { message: job.error?.message ?? "" });
+    showText(stateLine, [endText, ...job.warnings].join(" · "), job.state !== "succeeded");
     const figures = await Promise.all(
       job.outputs.map(async (output) => {
         const bytes = await (await send(output.url)).blob();

@@ -33,6 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "eta_ancestral": (0, 10),
     "initial_noise_multiplier": (0, 10),
     "inpainting_mask_weight": (0, 1),
+    "interrogate_deepbooru_score_threshold": (0, 1),
     "show_progress_every_n_steps": (-1, 500),
     "control_net_unit_count": (1, 10),
     "comma_padding_backtrack": (0, 75),

@@ -109,11 +109,6 @@ UNUSED: dict[str, Any] = {
     "training_tensorboard_flush_every": 120,
     # captions
     "interrogate_keep_models_in_memory": False,
-    "interrogate_return_ranks": False,
-    "deepbooru_sort_alpha": True,
-    "deepbooru_use_spaces": True,
-    "deepbooru_escape": True,
-    "deepbooru_filter_tags": "",
     # user interface
     "img2img_editor_height": 720,
     "img2img_sketch_default_brush_color": "#ffffff",

@@ -50,17 +50,6 @@ def _soft_inpainting(arguments: list[Any], parameters: dict[str, Any]) -> bool:
     return _first_is_on(arguments, parameters) and bool(parameters.get("mask"))
 
 
-def _adetailer(arguments: list[Any], parameters: dict[str, Any]) -> bool:
-    """Two optional switches, then one object per model. The second switch skips only the pass before."""
-    switches = [argument for argument in arguments if isinstance(argument, bool)]
-    units = [argument for argument in arguments if isinstance(argument, dict)]
-    is_on = switches[0] if switches else True
-    return is_on and any(
-        unit.get("ad_model", "None") not in NO_MODELS and unit.get("ad_tab_enable") is not False
-        for unit in units
-    )
-
-
 # Whether a script has an effect in the original's API. Refiner, Sampler and Seed take their arguments from the page only;
 # Comments and Hypertile have options, but no arguments.
 HAS_EFFECT: dict[str, Judge] = {
@@ -73,7 +62,7 @@ HAS_EFFECT: dict[str, Judge] = {
     "soft inpainting": _soft_inpainting,
     "controlnet": _never,  # read by dialects.a1111.controlnet
     # Extensions that many installations have.
-    "adetailer": _adetailer,
+    "adetailer": _never,  # read by detail_passes.py
     "animatediff": _first_is_on,
 }
 
@@ -86,13 +75,13 @@ def check_scripts(parameters: dict[str, Any]) -> None:
     if name and (name.lower() != SD_UPSCALE or "init_images" not in parameters):
         raise _not_supported(("body", "script_name"), name)
     for name, script in parameters["alwayson_scripts"].items():
-        _check_always_on(str(name), _arguments(script), parameters)
+        _check_always_on(str(name), arguments_of(script), parameters)
 
 
 def warn_about_scripts(parameters: dict[str, Any], fallbacks: FallbackWarnings) -> None:
     """Warn about arguments that the original ignores too, or that this platform ignores because a script is off."""
     for name, script in parameters["alwayson_scripts"].items():
-        known, arguments = str(name).lower(), _arguments(script)
+        known, arguments = str(name).lower(), arguments_of(script)
         location = ("body", "alwayson_scripts", name)
         if known == "refiner" and _first_is_on(arguments, parameters) and arguments[1:2]:
             if arguments[1] not in (*NO_MODELS, parameters["refiner_checkpoint"]):
@@ -117,7 +106,7 @@ def _check_always_on(name: str, arguments: list[Any], parameters: dict[str, Any]
         raise _not_supported(("body", "alwayson_scripts", name), name)
 
 
-def _arguments(script: Any) -> list[Any]:
+def arguments_of(script: Any) -> list[Any]:
     """Arguments of an always-on script: ``{"args": [...]}``, or the list itself. An object counts as one argument."""
     arguments = script.get("args") if isinstance(script, dict) else script
     if arguments is None:

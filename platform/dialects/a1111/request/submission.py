@@ -18,7 +18,9 @@ from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field, parse
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
+from models_registry.selectors import edits_by_instruction
 
+from .detail_passes import with_detail_passes
 from .faces import face_restoration
 from .hires import hires
 from .ignored_fields import warn_about_ignored_parts
@@ -123,7 +125,13 @@ def _generation_request(
         **_numbers(parameters),
         **image_fields,
     }
+    fields = with_detail_passes(fields, parameters, settings, source)
     fields["hires"] = hires(parameters, settings, source, fields["width"], fields["height"])
+    image_guidance = parameters.get(
+        "image_cfg_scale"
+    )  # without effect on other checkpoints, as in the original
+    if image_guidance is not None and edits_by_instruction(fields["checkpoint"], source):
+        fields["image_guidance_scale"] = image_guidance
     try:
         return GenerationRequest.model_validate(fields)
     except ValidationError as error:

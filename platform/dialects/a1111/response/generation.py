@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from dialects.a1111.errors import WireError
-from dialects.a1111.request import controlnet_detect
+from dialects.a1111.request import controlnet_detect, interrogate
 from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
 from jobs.admission.prompt_language import prompt_warnings
@@ -23,6 +23,7 @@ from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
 
 from . import extras, mask_images
+from . import interrogate as caption
 
 IN_PROGRESS_RETRY_S = 5
 ERROR_CLASSES = {"out_of_memory": "OutOfMemoryError", "bad_request": "ValueError", "expired": "TimeoutError"}
@@ -49,6 +50,7 @@ RENDERERS: dict[str, Callable[[Job], dict[str, Any]]] = {
     SINGLE: extras.response_body,
     BATCH: extras.response_body,
     controlnet_detect.OPERATION: controlnet_detect.response_body,
+    interrogate.OPERATION: caption.response_body,
 }
 
 

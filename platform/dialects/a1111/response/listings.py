@@ -138,14 +138,14 @@ def _upscaler(name: str, file: ModelFile | None) -> dict[str, Any]:
     }
 
 
-# Clients detect ControlNet support by the second script. It cannot be selected.
-ALWAYS_ON = "controlnet"
-SCRIPTS = [ALWAYS_ON, "controlnet m2m"]
+# Clients detect ControlNet by the script "controlnet m2m", which cannot be selected, and ADetailer by its own name.
+ALWAYS_ON = ("adetailer", "controlnet")
+SCRIPTS = [*ALWAYS_ON, "controlnet m2m"]
 IMG2IMG_SCRIPTS = [*SCRIPTS, SD_UPSCALE]
 
 
 def _script(name: str, is_img2img: bool) -> dict[str, Any]:
-    return {"name": name, "is_alwayson": name == ALWAYS_ON, "is_img2img": is_img2img, "args": []}
+    return {"name": name, "is_alwayson": name in ALWAYS_ON, "is_img2img": is_img2img, "args": []}
 
 
 READABLE: dict[str, Reader] = {

@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dialects.a1111 import unavailable_routes
-from dialects.a1111.request import extras
+from dialects.a1111.request import extras, interrogate
 from dialects.a1111.schema.coercion import array, boolean, integer, mapping, number, string, strings
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field
 from dialects.http import IgnoreAcceptHeader
@@ -155,9 +154,7 @@ def _paths() -> dict[str, Schema]:
             _object({"info": TEXT, "items": {"type": "object"}, "parameters": {"type": "object"}}),
             _request_schema(png_info.FIELDS) | {"required": ["image"]},
         ),
-        "interrogate": _post(
-            "interrogate", _object({"caption": TEXT}), _request_schema(unavailable_routes.INTERROGATE)
-        ),
+        "interrogate": _post("interrogate", _object({"caption": TEXT}), _request_schema(interrogate.FIELDS)),
         "progress": _get("progress", _object(PROGRESS), parameters=_query("skip_current_image", False)),
         "interrupt": _post("interrupt", {"type": "object"}),
         "skip": _post("skip", {"type": "null"}),

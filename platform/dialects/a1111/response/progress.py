@@ -26,6 +26,7 @@ IDLE_STATE: dict[str, Any] = {
     "sampling_step": 0,
     "sampling_steps": 0,
 }
+TITLES = {"upscale": "extras", "analyze": "interrogate"}  # of tasks; others have that of their operation
 STARTED = 0.01  # progress of a running job before its first step
 
 
@@ -75,8 +76,8 @@ def state(job: Job) -> dict[str, Any]:
 
 def _title(job: Job) -> str:
     count = batches(job)
-    if job.request["task"] == "upscale":
-        return "extras"
+    if title := TITLES.get(job.request["task"]):
+        return title
     return f"Batch {job.batch + 1} out of {count}" if count > 1 else f"scripts_{job.operation}"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
+from access.prompt_modes import PromptMode
 from dialects.native.authentication import DIALECT
 from dialects.native.models import UploadedImage
 from gpu_runner.protocol import MAX_SEED, GenerationRequest, InputImage
@@ -23,6 +24,7 @@ from .inline_images import InlineImages
 from .json_body import read_json
 
 LaneName = Literal["interactive", "async", "bulk"]
+PromptModeName = Literal["as_is", "translate", "expand"]
 LANES: dict[LaneName, Lane] = {
     "interactive": Lane.INTERACTIVE,
     "async": Lane.ASYNC,
@@ -62,6 +64,12 @@ class JobRequest(GenerationRequest):
         default=None, max_length=2000, description="URL to which the finished job is POSTed."
     )
 
+    prompt_mode: PromptModeName | None = Field(
+        default=None,
+        description="What the platform's text model does with the prompts: nothing, translate them to English, or"
+        " translate them and expand the prompt with details. Null: the setting of the source.",
+    )
+
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         schema = super().model_json_schema(*args, **kwargs)
@@ -91,6 +99,7 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
         lane=LANES[job.lane],
         external_id=job.external_id,
         callback=_callback(job.callback_url, request),
+        prompt_mode=PromptMode(job.prompt_mode) if job.prompt_mode else None,
     )
 
 

@@ -11,8 +11,8 @@ from django.urls import reverse
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey
-from dialects.native.request.submission import LANES, LaneName
-from gpu_runner.protocol import GenerationRequest
+from dialects.native.request.submission import LANES, LaneName, PromptModeName
+from gpu_runner.protocol import Finding, GenerationRequest
 from jobs.admission.prompt_language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
@@ -80,6 +80,13 @@ class OutputView(BaseModel):
     nsfw_score: float | None
 
 
+class FindingsView(BaseModel):
+    """What was found in an input image of the task analyze."""
+
+    index: int = Field(description="Position of the image in init_images.")
+    data: Finding
+
+
 class StateChange(BaseModel):
     """A state change of a job."""
 
@@ -96,6 +103,16 @@ class QueuePosition(BaseModel):
     starts_in_s: float | None
 
 
+class Rewriting(BaseModel):
+    """What the platform's text model did with the prompts of a job."""
+
+    mode: PromptModeName
+    written: dict[str, str] = Field(
+        default={},
+        description="Prompts as they were sent, of those that were changed, by field of the request.",
+    )
+
+
 class JobDetail(JobSummary):
     """A job with its request, outputs and state changes."""
 
@@ -108,7 +125,11 @@ class JobDetail(JobSummary):
         description="Parts of the request that have another effect than they seem to."
     )
     request: GenerationRequest
+    rewriting: Rewriting | None = Field(
+        description="How the prompts in request differ from those that were sent; null: not at all."
+    )
     outputs: list[OutputView]
+    findings: list[FindingsView] = Field(description="Results of the task analyze, which has no outputs.")
     timeline: list[StateChange]
 
 
@@ -245,7 +266,9 @@ def job_detail(job: Job) -> JobDetail:
         device_seconds=job.device_seconds,
         warnings=prompt_warnings(job),
         request=job.generation_request,
+        rewriting=_rewriting(job),
         outputs=[_output(output) for output in job.image_outputs],
+        findings=[FindingsView(index=found.index, data=found.data) for found in job.image_findings],
         timeline=[state_change(transition) for transition in job.transitions.all()],
     )
 
@@ -259,9 +282,16 @@ def new_job_detail(job: Job) -> JobDetail:
         device_seconds=0,
         warnings=prompt_warnings(job),
         request=job.generation_request,
+        rewriting=_rewriting(job),
         outputs=[],
+        findings=[],
         timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],
     )
+
+
+def _rewriting(job: Job) -> Rewriting | None:
+    written = job.rewriting.get("written")
+    return Rewriting(mode=job.rewriting["mode"], written=written) if written else None
 
 
 def _queue_position(eta: JobEta | None) -> QueuePosition | None:

@@ -26,7 +26,7 @@ from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import MAX_SEED
 
-from . import unsupported_fields
+from . import editing_fields, unsupported_fields
 
 SMALLEST, LARGEST = 64, 1024
 MAX_SAMPLES = 4
@@ -102,6 +102,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "inpaint": ("prompt", "init_image", "mask_image"),
     "controlnet": (),
     "super_resolution": ("url",),
+    **editing_fields.REQUIRED,
 }
 
 
@@ -109,7 +110,8 @@ def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every field; None if it is absent. Raises WireError with the errors of all fields."""
     values: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
-    for name, coerce in FIELDS.items():
+    given = editing_fields.under_documented_names(endpoint, given)
+    for name, coerce in (FIELDS | editing_fields.EDITING.get(endpoint.task, {})).items():
         try:
             value = given.get(name)
             values[name] = None if _is_null(name, value) else coerce(value)

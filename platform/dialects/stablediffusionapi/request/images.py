@@ -34,9 +34,17 @@ class InputImages:
     def take(self, name: str, text: str) -> InputImage:
         """The image of a field's value; ``name`` is the field, for the message. Raises WireError."""
         data = self._download(name, text) if is_url(text) else decode_image(name, text, bare=self._bare)
+        return self.add(data)
+
+    def add(self, data: bytes) -> InputImage:
+        """An image that this platform made of another one."""
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
         return InputImage(sha256=digest)
+
+    def drop(self, reference: InputImage) -> None:
+        """Leave out an image that only others are made of."""
+        self.files.pop(reference.sha256, None)
 
     def size_of(self, reference: InputImage) -> tuple[int, int]:
         """Width and height in pixels."""

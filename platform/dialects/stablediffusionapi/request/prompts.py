@@ -8,24 +8,33 @@ from typing import Any
 from django.conf import settings
 
 from access.models import BusinessSource
+from access.prompt_modes import PromptMode
+from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTooLong
 from gpu_runner.protocol.prompt.embedding_names import escaped, names_in
 from jobs.admission.lora_tags import refuse_tags
 from jobs.errors import Unsupported
+from jobs.text_model import client
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve, styles_for
+
+from .unsupported_fields import is_ascii
 
 # Names of embeddings that are meant for the negative prompt.
 NEGATIVE_EMBEDDING = re.compile(r"neg|bad|worst|ugly", re.IGNORECASE)
 
 
-def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError."""
+def prompt_fields(values: dict[str, Any], source: BusinessSource, *, enhances: bool) -> dict[str, Any]:
+    """Fields of the GenerationRequest. Embeddings that no prompt names are appended to one. Raises WireError.
+
+    ``enhances``: whether prompts are enhanced unless the request says no.
+    """
     prompt, negative = values["prompt"] or "", values["negative_prompt"] or ""
     _refuse_tags(prompt)
-    if values["enhance_prompt"] is not False:
+    wanted = enhances if values["enhance_prompt"] is None else values["enhance_prompt"]
+    if wanted and prompt_mode(values, source)[0] != PromptMode.EXPAND:
         prompt, negative = _enhanced(prompt, negative, source)
     for name in _embeddings(values, source):
         if not _is_named(name, prompt, negative):
@@ -34,6 +43,21 @@ def prompt_fields(values: dict[str, Any], source: BusinessSource) -> dict[str, A
             else:
                 prompt = _joined(prompt, escaped(name))
     return {"prompt": prompt, "negative_prompt": negative, "loras": _loras(values)}
+
+
+def prompt_mode(values: dict[str, Any], source: BusinessSource) -> tuple[PromptMode | None, bool]:
+    """What the text model does with the prompts, or None for the setting of the source; and whether it has to succeed.
+
+    ``enhance_prompt`` expands the prompt if it is sent, instead of the prompt style; ``multi_lingual`` translates it.
+    """
+    has_model = client.is_configured() and source.text_model
+    enhance, default = values.get("enhance_prompt"), source.prompt_mode_of(DIALECT)
+    is_translated = bool(values.get("multi_lingual")) and not is_ascii(values)
+    if has_model and (enhance or (enhance is None and default == PromptMode.EXPAND)):
+        return PromptMode.EXPAND, is_translated
+    if is_translated or (enhance is False and default == PromptMode.EXPAND):
+        return PromptMode.TRANSLATE, is_translated
+    return None, True
 
 
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:

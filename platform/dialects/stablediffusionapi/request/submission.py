@@ -20,11 +20,11 @@ from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve
 
-from . import sizes
+from . import editing, sizes
 from .controlnet import controls
 from .fields import SAFETY_TYPES, parse, required
 from .images import InputImages, without_content
-from .prompts import prompt_fields
+from .prompts import prompt_fields, prompt_mode
 from .schedulers import DEFAULT, sampling
 
 STEPS = {"v1": 31, "v3": 30, "v4": 31, "v5": 30, "v6": 31}
@@ -32,7 +32,8 @@ CONTROLNET_STEPS = {"v1": 30}  # where they are not the edition's
 MAX_STEPS = {"v6": 20}
 STRENGTH = {"controlnet": 0.55}
 DEFAULT_UPSCALE = 3.0
-IMAGE_FIELDS = ("init_image", "mask_image", "control_image", "url")
+NSFW_THRESHOLD = 0.5
+IMAGE_FIELDS = ("init_image", "mask_image", "control_image", "url", "image")
 
 
 def read_submission(
@@ -41,11 +42,12 @@ def read_submission(
     """The submission of a request to ``endpoint`` with the parameters ``given``. Raises WireError."""
     values = parse(endpoint, given)
     images = InputImages(key.source, base_url, bare=bool(values["base64"]))
-    build = _upscale if endpoint.task == "super_resolution" else _generation
+    build = TOOLS.get(endpoint.task, _generation)
     try:
         request = GenerationRequest.model_validate(build(endpoint, key.source, values, images))
     except ValidationError as error:
         raise invalid(error) from None
+    mode, is_required = prompt_mode(values, key.source)
     return Submission(
         source=key.source,
         key=key,
@@ -56,6 +58,8 @@ def read_submission(
         input_files=images.files,
         lane=Lane.ASYNC if values["instant_response"] else Lane.INTERACTIVE,
         callback=_callback(values, base_url),
+        prompt_mode=mode,
+        prompt_mode_required=is_required,
     )
 
 
@@ -77,7 +81,7 @@ def _generation(
         "nsfw": _nsfw(values),
         "face_restoration": _faces(values),
         "preview_every": PREVIEWS_FOR_OPS,
-        **prompt_fields(values, source),
+        **prompt_fields(values, source, enhances=endpoint.task not in editing.TASKS),
         **sampling(
             values["scheduler"] or DEFAULT,
             karras=_karras(values, is_community),
@@ -121,6 +125,8 @@ def _task(
         return _controlnet(source, values, images)
     if endpoint.task == "text2img":
         return {"task": "txt2img", **_size(sizes.requested(values))}
+    if endpoint.task in editing.TASKS:
+        return editing.TASKS[endpoint.task](source, values, images)
     init = images.take("init_image", values["init_image"])
     follows_image = endpoint.community or not (values["width"] and values["height"])
     size = sizes.of_image(values, images.size_of(init)) if follows_image else sizes.requested(values)
@@ -178,15 +184,41 @@ def _hires(values: dict[str, Any], source: BusinessSource, size: sizes.Size) -> 
 def _upscale(
     endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
 ) -> dict[str, Any]:
+    name = "url" if endpoint.task == "super_resolution" else "init_image"
     return {
         "task": "upscale",
-        "init_images": [images.take("url", values["url"])],
+        "init_images": [images.take(name, values[name])],
         "upscale": {
             "scale": DEFAULT_UPSCALE if values["scale"] is None else values["scale"],
             "upscaler": upscaler(values["model_id"] or "", source),
         },
         "face_restoration": _faces(values),
     }
+
+
+def _cut_out(
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
+) -> dict[str, Any]:
+    return editing.cut_out(values, images)
+
+
+def _nsfw_check(
+    endpoint: Endpoint, source: BusinessSource, values: dict[str, Any], images: InputImages
+) -> dict[str, Any]:
+    threshold = NSFW_THRESHOLD if values["threshold"] is None else values["threshold"]
+    return {
+        "task": "analyze",
+        "init_images": [images.take("init_image", values["init_image"])],
+        "analysis": {"find": "nsfw", "threshold": threshold},
+    }
+
+
+TOOLS = {
+    "super_resolution": _upscale,
+    "enlarge": _upscale,
+    "removebg": _cut_out,
+    "nsfw_check": _nsfw_check,
+}
 
 
 def upscaler(name: str, source: BusinessSource) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dialects.stablediffusionapi.endpoints import Endpoint
+from jobs.text_model import client
+
+from . import editing_fields
 
 WITHOUT_EFFECT = ("", "0", "0.0")
 HIRES_FIELDS = ("upscale", "highres_fix")
@@ -26,8 +29,13 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
             yield name, _("IP-Adapter is not available")
     if values.get("self_attention"):
         yield "self_attention", _("self-attention guidance is not available")
-    if values.get("multi_lingual") and not _is_ascii(values):
-        yield "multi_lingual", _("translation is not available; send the prompt in English")
+    if values.get("multi_lingual") and not is_ascii(values) and not client.is_configured():
+        yield (
+            "multi_lingual",
+            _("translation needs a text model (TEXT_MODEL_URL); send the prompt in English"),
+        )
+    if values.get("as_video"):
+        yield "as_video", _("videos are not available")
     if _is_img2img(endpoint, values):
         for name in HIRES_FIELDS:
             if values.get(name):
@@ -37,9 +45,9 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
 def _is_img2img(endpoint: Endpoint, values: dict[str, Any]) -> bool:
     if endpoint.task == "controlnet":
         return bool(values.get("init_image") and (values.get("control_image") or values.get("mask_image")))
-    return endpoint.task in ("img2img", "inpaint")
+    return endpoint.task in ("img2img", "inpaint") or endpoint.task in editing_fields.EDITING
 
 
-def _is_ascii(values: dict[str, Any]) -> bool:
+def is_ascii(values: dict[str, Any]) -> bool:
     """Whether the prompts need no translation: ASCII text is taken for English."""
     return all((values.get(name) or "").isascii() for name in ("prompt", "negative_prompt"))

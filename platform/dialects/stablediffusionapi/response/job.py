@@ -7,7 +7,8 @@ from typing import Any
 from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
 from dialects.stablediffusionapi.errors import message_fields
 from dialects.stablediffusionapi.numeric_ids import number_of
-from jobs.images.signed_urls import future_urls, output_urls
+from gpu_runner.protocol.findings import NsfwFound
+from jobs.images.signed_urls import future_urls, input_url, output_urls
 from jobs.models import Job, State
 from jobs.scheduling.eta import outlook
 
@@ -55,14 +56,30 @@ def _failure(job: Job) -> dict[str, Any]:
     return {"status": "failed", "id": "", **message_fields(FAILED), "output": "", "tip": job.error_message}
 
 
-def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
-    links = _links(job, base_url, output_urls)
-    has_one_output = endpoint.task == "super_resolution"
+def _verdict(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
+    """Response of the NSFW check: a verdict for each image."""
+    verdicts = [found.data.detected for found in job.image_findings if isinstance(found.data, NsfwFound)]
     return {
         "status": "success",
         "generationTime": job.engine_seconds,
         "id": number_of(job),
-        "output": links[0] if has_one_output else links,
+        "images": [input_url(image.sha256, base_url) for image in job.generation_request.init_images],
+        "has_nsfw_concept": verdicts,
+        "nsfw_content_detected": any(verdicts),
+        "output": [],
+        "meta": meta(job, endpoint),
+    }
+
+
+def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
+    if endpoint.task == "nsfw_check":
+        return _verdict(job, endpoint, base_url)
+    links = _links(job, base_url, output_urls)
+    return {
+        "status": "success",
+        "generationTime": job.engine_seconds,
+        "id": number_of(job),
+        "output": next(iter(links), "") if endpoint.one_output else links,  # images may be deleted
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.request import schedulers
+from dialects.stablediffusionapi.request.editing_fields import EDITING
 from gpu_runner.protocol import GenerationRequest
 from jobs.models import Job
 
@@ -17,6 +18,8 @@ def meta(job: Job, endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.task == "super_resolution":
         return {}
     request, received = job.generation_request, job.received
+    if endpoint.task in EDITING:
+        return _editing(job, request, endpoint)
     fields = _common(job, request) | _safety_checker(received, endpoint)
     if endpoint.community:
         fields |= _community(job, request)
@@ -43,6 +46,16 @@ def _common(job: Job, request: GenerationRequest) -> dict[str, Any]:
         "seed": request.seed,
         "steps": request.num_inference_steps,
     }
+
+
+def _editing(job: Job, request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters of image editing as received, and those of the generation if there is one."""
+    fields: dict[str, Any] = {"base64": "no", "temp": "no", **job.received}
+    if not request.denoises:
+        return fields | {"file_prefix": str(job.pk), "outdir": "out"}
+    size = request.change_background
+    output = {"W": size.output_width, "H": size.output_height} if size else {}
+    return fields | _common(job, request) | _safety_checker(job.received, endpoint) | output
 
 
 def _safety_checker(received: dict[str, Any], endpoint: Endpoint) -> dict[str, str]:

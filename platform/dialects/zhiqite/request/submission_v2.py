@@ -12,9 +12,11 @@ from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
+from models_registry.selectors import edits_by_instruction
 
 from . import common
 from .controlnet import control_units
+from .detail_passes import with_detail_passes
 from .fields_v2 import GenerationV2
 from .input_images import InputImages
 
@@ -29,7 +31,8 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
     inputs = InputImages(key.source)
     scripts = body.alwayson_scripts
     vae, note = common.vae(scripts.sd_vae or scripts.override_settings.sd_vae, key.source)
-    request = _request(operation, body, key.source, inputs, vae)
+    notes = [note] if note else []
+    request = _request(operation, body, key.source, inputs, vae, notes)
     return Submission(
         source=key.source,
         key=key,
@@ -41,15 +44,19 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
         external_id=body.alwayson_scripts.id_task,
         id_may_repeat=True,
         callback=CallbackRequest(body.callbackUrl, base_url=base_url) if body.callbackUrl else None,
-        note=note,
+        note="; ".join(notes),
     )
 
 
 def _request(
-    operation: str, body: GenerationV2, source: BusinessSource, inputs: InputImages, vae: str
+    operation: str,
+    body: GenerationV2,
+    source: BusinessSource,
+    inputs: InputImages,
+    vae: str,
+    notes: list[str],
 ) -> GenerationRequest:
     scripts, overrides = body.alwayson_scripts, body.alwayson_scripts.override_settings
-    _refuse_adetailer(scripts.ADetailer)
     sampling = common.sampling(body.sampler_index, "sampler_index")
     fields = {
         "prompt": body.prompt,
@@ -78,23 +85,12 @@ def _request(
     if operation == CONTROL and not any(unit.enabled for unit in units):
         raise WireError(_("alwayson_scripts.controlnet.args: at least one unit must be enabled"))
     fields["controls"] = control_units(units, source, inputs)
+    if body.image_cfg_scale is not None and edits_by_instruction(fields["checkpoint"], source):
+        fields["image_guidance_scale"] = body.image_cfg_scale
+    fields = with_detail_passes(fields, body, source, notes)
     if body.enable_hr:
         fields["hires"] = _hires(body, "init_images" in fields, source)
     return common.validated(fields)
-
-
-def _refuse_adetailer(script: Any) -> None:
-    arguments = script.get("args") if isinstance(script, dict) else script
-    units = [unit for unit in arguments or [] if unit] if isinstance(arguments, list) else [arguments]
-    if any(not _is_off(unit) for unit in units):
-        raise WireError(_("alwayson_scripts.ADetailer: detection models are not available"))
-
-
-def _is_off(unit: Any) -> bool:
-    """Whether an argument has no effect: a unit without a model, or one of the switches before the units."""
-    if isinstance(unit, dict):
-        return unit.get("ad_model", "None") == "None"
-    return not unit or unit is True
 
 
 def _init_image(operation: str, body: GenerationV2, inputs: InputImages) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from django.utils import timezone
 from access.models import AccessKey
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from dialects.zhiqite.request.tools import TOOL
+from dialects.zhiqite.request.tools.base import TOOL
 from jobs.images.signed_urls import output_url, output_urls, preview_url
 from jobs.models import ACTIVE, Job, Output, Preview, State
 from jobs.scheduling.eta import outlook, progress_of
+
+from . import findings
 
 QUEUED, SUCCESS, RUNNING, FAILED, REJECTED = 1, 2, 3, 4, 5
 DESCRIPTIONS = {
@@ -95,7 +97,7 @@ def archived(job: Job, base_url: str) -> dict[str, Any]:
 
 
 def tool(job: Job, base_url: str) -> dict[str, Any]:
-    """``data`` of a tool's query: the URL of the first output, and those of all."""
+    """``data`` of a tool's query: the URL of the first output, those of all, and what was found."""
     urls = output_urls(job, base_url)
     return {
         "taskId": str(job.pk),
@@ -104,7 +106,24 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
         "desc": description(job),
         "outputImageUrl": urls[0] if urls else None,
         "outputImageUrls": urls,
+        **findings.fields_of(job, urls),
     }
+
+
+CAPTIONED = 1  # ``status`` of the vendor's documented response of interrogate
+
+
+def captioned(task_id: str, external_id: str, caption: str | None) -> dict[str, Any]:
+    """``data`` of interrogate, as the vendor documents it. ``caption`` is None while the task is not done."""
+    return {"taskId": task_id, "businessTaskId": external_id, "status": CAPTIONED, "caption": caption}
+
+
+def interrogated(job: Job, base_url: str) -> dict[str, Any]:
+    """``data`` of interrogate for a job, finished or not. Raises WireError if it has failed."""
+    if job.is_terminal and status(job) != SUCCESS:
+        raise WireError(description(job))
+    caption = tool(job, base_url).get("caption")
+    return {"task_id": job.external_id, **captioned(str(job.pk), job.external_id, caption)}
 
 
 def result_of(job: Job, base_url: str) -> dict[str, Any]:
@@ -125,17 +144,13 @@ def rows(job: Job, base_url: str) -> list[dict[str, Any]]:
 
 def _row(job: Job, output: Output, url: str) -> dict[str, Any]:
     hidden = bool(output.nsfw) and job.request["nsfw"]["policy"] in HIDING_POLICIES
-    label = {"confidence": output.nsfw_score, "label": "nsfw"} if output.nsfw else NO_LABEL
     return {
-        "img_audit": [label],
+        "img_audit": findings.audit("nsfw" if output.nsfw else None, output.nsfw_score),
         "img_audit_status": not output.nsfw,
         "image_status": IMAGE_BLOCKED if hidden else IMAGE_OK,
         "image_url": url,
         "seed": output.seed,
     }
-
-
-NO_LABEL = {"confidence": None, "label": "nonLabel"}
 
 
 def _temporary(job: Job, base_url: str) -> dict[str, Any]:

@@ -75,8 +75,6 @@ def test_scripts_without_effect_are_accepted(alice, scripts) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("ADetailer", [True, False, {"ad_model": "face_yolov8n.pt"}]),
-        ("ADetailer", [{"ad_model": "face_yolov8n.pt"}]),
         ("AnimateDiff", [True]),
         ("AnimateDiff", [{"enable": True}]),
         ("Soft Inpainting", [True, 1, 0.5, 4, 0, 0.5, 2]),

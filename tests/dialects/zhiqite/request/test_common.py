@@ -56,6 +56,16 @@ def test_image2image(alice, web):
     assert request.inpaint is None
 
 
+def test_image_cfg_scale_guides_instruct_checkpoints_only(alice, web, checkpoint):
+    body = {"image_link": web.url("/red.png")}
+    job = alice.generate("v2/image2image", body, image_cfg_scale=1.5)
+    assert job.generation_request.image_guidance_scale is None
+    checkpoint.instruct = True
+    checkpoint.save()
+    job = alice.generate("v2/image2image", body, image_cfg_scale=1.5)
+    assert job.generation_request.image_guidance_scale == 1.5
+
+
 def test_image2image_with_a_mask(alice, web):
     fields = {
         "image_link": web.url("/red.png"), "mask_link": web.url("/mask.png"), "mask_blur_x": 2, "mask_blur_y": 6,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gpu_runner.protocol.preprocessor_catalog import MODULES
 from jobs.images.storage import read_input
 from models_registry.models import Kind
 from tests.support.input_images import is_upright, photo
@@ -109,6 +110,17 @@ def test_erase_generates_the_white_part_of_the_mask(use, web):
     assert request.prompt == "grass"
 
 
+def test_remove_generates_what_has_letters(use, register):
+    register(Kind.TEXT_DETECTOR, "text_detection/ppocr.onnx")
+    job = use("watermark/remove", prompt="grass", seed=4)
+    part = job.generation_request.change_background
+    assert (part.cut_out_by, part.text_detector, part.mask) == ("letters", "ppocr", None)
+    assert (part.mask_expansion, part.content) == (-4, "fill")
+    assert (part.output_width, part.output_height) == (96, 48)
+    assert (job.generation_request.prompt, job.generation_request.seed) == ("grass", 4)
+    assert "text_detector:ppocr" in job.files
+
+
 def test_rembg_cuts_out_the_foreground_or_returns_its_mask(use, register):
     register(Kind.MATTING, "matting/u2netp.onnx")
     request = use("rembg").generation_request
@@ -147,16 +159,17 @@ def test_face_restore_keeps_the_size(use, face_models):
         ("watermark/add", {}, "watermarkText: Field required"),
         ("watermark/add", {"watermarkText": "a", "position": "middle"}, "position: "),
         ("rembg", {}, "the registry has none"),
+        ("watermark/remove", {}, "python manage.py install_text_detector"),
+        ("watermark/remove", {"sampleStep": 51}, "sampleStep: "),
         ("rembg", {"targetImageFormat": "jpg"}, "targetImageFormat must be png"),
         ("cnt/preview", {}, "preprocessor: Field required"),
         ("cnt/preview", {"preprocessor": "magic"}, "preprocessor: unknown preprocessor magic"),
         ("cnt/preview", {"preprocessor": "openpose"}, "preprocessor: openpose is not supported"),
         ("cnt/preview", {"preprocessor": "hed"}, "ControlNetHED"),
         ("faceRestore", {}, "GFPGANv1.4.pth in the folder face_restoration"),
-        ("roop", {}, "roop: face-identity models are not available"),
-        ("face/detection", {}, "only as a part of face restoration"),
-        ("comfyui/text2image", {}, "Flux checkpoints are not supported"),
-        ("prompts/expand", {}, "language model"),
+        ("roop", {}, "forbid commercial use"),
+        ("instantID", {}, "forbid commercial use"),
+        ("hair/change", {}, "non-commercial use only"),
         ("nothing", {}, "Not Found"),
     ],
 )
@@ -192,3 +205,20 @@ def test_erase_keeps_the_size_of_the_photo(use, web):
     request = use("erase", sourceImage=web.url("/photo"), maskImage=web.url("/mask.png")).generation_request
     part = request.change_background
     assert (part.output_width, part.output_height) == (96, 48)
+
+
+def test_preview_of_every_module_is_a_job_or_refused_with_the_reason_of_the_catalog(
+    alice, web, source, register
+):
+    source.max_queued_jobs = len(MODULES)
+    source.save()
+    for weights in {module.weights for module in MODULES.values() if module.weights}:
+        register(Kind.PREPROCESSOR, f"preprocessors/{weights}.pth")
+    for name, module in MODULES.items():
+        body = {"businessTaskId": name, "sourceImage": web.url("/wide.png"), "preprocessor": name}
+        if module.refused:
+            assert module.refused in alice.refused("tool/cnt/preview", body)
+        elif name == "inpaint_only":
+            assert "needs a mask" in alice.refused("tool/cnt/preview", body)
+        else:
+            assert alice.submit("tool/cnt/preview", body).generation_request.controls[0].module == name

@@ -11,7 +11,7 @@ from gpu_runner.networks.loaded import ENCODINGS_KEPT
 from gpu_runner.networks.text import emphasis
 from gpu_runner.networks.text.prompt_chunks import COMMA_ID, chunks_of
 from gpu_runner.networks.text.text_encoder import encode
-from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
+from gpu_runner.protocol.prompt.tokenizer import BOS_ID, EOS_ID, clip_tokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -40,7 +40,35 @@ def test_nudenet_is_identified_by_its_class_names(tmp_path):
     names = "{0: 'FACE_FEMALE', 1: 'BUTTOCKS_EXPOSED'}"
     shapes = {"images": ("batch", 3, "height", "width")}, {"output0": ("batch", 6, "anchors")}
     assert kind_of(tmp_path, model(*shapes, task="detect", names=names)) == "nsfw"
-    assert kind_of(tmp_path, model(*shapes, task="detect", names="{0: 'cat'}")) == "unknown"
+    assert kind_of(tmp_path, model(*shapes, task="detect", names="{0: 'cat', 1: 'dog'}")) == "detector"
+
+
+IMAGE, ANCHORS = (1, 3, 640, 480), 6300
+DYNAMIC = ("batch", 3, "height", "width")
+HAND = {"task": "detect", "names": "{0: 'hand'}"}
+
+
+@pytest.mark.parametrize(
+    ("image", "outputs", "metadata", "kind"),
+    [
+        (IMAGE, [(1, 5, ANCHORS)], {}, "detector"),
+        (IMAGE, [(1, 5, ANCHORS)], HAND, "detector"),
+        (DYNAMIC, [("batch", 5, "anchors")], HAND, "detector"),
+        (IMAGE, [(1, 37, ANCHORS), (1, 32, 160, 120)], HAND | {"task": "segment"}, "detector"),
+        (DYNAMIC, [("batch", 5, "anchors")], {}, "unknown"),  # nothing says what it is
+        (IMAGE, [(1, 5, ANCHORS - 1)], {}, "unknown"),
+        (IMAGE, [(1, 6, ANCHORS)], HAND, "unknown"),  # two classes of which one has a name
+        (IMAGE, [(1, 4, ANCHORS)], {}, "unknown"),  # no class
+        (IMAGE, [(1, 300, 6)], HAND, "unknown"),  # with built-in suppression
+        ((1, 1, 640, 480), [(1, 5, ANCHORS)], HAND, "unknown"),
+        (DYNAMIC, [("batch", 5, "anchors")], HAND | {"names": "{1: 'hand'}"}, "unknown"),
+        (DYNAMIC, [("batch", 5, "anchors")], HAND | {"names": "__import__('os')"}, "unknown"),
+        (DYNAMIC, [("batch", 5, "anchors")], HAND | {"names": "(" * 5000}, "unknown"),
+    ],
+)
+def test_yolo_models_have_a_row_per_anchor(tmp_path, image, outputs, metadata, kind):
+    named = {f"output{index}": shape for index, shape in enumerate(outputs)}
+    assert kind_of(tmp_path, model({"images": image}, named, **metadata)) == kind
 
 
 @pytest.mark.parametrize(
@@ -55,6 +83,39 @@ def test_nudenet_is_identified_by_its_class_names(tmp_path):
     ],
 )
 def test_a_matting_model_maps_an_image_to_one_channel_of_the_same_size(tmp_path, inputs, outputs, kind):
+    assert kind_of(tmp_path, model(inputs, outputs)) == kind
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
+        ({"x": ("n", 3, "h", "w")}, {"fetch_name_0": ("n", "c", "h", "w")}, "text_detector"),
+        ({"x": ("n", 3, "h", "w")}, {"sigmoid_0.tmp_0": ("n", 1, "h", "w")}, "text_detector"),
+        (
+            {"x": ("n", 3, "h", "w")},
+            {"fetch_name_0": ("n", 2)},
+            "unknown",
+        ),  # classifies the direction of a line
+        ({"x": ("n", 3, 48, "w")}, {"fetch_name_0": ("n", "t", 6625)}, "unknown"),  # reads a line
+        ({"x": ("n", 3, "h", "w")}, {"segmentation": ("n", "c", "h", "w")}, "unknown"),
+    ],
+)
+def test_a_text_detector_has_the_names_and_shapes_of_paddles_exports(tmp_path, inputs, outputs, kind):
+    assert kind_of(tmp_path, model(inputs, outputs)) == kind
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
+        ({"input_1:0": ("unk", 448, 448, 3)}, {"predictions_sigmoid": ("unk", 9083)}, "tagger"),
+        ({"input": (1, 448, 448, 3)}, {"output": (1, 10861)}, "tagger"),
+        ({"input": ("b", 224, 224, 3)}, {"output": ("b", 1000)}, "unknown"),  # another classifier
+        ({"input": ("b", 3, 448, 448)}, {"output": ("b", 9083)}, "unknown"),  # channels first: another input
+        ({"input": ("b", 448, 448, 3)}, {"output": ("b", "tags")}, "unknown"),
+        ({"input": ("b", 448, 448, 3)}, {"output": ("b", 9083), "features": ("b", 1024)}, "unknown"),
+    ],
+)
+def test_a_tagger_maps_a_square_with_channels_last_to_one_score_per_tag(tmp_path, inputs, outputs, kind):
     assert kind_of(tmp_path, model(inputs, outputs)) == kind
 
 

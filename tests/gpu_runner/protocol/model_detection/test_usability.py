@@ -60,11 +60,23 @@ def test_a_foreign_text_encoder_is_a_problem(shapes):
     assert "text encoder is not that of" in inspect(foreign).problem
 
 
-@pytest.mark.parametrize("channels", [5, 7, 8])
-def test_a_unet_with_other_inputs_is_a_problem(shapes, channels):
+def with_input_channels(shapes, channels):
     first = f"{UNET}input_blocks.0.0.weight"
-    found = inspect(shapes | {first: (shapes[first][0], channels, 3, 3)})
-    assert f"has {channels} input channels" in found.problem
+    return shapes | {first: (shapes[first][0], channels, 3, 3)}
+
+
+def test_a_unet_with_other_inputs_is_a_problem(shapes):
+    assert "has 7 input channels" in inspect(with_input_channels(shapes, 7)).problem
+
+
+def test_a_depth_checkpoint_has_a_problem_that_tells_what_to_use(shapes):
+    assert "use a depth ControlNet" in inspect(with_input_channels(shapes, 5)).problem
+
+
+def test_a_unet_of_eight_channels_edits_by_instruction(shapes):
+    found = inspect(with_input_channels(shapes, 8))
+    assert (found.kind, found.problem, found.detail["instruct"]) == ("checkpoint", "", True)
+    assert not inspect(shapes).detail["instruct"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from gpu_runner.networks.conditioning import Embedding, TextEncodingOptions
 from gpu_runner.networks.text.prompt_chunks import chunks_of
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.embedding_names import EmbeddingNames, escaped, named_embeddings, passes_of
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 NAMES = [
     "bad-hands",

@@ -82,6 +82,13 @@ def test_shipped_workflows_support_these_fields(fields):
             "change_background.mask",
             {"task": "change_background", "init_images": (IMAGE,), "change_background": ChangeBackground()},
         ),
+        (
+            "change_background.mask",
+            {
+                "task": "change_background", "init_images": (IMAGE,),
+                "change_background": ChangeBackground(cut_out_by="letters"),
+            },
+        ),
     ],
 )  # fmt: skip
 def test_unsupported_fields_are_named(field, fields):

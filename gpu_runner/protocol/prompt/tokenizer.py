@@ -1,6 +1,6 @@
 """CLIP tokenizer, built from the BPE merges that ship with the package.
 
-It uses ``tokenizers`` only, so that counting tokens does not import transformers.
+It uses ``tokenizers`` only, so that counting tokens imports neither torch nor transformers.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0003_models_right'),
-        ('jobs', '0002_begun_jobs'),
+        ('jobs', '0005_end_user'),
         ('models_registry', '0002_scan_findings'),
     ]
 

@@ -6,7 +6,7 @@ import ftfy
 import pytest
 from transformers import CLIPTokenizer
 
-from gpu_runner.networks.text.tokenizer import BOS_ID, EOS_ID, VOCABULARY_SIZE, clip_tokenizer, merges
+from gpu_runner.protocol.prompt.tokenizer import BOS_ID, EOS_ID, VOCABULARY_SIZE, clip_tokenizer, merges
 
 
 @pytest.fixture(scope="module")

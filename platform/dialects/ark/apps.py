@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class ArkConfig(AppConfig):
+    name = "dialects.ark"
+    label = "ark"
+    verbose_name = "Volcengine Ark"
+
+    def ready(self) -> None:
+        from jobs import curl_export
+
+        from .authentication import DIALECT
+        from .curl import curl
+
+        curl_export.register(DIALECT, curl)

@@ -1,0 +1,15 @@
+"""Render a job of this dialect as a curl command that repeats its request."""
+
+from __future__ import annotations
+
+from jobs.curl_export import Context, command
+from jobs.images.signed_urls import input_url
+
+CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
+
+
+def curl(context: Context) -> str:
+    body = context.job.received | {"seed": context.request.seed}
+    if context.request.init_images:
+        body["image"] = input_url(context.request.init_images[0].sha256, context.base_url)
+    return command(f"{context.base_url}/api/v3/{context.job.operation}", CREDENTIALS, body=body)

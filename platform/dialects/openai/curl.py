@@ -1,0 +1,20 @@
+"""Render a job as a curl command with a JSON body, which names the stored input images by URL."""
+
+from __future__ import annotations
+
+from jobs.curl_export import Context, command
+from jobs.images.signed_urls import input_url
+
+CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
+STORED_WITH_IT = "warnings"  # not a field of the request
+
+
+def curl(context: Context) -> str:
+    request, received = context.request, context.job.received
+    body = {name: value for name, value in received.items() if name != STORED_WITH_IT}
+    if request.init_images:
+        body["image"] = input_url(request.init_images[0].sha256, context.base_url)
+    if request.inpaint:
+        body["mask"] = input_url(request.inpaint.mask.sha256, context.base_url)
+    body["seed"] = request.seed
+    return command(f"{context.base_url}/v1/images/{context.job.operation}", CREDENTIALS, body=body)

@@ -1,0 +1,189 @@
+"""Convert the fields of a request to a Submission."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+
+from access.models import AccessKey
+from dialects.input_images import InputImages, stored_form
+from dialects.openai.authentication import DIALECT
+from dialects.openai.errors import APIError
+from gpu_runner.protocol import GenerationRequest, InputImage
+from jobs.admission.lora_tags import with_tagged_loras
+from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.models import Lane
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind, ModelFile
+from models_registry.selectors import resolve, styles_for
+
+from .fields import STEP_FACTORS, EditFields, GenerationFields, ImageFields, VariationFields
+from .masks import check_mask
+from .sizes import default_size, requested_size
+
+GENERATIONS, EDITS, VARIATIONS = "generations", "edits", "variations"
+VENDOR_NAMES = re.compile(r"(?:gpt-image|dall-e|chatgpt-image)(?:-[\w.-]*)?", re.ASCII)
+STEPS = 20
+STRENGTHS = {"high": 0.55, "low": 0.75}  # by input_fidelity
+VARIATION_STRENGTH = 0.6
+LIKE_DALL_E = re.compile(r"dall-e(?:-[\w.-]*)?", re.ASCII)
+
+
+def read_submission(
+    key: AccessKey, operation: str, fields: ImageFields, files: Mapping[str, list[bytes]], base_url: str
+) -> Submission:
+    """The submission of a request. Images are fetched last. Raises APIError or Refused."""
+    _check_combinations(fields)
+    size = requested_size(fields.size)
+    checkpoint, warnings = _checkpoint(key, fields.model)
+    prompts, style_warning = _prompts(key, fields)
+    images = InputImages(key.source, base_url)
+    steps = fields.steps or max(1, round(STEPS * STEP_FACTORS[fields.answered_quality]))
+    received = fields.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    request: dict[str, Any] = {
+        "checkpoint": checkpoint.name,
+        **prompts,
+        "num_images": fields.n,
+        "batch_size": fields.n,
+        "num_inference_steps": steps,
+        "seed": random_seed() if fields.seed in (None, -1) else fields.seed,
+        "clip_skip": fields.clip_skip,
+        "loras": [
+            {"name": lora.name, "unet": lora.weight, "text_encoder": lora.weight} for lora in fields.loras
+        ],
+        "output_format": fields.output_format,
+        "preview_every": _preview_every(fields, steps),
+    }
+    given = {
+        "sampler": fields.sampler,
+        "scheduler": fields.scheduler,
+        "guidance_scale": fields.guidance_scale,
+    }
+    request |= {name: value for name, value in given.items() if value not in (None, "")}
+    if fields.output_compression is not None:
+        request["output_quality"] = max(1, fields.output_compression)
+    if fields.background == "transparent":
+        request["cut_out"] = {}
+    image_size = None
+    if isinstance(fields, EditFields | VariationFields):
+        part, image, notes = _edited(fields, files, images, received)
+        request |= part
+        warnings += notes
+        image_size = images.size_of(image)
+    request["width"], request["height"] = size or default_size(checkpoint, key, image_size)
+    try:
+        generation = GenerationRequest.model_validate(request)
+    except ValidationError as error:
+        raise APIError.of_fields(error) from None
+    warnings = [warning for warning in (*warnings, style_warning) if warning]
+    return Submission(
+        source=key.source,
+        key=key,
+        dialect=DIALECT,
+        operation=operation,
+        request=with_tagged_loras(generation, key.source),
+        received={**received, "response_format": response_format(fields), "warnings": warnings},
+        input_files=images.files,
+        lane=Lane.ASYNC if fields.is_async else Lane.INTERACTIVE,
+        end_user=fields.end_user,
+        note="; ".join(warnings),
+    )
+
+
+def response_format(fields: ImageFields) -> str:
+    """``b64_json`` as the vendor's current models, ``url`` as the DALL·E models, which clients rely on."""
+    if fields.response_format:
+        return fields.response_format
+    is_url = not fields.stream and LIKE_DALL_E.fullmatch(fields.model or "")
+    return "url" if is_url else "b64_json"
+
+
+def _check_combinations(fields: ImageFields) -> None:
+    if fields.background == "transparent" and fields.output_format == "jpeg":
+        message = _("A transparent background needs output_format png or webp: jpeg has no transparency.")
+        raise APIError.invalid("background", message)
+    if fields.output_compression is not None and fields.output_format == "png":
+        raise APIError.invalid("output_compression", _("output_compression is for jpeg and webp only."))
+    if fields.partial_images and not fields.stream:
+        raise APIError.invalid("partial_images", _("partial_images needs stream: true."))
+    if fields.stream and fields.is_async:
+        raise APIError.invalid("stream", _("stream and async exclude each other."))
+    if fields.stream and fields.response_format == "url":
+        raise APIError.invalid("response_format", _("The events of a stream have b64_json only."))
+
+
+def _checkpoint(key: AccessKey, name: str | None) -> tuple[ModelFile, list[str]]:
+    """The checkpoint of the field ``model``, with a warning if it stands in for one of the vendor. Raises APIError."""
+    source = key.source
+    try:
+        return resolve(Kind.CHECKPOINT, name or "", source), []
+    except ModelNotFound as error:
+        if not name or not VENDOR_NAMES.fullmatch(name) or source.strict:
+            raise APIError.unknown_model(str(error)) from None
+    try:
+        default = resolve(Kind.CHECKPOINT, "", source)
+    except ModelNotFound as error:
+        raise APIError.unknown_model(str(error)) from None
+    words = {"name": name, "used": default.name}
+    return default, [_("%(name)s is not a model of this server: %(used)s was used") % words]
+
+
+def _prompts(key: AccessKey, fields: ImageFields) -> tuple[dict[str, str], str]:
+    """The prompts, with the prompt style of the field ``style``; a warning if there is none of that name."""
+    prompt = fields.prompt if isinstance(fields, GenerationFields) else ""
+    negative, warning = fields.negative_prompt, ""
+    if fields.style:
+        style = styles_for(key.source).filter(name=fields.style).first()
+        if style:
+            prompt, negative = style.apply(prompt, negative)
+        else:
+            words = {"style": fields.style}
+            warning = _("style %(style)s has no effect: there is no prompt style of that name") % words
+    return {"prompt": prompt, "negative_prompt": negative}, warning
+
+
+def _preview_every(fields: ImageFields, steps: int) -> int:
+    return max(1, steps // (fields.partial_images + 1)) if fields.partial_images else PREVIEWS_FOR_OPS
+
+
+def _edited(
+    fields: EditFields | VariationFields,
+    files: Mapping[str, list[bytes]],
+    images: InputImages,
+    received: dict[str, Any],
+) -> tuple[dict[str, Any], InputImage, list[str]]:
+    """Fields of an img2img request, its image, and warnings. ``received`` gets what the job stores of the images."""
+    count = len(files.get("image", ())) + len(fields.image or ())
+    if not count:
+        message = _("Missing required parameter: '%(param)s'.") % {"param": "image"}
+        raise APIError.invalid("image", message, "missing_required_parameter")
+    if count > 1:
+        message = _(
+            "Only one image can be sent: no model of this server takes reference images (got %(count)d)."
+        )
+        raise APIError.invalid("image", message % {"count": count}, "unsupported")
+    image = _image("image", files, (fields.image or [""])[0], images, received)
+    request: dict[str, Any] = {"task": "img2img", "init_images": [image], "resize_mode": "crop"}
+    if isinstance(fields, VariationFields):
+        return request | {"strength": VARIATION_STRENGTH}, image, []
+    if len(files.get("mask", ())) + bool(fields.mask) > 1:
+        raise APIError.invalid("mask", _("Only one mask can be sent."))
+    if not files.get("mask") and not fields.mask:
+        return request | {"strength": STRENGTHS[fields.input_fidelity or "low"]}, image, []
+    mask = _image("mask", files, fields.mask or "", images, received)
+    check_mask(images.files[mask.sha256], images.size_of(image))
+    inpaint = {"mask": mask, "invert": True}  # its alpha channel is 0 where the image is drawn anew
+    notes = [_("input_fidelity has no effect with a mask")] if fields.input_fidelity else []
+    return request | {"strength": 1.0, "inpaint": inpaint}, image, notes
+
+
+def _image(
+    name: str, files: Mapping[str, list[bytes]], text: str, images: InputImages, received: dict[str, Any]
+) -> InputImage:
+    image = images.add(name, files[name][0]) if files.get(name) else images.take(name, text)
+    received[name] = stored_form(text, image)
+    return image
