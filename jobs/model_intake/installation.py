@@ -29,10 +29,16 @@ def install(intake: ModelIntake, part: Part) -> ModelFile:
         return returned
     row = _reserve(intake, info, part.suffix)
     try:
+        install_file.create_folder(Path(row.path).parent)
         return install_file.place(part.file, row.path, info)
     except BaseException:
-        ModelFile.objects.filter(pk=row.pk).exclude(missing_since=None).delete()
+        release(intake)
         raise
+
+
+def release(intake: ModelIntake) -> None:
+    """Delete the row that was reserved for a file that did not come."""
+    ModelFile.objects.filter(intakes=intake).exclude(missing_since=None).filter(sha256="").delete()
 
 
 def _check(intake: ModelIntake, info: FileInfo) -> None:
@@ -84,7 +90,6 @@ def _reserve(intake: ModelIntake, info: FileInfo, suffix: str) -> ModelFile:
             _("Another file has the name %(name)s, perhaps one that was deleted. Choose another name.")
             % {"name": intake.name}
         ) from None
-    install_file.create_folder(Path(path).parent)
     return row
 
 

@@ -81,6 +81,7 @@ def sweep() -> int:
     now = timezone.now()
     lost = ModelIntake.objects.filter(state=IntakeState.RUNNING, lease_until__lt=now)
     for intake in lost.filter(attempts__gte=MAX_ATTEMPTS):
+        installation.release(intake)
         _end(intake, IntakeState.FAILED, error=_("Loading was interrupted several times."))
     again = lost.filter(attempts__lt=MAX_ATTEMPTS).update(state=IntakeState.QUEUED, lease_until=None)
     ModelIntake.objects.filter(state=IntakeState.FAILED, finished_at__lt=now - KEEP_FAILED).delete()

@@ -23,7 +23,8 @@ class Callback(models.Model):
 
     # Receivers can use the ID to detect duplicate deliveries.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    job = models.OneToOneField(
+    # One of the two. Typed as never None: what a dialect reads of its jobs' callbacks has one.
+    job: models.OneToOneField[Any, Any] = models.OneToOneField(
         "jobs.Job", on_delete=models.CASCADE, null=True, related_name="callback", verbose_name=_("job")
     )
     intake = models.OneToOneField(

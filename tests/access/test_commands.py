@@ -1,7 +1,7 @@
 """Management commands for sources and keys."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -62,6 +62,13 @@ def test_invalid_key_is_refused(source, arguments):
     with pytest.raises(CommandError):
         run("create_key", *arguments)
     assert not AccessKey.objects.exists()
+
+
+def test_key_manages_models_only_if_it_is_created_so(source):
+    printed = [json.loads(run("create_key", "shop", *options)) for options in ([], ["--manage-models"])]
+    keys = [AccessKey.objects.get(key_id=key["key_id"]) for key in printed]
+    assert [key.manages_models for key in keys] == [False, True]
+    assert not AccessKey.issue_temporary(source, timedelta(minutes=5))[0].manages_models
 
 
 def test_rotated_key_has_the_printed_secret(source):

@@ -121,3 +121,21 @@ def test_creating_a_key_requires_permission(client, django_user_model, page, act
     client.force_login(user)
     assert client.post(f"{page}/{action}/", {"minutes": "5"}).status_code == 403
     assert not AccessKey.objects.exists()
+
+
+def test_only_operators_permit_a_key_to_manage_models(sign_in, source):
+    key, _secret = AccessKey.issue(source)
+    address = f"/admin/access/accesskey/{key.pk}/change/"
+    form = {"note": "mine", "enabled": "on", "manages_models": "on"}
+    assert sign_in("admin", source).post(address, form).status_code == 302
+    key.refresh_from_db()
+    assert (key.note, key.manages_models) == ("mine", False)
+
+
+def test_operator_permits_a_key_to_manage_models(ops, source):
+    key, _secret = AccessKey.issue(source)
+    address = f"/admin/access/accesskey/{key.pk}/change/"
+    assert "Manages models" in ops.get(address).content.decode()
+    assert ops.post(address, {"enabled": "on", "manages_models": "on"}).status_code == 302
+    key.refresh_from_db()
+    assert key.manages_models

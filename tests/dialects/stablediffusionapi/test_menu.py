@@ -46,6 +46,7 @@ REFUSED = {
     "v3/cancle_training/F5jvdzGnYi": "trained",
     "v3/cancel_training/F5jvdzGnYi": "trained",
     "v3/finetune/delete/F5jvdzGnYi": "trained",
+    "v3/delete/F5jvdzGnYi": "trained",
     "v3/finetune_list": "trained",
     "sandbox/v3/fine_tune": "trained",
     "sandbox/v3/fine_tune_status/F5jvdzGnYi": "trained",

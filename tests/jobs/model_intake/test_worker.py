@@ -113,6 +113,25 @@ def test_attempt_that_was_interrupted_before_the_file_was_placed_is_repeated(req
 
 
 @pytest.mark.django_db
+def test_name_is_free_again_when_loading_was_interrupted_for_good(request_of, monkeypatch):
+    request_of()
+    with monkeypatch.context() as patch:
+        patch.setattr(install_file, "place", lambda *args: 1 / 0)
+        patch.setattr(worker.installation, "release", lambda *args: None)  # the process dies here
+        patch.setattr(worker, "_end", lambda *args, **kwargs: None)
+        worker.run_next()
+    assert ModelFile.objects.get().missing_since
+    ModelIntake.objects.update(
+        lease_until=timezone.now() - timedelta(seconds=1), attempts=worker.MAX_ATTEMPTS
+    )
+    worker.sweep()
+    assert not ModelFile.objects.exists()
+    again = request_of()
+    work()
+    assert state(again) == IntakeState.READY
+
+
+@pytest.mark.django_db
 def test_scan_between_reservation_and_placing_opens_the_file_to_nobody_else(request_of, source, monkeypatch):
     intake = request_of()
     place = install_file.place

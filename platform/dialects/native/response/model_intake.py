@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from django.urls import reverse
 from pydantic import BaseModel, Field
 
 from jobs.images.signed_urls import public_path
-from jobs.models import ModelIntake
+from jobs.models import IntakeState, ModelIntake
+
+StateName = Literal["queued", "running", "ready", "failed"]
 
 
 class ModelIntakeView(BaseModel):
@@ -17,7 +19,7 @@ class ModelIntakeView(BaseModel):
 
     id: str
     url: str = Field(description="Of this intake.")
-    state: Literal["queued", "running", "ready", "failed"]
+    state: StateName
     address: str = Field(description="From where the file is loaded, without its query.")
     name: str
     kind: str | None = Field(description="As requested; when the intake is ready, as detected.")
@@ -39,11 +41,11 @@ class ModelIntakeList(BaseModel):
 
 
 def intake_view(intake: ModelIntake, base_url: str = "") -> ModelIntakeView:
-    file = intake.file if intake.state == "ready" else None
+    file = intake.file if intake.state == IntakeState.READY else None
     return ModelIntakeView(
         id=str(intake.pk),
         url=base_url + public_path(reverse("native:model-intake", args=[intake.pk])),
-        state=intake.state,
+        state=cast(StateName, intake.state),
         address=intake.address,
         name=intake.name,
         kind=file.kind if file else intake.kind or None,

@@ -52,10 +52,12 @@ class VerifyModel(StableDiffusionApiView):
 
     def post(self, request: Request) -> Response:
         name = _model_id(self.given)
+        # The intake first: it may end between the two queries, and its model is usable before that.
+        intakes = ModelIntake.objects.filter(source=self.source, name=name)
+        intake = intakes.order_by("-created_at").first()
         file = _usable(self.source, name)
         if file is not None:
             return completed(READY, model_id=name, kind=str(file.get_kind_display()))
-        intake = ModelIntake.objects.filter(source=self.source, name=name).order_by("-created_at").first()
         if intake is None or intake.state == IntakeState.READY:  # then it was deleted
             raise model_not_found(self.edition, name)
         if intake.state == IntakeState.FAILED:

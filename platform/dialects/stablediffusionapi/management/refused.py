@@ -32,6 +32,7 @@ PUBLIC: dict[str, Promise] = {
             "fine_tune_status",
             "finetune_list",
             "finetune/delete",
+            "delete",  # as the vendor's OpenAPI document spells it
             "cancle_training",
             "cancel_training",
         )

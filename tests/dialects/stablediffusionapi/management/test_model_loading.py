@@ -417,6 +417,14 @@ def test_deleted_model_can_be_loaded_again(load, manager, files):
     assert "Choose another name" in failure(manager)
 
 
+def test_deleted_model_can_be_loaded_under_another_id(load, manager):
+    load()
+    manager.call("v1/enterprise/delete_model", model_id="midnight")
+    load(model_id="evening")
+    assert manager.call("v1/enterprise/verify_model", model_id="evening")["status"] == "success"
+    assert failure(manager) == "Model id not found"
+
+
 def test_only_models_that_the_source_has_loaded_are_deleted(load, manager, caller, checkpoint, other_source):
     load()
     assert (
