@@ -17,10 +17,11 @@ class Finished:
     width: int
     height: int
     verdict: NsfwVerdict | None  # None: not checked
+    regions_left_out: int = 0
 
 
 def finish(raw: RawOutput, check: NsfwCheck | None) -> Finished:
     """Check the image and encode it as PNG. Raises nsfw.NsfwDetected if the check rejects it."""
     image = raw.image()
     image, verdict = check.apply(image) if check else (image, None)
-    return Finished(images.png(image), image.width, image.height, verdict)
+    return Finished(images.png(image), image.width, image.height, verdict, raw.regions_left_out)
