@@ -18,6 +18,7 @@ class Finished:
     width: int
     height: int
     verdict: NsfwVerdict | None  # None: not checked
+    regions_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,4 +40,4 @@ def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | 
         return Examined(finding, tuple(crops))
     image = raw.image()
     image, verdict = check.apply(image) if check else (image, None)
-    return Finished(images.png(image), image.width, image.height, verdict)
+    return Finished(images.png(image), image.width, image.height, verdict, raw.regions_left_out)

@@ -207,6 +207,7 @@ class Run:
             data=base64.b64encode(finished.png).decode(),
             nsfw=None if verdict is None else verdict.detected,
             nsfw_score=None if verdict is None else verdict.score,
+            regions_left_out=finished.regions_left_out,
         )
 
     def work(self) -> Done:

@@ -72,7 +72,7 @@ def _framed(image: Image.Image, width: int, height: int) -> tuple[Array, float, 
     place = (width - size[0]) // 2, (height - size[1]) // 2
     frame = Image.new("RGB", (width, height), (BACKGROUND,) * 3)
     frame.paste(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), place)
-    return np.asarray(frame, dtype=np.float32).transpose(2, 0, 1)[None] / 255, scale, place
+    return np.asarray(frame, dtype=np.float32).transpose(2, 0, 1)[None] / np.float32(255), scale, place
 
 
 def _best(rows: Array, count: int, confidence: float, classes: list[int]) -> Array:

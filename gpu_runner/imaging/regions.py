@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -43,14 +44,21 @@ class Region:
 Detect = Callable[[Image.Image], list[Region]]
 
 
+class RegionMasks(NamedTuple):
+    """Masks (mode L, 0 or 255) of the regions to inpaint, in order, and the number of regions beyond the maximum."""
+
+    masks: list[Image.Image]
+    left_out: int = 0
+
+
 def face_regions(detector: FaceDetector, confidence: float, shape: str, image: Image.Image) -> list[Region]:
     return [_region_of_face(face, shape) for face in find(detector, image, confidence)]
 
 
 def region_masks(
     regions: Sequence[Region], part: DetailPass, size: Size, allowed: Image.Image | None = None
-) -> list[Image.Image]:
-    """Masks (mode L, 0 or 255) of the regions to inpaint, in order.
+) -> RegionMasks:
+    """Masks of the regions of an image.
 
     As in ADetailer: select by area and order, shift, dilate or erode, drop empty masks, merge. Masks that do not
     touch ``allowed``, the mask of an inpainting request, are dropped too.
@@ -67,10 +75,11 @@ def region_masks(
         for mask in masks[1:]:
             merged = ImageChops.lighter(merged, mask)
         masks = [ImageChops.invert(merged) if part.merge == "invert" else merged]
+    left_out = max(0, len(chosen) - part.max_regions)
     if allowed is None:
-        return masks
+        return RegionMasks(masks, left_out)
     area = allowed.convert("L").resize(size).point(lambda level: 255 * (level > MASKED))
-    return [mask for mask in masks if ImageChops.darker(mask, area).getbbox()]
+    return RegionMasks([mask for mask in masks if ImageChops.darker(mask, area).getbbox()], left_out)
 
 
 def _processed(mask: Image.Image, part: DetailPass) -> Image.Image:

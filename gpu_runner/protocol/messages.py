@@ -114,6 +114,7 @@ class Image(StrictModel):
     data: str  # base64 of a PNG file without text chunks
     nsfw: bool | None = None  # None: not checked
     nsfw_score: float | None = None
+    regions_left_out: int = Field(default=0, ge=0)  # found by detail passes, but beyond their max_regions
 
 
 class ControlMap(StrictModel):

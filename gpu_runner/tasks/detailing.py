@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from gpu_runner.controlnet.units import UnitsPerImage
-from gpu_runner.imaging.regions import Detect, region_masks
+from gpu_runner.imaging.regions import Detect, RegionMasks, region_masks
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.generation_request import DetailPass
@@ -40,13 +40,11 @@ class Detailing:
     def model(self, number: int) -> LoadedCheckpoint:
         return self.models[min(number, len(self.models) - 1)]
 
-    def masks(
-        self, request: GenerationRequest, image: Image.Image, canvas: Canvas | None
-    ) -> list[Image.Image]:
+    def masks(self, request: GenerationRequest, image: Image.Image, canvas: Canvas | None) -> RegionMasks:
         """Masks of the regions of an image. Of an inpainting request, only regions that its mask touches."""
         allowed = None
         if request.inpaint is not None:
             if canvas is None or canvas.mask is None:  # the mask is empty
-                return []
+                return RegionMasks([])
             allowed = None if request.inpaint.only_masked else canvas.mask
         return region_masks(self.detect(image), self.part, image.size, allowed)

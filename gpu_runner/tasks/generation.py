@@ -54,6 +54,7 @@ class RawOutput:
 
     pixels: Tensor | Image.Image
     finish: Callable[[Image.Image], Image.Image] = _identity
+    regions_left_out: int = 0  # detected, but beyond the maximum of their detail pass
 
     def on_cpu(self) -> RawOutput:
         return replace(self, pixels=self.pixels.cpu()) if isinstance(self.pixels, Tensor) else self
@@ -210,7 +211,8 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
     """Generate the image with this index: passes, VAE decode, face restoration, detail passes."""
     if plan.request.details_only:
         source = plan.sources[index if len(plan.sources) > 1 else 0].image
-        return RawOutput((yield from _detailed(plan, source, None, index, stop_flag)))
+        image, left_out = yield from _detailed(plan, source, None, index, stop_flag)
+        return RawOutput(image, regions_left_out=left_out)
     canvas = yield from _canvas(plan, index)
     latent = yield from _first_pass(plan.first, canvas, index, stop_flag)
     last = plan.first
@@ -227,18 +229,20 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
     if not plan.details:
         return RawOutput(image, partial(_finish, units, canvas, patches))
     image = yield OffloadedWork(partial(_finish, units, None, patches, image))
-    image = yield from _detailed(plan, image, canvas, index, stop_flag)
-    return RawOutput(image, canvas.finish if canvas else _identity)
+    image, left_out = yield from _detailed(plan, image, canvas, index, stop_flag)
+    return RawOutput(image, canvas.finish if canvas else _identity, left_out)
 
 
 def _detailed(
     plan: Plan, image: Image.Image, canvas: Canvas | None, index: int, stop_flag: StopFlag
-) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, Image.Image]:
-    """Apply the detail passes. Without a region, the image is returned as it is."""
+) -> Generator[Operation | OffloadedWork | StepsLeftOut, Any, tuple[Image.Image, int]]:
+    """Apply the detail passes. Without a region, the image is returned as it is. Also the number of regions left out."""
+    all_left_out = 0
     for detailing in plan.details:
         if stop_flag.requested:
             break
-        masks = yield OffloadedWork(partial(detailing.masks, plan.request, image, canvas))
+        masks, left_out = yield OffloadedWork(partial(detailing.masks, plan.request, image, canvas))
+        all_left_out += left_out
         numbers = [number for number in range(len(masks)) if not detailing.part.region(number).skip]
         yield StepsLeftOut(detailing.steps - detailing.steps_per_region * len(numbers))
         for number in numbers:
@@ -246,7 +250,7 @@ def _detailed(
                 request = detail_request(plan.request, detailing.part, index, number)
                 source = Source(image, masks[number])
                 image = yield from _inpaint(request, detailing, detailing.model(number), source, stop_flag)
-    return image
+    return image, all_left_out
 
 
 def _inpaint(

@@ -151,6 +151,8 @@ class JobExecution:
 
     def _store(self, image: Image) -> None:
         text = self._infotext(image.index)
+        if image.regions_left_out:
+            text = infotext(self.job, self.request, image.index, image.regions_left_out)
         self.outputs.append(storage.store_output(self.job, self.request, image, text))
 
     def _infotext(self, index: int) -> str:

@@ -129,6 +129,30 @@ def test_faces_are_restored(api, studio) -> None:
     assert (generated.info["restore_faces"], contents(generated.image)) == (True, ("red", "circle", "blue"))
 
 
+def test_adetailer_paints_the_face_only(api) -> None:
+    """With the unit of the client, whose fields are those of an older version of the extension."""
+    assert api.has_adetailer
+    file = demo_file(face_files.YUNET)
+    ModelFile.objects.create(kind=Kind.FACE_DETECTOR, name="yunet", path=file.path, sha256=file.sha256)
+    before = face_files.photograph()
+    unit = webuiapi.ADetailer(
+        ad_model="face_yolov8n.pt",
+        ad_prompt="a red square on a red background",
+        ad_denoising_strength=1.0,
+        ad_inpaint_only_masked_padding=0,
+    )
+    size = {"width": 128, "height": 128, "steps": 10, "seed": 3}
+    whole = api.img2img(
+        images=[before], adetailer=[unit], denoising_strength=0.0, **size | {"width": 320, "height": 320}
+    )
+    assert whole.info["extra_generation_params"]["ADetailer model"] == "face_yolov8n.pt"
+    assert "ADetailer prompt: a red square on a red background" in whole.info["infotexts"][0]
+    red, green, blue = whole.image.getpixel((162, 120))
+    assert red > max(green, blue) + 40
+    without = api.img2img(images=[before], denoising_strength=0.0, **size | {"width": 320, "height": 320})
+    assert whole.image.crop((0, 210, 320, 320)).tobytes() == without.image.crop((0, 210, 320, 320)).tobytes()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -245,3 +245,37 @@ def _changed(body: Any, changes: list[tuple[Path, Any]]) -> Any:
         except (KeyError, IndexError, TypeError):  # an earlier change removed the place
             continue
     return body
+
+
+# A unit of ADetailer with every kind of value, for the dialects that accept them.
+ADETAILER_UNIT = {
+    "ad_model": "face_yolov8n.pt",
+    "ad_model_classes": "",
+    "ad_prompt": "a cat [SEP] [SKIP]",
+    "ad_confidence": 0.3,
+    "ad_mask_filter_method": "Area",
+    "ad_mask_k": 2,
+    "ad_dilate_erode": 4,
+    "ad_x_offset": 1,
+    "ad_mask_merge_invert": "None",
+    "ad_mask_blur": 4,
+    "ad_inpaint_only_masked": True,
+    "ad_use_inpaint_width_height": True,
+    "ad_inpaint_width": 64,
+    "ad_use_steps": True,
+    "ad_steps": 3,
+    "ad_use_cfg_scale": True,
+    "ad_cfg_scale": 7.0,
+    "ad_use_checkpoint": True,
+    "ad_checkpoint": "Use same checkpoint",
+    "ad_use_vae": True,
+    "ad_vae": "Automatic",
+    "ad_use_sampler": True,
+    "ad_sampler": "Euler a",
+    "ad_scheduler": "Karras",
+    "ad_use_clip_skip": True,
+    "ad_clip_skip": 2,
+    "ad_controlnet_model": "canny",
+    "ad_controlnet_module": "canny",
+    "ad_controlnet_guidance_end": 0.9,
+}

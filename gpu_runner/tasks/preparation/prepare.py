@@ -10,7 +10,7 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import ChangeBackground, CutOut
+from gpu_runner.protocol.generation_request import ChangeBackground, CutOut, DetailPass, Hires
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.analysis import AnalysisPlan, finder
@@ -156,7 +156,11 @@ def nsfw_check(store: ModelStore, run_request: RunRequest) -> NsfwCheck | None:
 
 def check(request: GenerationRequest) -> None:
     """Raises InvalidRequest for an unknown sampler or scheduler."""
-    parts = [request, *([request.hires] if request.hires else []), *request.detail_passes]
+    parts: list[GenerationRequest | Hires | DetailPass] = [
+        request,
+        *([request.hires] if request.hires else []),
+        *request.detail_passes,
+    ]
     for part in parts:
         if part.sampler and not sampler_catalog.is_sampler(part.sampler):
             raise InvalidRequest(f"unknown sampler {part.sampler!r}")

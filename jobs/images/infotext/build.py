@@ -14,14 +14,16 @@ from .detail_fields import detail_parameters
 VERSION = "Atelier"
 
 
-def infotext(job: Job, request: GenerationRequest, index: int) -> str:
-    """Infotext of the image with this 0-based index."""
+def infotext(job: Job, request: GenerationRequest, index: int, regions_left_out: int = 0) -> str:
+    """Infotext of the image with this 0-based index. Regions beyond the maximum of a detail pass are counted in it."""
     if not request.denoises:
         return postprocessing(request)
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
     parameters = _parameters(job, request, index)
+    if regions_left_out:
+        parameters["ADetailer regions left out"] = regions_left_out
     lines.append(", ".join(_pair(key, value) for key, value in parameters.items() if value is not None))
     return "\n".join(lines)
 

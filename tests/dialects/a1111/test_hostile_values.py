@@ -14,7 +14,7 @@ from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
 from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.a1111.conftest import solid_png
-from tests.support.hostile_values import FUZZ, bodies, encoded
+from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,10 @@ COMMON = {
     "s_churn": 0.0,
     "s_tmax": 1.0,
     "override_settings": {"CLIP_stop_at_last_layers": 2, "sd_model_checkpoint": "shapes", "sd_vae": "None"},
-    "alwayson_scripts": {"controlnet": {"args": [UNIT]}},
+    "alwayson_scripts": {
+        "controlnet": {"args": [UNIT]},
+        "ADetailer": {"args": [True, False, ADETAILER_UNIT]},
+    },
 }
 BODIES = {
     "sdapi/v1/txt2img": {
@@ -121,7 +124,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def caller_with_room(alice, source):
+def caller_with_room(alice, source, face_models):
     source.max_queued_jobs = 1_000_000
     source.save()
     ModelFile.objects.create(

@@ -61,6 +61,22 @@ FROM_IMAGE = {
         }
     ],
 }
+GENERATION["detail_passes"] = [
+    {
+        "detector": "yunet",
+        "classes": [],
+        "shape": "eyes",
+        "order": "area",
+        "max_regions": 2,
+        "dilation": 4,
+        "mask_blur": 4.0,
+        "regions": [{"prompt": "a cat", "negative_prompt": "a dog", "loras": None, "skip": False}],
+        "width": 64,
+        "num_inference_steps": 3,
+        "sampler": "Euler a",
+        "controls": [{"model": "canny", "module": "canny"}],
+    }
+]
 UPSCALE = {
     "task": "upscale",
     "init_images": [RED],
@@ -83,7 +99,7 @@ FIELDS = {route: [*JobRequest.model_fields] for route in ("jobs", "jobs#image", 
 
 
 @pytest.fixture
-def caller_with_room(alice, source):
+def caller_with_room(alice, source, face_models):
     source.max_queued_jobs = 1_000_000
     source.save()
     for kind, name in ((Kind.LORA, "night"), (Kind.CONTROLNET, "canny"), (Kind.TAGGER, "wd")):

@@ -13,7 +13,7 @@ from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Job, State, Transition
 from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX, generation_body
-from tests.support.hostile_values import FUZZ, bodies, encoded
+from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ SCRIPTS = {
     "mask_link": "",
     "override_settings": {"CLIP_stop_at_last_layers": 1, "eta_noise_seed_delta": 0},
     "controlnet": {"args": [UNIT]},
-    "ADetailer": {"args": []},
+    "ADetailer": {"args": [True, False, ADETAILER_UNIT]},
 }
 EXTERNAL = {
     "baseModelCode": "shapes",
@@ -93,7 +93,7 @@ IMAGES = ("image_link", "sourceImageUrl", "sourceImage", "maskImage", "imageUrl"
 
 
 @pytest.fixture
-def caller_with_room(alice, source, register, text_model):
+def caller_with_room(alice, source, register, face_models, text_model):
     source.max_queued_jobs = 1_000_000
     source.save()
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")

@@ -17,6 +17,7 @@ from gpu_runner.networks.operations import Denoise
 from gpu_runner.protocol import Done, InputImage, ModelFile, Progress, sampler_catalog
 from gpu_runner.protocol.generation_request import (
     ControlUnit,
+    DetailPass,
     FaceRestoration,
     Hires,
     Inpaint,
@@ -101,6 +102,15 @@ FEATURES = {
     "hires": HIRES,
     "LoRA and ControlNet": LORA | WEAK_CONTROLNET,
     "inpainting with LoRA and ControlNet": INPAINT | LORA | WEAK_CONTROLNET,
+    "detail passes": {
+        "task": "img2img",
+        "init_images": (name_of(PHOTOGRAPH),),
+        "detail_passes": (
+            DetailPass(detector="yunet", strength=0.8),
+            DetailPass(detector="yunet", shape="eyes", controls=(control(image=None, weight=0.3),)),
+        ),
+        "details_only": True,
+    },
     "hires with LoRA and ControlNet": HIRES | LORA | WEAK_CONTROLNET,
 }
 WITHOUT_SAMPLER = {

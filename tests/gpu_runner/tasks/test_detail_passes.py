@@ -128,9 +128,10 @@ def test_every_face_is_inpainted_one_after_another(detail):
         assert after[top + 10 : bottom - 10, left + 10 + shift : right - 10 + shift].mean() > 0.9
 
 
-def test_most_regions_and_order(detail):
-    """With one region of two, one face stays as it is."""
-    after = differs(detail(two_of_her(), max_regions=1), TWO)
+def test_a_region_beyond_the_maximum_is_left_out_and_counted(submit):
+    job = submit(png(two_of_her()), detail_passes=(part(max_regions=1),), details_only=True)
+    after = differs(output(job), TWO)
+    assert job.images[0].regions_left_out == 1
     assert sorted([bool(after[:, :320].any()), bool(after[:, 320:].any())]) == [False, True]
 
 

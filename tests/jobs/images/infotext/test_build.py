@@ -178,3 +178,39 @@ def test_other_models_are_written_with_their_hashes():
     assert "Model: v1-5-pruned-emaonly, VAE hash: 1111111111, VAE: soft.pt, RNG: CPU, Tiling: True" in text
     assert "Refiner: finer [2222222222], Refiner switch at: 0.8" in text
     assert 'Lora hashes: "detail: 444444444444"' in text
+
+
+def test_detail_passes_have_the_names_of_the_extension():
+    part = {
+        "detector": "yunet",
+        "regions": ({"prompt": "one", "negative_prompt": "bad"}, {"skip": True}),
+        "max_share": 0.5,
+        "merge": "invert",
+        "only_masked": False,
+        "width": 768,
+        "height": 512,
+        "guidance_scale": 5.0,
+        "vae": "",
+        "sampler": "Heun",
+        "clip_skip": 2,
+        "controls": ({"model": "canny", "module": "canny", "weight": 0.5},),
+    }
+    written = parameters(detail_passes=(part,))
+    assert (
+        "ADetailer model: yunet, ADetailer prompt: one [SEP] [SKIP], ADetailer negative prompt: bad [SEP] , "
+        "ADetailer confidence: 0.3, ADetailer mask max ratio: 0.5, ADetailer dilate erode: 4, "
+        "ADetailer mask merge invert: Merge and Invert, ADetailer mask blur: 4, ADetailer denoising strength: 0.4, "
+        "ADetailer inpaint only masked: False, ADetailer use inpaint width height: True, "
+        "ADetailer inpaint width: 768, ADetailer inpaint height: 512, ADetailer use separate CFG scale: True, "
+        "ADetailer CFG scale: 5.0, ADetailer use separate VAE: True, ADetailer VAE: Automatic, "
+        "ADetailer use separate sampler: True, ADetailer sampler: Heun, ADetailer use separate CLIP skip: True, "
+        "ADetailer CLIP skip: 2, ADetailer ControlNet model: canny, ADetailer ControlNet module: canny, "
+        "ADetailer ControlNet weight: 0.5, ADetailer version: 25.3.0, Version: Atelier"
+    ) in written
+
+
+def test_regions_beyond_the_maximum_are_counted():
+    job = Job(checkpoint=CHECKPOINT, checkpoint_sha256=CHECKPOINT.sha256)
+    request = GenerationRequest(detail_passes=({"detector": "yunet"},))
+    assert infotext(job, request, 0, 3).endswith(", ADetailer regions left out: 3")
+    assert "left out" not in infotext(job, request, 0)
