@@ -201,7 +201,7 @@ class Plan:
         return task if self.matting is None else _without_background(task, self.matting)
 
 
-def _without_background(task: Task, matting: OnnxModel) -> Task:
+def _without_background(task: ImageTask, matting: OnnxModel) -> ImageTask:
     """Make what is behind the subject of the finished image transparent."""
     raw = yield from task
     return replace(raw, finish=lambda image: cut_out_subject(matting, raw.finish(image)))
@@ -281,7 +281,7 @@ def _composed(
     return (yield OffloadedWork(partial(tiled_upscaling.run_without_device, composing)))
 
 
-def generate_tiled_image(plan: Plan, index: int, stop_flag: StopFlag) -> Task:
+def generate_tiled_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
     """Enlarge the init image, generate each tile of it, and join them. Tiles that follow a stop are left as they are."""
     request, part = plan.request, plan.request.tiled
     assert part is not None
