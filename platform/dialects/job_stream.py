@@ -67,6 +67,12 @@ class JobStream:
         self._slot.release()
 
     def __iter__(self) -> Iterator[str]:
+        try:
+            yield from self._events()
+        finally:
+            self.close()
+
+    def _events(self) -> Iterator[str]:
         started = last_sent = time.monotonic()
         step, newest = 0, b""
         while not self.job.is_terminal and time.monotonic() - started < settings.JOB_WAIT_S:

@@ -84,6 +84,8 @@ def post(path: str, body: Any, credentials: tuple[str, str]) -> Job:
     response = Client().post(path, body, content_type="application/json", headers=headers)
     created = Job.objects.exclude(pk__in=before)
     assert created.exists(), response.content.decode()
+    if response.streaming:
+        list(response.streaming_content)  # to its end
     return created.get()
 
 

@@ -42,7 +42,7 @@ def test_ended_job_has_only_its_end(job):
     job.refresh_from_db()
     stream = States(job, StreamSlot(job.source_id))
     assert list(stream) == [sse_event(State.CANCELLED.value, "end")]
-    stream.close()
+    assert event_streams.held_by(job.source_id) == 0
 
 
 @pytest.mark.django_db(transaction=True)
