@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from models_registry.models import Family, Kind, ModelFile, StylePreset
 from tests.e2e.installation import eventually
@@ -203,3 +203,17 @@ def test_zhiqite_applies_a_canny_controlnet(
     red = np.asarray(image.convert("RGB")).astype(int)
     overlap = (red[..., 0] > red[..., 2]) & disc()
     assert overlap.sum() > 0.8 * disc().sum()
+
+
+def test_native_api_names_what_is_in_an_image(http, demo_tagger) -> None:
+    image, file = Image.new("RGB", (200, 320), (250, 220, 45)), io.BytesIO()
+    ImageDraw.Draw(image).polygon([(100, 80), (30, 220), (170, 220)], fill=(140, 50, 170))
+    image.save(file, "PNG")
+    data = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    body = {"task": "analyze", "init_images": [data], "analysis": {"find": "tags"}}
+    job = http.post("/api/v1/jobs", json=body).json()
+    ended = eventually(
+        lambda: (found := http.get(job["url"]).json())["finished_at"] and found, "the end of the job"
+    )
+    [found] = ended["findings"]
+    assert {"purple", "triangle"} <= {tag["name"] for tag in found["data"]["tags"]}

@@ -4,6 +4,7 @@ import pytest
 
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.generation_request import (
+    Analysis,
     ChangeBackground,
     ControlUnit,
     FaceRestoration,
@@ -93,6 +94,11 @@ def test_shipped_workflows_support_these_fields(fields):
 )  # fmt: skip
 def test_unsupported_fields_are_named(field, fields):
     assert unsupported(**fields) == [field]
+
+
+def test_no_workflow_analyzes_images():
+    request = GenerationRequest(task="analyze", init_images=(IMAGE,), analysis=Analysis(find="faces"))
+    assert "analysis" in [field for field, _why in unsupported_fields(request, shipped_workflow("img2img"))]
 
 
 def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
