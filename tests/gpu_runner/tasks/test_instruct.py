@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionInstructPix2PixPipeline
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from PIL import Image, ImageDraw
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, InputImage
 from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from tests.support.event_listener import Listener, order_of, png
 from tests.support.tiny_models import random_modules, single_file_tensors, write_checkpoint
 

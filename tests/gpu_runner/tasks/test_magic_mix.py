@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
-from gpu_runner.networks.text.tokenizer import clip_tokenizer
 from PIL import Image, ImageDraw
 
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import Inpaint, MagicMix
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from tests.support.event_listener import Listener, order_of, png
 
 pytestmark = pytest.mark.slow
