@@ -1,12 +1,11 @@
 """Errors: HTTP status, and ``{"error": {"code", "message", "param", "type"}}``."""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from django.utils import timezone
 
 from access.bearer_tokens import opaque_token
 from access.models import AccessKey
@@ -15,6 +14,8 @@ from jobs.admission.admit import admit
 from jobs.models import Job
 from models_registry.models import Family, Kind
 from tests.dialects.ark.conftest import PATH
+
+EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +58,7 @@ def test_opaque_token(alice):
     "limits",
     [
         {"enabled": False},
-        {"expires_at": timezone.now() - timedelta(seconds=1)},
+        {"expires_at": EXPIRED},
         {"dialects": ["native"]},
         {"networks": ["10.0.0.0/8"]},
         {"allowed_models": ["checkpoint:other"]},
