@@ -14,6 +14,7 @@ from jobs.outbound.http import fetch
 from jobs.outbound.policy import Policy
 
 from .input_files import check_image
+from .local_urls import own_image
 
 SHORTEST_S = 0.001
 
@@ -26,9 +27,13 @@ def fetch_image(url: str, policy: Policy, resolve: Resolve = resolve) -> bytes:
 
 
 class ImageFetcher:
-    """Downloads the images of one request. The deadline and ``max_images`` apply to all together."""
+    """Downloads the images of one request. The deadline and ``max_images`` apply to all together.
 
-    def __init__(self, source: BusinessSource) -> None:
+    ``base_url``: of this platform, whose own image URLs are read from storage; empty: they are downloaded like others.
+    """
+
+    def __init__(self, source: BusinessSource, base_url: str = "") -> None:
+        self._base_url = base_url
         self._policy = Policy.of(source)
         self._deadline = time.monotonic() + self._policy.total_s
         self._max_images = self._left = source.max_images
@@ -39,5 +44,7 @@ class ImageFetcher:
         if self._left < 0:
             message = _("At most %(limit)d images may be given by URL.") % {"limit": self._max_images}
             raise OverLimit(message, field="init_images")
+        if self._base_url and (own := own_image(url, self._base_url)) is not None:
+            return own
         left = max(SHORTEST_S, self._deadline - time.monotonic())
         return fetch_image(url, replace(self._policy, total_s=left))

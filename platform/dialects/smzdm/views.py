@@ -84,7 +84,7 @@ class RemoveBackground(JobView):
         started, base = time.monotonic(), signed_urls.base_url(request._request)
         body = CutOutFields.model_validate(read_object(request._request))
         caller = authenticate_caller(request._request, body.sender)
-        job = self.admitted(request, caller, lambda: remove_background(caller, body))
+        job = self.admitted(request, caller, lambda: remove_background(caller, body, base))
         result = outcome(self.wait_until_ended(request._request, job), base)
         if result["error_code"]:
             return Response(result)

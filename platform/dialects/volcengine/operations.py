@@ -14,6 +14,7 @@ from dialects.waiting import RETRY_AFTER_S, wait_for_end
 from jobs.admission.admit import admit, find_replay
 from jobs.execution import lifecycle
 from jobs.execution.thread_shares import NoFreeThread
+from jobs.images.signed_urls import base_url
 from jobs.models import Job, Lane
 
 from .authentication import DIALECT
@@ -95,6 +96,11 @@ def _admitted(context: OperationContext, lane: Lane, external_id: str = "") -> J
     if replay.job is not None:
         return replay.job
     submission = read_submission(
-        context.key, context.envelope.action, context.body, lane=lane, external_id=external_id
+        context.key,
+        context.envelope.action,
+        context.body,
+        lane=lane,
+        external_id=external_id,
+        base_url=base_url(context.http),
     )
     return admit(replace(submission, idempotency=replay.idempotency))

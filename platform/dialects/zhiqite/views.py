@@ -84,10 +84,10 @@ class InterrogateImage(ZhiqiteView):
 
     def post(self, request: Request) -> Response:
         body = read(Interrogate, request)
-        if body.is_described(self.key.source):
-            caption = body.description(self.key)
-            return success(task_status.captioned(body.businessTaskId, body.businessTaskId, caption))
         base = base_url(request._request)
+        if body.is_described(self.key.source):
+            caption = body.description(self.key, base)
+            return success(task_status.captioned(body.businessTaskId, body.businessTaskId, caption))
         job = self.admitted(request, lambda: read_submission(INTERROGATE, self.key, body, base))
         if not body.callbackUrl:
             with suppress(NoFreeThread):

@@ -109,7 +109,7 @@ def test_each_kind_of_invalid_image_has_its_code(refused, data, code) -> None:
 def test_prompt_is_required_and_inserted_into_the_styles_prompt(submitted, refused, style) -> None:
     assert refused(prompt=...) == refused(prompt="") == refused(prompt=[]) == MISSING
     assert refused(prompt=["x"]) == refused(prompt="a\0b") == PARSE
-    assert refused(prompt="x" * 20_001) == INVALID
+    assert refused(prompt="x" * 32_001) == INVALID
     StylePreset.objects.update(prompt="a painting of {prompt}, soft", negative_prompt="dark")
     assert (submitted().prompt, submitted().negative_prompt) == ("a painting of a red circle, soft", "dark")
 

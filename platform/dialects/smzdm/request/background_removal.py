@@ -19,10 +19,10 @@ from .submission import received, target_of
 OPERATION = "rembg_img"
 
 
-def remove_background(caller: Caller, body: CutOutFields) -> Submission:
+def remove_background(caller: Caller, body: CutOutFields, base_url: str) -> Submission:
     """The submission of a body. Raises Refused or WireError."""
     target = target_of(caller.source, body.upload_img_config)
-    data = fetch_image("img_url", body.img_url, caller.source)
+    data = fetch_image("img_url", body.img_url, caller.source, base_url)
     image = InputImage(sha256=hashlib.sha256(data).hexdigest())
     width, height = working_size(*read_size(data))
     return Submission(

@@ -8,17 +8,16 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.smzdm.errors import Code, WireError
 from jobs.errors import Refused
-from jobs.images import fetch
-from jobs.outbound.policy import Policy
+from jobs.images.fetch import ImageFetcher
 
 
-def fetch_image(field: str, url: str, source: BusinessSource) -> bytes:
-    """The image file at the URL of a field. Raises WireError."""
+def fetch_image(field: str, url: str, source: BusinessSource, base_url: str) -> bytes:
+    """The image file at the URL of a field, which may be one of this platform's. Raises WireError."""
     if not settings.INPUT_URLS:
         raise WireError(
             Code.UNSUPPORTED, _("%(field)s: image URLs are disabled on this server.") % {"field": field}
         )
     try:
-        return fetch.fetch_image(url, Policy.of(source))
+        return ImageFetcher(source, base_url)(url)
     except Refused as refused:
         raise WireError(Code.IMAGE, f"{field}: {refused.message}") from refused

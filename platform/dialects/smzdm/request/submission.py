@@ -38,12 +38,12 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
 
     Raises Refused or WireError.
     """
-    source = caller.source
+    source, base_url = caller.source, signed_urls.base_url(request)
     backend, backend_note = _backend(source, body.api_type)
     target = target_of(source, body.upload_img_config)
     controls, control_note = control_unit(source, body, backend)
-    image = fetch_image("img_url", body.img_url, source)
-    mask = fetch_image("mask_url", body.mask_url, source) if body.mask_url else None
+    image = fetch_image("img_url", body.img_url, source, base_url)
+    mask = fetch_image("mask_url", body.mask_url, source, base_url) if body.mask_url else None
     if mask is not None:
         check_mask(mask)
     elif not body.is_remove_bg:

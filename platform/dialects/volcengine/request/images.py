@@ -43,7 +43,7 @@ class ImageFile:
         return InputImage(sha256=self.sha256)
 
 
-def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list[ImageFile]:
+def read_images(body: Body, source: BusinessSource, base_url: str, max_images: int = 1) -> list[ImageFile]:
     """The images of ``binary_data_base64``, or else of ``image_urls``: 1 to ``max_images``.
 
     Raises ServiceError: 50201 if there is none, 50200 if there are too many, 50206 if one is empty, 50207 if one
@@ -60,7 +60,7 @@ def read_images(body: Body, source: BusinessSource, max_images: int = 1) -> list
         raise ServiceError(50200, _("%(name)s must have at most %(limit)d images (got %(count)d)") % values)
     if not all(text.strip() for text in given):
         raise ServiceError(50206)
-    fetch = ImageFetcher(source)
+    fetch = ImageFetcher(source, base_url)
     found = []
     for index, text in enumerate(given):
         try:

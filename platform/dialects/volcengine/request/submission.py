@@ -58,12 +58,22 @@ STORED_FIELDS = (
 
 
 def read_submission(
-    key: AccessKey, action: str, body: Body, *, lane: Lane, external_id: str = ""
+    key: AccessKey, action: str, body: Body, *, lane: Lane, external_id: str, base_url: str
 ) -> Submission:
-    """The submission of a request. Raises ServiceError, or Refused if an image URL cannot be fetched."""
+    """The submission of a request. Raises ServiceError, or Refused if an image URL cannot be fetched.
+
+    ``base_url``: of this platform, whose own image URLs are read from storage.
+    """
     preset = find_preset(key, body)
     return build_submission(
-        preset, key.source, body, operation=action, lane=lane, key=key, external_id=external_id
+        preset,
+        key.source,
+        body,
+        operation=action,
+        lane=lane,
+        key=key,
+        external_id=external_id,
+        base_url=base_url,
     )
 
 
@@ -76,12 +86,13 @@ def build_submission(
     lane: Lane,
     key: AccessKey | None = None,
     external_id: str = "",
+    base_url: str = "",
 ) -> Submission:
     """The submission of a request with a known preset. Raises the same errors as ``read_submission``."""
     note = _face_identity(body, source)
     prompt = _prompt(preset, body)
     refuse_tags(prompt, "")
-    task_fields, sent, stored = _task(preset, body, source)
+    task_fields, sent, stored = _task(preset, body, source, base_url)
     fields = {
         **_models(preset, body),
         **_sampling(preset, body),
@@ -161,12 +172,12 @@ def _sampling(preset: StylePreset, body: Body) -> dict[str, Any]:
 
 
 def _task(
-    preset: StylePreset, body: Body, source: BusinessSource
+    preset: StylePreset, body: Body, source: BusinessSource, base_url: str
 ) -> tuple[dict[str, Any], dict[str, ImageFile], list[ImageFile]]:
     """Fields of the preset's task, the images that were sent by their role, and the images that the job needs."""
     if not preset.max_images:
         return _txt2img(preset, body), {}, []
-    images = read_images(body, source, preset.max_images)
+    images = read_images(body, source, base_url, preset.max_images)
     if preset.task == preset.Task.IMG2IMG:
         (image,) = images
         return _img2img(preset, body, image, source), {"picture": image}, [image]

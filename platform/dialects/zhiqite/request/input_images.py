@@ -17,11 +17,14 @@ from telemetry import counters
 
 
 class InputImages:
-    """Fetches the input images of one request, each URL once. ``files`` has their content by SHA-256."""
+    """Fetches the input images of one request, each URL once. ``files`` has their content by SHA-256.
 
-    def __init__(self, source: BusinessSource) -> None:
+    ``base_url``: of this platform, whose own image URLs are read from storage.
+    """
+
+    def __init__(self, source: BusinessSource, base_url: str) -> None:
         self.files: dict[str, bytes] = {}
-        self._fetch = ImageFetcher(source)
+        self._fetch = ImageFetcher(source, base_url)
         self._by_url: dict[str, InputImage] = {}
 
     def fetch(self, field: str, url: str) -> InputImage:

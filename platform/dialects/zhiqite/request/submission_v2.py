@@ -28,7 +28,7 @@ INPAINT_PADDING = 32
 
 def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
-    inputs = InputImages(key.source)
+    inputs = InputImages(key.source, base_url)
     scripts = body.alwayson_scripts
     vae, note = common.vae(scripts.sd_vae or scripts.override_settings.sd_vae, key.source)
     notes = [note] if note else []

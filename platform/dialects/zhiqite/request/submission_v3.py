@@ -27,7 +27,7 @@ BO = "saasDrawingExternalImageParameterBO"
 
 def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url: str) -> Submission:
     """The submission of a body. Raises WireError or Refused."""
-    inputs = InputImages(key.source)
+    inputs = InputImages(key.source, base_url)
     external = body.saasDrawingExternalImageParameterBO
     vae, note = common.vae(external.vaeName, key.source)
     fields = _common(body, key.source) | {"vae": vae}

@@ -79,7 +79,7 @@ class Interrogate(TagTool):
             not self.model and source.text_model and client.is_vision_configured()
         )
 
-    def description(self, key: AccessKey) -> str:
+    def description(self, key: AccessKey, base_url: str) -> str:
         """The sentence. Raises Refused or WireError."""
         for field in ("callbackUrl", "threshold"):
             if field in self.model_fields_set:
@@ -91,5 +91,5 @@ class Interrogate(TagTool):
             message = _("%(source)s may not use the text model.") % {"source": key.source.name}
             raise TextModelMissing(message)
         client.require("image", vision=True)
-        inputs = InputImages(key.source)
+        inputs = InputImages(key.source, base_url)
         return functions.describe(inputs.files[inputs.fetch("image", self.image).sha256])

@@ -42,7 +42,7 @@ TOOLS: dict[str, type[Tool]] = {
 
 def read_submission(code: str, key: AccessKey, body: Tool, base_url: str) -> Submission:
     """The submission of a tool's body; ``code`` is its path. Raises WireError or Refused."""
-    inputs = InputImages(key.source)
+    inputs = InputImages(key.source, base_url)
     fields = {
         "output_format": common.output_format(getattr(body, "targetImageFormat", "png")),
         **body.request_fields(key.source, inputs),
