@@ -59,7 +59,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "older": f"?{older.urlencode()}" if shown.older else "",
         "may_submit": request.user.has_perm(SUBMIT_JOBS),
         "may_remove": request.user.has_perm(DELETE_IMAGES),
-        "max_files": zip_archive.MAX_FILES,
     }
     return render(request, "admin/gallery/page.html", context)
 
