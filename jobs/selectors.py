@@ -91,3 +91,10 @@ def _is_not_empty(column: str) -> Q:
     With a bound parameter, SQLite would not use the index.
     """
     return Q(RawSQL(f"NOT (jobs_job.{column} = '')", (), output_field=BooleanField()))
+
+
+def with_prompt_words(jobs: QuerySet[Job], words: str) -> QuerySet[Job]:
+    """Jobs whose prompt contains each of the words. There is no index for this: limit the number of jobs first."""
+    for word in words.split():
+        jobs = jobs.filter(request__prompt__icontains=word)
+    return jobs

@@ -74,6 +74,7 @@ class Job(models.Model):
         null=True,
         related_name="+",
         verbose_name=_("access key"),
+        db_index=False,
     )
     dialect = models.CharField(_("dialect"), max_length=32)
     # Name of the endpoint in the dialect.
@@ -201,6 +202,7 @@ class Job(models.Model):
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["source", "state", "-created_at"], name="job_by_source_and_state"),
             models.Index(fields=["dialect", "-created_at"], name="job_by_dialect"),
+            models.Index(fields=["key", "-created_at"], name="job_by_key"),
             models.Index(fields=["lane", "-created_at"], name="job_by_lane"),
             models.Index(fields=["checkpoint", "-created_at"], name="job_by_checkpoint"),
             models.Index(fields=["runner", "-created_at"], name="job_by_runner"),

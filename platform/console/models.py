@@ -74,3 +74,19 @@ class HourlyFigures(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H} {self.source_id} {self.state} {self.jobs}"
+
+
+class Favorite(models.Model):
+    """An image that a user marked in the gallery."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    output = models.ForeignKey("jobs.Output", on_delete=models.CASCADE, related_name="favorites")
+    created_at = models.DateTimeField(_("at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("favorite")
+        verbose_name_plural = _("favorites")
+        constraints = [models.UniqueConstraint(fields=["user", "output"], name="one_favorite_per_image")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.output_id}"

@@ -10,6 +10,7 @@ from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from console.gallery.views import may_view as may_view_gallery
 from console.roles import SUBMIT_JOBS
 from console.setup.views import may_view as may_view_setup
 
@@ -79,6 +80,12 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     pages = [
         {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
+        {
+            "title": _("Gallery"),
+            "icon": "photo_library",
+            "link": reverse_lazy("console:gallery"),
+            "permission": may_view_gallery,
+        },
         {
             "title": _("Playground"),
             "icon": "brush",

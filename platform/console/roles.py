@@ -16,6 +16,8 @@ from django.contrib.auth.models import Group, Permission
 from access.tenancy import TENANT
 
 SUBMIT_JOBS = "jobs.add_job"  # the playground is the only page that adds jobs
+VIEW_IMAGES = ("jobs.view_job", "jobs.view_output")
+DELETE_IMAGES = "jobs.delete_output"  # in the gallery
 VIEW_COSTS = "access.view_posting"  # the ledger and every figure that is computed from it
 
 
@@ -71,6 +73,7 @@ ROLES = (
             "jobs.view_job",
             "jobs.change_job",
             "jobs.view_output",
+            DELETE_IMAGES,
             "jobs.view_transition",
             "jobs.view_archivedjob",
             "jobs.view_callback",

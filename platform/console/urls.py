@@ -5,12 +5,17 @@ from django.urls import path
 
 from . import playground
 from .dashboard import views
+from .gallery import views as gallery
+from .gallery.parameters import parameters as gallery_parameters
 from .setup import views as setup
 
 app_name = "console"
 
 urlpatterns = [
     path("dashboard/live/", admin.site.admin_view(views.live), name="dashboard_live"),
+    path("gallery/", admin.site.admin_view(gallery.page), name="gallery"),
+    path("gallery/parameters/", admin.site.admin_view(gallery_parameters), name="gallery_parameters"),
+    path("gallery/do/", admin.site.admin_view(gallery.act), name="gallery_do"),
     path("playground/", admin.site.admin_view(playground.page), name="playground"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,10 +27,12 @@ from console.admin_base.base import ReadOnly
 from console.admin_base.choice_filters import SourceChoiceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
 from console.jobs.actions import JobActions
-from jobs.models import Job, Output, OutputKind, State
+from jobs.models import Job, JobInput, Output, OutputKind, State
 from jobs.selectors import search
 
 from . import compare, filters, images, live, page
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @admin.register(Job)
@@ -134,6 +137,12 @@ class JobAdmin(ReadOnly, JobActions):
                 cached_view(self.thumbnail_view),
                 name="jobs_job_thumbnail",
             ),
+            path(job + "inputs/<str:sha256>/", cached_view(self.input_view), name="jobs_job_input"),
+            path(
+                job + "control-maps/<int:index>/",
+                cached_view(self.control_map_view),
+                name="jobs_job_control_map",
+            ),
             path(job + "live/", view(self.live_view), name="jobs_job_live"),
             path(job + "preview/", view(self.preview_view), name="jobs_job_preview"),
             path(job + "compare/<uuid:other_id>/", view(self.compare_view), name="jobs_job_compare"),
@@ -192,11 +201,24 @@ class JobAdmin(ReadOnly, JobActions):
     def thumbnail_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
         return images.thumbnail(request, self._output(request, job_id, index))
 
-    def _output(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
+    def control_map_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+        return images.full_size(request, self._output(request, job_id, index, OutputKind.CONTROL_MAP))
+
+    def input_view(self, request: HttpRequest, job_id: uuid.UUID, sha256: str) -> HttpResponse:
+        if not SHA256.fullmatch(sha256):
+            raise Http404
+        used = get_object_or_404(JobInput, job__in=self._visible(request, job_id), sha256=sha256)
+        return images.input_image(request, used.sha256)
+
+    def _output(
+        self, request: HttpRequest, job_id: uuid.UUID, index: int, kind: OutputKind = OutputKind.IMAGE
+    ) -> Output:
+        return get_object_or_404(Output, job__in=self._visible(request, job_id), kind=kind, index=index)
+
+    def _visible(self, request: HttpRequest, job_id: uuid.UUID) -> QuerySet[Job]:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        jobs = super().get_queryset(request).filter(pk=job_id)
-        return get_object_or_404(Output, job__in=jobs, kind=OutputKind.IMAGE, index=index)
+        return super().get_queryset(request).filter(pk=job_id)
 
 
 FIRST_IMAGE = Prefetch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 from django.core.cache import cache
@@ -9,11 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
 from jobs.images import thumbnails
-from jobs.images.storage import read_output
-from jobs.models import Output
+from jobs.images.input_files import open_image
+from jobs.images.storage import read_input, read_output
+from jobs.models import InputPicture, Output
 
 CACHE_CONTROL = "private, max-age=86400, immutable"
 THUMBNAIL_CACHE_S = 3600
+INPUT_EDGE = 2048
 
 
 def full_size(request: HttpRequest, output: Output) -> HttpResponse:
@@ -35,6 +38,22 @@ def thumbnail(request: HttpRequest, output: Output) -> HttpResponse:
     return _cached_response(request, f'"{output.sha256}-small"', "image/webp", read)
 
 
+def input_image(request: HttpRequest, sha256: str) -> HttpResponse:
+    """An input image as PNG, with at most INPUT_EDGE pixels per edge. Raises Http404 if it was deleted.
+
+    It is encoded anew: the client's file may contain anything besides the image.
+    """
+
+    def read() -> bytes:
+        image = open_image(read_input(sha256))
+        image.thumbnail((INPUT_EDGE, INPUT_EDGE))
+        png = io.BytesIO()
+        image.save(png, "PNG", compress_level=1)
+        return png.getvalue()
+
+    return _cached_response(request, f'"{sha256}-input"', "image/png", read)
+
+
 def _cached_response(
     request: HttpRequest, etag: str, content_type: str, read: Callable[[], bytes]
 ) -> HttpResponse:
@@ -42,7 +61,7 @@ def _cached_response(
     if response is None:
         try:
             response = HttpResponse(read(), content_type=content_type)
-        except FileNotFoundError:
+        except (FileNotFoundError, InputPicture.DoesNotExist):
             raise Http404 from None
     response["ETag"] = etag
     response["Cache-Control"] = CACHE_CONTROL

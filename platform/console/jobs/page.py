@@ -20,6 +20,7 @@ from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
 
+from . import input_images
 from .explanations import format_seconds
 
 MAX_REPETITIONS = 20
@@ -45,6 +46,7 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "ran_for": _formatted(run_seconds(job)),
         "timeline": timeline(job),
         "images": list(job.image_outputs),
+        "beside": input_images.beside_results(job),
         "findings": job.image_findings,
         "control_maps": job.control_maps.count(),
         "received": _indented_json(job.received),
