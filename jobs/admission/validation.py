@@ -207,4 +207,10 @@ def _must_work(models: ModelResolver, module: preprocessor_catalog.Module) -> No
     except ModelNotFound:
         message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
         words = {"name": module.name, "file": f"preprocessors/{module.weights}"}
+        if command := preprocessor_catalog.INSTALL_COMMANDS.get(module.weights):
+            message = _(
+                "The preprocessor %(name)s needs the file %(file)s, which the registry does not have:"
+                " python %(command)s installs it."
+            )
+            words["command"] = command
         raise Unsupported(message % words, field=CONTROLS_FIELD) from None

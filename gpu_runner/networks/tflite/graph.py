@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ DTYPES = {0: np.float32, 1: np.float16, 2: np.int32}
 INDEX_CODES = {1: "i", 2: "H", 3: "B"}  # of the index vectors of sparse tensors
 ACTIVATIONS = {0: "", 1: "relu", 3: "relu6"}
 SAME = 0  # padding
+MAX_VALUES = 100_000_000  # of an expanded tensor
 SPARSE = 1  # format of a dimension: the positions of its values are listed
 
 
@@ -48,7 +50,7 @@ def read_graph(data: bytes) -> Graph:
     """Read the graph of a file. Raises ValueError for a malformed file, and for an operator that is not supported."""
     try:
         return _read(Table.root(data))
-    except (struct.error, IndexError, KeyError, OverflowError) as error:
+    except (struct.error, IndexError, KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"malformed or unsupported TensorFlow Lite file ({error!r})") from error
 
 
@@ -98,8 +100,10 @@ def _dense(values: Array, shape: list[int], sparsity: Table) -> Array:
     formats = [dimension.number(0, "b") for dimension in dimensions]
     if sparsity.numbers(0, "i") != list(range(len(shape))) or formats != [0] * (len(shape) - 1) + [SPARSE]:
         raise ValueError("unsupported layout of a sparse tensor")
+    if not 0 < prod(shape) <= MAX_VALUES:
+        raise ValueError("unsupported size of a sparse tensor")
     ends, columns = (_indices(dimensions[-1], first) for first in (2, 4))
-    dense = np.zeros((int(np.prod(shape[:-1])), shape[-1]), values.dtype)
+    dense = np.zeros((prod(shape[:-1]), shape[-1]), values.dtype)
     rows = np.repeat(np.arange(len(dense)), np.diff(ends))
     dense[rows, columns] = values
     return dense.reshape(shape)

@@ -96,9 +96,7 @@ def _depthwise(step: Operator, inputs: list[Tensor], shape: tuple[int, ...]) -> 
     image, weight, *bias = inputs
     planes = _padded(_planes(image), (weight.shape[1], weight.shape[2]), step.options)
     kernel = weight.permute(3, 0, 1, 2)
-    output = functional.conv2d(
-        planes, kernel, *bias, stride=step.options["stride"], groups=image.shape[-1]
-    )
+    output = functional.conv2d(planes, kernel, *bias, stride=step.options["stride"], groups=image.shape[-1])
     return _pixels(output)
 
 

@@ -262,9 +262,12 @@ def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
     return Identified("preprocessor", UNKNOWN, {"architecture": found}) if found else None
 
 
+# Each is a TensorFlow Lite file, as a tensor of bytes.
+HOLISTIC_NETWORKS = ("pose_detection", "pose_landmark", "hand_landmark", "face_detection", "face_landmark")
 PREPROCESSORS: dict[str, tuple[str, ...]] = {
     "Depth Anything": ("neck.reassemble_stage.layers.0.projection.weight", "head.conv3.weight"),
     "HED": ("norm", "block1.convs.0.weight", "block5.projection.weight"),
+    "MediaPipe Holistic": tuple(f"{name}.tflite" for name in HOLISTIC_NETWORKS),
     "informative drawings": ("model0.1.weight", "model3.0.weight", "model4.1.weight"),
 }
 

@@ -181,6 +181,7 @@ def _half_white() -> bytes:
     ("body", "detail"),
     [
         ({"controlnet_module": "nonsense"}, "Module not available"),
+        ({"controlnet_module": "mlsd"}, "Module not available"),
         ({"controlnet_module": "openpose"}, "Module not available"),
         ({"controlnet_module": "clip_vision"}, "Module not supported"),
         ({"controlnet_module": "canny"}, "No image selected"),

@@ -132,7 +132,7 @@ def test_invalid_unit_returns_500_in_pydantics_format(alice, unit, fields, words
         ({"model": "unknown"}, "model"),
         ({"model": "None"}, "model"),
         ({"image": ""}, "image"),
-        ({"module": "openpose"}, "module"),
+        ({"module": "mlsd"}, "module"),
         ({"module": "ip-adapter_clip_sd15"}, "module"),
         ({"ipadapter_input": "gAM="}, "ipadapter_input"),
     ],
