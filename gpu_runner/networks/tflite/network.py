@@ -86,17 +86,17 @@ def _padded(planes: Tensor, size: tuple[int, int], options: Mapping[str, Any], f
 
 
 def _convolution(step: Operator, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    image, weight, *bias = inputs
+    image, weight, bias = inputs
     planes = _padded(_planes(image), (weight.shape[1], weight.shape[2]), step.options)
-    output = functional.conv2d(planes, _planes(weight), *bias, stride=step.options["stride"])
+    output = functional.conv2d(planes, _planes(weight), bias, stride=step.options["stride"])
     return _pixels(output)
 
 
 def _depthwise(step: Operator, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    image, weight, *bias = inputs
+    image, weight, bias = inputs
     planes = _padded(_planes(image), (weight.shape[1], weight.shape[2]), step.options)
     kernel = weight.permute(3, 0, 1, 2)
-    output = functional.conv2d(planes, kernel, *bias, stride=step.options["stride"], groups=image.shape[-1])
+    output = functional.conv2d(planes, kernel, bias, stride=step.options["stride"], groups=image.shape[-1])
     return _pixels(output)
 
 

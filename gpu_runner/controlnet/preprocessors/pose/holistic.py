@@ -85,7 +85,8 @@ class DetectedFace:
 
     @property
     def upright(self) -> Region:
-        return Region(*(self.box[:2] + self.box[2:]) / 2, float((self.box[2:] - self.box[:2]).max()))
+        x, y = (self.box[:2] + self.box[2:]) / 2
+        return Region(x, y, float((self.box[2:] - self.box[:2]).max()))
 
     @property
     def turned(self) -> Region:
@@ -147,7 +148,9 @@ def _bodies_in(network: Holistic, pixels: Pixels, frame: Region) -> list[Body]:
     found = []
     for detection in network.poses(frame, pixels)[:MAX_PEOPLE]:
         hips, extent = frame.in_image(detection.points)[:2]
-        region = Region(*hips, 2 * distance(hips, extent), angle_of(hips, extent, UPWARDS)).scaled(1.25)
+        region = Region(hips[0], hips[1], 2 * distance(hips, extent), angle_of(hips, extent, UPWARDS)).scaled(
+            1.25
+        )
         if body := _body(network, pixels, region):
             found.append(body)
     return found
@@ -187,7 +190,9 @@ def _hand(network: Holistic, pixels: Pixels, body: Body | None, numbers: Sequenc
         return None
     wrist, little, index = body.points[list(numbers)]
     middle = (2 * index + little) / 3
-    region = Region(*middle, 2 * distance(wrist, middle), angle_of(wrist, middle, UPWARDS)).scaled(2.7, -0.1)
+    region = Region(
+        middle[0], middle[1], 2 * distance(wrist, middle), angle_of(wrist, middle, UPWARDS)
+    ).scaled(2.7, -0.1)
     first, presence = _hand_in(network, pixels, region)
     if presence < MIN_HAND_IN_ARM:
         return None

@@ -28,7 +28,8 @@ def body(points: Numbers, visibility: Numbers, size: tuple[int, int]) -> Numbers
 
     ``points``: 33 of MediaPipe (33, 2).
     """
-    seen = np.where((visibility >= MIN_VISIBILITY)[:, None], points, np.nan)
+    visible: Numbers = visibility >= MIN_VISIBILITY
+    seen = np.where(visible[:, None], points, np.nan)
     found = seen[list(BODY)]
     found[NECK] = (seen[RIGHT_SHOULDER] + seen[LEFT_SHOULDER]) / 2
     return inside(found, size)
@@ -46,5 +47,5 @@ def pupils(mesh: Numbers) -> Numbers:
 
 def inside(points: Numbers, size: tuple[int, int]) -> Numbers:
     """The points, NaN where they are outside of the image."""
-    visible = ((points >= 0) & (points <= np.array(size) - 1)).all(1)
-    return np.where(visible[:, None], points, np.nan)
+    inner: Numbers = ((points >= 0) & (points <= np.array(size) - 1)).all(1)
+    return np.where(inner[:, None], points, np.nan)

@@ -247,3 +247,19 @@ def test_advanced_weighting_with_a_weight_per_layer_is_accepted(alice, unit, can
     ModelFile.objects.filter(pk=canny.pk).update(metadata={RESIDUALS: "13"})
     weights = [1.0] * 13
     assert only_unit(alice, unit | {"advanced_weighting": weights}).layer_weights == tuple(weights)
+
+
+@pytest.mark.parametrize("kind", [Kind.CONTROLNET, Kind.UNKNOWN])
+def test_unusable_control_model_is_rejected_with_its_problem(alice, unit, kind) -> None:
+    ModelFile.objects.create(
+        kind=kind,
+        name="t2iadapter_pose",
+        path="controlnet/t2iadapter_pose.safetensors",
+        sha256="3" * 64,
+        problem="Not usable: it is a T2I-Adapter, which is not supported",
+    )
+    response = alice.post("txt2img", scripts(unit | {"model": "T2IAdapter_pose [33333333]"}))
+    assert response.status_code == 422
+    [error] = response.json()["detail"]
+    assert error["loc"][-1] == "model"
+    assert "it is a T2I-Adapter" in error["msg"]
