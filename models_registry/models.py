@@ -73,6 +73,7 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 INPAINTING = "atelier.inpainting"  # key of ``metadata``
+RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
 
 
 class ModelFile(models.Model):

@@ -83,7 +83,16 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
     Those are "stem [hash]", with the stem matched case-insensitively, or a part of it.
     Aliases are matched in the same way as the name, with or without a suffix.
     """
-    allowed = list_for(Kind.CONTROLNET, source)
+    return _control_model(list_for(Kind.CONTROLNET, source), name)
+
+
+def control_model_problem(name: str, source: BusinessSource) -> str:
+    """Why the ControlNet of a name that ``control_model`` does not find cannot be used; empty if it does not exist."""
+    broken = _control_model(with_problem(Kind.CONTROLNET, source), name)
+    return f"{broken.name}: {broken.problem}" if broken else ""
+
+
+def _control_model(allowed: ModelFileQuerySet, name: str) -> ModelFile | None:
     if exact := _find_by_name(allowed, name) or _find_by_name(allowed, CONTROL_HASH.sub("", name)):
         return exact
     files = {file.control_title: file for file in allowed}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from PIL import Image
+
 from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import NsfwCheck, NsfwVerdict
 from gpu_runner.protocol import Finding
@@ -36,8 +38,10 @@ def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | 
     """
     if isinstance(raw, Examination):
         finding = raw.finding()
-        crops = (Finished(images.png(crop), *crop.size, verdict=None) for crop in raw.crops(finding))
-        return Examined(finding, tuple(crops))
-    image = raw.image()
+        return Examined(finding, tuple(_finished(crop, check) for crop in raw.crops(finding)))
+    return _finished(raw.image(), check)
+
+
+def _finished(image: Image.Image, check: NsfwCheck | None) -> Finished:
     image, verdict = check.apply(image) if check else (image, None)
     return Finished(images.png(image), image.width, image.height, verdict, raw.regions_left_out)

@@ -194,7 +194,7 @@ class Run:
             self.emit(self._image(index, finished))
         else:
             self.emit(Findings(index=index, data=finished.finding))
-            for number, crop in enumerate(finished.crops):
+            for number, crop in enumerate(finished.crops, index):
                 self.emit(self._image(number, crop))
 
     def _image(self, index: int, finished: Finished) -> Image:

@@ -95,7 +95,8 @@ class ModelStore:
             network = network_registry.load(module, tensors, file.path).to(self._device)
             return CacheEntry(network, size_bytes(network), file=_loaded_model(file, size_bytes(network)))
 
-        found: nn.Module = self._from_file(self._cache, f"{module}:{file.sha256}", file, load, torch.float32)
+        key = f"{network_registry.architecture_of(module)}:{file.sha256}"
+        found: nn.Module = self._from_file(self._cache, key, file, load, torch.float32)
         return found
 
     def lora(self, file: ModelFile) -> Lora:

@@ -1,9 +1,10 @@
-"""Results of task=analyze: what was found in an image. No torch, no Django."""
+"""What was found in an image: results of task=analyze, and the poses of a control map. No torch, no Django."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from itertools import chain
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -73,7 +74,49 @@ class TagsFound(StrictModel):
         return ", ".join(tag.in_prompt() for tag in self.tags)
 
 
-Finding = Annotated[FacesFound | TagsFound | NsfwFound, Field(discriminator="find")]
+KeyPoints = tuple[Point | None, ...]  # None: not visible
+
+
+class FoundPerson(StrictModel):
+    """Key points of OpenPose. Empty: not looked for, or not found."""
+
+    body: KeyPoints = Field(default=(), max_length=18)
+    left_hand: KeyPoints = Field(default=(), max_length=21)
+    right_hand: KeyPoints = Field(default=(), max_length=21)
+    face: KeyPoints = Field(default=(), max_length=70)
+
+
+class PosesFound(StrictModel):
+    """People of an image, as they are drawn in the control map, whose size the image has here."""
+
+    find: Literal["poses"] = "poses"
+    width: int
+    height: int
+    people: tuple[FoundPerson, ...]
+
+    def openpose_json(self) -> dict[str, Any]:
+        """The JSON of A1111's ControlNet extension, with coordinates as shares of the canvas."""
+        people = [
+            {
+                "pose_keypoints_2d": self._numbers(person.body),
+                "face_keypoints_2d": self._numbers(person.face),
+                "hand_left_keypoints_2d": self._numbers(person.left_hand),
+                "hand_right_keypoints_2d": self._numbers(person.right_hand),
+            }
+            for person in self.people
+        ]
+        return {"people": people, "animals": [], "canvas_height": self.height, "canvas_width": self.width}
+
+    def _numbers(self, points: KeyPoints) -> list[float] | None:
+        """x, y and confidence of each point; None for a part that was not looked for, or not found."""
+        triples = (
+            [point[0] / self.width, point[1] / self.height, 1.0] if point else [0.0, 0.0, 0.0]
+            for point in points
+        )
+        return list(chain.from_iterable(triples)) or None
+
+
+Finding = Annotated[FacesFound | TagsFound | NsfwFound | PosesFound, Field(discriminator="find")]
 
 
 class ImageFindings(StrictModel):

@@ -53,6 +53,11 @@ class Module:
     refused: str = ""
 
     @property
+    def finds_poses(self) -> bool:
+        """Whether the module also returns the key points that it draws."""
+        return self.name.startswith("openpose")
+
+    @property
     def title(self) -> str:
         """Label in the extension's UI."""
         return self.label or self.name
@@ -71,7 +76,7 @@ class Module:
 
 NO_NETWORK = "its network is not supported"
 NO_IMAGE_ENCODER = "image encoders (CLIP vision, IP-Adapter, InstantID) are not supported"
-NO_FACE_MODELS = "the face models of MediaPipe and facexlib are not supported"
+NO_FACE_MODELS = "the face models of facexlib are not supported"
 FIDELITY = Slider('Style Fidelity (only for "Balanced" mode)', 0.5, 0, 1)
 GAMMA = Slider("Gamma Correction", 1, 0.1, 2, 0.001)
 VARIATION = Slider("Variation", 8, 3, 32, 1)
@@ -81,6 +86,9 @@ SKETCHES = ("Scribble", "SparseCtrl")
 SOFT = ("SoftEdge",)
 LINES = ("Lineart",)
 HED = "ControlNetHED"
+HOLISTIC = "mediapipe_holistic"
+# Commands that install the files of preprocessors, by registry name.
+INSTALL_COMMANDS = {HOLISTIC: "manage.py install_pose_models"}
 
 
 def _unsupported(name: str, label: str, types: tuple[str, ...], *sliders: Slider, why: str = NO_NETWORK,
@@ -128,11 +136,11 @@ _ALL = (
     _unsupported("normal_bae", "", ("NormalMap",), priority=100),
     _unsupported("normal_map", "normal_midas", ("NormalMap",), Slider("Normal Background Threshold", 0.4, 0, 1)),
     _unsupported("normal_dsine", "", ("NormalMap",), Slider("Fov", 60, 0, 360), Slider("Iterations", 5, 1, 20, 1)),
-    _unsupported("openpose", "", ("OpenPose",)),
-    _unsupported("openpose_face", "", ("OpenPose",)),
-    _unsupported("openpose_faceonly", "", ("OpenPose",)),
-    _unsupported("openpose_full", "", ("OpenPose",), priority=100),
-    _unsupported("openpose_hand", "", ("OpenPose",)),
+    Module("openpose", types=("OpenPose",), weights=HOLISTIC),
+    Module("openpose_face", types=("OpenPose",), weights=HOLISTIC),
+    Module("openpose_faceonly", types=("OpenPose",), weights=HOLISTIC),
+    Module("openpose_full", types=("OpenPose",), priority=100, weights=HOLISTIC),
+    Module("openpose_hand", types=("OpenPose",), weights=HOLISTIC),
     _unsupported("dw_openpose_full", "", ("OpenPose",)),
     _unsupported("animal_openpose", "", ("OpenPose",)),
     _unsupported("densepose", "densepose (pruple bg & purple torso)", ("OpenPose",)),
@@ -171,8 +179,8 @@ _ALL = (
            resolution=None, priority=100, model_free=True, refused=NO_IMAGE_ENCODER),
     Module("revision_ignore_prompt", types=("Revision",), sliders=(Slider("Noise Augmentation", 0, 0, 1),),
            resolution=None, model_free=True, refused=NO_IMAGE_ENCODER),
-    _unsupported("mediapipe_face", "", (), Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1),
-             why=NO_FACE_MODELS),
+    Module("mediapipe_face", sliders=(Slider("Max Faces", 1, 1, 10, 1), Slider("Min Face Confidence", 0.5, 0.01, 1)),
+           weights=HOLISTIC),
     _unsupported("facexlib", "", (), why=NO_FACE_MODELS),
 )  # fmt: skip
 

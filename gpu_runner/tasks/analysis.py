@@ -1,8 +1,8 @@
-"""The task analyze: faces, tags or NSFW verdict of init images. The results are data, not images."""
+"""The task analyze: faces, tags or NSFW verdict of init images. The results are data; so are the poses of a control map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -21,6 +21,7 @@ from .denoising_loop import StopFlag
 from .generation import Examination, Task
 
 Find = Callable[[Image.Image], Finding]
+CropsOf = Callable[[Image.Image, Finding], Sequence[Image.Image]]
 CROP_MARGIN = 0.2  # of the face's width and height, on each side
 
 
@@ -30,12 +31,12 @@ class AnalysisPlan:
 
     images: tuple[Image.Image, ...]
     find: Find
-    with_crops: bool = False
+    crops_of: CropsOf | None = None  # images that are sent beside the finding
     steps: int = 1  # per image
 
     def begin(self, index: int, stop_flag: StopFlag) -> Task:
-        crops_of = face_crops if self.with_crops else None
-        return _examined(Examination(self.images[index], self.find, crops_of))
+        image = self.images[index if len(self.images) > 1 else 0]
+        return _examined(Examination(image, self.find, self.crops_of))
 
 
 def _examined(examination: Examination) -> Task:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from gpu_runner.controlnet.preprocessors import network_registry, registry
+from gpu_runner.controlnet.preprocessors import network_registry, openpose, registry
 from gpu_runner.imaging import alpha_matting, images
 from gpu_runner.imaging.images import InvalidImage, Size
 from gpu_runner.imaging.matting import matte, transparent
@@ -17,10 +17,11 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import OffloadedWork, Operation
-from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol import Finding, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
+from gpu_runner.protocol.findings import PosesFound
 from gpu_runner.protocol.generation_request import CutOut, GenerationRequest, Upscale
-from gpu_runner.protocol.preprocessor_catalog import find
+from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings, find
 from gpu_runner.protocol.upscaler_catalog import NONE
 
 from .denoising_loop import StopFlag
@@ -171,13 +172,31 @@ def _transparent(part: CutOut, image: Image.Image, mask: Image.Image) -> Image.I
 
 def control_map(store: ModelStore, run_request: RunRequest, image: Image.Image) -> Image.Image:
     """Return the control map of the request's only unit. Raises InvalidRequest."""
-    (unit,) = run_request.request.controls
-    module = find(unit.module)
-    if module is None or module.refused:
-        raise InvalidRequest(f"unknown preprocessor {unit.module!r}")
-    settings = module.settings(unit.processor_res, unit.threshold_a, unit.threshold_b)
+    module, settings = _preprocessor(run_request)
     pixels = np.asarray(image)
     if not module.weights:
         return Image.fromarray(registry.detect(module, pixels, settings))
     network = store.preprocessor(run_request.file("preprocessor", module.weights), module.name)
     return Image.fromarray(network_registry.detect(module, network, pixels, settings))
+
+
+def pose_finder(store: ModelStore, run_request: RunRequest) -> Callable[[Image.Image], Finding] | None:
+    """Return the detector of the request's only unit; None if its preprocessor finds no poses. Raises InvalidRequest."""
+    module, settings = _preprocessor(run_request)
+    if not module.finds_poses:
+        return None
+    network = store.preprocessor(run_request.file("preprocessor", module.weights), module.name)
+    return lambda image: network_registry.find_poses(module, network, np.asarray(image), settings)
+
+
+def pose_maps(image: Image.Image, finding: Finding) -> list[Image.Image]:
+    """Return the control map of the poses that were found in the image."""
+    return [openpose.draw(finding)] if isinstance(finding, PosesFound) else []
+
+
+def _preprocessor(run_request: RunRequest) -> tuple[Module, ModuleSettings]:
+    (unit,) = run_request.request.controls
+    module = find(unit.module)
+    if module is None or module.refused:
+        raise InvalidRequest(f"unknown preprocessor {unit.module!r}")
+    return module, module.settings(unit.processor_res, unit.threshold_a, unit.threshold_b)

@@ -15,7 +15,7 @@ from gpu_runner.protocol.prompt.embedding_names import passes_of
 from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
-from models_registry.models import Kind
+from models_registry.models import RESIDUALS, Kind
 
 from .model_resolution import ModelResolver, Resolution
 
@@ -156,6 +156,7 @@ def _unusable(models: ModelResolver, unit: ControlUnit, *, has_mask: bool) -> It
     try:
         if models.backend == Backend.PIPELINE:
             _must_work(models, _module(unit))
+            _must_have_a_weight_per_output(models, unit)
             _must_have_its_mask(unit, has_mask)
     except Refused as refused:
         yield refused
@@ -163,6 +164,21 @@ def _unusable(models: ModelResolver, unit: ControlUnit, *, has_mask: bool) -> It
 
 def _is_masked(request: GenerationRequest) -> bool:
     return request.inpaint is not None or request.change_background is not None
+
+
+def _must_have_a_weight_per_output(models: ModelResolver, unit: ControlUnit) -> None:
+    """An unknown ControlNet is refused elsewhere; one that an older version scanned does not tell its outputs."""
+    if not unit.layer_weights or not unit.model:
+        return
+    try:
+        file = models.find(Kind.CONTROLNET, unit.model)
+    except ModelNotFound:
+        return
+    outputs = int(file.metadata.get(RESIDUALS) or 0)
+    if outputs and outputs != len(unit.layer_weights):
+        message = _("The ControlNet %(name)s needs %(needed)d weights per layer (got %(count)d).")
+        words = {"name": unit.model, "needed": outputs, "count": len(unit.layer_weights)}
+        raise Unsupported(message % words, field=CONTROLS_FIELD)
 
 
 def _must_have_its_mask(unit: ControlUnit, has_mask: bool) -> None:
@@ -191,4 +207,10 @@ def _must_work(models: ModelResolver, module: preprocessor_catalog.Module) -> No
     except ModelNotFound:
         message = _("The preprocessor %(name)s needs the file %(file)s, which the registry does not have.")
         words = {"name": module.name, "file": f"preprocessors/{module.weights}"}
+        if command := preprocessor_catalog.INSTALL_COMMANDS.get(module.weights):
+            message = _(
+                "The preprocessor %(name)s needs the file %(file)s, which the registry does not have:"
+                " python %(command)s installs it."
+            )
+            words["command"] = command
         raise Unsupported(message % words, field=CONTROLS_FIELD) from None

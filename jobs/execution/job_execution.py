@@ -162,7 +162,7 @@ class JobExecution:
 
     def _done(self, done: Done) -> None:
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
-        if self.drawn + len(self.findings) < self.request.num_results and not interrupted:
+        if max(self.drawn, len(self.findings)) < self.request.num_results and not interrupted:
             raise RuntimeError("the runner sent fewer results than requested")
         try:
             self._copy_to_target()

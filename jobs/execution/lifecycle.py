@@ -225,7 +225,7 @@ def succeed(
     """
     job = job or _job(lease)
     # For quotas and the statement, an analyzed image counts as an image, and a mask does not.
-    drawn = sum(output.kind == OutputKind.IMAGE for output in outputs) + len(findings)
+    drawn = max(sum(output.kind == OutputKind.IMAGE for output in outputs), len(findings))
     drawn = min(drawn, job.request["num_images"])
     counts: dict[str, Any] = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
     if findings:

@@ -27,6 +27,7 @@ from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
     FOLDERS,
     INPAINTING,
+    RESIDUALS,
     Family,
     Kind,
 )
@@ -41,7 +42,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
-FINDINGS = {*EMBEDDING_SIZES, INPAINTING}
+FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -118,7 +119,11 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
 
 
 def _extra_metadata(identified: Identified) -> dict[str, str]:
-    """Properties that A1111's API lists: the size of embeddings, and whether a checkpoint is for inpainting."""
+    """Properties that A1111's API lists: the size of embeddings, whether a checkpoint is for inpainting; and the number of
+    a ControlNet's outputs, each of which may have a weight.
+    """
+    if identified.kind == Kind.CONTROLNET:
+        return {RESIDUALS: str(identified.detail["residuals"])}
     if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
         return {INPAINTING: "yes"}
     if identified.kind != Kind.EMBEDDING:

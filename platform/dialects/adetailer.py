@@ -19,7 +19,7 @@ from jobs.admission.model_resolution import ModelResolver
 from jobs.errors import Refused
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind
-from models_registry.selectors import control_model, resolve
+from models_registry.selectors import control_model, control_model_problem, resolve
 
 SAME_CHECKPOINT, SAME_VAE = "Use same checkpoint", "Use same VAE"
 SAME_SAMPLER = "Use same sampler"
@@ -222,7 +222,9 @@ def _controls(index: int, unit: Unit, context: Context) -> tuple[ControlUnit, ..
     file = control_model(name, context.source)
     if file is None:
         message = _("ControlNet model not found: %s") % name[:MAX_NAME_LENGTH]
-        raise InvalidUnit((index, "ad_controlnet_model"), message)
+        raise InvalidUnit(
+            (index, "ad_controlnet_model"), control_model_problem(name, context.source) or message
+        )
     start, end = unit.ad_controlnet_guidance_start, unit.ad_controlnet_guidance_end
     if start > end:
         message = _("ad_controlnet_guidance_start must not be greater than ad_controlnet_guidance_end")

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from gpu_runner.protocol.model_detection.safetensors_models import HOLISTIC_NETWORKS
+from models_registry.management.commands import install_pose_models
 from models_registry.management.commands.install_text_detector import MEMBER, SIZE_BYTES
 from models_registry.models import Kind, ModelFile
 from tests.support.onnx_files import tag_table, tagger_of_mean_colors
+from tests.support.pose_models import holistic_package
 from tests.support.text_detector import detector_wheel
 
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
@@ -158,3 +161,45 @@ def test_tagger_without_its_own_tag_table_is_not_added(root, tmp_path, rows):
     with pytest.raises(CommandError, match="tag table"):
         run("add_model", tmp_path / "model.onnx", "--kind", "tagger")
     assert not [path for path in root.rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_pose_models_of_their_package_are_registered_once(root, tmp_path):
+    package = tmp_path / "holistic.tgz"
+    package.write_bytes(holistic_package())
+    printed = json.loads(run("install_pose_models", "--package", package))
+    assert printed["path"] == "preprocessors/mediapipe_holistic.safetensors"
+    assert "nothing was changed" in run("install_pose_models", "--package", package)
+    row = ModelFile.objects.get()
+    assert (row.kind, row.name, row.problem) == (Kind.PREPROCESSOR, "mediapipe_holistic", "")
+    assert row.metadata["modelspec.license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a package", bytes(1000)])
+def test_another_package_has_no_pose_models(root, tmp_path, content):
+    package = tmp_path / "other.tgz"
+    package.write_bytes(content)
+    with pytest.raises(CommandError, match=r"is not that of https://registry.npmjs.org/@mediapipe/holistic/"):
+        run("install_pose_models", "--package", package)
+    assert not ModelFile.objects.exists()
+
+
+def test_missing_package_of_the_pose_models_is_named(root, tmp_path):
+    with pytest.raises(CommandError, match=r"nothing\.tgz cannot be read"):
+        run("install_pose_models", "--package", tmp_path / "nothing.tgz")
+
+
+def test_failed_download_of_the_pose_models_names_the_other_way(root, monkeypatch):
+    monkeypatch.setattr(install_pose_models, "URL", "http://127.0.0.1:9/holistic.tgz")
+    with pytest.raises(CommandError, match="pass it with --package"):
+        run("install_pose_models")
+
+
+def test_file_of_pose_networks_is_a_preprocessor(root):
+    networks = dict.fromkeys(HOLISTIC_NETWORKS, b"bytes")
+    folder = root / "preprocessors"
+    folder.mkdir(parents=True)
+    (folder / "poses.safetensors").write_bytes(install_pose_models.safetensors(networks))
+    run("scan_models")
+    row = ModelFile.objects.get()
+    assert (row.kind, row.problem) == (Kind.PREPROCESSOR, "")

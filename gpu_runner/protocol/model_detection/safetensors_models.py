@@ -75,9 +75,16 @@ def _controlnet(shapes: Shapes, metadata: Metadata) -> Identified | None:
         return None
     context = _context_width(name_shapes_below(shapes, CONTROL) or shapes)
     layout = "ldm" if ldm else "diffusers"
-    return Identified(
-        "controlnet", _family(context, metadata), {"layout": layout, "cross_attention_dim": context}
-    )
+    detail = {"layout": layout, "cross_attention_dim": context, "residuals": _residuals(shapes)}
+    return Identified("controlnet", _family(context, metadata), detail)
+
+
+ZERO_CONVOLUTION = re.compile(r"^(control_model\.)?(zero_convs\.\d+\.0|controlnet_down_blocks\.\d+)\.weight$")
+
+
+def _residuals(shapes: Shapes) -> int:
+    """Number of outputs of a ControlNet: one for each zero convolution, and that of the middle block."""
+    return sum(bool(ZERO_CONVOLUTION.match(name)) for name in shapes) + 1
 
 
 def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
@@ -255,9 +262,12 @@ def _preprocessor(shapes: Shapes, metadata: Metadata) -> Identified | None:
     return Identified("preprocessor", UNKNOWN, {"architecture": found}) if found else None
 
 
+# Each is a TensorFlow Lite file, as a tensor of bytes.
+HOLISTIC_NETWORKS = ("pose_detection", "pose_landmark", "hand_landmark", "face_detection", "face_landmark")
 PREPROCESSORS: dict[str, tuple[str, ...]] = {
     "Depth Anything": ("neck.reassemble_stage.layers.0.projection.weight", "head.conv3.weight"),
     "HED": ("norm", "block1.convs.0.weight", "block5.projection.weight"),
+    "MediaPipe Holistic": tuple(f"{name}.tflite" for name in HOLISTIC_NETWORKS),
     "informative drawings": ("model0.1.weight", "model3.0.weight", "model4.1.weight"),
 }
 

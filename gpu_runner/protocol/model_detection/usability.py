@@ -44,13 +44,21 @@ QUANTIZED = re.compile(
     r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
     r"|\.quant_state|\.qweight$|\.weight_packed$"
 )
+# The same for files that A1111 loads as ControlNets.
+CONTROL_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
+    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
+    (re.compile(r"^lllite_"), "a ControlNet-LLLite"),
+    (re.compile(r"(^|\.)task_embedding$"), "a union ControlNet"),
+    (re.compile(r"(^|\.)motion_modules?\."), "a SparseCtrl model"),
+    (re.compile(r"(^|\.)image_proj\.(latents|layers\.)"), "an IP-Adapter Plus or InstantID model"),
+    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
+)
 # Names that tell what an unsupported file is.
 OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"double_blocks\.\d|single_blocks\.\d|single_transformer_blocks\.\d"), "a Flux model"),
     (re.compile(r"joint_blocks\.\d"), "a Stable Diffusion 3 model"),
-    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
-    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
-    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
+    *((pattern, text) for pattern, text in CONTROL_KINDS if "SparseCtrl" not in text),
     (re.compile(r"(^|\.)encoder\.block\.\d+\.layer\.\d+\.SelfAttention\."), "a T5 text encoder"),
     (re.compile(r"(^|\.)vision_model\."), "a CLIP vision encoder"),
     (re.compile(r"^(text_model\.)?encoder\.layers\.\d+\.self_attn\."), "a text encoder alone"),
@@ -86,11 +94,15 @@ def _problem(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
         return str(error) if isinstance(error, ValueError) else "its tensors have unexpected shapes"
 
 
+def _name_of(kinds: Iterable[tuple[re.Pattern[str], str]], shapes: Shapes) -> str:
+    """What the names of the tensors tell; empty if nothing."""
+    return next((text for pattern, text in kinds if any(map(pattern.search, shapes))), "")
+
+
 def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if not shapes:
         return "it contains no tensors"
-    other = next((text for pattern, text in OTHER_KINDS if any(map(pattern.search, shapes))), "")
-    if other:
+    if other := _name_of(OTHER_KINDS, shapes):
         return f"it is {other}, which is not supported"
     names = ", ".join(name[:MAX_NAME] for name in list(shapes)[:2])
     return f"its tensors match no supported kind of model (for example {names})"
@@ -141,6 +153,8 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
 
 
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if other := _name_of(CONTROL_KINDS, shapes):
+        return f"it is {other}, which is not supported"
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
     pairs = controlnet_pairs(config)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from PIL import Image
 
 from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import NsfwCheck
@@ -13,9 +16,16 @@ from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.generation_request import ChangeBackground, CutOut, DetailPass, Hires
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.tasks import change_background
-from gpu_runner.tasks.analysis import AnalysisPlan, finder
+from gpu_runner.tasks.analysis import AnalysisPlan, face_crops, finder
 from gpu_runner.tasks.generation import Plan
-from gpu_runner.tasks.image_tasks import PrecomputedPlan, UpscalePlan, control_map, cut_out
+from gpu_runner.tasks.image_tasks import (
+    PrecomputedPlan,
+    UpscalePlan,
+    control_map,
+    cut_out,
+    pose_finder,
+    pose_maps,
+)
 from gpu_runner.tasks.init_image import Canvas, Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 
@@ -89,10 +99,10 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
         return _cut_out(store, run_request, run_request.request.cut_out, sources)
     if run_request.request.analysis is not None:
         find = finder(store, run_request, run_request.request.analysis)
-        crops = run_request.request.analysis.crops
-        return AnalysisPlan(tuple(source.image for source in sources), find, crops)
+        crops_of = face_crops if run_request.request.analysis.crops else None
+        return AnalysisPlan(tuple(source.image for source in sources), find, crops_of)
     if run_request.request.task == "control_map":
-        return PrecomputedPlan(tuple(control_map(store, run_request, source.image) for source in sources))
+        return _control_maps(store, run_request, [source.image for source in sources])
     request = change_background.inpainting_request(run_request.request)
     if request.upscale is not None:
         first, second = (
@@ -108,6 +118,16 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
     if isinstance(upscaler, str) and request.tiled is None and not request.details_only:
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
+
+
+def _control_maps(
+    store: ModelStore, run_request: RunRequest, init_images: Sequence[Image.Image]
+) -> PrecomputedPlan | AnalysisPlan:
+    """With poses, if the preprocessor finds some: the map is drawn from them."""
+    find = pose_finder(store, run_request)
+    if find is not None:
+        return AnalysisPlan(tuple(init_images), find, pose_maps)
+    return PrecomputedPlan(tuple(control_map(store, run_request, image) for image in init_images))
 
 
 def _cut_out(

@@ -165,8 +165,18 @@ def test_several_controlnets(control):
     ]
 
 
+def test_pose_without_the_networks_is_refused_with_the_command(alice, control, red):
+    refused = alice.refused("v5/controlnet", init_image=red, controlnet_type="openpose")
+    assert "python manage.py install_pose_models" in str(refused)
+
+
+def test_pose_with_the_networks_is_drawn_by_openpose(control, model):
+    model(Kind.PREPROCESSOR, "mediapipe_holistic")
+    assert control(controlnet_type="openpose").controls[0].module == "openpose_full"
+
+
 def test_type_without_a_preprocessor_is_refused_with_its_field(alice, control, red):
-    for kind in ("openpose", "mlsd", "normal", "segmentation", "face_detector", "nonsense"):
+    for kind in ("mlsd", "normal", "segmentation", "nonsense"):
         assert list(alice.refused("v5/controlnet", init_image=red, controlnet_type=kind)) == [
             "controlnet_type"
         ]

@@ -60,7 +60,7 @@ def test_invalid_field_is_refused_with_its_name(alice, fields, message):
         ({"id_task": "a" * 201}, "alwayson_scripts.id_task: "),
         ({"ADetailer": {"args": [True, {"ad_model": "face_yolov8n.pt"}]}}, "alwayson_scripts.ADetailer.args.1.ad_model: "),
         (unit(module="magic", model="m"), "args.0.module: unknown preprocessor magic"),
-        (unit(module="openpose", model="m"), "args.0.module: openpose is not supported"),
+        (unit(module="mlsd", model="m"), "args.0.module: mlsd is not supported"),
         (unit(module="canny"), "args.0.model is required"),
         (unit(module="canny", model="none such"), "args.0.model: unknown ControlNet model none such"),
         (unit(weight=3), "args.0.weight: "),

@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from gpu_runner.controlnet.preprocessors import openpose
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import Done, Failed, ModelFile
+from gpu_runner.protocol import Done, Failed, Findings, ModelFile
 from gpu_runner.protocol.generation_request import AlphaMatting, ControlUnit, CutOut, Upscale
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of
+from tests.support.face_files import photograph
+from tests.support.pose_models import write_pose_models
 
 pytestmark = pytest.mark.slow
 
@@ -121,10 +124,46 @@ def test_each_init_image_has_its_own_control_map(submit):
 
 
 def test_control_map_of_an_unsupported_preprocessor_is_a_bad_request(submit):
-    job = submit(scene(), task="control_map", controls=(ControlUnit(module="openpose"),))
+    job = submit(scene(), task="control_map", controls=(ControlUnit(module="mlsd"),))
     end = job.end()
     assert isinstance(end, Failed)
     assert end.code == "bad_request"
+
+
+@pytest.fixture(scope="module")
+def poser(tmp_path_factory):
+    """An engine whose models are the networks of MediaPipe Holistic, and their entry in a request."""
+    root = tmp_path_factory.mktemp("models")
+    path = write_pose_models(root / "preprocessors" / "mediapipe_holistic.safetensors")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    models = {"preprocessor:mediapipe_holistic": ModelFile(path=str(path.relative_to(root)), sha256=sha256)}
+    engine = Engine(ModelStore(root, "cpu", torch.float32, 2**34), torch.device("cpu"))
+    engine.start()
+    yield engine, models
+    engine.stop()
+
+
+def test_control_maps_of_people_come_with_their_poses(poser):
+    engine, models = poser
+    listener, files = Listener(), [file_of(photograph()), file_of(scene())]
+    no_checkpoint = ModelFile(path="checkpoints/none.safetensors", sha256=hashlib.sha256(b"").hexdigest())
+    unit = ControlUnit(module="openpose_full", processor_res=320)
+    engine.submit(
+        order_of(
+            "poses", no_checkpoint, *files, models=models, task="control_map", controls=(unit,), num_images=2
+        ),
+        listener,
+    )
+    end = listener.end()
+    assert isinstance(end, Done), end
+    assert end.steps_run == 2
+    found = {event.index: event.data for event in listener.events if isinstance(event, Findings)}
+    assert [len(found[index].people) for index in (0, 1)] == [1, 0]
+    assert [image.index for image in listener.images] == [0, 1]
+    for index, control_map in enumerate(listener.pixels):
+        assert np.array_equal(control_map, np.asarray(openpose.draw(found[index])))
+    assert listener.pixels[0].any()
+    assert not listener.pixels[1].any()
 
 
 def half_transparent() -> Image.Image:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from PIL import Image, ImageDraw
@@ -12,19 +11,12 @@ from PIL import Image, ImageDraw
 from dialects.a1111.errors import Invalid, Location, Unprocessable
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, mapping, not_null, number
+from gpu_runner.protocol.pose_drawing import Point, draw_person
 
 MAX_SIDE = 4096
 MAX_FIGURES = 100  # people, and animals, of a pose
 NUMBERS_PER_POINT = 3  # x, y, confidence
 MIN_CONFIDENCE = 1.0  # the extension draws no key points below
-Point = tuple[float, float] | None
-# Pairs of the 18 OpenPose body key points, 0-based: neck to shoulders, arms, legs, face.
-LIMBS = (
-    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
-    (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
-)  # fmt: skip
-# Pairs of the 21 hand key points: the wrist, and four joints per finger.
-FINGERS = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
 # Pairs of the 17 AP-10K key points of an animal, 0-based, with the color of the line between them.
 ANIMAL_LINES = (
     (0, 1, (255, 255, 255)), (1, 2, (100, 255, 100)), (0, 2, (150, 255, 255)), (2, 3, (100, 50, 255)),
@@ -67,7 +59,7 @@ def _render_pose(given: Any, location: Location) -> bytes:
     canvas = Image.new("RGB", size)
     draw = ImageDraw.Draw(canvas)
     for place, person in _figures(pose, PEOPLE, location):
-        _draw_person(draw, _read(mapping, person, place), size, place)
+        _draw_person(canvas, _read(mapping, person, place), place)
     for place, animal in _figures(pose, ANIMALS, location):
         _draw_animal(draw, _points(animal, size, place))
     buffer = io.BytesIO()
@@ -105,24 +97,13 @@ def _draw_animal(draw: ImageDraw.ImageDraw, points: list[Point]) -> None:
                 draw.line([start, end], fill=color, width=ANIMAL_LINE_WIDTH)
 
 
-def _draw_person(
-    draw: ImageDraw.ImageDraw, person: dict[str, Any], size: tuple[int, int], location: Location
-) -> None:
+def _draw_person(canvas: Image.Image, person: dict[str, Any], location: Location) -> None:
     def points(name: str) -> list[Point]:
-        return _points(person.get(name) or [], size, (*location, name))
+        return _points(person.get(name) or [], canvas.size, (*location, name))
 
     _required(person, "pose_keypoints_2d", location)
-    body = points("pose_keypoints_2d")
-    _draw_lines(draw, body, LIMBS, width=max(2, min(size) // 128), brightness=0.6)
-    for index, point in enumerate(body[:18]):
-        _dot(draw, point, max(2, min(size) // 128), _color(index, 18))
-    for name in ("hand_left_keypoints_2d", "hand_right_keypoints_2d"):
-        hand = points(name)
-        _draw_lines(draw, hand, FINGERS, width=max(1, min(size) // 256))
-        for point in hand:
-            _dot(draw, point, max(1, min(size) // 128), (0, 0, 255))
-    for point in points("face_keypoints_2d"):
-        _dot(draw, point, max(1, min(size) // 170), (255, 255, 255))
+    hands = (points(name) for name in ("hand_left_keypoints_2d", "hand_right_keypoints_2d"))
+    draw_person(canvas, points("pose_keypoints_2d"), hands, points("face_keypoints_2d"))
 
 
 def _points(numbers: Any, size: tuple[int, int], location: Location) -> list[Point]:
@@ -141,33 +122,3 @@ def _points(numbers: Any, size: tuple[int, int], location: Location) -> list[Poi
     return [
         (x * scale[0], y * scale[1]) if confidence >= MIN_CONFIDENCE else None for x, y, confidence in triples
     ]
-
-
-def _draw_lines(
-    draw: ImageDraw.ImageDraw,
-    points: list[Point],
-    pairs: Iterable[tuple[int, int]],
-    width: int,
-    brightness: float = 1.0,
-) -> None:
-    pairs = list(pairs)
-    for index, start, end in _endpoints(points, pairs):
-        color = tuple(int(level * brightness) for level in _color(index, len(pairs)))
-        draw.line([start, end], fill=color, width=width * 2)
-
-
-def _endpoints(points: list[Point], pairs: list[tuple[int, int]]) -> Iterator[tuple[int, Any, Any]]:
-    for index, (first, second) in enumerate(pairs):
-        if max(first, second) < len(points) and points[first] and points[second]:
-            yield index, points[first], points[second]
-
-
-def _dot(draw: ImageDraw.ImageDraw, point: Point, radius: int, color: tuple[int, ...]) -> None:
-    if point:
-        x, y = point
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-
-
-def _color(index: int, count: int) -> tuple[int, ...]:
-    """RGB color number ``index`` of ``count`` evenly spaced hues, starting with red."""
-    return tuple(round(255 * level) for level in colorsys.hsv_to_rgb(index / count, 1, 1))

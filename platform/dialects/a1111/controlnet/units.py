@@ -13,7 +13,7 @@ from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
 from gpu_runner.protocol import InputImage, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-from models_registry.selectors import control_model
+from models_registry.selectors import control_model, control_model_problem
 
 from .fields import read_unit
 
@@ -138,7 +138,6 @@ def _model(name: str, source: BusinessSource, location: Location) -> str:
         raise Unprocessable.at(field_location, _("the unit has no ControlNet model"), "value_error.missing")
     file = control_model(name, source)
     if file is None:
-        raise Unprocessable.at(
-            field_location, _("ControlNet model not found: %s") % name, "value_error.unknown_model"
-        )
+        message = control_model_problem(name, source) or _("ControlNet model not found: %s") % name
+        raise Unprocessable.at(field_location, message, "value_error.unknown_model")
     return file.name

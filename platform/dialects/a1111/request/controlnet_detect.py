@@ -17,6 +17,7 @@ from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, InputImage, preprocessor_catalog
+from gpu_runner.protocol.findings import PosesFound
 from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.image_files import flatten
 from jobs.admission.model_resolution import ModelResolver
@@ -75,7 +76,12 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
 
 def response_body(job: Job) -> dict[str, Any]:
     maps = [images.encode(read_output(output)) for output in job.outputs.all()]
-    return {"images": maps, "info": "Success"}
+    body: dict[str, Any] = {"images": maps, "info": "Success"}
+    if poses := [
+        found.data.openpose_json() for found in job.image_findings if isinstance(found.data, PosesFound)
+    ]:
+        body["poses"] = poses
+    return body
 
 
 def _module(name: str) -> preprocessor_catalog.Module:

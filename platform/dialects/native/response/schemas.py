@@ -81,7 +81,7 @@ class OutputView(BaseModel):
 
 
 class FindingsView(BaseModel):
-    """What was found in an input image of the task analyze."""
+    """What was found in an input image of the task analyze; with control_map, the poses that the map is drawn from."""
 
     index: int = Field(description="Position of the image in init_images.")
     data: Finding
@@ -129,7 +129,9 @@ class JobDetail(JobSummary):
         description="How the prompts in request differ from those that were sent; null: not at all."
     )
     outputs: list[OutputView]
-    findings: list[FindingsView] = Field(description="Results of the task analyze, which has no outputs.")
+    findings: list[FindingsView] = Field(
+        description="Results of the task analyze, which has no outputs, and poses of the task control_map."
+    )
     timeline: list[StateChange]
 
 

@@ -8,7 +8,7 @@ from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage, preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-from models_registry.selectors import control_model
+from models_registry.selectors import control_model, control_model_problem
 
 from .fields import not_supported, required
 
@@ -103,4 +103,5 @@ def _model(name: str, kind: str, source: BusinessSource) -> str:
     for candidate in names:
         if file := control_model(candidate, source):
             return file.name
-    raise WireError.invalid({"controlnet_model": [f"Model not found: {name or kind}"]})
+    problems = filter(None, (control_model_problem(candidate, source) for candidate in names))
+    raise WireError.invalid({"controlnet_model": [next(problems, f"Model not found: {name or kind}")]})

@@ -11,7 +11,7 @@ from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import preprocessor_catalog
 from gpu_runner.protocol.generation_request import ControlUnit
-from models_registry.selectors import control_model
+from models_registry.selectors import control_model, control_model_problem
 
 from .fields_v2 import Unit
 from .input_images import InputImages
@@ -86,6 +86,8 @@ def _model(name: str, source: BusinessSource, location: str) -> str:
         raise WireError(_("%(location)s.model is required") % {"location": location})
     file = control_model(name, source)
     if file is None:
+        if problem := control_model_problem(name, source):
+            raise WireError(f"{location}.model: {problem}")
         values = {"location": location, "name": name}
         raise WireError(_("%(location)s.model: unknown ControlNet model %(name)s") % values)
     return file.name

@@ -1,4 +1,4 @@
-"""Fields of a tool's status that a job of the task analyze adds. [R], except those of the audit."""
+"""Fields of a tool's status that a job with findings adds. [R], except those of the audit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from dialects.zhiqite.request.tools.analysis_tools import IDENTIFY_STYLE
 from dialects.zhiqite.request.tools.base import TOOL
 from gpu_runner.protocol import Finding
-from gpu_runner.protocol.findings import FacesFound, FoundFace, FoundTag, NsfwFound, TagsFound
+from gpu_runner.protocol.findings import FacesFound, FoundFace, FoundTag, NsfwFound, PosesFound, TagsFound
 from jobs.models import Job
 
 from .style_tags import STYLES
@@ -52,6 +52,8 @@ def _fields(finding: Finding, image_urls: list[str]) -> dict[str, Any]:
                 "tags": [_tag(tag) for tag in finding.tags],
                 "ratings": [_tag(tag) for tag in finding.ratings],
             }
+        case PosesFound():
+            return {"poses": [finding.openpose_json()]}
 
 
 def _tag(tag: FoundTag) -> dict[str, Any]:

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from gpu_runner.protocol import Done, ImageFindings
+from gpu_runner.protocol import Image as RunnerImage
+from gpu_runner.protocol.findings import FoundPerson, PosesFound
+from gpu_runner.protocol.pose_drawing import draw_person
 from gpu_runner.protocol.preprocessor_catalog import MODULES
-from jobs.images.storage import read_input
+from jobs.execution import lifecycle
+from jobs.images.storage import read_input, store_output
 from jobs.models import Job
 from models_registry.models import Kind, ModelFile
 from tests.dialects.a1111.conftest import solid_png
@@ -181,6 +186,7 @@ def _half_white() -> bytes:
     ("body", "detail"),
     [
         ({"controlnet_module": "nonsense"}, "Module not available"),
+        ({"controlnet_module": "mlsd"}, "Module not available"),
         ({"controlnet_module": "openpose"}, "Module not available"),
         ({"controlnet_module": "clip_vision"}, "Module not supported"),
         ({"controlnet_module": "canny"}, "No image selected"),
@@ -210,6 +216,93 @@ def test_detect_rejects_data_that_is_not_an_image(post) -> None:
     response = post("detect", {"controlnet_module": "canny", "controlnet_input_images": ["bm8gcGljdHVyZQ=="]})
     assert response.status_code == 500
     assert response.json()["detail"] == "Invalid encoded image"
+
+
+PERSON = FoundPerson(
+    body=((60.0, 20.0), (60.0, 40.0), (40.0, 42.0), None, None, (80.0, 42.0), *[None] * 12),
+    right_hand=tuple((20.0 + index, 70.0) for index in range(21)),
+    face=tuple((30.0 + index, 10.0) for index in range(70)),
+)
+
+
+@pytest.fixture
+def with_poses(claim):
+    """Complete a detect job as a runner does that found a person in each image but the last."""
+
+    def complete(job: Job) -> list[Image.Image]:
+        lease, request = claim(job), job.generation_request
+        maps, outputs, findings = [], [], []
+        for index in range(request.num_images):
+            people = (PERSON,) if index + 1 < request.num_images else ()
+            findings.append(ImageFindings(index=index, data=PosesFound(width=128, height=96, people=people)))
+            canvas = Image.new("RGB", (128, 96))
+            for one in people:
+                draw_person(canvas, one.body, (one.left_hand, one.right_hand), one.face)
+            data = io.BytesIO()
+            canvas.save(data, "PNG")
+            image = RunnerImage(
+                index=index, seed=1, width=128, height=96, data=base64.b64encode(data.getvalue()).decode()
+            )
+            outputs.append(store_output(job, request, image, ""))
+            maps.append(canvas)
+        lifecycle.succeed(lease, Done(engine_seconds=1, device_seconds=1, steps_run=1), outputs, findings)
+        return maps
+
+    return complete
+
+
+def test_detect_returns_the_poses_that_render_draws_again(
+    alice, detect, post, circle, with_poses, holistic
+) -> None:
+    job = detect(controlnet_module="openpose_full", controlnet_input_images=[circle] * 2)
+    maps = with_poses(job)
+    result = alice.result(job)
+    assert len(result["images"]) == len(result["poses"]) == 2
+    pose, nobody = result["poses"]
+    assert (pose["canvas_width"], pose["canvas_height"], pose["animals"]) == (128, 96, [])
+    [person] = pose["people"]
+    assert person["pose_keypoints_2d"][:6] == [60 / 128, 20 / 96, 1, 60 / 128, 40 / 96, 1]
+    assert person["pose_keypoints_2d"][9:12] == [0, 0, 0]
+    assert [len(person[f"{part}_keypoints_2d"]) for part in ("pose", "face", "hand_right")] == [54, 210, 63]
+    assert person["hand_left_keypoints_2d"] is None
+    assert nobody["people"] == []
+    rendered = post("render_openpose_json", json.dumps(result["poses"])).json()["images"]
+    for given, canvas in zip(rendered, maps, strict=True):
+        assert np.mean(pixels(given) != np.asarray(canvas)) < 0.01
+
+
+def test_detect_of_other_modules_returns_no_poses(alice, detect, complete, circle) -> None:
+    job = detect(controlnet_module="canny", controlnet_input_images=[circle])
+    complete(job)
+    assert "poses" not in alice.result(job)
+
+
+@pytest.fixture
+def holistic(db) -> ModelFile:
+    return ModelFile.objects.create(
+        kind=Kind.PREPROCESSOR,
+        name="mediapipe_holistic",
+        path="preprocessors/mediapipe_holistic.safetensors",
+        sha256="2" * 64,
+    )
+
+
+def test_openpose_without_its_networks_names_the_command(post, circle) -> None:
+    response = post("detect", {"controlnet_module": "openpose", "controlnet_input_images": [circle]})
+    assert response.status_code == 422
+    assert "python manage.py install_pose_models" in response.json()["errors"]
+
+
+@pytest.mark.parametrize(
+    "module", ["openpose", "openpose_face", "openpose_faceonly", "openpose_hand", "mediapipe_face"]
+)
+def test_openpose_with_its_networks_is_accepted(detect, circle, holistic, module) -> None:
+    job = detect(controlnet_module=module, controlnet_input_images=[circle])
+    assert job.files.keys() == {"preprocessor:mediapipe_holistic"}
+
+
+def test_openpose_full_is_the_default_of_its_type(get) -> None:
+    assert get("control_types").json()["control_types"]["OpenPose"]["default_option"] == "openpose_full"
 
 
 def test_render_openpose_json_draws_poses(post) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gpu_runner.protocol import ControlMap
 from jobs.images import storage
-from models_registry.models import Family, Kind, ModelFile
+from models_registry.models import RESIDUALS, Family, Kind, ModelFile
 from tests.dialects.a1111.conftest import solid_png
 
 pytestmark = pytest.mark.slow
@@ -132,7 +132,7 @@ def test_invalid_unit_returns_500_in_pydantics_format(alice, unit, fields, words
         ({"model": "unknown"}, "model"),
         ({"model": "None"}, "model"),
         ({"image": ""}, "image"),
-        ({"module": "openpose"}, "module"),
+        ({"module": "mlsd"}, "module"),
         ({"module": "ip-adapter_clip_sd15"}, "module"),
         ({"ipadapter_input": "gAM="}, "ipadapter_input"),
     ],
@@ -232,3 +232,34 @@ def test_inpaint_only_requires_a_mask(alice, unit, red) -> None:
     assert (without_mask.status_code, "inpaint_only needs a mask" in without_mask.text) == (422, True)
     assert only_unit(alice, unit | {"module": "inpaint_only", "mask": red}).mask is not None
     assert only_unit(alice, unit | {"module": "inpaint"}).mask is None
+
+
+@pytest.mark.parametrize("count", [10, 12, 14])
+def test_advanced_weighting_of_another_number_of_layers_is_rejected(alice, unit, canny, count) -> None:
+    ModelFile.objects.filter(pk=canny.pk).update(metadata={RESIDUALS: "13"})
+    response = alice.post("txt2img", scripts(unit | {"advanced_weighting": [1.0] * count}))
+    assert response.status_code == 422
+    message = response.json()["detail"][0]["msg"]
+    assert f"canny-net needs 13 weights per layer (got {count})" in message
+
+
+def test_advanced_weighting_with_a_weight_per_layer_is_accepted(alice, unit, canny) -> None:
+    ModelFile.objects.filter(pk=canny.pk).update(metadata={RESIDUALS: "13"})
+    weights = [1.0] * 13
+    assert only_unit(alice, unit | {"advanced_weighting": weights}).layer_weights == tuple(weights)
+
+
+@pytest.mark.parametrize("kind", [Kind.CONTROLNET, Kind.UNKNOWN])
+def test_unusable_control_model_is_rejected_with_its_problem(alice, unit, kind) -> None:
+    ModelFile.objects.create(
+        kind=kind,
+        name="t2iadapter_pose",
+        path="controlnet/t2iadapter_pose.safetensors",
+        sha256="3" * 64,
+        problem="Not usable: it is a T2I-Adapter, which is not supported",
+    )
+    response = alice.post("txt2img", scripts(unit | {"model": "T2IAdapter_pose [33333333]"}))
+    assert response.status_code == 422
+    [error] = response.json()["detail"]
+    assert error["loc"][-1] == "model"
+    assert "it is a T2I-Adapter" in error["msg"]

@@ -408,7 +408,7 @@ def test_the_hires_pass_has_a_control_map_of_its_own_size(studio):
     ("control_unit", "message"),
     [
         (unit(module="nonsense"), "unknown preprocessor 'nonsense'"),
-        (unit(module="openpose"), "'openpose' is not supported"),
+        (unit(module="mlsd"), "'mlsd' is not supported"),
         (unit(image=None), "image is required"),
         (unit(module="inpaint_only"), "needs a mask"),
     ],

@@ -175,3 +175,39 @@ def test_an_embedding_that_cannot_be_read_is_none(shapes):
 def test_malformed_shapes_are_a_problem_not_an_error(shapes, shape):
     for name in list(shapes)[:: len(shapes) // 40]:
         inspect(shapes | {name: shape})
+
+
+LDM_CONTROL = {"input_hint_block.0.weight": (16, 3, 3, 3)}
+CONTROL = {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}
+LLLITE = "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kind", "reason"),
+    [
+        (
+            {"body.0.block1.weight": (8, 8, 3, 3), "conv_in.weight": (8, 192, 3, 3)},
+            "unknown",
+            "a T2I-Adapter",
+        ),
+        ({"adapter.body.0.resnets.0.block1.weight": (8, 8, 3, 3)}, "unknown", "a T2I-Adapter"),
+        (
+            LDM_CONTROL | {"lora_controlnet": (1,), "input_blocks.1.0.up": (8, 4)},
+            "controlnet",
+            "a Control-LoRA",
+        ),
+        ({"lora_controlnet": (1,), "input_blocks.1.0.up": (8, 4)}, "unknown", "a Control-LoRA"),
+        (
+            {f"{LLLITE}.down.0.weight": (8, 8), f"{LLLITE}.up.0.weight": (8, 8)},
+            "unknown",
+            "a ControlNet-LLLite",
+        ),
+        (CONTROL | {"task_embedding": (8, 320)}, "controlnet", "a union ControlNet"),
+        (CONTROL | {"down_blocks.0.motion_modules.0.norm.weight": (8,)}, "controlnet", "a SparseCtrl model"),
+        ({"image_proj.latents": (1, 16, 8), "ip_adapter.1.to_k_ip.weight": (8, 8)}, "unknown", "InstantID"),
+    ],
+)
+def test_another_kind_of_control_model_is_named(shapes, kind, reason):
+    found = inspect(shapes)
+    assert found.kind == kind
+    assert reason in found.problem

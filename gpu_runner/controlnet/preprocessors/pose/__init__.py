@@ -1,0 +1,1 @@
+"""Key points of people: body, hands and face, found by the networks of MediaPipe Holistic."""

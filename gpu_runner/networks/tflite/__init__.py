@@ -1,0 +1,1 @@
+"""TensorFlow Lite models as torch modules."""
