@@ -23,8 +23,11 @@ INK, EDGE = (255, 255, 255), (0, 0, 0)
 
 def drawn(png: bytes, labels: Sequence[Label]) -> bytes:
     """Draw the labels on a PNG file. The new file has no text chunks; without labels, ``png`` is returned."""
-    if not labels:
-        return png
+    return encoded(png, labels) if labels else png
+
+
+def encoded(png: bytes, labels: Sequence[Label]) -> bytes:
+    """Like ``drawn``, but always a new file, without text chunks."""
     opened = image_files.open_image(png, max_pixels=None)
     mode, image = opened.mode, opened.convert("RGBA")
     for label in labels:

@@ -249,6 +249,12 @@ TEXT_MODEL_VISION = env.str("TEXT_MODEL_VISION", default="")
 TEXT_MODEL_TIMEOUT_S = env.float("TEXT_MODEL_TIMEOUT_S", default=15.0)
 TEXT_MODEL_OPTIONS: Any = env.json("TEXT_MODEL_OPTIONS", default={})
 
+# Labels of generated images, for sources without their own (docs/labels.md): provider and propagator in the AIGC
+# object of image files; no object without a provider. IPTC digital source type in all files.
+CONTENT_PRODUCER = env.str("CONTENT_PRODUCER", default="")
+CONTENT_PROPAGATOR = env.str("CONTENT_PROPAGATOR", default="")
+DIGITAL_SOURCE_TYPE = env.bool("DIGITAL_SOURCE_TYPE", default=True)
+
 # Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 
