@@ -20,7 +20,7 @@ from jobs.models import InputPicture, Job, Output, OutputKind
 
 from . import file_metadata, input_usage, watermark
 from .input_files import check_image
-from .labels import aigc
+from .labels import aigc, explicit
 from .labels.implicit import ImplicitLabel, label_of
 
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
@@ -96,7 +96,7 @@ def read_output(output: Output) -> bytes:
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
     label = label_of(job, request, image_number(job, OutputKind.IMAGE, image.index))
-    data = _as_file(request, image, infotext, label)
+    data = _as_file(job, request, image, infotext, label)
     output = Output(
         index=image.index,
         width=image.width,
@@ -134,8 +134,11 @@ def image_number(job: Job, kind: OutputKind, index: int) -> str:
     return f"{job.pk}-{index}" if kind == OutputKind.IMAGE else f"{job.pk}-{kind}-{index}"
 
 
-def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str, label: ImplicitLabel) -> bytes:
-    data = watermark.drawn(base64.b64decode(image.data), request.labels)
+def _as_file(
+    job: Job, request: GenerationRequest, image: RunnerImage, infotext: str, label: ImplicitLabel
+) -> bytes:
+    letterings = explicit.letterings(job.source, request, request.labels)
+    data = watermark.drawn(base64.b64decode(image.data), letterings)
     marks = [mark for mark in request.marks if not label.aigc or mark.key != aigc.KEY]
     return file_metadata.with_marks(_with_infotext(data, request, image.index, infotext, label), marks)
 

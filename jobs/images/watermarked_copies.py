@@ -14,7 +14,7 @@ from jobs.errors import OverLimit
 from jobs.models import Job, Output, OutputKind
 
 from . import file_metadata, storage, watermark
-from .labels import aigc
+from .labels import aigc, explicit
 from .labels.implicit import label_of, requested
 
 MAX_COPIES = 16  # per job: each different text creates another file
@@ -38,7 +38,7 @@ def _marked_file(
     marks: Sequence[Mark],
 ) -> bytes:
     """PNG file with the labels. Encoding it anew removes the text chunks; the marks may replace an AIGC object."""
-    data = watermark.encoded(storage.read_output(output), labels)
+    data = watermark.encoded(storage.read_output(output), explicit.later(job.source, request, labels))
     # The number is that of the original: it names the image, and equal copies have to be equal files.
     number = storage.image_number(job, OutputKind.IMAGE, output.index)
     label = label_of(job, request, number, requested(marks))

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 MAX_NAME_LENGTH = 200
 _one_line = RegexValidator(r"^[^\x00-\x1f\x7f]*$", _("Must be one line of text."))
+# The law asks for both words. English texts are read the same way.
+_BY_AI = re.compile(r"(?<![a-z])ai(?![a-z])|人工智能", re.IGNORECASE)
+_GENERATED = re.compile(r"生成|合成|generated|synthesi[sz]ed|synthetic", re.IGNORECASE)
+MIN_HEIGHT, MAX_HEIGHT = 5, 20  # percent of the shorter side; 5 is the law's minimum
+MIN_OPACITY = 0.3
+
+
+def says_generated_by_ai(text: str) -> bool:
+    """Whether a label's text has the required words: "AI" or "人工智能", and "生成", "合成" or "generated"."""
+    return bool(_BY_AI.search(text) and _GENERATED.search(text))
+
+
+class Corner(models.TextChoices):
+    BOTTOM_RIGHT = "bottom-right", _("bottom right")
+    BOTTOM_LEFT = "bottom-left", _("bottom left")
+    TOP_RIGHT = "top-right", _("top right")
+    TOP_LEFT = "top-left", _("top left")
+
+
+class ExplicitLabel(models.TextChoices):
+    """Whether generated images have a visible label."""
+
+    ON = "on", _("on")
+    OFF = "off", _("off, with the documented consent below")
 
 
 class ImageLabels(models.Model):
@@ -33,9 +61,71 @@ class ImageLabels(models.Model):
             "Name or code of the one who spreads the images. Empty: CONTENT_PROPAGATOR, or else the producer."
         ),
     )
+    explicit_label = models.CharField(
+        _("visible label"),
+        max_length=3,
+        choices=ExplicitLabel,
+        blank=True,
+        default="",
+        help_text=_("On every generated image. Empty: EXPLICIT_LABEL of the platform."),
+    )
+    label_text = models.CharField(
+        _("label text"),
+        max_length=40,
+        blank=True,
+        validators=[_one_line],
+        help_text=_('Must contain "AI" or "人工智能", and "生成", "合成" or "generated". Empty: LABEL_TEXT.'),
+    )
+    label_corner = models.CharField(
+        _("label corner"),
+        max_length=12,
+        choices=Corner,
+        blank=True,
+        default="",
+        help_text=_("Empty: LABEL_CORNER."),
+    )
+    label_height = models.FloatField(
+        _("label height"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(MIN_HEIGHT), MaxValueValidator(MAX_HEIGHT)],
+        help_text=_("Percent of the shorter side, 5 to 20. Empty: LABEL_HEIGHT."),
+    )
+    label_opacity = models.FloatField(
+        _("label opacity"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(MIN_OPACITY), MaxValueValidator(1)],
+        help_text=_("0.3 to 1; raised where the text would not be legible. Empty: LABEL_OPACITY."),
+    )
+    unlabeled_consent = models.TextField(
+        _("consent to images without a visible label"),
+        max_length=4000,
+        blank=True,
+        help_text=_("What was agreed with the source, by whom, and where the document is. Required for off."),
+    )
+    unlabeled_consent_on = models.DateField(_("date of the consent"), null=True, blank=True)
 
     class Meta:
         abstract = True
+
+    def clean(self) -> None:
+        super().clean()
+        errors: dict[str, Any] = {}
+        if self.label_text and not says_generated_by_ai(self.label_text):
+            errors["label_text"] = _('Must contain "AI" or "人工智能", and "生成", "合成" or "generated".')
+        if self.explicit_label == ExplicitLabel.OFF:
+            for name in ("unlabeled_consent", "unlabeled_consent_on"):
+                if not getattr(self, name):
+                    errors[name] = _("Required for images without a visible label.")
+        if errors:
+            raise ValidationError(errors)
+
+    @property
+    def has_explicit_label(self) -> bool:
+        if self.explicit_label:
+            return self.explicit_label == ExplicitLabel.ON
+        return settings.EXPLICIT_LABEL
 
     @property
     def producer(self) -> str:
