@@ -279,7 +279,7 @@ class JobExecution:
 
 
 def _job(lease: Lease) -> Job:
-    related = Job.objects.select_related("runner", "checkpoint").defer("checkpoint__metadata")
+    related = Job.objects.select_related("source", "runner", "checkpoint").defer("checkpoint__metadata")
     job = related.filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))

@@ -21,6 +21,7 @@ from django.utils import timezone
 from gpu_runner.protocol import Done, ImageFindings, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
+from jobs.images.labels import consent
 from jobs.models import (
     TERMINAL,
     TRANSITIONS,
@@ -234,6 +235,7 @@ def succeed(
     with transaction.atomic():
         # One transaction: a succeeded job has all of its outputs, any other job has none.
         _end_after(job, lease, State.SUCCEEDED, done, outputs, **counts, **last)
+        consent.record(job, outputs)
 
 
 def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> None:

@@ -20,6 +20,8 @@ from jobs.models import InputPicture, Job, Output, OutputKind
 
 from . import file_metadata, input_usage, watermark
 from .input_files import check_image
+from .labels import aigc, explicit
+from .labels.implicit import ImplicitLabel, label_of
 
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
@@ -93,7 +95,8 @@ def read_output(output: Output) -> bytes:
 
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
-    data = _as_file(request, image, infotext)
+    label = label_of(job, request, image_number(job, OutputKind.IMAGE, image.index))
+    data = _as_file(job, request, image, infotext, label)
     output = Output(
         index=image.index,
         width=image.width,
@@ -126,27 +129,35 @@ def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
     return output
 
 
-def _as_file(request: GenerationRequest, image: RunnerImage, infotext: str) -> bytes:
-    data = watermark.drawn(base64.b64decode(image.data), request.labels)
-    return file_metadata.with_marks(_with_infotext(data, request, image.index, infotext), request.marks)
+def image_number(job: Job, kind: OutputKind, index: int) -> str:
+    """Number of an output that is unique on this platform, and on others: the ProduceID of its AIGC label."""
+    return f"{job.pk}-{index}" if kind == OutputKind.IMAGE else f"{job.pk}-{kind}-{index}"
 
 
-def _with_infotext(data: bytes, request: GenerationRequest, index: int, infotext: str) -> bytes:
-    """Add the infotext. An upscaled image keeps its source's infotext.
+def _as_file(
+    job: Job, request: GenerationRequest, image: RunnerImage, infotext: str, label: ImplicitLabel
+) -> bytes:
+    letterings = explicit.letterings(job.source, request, request.labels)
+    data = watermark.drawn(base64.b64decode(image.data), letterings)
+    marks = [mark for mark in request.marks if not label.aigc or mark.key != aigc.KEY]
+    return file_metadata.with_marks(_with_infotext(data, request, image.index, infotext, label), marks)
+
+
+def _with_infotext(
+    data: bytes, request: GenerationRequest, index: int, infotext: str, label: ImplicitLabel
+) -> bytes:
+    """Add infotext and label. An upscaled image keeps its source's infotext.
 
     In a PNG, the upscaling parameters go under the key ``postprocessing``, as in A1111.
     """
+    file_format, quality = request.output_format, request.output_quality
     if request.task != "upscale":
-        return file_metadata.with_infotext(
-            data, request.output_format, infotext, quality=request.output_quality
-        )
+        return file_metadata.with_infotext(data, file_format, infotext, quality=quality, label=label)
     sources = request.init_images
     kept = file_metadata.infotext_of(read_input(sources[index if len(sources) > 1 else 0].sha256))
-    if request.output_format != "png":
-        return file_metadata.with_infotext(
-            data, request.output_format, kept or infotext, quality=request.output_quality
-        )
-    with_kept = file_metadata.with_infotext(data, "png", kept)
+    if file_format != "png":
+        return file_metadata.with_infotext(data, file_format, kept or infotext, quality=quality, label=label)
+    with_kept = file_metadata.with_infotext(data, "png", kept, label=label)
     return file_metadata.with_infotext(with_kept, "png", infotext, key="postprocessing")
 
 

@@ -14,6 +14,8 @@ from jobs.errors import OverLimit
 from jobs.models import Job, Output, OutputKind
 
 from . import file_metadata, storage, watermark
+from .labels import aigc, explicit
+from .labels.implicit import label_of, requested
 
 MAX_COPIES = 16  # per job: each different text creates another file
 MAX_ATTEMPTS = 5
@@ -25,17 +27,23 @@ def marked(job: Job, labels: Sequence[Label], marks: Sequence[Mark]) -> list[Out
     if not labels and not marks:
         return outputs
     request = job.generation_request
-    return [_copy(job, output, _marked_file(output, request, labels, marks)) for output in outputs]
+    return [_copy(job, output, _marked_file(job, output, request, labels, marks)) for output in outputs]
 
 
 def _marked_file(
-    output: Output, request: GenerationRequest, labels: Sequence[Label], marks: Sequence[Mark]
+    job: Job,
+    output: Output,
+    request: GenerationRequest,
+    labels: Sequence[Label],
+    marks: Sequence[Mark],
 ) -> bytes:
-    data = watermark.drawn(storage.read_output(output), labels)
-    if labels:  # re-encoding has removed the text chunks
-        data = file_metadata.with_infotext(data, "png", output.infotext)
-        data = file_metadata.with_marks(data, request.marks)
-    return file_metadata.with_marks(data, marks)
+    """PNG file with the labels. Encoding it anew removes the text chunks; the marks may replace an AIGC object."""
+    data = watermark.encoded(storage.read_output(output), explicit.later(job.source, request, labels))
+    # The number is that of the original: it names the image, and equal copies have to be equal files.
+    number = storage.image_number(job, OutputKind.IMAGE, output.index)
+    label = label_of(job, request, number, requested(marks))
+    data = file_metadata.with_infotext(data, "png", output.infotext, label=label)
+    return file_metadata.with_marks(data, [mark for mark in (*request.marks, *marks) if mark.key != aigc.KEY])
 
 
 def _copy(job: Job, original: Output, data: bytes) -> Output:

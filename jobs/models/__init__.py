@@ -20,6 +20,7 @@ from .model_intake import IntakeState, ModelIntake
 from .model_sample import ModelSample
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
+from .unlabeled import UnlabeledImages
 from .usage import Usage
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "State",
     "StorageTarget",
     "Transition",
+    "UnlabeledImages",
     "Usage",
     "findings_as_json",
     "request_as_json",

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
 from jobs.images import input_usage, storage
+from jobs.images.labels import consent
 from jobs.models import TERMINAL, InputPicture, Job, Output
 from jobs.models.archive import ArchivedJob, JobInput
 from jobs.models.callback import CallbackState
@@ -70,6 +71,7 @@ class CleanupRun:
             before = self.now - timedelta(days=settings.KEEP_INPUTS_DAYS)
             self.done.inputs += self._batches(lambda: self._unused_inputs(before))
         self.done.keys = self._temporary_keys()
+        consent.delete_old_records()
         if any(vars(self.done).values()):
             log.info("%s", self.done)
         return self.done

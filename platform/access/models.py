@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.accounts import Account, Posting, RateBucket
 from access.encryption import EncryptedTextField
+from access.image_labels import ImageLabels
 from access.limits import KeyLimits, SourceLimits
 from access.networks import is_network
 from access.prompt_modes import PromptModes
@@ -42,7 +43,7 @@ class NsfwPolicy(models.TextChoices):
     REFUSE = "refuse", _("refused: the job fails")
 
 
-class BusinessSource(SourceLimits, Retention, PromptModes, WordLists):
+class BusinessSource(SourceLimits, Retention, PromptModes, WordLists, ImageLabels):
     """A tenant, with its access keys, limits and scheduling weight. Its name is the value of ``from`` in requests."""
 
     name = models.CharField(

@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils.translation import gettext as _
 
+from access.image_labels import MAX_HEIGHT, MIN_HEIGHT, MIN_OPACITY, Corner, says_generated_by_ai
+
 
 @register
 def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -123,3 +125,24 @@ def storage_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
         return []
     hint = _("Images are stored there. Fix its permissions, or set DATA_DIR or STORAGE_OPTIONS.")
     return [Error(_("Cannot write to %(folder)s.") % {"folder": folder}, hint=hint, id="atelier.E007")]
+
+
+SIX_MONTHS = 184  # days
+
+
+@register
+def labels_are_lawful(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Settings of the labels of generated images are those that the law allows (docs/labels.md)."""
+    hint = _("See docs/labels.md.")
+    problems = {
+        "LABEL_TEXT": says_generated_by_ai(settings.LABEL_TEXT),
+        "LABEL_CORNER": settings.LABEL_CORNER in Corner.values,
+        "LABEL_HEIGHT": MIN_HEIGHT <= settings.LABEL_HEIGHT <= MAX_HEIGHT,
+        "LABEL_OPACITY": MIN_OPACITY <= settings.LABEL_OPACITY <= 1,
+        "UNLABELED_LOG_DAYS": settings.UNLABELED_LOG_DAYS >= SIX_MONTHS,
+    }
+    return [
+        Error(_("%s has a value that is not allowed.") % name, hint=hint, id="atelier.E030")
+        for name, is_allowed in problems.items()
+        if not is_allowed
+    ]

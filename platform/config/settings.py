@@ -249,6 +249,20 @@ TEXT_MODEL_VISION = env.str("TEXT_MODEL_VISION", default="")
 TEXT_MODEL_TIMEOUT_S = env.float("TEXT_MODEL_TIMEOUT_S", default=15.0)
 TEXT_MODEL_OPTIONS: Any = env.json("TEXT_MODEL_OPTIONS", default={})
 
+# Labels of generated images, for sources without their own (docs/labels.md): provider and propagator in the AIGC
+# object of image files; no object without a provider. IPTC digital source type in all files.
+CONTENT_PRODUCER = env.str("CONTENT_PRODUCER", default="")
+CONTENT_PROPAGATOR = env.str("CONTENT_PROPAGATOR", default="")
+DIGITAL_SOURCE_TYPE = env.bool("DIGITAL_SOURCE_TYPE", default=True)
+# Visible label: height in percent of the shorter side, opacity from 0.3 to 1. Images that a source has without it by
+# its consent are logged for UNLABELED_LOG_DAYS; the law asks for six months.
+EXPLICIT_LABEL = env.bool("EXPLICIT_LABEL", default=False)
+LABEL_TEXT = env.str("LABEL_TEXT", default="AI生成")
+LABEL_CORNER = env.str("LABEL_CORNER", default="bottom-right")
+LABEL_HEIGHT = env.float("LABEL_HEIGHT", default=5.0)
+LABEL_OPACITY = env.float("LABEL_OPACITY", default=0.6)
+UNLABELED_LOG_DAYS = env.int("UNLABELED_LOG_DAYS", default=365)
+
 # Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)
 

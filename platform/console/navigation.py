@@ -69,6 +69,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Storage targets"), "cloud_upload", "jobs_storagetarget"),
             (_("Users"), "person", "auth_user"),
             (_("Roles"), "group", "auth_group"),
+            (_("Images without a visible label"), "label_off", "jobs_unlabeledimages"),
             (_("Audit trail"), "policy", "console_auditentry"),
             (_("Schedules"), "schedule", "django_q_schedule"),
             (_("Failed background tasks"), "error", "django_q_failure"),

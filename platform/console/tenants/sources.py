@@ -20,6 +20,7 @@ from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.fields import LabeledInline
 
 from .keys import KeyActionsMixin, KeyCreationMixin
+from .labels import LABELS
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
 from .prompt_modes import PROMPTS
 from .statements import StatementMixin
@@ -62,6 +63,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         SIZE_LIMITS,
         (_("Access"), {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]}),
         (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
+        LABELS,
         (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
         PROMPTS,
         (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),

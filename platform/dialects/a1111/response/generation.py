@@ -17,7 +17,8 @@ from jobs.admission.prompt_language import prompt_warnings
 from jobs.images.file_metadata import with_infotext
 from jobs.images.infotext import model_fields
 from jobs.images.infotext.build import VERSION, extra_pairs
-from jobs.images.storage import read_input, read_output
+from jobs.images.labels.implicit import ImplicitLabel, label_of
+from jobs.images.storage import image_number, read_input, read_output
 from jobs.models import Job, Output, OutputKind, State
 from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
@@ -75,7 +76,16 @@ def generation(job: Job) -> dict[str, Any]:
 
 def _files(job: Job, outputs: list[Output]) -> list[bytes]:
     files = [read_output(output) for output in outputs]
-    return files if job.received["enable_pnginfo"] else [images.without_infotext(data) for data in files]
+    if job.received["enable_pnginfo"]:
+        return files
+    return [
+        images.without_infotext(data, _label(job, output))
+        for data, output in zip(files, outputs, strict=True)
+    ]
+
+
+def _label(job: Job, output: Output) -> ImplicitLabel:
+    return label_of(job, job.generation_request, image_number(job, OutputKind.IMAGE, output.index))
 
 
 def _has_grid(job: Job, outputs: list[Output]) -> bool:
@@ -89,7 +99,11 @@ def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
     rows = images.grid_rows(len(files), job.generation_request.batch_size, job.received["grid"])
     request = job.generation_request
     return with_infotext(
-        images.grid(files, rows), request.output_format, infotext, quality=request.output_quality
+        images.grid(files, rows),
+        request.output_format,
+        infotext,
+        quality=request.output_quality,
+        label=label_of(job, request, f"{job.pk}-grid"),
     )
 
 

@@ -14,7 +14,9 @@ from PIL import Image
 
 from dialects.a1111.errors import WireError
 from jobs.errors import InvalidImage
+from jobs.images.file_metadata import exif_of, with_label
 from jobs.images.input_files import check_image, open_image, opened
+from jobs.images.labels.implicit import ImplicitLabel
 
 
 def decode(text: Any, name: str) -> bytes:
@@ -68,21 +70,24 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-# Per format, the save options for a copy without metadata that preserve the most quality.
+# Per format, the save options for a copy that preserve the most quality.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
-    "JPEG": {"quality": "keep", "exif": b""},
-    "WEBP": {"quality": 95, "exif": b""},
-    "AVIF": {"quality": 95, "exif": b""},
+    "JPEG": {"quality": "keep"},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 95},
 }
 
 
-def without_infotext(data: bytes) -> bytes:
-    """Return the image without its embedded metadata."""
+def without_infotext(data: bytes, label: ImplicitLabel) -> bytes:
+    """Return the image without its embedded metadata, except for the label."""
     buffer = io.BytesIO()
     with opened(data) as image:
         file_format = str(image.format)
-        image.save(buffer, file_format, **SAVE_OPTIONS[file_format])
+        if file_format == "PNG":
+            image.save(buffer, "PNG")
+            return with_label(buffer.getvalue(), label)
+        image.save(buffer, file_format, exif=exif_of(label), xmp=label.xmp, **SAVE_OPTIONS[file_format])
     return buffer.getvalue()
 
 

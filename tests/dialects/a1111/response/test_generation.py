@@ -1,5 +1,7 @@
 """Responses to generation requests, synchronous and fetched later."""
 
+import base64
+
 import pytest
 
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
@@ -121,8 +123,21 @@ def test_option_enable_pnginfo_removes_the_infotext_from_files(
     complete(job)
     image = open_image(alice.result(job)["images"][0])
     assert image.format == {"jpg": "JPEG"}.get(file_format, file_format.upper())
-    assert not getattr(image, "text", None)
+    assert set(getattr(image, "text", {})) <= {"XML:com.adobe.xmp"}, "the label stays"
     assert not image.getexif()
+
+
+@pytest.mark.parametrize("file_format", ["png", "jpg", "webp"])
+def test_grids_and_files_without_infotext_keep_their_labels(alice, complete, file_format, settings) -> None:
+    settings.CONTENT_PRODUCER = "the provider"
+    alice.post("options", {"samples_format": file_format, "enable_pnginfo": False, "return_grid": True})
+    job = alice.submit(batch_size=2, save_images=True)
+    complete(job)
+    numbers = [f"{job.pk}-grid", f"{job.pk}-0", f"{job.pk}-1"]
+    for text, number in zip(alice.result(job)["images"], numbers, strict=True):
+        data = base64.b64decode(text)
+        assert b"trainedAlgorithmicMedia" in data
+        assert f'"ProduceID": "{number}"'.encode() in data
 
 
 def test_result_of_a_slow_job_can_be_fetched_later(alice, complete) -> None:
