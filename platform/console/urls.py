@@ -3,15 +3,19 @@
 from django.contrib import admin
 from django.urls import path
 
-from . import playground
 from .dashboard import views
+from .playground.choices import choices
+from .playground.page import page
+from .playground.parameters import parameters
 from .setup import views as setup
 
 app_name = "console"
 
 urlpatterns = [
     path("dashboard/live/", admin.site.admin_view(views.live), name="dashboard_live"),
-    path("playground/", admin.site.admin_view(playground.page), name="playground"),
+    path("playground/", admin.site.admin_view(page), name="playground"),
+    path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
+    path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
 ]
