@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import path
 
-from . import playground
 from .dashboard import views
 from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
+from .playground.choices import choices
+from .playground.page import page
+from .playground.parameters import parameters
 from .setup import views as setup
 
 app_name = "console"
@@ -16,7 +18,9 @@ urlpatterns = [
     path("gallery/", admin.site.admin_view(gallery.page), name="gallery"),
     path("gallery/parameters/", admin.site.admin_view(gallery_parameters), name="gallery_parameters"),
     path("gallery/do/", admin.site.admin_view(gallery.act), name="gallery_do"),
-    path("playground/", admin.site.admin_view(playground.page), name="playground"),
+    path("playground/", admin.site.admin_view(page), name="playground"),
+    path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
+    path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
 ]

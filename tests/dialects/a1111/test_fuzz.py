@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dialects.a1111.options.table import OPTIONS
 from dialects.a1111.request.infotext_overrides import KNOWN_LABELS
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
-from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
+from jobs.images.infotext.parser import parse_infotext, with_implied_values
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from access.models import AccessKey
 from dialects.a1111.errors import Invalid, Unprocessable
 from dialects.a1111.options import options
 from dialects.a1111.schema.coercion import string
-from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
 from gpu_runner.protocol import sampler_catalog
+from jobs.images.infotext.parser import parse_infotext, with_implied_values
 
 Pairs = dict[str, Any]
 

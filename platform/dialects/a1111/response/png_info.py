@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from typing import Any
-
-from PIL import Image
-from PIL.ExifTags import IFD, Base
 
 from access.models import AccessKey, BusinessSource
 from dialects.a1111.errors import Unprocessable
@@ -15,42 +10,13 @@ from dialects.a1111.request.image_urls import with_fetched_images
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import string
 from dialects.a1111.schema.fields import Field, parse
-from dialects.a1111.schema.infotext_parser import parse_infotext, with_implied_values
-from jobs.images.input_files import opened
+from jobs.images.infotext.parser import parse_infotext, with_implied_values
+from jobs.images.infotext.reader import read_metadata
 from models_registry.models import PromptStyle
 from models_registry.selectors import styles_for
 
 FIELDS = {"image": Field(string, nullable=False)}
-TECHNICAL = frozenset(
-    {
-        "jfif",
-        "jfif_version",
-        "jfif_unit",
-        "jfif_density",
-        "dpi",
-        "exif",
-        "loop",
-        "background",
-        "timestamp",
-        "duration",
-    }
-    | {"progressive", "progression", "icc_profile", "chromaticity", "photoshop", "transparency", "interlace"}
-)
-ENCODINGS = {b"UNICODE\0": "utf-16-be", b"ASCII\0\0\0": "ascii", b"\0\0\0\0\0\0\0\0": "utf-8"}
 PLACEHOLDER = "{prompt}"
-# NovelAI sampler names to A1111 sampler names.
-SAMPLERS = {
-    "k_euler_ancestral": "Euler a",
-    "k_euler": "Euler",
-    "k_lms": "LMS",
-    "k_heun": "Heun",
-    "k_dpm_2": "DPM2",
-    "k_dpm_2_ancestral": "DPM2 a",
-    "ddim": "DDIM",
-    "plms": "PLMS",
-    "nai_smea": "Euler a",
-    "nai_smea_dyn": "Euler a",
-}
 
 
 def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +24,7 @@ def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
     image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
-    text, items = _read_metadata(images.decode(image.strip(), "image"))
+    text, items = read_metadata(images.decode(image.strip(), "image"))
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}
 
 
@@ -68,53 +34,6 @@ def parameters(text: str, source: BusinessSource) -> dict[str, Any]:
     if not styles:
         return pairs
     return pairs | {"Prompt": prompt, "Negative prompt": negative, "Styles array": styles}
-
-
-def _read_metadata(data: bytes) -> tuple[str, dict[str, Any]]:
-    with warnings.catch_warnings(), opened(data) as image:
-        warnings.simplefilter("ignore")
-        raw = dict(image.info)
-        comment = _exif_comment(image)
-    text = raw.pop("parameters", "")
-    items = {str(name): value for name, value in raw.items() if name not in TECHNICAL and _is_plain(value)}
-    if comment:
-        text, items["exif comment"] = comment, comment
-    if not text and isinstance(raw.get("comment"), bytes):  # GIF comment
-        text = raw["comment"].decode("utf8", errors="replace")
-    if items.get("Software") == "NovelAI":
-        text = _from_novelai(items) or text
-    return (text if isinstance(text, str) else ""), items
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float)
-
-
-def _exif_comment(image: Image.Image) -> str:
-    try:
-        raw = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
-    except (ValueError, TypeError, KeyError, OSError, SyntaxError):  # invalid EXIF data is ignored
-        return ""
-    if isinstance(raw, str):
-        return raw
-    if not isinstance(raw, bytes):
-        return ""
-    encoding = ENCODINGS.get(raw[:8])
-    return raw[8:].decode(encoding, errors="replace") if encoding else raw.decode("utf8", errors="replace")
-
-
-def _from_novelai(items: dict[str, Any]) -> str:
-    try:
-        settings = json.loads(items["Comment"])
-        sampler = SAMPLERS.get(settings["sampler"], "Euler a")
-        size = f"{int(settings['width'])}x{int(settings['height'])}"
-        line = (
-            f"Steps: {int(settings['steps'])}, Sampler: {sampler}, CFG scale: {float(settings['scale'])}, "
-            f"Seed: {int(settings['seed'])}, Size: {size}, Clip skip: 2, ENSD: 31337"
-        )
-        return f"{items['Description']}\nNegative prompt: {settings['uc']}\n{line}"
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-        return ""
 
 
 def without_styles(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str, list[str]]:
