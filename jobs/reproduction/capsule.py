@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -130,6 +130,22 @@ class Capsule(StrictModel):
         if self.request.task != "analyze" and self.image.index >= most:
             raise ValueError(f"image.index must be less than the {most} outputs of the request")
         return self
+
+
+def read_capsule(data: bytes) -> Capsule:
+    """Parse a capsule file. Raises ValueError for what is none, and for text that cannot be stored."""
+    if len(data) > MAX_CAPSULE_BYTES:
+        raise ValueError("a capsule has at most 1 MiB")
+    capsule = Capsule.model_validate_json(data)
+    if _has_nul(capsule.model_dump(mode="json")):
+        raise ValueError("text must not contain NUL characters")
+    return capsule
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def needed_files(request: GenerationRequest, backend: str) -> set[ModelName]:
