@@ -24,8 +24,10 @@ from gpu_runner.comfyui.inventory import ServerInventory
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
+    PROTOCOL_VERSION,
     Accepted,
     Done,
+    Environment,
     ErrorCode,
     Event,
     Failed,
@@ -36,6 +38,7 @@ from gpu_runner.protocol import (
 )
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.workflows.graph_builder import counted_steps
+from gpu_runner.server.versions import own_version
 
 from . import input_images
 from .graph import MissingModel, UploadedInputs, check, graph_of
@@ -97,8 +100,18 @@ class ComfyJob:
             self.ended.set()
         self.on_event(last)
 
+    def _environment(self) -> Environment:
+        """What is known of the server; it does not tell the versions of its libraries."""
+        server = self.inventory()
+        return Environment(
+            version=own_version(),
+            protocol=PROTOCOL_VERSION,
+            device=server.device[:200],
+            packages={"comfyui": server.version[:200]} if server.version else {},
+        )
+
     def _generate_all(self, progress_socket: ProgressSocket, client_id: str, began: float) -> Done:
-        self.on_event(Accepted(job_id=self.run_request.job_id))
+        self.on_event(Accepted(job_id=self.run_request.job_id, environment=self._environment()))
         if not self.inventory().nodes:
             raise NotQueued("the inventory of the server is not known yet")
         workflow = check(self.run_request, self.inventory())

@@ -25,6 +25,7 @@ from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.imaging.nsfw import NsfwDetected
 from gpu_runner.models import devices
 from gpu_runner.models.store import ModelStore
+from gpu_runner.models.torch_environment import environment_of
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
@@ -71,6 +72,7 @@ class Engine:
         self._lock = threading.RLock()  # guards the state changed by submit and stop
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._cpu_threads = torch.get_num_threads()
+        self._environment = environment_of(device, store.dtype)
         self._loaders = ThreadPoolExecutor(LOADERS, "loader", cpu_threads.use_one_thread)
         self._helpers = ThreadPoolExecutor(HELPERS, "helper", cpu_threads.use_one_thread)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -107,7 +109,7 @@ class Engine:
             if self._stopping:
                 run.emit(Failed(code="stopping", message=SHUTTING_DOWN, work=run.work()))
                 return run
-            run.emit(Accepted(job_id=run_request.job_id))
+            run.emit(Accepted(job_id=run_request.job_id, environment=self._environment))
             preparing = self._loaders.submit(prepare, self.store, run_request)
         preparing.add_done_callback(lambda future: self._inbox.put(partial(self._start_run, run, future)))
         return run

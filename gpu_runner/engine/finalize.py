@@ -39,9 +39,9 @@ def finish(raw: RawOutput | Examination, check: NsfwCheck | None) -> Finished | 
     if isinstance(raw, Examination):
         finding = raw.finding()
         return Examined(finding, tuple(_finished(crop, check) for crop in raw.crops(finding)))
-    return _finished(raw.image(), check)
+    return _finished(raw.image(), check, raw.regions_left_out)
 
 
-def _finished(image: Image.Image, check: NsfwCheck | None) -> Finished:
+def _finished(image: Image.Image, check: NsfwCheck | None, regions_left_out: int = 0) -> Finished:
     image, verdict = check.apply(image) if check else (image, None)
-    return Finished(images.png(image), image.width, image.height, verdict, raw.regions_left_out)
+    return Finished(images.png(image), image.width, image.height, verdict, regions_left_out)

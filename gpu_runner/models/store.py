@@ -49,7 +49,7 @@ class ModelStore:
     ) -> None:
         self._root = root
         self._device = torch.device(device)
-        self._dtype = dtype
+        self.dtype = dtype
         self._hashes = FileHashCache()
         self.onnx = OnnxStore(root, self._hashes)
         after_eviction = partial(devices.release_cache, self._device)
@@ -84,7 +84,7 @@ class ModelStore:
 
     def controlnet(self, file: ModelFile) -> LoadedControlNet:
         def load(tensors: TensorFile) -> CacheEntry:
-            net = load_controlnet(tensors, file.path, file.sha256, self._device, self._dtype)
+            net = load_controlnet(tensors, file.path, file.sha256, self._device, self.dtype)
             return CacheEntry(net, net.size_bytes, file=_loaded_model(file, net.size_bytes))
 
         found: LoadedControlNet = self._from_file(self._cache, f"controlnet:{file.sha256}", file, load)
@@ -117,7 +117,7 @@ class ModelStore:
 
     def upscaler(self, file: ModelFile) -> LoadedUpscaler:
         def load(tensors: TensorFile) -> CacheEntry:
-            upscaler = load_upscaler(tensors, file.path, file.sha256, self._device, self._dtype)
+            upscaler = load_upscaler(tensors, file.path, file.sha256, self._device, self.dtype)
             return CacheEntry(upscaler, upscaler.size_bytes, file=_loaded_model(file, upscaler.size_bytes))
 
         return self._from_file(self._cache, f"upscaler:{file.sha256}", file, load)
@@ -180,7 +180,7 @@ class ModelStore:
 
     def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], CacheEntry]:
         def load(tensors: TensorFile) -> CacheEntry:
-            checkpoint = load_checkpoint(tensors, file, device, self._dtype)
+            checkpoint = load_checkpoint(tensors, file, device, self.dtype)
             return CacheEntry(
                 checkpoint, checkpoint.size_bytes, file=_loaded_model(file, checkpoint.size_bytes)
             )
@@ -207,7 +207,7 @@ class ModelStore:
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
                 created = self._create(
-                    cache, key, expected_size(tensors, dtype or self._dtype), lambda: load(tensors)
+                    cache, key, expected_size(tensors, dtype or self.dtype), lambda: load(tensors)
                 )
                 self.loads_total += 1
                 return created

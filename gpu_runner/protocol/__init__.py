@@ -1,5 +1,6 @@
 """Protocol between the platform and a runner: requests, events, catalogs. Imports neither torch nor Django."""
 
+from .environment import Environment
 from .findings import Finding, ImageFindings
 from .generation_request import (
     MAX_SEED,
@@ -50,6 +51,7 @@ __all__ = [
     "ControlMap",
     "Done",
     "Emphasis",
+    "Environment",
     "ErrorCode",
     "Event",
     "Failed",

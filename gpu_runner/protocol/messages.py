@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from gpu_runner.protocol.workflows.template import Workflow
 
+from .environment import Environment
 from .findings import ImageFindings
 from .generation_request import (
     GenerationRequest,
@@ -84,6 +85,7 @@ class Accepted(StrictModel):
 
     type: Literal["accepted"] = "accepted"
     job_id: str
+    environment: Environment | None = None  # None: not told
 
 
 class Progress(StrictModel):

@@ -7,7 +7,6 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib import metadata
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,6 +26,7 @@ from gpu_runner.protocol import (
     RunRequest,
 )
 from gpu_runner.server.backend import Backend, JobHandle
+from gpu_runner.server.versions import own_version
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_INLINE_PARSE_BYTES = (
@@ -109,7 +109,7 @@ class RunnerApp:
         status = RunnerStatus(
             boot_id=self._boot_id,
             backend=report.backend,
-            version=report.version or _version(),
+            version=report.version or own_version(),
             device=report.device,
             slots=self.slots,
             slots_busy=len(jobs),
@@ -130,13 +130,6 @@ class RunnerApp:
         """``GET /health``, without a token: 503 if the engine has ended."""
         alive = self.engine.alive
         return JSONResponse({"status": "ok" if alive else "dead"}, 200 if alive else 503)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("atelier")
-    except metadata.PackageNotFoundError:  # a checkout that is not installed
-        return "source"
 
 
 async def _stream(handle: JobHandle, events: asyncio.Queue[Event]) -> AsyncIterator[bytes]:

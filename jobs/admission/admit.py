@@ -24,7 +24,7 @@ from jobs.outbound.callbacks import outbox
 
 from . import idempotency as idempotency_keys
 from . import insert, prompt_rewriting, validation, workflow_routing
-from .defaults import completed
+from .defaults import completed, with_policy_of_source
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
 from .prompt_language import rewriting_warnings, unknown_languages, warnings_of
@@ -44,11 +44,12 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if known is not None:
         return known, False
     submission = workflow_routing.routed(submission)
-    models = ModelResolver(submission.source, submission.backend)
+    models = ModelResolver(submission.source, submission.backend, submission.files)
     validation.check(models, submission.key, submission.request)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
-    submission = replace(submission, request=completed(models, submission.request))
+    complete = completed if submission.files is None else with_policy_of_source
+    submission = replace(submission, request=complete(models, submission.request))
     workflow_routing.check(submission)
     files = resolve_all(models, submission.request)
     for refused in validation.forbidden_models(submission.key, files):

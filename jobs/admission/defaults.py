@@ -36,6 +36,11 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     return _with_vae(models, _with_face_models(models, request))
 
 
+def with_policy_of_source(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
+    """Return a request that has all of its defaults with the NSFW policy of its source, if that is stricter."""
+    return request if request.analysis is not None else _with_nsfw_check(models, request)
+
+
 def face_restorers(source: BusinessSource) -> list[str]:
     """Names of the face restorers of a source, the default first, without CodeFormer (not supported)."""
     files = list_for(Kind.FACE_RESTORER, source).order_by("-is_default", "created_at", "pk")

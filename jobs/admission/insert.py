@@ -80,7 +80,12 @@ def _first_transition(planned: Planned) -> Transition:
 
 def _promise(submission: Submission, job: Job) -> None:
     """Insert the rows that belong to the job: input usage, callback, idempotency key."""
-    if needed := submission.request.input_hashes():
+    needed = submission.request.input_hashes()
+    if submission.reproduction:
+        submission.reproduction.job = job
+        submission.reproduction.save(force_insert=True)
+        needed |= {submission.reproduction.original_sent} - {""}
+    if needed:
         input_usage.remember(job, needed)
     if submission.callback:
         outbox.add(job.pk, submission.dialect, submission.callback)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,16 @@ class ModelResolver:
     that were disabled in the meantime.
     """
 
-    def __init__(self, source: BusinessSource, backend: str = Backend.PIPELINE) -> None:
+    def __init__(
+        self,
+        source: BusinessSource,
+        backend: str = Backend.PIPELINE,
+        known: Mapping[ModelName, ModelFile] | None = None,
+    ) -> None:
+        """``known``: files that are not looked up by their names. The caller checks that the source may use them."""
         self.source = source
         self.backend = backend
-        self._found: dict[tuple[str, str], ModelFile] = {}
+        self._found: dict[tuple[str, str], ModelFile] = {**(known or {})}
 
     @property
     def on_runners(self) -> bool:

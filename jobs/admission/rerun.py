@@ -11,6 +11,7 @@ from jobs.models import Backend, Job, Lane, State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
+from . import reproduce
 from .admit import admit
 from .submission import Submission
 
@@ -56,6 +57,7 @@ def _submission(job: Job, note: str) -> Submission:
         prompt_mode=PromptMode.AS_IS,  # the request has the prompts that were drawn
         rewriting=job.rewriting,
         note=note,
+        **reproduce.again(job),
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from access.models import AccessKey, BusinessSource
 from access.prompt_modes import PromptMode
-from gpu_runner.protocol import GenerationRequest
-from jobs.models import Backend, Job, Lane
+from gpu_runner.protocol import GenerationRequest, ModelName
+from jobs.models import Backend, Job, Lane, Reproduction
 from jobs.models.storage_target import StorageTarget
 from jobs.outbound.callbacks.outbox import CallbackRequest
-from models_registry.models import WorkflowTemplate
+from models_registry.models import ModelFile, WorkflowTemplate
 
 from .idempotency import Idempotency
 
@@ -48,6 +48,9 @@ class Submission:
     )
     prompt_mode_required: bool = True  # refuse the request if the text model cannot do that
     rewriting: dict[str, Any] = field(default_factory=dict)  # of the job: see Job.rewriting
+    # Of a reproduction: the files of all models that the request names. Nothing is looked up or filled in by default.
+    files: Mapping[ModelName, ModelFile] | None = None
+    reproduction: Reproduction | None = None  # to insert with the job
     note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 

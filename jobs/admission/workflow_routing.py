@@ -19,7 +19,7 @@ from .submission import Submission
 
 def routed(submission: Submission) -> Submission:
     """Return the submission with its backend and, for ComfyUI, its workflow template. Raises Refused."""
-    if submission.workflow is not None:
+    if submission.workflow is not None or submission.files is not None:
         return submission
     template = template_by_rule(submission.dialect, submission.operation, submission.styles)
     if template is None and submission.backend == Backend.COMFYUI:

@@ -21,6 +21,7 @@ from gpu_runner.protocol import (
     Accepted,
     ControlMap,
     Done,
+    Environment,
     Event,
     Failed,
     Findings,
@@ -69,6 +70,7 @@ class JobExecution:
         self.progress: Progress | None = None  # not yet written
         self.preview: str | None = None  # not yet written; kept from an earlier step if the newest has none
         self.accepted = False
+        self.environment: Environment | None = None
         self.passed_on: set[Signal] = set()
         self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
         self.timed_out = False
@@ -129,7 +131,7 @@ class JobExecution:
         """Handle one event. Returns True after the final event, when the job has ended."""
         match event:
             case Accepted():
-                self.accepted = True
+                self.accepted, self.environment = True, event.environment
                 self._infotext(0)  # built now, while the runner generates
             case Progress():
                 self.progress = event
@@ -176,7 +178,13 @@ class JobExecution:
         is_repeated, self.may_have_succeeded = self.may_have_succeeded, True
         try:
             lifecycle.succeed(
-                self.lease, done, self.outputs, self.findings, interrupted=interrupted, job=self.job
+                self.lease,
+                done,
+                self.outputs,
+                self.findings,
+                interrupted=interrupted,
+                environment=self.environment,
+                job=self.job,
             )
         except LeaseLost:
             self.may_have_succeeded = is_repeated and self._has_succeeded()

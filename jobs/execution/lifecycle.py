@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from gpu_runner.protocol import Done, ImageFindings, Progress
+from gpu_runner.protocol import Done, Environment, ImageFindings, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.images.labels import consent
@@ -218,6 +218,7 @@ def succeed(
     findings: Sequence[ImageFindings] = (),
     *,
     interrupted: bool = False,
+    environment: Environment | None = None,
     job: Job | None = None,
 ) -> None:
     """End the job as succeeded, with its outputs and findings. ``job``: the row if the caller has already read it.
@@ -231,6 +232,8 @@ def succeed(
     counts: dict[str, Any] = {"images": drawn, "images_done": drawn, "interrupted": interrupted}
     if findings:
         counts["findings"] = findings_as_json(findings)
+    if environment is not None:
+        counts["environment"] = environment.model_dump(mode="json")
     last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
     with transaction.atomic():
         # One transaction: a succeeded job has all of its outputs, any other job has none.

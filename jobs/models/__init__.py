@@ -18,6 +18,7 @@ from .job import (
 )
 from .model_intake import IntakeState, ModelIntake
 from .model_sample import ModelSample
+from .reproduction import Reproduction
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
 from .unlabeled import UnlabeledImages
@@ -42,6 +43,7 @@ __all__ = [
     "Output",
     "OutputKind",
     "Preview",
+    "Reproduction",
     "Runner",
     "Signal",
     "State",

@@ -145,6 +145,10 @@ class Job(models.Model):
         db_index=False,
     )
     runner_boot_id = models.CharField(max_length=64, blank=True)
+    # Versions and device that its runner told for the successful attempt: an Environment, or empty.
+    environment = models.JSONField(
+        _("environment"), default=dict, db_default=models.Value({}, models.JSONField()), editable=False
+    )
     lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
     # Read by the worker that executes the job.
     signal = models.CharField(_("signal"), max_length=10, choices=Signal, blank=True, default="")

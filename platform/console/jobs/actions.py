@@ -145,17 +145,17 @@ class JobActions(ConsoleAdmin):
     # Shared ---------------------------------------------------------------------------------------------------------
 
     def _cancel(self, request: HttpRequest, job: Job) -> None:
-        lifecycle.cancel(job.pk, note=_note(request))
+        lifecycle.cancel(job.pk, note=note_of(request))
         self.log_change(request, job, _t("Cancelled."))
 
     def _repeat(self, request: HttpRequest, job: Job, repeat: Callable[..., Job]) -> Job:
-        new = repeat(job, note=_note(request))
+        new = repeat(job, note=note_of(request))
         self.log_change(request, job, _t("Repeated as %(job)s.") % {"job": new.pk})
         self.log_change(request, new, _t("Repeats %(job)s.") % {"job": job.pk})
         return new
 
 
-def _note(request: HttpRequest) -> str:
+def note_of(request: HttpRequest) -> str:
     return f"console: {request.user.get_username()}"
 
 

@@ -26,7 +26,7 @@ from access.tenancy import visible_sources
 from console.admin_base.base import ReadOnly
 from console.admin_base.choice_filters import SourceChoiceFilter
 from console.admin_base.keyset_pagination import KeysetChangeList
-from console.jobs.actions import JobActions
+from console.jobs.reproduction import Reproductions
 from jobs.models import Job, JobInput, Output, OutputKind, State
 from jobs.selectors import search
 
@@ -36,7 +36,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, JobActions):
+class JobAdmin(ReadOnly, Reproductions):
     source_path = "source"
     list_display = [
         "image",
@@ -82,7 +82,7 @@ class JobAdmin(ReadOnly, JobActions):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # Large fields are needed by the job's own page only; the secrets of keys and runners by no page.
         jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
-        long = ("received", "request", "findings", "error_message", "checkpoint__metadata")
+        long = ("received", "request", "findings", "environment", "error_message", "checkpoint__metadata")
         return jobs.defer(*long, "key__secret", "key__session_token", "runner__token").prefetch_related(
             FIRST_IMAGE
         )

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from access.models import Posting
 from access.prompt_modes import PromptMode
-from console.jobs import actions, live
+from console.jobs import actions, live, reproduction
 from jobs import curl_export
 from jobs.admission.prompt_rewriting import texts_of
 from jobs.images import signed_urls
@@ -62,6 +62,8 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         ),
         "may_cancel": may_operate and actions.may_cancel(job),
         "may_retry": may_operate and actions.may_retry(job),
+        "reproduction": reproduction.context(job),
+        "may_reproduce": may_operate,
         "may_rerun": may_operate and actions.may_rerun(job),
         "may_replay": callback is not None
         and callback.state in actions.REPLAYABLE

@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from dialects.http import IgnoreAcceptHeader
 
-from . import model_intakes, views
+from . import model_intakes, reproductions, views
 from .base import NotFound
 
 app_name = "native"
@@ -19,6 +19,16 @@ urlpatterns: list[URLPattern] = [
     path("jobs/<uuid:job_id>/skip", views.Skip.as_view(), name="skip"),
     path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="events"),
     path("jobs/<uuid:job_id>/outputs/<int:index>", views.OneOutput.as_view(), name="output"),
+    path(
+        "jobs/<uuid:job_id>/outputs/<int:index>/capsule",
+        reproductions.OutputCapsule.as_view(),
+        name="capsule",
+    ),
+    path("reproduce", reproductions.Reproduce.as_view(), name="reproduce"),
+    path("reproductions/<uuid:job_id>", reproductions.OneReproduction.as_view(), name="reproduction"),
+    path(
+        "reproductions/<uuid:job_id>/difference", reproductions.DifferencePicture.as_view(), name="difference"
+    ),
     path("pictures", views.Uploads.as_view(), name="uploads"),
     path("quote", views.Quotes.as_view(), name="quote"),
     path("models", views.Models.as_view(), name="models"),

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_explicit_labels'),
-        ('jobs', '0006_model_intake'),
+        ('jobs', '0008_reproduction'),
     ]
 
     operations = [
