@@ -28,8 +28,7 @@ def body(points: Numbers, visibility: Numbers, size: tuple[int, int]) -> Numbers
 
     ``points``: 33 of MediaPipe (33, 2).
     """
-    visible: Numbers = visibility >= MIN_VISIBILITY
-    seen = np.where(visible[:, None], points, np.nan)
+    seen = np.where(visibility[:, None] >= MIN_VISIBILITY, points, np.nan)
     found = seen[list(BODY)]
     found[NECK] = (seen[RIGHT_SHOULDER] + seen[LEFT_SHOULDER]) / 2
     return inside(found, size)
@@ -47,5 +46,5 @@ def pupils(mesh: Numbers) -> Numbers:
 
 def inside(points: Numbers, size: tuple[int, int]) -> Numbers:
     """The points, NaN where they are outside of the image."""
-    inner: Numbers = ((points >= 0) & (points <= np.array(size) - 1)).all(1)
-    return np.where(inner[:, None], points, np.nan)
+    inner = np.logical_and(points >= 0, points <= np.array(size) - 1).all(1, keepdims=True)
+    return np.where(inner, points, np.nan)
