@@ -36,7 +36,9 @@ class ModelResolver:
         """``known``: files that are not looked up by their names. The caller checks that the source may use them."""
         self.source = source
         self.backend = backend
-        self._found: dict[tuple[str, str], ModelFile] = {**(known or {})}
+        self._found: dict[tuple[str, str], ModelFile] = {
+            (name.kind, name.name): file for name, file in (known or {}).items()
+        }
 
     @property
     def on_runners(self) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -202,7 +203,8 @@ def context(job: Job) -> dict[str, Any] | None:
 def _request(request: HttpRequest, form: CapsuleForm) -> ReproduceRequest:
     """Raises Denied if the user's key of the source may not be used."""
     source = form.cleaned_data["source"]
-    key = console_key(request.user, source, dialect=DIALECT, address=request.META.get("REMOTE_ADDR", ""))
+    user = cast(AbstractBaseUser, request.user)  # admin_view has checked that somebody is signed in
+    key = console_key(user, source, dialect=DIALECT, address=request.META.get("REMOTE_ADDR", ""))
     images = [file.read() for file in form.cleaned_data["inputs"]]
     original = form.cleaned_data["original"]
     return ReproduceRequest(
