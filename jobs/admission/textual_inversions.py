@@ -37,7 +37,7 @@ def _named(models: ModelResolver, request: GenerationRequest) -> set[str]:
     fitting = files.filter(Q(family=Family.UNKNOWN) | Q(family=_family(models, request)))
     try:
         return named_embeddings(request, fitting.order_by("name").values_list("name", flat=True))
-    except PromptTooLong:
+    except (PromptTooLong, KeyError):  # KeyError: an unknown sampler
         return set()  # refused by jobs.admission.validation
 
 

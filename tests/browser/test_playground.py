@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.console import Console
+from tests.browser.test_accessibility import violations_on
 from tests.e2e.installation import Installation, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo, pytest.mark.slow]
@@ -152,9 +154,7 @@ def test_file_that_is_no_image_is_explained(playground: Playground, tmp_path: Pa
     playground.console.expect_text("This file is not an image")
 
 
-def test_mask_brush_paints_erases_undoes_and_clears(
-    playground: Playground, tmp_path: Path, visit: Any
-) -> None:
+def test_mask_brush_paints_erases_undoes_and_clears(playground: Playground, tmp_path: Path) -> None:
     page, path = playground.page, picture(tmp_path)
     playground.choose_mode("Inpaint")
     playground.choose_image(path)
@@ -408,3 +408,26 @@ def test_code_of_the_request_is_the_request(playground: Playground) -> None:
         playground.fill(code_language=language)
         expect(code).to_contain_text(sign)
         expect(code).to_contain_text('"guidance_scale": 4')
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_every_part_is_accessible_and_fits_the_screen(
+    visit: Callable[..., Console], installation: Installation, tmp_path: Path, width: int, scheme: str
+) -> None:
+    console = visit(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    errors: list[str] = []
+    console.page.on("pageerror", lambda error: errors.append(str(error)))
+    playground = Playground(console, installation)
+    playground.choose_image(picture(tmp_path))
+    playground.page.get_by_role("button", name="Add a LoRA").click()
+    for section in ("Refiner", "ControlNet", "X/Y grid", "As code"):
+        playground.open(section)
+    playground.page.get_by_role("button", name="Add a ControlNet unit").click()
+    for name in ("Text to image", "Image to image", "Inpaint", "Outpaint", "Change background"):
+        playground.choose_mode(name)
+        assert violations_on(console) == [], name
+        assert console.page.evaluate("document.scrollingElement.scrollWidth") <= width, name
+    playground.page.get_by_role("button", name="Browse checkpoints").click()
+    assert violations_on(console) == []
+    console.screenshot(f"playground-{width}-{scheme}")
+    assert errors == []

@@ -38,7 +38,7 @@ class ConsoleSession(SessionAuthentication):
             raise Problem(401, "unauthorized", _("Sign in to the console first."))
         # REST framework's request parses the body as a form to look for the token in it; an image is no form.
         is_form = not (request.content_type or "").startswith(("image/", "application/octet-stream"))
-        self.enforce_csrf(request if is_form else request._request)
+        self.enforce_csrf(request if is_form else request._request)  # type: ignore[arg-type]
         source = _source(user, name)
         if source is None or not user.has_perm(ADD_JOB):
             raise _forbidden()

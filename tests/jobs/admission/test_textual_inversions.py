@@ -51,3 +51,9 @@ def test_prompt_with_too_many_embeddings_is_refused(submission, embedding):
         embedding(f"e-{number}-")
     with pytest.raises(errors.Unsupported, match="65"):
         admit(submission(prompt=" ".join(f"e-{number}-" for number in range(65))))
+
+
+def test_unknown_sampler_is_refused_where_embeddings_exist(submission, embedding):
+    embedding("good-eyes")
+    with pytest.raises(errors.Unsupported, match="Unknown sampler: Nope"):
+        admit(submission(prompt="a circle", sampler="Nope"))

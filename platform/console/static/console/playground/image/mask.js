@@ -25,7 +25,7 @@ const redraw = () => {
   const context = canvas.getContext("2d");
   context.globalCompositeOperation = "source-over";
   context.clearRect(0, 0, canvas.width, canvas.height);
-  draw(context, "#dc2626", { operation: "destination-out", color: "#000" });
+  draw(context, "#f0f", { operation: "destination-out", color: "#000" });
 };
 const changed = () => {
   exported = null;

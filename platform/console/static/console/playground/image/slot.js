@@ -6,6 +6,7 @@ export class ImageSlot extends EventTarget {
     this.blob = this.bitmap = null;
     this.view = root.querySelector("[data-image]");
     this.chooser = root.querySelector("input[type=file]");
+    this.chooser.hasChangeListener = true; // the theme's own listener expects a text field beside it
     this.chooser.addEventListener("change", () => this.set(this.chooser.files[0]));
     root.addEventListener("dragover", (event) => event.preventDefault());
     root.addEventListener("drop", (event) => {
