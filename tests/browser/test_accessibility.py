@@ -14,7 +14,7 @@ from tests.e2e.installation import Installation
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 
 SERIOUS = {"serious", "critical"}
-PAGES = ("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "playground/")
+PAGES = ("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "playground/", "gallery/")
 
 
 @pytest.fixture(scope="module")

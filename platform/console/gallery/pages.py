@@ -6,6 +6,7 @@ largest window, the page is shorter, and the next one continues where the window
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ class Position:
 
     def outputs(self, outputs: QuerySet[Output]) -> QuerySet[Output]:
         """Without the images of the position's job up to the position."""
-        return outputs.exclude(job=self.job.pk, index__lte=self.index)
+        return outputs.exclude(job=uuid.UUID(self.job.pk), index__lte=self.index)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class _Sink(io.RawIOBase):
 def stream(outputs: Sequence[Output]) -> Iterator[bytes]:
     """The bytes of the archive, one file at a time in memory. Files that are gone are listed in ``missing.txt``."""
     sink, missing = _Sink(), []
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for output in outputs:
             try:
                 data = read_output(output)

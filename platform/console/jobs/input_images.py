@@ -28,7 +28,7 @@ class Shown:
 def beside_results(job: Job) -> list[Shown]:
     """The job's stored inputs in the order of the request, then its control maps. Inputs that were deleted are left out."""
     request = job.generation_request
-    stored = set(job.inputs.values_list("sha256", flat=True))  # type: ignore[attr-defined]
+    stored = set(job.inputs.values_list("sha256", flat=True))
     inputs = [
         Shown(_label(path), reverse("admin:jobs_job_input", args=[job.pk, sha256]), _fit(request, path))
         for sha256, path in request.picture_paths().items()

@@ -50,7 +50,7 @@
         _selected_action: tile.dataset.id,
         csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value,
       });
-      const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } }).catch(() => null);
+      const response = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { Accept: "application/json" } }).catch(() => null);
       if (response?.status === 204) star.setAttribute("aria-pressed", String(!isFavorite));
     });
   }
