@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from dialects.http import IgnoreAcceptHeader
 
-from . import model_intakes, views
+from . import labels, model_intakes, views
 from .base import NotFound
 
 app_name = "native"
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="events"),
     path("jobs/<uuid:job_id>/outputs/<int:index>", views.OneOutput.as_view(), name="output"),
     path("pictures", views.Uploads.as_view(), name="uploads"),
+    path("labels/read", labels.ReadLabels.as_view(), name="labels"),
     path("quote", views.Quotes.as_view(), name="quote"),
     path("models", views.Models.as_view(), name="models"),
     path("models/intakes", model_intakes.ModelIntakes.as_view(), name="model-intakes"),
