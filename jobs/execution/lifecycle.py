@@ -22,9 +22,11 @@ from gpu_runner.protocol import Done, Environment, ImageFindings, Progress
 from jobs.billing import ledger, settlement
 from jobs.errors import ImpossibleTransition, LeaseLost
 from jobs.images.labels import consent
+from jobs.images.labels.origin import fingerprints
 from jobs.models import (
     TERMINAL,
     TRANSITIONS,
+    Fingerprint,
     Job,
     Output,
     OutputKind,
@@ -334,6 +336,7 @@ def _end(
         raise LeaseLost(str(job.pk))
     _note_transition(job.pk, origin, to, note)
     Output.objects.bulk_create(outputs)
+    Fingerprint.objects.bulk_create(fingerprints(job, outputs))
     Preview.objects.filter(job=job.pk).delete()
     ledger.close(job, settled, images)
     if served is not None:

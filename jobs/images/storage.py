@@ -20,7 +20,7 @@ from jobs.models import InputPicture, Job, Output, OutputKind
 
 from . import file_metadata, input_usage, watermark
 from .input_files import check_image
-from .labels import aigc, explicit
+from .labels import aigc, c2pa_manifest, explicit, origin
 from .labels.implicit import ImplicitLabel, label_of
 
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
@@ -97,6 +97,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
     """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
     label = label_of(job, request, image_number(job, OutputKind.IMAGE, image.index))
     data = _as_file(job, request, image, infotext, label)
+    data = sign(data, request.output_format, request, label.number)
     output = Output(
         index=image.index,
         width=image.width,
@@ -106,6 +107,7 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
         nsfw=image.nsfw,
         nsfw_score=image.nsfw_score,
     )
+    output.perceptual_hash = origin.perceptual_hash(image_files.open_image(data, max_pixels=None))
     return keep(output, job, data, request.output_format)
 
 
@@ -127,6 +129,14 @@ def keep(output: Output, job: Job, data: bytes, file_format: str) -> Output:
     output.sha256, output.size_bytes = hashlib.sha256(data).hexdigest(), len(data)
     output.content_type = CONTENT_TYPES[file_format]
     return output
+
+
+def sign(data: bytes, file_format: str, request: GenerationRequest, number: str) -> bytes:
+    """Add the C2PA manifest, if there is a certificate. The last step of writing a file."""
+    if not c2pa_manifest.is_configured():
+        return data
+    inputs = [read_input(image.sha256) for image in request.init_images]
+    return c2pa_manifest.signed(data, file_format, request, number, inputs)
 
 
 def image_number(job: Job, kind: OutputKind, index: int) -> str:

@@ -50,7 +50,7 @@ def _copy(job: Job, original: Output, data: bytes) -> Output:
     digest = hashlib.sha256(data).hexdigest()
     for _attempt in range(MAX_ATTEMPTS):
         copies = job.outputs.filter(kind=OutputKind.MARKED)
-        if known := copies.filter(sha256=digest).first():
+        if known := copies.filter(unsigned_sha256=digest).first():
             return known
         count = copies.count()
         if count >= MAX_COPIES:
@@ -58,6 +58,7 @@ def _copy(job: Job, original: Output, data: bytes) -> Output:
         copy = Output(
             kind=OutputKind.MARKED,
             index=count,
+            unsigned_sha256=digest,
             width=original.width,
             height=original.height,
             seed=original.seed,
@@ -65,7 +66,8 @@ def _copy(job: Job, original: Output, data: bytes) -> Output:
             nsfw=original.nsfw,
             nsfw_score=original.nsfw_score,
         )
-        storage.keep(copy, job, data, "png")
+        number = storage.image_number(job, OutputKind.IMAGE, original.index)
+        storage.keep(copy, job, storage.sign(data, "png", job.generation_request, number), "png")
         try:
             with transaction.atomic():
                 copy.save()

@@ -2,6 +2,7 @@
 
 from .archive import ArchivedJob, JobInput
 from .callback import Callback, CallbackAttempt
+from .fingerprint import Fingerprint
 from .idempotency_key import IdempotencyKey
 from .images import InputPicture, Output, OutputKind, Preview
 from .job import (
@@ -32,6 +33,7 @@ __all__ = [
     "Backend",
     "Callback",
     "CallbackAttempt",
+    "Fingerprint",
     "IdempotencyKey",
     "InputPicture",
     "IntakeState",

@@ -70,6 +70,8 @@ class Output(models.Model):
     file = models.FileField(_("file"), max_length=300)
     target_name = models.CharField(max_length=500, blank=True, default="")  # name in the storage target
     sha256 = models.CharField(_("SHA-256"), max_length=64)
+    # Of a labeled copy without its signature, which differs each time.
+    unsigned_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
@@ -79,6 +81,9 @@ class Output(models.Model):
     nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: not checked
     nsfw_score = models.FloatField(_("NSFW score"), null=True, default=None)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    # Of an image that is not saved yet; then in a Fingerprint.
+    perceptual_hash: int | None = None
 
     class Meta:
         verbose_name = _("image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import ssl
 from collections.abc import Iterator, Sequence
@@ -146,3 +147,18 @@ def labels_are_lawful(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
         for name, is_allowed in problems.items()
         if not is_allowed
     ]
+
+
+@register
+def c2pa_can_sign(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    files = {"C2PA_CERTIFICATE": settings.C2PA_CERTIFICATE, "C2PA_KEY": settings.C2PA_KEY}
+    if not any(files.values()):
+        return []
+    hint = _("See docs/labels.md.")
+    problems = [name for name, path in files.items() if not path or not os.access(path, os.R_OK)]
+    errors: list[CheckMessage] = [
+        Error(_("%s is not a readable file.") % name, hint=hint, id="atelier.E031") for name in problems
+    ]
+    if importlib.util.find_spec("c2pa") is None:
+        errors.append(Error(_("C2PA manifests need the package c2pa-python."), hint=hint, id="atelier.E032"))
+    return errors

@@ -262,6 +262,10 @@ LABEL_CORNER = env.str("LABEL_CORNER", default="bottom-right")
 LABEL_HEIGHT = env.float("LABEL_HEIGHT", default=5.0)
 LABEL_OPACITY = env.float("LABEL_OPACITY", default=0.6)
 UNLABELED_LOG_DAYS = env.int("UNLABELED_LOG_DAYS", default=365)
+# Signed C2PA manifests: PEM files of the certificate chain and of its key, and the algorithm of the key.
+C2PA_CERTIFICATE = env.str("C2PA_CERTIFICATE", default="")
+C2PA_KEY = env.str("C2PA_KEY", default="")
+C2PA_ALGORITHM = env.str("C2PA_ALGORITHM", default="es256")
 
 # Zhiqite clients expect HTTP status 200 and read the code in the body. If set, errors have an HTTP error status.
 ZHIQITE_HTTP_ERRORS = env.bool("ZHIQITE_HTTP_ERRORS", default=False)

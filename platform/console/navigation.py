@@ -94,6 +94,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "permission": lambda request: request.user.has_perm(SUBMIT_JOBS),
         },
         {
+            "title": _("Read labels"),
+            "icon": "new_label",
+            "link": reverse_lazy("console:labels"),
+            "permission": lambda request: request.user.has_perm("jobs.view_output"),
+        },
+        {
             "title": _("Setup"),
             "icon": "checklist",
             "link": reverse_lazy("console:setup"),

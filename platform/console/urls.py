@@ -6,6 +6,7 @@ from django.urls import path
 from .dashboard import views
 from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
+from .jobs import labels
 from .playground.choices import choices
 from .playground.page import page
 from .playground.parameters import parameters
@@ -21,6 +22,7 @@ urlpatterns = [
     path("playground/", admin.site.admin_view(page), name="playground"),
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
+    path("labels/", admin.site.admin_view(labels.page), name="labels"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
 ]

@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from dialects.http import IgnoreAcceptHeader
 
-from . import model_intakes, reproductions, views
+from . import labels, model_intakes, reproductions, views
 from .base import NotFound
 
 app_name = "native"
@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern] = [
         "reproductions/<uuid:job_id>/difference", reproductions.DifferencePicture.as_view(), name="difference"
     ),
     path("pictures", views.Uploads.as_view(), name="uploads"),
+    path("labels/read", labels.ReadLabels.as_view(), name="labels"),
     path("quote", views.Quotes.as_view(), name="quote"),
     path("models", views.Models.as_view(), name="models"),
     path("models/intakes", model_intakes.ModelIntakes.as_view(), name="model-intakes"),

@@ -20,7 +20,17 @@ from access.models import AccessKey, BusinessSource, Posting
 from console.models import AuditEntry
 from console.roles import ROLES
 from jobs.admission.admit import admit
-from jobs.models import ArchivedJob, Job, ModelIntake, Output, Preview, Runner, State, StorageTarget
+from jobs.models import (
+    ArchivedJob,
+    Job,
+    ModelIntake,
+    Output,
+    Preview,
+    Runner,
+    State,
+    StorageTarget,
+    UnlabeledImages,
+)
 from jobs.models.callback import Callback
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, WorkflowTemplate
 from tests.support.fake_runner import png
@@ -72,6 +82,9 @@ def foreign(submission, workflow_templates, django_user_model):
         "jobs.callback": Callback.objects.create(job=job, dialect="native", url=f"http://{MARK}/", body=MARK),
         "jobs.archivedjob": ArchivedJob.objects.create(
             source=source, external_id=MARK, state="failed", created_at=now, finished_at=now, dialect=MARK
+        ),
+        "jobs.unlabeledimages": UnlabeledImages.objects.create(
+            job_id=job.pk, source=source, key_id=MARK, end_user=MARK, images=1, consent=MARK, dialect=MARK
         ),
         "jobs.modelintake": ModelIntake.objects.create(
             source=source, requested_by=MARK, dialect="native", url=f"http://{MARK}/", name=MARK, error=MARK

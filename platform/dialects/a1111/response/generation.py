@@ -18,7 +18,7 @@ from jobs.images.file_metadata import with_infotext
 from jobs.images.infotext import model_fields
 from jobs.images.infotext.build import VERSION, extra_pairs
 from jobs.images.labels.implicit import ImplicitLabel, label_of
-from jobs.images.storage import image_number, read_input, read_output
+from jobs.images.storage import image_number, read_input, read_output, sign
 from jobs.models import Job, Output, OutputKind, State
 from jobs.selectors import outputs_of
 from models_registry.selectors import is_for_inpainting
@@ -84,6 +84,10 @@ def _files(job: Job, outputs: list[Output]) -> list[bytes]:
     ]
 
 
+def _signed(job: Job, data: bytes, number: str) -> bytes:
+    return sign(data, job.generation_request.output_format, job.generation_request, number)
+
+
 def _label(job: Job, output: Output) -> ImplicitLabel:
     return label_of(job, job.generation_request, image_number(job, OutputKind.IMAGE, output.index))
 
@@ -98,13 +102,15 @@ def _grid(job: Job, files: list[bytes], outputs: list[Output]) -> bytes:
     infotext = outputs[0].infotext if job.received["enable_pnginfo"] else ""
     rows = images.grid_rows(len(files), job.generation_request.batch_size, job.received["grid"])
     request = job.generation_request
-    return with_infotext(
+    number = f"{job.pk}-grid"
+    data = with_infotext(
         images.grid(files, rows),
         request.output_format,
         infotext,
         quality=request.output_quality,
-        label=label_of(job, request, f"{job.pk}-grid"),
+        label=label_of(job, request, number),
     )
+    return _signed(job, data, number)
 
 
 def _echo(job: Job) -> dict[str, Any]:

@@ -25,7 +25,7 @@ RAW_CONTENT_TYPES = ("image/", "application/octet-stream")
 def store_upload(source: BusinessSource, request: Request) -> tuple[str, bool]:
     """Store an uploaded image. Returns its SHA-256, and whether it is new for this source. Raises Problem."""
     try:
-        image = store_input(_content(request))
+        image = store_input(uploaded_bytes(request))
     except InvalidImage as refused:  # its field name is one of a job request, and left out here
         raise Problem(422, refused.code, refused.message) from None
     _upload, is_new = UploadedImage.objects.get_or_create(source=source, image_id=image.sha256)
@@ -38,7 +38,8 @@ def record_uploads(source: BusinessSource, digests: Iterable[str]) -> None:
     UploadedImage.objects.bulk_create(uploads, ignore_conflicts=True)
 
 
-def _content(request: Request) -> bytes:
+def uploaded_bytes(request: Request) -> bytes:
+    """The body, or the form field ``file``. Raises Problem."""
     content_type = request._request.content_type or ""
     if content_type == "multipart/form-data":
         return _field(request)

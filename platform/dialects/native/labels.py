@@ -1,0 +1,85 @@
+"""The route that reads the labels of an image."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, Field
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import BusinessSource
+from jobs.errors import InvalidImage
+from jobs.images.input_files import MAX_INPUT_BYTES
+from jobs.images.label_report import report
+from jobs.images.labels.origin import Origin
+
+from .base import NativeView, json_response
+from .errors import Problem, too_large
+from .openapi import operation
+from .request.uploads import uploaded_bytes
+
+BINARY = {"type": "string", "format": "binary"}
+
+
+class OriginView(BaseModel):
+    """An output of this source that the image is, or looks like."""
+
+    job_id: str
+    index: int
+    found_by: str = Field(
+        description="number: by the labels. perceptual_hash: the image looks like the output."
+    )
+    distance: int = Field(description="Bits of 64 in which the perceptual hashes differ.")
+
+
+class LabelsView(BaseModel):
+    """Labels in the file, and the jobs of this source that may have drawn it."""
+
+    aigc: dict[str, str] = Field(description="AIGC object of GB 45438; empty if there is none.")
+    places: list[str] = Field(description="Where it stands: xmp, png_chunk, exif_user_comment.")
+    digital_source_type: str = Field(description="IPTC digital source type; empty if there is none.")
+    origins: list[OriginView]
+
+
+class ReadLabels(NativeView):
+    http_method_names = ["post"]
+    parser_classes = [MultiPartParser]
+
+    @operation(
+        "readLabels",
+        {200: LabelsView},
+        problems=(400, 413, 415, 422),
+        request={
+            "image/*": BINARY,
+            "multipart/form-data": {"type": "object", "properties": {"file": BINARY}, "required": ["file"]},
+        },
+        tags=["labels"],
+    )
+    def post(self, request: Request) -> Response:
+        """Read the labels of an image, ours or not, and find the job of this source that drew it."""
+        data = uploaded_bytes(request)
+        if not data:
+            raise Problem(422, "invalid", _("The image is empty."))
+        if len(data) > MAX_INPUT_BYTES:
+            raise too_large()
+        try:
+            found = report(data, BusinessSource.objects.filter(pk=self.key.source_id))
+        except InvalidImage as refused:
+            raise Problem(422, refused.code, refused.message) from None
+        labels = found.labels
+        return json_response(
+            LabelsView(
+                aigc=labels.aigc,
+                places=labels.places,
+                digital_source_type=labels.digital_source_type,
+                origins=[_origin(origin) for origin in found.origins],
+            )
+        )
+
+
+def _origin(origin: Origin) -> OriginView:
+    output = origin.output
+    return OriginView(
+        job_id=str(output.job_id), index=output.index, found_by=origin.found_by, distance=origin.distance
+    )
