@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0007_explicit_labels'),
-        ('jobs', '0007_unlabeled_images'),
+        ('jobs', '0009_unlabeled_images'),
     ]
 
     operations = [
