@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -98,7 +99,7 @@ def _layers(size: tuple[int, int], label: Lettering) -> tuple[Image.Image, Image
     else:
         font = _fitting(text, font, size[0] * WIDEST)
     edge = max(1, round(font.size * OUTLINE))
-    options = {"font": font, "spacing": round(font.size * SPACING)}
+    options: dict[str, Any] = {"font": font, "spacing": round(font.size * SPACING)}
     canvas = Image.new("RGBA", size, (*INK, 0))
     mask = Image.new("L", size, 0)
     box = ImageDraw.Draw(canvas).multiline_textbbox((0, 0), text, stroke_width=edge, **options)
