@@ -51,7 +51,9 @@ class Position:
 
     def jobs(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
         """The position's job and older ones."""
-        return jobs.filter(self.job.older | Q(created_at=self.job.at, pk=self.job.pk))
+        # The last condition is redundant; it lets the database start at the right index entry.
+        from_here = self.job.older | Q(created_at=self.job.at, pk=self.job.pk)
+        return jobs.filter(from_here, created_at__lte=self.job.at)
 
     def outputs(self, outputs: QuerySet[Output]) -> QuerySet[Output]:
         """Without the images of the position's job up to the position."""
