@@ -16,7 +16,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint, InputImage, LoraUse
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse
+from gpu_runner.protocol.request_parts.values import InputImage
 from tests.demo.prompts import PROMPTS
 from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio, demo_file
 

@@ -16,7 +16,8 @@ from bench.report import Row
 from bench.switching import Library
 from gpu_runner.engine.engine import Engine
 from gpu_runner.protocol import Done, InputImage, ModelFile, RunRequest
-from gpu_runner.protocol.generation_request import ControlUnit, LoraUse
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.event_listener import Listener, order_of
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors

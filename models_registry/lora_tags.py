@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.protocol.generation_request import MAX_LORA_RANK
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag
+from gpu_runner.protocol.request_parts.values import MAX_LORA_RANK
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 

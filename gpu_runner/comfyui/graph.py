@@ -8,7 +8,7 @@ from typing import Any
 from gpu_runner.comfyui.inventory import ServerInventory
 from gpu_runner.protocol import MAX_SEED, GenerationRequest, ModelFile, RunRequest, Workflow
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph

@@ -13,8 +13,8 @@ from torch import Tensor
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.imaging import images
 from gpu_runner.networks.loaded import LoadedControlNet
-from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import Module
+from gpu_runner.protocol.request_parts.control import ControlUnit
 
 HIDDEN = -1.0  # value of masked pixels in the input of inpainting ControlNets
 MASKED = 127  # mask levels above this are masked

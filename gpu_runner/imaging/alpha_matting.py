@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gpu_runner.protocol.generation_request import AlphaMatting
+from gpu_runner.protocol.request_parts.backgrounds import AlphaMatting
 
 Pixels = NDArray[np.floating[Any]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.protocol.request_parts.passes import Inpaint
 
 if TYPE_CHECKING:
     from torch import Tensor  # only for annotations: the ComfyUI adapter runs without torch

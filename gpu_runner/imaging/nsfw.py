@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from gpu_runner.imaging import images
 from gpu_runner.networks.onnx_model import Array, OnnxModel
-from gpu_runner.protocol.generation_request import NsfwPolicy
+from gpu_runner.protocol.request_parts.outputs import NsfwPolicy
 
 BLUR_SHARE = 1 / 16  # blur radius, as a share of the longer side
 BGR_MEAN = (104.0, 117.0, 123.0)  # of open_nsfw's training data

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from gpu_runner.protocol.generation_request import DetailPass
+from gpu_runner.protocol.request_parts.details import DetailPass
 
 from .face_detection import Face, FaceDetector, find
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from gpu_runner.protocol import ModelFile, RunRequest
-from gpu_runner.protocol.generation_request import LoraUse
+from gpu_runner.protocol.request_parts.passes import LoraUse
 
 
 @dataclass(frozen=True)

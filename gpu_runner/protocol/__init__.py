@@ -2,21 +2,7 @@
 
 from .environment import Environment
 from .findings import Finding, ImageFindings
-from .generation_request import (
-    MAX_SEED,
-    MIN_SEED,
-    NSFW_POLICIES,
-    Analysis,
-    Emphasis,
-    GenerationRequest,
-    Hires,
-    Inpaint,
-    InputImage,
-    ModelName,
-    NsfwPolicy,
-    StrictModel,
-    Upscale,
-)
+from .generation_request import Emphasis, GenerationRequest
 from .messages import (
     EVENT,
     PROTOCOL_VERSION,
@@ -37,6 +23,11 @@ from .messages import (
     RunRequest,
     WorkflowProblems,
 )
+from .request_parts.analysis import Analysis
+from .request_parts.outputs import NSFW_POLICIES, NsfwPolicy
+from .request_parts.passes import Hires, Inpaint
+from .request_parts.upscaling import Upscale
+from .request_parts.values import MAX_SEED, MIN_SEED, InputImage, ModelName, StrictModel
 from .workflows.template import Workflow
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .generation_request import StrictModel
+from .request_parts.values import StrictModel
 
 Fact = Annotated[str, Field(max_length=200)]
 Facts = Annotated[dict[Fact, Fact], Field(max_length=64)]

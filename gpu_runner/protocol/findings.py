@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from .generation_request import Fraction, StrictModel
+from .request_parts.values import Fraction, StrictModel
 
 MAX_TAGS = 1000  # of an image; a threshold of 0 would give all that a tagger knows
 # Tags that are drawn with their underscores: emoticons.

@@ -5,390 +5,41 @@ Fields are named as in diffusers where it has an equivalent. Sizes are in pixels
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
 from itertools import chain
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from . import upscaler_catalog
-from .preprocessor_catalog import weights_of
-from .tile_grid import tile_rows
+from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.preprocessor_catalog import weights_of
+from gpu_runner.protocol.tile_grid import tile_rows
 
-MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # torch's; a negative seed is the same as seed + 2**64
-MAX_LORAS = 32  # per pass
+from .request_parts.analysis import Analysis
+from .request_parts.backgrounds import ChangeBackground, CutOut
+from .request_parts.control import ControlUnit
+from .request_parts.details import MAX_DETAIL_PASSES, DetailPass, FaceRestoration
+from .request_parts.input_images import input_images_of
+from .request_parts.outputs import Label, Mark, Nsfw
+from .request_parts.passes import Hires, Inpaint, LoraUse, MagicMix, Refiner
+from .request_parts.sampling import SigmaOverrides, UniPC
+from .request_parts.upscaling import TiledUpscale, Upscale
+from .request_parts.values import (
+    MAX_LORAS,
+    MAX_SEED,
+    Fraction,
+    InputImage,
+    ModelName,
+    Name,
+    Prompt,
+    Seed,
+    Side,
+    Steps,
+    StrictModel,
+)
+
 MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
-MAX_LORA_RANK = 4096
-MAX_DETAIL_PASSES = 15
-MAX_REGIONS = 64  # of a detail pass
-MIN_SIGMA_MAX = 0.5  # well above sigma_min of every supported model (about 0.03)
-
-Factor = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=48, le=4096, multiple_of=8)]
-Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)]
-Name = Annotated[str, Field(max_length=255)]
-Prompt = Annotated[str, Field(max_length=32_000)]
-Steps = Annotated[int, Field(ge=1, le=500)]
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 ResizeMode = Literal["stretch", "crop", "fill", "latent"]
-NsfwPolicy = Literal["off", "flag", "blur", "blank", "refuse"]  # in order of strictness
-NSFW_POLICIES: tuple[NsfwPolicy, ...] = get_args(NsfwPolicy)
-
-
-class StrictModel(BaseModel):
-    """Frozen model that rejects unknown fields, so that a field of another version is never ignored silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class InputImage(StrictModel):
-    """Reference to an input image by the SHA-256 of its file. The bytes are sent beside the request (RunRequest.inputs)."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class ModelName(NamedTuple):
-    """Kind and name of a model in the registry."""
-
-    kind: str
-    name: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.name}"
-
-
-class LoraUse(StrictModel):
-    """A LoRA and its weights. 0 has no effect, 1 is the strength it was trained at."""
-
-    name: Name
-    unet: Factor = 1.0
-    text_encoder: Factor = 1.0
-    # Use the first ``rank`` ranks only; None: all.
-    rank: int | None = Field(default=None, ge=1, le=MAX_LORA_RANK)
-
-
-class Inpaint(StrictModel):
-    """Inpainting of the init image. White mask pixels are repainted; with ``invert``, black ones."""
-
-    mask: InputImage
-    invert: bool = False
-    blur_x: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)  # standard deviation in pixels
-    blur_y: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
-    rounded: bool = True  # round the mask to 0 or 1 on the latent grid; else a soft mask
-    # Initial content of the masked area.
-    content: Literal["fill", "original", "noise", "nothing"] = "original"
-    only_masked: bool = False  # crop around the mask, denoise at full size, and paste the result back
-    padding: int = Field(default=0, ge=0, le=4096)  # pixels around the mask with only_masked
-    overlay: bool = True  # paste the original pixels outside the mask over the output
-    # Mask conditioning of inpainting checkpoints (A1111's inpainting_mask_weight).
-    conditioning_weight: Fraction = 1.0
-
-
-class Hires(StrictModel):
-    """Hires fix: upscale the output of the first pass and denoise it again. Empty or None fields are those of the first pass."""
-
-    width: Side
-    height: Side
-    scale: float | None = None  # factor the client gave, for the infotext and the curl export
-    upscaler: Name = "Latent"
-    num_inference_steps: int = Field(default=0, ge=0, le=500)  # 0: as in the first pass
-    strength: Fraction = 0.7
-    sampler: str = ""
-    scheduler: str = ""
-    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
-    checkpoint: Name = ""
-    prompt: Prompt = ""
-    negative_prompt: Prompt = ""
-    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MAX_LORAS)
-
-
-class Upscale(StrictModel):
-    """Parameters of task=upscale: enlarge by ``scale``, or to cover ``width`` x ``height`` and, with ``crop``, crop to it."""
-
-    scale: float = Field(default=2.0, gt=0, le=16, allow_inf_nan=False)
-    width: int = Field(default=0, ge=0, le=16_384)  # 0: use ``scale``
-    height: int = Field(default=0, ge=0, le=16_384)
-    crop: bool = True
-    upscaler: Name = upscaler_catalog.NONE  # "None" keeps the pixels
-    upscaler_2: Name = upscaler_catalog.NONE
-    upscaler_2_visibility: Fraction = 0.0  # opacity of upscaler_2's result over the first
-
-
-class TiledUpscale(StrictModel):
-    """SD upscale of the init image: enlarged, denoised in tiles of the request's ``width`` x ``height``, and joined."""
-
-    width: int = Field(ge=48, le=8192)  # of the enlarged image
-    height: int = Field(ge=48, le=8192)
-    upscaler: Name = upscaler_catalog.NONE
-    overlap: int = Field(default=64, ge=0, le=256)  # pixels that adjacent tiles share at least
-    tiles_per_seed: int = Field(
-        default=1, ge=1, le=256
-    )  # after so many tiles, the next ones start at seed + 1
-
-
-class MagicMix(StrictModel):
-    """Mixing of the prompt's content into the layout of the init image (Liew et al. 2022, MagicMix).
-
-    While the noise is above that of strength ``kmin``, the model sees a mix of the image and of the equally noised init
-    image. The request's ``strength`` is the paper's kmax.
-    """
-
-    kmin: Fraction = 0.3
-    mix_factor: Fraction = 0.5  # share of the generated content; 0 sees the init image only
-
-
-class Refiner(StrictModel):
-    """A refiner checkpoint that replaces the base model after the fraction ``switch_at`` of the steps."""
-
-    checkpoint: Name
-    switch_at: Fraction = 0.8
-
-
-class ControlUnit(StrictModel):
-    """One ControlNet unit. Without a model, only the module acts (reference_only) or only the control map is returned."""
-
-    model: Name = ""
-    module: Name = "none"
-    image: InputImage | None = None  # None: the init image
-    # Inpaint modules: area to repaint; other modules: a sketch that replaces the map.
-    mask: InputImage | None = None
-    region: InputImage | None = None  # effective region mask: the unit acts on white pixels
-    weight: float = Field(default=1.0, ge=0, le=5, allow_inf_nan=False)
-    guidance_start: Fraction = 0.0
-    guidance_end: Fraction = 1.0
-    # "prompt": prompt more important; "control": ControlNet more important
-    control_mode: Literal["balanced", "prompt", "control"] = "balanced"
-    # One per residual, middle block last.
-    layer_weights: tuple[Factor, ...] = Field(default=(), max_length=64)
-    resize_mode: Literal["stretch", "crop", "fill"] = "crop"
-    processor_res: int | None = Field(default=None, ge=1, le=4096)  # None: the module's default; also below
-    threshold_a: float | None = Field(default=None, allow_inf_nan=False)
-    threshold_b: float | None = Field(default=None, allow_inf_nan=False)
-    pixel_perfect: bool = False
-    hr_option: Literal["both", "low", "high"] = "both"
-    crop_with_mask: bool = True  # crop the unit's image like the init image (Inpaint.only_masked)
-    return_map: bool = True
-
-
-class SigmaOverrides(StrictModel):
-    """Overrides of a sigma schedule's range and curve, for the schedulers that have them. 0 keeps the default."""
-
-    sigma_min: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
-    sigma_max: float = Field(default=0.0, ge=0, le=10_000, allow_inf_nan=False)
-    rho: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
-    beta_alpha: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
-    beta_beta: float = Field(default=0.6, ge=0.01, le=10, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def sigma_max_exceeds_sigma_min(self) -> SigmaOverrides:
-        lower_bound = max(self.sigma_min, MIN_SIGMA_MAX)
-        if self.sigma_max and self.sigma_max <= lower_bound:
-            raise ValueError(
-                f"sigma_max must be 0 or greater than {lower_bound:g}, the larger of sigma_min and {MIN_SIGMA_MAX}"
-                f" (got {self.sigma_max:g})"
-            )
-        return self
-
-
-class UniPC(StrictModel):
-    """Options of the UniPC sampler, as in A1111's settings."""
-
-    variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
-    skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
-    order: int = Field(default=3, ge=1, le=9)
-    lower_order_final: bool = True
-
-
-class ChangeBackground(StrictModel):
-    """Parameters of task=change_background: keep the product of the init image and repaint what is behind it.
-
-    ``width`` and ``height`` of the request are the size of the denoised image.
-    """
-
-    mask: InputImage | None = None  # white is the product, unless ``mask_invert``
-    mask_invert: bool = False
-    # Without a mask. "letters": everything but letters is the product, so that lettered marks are repainted.
-    cut_out_by: Literal["matting", "transparency", "letters"] = "matting"
-    matting_model: Name = ""  # empty: the default one
-    text_detector: Name = ""  # of "letters"; empty: the default one
-    mask_expansion: int = Field(default=-2, ge=-256, le=256)  # pixels; negative values erode the product
-    feather: int = Field(default=2, ge=0, le=64)  # pixels on each side of the edge that are blended
-    # Initial content of the background. ``fill`` spreads the colors of what is kept, as for removing an object.
-    content: Literal["neutral", "fill", "original", "noise", "nothing"] = "neutral"
-    output_width: int = Field(default=0, ge=0, le=4096)  # size of the output; 0: the denoised size
-    output_height: int = Field(default=0, ge=0, le=4096)
-
-
-class AlphaMatting(StrictModel):
-    """Refinement of the mask's edge: thresholds of certain foreground and background (levels of 255), and the erosion of both."""
-
-    foreground_threshold: int = Field(default=240, ge=0, le=255)
-    background_threshold: int = Field(default=10, ge=0, le=255)
-    erode_size: int = Field(default=10, ge=0, le=255)  # pixels
-
-    @model_validator(mode="after")
-    def thresholds_are_in_order(self) -> AlphaMatting:
-        if self.background_threshold > self.foreground_threshold:
-            raise ValueError(
-                "background_threshold must be at most foreground_threshold"
-                f" (got {self.background_threshold} and {self.foreground_threshold})"
-            )
-        return self
-
-
-class CutOut(StrictModel):
-    """Removal of the background: of the init image with task=cut_out, else of every generated image.
-
-    Returns RGBA; with task=cut_out also the mask, or the mask alone.
-    """
-
-    matting_model: Name = ""  # empty: the default one
-    mask_only: bool = False  # the mask instead of the image
-    with_mask: bool = False  # the masks as further outputs, after the images
-    invert: bool = False  # keep the background, and remove the subject
-    post_process_mask: bool = False  # remove specks, smooth the edge, and round the mask to 0 or 255
-    alpha_matting: AlphaMatting | None = None  # soft edges, as for hair
-
-    @model_validator(mode="after")
-    def returns_an_image_beside_its_mask(self) -> CutOut:
-        if self.mask_only and self.with_mask:
-            raise ValueError("mask_only and with_mask must not both be true")
-        return self
-
-
-class Analysis(StrictModel):
-    """Parameters of task=analyze: what to find in each init image. The results are data (Findings), not images."""
-
-    find: Literal["faces", "tags", "nsfw"]
-    model: Name = ""  # face detector, tagger or NSFW detector; empty: the default one
-    threshold: Fraction | None = None  # minimum score; None: the model's default
-    character_threshold: Fraction | None = None  # the same for tags of characters
-    crops: bool = False  # faces of one image: also return an image of each
-
-    @model_validator(mode="after")
-    def only_tags_have_characters(self) -> Analysis:
-        if self.character_threshold is not None and self.find != "tags":
-            raise ValueError(f"character_threshold is only allowed with find=tags (got find={self.find})")
-        return self
-
-    @property
-    def model_kind(self) -> str:
-        """Kind of the model in the registry."""
-        return ANALYSIS_MODELS[self.find]
-
-
-ANALYSIS_MODELS = {"faces": "face_detector", "tags": "tagger", "nsfw": "nsfw"}
-
-
-class FaceRestoration(StrictModel):
-    """Restoration of the faces in every output."""
-
-    model: Name = ""  # face restorer; empty: the default one
-    detector: Name = ""  # face detector; empty: the default one
-    visibility: Fraction = 1.0  # opacity of the restored face over the original
-
-
-class RegionPrompt(StrictModel):
-    """Prompts of one region of a detail pass. Empty or None fields are those of the request."""
-
-    prompt: Prompt = ""
-    negative_prompt: Prompt = ""
-    loras: tuple[LoraUse, ...] | None = Field(default=None, max_length=MAX_LORAS)
-    skip: bool = False  # leave this region as it is
-
-
-class DetailPass(StrictModel):
-    """Detail pass over every finished image: detect regions, and inpaint each of them (ADetailer).
-
-    Fields of the inpainting that are 0, empty or None are those of the request.
-    """
-
-    # What is detected. Without a name, the default file of the kind is used.
-    detector_kind: Literal["face_detector", "detector"] = "face_detector"
-    detector: Name = ""
-    label: Name = ""  # name of the detector that the client gave, for the infotext
-    confidence: Fraction = 0.3  # minimum score, on the scale of the detector
-    classes: tuple[Name, ...] = Field(default=(), max_length=64)  # names in the detector's file; empty: all
-    # Mask of a face: its box, the ellipse in the box, or an ellipse per eye.
-    shape: Literal["box", "ellipse", "eyes"] = "box"
-
-    # Which regions are inpainted, in this order. The cost is reserved for ``max_regions`` regions of every image.
-    min_share: Fraction = 0.0  # of the image's area, by the box
-    max_share: Fraction = 1.0
-    order: Literal["confidence", "area"] = "confidence"  # descending
-    max_regions: int = Field(default=8, ge=1, le=MAX_REGIONS)
-
-    # Masks, in pixels.
-    offset_x: int = Field(default=0, ge=-4096, le=4096)  # to the right
-    offset_y: int = Field(default=0, ge=-4096, le=4096)  # upwards
-    dilation: int = Field(default=4, ge=-1024, le=1024)  # side of the square kernel; negative values erode
-    merge: Literal["none", "merge", "invert"] = "none"  # one mask of all regions, or of everything else
-    mask_blur: float = Field(default=4, ge=0, le=512, allow_inf_nan=False)
-
-    # Inpainting.
-    regions: tuple[RegionPrompt, ...] = Field(
-        default=(), max_length=MAX_REGIONS
-    )  # the last is for all others
-    strength: Fraction = 0.4
-    only_masked: bool = True
-    padding: int = Field(default=32, ge=0, le=4096)
-    overlay: bool = True
-    width: Side | None = None
-    height: Side | None = None
-    num_inference_steps: int = Field(default=0, ge=0, le=500)
-    guidance_scale: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
-    sampler: str = ""
-    scheduler: str = ""
-    eta: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
-    noise_multiplier: float = Field(default=1.0, ge=0, le=10, allow_inf_nan=False)
-    checkpoint: Name = ""
-    vae: Name | None = None  # empty: the checkpoint's VAE
-    clip_skip: int = Field(default=0, ge=0, le=12)
-    face_restoration: FaceRestoration | None = None
-    controls: tuple[ControlUnit, ...] = Field(default=(), max_length=10)
-
-    def region(self, number: int) -> RegionPrompt:
-        """Prompts of the region with this 0-based number."""
-        return self.regions[min(number, len(self.regions) - 1)] if self.regions else RegionPrompt()
-
-    @property
-    def most_inpainted(self) -> int:
-        """Maximum number of regions that are inpainted in one image."""
-        count = self.max_regions if self.merge == "none" else 1
-        return sum(not self.region(number).skip for number in range(count))
-
-
-class Nsfw(StrictModel):
-    """NSFW check of every output, and the policy that is applied to detected ones."""
-
-    policy: NsfwPolicy = "off"
-    model: Name = ""  # empty: the default detector
-    threshold: Fraction | None = None  # minimum score; None: the detector's default
-
-    @property
-    def hides(self) -> bool:
-        """Whether the policy withholds detected images, and therefore previews too."""
-        return self.policy in ("blur", "blank", "refuse")
-
-
-class Label(StrictModel):
-    """Visible text in a corner of every output. Drawn by the platform, not by the runner."""
-
-    text: str = Field(min_length=1, max_length=200)
-    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
-    opacity: Fraction = 0.3
-
-
-class Mark(StrictModel):
-    """Metadata of the output file, stored as a PNG text chunk."""
-
-    key: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,79}$")
-    text: str = Field(max_length=8000)
-
-
 # Field -> the task whose parameters it holds.
 PARAMETERS_OF_TASKS = {
     "change_background": "change_background",
@@ -642,7 +293,7 @@ class GenerationRequest(StrictModel):
         An image that occurs more than once has the first of its places.
         """
         paths: dict[str, str] = {}
-        for path, image in _input_images(self, ""):
+        for path, image in input_images_of(self, ""):
             paths.setdefault(image.sha256, path)
         return paths
 
@@ -687,26 +338,3 @@ class GenerationRequest(StrictModel):
 def next_seed(seed: int, offset: int) -> int:
     """Return seed + offset, continuing at 0 after MAX_SEED."""
     return seed + offset if seed + offset <= MAX_SEED else seed + offset - MAX_SEED - 1
-
-
-def _input_images(part: Any, path: str) -> Iterator[tuple[str, InputImage]]:
-    if isinstance(part, InputImage):
-        yield path, part
-    elif isinstance(part, tuple):
-        for index, item in enumerate(part):
-            yield from _input_images(item, f"{path}.{index}")
-    elif isinstance(part, BaseModel):
-        for name in _fields_with_images(type(part)):
-            if value := getattr(part, name):
-                yield from _input_images(value, f"{path}.{name}" if path else name)
-
-
-@cache
-def _fields_with_images(model: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(name for name, field in model.model_fields.items() if _may_hold_image(field.annotation))
-
-
-def _may_hold_image(annotation: Any) -> bool:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation is InputImage or bool(_fields_with_images(annotation))
-    return any(_may_hold_image(part) for part in get_args(annotation))

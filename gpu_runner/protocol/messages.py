@@ -13,11 +13,8 @@ from gpu_runner.protocol.workflows.template import Workflow
 
 from .environment import Environment
 from .findings import ImageFindings
-from .generation_request import (
-    GenerationRequest,
-    ModelName,
-    StrictModel,
-)
+from .generation_request import GenerationRequest
+from .request_parts.values import ModelName, StrictModel
 
 PROTOCOL_VERSION = 1
 

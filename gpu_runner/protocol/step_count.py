@@ -20,7 +20,10 @@ from gpu_runner.protocol.schedules.sigmas import (
 )
 
 from . import sampler_catalog
-from .generation_request import DetailPass, GenerationRequest, Hires, Inpaint, InputImage, next_seed
+from .generation_request import GenerationRequest, next_seed
+from .request_parts.details import DetailPass
+from .request_parts.passes import Hires, Inpaint
+from .request_parts.values import InputImage
 
 DPM_ADAPTIVE_EVALUATIONS = 60  # typical from pure noise; the exact number depends on the image
 # Their second evaluation is at sigma_down of the ancestral step, and is skipped where that is 0.

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import UniPC
+from gpu_runner.protocol.request_parts.sampling import UniPC
 from gpu_runner.protocol.step_count import eta_of
 
 from .noise import NoiseStream

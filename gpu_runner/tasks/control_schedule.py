@@ -14,7 +14,7 @@ from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
 from gpu_runner.networks.operations import EncodeHint, EncodeImage, Operation
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import MAX_SEED
+from gpu_runner.protocol.request_parts.values import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
 
 SOFT = 0.825  # weight factor per layer away from the middle block, as in soft weighting

@@ -11,7 +11,7 @@ from gpu_runner.controlnet.units import UnitsPerImage
 from gpu_runner.imaging.regions import Detect, RegionMasks, region_masks
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import DetailPass
+from gpu_runner.protocol.request_parts.details import DetailPass
 
 from .face_restoration import Restoration
 from .init_image import Canvas, Source

@@ -12,7 +12,8 @@ from PIL import Image
 from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
-from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.passes import Inpaint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """Treatment of the masked latents; the fields correspond to those of ``generation_request.Inpaint``."""
+    """Treatment of the masked latents; the fields correspond to those of ``request_parts.passes.Inpaint``."""
 
     content: Content = "original"
     rounded: bool = True

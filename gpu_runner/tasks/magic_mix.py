@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gpu_runner.protocol.generation_request import GenerationRequest, MagicMix
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.passes import MagicMix
 from gpu_runner.protocol.step_count import sigmas_and_noise_of
 
 from .denoising_loop import Layout, SamplingConfig

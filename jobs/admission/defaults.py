@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.protocol.generation_request import Analysis, DetailPass, FaceRestoration
+from gpu_runner.protocol.request_parts.analysis import Analysis
+from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
 from models_registry.models import FOLDERS, Kind

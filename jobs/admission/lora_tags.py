@@ -9,8 +9,10 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import MAX_LORAS, DetailPass, LoraUse
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
+from gpu_runner.protocol.request_parts.details import DetailPass
+from gpu_runner.protocol.request_parts.passes import LoraUse
+from gpu_runner.protocol.request_parts.values import MAX_LORAS
 from jobs.errors import Unsupported
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use

@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
-from gpu_runner.protocol.generation_request import ControlUnit, DetailPass
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.protocol.prompt.embedding_names import passes_of
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.details import DetailPass
 from jobs.errors import ModelNotAllowed, OverLimit, Refused, SourceDisabled, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound

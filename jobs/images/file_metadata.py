@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from gpu_runner.protocol import image_files
-from gpu_runner.protocol.generation_request import Mark
+from gpu_runner.protocol.request_parts.outputs import Mark
 
 from .labels import aigc
 from .labels.implicit import NONE, ImplicitLabel

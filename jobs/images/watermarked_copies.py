@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import Label, Mark
+from gpu_runner.protocol.request_parts.outputs import Label, Mark
 from jobs.errors import OverLimit
 from jobs.models import Job, Output, OutputKind
 

@@ -15,7 +15,10 @@ from access.internal_source import internal_source
 from access.models import BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
-from gpu_runner.protocol.generation_request import ControlUnit, CutOut, LoraUse, Upscale
+from gpu_runner.protocol.request_parts.backgrounds import CutOut
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import LoraUse
+from gpu_runner.protocol.request_parts.upscaling import Upscale
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from access.models import BusinessSource
 from dialects.adetailer_arguments import NO_MODEL, SAME_SCHEDULER, InvalidUnit, Path, Unit
 from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
-from gpu_runner.protocol.generation_request import MAX_REGIONS, ControlUnit, DetailPass, FaceRestoration
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.details import MAX_REGIONS, DetailPass, FaceRestoration
 from jobs.admission import defaults
 from jobs.admission.model_resolution import ModelResolver
 from jobs.errors import Refused

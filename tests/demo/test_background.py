@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.generation_request import ChangeBackground
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
 from tests.support.demo_engine import Drawing, Studio
 from tests.support.judge import judge
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import GenerationRequest, InputImage, ModelFile, RunRequest
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from tests.support.demo_engine import DEMO_MODELS, Drawing, Studio
 
 FILE = "controlnet/atelier-canny.safetensors"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_runner.protocol.generation_request import DetailPass, RegionPrompt
+from gpu_runner.protocol.request_parts.details import DetailPass, RegionPrompt
 from tests.support.face_files import FACE, photograph, two_of_her
 
 pytestmark = pytest.mark.demo

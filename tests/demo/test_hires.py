@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.protocol.generation_request import Hires
+from gpu_runner.protocol.request_parts.passes import Hires
 from tests.support.demo_engine import Studio
 
 pytestmark = pytest.mark.demo

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.generation_request import Inpaint
+from gpu_runner.protocol.request_parts.passes import Inpaint
 from tests.support.demo_engine import Studio
 from tests.support.judge import COLORS, nearest_color
 

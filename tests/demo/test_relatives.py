@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from demo.make_vae import SEPIA
-from gpu_runner.protocol.generation_request import LoraUse
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from tests.support.demo_engine import DEMO_MODELS, Studio, demo_file
 from tests.support.judge import COLORS, judge
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpu_runner.protocol.generation_request import CutOut
+from gpu_runner.protocol.request_parts.backgrounds import CutOut
 from tests.support.demo_engine import Studio
 from tests.support.judge import nearest_color
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from demo.convert_upscaler import as_file, convert
-from gpu_runner.protocol.generation_request import InputImage, Upscale
+from gpu_runner.protocol.request_parts.upscaling import Upscale
+from gpu_runner.protocol.request_parts.values import InputImage
 from tests.support.demo_engine import DEMO_MODELS
 
 pytestmark = pytest.mark.demo

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import SigmaOverrides, UniPC
+from gpu_runner.protocol.request_parts.sampling import SigmaOverrides, UniPC
 
 from .beta_distribution import beta_quantiles
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from gpu_runner.protocol import upscaler_catalog
-from gpu_runner.protocol.generation_request import ControlUnit, GenerationRequest, Hires, Inpaint
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
 
 from . import node_names, prompt_translation
 from .slots import CONTROLS

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gpu_runner.protocol.generation_request import StrictModel
+from gpu_runner.protocol.request_parts.values import StrictModel
 
 FILENAME_PREFIX = "filename_prefix"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.protocol import RunRequest, upscaler_catalog
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.request_parts.details import FaceRestoration
 from gpu_runner.tasks.face_restoration import Restoration
 
 

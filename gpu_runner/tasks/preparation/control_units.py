@@ -20,8 +20,9 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedControlNet
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import ControlUnit, InputImage
 from gpu_runner.protocol.preprocessor_catalog import Module, find
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks.generation import Pass, Plan
 from gpu_runner.tasks.init_image import Canvas, Source
 

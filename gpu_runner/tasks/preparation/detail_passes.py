@@ -14,8 +14,8 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol import GenerationRequest, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import DetailPass
 from gpu_runner.protocol.prompt.composition import PromptTooLong
+from gpu_runner.protocol.request_parts.details import DetailPass
 from gpu_runner.protocol.step_count import detail_request
 from gpu_runner.tasks.detailing import BuildUnits, Detailing
 from gpu_runner.tasks.generation import Pass, Plan

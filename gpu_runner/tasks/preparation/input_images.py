@@ -10,7 +10,7 @@ from PIL import Image
 from gpu_runner.imaging import images
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import InputImage
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks.init_image import Source
 
 

@@ -13,8 +13,10 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.generation_request import ChangeBackground, CutOut, DetailPass, Hires
 from gpu_runner.protocol.prompt.composition import PromptTooLong
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground, CutOut
+from gpu_runner.protocol.request_parts.details import DetailPass
+from gpu_runner.protocol.request_parts.passes import Hires
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.analysis import AnalysisPlan, face_crops, finder
 from gpu_runner.tasks.generation import Plan

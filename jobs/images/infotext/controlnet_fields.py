@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from gpu_runner.protocol import GenerationRequest, ModelName, preprocessor_catalog
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.models import Job
 
 RESIZE_MODES = {"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import DetailPass, RegionPrompt
+from gpu_runner.protocol.request_parts.details import DetailPass, RegionPrompt
 
 VERSION = "25.3.0"  # of the extension, whose fields these are
 MERGES = {"merge": "Merge", "invert": "Merge and Invert"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
-from gpu_runner.protocol.generation_request import MagicMix
+from gpu_runner.protocol.request_parts.passes import MagicMix
 
 from . import sampling_fields
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from access.image_labels import MAX_HEIGHT, MIN_HEIGHT, Corner, says_generated_by_ai
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import Label
+from gpu_runner.protocol.request_parts.outputs import Label
 
 from .implicit import is_generated
 

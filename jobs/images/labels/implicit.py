@@ -9,7 +9,7 @@ from types import MappingProxyType
 from django.conf import settings
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import Mark
+from gpu_runner.protocol.request_parts.outputs import Mark
 from jobs.models import Job
 
 from . import aigc, xmp

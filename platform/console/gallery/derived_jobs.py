@@ -15,7 +15,8 @@ from access.console_keys import console_key
 from access.models import AccessKey
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import InputImage, Upscale
+from gpu_runner.protocol.request_parts.upscaling import Upscale
+from gpu_runner.protocol.request_parts.values import InputImage
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import Refused, Unsupported

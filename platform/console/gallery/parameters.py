@@ -14,8 +14,8 @@ from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.roles import SUBMIT_JOBS, VIEW_IMAGES
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.generation_request import LoraUse
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from jobs.models import Output, OutputKind
 from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gpu_runner.protocol.generation_request import FaceRestoration, LoraUse
+from gpu_runner.protocol.request_parts.details import FaceRestoration
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from jobs.models import Job
 from models_registry.models import Kind, ModelFile
 

@@ -7,7 +7,9 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from gpu_runner.protocol.generation_request import ControlUnit, Inpaint, InputImage
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Inpaint
+from gpu_runner.protocol.request_parts.values import InputImage
 from jobs.admission.admit import admit
 from jobs.images import input_usage
 from jobs.images.input_files import open_image

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.protocol.generation_request import AlphaMatting, CutOut, MagicMix
+from gpu_runner.protocol.request_parts.backgrounds import AlphaMatting, CutOut
+from gpu_runner.protocol.request_parts.passes import MagicMix
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import Kind

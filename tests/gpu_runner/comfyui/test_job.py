@@ -6,7 +6,8 @@ import io
 from PIL import Image as PILImage
 
 from gpu_runner.protocol import Accepted, Done, Failed
-from gpu_runner.protocol.generation_request import ControlUnit, Hires, LoraUse
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Hires, LoraUse
 from tests.support.event_listener import Listener, image_file
 
 

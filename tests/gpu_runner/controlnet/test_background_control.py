@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, InputImage, RunRequest
-from gpu_runner.protocol.generation_request import ChangeBackground, ControlUnit
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.tasks.preparation.prepare import prepare
 from tests.support.event_listener import Listener
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet, write_tensors

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.controlnet.postprocessing import apply_postprocessing
-from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.preprocessor_catalog import MODULES
+from gpu_runner.protocol.request_parts.control import ControlUnit
 
 
 def pixels(color) -> np.ndarray:

@@ -15,17 +15,10 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import Denoise
 from gpu_runner.protocol import Done, InputImage, ModelFile, Progress, sampler_catalog
-from gpu_runner.protocol.generation_request import (
-    ControlUnit,
-    DetailPass,
-    FaceRestoration,
-    Hires,
-    Inpaint,
-    LoraUse,
-    MagicMix,
-    Refiner,
-    Upscale,
-)
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse, MagicMix, Refiner
+from gpu_runner.protocol.request_parts.upscaling import Upscale
 from tests.support import face_files, upscaler_files
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, image_file, order_of, png

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from gpu_runner.imaging import alpha_matting
 from gpu_runner.imaging.alpha_matting import foreground_colors, post_processed, refined, trimap
-from gpu_runner.protocol.generation_request import AlphaMatting
+from gpu_runner.protocol.request_parts.backgrounds import AlphaMatting
 
 RED, GREEN = (220, 30, 40), (30, 160, 60)
 

@@ -6,7 +6,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from gpu_runner.imaging import masks
-from gpu_runner.protocol.generation_request import GenerationRequest, Inpaint, InputImage
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.passes import Inpaint
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks.init_image import Source, compose
 from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_without_device
 

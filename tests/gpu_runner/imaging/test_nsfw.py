@@ -20,7 +20,7 @@ from gpu_runner.imaging.nsfw import NsfwCheck, apply_policy, score
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.protocol.generation_request import NSFW_POLICIES, Nsfw
+from gpu_runner.protocol.request_parts.outputs import NSFW_POLICIES, Nsfw
 from tests.support.event_listener import Listener, order_of
 
 pytestmark = pytest.mark.slow

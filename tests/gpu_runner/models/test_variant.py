@@ -16,8 +16,8 @@ from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol import Done, Failed, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.generation_request import Refiner
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
+from gpu_runner.protocol.request_parts.passes import Refiner
 from tests.support.event_listener import Listener, order_of
 from tests.support.lora_files import LINEAR, factors, kohya, noise
 from tests.support.tiny_models import OVERRIDES, random_modules, single_file_tensors, write_checkpoint

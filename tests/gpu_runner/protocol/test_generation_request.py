@@ -6,7 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, InputImage, Upscale
-from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, Mark, SigmaOverrides
+from gpu_runner.protocol.request_parts.backgrounds import CutOut
+from gpu_runner.protocol.request_parts.details import FaceRestoration
+from gpu_runner.protocol.request_parts.outputs import Mark
+from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
 
 IMAGE = InputImage(sha256="0" * 64)
 IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}

@@ -11,7 +11,7 @@ import torch
 
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.protocol import GenerationRequest, InputImage
-from gpu_runner.protocol.generation_request import UniPC
+from gpu_runner.protocol.request_parts.sampling import UniPC
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
 from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, sigmas_for
 from gpu_runner.samplers import SAMPLERS, SamplerOptions

@@ -6,7 +6,9 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.imaging import masks
 from gpu_runner.imaging.images import InvalidImage
-from gpu_runner.protocol.generation_request import ChangeBackground, GenerationRequest, InputImage
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks import change_background
 from gpu_runner.tasks.change_background import Foreground, canvas, cut_out, expanded, inpainting_request
 

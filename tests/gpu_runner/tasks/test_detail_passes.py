@@ -13,14 +13,10 @@ from pydantic import ValidationError
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, GenerationRequest, InputImage, Progress
-from gpu_runner.protocol.generation_request import (
-    ControlUnit,
-    DetailPass,
-    Hires,
-    Inpaint,
-    RegionPrompt,
-    TiledUpscale,
-)
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.details import DetailPass, RegionPrompt
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
+from gpu_runner.protocol.request_parts.upscaling import TiledUpscale
 from gpu_runner.protocol.step_count import count_evaluations, detail_request
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of, png

@@ -21,8 +21,11 @@ from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import DecodeLatent, OffloadedWork, RestoreFace
 from gpu_runner.protocol import Done, Failed, GenerationRequest, ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable, NonFiniteOutput
-from gpu_runner.protocol.generation_request import CutOut, FaceRestoration, InputImage, Upscale
 from gpu_runner.protocol.model_detection import safetensors_models
+from gpu_runner.protocol.request_parts.backgrounds import CutOut
+from gpu_runner.protocol.request_parts.details import FaceRestoration
+from gpu_runner.protocol.request_parts.upscaling import Upscale
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks import face_restoration
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.face_restoration import Restoration

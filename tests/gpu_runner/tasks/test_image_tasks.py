@@ -15,7 +15,9 @@ from gpu_runner.controlnet.preprocessors import openpose
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, Findings, ModelFile
-from gpu_runner.protocol.generation_request import AlphaMatting, ControlUnit, CutOut, Upscale
+from gpu_runner.protocol.request_parts.backgrounds import AlphaMatting, CutOut
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.upscaling import Upscale
 from tests.support.demo_engine import DEMO_MODELS, demo_file
 from tests.support.event_listener import Listener, order_of
 from tests.support.face_files import photograph

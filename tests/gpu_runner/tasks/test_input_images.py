@@ -14,7 +14,9 @@ from demo import architecture
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile
-from gpu_runner.protocol.generation_request import Hires, Inpaint, InputImage, Upscale
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
+from gpu_runner.protocol.request_parts.upscaling import Upscale
+from gpu_runner.protocol.request_parts.values import InputImage
 from tests.support import upscaler_files
 from tests.support.event_listener import Listener, image_file, order_of
 from tests.support.tiny_models import TinyModules, single_file_tensors, write_checkpoint

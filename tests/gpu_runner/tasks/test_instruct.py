@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, InputImage
-from gpu_runner.protocol.generation_request import Inpaint
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
+from gpu_runner.protocol.request_parts.passes import Inpaint
 from tests.support.event_listener import Listener, order_of, png
 from tests.support.tiny_models import random_modules, single_file_tensors, write_checkpoint
 

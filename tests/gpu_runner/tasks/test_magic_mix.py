@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, GenerationRequest, InputImage
-from gpu_runner.protocol.generation_request import Inpaint, MagicMix
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
+from gpu_runner.protocol.request_parts.passes import Inpaint, MagicMix
 from tests.support.event_listener import Listener, order_of, png
 
 pytestmark = pytest.mark.slow

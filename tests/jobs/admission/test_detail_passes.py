@@ -6,7 +6,7 @@ import pytest
 
 from access.models import BusinessSource
 from gpu_runner.protocol import Done, GenerationRequest
-from gpu_runner.protocol.generation_request import DetailPass
+from gpu_runner.protocol.request_parts.details import DetailPass
 from jobs.admission.admit import admit
 from jobs.admission.lora_tags import with_tagged_loras
 from jobs.billing import cost, settlement

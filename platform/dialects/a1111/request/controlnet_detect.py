@@ -18,8 +18,8 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, InputImage, preprocessor_catalog
 from gpu_runner.protocol.findings import PosesFound
-from gpu_runner.protocol.generation_request import ControlUnit
 from gpu_runner.protocol.image_files import flatten
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units

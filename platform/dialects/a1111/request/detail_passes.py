@@ -11,7 +11,7 @@ from dialects.a1111.errors import Location, Unprocessable
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.adetailer import Context, detail_passes
 from dialects.adetailer_arguments import SCRIPT, Arguments, InvalidUnit, Path, read_arguments
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.request_parts.details import FaceRestoration
 
 from .faces import face_restoration
 from .prompts import Prompts

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from dialects.a1111.errors import Location, Unprocessable
 from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.request_parts.details import FaceRestoration
 from jobs.admission import defaults
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.validation import CODEFORMER, is_codeformer

@@ -14,7 +14,7 @@ from dialects.ark.authentication import DIALECT
 from dialects.ark.errors import NO_MODEL, ArkError
 from dialects.input_images import InputImages, stored_form
 from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
-from gpu_runner.protocol.generation_request import Label
+from gpu_runner.protocol.request_parts.outputs import Label
 from jobs.admission.lora_tags import with_tagged_loras
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane

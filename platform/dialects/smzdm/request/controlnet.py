@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import preprocessor_catalog
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.errors import UnknownModel
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound

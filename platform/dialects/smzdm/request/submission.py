@@ -12,7 +12,8 @@ from access.models import BusinessSource
 from dialects.smzdm.authentication import DIALECT, Caller
 from dialects.smzdm.errors import Code, WireError
 from gpu_runner.protocol import GenerationRequest, InputImage
-from gpu_runner.protocol.generation_request import ChangeBackground, LoraUse
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed

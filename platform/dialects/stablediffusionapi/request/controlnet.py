@@ -7,7 +7,7 @@ from typing import Any
 from access.models import BusinessSource
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage, preprocessor_catalog
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 
 from .fields import not_supported, required

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dialects.volcengine.errors import ServiceError
-from gpu_runner.protocol.generation_request import LoraUse
+from gpu_runner.protocol.request_parts.passes import LoraUse
 from models_registry.models import StylePreset
 
 from .json_body import Body

@@ -7,7 +7,7 @@ import json
 from django.utils.translation import gettext as _
 
 from dialects.volcengine.errors import ServiceError
-from gpu_runner.protocol.generation_request import Label, Mark
+from gpu_runner.protocol.request_parts.outputs import Label, Mark
 
 from .json_body import Body
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
-from gpu_runner.protocol.generation_request import MAX_LORAS
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
+from gpu_runner.protocol.request_parts.values import MAX_LORAS
 from jobs.admission.submission import random_seed
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.lora_tags import lora_use

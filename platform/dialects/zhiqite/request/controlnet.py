@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import preprocessor_catalog
-from gpu_runner.protocol.generation_request import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 
 from .fields_v2 import Unit

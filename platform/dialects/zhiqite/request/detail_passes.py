@@ -10,7 +10,7 @@ from access.models import BusinessSource
 from dialects.adetailer import Context, detail_passes
 from dialects.adetailer_arguments import InvalidUnit, Path, read_arguments
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol.generation_request import FaceRestoration
+from gpu_runner.protocol.request_parts.details import FaceRestoration
 from jobs.admission import defaults
 from jobs.admission.model_resolution import ModelResolver
 from jobs.errors import Refused

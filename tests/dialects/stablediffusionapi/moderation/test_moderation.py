@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.storage import default_storage
 
-from gpu_runner.protocol.generation_request import Analysis
+from gpu_runner.protocol.request_parts.analysis import Analysis
 from jobs.models import InputPicture, Job, Output
 from jobs.models.archive import JobInput
 from models_registry.models import Kind

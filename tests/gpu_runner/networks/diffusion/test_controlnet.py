@@ -21,7 +21,8 @@ from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.diffusion.reference_attention import Reference
 from gpu_runner.protocol import ControlMap, Done, GenerationRequest, InputImage, RunRequest
-from gpu_runner.protocol.generation_request import ControlUnit, Hires, Inpaint
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.tasks.control_schedule import ControlSchedule, scales
 from gpu_runner.tasks.denoising_loop import DenoiseContext, SamplingConfig

@@ -9,7 +9,8 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 from diffusers.schedulers import AysSchedules
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import GenerationRequest, InputImage
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 from gpu_runner.protocol.schedules.sigmas import SCHEDULES, NoiseLevels, sigmas_for
 from gpu_runner.protocol.step_count import sigmas_and_noise_of

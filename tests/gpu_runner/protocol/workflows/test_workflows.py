@@ -3,19 +3,14 @@
 import pytest
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.generation_request import (
-    Analysis,
-    ChangeBackground,
-    ControlUnit,
-    FaceRestoration,
-    GenerationRequest,
-    Hires,
-    Inpaint,
-    InputImage,
-    LoraUse,
-    Nsfw,
-    Refiner,
-)
+from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.analysis import Analysis
+from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.details import FaceRestoration
+from gpu_runner.protocol.request_parts.outputs import Nsfw
+from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse, Refiner
+from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of

@@ -13,7 +13,7 @@ from PIL import Image
 from access.image_labels import says_generated_by_ai
 from gpu_runner.protocol import Done
 from gpu_runner.protocol import Image as RunnerImage
-from gpu_runner.protocol.generation_request import Label
+from gpu_runner.protocol.request_parts.outputs import Label
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.images import storage, watermark

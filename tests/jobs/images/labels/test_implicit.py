@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from gpu_runner.protocol import Image as RunnerImage
-from gpu_runner.protocol.generation_request import Mark
+from gpu_runner.protocol.request_parts.outputs import Mark
 from jobs.admission.admit import admit
 from jobs.images import storage
 from jobs.images.labels import aigc, xmp
