@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, dialects, switching, fairness, memory, gpu; without names, all."""
+"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, gallery_pages, dialects, switching, fairness, memory, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ BENCHES = (
     "admission",
     "claims",
     "console",
+    "gallery_pages",
     "dialects",
     "switching",
     "fairness",
