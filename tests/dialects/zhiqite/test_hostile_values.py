@@ -85,7 +85,6 @@ FIELDS = {
 }
 MODELS = [
     (Kind.TEXT_DETECTOR, "text_detection/letters.onnx"),
-    (Kind.FACE_DETECTOR, "face_detection/yunet.onnx"),
     (Kind.NSFW, "nsfw/open_nsfw.onnx"),
     (Kind.TAGGER, "taggers/wd.onnx"),
 ]
