@@ -55,17 +55,25 @@ TENANT_COLUMNS = {
 SOURCE_LIMITS = {
     "burst",
     "comfyui_by_pipeline",
+    "content_producer",
+    "content_propagator",
     "cost_per_day",
     "cost_per_month",
+    "cp_words",
     "dialects",
     "enabled",
     "expires_at",
+    "explicit_label",
     "images_per_day",
     "images_per_month",
     "keep_inputs_days",
     "keep_jobs_days",
     "keep_pictures_days",
     "keyless_networks",
+    "label_corner",
+    "label_height",
+    "label_opacity",
+    "label_text",
     "max_concurrent_jobs",
     "max_height",
     "max_images",
@@ -75,6 +83,7 @@ SOURCE_LIMITS = {
     "name",
     "networks",
     "nsfw_policy",
+    "nsfw_words",
     "prompt_mode",
     "prompt_modes",
     "public_pictures",
@@ -84,6 +93,8 @@ SOURCE_LIMITS = {
     "text_model",
     "title",
     "total_budget",
+    "unlabeled_consent",
+    "unlabeled_consent_on",
     "weight",
 }
 KEY_LIMITS = {
@@ -96,6 +107,7 @@ KEY_LIMITS = {
     "expires_at",
     "images_per_day",
     "images_per_month",
+    "manages_models",
     "max_concurrent_jobs",
     "max_height",
     "max_images",
@@ -167,11 +179,20 @@ OPERATOR_FIELDS = {
 }
 OPERATOR_FIELDS |= {
     f"models_registry.{name}": MODEL_FILE
-    for name in ("facedetector", "facerestorer", "matting", "nsfwdetector", "upscaler", "vae")
+    for name in (
+        "facedetector",
+        "facerestorer",
+        "matting",
+        "nsfwdetector",
+        "tagger",
+        "textdetector",
+        "upscaler",
+        "vae",
+    )
 }
 OPERATOR_FIELDS |= {  # kinds without a default
     f"models_registry.{name}": MODEL_FILE - {"is_default"}
-    for name in ("controlnet", "embedding", "lora", "modelfile", "preprocessor")
+    for name in ("controlnet", "detector", "embedding", "lora", "modelfile", "preprocessor")
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,

@@ -20,6 +20,7 @@ from access.models import AccessKey, BusinessSource, Posting
 from console.models import AuditEntry
 from console.roles import ROLES
 from jobs.admission.admit import admit
+from jobs.images import input_usage, storage
 from jobs.models import (
     ArchivedJob,
     Job,
@@ -60,6 +61,7 @@ def foreign(submission, workflow_templates, django_user_model):
     )
     output.file.save(f"outputs/{MARK}.png", ContentFile(png()))
     Preview.objects.create(job=job, jpeg=MARK.encode())
+    input_usage.remember(job, [storage.store_input(png()).sha256])
     kinds = [kind for kind in Kind if kind != Kind.UNKNOWN]
     files = {
         kind: ModelFile.objects.create(kind=kind, name=f"{MARK}-{kind}", path=f"{MARK}/{kind}")
@@ -135,6 +137,7 @@ def addresses(route: str, foreign) -> list[str]:
     job = foreign["jobs.job"]
     known = {"object_id": row and row.pk, "file_id": row and row.pk, "runner_id": row and row.pk}
     known |= {"id": row and row.pk, "job_id": job.pk, "other_id": job.pk, "index": 0}
+    known["sha256"] = job.inputs.get().sha256
     names = PARAMETER.findall(route)
     assert set(names) <= {*known, "what"}, f"{route}: unknown parameter, add it to known"
     filled = PARAMETER.sub(
