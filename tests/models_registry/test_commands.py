@@ -17,6 +17,8 @@ from tests.support.onnx_files import tag_table, tagger_of_mean_colors
 from tests.support.pose_models import holistic_package
 from tests.support.text_detector import detector_wheel
 
+pytestmark = pytest.mark.slow
+
 NIGHT = Path(__file__).resolve().parents[2] / "demo" / "models" / "loras" / "atelier-night.safetensors"
 
 

@@ -7,6 +7,8 @@ import pytest
 from access.models import AccessKey, BusinessSource
 from jobs.admission.admit import admit
 
+pytestmark = pytest.mark.slow
+
 LISTS = {"dialects", "networks", "keyless_networks", "reachable", "allowed_models"}
 INLINE = {
     "keys-TOTAL_FORMS": 0,

@@ -5,6 +5,8 @@ import pytest
 from access.models import BusinessSource
 from tests.console.tenants.test_limits import form_of, page
 
+pytestmark = pytest.mark.slow
+
 
 def test_modes_by_dialect_are_edited_one_per_line(ops, source):
     source.prompt_modes = {"native": "expand"}

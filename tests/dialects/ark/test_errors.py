@@ -17,7 +17,7 @@ from tests.dialects.ark.conftest import PATH
 
 EXPIRED = datetime(2020, 1, 1, tzinfo=UTC)
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def error_of(response, status: int) -> dict[str, str]:

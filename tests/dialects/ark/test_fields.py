@@ -11,7 +11,7 @@ from tests.dialects.ark.conftest import PROMPT, data_uri
 from tests.support.fake_runner import png
 from tests.support.text_model_server import DETAILS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 MAX_IMAGES = "sequential_image_generation_options.max_images"
 

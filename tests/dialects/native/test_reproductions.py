@@ -19,6 +19,8 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import PREFIX
 from tests.support.fake_runner import FakeRunner, JobStream
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = Environment(version="1.0", protocol=1, device="cpu", packages={"torch": "2.9"})
 
 

@@ -15,6 +15,8 @@ from tests.dialects.openai.conftest import PROMPT, mask_file
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
+pytestmark = pytest.mark.slow
+
 HOLE = (8, 8, 32, 32)
 
 

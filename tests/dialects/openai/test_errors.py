@@ -8,6 +8,8 @@ from jobs.models import Job
 from tests.dialects.openai.conftest import PROMPT
 from tests.support import fake_runner as behaviors
 
+pytestmark = pytest.mark.slow
+
 
 def error_of(response) -> dict:
     body = response.json()

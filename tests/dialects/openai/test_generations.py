@@ -8,6 +8,8 @@ from models_registry.models import Family, Kind, ModelFile, PromptStyle
 from tests.dialects.openai.conftest import PROMPT, pixels_of
 from tests.support import fake_runner as behaviors
 
+pytestmark = pytest.mark.slow
+
 
 def request_of(alice, **body):
     return alice.admitted(**body).generation_request

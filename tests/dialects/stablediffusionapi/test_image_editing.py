@@ -14,7 +14,7 @@ from models_registry.models import Kind
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
 from tests.support.web_server import answer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 WHITE = data_uri(png(color="white"))
 

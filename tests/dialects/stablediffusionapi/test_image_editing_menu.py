@@ -4,7 +4,7 @@ import pytest
 
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 V5 = (
     *("outpaint", "blip_diffusion", "magic_mix", "depth2img", "img_mixer", "image_mixer", "pix2pix"),

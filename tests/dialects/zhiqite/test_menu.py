@@ -6,6 +6,8 @@ from django.test import Client
 from jobs.models import Job
 from tests.dialects.zhiqite.conftest import PREFIX
 
+pytestmark = pytest.mark.slow
+
 SERVED = {
     "sd 文生图-v2": "sd/v2/text2image",
     "sd 文生图-v3": "sd/v3/text2Image",

@@ -8,6 +8,8 @@ from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import Done, Failed
 from tests.support.event_listener import Listener
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def at_step_two(double):

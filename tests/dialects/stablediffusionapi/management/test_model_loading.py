@@ -12,7 +12,7 @@ from models_registry.selectors import resolve
 from tests.support.model_files_server import demo_file, work
 from tests.support.web_server import answer, redirect
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 LORA = demo_file("loras/atelier-night.safetensors")
 

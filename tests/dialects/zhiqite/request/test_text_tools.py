@@ -7,6 +7,8 @@ from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX
 from tests.support.text_model_server import DETAILS, MISBEHAVIORS
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ("prompts/expand", "prompts/optimize", "prompts/expandOptimize")
 ALL = (*PROMPTS, "translate")
 BODY = {"businessTaskId": "t", "sourcePrompt": "一只猫", "text": "一只猫"}
