@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from dialects.stablediffusionapi.refused_tools import VIDEO
+
 TRAINING = _("models are not trained on this server; train elsewhere, and load the file with load_model")
 STORAGE = _("where images are stored is set by the operator of this server, not by its clients")
 OPERATION = _("the operator of this server starts, stops and updates it; clients cannot")
 ONE_REGISTRY = _("all runners share one registry of models, so there is nothing to synchronize")
 MONEY = _("budgets are assigned by the operator of this server; nothing is sold")
-NO_VIDEO = _("no video models are available")
 
 # By path below /api/; paths with more parts, such as an id, are covered.
 ENTERPRISE: dict[str, Promise] = {
@@ -19,7 +20,7 @@ ENTERPRISE: dict[str, Promise] = {
     "v1/enterprise/restart_server": OPERATION,
     "v1/enterprise/update_server": OPERATION,
     "v1/enterprise/sync_models": ONE_REGISTRY,
-    "v1/enterprise/text2video": NO_VIDEO,
+    "v1/enterprise/text2video": VIDEO,
 }
 PUBLIC: dict[str, Promise] = {
     **{
