@@ -1,0 +1,1 @@
+"""The demo's flow-matching model: Stable Diffusion 3's architecture with small widths."""
