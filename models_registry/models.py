@@ -219,6 +219,16 @@ class ModelFile(models.Model):
         return rest if rest and folder in FOLDERS.values() else self.path
 
 
+class Architecture(models.Model):
+    """Configuration of a checkpoint or ControlNet, or the shapes that a LoRA needs. Only admission reads it, once a process."""
+
+    file = models.OneToOneField(ModelFile, on_delete=models.CASCADE, primary_key=True)
+    content = models.JSONField()
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",
     Kind.LORA: "loras",

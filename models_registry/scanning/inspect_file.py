@@ -11,10 +11,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_models import (
     UNKNOWN,
@@ -61,6 +63,7 @@ class FileInfo:
     instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
@@ -98,10 +101,17 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     shapes, metadata = read_safetensors_header(file)
     identified = inspect(shapes, metadata)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    return _info(identified, sha256, tensors_sha256, metadata)
+    architecture = architecture_of(identified, shapes, metadata)
+    return _info(identified, sha256, tensors_sha256, metadata, architecture)
 
 
-def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
+def _info(
+    identified: Identified,
+    sha256: str,
+    tensors_sha256: str,
+    metadata: Mapping[str, str],
+    architecture: dict[str, Any],
+) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
     detail = identified.detail
     return FileInfo(
@@ -115,6 +125,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
+        architecture=architecture,
     )
 
 
@@ -151,7 +162,7 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
             return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
         if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
             return FileInfo(Kind.UPSCALER, sha256=sha256)
-    return _info(identified, sha256, "", {})
+    return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
 def _is_image_convolution(shape: Shape) -> bool:
