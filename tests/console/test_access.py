@@ -17,7 +17,11 @@ def test_creating_a_key_shows_its_secret_once(act, ops, source):
     key_id, secret = code_elements(response)
     assert authenticate(key_id, secret, dialect="a1111", address="::1").source == source
     assert "no-store" in response.headers["Cache-Control"]
-    for page in ("/admin/", "/admin/access/accesskey/", f"/admin/access/businesssource/{source.pk}/change/?tab=keys"):
+    for page in (
+        "/admin/",
+        "/admin/access/accesskey/",
+        f"/admin/access/businesssource/{source.pk}/change/?tab=keys",
+    ):
         assert secret not in ops.get(page).content.decode()
     assert (
         secret

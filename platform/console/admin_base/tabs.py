@@ -88,28 +88,24 @@ class TabbedAdmin(ConsoleAdmin):
         stored = {field.name for field in self.opts.concrete_fields}
         obj.save(update_fields=[name for name in form.changed_data if name in stored])
 
-    def changeform_view(
+    def render_change_form(
         self,
         request: HttpRequest,
-        object_id: str | None = None,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
         form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        obj: Any = None,
     ) -> HttpResponse:
-        context = {
-            "show_save_and_continue": False,
-            "show_save_and_add_another": False,
-            **(extra_context or {}),
-        }
-        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        obj = getattr(response, "context_data", {}).get("original")
+        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
         if obj is not None:
             current = self.tab_of(request)
-            response.context_data |= {  # type: ignore[attr-defined]
+            context |= {
                 "tabs": [(tab, self.tab_url(obj, tab), tab == current) for tab in self.tabs],
                 "tab": current,
                 **self.tab_context(request, obj, current),
             }
-        return response
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
         return HttpResponseRedirect(self.tab_url(obj, self.tabs[0]))
