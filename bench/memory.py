@@ -58,24 +58,20 @@ def _soak(installation: Installation, requests: int) -> tuple[list[float], float
     part = max(1, requests // (2 * SAMPLES_PER_HALF))
     with ThreadPoolExecutor(CLIENTS) as clients:
         for _ in range(2 * SAMPLES_PER_HALF):
-            sent = [_never_seen(choice.choice(files), choice) for _ in range(part)]
-            answered += sum(clients.map(lambda image: _send(installation.client, image), sent))
+            sent = [(choice.choice(files), choice.randbytes(8)) for _ in range(part)]
+            answered += sum(clients.map(lambda file: _send(installation.client, *file), sent))
             samples.append(_resident_mb(web))
             sent_so_far = (len(samples) - 1) * part
             print(f"{sent_so_far} images sent: {samples[-1]:.0f} MB", file=sys.stderr, flush=True)
     return samples, answered / (6 * SAMPLES_PER_HALF * part)
 
 
-def _never_seen(file: bytes, choice: random.Random) -> str:
-    """The file with bytes after its end, so that it is checked and stored as another one."""
-    return base64.b64encode(file + choice.randbytes(8)).decode()
-
-
-def _send(client: httpx.Client, image: str) -> int:
+def _send(client: httpx.Client, file: bytes, end: bytes) -> int:
     """One route checks an image, one reads its metadata, one decodes it with a mask and admits a job, or is refused.
 
-    Returns the number of answers.
+    ``end``: bytes after the file's end, by which it is checked and stored as another one. Returns the number of answers.
     """
+    image = base64.b64encode(file + end).decode()
     detect = {"controlnet_module": "inpaint", "controlnet_input_images": [image], "controlnet_masks": [image]}
     requests: dict[str, dict[str, Any]] = {
         "/sdapi/v1/img2img": {"init_images": [image], "width": 64, "height": 64, "steps": 1},

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("models_registry", "0006_detector"),
+        ("models_registry", "0007_model_cards"),
     ]
 
     operations = [
