@@ -20,6 +20,7 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import LoraUse
 from gpu_runner.protocol.request_parts.upscaling import Upscale
 from jobs.admission.admit import admit
+from jobs.admission.model_defaults import defaults_of
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane, OutputKind
@@ -60,7 +61,7 @@ def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job
         key=None,
         dialect=DIALECT,
         operation=OPERATION,
-        request=_request(file, fields),
+        request=_request(file, fields, source),
         received={"model": file.path, "prompt": prompt},
         input_files={hashlib.sha256(image).hexdigest(): image} if image else {},
         lane=Lane.INTERACTIVE,
@@ -79,9 +80,13 @@ def newest_rendered(files: list[ModelFile]) -> dict[int, Job]:
     return {sample.file_id: sample.job for sample in samples.select_related("job").distinct()}
 
 
-def _request(file: ModelFile, fields: dict[str, Any]) -> GenerationRequest:
+def _request(file: ModelFile, fields: dict[str, Any], source: BusinessSource) -> GenerationRequest:
     side = SIDES.get(Family(file.family), SIDE)
     sampling = {"num_inference_steps": 20, "sampler": "DPM++ 2M", "scheduler": "Karras", "seed": SEED}
+    if "checkpoint" in fields:
+        defaults = defaults_of(fields["checkpoint"], source)
+        sampling |= defaults.fields({"width", "height"})
+        fields = fields | {"prompt": defaults.prefixed(fields["prompt"])}
     try:
         return GenerationRequest.model_validate({"width": side, "height": side, **sampling, **fields})
     except ValueError as error:

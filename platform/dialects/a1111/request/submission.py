@@ -27,6 +27,7 @@ from .ignored_fields import warn_about_ignored_parts
 from .image_urls import with_fetched_images
 from .img2img import img2img, init_files, mask_file
 from .infotext_overrides import merge_infotext
+from .model_defaults import fill_model_defaults
 from .model_selection import model_choice
 from .prompts import prompts
 from .sampling import noise, sampling
@@ -57,6 +58,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> Parsed
     refuse_unsupported(parameters)
     parameters = with_fetched_images(parameters, key.source)
     settings = _effective_options(key, parameters)
+    fill_model_defaults(parameters, body, settings.model_defaults)
     warn_about_ignored_parts(body, ignored_labels, parameters, settings, key.source)
     image_fields: dict[str, Any] = {}
     files: list[bytes] = []
@@ -114,7 +116,7 @@ def _generation_request(
         "checkpoint": settings["sd_model_checkpoint"] or "",
         "sampler": sampler,
         "scheduler": scheduler,
-        "clip_skip": settings["CLIP_stop_at_last_layers"],
+        "clip_skip": settings.clip_skip,
         **settings.output_file,
         "preview_every": settings.preview_every,
         **prompts(parameters, settings, source),
