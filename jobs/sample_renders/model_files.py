@@ -26,12 +26,12 @@ from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane, OutputKind
 from jobs.models.model_sample import ModelSample
 from models_registry.models import Family, Kind, ModelFile
+from models_registry.native_size import usual_side
 from models_registry.selectors import list_for
 
 PROMPT = "a red circle on a blue background"
 SEED = 1
-SIDES = {Family.SDXL: 1024, Family.SD2: 768}
-SIDE = 512
+SIDE = 512  # of drawn input images
 DIALECT, OPERATION = "console", "sample"
 
 SampleFields = tuple[
@@ -81,7 +81,7 @@ def newest_rendered(files: list[ModelFile]) -> dict[int, Job]:
 
 
 def _request(file: ModelFile, fields: dict[str, Any], source: BusinessSource) -> GenerationRequest:
-    side = SIDES.get(Family(file.family), SIDE)
+    side = usual_side(file.family)
     sampling = {"num_inference_steps": 20, "sampler": "DPM++ 2M", "scheduler": "Karras", "seed": SEED}
     if "checkpoint" in fields:
         defaults = defaults_of(fields["checkpoint"], source)
