@@ -176,6 +176,7 @@ class LoadedModel(StrictModel):
     path: str
     sha256: str
     size_bytes: int  # in device memory
+    load_seconds: float | None = None  # from opening the file until it could be used; None: not measured
 
 
 class RunnerStatus(StrictModel):

@@ -33,6 +33,7 @@ from models_registry.models import (
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
+from .problem_texts import TEXTS
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     """
     suffix = Path(path).suffix.lower()
     if suffix in UNREADABLE_SUFFIXES:
-        return FileInfo(problem=_("Files of the format %(suffix)s are not supported.") % {"suffix": suffix})
+        return FileInfo(problem=str(TEXTS["format"]) % {"suffix": suffix})
     try:
         inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
@@ -80,13 +81,13 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     except FileNotFoundError:
         raise
     except PermissionError:
-        return FileInfo(problem=_("Permission denied when reading the file."))
+        return FileInfo(problem=str(TEXTS["denied"]))
     except (ValueError, OSError) as error:
         return FileInfo(problem=_not_usable(str(error)))
     except Exception:
         # One malformed file, possibly malicious, must not stop the scan of the others.
         logger.exception("inspection of %s failed", ascii(path))
-        return FileInfo(problem=_("The inspection failed; see the log."))
+        return FileInfo(problem=str(TEXTS["failed"]))
 
 
 def _not_usable(reason: str) -> str:
