@@ -9,13 +9,16 @@ class StableDiffusionApiConfig(AppConfig):
     def ready(self) -> None:
         from jobs import curl_export
         from jobs.admission import rerun
+        from jobs.api_reference import reference as api_reference
         from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import curl
         from .numeric_ids import new_number
+        from .reference import reference
 
         register(DIALECT, POLICY)
         curl_export.register(DIALECT, curl)
+        api_reference.register(DIALECT, reference)
         rerun.register_ids(DIALECT, new_number)

@@ -1,0 +1,106 @@
+"""Reference of the HTTP APIs: endpoints, fields, errors and example calls of each dialect, for a source and its key.
+
+Dialects register a builder when their app is ready; the console shows what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+from access.models import AccessKey, BusinessSource
+
+from .examples.call import Call
+
+Text = str | Promise
+
+
+@dataclass(frozen=True)
+class FieldRow:
+    """A field of a request. ``name`` of a nested field is a path: ``loras[].weight``."""
+
+    name: str
+    type: str
+    required: bool = False
+    default: str = ""  # as JSON; empty: none
+    allowed: str = ""  # limits or choices
+    meaning: Text = ""
+
+
+@dataclass(frozen=True)
+class FieldTable:
+    title: Text
+    rows: Sequence[FieldRow]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    method: str
+    path: str
+    summary: Text
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """An error of a dialect. ``status`` is the HTTP status; ``code`` what the body says."""
+
+    status: int
+    code: str
+    meaning: Text
+
+
+@dataclass(frozen=True)
+class Link:
+    title: Text
+    path: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The page of a dialect."""
+
+    title: Text
+    summary: Text
+    authentication: Text
+    endpoints: Sequence[Endpoint]
+    tables: Sequence[FieldTable]
+    errors: Sequence[ErrorRow]
+    call: Call
+    links: Sequence[Link] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """For whom a reference is built. Names in the examples are those that the source may use."""
+
+    source: BusinessSource
+    key: AccessKey | None
+    base_url: str
+    checkpoint: str  # name of a checkpoint; "shapes" if the source has none
+    image_url: str  # of an image of the source, which its next request may use
+    style: str = ""  # key of a style preset without images; empty if the source has none
+
+    @property
+    def key_id(self) -> str:
+        return self.key.key_id if self.key else "ak-..."
+
+
+Build = Callable[[Context], Reference]
+
+_builders: dict[str, Build] = {}
+
+
+def register(dialect: str, build: Build) -> None:
+    _builders[dialect] = build
+
+
+def dialects() -> list[str]:
+    """Dialects with a reference, in the order of their registration."""
+    return list(_builders)
+
+
+def build(dialect: str, context: Context) -> Reference:
+    """The reference of a dialect. Raises KeyError for an unknown one."""
+    return _builders[dialect](context)
