@@ -14,10 +14,10 @@ class NativeConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .reference import reference
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl, for_all_jobs=True)
+        curl_export.register(DIALECT, curl, EXAMPLE, for_all_jobs=True)
         api_reference.register(DIALECT, reference)
         from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

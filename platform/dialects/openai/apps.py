@@ -11,8 +11,8 @@ class OpenAIConfig(AppConfig):
         from jobs.api_reference import reference as api_reference
 
         from .authentication import DIALECT
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .reference import reference
 
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)
         api_reference.register(DIALECT, reference)

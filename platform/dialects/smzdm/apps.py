@@ -12,9 +12,9 @@ class SmzdmConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .reference import reference
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)
         api_reference.register(DIALECT, reference)

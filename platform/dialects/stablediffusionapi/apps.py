@@ -14,11 +14,11 @@ class StableDiffusionApiConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .numeric_ids import new_number
         from .reference import reference
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)
         api_reference.register(DIALECT, reference)
         rerun.register_ids(DIALECT, new_number)
