@@ -5,7 +5,7 @@ Dialects register a builder when their app is ready; the console shows what it r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
@@ -15,6 +15,7 @@ from access.models import AccessKey, BusinessSource
 from .examples.call import Call
 
 Text = str | Promise
+NATIVE = "native"
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,26 @@ class Context:
 Build = Callable[[Context], Reference]
 
 _builders: dict[str, Build] = {}
+_model_names: dict[str, Mapping[str, str]] = {}
 
 
-def register(dialect: str, build: Build) -> None:
+def register(dialect: str, build: Build, model_names: Mapping[str, str] | None = None) -> None:
+    """``model_names``: how a request names a model file, by its kind; ``{name}`` stands for the name."""
     _builders[dialect] = build
+    _model_names[dialect] = model_names or {}
 
 
 def dialects() -> list[str]:
-    """Dialects with a reference, in the order of their registration."""
-    return list(_builders)
+    """Dialects with a reference, the native API first."""
+    return sorted(_builders, key=lambda name: (name != NATIVE, name))
 
 
 def build(dialect: str, context: Context) -> Reference:
     """The reference of a dialect. Raises KeyError for an unknown one."""
     return _builders[dialect](context)
+
+
+def model_names(kind: str, name: str) -> dict[str, str]:
+    """How requests of each dialect name a model file; dialects that cannot name this kind are left out."""
+    forms = {dialect: _model_names[dialect].get(kind, "") for dialect in dialects()}
+    return {dialect: form.replace("{name}", name) for dialect, form in forms.items() if form}

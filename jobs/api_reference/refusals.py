@@ -34,6 +34,9 @@ REASONS: dict[str, str | Promise] = {
     "source_disabled": _("The source is disabled."),
     "text_model_failed": _("The text model did not respond."),
     "bad_idempotency_key": _("The Idempotency-Key is not valid."),
+    "unknown_target": _("The storage target does not exist, or not for this source."),
+    "missing_parts": _("This installation does not have the files of the capsule."),
+    "model_exists": _("A model with this name or content exists already."),
     "idempotency_conflict": _("The Idempotency-Key was used for another request."),
 }
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from .meanings import meaning_of
 from .reference import FieldRow
 
-MAX_DEPTH = 3  # of nested objects
+MAX_DEPTH = 4  # of nested objects
 MAX_DEFAULT = 60  # characters
 LIMITS = (("minimum", "≥ {}"), ("ge", "≥ {}"), ("maximum", "≤ {}"), ("le", "≤ {}"))
 SIZES = (("maxLength", "maxLength {}"), ("maxItems", "maxItems {}"))

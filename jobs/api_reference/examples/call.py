@@ -67,9 +67,6 @@ class Call:
     result: Result
     wait: Wait | None = None
     header_names: tuple[str, str] = ("", "")  # of Scheme.HEADERS
-    playground: dict[str, Any] | None = (
-        None  # fields of the playground's form; None: it cannot express the request
-    )
 
     @property
     def polls_by_get(self) -> bool:

@@ -45,6 +45,16 @@ ENDPOINTS = (
     Endpoint("POST", "/controlnet/detect", _("Control maps of images.")),
 )
 
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"override_settings": {"sd_model_checkpoint": "{name}"}',
+    "lora": "<lora:{name}:1>",
+    "vae": '"override_settings": {"sd_vae": "{name}"}',
+    "controlnet": '"alwayson_scripts": {"controlnet": {"args": [{"model": "{name}", …}]}}',
+    "embedding": "{name}",
+    "upscaler": '"hr_upscaler": "{name}"',
+}
+
 
 def reference(context: Context) -> Reference:
     body = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 8}

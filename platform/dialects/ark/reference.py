@@ -25,6 +25,9 @@ from .request.fields import ImageRequest
 PATH = "/api/v3/images/generations"
 REASONS = REFUSED | {"unknown_model": (404, NO_MODEL)}
 
+# How a request names a model file, by its kind.
+MODELS = {"checkpoint": '"model": "{name}"', "lora": "<lora:{name}:1>", "embedding": "{name}"}
+
 
 def reference(context: Context) -> Reference:
     body = {

@@ -15,9 +15,9 @@ class NativeConfig(AppConfig):
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import EXAMPLE, curl
-        from .reference import reference
+        from .reference import MODELS, reference
 
         register(DIALECT, POLICY)
         curl_export.register(DIALECT, curl, EXAMPLE, for_all_jobs=True)
-        api_reference.register(DIALECT, reference)
+        api_reference.register(DIALECT, reference, MODELS)
         from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

@@ -55,6 +55,16 @@ ERRORS = (
     ErrorRow(503, "unavailable", UNAVAILABLE),
 )
 
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"checkpoint": "{name}"',
+    "lora": '"loras": [{"name": "{name}", "weight": 1}]',
+    "vae": '"vae": "{name}"',
+    "controlnet": '"controls": [{"model": "{name}", "image": …}]',
+    "embedding": "{name}",
+    "upscaler": '"upscaler": "{name}"',
+}
+
 
 def reference(context: Context) -> Reference:
     body = {

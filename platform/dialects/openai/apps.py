@@ -12,7 +12,7 @@ class OpenAIConfig(AppConfig):
 
         from .authentication import DIALECT
         from .curl import EXAMPLE, curl
-        from .reference import reference
+        from .reference import MODELS, reference
 
         curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference)
+        api_reference.register(DIALECT, reference, MODELS)

@@ -44,6 +44,13 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/models", _("Models that the source may use.")),
 )
 
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"model": "{name}"',
+    "lora": '"loras": [{"name": "{name}", "weight": 1}]',
+    "embedding": "{name}",
+}
+
 
 def reference(context: Context) -> Reference:
     body = {

@@ -26,6 +26,14 @@ ENDPOINTS = (
     Endpoint("POST", "/pictures/rembg_img", _("Remove the background of an image.")),
 )
 
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"sd_model_checkpoint": "{name}"',
+    "lora": '"sd_lora_name": ["{name}"], "sd_lora_weight": [1]',
+    "controlnet": '"control_model": "{name}"',
+    "matting": '"model": "{name}"',
+}
+
 
 def reference(context: Context) -> Reference:
     body = {"from": context.source.name, "img_url": context.image_url, "is_mask": False}

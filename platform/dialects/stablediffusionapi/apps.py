@@ -16,9 +16,9 @@ class StableDiffusionApiConfig(AppConfig):
         from .callbacks import POLICY
         from .curl import EXAMPLE, curl
         from .numeric_ids import new_number
-        from .reference import reference
+        from .reference import MODELS, reference
 
         register(DIALECT, POLICY)
         curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference)
+        api_reference.register(DIALECT, reference, MODELS)
         rerun.register_ids(DIALECT, new_number)

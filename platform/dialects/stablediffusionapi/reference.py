@@ -49,6 +49,7 @@ SUMMARIES: dict[Task, str | Promise] = {
     "nsfw_check": _("Check an image for NSFW content."),
     "caption": _("Describe an image by tags."),
 }
+KEY = FieldRow("key", "string", True, meaning=_("<key id>:<secret> of an access key."))
 REFUSED = {
     "queue_full": (429, "error"),
     "rate_limited": (429, "error"),
@@ -58,6 +59,15 @@ REFUSED = {
     "model_not_allowed": (403, "error"),
     "idempotency_conflict": (409, "error"),
     "source_disabled": (401, "error"),
+}
+
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"model_id": "{name}"',
+    "lora": '"lora_model": "{name}"',
+    "vae": '"vae": "{name}"',
+    "controlnet": '"controlnet_model": "{name}"',
+    "embedding": '"embeddings_model": "{name}"',
 }
 
 
@@ -110,7 +120,7 @@ def _endpoints() -> Iterator[Endpoint]:
 def _tables() -> Iterator[FieldTable]:
     required = {name for names in REQUIRED.values() for name in names}
     title = _("Fields of all endpoints. Required fields depend on the endpoint: prompt, images and masks.")
-    yield FieldTable(title, [_row(name, coerce) for name, coerce in FIELDS.items()])
+    yield FieldTable(title, [KEY, *(_row(name, coerce) for name, coerce in FIELDS.items())])
     for task, fields in EDITING.items():
         if fields:
             paths = [f"/api/{path}" for path, endpoint in ENDPOINTS.items() if endpoint.task == task]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol import MAX_SEED
@@ -11,6 +13,12 @@ from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, 
 
 from .actions import OPERATIONS
 from .errors import GATEWAY, SERVICE
+from .request.watermarks import AIGC_KEYS, CORNERS, MAX_TEXT_LENGTH, MAX_VALUE_LENGTH, OPACITY, TEXTS
+
+
+def _choices(texts: Sequence[str]) -> str:
+    return ", ".join(f"{number}: {text}" for number, text in enumerate(texts))
+
 
 # The readers of request/ take values by name; types and limits are theirs.
 FIELDS = (
@@ -53,7 +61,18 @@ FIELDS = (
     FieldRow("id_scale", "number", allowed="≥ 0, ≤ 1", meaning=_("No effect: faces cannot be kept.")),
     FieldRow("return_url", "boolean", default="false"),
     FieldRow("logo_info", "object"),
+    FieldRow("logo_info.add_logo", "boolean", default="false"),
+    FieldRow("logo_info.position", "integer", default="0", allowed=_choices(CORNERS)),
+    FieldRow("logo_info.language", "integer", default="0", allowed=_choices(TEXTS)),
+    FieldRow("logo_info.opacity", "number", default=str(OPACITY), allowed="≥ 0, ≤ 1"),
+    FieldRow("logo_info.logo_text_content", "string", allowed=f"maxLength {MAX_TEXT_LENGTH}"),
     FieldRow("aigc_meta", "object"),
+    *(
+        FieldRow(
+            f"aigc_meta.{name}", "string", name == "producer_id", allowed=f"maxLength {MAX_VALUE_LENGTH}"
+        )
+        for name in AIGC_KEYS
+    ),
 )
 SUMMARIES = {
     "CVProcess": _("Generate images of a style and wait for them."),

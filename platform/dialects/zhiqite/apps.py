@@ -13,8 +13,8 @@ class ZhiqiteConfig(AppConfig):
         from .authentication import DIALECT
         from .callbacks import POLICY
         from .curl import EXAMPLE, curl
-        from .reference import reference
+        from .reference import MODELS, reference
 
         register(DIALECT, POLICY)
         curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference)
+        api_reference.register(DIALECT, reference, MODELS)

@@ -33,6 +33,14 @@ ENDPOINTS = (
     *(Endpoint("POST", f"{ROOT}/tool/{name}", _("Tool for an image.")) for name in TOOLS),
 )
 
+# How a request names a model file, by its kind.
+MODELS = {
+    "checkpoint": '"alwayson_scripts": {"sd_model_checkpoint": "{name}"}',
+    "lora": "<lora:{name}:1>",
+    "vae": '"alwayson_scripts": {"sd_vae": "{name}"}',
+    "controlnet": '"alwayson_scripts": {"controlnet": {"args": [{"model": "{name}", …}]}}',
+}
+
 
 def reference(context: Context) -> Reference:
     body = {
