@@ -43,7 +43,7 @@ LAYERS = {
         "apps, billing, outbound, selectors",
         "images",
         "text_model",
-        "curl_export, execution, model_intake, reproduction, retention",
+        "api_reference, curl_export, execution, model_intake, reproduction, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
         "management, sample_renders",
