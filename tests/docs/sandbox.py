@@ -14,10 +14,20 @@ from pathlib import Path
 import psutil
 
 from tests.docs.page import ROOT
+from tests.docs.replacements import replaced
 from tests.e2e.installation import free_port
 from tests.support.postgres import Server
 
-PATHS = ("/opt/atelier", "/etc/atelier", "/etc/systemd/system", "/etc/nginx/conf.d", "/etc/ssl/atelier", "/var/lib/atelier", "/root/")  # fmt: skip
+PATHS = (
+    "/opt/atelier",
+    "/etc/atelier",
+    "/etc/systemd/system",
+    "/etc/nginx/conf.d",
+    "/etc/ssl/atelier",
+    "/var/lib/atelier",
+    "/var/log/nginx",
+    "/root/",
+)
 FOLDERS = ("bin", "root", "etc/systemd/system", "etc/nginx/conf.d", "var/log/nginx", "var/lib/atelier", "opt")
 END = "end-of-block"
 NGINX = """{user}pid {folder}/nginx.pid;
@@ -46,17 +56,18 @@ class Sandbox:
         for name in FOLDERS:
             (folder / name).mkdir(parents=True)
         web, runner = free_port(), free_port()
-        self.replacements = [
-            *((path, f"{folder}{path}") for path in PATHS),
-            ("/var/log/nginx", f"{folder}/var/log/nginx"),
-            ("127.0.0.1:5432", f"127.0.0.1:{database.port}"),
-            ("127.0.0.1:8000", f"127.0.0.1:{web}"),
-            ("127.0.0.1:9000", f"127.0.0.1:{runner}"),
-            ("RUNNER_PORT=9000", f"RUNNER_PORT={runner}"),
-            *replacements.items(),
-        ]
         tls, plain = free_port(), free_port()
-        self.replacements += [("127.0.0.1:443", f"127.0.0.1:{tls}"), ("listen 443", f"listen 127.0.0.1:{tls}"), ("listen 80", f"listen 127.0.0.1:{plain}")]  # fmt: skip
+        self.replacements = {
+            **{path: f"{folder}{path}" for path in PATHS},
+            "127.0.0.1:5432": f"127.0.0.1:{database.port}",
+            "127.0.0.1:8000": f"127.0.0.1:{web}",
+            "127.0.0.1:9000": f"127.0.0.1:{runner}",
+            "RUNNER_PORT=9000": f"RUNNER_PORT={runner}",
+            "127.0.0.1:443": f"127.0.0.1:{tls}",
+            "listen 443": f"listen 127.0.0.1:{tls}",
+            "listen 80": f"listen 127.0.0.1:{plain}",
+            **replacements,
+        }
         path = os.environ["PATH"]
         values = {"root": str(ROOT), "path": f"{database.binaries}:{path}", "nginx": shutil.which("nginx")}
         (folder / "sandbox.json").write_text(json.dumps(values | {"replacements": self.replacements}))
@@ -85,12 +96,11 @@ class Sandbox:
 
     def run(self, block: str) -> str:
         """Run a block and return what it prints. Raises CommandFailed at the first command that fails."""
-        for old, new in self.replacements:
-            block = block.replace(old, new)
+        block = replaced(block, self.replacements)
         assert self._shell.stdin
         assert self._shell.stdout
         with suppress(BrokenPipeError):
-            print(block, f"\necho {END}", file=self._shell.stdin, flush=True)
+            print(block, f"\nprintf '\\n{END}\\n'", file=self._shell.stdin, flush=True)
         printed = []
         for line in self._shell.stdout:
             if line.strip() == END:

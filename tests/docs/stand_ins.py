@@ -15,16 +15,11 @@ import sysconfig
 from pathlib import Path
 
 from environment_file import read as read_environment  # the script's folder is on sys.path
+from replacements import replaced
 
 FOLDER = Path(os.environ["SANDBOX"])
 CONFIGURATION = json.loads((FOLDER / "sandbox.json").read_text())
 PROCESSES = FOLDER / "processes"
-
-
-def replaced(text: str) -> str:
-    for old, new in CONFIGURATION["replacements"]:
-        text = text.replace(old, new)
-    return text
 
 
 def git(arguments: list[str]) -> None:
@@ -57,7 +52,7 @@ def git(arguments: list[str]) -> None:
     pack.stdin.close()
     assert (pack.wait(), unpack.wait()) == (0, 0)
     for path in [target / "deploy/nginx.conf", *(target / "deploy/systemd").iterdir()]:
-        path.write_text(replaced(path.read_text()))
+        path.write_text(replaced(path.read_text(), CONFIGURATION["replacements"]))
 
 
 def python3(arguments: list[str]) -> None:
