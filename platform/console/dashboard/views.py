@@ -59,7 +59,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered_callbacks(sources, now)
     if may("jobs.view_runner") and sources is None:
-        runners = Runner.objects.order_by("name").defer("token", "nodes")
+        runners = Runner.objects.order_by("name").defer("token", "nodes", "file_lists")
         shown["runners"] = list(live_figures.runner_loads(runners))
         shown["replacements"] = replaced_since(now - live_figures.DAY)
     if may(VIEW_COSTS):

@@ -21,6 +21,7 @@ from models_registry.models import (
     Checkpoint,
     ControlNet,
     Detector,
+    DiffusionModel,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -31,6 +32,7 @@ from models_registry.models import (
     Preprocessor,
     Tagger,
     TextDetector,
+    TextEncoder,
     Upscaler,
     Vae,
 )
@@ -90,6 +92,8 @@ class ModelFileForm(forms.ModelForm):
     TextDetector,
     Tagger,
     Detector,
+    DiffusionModel,
+    TextEncoder,
     Preprocessor,
 )
 class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
