@@ -13,6 +13,7 @@ from .messages import (
     ErrorCode,
     Event,
     Failed,
+    FileList,
     Findings,
     Image,
     Inventory,
@@ -21,6 +22,8 @@ from .messages import (
     Progress,
     RunnerStatus,
     RunRequest,
+    ServerCredentials,
+    ServerLoad,
     WorkflowProblems,
 )
 from .request_parts.analysis import Analysis
@@ -46,6 +49,7 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Failed",
+    "FileList",
     "Finding",
     "Findings",
     "GenerationRequest",
@@ -62,6 +66,8 @@ __all__ = [
     "Progress",
     "RunRequest",
     "RunnerStatus",
+    "ServerCredentials",
+    "ServerLoad",
     "StrictModel",
     "Upscale",
     "Workflow",

@@ -42,6 +42,8 @@ MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
+# Their layouts are many, and only ComfyUI uses them: the folder decides.
+KINDS_BY_FOLDER_ONLY = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -98,6 +100,8 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     header = read_header(file)
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)
     return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
 
@@ -149,6 +153,8 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
     """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     found = pickled_shapes(file)
     if found is None:
         raise ValueError("it is not a dictionary of tensors")
