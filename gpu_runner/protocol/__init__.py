@@ -21,11 +21,13 @@ from .messages import (
     Progress,
     RunnerStatus,
     RunRequest,
+    TrainedFile,
     WorkflowProblems,
 )
 from .request_parts.analysis import Analysis
 from .request_parts.outputs import NSFW_POLICIES, NsfwPolicy
 from .request_parts.passes import Hires, Inpaint
+from .request_parts.training import LoraTraining, TrainingImage
 from .request_parts.upscaling import Upscale
 from .request_parts.values import MAX_SEED, MIN_SEED, InputImage, ModelName, StrictModel
 from .workflows.template import Workflow
@@ -56,6 +58,7 @@ __all__ = [
     "InputImage",
     "Inventory",
     "LoadedModel",
+    "LoraTraining",
     "ModelFile",
     "ModelName",
     "NsfwPolicy",
@@ -63,6 +66,8 @@ __all__ = [
     "RunRequest",
     "RunnerStatus",
     "StrictModel",
+    "TrainedFile",
+    "TrainingImage",
     "Upscale",
     "Workflow",
     "WorkflowProblems",
