@@ -36,7 +36,7 @@ LAYERS = {
         "controlnet",
         "models",
         "tasks",
-        "comfyui, engine",
+        "comfyui, engine, training",
     ],
     "jobs": [
         "errors, models, django_q",
