@@ -96,9 +96,12 @@ class Worker:
         request, training = self._run_request.request, self._run_request.request.training
         if training is None:
             raise ValueError(f"a trainer runs task=train_lora only (got task={request.task})")
-        checkpoint = self._store.checkpoint(self._run_request.checkpoint)
+        file = self._run_request.checkpoint
+        if file is None:
+            raise ValueError("a training needs a checkpoint")
+        checkpoint = self._store.checkpoint(file)
         if checkpoint.family not in ARCHITECTURES or not checkpoint.has_vae:
-            raise ModelUnavailable(f"{self._run_request.checkpoint.path} cannot be trained")
+            raise ModelUnavailable(f"{file.path} cannot be trained")
         files = [base64.b64decode(self._run_request.inputs[image.image.sha256]) for image in training.images]
         trainer = Trainer(checkpoint, request, files, self._folder, self._save_every_s)
         resumed_at = trainer.state.step
@@ -122,7 +125,7 @@ class Worker:
             request,
             trainer.adapters.state(),
             steps=trainer.state.step,
-            base_sha256=self._run_request.checkpoint.sha256,
+            base_sha256=file.sha256,
             date=trainer.state.date,
         )
         self._send_file(content)
