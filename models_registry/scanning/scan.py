@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from models_registry import architectures
 from models_registry.models import Kind, ModelFile
 from models_registry.scan_runs import ScanRun
 
@@ -169,6 +170,7 @@ class _Scan:
         with transaction.atomic():
             row.save()
             if not info.problem:
+                architectures.keep(row, info.architecture)
                 store_cover(row, info.metadata)
         return row
 

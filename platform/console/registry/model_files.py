@@ -28,6 +28,7 @@ from models_registry.models import (
     CommercialUse,
     ControlNet,
     Detector,
+    DiffusionModel,
     Embedding,
     FaceDetector,
     FaceRestorer,
@@ -39,6 +40,7 @@ from models_registry.models import (
     Preprocessor,
     Tagger,
     TextDetector,
+    TextEncoder,
     Upscaler,
     Vae,
 )
@@ -136,6 +138,8 @@ class ModelFileForm(forms.ModelForm):
     TextDetector,
     Tagger,
     Detector,
+    DiffusionModel,
+    TextEncoder,
     Preprocessor,
 )
 class SingleKindAdmin(

@@ -86,7 +86,7 @@ class RunnerAdmin(ConsoleAdmin):
         js = ["console/live.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
-        return super().get_queryset(request).defer("token", "nodes")
+        return super().get_queryset(request).defer("token", "nodes", "file_lists")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunnerChangeList

@@ -18,6 +18,7 @@ from gpu_runner.protocol.request_parts.outputs import Label
 from jobs.admission.lora_tags import with_tagged_loras
 from jobs.admission.model_defaults import of_checkpoint
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.images.labels.explicit import override_warning
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
@@ -52,9 +53,15 @@ def read_submission(key: AccessKey, fields: ImageRequest, base_url: str) -> Subm
         received=_received(fields, image),
         input_files=images.files,
         lane=Lane.INTERACTIVE,
+        note=watermark_warning(fields, key.source, request),
         prompt_mode=_prompt_mode(fields, key.source),
         prompt_mode_required=False,  # the vendor does not promise it: without a text model, a note says so
     )
+
+
+def watermark_warning(fields: ImageRequest, source: BusinessSource, request: GenerationRequest) -> str:
+    """What the response to ``watermark: false`` says if the source's label is drawn all the same."""
+    return override_warning(source, request, "watermark=false") if fields.watermark is False else ""
 
 
 @dataclass(frozen=True)

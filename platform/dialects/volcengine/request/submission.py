@@ -24,7 +24,7 @@ from .inpainting import SIDES, inpainting, outpainting
 from .json_body import Body
 from .loras import read_loras
 from .sizes import img2img_size, txt2img_size
-from .watermarks import read_labels, read_marks
+from .watermarks import logo_warning, read_labels, read_marks
 
 PAY_PER_USE_SUFFIX = "_usage"
 PROMPT_FIELDS = ("prompt", "positive_prompt", "custom_prompt", "text")
@@ -103,18 +103,20 @@ def build_submission(
         "marks": read_marks(body),
     }
     fields |= task_fields
+    request = _validated(fields)
+    warnings = [note, logo_warning(body, source, request)]
     return Submission(
         source=source,
         key=key,
         dialect=DIALECT,
         operation=operation,
-        request=_validated(fields),
+        request=request,
         received=_received(body, sent),
         input_files={image.sha256: image.data for image in stored},
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
-        note=note,
+        note="; ".join(filter(None, warnings)),
     )
 
 
