@@ -150,6 +150,10 @@ class Done(StrictModel):
     steps_run: int = Field(ge=0)
     # Sum of the pixels of the image over these steps, because passes have different sizes. None: not counted.
     pixel_steps: int | None = Field(default=None, ge=0)
+    # ComfyUI runners: images drawn (an interrupted one counts as the share of its steps), and images from the cache of
+    # the server, for which nothing was drawn. None: not counted.
+    images_drawn: float | None = Field(default=None, ge=0)
+    images_cached: int = Field(default=0, ge=0)
 
 
 ErrorCode = Literal[
