@@ -5,6 +5,8 @@ A worker POSTs a RunRequest to ``/generate`` and reads events as NDJSON, one obj
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
@@ -217,6 +219,12 @@ class ServerCredentials(StrictModel):
         if not secret.isprintable() or not secret.isascii():
             raise ValueError("secret must be one line of ASCII")
         return secret
+
+    def digest(self, token: str) -> str:
+        """Value by which both sides see that they have the same. It does not reveal them; empty if there are none."""
+        if self == ServerCredentials():
+            return ""
+        return hmac.new(token.encode(), self.model_dump_json().encode(), hashlib.sha256).hexdigest()
 
 
 class RunnerStatus(StrictModel):
