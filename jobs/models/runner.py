@@ -45,13 +45,19 @@ class Runner(models.Model):
     )
     # Of the ComfyUI server behind an adapter. The generation cluster sends them to the adapter.
     server_scheme = models.CharField(
-        _("ComfyUI authentication"), max_length=16, choices=ServerScheme, default=ServerScheme.NONE, blank=True
+        _("ComfyUI authentication"),
+        max_length=16,
+        choices=ServerScheme,
+        default=ServerScheme.NONE,
+        blank=True,
     )
     server_secret = EncryptedTextField(_("ComfyUI secret"), blank=True, default="")
     server_ca = models.TextField(
         _("ComfyUI CA certificate"),
         blank=True,
-        help_text=_("PEM, if the certificate of the server is signed by a certificate authority of your own."),
+        help_text=_(
+            "PEM, if the certificate of the server is signed by a certificate authority of your own."
+        ),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
     draining = models.BooleanField(

@@ -198,7 +198,16 @@ OPERATOR_FIELDS |= {
 }
 OPERATOR_FIELDS |= {  # kinds without a default
     f"models_registry.{name}": MODEL_FILE - {"is_default"}
-    for name in ("controlnet", "detector", "diffusionmodel", "textencoder", "embedding", "lora", "modelfile", "preprocessor")
+    for name in (
+        "controlnet",
+        "detector",
+        "diffusionmodel",
+        "textencoder",
+        "embedding",
+        "lora",
+        "modelfile",
+        "preprocessor",
+    )
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,

@@ -37,7 +37,10 @@ def comfyui_programs(urls: list[str]) -> list[Program]:
         cluster = {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": name, "GENERATION_WORKERS": "2"}
         # Not as an argument, which any user of the machine can read: the URL may contain a password.
         own = {"COMFYUI_URL": url}
-        programs += [Program(name, adapter, own), Program(f"generation-{name}", [*manage, "qcluster"], cluster)]
+        programs += [
+            Program(name, adapter, own),
+            Program(f"generation-{name}", [*manage, "qcluster"], cluster),
+        ]
     return programs
 
 
