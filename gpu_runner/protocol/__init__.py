@@ -24,11 +24,13 @@ from .messages import (
     RunRequest,
     ServerCredentials,
     ServerLoad,
+    TrainedFile,
     WorkflowProblems,
 )
 from .request_parts.analysis import Analysis
 from .request_parts.outputs import NSFW_POLICIES, NsfwPolicy
 from .request_parts.passes import Hires, Inpaint
+from .request_parts.training import LoraTraining, TrainingImage
 from .request_parts.upscaling import Upscale
 from .request_parts.values import MAX_SEED, MIN_SEED, InputImage, ModelName, StrictModel
 from .workflows.template import Workflow
@@ -60,6 +62,7 @@ __all__ = [
     "InputImage",
     "Inventory",
     "LoadedModel",
+    "LoraTraining",
     "ModelFile",
     "ModelName",
     "NsfwPolicy",
@@ -69,6 +72,8 @@ __all__ = [
     "ServerCredentials",
     "ServerLoad",
     "StrictModel",
+    "TrainedFile",
+    "TrainingImage",
     "Upscale",
     "Workflow",
     "WorkflowProblems",

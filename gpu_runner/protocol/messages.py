@@ -107,6 +107,7 @@ class Progress(StrictModel):
     batch: int = Field(default=0, ge=0)  # index of the running batch
     batch_step: int = Field(default=0, ge=0)  # steps done by its slowest image
     preview: str | None = None  # base64 of a small JPEG
+    loss: float | None = None  # of a training: mean of the latest steps
 
     @property
     def fraction(self) -> float:
@@ -140,6 +141,15 @@ class Findings(ImageFindings):
     """The result of task=analyze for one init image."""
 
     type: Literal["findings"] = "findings"
+
+
+class TrainedFile(StrictModel):
+    """A part of the file that a training has made. The parts are sent in order, after the last step."""
+
+    type: Literal["trained_file"] = "trained_file"
+    data: str  # base64
+    last: bool = False
+    sha256: str = ""  # of the whole file; with the last part only
 
 
 class Done(StrictModel):
@@ -182,7 +192,8 @@ class Failed(StrictModel):
 
 
 Event = Annotated[
-    Accepted | Progress | ControlMap | Image | Findings | Done | Failed, Field(discriminator="type")
+    Accepted | Progress | ControlMap | Image | Findings | TrainedFile | Done | Failed,
+    Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -193,6 +204,7 @@ class LoadedModel(StrictModel):
     path: str
     sha256: str
     size_bytes: int  # in device memory
+    load_seconds: float | None = None  # from opening the file until it could be used; None: not measured
 
 
 class ServerLoad(StrictModel):
@@ -232,7 +244,7 @@ class RunnerStatus(StrictModel):
 
     protocol: int = PROTOCOL_VERSION
     boot_id: str  # random per process, so that a restart can be detected
-    backend: Literal["pipeline", "comfyui"] = "pipeline"
+    backend: Literal["pipeline", "comfyui", "training"] = "pipeline"
     version: str
     device: str
     slots: int

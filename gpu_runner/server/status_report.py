@@ -13,7 +13,7 @@ class Report:
     """The fields of RunnerStatus that the backend knows."""
 
     device: str
-    backend: Literal["pipeline", "comfyui"] = "pipeline"
+    backend: Literal["pipeline", "comfyui", "training"] = "pipeline"
     version: str = ""  # empty: version of this package
     loaded: tuple[LoadedModel, ...] = ()
     memory_bytes: int = 0

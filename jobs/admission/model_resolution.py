@@ -15,12 +15,14 @@ from gpu_runner.protocol import GenerationRequest, ModelName
 from gpu_runner.protocol.workflows.requirements import checkpoint_folder
 from jobs.errors import Refused, UnknownModel, Unsupported
 from jobs.models import Backend
+from models_registry.architectures import misfit
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
 SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
+SHAPE_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET})
 
 
 class ModelResolver:
@@ -122,6 +124,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     for part in request.detail_passes:
         if part.checkpoint:
             _must_be_of_its_family(others[ModelName("checkpoint", part.checkpoint).key], checkpoint)
+    if models.backend == Backend.PIPELINE:
+        _must_have_the_shapes(request, checkpoint, others)
     return Resolution(checkpoint, others)
 
 
@@ -247,6 +251,22 @@ def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
     raise Unsupported(message % words, field=file.kind)
+
+
+def _must_have_the_shapes(
+    request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]
+) -> None:
+    """Raise Unsupported if a LoRA or ControlNet does not fit a checkpoint that it is used with. The refiner uses none."""
+    names = {part.checkpoint for part in request.detail_passes} | (
+        {request.hires.checkpoint} if request.hires else set()
+    )
+    seconds = [others[ModelName("checkpoint", name).key] for name in names if name]
+    for file in others.values():
+        for used_with in (checkpoint, *seconds) if file.kind in SHAPE_BOUND else ():
+            if reason := misfit(file, used_with):
+                message = _("%(name)s does not fit %(checkpoint)s: %(reason)s.")
+                words = {"name": file.name, "checkpoint": used_with.name, "reason": reason}
+                raise Unsupported(message % words, field=file.kind)
 
 
 def _must_be_of_its_family(file: ModelFile, checkpoint: ModelFile) -> None:

@@ -67,6 +67,7 @@ class Runner(models.Model):
     boot_id = models.CharField(max_length=64, blank=True, editable=False)
     device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
+    load_seconds = models.JSONField(default=dict, editable=False)  # sha256 -> time of its last load
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
     version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
     figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since process start

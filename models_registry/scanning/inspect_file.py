@@ -11,17 +11,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
-from gpu_runner.protocol.model_detection.safetensors_models import (
-    UNKNOWN,
-    Identified,
-    Shape,
-    read_safetensors_header,
-)
+from gpu_runner.protocol.model_detection.safetensors_header import read_header
+from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
@@ -35,6 +33,7 @@ from models_registry.models import (
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
+from .problem_texts import TEXTS
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +62,7 @@ class FileInfo:
     instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
@@ -73,7 +73,7 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     """
     suffix = Path(path).suffix.lower()
     if suffix in UNREADABLE_SUFFIXES:
-        return FileInfo(problem=_("Files of the format %(suffix)s are not supported.") % {"suffix": suffix})
+        return FileInfo(problem=str(TEXTS["format"]) % {"suffix": suffix})
     try:
         inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
@@ -83,13 +83,13 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     except FileNotFoundError:
         raise
     except PermissionError:
-        return FileInfo(problem=_("Permission denied when reading the file."))
+        return FileInfo(problem=str(TEXTS["denied"]))
     except (ValueError, OSError) as error:
         return FileInfo(problem=_not_usable(str(error)))
     except Exception:
         # One malformed file, possibly malicious, must not stop the scan of the others.
         logger.exception("inspection of %s failed", ascii(path))
-        return FileInfo(problem=_("The inspection failed; see the log."))
+        return FileInfo(problem=str(TEXTS["failed"]))
 
 
 def _not_usable(reason: str) -> str:
@@ -97,15 +97,22 @@ def _not_usable(reason: str) -> str:
 
 
 def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
-    shapes, metadata = read_safetensors_header(file)
-    identified = inspect(shapes, metadata)
+    header = read_header(file)
+    identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
     if folder_kind in KINDS_BY_FOLDER_ONLY:
         return FileInfo(folder_kind, sha256=sha256)
-    return _info(identified, sha256, tensors_sha256, metadata)
+    architecture = architecture_of(identified, header.shapes, header.metadata)
+    return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
 
 
-def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
+def _info(
+    identified: Identified,
+    sha256: str,
+    tensors_sha256: str,
+    metadata: Mapping[str, str],
+    architecture: dict[str, Any],
+) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
     detail = identified.detail
     return FileInfo(
@@ -119,6 +126,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
+        architecture=architecture,
     )
 
 
@@ -157,7 +165,7 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
             return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
         if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
             return FileInfo(Kind.UPSCALER, sha256=sha256)
-    return _info(identified, sha256, "", {})
+    return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
 def _is_image_convolution(shape: Shape) -> bool:

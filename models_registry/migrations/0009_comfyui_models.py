@@ -21,7 +21,7 @@ def compute_requirements(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0006_detector'),
+        ('models_registry', '0008_architecture'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0007_comfyui_models'),
+        ('models_registry', '0009_comfyui_models'),
     ]
 
     operations = [

@@ -8,8 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0011_unsigned_hash'),
-        ('models_registry', '0007_comfyui_models'),
+        ('jobs', '0013_visible_texts'),
+        ('models_registry', '0009_comfyui_models'),
     ]
 
     operations = [

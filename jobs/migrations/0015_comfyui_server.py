@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0012_comfyui_fleet'),
+        ('jobs', '0014_comfyui_fleet'),
     ]
 
     operations = [
