@@ -56,7 +56,16 @@ class KeyInline(TenantRestrictions, LabeledInline):
 OVERVIEW = Tab(
     "overview", _("Overview"), [(_("Source"), {"fields": [("name", "title"), ("enabled", "weight")]})]
 )
-ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
+ACCESS = {
+    "fields": [
+        "dialects",
+        "networks",
+        "keyless_networks",
+        "reachable",
+        "commercial_models_only",
+        "expires_at",
+    ]
+}
 RETENTION = {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}
 
 

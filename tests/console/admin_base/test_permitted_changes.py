@@ -56,6 +56,7 @@ TENANT_COLUMNS = {
 SOURCE_LIMITS = {
     "burst",
     "comfyui_by_pipeline",
+    "commercial_models_only",
     "content_producer",
     "content_propagator",
     "cost_per_day",
