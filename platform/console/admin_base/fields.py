@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import json
+=======
+import re
+>>>>>>> main
 from typing import Any
 
 from django import forms
@@ -11,7 +15,7 @@ from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 
 class LinesField(forms.CharField):
@@ -30,6 +34,7 @@ class LinesField(forms.CharField):
         return bool((initial or []) != self.to_python(data))
 
 
+<<<<<<< HEAD
 class IndentedJSONField(forms.JSONField):
     """JSON that is shown indented, in letters of one width, in its own alphabet."""
 
@@ -43,6 +48,19 @@ class JSONWidget(UnfoldAdminTextareaWidget):
     def __init__(self, attrs: Any = None) -> None:
         super().__init__({"rows": 16, "spellcheck": "false", "autocapitalize": "off", **(attrs or {})})
         self.attrs["class"] += " at-json"
+=======
+class WordsField(LinesField):
+    """List of words, separated by commas."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        words = value if isinstance(value, list) else re.split(r"[,，\n]", str(value or ""))
+        return list(dict.fromkeys(word.strip() for word in words if word.strip()))
+>>>>>>> main
 
 
 class LabeledAutocomplete(ModelAdmin):
