@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import json
-=======
 import re
->>>>>>> main
 from typing import Any
 
 from django import forms
@@ -34,7 +31,6 @@ class LinesField(forms.CharField):
         return bool((initial or []) != self.to_python(data))
 
 
-<<<<<<< HEAD
 class IndentedJSONField(forms.JSONField):
     """JSON that is shown indented, in letters of one width, in its own alphabet."""
 
@@ -48,7 +44,8 @@ class JSONWidget(UnfoldAdminTextareaWidget):
     def __init__(self, attrs: Any = None) -> None:
         super().__init__({"rows": 16, "spellcheck": "false", "autocapitalize": "off", **(attrs or {})})
         self.attrs["class"] += " at-json"
-=======
+
+
 class WordsField(LinesField):
     """List of words, separated by commas."""
 
@@ -60,7 +57,6 @@ class WordsField(LinesField):
     def to_python(self, value: Any) -> Any:
         words = value if isinstance(value, list) else re.split(r"[,，\n]", str(value or ""))
         return list(dict.fromkeys(word.strip() for word in words if word.strip()))
->>>>>>> main
 
 
 class LabeledAutocomplete(ModelAdmin):
