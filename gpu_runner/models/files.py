@@ -25,7 +25,7 @@ from gpu_runner.protocol.model_detection.pickled_tensors import (
     named_tensors,
     named_texts,
 )
-from gpu_runner.protocol.model_detection.safetensors_header import shapes_and_metadata
+from gpu_runner.protocol.model_detection.safetensors_header import header_of
 
 
 def locate(root: Path, file: ModelFile) -> Path:
@@ -80,7 +80,10 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         return
     try:
         with safe_open(path, framework="pt", device="cpu") as source:
-            yield TensorFile(*shapes_and_metadata(source), source)
+            header = header_of(source)
+            if header.problem:
+                raise ModelUnavailable(f"{name} cannot be used: {header.problem}")
+            yield TensorFile(header.shapes, header.metadata, source, header.scales)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
 

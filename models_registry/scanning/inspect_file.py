@@ -16,12 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
-from gpu_runner.protocol.model_detection.safetensors_models import (
-    UNKNOWN,
-    Identified,
-    Shape,
-    read_safetensors_header,
-)
+from gpu_runner.protocol.model_detection.safetensors_header import read_header
+from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
@@ -95,10 +91,10 @@ def _not_usable(reason: str) -> str:
 
 
 def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
-    shapes, metadata = read_safetensors_header(file)
-    identified = inspect(shapes, metadata)
+    header = read_header(file)
+    identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    return _info(identified, sha256, tensors_sha256, metadata)
+    return _info(identified, sha256, tensors_sha256, header.metadata)
 
 
 def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:

@@ -14,8 +14,9 @@ from typing import Any
 
 from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
-from .safetensors_header import Metadata, Shape, Shapes, read_safetensors_header
+from .safetensors_header import Metadata, Shapes, read_safetensors_header
 from .standard_modules import has_module
+from .storage.tensor_header import Shape
 
 __all__ = [
     "Identified",

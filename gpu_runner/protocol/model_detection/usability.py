@@ -39,7 +39,7 @@ IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels 
 DEPTH_LATENTS = 5
 MAX_NAME = 80  # of a tensor, in a reason
 
-# Weights that are not numbers by themselves: float8 with a scale beside it, and the formats of bitsandbytes and others.
+# Weights that are not numbers by themselves, in files whose storage is not decoded, such as pickles.
 QUANTIZED = re.compile(
     r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
     r"|\.quant_state|\.qweight$|\.weight_packed$"
@@ -73,10 +73,15 @@ OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def inspect(shapes: Shapes, metadata: Metadata | None = None) -> Identified:
-    """Detect kind and family, and the problem for which the engine cannot use the file, if there is one."""
+def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: str = "") -> Identified:
+    """Detect kind and family, and the problem for which the engine cannot use the file, if there is one.
+
+    ``storage_problem``: why its weights cannot be decoded, which precedes all other problems.
+    """
     metadata = metadata or {}
     found = identify(shapes, metadata)
+    if storage_problem:
+        found = replace(found, problem=storage_problem)
     if not found.problem:
         found = replace(found, problem=_problem(found, shapes, metadata))
     if found.kind == "checkpoint" and found.detail["has_vae"] and _vae_problem(shapes, VAE, metadata, found):
