@@ -9,7 +9,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -103,8 +103,10 @@ RELATED_ROWS = (
 )
 
 
-def fill(database: psycopg.Connection, jobs: int, source: int) -> None:
-    """Truncate the table except for one job, and create ``jobs`` copies of it."""
+def fill(
+    database: psycopg.Connection, jobs: int, source: int, related_rows: Sequence[str] = RELATED_ROWS
+) -> None:
+    """Truncate the table except for one job, and create ``jobs`` copies of it and the rows that refer to them."""
     columns = [
         name
         for (name,) in database.execute(
@@ -119,7 +121,7 @@ def fill(database: psycopg.Connection, jobs: int, source: int) -> None:
         f"INSERT INTO jobs_job ({names}) SELECT {expressions} FROM one, generate_series(1, %(jobs)s) g",
         {"jobs": jobs, "source": source},
     )
-    for statement in RELATED_ROWS:
+    for statement in related_rows:
         database.execute(statement)
     database.execute("VACUUM ANALYZE")
 

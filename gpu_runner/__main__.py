@@ -98,7 +98,11 @@ def main() -> int:
             f"gpu_runner: cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr
         )
         return 1
-    engine = build_engine(options)
+    try:
+        engine = build_engine(options)
+    except devices.DeviceUnavailable as error:
+        print(f"gpu_runner: {error}", file=sys.stderr)
+        return 1
     gc_tuning.tune()
     engine.start()
     application = RunnerApp(engine, options.token, options.slots).application()

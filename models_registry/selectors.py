@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy
 
 from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
@@ -22,6 +23,7 @@ from models_registry.models import (
 
 IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
 
+NOT_COMMERCIAL = gettext_lazy("its commercial use is not marked as permitted, which %(source)s requires")
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
@@ -42,7 +44,7 @@ def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     """
     of_kind = Q(kind=kind) | Q(kind=Kind.UNKNOWN, path__startswith=f"{FOLDERS.get(kind, kind)}/")
     files = ModelFile.objects.filter(of_kind, enabled=True, missing_since=None).exclude(problem="")
-    return files.allowed_for(source)
+    return files.open_to(source)
 
 
 def styles_for(source: BusinessSource) -> QuerySet[PromptStyle]:
@@ -73,7 +75,10 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
         return found
     if name and not on_runners and (broken := _find_by_name(with_problem(kind, source), name)):
         raise ModelUnusable(kind, broken.name, broken.problem)
-    exists = name and _find_by_name(_available_files(kind, on_runners), name)
+    available = _available_files(kind, on_runners)
+    if name and source.commercial_models_only and (other := _find_by_name(available.open_to(source), name)):
+        raise ModelUnusable(kind, other.name, str(NOT_COMMERCIAL) % {"source": source.name})
+    exists = name and _find_by_name(available, name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
@@ -89,6 +94,10 @@ def control_model(name: str, source: BusinessSource) -> ModelFile | None:
 def control_model_problem(name: str, source: BusinessSource) -> str:
     """Why the ControlNet of a name that ``control_model`` does not find cannot be used; empty if it does not exist."""
     broken = _control_model(with_problem(Kind.CONTROLNET, source), name)
+    if broken is None and source.commercial_models_only:
+        others = ModelFile.objects.filter(kind=Kind.CONTROLNET).usable().open_to(source)
+        if file := _control_model(others, name):
+            return f"{file.name}: {str(NOT_COMMERCIAL) % {'source': source.name}}"
     return f"{broken.name}: {broken.problem}" if broken else ""
 
 

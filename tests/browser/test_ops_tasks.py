@@ -97,7 +97,8 @@ def test_new_source_calls_the_api_with_its_key(console: Console, installation: I
     console.page.get_by_role("textbox", name="Name", exact=False).first.fill("flower-shop")
     console.page.get_by_label("Title").fill("Flower shop")
     console.screenshot("new-source")
-    console.click_button("Save and continue")
+    console.click_button("Save", exact=True)
+    console.expect_text("it has no access key")
     console.click_link("New key")
     console.page.get_by_label("Note").fill("their web site")
     console.screenshot("new-key")
@@ -168,6 +169,7 @@ def test_raised_quota_admits_the_next_request(console: Console, installation: In
     assert generate(installation, login).status_code == 429
     console.open("access/businesssource/")
     console.click_link("small-shop")
+    console.click_link("Quotas")
     console.page.get_by_label("Images per day").first.fill("20")
     console.screenshot("quota")
     console.click_button("Save", exact=True)

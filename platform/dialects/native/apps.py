@@ -13,8 +13,8 @@ class NativeConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import curl
+        from .curl import EXAMPLE, curl
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl, for_all_jobs=True)
+        curl_export.register(DIALECT, curl, EXAMPLE, for_all_jobs=True)
         from . import openapi  # noqa: F401  the extensions of drf-spectacular register themselves

@@ -10,6 +10,6 @@ class OpenAIConfig(AppConfig):
         from jobs import curl_export
 
         from .authentication import DIALECT
-        from .curl import curl
+        from .curl import EXAMPLE, curl
 
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)

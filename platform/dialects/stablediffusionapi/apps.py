@@ -13,9 +13,9 @@ class StableDiffusionApiConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .numeric_ids import new_number
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)
         rerun.register_ids(DIALECT, new_number)

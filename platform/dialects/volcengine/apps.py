@@ -10,8 +10,8 @@ class VolcengineConfig(AppConfig):
         from jobs.sample_renders import style_presets
 
         from .authentication import DIALECT
-        from .curl import curl
+        from .curl import EXAMPLE, curl
         from .request.preset_preview import preview_submission
 
-        curl_export.register(DIALECT, curl)
+        curl_export.register(DIALECT, curl, EXAMPLE)
         style_presets.register(preview_submission)

@@ -13,6 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import Group, Permission
 from django.db import models
+from django.http import QueryDict
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
@@ -268,6 +269,14 @@ def rows_of(page, own: dict):
 def changeable_fields(page, request, row) -> set[str]:
     """Fields of the page's forms: of the row, of a new row, of the list, and of inlines as ``Model.field``."""
     found: set[str] = set()
+    for tab in getattr(page, "tabs", (None,)):
+        request.GET = QueryDict("" if tab is None else f"tab={tab.name}")
+        found |= fields_of_form(page, request, row)
+    return found
+
+
+def fields_of_form(page, request, row) -> set[str]:
+    found: set[str] = set()
     if page.has_change_permission(request, row):
         found |= set(page.get_form(request, row or page.model(), change=True).base_fields)
         found |= set(page.list_editable)
@@ -432,9 +441,10 @@ def test_posted_forms_change_no_limits_of_the_own_source(sign_in, limited, role)
     source, key = limited
     before = {row: columns(row) for row in limited}
     client = sign_in(role, source)
+    for address in [*tabs_of(source), f"/admin/access/accesskey/{key.pk}/change/"]:
+        client.post(address, forms_of(key))
+        client.post(address, {**forms_of(key), "keys-0-DELETE": "on"})
     for address in (f"businesssource/{source.pk}", f"accesskey/{key.pk}"):
-        client.post(f"/admin/access/{address}/change/", forms_of(key))
-        client.post(f"/admin/access/{address}/change/", {**forms_of(key), "keys-0-DELETE": "on"})
         client.post(f"/admin/access/{address}/delete/", {"post": "yes"})
     for model, names in changed_columns(before).items():
         assert names <= {"title", "note", "prompt_mode", "prompt_modes"}, model
@@ -444,10 +454,16 @@ def test_admin_of_a_tenant_saves_its_pages(sign_in, limited):
     """The read-only fields do not keep the form from being saved."""
     source, key = limited
     client = sign_in("admin", source)
-    assert client.post(f"/admin/access/businesssource/{source.pk}/change/", forms_of(key)).status_code == 302
-    assert client.post(f"/admin/access/accesskey/{key.pk}/change/", forms_of(key)).status_code == 302
+    for address in [*tabs_of(source), f"/admin/access/accesskey/{key.pk}/change/"]:
+        assert client.post(address, forms_of(key)).status_code == 302, address
     assert BusinessSource.objects.get(pk=source.pk).title == "Mine"
     assert AccessKey.objects.get(pk=key.pk).note == "mine"
+
+
+def tabs_of(source: BusinessSource) -> list[str]:
+    """URLs of all tabs of the source's page."""
+    page = admin.site.get_model_admin(BusinessSource)
+    return [page.tab_url(source, tab) for tab in page.tabs]
 
 
 def is_copy(model: type[models.Model]) -> bool:
@@ -486,7 +502,7 @@ def test_no_view_changes_limits_of_the_own_source(sign_in, limited, checkpoint):
     lora = ModelFile.objects.create(kind=Kind.LORA, name="night", path="loras/night.safetensors")
     before = {row: columns(row) for row in (*limited, checkpoint, lora, source.callback_secret)}
     client = sign_in(EVERYTHING, source)
-    for address in own_views(source, key, checkpoint):
+    for address in [*own_views(source, key, checkpoint), *tabs_of(source)]:
         client.post(address, forms_of(key))
     for label, page in registered_pages():
         if is_copy(page.model):

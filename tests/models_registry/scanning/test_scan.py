@@ -461,3 +461,30 @@ def test_tag_table_that_is_added_or_removed_is_noticed_by_the_next_scan(root):
     (folder / "wd.csv").unlink()
     scan()
     assert "missing" in ModelFile.objects.get().problem
+
+
+def test_scan_fills_the_card_but_never_over_an_edit(root):
+    path = safetensors(
+        root / "loras" / "style.safetensors",
+        LORA,
+        **{"modelspec.license": "MIT", "modelspec.author": "Ada", "modelspec.tags": "night, style"},
+    )
+    scan()
+    row = ModelFile.objects.get()
+    assert (row.author, row.tags, row.commercial_use) == ("Ada", ["night", "style"], "yes")
+    row.author, row.tags = "", ["own"]
+    row.mark_edited(["author", "tags", "enabled"])
+    row.save()
+    safetensors(path, LORA, fill=b"\1", **{"modelspec.license": "CC-BY-NC-4.0", "modelspec.author": "Eve"})
+    scan()
+    row.refresh_from_db()
+    assert (row.author, row.tags) == ("", ["own"])
+    assert (row.licence, row.commercial_use) == ("CC-BY-NC-4.0", "no")
+
+
+def test_row_of_an_older_version_is_described_by_the_next_scan(root):
+    safetensors(root / "loras" / "style.safetensors", LORA, **{"modelspec.author": "Ada"})
+    scan()
+    ModelFile.objects.update(author="", is_described=False)
+    assert scan().unchanged
+    assert ModelFile.objects.get().author == "Ada"

@@ -50,12 +50,15 @@ class ParsedRequest:
     option_changes: dict[str, Any] = field(default_factory=dict)
 
 
-def read_request(operation: str, key: AccessKey, body: dict[str, Any]) -> ParsedRequest:
-    """Parse the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError."""
+def read_request(operation: str, key: AccessKey, body: dict[str, Any], base_url: str) -> ParsedRequest:
+    """Parse the body of txt2img or img2img. Writes nothing. Raises Unprocessable or WireError.
+
+    ``base_url``: of this platform, whose own image URLs are read from storage.
+    """
     body, ignored_labels = merge_infotext(operation, body, key)
     parameters = parse(FIELDS[operation], body)
     refuse_unsupported(parameters)
-    parameters = with_fetched_images(parameters, key.source)
+    parameters = with_fetched_images(parameters, key.source, base_url)
     settings = _effective_options(key, parameters)
     warn_about_ignored_parts(body, ignored_labels, parameters, settings, key.source)
     image_fields: dict[str, Any] = {}
