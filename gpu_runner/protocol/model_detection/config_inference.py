@@ -23,6 +23,10 @@ OVERRIDABLE = {
     "controlnet": {"attention_head_dim", "norm_num_groups", "global_pool_conditions"},
     "unet": {"attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"},
     "vae": {"norm_num_groups", "sample_size", "scaling_factor"},
+    "transformer": {
+        *("attention_head_dim", "num_attention_heads", "n_heads", "n_kv_heads", "sample_size"),
+        *("axes_dims_rope", "axes_dims", "axes_lens"),
+    },
     "text_encoder": {"num_attention_heads", "hidden_act", "projection_dim"},
     "text_encoder_2": {"num_attention_heads", "hidden_act"},
 }
